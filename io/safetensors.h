@@ -1,0 +1,38 @@
+// safetensors.h - one *.safetensors file, memory-mapped and checked: magic length, JSON header, offsets.
+// Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON, data).
+#pragma once
+#include "kernels/dtype.h"
+#include "kernels/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SAFETENSORS_MAX_RANK = 8 };
+
+struct safetensors_tensor {
+    const char *name;
+    char dtype_name[16]; // as written; formats that coppice does not compute with can still be carried over
+    bool supported;      // dtype is one of enum dtype
+    enum dtype dtype;
+    size_t rank;
+    uint64_t shape[SAFETENSORS_MAX_RANK];
+    uint64_t begin, end; // byte offsets in the data section
+    const void *data;    // in the mapping, valid until safetensors_close
+};
+
+struct safetensors_file {
+    char *path;
+    const uint8_t *mapping;
+    uint64_t file_bytes;
+    uint64_t header_bytes; // 8 + JSON length: where the data section starts
+    size_t count;
+    struct safetensors_tensor *tensors; // in the order of their offsets
+};
+
+// Maps and validates path: header longer than the file, not JSON, overlapping or out-of-range offsets, holes,
+// shape x dtype != bytes are STATUS_INPUT and name file and tensor. *file is freed with safetensors_close.
+enum status safetensors_open(struct safetensors_file **file, const char *path, struct error *err);
+void safetensors_close(struct safetensors_file *file); // NULL is fine
+// NULL when there is none of that name.
+const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name);
+// Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is used.
+void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes);

@@ -1,0 +1,24 @@
+// tokenizer.h - text to token ids as a Hugging Face tokenizer.json describes it: normalizer, added tokens,
+// pre-tokenizer, BPE model, post-processor template.
+//
+// What a tokenizer.json contains and this does not know is refused by name, never ignored.
+#pragma once
+#include "kernels/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tokenizer; // opaque; one per process is enough; not for use by several threads at once
+
+// Loads tokenizer.json. STATUS_INPUT names the file and the part that is wrong or unknown. Freed with
+// tokenizer_free.
+enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct error *err);
+void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
+
+// ids: *out is allocated (caller frees), *count its length. add_special_tokens puts the post-processor's template
+// around the text, as the reference does by default. Text is UTF-8 of `size` bytes; invalid UTF-8 is STATUS_INPUT
+// with the byte offset. Time is linear in size.
+enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size, bool add_special_tokens,
+                             int32_t **out, size_t *count, struct error *err);
+
+// Largest id + 1, over vocabulary and added tokens.
+size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer);

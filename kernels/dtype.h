@@ -1,0 +1,24 @@
+// dtype.h - the three number formats of checkpoints, and exact conversions between them and float/double.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+enum dtype { DTYPE_F32 = 0, DTYPE_F16 = 1, DTYPE_BF16 = 2 };
+
+// Bytes of one element: 4, 2, 2.
+size_t dtype_size(enum dtype dtype);
+// The name that safetensors uses: "F32", "F16", "BF16".
+const char *dtype_name(enum dtype dtype);
+// The reverse; false when the name is none of the three.
+bool dtype_from_name(const char *name, enum dtype *dtype);
+
+// out[n] float <- in[n] of dtype (any alignment). Exact.
+void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n);
+// out[n] of dtype (any alignment) <- in[n], rounded once to nearest, ties to even; overflow gives infinity,
+// NaN stays NaN.
+void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n);
+// The same from double, rounded ONCE: never through float32 for the 16-bit formats.
+void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
+
+// Index of the first NaN or infinity in x[n]; n when all are finite.
+size_t find_non_finite(const float *x, size_t n);

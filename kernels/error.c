@@ -1,0 +1,58 @@
+#include "kernels/error.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status error_set(struct error *err, enum status status, const char *format, ...)
+{
+    if (err != NULL) {
+        va_list arguments;
+        err->status = status;
+        va_start(arguments, format);
+        vsnprintf(err->message, sizeof err->message, format, arguments);
+        va_end(arguments);
+    }
+    return status;
+}
+
+enum status error_prefix(struct error *err, const char *format, ...)
+{
+    char old[sizeof err->message];
+    va_list arguments;
+
+    memcpy(old, err->message, sizeof old);
+    va_start(arguments, format);
+    int used = vsnprintf(err->message, sizeof err->message, format, arguments);
+    va_end(arguments);
+    if (used >= 0 && (size_t)used < sizeof err->message)
+        snprintf(err->message + used, sizeof err->message - (size_t)used, ": %s", old);
+    return err->status;
+}
+
+static enum status allocation_failed(size_t count, size_t size, const char *purpose, struct error *err)
+{
+    return error_set(err, STATUS_MEMORY, "out of memory: %zu x %zu bytes for %s", count, size, purpose);
+}
+
+enum status allocate(void *out, size_t count, size_t size, const char *purpose, struct error *err)
+{
+    void *memory = calloc(count != 0 ? count : 1, size != 0 ? size : 1);
+    memcpy(out, &memory, sizeof memory);
+    return memory != NULL ? STATUS_OK : allocation_failed(count, size, purpose, err);
+}
+
+enum status allocate_aligned(void *out, size_t count, size_t size, const char *purpose, struct error *err)
+{
+    void *memory = NULL;
+    const size_t alignment = 64;
+
+    if (size == 0 || count <= (SIZE_MAX - alignment) / size) {
+        size_t bytes = (count * size + alignment - 1) / alignment * alignment;
+        memory = aligned_alloc(alignment, bytes != 0 ? bytes : alignment);
+    }
+    memcpy(out, &memory, sizeof memory);
+    return memory != NULL ? STATUS_OK : allocation_failed(count, size, purpose, err);
+}

@@ -1,0 +1,49 @@
+// importance.h - the score S of every weight: S_ij = |W_ij| * c_j (METHOD.md, "Importance" and "Precision").
+//
+// A method is one row of the table in importance.c: its name, what it needs, and the function that gives the
+// per-channel factor c_j. Everything per channel is computed in double and rounded once to float32; the score
+// is then one float32 product (ria: two and a sum).
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3 };
+
+enum importance_needs {
+    NEEDS_STATISTICS = 1,       // variance and second moment of the input channels
+    NEEDS_COLUMN_VARIANCE = 2,  // Var_i(W_ij)
+    NEEDS_ABSOLUTE_SUMS = 4,    // sum_i |W_ij| and sum_j |W_ij|
+};
+
+struct importance_parameters {
+    double alpha;    // cvr: exponent of the weight variance, METHOD.md default 0.25
+    double epsilon;  // cvr: added to the weight variance, METHOD.md default 1e-8
+    double exponent; // ria: activation exponent a, METHOD.md default 0.5
+};
+
+bool method_from_name(const char *name, enum method *method); // "magnitude", "wanda", "ria", "cvr"
+const char *method_name(enum method method);
+const char *const *method_names(size_t *count); // all of them, for messages and help
+unsigned method_needs(enum method method);      // enum importance_needs, or-ed
+
+// Per-column sums of a weight W[out, in] in row-major float32, for the columns [first, first + count):
+//   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes), absolute_sum[count]
+//   = sum_i |W_ij|; double, rows in order, so that any split over columns gives the same bits. Outputs that
+//   are NULL are skipped.
+void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
+                    size_t in, size_t first, size_t count);
+
+// c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
+// column_variance: [in]; each may be NULL where method_needs does not ask for it.
+void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
+                        const double *second_moment, const double *variance, const double *column_variance,
+                        size_t in);
+
+// ria's a_j: reciprocal[in] = (float)(1 / absolute_sum[in]); 0 where the sum is 0 (the column is all zeros).
+void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in);
+
+// Scores of one row: scores[in] = |row[j]| * factors[j], or with reciprocal_sums != NULL (ria)
+// |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum.
+void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
+                    size_t in);

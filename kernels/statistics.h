@@ -1,0 +1,21 @@
+// statistics.h - first-order statistics of input channels (METHOD.md, "Notation").
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// One sequence's partial sums over x[tokens, channels] (float32), accumulated in double, token after token:
+//   sum[channels]         = sum_t x[t][j]
+//   sum_squares[channels] = sum_t x[t][j]^2
+//   max_abs[channels]     = max_t |x[t][j]|
+// Overwrites its outputs. tokens == 0 gives zeros.
+void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
+                  size_t channels);
+
+// total += partial for the sums, max for max_abs. Called in the order of the sequences, which fixes the bits.
+void channel_sums_add(double *sum, double *sum_squares, double *max_abs, const double *partial_sum,
+                      const double *partial_sum_squares, const double *partial_max_abs, size_t channels);
+
+// mean = sum/count, second_moment = sum_squares/count, variance = population variance, never negative.
+// count == 0 gives zeros.
+void channel_moments(double *mean, double *variance, double *second_moment, const double *sum,
+                     const double *sum_squares, uint64_t count, size_t channels);
