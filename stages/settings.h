@@ -1,0 +1,38 @@
+// settings.h - what a job asks of the stages, after it was parsed and checked (pipeline/job.h).
+#pragma once
+#include "kernels/energy.h"
+#include "kernels/importance.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
+enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
+
+// One choice of method, sparsity or pattern, alpha, compensation: one pruned model.
+struct variant {
+    char name[128]; // also its folder; see variant_name
+    enum method method;
+    struct importance_parameters parameters;
+    bool is_pattern;
+    size_t keep, of;  // N:M when is_pattern: `keep` of every `of` neighbours
+    double sparsity;  // otherwise
+    enum group group;
+    bool energy_columns, energy_rows;
+    struct energy_clamp clamp;
+};
+
+struct settings {
+    char *model, *run, *output; // directories; output NULL: no export
+    char *corpus;
+    size_t sequences, length;
+    uint64_t seed;
+    bool keep_activations;
+    enum propagation propagation;
+    size_t num_skip;
+    char **skip; // shell patterns (fnmatch) of linear names that stay dense: "mlp.down_proj", "layers.0.*"
+    size_t num_variants;
+    struct variant *variants;
+    char *perplexity; // corpus of the evaluation; NULL: none
+    size_t evaluate_length;
+};
