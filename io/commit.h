@@ -4,11 +4,11 @@
 #include "kernels/error.h"
 #include <stdint.h>
 
-// Temporary files are called ".NAME.tmp-HOST-PID" and live in the folder of NAME. Host and process id keep two
-// programs that share a file system apart.
+// Temporary files are called ".NAME.tmp-HOST-PID" and live in the folder of NAME. Host and process id keep
+// two programs that share a file system apart.
 //
-// Writes the temporary name for final_path into out[size]. A path that does not fit, or a NAME that leaves no room
-// for the suffix, is STATUS_FAILED.
+// Writes the temporary name for final_path into out[size]. A path that does not fit, or a NAME that leaves no
+// room for the suffix, is STATUS_FAILED.
 enum status temporary_path(char *out, size_t size, const char *final_path, struct error *err);
 // Not 0 when file_name (no folders) is one that temporary_path makes.
 int commit_is_temporary(const char *file_name);
@@ -16,8 +16,9 @@ int commit_is_temporary(const char *file_name);
 // Writes bytes to path in one step as above.
 enum status commit_bytes(const char *path, const void *bytes, size_t size, struct error *err);
 
-// The same in pieces, possibly at offsets. After a failure of any of these three the temporary file is gone and the
-// file closed; commit_abandon may still be called. Errors are STATUS_FAILED and name the path and the system's reason.
+// The same in pieces, possibly at offsets. After a failure of any of these three the temporary file is gone
+// and the file closed; commit_abandon may still be called. Errors are STATUS_FAILED and name the path and the
+// system's reason.
 struct commit_file {
     int fd;                 // -1 when nothing is open
     char *path, *temporary; // owned; NULL when nothing is open
@@ -32,6 +33,7 @@ void commit_abandon(struct commit_file *file); // close and unlink; safe after a
 enum status make_directories(const char *path, struct error *err);
 // fsync of a folder: makes the names in it durable. A file system that does not know this (EINVAL) is fine.
 enum status sync_directory(const char *path, struct error *err);
-// Whole file into memory, one NUL added behind; *size does not count it. Caller frees *bytes. STATUS_FAILED when it
-// cannot be opened or read.
+// Whole file into memory, one NUL added behind; *size (may be NULL) does not count it. Caller frees *bytes. A
+// file that is not there, is no regular file or may not be read is STATUS_INPUT; a read that fails half-way
+// is STATUS_FAILED.
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);
