@@ -9,7 +9,8 @@ const json_t *config_find(const struct config_reader *reader, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-static enum status refuse(const struct config_reader *reader, const char *key, const char *what, struct error *err)
+static enum status refuse(const struct config_reader *reader, const char *key, const char *what,
+                          struct error *err)
 {
     return error_set(err, STATUS_INPUT, "%s: %s%s: %s", reader->path, reader->prefix, key, what);
 }
@@ -46,8 +47,8 @@ enum status config_bool(const struct config_reader *reader, const char *key, boo
     return STATUS_OK;
 }
 
-enum status config_number(const struct config_reader *reader, const char *key, double min, double max, double *value,
-                          struct error *err)
+enum status config_number(const struct config_reader *reader, const char *key, double min, double max,
+                          double *value, struct error *err)
 {
     const json_t *json = config_find(reader, key);
 
@@ -55,13 +56,14 @@ enum status config_number(const struct config_reader *reader, const char *key, d
         return STATUS_OK;
     const double number = json_number_value(json);
     if (!json_is_number(json) || !isfinite(number) || number < min || number > max)
-        return error_set(err, STATUS_INPUT, "%s: %s%s: must be a number from %g to %g", reader->path, reader->prefix,
-                         key, min, max);
+        return error_set(err, STATUS_INPUT, "%s: %s%s: must be a number from %g to %g", reader->path,
+                         reader->prefix, key, min, max);
     *value = number;
     return STATUS_OK;
 }
 
-enum status config_string(const struct config_reader *reader, const char *key, const char **value, struct error *err)
+enum status config_string(const struct config_reader *reader, const char *key, const char **value,
+                          struct error *err)
 {
     const json_t *json = config_find(reader, key);
 

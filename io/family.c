@@ -3,23 +3,26 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NORM(text, field)                                                                                            \
-    {                                                                                                                \
-        .kind = MEMBER_NORM, .name = (text), .member = offsetof(struct decoder_layer, field),                        \
-        .out = DIMENSION_HIDDEN, .in = DIMENSION_ONE                                                                 \
+#define NORM(text, field)                                                                     \
+    {                                                                                         \
+        .kind = MEMBER_NORM, .name = (text), .member = offsetof(struct decoder_layer, field), \
+        .out = DIMENSION_HIDDEN, .in = DIMENSION_ONE                                          \
     }
-#define LINEAR(text, field, rows, columns, input, has_bias)                                                          \
-    {                                                                                                                \
-        .kind = MEMBER_LINEAR, .name = (text), .member = offsetof(struct decoder_layer, field), .out = (rows),       \
-        .in = (columns), .source = (input), .bias = (has_bias)                                                       \
+#define LINEAR(text, field, rows, columns, input, has_bias)                                     \
+    {                                                                                           \
+        .kind = MEMBER_LINEAR, .name = (text), .member = offsetof(struct decoder_layer, field), \
+        .out = (rows), .in = (columns), .source = (input), .bias = (has_bias)                   \
     }
 
 static const struct family_member llama_members[] = {
     NORM("input_layernorm", input_norm),
     LINEAR("self_attn.q_proj", q, DIMENSION_QUERY, DIMENSION_HIDDEN, SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
-    LINEAR("self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
-    LINEAR("self_attn.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
-    LINEAR("self_attn.o_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT, WITH_ATTENTION_BIAS),
+    LINEAR("self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION,
+           WITH_ATTENTION_BIAS),
+    LINEAR("self_attn.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION,
+           WITH_ATTENTION_BIAS),
+    LINEAR("self_attn.o_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT,
+           WITH_ATTENTION_BIAS),
     NORM("post_attention_layernorm", post_attention_norm),
     LINEAR("mlp.gate_proj", gate, DIMENSION_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, WITH_MLP_BIAS),
     LINEAR("mlp.up_proj", up, DIMENSION_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, WITH_MLP_BIAS),

@@ -13,16 +13,17 @@ static bool has_shape(const struct safetensors_tensor *tensor, size_t out, size_
     return tensor->rank == 2 && tensor->shape[0] == out && tensor->shape[1] == in;
 }
 
-enum status model_find_tensor(const struct safetensors_tensor **tensor, const struct model *model, const char *name,
-                              size_t out, size_t in, struct error *err)
+enum status model_find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, size_t out, size_t in, struct error *err)
 {
     const char *directory = model->checkpoint->directory;
     size_t shard = 0;
     char shape[64];
 
     *tensor = checkpoint_find(model->checkpoint, name, &shard);
-    RETURN_ERROR_IF(*tensor == NULL, err, STATUS_INPUT, "%s: tensor '%s' is missing, which config.json (%s) asks for",
-                    directory, name, model->config.model_type);
+    RETURN_ERROR_IF(*tensor == NULL, err, STATUS_INPUT,
+                    "%s: tensor '%s' is missing, which config.json (%s) asks for", directory, name,
+                    model->config.model_type);
     if (in == 1)
         snprintf(shape, sizeof shape, "[%zu]", out);
     else
@@ -37,8 +38,9 @@ enum status model_find_tensor(const struct safetensors_tensor **tensor, const st
 }
 
 // Appends one tensor to the map. suffix is ".weight" or ".bias".
-static enum status add_tensor(struct layer_map *map, const struct model *model, const struct family_member *member,
-                              const char *suffix, size_t out, size_t in, struct error *err)
+static enum status add_tensor(struct layer_map *map, const struct model *model,
+                              const struct family_member *member, const char *suffix, size_t out, size_t in,
+                              struct error *err)
 {
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
     char name[NAME_SIZE];
@@ -60,8 +62,8 @@ static bool has_bias(const struct family_member *member, const struct model *mod
     return family_presence(member->bias, &model->config);
 }
 
-static enum status add_member(struct layer_map *map, const struct model *model, const struct family_member *member,
-                              struct error *err)
+static enum status add_member(struct layer_map *map, const struct model *model,
+                              const struct family_member *member, struct error *err)
 {
     const size_t out = family_dimension(member->out, &model->config);
     const size_t in = family_dimension(member->in, &model->config);
@@ -77,14 +79,16 @@ static enum status add_member(struct layer_map *map, const struct model *model, 
     return has_bias(member, model) ? add_tensor(map, model, member, ".bias", out, 1, err) : STATUS_OK;
 }
 
-enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer, struct error *err)
+enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,
+                             struct error *err)
 {
     const struct family *family = model->family;
     enum status status;
 
     *map = (struct layer_map){.layer = layer};
-    GOTO_IF_ERROR(allocate(&map->tensors, 2 * family->num_members, sizeof *map->tensors, "a layer's tensors", err),
-                  failed);
+    GOTO_IF_ERROR(
+        allocate(&map->tensors, 2 * family->num_members, sizeof *map->tensors, "a layer's tensors", err),
+        failed);
     GOTO_IF_ERROR(allocate(&map->source_channels, family->num_members, sizeof *map->source_channels,
                            "a layer's statistics sources", err),
                   failed);

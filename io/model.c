@@ -94,7 +94,8 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .norm_epsilon = decoder->norm_epsilon};
 }
 
-enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens, struct error *err)
+enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
+                               struct error *err)
 {
     const size_t pairs = model->config.decoder.rotary_dim / 2;
     float *frequencies = NULL, *cosine = NULL, *sine = NULL;

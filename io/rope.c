@@ -26,7 +26,8 @@ static enum status read_type(struct rope_config *rope, const struct config_reade
                      reader->path, reader->prefix, name);
 }
 
-static enum status read_scaling(struct rope_config *rope, const struct config_reader *reader, struct error *err)
+static enum status read_scaling(struct rope_config *rope, const struct config_reader *reader,
+                                struct error *err)
 {
     FORWARD_IF_ERROR(read_type(rope, reader, err));
     FORWARD_IF_ERROR(config_number(reader, "rope_theta", 1.0, 1e30, &rope->theta, err));
@@ -41,7 +42,8 @@ static enum status read_scaling(struct rope_config *rope, const struct config_re
         FORWARD_IF_ERROR(config_number(reader, "original_max_position_embeddings", 1, 1e12,
                                        &rope->original_max_position_embeddings, err));
         RETURN_ERROR_IF(rope->high_freq_factor <= rope->low_freq_factor, err, STATUS_INPUT,
-                        "%s: %shigh_freq_factor: must be above low_freq_factor", reader->path, reader->prefix);
+                        "%s: %shigh_freq_factor: must be above low_freq_factor", reader->path,
+                        reader->prefix);
     }
     return STATUS_OK;
 }
@@ -62,11 +64,12 @@ enum status rope_config_read(struct rope_config *rope, const struct config_reade
     return scaling.object != NULL ? read_scaling(rope, &scaling, err) : STATUS_OK;
 }
 
-// Llama 3.1: wavelengths that fit often into the original context keep their frequency, those that hardly fit are
-// divided by factor, those between are interpolated.
+// Llama 3.1: wavelengths that fit often into the original context keep their frequency, those that hardly fit
+// are divided by factor, those between are interpolated.
 static double llama3_frequency(const struct rope_config *rope, double frequency)
 {
-    const double rotations = rope->original_max_position_embeddings * frequency / two_pi; // in the original context
+    const double rotations =
+        rope->original_max_position_embeddings * frequency / two_pi; // in the original context
     const double smooth =
         (rotations - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
 

@@ -1,5 +1,5 @@
-// rope.h - the frequencies of rotary embeddings as config.json asks for them: `rope_theta` with `rope_scaling`, or the
-// newer `rope_parameters`.
+// rope.h - the frequencies of rotary embeddings as config.json asks for them: `rope_theta` with
+// `rope_scaling`, or the newer `rope_parameters`.
 #pragma once
 #include "kernels/error.h"
 #include <stddef.h>
@@ -18,8 +18,9 @@ struct rope_config {
 
 struct config_reader;
 
-// Reads the rope of config.json's root into *rope, whose theta holds the family's default. max_position_embeddings
-// is the default of original_max_position_embeddings. Types that coppice does not compute are STATUS_INPUT.
+// Reads the rope of config.json's root into *rope, whose theta holds the family's default.
+// max_position_embeddings is the default of original_max_position_embeddings. Types that coppice does not
+// compute are STATUS_INPUT.
 enum status rope_config_read(struct rope_config *rope, const struct config_reader *reader,
                              size_t max_position_embeddings, struct error *err);
 

@@ -29,8 +29,8 @@ void activation_forward(float *x, size_t n, enum activation activation)
     }
 }
 
-void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows, size_t columns,
-                     enum activation activation)
+void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
+                     size_t columns, enum activation activation)
 {
     for (size_t r = 0; r < rows; r++) {
         float *g = gate + r * gate_stride;

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-// Queries go in blocks; a block's products stop at its last query's key, so that the half of the scores that the
-// causal mask removes is hardly computed. Larger blocks compute more of it, smaller ones slow the product down.
+// Queries go in blocks; a block's products stop at its last query's key, so that the half of the scores that
+// the causal mask removes is hardly computed. Larger blocks compute more of it, smaller ones slow the product
+// down.
 enum { QUERY_BLOCK = 128 };
 
 size_t attention_workspace_size(size_t tokens)
@@ -20,7 +21,8 @@ static size_t first_key(const struct attention *attention, size_t position)
     return window != 0 && position + 1 > window ? position + 1 - window : 0;
 }
 
-// probabilities[rows, keys] of the queries first_query ... from their scores, in place; column 0 is key `begin`.
+// probabilities[rows, keys] of the queries first_query ... from their scores, in place; column 0 is key
+// `begin`.
 static void masked_softmax(float *scores, size_t rows, size_t keys, size_t begin, size_t first_query,
                            const struct attention *attention)
 {
@@ -50,8 +52,8 @@ void attention_forward(float *out, const struct attention *attention, size_t tok
             gemm_nt(workspace, keys, query + first * stride, stride, key + begin * stride, stride, rows, keys,
                     head_dim, attention->scale);
             masked_softmax(workspace, rows, keys, begin, first, attention);
-            gemm_nn(out + first * out_stride + h * head_dim, out_stride, workspace, keys, value + begin * stride,
-                    stride, rows, head_dim, keys);
+            gemm_nn(out + first * out_stride + h * head_dim, out_stride, workspace, keys,
+                    value + begin * stride, stride, rows, head_dim, keys);
         }
     }
 }

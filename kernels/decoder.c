@@ -13,7 +13,8 @@ struct pass {
     size_t tokens;
     float *input; // [T, max(hidden, heads * head_dim)]: the normed input; then the heads' outputs
     float *delta; // [T, hidden]: what is added to the residual stream
-    float *inner; // query, key and value [T, qkv] and attention's scores; then the MLP's [T, intermediate] and a slab
+    float *inner; // query, key and value [T, qkv] and attention's scores; then the MLP's [T, intermediate]
+                  // and a slab
 };
 
 // Whole cache lines, so that every part of the workspace is as aligned as its start.
@@ -85,10 +86,10 @@ static void attend(const struct pass *pass)
     linear_forward(query, stride, &layer->q, pass->input, pass->tokens);
     linear_forward(key, stride, &layer->k, pass->input, pass->tokens);
     linear_forward(value, stride, &layer->v, pass->input, pass->tokens);
-    rotary_forward(query, pass->tokens, stride, config->num_attention_heads, config->head_dim, config->rotary_dim,
-                   pass->rotary->cosine, pass->rotary->sine);
-    rotary_forward(key, pass->tokens, stride, config->num_key_value_heads, config->head_dim, config->rotary_dim,
-                   pass->rotary->cosine, pass->rotary->sine);
+    rotary_forward(query, pass->tokens, stride, config->num_attention_heads, config->head_dim,
+                   config->rotary_dim, pass->rotary->cosine, pass->rotary->sine);
+    rotary_forward(key, pass->tokens, stride, config->num_key_value_heads, config->head_dim,
+                   config->rotary_dim, pass->rotary->cosine, pass->rotary->sine);
 
     const struct attention attention = {
         .num_heads = config->num_attention_heads,
@@ -109,8 +110,9 @@ static void attend(const struct pass *pass)
 }
 
 // out[tokens, hidden] <- the gated MLP of x[tokens, hidden]; sources: source and source + 1.
-static void feed_forward(const struct pass *pass, float *out, const float *x, size_t tokens, const struct linear *gate,
-                         const struct linear *up, const struct linear *down, size_t source)
+static void feed_forward(const struct pass *pass, float *out, const float *x, size_t tokens,
+                         const struct linear *gate, const struct linear *up, const struct linear *down,
+                         size_t source)
 {
     const size_t intermediate = up->out;
     float *inner = pass->inner, *slab = inner + round_up(tokens * intermediate);
@@ -133,7 +135,8 @@ void decoder_layer_forward(const struct decoder_config *config, const struct dec
                            const struct decoder_observer *observer)
 {
     const size_t size = tokens * config->hidden_size;
-    struct pass pass = {.config = config, .layer = layer, .rotary = rotary, .observer = observer, .tokens = tokens};
+    struct pass pass = {
+        .config = config, .layer = layer, .rotary = rotary, .observer = observer, .tokens = tokens};
 
     if (tokens == 0)
         return;

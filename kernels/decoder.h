@@ -1,7 +1,7 @@
 // decoder.h - the forward pass of one decoder layer: arrays in, arrays out.
 //
-// Everything is float32, row-major; T = tokens of one sequence. A layer is computed a whole sequence at a time, with
-// the same shapes whoever computes it, so that its bits do not depend on the number of ranks.
+// Everything is float32, row-major; T = tokens of one sequence. A layer is computed a whole sequence at a
+// time, with the same shapes whoever computes it, so that its bits do not depend on the number of ranks.
 #pragma once
 #include "kernels/activation.h"
 #include "kernels/gemm.h"
@@ -37,8 +37,8 @@ enum decoder_source {
     SOURCE_MLP_DOWN = 3,         // down
 };
 
-// Called with the input of the linears of one statistics source (see io/model.h) just before they are applied:
-// x[tokens, channels].
+// Called with the input of the linears of one statistics source (see io/model.h) just before they are
+// applied: x[tokens, channels].
 struct decoder_observer {
     void *context;
     void (*input)(void *context, size_t source, const float *x, size_t tokens, size_t channels);
@@ -47,8 +47,8 @@ struct decoder_observer {
 // Floats of workspace that decoder_layer_forward needs for a sequence of `tokens`.
 size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens);
 
-// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL. Workspace and weights are faster when
-// aligned to 64 bytes; the bits are the same anywhere.
+// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL. Workspace and weights are
+// faster when aligned to 64 bytes; the bits are the same anywhere.
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
                            const struct rotary_table *rotary, float *hidden, size_t tokens, float *workspace,
                            const struct decoder_observer *observer);

@@ -1,6 +1,6 @@
-// elementary.h - elementary functions in float32 from additions, multiplications and integer shifts alone: the
-// same bits on every machine (a C library's expf may differ from the next one's), and written without branches, so
-// that compilers turn loops over them into vector instructions.
+// elementary.h - elementary functions in float32 from additions, multiplications and integer shifts alone:
+// the same bits on every machine (a C library's expf may differ from the next one's), and written without
+// branches, so that compilers turn loops over them into vector instructions.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -19,9 +19,9 @@ static inline uint32_t bits_from_float(float value)
     return bits;
 }
 
-// e^x within 1.5 units in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN for
-// NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below a tenth
-// of a unit.
+// e^x within 1.5 units in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
+// for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below
+// a tenth of a unit.
 static inline float exp32(float x)
 {
     const float round_to_integer = 0x1.8p23F; // adding it leaves the nearest integer in the low bits
@@ -40,7 +40,8 @@ static inline float exp32(float x)
     p = p * r + 1.0F / 6.0F;
     p = p * r + 0.5F;
     p = (p * (r * r) + r) + 1.0F;
-    // Times 2^n in two steps, since n from -150 to 128 does not fit one exponent. The low bits of `shifted` hold n.
+    // Times 2^n in two steps, since n from -150 to 128 does not fit one exponent. The low bits of `shifted`
+    // hold n.
     const uint32_t biased = bits_from_float(shifted) - bits_from_float(round_to_integer) + 1024U; // n + 1024
     const uint32_t half = biased >> 1;
     const float first = float_from_bits((half - 512U + 127U) << 23);

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-// Rows of the vocabulary per chunk, and positions per block: together they bound the logits that exist at once.
+// Rows of the vocabulary per chunk, and positions per block: together they bound the logits that exist at
+// once.
 enum { VOCABULARY_CHUNK = 1024, POSITION_BLOCK = 1024 };
 
 void embed_tokens(float *hidden, const void *table, enum dtype dtype, const int32_t *ids, size_t tokens,
@@ -91,7 +92,8 @@ static int32_t index_of(const float *x, size_t n, float value)
     return (int32_t)i;
 }
 
-static void normalise(const struct scratch *scratch, const struct lm_head *head, const float *hidden, size_t rows)
+static void normalise(const struct scratch *scratch, const struct lm_head *head, const float *hidden,
+                      size_t rows)
 {
     norm_forward(scratch->normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind,
                  head->norm_epsilon);
@@ -118,13 +120,13 @@ static void block_log_likelihood(double *log_likelihood, int32_t *greedy, const 
         }
     }
     for (size_t r = 0; r < rows; r++)
-        log_likelihood[r] = targets[r] < 0 ? 0.0
-                                           : (double)scratch->targets[r] - (double)scratch->max[r] -
-                                                 log(scratch->sum[r]);
+        log_likelihood[r] =
+            targets[r] < 0 ? 0.0
+                           : (double)scratch->targets[r] - (double)scratch->max[r] - log(scratch->sum[r]);
 }
 
-void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head, const float *hidden,
-                            const int32_t *targets, size_t tokens, float *workspace)
+void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
+                            const float *hidden, const int32_t *targets, size_t tokens, float *workspace)
 {
     struct scratch scratch;
 
@@ -132,12 +134,13 @@ void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struc
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
         const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
         normalise(&scratch, head, hidden + first * head->hidden_size, rows);
-        block_log_likelihood(log_likelihood + first, greedy != NULL ? greedy + first : NULL, head, targets + first,
-                             rows, &scratch);
+        block_log_likelihood(log_likelihood + first, greedy != NULL ? greedy + first : NULL, head,
+                             targets + first, rows, &scratch);
     }
 }
 
-void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens, float *workspace)
+void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens,
+                    float *workspace)
 {
     struct scratch scratch;
 
@@ -147,7 +150,8 @@ void lm_head_logits(float *logits, const struct lm_head *head, const float *hidd
         normalise(&scratch, head, hidden + first * head->hidden_size, rows);
         for (size_t row = 0; row < head->vocab_size; row += scratch.chunk) {
             const size_t left = head->vocab_size - row, count = left < scratch.chunk ? left : scratch.chunk;
-            chunk_logits(logits + first * head->vocab_size + row, head->vocab_size, head, &scratch, rows, row, count);
+            chunk_logits(logits + first * head->vocab_size + row, head->vocab_size, head, &scratch, rows, row,
+                         count);
         }
     }
 }

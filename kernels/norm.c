@@ -38,8 +38,8 @@ static void norm_row(float *out, const float *x, size_t size, const struct norm 
             out[i] += norm->bias[i];
 }
 
-void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm, enum norm_kind kind,
-                  float epsilon)
+void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
+                  enum norm_kind kind, float epsilon)
 {
     for (size_t r = 0; r < rows; r++)
         norm_row(out + r * size, x + r * size, size, norm, kind, epsilon);

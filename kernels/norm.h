@@ -12,5 +12,5 @@ struct norm {
 // out[rows, size] from x[rows, size]; out may be x. Means are taken in double.
 //   NORM_RMS    x / sqrt(mean(x^2) + epsilon) * weight                         (Zhang and Sennrich, 2019)
 //   NORM_LAYER  (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias         (Ba, Kiros and Hinton, 2016)
-void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm, enum norm_kind kind,
-                  float epsilon);
+void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
+                  enum norm_kind kind, float epsilon);

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens, float scale)
+void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens,
+                   float scale)
 {
     for (size_t t = 0; t < tokens; t++) {
         for (size_t i = 0; i < pairs; i++) {

@@ -1,4 +1,5 @@
-// rotary.h - rotary position embedding (Su et al., RoFormer, 2021), in the rotate-half layout of Hugging Face.
+// rotary.h - rotary position embedding (Su et al., RoFormer, 2021), in the rotate-half layout of Hugging
+// Face.
 #pragma once
 #include <stddef.h>
 
@@ -8,9 +9,10 @@ struct rotary_table {
     const float *cosine, *sine;
 };
 
-// Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times scale.
-// As the reference does, the angle is the float32 product of position and frequency.
-void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens, float scale);
+// Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times
+// scale. As the reference does, the angle is the float32 product of position and frequency.
+void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens,
+                   float scale);
 
 // Rotates, in place, the first rotary_dim channels of every head of x: head h of token t starts at
 // x + t * token_stride + h * head_stride. Channel i is paired with channel i + rotary_dim / 2:
