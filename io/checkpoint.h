@@ -11,8 +11,8 @@ struct checkpoint {
     bool has_index;                   // model.safetensors.index.json is there
 };
 
-// Opens every shard. A missing shard, a shard name that leaves the folder, a tensor in two shards or listed but
-// absent is STATUS_INPUT. *checkpoint is freed with checkpoint_close.
+// Opens every shard. A missing shard, a shard name that leaves the folder, a tensor in two shards or listed
+// but absent is STATUS_INPUT. *checkpoint is freed with checkpoint_close.
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *directory, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
 // The tensor and (shard may be NULL) the index of its shard; NULL when there is none.

@@ -4,24 +4,35 @@
 #include "kernels/error.h"
 #include <stdint.h>
 
-// Temporary files are called ".NAME.tmp-PID"-like; commit_is_temporary tells one by its name.
+// Temporary files are called ".NAME.tmp-HOST-PID" and live in the folder of NAME. Host and process id keep
+// two programs that share a file system apart.
+//
+// Writes the temporary name for final_path into out[size]. A path that does not fit, or a NAME that leaves no
+// room for the suffix, is STATUS_FAILED.
+enum status temporary_path(char *out, size_t size, const char *final_path, struct error *err);
+// Not 0 when file_name (no folders) is one that temporary_path makes.
 int commit_is_temporary(const char *file_name);
 
 // Writes bytes to path in one step as above.
 enum status commit_bytes(const char *path, const void *bytes, size_t size, struct error *err);
 
-// The same in pieces, possibly at offsets. Every failure unlinks the temporary file.
+// The same in pieces, possibly at offsets. After a failure of any of these three the temporary file is gone
+// and the file closed; commit_abandon may still be called. Errors are STATUS_FAILED and name the path and the
+// system's reason.
 struct commit_file {
-    int fd;
-    char *path, *temporary;
+    int fd;                 // -1 when nothing is open
+    char *path, *temporary; // owned; NULL when nothing is open
 };
 enum status commit_begin(struct commit_file *file, const char *path, struct error *err);
 enum status commit_write_at(struct commit_file *file, const void *bytes, size_t size, uint64_t offset,
                             struct error *err);
 enum status commit_end(struct commit_file *file, struct error *err); // fsync, close, rename, fsync of folder
-void commit_abandon(struct commit_file *file);                       // close and unlink; safe after a failure
+void commit_abandon(struct commit_file *file); // close and unlink; safe after a failure and after commit_end
 
-// mkdir -p. fsync of a directory. Whole file into memory (NUL added; caller frees).
+// mkdir -p.
 enum status make_directories(const char *path, struct error *err);
+// fsync of a folder: makes the names in it durable. A file system that does not know this (EINVAL) is fine.
 enum status sync_directory(const char *path, struct error *err);
+// Whole file into memory, one NUL added behind; *size does not count it. Caller frees *bytes. STATUS_FAILED
+// when it cannot be opened or read.
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);

@@ -1,7 +1,9 @@
 // corpus.h - documents of a text corpus. By file name:
 //   *.jsonl, *.jsonl.gz, *.json.gz, *.json   one JSON object a line, its "text" field is a document
-//   *.raw                                    WikiText's format: every line, newline included, is a document and
-//                                            blank lines are empty documents, as the field's loaders give them
+//   *.raw                                    WikiText's format: every line, newline included, is a document
+//   and
+//                                            blank lines are empty documents, as the field's loaders give
+//                                            them
 //   anything else (*.txt)                    the whole file is one document
 // All of it must be valid UTF-8; a broken line, a broken gzip stream or an empty corpus is STATUS_INPUT with
 // file and line.
@@ -12,9 +14,9 @@
 
 struct corpus {
     size_t count;
-    char *text;        // all documents, one after the other
-    size_t *offsets;   // [count + 1]
-    uint64_t hash;     // XXH3-64 of the file's bytes: its fingerprint
+    char *text;      // all documents, one after the other
+    size_t *offsets; // [count + 1]
+    uint64_t hash;   // XXH3-64 of the file's bytes: its fingerprint
 };
 
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err);

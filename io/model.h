@@ -1,5 +1,5 @@
-// model.h - a Hugging Face model directory as coppice sees it: config.json, the family's table of tensor names, and
-// where every layer's tensors are. A family is one row of the table in model.c.
+// model.h - a Hugging Face model directory as coppice sees it: config.json, the family's table of tensor
+// names, and where every layer's tensors are. A family is one row of the table in model.c.
 #pragma once
 #include "io/checkpoint.h"
 #include "kernels/decoder.h"
@@ -37,19 +37,22 @@ struct layer_map {
     size_t block_size;       // floats of the whole block
 };
 
-// Reads config.json, opens the checkpoint, checks that every tensor that the family asks for is there with the shape
-// that the config says (STATUS_INPUT names file and tensor). Reads no weights. Freed with model_close.
+// Reads config.json, opens the checkpoint, checks that every tensor that the family asks for is there with
+// the shape that the config says (STATUS_INPUT names file and tensor). Reads no weights. Freed with
+// model_close.
 enum status model_open(struct model **model, const char *directory, struct error *err);
 void model_close(struct model *model); // NULL is fine
 
 // Fills map for one layer; freed with layer_map_free.
-enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer, struct error *err);
+enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,
+                             struct error *err);
 void layer_map_free(struct layer_map *map);
 // Points layer's weights into block (float32 copies laid out as map says). block outlives layer.
 void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, const struct model *model,
                     const float *block);
 
-// Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are allocated:
-// freed with rotary_table_free.
-enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens, struct error *err);
+// Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are
+// allocated: freed with rotary_table_free.
+enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
+                               struct error *err);
 void rotary_table_free(struct rotary_table *table);

@@ -5,11 +5,13 @@
 #include <stddef.h>
 
 // "RUN/statistics/STREAM/layer-007.h5" and so on; kind is "statistics", "activations", "masks", "weights".
-void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream, size_t layer);
+void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream,
+                    size_t layer);
 
-// One program per run directory: RUN/lock holds host, pid, boot id, start time and SLURM_JOB_ID if any. A held lock
-// is STATUS_FAILED and says by whom; a lock whose process is gone (same host: no such pid with that start time; other
-// host: its heartbeat is older than a minute) is stale and taken over, and *stole says so. Rank 0 only.
+// One program per run directory: RUN/lock holds host, pid, boot id, start time and SLURM_JOB_ID if any. A
+// held lock is STATUS_FAILED and says by whom; a lock whose process is gone (same host: no such pid with that
+// start time; other host: its heartbeat is older than a minute) is stale and taken over, and *stole says so.
+// Rank 0 only.
 struct run_lock;
 enum status run_lock_acquire(struct run_lock **lock, const char *run, bool *stole, struct error *err);
 void run_lock_heartbeat(struct run_lock *lock); // cheap; call it now and then

@@ -34,5 +34,6 @@ enum status safetensors_open(struct safetensors_file **file, const char *path, s
 void safetensors_close(struct safetensors_file *file); // NULL is fine
 // NULL when there is none of that name.
 const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name);
-// Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is used.
+// Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is
+// used.
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes);

@@ -1,7 +1,7 @@
 // decoder.h - the forward pass of one decoder layer: arrays in, arrays out.
 //
-// Everything is float32, row-major; T = tokens of one sequence. A layer is computed a whole sequence at a time, with
-// the same shapes whoever computes it, so that its bits do not depend on the number of ranks.
+// Everything is float32, row-major; T = tokens of one sequence. A layer is computed a whole sequence at a
+// time, with the same shapes whoever computes it, so that its bits do not depend on the number of ranks.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,8 +45,8 @@ struct rotary_table {
     const float *cosine, *sine;
 };
 
-// Called with the input of the linears of one statistics source (see io/model.h) just before they are applied:
-// x[tokens, channels].
+// Called with the input of the linears of one statistics source (see io/model.h) just before they are
+// applied: x[tokens, channels].
 struct decoder_observer {
     void *context;
     void (*input)(void *context, size_t source, const float *x, size_t tokens, size_t channels);
