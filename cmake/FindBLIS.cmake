@@ -10,7 +10,7 @@ find_library(BLIS_LIBRARY NAMES blis PATH_SUFFIXES blis-${BLIS_VARIANT})
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(BLIS REQUIRED_VARS BLIS_LIBRARY BLIS_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "on Debian: apt-get install libblis-dev; elsewhere set CMAKE_PREFIX_PATH")
+  REASON_FAILURE_MESSAGE "on Debian: apt-get install libblis-dev, elsewhere set CMAKE_PREFIX_PATH")
 mark_as_advanced(BLIS_INCLUDE_DIR BLIS_LIBRARY)
 
 if(BLIS_FOUND AND NOT TARGET BLIS::BLIS)

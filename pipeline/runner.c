@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4200, REPAIRS = 16 };
+enum { REPAIRS = 16 };
 
 // With no --max-time, how long the unit in hand may still take after the first signal.
 static const double default_grace = 20;
