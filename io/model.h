@@ -1,22 +1,30 @@
-// model.h - a Hugging Face model directory as coppice sees it: config.json, the family's table of tensor names, and
-// where every layer's tensors are. A family is one row of the table in model.c.
+// model.h - a Hugging Face model directory as coppice sees it: config.json, the family's table of tensor
+// names, and where every layer's tensors are. A family is one row of the table in model.c.
 #pragma once
 #include "io/checkpoint.h"
+#include "io/rope.h"
 #include "kernels/decoder.h"
+#include "kernels/logits.h"
 
 struct model_config {
     char model_type[64];
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
+    bool attention_bias, mlp_bias;
+    struct rope_config rope;
     struct decoder_config decoder;
 };
 
+struct family; // io/family.h
+
 struct model {
     struct model_config config;
+    const struct family *family;
     struct checkpoint *checkpoint;
     const struct safetensors_tensor *embedding;  // [vocab, hidden]
     const struct safetensors_tensor *final_norm; // [hidden]
     const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding when tied
+    float *final_norm_weight;                    // its float32 copy
 };
 
 // One tensor of a layer, in the order of the family's table.
@@ -37,19 +45,30 @@ struct layer_map {
     size_t block_size;       // floats of the whole block
 };
 
-// Reads config.json, opens the checkpoint, checks that every tensor that the family asks for is there with the shape
-// that the config says (STATUS_INPUT names file and tensor). Reads no weights. Freed with model_close.
+// Reads config.json, opens the checkpoint, checks that every tensor that the family asks for is there with
+// the shape that the config says (STATUS_INPUT names file and tensor). Reads no weights. Freed with
+// model_close.
 enum status model_open(struct model **model, const char *directory, struct error *err);
 void model_close(struct model *model); // NULL is fine
 
+// STATUS_INPUT when an id is not in [0, vocab_size); names its index.
+enum status model_check_ids(const struct model *model, const int32_t *ids, size_t tokens, struct error *err);
+// hidden[tokens, hidden_size] <- the input of the first layer, for the sequence ids[tokens] (checked, see
+// above).
+void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens);
+// What comes after the last layer; head points into model.
+void model_lm_head(struct lm_head *head, const struct model *model);
+
 // Fills map for one layer; freed with layer_map_free.
-enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer, struct error *err);
+enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,
+                             struct error *err);
 void layer_map_free(struct layer_map *map);
 // Points layer's weights into block (float32 copies laid out as map says). block outlives layer.
 void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, const struct model *model,
                     const float *block);
 
-// Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are allocated:
-// freed with rotary_table_free.
-enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens, struct error *err);
+// Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are
+// allocated: freed with rotary_table_free.
+enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
+                               struct error *err);
 void rotary_table_free(struct rotary_table *table);

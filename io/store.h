@@ -1,14 +1,15 @@
 // store.h - one committed HDF5 file per unit, written once by all ranks of a communicator together.
 //
-// Promises: a file with its final name is complete; its bytes do not depend on the number of ranks; any flipped
-// byte is found. A file is written collectively under a temporary name, closed, checksummed, fsynced, renamed by
-// rank 0, and its folder fsynced. The file starts with an HDF5 user block of 512 bytes that holds a magic, the file's
-// length and an XXH3 over its 1 MiB blocks; h5py and h5dump skip it. Every dataset also has an attribute `xxh3`: the
-// XXH3-64 of the little-endian XXH3-64 values of its rows (a row is one index of the first dimension; a 1-D dataset is
-// one row).
+// Promises: a file with its final name is complete; its bytes do not depend on the number of ranks; any
+// flipped byte is found. A file is written collectively under a temporary name, closed, checksummed, fsynced,
+// renamed by rank 0, and its folder fsynced. The file starts with an HDF5 user block of 512 bytes that holds
+// a magic, the file's length and an XXH3 over its 1 MiB blocks; h5py and h5dump skip it. Every dataset also
+// has an attribute `xxh3`: the XXH3-64 of the little-endian XXH3-64 values of its rows (a row is one index of
+// the first dimension; a 1-D dataset is one row).
 //
-// "Collective" below: every rank of the communicator calls it with the same arguments except data, first, count.
-// After a failure on any rank every rank returns the same status and message (collective functions agree inside).
+// "Collective" below: every rank of the communicator calls it with the same arguments except data, first,
+// count. After a failure on any rank every rank returns the same status and message (collective functions
+// agree inside).
 #pragma once
 #include "kernels/error.h"
 #include <mpi.h>
@@ -24,45 +25,46 @@ struct store_reader;
 // Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err);
 
-// Collective. Declares dataset `name` ("/self_attn.q_proj/variance"; groups are made) of shape dims[rank] with
-// attributes `unit` and `meaning` (NULL: none). Space is allocated at once; no fill values are written.
+// Collective. Declares dataset `name` ("/self_attn.q_proj/variance"; groups are made) of shape dims[rank]
+// with attributes `unit` and `meaning` (NULL: none). Space is allocated at once; no fill values are written.
 enum status store_declare(struct store_writer *writer, const char *name, enum store_type type, size_t rank,
                           const uint64_t *dims, const char *unit, const char *meaning, struct error *err);
-// Collective. Each rank writes rows [first, first + count) of the first dimension (count 0: takes part with nothing).
-// May be called several times (a few sequences at a time); together the calls must cover every row exactly once
-// before the commit. For a 1-D dataset rows are elements and one rank writes all of it.
-enum status store_write(struct store_writer *writer, const char *name, uint64_t first, uint64_t count, const void *data,
-                        struct error *err);
+// Collective. Each rank writes rows [first, first + count) of the first dimension (count 0: takes part with
+// nothing). May be called several times (a few sequences at a time); together the calls must cover every row
+// exactly once before the commit. For a 1-D dataset rows are elements and one rank writes all of it.
+enum status store_write(struct store_writer *writer, const char *name, uint64_t first, uint64_t count,
+                        const void *data, struct error *err);
 // Collective. Attributes of dataset or group `object` ("/" is the file): the same value on every rank.
 enum status store_attribute_string(struct store_writer *writer, const char *object, const char *attribute,
                                    const char *value, struct error *err);
-enum status store_attribute_f64(struct store_writer *writer, const char *object, const char *attribute, double value,
-                                struct error *err);
-enum status store_attribute_u64(struct store_writer *writer, const char *object, const char *attribute, uint64_t value,
-                                struct error *err);
+enum status store_attribute_f64(struct store_writer *writer, const char *object, const char *attribute,
+                                double value, struct error *err);
+enum status store_attribute_u64(struct store_writer *writer, const char *object, const char *attribute,
+                                uint64_t value, struct error *err);
 // Collective. Everything above; on failure the temporary file is gone. Frees writer either way.
 enum status store_commit(struct store_writer *writer, struct error *err);
 // Collective. Drops the temporary file. NULL is fine.
 void store_abandon(struct store_writer *writer);
 
-// Collective. Opens a committed file for reading and checks all of it (each rank its share of the blocks). A mismatch
-// is STATUS_DAMAGED and names the file; a file that is not there is STATUS_FAILED. With MPI_COMM_SELF: one process alone.
+// Collective. Opens a committed file for reading and checks all of it (each rank its share of the blocks). A
+// mismatch is STATUS_DAMAGED and names the file; a file that is not there is STATUS_FAILED. With
+// MPI_COMM_SELF: one process alone.
 enum status store_open(struct store_reader **reader, const char *path, MPI_Comm comm, struct error *err);
 void store_close(struct store_reader *reader); // collective; NULL is fine
 bool store_has(const struct store_reader *reader, const char *name);
-enum status store_dims(const struct store_reader *reader, const char *name, size_t *rank, uint64_t dims[STORE_MAX_RANK],
-                       struct error *err);
-// Not collective (independent transfers): rows [first, first + count) of `name` into data, which must have the dataset's
-// type. Wrong type or range is an error.
-enum status store_read(const struct store_reader *reader, const char *name, enum store_type type, uint64_t first,
-                       uint64_t count, void *data, struct error *err);
-enum status store_read_attribute_f64(const struct store_reader *reader, const char *object, const char *attribute,
-                                     double *value, struct error *err);
-enum status store_read_attribute_u64(const struct store_reader *reader, const char *object, const char *attribute,
-                                     uint64_t *value, struct error *err);
+enum status store_dims(const struct store_reader *reader, const char *name, size_t *rank,
+                       uint64_t dims[STORE_MAX_RANK], struct error *err);
+// Not collective (independent transfers): rows [first, first + count) of `name` into data, which must have
+// the dataset's type. Wrong type or range is an error.
+enum status store_read(const struct store_reader *reader, const char *name, enum store_type type,
+                       uint64_t first, uint64_t count, void *data, struct error *err);
+enum status store_read_attribute_f64(const struct store_reader *reader, const char *object,
+                                     const char *attribute, double *value, struct error *err);
+enum status store_read_attribute_u64(const struct store_reader *reader, const char *object,
+                                     const char *attribute, uint64_t *value, struct error *err);
 // value is allocated; caller frees.
-enum status store_read_attribute_string(const struct store_reader *reader, const char *object, const char *attribute,
-                                        char **value, struct error *err);
+enum status store_read_attribute_string(const struct store_reader *reader, const char *object,
+                                        const char *attribute, char **value, struct error *err);
 
 // Checks the whole file and each dataset's `xxh3` as one process: what `coppice verify` does.
 enum status store_verify(const char *path, struct error *err);

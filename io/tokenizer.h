@@ -14,11 +14,11 @@ struct tokenizer; // opaque; one per process is enough; not for use by several t
 enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct error *err);
 void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 
-// ids: *out is allocated (caller frees), *count its length. add_special_tokens puts the post-processor's template
-// around the text, as the reference does by default. Text is UTF-8 of `size` bytes; invalid UTF-8 is STATUS_INPUT
-// with the byte offset. Time is linear in size.
-enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size, bool add_special_tokens,
-                             int32_t **out, size_t *count, struct error *err);
+// ids: *out is allocated (caller frees), *count its length. add_special_tokens puts the post-processor's
+// template around the text, as the reference does by default. Text is UTF-8 of `size` bytes; invalid UTF-8 is
+// STATUS_INPUT with the byte offset. Time is linear in size.
+enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
+                             bool add_special_tokens, int32_t **out, size_t *count, struct error *err);
 
 // Largest id + 1, over vocabulary and added tokens.
 size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer);

@@ -33,26 +33,26 @@ enum status error_prefix(struct error *err, const char *format, ...) __attribute
 
 #define RETURN_ERROR(err, status, ...) return error_set((err), (status), __VA_ARGS__)
 
-#define RETURN_ERROR_IF(condition, err, status, ...)                                                         \
-    do {                                                                                                     \
-        if (condition)                                                                                       \
-            return error_set((err), (status), __VA_ARGS__);                                                  \
+#define RETURN_ERROR_IF(condition, err, status, ...)        \
+    do {                                                    \
+        if (condition)                                      \
+            return error_set((err), (status), __VA_ARGS__); \
     } while (0)
 
 // Evaluates call once; a failing status is returned as it is.
-#define FORWARD_IF_ERROR(call)                                                                               \
-    do {                                                                                                     \
-        const enum status forward_status_ = (call);                                                          \
-        if (forward_status_ != STATUS_OK)                                                                    \
-            return forward_status_;                                                                          \
+#define FORWARD_IF_ERROR(call)                      \
+    do {                                            \
+        const enum status forward_status_ = (call); \
+        if (forward_status_ != STATUS_OK)           \
+            return forward_status_;                 \
     } while (0)
 
 // The same for functions that clean up: needs a local `enum status status`, jumps to label.
-#define GOTO_IF_ERROR(call, label)                                                                           \
-    do {                                                                                                     \
-        status = (call);                                                                                     \
-        if (status != STATUS_OK)                                                                             \
-            goto label;                                                                                      \
+#define GOTO_IF_ERROR(call, label) \
+    do {                           \
+        status = (call);           \
+        if (status != STATUS_OK)   \
+            goto label;            \
     } while (0)
 
 // calloc(count, size) with an overflow check and an error that says how many bytes were asked for and what

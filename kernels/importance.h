@@ -11,9 +11,9 @@
 enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3 };
 
 enum importance_needs {
-    NEEDS_STATISTICS = 1,       // variance and second moment of the input channels
-    NEEDS_COLUMN_VARIANCE = 2,  // Var_i(W_ij)
-    NEEDS_ABSOLUTE_SUMS = 4,    // sum_i |W_ij| and sum_j |W_ij|
+    NEEDS_STATISTICS = 1,      // variance and second moment of the input channels
+    NEEDS_COLUMN_VARIANCE = 2, // Var_i(W_ij)
+    NEEDS_ABSOLUTE_SUMS = 4,   // sum_i |W_ij| and sum_j |W_ij|
 };
 
 struct importance_parameters {
@@ -28,9 +28,9 @@ const char *const *method_names(size_t *count); // all of them, for messages and
 unsigned method_needs(enum method method);      // enum importance_needs, or-ed
 
 // Per-column sums of a weight W[out, in] in row-major float32, for the columns [first, first + count):
-//   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes), absolute_sum[count]
-//   = sum_i |W_ij|; double, rows in order, so that any split over columns gives the same bits. Outputs that
-//   are NULL are skipped.
+//   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes),
+//   absolute_sum[count] = sum_i |W_ij|; double, rows in order, so that any split over columns gives the same
+//   bits. Outputs that are NULL are skipped.
 void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
                     size_t in, size_t first, size_t count);
 

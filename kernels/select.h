@@ -38,7 +38,8 @@ struct select_search {
     int keep_all; // prune was 0
 };
 void select_search_begin(struct select_search *search, uint64_t prune);
-void select_search_count(const struct select_search *search, uint64_t *histogram, const float *scores, size_t n);
+void select_search_count(const struct select_search *search, uint64_t *histogram, const float *scores,
+                         size_t n);
 void select_search_narrow(struct select_search *search, const uint64_t *histogram);
 // How many of scores[n] equal the threshold (for the exclusive scan over ranks that hands out the ties).
 uint64_t select_count_ties(const struct select_search *search, const float *scores, size_t n);

@@ -15,8 +15,8 @@ struct variant {
     enum method method;
     struct importance_parameters parameters;
     bool is_pattern;
-    size_t keep, of;  // N:M when is_pattern: `keep` of every `of` neighbours
-    double sparsity;  // otherwise
+    size_t keep, of; // N:M when is_pattern: `keep` of every `of` neighbours
+    double sparsity; // otherwise
     enum group group;
     bool energy_columns, energy_rows;
     struct energy_clamp clamp;

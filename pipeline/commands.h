@@ -1,0 +1,50 @@
+// commands.h - the program's commands as a table: one row a command. The functions that do the work are
+// main.c's, by `id`, so that the command line can be parsed and tested without them.
+#pragma once
+#include <stddef.h>
+
+enum command_id {
+    COMMAND_PLAN,
+    COMMAND_RUN,
+    COMMAND_CALIBRATE,
+    COMMAND_SCORE,
+    COMMAND_COMPENSATE,
+    COMMAND_EXPORT,
+    COMMAND_EVALUATE,
+    COMMAND_STATUS,
+    COMMAND_VERIFY
+};
+
+enum command_argument {
+    ARGUMENT_JOB, // a job file
+    ARGUMENT_RUN  // a run directory
+};
+
+// Which options mean something to a command, or-ed. --help, --version, --quiet, --verbose, --json are
+// everyone's.
+enum command_options {
+    TAKES_RANKS = 1,   // --teams, --threads
+    TAKES_STOP = 2,    // --stop-signal, --max-time, --margin
+    TAKES_STRICT = 4,  // --strict
+    TAKES_PROGRESS = 8 // --progress
+};
+
+struct command {
+    enum command_id id;
+    const char *name;
+    enum command_argument argument;
+    unsigned options;     // enum command_options
+    const char *summary;  // one line without a full stop
+    const char *help;     // paragraphs for `coppice NAME --help`
+    const char *examples; // command lines, one a line
+};
+
+// All commands in the order in which help lists them.
+const struct command *commands(size_t *count);
+const struct command *command_find(const char *name);              // NULL: no such command
+const char *command_argument_name(enum command_argument argument); // "JOB", "RUN"
+
+// The program's own help.
+extern const char *const program_summary;
+extern const char *const program_examples; // one a line
+extern const char *const exit_codes_help;

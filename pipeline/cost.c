@@ -1,0 +1,148 @@
+// What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "io/store.h"
+#include "kernels/logits.h"
+#include "kernels/select.h"
+#include "pipeline/job_json.h"
+#include "pipeline/plan.h"
+#include "stages/evaluate.h"
+#include "stages/layer_weights.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+// Resident bytes of this process as it stands: the program, its libraries and MPI's buffers.
+static uint64_t resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+            resident = 0;
+        fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+struct stage_memory {
+    uint64_t calibrate, score, compensate, evaluate;
+};
+
+static uint64_t forward_bytes(const struct model *model, size_t tokens)
+{
+    const struct decoder_config *config = &model->config.decoder;
+    return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * config->hidden_size +
+                            tokens * config->rotary_dim);
+}
+
+static void add_layer_memory(struct stage_memory *memory, const struct layer_map *map, size_t ranks)
+{
+    uint64_t channels = 0;
+    for (size_t i = 0; i < map->num_sources; i++)
+        channels += map->source_channels[i];
+    // A sequence's partial sums, the slice that is summed, what is received, and the totals.
+    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double));
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const uint64_t rows = (tensor->out + ranks - 1) / ranks;
+        if (tensor->linear[0] == '\0')
+            continue;
+        memory->score = larger(memory->score, rows * mask_row_bytes(tensor->in) + 40 * tensor->in);
+        memory->compensate = larger(
+            memory->compensate, tensor->out * (mask_row_bytes(tensor->in) + 32) + 24 * tensor->in +
+                                    rows * tensor->in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+    }
+}
+
+static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
+{
+    const struct settings *settings = plan->settings;
+    const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->linear[0] == '\0')
+            continue;
+        cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
+        cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
+        cost->weights_bytes +=
+            settings->num_variants *
+            (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) + 4 * tensor->out * sizeof(double));
+    }
+}
+
+enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
+{
+    const struct model *model = plan->model;
+    const struct settings *settings = plan->settings;
+    const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
+    struct stage_memory memory = {0};
+    struct lm_head head;
+    size_t floats;
+
+    memset(cost, 0, sizeof *cost);
+    FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
+    for (size_t layer = 0; layer < layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        add_layer_memory(&memory, &map, ranks);
+        add_layer_disk(cost, plan, &map);
+        layer_map_free(&map);
+    }
+    memory.calibrate += forward_bytes(model, settings->length);
+    model_lm_head(&head, model);
+    if (settings->perplexity != NULL) {
+        const size_t length = settings->evaluate_length;
+        const size_t windows = evaluation_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
+        memory.evaluate =
+            forward_bytes(model, length) +
+            sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
+    }
+    cost->node_bytes = (uint64_t)floats * sizeof(float);
+    cost->rank_bytes = resident_bytes() + larger(larger(memory.calibrate, memory.evaluate),
+                                                 larger(memory.score, memory.compensate));
+    cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
+
+    const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
+    const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
+    cost->activations_bytes =
+        streams * files * settings->sequences * settings->length * hidden_size * sizeof(float);
+    cost->output_bytes =
+        settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
+    cost->work = plan->work;
+    return STATUS_OK;
+}
+
+json_t *plan_to_json(const struct plan *plan, const struct plan_cost *cost, size_t ranks,
+                     const struct run_record *record)
+{
+    json_t *variants = json_array(), *stages = json_object();
+    size_t total[STAGE_COUNT] = {0}, done[STAGE_COUNT] = {0};
+    double work[STAGE_COUNT] = {0};
+
+    json_array_append_new(variants, json_pack("{s:s}", "name", "dense"));
+    for (size_t v = 0; v < plan->settings->num_variants; v++)
+        json_array_append_new(variants, variant_to_json(&plan->settings->variants[v]));
+    for (size_t i = 0; i < plan->num_units; i++) {
+        const struct unit *unit = &plan->units[i];
+        total[unit->stage]++;
+        work[unit->stage] += unit->work;
+        done[unit->stage] += unit_is_done(unit, plan->settings, record) ? 1 : 0;
+    }
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (total[s] > 0)
+            json_object_set_new(stages, stage_name((enum stage_kind)s),
+                                json_pack("{s:I, s:I, s:f}", "units", (json_int_t)total[s], "done",
+                                          (json_int_t)done[s], "work", work[s]));
+    return json_pack("{s:o, s:o, s:I, s:f, s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}", "variants",
+                     variants, "stages", stages, "ranks", (json_int_t)ranks, "work", cost->work, "memory",
+                     "rank", (json_int_t)cost->rank_bytes, "node_shared", (json_int_t)cost->node_bytes,
+                     "peak_resident", (json_int_t)cost->peak_bytes, "disk", "statistics",
+                     (json_int_t)cost->statistics_bytes, "activations", (json_int_t)cost->activations_bytes,
+                     "masks", (json_int_t)cost->masks_bytes, "weights", (json_int_t)cost->weights_bytes,
+                     "output", (json_int_t)cost->output_bytes);
+}

@@ -1,0 +1,25 @@
+// job_json.h - a job and its variants as JSON: run.json, plan --json, coppice.json.
+#pragma once
+#include "kernels/error.h"
+#include "stages/settings.h"
+#include <jansson.h>
+
+// {"model", "run", "output" (null: none), "calibration": {"corpus", "sequences", "length", "seed",
+// "keep_activations"},
+//  "prune": {"propagation", "skip"}, "variants": [variant_to_json...], "evaluate": {"perplexity" (or null),
+//  "length"}}
+// New references; NULL when memory ran out or a text is not UTF-8.
+json_t *settings_to_json(const struct settings *settings);
+
+// {"name", "method", "sparsity": 0.5 or "pattern": "2:4", "group", "energy": ["columns", "rows"]} and, where
+// the method or the compensation uses them, "alpha", "epsilon", "exponent", "clamp": [low, high].
+json_t *variant_to_json(const struct variant *variant);
+
+// Back again, for commands that are given a run directory. origin (the file's name) begins the messages.
+// STATUS_DAMAGED when the JSON is not what settings_to_json writes. Freed with settings_free.
+enum status settings_from_json(struct settings **settings, const json_t *json, const char *origin,
+                               struct error *err);
+
+// The first value in which two JSON values differ, as "calibration.seed: 0 before, 1 now" (missing:
+// "nothing"). False when they are equal.
+bool json_difference(const json_t *before, const json_t *now, char *text, size_t size);

@@ -1,0 +1,312 @@
+// main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
+#include "io/commit.h"
+#include "io/run_directory.h"
+#include "pipeline/exit_code.h"
+#include "pipeline/heartbeat.h"
+#include "pipeline/job.h"
+#include "pipeline/plan_print.h"
+#include "pipeline/results.h"
+#include "pipeline/runner.h"
+#include "pipeline/status.h"
+#include "pipeline/verify.h"
+#include "stages/export.h"
+#include "stages/score.h"
+#include "version.h"
+
+#include <blis.h>
+#include <errno.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct program {
+    struct options options;
+    struct team world;
+    bool root;
+    double started;
+    struct settings *settings;
+    struct model *model;
+    struct run_record record;
+};
+
+// The job file is read by rank 0 and parsed by all.
+static enum status load_job(struct program *program, struct error *err)
+{
+    const char *path = program->options.path;
+    char *text = NULL;
+    size_t size = 0;
+    uint64_t length;
+    enum status status = STATUS_OK;
+
+    if (program->root && read_file(&text, &size, path, err) != STATUS_OK)
+        status = err->status = STATUS_USAGE;
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    length = size;
+    GOTO_IF_ERROR(team_broadcast(&program->world, &length, sizeof length, 0, err), done);
+    if (!program->root)
+        status = allocate(&text, length + 1, 1, "the job file", err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(&program->world, text, length, 0, err), done);
+    status = job_parse(&program->settings, text, length, path, err);
+done:
+    free(text);
+    return status;
+}
+
+static enum status check_readable(const char *path, const char *key, const char *job, struct error *err)
+{
+    struct stat info;
+    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s: %s: %s", job, key, path,
+                    strerror(errno));
+    return STATUS_OK;
+}
+
+static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
+{
+    RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX, strlen(path));
+    return STATUS_OK;
+}
+
+// What the job names must be there, and its output must not, before any work starts.
+static enum status check_paths(const struct program *program, struct error *err)
+{
+    const struct settings *settings = program->settings;
+    char sequences[PATH_SIZE], record[PATH_SIZE];
+    struct stat info;
+
+    FORWARD_IF_ERROR(check_length(settings->model, "model", program->options.path, err));
+    FORWARD_IF_ERROR(check_length(settings->run, "run", program->options.path, err));
+    FORWARD_IF_ERROR(check_length(settings->output, "output", program->options.path, err));
+    FORWARD_IF_ERROR(check_readable(settings->model, "model", program->options.path, err));
+    path_format(sequences, sizeof sequences, "%s/sequences.h5", settings->run);
+    path_format(record, sizeof record, "%s/run.json", settings->run);
+    // Sequences that are drawn are stored: the corpus may be gone by then.
+    if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
+        FORWARD_IF_ERROR(check_readable(settings->corpus, "calibration.corpus", program->options.path, err));
+    if (settings->perplexity != NULL)
+        FORWARD_IF_ERROR(
+            check_readable(settings->perplexity, "evaluate.perplexity", program->options.path, err));
+    return STATUS_OK;
+}
+
+static enum status check_output(const struct program *program, struct error *err)
+{
+    const struct settings *settings = program->settings;
+    for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++) {
+        char path[PATH_SIZE], identity[40];
+        export_path(path, sizeof path, settings, &settings->variants[v]);
+        run_record_variant(identity, sizeof identity, &program->record, &settings->variants[v]);
+        RETURN_ERROR_IF(export_state_of(path, identity) == EXPORT_FOREIGN, err, STATUS_USAGE,
+                        "%s: output: %s exists and is not this run's: remove it or choose another",
+                        program->options.path, path);
+    }
+    return STATUS_OK;
+}
+
+// Everything up to the point where work starts.
+static enum status open_job(struct program *program, struct error *err)
+{
+    FORWARD_IF_ERROR(team_agree(&program->world, load_job(program, err), err));
+    FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
+    FORWARD_IF_ERROR(
+        team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
+    return team_agree(&program->world, score_check(program->model, program->settings, err), err);
+}
+
+static enum status command_plan(struct program *program, struct error *err)
+{
+    struct plan plan;
+    FORWARD_IF_ERROR(open_job(program, err));
+    FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
+    enum status status = plan_print(&plan, (size_t)program->world.size, program->options.json,
+                                    program->root ? stdout : NULL, err);
+    plan_free(&plan);
+    return status;
+}
+
+static unsigned stages_of(enum command_id command)
+{
+    switch (command) {
+    case COMMAND_CALIBRATE:
+        return 1U << STAGE_SEQUENCES | 1U << STAGE_CALIBRATE | 1U << STAGE_PROPAGATE;
+    case COMMAND_SCORE:
+        return 1U << STAGE_SCORE;
+    case COMMAND_COMPENSATE:
+        return 1U << STAGE_COMPENSATE;
+    case COMMAND_EVALUATE:
+        return 1U << STAGE_EVALUATE;
+    case COMMAND_EXPORT:
+        return 1U << STAGE_EXPORT;
+    default:
+        return (1U << STAGE_COUNT) - 1;
+    }
+}
+
+static enum status run_plan(struct program *program, struct runner *runner, struct error *err)
+{
+    const struct options *options = &program->options;
+    char reason[96];
+    enum status status;
+
+    progress_begin(&runner->progress, runner->plan->work, options->progress,
+                   program->root && options->verbosity > VERBOSITY_QUIET ? stderr : NULL);
+    runner->progress.work_name = "flop";
+    (void)log_event(runner->log, NULL, "start", "{s:s}", "command", options->command->name);
+    status = runner_run(runner, err);
+    progress_end(&runner->progress);
+    if (status == STATUS_STOPPED) {
+        snprintf(err->message, sizeof err->message, "stopped by %s; run the same command again to go on",
+                 stop_level(runner->stop) > 0 ? stop_reason(runner->stop, reason, sizeof reason)
+                                              : "another rank");
+    }
+    (void)log_event(runner->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s}", "exit_code",
+                    exit_code(status), "message", status == STATUS_OK ? "" : err->message);
+    FORWARD_IF_ERROR(status);
+    if (runner->waiting[0] != '\0' && runner->units_done + runner->units_found == 0)
+        return error_set(err, STATUS_FAILED, "nothing could be done: %s is not there yet", runner->waiting);
+    if (program->root && runner->waiting[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %zu units done; the next, %s, which is not there yet\n", runner->units_done,
+                runner->waiting);
+    return STATUS_OK;
+}
+
+// The lock is rank 0's; the rest of the work is everybody's.
+static enum status with_lock(struct program *program, struct runner *runner, struct error *err)
+{
+    const char *run = program->settings->run;
+    struct run_lock *lock = NULL;
+    struct heartbeat *heartbeat = NULL;
+    bool stole = false;
+    size_t removed = 0;
+    enum status status = STATUS_OK;
+
+    if (program->root) {
+        status = make_directories(run, err);
+        if (status == STATUS_OK)
+            status = run_lock_acquire(&lock, run, &stole, err);
+        if (status == STATUS_OK)
+            status = heartbeat_start(&heartbeat, lock, err);
+        if (status == STATUS_OK)
+            status = run_clean_temporaries(run, &removed, err);
+        if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
+            fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n", run);
+    }
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,
+                                  program->options.strict, err),
+                  done);
+    if (program->root) {
+        status = check_output(program, err);
+        if (status == STATUS_OK)
+            status = log_open(&runner->log, run, program->world.size, err);
+    }
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    status = run_plan(program, runner, err);
+done:
+    log_close(runner->log);
+    heartbeat_stop(heartbeat);
+    run_lock_release(lock);
+    return status;
+}
+
+static enum status command_stages(struct program *program, struct error *err)
+{
+    const struct options *options = &program->options;
+    struct runner runner = {0};
+    struct plan plan = {0};
+    struct stop stop = {0};
+    enum status status;
+
+    FORWARD_IF_ERROR(open_job(program, err));
+    FORWARD_IF_ERROR(
+        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
+    GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
+    runner.options = options;
+    runner.settings = program->settings;
+    runner.model = program->model;
+    runner.record = &program->record;
+    runner.plan = &plan;
+    runner.stop = &stop;
+    runner.world = &program->world;
+    runner.stages = stages_of(options->command->id);
+    GOTO_IF_ERROR(with_lock(program, &runner, err), done);
+    if (program->root && (options->command->id == COMMAND_RUN || options->command->id == COMMAND_EVALUATE))
+        status = results_print(program->settings, options->json, stdout, err);
+    status = team_agree(&program->world, status, err);
+done:
+    plan_free(&plan);
+    stop_uninstall(&stop);
+    return status;
+}
+
+static enum status run_command(struct program *program, struct error *err)
+{
+    switch (program->options.command->id) {
+    case COMMAND_PLAN:
+        return command_plan(program, err);
+    case COMMAND_VERIFY:
+        return verify_run(program->options.path, &program->world, program->options.json,
+                          program->root ? stdout : NULL, err);
+    default:
+        return command_stages(program, err);
+    }
+}
+
+// Which rank a launcher made of this process, before MPI is asked: only the first one speaks.
+static bool launched_as_first(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank != NULL)
+            return strcmp(rank, "0") == 0;
+    }
+    return true;
+}
+
+static int finish(bool speaks, enum status status, const struct error *err)
+{
+    if (status != STATUS_OK && speaks)
+        fprintf(stderr, "coppice: %s\n", err->message);
+    if (fflush(stdout) != 0 && status == STATUS_OK && speaks) {
+        fprintf(stderr, "coppice: standard output: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return exit_code(status);
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = {.started = stop_clock()};
+    struct error err = {0};
+    const bool first = launched_as_first();
+    enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
+
+    if (status != STATUS_OK || program.options.done)
+        return finish(first, status, &err);
+    // A login node has no launcher: looking at a run needs no MPI.
+    if (program.options.command->id == COMMAND_STATUS) {
+        status = first ? status_print(program.options.path, program.options.json, stdout, &err) : STATUS_OK;
+        return finish(first, status, &err);
+    }
+
+    MPI_Init(&argc, &argv);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
+    if (program.options.threads > 0)
+        bli_thread_set_num_threads(program.options.threads);
+    status = team_create(&program.world, MPI_COMM_WORLD, 1, &err);
+    program.root = program.world.rank == 0;
+    if (status == STATUS_OK) {
+        status = run_command(&program, &err);
+        run_record_free(&program.record);
+        model_close(program.model);
+        settings_free(program.settings);
+        team_free(&program.world);
+    }
+    int code = finish(program.root, status, &err);
+    MPI_Finalize();
+    return code;
+}

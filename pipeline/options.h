@@ -1,0 +1,36 @@
+// options.h - the command line: coppice COMMAND [options] JOB|RUN.
+//
+// Every rank parses the same words and comes to the same result, so that all leave with one exit code; only
+// the rank that is given a stream prints.
+#pragma once
+#include "kernels/error.h"
+#include "pipeline/commands.h"
+#include "pipeline/progress.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+enum verbosity { VERBOSITY_QUIET = -1, VERBOSITY_NORMAL = 0, VERBOSITY_VERBOSE = 1 };
+
+struct options {
+    const struct command *command; // NULL only when done
+    const char *path;              // JOB or RUN as written; points into argv
+    bool done;                     // --help or --version was answered: leave with exit code 0
+    bool json;                     // results on standard output as JSON
+    bool strict;                   // what would be a warning is an error
+    enum verbosity verbosity;
+    enum progress_mode progress;
+    int teams;       // 0: not given, the program chooses
+    int threads;     // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
+                     // BLIS_NUM_THREADS)
+    int stop_signal; // default SIGUSR1, which mpirun forwards to its ranks
+    double max_time; // seconds from the start of the program; 0: no limit
+    double margin;   // seconds before max_time at which to stop; default 60, at most a tenth of max_time
+};
+
+// Parses argv (its words may be reordered). Help and version go to out, which is NULL on ranks that must not
+// print. STATUS_USAGE with one line, without the program's name in front, when the command line is wrong:
+// "unknown command 'rnu', did you mean 'run'?".
+enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err);
+
+// Several lines "name version": coppice, MPI, HDF5, BLIS. May be called before MPI_Init.
+void options_print_version(FILE *out);

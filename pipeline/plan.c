@@ -1,0 +1,225 @@
+#include "pipeline/plan.h"
+
+#include "io/run_directory.h"
+#include "io/store.h"
+#include "stages/evaluate.h"
+#include "stages/export.h"
+#include "stages/sequences.h"
+#include "stages/stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *stage_name(enum stage_kind stage)
+{
+    static const char *const names[STAGE_COUNT] = {"sequences", "calibrate", "score", "compensate",
+                                                   "propagate", "evaluate",  "export"};
+    return names[stage];
+}
+
+static void add_unit(struct plan *plan, enum stage_kind stage, const struct variant *variant, long layer,
+                     size_t phase, size_t chain, double work)
+{
+    plan->units[plan->num_units++] = (struct unit){stage, variant, layer, phase, chain, work};
+    plan->work += work;
+    if (phase + 1 > plan->num_phases)
+        plan->num_phases = phase + 1;
+}
+
+// Per-layer amounts that units' costs are made of.
+struct layer_cost {
+    double forward; // of all calibration sequences
+    double weights; // weights in pruned linears
+};
+
+static enum status measure_layers(struct layer_cost *costs, const struct plan *plan, struct error *err)
+{
+    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, plan->model, layer, err));
+        costs[layer].forward =
+            (double)plan->settings->sequences * layer_forward_work(plan->model, &map, plan->settings->length);
+        for (size_t i = 0; i < map.num_tensors; i++)
+            if (tensor_is_pruned(plan->settings, layer, &map.tensors[i]))
+                costs[layer].weights += (double)map.tensors[i].out * (double)map.tensors[i].in;
+        layer_map_free(&map);
+    }
+    return STATUS_OK;
+}
+
+// A guess before the corpus is read: a test set of the usual size. Progress is corrected when the truth is
+// known.
+static double evaluation_work(const struct plan *plan, const struct layer_cost *costs)
+{
+    double work = 0;
+    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
+        work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
+    return 300000.0 * work;
+}
+
+static void add_layer(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+                      size_t chain, const struct layer_cost *costs)
+{
+    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, 4 * costs[layer].weights);
+    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, 16 * costs[layer].weights);
+}
+
+static void add_results(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
+                        double evaluation)
+{
+    if (plan->settings->perplexity != NULL)
+        add_unit(plan, STAGE_EVALUATE, variant, NO_LAYER, phase, chain, evaluation);
+    if (plan->settings->output != NULL)
+        add_unit(plan, STAGE_EXPORT, variant, NO_LAYER, phase, chain,
+                 (double)checkpoint_bytes(plan->model->checkpoint));
+}
+
+static void add_units(struct plan *plan, const struct layer_cost *costs)
+{
+    const struct settings *settings = plan->settings;
+    const size_t layers = plan->model->config.num_hidden_layers;
+    const double evaluation = evaluation_work(plan, costs);
+
+    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
+    if (settings->perplexity != NULL)
+        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
+    if (settings->propagation == PROPAGATION_DENSE) {
+        for (size_t layer = 0; layer < layers; layer++)
+            add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
+        for (size_t layer = 0; layer < layers; layer++)
+            for (size_t v = 0; v < settings->num_variants; v++)
+                add_layer(plan, &settings->variants[v], layer, 1, layer, costs);
+        for (size_t v = 0; v < settings->num_variants; v++)
+            add_results(plan, &settings->variants[v], 2, v, evaluation);
+        return;
+    }
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        const struct variant *variant = &settings->variants[v];
+        for (size_t layer = 0; layer < layers; layer++) {
+            add_unit(plan, STAGE_CALIBRATE, variant, (long)layer, 1, v, costs[layer].forward);
+            add_layer(plan, variant, layer, 1, v, costs);
+            if (layer + 1 < layers)
+                add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, 1, v, costs[layer].forward);
+        }
+        add_results(plan, variant, 1, v, evaluation);
+    }
+}
+
+enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
+                        struct error *err)
+{
+    const size_t layers = model->config.num_hidden_layers;
+    struct layer_cost *costs = NULL;
+    enum status status;
+
+    memset(plan, 0, sizeof *plan);
+    plan->model = model;
+    plan->settings = settings;
+    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (4 * layers + 2),
+                              sizeof *plan->units, "the plan", err));
+    status = allocate(&costs, layers, sizeof *costs, "the plan", err);
+    if (status == STATUS_OK)
+        status = measure_layers(costs, plan, err);
+    if (status == STATUS_OK)
+        add_units(plan, costs);
+    else
+        plan_free(plan);
+    free(costs);
+    return status;
+}
+
+void plan_free(struct plan *plan)
+{
+    free(plan->units);
+    memset(plan, 0, sizeof *plan);
+}
+
+void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    const char *stream = stream_name(settings, unit->variant);
+    const size_t layer = unit->layer >= 0 ? (size_t)unit->layer : 0;
+    switch (unit->stage) {
+    case STAGE_SEQUENCES:
+        sequences_path(path, size, settings);
+        return;
+    case STAGE_CALIBRATE:
+        run_layer_path(path, size, settings->run, "statistics", stream, layer);
+        return;
+    case STAGE_SCORE:
+        run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer);
+        return;
+    case STAGE_COMPENSATE:
+        run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer);
+        return;
+    case STAGE_PROPAGATE:
+        run_layer_path(path, size, settings->run, "activations", stream, layer + 1);
+        return;
+    case STAGE_EVALUATE:
+        perplexity_path(path, size, settings, unit->variant);
+        return;
+    case STAGE_EXPORT:
+        export_path(path, size, settings, unit->variant);
+        return;
+    }
+}
+
+bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+{
+    char path[PATH_SIZE], identity[40];
+    unit_path(path, sizeof path, unit, settings);
+    if (unit->stage == STAGE_EXPORT) {
+        run_record_variant(identity, sizeof identity, record, unit->variant);
+        return export_state_of(path, identity) == EXPORT_DONE;
+    }
+    if (store_exists(path))
+        return true;
+    if (unit->stage == STAGE_PROPAGATE) {
+        // What it makes is only needed until the next layer is calibrated, and removed afterwards.
+        struct unit next = *unit;
+        next.stage = STAGE_CALIBRATE;
+        next.layer++;
+        unit_path(path, sizeof path, &next, settings);
+        return store_exists(path);
+    }
+    return false;
+}
+
+bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                size_t index)
+{
+    struct unit input = *unit;
+    switch (unit->stage) {
+    case STAGE_SEQUENCES:
+        return false;
+    case STAGE_CALIBRATE:
+    case STAGE_PROPAGATE:
+        // Hidden states of earlier layers are made again when they are missing, down to the token ids.
+        input.stage = STAGE_SEQUENCES;
+        if (index == 1 && unit->stage == STAGE_PROPAGATE)
+            input.stage = STAGE_COMPENSATE;
+        else if (index != 0)
+            return false;
+        break;
+    case STAGE_SCORE:
+        if (index != 0 || !(method_needs(unit->variant->method) & NEEDS_STATISTICS))
+            return false;
+        input.stage = STAGE_CALIBRATE;
+        break;
+    case STAGE_COMPENSATE:
+        if (index != 0)
+            return false;
+        input.stage = STAGE_SCORE;
+        break;
+    case STAGE_EVALUATE:
+    case STAGE_EXPORT:
+        if (unit->variant == NULL || index == (size_t)-1)
+            return false;
+        input.stage = STAGE_COMPENSATE;
+        input.layer = (long)index;
+        break;
+    }
+    unit_path(path, size, &input, settings);
+    return true;
+}

@@ -1,0 +1,67 @@
+// plan.h - what a job comes to: its units in the order of work, what is done already, and what it costs.
+#pragma once
+#include "io/model.h"
+#include "pipeline/run_record.h"
+#include "stages/settings.h"
+#include <jansson.h>
+
+enum stage_kind {
+    STAGE_SEQUENCES,  // draw the calibration sequences
+    STAGE_CALIBRATE,  // statistics of a layer (dense propagation: and its outputs)
+    STAGE_SCORE,      // mask of a layer
+    STAGE_COMPENSATE, // pruned weights of a layer
+    STAGE_PROPAGATE,  // outputs of the pruned layer
+    STAGE_EVALUATE,   // perplexity of a model
+    STAGE_EXPORT      // Hugging Face folder of a variant
+};
+enum { STAGE_COUNT = 7, NO_LAYER = -1 };
+
+const char *stage_name(enum stage_kind stage);
+
+// The smallest piece of work that is committed, resumed or redone as a whole. Units of one chain depend on
+// those before them in the chain; chains of one phase are independent and may run on different teams; phases
+// follow one another.
+struct unit {
+    enum stage_kind stage;
+    const struct variant *variant; // NULL: the dense model, or every variant's
+    long layer;                    // NO_LAYER where a unit is not of one layer
+    size_t phase, chain;
+    double work; // floating-point operations, the common currency of progress
+};
+
+struct plan {
+    const struct settings *settings;
+    const struct model *model;
+    size_t num_units;
+    struct unit *units;
+    size_t num_phases;
+    double work;
+};
+
+enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
+                        struct error *err);
+void plan_free(struct plan *plan);
+
+// Whether the unit's committed file is there. record: tells this run's exports from others. No MPI, no
+// checksum.
+bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
+// The file that proves the unit, "" for one without. path: size 4200.
+void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings);
+// The committed files that the unit reads, one at a time: index 0, 1, ... until false. path: size 4200.
+bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                size_t index);
+
+// Memory of one rank and what is shared by the ranks of a node, and bytes on disk, as the program will use
+// them.
+struct plan_cost {
+    uint64_t rank_bytes; // private to each rank, the program itself included
+    uint64_t node_bytes; // once per node: one layer's weights in float32
+    uint64_t peak_bytes; // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t statistics_bytes, activations_bytes, masks_bytes, weights_bytes, output_bytes; // on disk
+    double work; // floating-point operations
+};
+enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err);
+
+// The whole plan for machines: {"variants": [...], "units": ..., "memory": ..., "disk": ..., "work": ...}.
+json_t *plan_to_json(const struct plan *plan, const struct plan_cost *cost, size_t ranks,
+                     const struct run_record *record);

@@ -1,0 +1,33 @@
+// run_record.h - RUN/run.json: the job as frozen at the first start, fingerprints of its inputs, and what
+// made it.
+//
+// A later start must ask for the same: model, corpora, calibration, propagation and skipped linears may not
+// change; variants may be added (a sweep is extended), an evaluation or an output may be added.
+#pragma once
+#include "io/model.h"
+#include "stages/settings.h"
+#include "stages/team.h"
+#include <jansson.h>
+
+struct run_record {
+    json_t *json;      // what run.json holds
+    char identity[17]; // hexadecimal hash of everything that results depend on
+};
+
+// Collective. Compares RUN/run.json with the job, or writes it at the first start. Fingerprints: XXH3 of
+// every file, tensors hashed by all ranks together; a file whose size and time of change are as recorded is
+// taken as unchanged unless strict. A contradiction is STATUS_USAGE and names the key or the file; nothing is
+// changed then. Only rank 0's record->json is set. Freed with run_record_free.
+enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
+                            const struct settings *settings, bool strict, struct error *err);
+void run_record_free(struct run_record *record);
+
+// Reads RUN/run.json, for commands that only look. Not collective. STATUS_USAGE when there is none.
+enum status run_record_read(struct run_record *record, const char *run, struct error *err);
+
+// The identity of one variant's export. identity: size 40.
+void run_record_variant(char *identity, size_t size, const struct run_record *record,
+                        const struct variant *variant);
+
+// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ...}: what runs now.
+json_t *library_versions(void);

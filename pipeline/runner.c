@@ -1,0 +1,350 @@
+#include "pipeline/runner.h"
+
+#include "io/run_directory.h"
+#include "io/store.h"
+#include "pipeline/job_json.h"
+#include "stages/calibrate.h"
+#include "stages/compensate.h"
+#include "stages/export.h"
+#include "stages/score.h"
+#include "stages/sequences.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REPAIRS = 16 };
+
+// With no --max-time, how long the unit in hand may still take after the first signal.
+static const double default_grace = 20;
+
+static bool should_stop(void *context, double fraction)
+{
+    const struct runner *runner = context;
+    const int level = stop_level(runner->stop);
+    if (alarm_heard(&runner->alarm))
+        return true;
+    if (level != 1)
+        return level > 1;
+    // Told once: finish the unit when that is soon done, drop it otherwise.
+    const double elapsed = stop_clock() - runner->unit_started;
+    const double grace = runner->options->max_time > 0 ? runner->options->margin / 2 : default_grace;
+    return fraction <= 0 ? elapsed > grace : elapsed / fraction * (1 - fraction) > grace;
+}
+
+static void advance(void *context, double work)
+{
+    struct runner *runner = context;
+    // Only the first team is heard; the others are taken to be as fast.
+    progress_advance(&runner->progress, work * runner->team->count);
+}
+
+static void remove_file(const char *path)
+{
+    (void)unlink(path); // a file too many is no harm
+}
+
+static void hidden_path(char *path, const struct runner *runner, const char *stream, size_t layer)
+{
+    run_layer_path(path, PATH_SIZE, runner->settings->run, "activations", stream, layer);
+}
+
+// Hidden states are kept for the last two layers, unless asked.
+static void trim_activations(const struct runner *runner, const char *stream, size_t newest)
+{
+    char path[PATH_SIZE];
+    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0)
+        return;
+    hidden_path(path, runner, stream, newest - 2);
+    remove_file(path);
+}
+
+// Makes sure that what enters `layer` is there, from the nearest layer below that is.
+static enum status ensure_hidden_states(struct runner *runner, const struct variant *variant, size_t layer,
+                                        struct error *err)
+{
+    const char *stream = stream_name(runner->settings, variant);
+    const struct variant *pruned = runner->settings->propagation == PROPAGATION_PRUNED ? variant : NULL;
+    char path[PATH_SIZE];
+    uint64_t from = layer;
+
+    if (runner->team->rank == 0)
+        for (; from > 0; from--) {
+            hidden_path(path, runner, stream, from);
+            if (store_exists(path))
+                break;
+        }
+    FORWARD_IF_ERROR(team_broadcast(runner->team, &from, sizeof from, 0, err));
+    for (size_t l = from; l < layer; l++) {
+        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, pruned, err));
+        trim_activations(runner, stream, l + 1);
+    }
+    return STATUS_OK;
+}
+
+static enum status calibrate(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const size_t layer = (size_t)unit->layer;
+    const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
+    const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
+    const char *stream = stream_name(runner->settings, unit->variant);
+
+    FORWARD_IF_ERROR(ensure_hidden_states(runner, unit->variant, layer, err));
+    FORWARD_IF_ERROR(calibrate_layer(&runner->stage, &runner->weights, stream, layer, output, err));
+    if (output)
+        trim_activations(runner, stream, layer + 1);
+    return STATUS_OK;
+}
+
+static enum status evaluate(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    struct perplexity result;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    if (runner->evaluation.ids == NULL)
+        FORWARD_IF_ERROR(evaluation_create(&runner->evaluation, &runner->stage, err));
+    FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
+                                         unit->variant, err));
+    unit_path(path, sizeof path, unit, runner->settings);
+    if (runner->team->rank == 0)
+        status = perplexity_write(&result, path, runner->settings, unit->variant, err);
+    FORWARD_IF_ERROR(team_agree(runner->team, status, err));
+    progress_message(&runner->progress, "%s: perplexity %.4f (length %zu, %llu windows)",
+                     unit->variant != NULL ? unit->variant->name : "dense", result.perplexity,
+                     (size_t)result.length, (unsigned long long)result.windows);
+    return STATUS_OK;
+}
+
+static void add_perplexity(json_t *object, const char *key, const struct runner *runner,
+                           const struct variant *variant)
+{
+    struct perplexity result;
+    char path[PATH_SIZE];
+    perplexity_path(path, sizeof path, runner->settings, variant);
+    if (perplexity_read(&result, path, NULL) == STATUS_OK)
+        json_object_set_new(object, key,
+                            json_pack("{s:f, s:I, s:I}", "perplexity", result.perplexity, "length",
+                                      (json_int_t)result.length, "windows", (json_int_t)result.windows));
+}
+
+static enum status export(struct runner *runner, const struct unit *unit, struct error *err) {
+    char identity[40]; json_t *provenance = NULL;
+
+    run_record_variant(identity, sizeof identity, runner->record, unit->variant);
+    if (runner->team->rank == 0){
+        json_t *job = settings_to_json(runner->settings), *results = json_object();
+        json_object_del(job, "variants"); add_perplexity(results, "dense", runner, NULL);
+        add_perplexity(results, "pruned", runner, unit->variant);
+        provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
+                               "variant", variant_to_json(unit->variant), "fingerprints",
+                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);}
+enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
+json_decref(provenance);
+return status;
+}
+
+static enum status carry_out(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const struct stage *stage = &runner->stage;
+    switch (unit->stage) {
+    case STAGE_SEQUENCES:
+        return sequences_draw(stage, err);
+    case STAGE_CALIBRATE:
+        return calibrate(runner, unit, err);
+    case STAGE_SCORE:
+        return score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+    case STAGE_COMPENSATE:
+        return compensate_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+    case STAGE_PROPAGATE:
+        return ensure_hidden_states(runner, unit->variant, (size_t)unit->layer + 1, err);
+    case STAGE_EVALUATE:
+        return evaluate(runner, unit, err);
+    case STAGE_EXPORT:
+        return export(runner, unit, err);
+    }
+    return STATUS_OK;
+}
+
+// Whether every committed file that the unit reads is there; else says what is missing.
+static bool is_ready(struct runner *runner, const struct unit *unit)
+{
+    char path[PATH_SIZE];
+    const size_t layers = runner->model->config.num_hidden_layers;
+    for (size_t i = 0; i < layers && unit_input(path, sizeof path, unit, runner->settings, i); i++)
+        if (!store_exists(path)) {
+            snprintf(runner->waiting, sizeof runner->waiting, "%s waits for %.400s", stage_name(unit->stage),
+                     path);
+            return false;
+        }
+    return true;
+}
+
+enum verdict { UNIT_TODO = 0, UNIT_DONE = 1, UNIT_WAITS = 2 };
+
+// Rank 0 looks at the file system; all ranks act on what it saw.
+static enum status judge(struct runner *runner, const struct unit *unit, enum verdict *verdict,
+                         struct error *err)
+{
+    uint8_t seen = UNIT_TODO;
+    if (runner->team->rank == 0) {
+        if (unit_is_done(unit, runner->settings, runner->record))
+            seen = UNIT_DONE;
+        else if (!is_ready(runner, unit))
+            seen = UNIT_WAITS;
+    }
+    FORWARD_IF_ERROR(team_broadcast(runner->team, &seen, 1, 0, err));
+    *verdict = (enum verdict)seen;
+    return STATUS_OK;
+}
+
+static void log_unit(struct runner *runner, const struct unit *unit, const char *event, double seconds)
+{
+    // The log is a witness, not a ledger: a run does not end because a line could not be written.
+    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f}", "stage", stage_name(unit->stage),
+                    "variant", unit->variant != NULL ? unit->variant->name : NULL, "layer",
+                    (json_int_t)unit->layer, "seconds", seconds);
+}
+
+static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    runner->unit = unit;
+    runner->unit_started = stop_clock();
+    if (team_any(runner->team, stop_level(runner->stop) > 0 || alarm_heard(&runner->alarm)))
+        RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
+    progress_unit(&runner->progress, stage_name(unit->stage),
+                  unit->variant != NULL ? unit->variant->name : NULL,
+                  unit->layer >= 0 ? (size_t)unit->layer : 0,
+                  unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
+    const double before = runner->progress.done;
+    enum status status = carry_out(runner, unit, err);
+    if (status == STATUS_OK) {
+        // Costs were estimates: the unit counts for what it was planned at.
+        progress_advance(&runner->progress,
+                         before + unit->work * runner->team->count - runner->progress.done);
+        log_unit(runner, unit, "unit", stop_clock() - runner->unit_started);
+        runner->units_done++;
+    }
+    return status;
+}
+
+static enum status run_chains(struct runner *runner, size_t phase, struct error *err)
+{
+    size_t blocked = SIZE_MAX; // a chain that cannot go on
+    for (size_t i = 0; i < runner->plan->num_units; i++) {
+        const struct unit *unit = &runner->plan->units[i];
+        enum verdict verdict;
+        if (unit->phase != phase || (int)(unit->chain % (size_t)runner->team->count) != runner->team->index ||
+            !(runner->stages & 1U << unit->stage) || unit->chain == blocked)
+            continue;
+        FORWARD_IF_ERROR(judge(runner, unit, &verdict, err));
+        if (verdict == UNIT_DONE) {
+            runner->units_found++;
+            progress_skip(&runner->progress, unit->work);
+        } else if (verdict == UNIT_WAITS) {
+            blocked = unit->chain;
+        } else {
+            FORWARD_IF_ERROR(run_unit(runner, unit, err));
+        }
+    }
+    return STATUS_OK;
+}
+
+static size_t chains_in(const struct plan *plan, size_t phase)
+{
+    size_t chains = 0;
+    for (size_t i = 0; i < plan->num_units; i++)
+        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
+            chains = plan->units[i].chain + 1;
+    return chains;
+}
+
+// Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
+static int teams_for(const struct runner *runner, size_t phase)
+{
+    size_t chains = chains_in(runner->plan, phase);
+    size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
+                                              : (size_t)(runner->world->size / runner->world->node_size);
+    if (teams > (size_t)runner->world->size)
+        teams = (size_t)runner->world->size;
+    if (teams > chains)
+        teams = chains;
+    return teams > 0 ? (int)teams : 1;
+}
+
+static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
+{
+    struct team team;
+    enum status status;
+
+    FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
+    runner->team = &team;
+    runner->stage = (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance}};
+    status = layer_weights_create(&runner->weights, &runner->stage, err);
+    if (status == STATUS_OK)
+        status = run_chains(runner, phase, err);
+    if (status != STATUS_OK && team.count > 1 && team.rank == 0)
+        alarm_raise(&runner->alarm);
+    layer_weights_free(&runner->weights, &runner->stage);
+    evaluation_free(&runner->evaluation);
+    team_free(&team);
+    runner->team = runner->world;
+    status = team_agree(runner->world, status, err);
+    alarm_settle(&runner->alarm);
+    return status;
+}
+
+// Removes what does not match its checksum among the files that the failed unit read, so that it is made
+// again.
+static enum status remove_damaged(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const struct settings *settings = runner->settings;
+    char path[PATH_SIZE];
+    size_t removed = 0;
+
+    for (size_t i = 0; i < runner->model->config.num_hidden_layers; i++) {
+        if (unit_input(path, sizeof path, unit, settings, i) && store_exists(path) &&
+            store_verify(path, NULL) != STATUS_OK) {
+            remove_file(path);
+            removed++;
+        }
+        hidden_path(path, runner, stream_name(settings, unit->variant), i);
+        if (store_exists(path) && store_verify(path, NULL) != STATUS_OK) {
+            remove_file(path);
+            removed++;
+        }
+    }
+    if (removed == 0)
+        return STATUS_DAMAGED; // nothing to mend: the error stands
+    progress_message(&runner->progress, "%s; made again", err->message);
+    (void)log_event(runner->log, NULL, "damaged", "{s:s}", "message", err->message);
+    return STATUS_OK;
+}
+
+static enum status run_phases(struct runner *runner, struct error *err)
+{
+    for (size_t phase = 0; phase < runner->plan->num_phases; phase++)
+        FORWARD_IF_ERROR(run_phase(runner, phase, err));
+    return STATUS_OK;
+}
+
+enum status runner_run(struct runner *runner, struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    runner->team = runner->world;
+    FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
+    for (int repair = 0;; repair++) {
+        status = run_phases(runner, err);
+        if (status != STATUS_DAMAGED || runner->options->strict || repair == REPAIRS)
+            break;
+        // Each team leader looks at what its own unit read.
+        bool mended = runner->unit != NULL && remove_damaged(runner, runner->unit, err) == STATUS_OK;
+        if (!team_any(runner->world, mended))
+            break;
+        *err = (struct error){0};
+    }
+    alarm_free(&runner->alarm);
+    return status;
+}

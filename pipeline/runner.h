@@ -1,0 +1,40 @@
+// runner.h - carries out a plan: which unit next, on which team; stop, resume, redo what is damaged.
+#pragma once
+#include "pipeline/log.h"
+#include "pipeline/options.h"
+#include "pipeline/plan.h"
+#include "pipeline/progress.h"
+#include "pipeline/run_record.h"
+#include "pipeline/stop.h"
+#include "stages/alarm.h"
+#include "stages/evaluate.h"
+#include "stages/stage.h"
+
+struct runner {
+    const struct options *options;
+    const struct settings *settings;
+    const struct model *model;
+    const struct run_record *record;
+    const struct plan *plan;
+    const struct stop *stop;
+    struct team *world;    // all ranks as one team
+    struct event_log *log; // world rank 0, else NULL
+    struct progress progress;
+    unsigned stages; // bit set of enum stage_kind: what the command asks for
+
+    struct alarm alarm; // a team that fails ends the others, too
+
+    // Of the phase in hand.
+    const struct team *team;
+    struct stage stage;
+    struct layer_weights weights;
+    struct evaluation evaluation;
+    const struct unit *unit;
+    double unit_started;
+    size_t units_done, units_found; // carried out, found done
+    char waiting[512];              // why the command could not go on with a chain, "" if it could
+};
+
+// Collective over the world. Carries out everything of the plan that runner->stages asks for and is not done.
+// Fields up to `stages` are the caller's. STATUS_STOPPED when told to stop.
+enum status runner_run(struct runner *runner, struct error *err);

@@ -1,0 +1,41 @@
+// stop.h - being told to stop: SIGTERM, SIGINT, a chosen signal, or the time limit.
+//
+// Each rank sees its own signals and its own clock: agree over the ranks (the largest level) before acting.
+#pragma once
+#include "kernels/error.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+// Seconds of CLOCK_MONOTONIC. Take it first thing in main for `started`.
+double stop_clock(void);
+
+// Owned by main; one at a time; zeroed before the first stop_install.
+struct stop {
+    double (*clock)(void); // stop_clock; tests put their own here after stop_install
+    double first, second;  // when level 1 and 2 begin on that clock; infinite without --max-time
+    int stop_signal;
+    bool replaced[3]; // of SIGTERM, SIGINT, stop_signal
+    struct sigaction before[3];
+};
+
+// From now on SIGTERM, SIGINT and stop_signal raise the level instead of ending the program. An ignored
+// SIGINT (a background job of a shell) stays ignored unless it is the stop_signal. max_time 0: no limit;
+// otherwise level 1 begins `margin` seconds before started + max_time and level 2 at half the margin.
+// Replaces an earlier stop_install.
+enum status stop_install(struct stop *stop, int stop_signal, double started, double max_time, double margin,
+                         struct error *err);
+// Restores what was before.
+void stop_uninstall(struct stop *stop);
+
+// 0: go on. 1: stop at the next safe point, the unit in hand may be finished. 2: sooner, drop the unit in
+// hand. Cheap, never goes down.
+int stop_level(const struct stop *stop);
+
+// Why, for messages: "signal SIGTERM", "the time limit (--max-time)"; "" at level 0. Returns text.
+const char *stop_reason(const struct stop *stop, char *text, size_t size);
+
+// "USR1", "SIGUSR1", "usr1" or a number. False for an unknown one and for those that must keep their meaning.
+bool stop_signal_from_name(const char *name, int *signal_number);
+const char *stop_signal_name(int signal_number); // "SIGUSR1"; NULL: not one of those
+const char *stop_signal_list(void);              // "HUP, INT, ...", for messages

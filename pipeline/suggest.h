@@ -1,0 +1,10 @@
+// suggest.h - "did you mean": the nearest known word.
+#pragma once
+#include <stddef.h>
+
+// Edits (insert, delete, replace, swap neighbours) from a to b.
+size_t edit_distance(const char *a, const char *b);
+
+// The candidate with the fewest edits from word, the first of equals; NULL when none is near enough to be
+// meant (more than a third of the word's length, at least 1).
+const char *suggest_nearest(const char *word, const char *const *candidates, size_t count);

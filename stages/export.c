@@ -1,0 +1,358 @@
+#include "stages/export.h"
+
+#include "io/commit.h"
+#include "io/run_directory.h"
+#include "io/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
+
+void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
+{
+    if (settings->num_variants == 1)
+        path_format(path, size, "%s", settings->output);
+    else
+        path_format(path, size, "%s/%s", settings->output, variant->name);
+}
+
+enum export_state export_state_of(const char *path, const char *identity)
+{
+    char name[PATH_SIZE];
+    struct stat stat_buffer;
+    enum export_state state = EXPORT_FOREIGN;
+
+    if (lstat(path, &stat_buffer) != 0)
+        return EXPORT_ABSENT;
+    path_format(name, sizeof name, "%s/coppice.json", path);
+    json_t *json = json_load_file(name, 0, NULL);
+    const char *found = json_string_value(json_object_get(json, "identity"));
+    if (found != NULL && strcmp(found, identity) == 0)
+        state = EXPORT_DONE;
+    json_decref(json);
+    return state;
+}
+
+// The hidden folder in which the export grows: beside the output, so that the last step is one rename.
+static void partial_path(char *path, size_t size, const char *output, const char *identity)
+{
+    char folder[PATH_SIZE], base[PATH_SIZE];
+    snprintf(folder, sizeof folder, "%s", output);
+    snprintf(base, sizeof base, "%s", output);
+    path_format(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
+}
+
+// One shard on its way: every rank holds the temporary file open, rank 0 made it and commits it.
+struct shard {
+    const struct stage *stage;
+    const struct safetensors_file *source;
+    struct commit_file file;
+};
+
+static enum status shard_begin(struct shard *shard, const char *path, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    char temporary[PATH_SIZE] = "";
+    enum status status = STATUS_OK;
+
+    shard->file.fd = -1;
+    if (team->rank == 0) {
+        status = commit_begin(&shard->file, path, err);
+        if (status == STATUS_OK)
+            snprintf(temporary, sizeof temporary, "%s", shard->file.temporary);
+    }
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    FORWARD_IF_ERROR(team_broadcast(team, temporary, sizeof temporary, 0, err));
+    if (team->rank != 0) {
+        shard->file.fd = open(temporary, O_WRONLY | O_CLOEXEC);
+        shard->file.path = strdup(path);
+        if (shard->file.fd < 0 || shard->file.path == NULL)
+            status = error_set(err, STATUS_FAILED, "%s: %s", temporary, strerror(errno));
+    }
+    return team_agree(team, status, err);
+}
+
+// All ranks; mine is this rank's outcome of writing.
+static enum status shard_end(struct shard *shard, enum status mine, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+
+    if (mine == STATUS_OK && team->rank != 0 && fsync(shard->file.fd) != 0)
+        mine = error_set(err, STATUS_FAILED, "%s: fsync: %s", shard->file.path, strerror(errno));
+    mine = team_agree(team, mine, err);
+    if (team->rank != 0) {
+        if (shard->file.fd >= 0)
+            close(shard->file.fd);
+        free(shard->file.path);
+    } else if (mine == STATUS_OK) {
+        mine = commit_end(&shard->file, err);
+    } else {
+        commit_abandon(&shard->file);
+    }
+    return team_agree(team, mine, err);
+}
+
+static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_t size, uint64_t offset,
+                              struct error *err)
+{
+    for (uint64_t done = 0; done < size; done += piece_bytes) {
+        size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        FORWARD_IF_ERROR(commit_write_at(&shard->file, bytes + done, n, offset + done, err));
+        safetensors_release(shard->source, bytes + done, n);
+    }
+    return STATUS_OK;
+}
+
+// This rank's rows of a pruned weight, from the store to their place in the shard.
+static enum status write_pruned(struct shard *shard, const struct layer_tensor *tensor,
+                                const struct store_reader *weights, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t row_bytes = tensor->in * dtype_size(dtype);
+    const size_t rows_at_once = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
+    const uint64_t begin = shard->source->header_bytes + tensor->tensor->begin;
+    void *buffer = NULL;
+    char name[160];
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    status = allocate(&buffer, rows_at_once < count ? rows_at_once : count, row_bytes,
+                      "rows of a pruned weight", err);
+    for (size_t row = first; row < first + count && status == STATUS_OK; row += rows_at_once) {
+        size_t n = first + count - row < rows_at_once ? first + count - row : rows_at_once;
+        status = store_read(weights, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, row, n, buffer, err);
+        if (status == STATUS_OK)
+            status = commit_write_at(&shard->file, buffer, n * row_bytes, begin + row * row_bytes, err);
+    }
+    free(buffer);
+    return status;
+}
+
+static bool map_has(const struct layer_map *map, const struct settings *settings,
+                    const struct safetensors_file *file, const struct safetensors_tensor *wanted)
+{
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct safetensors_tensor *tensor = map->tensors[i].tensor;
+        if (tensor >= file->tensors && tensor < file->tensors + file->count &&
+            tensor_is_pruned(settings, map->layer, &map->tensors[i]) && (wanted == NULL || tensor == wanted))
+            return true;
+    }
+    return false;
+}
+
+// The pruned tensors of one layer that lie in this shard. Collective; marks what it wrote in `written`.
+static enum status write_layer(struct shard *shard, const struct variant *variant, size_t layer,
+                               bool *written, struct error *err)
+{
+    const struct settings *settings = shard->stage->settings;
+    struct store_reader *weights = NULL;
+    struct layer_map map;
+    char path[PATH_SIZE];
+    enum status status;
+
+    FORWARD_IF_ERROR(
+        team_agree(shard->stage->team, layer_map_create(&map, shard->stage->model, layer, err), err));
+    if (!map_has(&map, settings, shard->source, NULL)) {
+        layer_map_free(&map);
+        return STATUS_OK;
+    }
+    run_layer_path(path, sizeof path, settings->run, "weights", variant->name, layer);
+    GOTO_IF_ERROR(store_open(&weights, path, shard->stage->team->comm, err), done);
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
+        const struct safetensors_tensor *tensor = map.tensors[i].tensor;
+        if (!tensor_is_pruned(settings, layer, &map.tensors[i]) || tensor < shard->source->tensors ||
+            tensor >= shard->source->tensors + shard->source->count)
+            continue;
+        status = write_pruned(shard, &map.tensors[i], weights, err);
+        written[tensor - shard->source->tensors] = true;
+    }
+    status = team_agree(shard->stage->team, status, err);
+done:
+    store_close(weights);
+    layer_map_free(&map);
+    return status;
+}
+
+static enum status write_shard(const struct stage *stage, const struct variant *variant, size_t index,
+                               const char *path, struct error *err)
+{
+    const struct team *team = stage->team;
+    struct shard shard = {.stage = stage, .source = stage->model->checkpoint->shards[index]};
+    const struct safetensors_file *source = shard.source;
+    bool *written = NULL;
+    enum status status = allocate(&written, source->count, sizeof *written, "shard", err);
+
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(shard_begin(&shard, path, err), end);
+    for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
+        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 0, err), end);
+        GOTO_IF_ERROR(write_layer(&shard, variant, layer, written, err), end);
+    }
+    // The header as it was: names, order, dtypes, shapes and offsets do not change.
+    if (team->rank == 0)
+        status = copy_bytes(&shard, source->mapping, source->header_bytes, 0, err);
+    for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
+        if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
+            status =
+                copy_bytes(&shard, source->tensors[i].data, source->tensors[i].end - source->tensors[i].begin,
+                           source->header_bytes + source->tensors[i].begin, err);
+end:
+    status = shard_end(&shard, status, err);
+done:
+    free(written);
+    return status;
+}
+
+// Weights in other formats would be the dense ones: left behind. So is what an earlier coppice wrote.
+static bool is_copied(const char *name)
+{
+    static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
+                                          ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
+    const size_t length = strlen(name);
+    if (name[0] == '.' || strcmp(name, "coppice.json") == 0)
+        return false;
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+        const size_t n = strlen(weights[i]);
+        if (length >= n && strcasecmp(name + length - n, weights[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static enum status copy_side_files(const char *from, const char *to, struct error *err)
+{
+    struct dirent *entry;
+    enum status status = STATUS_OK;
+    DIR *directory = opendir(from);
+
+    RETURN_ERROR_IF(directory == NULL, err, STATUS_INPUT, "%s: %s", from, strerror(errno));
+    while (status == STATUS_OK && (entry = readdir(directory)) != NULL) {
+        char source[PATH_SIZE], target[PATH_SIZE];
+        struct stat stat_buffer;
+        char *bytes = NULL;
+        size_t size = 0;
+
+        path_format(source, sizeof source, "%s/%s", from, entry->d_name);
+        path_format(target, sizeof target, "%s/%s", to, entry->d_name);
+        if (!is_copied(entry->d_name) || stat(source, &stat_buffer) != 0 || !S_ISREG(stat_buffer.st_mode))
+            continue;
+        status = read_file(&bytes, &size, source, err);
+        if (status == STATUS_OK)
+            status = commit_bytes(target, bytes, size, err);
+        free(bytes);
+    }
+    closedir(directory);
+    return status;
+}
+
+// {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks.
+static enum status describe_linears(json_t **out, const struct stage *stage, const struct variant *variant,
+                                    struct error *err)
+{
+    const struct model *model = stage->model;
+    json_t *linears = json_object();
+    enum status status =
+        linears != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
+
+    for (size_t layer = 0; layer < model->config.num_hidden_layers && status == STATUS_OK; layer++) {
+        struct store_reader *masks = NULL;
+        struct layer_map map;
+        char path[PATH_SIZE], name[160];
+
+        GOTO_IF_ERROR(layer_map_create(&map, model, layer, err), failed);
+        run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
+        status = store_open(&masks, path, MPI_COMM_SELF, err);
+        for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
+            const double total = (double)map.tensors[i].out * (double)map.tensors[i].in;
+            uint64_t kept;
+            if (!tensor_is_pruned(stage->settings, layer, &map.tensors[i]))
+                continue;
+            snprintf(name, sizeof name, "/%s/mask", map.tensors[i].linear);
+            status = store_read_attribute_u64(masks, name, "kept", &kept, err);
+            snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
+            if (status == STATUS_OK)
+                json_object_set_new(linears, name,
+                                    json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total",
+                                              (json_int_t)total, "sparsity", 1 - (double)kept / total));
+        }
+        store_close(masks);
+        layer_map_free(&map);
+    }
+    if (status == STATUS_OK) {
+        *out = linears;
+        return STATUS_OK;
+    }
+failed:
+    json_decref(linears);
+    return status;
+}
+
+// Rank 0: the side files, coppice.json, and the final name.
+static enum status finish(const struct stage *stage, const struct variant *variant, const char *identity,
+                          const json_t *provenance, const char *partial, const char *output,
+                          struct error *err)
+{
+    char path[PATH_SIZE], folder[PATH_SIZE];
+    json_t *json = NULL, *linears = NULL;
+    char *text = NULL;
+    enum status status;
+
+    GOTO_IF_ERROR(copy_side_files(stage->settings->model, partial, err), done);
+    GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
+    json = json_copy((json_t *)provenance);
+    json_object_set_new(json, "identity", json_string(identity));
+    json_object_set_new(json, "linears", linears);
+    text = json_dumps(json, JSON_INDENT(2));
+    path_format(path, sizeof path, "%s/coppice.json", partial);
+    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
+                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    if (status != STATUS_OK)
+        goto done;
+    GOTO_IF_ERROR(sync_directory(partial, err), done);
+    if (rename(partial, output) != 0) {
+        status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
+        goto done;
+    }
+    snprintf(folder, sizeof folder, "%s", output);
+    status = sync_directory(dirname(folder), err);
+done:
+    free(text);
+    json_decref(json);
+    return status;
+}
+
+enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
+                           json_t *provenance, struct error *err)
+{
+    const struct checkpoint *checkpoint = stage->model->checkpoint;
+    const bool root = stage->team->rank == 0;
+    char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    export_path(output, sizeof output, stage->settings, variant);
+    partial_path(partial, sizeof partial, output, identity);
+    if (root)
+        status = make_directories(partial, err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
+        if (team_any(stage->team, root && access(path, F_OK) != 0))
+            FORWARD_IF_ERROR(write_shard(stage, variant, i, path, err));
+        stage_advance(stage, (double)checkpoint->shards[i]->file_bytes);
+    }
+    if (root)
+        status = finish(stage, variant, identity, provenance, partial, output, err);
+    return team_agree(stage->team, status, err);
+}

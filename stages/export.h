@@ -1,0 +1,20 @@
+// export.h - a variant as a Hugging Face model directory.
+#pragma once
+#include "stages/stage.h"
+#include <jansson.h>
+
+// Where a variant goes: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
+void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
+
+enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN };
+// Whether the output folder is not there, is this run's (its coppice.json says `identity`), or is somebody
+// else's. Not collective.
+enum export_state export_state_of(const char *path, const char *identity);
+
+// Writes the folder: the same shards with the same headers, pruned tensors replaced by weights/VARIANT, all
+// others byte for byte; configuration and tokenizer files copied; coppice.json = provenance (used on rank 0,
+// stays the caller's) with "identity" and "linears" (kept and total weights of each) added. Shards are
+// committed one by one in a hidden folder beside the output, which takes its final name at the very end; a
+// killed export goes on with the next shard.
+enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
+                           json_t *provenance, struct error *err);

@@ -1,0 +1,160 @@
+#include "stages/layer_weights.h"
+
+#include "io/run_directory.h"
+#include "io/store.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status layer_weights_size(size_t *floats, const struct model *model, struct error *err)
+{
+    *floats = 0;
+    for (size_t layer = 0; layer < model->config.num_hidden_layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        if (map.block_size > *floats)
+            *floats = map.block_size;
+        layer_map_free(&map);
+    }
+    return STATUS_OK;
+}
+
+enum status layer_weights_create(struct layer_weights *weights, const struct stage *stage, struct error *err)
+{
+    size_t floats = 0;
+    memset(weights, 0, sizeof *weights);
+    weights->loaded = SIZE_MAX;
+    FORWARD_IF_ERROR(team_agree(stage->team, layer_weights_size(&floats, stage->model, err), err));
+    return shared_block_allocate(&weights->memory, stage->team, (uint64_t)floats * sizeof(float),
+                                 "the float32 weights of one layer", err);
+}
+
+void layer_weights_free(struct layer_weights *weights, const struct stage *stage)
+{
+    (void)stage;
+    layer_map_free(&weights->map);
+    shared_block_free(&weights->memory);
+    memset(weights, 0, sizeof *weights);
+    weights->loaded = SIZE_MAX;
+}
+
+const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor)
+{
+    return (const float *)weights->memory.data + tensor->offset;
+}
+
+// Which shard a tensor lies in, for messages.
+static const char *tensor_file(const struct model *model, const struct safetensors_tensor *tensor)
+{
+    size_t shard = 0;
+    return checkpoint_find(model->checkpoint, tensor->name, &shard) != NULL
+               ? model->checkpoint->shards[shard]->path
+               : "checkpoint";
+}
+
+// Expands this rank's rows of one tensor from the memory-mapped checkpoint.
+static enum status expand_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                               struct error *err)
+{
+    const struct team *team = stage->team;
+    size_t first, count;
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+
+    const struct safetensors_tensor *source = tensor->tensor;
+    const size_t element = dtype_size(source->dtype);
+    const char *bytes = (const char *)source->data + first * tensor->in * element;
+    float *target = block + tensor->offset + first * tensor->in;
+    const size_t n = count * tensor->in;
+
+    dtype_to_f32(target, bytes, source->dtype, n);
+    size_t shard = 0;
+    if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
+        safetensors_release(stage->model->checkpoint->shards[shard], bytes, n * element);
+
+    size_t bad = find_non_finite(target, n);
+    RETURN_ERROR_IF(bad < n, err, STATUS_INPUT, "%s: tensor %s: weight [%zu, %zu] is %s",
+                    tensor_file(stage->model, source), source->name, first + bad / tensor->in,
+                    bad % tensor->in, target[bad] != target[bad] ? "NaN" : "infinite");
+    return STATUS_OK;
+}
+
+// Reads this rank's rows of one pruned linear from the variant's weights file.
+static enum status overlay_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    char name[160];
+    size_t first, count;
+
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    float *target = block + tensor->offset + first * tensor->in;
+    FORWARD_IF_ERROR(
+        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
+    dtype_to_f32(target, buffer, dtype, count * tensor->in);
+    return STATUS_OK;
+}
+
+static enum status overlay_layer(struct layer_weights *weights, const struct stage *stage, const char *path,
+                                 struct error *err)
+{
+    struct store_reader *reader = NULL;
+    void *buffer = NULL;
+    size_t largest = 0;
+    enum status status;
+
+    for (size_t i = 0; i < weights->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &weights->map.tensors[i];
+        size_t first, count;
+        share_of(tensor->out, (size_t)stage->team->node_rank, (size_t)stage->team->node_size, &first, &count);
+        if (tensor_is_pruned(stage->settings, weights->map.layer, tensor) && count * tensor->in > largest)
+            largest = count * tensor->in;
+    }
+    FORWARD_IF_ERROR(store_open(&reader, path, stage->team->comm, err));
+    status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
+    for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
+            status = overlay_rows(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
+    free(buffer);
+    status = team_agree(stage->team, status, err);
+    store_close(reader);
+    return status;
+}
+
+enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
+                               const struct variant *variant, struct error *err)
+{
+    char path[sizeof weights->source] = "";
+    enum status status = STATUS_OK;
+
+    if (variant != NULL)
+        run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
+    if (weights->loaded == layer && strcmp(weights->source, path) == 0)
+        return STATUS_OK;
+
+    // The neighbours may still compute with what is loaded: wait for them before it is overwritten.
+    shared_block_sync(&weights->memory, stage->team);
+    weights->loaded = SIZE_MAX;
+    layer_map_free(&weights->map);
+    memset(&weights->map, 0, sizeof weights->map);
+    status = layer_map_create(&weights->map, stage->model, layer, err);
+    for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
+        if (variant == NULL || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
+            status = expand_rows(weights->memory.data, stage, &weights->map.tensors[i], err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    if (variant != NULL)
+        FORWARD_IF_ERROR(overlay_layer(weights, stage, path, err));
+    shared_block_sync(&weights->memory, stage->team);
+
+    layer_map_bind(&weights->layer, &weights->map, stage->model, weights->memory.data);
+    weights->loaded = layer;
+    snprintf(weights->source, sizeof weights->source, "%s", path);
+    return STATUS_OK;
+}

@@ -1,0 +1,118 @@
+#include "stages/sequences.h"
+
+#include "io/run_directory.h"
+#include "io/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sequences_path(char *path, size_t size, const struct settings *settings)
+{
+    path_format(path, size, "%s/sequences.h5", settings->run);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+// Token ids given by the user instead of text.
+static enum status load_tokens(int32_t **ids, const struct settings *settings, struct error *err)
+{
+    size_t sequences, length;
+    FORWARD_IF_ERROR(sample_load_tokens(ids, &sequences, &length, settings->corpus, err));
+    if (length != settings->length || sequences < settings->sequences) {
+        free(*ids);
+        *ids = NULL;
+        RETURN_ERROR(err, STATUS_INPUT, "%s: holds %zu sequences of %zu tokens, the job asks for %zu of %zu",
+                     settings->corpus, sequences, length, settings->sequences, settings->length);
+    }
+    return STATUS_OK;
+}
+
+static enum status draw(int32_t **ids, uint64_t *corpus_hash, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    struct tokenizer *tokenizer = NULL;
+    struct corpus *corpus = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    *corpus_hash = 0;
+    if (ends_with(settings->corpus, ".h5")) {
+        GOTO_IF_ERROR(load_tokens(ids, settings, err), done);
+    } else {
+        path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
+        GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
+        GOTO_IF_ERROR(corpus_load(&corpus, settings->corpus, err), done);
+        *corpus_hash = corpus->hash;
+        status = sample_sequences(ids, tokenizer, corpus, settings->sequences, settings->length,
+                                  settings->seed, err);
+        if (status == STATUS_INPUT)
+            error_prefix(err, "%s", settings->corpus);
+        if (status != STATUS_OK)
+            goto done;
+    }
+    status = sample_check(*ids, settings->sequences * settings->length, stage->model->config.vocab_size,
+                          settings->corpus, err);
+done:
+    corpus_free(corpus);
+    tokenizer_free(tokenizer);
+    return status;
+}
+
+enum status sequences_draw(const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const bool root = stage->team->rank == 0;
+    const uint64_t dims[2] = {settings->sequences, settings->length};
+    struct store_writer *writer = NULL;
+    int32_t *ids = NULL;
+    uint64_t corpus_hash = 0;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    sequences_path(path, sizeof path, settings);
+    if (!team_any(stage->team, root && !store_exists(path)))
+        return STATUS_OK;
+
+    if (root)
+        status = draw(&ids, &corpus_hash, stage, err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(stage->team, &corpus_hash, sizeof corpus_hash, 0, err), done);
+    GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(store_declare(writer, "/tokens", STORE_I32, 2, dims, "token id",
+                                "calibration sequences, [sequences, length]", err),
+                  done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "seed", settings->seed, err), done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "corpus_xxh3", corpus_hash, err), done);
+    GOTO_IF_ERROR(store_write(writer, "/tokens", 0, root ? dims[0] : 0, ids, err), done);
+    status = store_commit(writer, err);
+    writer = NULL;
+done:
+    store_abandon(writer);
+    free(ids);
+    return status;
+}
+
+enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)
+{
+    char path[PATH_SIZE];
+    size_t rank;
+    uint64_t dims[STORE_MAX_RANK];
+
+    sequences_path(path, sizeof path, stage->settings);
+    FORWARD_IF_ERROR(store_open(reader, path, stage->team->comm, err));
+    enum status status = store_dims(*reader, "/tokens", &rank, dims, err);
+    if (status == STATUS_OK &&
+        (rank != 2 || dims[0] != stage->settings->sequences || dims[1] != stage->settings->length))
+        status = error_set(err, STATUS_DAMAGED, "%s: /tokens does not have the job's shape [%zu, %zu]", path,
+                           stage->settings->sequences, stage->settings->length);
+    if (status != STATUS_OK) {
+        store_close(*reader);
+        *reader = NULL;
+    }
+    return status;
+}

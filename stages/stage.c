@@ -1,0 +1,50 @@
+#include "stages/stage.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+
+const char *stream_name(const struct settings *settings, const struct variant *variant)
+{
+    return settings->propagation == PROPAGATION_PRUNED && variant != NULL ? variant->name : "dense";
+}
+
+enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)
+{
+    const struct stage_hooks *hooks = &stage->hooks;
+    if (mine == STATUS_OK && hooks->should_stop != NULL && hooks->should_stop(hooks->context, fraction))
+        mine = error_set(err, STATUS_STOPPED, "told to stop");
+    return team_agree(stage->team, mine, err);
+}
+
+void stage_advance(const struct stage *stage, double work)
+{
+    if (stage->hooks.advance != NULL)
+        stage->hooks.advance(stage->hooks.context, work);
+}
+
+bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
+{
+    char qualified[160];
+    snprintf(qualified, sizeof qualified, "layers.%zu.%s", layer, linear);
+    for (size_t i = 0; i < settings->num_skip; i++)
+        if (fnmatch(settings->skip[i], linear, 0) == 0 || fnmatch(settings->skip[i], qualified, 0) == 0)
+            return true;
+    return false;
+}
+
+bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor)
+{
+    return tensor->linear[0] != '\0' && !linear_is_skipped(settings, layer, tensor->linear);
+}
+
+double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens)
+{
+    const struct decoder_config *config = &model->config.decoder;
+    double weights = 0;
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].linear[0] != '\0')
+            weights += (double)map->tensors[i].out * (double)map->tensors[i].in;
+    // Each weight multiplies and adds once a token; causal attention touches half of tokens x tokens, twice.
+    double attention = 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
+    return (double)tokens * (2.0 * weights + attention);
+}

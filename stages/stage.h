@@ -1,0 +1,41 @@
+// stage.h - what every stage works with: the team, the model, the job, and the way to say how far it is.
+//
+// All functions of stages/ are collective over the team unless they say otherwise: every rank calls them, and
+// every rank returns the same status and message.
+#pragma once
+#include "io/model.h"
+#include "stages/settings.h"
+#include "stages/team.h"
+
+// How the program above listens in. Both may be NULL.
+struct stage_hooks {
+    void *context;
+    // True: drop the unit in hand now (`fraction` of it is done). Asked on every rank at safe points; one
+    // rank that says yes is enough.
+    bool (*should_stop)(void *context, double fraction);
+    // `work` more floating-point operations of the team are done.
+    void (*advance)(void *context, double work);
+};
+
+struct stage {
+    const struct team *team;
+    const struct model *model;
+    const struct settings *settings;
+    struct stage_hooks hooks;
+};
+
+// The stream's name: "dense", or with pruned propagation the variant's.
+const char *stream_name(const struct settings *settings, const struct variant *variant);
+
+// One safe point: all ranks learn whether any of them failed (its status and message win) or was told to stop
+// (STATUS_STOPPED). mine and err are this rank's own outcome so far.
+enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err);
+void stage_advance(const struct stage *stage, double work);
+
+// True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME".
+bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear);
+// True when tensor is the weight of a linear that this job prunes.
+bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor);
+
+// Floating-point operations of one sequence of `tokens` through a layer.
+double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
