@@ -262,10 +262,11 @@ static void test_what_cannot_be_opened_is_bad_input_with_the_reason(void **state
     }
 }
 
-// 100,000 tensors: with a linear search their look-ups would be 5e9 comparisons, about half a minute.
+// Looking up each of many tensors costs less than opening their file did: 5 ms against 50. With a linear
+// search it would be 2e8 comparisons, about a second.
 static void test_many_tensors_are_found_quickly(void **state)
 {
-    enum { MANY = 100000 };
+    enum { MANY = 20000 };
     struct error err = {0};
     struct safetensors_file *file;
     char *header = malloc((size_t)MANY * 100), name[64];
@@ -280,15 +281,16 @@ static void test_many_tensors_are_found_quickly(void **state)
     const char *path = write_header(*state, header, MANY);
     const clock_t start = clock();
     assert_ok(safetensors_open(&file, path, &err), err);
+    const clock_t opened = clock();
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "t.%d", i);
         const struct safetensors_tensor *tensor = safetensors_find(file, name);
         if (tensor == NULL || tensor->begin != (uint64_t)i)
             fail_msg("%s", name);
     }
-    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    if (seconds > 5) // CPU time; it takes 0.2 s, the sanitizers' ten times as much
-        fail_msg("%.1f s", seconds);
+    if (clock() - opened > opened - start)
+        fail_msg("look-ups took %g s, opening %g s", (double)(clock() - opened) / CLOCKS_PER_SEC,
+                 (double)(opened - start) / CLOCKS_PER_SEC);
     safetensors_close(file);
     free(header);
 }
