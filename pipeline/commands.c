@@ -51,7 +51,7 @@ static const struct command table[] = {
      "and variant. Changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
-    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, TAKES_PROGRESS, "every checksum of a run directory",
+    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting the "
      "job again "
      "redoes those units. Changes nothing.",

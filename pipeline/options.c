@@ -42,7 +42,11 @@ static const struct option_row {
       2},
      TAKES_RANKS},
     {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_RANKS},
-    {{"strict", OPTION_STRICT, NULL, 0, "What would be a warning is an error", 2}, TAKES_STRICT},
+    {{"strict", OPTION_STRICT, NULL, 0,
+      "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
+      "instead of making it again",
+      2},
+     TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
       "D-HH:MM:SS",
