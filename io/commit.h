@@ -33,6 +33,7 @@ void commit_abandon(struct commit_file *file); // close and unlink; safe after a
 enum status make_directories(const char *path, struct error *err);
 // fsync of a folder: makes the names in it durable. A file system that does not know this (EINVAL) is fine.
 enum status sync_directory(const char *path, struct error *err);
-// Whole file into memory, one NUL added behind; *size does not count it. Caller frees *bytes. STATUS_FAILED
-// when it cannot be opened or read.
+// Whole file into memory, one NUL added behind; *size (may be NULL) does not count it. Caller frees *bytes. A
+// file that is not there, is no regular file or may not be read is STATUS_INPUT; a read that fails half-way
+// is STATUS_FAILED.
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);

@@ -1,10 +1,10 @@
-// corpus.h - documents of a text corpus. By file name:
-//   *.jsonl, *.jsonl.gz, *.json.gz, *.json   one JSON object a line, its "text" field is a document
-//   *.raw                                    WikiText's format: every line, newline included, is a document
-//   and
-//                                            blank lines are empty documents, as the field's loaders give
-//                                            them
-//   anything else (*.txt)                    the whole file is one document
+// corpus.h - documents of a text corpus. By file name, after a ".gz" is taken off (then the file is
+// decompressed):
+//   *.jsonl, *.json   one JSON object a line, its "text" field is a document; blank lines are skipped
+//   *.raw             WikiText's format: every line, newline included, is a document and blank lines are
+//   empty
+//                     documents, as the field's loaders give them
+//   anything else     (*.txt) the whole file is one document
 // All of it must be valid UTF-8; a broken line, a broken gzip stream or an empty corpus is STATUS_INPUT with
 // file and line.
 #pragma once
@@ -16,10 +16,13 @@ struct corpus {
     size_t count;
     char *text;      // all documents, one after the other
     size_t *offsets; // [count + 1]
-    uint64_t hash;   // XXH3-64 of the file's bytes: its fingerprint
+    uint64_t hash;   // XXH3-64 of the file's bytes as they are on disk: its fingerprint
 };
 
+// Reads path as a stream: memory is about the size of the text. *corpus is freed with corpus_free. A file
+// that cannot be read is STATUS_INPUT.
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err);
 void corpus_free(struct corpus *corpus); // NULL is fine
 
-// Token ids instead of text: *.h5 with a 2-D integer dataset "tokens" [sequences, length] (see sample.h).
+// Token ids instead of text: *.h5 with a 2-D integer dataset "tokens" [sequences, length]; sample_load_tokens
+// in sample.h reads it.

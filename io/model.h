@@ -2,21 +2,29 @@
 // names, and where every layer's tensors are. A family is one row of the table in model.c.
 #pragma once
 #include "io/checkpoint.h"
+#include "io/rope.h"
 #include "kernels/decoder.h"
+#include "kernels/logits.h"
 
 struct model_config {
     char model_type[64];
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
+    bool attention_bias, mlp_bias;
+    struct rope_config rope;
     struct decoder_config decoder;
 };
 
+struct family; // io/family.h
+
 struct model {
     struct model_config config;
+    const struct family *family;
     struct checkpoint *checkpoint;
     const struct safetensors_tensor *embedding;  // [vocab, hidden]
     const struct safetensors_tensor *final_norm; // [hidden]
     const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding when tied
+    float *final_norm_weight;                    // its float32 copy
 };
 
 // One tensor of a layer, in the order of the family's table.
@@ -42,6 +50,14 @@ struct layer_map {
 // model_close.
 enum status model_open(struct model **model, const char *directory, struct error *err);
 void model_close(struct model *model); // NULL is fine
+
+// STATUS_INPUT when an id is not in [0, vocab_size); names its index.
+enum status model_check_ids(const struct model *model, const int32_t *ids, size_t tokens, struct error *err);
+// hidden[tokens, hidden_size] <- the input of the first layer, for the sequence ids[tokens] (checked, see
+// above).
+void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens);
+// What comes after the last layer; head points into model.
+void model_lm_head(struct lm_head *head, const struct model *model);
 
 // Fills map for one layer; freed with layer_map_free.
 enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,

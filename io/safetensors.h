@@ -1,5 +1,7 @@
 // safetensors.h - one *.safetensors file, memory-mapped and checked: magic length, JSON header, offsets.
-// Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON, data).
+// Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON, data). The data
+// section is the tensors one behind the other, in any order of the header, without holes; the JSON may be
+// padded with spaces.
 #pragma once
 #include "kernels/dtype.h"
 #include "kernels/error.h"
@@ -16,7 +18,7 @@ struct safetensors_tensor {
     size_t rank;
     uint64_t shape[SAFETENSORS_MAX_RANK];
     uint64_t begin, end; // byte offsets in the data section
-    const void *data;    // in the mapping, valid until safetensors_close
+    const void *data;    // in the mapping, any alignment; valid until safetensors_close
 };
 
 struct safetensors_file {
@@ -25,15 +27,20 @@ struct safetensors_file {
     uint64_t file_bytes;
     uint64_t header_bytes; // 8 + JSON length: where the data section starts
     size_t count;
-    struct safetensors_tensor *tensors; // in the order of their offsets
+    struct safetensors_tensor *tensors;        // in the order of their offsets
+    const struct safetensors_tensor **by_name; // [count], for safetensors_find
+    char *metadata;                            // "__metadata__" as compact JSON; NULL when there is none
 };
 
-// Maps and validates path: header longer than the file, not JSON, overlapping or out-of-range offsets, holes,
-// shape x dtype != bytes are STATUS_INPUT and name file and tensor. *file is freed with safetensors_close.
+// Maps and validates path. A file that cannot be read, a header that is longer than the file, is not JSON or
+// names a tensor twice, an unknown dtype, overlapping or out-of-range offsets, holes, bytes behind the last
+// tensor, and shape x dtype != bytes are STATUS_INPUT and name file and tensor. *file is freed with
+// safetensors_close.
 enum status safetensors_open(struct safetensors_file **file, const char *path, struct error *err);
 void safetensors_close(struct safetensors_file *file); // NULL is fine
-// NULL when there is none of that name.
+// NULL when there is none of that name. Binary search.
 const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name);
 // Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is
-// used.
+// used. Only whole pages inside are given back, so neighbours are not touched; reading them again is slow,
+// never wrong.
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes);

@@ -4,7 +4,7 @@
 #include "kernels/dtype.h"
 #include <stdint.h>
 
-// hidden[tokens, hidden_size] <- rows ids[tokens] of table[vocab, hidden_size] (dtype).
+// hidden[tokens, hidden_size] <- rows ids[tokens] of table[vocab, hidden_size] (dtype); 0 <= id < vocab.
 void embed_tokens(float *hidden, const void *table, enum dtype dtype, const int32_t *ids, size_t tokens,
                   size_t hidden_size);
 
@@ -20,9 +20,9 @@ struct lm_head {
 };
 // Floats of workspace for the two functions below.
 size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);
-// Log-probability (natural) of targets[tokens] after hidden[tokens, hidden_size]; hidden is not changed.
-// Streaming log-sum-exp with sums in double. greedy (may be NULL): the id with the largest logit (lowest id
-// of equals).
+// Log-probability (natural) of targets[tokens] after hidden[tokens, hidden_size]; hidden is not changed; a
+// negative target gives 0 (the position is not asked for). Streaming log-sum-exp with sums in double. greedy
+// (may be NULL): the id with the largest logit (lowest id of equals).
 void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
                             const float *hidden, const int32_t *targets, size_t tokens, float *workspace);
 // logits[tokens, vocab_size], for tests and tools.

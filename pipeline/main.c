@@ -1,4 +1,5 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
+#include "io/commit.h"
 #include "io/run_directory.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/heartbeat.h"
@@ -62,16 +63,26 @@ static enum status check_readable(const char *path, const char *key, const char 
     return STATUS_OK;
 }
 
+static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
+{
+    RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX, strlen(path));
+    return STATUS_OK;
+}
+
 // What the job names must be there, and its output must not, before any work starts.
 static enum status check_paths(const struct program *program, struct error *err)
 {
     const struct settings *settings = program->settings;
-    char sequences[4200], record[4200];
+    char sequences[PATH_SIZE], record[PATH_SIZE];
     struct stat info;
 
+    FORWARD_IF_ERROR(check_length(settings->model, "model", program->options.path, err));
+    FORWARD_IF_ERROR(check_length(settings->run, "run", program->options.path, err));
+    FORWARD_IF_ERROR(check_length(settings->output, "output", program->options.path, err));
     FORWARD_IF_ERROR(check_readable(settings->model, "model", program->options.path, err));
-    snprintf(sequences, sizeof sequences, "%s/sequences.h5", settings->run);
-    snprintf(record, sizeof record, "%s/run.json", settings->run);
+    path_format(sequences, sizeof sequences, "%s/sequences.h5", settings->run);
+    path_format(record, sizeof record, "%s/run.json", settings->run);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
         FORWARD_IF_ERROR(check_readable(settings->corpus, "calibration.corpus", program->options.path, err));
@@ -85,7 +96,7 @@ static enum status check_output(const struct program *program, struct error *err
 {
     const struct settings *settings = program->settings;
     for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++) {
-        char path[4200], identity[40];
+        char path[PATH_SIZE], identity[40];
         export_path(path, sizeof path, settings, &settings->variants[v]);
         run_record_variant(identity, sizeof identity, &program->record, &settings->variants[v]);
         RETURN_ERROR_IF(export_state_of(path, identity) == EXPORT_FOREIGN, err, STATUS_USAGE,

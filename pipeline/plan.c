@@ -167,7 +167,7 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
 
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
-    char path[4200], identity[40];
+    char path[PATH_SIZE], identity[40];
     unit_path(path, sizeof path, unit, settings);
     if (unit->stage == STAGE_EXPORT) {
         run_record_variant(identity, sizeof identity, record, unit->variant);

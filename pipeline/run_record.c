@@ -1,5 +1,6 @@
 #include "pipeline/run_record.h"
 
+#include "io/run_directory.h"
 #include "io/commit.h"
 #include "pipeline/job_json.h"
 #include "version.h"
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-enum { PATH_SIZE = 4200, RUN_FORMAT = 1 };
+enum { RUN_FORMAT = 1 };
 
 json_t *library_versions(void)
 {
@@ -159,7 +160,7 @@ static enum status fingerprint_model(json_t *list, const struct team *team, cons
     size_t index = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", settings->model, names[i]);
+        path_format(path, sizeof path, "%s/%s", settings->model, names[i]);
         FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, recorded_file(old, index++), strict, err));
     }
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
@@ -336,7 +337,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
     enum status status = STATUS_OK;
 
     memset(record, 0, sizeof *record);
-    snprintf(path, sizeof path, "%s/run.json", settings->run);
+    path_format(path, sizeof path, "%s/run.json", settings->run);
     if (root)
         status = load(&old, path, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
@@ -380,7 +381,7 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
 {
     char path[PATH_SIZE];
     memset(record, 0, sizeof *record);
-    snprintf(path, sizeof path, "%s/run.json", run);
+    path_format(path, sizeof path, "%s/run.json", run);
     FORWARD_IF_ERROR(load(&record->json, path, err));
     RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);

@@ -6,6 +6,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/run_record.h"
 #include "pipeline/stop.h"
+#include "stages/alarm.h"
 #include "stages/evaluate.h"
 #include "stages/stage.h"
 
@@ -20,6 +21,8 @@ struct runner {
     struct event_log *log; // world rank 0, else NULL
     struct progress progress;
     unsigned stages; // bit set of enum stage_kind: what the command asks for
+
+    struct alarm alarm; // a team that fails ends the others, too
 
     // Of the phase in hand.
     const struct team *team;

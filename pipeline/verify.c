@@ -1,5 +1,6 @@
 #include "pipeline/verify.h"
 
+#include "io/run_directory.h"
 #include "io/store.h"
 
 #include <errno.h>
@@ -50,16 +51,16 @@ static bool has_suffix(const char *name, const char *suffix)
 // Every committed file of the run: *.h5 and *.json.
 static enum status list_files(struct file_list *list, const char *run, struct error *err)
 {
-    char root[4096];
+    char root[PATH_SIZE];
     char *const roots[] = {root, NULL};
     struct stat info;
     FTSENT *entry;
     enum status status = STATUS_OK;
 
-    snprintf(root, sizeof root, "%s/run.json", run);
+    path_format(root, sizeof root, "%s/run.json", run);
     RETURN_ERROR_IF(stat(root, &info) != 0, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
-    snprintf(root, sizeof root, "%s", run);
+    path_format(root, sizeof root, "%s", run);
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
     while (status == STATUS_OK && (entry = fts_read(walk)) != NULL)

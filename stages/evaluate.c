@@ -1,5 +1,6 @@
 #include "stages/evaluate.h"
 
+#include "io/run_directory.h"
 #include "io/commit.h"
 #include "io/sample.h"
 #include "kernels/logits.h"
@@ -19,10 +20,10 @@ static enum status tokenise(struct evaluation *evaluation, const struct stage *s
     const struct settings *settings = stage->settings;
     struct tokenizer *tokenizer = NULL;
     struct corpus *corpus = NULL;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status;
 
-    snprintf(path, sizeof path, "%s/tokenizer.json", settings->model);
+    path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
     GOTO_IF_ERROR(corpus_load(&corpus, settings->perplexity, err), done);
     evaluation->corpus_hash = corpus->hash;
@@ -212,7 +213,7 @@ done:
 
 void perplexity_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
 {
-    snprintf(path, size, "%s/results/%s/perplexity.json", settings->run,
+    path_format(path, size, "%s/results/%s/perplexity.json", settings->run,
              variant != NULL ? variant->name : "dense");
 }
 

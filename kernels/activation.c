@@ -1,0 +1,92 @@
+#include "kernels/activation.h"
+#include "kernels/elementary.h"
+
+#include <math.h>
+
+enum { LANES = 8 }; // independent partial sums: lets a sum run at the machine's width, in one fixed order
+
+void activation_forward(float *x, size_t n, enum activation activation)
+{
+    switch (activation) {
+    case ACTIVATION_SILU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] / (1.0F + exp32(-x[i]));
+        break;
+    case ACTIVATION_GELU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = (float)(0.5 * (double)x[i] * (1.0 + erf((double)x[i] * 0.70710678118654752440)));
+        break;
+    case ACTIVATION_GELU_TANH:
+        for (size_t i = 0; i < n; i++) {
+            const float twice_u = 1.5957691216057308F * (x[i] + 0.044715F * x[i] * x[i] * x[i]);
+            x[i] = x[i] / (1.0F + exp32(-twice_u));
+        }
+        break;
+    case ACTIVATION_RELU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] < 0.0F ? 0.0F : x[i];
+        break;
+    }
+}
+
+void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
+                     size_t columns, enum activation activation)
+{
+    for (size_t r = 0; r < rows; r++) {
+        float *g = gate + r * gate_stride;
+        const float *u = up + r * up_stride;
+        activation_forward(g, columns, activation);
+        for (size_t i = 0; i < columns; i++)
+            g[i] *= u[i];
+    }
+}
+
+float max_of(const float *x, size_t n)
+{
+    float max = x[0];
+    for (size_t i = 1; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+// Adds x[n] into LANES partial sums and those in order.
+static double sum_of(const float *x, size_t n)
+{
+    double lanes[LANES] = {0.0};
+    double sum = 0.0;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            lanes[lane] += (double)x[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += lanes[lane];
+    for (; i < n; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+double sum_exp(const float *x, size_t n, float shift)
+{
+    enum { CHUNK = 256 };
+    float powers[CHUNK];
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i += CHUNK) {
+        const size_t count = n - i < CHUNK ? n - i : CHUNK;
+        for (size_t j = 0; j < count; j++)
+            powers[j] = exp32(x[i + j] - shift);
+        sum += sum_of(powers, count);
+    }
+    return sum;
+}
+
+void softmax(float *x, size_t n)
+{
+    const float max = max_of(x, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = exp32(x[i] - max);
+    const float scale = (float)(1.0 / sum_of(x, n));
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+}

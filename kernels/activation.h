@@ -1,0 +1,23 @@
+// activation.h - the functions between the linears of an MLP, and softmax.
+#pragma once
+#include <stddef.h>
+
+enum activation { ACTIVATION_SILU = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH = 2, ACTIVATION_RELU = 3 };
+
+// x[n] = f(x[n]):
+//   silu       x / (1 + e^-x)
+//   gelu       x/2 (1 + erf(x / sqrt 2))
+//   gelu_tanh  x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), computed as x / (1 + e^-2u) with u the tanh's
+//   argument relu       max(x, 0)
+void activation_forward(float *x, size_t n, enum activation activation);
+
+// gate[rows, columns] = f(gate) * up; strides in floats.
+void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
+                     size_t columns, enum activation activation);
+
+// x[n] = e^(x - max x) / sum, the sum in double; n >= 1.
+void softmax(float *x, size_t n);
+// The largest of x[n], n >= 1.
+float max_of(const float *x, size_t n);
+// sum of e^(x - shift) over x[n], in double.
+double sum_exp(const float *x, size_t n, float shift);

@@ -1,0 +1,20 @@
+// attention.h - causal grouped-query attention (Ainslie et al., 2023; with as many key-value heads as heads
+// it is multi-head attention).
+#pragma once
+#include <stddef.h>
+
+struct attention {
+    size_t num_heads, num_key_value_heads, head_dim; // num_heads is a multiple of num_key_value_heads
+    // Head h of token t starts at query + t * token_stride + h * query_head_stride; key and value likewise,
+    // with key_value_head_stride. Head h reads key-value head h / (num_heads / num_key_value_heads).
+    const float *query, *key, *value;
+    size_t token_stride, query_head_stride, key_value_head_stride;
+    float scale;           // on the scores, before softmax
+    size_t sliding_window; // token t sees the tokens t - sliding_window + 1 ... t; 0: all up to t
+};
+
+// Floats of workspace for a sequence of `tokens`: a block of queries times all keys, never tokens x tokens.
+size_t attention_workspace_size(size_t tokens);
+
+// out[tokens, num_heads * head_dim] = softmax(scale * Q K^T, causal) V.
+void attention_forward(float *out, const struct attention *attention, size_t tokens, float *workspace);

@@ -1,0 +1,237 @@
+#include "kernels/dtype.h"
+#include "kernels/simd.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    [DTYPE_F32] = {"F32", 4},
+    [DTYPE_F16] = {"F16", 2},
+    [DTYPE_BF16] = {"BF16", 2},
+};
+
+size_t dtype_size(enum dtype dtype)
+{
+    return dtypes[dtype].size;
+}
+
+const char *dtype_name(enum dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+bool dtype_from_name(const char *name, enum dtype *dtype)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *dtype = (enum dtype)i;
+            return true;
+        }
+    return false;
+}
+
+SIMD_INLINE uint32_t float_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+SIMD_INLINE float float_from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// ---- one value; no branches, so that loops over them vectorise ------------------------------------------
+
+SIMD_INLINE float f16_to_f32(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    const uint32_t magnitude = half & 0x7fff;
+    // The exponent's bias is 15 there and 127 here; the exponent of infinity and NaN is all ones in both.
+    const uint32_t normal = (magnitude << 13) + (magnitude < 0x7c00 ? 112U << 23 : 224U << 23);
+    const uint32_t subnormal = float_bits((float)(int32_t)magnitude * 0x1p-24F);
+
+    return float_from_bits(sign | (magnitude < 0x0400 ? subnormal : normal));
+}
+
+SIMD_INLINE uint16_t f16_from_f32(float x)
+{
+    const uint32_t sign = float_bits(x) >> 16 & 0x8000;
+    const uint32_t magnitude = float_bits(x) & 0x7fffffff;
+    // Half an ulp, less one bit where the last kept bit is even; a carry into the exponent is what it should
+    // be.
+    const uint32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112U << 23)) >> 13;
+    // Between 0.5 and 1 a float's ulp is 2^-24, the smallest half: the addition rounds to it.
+    const uint32_t subnormal = float_bits(float_from_bits(magnitude) + 0.5F) - float_bits(0.5F);
+    const uint32_t infinite = magnitude > 0x7f800000 ? 0x7e00 | (magnitude >> 13 & 0x3ff) : 0x7c00;
+    const uint32_t finite = magnitude < 0x38800000 ? subnormal : normal;
+
+    return (uint16_t)(sign | (magnitude < 0x47800000 ? finite : infinite)); // 2^-14, 2^16
+}
+
+SIMD_INLINE float bf16_to_f32(uint16_t bf16)
+{
+    return float_from_bits((uint32_t)bf16 << 16);
+}
+
+SIMD_INLINE uint16_t bf16_from_f32(float x)
+{
+    const uint32_t bits = float_bits(x);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t nan = bits >> 16 | 0x0040; // quiet, so that cutting the payload cannot leave an infinity
+
+    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
+}
+
+// To float32, rounded to odd: what is not exact is cut towards zero and its last bit set. A float32 has more
+// than two bits to spare over both 16-bit formats, so rounding that to nearest afterwards gives what rounding
+// x to nearest at once gives (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved
+// algorithms using rounding to odd", IEEE Trans. Computers 57, 2008).
+SIMD_INLINE float f32_round_to_odd(double x)
+{
+    const float nearest = (float)x;
+    const double back = (double)nearest;
+    uint32_t bits = float_bits(nearest);
+
+    bits -= fabs(back) > fabs(x) ? 1 : 0; // beyond the largest float32 this also makes infinity finite again
+    bits |= back != x ? 1 : 0;            // NaN stays NaN
+    return float_from_bits(bits);
+}
+
+// ---- arrays ---------------------------------------------------------------------------------------------
+
+SIMD_CLONES
+static void f16_to_f32_array(float *restrict out, const unsigned char *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, in + 2 * i, sizeof half);
+        out[i] = f16_to_f32(half);
+    }
+}
+
+SIMD_CLONES
+static void bf16_to_f32_array(float *restrict out, const unsigned char *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t bf16;
+        memcpy(&bf16, in + 2 * i, sizeof bf16);
+        out[i] = bf16_to_f32(bf16);
+    }
+}
+
+void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n)
+{
+    switch (dtype) {
+    case DTYPE_F32:
+        if (n > 0)
+            memcpy(out, in, n * sizeof *out);
+        break;
+    case DTYPE_F16:
+        f16_to_f32_array(out, in, n);
+        break;
+    case DTYPE_BF16:
+        bf16_to_f32_array(out, in, n);
+        break;
+    }
+}
+
+SIMD_CLONES
+static void f16_from_f32_array(unsigned char *restrict out, const float *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t half = f16_from_f32(in[i]);
+        memcpy(out + 2 * i, &half, sizeof half);
+    }
+}
+
+SIMD_CLONES
+static void bf16_from_f32_array(unsigned char *restrict out, const float *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t bf16 = bf16_from_f32(in[i]);
+        memcpy(out + 2 * i, &bf16, sizeof bf16);
+    }
+}
+
+void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n)
+{
+    switch (dtype) {
+    case DTYPE_F32:
+        if (n > 0)
+            memcpy(out, in, n * sizeof *in);
+        break;
+    case DTYPE_F16:
+        f16_from_f32_array(out, in, n);
+        break;
+    case DTYPE_BF16:
+        bf16_from_f32_array(out, in, n);
+        break;
+    }
+}
+
+SIMD_CLONES
+static void f32_from_f64_array(unsigned char *restrict out, const double *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float x = (float)in[i];
+        memcpy(out + 4 * i, &x, sizeof x);
+    }
+}
+
+SIMD_CLONES
+static void f16_from_f64_array(unsigned char *restrict out, const double *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t half = f16_from_f32(f32_round_to_odd(in[i]));
+        memcpy(out + 2 * i, &half, sizeof half);
+    }
+}
+
+SIMD_CLONES
+static void bf16_from_f64_array(unsigned char *restrict out, const double *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t bf16 = bf16_from_f32(f32_round_to_odd(in[i]));
+        memcpy(out + 2 * i, &bf16, sizeof bf16);
+    }
+}
+
+void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
+{
+    switch (dtype) {
+    case DTYPE_F32:
+        f32_from_f64_array(out, in, n);
+        break;
+    case DTYPE_F16:
+        f16_from_f64_array(out, in, n);
+        break;
+    case DTYPE_BF16:
+        bf16_from_f64_array(out, in, n);
+        break;
+    }
+}
+
+SIMD_CLONES
+size_t find_non_finite(const float *x, size_t n)
+{
+    enum { BLOCK = 1024 }; // looked through as a whole first: almost always nothing is found
+
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t end = n - start < BLOCK ? n : start + BLOCK;
+        uint32_t found = 0;
+        for (size_t i = start; i < end; i++)
+            found |= (float_bits(x[i]) & 0x7f800000) == 0x7f800000;
+        for (size_t i = start; found != 0 && i < end; i++)
+            if ((float_bits(x[i]) & 0x7f800000) == 0x7f800000)
+                return i;
+    }
+    return n;
+}

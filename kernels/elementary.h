@@ -1,0 +1,50 @@
+// elementary.h - elementary functions in float32 from additions, multiplications and integer shifts alone:
+// the same bits on every machine (a C library's expf may differ from the next one's), and written without
+// branches, so that compilers turn loops over them into vector instructions.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+static inline float float_from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t bits_from_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// e^x within 1.5 units in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
+// for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below
+// a tenth of a unit.
+static inline float exp32(float x)
+{
+    const float round_to_integer = 0x1.8p23F; // adding it leaves the nearest integer in the low bits
+    const float ln2_high = 0x1.62e4p-1F;      // 15 bits: n times this is exact
+    const float ln2_low = 0x1.7f7d1cp-20F;
+
+    x = x < -104.0F ? -104.0F : x;
+    x = x > 89.0F ? 89.0F : x;
+    const float shifted = x * 0x1.715476p+0F + round_to_integer;
+    const float n = shifted - round_to_integer;
+    const float r = (x - n * ln2_high) - n * ln2_low;
+    float p = 1.0F / 5040.0F;
+    p = p * r + 1.0F / 720.0F;
+    p = p * r + 1.0F / 120.0F;
+    p = p * r + 1.0F / 24.0F;
+    p = p * r + 1.0F / 6.0F;
+    p = p * r + 0.5F;
+    p = (p * (r * r) + r) + 1.0F;
+    // Times 2^n in two steps, since n from -150 to 128 does not fit one exponent. The low bits of `shifted`
+    // hold n.
+    const uint32_t biased = bits_from_float(shifted) - bits_from_float(round_to_integer) + 1024U; // n + 1024
+    const uint32_t half = biased >> 1;
+    const float first = float_from_bits((half - 512U + 127U) << 23);
+    const float second = float_from_bits((biased - half - 512U + 127U) << 23);
+    return p * first * second;
+}

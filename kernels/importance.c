@@ -1,0 +1,208 @@
+#include "kernels/importance.h"
+#include "kernels/lanes.h"
+#include "kernels/simd.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+// ---- factors: one function and one row of the table per method ------------------------------------------
+
+struct channel {
+    double second_moment, variance; // of the input channel
+    double column_variance;         // of the weights that read it
+};
+
+// pow() may differ in the last bit from processor to processor (the C library has copies of it with and
+// without fused multiply-add); with the spare bits of long double the rounded double does not.
+static double power(double base, double exponent)
+{
+    return (double)powl((long double)base, (long double)exponent);
+}
+
+static double magnitude_factor(const struct channel *channel, const struct importance_parameters *parameters)
+{
+    (void)channel, (void)parameters;
+    return 1;
+}
+
+static double wanda_factor(const struct channel *channel, const struct importance_parameters *parameters)
+{
+    (void)parameters;
+    return sqrt(channel->second_moment);
+}
+
+static double ria_factor(const struct channel *channel, const struct importance_parameters *parameters)
+{
+    return power(channel->second_moment, parameters->exponent / 2);
+}
+
+static double cvr_factor(const struct channel *channel, const struct importance_parameters *parameters)
+{
+    return power(channel->variance, 0.25) *
+           power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
+}
+
+static const struct {
+    const char *name;
+    unsigned needs;
+    double (*factor)(const struct channel *channel, const struct importance_parameters *parameters);
+} methods[] = {
+    [METHOD_MAGNITUDE] = {"magnitude", 0, magnitude_factor},
+    [METHOD_WANDA] = {"wanda", NEEDS_STATISTICS, wanda_factor},
+    [METHOD_RIA] = {"ria", NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS, ria_factor},
+    [METHOD_CVR] = {"cvr", NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE, cvr_factor},
+};
+enum { NUM_METHODS = sizeof methods / sizeof *methods };
+
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr"};
+
+bool method_from_name(const char *name, enum method *method)
+{
+    for (size_t i = 0; i < NUM_METHODS; i++)
+        if (strcmp(name, methods[i].name) == 0) {
+            *method = (enum method)i;
+            return true;
+        }
+    return false;
+}
+
+const char *method_name(enum method method)
+{
+    return methods[method].name;
+}
+
+const char *const *method_names(size_t *count)
+{
+    *count = NUM_METHODS;
+    return names;
+}
+
+unsigned method_needs(enum method method)
+{
+    return methods[method].needs;
+}
+
+void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
+                        const double *second_moment, const double *variance, const double *column_variance,
+                        size_t in)
+{
+    for (size_t j = 0; j < in; j++) {
+        const struct channel channel = {
+            .second_moment = second_moment != NULL ? second_moment[j] : 0,
+            .variance = variance != NULL ? variance[j] : 0,
+            .column_variance = column_variance != NULL ? column_variance[j] : 0,
+        };
+        factors[j] = (float)methods[method].factor(&channel, parameters);
+    }
+}
+
+// (float)(1 / sum); 0 for an empty sum, and never infinite: a weight of 0 would make it NaN.
+static float reciprocal_sum(double sum)
+{
+    const double reciprocal = sum > 0 ? 1 / sum : 0;
+    return reciprocal < (double)FLT_MAX ? (float)reciprocal : FLT_MAX;
+}
+
+void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        reciprocal[j] = reciprocal_sum(absolute_sum[j]);
+}
+
+// ---- sums down the columns of a weight ------------------------------------------------------------------
+
+// Columns are taken in blocks whose running sums stay in the nearest cache and whose second pass still finds
+// the weights in the last one; rows four at a time, so that a running sum is loaded and stored once for four
+// additions, which still happen one after the other.
+enum { BLOCK = 512, ROWS = 4 };
+
+SIMD_INLINE void add_values(double *restrict sum, double *restrict absolute_sum, const float *restrict weight,
+                            size_t rows, size_t stride, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        double s = sum[j], a = absolute_sum[j];
+        for (size_t r = 0; r < rows; r++) {
+            const double value = (double)weight[r * stride + j];
+            s += value;
+            a += fabs(value);
+        }
+        sum[j] = s;
+        absolute_sum[j] = a;
+    }
+}
+
+SIMD_INLINE void add_squares(double *restrict sum, const double *restrict mean, const float *restrict weight,
+                             size_t rows, size_t stride, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        double s = sum[j];
+        for (size_t r = 0; r < rows; r++) {
+            const double centred = (double)weight[r * stride + j] - mean[j];
+            s += centred * centred;
+        }
+        sum[j] = s;
+    }
+}
+
+SIMD_CLONES
+void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
+                    size_t in, size_t first, size_t count)
+{
+    const double rows = out > 0 ? (double)out : 1;
+
+    for (size_t start = 0; start < count; start += BLOCK) {
+        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+        const float *block = weight + first + start;
+        double sum[BLOCK] = {0}, absolute[BLOCK] = {0}, squares[BLOCK] = {0};
+        size_t i = 0;
+
+        for (; i + ROWS <= out; i += ROWS)
+            add_values(sum, absolute, block + i * in, ROWS, in, width);
+        for (; i < out; i++)
+            add_values(sum, absolute, block + i * in, 1, in, width);
+        for (size_t j = 0; j < width; j++)
+            sum[j] /= rows;
+        if (mean != NULL)
+            memcpy(mean + start, sum, width * sizeof *mean);
+        if (absolute_sum != NULL)
+            memcpy(absolute_sum + start, absolute, width * sizeof *absolute_sum);
+        if (variance == NULL)
+            continue;
+        for (i = 0; i + ROWS <= out; i += ROWS)
+            add_squares(squares, sum, block + i * in, ROWS, in, width);
+        for (; i < out; i++)
+            add_squares(squares, sum, block + i * in, 1, in, width);
+        for (size_t j = 0; j < width; j++)
+            variance[start + j] = squares[j] / rows;
+    }
+}
+
+// ---- scores ---------------------------------------------------------------------------------------------
+
+SIMD_INLINE double absolute_row_sum(const float *row, size_t in)
+{
+    double lanes[LANES] = {0};
+    size_t j = 0;
+
+    for (; j + LANES <= in; j += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lanes[l] += fabs((double)row[j + l]);
+    for (size_t l = 0; j + l < in; l++)
+        lanes[l] += fabs((double)row[j + l]);
+    return lanes_fold(lanes);
+}
+
+SIMD_CLONES
+void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
+                    size_t in)
+{
+    if (reciprocal_sums == NULL) {
+        for (size_t j = 0; j < in; j++)
+            scores[j] = fabsf(row[j]) * factors[j];
+        return;
+    }
+    const float b = reciprocal_sum(absolute_row_sum(row, in));
+    for (size_t j = 0; j < in; j++)
+        scores[j] = fabsf(row[j]) * ((reciprocal_sums[j] + b) * factors[j]);
+}

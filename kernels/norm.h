@@ -1,0 +1,16 @@
+// norm.h - root-mean-square and layer normalisation over the last dimension.
+#pragma once
+#include <stddef.h>
+
+enum norm_kind { NORM_RMS = 0, NORM_LAYER = 1 };
+
+struct norm {
+    const float *weight; // [size], NULL: this norm is absent
+    const float *bias;   // [size] or NULL
+};
+
+// out[rows, size] from x[rows, size]; out may be x. Means are taken in double.
+//   NORM_RMS    x / sqrt(mean(x^2) + epsilon) * weight                         (Zhang and Sennrich, 2019)
+//   NORM_LAYER  (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias         (Ba, Kiros and Hinton, 2016)
+void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
+                  enum norm_kind kind, float epsilon);
