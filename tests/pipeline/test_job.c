@@ -1,3 +1,4 @@
+// wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
 #include "pipeline/job.h"
 
@@ -16,6 +17,20 @@
 // A job with nothing but what is required, and `prune` open at its end.
 #define HEAD "model: /m\nrun: /r\ncalibration:\n  corpus: /c\n"
 #define MINIMAL HEAD "prune:\n  method: wanda\n  sparsity: 0.5\n"
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static int allocations_before_failure = -1; // negative: none fails
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (allocations_before_failure == 0)
+        return NULL;
+    if (allocations_before_failure > 0)
+        allocations_before_failure--;
+    return __real_calloc(count, size);
+}
 
 static struct settings *parse(const char *text)
 {
@@ -481,15 +496,21 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         assert_refused(cases[i].text, strlen(cases[i].text), cases[i].message);
 }
 
-static void long_values_are_cut_in_messages(void **state)
+static void long_values_are_cut_in_messages_between_characters(void **state)
 {
-    char text[4096];
+    static const char *const begins[] = {"", "a"}; // so that the cut falls on either byte of an "é"
+    char text[4096], message[4096], value[256];
     (void)state;
-    snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD,
-             "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
-    assert_refused(text, strlen(text),
-                   "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got "
-                   "'éééééééééééééééééééééé...'");
+    for (size_t i = 0; i < COUNT(begins); i++) {
+        snprintf(value, sizeof value, "%s%s", begins[i],
+                 "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
+        const size_t kept = i == 0 ? 44 : 43;
+        snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD, value);
+        snprintf(message, sizeof message,
+                 "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got '%.*s...'",
+                 (int)kept, value);
+        assert_refused(text, strlen(text), message);
+    }
 }
 
 static void too_many_variants_are_refused(void **state)
@@ -526,6 +547,32 @@ static void every_beginning_of_a_job_is_handled(void **state)
         settings_free(settings);
         free(copy);
     }
+}
+
+// The n-th allocation of coppice's own fails, for every n until the job is read: an error each time, and no
+// leak (which the sanitizers would see).
+static void memory_may_run_out_anywhere(void **state)
+{
+    static const char text[] =
+        HEAD "prune: {method: [wanda, ria], sparsity: [0.5], skip: [a, b]}\noutput: /o\n"
+             "compensate: {energy: [[], [rows]]}\nevaluate: {perplexity: /p}\n";
+    enum status status = STATUS_MEMORY;
+    int n = 0;
+    (void)state;
+    for (; status != STATUS_OK && n < 1000; n++) {
+        struct settings *settings;
+        struct error err = {0};
+        allocations_before_failure = n;
+        status = job_parse(&settings, text, strlen(text), "job.yaml", &err);
+        allocations_before_failure = -1;
+        if (status != STATUS_OK) {
+            assert_int_equal(status, STATUS_MEMORY);
+            assert_null(settings);
+            assert_non_null(strstr(err.message, "out of memory"));
+        }
+        settings_free(settings);
+    }
+    assert_true(n > 10);
 }
 
 // ---- files ---------------------------------------------------------------------------------------------
@@ -575,9 +622,10 @@ int main(void)
         cmocka_unit_test(variants_with_one_name_have_one_content),
         cmocka_unit_test(a_long_name_is_cut_and_stays_its_own),
         cmocka_unit_test(bad_jobs_are_refused_with_one_line),
-        cmocka_unit_test(long_values_are_cut_in_messages),
+        cmocka_unit_test(long_values_are_cut_in_messages_between_characters),
         cmocka_unit_test(too_many_variants_are_refused),
         cmocka_unit_test(every_beginning_of_a_job_is_handled),
+        cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(a_job_is_read_from_a_file),
         cmocka_unit_test(a_file_that_is_not_there_is_a_usage_error),
     };

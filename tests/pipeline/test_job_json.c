@@ -196,6 +196,18 @@ static void a_variant_whose_values_contradict_its_name_is_damaged(void **state)
     }
 }
 
+static void a_pattern_with_a_tail_is_damaged(void **state)
+{
+    json_t *json =
+        json_of("model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: ria, pattern: 2:4}\n");
+    struct settings *settings = NULL;
+    struct error err = {0};
+    (void)state;
+    json_object_set_new(json_array_get(json_object_get(json, "variants"), 0), "pattern", json_string("2:4x"));
+    assert_int_equal(settings_from_json(&settings, json, "run.json", &err), STATUS_DAMAGED);
+    json_decref(json);
+}
+
 static void the_first_difference_is_named(void **state)
 {
     static const struct {
@@ -255,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_job_comes_back_from_its_json),
         cmocka_unit_test(json_that_is_no_job_is_damaged),
         cmocka_unit_test(a_variant_whose_values_contradict_its_name_is_damaged),
+        cmocka_unit_test(a_pattern_with_a_tail_is_damaged),
         cmocka_unit_test(the_first_difference_is_named),
         cmocka_unit_test(equal_values_have_no_difference),
         cmocka_unit_test(a_path_too_deep_for_the_line_is_cut),

@@ -80,6 +80,7 @@ static void numbers_are_written_as_short_as_they_read_back(void **state)
                  {100000, "100000"},
                  {1e6, "1e6"},
                  {1234567, "1234567"},
+                 {12345678901.0, "12345678901"},
                  {1.5e-7, "1.5e-7"},
                  {1e16, "1e16"},
                  {-2.5, "-2.5"},
@@ -198,6 +199,16 @@ static void only_a_near_word_is_suggested(void **state)
     assert_null(suggest_nearest("prune", words, COUNT(words)));
     assert_null(suggest_nearest("", words, COUNT(words)));
     assert_null(suggest_nearest("x", words, 0));
+    assert_null(suggest_nearest("x", (const char *const[]){"y"}, 1)); // no letter in common
+}
+
+static void the_nearest_word_wins_and_the_first_of_equals(void **state)
+{
+    static const char *const words[] = {"storm", "score", "stored", "store"};
+    (void)state;
+    assert_string_equal(suggest_nearest("scored", words, COUNT(words)), "score");
+    assert_string_equal(suggest_nearest("stores", words, COUNT(words)), "stored");
+    assert_string_equal(suggest_nearest("store", words, COUNT(words)), "store");
 }
 
 static void a_word_of_any_length_can_be_compared(void **state)
@@ -235,6 +246,7 @@ int main(void)
         cmocka_unit_test(durations_are_shown_as_clocks),
         cmocka_unit_test(edits_are_counted),
         cmocka_unit_test(only_a_near_word_is_suggested),
+        cmocka_unit_test(the_nearest_word_wins_and_the_first_of_equals),
         cmocka_unit_test(a_word_of_any_length_can_be_compared),
         cmocka_unit_test(exit_codes_are_those_of_the_manual),
     };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -129,6 +130,20 @@ static void stop_signals_have_names_and_numbers(void **state)
     assert_int_equal(parse_good(line).stop_signal, SIGUSR2);
 }
 
+// What argp and getopt say on their own they would say on every rank: nothing is wanted.
+static enum status parse_in_silence(struct options *options, char *line, struct error *err)
+{
+    FILE *errors = tmpfile();
+    const int standard_error = dup(STDERR_FILENO);
+    dup2(fileno(errors), STDERR_FILENO);
+    const enum status status = parse(options, line, NULL, err);
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    assert_int_equal(lseek(fileno(errors), 0, SEEK_END), 0);
+    fclose(errors);
+    return status;
+}
+
 static void wrong_command_lines_are_refused_with_one_line(void **state)
 {
     static const struct {
@@ -168,7 +183,7 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --progress dots j", "--progress must be auto, bar, lines or none, got 'dots'"},
         {"status --teams 2 r", "status does not take --teams"},
         {"status --max-time 10 r", "status does not take --max-time"},
-        {"plan --stop-signal TERM j", "plan does not take --stop-signal"},
+        {"plan --teams 2 j", "plan does not take --teams"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -176,7 +191,7 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         struct error err = {0};
         char line[256];
         snprintf(line, sizeof line, "%s", cases[i].line);
-        const enum status status = parse(&options, line, NULL, &err);
+        const enum status status = parse_in_silence(&options, line, &err);
         if (status == STATUS_OK)
             fail_msg("taken: coppice %s", cases[i].line);
         assert_string_equal(err.message, cases[i].message);
