@@ -7,6 +7,7 @@
 #include "stages/hidden_states.h"
 
 #include <jansson.h>
+#include <libgen.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,8 +228,15 @@ enum status perplexity_write(const struct perplexity *result, const char *path,
                   (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
                   (json_int_t)result->length, "corpus", settings->perplexity);
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    enum status status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                                      : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    char folder[4200];
+    enum status status =
+        text != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+
+    snprintf(folder, sizeof folder, "%s", path);
+    if (status == STATUS_OK)
+        status = make_directories(dirname(folder), err);
+    if (status == STATUS_OK)
+        status = commit_bytes(path, text, strlen(text), err);
     free(text);
     json_decref(json);
     return status;
