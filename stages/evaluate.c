@@ -1,13 +1,12 @@
 #include "stages/evaluate.h"
 
-#include "io/commit.h"
 #include "io/run_directory.h"
 #include "io/sample.h"
+#include "io/sealed_json.h"
 #include "kernels/logits.h"
 #include "stages/hidden_states.h"
 
 #include <jansson.h>
-#include <libgen.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,14 +226,8 @@ enum status perplexity_write(const struct perplexity *result, const char *path,
                   "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
                   (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
                   (json_int_t)result->length, "corpus", settings->perplexity);
-    char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    char folder[PATH_SIZE];
-    path_format(folder, sizeof folder, "%s", path);
-    enum status status = make_directories(dirname(folder), err);
-    if (status == STATUS_OK)
-        status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                              : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    free(text);
+    enum status status = json != NULL ? sealed_json_write(path, json, err)
+                                      : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
 }
@@ -243,9 +236,9 @@ enum status perplexity_read(struct perplexity *result, const char *path, struct 
 {
     json_error_t where;
     json_int_t tokens, windows, length;
-    json_t *json = json_load_file(path, 0, &where);
+    json_t *json = NULL;
 
-    RETURN_ERROR_IF(json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
+    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
     int bad = json_unpack_ex(json, &where, 0, "{s:F, s:F, s:I, s:I, s:I}", "perplexity", &result->perplexity,
                              "mean_nll", &result->mean_nll, "tokens", &tokens, "windows", &windows, "length",
                              &length);
