@@ -71,7 +71,8 @@ enum status sealed_json_read(json_t **json, const char *path, struct error *err)
     size_t size;
     enum status status;
 
-    FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
+    if (read_file(&bytes, &size, path, err) != STATUS_OK)
+        return err != NULL ? (err->status = STATUS_FAILED) : STATUS_FAILED;
     status = json_parse(&object, bytes, size, path, err);
     if (status == STATUS_INPUT)
         status = err != NULL ? (err->status = STATUS_DAMAGED) : STATUS_DAMAGED;

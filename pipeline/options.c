@@ -17,6 +17,7 @@ static const double default_margin = 60;
 
 enum {
     OPTION_TEAMS = 1000, // above every character: no short form
+    OPTION_VARIANT,
     OPTION_THREADS,
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
@@ -36,6 +37,12 @@ static const struct option_row {
     {{"progress", OPTION_PROGRESS, "HOW", 0,
       "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
      TAKES_PROGRESS},
+    {{"variant", OPTION_VARIANT, "PATTERN", 0,
+      "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
+      "and "
+      "what all variants share. Several such programs may work in one run directory",
+      2},
+     TAKES_RANKS},
     {{"teams", OPTION_TEAMS, "N", 0,
       "Split the ranks into N teams, each with a unit of its own where units are "
       "independent",
@@ -121,6 +128,15 @@ static enum status parse_signal(int *signal_number, const char *text, struct err
     return STATUS_OK;
 }
 
+static enum status add_variant(struct options *options, const char *pattern, struct error *err)
+{
+    const size_t most = sizeof options->variants / sizeof *options->variants;
+    RETURN_ERROR_IF(options->num_variants == most, err, STATUS_USAGE, "--variant may be given %zu times",
+                    most);
+    options->variants[options->num_variants++] = pattern;
+    return STATUS_OK;
+}
+
 static enum status parse_option(struct parse *parse, int key, const char *argument)
 {
     struct options *options = parse->options;
@@ -132,6 +148,8 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_STRICT:
         options->strict = true;
         break;
+    case OPTION_VARIANT:
+        return add_variant(options, argument, parse->err);
     case OPTION_TEAMS:
         return parse_count(&options->teams, "--teams", argument, parse->err);
     case OPTION_THREADS:
