@@ -157,7 +157,7 @@ int main(int argc, char **argv)
         linear.second_moment[j] = exp(random_normal(&random));
         linear.variance[j] = linear.second_moment[j] * random_uniform(&random);
     }
-    random_floats(&random, linear.weight, (size_t)OUT * IN, 0.02);
+    random_fill(&random, linear.weight, (size_t)OUT * IN, 0.02);
 
     for (size_t m = 0; m < 4; m++) {
         linear.method = methods[m];

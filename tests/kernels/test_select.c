@@ -376,7 +376,7 @@ static void a_mask_leaves_kept_weights_alone_and_sets_the_others_to_positive_zer
     uint8_t mask[129];
 
     for (size_t in = 0; in <= 1030; in = in < 30 ? in + 1 : in + 500) {
-        random_floats(&random, weight, 1030, 1);
+        random_fill(&random, weight, 1030, 1);
         if (in > 5) {
             weight[3] = -INFINITY;
             weight[4] = NAN;
