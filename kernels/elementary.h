@@ -19,7 +19,7 @@ static inline uint32_t bits_from_float(float value)
     return bits;
 }
 
-// e^x within 1.5 units in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
+// e^x within one unit in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
 // for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below
 // a tenth of a unit.
 static inline float exp32(float x)

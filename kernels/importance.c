@@ -2,7 +2,6 @@
 #include "kernels/lanes.h"
 #include "kernels/simd.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -97,11 +96,12 @@ void importance_factors(float *factors, enum method method, const struct importa
     }
 }
 
-// (float)(1 / sum); 0 for an empty sum, and never infinite: a weight of 0 would make it NaN.
+// (float)(1 / sum); 0 for an empty sum. At most 2^126, so that a_j + b_i is finite: infinity times a weight
+// of 0 would be NaN.
 static float reciprocal_sum(double sum)
 {
     const double reciprocal = sum > 0 ? 1 / sum : 0;
-    return reciprocal < (double)FLT_MAX ? (float)reciprocal : FLT_MAX;
+    return reciprocal < 0x1p126 ? (float)reciprocal : 0x1p126F;
 }
 
 void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)

@@ -66,7 +66,8 @@ static enum status check_readable(const char *path, const char *key, const char 
 static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
 {
     RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
-                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX, strlen(path));
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX,
+                    strlen(path));
     return STATUS_OK;
 }
 

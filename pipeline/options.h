@@ -16,7 +16,7 @@ struct options {
     const char *path;              // JOB or RUN as written; points into argv
     bool done;                     // --help or --version was answered: leave with exit code 0
     bool json;                     // results on standard output as JSON
-    bool strict;                   // what would be a warning is an error
+    bool strict;                   // compare all inputs again, and do not repair damaged files
     enum verbosity verbosity;
     enum progress_mode progress;
     int teams;       // 0: not given, the program chooses

@@ -1,7 +1,7 @@
 #include "pipeline/run_record.h"
 
-#include "io/run_directory.h"
 #include "io/commit.h"
+#include "io/run_directory.h"
 #include "pipeline/job_json.h"
 #include "version.h"
 
