@@ -89,7 +89,7 @@ static void what_comes_later_never_matters(void **state)
           *workspace = random_floats((size_t)TOKENS * TOKENS, 1, 0);
     float *before = random_floats((size_t)TOKENS * SIZE, 1.0F, 4),
           *after = random_floats((size_t)TOKENS * SIZE, 1, 4);
-    struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 1.0F, 0};
+    struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 1.0F, 0.0F, 0};
     attention_forward(before, &attention, TOKENS, workspace);
     for (size_t i = 140 * SIZE; i < (size_t)TOKENS * SIZE; i++) {
         k[i] = 1e6F;
