@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,12 +14,20 @@
 // Folders below this depth are not ours: a run directory has three levels.
 enum { DEEPEST_FOLDER = 16 };
 
+void path_format(char *path, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int used = vsnprintf(path, size, format, arguments);
+    va_end(arguments);
+    if ((used < 0 || (size_t)used >= size) && size > 0)
+        path[0] = '\0';
+}
+
 void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream,
                     size_t layer)
 {
-    const int used = snprintf(path, size, "%s/%s/%s/layer-%03zu.h5", run, kind, stream, layer);
-    if ((used < 0 || (size_t)used >= size) && size > 0)
-        path[0] = '\0';
+    path_format(path, size, "%s/%s/%s/layer-%03zu.h5", run, kind, stream, layer);
 }
 
 // fd is closed in any case. path is for messages.

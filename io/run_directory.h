@@ -4,6 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Room for any path: the job refuses folders that leave none for the names below them (JOB_PATH_MAX).
+enum { PATH_SIZE = 4200, JOB_PATH_MAX = 3500 };
+// snprintf for paths: what does not fit gives "", which no open() takes for another file.
+void path_format(char *path, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 // "RUN/statistics/STREAM/layer-007.h5" and so on; kind is "statistics", "activations", "masks", "weights". A
 // path that does not fit becomes the empty string, which no file system opens.
 void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream,

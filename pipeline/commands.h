@@ -44,6 +44,7 @@ const struct command *commands(size_t *count);
 const struct command *command_find(const char *name);              // NULL: no such command
 const char *command_argument_name(enum command_argument argument); // "JOB", "RUN"
 
-// The program's own help, before and after the list of commands.
-extern const char *const program_help;
-extern const char *const program_help_tail;
+// The program's own help.
+extern const char *const program_summary;
+extern const char *const program_examples; // one a line
+extern const char *const exit_codes_help;

@@ -1,5 +1,6 @@
 #include "pipeline/results.h"
 
+#include "io/run_directory.h"
 #include "pipeline/job_json.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
@@ -11,7 +12,7 @@
 static bool read_result(struct perplexity *result, const struct settings *settings,
                         const struct variant *variant)
 {
-    char path[4200];
+    char path[PATH_SIZE];
     perplexity_path(path, sizeof path, settings, variant);
     return perplexity_read(result, path, NULL) == STATUS_OK;
 }
@@ -19,7 +20,7 @@ static bool read_result(struct perplexity *result, const struct settings *settin
 static json_t *result_to_json(const struct settings *settings, const struct variant *variant)
 {
     struct perplexity result;
-    char output[4200];
+    char output[PATH_SIZE];
     json_t *json = json_object();
 
     json_object_set_new(json, "variant", json_string(variant != NULL ? variant->name : "dense"));
@@ -41,7 +42,7 @@ static void print_row(const struct settings *settings, const struct variant *var
                       const struct perplexity *dense, FILE *out)
 {
     struct perplexity result;
-    char output[4200] = "";
+    char output[PATH_SIZE] = "";
 
     if (variant != NULL && settings->output != NULL) {
         export_path(output, sizeof output, settings, variant);

@@ -1,6 +1,7 @@
 #include "pipeline/status.h"
 
 #include "io/store.h"
+#include "pipeline/job.h"
 #include "pipeline/job_json.h"
 #include "pipeline/plan.h"
 #include "pipeline/run_record.h"

@@ -3,18 +3,20 @@
 // Each rank sees its own signals and its own clock: agree over the ranks (the largest level) before acting.
 #pragma once
 #include "kernels/error.h"
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 // Seconds of CLOCK_MONOTONIC. Take it first thing in main for `started`.
 double stop_clock(void);
 
-// Owned by main; one at a time.
+// Owned by main; one at a time; zeroed before the first stop_install.
 struct stop {
     double (*clock)(void); // stop_clock; tests put their own here after stop_install
-    double first, second;  // when level 1 and 2 begin; infinite without --max-time
-    bool installed;
+    double first, second;  // when level 1 and 2 begin on that clock; infinite without --max-time
     int stop_signal;
+    bool replaced[3]; // of SIGTERM, SIGINT, stop_signal
+    struct sigaction before[3];
 };
 
 // From now on SIGTERM, SIGINT and stop_signal raise the level instead of ending the program. An ignored

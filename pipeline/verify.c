@@ -1,5 +1,7 @@
 #include "pipeline/verify.h"
 
+#include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 
 #include <errno.h>
@@ -50,16 +52,16 @@ static bool has_suffix(const char *name, const char *suffix)
 // Every committed file of the run: *.h5 and *.json.
 static enum status list_files(struct file_list *list, const char *run, struct error *err)
 {
-    char root[4096];
+    char root[PATH_SIZE];
     char *const roots[] = {root, NULL};
     struct stat info;
     FTSENT *entry;
     enum status status = STATUS_OK;
 
-    snprintf(root, sizeof root, "%s/run.json", run);
+    path_format(root, sizeof root, "%s/run.json", run);
     RETURN_ERROR_IF(stat(root, &info) != 0, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
-    snprintf(root, sizeof root, "%s", run);
+    path_format(root, sizeof root, "%s", run);
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
     while (status == STATUS_OK && (entry = fts_read(walk)) != NULL)
@@ -74,11 +76,7 @@ static enum status verify_file(const char *path, struct error *err)
 {
     if (has_suffix(path, ".h5"))
         return store_verify(path, err);
-    json_error_t where;
-    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    RETURN_ERROR_IF(json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
-    json_decref(json);
-    return STATUS_OK;
+    return sealed_json_read(NULL, path, err);
 }
 
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)

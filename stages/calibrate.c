@@ -101,7 +101,7 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
     struct store_writer *writer = NULL;
     double *moments = NULL;
     size_t widest = 0;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status;
 
     for (size_t i = 0; i < partial->num_sources; i++)

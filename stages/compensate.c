@@ -176,7 +176,7 @@ enum status compensate_layer(const struct stage *stage, struct layer_weights *we
 {
     struct store_reader *masks = NULL;
     struct store_writer *writer = NULL;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));

@@ -2,6 +2,7 @@
 
 #include "io/commit.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 
 #include <dirent.h>
@@ -15,15 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4200 };
 static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
 
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
 {
     if (settings->num_variants == 1)
-        snprintf(path, size, "%s", settings->output);
+        path_format(path, size, "%s", settings->output);
     else
-        snprintf(path, size, "%s/%s", settings->output, variant->name);
+        path_format(path, size, "%s/%s", settings->output, variant->name);
 }
 
 enum export_state export_state_of(const char *path, const char *identity)
@@ -34,7 +34,7 @@ enum export_state export_state_of(const char *path, const char *identity)
 
     if (lstat(path, &stat_buffer) != 0)
         return EXPORT_ABSENT;
-    snprintf(name, sizeof name, "%s/coppice.json", path);
+    path_format(name, sizeof name, "%s/coppice.json", path);
     json_t *json = json_load_file(name, 0, NULL);
     const char *found = json_string_value(json_object_get(json, "identity"));
     if (found != NULL && strcmp(found, identity) == 0)
@@ -49,7 +49,7 @@ static void partial_path(char *path, size_t size, const char *output, const char
     char folder[PATH_SIZE], base[PATH_SIZE];
     snprintf(folder, sizeof folder, "%s", output);
     snprintf(base, sizeof base, "%s", output);
-    snprintf(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
+    path_format(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
 }
 
 // One shard on its way: every rank holds the temporary file open, rank 0 made it and commits it.
@@ -245,8 +245,8 @@ static enum status copy_side_files(const char *from, const char *to, struct erro
         char *bytes = NULL;
         size_t size = 0;
 
-        snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
-        snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        path_format(source, sizeof source, "%s/%s", from, entry->d_name);
+        path_format(target, sizeof target, "%s/%s", to, entry->d_name);
         if (!is_copied(entry->d_name) || stat(source, &stat_buffer) != 0 || !S_ISREG(stat_buffer.st_mode))
             continue;
         status = read_file(&bytes, &size, source, err);
@@ -307,7 +307,6 @@ static enum status finish(const struct stage *stage, const struct variant *varia
 {
     char path[PATH_SIZE], folder[PATH_SIZE];
     json_t *json = NULL, *linears = NULL;
-    char *text = NULL;
     enum status status;
 
     GOTO_IF_ERROR(copy_side_files(stage->settings->model, partial, err), done);
@@ -315,12 +314,8 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     json = json_copy((json_t *)provenance);
     json_object_set_new(json, "identity", json_string(identity));
     json_object_set_new(json, "linears", linears);
-    text = json_dumps(json, JSON_INDENT(2));
-    snprintf(path, sizeof path, "%s/coppice.json", partial);
-    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    if (status != STATUS_OK)
-        goto done;
+    path_format(path, sizeof path, "%s/coppice.json", partial);
+    GOTO_IF_ERROR(sealed_json_write(path, json, err), done);
     GOTO_IF_ERROR(sync_directory(partial, err), done);
     if (rename(partial, output) != 0) {
         status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
@@ -329,7 +324,6 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     snprintf(folder, sizeof folder, "%s", output);
     status = sync_directory(dirname(folder), err);
 done:
-    free(text);
     json_decref(json);
     return status;
 }
@@ -339,7 +333,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
 {
     const struct checkpoint *checkpoint = stage->model->checkpoint;
     const bool root = stage->team->rank == 0;
-    char output[PATH_SIZE], partial[PATH_SIZE], path[2 * PATH_SIZE];
+    char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
     enum status status = STATUS_OK;
 
     export_path(output, sizeof output, stage->settings, variant);
@@ -348,7 +342,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
         status = make_directories(partial, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
-        snprintf(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
+        path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
         if (team_any(stage->team, root && access(path, F_OK) != 0))
             FORWARD_IF_ERROR(write_shard(stage, variant, i, path, err));
         stage_advance(stage, (double)checkpoint->shards[i]->file_bytes);

@@ -14,7 +14,7 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
 {
     const struct settings *settings = stage->settings;
     const uint64_t hidden_size = stage->model->config.decoder.hidden_size;
-    char path[4200];
+    char path[PATH_SIZE];
     size_t rank;
     uint64_t dims[STORE_MAX_RANK];
 
@@ -63,7 +63,7 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
     const struct settings *settings = stage->settings;
     const uint64_t dims[3] = {settings->sequences, settings->length,
                               stage->model->config.decoder.hidden_size};
-    char path[4200];
+    char path[PATH_SIZE];
 
     run_layer_path(path, sizeof path, settings->run, "activations", stream, layer);
     FORWARD_IF_ERROR(store_create(writer, path, stage->team->comm, err));

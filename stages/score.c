@@ -223,7 +223,7 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
 {
     struct store_reader *statistics = NULL;
     struct store_writer *writer = NULL;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));

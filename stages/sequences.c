@@ -1,5 +1,6 @@
 #include "stages/sequences.h"
 
+#include "io/run_directory.h"
 #include "io/sample.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@
 
 void sequences_path(char *path, size_t size, const struct settings *settings)
 {
-    snprintf(path, size, "%s/sequences.h5", settings->run);
+    path_format(path, size, "%s/sequences.h5", settings->run);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -36,14 +37,14 @@ static enum status draw(int32_t **ids, uint64_t *corpus_hash, const struct stage
     const struct settings *settings = stage->settings;
     struct tokenizer *tokenizer = NULL;
     struct corpus *corpus = NULL;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status;
 
     *corpus_hash = 0;
     if (ends_with(settings->corpus, ".h5")) {
         GOTO_IF_ERROR(load_tokens(ids, settings, err), done);
     } else {
-        snprintf(path, sizeof path, "%s/tokenizer.json", settings->model);
+        path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
         GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
         GOTO_IF_ERROR(corpus_load(&corpus, settings->corpus, err), done);
         *corpus_hash = corpus->hash;
@@ -70,7 +71,7 @@ enum status sequences_draw(const struct stage *stage, struct error *err)
     struct store_writer *writer = NULL;
     int32_t *ids = NULL;
     uint64_t corpus_hash = 0;
-    char path[4200];
+    char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
     sequences_path(path, sizeof path, settings);
@@ -98,7 +99,7 @@ done:
 
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)
 {
-    char path[4200];
+    char path[PATH_SIZE];
     size_t rank;
     uint64_t dims[STORE_MAX_RANK];
 

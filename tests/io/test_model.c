@@ -1,6 +1,6 @@
 // Models as they are published: what config.json asks for, where the tensors are, and that the forward pass
 // agrees with Hugging Face transformers.
-#include "golden.h"
+#include "tests/support/golden.h"
 #include "io/model.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // Activations, softmax and the exponential below them.
 #include "kernels/activation.h"
 #include "kernels/elementary.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -69,7 +69,7 @@ static void softmax_sums_to_one(void **state)
 {
     (void)state;
     for (size_t n = 1; n < 600; n += 37) {
-        float *x = random_floats(n, 20.0F, n), *y = random_floats(n, 20.0F, n);
+        float *x = uniform_floats(n, 20.0F, n), *y = uniform_floats(n, 20.0F, n);
         double sum = 0.0;
         for (size_t i = 0; i < n; i++)
             sum += exp((double)x[i]);

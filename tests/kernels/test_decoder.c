@@ -1,7 +1,7 @@
 // One decoder layer against the same layer written with the plain loops, and its promises about bits and
 // memory.
 #include "kernels/decoder.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,15 +33,15 @@ static struct decoder_config small_config(void)
 
 static struct norm random_norm(uint64_t seed)
 {
-    return (struct norm){.weight = random_floats(HIDDEN, 1.0F, seed)};
+    return (struct norm){.weight = uniform_floats(HIDDEN, 1.0F, seed)};
 }
 
 static struct linear random_linear(size_t out, size_t in, bool bias, uint64_t seed)
 {
     return (struct linear){.out = out,
                            .in = in,
-                           .weight = random_floats(out * in, 0.4F, seed),
-                           .bias = bias ? random_floats(out, 0.4F, seed + 100) : NULL};
+                           .weight = uniform_floats(out * in, 0.4F, seed),
+                           .bias = bias ? uniform_floats(out, 0.4F, seed + 100) : NULL};
 }
 
 static struct decoder_layer random_layer(bool bias)
@@ -73,7 +73,7 @@ static struct rotary_table small_rotary(void)
 {
     float frequencies[HEAD_DIM / 2];
     const size_t pairs = HEAD_DIM / 2;
-    float *cosine = random_floats(TOKENS * pairs, 1.0F, 0), *sine = random_floats(TOKENS * pairs, 1.0F, 0);
+    float *cosine = uniform_floats(TOKENS * pairs, 1.0F, 0), *sine = uniform_floats(TOKENS * pairs, 1.0F, 0);
     for (size_t i = 0; i < pairs; i++)
         frequencies[i] = (float)pow(10000.0, -2.0 * (double)i / HEAD_DIM);
     rotary_angles(cosine, sine, frequencies, pairs, TOKENS, 1.0F);
@@ -131,7 +131,7 @@ static void run_layer(float *hidden, const struct decoder_config *config, const 
                       const struct decoder_observer *observer)
 {
     struct rotary_table rotary = small_rotary();
-    float *workspace = random_floats(decoder_workspace_size(config, TOKENS), 1e30F, 1);
+    float *workspace = uniform_floats(decoder_workspace_size(config, TOKENS), 1e30F, 1);
     decoder_layer_forward(config, layer, &rotary, hidden, TOKENS, workspace, observer);
     free(workspace);
     free_rotary(&rotary);
@@ -147,7 +147,7 @@ static void check_layer(bool bias, size_t window)
     const struct decoder_config config = small_config();
     struct decoder_layer layer = random_layer(bias);
     layer.sliding_window = window;
-    float *hidden = random_floats(TOKENS * HIDDEN, 1.0F, 50);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
     naive_layer(&trace, &config, &layer, hidden);
     run_layer(hidden, &config, &layer, NULL);
     assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
@@ -196,7 +196,7 @@ static void the_observer_sees_the_input_of_every_linear_once(void **state)
     (void)state;
     const struct decoder_config config = small_config();
     struct decoder_layer layer = random_layer(false);
-    float *hidden = random_floats(TOKENS * HIDDEN, 1.0F, 50);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
     naive_layer(&trace, &config, &layer, hidden);
     struct seen seen = {.trace = &trace};
     run_layer(hidden, &config, &layer, &(struct decoder_observer){.context = &seen, .input = look});
@@ -210,11 +210,11 @@ static void bits_are_the_same_for_any_number_of_threads(void **state)
     (void)state;
     const struct decoder_config config = small_config();
     struct decoder_layer layer = random_layer(true);
-    float *one = random_floats(TOKENS * HIDDEN, 1.0F, 50);
+    float *one = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
     bli_thread_set_num_threads(1);
     run_layer(one, &config, &layer, NULL);
     for (int64_t threads = 2; threads <= 3; threads++) {
-        float *more = random_floats(TOKENS * HIDDEN, 1.0F, 50);
+        float *more = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
         bli_thread_set_num_threads(threads);
         run_layer(more, &config, &layer, NULL);
         assert_memory_equal(one, more, TOKENS * HIDDEN * sizeof *one);
@@ -240,9 +240,9 @@ static void an_mlp_wider_than_a_slab(void **state)
     layer.down = random_linear(HIDDEN, WIDE, false, 9);
     memset((void *)layer.o.weight, 0, sizeof(float) * HIDDEN * QUERY); // the MLP alone
 
-    float *hidden = random_floats(FEW * HIDDEN, 1.0F, 50), *expected = random_floats(FEW * HIDDEN, 1.0F, 50);
-    float *x = random_floats(FEW * HIDDEN, 1, 0), *delta = random_floats(FEW * HIDDEN, 1, 0);
-    float *gate = random_floats(FEW * WIDE, 1, 0), *up = random_floats(FEW * WIDE, 1, 0);
+    float *hidden = uniform_floats(FEW * HIDDEN, 1.0F, 50), *expected = uniform_floats(FEW * HIDDEN, 1.0F, 50);
+    float *x = uniform_floats(FEW * HIDDEN, 1, 0), *delta = uniform_floats(FEW * HIDDEN, 1, 0);
+    float *gate = uniform_floats(FEW * WIDE, 1, 0), *up = uniform_floats(FEW * WIDE, 1, 0);
     naive_norm(x, expected, FEW, HIDDEN, &layer.post_attention_norm, NORM_RMS, 1e-5);
     naive_linear(gate, x, layer.gate.weight, layer.gate.bias, FEW, WIDE, HIDDEN);
     naive_linear(up, x, layer.up.weight, layer.up.bias, FEW, WIDE, HIDDEN);
@@ -253,7 +253,7 @@ static void an_mlp_wider_than_a_slab(void **state)
         expected[i] += delta[i];
 
     struct rotary_table rotary = small_rotary();
-    float *workspace = random_floats(decoder_workspace_size(&config, FEW), 1.0F, 1);
+    float *workspace = uniform_floats(decoder_workspace_size(&config, FEW), 1.0F, 1);
     decoder_layer_forward(&config, &layer, &rotary, hidden, FEW, workspace, NULL);
     // 2500 products of up to 0.4 * 10 each.
     assert_close(largest_difference(hidden, expected, (size_t)FEW * HIDDEN), 0.0, 1e-3);
@@ -275,9 +275,9 @@ static void the_workspace_is_used_no_further_than_it_says(void **state)
     struct decoder_layer layer = random_layer(false);
     struct rotary_table rotary = small_rotary();
     const size_t size = decoder_workspace_size(&config, TOKENS), guard = 64;
-    float *workspace = random_floats(size + guard, 1.0F, 1),
-          *untouched = random_floats(size + guard, 1.0F, 1);
-    float *hidden = random_floats(TOKENS * HIDDEN, 1.0F, 50);
+    float *workspace = uniform_floats(size + guard, 1.0F, 1),
+          *untouched = uniform_floats(size + guard, 1.0F, 1);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
     decoder_layer_forward(&config, &layer, &rotary, hidden, TOKENS, workspace, NULL);
     assert_memory_equal(workspace + size, untouched + size, guard * sizeof *workspace);
     free(workspace);

@@ -223,7 +223,7 @@ static void any_length_and_any_alignment_give_what_single_values_give(void **sta
     unsigned char bytes[4 * MOST + 4], expected[4 * MOST];
     const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
 
-    random_floats(&random, singles, MOST, 1);
+    random_fill(&random, singles, MOST, 1);
     for (size_t i = 0; i < MOST; i++)
         doubles[i] = (double)singles[i];
     for (size_t d = 0; d < 3; d++) {

@@ -36,7 +36,7 @@ static void random_matrix(struct matrix *m, size_t out, size_t in, double offset
     m->out = out;
     m->in = in;
     m->bytes = (in + 7) / 8;
-    random_floats(random, m->weight, out * in, 0.02);
+    random_fill(random, m->weight, out * in, 0.02);
     for (size_t i = 0; i < out * in; i++)
         m->weight[i] += (float)offset;
     memset(m->mask, 0, sizeof m->mask);
@@ -287,7 +287,7 @@ static void a_row_without_a_mean_gets_its_energy_back(void **state)
     double result[IN], energies[3];
     struct random_state random = random_seed(25);
 
-    random_floats(&random, row, IN / 2, 1);
+    random_fill(&random, row, IN / 2, 1);
     for (size_t j = 0; j < IN / 2; j++)
         row[IN / 2 + j] = -row[j]; // the mean is exactly 0
     memset(mask, 0x5a, sizeof mask);
@@ -305,7 +305,7 @@ static void a_row_with_everything_pruned_is_all_zero(void **state)
     double result[IN], energies[3];
     struct random_state random = random_seed(26);
 
-    random_floats(&random, row, IN, 1);
+    random_fill(&random, row, IN, 1);
     assert_true(isfinite(energy_row(result, energies, row, mask, NULL, NULL, 1, IN, &usual)));
     for (size_t j = 0; j < IN; j++)
         assert_true(result[j] == 0);

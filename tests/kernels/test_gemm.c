@@ -1,7 +1,7 @@
 // The products: right for every size and stride, and the same bits for every number of threads and any
 // alignment.
 #include "kernels/gemm.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +28,8 @@ static void gemm_nt_matches_the_loop(void **state)
     for (size_t i = 0; i < COUNT * COUNT; i++) {
         const size_t m = sizes[i % COUNT], n = sizes[i / COUNT], k = sizes[(i * 5 + i / COUNT) % COUNT];
         const size_t a_stride = k + i % 3, b_stride = k + i % 2, c_stride = n + i % 5;
-        float *a = random_floats(m * a_stride, 1.0F, i), *b = random_floats(n * b_stride, 1.0F, i + 1000);
-        float *c = random_floats(m * c_stride, 1.0F, 7), *untouched = random_floats(m * c_stride, 1.0F, 7);
+        float *a = uniform_floats(m * a_stride, 1.0F, i), *b = uniform_floats(n * b_stride, 1.0F, i + 1000);
+        float *c = uniform_floats(m * c_stride, 1.0F, 7), *untouched = uniform_floats(m * c_stride, 1.0F, 7);
         gemm_nt(c, c_stride, a, a_stride, b, b_stride, m, n, k, 0.5F);
         for (size_t r = 0; r < m; r++) {
             for (size_t j = 0; j < c_stride; j++) {
@@ -50,8 +50,8 @@ static void gemm_nn_matches_the_loop(void **state)
 {
     (void)state;
     const size_t m = 37, n = 50, k = 129;
-    float *a = random_floats(m * k, 1.0F, 1), *b = random_floats(k * n, 1.0F, 2),
-          *c = random_floats(m * n, 1.0F, 3);
+    float *a = uniform_floats(m * k, 1.0F, 1), *b = uniform_floats(k * n, 1.0F, 2),
+          *c = uniform_floats(m * n, 1.0F, 3);
     gemm_nn(c, n, a, k, b, n, m, n, k);
     for (size_t r = 0; r < m; r++) {
         for (size_t j = 0; j < n; j++) {
@@ -84,8 +84,8 @@ static void bits_do_not_depend_on_threads_or_alignment(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2], offset = 1 + i;
-        float *a = random_floats(m * k, 1.0F, i), *b = random_floats(n * k, 1.0F, i + 50);
-        float *one = random_floats(m * n, 1.0F, 1), *other = random_floats(m * n + offset, 1.0F, 2);
+        float *a = uniform_floats(m * k, 1.0F, i), *b = uniform_floats(n * k, 1.0F, i + 50);
+        float *one = uniform_floats(m * n, 1.0F, 1), *other = uniform_floats(m * n + offset, 1.0F, 2);
         float *moved = malloc((n * k + offset) * sizeof *moved);
         assert_non_null(moved);
         memcpy(moved + offset, b, n * k * sizeof *b);
@@ -111,9 +111,9 @@ static void a_linear_adds_its_bias_and_can_be_cut(void **state)
 {
     (void)state;
     const size_t tokens = 5, out = 11, in = 9;
-    float *x = random_floats(tokens * in, 1.0F, 1), *weight = random_floats(out * in, 1.0F, 2);
-    float *bias = random_floats(out, 1.0F, 3), *y = random_floats(tokens * out, 1.0F, 4);
-    float *expected = random_floats(tokens * out, 1.0F, 5);
+    float *x = uniform_floats(tokens * in, 1.0F, 1), *weight = uniform_floats(out * in, 1.0F, 2);
+    float *bias = uniform_floats(out, 1.0F, 3), *y = uniform_floats(tokens * out, 1.0F, 4);
+    float *expected = uniform_floats(tokens * out, 1.0F, 5);
     const struct linear linear = {.out = out, .in = in, .weight = weight, .bias = bias};
 
     naive_linear(expected, x, weight, bias, tokens, out, in);

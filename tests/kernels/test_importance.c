@@ -161,7 +161,7 @@ static void column_moments_are_those_of_adding_row_after_row_however_columns_are
 
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const size_t out = shapes[s][0], in = shapes[s][1];
-        random_floats(&random, weight, out * in, 0.02);
+        random_fill(&random, weight, out * in, 0.02);
         moments_oracle(expected[0], expected[1], expected[2], weight, out, in);
         for (size_t parts = 1; parts <= 7; parts++) {
             memset(got, 0xee, sizeof got);
@@ -182,7 +182,7 @@ static void outputs_that_are_not_asked_for_are_skipped(void **state)
     static float weight[10 * 20];
     double all[3][20], one[20];
 
-    random_floats(&random, weight, 200, 1);
+    random_fill(&random, weight, 200, 1);
     column_moments(all[0], all[1], all[2], weight, 10, 20, 0, 20);
     column_moments(one, NULL, NULL, weight, 10, 20, 0, 20);
     assert_memory_equal(one, all[0], sizeof one);
@@ -214,8 +214,8 @@ static void a_score_is_one_product_in_float32(void **state)
     const size_t sizes[] = {1, 2, 7, 8, 15, 17, 64, 65, 1000, MOST_IN};
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        random_floats(&random, row, sizes[s], 0.02);
-        random_floats(&random, factors, sizes[s], 3);
+        random_fill(&random, row, sizes[s], 0.02);
+        random_fill(&random, factors, sizes[s], 3);
         row[0] = -0.0F;
         for (size_t j = 0; j < sizes[s]; j++)
             factors[j] = fabsf(factors[j]);
@@ -257,8 +257,8 @@ static void the_score_of_ria_is_relative_to_row_and_column(void **state)
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         const size_t in = sizes[s];
-        random_floats(&random, weight, 9 * in, 0.02);
-        random_floats(&random, factors, in, 1);
+        random_fill(&random, weight, 9 * in, 0.02);
+        random_fill(&random, factors, in, 1);
         column_moments(NULL, NULL, absolute, weight, 9, in, 0, in);
         reciprocal_sums(reciprocal, absolute, in);
         for (size_t i = 0; i < 9; i++) {

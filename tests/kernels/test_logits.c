@@ -1,6 +1,6 @@
 // The head against plain loops in double, over more vocabulary and positions than one chunk holds.
 #include "kernels/logits.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,9 +22,9 @@ static void create(struct fixture *f, size_t vocabulary, size_t tokens, float sc
 {
     f->vocabulary = vocabulary;
     f->tokens = tokens;
-    f->table = random_floats(vocabulary * HIDDEN, scale, 1);
-    f->norm = random_floats(HIDDEN, 1.0F, 2);
-    f->hidden = random_floats(tokens * HIDDEN, 1.0F, 3);
+    f->table = uniform_floats(vocabulary * HIDDEN, scale, 1);
+    f->norm = uniform_floats(HIDDEN, 1.0F, 2);
+    f->hidden = uniform_floats(tokens * HIDDEN, 1.0F, 3);
     f->head = (struct lm_head){.weight = f->table,
                                .dtype = DTYPE_F32,
                                .vocab_size = vocabulary,
@@ -32,9 +32,9 @@ static void create(struct fixture *f, size_t vocabulary, size_t tokens, float sc
                                .norm = {.weight = f->norm},
                                .norm_kind = NORM_RMS,
                                .norm_epsilon = 1e-5F};
-    f->workspace = random_floats(lm_head_workspace_size(&f->head, tokens), 1e30F, 4);
+    f->workspace = uniform_floats(lm_head_workspace_size(&f->head, tokens), 1e30F, 4);
     f->logits = calloc(tokens * vocabulary, sizeof *f->logits);
-    float *normed = random_floats(tokens * HIDDEN, 1.0F, 0);
+    float *normed = uniform_floats(tokens * HIDDEN, 1.0F, 0);
     naive_norm(normed, f->hidden, tokens, HIDDEN, &f->head.norm, NORM_RMS, 1e-5);
     for (size_t t = 0; t < tokens; t++)
         for (size_t v = 0; v < vocabulary; v++)
@@ -59,7 +59,7 @@ static void check(size_t vocabulary, size_t tokens, float scale, double toleranc
     create(&f, vocabulary, tokens, scale);
     int32_t *targets = calloc(tokens, sizeof *targets), *greedy = calloc(tokens, sizeof *greedy);
     double *log_likelihood = calloc(tokens, sizeof *log_likelihood);
-    float *logits = random_floats(tokens * vocabulary, 1.0F, 9);
+    float *logits = uniform_floats(tokens * vocabulary, 1.0F, 9);
     for (size_t t = 0; t < tokens; t++)
         targets[t] = (int32_t)(t * 7919 % vocabulary);
     lm_head_log_likelihood(log_likelihood, greedy, &f.head, f.hidden, targets, tokens, f.workspace);

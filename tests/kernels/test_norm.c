@@ -1,6 +1,6 @@
 // Normalisation against plain loops in double.
 #include "kernels/norm.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,9 +16,9 @@ static void check(enum norm_kind kind, bool with_bias)
     static const size_t sizes[] = {1, 2, 7, 8, 9, 64, 100};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const size_t size = sizes[i], rows = 3;
-        float *x = random_floats(rows * size, 2.0F, i), *weight = random_floats(size, 1.0F, i + 10);
-        float *bias = random_floats(size, 1.0F, i + 20), *out = random_floats(rows * size, 1.0F, 0);
-        float *expected = random_floats(rows * size, 1.0F, 0);
+        float *x = uniform_floats(rows * size, 2.0F, i), *weight = uniform_floats(size, 1.0F, i + 10);
+        float *bias = uniform_floats(size, 1.0F, i + 20), *out = uniform_floats(rows * size, 1.0F, 0);
+        float *expected = uniform_floats(rows * size, 1.0F, 0);
         const struct norm norm = {.weight = weight, .bias = with_bias ? bias : NULL};
         naive_norm(expected, x, rows, size, &norm, kind, (double)1e-5F);
         norm_forward(out, x, rows, size, &norm, kind, 1e-5F);

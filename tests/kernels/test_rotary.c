@@ -1,6 +1,6 @@
 // Rotary embedding against the formula in double.
 #include "kernels/rotary.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -22,8 +22,8 @@ static void fill_table(float *cosine, float *sine, size_t rotary_dim)
 static void check(size_t rotary_dim)
 {
     float cosine[TOKENS * HEAD_DIM / 2], sine[TOKENS * HEAD_DIM / 2];
-    float *x = random_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
-    float *expected = random_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
+    float *x = uniform_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
+    float *expected = uniform_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
     fill_table(cosine, sine, rotary_dim);
     naive_rotary(expected, TOKENS, HEADS, HEAD_DIM, rotary_dim, 10000.0);
     rotary_forward(x, TOKENS, (size_t)HEADS * HEAD_DIM, HEADS, HEAD_DIM, rotary_dim, cosine, sine);

@@ -12,7 +12,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +31,9 @@ static int compare_entries(const void *left, const void *right)
     return a->position < b->position ? -1 : a->position > b->position;
 }
 
-// kept[n]: false for the `prune` smallest.
-static void select_oracle(bool *kept, const float *scores, size_t n, size_t prune)
+// ranks[n]: the place of every score in the stable ascending order; the `prune` smallest are those with rank
+// < prune.
+static void rank_oracle(size_t *ranks, const float *scores, size_t n)
 {
     struct entry *entries = malloc((n + 1) * sizeof *entries);
 
@@ -41,18 +41,20 @@ static void select_oracle(bool *kept, const float *scores, size_t n, size_t prun
         entries[i] = (struct entry){scores[i], i};
     qsort(entries, n, sizeof *entries, compare_entries);
     for (size_t i = 0; i < n; i++)
-        kept[entries[i].position] = i >= prune;
+        ranks[entries[i].position] = i;
     free(entries);
 }
 
-// The mask row is what kept says, its padding is 0, and the byte after it was not touched.
-static void assert_mask(const uint8_t *mask, const bool *kept, size_t in)
+// The mask row keeps the columns whose rank is at least prune, and its padding is 0.
+static void assert_mask(const uint8_t *mask, const size_t *ranks, size_t prune, size_t in)
 {
+    static uint8_t expected[MOST / 8 + 2];
+
+    memset(expected, 0, sizeof expected);
     for (size_t j = 0; j < in; j++)
-        assert_int_equal(mask[j / 8] >> j % 8 & 1, kept[j]);
-    for (size_t j = in; j % 8 != 0; j++)
-        assert_int_equal(mask[j / 8] >> j % 8 & 1, 0);
-    assert_int_equal(mask[(in + 7) / 8], 0xee);
+        if (ranks[j] >= prune)
+            expected[j / 8] |= (uint8_t)(1U << j % 8);
+    assert_memory_equal(mask, expected, (in + 7) / 8);
 }
 
 static uint8_t *fresh_mask(void)
@@ -124,7 +126,7 @@ static void the_smallest_of_a_row_are_pruned_and_of_equals_the_lower_columns(voi
     (void)state;
     struct random_state random = random_seed(6);
     static float scores[MOST];
-    static bool kept[MOST];
+    static size_t ranks[MOST];
     const size_t sizes[] = {1,  2,   3,   7,   8,   9,   15,   16,   31,   63,   64,
                             65, 255, 257, 511, 512, 513, 2047, 2048, 2049, 4099, MOST};
 
@@ -134,11 +136,12 @@ static void the_smallest_of_a_row_are_pruned_and_of_equals_the_lower_columns(voi
             const size_t prunes[] = {0,    1, n / 4, n / 2, (n * 7) / 10, n - 1, n, random_below(&random, n),
                                      n + 1};
             fill_scores(scores, n, kind, &random);
+            rank_oracle(ranks, scores, n);
             for (size_t p = 0; p < sizeof prunes / sizeof *prunes; p++) {
                 uint8_t *mask = fresh_mask();
                 select_row(mask, scores, n, prunes[p]);
-                select_oracle(kept, scores, n, prunes[p]);
-                assert_mask(mask, kept, n);
+                assert_mask(mask, ranks, prunes[p], n);
+                assert_int_equal(mask[(n + 7) / 8], 0xee); // nothing beyond the row
                 assert_int_equal(mask_count(mask, n), n - (prunes[p] < n ? prunes[p] : n));
             }
         }
@@ -149,16 +152,16 @@ static void every_count_of_a_short_row_is_pruned_exactly(void **state)
     (void)state;
     struct random_state random = random_seed(7);
     float scores[70];
-    bool kept[70];
+    size_t ranks[70];
 
     for (size_t n = 1; n <= 70; n++)
         for (enum kind kind = NORMAL; kind <= QUANTISED; kind++) {
             fill_scores(scores, n, kind, &random);
+            rank_oracle(ranks, scores, n);
             for (size_t prune = 0; prune <= n; prune++) {
                 uint8_t *mask = fresh_mask();
                 select_row(mask, scores, n, prune);
-                select_oracle(kept, scores, n, prune);
-                assert_mask(mask, kept, n);
+                assert_mask(mask, ranks, prune, n);
             }
         }
 }
@@ -169,16 +172,16 @@ static void a_sample_that_misleads_changes_nothing(void **state)
     (void)state;
     struct random_state random = random_seed(8);
     static float scores[MOST];
-    static bool kept[MOST];
+    static size_t ranks[MOST];
 
     for (size_t i = 0; i < MOST; i++)
         scores[i] =
             i % (MOST / 256) == 0 ? 1e20F * (float)random_uniform(&random) : (float)random_uniform(&random);
+    rank_oracle(ranks, scores, MOST);
     for (size_t prune = 1; prune < MOST; prune = prune * 3 + 1) {
         uint8_t *mask = fresh_mask();
         select_row(mask, scores, MOST, prune);
-        select_oracle(kept, scores, MOST, prune);
-        assert_mask(mask, kept, MOST);
+        assert_mask(mask, ranks, prune, MOST);
     }
 }
 
@@ -234,7 +237,7 @@ static void of_every_m_neighbours_the_n_largest_are_kept(void **state)
     (void)state;
     struct random_state random = random_seed(10);
     static float scores[32 * 200];
-    static bool kept[32 * 200];
+    static size_t ranks[32 * 200];
     const size_t group_counts[] = {0, 1, 2, 3, 5, 8, 63, 64, 65, 130, 200};
 
     for (size_t m = 1; m <= 32; m++)
@@ -244,9 +247,10 @@ static void of_every_m_neighbours_the_n_largest_are_kept(void **state)
                 uint8_t *mask = fresh_mask();
                 fill_scores(scores, in, (enum kind)((c + n) % KINDS), &random);
                 for (size_t g = 0; g < group_counts[c]; g++)
-                    select_oracle(kept + g * m, scores + g * m, m, m - n);
+                    rank_oracle(ranks + g * m, scores + g * m, m);
                 select_n_of_m(mask, scores, in, n, m);
-                assert_mask(mask, kept, in);
+                assert_mask(mask, ranks, m - n, in);
+                assert_int_equal(mask[(in + 7) / 8], 0xee);
             }
 }
 
@@ -299,7 +303,7 @@ static void the_smallest_of_a_matrix_are_pruned_however_its_rows_are_split(void 
     (void)state;
     struct random_state random = random_seed(11);
     static float scores[MOST];
-    static bool kept[MOST];
+    static size_t ranks[MOST];
     static uint8_t masks[MOST], again[MOST];
     const size_t shapes[][2] = {{1, 1}, {1, 9}, {9, 1}, {3, 8}, {7, 13}, {16, 64}, {40, 500}};
 
@@ -308,14 +312,13 @@ static void the_smallest_of_a_matrix_are_pruned_however_its_rows_are_split(void 
             const size_t out = shapes[s][0], in = shapes[s][1], n = out * in, bytes = mask_row_bytes(in);
             const size_t prunes[] = {0, 1 < n ? 1 : n, n / 2, n - 1, n, random_below(&random, n), n + 5};
             fill_scores(scores, n, kind, &random);
+            rank_oracle(ranks, scores, n);
             for (size_t p = 0; p < sizeof prunes / sizeof *prunes; p++) {
                 memset(masks, 0xee, sizeof masks);
                 select_matrix(masks, scores, out, in, prunes[p], 1);
-                select_oracle(kept, scores, n, prunes[p]);
                 size_t count = 0;
                 for (size_t i = 0; i < out; i++) {
-                    for (size_t j = 0; j < in; j++)
-                        assert_int_equal(masks[i * bytes + j / 8] >> j % 8 & 1, kept[i * in + j]);
+                    assert_mask(masks + i * bytes, ranks + i * in, prunes[p], in);
                     count += mask_count(masks + i * bytes, in);
                 }
                 assert_int_equal(count, n - (prunes[p] < n ? prunes[p] : n));
@@ -373,7 +376,7 @@ static void a_mask_leaves_kept_weights_alone_and_sets_the_others_to_positive_zer
     uint8_t mask[129];
 
     for (size_t in = 0; in <= 1030; in = in < 30 ? in + 1 : in + 500) {
-        random_floats(&random, weight, 1030, 1);
+        random_fill(&random, weight, 1030, 1);
         if (in > 5) {
             weight[3] = -INFINITY;
             weight[4] = NAN;

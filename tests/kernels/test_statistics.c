@@ -51,7 +51,7 @@ static void sums_are_those_of_adding_token_after_token(void **state)
 
     for (size_t c = 0; c < sizeof channels / sizeof *channels; c++)
         for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
-            random_floats(&random, x, tokens[t] * channels[c], pow(10, 6 * random_uniform(&random) - 3));
+            random_fill(&random, x, tokens[t] * channels[c], pow(10, 6 * random_uniform(&random) - 3));
             memset(&got, 0xee, sizeof got); // outputs are overwritten, not added to
             channel_sums(got.sum, got.squares, got.largest, x, tokens[t], channels[c]);
             sums_oracle(&expected, x, tokens[t], channels[c]);

@@ -1,4 +1,4 @@
-#include "golden.h"
+#include "tests/support/golden.h"
 #include "io/model.h"
 
 #include <jansson.h>

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-float *random_floats(size_t count, float scale, uint64_t seed)
+float *uniform_floats(size_t count, float scale, uint64_t seed)
 {
     float *x = aligned_alloc(64, (count * sizeof *x / 64 + 1) * 64);
     uint64_t s = seed * 2 + 1;

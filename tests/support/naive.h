@@ -10,7 +10,7 @@
 #define assert_close(actual, expected, tolerance) assert_true(fabs((actual) - (expected)) <= (tolerance))
 
 // count floats in [-scale, scale), the same for the same seed; freed by the caller.
-float *random_floats(size_t count, float scale, uint64_t seed);
+float *uniform_floats(size_t count, float scale, uint64_t seed);
 // Largest |x - y| over n.
 double largest_difference(const float *x, const float *y, size_t n);
 

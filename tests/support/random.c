@@ -34,7 +34,7 @@ double random_normal(struct random_state *random)
     return sum;
 }
 
-void random_floats(struct random_state *random, float *x, size_t n, double scale)
+void random_fill(struct random_state *random, float *x, size_t n, double scale)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(scale * random_normal(random));

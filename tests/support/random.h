@@ -16,4 +16,4 @@ double random_uniform(struct random_state *random);
 // About normal, mean 0, standard deviation 1 (the sum of twelve uniform numbers, less six).
 double random_normal(struct random_state *random);
 // x[n] <- scale * normal, as float32.
-void random_floats(struct random_state *random, float *x, size_t n, double scale);
+void random_fill(struct random_state *random, float *x, size_t n, double scale);

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# demo.sh - installs what is missing, builds coppice, and prunes the small trained model in jobs/demo: four methods,
+# 50 % and 2:4, with and without energy compensation, on two ranks.   Usage: jobs/demo.sh [FOLDER]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. jobs/packages.sh
+
+# shellcheck disable=SC2086
+ensure_packages $build_packages
+export_mpi_environment
+
+echo "Building" >&2
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release >build.log 2>&1 || { cat build.log >&2; exit 1; }
+cmake --build build --target coppice -j "$(nproc)" >>build.log 2>&1 || { cat build.log >&2; exit 1; }
+rm -f build.log
+
+folder=${1:-$(mktemp -d "${TMPDIR:-/tmp}/coppice-demo-XXXXXX")}
+mkdir -p "$folder"
+sed "s#@FOLDER@#$folder#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
+
+mpirun -n 2 build/coppice run "$folder/demo.yaml"
+
+cat <<TEXT
+
+The pruned models are Hugging Face folders under $folder/models, for example
+  $folder/models/wanda-2of4-columns-rows
+
+With a model of your own: copy jobs/example.yaml, set model, run, output and the two corpora, and
+  build/coppice plan my.yaml
+  mpirun -n 2 build/coppice run my.yaml
+Starting the same command again goes on where it stopped.
+TEXT

@@ -1,0 +1,266 @@
+#include "pipeline/job.h"
+#include "io/commit.h"
+#include "pipeline/job_read.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_VARIANTS = 4096 }; // more is a slip in a list, and their names are compared pair by pair
+
+// ---- single values -------------------------------------------------------------------------------------
+
+static bool is_given(const struct job_values *values, enum job_key key)
+{
+    return values->of[key].line != 0;
+}
+
+// Moves a text out of the values; NULL when it is not given.
+static char *take_text(struct job_values *values, enum job_key key)
+{
+    char *text = NULL;
+    if (is_given(values, key)) {
+        text = values->of[key].items[0].text;
+        values->of[key].items[0].text = NULL;
+    }
+    return text;
+}
+
+static uint64_t whole_or(const struct job_values *values, enum job_key key, uint64_t otherwise)
+{
+    return is_given(values, key) ? values->of[key].items[0].whole : otherwise;
+}
+
+static void take_single_values(struct settings *settings, struct job_values *values)
+{
+    settings->model = take_text(values, KEY_MODEL);
+    settings->run = take_text(values, KEY_RUN);
+    settings->output = take_text(values, KEY_OUTPUT);
+    settings->corpus = take_text(values, KEY_CORPUS);
+    settings->sequences = (size_t)whole_or(values, KEY_SEQUENCES, 128);
+    settings->length = (size_t)whole_or(values, KEY_LENGTH, 2048);
+    settings->seed = whole_or(values, KEY_SEED, 0);
+    settings->keep_activations =
+        is_given(values, KEY_KEEP_ACTIVATIONS) && values->of[KEY_KEEP_ACTIVATIONS].items[0].flag;
+    settings->propagation = PROPAGATION_PRUNED;
+    if (is_given(values, KEY_PROPAGATION))
+        settings->propagation = (enum propagation)values->of[KEY_PROPAGATION].items[0].choice;
+    settings->perplexity = take_text(values, KEY_PERPLEXITY);
+    settings->evaluate_length = (size_t)whole_or(values, KEY_EVALUATE_LENGTH, settings->length);
+}
+
+static enum status take_skip(struct settings *settings, struct job_values *values, struct error *err)
+{
+    struct job_value *skip = &values->of[KEY_SKIP];
+
+    FORWARD_IF_ERROR(allocate(&settings->skip, skip->count, sizeof *settings->skip, "prune.skip", err));
+    settings->num_skip = skip->count;
+    for (size_t i = 0; i < skip->count; i++) {
+        settings->skip[i] = skip->items[i].text;
+        skip->items[i].text = NULL;
+    }
+    return STATUS_OK;
+}
+
+// ---- the sweep -----------------------------------------------------------------------------------------
+
+// The dimensions of the sweep, slowest first. AMOUNT is the union of sparsity and pattern.
+enum { METHOD, ALPHA, EPSILON, AMOUNT, GROUP, ENERGY, NUM_DIMENSIONS };
+
+static size_t count_or_one(const struct job_values *values, enum job_key key)
+{
+    return is_given(values, key) ? values->of[key].count : 1;
+}
+
+static void fill_amount(struct variant *variant, const struct job_values *values, size_t index)
+{
+    const struct job_value *sparsity = &values->of[KEY_SPARSITY], *pattern = &values->of[KEY_PATTERN];
+
+    variant->is_pattern = index >= sparsity->count;
+    if (variant->is_pattern) {
+        variant->keep = pattern->items[index - sparsity->count].pattern.keep;
+        variant->of = pattern->items[index - sparsity->count].pattern.of;
+    } else {
+        variant->sparsity = sparsity->items[index].number;
+    }
+}
+
+static double number_or(const struct job_values *values, enum job_key key, size_t index, double otherwise)
+{
+    return is_given(values, key) ? values->of[key].items[index].number : otherwise;
+}
+
+// The variant at one point of the sweep.
+static void fill_variant(struct variant *variant, const struct job_values *values,
+                         const size_t point[NUM_DIMENSIONS])
+{
+    *variant = (struct variant){.group = GROUP_ROW};
+    variant->method = (enum method)values->of[KEY_METHOD].items[point[METHOD]].choice;
+    variant->parameters.alpha = number_or(values, KEY_ALPHA, point[ALPHA], DEFAULT_ALPHA);
+    variant->parameters.epsilon = number_or(values, KEY_EPSILON, point[EPSILON], DEFAULT_EPSILON);
+    variant->parameters.exponent = DEFAULT_EXPONENT;
+    fill_amount(variant, values, point[AMOUNT]);
+    if (is_given(values, KEY_GROUP))
+        variant->group = (enum group)values->of[KEY_GROUP].items[point[GROUP]].choice;
+    if (is_given(values, KEY_ENERGY)) {
+        const unsigned directions = values->of[KEY_ENERGY].items[point[ENERGY]].directions;
+        variant->energy_columns = (directions & DIRECTION_COLUMNS) != 0;
+        variant->energy_rows = (directions & DIRECTION_ROWS) != 0;
+    }
+    variant->clamp.low = number_or(values, KEY_CLAMP, 0, DEFAULT_CLAMP_LOW);
+    variant->clamp.high = number_or(values, KEY_CLAMP, 1, DEFAULT_CLAMP_HIGH);
+    variant->clamp.epsilon = DEFAULT_EPSILON;
+    variant_normalise(variant);
+    variant_name(variant);
+}
+
+static bool is_known(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->num_variants; i++)
+        if (strcmp(settings->variants[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+// point <- the next one, the last dimension fastest. False after the last.
+static bool next_point(size_t point[NUM_DIMENSIONS], const size_t counts[NUM_DIMENSIONS])
+{
+    for (size_t d = NUM_DIMENSIONS; d-- > 0;) {
+        if (++point[d] < counts[d])
+            return true;
+        point[d] = 0;
+    }
+    return false;
+}
+
+static enum status expand(struct settings *settings, const struct job_values *values, const char *path,
+                          struct error *err)
+{
+    const size_t counts[NUM_DIMENSIONS] = {
+        [METHOD] = values->of[KEY_METHOD].count,
+        [ALPHA] = count_or_one(values, KEY_ALPHA),
+        [EPSILON] = count_or_one(values, KEY_EPSILON),
+        [AMOUNT] = values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count,
+        [GROUP] = count_or_one(values, KEY_GROUP),
+        [ENERGY] = count_or_one(values, KEY_ENERGY),
+    };
+    size_t point[NUM_DIMENSIONS] = {0}, points = 1;
+
+    for (size_t d = 0; d < NUM_DIMENSIONS; d++) {
+        RETURN_ERROR_IF(counts[d] > MOST_VARIANTS / points, err, STATUS_USAGE,
+                        "%s: prune: the lists make more than %d variants, split the job", path,
+                        MOST_VARIANTS);
+        points *= counts[d];
+    }
+    FORWARD_IF_ERROR(allocate(&settings->variants, points, sizeof *settings->variants, "variants", err));
+    do {
+        struct variant *variant = &settings->variants[settings->num_variants];
+        fill_variant(variant, values, point);
+        if (!is_known(settings, variant->name))
+            settings->num_variants++;
+    } while (next_point(point, counts));
+    return STATUS_OK;
+}
+
+// ---- what one key alone cannot tell ---------------------------------------------------------------------
+
+static size_t length_without_slashes(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
+static bool is_same_path(const char *a, const char *b)
+{
+    const size_t length = length_without_slashes(a);
+    return length == length_without_slashes(b) && memcmp(a, b, length) == 0;
+}
+
+// Two keys that must name different directories; a later one that is not given is fine.
+static enum status check_different(const struct job_values *values, enum job_key first, enum job_key second,
+                                   const char *path, struct error *err)
+{
+    if (is_given(values, second) &&
+        is_same_path(values->of[first].items[0].text, values->of[second].items[0].text))
+        RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: %s: must not be the same directory as %s", path,
+                     values->of[second].line, job_key_row(second)->path, job_key_row(first)->path);
+    return STATUS_OK;
+}
+
+static enum status check_together(const struct job_values *values, const char *path, struct error *err)
+{
+    const struct job_value *clamp = &values->of[KEY_CLAMP];
+
+    RETURN_ERROR_IF(!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
+                    "%s:%zu: prune.sparsity: is missing, or prune.pattern", path,
+                    values->of[KEY_METHOD].line); // a line of the section that lacks it
+    RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items[0].number > clamp->items[1].number, err,
+                    STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
+    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
+    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));
+    return check_different(values, KEY_RUN, KEY_OUTPUT, path, err);
+}
+
+// ---- the whole -----------------------------------------------------------------------------------------
+
+static enum status build(struct settings **settings, struct job_values *values, const char *path,
+                         struct error *err)
+{
+    FORWARD_IF_ERROR(check_together(values, path, err));
+    FORWARD_IF_ERROR(allocate(settings, 1, sizeof **settings, "the job", err));
+    take_single_values(*settings, values);
+    FORWARD_IF_ERROR(take_skip(*settings, values, err));
+    return expand(*settings, values, path, err);
+}
+
+enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
+                      struct error *err)
+{
+    struct job_values values = {0};
+    enum status status = job_values_read(&values, text, size, path, err);
+
+    *settings = NULL;
+    if (status == STATUS_OK)
+        status = build(settings, &values, path, err);
+    if (status != STATUS_OK) {
+        settings_free(*settings);
+        *settings = NULL;
+    }
+    job_values_free(&values);
+    return status;
+}
+
+enum status job_load(struct settings **settings, const char *path, struct error *err)
+{
+    char *text;
+    size_t size;
+
+    *settings = NULL;
+    const enum status status = read_file(&text, &size, path, err);
+    if (status != STATUS_OK) {
+        // To the shell a job file that is not there is a slip on the command line.
+        if (status != STATUS_MEMORY && err != NULL)
+            err->status = STATUS_USAGE;
+        return status != STATUS_MEMORY ? STATUS_USAGE : status;
+    }
+    const enum status parsed = job_parse(settings, text, size, path, err);
+    free(text);
+    return parsed;
+}
+
+void settings_free(struct settings *settings)
+{
+    if (settings == NULL)
+        return;
+    free(settings->model);
+    free(settings->run);
+    free(settings->output);
+    free(settings->corpus);
+    for (size_t i = 0; i < settings->num_skip; i++)
+        free(settings->skip[i]);
+    free(settings->skip);
+    free(settings->variants);
+    free(settings->perplexity);
+    free(settings);
+}

@@ -1,0 +1,48 @@
+// job_yaml.h - a YAML document as nodes with kinds, texts and lines: all that the job file's schema needs of
+// libyaml.
+#pragma once
+#include "kernels/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <yaml.h>
+
+struct job_document {
+    const char *name; // the file's, for messages
+    yaml_document_t yaml;
+};
+
+enum job_node_kind { NODE_SCALAR, NODE_LIST, NODE_MAPPING };
+
+// A view into the document.
+struct job_node {
+    enum job_node_kind kind;
+    size_t line;      // from 1
+    const char *text; // scalar: NUL-terminated, without NUL inside
+    size_t size;      // scalar: bytes of text
+    bool plain;       // scalar: written without quotes
+    bool is_null;     // scalar: nothing, ~ or null
+    size_t count;     // list: items; mapping: pairs
+    const yaml_node_t *yaml;
+};
+
+// STATUS_USAGE "FILE:LINE: not valid YAML: ..." for what is no YAML, empty, or more than one document. After
+// success freed with job_document_free.
+enum status job_document_load(struct job_document *document, const char *text, size_t size, const char *name,
+                              struct error *err);
+void job_document_free(struct job_document *document);
+
+struct job_node job_document_root(const struct job_document *document);
+struct job_node job_list_item(const struct job_document *document, const struct job_node *list, size_t index);
+void job_mapping_pair(const struct job_document *document, const struct job_node *mapping, size_t index,
+                      struct job_node *name, struct job_node *value);
+
+// text for messages: control characters become '?', what is longer than size - 4 bytes ends in "...". Returns
+// shown.
+const char *job_printable(const char *text, char *shown, size_t size);
+
+// What the user wrote, for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
+const char *job_node_describe(const struct job_node *node, char *text, size_t size);
+
+// STATUS_USAGE "FILE:LINE: KEY: ..."; line 0: "FILE: KEY: ...".
+enum status job_refuse(const struct job_document *document, size_t line, const char *key, struct error *err,
+                       const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -1,0 +1,109 @@
+#include "pipeline/job.h"
+#include "pipeline/number.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+// alpha and epsilon belong to the variance of the weight's columns.
+static bool uses_alpha(enum method method)
+{
+    return (method_needs(method) & NEEDS_COLUMN_VARIANCE) != 0;
+}
+
+static bool is_default_clamp(const struct energy_clamp *clamp)
+{
+    return clamp->low == DEFAULT_CLAMP_LOW && clamp->high == DEFAULT_CLAMP_HIGH;
+}
+
+void variant_normalise(struct variant *variant)
+{
+    if (!uses_alpha(variant->method)) {
+        variant->parameters.alpha = DEFAULT_ALPHA;
+        variant->parameters.epsilon = DEFAULT_EPSILON;
+    }
+    if (variant->is_pattern) {
+        variant->group = GROUP_ROW;
+        variant->sparsity = 0;
+    } else {
+        variant->keep = variant->of = 0;
+    }
+    if (!variant->energy_columns && !variant->energy_rows) {
+        variant->clamp.low = DEFAULT_CLAMP_LOW;
+        variant->clamp.high = DEFAULT_CLAMP_HIGH;
+    }
+}
+
+// A name in the making; what does not fit is noticed at the end.
+struct name {
+    char text[256];
+    size_t length;
+};
+
+static void add(struct name *name, const char *text)
+{
+    const size_t length = strlen(text);
+    if (length < sizeof name->text - name->length) {
+        memcpy(name->text + name->length, text, length + 1);
+        name->length += length;
+    }
+}
+
+static void add_number(struct name *name, const char *before, double value)
+{
+    char number[32];
+    add(name, before);
+    add(name, number_format(value, number, sizeof number));
+}
+
+static void add_amount(struct name *name, const struct variant *variant)
+{
+    char pattern[48];
+    if (!variant->is_pattern) {
+        add_number(name, "-", variant->sparsity);
+        return;
+    }
+    snprintf(pattern, sizeof pattern, "-%zuof%zu", variant->keep, variant->of);
+    add(name, pattern);
+}
+
+// FNV-1a (Fowler, Noll, Vo), 64 bits.
+static uint64_t hash_text(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
+void variant_name(struct variant *variant)
+{
+    const bool energy = variant->energy_columns || variant->energy_rows;
+    struct name name = {.length = 0};
+
+    add(&name, method_name(variant->method));
+    if (uses_alpha(variant->method)) {
+        add_number(&name, "-alpha", variant->parameters.alpha);
+        if (variant->parameters.epsilon != DEFAULT_EPSILON)
+            add_number(&name, "-epsilon", variant->parameters.epsilon);
+    }
+    add_amount(&name, variant);
+    if (!variant->is_pattern && variant->group == GROUP_LAYER)
+        add(&name, "-layer");
+    if (variant->energy_columns)
+        add(&name, "-columns");
+    if (variant->energy_rows)
+        add(&name, "-rows");
+    if (energy && !is_default_clamp(&variant->clamp)) {
+        add_number(&name, "-clamp", variant->clamp.low);
+        add_number(&name, "-", variant->clamp.high);
+    }
+    if (name.length < sizeof variant->name) {
+        memcpy(variant->name, name.text, name.length + 1);
+        return;
+    }
+    // Numbers of 17 digits everywhere: cut, and told apart by a hash.
+    const int kept = (int)(sizeof variant->name - sizeof "-0123456789abcdef");
+    snprintf(variant->name, sizeof variant->name, "%.*s-%016llx", kept, name.text,
+             (unsigned long long)hash_text(name.text));
+}

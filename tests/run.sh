@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# run.sh - installs what is missing, builds coppice and its tests, and runs them all.
+# Usage: tests/run.sh [ctest arguments], e.g. tests/run.sh -R mpi
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. jobs/packages.sh
+
+# shellcheck disable=SC2086
+ensure_packages $build_packages hdf5-tools clang-format-14
+export_mpi_environment
+
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_TESTS=ON >/dev/null
+cmake --build build -j "$(nproc)"
+ctest --test-dir build --output-on-failure -j "$(nproc)" "$@"
