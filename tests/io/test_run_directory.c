@@ -26,6 +26,7 @@
 
 static struct {
     bool die_at_rename;   // the process ends before it
+    const char *overtake; // before the next claim on this run's lock another process takes it
     bool link_reply_lost; // done, but reported as already there: a repeated request over NFS
     int link_error;       // not 0: fails with it
     time_t later;         // seconds that the clocks are ahead
@@ -40,6 +41,20 @@ int __wrap_rename(const char *from, const char *to)
     return __real_rename(from, to);
 }
 
+// Children must not outlive a test that fails: each ends when the test's end of this pipe is closed.
+static int lifeline[2];
+
+static void live_as_long_as_the_test(void)
+{
+    char byte;
+    close(lifeline[1]);
+    while (read(lifeline[0], &byte, 1) < 0)
+        ;
+    _exit(1);
+}
+
+static void take_in_another_process(const char *run);
+
 int __real_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to)
@@ -47,6 +62,11 @@ int __wrap_link(const char *from, const char *to)
     if (change.link_error != 0) {
         errno = change.link_error;
         return -1;
+    }
+    if (change.overtake != NULL && strstr(to, "tmp-claim-") != NULL) {
+        const char *run = change.overtake;
+        change.overtake = NULL;
+        take_in_another_process(run);
     }
     const int result = __real_link(from, to);
     if (result == 0 && change.link_reply_lost) {
@@ -182,7 +202,7 @@ static void test_an_identity_survives_writing_and_reading(void **state)
     }
 }
 
-// A child that does nothing until it is killed; reaped: false leaves a zombie.
+// A child that does nothing until it is killed.
 static pid_t start_child(struct process_identity *identity)
 {
     int pipe_ends[2];
@@ -194,8 +214,7 @@ static pid_t start_child(struct process_identity *identity)
         process_identity_self(&self);
         if (write(pipe_ends[1], &self, sizeof self) != (ssize_t)sizeof self)
             _exit(1);
-        for (;;)
-            pause();
+        live_as_long_as_the_test();
     }
     assert_int_equal(read(pipe_ends[0], identity, sizeof *identity), sizeof *identity);
     close(pipe_ends[0]);
@@ -332,8 +351,7 @@ static void race(const char *run, size_t takers, size_t expected_winners)
                 byte = 'E';
             if (write(result[1], &byte, 1) != 1)
                 _exit(9);
-            for (;;)
-                pause(); // alive, and holding what it holds
+            live_as_long_as_the_test(); // holding what it holds
         }
     }
     close(start[0]);
@@ -413,6 +431,43 @@ static void test_takers_that_died_while_taking_do_not_block(void **state)
     for (size_t i = 0; i < 3; i++)
         die_while_taking(*state);
     race(*state, 8, 1);
+}
+
+static pid_t overtaker;
+
+static void take_in_another_process(const char *run)
+{
+    int done[2];
+    char byte;
+
+    assert_int_equal(pipe(done), 0);
+    overtaker = fork();
+    assert_true(overtaker >= 0);
+    if (overtaker == 0) {
+        struct run_lock *lock;
+        bool stole;
+        byte = run_lock_acquire(&lock, run, &stole, NULL) == STATUS_OK && stole;
+        if (write(done[1], &byte, 1) != 1)
+            _exit(1);
+        live_as_long_as_the_test();
+    }
+    assert_int_equal(read(done[0], &byte, 1), 1);
+    assert_int_equal(byte, 1);
+    close(done[0]);
+    close(done[1]);
+}
+
+static void test_a_taker_that_is_overtaken_does_not_win_too(void **state)
+{
+    write_lock(*state, &(struct process_identity){.pid = 1, .host = "h", .user = "u", .since = "s"}, 3600);
+    change.overtake = *state; // after we saw that the lock is stale, before we claim it
+    assert_held(*state, "in use by process");
+    assert_null(change.overtake);
+
+    // The same again, and the one who overtook us is gone too when we look.
+    kill(overtaker, SIGKILL);
+    assert_int_equal(waitpid(overtaker, NULL, 0), overtaker);
+    assert_taken(*state, true);
 }
 
 static void test_a_living_taker_counts_as_the_holder(void **state)
@@ -553,6 +608,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_run_folder_that_cannot_be_made_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_of_many_takers_wins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_takers_that_died_while_taking_do_not_block, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_taker_that_is_overtaken_does_not_win_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_living_taker_counts_as_the_holder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_link_whose_reply_was_lost_is_a_lock, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_file_system_without_links_is_an_error, set_up, tear_down),
@@ -560,5 +616,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_only_temporary_files_are_removed, set_up, tear_down),
     };
+    if (pipe(lifeline) != 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
