@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 // Rank 0, after the structure was closed: takes the space of the whole file, so that a full disk or a quota
 // is met here, by one rank, and not in the middle of a collective write. File systems that cannot do that are
@@ -63,18 +64,35 @@ static bool structure_is_complete(const struct store_writer *writer)
            (writer->num_datasets == 0 || writer->datasets[writer->num_datasets - 1].exists);
 }
 
+// This rank sees the file as rank 0 wrote it. What would fail inside the collective opening, where the other
+// ranks wait for ever, fails here.
+static enum status look_at_file(const struct store_writer *writer, struct error *err)
+{
+    char start[STORE_USER_BLOCK + 48]; // and HDF5's superblock
+    const int fd = open(writer->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    RETURN_ERROR_IF(fd < 0, err, STATUS_FAILED, "%s: cannot open its temporary file: %s", writer->path,
+                    strerror(errno));
+    const bool seen = read_all(fd, start, sizeof start, 0);
+    const int reason = errno;
+    close(fd);
+    RETURN_ERROR_IF(!seen, err, STATUS_FAILED, "%s: cannot read its temporary file: %s", writer->path,
+                    reason != 0 ? strerror(reason) : "what rank 0 wrote is not there");
+    return STATUS_OK;
+}
+
 static enum status open_parallel(struct store_writer *writer, struct error *err)
 {
-    enum status status = STATUS_OK;
     const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
+    enum status status = look_at_file(writer, err);
 
-    if (fapl < 0 || H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) < 0 ||
-        H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
-        H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0)
+    if (status == STATUS_OK && fapl < 0)
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
     status = agree(writer->comm, status, err);
     if (status == STATUS_OK) {
-        writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
+        // From here on both calls are collective.
+        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) >= 0 && store_set_format(fapl) >= 0)
+            writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
         if (writer->parallel < 0)
             status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open it for parallel writing",
                                        writer->path);

@@ -29,7 +29,7 @@ static enum status open_checked(const char *path, int *fd, struct store_header *
     uint8_t block[STORE_USER_BLOCK];
     struct stat status;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hold us
     RETURN_ERROR_IF(*fd < 0 || fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot open: %s", path,
                     strerror(errno));
     RETURN_ERROR_IF(!S_ISREG(status.st_mode), err, STATUS_FAILED, "%s: not a regular file", path);

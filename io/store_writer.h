@@ -61,6 +61,9 @@ enum status store_refuse(const struct store_writer *writer, struct error *err);
 // The dataset that was declared under this name, or NULL.
 struct store_dataset *store_find_dataset(const struct store_writer *writer, const char *name);
 
+// Sets what both ways of opening the file for writing need. Negative on failure.
+herr_t store_set_format(hid_t fapl);
+
 // Rank 0. Brings everything that was noted into the file. The errno of a failed write is in the message.
 enum status store_structure_write(struct store_writer *writer, struct error *err);
 // Rank 0. Sets the value of attribute `xxh3` of every dataset: hashes[num_datasets].

@@ -329,6 +329,12 @@ static enum status run_phases(struct runner *runner, struct error *err)
     return STATUS_OK;
 }
 
+enum status runner_prepare(struct runner *runner, struct error *err)
+{
+    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL}};
+    return runner->stages & 1U << STAGE_SEQUENCES ? sequences_draw(&stage, err) : STATUS_OK;
+}
+
 enum status runner_run(struct runner *runner, struct error *err)
 {
     enum status status = STATUS_OK;

@@ -35,6 +35,10 @@ struct runner {
     char waiting[512];              // why the command could not go on with a chain, "" if it could
 };
 
+// Collective over the world. What programs that share a run directory must not do side by side: draws the
+// sequences.
+enum status runner_prepare(struct runner *runner, struct error *err);
+
 // Collective over the world. Carries out everything of the plan that runner->stages asks for and is not done.
 // Fields up to `stages` are the caller's. STATUS_STOPPED when told to stop.
 enum status runner_run(struct runner *runner, struct error *err);
