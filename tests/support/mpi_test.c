@@ -56,6 +56,21 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
+// Collective. A new folder that all ranks know.
+static void make_directory(void)
+{
+    const char *parent = getenv("TMPDIR");
+
+    if (parent == NULL) // in memory where that is possible: the tests write thousands of small files
+        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    if (suite.rank == 0) {
+        snprintf(suite.directory, sizeof suite.directory, "%s/coppice-test-XXXXXX", parent);
+        if (mkdtemp(suite.directory) == NULL)
+            suite.directory[0] = '\0';
+    }
+    MPI_Bcast(suite.directory, sizeof suite.directory, MPI_CHAR, 0, suite.comm);
+}
+
 int mpi_test_begin(void **state)
 {
     const char *name = *state;
@@ -66,8 +81,9 @@ int mpi_test_begin(void **state)
              "rank %d of %d: left test %s and waits in vain for the other ranks\n", suite.rank, suite.size,
              name);
     suite.line = suite.late;
-    MPI_Barrier(suite.comm);
     alarm(suite.limit);
+    make_directory();
+    MPI_Barrier(suite.comm);
     return 0;
 }
 
@@ -91,17 +107,6 @@ int mpi_test_end(void **state)
 
 const char *mpi_test_directory(void)
 {
-    if (suite.directory[0] == '\0') {
-        if (suite.rank == 0) {
-            const char *parent = getenv("TMPDIR");
-            if (parent == NULL) // in memory where that is possible: the tests write thousands of small files
-                parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-            snprintf(suite.directory, sizeof suite.directory, "%s/coppice-test-XXXXXX", parent);
-            if (mkdtemp(suite.directory) == NULL)
-                suite.directory[0] = '\0';
-        }
-        MPI_Bcast(suite.directory, sizeof suite.directory, MPI_CHAR, 0, suite.comm);
-    }
     assert_string_not_equal(suite.directory, "");
     return suite.directory;
 }
