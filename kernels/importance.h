@@ -35,15 +35,20 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
                     size_t in, size_t first, size_t count);
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
-// column_variance: [in]; each may be NULL where method_needs does not ask for it.
+// column_variance: [in]; each may be NULL where method_needs does not ask for it. A factor may come out
+// infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
+// tells.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);
 
-// ria's a_j: reciprocal[in] = (float)(1 / absolute_sum[in]); 0 where the sum is 0 (the column is all zeros).
+// ria's a_j: reciprocal[in] = (float)(1 / absolute_sum[in]); 0 where the sum is 0 (the column is all zeros),
+// and at most 2^126, so that no score of a zero weight becomes 0 times infinity.
 void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in);
 
 // Scores of one row: scores[in] = |row[j]| * factors[j], or with reciprocal_sums != NULL (ria)
-// |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum.
+// |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum, which is
+// added in the order of lanes.h. Never negative, never -0; a weight that is not finite gives a score that is
+// not.
 void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
                     size_t in);

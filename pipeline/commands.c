@@ -5,62 +5,53 @@
 enum { TAKES_ALL = TAKES_RANKS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_RANKS | TAKES_STRICT,
-     "what would run: units, memory, disk, work",
-     "Reads the job file and the headers of the model, and prints what a run would do: the variants, the "
-     "units still "
-     "to do, memory of a rank, disk and floating-point work. Reads no weights and writes nothing.",
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, 0, "what would run: units, memory, disk, work",
+     "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
+     "the units still to do, memory of a rank, disk and floating-point work. Reads no weights and "
+     "writes nothing.",
      "coppice plan jobs/llama-2-7b.yaml\n"
      "coppice plan --json jobs/sweep.yaml | jq -r '.variants[].name'\n"},
     {COMMAND_RUN, "run", ARGUMENT_JOB, TAKES_ALL, "everything that the job asks for",
-     "Calibrates, scores, compensates, exports and evaluates, as far as the job asks for it. What is in the "
-     "run "
-     "directory already is not done again: starting the same command once more is the way to resume.",
+     "Calibrates, scores, compensates, exports and evaluates, as far as the job asks for it. What is in "
+     "the run directory already is not done again: starting the same command once more is the way to "
+     "resume.",
      "coppice run job.yaml\n"
      "mpirun -n 8 coppice run --threads 4 job.yaml\n"
      "srun coppice run --max-time \"$(squeue -h -j $SLURM_JOB_ID -O TimeLeft)\" job.yaml\n"},
     {COMMAND_CALIBRATE, "calibrate", ARGUMENT_JOB, TAKES_ALL, "statistics of the activations, layer by layer",
-     "Draws the calibration sequences from the corpus and gathers, for every layer, the statistics of what "
-     "its linears "
-     "get. The first stage of a run with dense propagation; with pruned propagation calibration and pruning "
-     "take "
-     "turns, and 'run' does both.",
+     "Draws the calibration sequences from the corpus and gathers, for every layer, the statistics of "
+     "what its linears get. The first stage of a run with dense propagation; with pruned propagation "
+     "calibration and pruning take turns, and 'run' does both.",
      "mpirun -n 8 coppice calibrate job.yaml\n"},
     {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
      "Gives every weight its importance and selects those that stay, for every layer and variant whose "
-     "statistics are "
-     "there.",
+     "statistics are there.",
      "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
     {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
-     "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer and "
-     "variant "
-     "whose mask is there.",
+     "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "
+     "and variant whose mask is there.",
      "mpirun -n 8 coppice compensate --teams 8 job.yaml\n"},
     {COMMAND_EXPORT, "export", ARGUMENT_JOB, TAKES_ALL, "pruned models as Hugging Face directories",
-     "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging Face "
-     "format.",
+     "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging "
+     "Face format.",
      "coppice export job.yaml\n"},
     {COMMAND_EVALUATE, "evaluate", ARGUMENT_JOB, TAKES_ALL, "perplexity of the dense and the pruned models",
-     "Measures the perplexity of the dense model and of every variant on the text that 'evaluate' in the job "
-     "names. "
-     "Always read it beside its sequence length.",
+     "Measures the perplexity of the dense model and of every variant on the text that 'evaluate' in "
+     "the job names. Always read it beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do for "
-     "every stage "
-     "and variant. Changes nothing.",
+     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do "
+     "for every stage and variant. Changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
-    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, TAKES_PROGRESS, "every checksum of a run directory",
-     "Reads every file of a run directory and compares the checksums. Names each damaged file; starting the "
-     "job again "
-     "redoes those units. Changes nothing.",
+    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
+     "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
+     "the job again redoes those units. Changes nothing.",
      "coppice verify /scratch/runs/llama-2-7b\n"},
 };
 
 const char *const program_summary = "Prunes large language models after training, without gradients, on MPI "
-                                    "clusters. Start it alone, with mpirun or "
-                                    "with srun.";
+                                    "clusters. Start it alone, with mpirun or with srun.";
 
 const char *const program_examples = "coppice plan job.yaml\n"
                                      "mpirun -n 8 coppice run job.yaml\n"

@@ -193,7 +193,8 @@ static enum status check_together(const struct job_values *values, const char *p
     const struct job_value *clamp = &values->of[KEY_CLAMP];
 
     RETURN_ERROR_IF(!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
-                    "%s: prune.sparsity: is missing, or prune.pattern", path);
+                    "%s:%zu: prune.sparsity: is missing, or prune.pattern", path,
+                    values->of[KEY_METHOD].line); // a line of the section that lacks it
     RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items[0].number > clamp->items[1].number, err,
                     STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));

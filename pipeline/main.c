@@ -1,8 +1,7 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
-#include "io/run_directory.h"
+#include "pipeline/claim.h"
 #include "pipeline/exit_code.h"
-#include "pipeline/heartbeat.h"
 #include "pipeline/job.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/results.h"
@@ -66,7 +65,8 @@ static enum status check_readable(const char *path, const char *key, const char 
 static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
 {
     RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
-                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX, strlen(path));
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX,
+                    strlen(path));
     return STATUS_OK;
 }
 
@@ -173,27 +173,33 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     return STATUS_OK;
 }
 
-// The lock is rank 0's; the rest of the work is everybody's.
-static enum status with_lock(struct program *program, struct runner *runner, struct error *err)
+// Rank 0: the right to write, and a run directory without leftovers.
+static enum status take_claim(struct claim **claim, const struct program *program, const struct plan *plan,
+                              struct error *err)
 {
     const char *run = program->settings->run;
-    struct run_lock *lock = NULL;
-    struct heartbeat *heartbeat = NULL;
+    const char **names = NULL;
     bool stole = false;
     size_t removed = 0;
-    enum status status = STATUS_OK;
+    enum status status =
+        allocate(&names, program->settings->num_variants + 1, sizeof *names, "the locks", err);
 
-    if (program->root) {
-        status = make_directories(run, err);
-        if (status == STATUS_OK)
-            status = run_lock_acquire(&lock, run, &stole, err);
-        if (status == STATUS_OK)
-            status = heartbeat_start(&heartbeat, lock, err);
-        if (status == STATUS_OK)
-            status = run_clean_temporaries(run, &removed, err);
-        if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
-            fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n", run);
-    }
+    if (status == STATUS_OK)
+        status = claim_take(claim, run, names, plan_names(plan, names), program->options.num_variants == 0,
+                            &stole, err);
+    if (status == STATUS_OK)
+        status = claim_clean(*claim, &removed, err);
+    if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n", run);
+    free(names);
+    return status;
+}
+
+static enum status with_claim(struct program *program, struct runner *runner, struct error *err)
+{
+    struct claim *claim = NULL;
+    enum status status = program->root ? take_claim(&claim, program, runner->plan, err) : STATUS_OK;
+
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,
                                   program->options.strict, err),
@@ -201,14 +207,16 @@ static enum status with_lock(struct program *program, struct runner *runner, str
     if (program->root) {
         status = check_output(program, err);
         if (status == STATUS_OK)
-            status = log_open(&runner->log, run, program->world.size, err);
+            status = log_open(&runner->log, program->settings->run, program->world.size, err);
     }
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    GOTO_IF_ERROR(runner_prepare(runner, err), done);
+    if (program->root)
+        claim_share(claim);
     status = run_plan(program, runner, err);
 done:
     log_close(runner->log);
-    heartbeat_stop(heartbeat);
-    run_lock_release(lock);
+    claim_release(claim);
     return status;
 }
 
@@ -224,6 +232,8 @@ static enum status command_stages(struct program *program, struct error *err)
     FORWARD_IF_ERROR(
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
     GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
+    if (options->num_variants > 0)
+        GOTO_IF_ERROR(plan_select(&plan, options->variants, options->num_variants, err), done);
     runner.options = options;
     runner.settings = program->settings;
     runner.model = program->model;
@@ -232,7 +242,7 @@ static enum status command_stages(struct program *program, struct error *err)
     runner.stop = &stop;
     runner.world = &program->world;
     runner.stages = stages_of(options->command->id);
-    GOTO_IF_ERROR(with_lock(program, &runner, err), done);
+    GOTO_IF_ERROR(with_claim(program, &runner, err), done);
     if (program->root && (options->command->id == COMMAND_RUN || options->command->id == COMMAND_EVALUATE))
         status = results_print(program->settings, options->json, stdout, err);
     status = team_agree(&program->world, status, err);

@@ -17,6 +17,7 @@ static const double default_margin = 60;
 
 enum {
     OPTION_TEAMS = 1000, // above every character: no short form
+    OPTION_VARIANT,
     OPTION_THREADS,
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
@@ -36,13 +37,23 @@ static const struct option_row {
     {{"progress", OPTION_PROGRESS, "HOW", 0,
       "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
      TAKES_PROGRESS},
+    {{"variant", OPTION_VARIANT, "PATTERN", 0,
+      "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
+      "and "
+      "what all variants share. Several such programs may work in one run directory",
+      2},
+     TAKES_RANKS},
     {{"teams", OPTION_TEAMS, "N", 0,
       "Split the ranks into N teams, each with a unit of its own where units are "
       "independent",
       2},
      TAKES_RANKS},
     {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_RANKS},
-    {{"strict", OPTION_STRICT, NULL, 0, "What would be a warning is an error", 2}, TAKES_STRICT},
+    {{"strict", OPTION_STRICT, NULL, 0,
+      "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
+      "instead of making it again",
+      2},
+     TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
       "D-HH:MM:SS",
@@ -117,6 +128,15 @@ static enum status parse_signal(int *signal_number, const char *text, struct err
     return STATUS_OK;
 }
 
+static enum status add_variant(struct options *options, const char *pattern, struct error *err)
+{
+    const size_t most = sizeof options->variants / sizeof *options->variants;
+    RETURN_ERROR_IF(options->num_variants == most, err, STATUS_USAGE, "--variant may be given %zu times",
+                    most);
+    options->variants[options->num_variants++] = pattern;
+    return STATUS_OK;
+}
+
 static enum status parse_option(struct parse *parse, int key, const char *argument)
 {
     struct options *options = parse->options;
@@ -128,6 +148,8 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_STRICT:
         options->strict = true;
         break;
+    case OPTION_VARIANT:
+        return add_variant(options, argument, parse->err);
     case OPTION_TEAMS:
         return parse_count(&options->teams, "--teams", argument, parse->err);
     case OPTION_THREADS:
@@ -186,53 +208,71 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
 
 // ---- saying no -----------------------------------------------------------------------------------------
 
-// argp only says that some option is wrong. Finds the first word that is: no option, without its value, or
-// with one that it does not take. (Abbreviations are argp's to judge: a word that begins one option only is
-// fine.)
-static enum status explain_wrong_option(int argc, char **argv, struct error *err)
+// The option whose name is, or alone begins with, name[length]. *matches counts the candidates.
+static const struct option_row *find_long_option(const char *name, size_t length, size_t *matches)
+{
+    const struct option_row *found = NULL;
+
+    *matches = 0;
+    for (size_t i = 0; i < NUM_OPTIONS; i++) {
+        if (strncmp(name, rows[i].argp.name, length) != 0)
+            continue;
+        found = &rows[i];
+        if (rows[i].argp.name[length] == '\0') {
+            *matches = 1;
+            break;
+        }
+        (*matches)++;
+    }
+    return found;
+}
+
+static enum status refuse_long_option(const char *name, size_t length, struct error *err)
 {
     const char *names[NUM_OPTIONS];
+    char word[64];
 
     for (size_t i = 0; i < NUM_OPTIONS; i++)
         names[i] = rows[i].argp.name;
+    snprintf(word, sizeof word, "%.*s", length < sizeof word ? (int)length : (int)sizeof word - 1, name);
+    const char *near = suggest_nearest(word, names, NUM_OPTIONS);
+    if (near != NULL)
+        RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", word, near);
+    RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", word);
+}
+
+// One word "--name", "--name=value". *takes_next: its value is the next word.
+static enum status check_long_option(const char *name, bool has_next, bool *takes_next, struct error *err)
+{
+    const size_t length = strcspn(name, "=");
+    const bool has_value = name[length] == '=';
+    size_t matches;
+    const struct option_row *row = find_long_option(name, length, &matches);
+
+    *takes_next = false;
+    if (matches == 0)
+        return refuse_long_option(name, length, err);
+    RETURN_ERROR_IF(matches > 1, err, STATUS_USAGE, "option '--%.*s' is ambiguous", (int)length, name);
+    RETURN_ERROR_IF(has_value && row->argp.arg == NULL, err, STATUS_USAGE, "option '--%s' takes no value",
+                    row->argp.name);
+    *takes_next = !has_value && row->argp.arg != NULL;
+    RETURN_ERROR_IF(*takes_next && !has_next, err, STATUS_USAGE, "option '--%s' needs a value: --%s %s",
+                    row->argp.name, row->argp.name, row->argp.arg);
+    return STATUS_OK;
+}
+
+// argp only says that some option is wrong. Finds the first word that is.
+static enum status explain_wrong_option(int argc, char **argv, struct error *err)
+{
     for (int word = 1; word < argc && strcmp(argv[word], "--") != 0; word++) {
-        if (argv[word][0] != '-' || argv[word][1] == '\0')
-            continue;
-        if (argv[word][1] != '-') {
+        if (strncmp(argv[word], "--", 2) == 0) {
+            bool takes_next;
+            FORWARD_IF_ERROR(check_long_option(argv[word] + 2, word + 1 < argc, &takes_next, err));
+            word += takes_next;
+        } else if (argv[word][0] == '-') {
             for (const char *c = argv[word] + 1; *c != '\0'; c++)
-                if (find_option(*c) == NULL)
-                    RETURN_ERROR(err, STATUS_USAGE, "unknown option '-%c'", *c);
-            continue;
+                RETURN_ERROR_IF(find_option(*c) == NULL, err, STATUS_USAGE, "unknown option '-%c'", *c);
         }
-        char name[64];
-        const char *begin = argv[word] + 2;
-        const size_t length = strcspn(begin, "=");
-        const struct option_row *row = NULL;
-        size_t matches = 0;
-        for (size_t i = 0; i < NUM_OPTIONS; i++)
-            if (strncmp(begin, names[i], length) == 0) {
-                row = &rows[i];
-                matches++;
-                if (names[i][length] == '\0') {
-                    matches = 1;
-                    break;
-                }
-            }
-        if (matches > 1)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%.*s' is ambiguous", (int)length, begin);
-        if (matches == 0) {
-            snprintf(name, sizeof name, "%.*s", length < sizeof name ? (int)length : (int)sizeof name - 1,
-                     begin);
-            const char *near = suggest_nearest(name, names, NUM_OPTIONS);
-            if (near != NULL)
-                RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", name, near);
-            RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", name);
-        }
-        if (begin[length] == '=' && row->argp.arg == NULL)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%s' takes no value", row->argp.name);
-        if (begin[length] != '=' && row->argp.arg != NULL && ++word >= argc)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%s' needs a value: --%s %s", row->argp.name,
-                         row->argp.name, row->argp.arg);
     }
     RETURN_ERROR(err, STATUS_USAGE, "the options cannot be understood, see coppice --help");
 }

@@ -16,15 +16,17 @@ struct options {
     const char *path;              // JOB or RUN as written; points into argv
     bool done;                     // --help or --version was answered: leave with exit code 0
     bool json;                     // results on standard output as JSON
-    bool strict;                   // what would be a warning is an error
+    bool strict;                   // compare all inputs again, and do not repair damaged files
     enum verbosity verbosity;
     enum progress_mode progress;
-    int teams;       // 0: not given, the program chooses
-    int threads;     // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
-                     // BLIS_NUM_THREADS)
-    int stop_signal; // default SIGUSR1, which mpirun forwards to its ranks
-    double max_time; // seconds from the start of the program; 0: no limit
-    double margin;   // seconds before max_time at which to stop; default 60, at most a tenth of max_time
+    int teams;                // 0: not given, the program chooses
+    int threads;              // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
+                              // BLIS_NUM_THREADS)
+    int stop_signal;          // default SIGUSR1, which mpirun forwards to its ranks
+    double max_time;          // seconds from the start of the program; 0: no limit
+    const char *variants[64]; // --variant: patterns of variant names; point into argv
+    size_t num_variants;      // 0: all
+    double margin; // seconds before max_time at which to stop; default 60, at most a tenth of max_time
 };
 
 // Parses argv (its words may be reordered). Help and version go to out, which is NULL on ranks that must not

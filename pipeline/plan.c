@@ -7,6 +7,7 @@
 #include "stages/sequences.h"
 #include "stages/stage.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,50 @@ void plan_free(struct plan *plan)
 {
     free(plan->units);
     memset(plan, 0, sizeof *plan);
+}
+
+static const char *unit_variant(const struct unit *unit)
+{
+    return unit->variant != NULL ? unit->variant->name : "dense";
+}
+
+enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err)
+{
+    size_t kept = 0;
+
+    for (size_t p = 0; p < count; p++) {
+        bool any = false;
+        for (size_t i = 0; i < plan->num_units && !any; i++)
+            any = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+        RETURN_ERROR_IF(!any, err, STATUS_USAGE, "--variant: the job has no variant '%s'", patterns[p]);
+    }
+    plan->work = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        bool wanted = plan->units[i].stage == STAGE_SEQUENCES;
+        for (size_t p = 0; p < count && !wanted; p++)
+            wanted = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+        if (!wanted)
+            continue;
+        plan->units[kept++] = plan->units[i];
+        plan->work += plan->units[kept - 1].work;
+    }
+    plan->num_units = kept;
+    return STATUS_OK;
+}
+
+size_t plan_names(const struct plan *plan, const char **names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        size_t n = 0;
+        if (plan->units[i].stage == STAGE_SEQUENCES)
+            continue;
+        while (n < count && strcmp(names[n], unit_variant(&plan->units[i])) != 0)
+            n++;
+        if (n == count)
+            names[count++] = unit_variant(&plan->units[i]);
+    }
+    return count;
 }
 
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)

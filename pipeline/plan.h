@@ -42,6 +42,13 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
                         struct error *err);
 void plan_free(struct plan *plan);
 
+// Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
+// without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
+enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err);
+// Names of the variants that have units in the plan, "dense" among them; points into the plan. names has room
+// for all variants and one more. Returns how many.
+size_t plan_names(const struct plan *plan, const char **names);
+
 // Whether the unit's committed file is there. record: tells this run's exports from others. No MPI, no
 // checksum.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);

@@ -1,7 +1,7 @@
 #include "pipeline/run_record.h"
 
 #include "io/run_directory.h"
-#include "io/commit.h"
+#include "io/sealed_json.h"
 #include "pipeline/job_json.h"
 #include "version.h"
 
@@ -144,12 +144,6 @@ done:
     return status;
 }
 
-// The record of a file in an older run.json, found by its base name within the same list.
-static const json_t *recorded_file(const json_t *list, size_t index)
-{
-    return json_array_get(list, index);
-}
-
 // Fingerprints of the model's files: config.json, tokenizer.json, then the shards.
 static enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
                                      const struct settings *settings, const json_t *old, bool strict,
@@ -161,12 +155,12 @@ static enum status fingerprint_model(json_t *list, const struct team *team, cons
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_format(path, sizeof path, "%s/%s", settings->model, names[i]);
-        FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, recorded_file(old, index++), strict, err));
+        FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, json_array_get(old, index++), strict, err));
     }
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = model->checkpoint->shards[i];
         FORWARD_IF_ERROR(
-            fingerprint(list, team, shard->path, shard, recorded_file(old, index++), strict, err));
+            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
     }
     return STATUS_OK;
 }
@@ -283,13 +277,12 @@ static json_t *started_now(void)
 }
 
 // Rank 0: settles the new record against the old one and commits it when it says something new.
-static enum status settle(struct run_record *record, const json_t *old, const struct settings *settings,
-                          const char *path, struct error *err)
+static enum status settle(struct run_record *record, const json_t *old, const char *path, struct error *err)
 {
-    char *text = NULL;
     enum status status = STATUS_OK;
 
     if (old != NULL) {
+        json_object_set(record->json, "xxh3", json_object_get(old, "xxh3"));
         GOTO_IF_ERROR(compare(record->json, old, path, err), done);
         json_object_set(record->json, "started", json_object_get(old, "started"));
         json_object_set(record->json, "versions", json_object_get(old, "versions"));
@@ -300,24 +293,18 @@ static enum status settle(struct run_record *record, const json_t *old, const st
     identity_hash(record->identity, record->json);
     if (old != NULL && json_equal(old, record->json))
         goto done;
-    GOTO_IF_ERROR(make_directories(settings->run, err), done);
-    text = json_dumps(record->json, JSON_INDENT(2));
-    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    status = sealed_json_write(path, record->json, err);
 done:
-    free(text);
     return status;
 }
 
 static enum status load(json_t **json, const char *path, struct error *err)
 {
-    json_error_t where;
     struct stat info;
     *json = NULL;
     if (stat(path, &info) != 0 && errno == ENOENT)
         return STATUS_OK;
-    *json = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    RETURN_ERROR_IF(*json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
+    FORWARD_IF_ERROR(sealed_json_read(json, path, err));
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
         return STATUS_OK;
     json_decref(*json);
@@ -356,7 +343,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
                                  corpus_list, "evaluation", evaluation_list);
-        status = record->json != NULL ? settle(record, old, settings, path, err)
+        status = record->json != NULL ? settle(record, old, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);

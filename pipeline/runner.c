@@ -23,6 +23,8 @@ static bool should_stop(void *context, double fraction)
 {
     const struct runner *runner = context;
     const int level = stop_level(runner->stop);
+    if (alarm_heard(&runner->alarm))
+        return true;
     if (level != 1)
         return level > 1;
     // Told once: finish the unit when that is soon done, drop it otherwise.
@@ -209,7 +211,7 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
 {
     runner->unit = unit;
     runner->unit_started = stop_clock();
-    if (team_any(runner->team, stop_level(runner->stop) > 0))
+    if (team_any(runner->team, stop_level(runner->stop) > 0 || alarm_heard(&runner->alarm)))
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
     progress_unit(&runner->progress, stage_name(unit->stage),
                   unit->variant != NULL ? unit->variant->name : NULL,
@@ -282,11 +284,15 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     status = layer_weights_create(&runner->weights, &runner->stage, err);
     if (status == STATUS_OK)
         status = run_chains(runner, phase, err);
+    if (status != STATUS_OK && team.count > 1 && team.rank == 0)
+        alarm_raise(&runner->alarm);
     layer_weights_free(&runner->weights, &runner->stage);
     evaluation_free(&runner->evaluation);
     team_free(&team);
     runner->team = runner->world;
-    return team_agree(runner->world, status, err);
+    status = team_agree(runner->world, status, err);
+    alarm_settle(&runner->alarm);
+    return status;
 }
 
 // Removes what does not match its checksum among the files that the failed unit read, so that it is made
@@ -323,19 +329,28 @@ static enum status run_phases(struct runner *runner, struct error *err)
     return STATUS_OK;
 }
 
+enum status runner_prepare(struct runner *runner, struct error *err)
+{
+    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL}};
+    return runner->stages & 1U << STAGE_SEQUENCES ? sequences_draw(&stage, err) : STATUS_OK;
+}
+
 enum status runner_run(struct runner *runner, struct error *err)
 {
     enum status status = STATUS_OK;
 
     runner->team = runner->world;
+    FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);
         if (status != STATUS_DAMAGED || runner->options->strict || repair == REPAIRS)
-            return status;
+            break;
         // Each team leader looks at what its own unit read.
         bool mended = runner->unit != NULL && remove_damaged(runner, runner->unit, err) == STATUS_OK;
         if (!team_any(runner->world, mended))
-            return status;
+            break;
         *err = (struct error){0};
     }
+    alarm_free(&runner->alarm);
+    return status;
 }

@@ -6,6 +6,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/run_record.h"
 #include "pipeline/stop.h"
+#include "stages/alarm.h"
 #include "stages/evaluate.h"
 #include "stages/stage.h"
 
@@ -21,6 +22,8 @@ struct runner {
     struct progress progress;
     unsigned stages; // bit set of enum stage_kind: what the command asks for
 
+    struct alarm alarm; // a team that fails ends the others, too
+
     // Of the phase in hand.
     const struct team *team;
     struct stage stage;
@@ -31,6 +34,10 @@ struct runner {
     size_t units_done, units_found; // carried out, found done
     char waiting[512];              // why the command could not go on with a chain, "" if it could
 };
+
+// Collective over the world. What programs that share a run directory must not do side by side: draws the
+// sequences.
+enum status runner_prepare(struct runner *runner, struct error *err);
 
 // Collective over the world. Carries out everything of the plan that runner->stages asks for and is not done.
 // Fields up to `stages` are the caller's. STATUS_STOPPED when told to stop.

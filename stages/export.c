@@ -2,6 +2,7 @@
 
 #include "io/commit.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 
 #include <dirent.h>
@@ -306,7 +307,6 @@ static enum status finish(const struct stage *stage, const struct variant *varia
 {
     char path[PATH_SIZE], folder[PATH_SIZE];
     json_t *json = NULL, *linears = NULL;
-    char *text = NULL;
     enum status status;
 
     GOTO_IF_ERROR(copy_side_files(stage->settings->model, partial, err), done);
@@ -314,12 +314,8 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     json = json_copy((json_t *)provenance);
     json_object_set_new(json, "identity", json_string(identity));
     json_object_set_new(json, "linears", linears);
-    text = json_dumps(json, JSON_INDENT(2));
     path_format(path, sizeof path, "%s/coppice.json", partial);
-    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    if (status != STATUS_OK)
-        goto done;
+    GOTO_IF_ERROR(sealed_json_write(path, json, err), done);
     GOTO_IF_ERROR(sync_directory(partial, err), done);
     if (rename(partial, output) != 0) {
         status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
@@ -328,7 +324,6 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     snprintf(folder, sizeof folder, "%s", output);
     status = sync_directory(dirname(folder), err);
 done:
-    free(text);
     json_decref(json);
     return status;
 }

@@ -8,7 +8,7 @@ struct layer_weights {
     struct layer_map map;       // of the layer that is loaded
     struct decoder_layer layer; // bound into memory
     size_t loaded;              // layer index, or SIZE_MAX
-    char source[PATH_SIZE];          // the weights file that lies over the checkpoint, "" for the dense layer
+    char source[PATH_SIZE];     // the weights file that lies over the checkpoint, "" for the dense layer
 };
 
 // Allocates room for the largest layer. Freed with layer_weights_free.

@@ -94,7 +94,7 @@ static void every_rank_leaves_with_the_worst_status_and_the_lowest_ranks_message
                 mine = error_set(&err, STATUS_MEMORY, "memory on %d", team.rank);
             if (team.rank >= worse)
                 mine = error_set(&err, STATUS_INPUT, "input on %d", team.rank);
-            if (team.size > 1)
+            if (worse > 0)
                 snprintf(expected, sizeof expected, "rank %d: input on %d", worse, worse);
             else
                 snprintf(expected, sizeof expected, "input on %d", worse);

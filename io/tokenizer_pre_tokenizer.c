@@ -1,0 +1,476 @@
+#include "io/tokenizer_pre_tokenizer.h"
+
+#include "io/tokenizer_bytes.h"
+#include "io/tokenizer_json.h"
+#include "io/tokenizer_pattern.h"
+#include "io/tokenizer_split.h"
+#include "io/tokenizer_unicode.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum prepend_scheme { PREPEND_FIRST, PREPEND_NEVER, PREPEND_ALWAYS };
+
+struct step {
+    // Rewrites text and pieces.
+    enum status (*apply)(const struct step *step, struct text *text, struct pieces *pieces,
+                         struct pre_tokenizer_work *work, struct error *err);
+    struct pattern *pattern;                   // cut at what it matches …
+    bool (*is_delimiter)(uint32_t code_point); // … or at such characters …
+    uint32_t delimiter;                        // … or at this one
+    enum split_behavior behavior;
+    bool invert;
+    bool add_prefix_space;              // ByteLevel
+    char replacement[5];                // Metaspace: what stands for a space, as a string
+    enum prepend_scheme prepend_scheme; // Metaspace
+};
+
+struct pre_tokenizer { // a sequence, flattened
+    struct step *steps;
+    size_t count;
+    size_t capacity;
+};
+
+// ---- cutting
+// -----------------------------------------------------------------------------------------------
+
+static enum status cut_at_pattern(const struct step *step, struct slice text, size_t offset,
+                                  struct splitter *splitter, struct error *err)
+{
+    struct pattern_search search = {0};
+    size_t previous = 0;
+
+    for (;;) {
+        bool found;
+        size_t start = 0;
+        size_t end = 0;
+        FORWARD_IF_ERROR(pattern_next(step->pattern, text, &search, &found, &start, &end, err));
+        if (!found)
+            break;
+        if (previous != start)
+            FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + start, false, err));
+        FORWARD_IF_ERROR(splitter_add(splitter, offset + start, offset + end, true, err));
+        previous = end;
+    }
+    if (previous != text.size)
+        FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + text.size, false, err));
+    return STATUS_OK;
+}
+
+static enum status cut_at_characters(const struct step *step, struct slice text, size_t offset,
+                                     struct splitter *splitter, struct error *err)
+{
+    size_t previous = 0;
+    size_t size = 0;
+
+    for (size_t at = 0; at < text.size; at += size) {
+        const uint32_t code_point = utf8_decode(text.bytes + at, &size);
+        const bool match =
+            step->is_delimiter != NULL ? step->is_delimiter(code_point) : code_point == step->delimiter;
+        if (!match)
+            continue;
+        if (previous < at)
+            FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + at, false, err));
+        FORWARD_IF_ERROR(splitter_add(splitter, offset + at, offset + at + size, true, err));
+        previous = at + size;
+    }
+    if (previous < text.size)
+        FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + text.size, false, err));
+    return STATUS_OK;
+}
+
+// Cuts every piece; the text stays.
+static enum status cut(const struct step *step, struct text *text, struct pieces *pieces,
+                       struct pre_tokenizer_work *work, struct error *err)
+{
+    struct pieces *out = &work->pieces;
+
+    out->count = 0;
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct piece piece = pieces->items[i];
+        const struct slice slice = {text->bytes + piece.start, piece.size};
+        struct splitter splitter = {.behavior = step->behavior, .invert = step->invert, .pieces = out};
+        FORWARD_IF_ERROR(step->pattern != NULL ? cut_at_pattern(step, slice, piece.start, &splitter, err)
+                                               : cut_at_characters(step, slice, piece.start, &splitter, err));
+        FORWARD_IF_ERROR(splitter_end(&splitter, err));
+    }
+    out->at_origin = 0;
+    while (out->at_origin < out->count && out->items[out->at_origin].start < text->origin_bytes)
+        out->at_origin++;
+    pieces_swap(pieces, out);
+    return STATUS_OK;
+}
+
+// ---- rewriting
+// ---------------------------------------------------------------------------------------------
+
+static bool begins_with(const struct text *text, struct piece piece, const char *string, size_t size)
+{
+    return piece.size >= size && memcmp(text->bytes + piece.start, string, size) == 0;
+}
+
+// The piece [start, text->size) of the new text was made of a piece of the old one.
+static enum status close_rewritten(struct pieces *pieces, const struct text *text, size_t start,
+                                   bool at_origin, struct error *err)
+{
+    if (text->size == start)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(pieces_append(pieces, start, text->size - start, err));
+    if (at_origin)
+        pieces->at_origin = pieces->count;
+    return STATUS_OK;
+}
+
+// Puts a space in front of every piece that has none.
+static enum status add_prefix_space(const struct step *step, struct text *text, struct pieces *pieces,
+                                    struct pre_tokenizer_work *work, struct error *err)
+{
+    struct text *out = &work->text;
+
+    (void)step;
+    text_clear(out);
+    work->pieces.count = 0;
+    work->pieces.at_origin = 0;
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct piece piece = pieces->items[i];
+        const size_t start = out->size;
+        if (!begins_with(text, piece, " ", 1))
+            FORWARD_IF_ERROR(text_append(out, " ", 1, err));
+        if (piece.start < text->origin_bytes)
+            out->origin_bytes =
+                out->size + (text->origin_bytes < piece.start + piece.size ? text->origin_bytes - piece.start
+                                                                           : piece.size);
+        FORWARD_IF_ERROR(text_append(out, text->bytes + piece.start, piece.size, err));
+        FORWARD_IF_ERROR(close_rewritten(&work->pieces, out, start, i < pieces->at_origin, err));
+    }
+    text_swap(text, out);
+    pieces_swap(pieces, &work->pieces);
+    return STATUS_OK;
+}
+
+static enum status byte_level(const struct step *step, struct text *text, struct pieces *pieces,
+                              struct pre_tokenizer_work *work, struct error *err)
+{
+    struct text *out = &work->text;
+
+    (void)step;
+    text_clear(out);
+    FORWARD_IF_ERROR(grow(&out->bytes, &out->capacity, 2 * text->size, 1, "a text to tokenise", err));
+    for (size_t i = 0; i < pieces->count; i++) {
+        struct piece *piece = &pieces->items[i];
+        const size_t start = out->size;
+        const char *bytes = text->bytes + piece->start;
+        size_t origin = piece->start < text->origin_bytes ? text->origin_bytes - piece->start : 0;
+        if (origin > piece->size)
+            origin = piece->size;
+        FORWARD_IF_ERROR(byte_level_append(out, bytes, origin, err));
+        if (origin > 0)
+            out->origin_bytes = out->size;
+        FORWARD_IF_ERROR(byte_level_append(out, bytes + origin, piece->size - origin, err));
+        *piece = (struct piece){.start = start, .size = out->size - start};
+    }
+    text_swap(text, out);
+    return STATUS_OK;
+}
+
+// Spaces become the replacement, which is also put in front if the scheme says so.
+static enum status metaspace(const struct step *step, struct text *text, struct pieces *pieces,
+                             struct pre_tokenizer_work *work, struct error *err)
+{
+    const size_t replacement_size = strlen(step->replacement);
+    struct text *out = &work->text;
+
+    text_clear(out);
+    work->pieces.count = 0;
+    work->pieces.at_origin = 0;
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct piece piece = pieces->items[i];
+        const size_t start = out->size;
+        const size_t end = piece.start + piece.size;
+        const bool at_origin = i < pieces->at_origin;
+
+        if (!begins_with(text, piece, " ", 1) &&
+            !begins_with(text, piece, step->replacement, replacement_size) &&
+            (step->prepend_scheme == PREPEND_ALWAYS || (step->prepend_scheme == PREPEND_FIRST && at_origin)))
+            FORWARD_IF_ERROR(text_append(out, step->replacement, replacement_size, err));
+        for (size_t at = piece.start; at < end;) {
+            const char *space = memchr(text->bytes + at, ' ', end - at);
+            const size_t until = space != NULL ? (size_t)(space - text->bytes) : end;
+            if (at < text->origin_bytes && until > at)
+                out->origin_bytes =
+                    out->size + (text->origin_bytes < until ? text->origin_bytes : until) - at;
+            FORWARD_IF_ERROR(text_append(out, text->bytes + at, until - at, err));
+            if (space == NULL)
+                break;
+            FORWARD_IF_ERROR(text_append(out, step->replacement, replacement_size, err));
+            if (until < text->origin_bytes)
+                out->origin_bytes = out->size;
+            at = until + 1;
+        }
+        FORWARD_IF_ERROR(close_rewritten(&work->pieces, out, start, at_origin, err));
+    }
+    text_swap(text, out);
+    pieces_swap(pieces, &work->pieces);
+    return STATUS_OK;
+}
+
+// ---- reading
+// -----------------------------------------------------------------------------------------------
+
+static enum status add_step(struct pre_tokenizer *pre_tokenizer, struct step step, struct error *err)
+{
+    const enum status status = grow(&pre_tokenizer->steps, &pre_tokenizer->capacity, pre_tokenizer->count + 1,
+                                    sizeof step, "a pre-tokenizer", err);
+    if (status != STATUS_OK) {
+        pattern_free(step.pattern);
+        return status;
+    }
+    pre_tokenizer->steps[pre_tokenizer->count++] = step;
+    return STATUS_OK;
+}
+
+static enum status add_regex(struct pre_tokenizer *pre_tokenizer, const char *expression, struct step step,
+                             struct error *err)
+{
+    FORWARD_IF_ERROR(pattern_from_regex(&step.pattern, (struct slice){expression, strlen(expression)}, err));
+    return add_step(pre_tokenizer, step, err);
+}
+
+static enum status read_byte_level(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "add_prefix_space", "trim_offsets", "use_regex", NULL};
+    // GPT-2's encoder.py
+    static const char expression[] =
+        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+    bool prefix = false;
+    bool trim = false;
+    bool regex = true;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "add_prefix_space", &prefix, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "trim_offsets", &trim, err)); // offsets are not computed here
+    FORWARD_IF_ERROR(json_optional_bool(value, "use_regex", &regex, err));
+    if (prefix)
+        FORWARD_IF_ERROR(add_step(out, (struct step){.apply = add_prefix_space}, err));
+    if (regex)
+        FORWARD_IF_ERROR(
+            add_regex(out, expression, (struct step){.apply = cut, .behavior = SPLIT_ISOLATED}, err));
+    return add_step(out, (struct step){.apply = byte_level}, err);
+}
+
+static enum status read_split(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "pattern", "behavior", "invert", NULL};
+    struct step step = {.apply = cut};
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    RETURN_ERROR_IF(json_object_get(value, "behavior") == NULL, err, STATUS_INPUT, "no \"behavior\"");
+    FORWARD_IF_ERROR(split_behavior_from_json(&step.behavior, value, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "invert", &step.invert, err));
+    if (pattern_from_json(&step.pattern, json_object_get(value, "pattern"), err) != STATUS_OK)
+        return error_prefix(err, "\"pattern\"");
+    return add_step(out, step, err);
+}
+
+// The one character of a member.
+static enum status read_character(const json_t *value, const char *key, struct slice *text,
+                                  uint32_t *character, struct error *err)
+{
+    size_t size = 0;
+
+    FORWARD_IF_ERROR(json_text_member(value, key, text, err));
+    if (text->size > 0)
+        *character = utf8_decode(text->bytes, &size);
+    RETURN_ERROR_IF(text->size == 0 || size != text->size, err, STATUS_INPUT,
+                    "\"%s\" must be one character, is \"%s\"", key, text->bytes);
+    return STATUS_OK;
+}
+
+static enum status read_metaspace(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {
+        "type", "replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep", NULL};
+    struct step step = {.apply = metaspace, .prepend_scheme = PREPEND_ALWAYS};
+    struct slice text = {0};
+    struct slice scheme = {"always", 6};
+    bool split = true;
+    bool prefix = true;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(read_character(value, "replacement", &text, &step.delimiter, err));
+    memcpy(step.replacement, text.bytes, text.size);
+    FORWARD_IF_ERROR(json_optional_bool(value, "split", &split, err));
+    FORWARD_IF_ERROR(json_optional_bool(value, "add_prefix_space", &prefix, err));
+    if (json_object_get(value, "prepend_scheme") != NULL)
+        FORWARD_IF_ERROR(json_text_member(value, "prepend_scheme", &scheme, err));
+    if (slice_is(scheme, "first"))
+        step.prepend_scheme = PREPEND_FIRST;
+    else if (slice_is(scheme, "never"))
+        step.prepend_scheme = PREPEND_NEVER;
+    else
+        RETURN_ERROR_IF(!slice_is(scheme, "always"), err, STATUS_INPUT, "unknown prepend_scheme \"%s\"",
+                        scheme.bytes);
+    RETURN_ERROR_IF(!prefix && step.prepend_scheme != PREPEND_NEVER, err, STATUS_INPUT,
+                    "add_prefix_space false contradicts prepend_scheme \"%s\"", scheme.bytes);
+    FORWARD_IF_ERROR(add_step(out, step, err));
+    if (!split)
+        return STATUS_OK;
+    return add_step(
+        out, (struct step){.apply = cut, .delimiter = step.delimiter, .behavior = SPLIT_MERGED_WITH_NEXT},
+        err);
+}
+
+static enum status read_digits(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "individual_digits", NULL};
+    bool individual = false;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "individual_digits", &individual, err));
+    return add_step(out,
+                    (struct step){.apply = cut,
+                                  .is_delimiter = unicode_is_numeric,
+                                  .behavior = individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS},
+                    err);
+}
+
+static enum status read_punctuation(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "behavior", NULL};
+    struct step step = {.apply = cut, .is_delimiter = unicode_is_punctuation, .behavior = SPLIT_ISOLATED};
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(split_behavior_from_json(&step.behavior, value, err));
+    return add_step(out, step, err);
+}
+
+static const char *const only_type[] = {"type", NULL};
+
+static enum status read_whitespace(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    // \w+|[^\w\s]+ with the \w and \s of UTS #18
+    static const char expression[] =
+        "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]+|"
+        "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}"
+        "\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}]+";
+    FORWARD_IF_ERROR(json_only_members(value, only_type, err));
+    return add_regex(out, expression, (struct step){.apply = cut, .behavior = SPLIT_REMOVED, .invert = true},
+                     err);
+}
+
+static enum status read_whitespace_split(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    FORWARD_IF_ERROR(json_only_members(value, only_type, err));
+    return add_step(
+        out, (struct step){.apply = cut, .is_delimiter = unicode_is_whitespace, .behavior = SPLIT_REMOVED},
+        err);
+}
+
+static enum status read_bert(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    FORWARD_IF_ERROR(read_whitespace_split(out, value, err));
+    return add_step(
+        out, (struct step){.apply = cut, .is_delimiter = unicode_is_punctuation, .behavior = SPLIT_ISOLATED},
+        err);
+}
+
+static enum status read_delimiter(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "delimiter", NULL};
+    struct step step = {.apply = cut, .behavior = SPLIT_REMOVED};
+    struct slice text = {0};
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(read_character(value, "delimiter", &text, &step.delimiter, err));
+    return add_step(out, step, err);
+}
+
+static const struct {
+    const char *type;
+    enum status (*read)(struct pre_tokenizer *out, const json_t *value, struct error *err);
+} step_types[] = {
+    {"ByteLevel", read_byte_level},
+    {"Split", read_split},
+    {"Metaspace", read_metaspace},
+    {"Digits", read_digits},
+    {"Punctuation", read_punctuation},
+    {"Whitespace", read_whitespace},
+    {"WhitespaceSplit", read_whitespace_split},
+    {"CharDelimiterSplit", read_delimiter},
+    {"BertPreTokenizer", read_bert},
+};
+
+static enum status read_steps(struct pre_tokenizer *out, const json_t *value, struct error *err);
+
+static enum status read_sequence(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "pretokenizers", NULL};
+    json_t *members;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(json_array_member(value, "pretokenizers", &members, err));
+    for (size_t i = 0; i < json_array_size(members); i++)
+        if (read_steps(out, json_array_get(members, i), err) != STATUS_OK)
+            return error_prefix(err, "pretokenizers[%zu]", i);
+    return STATUS_OK;
+}
+
+static enum status read_steps(struct pre_tokenizer *out, const json_t *value, struct error *err)
+{
+    const char *type = NULL;
+
+    FORWARD_IF_ERROR(json_type_member(value, &type, err));
+    if (strcmp(type, "Sequence") == 0)
+        return read_sequence(out, value, err);
+    for (size_t i = 0; i < sizeof step_types / sizeof step_types[0]; i++) {
+        if (strcmp(type, step_types[i].type) != 0)
+            continue;
+        if (step_types[i].read(out, value, err) != STATUS_OK)
+            return error_prefix(err, "%s", type);
+        return STATUS_OK;
+    }
+    RETURN_ERROR(err, STATUS_INPUT, "unknown type \"%s\"", type);
+}
+
+enum status pre_tokenizer_from_json(struct pre_tokenizer **out, const json_t *value, struct error *err)
+{
+    struct pre_tokenizer *pre_tokenizer;
+    enum status status;
+
+    *out = NULL;
+    if (value == NULL || json_is_null(value))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(allocate(&pre_tokenizer, 1, sizeof *pre_tokenizer, "a pre-tokenizer", err));
+    status = read_steps(pre_tokenizer, value, err);
+    if (status != STATUS_OK) {
+        pre_tokenizer_free(pre_tokenizer);
+        return status;
+    }
+    *out = pre_tokenizer;
+    return STATUS_OK;
+}
+
+void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer)
+{
+    if (pre_tokenizer == NULL)
+        return;
+    for (size_t i = 0; i < pre_tokenizer->count; i++)
+        pattern_free(pre_tokenizer->steps[i].pattern);
+    free(pre_tokenizer->steps);
+    free(pre_tokenizer);
+}
+
+void pre_tokenizer_work_free(struct pre_tokenizer_work *work)
+{
+    text_free(&work->text);
+    pieces_free(&work->pieces);
+}
+
+enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct text *text,
+                                struct pieces *pieces, struct pre_tokenizer_work *work, struct error *err)
+{
+    if (pre_tokenizer == NULL)
+        return STATUS_OK;
+    for (size_t i = 0; i < pre_tokenizer->count; i++)
+        FORWARD_IF_ERROR(pre_tokenizer->steps[i].apply(&pre_tokenizer->steps[i], text, pieces, work, err));
+    return STATUS_OK;
+}

@@ -1,0 +1,236 @@
+"""Compares coppice's tokenizer with Hugging Face's `tokenizers` on random texts; opt-in, not a part of the tests.
+
+    fuzz_tokenizer.py TOOL [--corpus JSONL] [--seed N] [--texts N] [--layout NAME ...] [--tokenizer FILE ...]
+                           [--pipelines N] [--code-points]
+
+TOOL is the program tokenizer_ids of the build (tests/tools). Without --layout and --tokenizer every layout of
+tokenizer_layouts.py is compared, trained on --corpus. --pipelines adds random pipelines of every normaliser and
+pre-tokenizer that coppice knows; --code-points compares every code point, alone and between letters and digits,
+instead of random texts. Exit code 1 if anything differs.
+"""
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+from tokenizers import Tokenizer  # noqa: E402
+
+import tokenizer_layouts as layouts  # noqa: E402
+
+SPACES = [" ", "  ", "\t", "\n", "\r", "\r\n", "\x0b", "\x0c", "\x85", "\xa0", "\u1680", "\u180e", "\u2000", "\u2003", "\u2009",
+          "\u200a", "\u200b", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff", "▁", "▁▁"]
+MARKS = [chr(c) for c in (0x300, 0x301, 0x308, 0x327, 0x323, 0x345, 0x5b0, 0x64b, 0x93c, 0x94d, 0xe38, 0x1dce, 0x20d0, 0x302a,
+                          0x3099, 0xfe0f, 0x1d165, 0x1e8d0)]
+EMOJI = ["😀", "👨‍👩‍👧‍👦", "👍🏽", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "❤️", "1️⃣", "🧑🏿‍🚀", "\u200d", "☺"]
+WORDS = ["the", "The", "THE", "LORD", "unto", "hello", "don't", "we'll", "I'VE", "it'S", "we'rE", "y'alſ", "'\u212a", "Größe",
+         "naïve", "Ångström", "İstanbul", "Ωμέγα", "Привет", "日本語", "中文字", "한국어", "각", "עברית", "العربية", "हिन्दी",
+         "ไทย", "ﬁne", "ﬃ", "½", "Ⅷ", "²³", "١٢٣", "१२", "e\u0301", "A\u030a", "ᄀ\u1161\u11a8", "unreachable", "äöü", "ſ", "ß", "ǅ",
+         "ʼn", "x_y", "__init__", "https://a.b/c?d=e&f", "C++", "<0x0A>", "<unk", "▁the", "Ġthe"]
+PUNCTUATION = list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + ["…", "—", "“", "”", "‘", "’", "«", "。", "、", "¡", "€", "™", "§", "''", "...", "'"]
+
+
+def random_code_point(rng):
+    while True:
+        plane = rng.random()
+        code = (rng.randrange(0x80) if plane < 0.15 else rng.randrange(0x800) if plane < 0.35 else
+                rng.randrange(0x10000) if plane < 0.7 else rng.randrange(0x10000, 0x20000) if plane < 0.9 else
+                rng.randrange(0x20000, 0x110000))
+        if not 0xD800 <= code < 0xE000:
+            return chr(code)
+
+
+def random_text(rng, special):
+    """A few parts of many kinds; some long, most short."""
+    parts = []
+    count = rng.choice((0, 1, 1, 2, 3, 4, 6, 9, 14)) if rng.random() < 0.97 else rng.randrange(30, 200)
+    for _ in range(count):
+        kind = rng.randrange(14)
+        if kind == 0:
+            parts.append("".join(random_code_point(rng) for _ in range(rng.randrange(1, 6))))
+        elif kind == 1:
+            parts.append("".join(rng.choice(SPACES) for _ in range(rng.randrange(1, 5))))
+        elif kind == 2:
+            parts.append(rng.choice(SPACES) * rng.choice((1, 2, 3, 5, 17, 40)))
+        elif kind == 3:
+            parts.append(rng.choice(WORDS) + "".join(rng.choice(MARKS) for _ in range(rng.randrange(0, 4))))
+        elif kind == 4:
+            parts.append(rng.choice(EMOJI))
+        elif kind == 5:
+            parts.append("".join(rng.choice("0123456789") for _ in range(rng.choice((1, 2, 3, 4, 7, 20)))))
+        elif kind == 6:
+            parts.append("".join(rng.choice(PUNCTUATION) for _ in range(rng.randrange(1, 5))))
+        elif kind == 7:
+            parts.append("".join(chr(rng.randrange(32)) for _ in range(rng.randrange(1, 4))))
+        elif kind == 8 and special:
+            parts.append(rng.choice(("", " ", "  ", "\n")) + rng.choice(special) + rng.choice(("", " ", "\n ", "x")))
+        elif kind == 9 and special:
+            token = rng.choice(special)
+            cut = rng.randrange(len(token) + 1)
+            parts.append(token[:cut] if rng.random() < 0.5 else token[cut:])
+        elif kind == 10:
+            parts.append("'" + rng.choice(("s", "S", "t", "re", "RE", "Ve", "m", "LL", "ll", "d", "ſ", "x", "K", "\u212a", "ß")))
+        elif kind == 11 and rng.random() < 0.2:
+            length = rng.choice((100, 300, 1000, 4000))
+            parts.append("".join(rng.choice(rng.choice(("ab", "thean ", "aä日", "x"))) for _ in range(length)))
+        else:
+            parts.append(rng.choice(WORDS) + rng.choice(("", " ", " ", " ", "\n", "'s")))
+    return "".join(parts)
+
+
+def our_ids(tool, path, texts, special):
+    """The ids of each text, or the message of its error."""
+    data = b"".join(b"%d\n%s" % (len(t), t) for t in (text.encode() for text in texts))
+    command = [tool, path] + (["--special"] if special else [])
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{path}: {done.stderr.decode().strip()} ({done.returncode})")
+    lines = done.stdout.decode().split("\n")[:-1]
+    assert len(lines) == len(texts), (len(lines), len(texts))
+    return [line if line.startswith("error") else [int(i) for i in line.split()] for line in lines]
+
+
+def compare(tool, name, path, texts, shown=8):
+    """Number of texts whose ids differ, with and without special tokens."""
+    reference = Tokenizer.from_file(path)
+    reference.no_truncation()
+    reference.no_padding()
+    different = 0
+    for special in (False, True):
+        part = texts[::2] if special else texts[1::2]
+        theirs = [e.ids for e in reference.encode_batch_fast(part, add_special_tokens=special)]
+        for text, one, other in zip(part, our_ids(tool, path, part, special), theirs):
+            if one != other:
+                different += 1
+                if different <= shown:
+                    print(f"{name}: {text[:200]!r} special={special}\n  ours   {str(one)[:300]}\n  theirs {str(other)[:300]}")
+    print(f"{name}: {len(texts)} texts, {different} different", flush=True)
+    return different
+
+
+def every_code_point():
+    for code in range(0x110000):
+        if 0xD800 <= code < 0xE000:
+            continue
+        c = chr(code)
+        yield from (c, f"a{c}b", f"1{c}2", f" {c} ", f".{c}'", f"'{c}", f"e{c}\u0301", f"\u0301{c}\u0323", f"\n{c}\n", f"a {c}{c}b")
+
+
+# ---- random pipelines --------------------------------------------------------------------------------------
+
+BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+PATTERNS = ({"String": " "}, {"String": "the"}, {"String": "▁"}, {"Regex": r"\s+"}, {"Regex": r"\p{L}+|\p{N}"}, {"Regex": r"[aeiou]"},
+            {"Regex": r"\p{N}{1,3}"}, {"Regex": layouts.LLAMA3}, {"Regex": layouts.TEKKEN}, {"Regex": r"\w+|[^\w\s]+"},
+            {"Regex": r"[^\S\n]+"}, {"Regex": r"(?<=a)b*"}, {"Regex": r"\d"}, {"Regex": r"(?i)THE|[\p{P}\p{S}]"}, {"Regex": r"\p{Lu}\p{Ll}*"},
+            {"Regex": r"\p{Han}+|\p{Hiragana}"}, {"Regex": r"x*"}, {"Regex": r"[\r\n]"}, {"Regex": r"(?=[A-Z])"}, {"Regex": r"\s?\p{L}+"})
+
+
+def random_normalizer(rng):
+    kind = rng.randrange(12)
+    return ({"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"},
+            {"type": "StripAccents"}, {"type": "Nmt"},
+            {"type": "Strip", "strip_left": rng.random() < 0.6, "strip_right": rng.random() < 0.6},
+            {"type": "Prepend", "prepend": rng.choice(("▁", " ", "xy", "é"))},
+            {"type": "Replace", "pattern": rng.choice(PATTERNS[:7]), "content": rng.choice(("▁", "", " ", "ab"))},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            {"type": "ByteLevel"})[kind]
+
+
+def random_pre_tokenizer(rng):
+    behavior = rng.choice(BEHAVIORS)
+    return rng.choice((
+        layouts.split(rng.choice(PATTERNS), behavior, rng.random() < 0.3),
+        layouts.split(rng.choice(PATTERNS), behavior, rng.random() < 0.3),
+        layouts.byte_level(add_prefix_space=rng.random() < 0.5, use_regex=rng.random() < 0.5),
+        {"type": "Metaspace", "replacement": rng.choice("▁_é"), "prepend_scheme": rng.choice(("first", "never", "always")),
+         "split": rng.random() < 0.5},
+        {"type": "Digits", "individual_digits": rng.random() < 0.5}, {"type": "Punctuation", "behavior": behavior},
+        {"type": "Whitespace"}, {"type": "WhitespaceSplit"}, {"type": "BertPreTokenizer"},
+        {"type": "CharDelimiterSplit", "delimiter": rng.choice(" e▁")}))
+
+
+def random_pipeline(rng, models):
+    """A tokenizer.json with a model of one of the layouts and everything else at random."""
+    model = dict(rng.choice(models)["model"])
+    vocab = dict(model["vocab"])
+    for missing in rng.sample(BYTES_AND_LETTERS, rng.choice((0, 0, 3, 40))):  # some bytes or letters are unknown
+        vocab.pop(missing, None)
+    merges = [m if isinstance(m, list) else m.split(" ") for m in model["merges"]]
+    model["merges"] = [m for m in merges if m[0] in vocab and m[1] in vocab and "".join(m) in vocab]
+    if rng.random() < 0.2:
+        rng.shuffle(model["merges"])
+    vocab.setdefault("<unk>", max(vocab.values()) + 1)
+    model["vocab"] = {t: i for i, t in enumerate(vocab)}
+    model["unk_token"] = rng.choice((None, "<unk>", "<unk>"))
+    for flag in ("fuse_unk", "byte_fallback", "ignore_merges"):
+        model[flag] = rng.random() < 0.5
+    added = []
+    for content in rng.sample(ADDED, rng.randrange(0, 9)):
+        token_id = model["vocab"].get(content, len(vocab) + sum(a["content"] not in vocab for a in added))
+        added.append(layouts.added(token_id, content, *(rng.random() < p for p in (0.5, 0.5, 0.3, 0.3, 0.3))))
+    several = lambda make, key, counts: layouts.sequence(key, *(make(rng) for _ in range(rng.choice(counts))))
+    post = rng.choice((None, layouts.template([("<unk>", 3)], [("<unk>", 3), ("a", 5)]), layouts.byte_level(),
+                       layouts.sequence("processors", layouts.byte_level(), layouts.template([("a", 7)]), layouts.template([("b", 8)])),
+                       {"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 2]},
+                       {"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": True, "add_prefix_space": False}))
+    return layouts.tokenizer_json(model, added, several(random_normalizer, "normalizers", (0, 0, 1, 1, 2, 3)),
+                                  several(random_pre_tokenizer, "pretokenizers", (0, 1, 1, 2, 3)), post)
+
+
+BYTES_AND_LETTERS = layouts.BYTES + list("eatoinshrGĠä日")
+ADDED = ["<s>", "</s>", "  ", "the", "LORD", "<|x|>", "<|x|><|y|>", "|>", "é", "É", "日本", "\n\n", "▁▁", "don't", "a", "</s> <s>", "Ang", "\u0301", "ﬁ"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tool")
+    parser.add_argument("--corpus")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texts", type=int, default=10_000)
+    parser.add_argument("--layout", action="append", default=[])
+    parser.add_argument("--tokenizer", action="append", default=[])
+    parser.add_argument("--pipelines", type=int, default=0)
+    parser.add_argument("--code-points", action="store_true")
+    options = parser.parse_args()
+    different = 0
+
+    with tempfile.TemporaryDirectory() as folder:
+        cases = [(path, path) for path in options.tokenizer]
+        made = layouts.layouts(layouts.read_corpus(options.corpus) if options.corpus else layouts.MORE)
+        only_files = options.tokenizer and not options.layout
+        for name in [] if only_files or options.pipelines else options.layout or made:
+            path = os.path.join(folder, name + ".json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(made[name], file, ensure_ascii=False)
+            cases.append((name, path))
+        for name, path in cases:
+            with open(path, encoding="utf-8") as file:
+                special = [t["content"] for t in json.load(file)["added_tokens"]]
+            rng = random.Random(f"{options.seed} {os.path.basename(path)}")
+            texts = (list(every_code_point()) if options.code_points else
+                     [random_text(rng, special) for _ in range(options.texts)])
+            different += compare(options.tool, name, path, texts)
+        for number in range(options.pipelines):
+            rng = random.Random(f"{options.seed} pipeline {number}")
+            pipeline = random_pipeline(rng, list(made.values()))
+            path = os.path.join(folder, "pipeline.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(pipeline, file, ensure_ascii=False)
+            texts = [random_text(rng, [t["content"] for t in pipeline["added_tokens"]] or ["x"]) for _ in range(options.texts)]
+            try:
+                found = compare(options.tool, f"pipeline {number}", path, texts, shown=3)
+            except BaseException as problem:  # pylint: disable=broad-except
+                # `tokenizers` refuses (or panics on) some combinations; that both refuse is what counts
+                print(f"pipeline {number}: {str(problem)[:300]}", flush=True)
+                found = 0
+            if found:
+                print({k: v for k, v in pipeline.items() if k not in ("model",)}, {k: v for k, v in pipeline["model"].items() if k not in ("vocab", "merges")})
+            different += found
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

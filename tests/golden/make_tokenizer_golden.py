@@ -1,0 +1,60 @@
+"""Makes tests/golden/tokenizer/: small tokenizer.json files laid out like well-known ones (tokenizer_layouts.py), and the
+ids that Hugging Face's `tokenizers` gives to some texts with them.
+
+    make_tokenizer_golden.py CORPUS.jsonl [MORE_TOKENIZER.json=NAME ...]
+
+CORPUS.jsonl has the King James Bible ("text" members); a tokenizer given with a name is copied and gets vectors as well.
+"""
+import json
+import os
+import random
+import sys
+
+from tokenizers import Tokenizer
+
+import fuzz_tokenizer
+import tokenizer_layouts
+
+TEXTS = [
+    "", " ", "  ", "\n", "a", "hello world", "Hello, World!  How are you?", " leading and trailing  ",
+    "In the beginning God created the heaven and the earth.", "And God said, Let there be light: and there was light.",
+    "I'm we'll THEY'RE don't y'alſ it'S 'tis", "tabs\tand\nnew lines\r\nand   runs    of\n\n\nspace \n x", "\u00a0no-break\u3000ideographic\u2003em\u180emongolian\u200bzero",
+    "1 12 123 1234 12345678901234567890 3.14 ½ Ⅷ ² ١٢٣", "naïve café Größe Ångström İstanbul", "e\u0301 A\u030a \u1100\u1161\u11a8 \u0344 \u212b ﬁ",
+    "a\u0323\u0307 a\u0307\u0323 \u0301alone q\u0307\u0323\u0301", "日本語と中文、한국어 עברית العربية हिन्दी ไทย", "😀👨‍👩‍👧‍👦👍🏽🇩🇪1️⃣",
+    "if (a != b) { return x[42] / y; } // C++", "__init__ https://example.org/?q=a&b=c#d", "…—“quoted”‘x’ «y»", "\x00\x01\x1f\x7f\x85\u2028\ufeff",
+    "<s>text</s>", "x <|endoftext|> y", "<|endoftext|><|endoftext|>", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>",
+    "<|im_start|>user\nHi<|im_end|>\n<tool_call>x</tool_call>", "<|user|>\n Hi <|end|>  \n<|assistant|> there</s>  x", "[INST] Hi [/INST] there [TOOL_CALLS]",
+    "<bos><start_of_turn>user\nHi<end_of_turn>\n\n\n\nx\n\n\n\n\n\n\ny", "<unk> <unk><unk>", "<s", "|endoftext|>", "unreachable unreachable äöü",
+    "a          b                    c                                        d", "\u2581the\u2581\u2581x \u2581 y", "<0x0A><0xE6>", "the" * 40, "supercalifragilistic" * 8,
+    "ab" * 70 + "日" * 30 + " " * 50, "\U0010ffff\U000e0001\ue000\U0001e900\U00020000", "Then said the LORD unto him,\nThou shalt not\tdo this thing."]
+
+
+def main():
+    corpus, *extra = sys.argv[1:]
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer")
+    os.makedirs(folder, exist_ok=True)
+    files = {name: json.dumps(layout, ensure_ascii=False, separators=(",", ":"))
+             for name, layout in tokenizer_layouts.layouts(tokenizer_layouts.read_corpus(corpus), 500).items()}
+    for item in extra:
+        path, name = item.rsplit("=", 1)
+        with open(path, encoding="utf-8") as file:
+            files[name] = file.read()
+    rng = random.Random(20260207)
+    texts = TEXTS + [text for text in (fuzz_tokenizer.random_text(rng, ["<s>", "</s>", "<|x|>"]) for _ in range(60)) if len(text) < 120]
+    vectors = {"texts": texts, "ids": {}}
+    for name, content in files.items():
+        path = os.path.join(folder, name + ".json")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        tokenizer = Tokenizer.from_file(path)
+        vectors["ids"][name] = {
+            "vocabulary_size": max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1,
+            "plain": [tokenizer.encode(t, add_special_tokens=False).ids for t in texts],
+            "special": [tokenizer.encode(t).ids for t in texts[:10]]}
+    with open(os.path.join(folder, "vectors.json"), "w", encoding="utf-8") as file:
+        json.dump(vectors, file, separators=(",", ":"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

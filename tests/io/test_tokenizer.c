@@ -1,0 +1,227 @@
+// tokenizer.h: text becomes the ids that Hugging Face's `tokenizers` gives, for every layout of
+// tokenizer.json in tests/golden/tokenizer (made by tests/golden/make_tokenizer_golden.py) and, where they
+// are at hand, real files.
+#include "io/tokenizer.h"
+#include "tests/support/temporary_folder.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char *source(const char *name)
+{
+    static char path[PATH_MAX];
+    const char *folder = getenv("COPPICE_SOURCE");
+    snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : ".", name);
+    return path;
+}
+
+static struct tokenizer *load(const char *path)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error err = {0};
+    assert_ok(tokenizer_load(&tokenizer, path, &err), err);
+    return tokenizer;
+}
+
+static json_t *load_json(const char *path)
+{
+    json_error_t problem;
+    json_t *json = json_load_file(path, JSON_ALLOW_NUL, &problem);
+    if (json == NULL)
+        fail_msg("%s: %s", path, problem.text);
+    return json;
+}
+
+// The ids of text must be those of the JSON array.
+static void check_ids(struct tokenizer *tokenizer, const char *name, const json_t *text,
+                      const json_t *expected, bool special)
+{
+    int32_t *ids = NULL;
+    size_t count = 0;
+    struct error err = {0};
+
+    assert_ok(tokenizer_encode(tokenizer, json_string_value(text), json_string_length(text), special, &ids,
+                               &count, &err),
+              err);
+    for (size_t i = 0; i < count || i < json_array_size(expected); i++) {
+        const long long ours = i < count ? ids[i] : -1;
+        const long long theirs =
+            i < json_array_size(expected) ? json_integer_value(json_array_get(expected, i)) : -1;
+        if (ours != theirs)
+            fail_msg("%s, \"%s\": id %zu of %zu is %lld, not %lld of %zu", name, json_string_value(text), i,
+                     count, ours, theirs, json_array_size(expected));
+    }
+    free(ids);
+}
+
+static void every_layout_gives_the_reference_ids(void **state)
+{
+    json_t *vectors = load_json(source("tests/golden/tokenizer/vectors.json"));
+    const json_t *texts = json_object_get(vectors, "texts");
+    const char *name;
+    json_t *ids;
+    size_t layouts = 0;
+
+    (void)state;
+    json_object_foreach(json_object_get(vectors, "ids"), name, ids)
+    {
+        char path[128];
+        size_t i;
+        json_t *expected;
+        struct tokenizer *tokenizer;
+
+        snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", name);
+        tokenizer = load(source(path));
+        assert_int_equal(tokenizer_vocabulary_size(tokenizer),
+                         json_integer_value(json_object_get(ids, "vocabulary_size")));
+        json_array_foreach(json_object_get(ids, "plain"), i, expected)
+            check_ids(tokenizer, name, json_array_get(texts, i), expected, false);
+        json_array_foreach(json_object_get(ids, "special"), i, expected)
+            check_ids(tokenizer, name, json_array_get(texts, i), expected, true);
+        tokenizer_free(tokenizer);
+        layouts++;
+    }
+    assert_true(layouts >= 10);
+    json_decref(vectors);
+}
+
+// ../shared/tokenizers/NAME/{tokenizer,vectors}.json: files of real models with ids of 47 texts.
+static void real_tokenizers_give_the_reference_ids(void **state)
+{
+    static const char *const names[] = {"gpt-2", "llama-2", "qwen2.5"};
+
+    (void)state;
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        char path[128];
+        struct tokenizer *tokenizer;
+        json_t *vectors;
+        json_t *vector;
+        size_t i;
+
+        snprintf(path, sizeof path, "../shared/tokenizers/%s/tokenizer.json", names[n]);
+        if (access(source(path), R_OK) != 0) {
+            print_message("%s is not there: skipped\n", source(path));
+            skip();
+        }
+        tokenizer = load(source(path));
+        snprintf(path, sizeof path, "../shared/tokenizers/%s/vectors.json", names[n]);
+        vectors = load_json(source(path));
+        assert_int_equal(json_array_size(vectors), 47);
+        json_array_foreach(vectors, i, vector) check_ids(tokenizer, names[n], json_object_get(vector, "text"),
+                                                         json_object_get(vector, "ids"), false);
+        json_decref(vectors);
+        tokenizer_free(tokenizer);
+    }
+}
+
+static void an_empty_text_gives_the_template_alone(void **state)
+{
+    struct tokenizer *tokenizer = load(source("tests/golden/tokenizer/llama-2.json"));
+    struct error err = {0};
+    int32_t *ids = NULL;
+    size_t count = 9;
+
+    (void)state;
+    assert_ok(tokenizer_encode(tokenizer, "", 0, true, &ids, &count, &err), err);
+    assert_int_equal(count, 1);
+    assert_int_equal(ids[0], 1); // <s>
+    free(ids);
+    assert_ok(tokenizer_encode(tokenizer, NULL, 0, false, &ids, &count, &err), err);
+    assert_int_equal(count, 0);
+    assert_non_null(ids);
+    free(ids);
+    tokenizer_free(tokenizer);
+}
+
+static void text_that_is_not_utf8_is_refused_with_its_offset(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        const char *offset;
+    } cases[] = {
+        {"\xff", 1, "byte 0"},
+        {"abc\x80", 4, "byte 3"},                  // a continuation byte alone
+        {"abcdefgh\xc3", 9, "byte 8"},             // cut off
+        {"a\xc3(", 3, "byte 1"},                   // not continued
+        {"ab\xc0\xaf", 4, "byte 2"},               // overlong
+        {"\xe0\x80\xaf", 3, "byte 0"},             // overlong
+        {"xyz\xed\xa0\x80", 6, "byte 3"},          // a surrogate
+        {"\xf4\x90\x80\x80", 4, "byte 0"},         // beyond U+10FFFF
+        {"0123456789\xf0\x9f\x98", 13, "byte 10"}, // cut off
+        {"\xe6\x97\xa5\xe6\x97", 5, "byte 3"},     // cut off
+    };
+    struct tokenizer *tokenizer = load(source("tests/golden/tokenizer/gpt-2.json"));
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct error err = {0};
+        int32_t *ids = NULL;
+        size_t count = 0;
+        assert_int_equal(tokenizer_encode(tokenizer, cases[i].text, cases[i].size, true, &ids, &count, &err),
+                         STATUS_INPUT);
+        assert_error(err, STATUS_INPUT, cases[i].offset);
+        assert_null(ids);
+        assert_int_equal(count, 0);
+    }
+    tokenizer_free(tokenizer);
+}
+
+// Long words go through the queue, short ones through the cache, and a long text is cut where no merge can
+// join: the ids of a long text of words must be those of the words.
+static void a_long_text_has_the_ids_of_its_words(void **state)
+{
+    static const char *const words[] = {" the", " LORD", " xyzzy", " 12", "\xc3\xa9", " \xe6\x97\xa5"};
+    const size_t count = sizeof words / sizeof words[0];
+    const size_t repeats = 20000;
+    struct tokenizer *tokenizer = load(source("tests/golden/tokenizer/gpt-2.json"));
+    struct error err = {0};
+    char *text = calloc(repeats * count, 8);
+    int32_t *whole = NULL;
+    size_t whole_count = 0;
+    size_t at = 0;
+    size_t size = 0;
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < repeats * count; i++) {
+        const char *word = words[i % count];
+        memcpy(text + size, word, strlen(word));
+        size += strlen(word);
+    }
+    assert_ok(tokenizer_encode(tokenizer, text, size, false, &whole, &whole_count, &err), err);
+    for (size_t i = 0; i < repeats; i++) {
+        // One period; "12" and "é" make words of their own.
+        int32_t *ids = NULL;
+        size_t n = 0;
+        assert_ok(tokenizer_encode(tokenizer, text, size / repeats, false, &ids, &n, &err), err);
+        assert_true(at + n <= whole_count);
+        assert_memory_equal(whole + at, ids, n * sizeof *ids);
+        at += n;
+        free(ids);
+    }
+    assert_int_equal(at, whole_count);
+    free(whole);
+    free(text);
+    tokenizer_free(tokenizer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_layout_gives_the_reference_ids),
+        cmocka_unit_test(real_tokenizers_give_the_reference_ids),
+        cmocka_unit_test(an_empty_text_gives_the_template_alone),
+        cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_offset),
+        cmocka_unit_test(a_long_text_has_the_ids_of_its_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+// One decoder layer against the same layer written with the plain loops, and its promises about bits and
+// memory.
+#include "kernels/decoder.h"
+#include "tests/support/naive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+void bli_thread_set_num_threads(
+    int64_t threads); // of BLIS, whose own header does not compile without warnings
+
+enum { TOKENS = 150, HIDDEN = 24, HEADS = 6, KV_HEADS = 2, HEAD_DIM = 8, INTERMEDIATE = 40 };
+enum { QUERY = HEADS * HEAD_DIM, KEY_VALUE = KV_HEADS * HEAD_DIM };
+
+static struct decoder_config small_config(void)
+{
+    return (struct decoder_config){.hidden_size = HIDDEN,
+                                   .intermediate_size = INTERMEDIATE,
+                                   .num_attention_heads = HEADS,
+                                   .num_key_value_heads = KV_HEADS,
+                                   .head_dim = HEAD_DIM,
+                                   .rotary_dim = HEAD_DIM,
+                                   .norm = NORM_RMS,
+                                   .norm_epsilon = 1e-5F,
+                                   .activation = ACTIVATION_SILU,
+                                   .attention_scale = 0.35F};
+}
+
+static struct norm random_norm(uint64_t seed)
+{
+    return (struct norm){.weight = uniform_floats(HIDDEN, 1.0F, seed)};
+}
+
+static struct linear random_linear(size_t out, size_t in, bool bias, uint64_t seed)
+{
+    return (struct linear){.out = out,
+                           .in = in,
+                           .weight = uniform_floats(out * in, 0.4F, seed),
+                           .bias = bias ? uniform_floats(out, 0.4F, seed + 100) : NULL};
+}
+
+static struct decoder_layer random_layer(bool bias)
+{
+    return (struct decoder_layer){.input_norm = random_norm(1),
+                                  .post_attention_norm = random_norm(2),
+                                  .q = random_linear(QUERY, HIDDEN, bias, 3),
+                                  .k = random_linear(KEY_VALUE, HIDDEN, bias, 4),
+                                  .v = random_linear(KEY_VALUE, HIDDEN, bias, 5),
+                                  .o = random_linear(HIDDEN, QUERY, bias, 6),
+                                  .gate = random_linear(INTERMEDIATE, HIDDEN, bias, 7),
+                                  .up = random_linear(INTERMEDIATE, HIDDEN, bias, 8),
+                                  .down = random_linear(HIDDEN, INTERMEDIATE, bias, 9)};
+}
+
+static void free_layer(struct decoder_layer *layer)
+{
+    const struct linear *linears[] = {&layer->q,    &layer->k,  &layer->v,   &layer->o,
+                                      &layer->gate, &layer->up, &layer->down};
+    for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
+        free((void *)linears[i]->weight);
+        free((void *)linears[i]->bias);
+    }
+    free((void *)layer->input_norm.weight);
+    free((void *)layer->post_attention_norm.weight);
+}
+
+static struct rotary_table small_rotary(void)
+{
+    float frequencies[HEAD_DIM / 2];
+    const size_t pairs = HEAD_DIM / 2;
+    float *cosine = uniform_floats(TOKENS * pairs, 1.0F, 0), *sine = uniform_floats(TOKENS * pairs, 1.0F, 0);
+    for (size_t i = 0; i < pairs; i++)
+        frequencies[i] = (float)pow(10000.0, -2.0 * (double)i / HEAD_DIM);
+    rotary_angles(cosine, sine, frequencies, pairs, TOKENS, 1.0F);
+    return (struct rotary_table){.tokens = TOKENS, .cosine = cosine, .sine = sine};
+}
+
+static void free_rotary(struct rotary_table *rotary)
+{
+    free((void *)rotary->cosine);
+    free((void *)rotary->sine);
+}
+
+// The four inputs of a layer's linears, and its output.
+struct trace {
+    float attention[TOKENS * HIDDEN], output[TOKENS * QUERY], mlp[TOKENS * HIDDEN],
+        down[TOKENS * INTERMEDIATE];
+    float hidden[TOKENS * HIDDEN];
+};
+
+static void apply(float *out, const struct linear *linear, const float *x)
+{
+    naive_linear(out, x, linear->weight, linear->bias, TOKENS, linear->out, linear->in);
+}
+
+// hidden + attention(norm(hidden)), then + mlp(norm(that)): the pre-norm layer of LLaMA.
+static void naive_layer(struct trace *trace, const struct decoder_config *config,
+                        const struct decoder_layer *layer, const float *hidden)
+{
+    static float q[TOKENS * QUERY], k[TOKENS * KEY_VALUE], v[TOKENS * KEY_VALUE], delta[TOKENS * HIDDEN];
+    static float gate[TOKENS * INTERMEDIATE], up[TOKENS * INTERMEDIATE];
+    const double epsilon = (double)config->norm_epsilon;
+
+    naive_norm(trace->attention, hidden, TOKENS, HIDDEN, &layer->input_norm, config->norm, epsilon);
+    apply(q, &layer->q, trace->attention);
+    apply(k, &layer->k, trace->attention);
+    apply(v, &layer->v, trace->attention);
+    naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
+    naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
+    naive_attention(trace->output, q, k, v, TOKENS, HEADS, KV_HEADS, HEAD_DIM,
+                    (double)config->attention_scale, layer->sliding_window);
+    apply(delta, &layer->o, trace->output);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace->hidden[i] = hidden[i] + delta[i];
+    naive_norm(trace->mlp, trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config->norm, epsilon);
+    apply(gate, &layer->gate, trace->mlp);
+    apply(up, &layer->up, trace->mlp);
+    for (size_t i = 0; i < TOKENS * INTERMEDIATE; i++)
+        trace->down[i] = (float)(naive_activation((double)gate[i], config->activation) * (double)up[i]);
+    apply(delta, &layer->down, trace->down);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace->hidden[i] += delta[i];
+}
+
+static void run_layer(float *hidden, const struct decoder_config *config, const struct decoder_layer *layer,
+                      const struct decoder_observer *observer)
+{
+    struct rotary_table rotary = small_rotary();
+    float *workspace = uniform_floats(decoder_workspace_size(config, TOKENS), 1e30F, 1);
+    decoder_layer_forward(config, layer, &rotary, hidden, TOKENS, workspace, observer);
+    free(workspace);
+    free_rotary(&rotary);
+}
+
+// Everything stays below 10, through sums of up to 48 products and a softmax: about a hundred roundings of
+// 2^-24.
+static const double tolerance = 5e-5;
+
+static void check_layer(bool bias, size_t window)
+{
+    static struct trace trace;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(bias);
+    layer.sliding_window = window;
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    run_layer(hidden, &config, &layer, NULL);
+    assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
+    free(hidden);
+    free_layer(&layer);
+}
+
+static void a_llama_layer(void **state)
+{
+    (void)state;
+    check_layer(false, 0);
+}
+
+static void a_layer_with_biases(void **state)
+{
+    (void)state;
+    check_layer(true, 0);
+}
+
+static void a_layer_with_a_sliding_window(void **state)
+{
+    (void)state;
+    check_layer(false, 9);
+}
+
+struct seen {
+    const struct trace *trace;
+    size_t calls;
+};
+
+static void look(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+{
+    struct seen *seen = context;
+    const float *expected[] = {seen->trace->attention, seen->trace->output, seen->trace->mlp,
+                               seen->trace->down};
+    const size_t sizes[] = {HIDDEN, QUERY, HIDDEN, INTERMEDIATE};
+    assert_int_equal(source, seen->calls++); // in order, each once
+    assert_int_equal(tokens, TOKENS);
+    assert_int_equal(channels, sizes[source]);
+    assert_close(largest_difference(x, expected[source], tokens * channels), 0.0, tolerance);
+}
+
+static void the_observer_sees_the_input_of_every_linear_once(void **state)
+{
+    static struct trace trace;
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    struct seen seen = {.trace = &trace};
+    run_layer(hidden, &config, &layer, &(struct decoder_observer){.context = &seen, .input = look});
+    assert_int_equal(seen.calls, 4);
+    free(hidden);
+    free_layer(&layer);
+}
+
+static void bits_are_the_same_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    float *one = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    bli_thread_set_num_threads(1);
+    run_layer(one, &config, &layer, NULL);
+    for (int64_t threads = 2; threads <= 3; threads++) {
+        float *more = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+        bli_thread_set_num_threads(threads);
+        run_layer(more, &config, &layer, NULL);
+        assert_memory_equal(one, more, TOKENS * HIDDEN * sizeof *one);
+        free(more);
+    }
+    bli_thread_set_num_threads(1);
+    free(one);
+    free_layer(&layer);
+}
+
+static void an_mlp_wider_than_a_slab(void **state)
+{
+    (void)state;
+    enum { WIDE = 2500, FEW = 3 };
+    struct decoder_config config = small_config();
+    config.intermediate_size = WIDE;
+    struct decoder_layer layer = random_layer(false);
+    struct linear *mlp[] = {&layer.gate, &layer.up, &layer.down};
+    for (size_t i = 0; i < 3; i++)
+        free((void *)mlp[i]->weight);
+    layer.gate = random_linear(WIDE, HIDDEN, true, 7);
+    layer.up = random_linear(WIDE, HIDDEN, true, 8);
+    layer.down = random_linear(HIDDEN, WIDE, false, 9);
+    memset((void *)layer.o.weight, 0, sizeof(float) * HIDDEN * QUERY); // the MLP alone
+
+    float *hidden = uniform_floats(FEW * HIDDEN, 1.0F, 50),
+          *expected = uniform_floats(FEW * HIDDEN, 1.0F, 50);
+    float *x = uniform_floats(FEW * HIDDEN, 1, 0), *delta = uniform_floats(FEW * HIDDEN, 1, 0);
+    float *gate = uniform_floats(FEW * WIDE, 1, 0), *up = uniform_floats(FEW * WIDE, 1, 0);
+    naive_norm(x, expected, FEW, HIDDEN, &layer.post_attention_norm, NORM_RMS, 1e-5);
+    naive_linear(gate, x, layer.gate.weight, layer.gate.bias, FEW, WIDE, HIDDEN);
+    naive_linear(up, x, layer.up.weight, layer.up.bias, FEW, WIDE, HIDDEN);
+    for (size_t i = 0; i < (size_t)FEW * WIDE; i++)
+        gate[i] = (float)naive_activation((double)gate[i], ACTIVATION_SILU) * up[i];
+    naive_linear(delta, gate, layer.down.weight, NULL, FEW, HIDDEN, WIDE);
+    for (size_t i = 0; i < (size_t)FEW * HIDDEN; i++)
+        expected[i] += delta[i];
+
+    struct rotary_table rotary = small_rotary();
+    float *workspace = uniform_floats(decoder_workspace_size(&config, FEW), 1.0F, 1);
+    decoder_layer_forward(&config, &layer, &rotary, hidden, FEW, workspace, NULL);
+    // 2500 products of up to 0.4 * 10 each.
+    assert_close(largest_difference(hidden, expected, (size_t)FEW * HIDDEN), 0.0, 1e-3);
+    free(workspace);
+    free_rotary(&rotary);
+    free(hidden);
+    free(expected);
+    free(x);
+    free(delta);
+    free(gate);
+    free(up);
+    free_layer(&layer);
+}
+
+static void the_workspace_is_used_no_further_than_it_says(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    struct rotary_table rotary = small_rotary();
+    const size_t size = decoder_workspace_size(&config, TOKENS), guard = 64;
+    float *workspace = uniform_floats(size + guard, 1.0F, 1),
+          *untouched = uniform_floats(size + guard, 1.0F, 1);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    decoder_layer_forward(&config, &layer, &rotary, hidden, TOKENS, workspace, NULL);
+    assert_memory_equal(workspace + size, untouched + size, guard * sizeof *workspace);
+    free(workspace);
+    free(untouched);
+    free(hidden);
+    free_rotary(&rotary);
+    free_layer(&layer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_llama_layer),
+        cmocka_unit_test(a_layer_with_biases),
+        cmocka_unit_test(a_layer_with_a_sliding_window),
+        cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),
+        cmocka_unit_test(bits_are_the_same_for_any_number_of_threads),
+        cmocka_unit_test(an_mlp_wider_than_a_slab),
+        cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
