@@ -39,8 +39,6 @@ prepare_environment() {
   for word in ${COPPICE_ENVIRONMENT:-}; do export "${word?}"; done
   load_modules || { say "could not load the modules: $COPPICE_MODULES"; exit 1; }
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"
-  # mpirun answers SIGTERM by killing its ranks after one second, which is too soon to end in good order.
-  export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-20}"
   # The default store of PMIx now and then fails to start under srun.
   export PMIX_MCA_gds="${PMIX_MCA_gds:-hash}"
 }
