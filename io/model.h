@@ -6,12 +6,24 @@
 #include "kernels/decoder.h"
 #include "kernels/logits.h"
 
+// What one layer has that others may not.
+struct layer_kind {
+    size_t sliding_window; // 0: full attention
+    bool local_rotary;     // takes model_config's local_rope
+    bool sparse;           // has experts
+};
+
 struct model_config {
     char model_type[64];
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
-    bool attention_bias, mlp_bias;
-    struct rope_config rope;
+    bool attention_bias, qkv_bias, mlp_bias;
+    bool scaled_embedding;               // token embeddings are multiplied by sqrt(hidden_size)
+    bool no_final_norm;                  // the last layer's output goes to the head as it is
+    size_t first_position;               // row of the learned positions that belongs to the first token
+    float final_logit_soft_cap;          // 0: none
+    struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
+    struct layer_kind *layers;           // [num_hidden_layers]
     struct decoder_config decoder;
 };
 
@@ -20,18 +32,21 @@ struct family; // io/family.h
 struct model {
     struct model_config config;
     const struct family *family;
+    const char *prefix; // of tensor names: the family's, or "" when the checkpoint does without
     struct checkpoint *checkpoint;
     const struct safetensors_tensor *embedding;  // [vocab, hidden]
-    const struct safetensors_tensor *final_norm; // [hidden]
+    const struct safetensors_tensor *positions;  // learned positions [.., hidden], or NULL
+    const struct safetensors_tensor *final_norm; // [hidden], or NULL
     const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding when tied
-    float *final_norm_weight;                    // its float32 copy
+    float *final_norm_weight, *final_norm_bias;  // float32 copies, or NULL
+    float embedding_scale;
 };
 
 // One tensor of a layer, in the order of the family's table.
 struct layer_tensor {
     const struct safetensors_tensor *tensor;
     char linear[96]; // "self_attn.q_proj" when this is the weight of a linear that is pruned, else ""
-    size_t source;   // of a linear: which statistics source is its input
+    size_t source;   // of a linear: which statistics source is its input (kernels/decoder.h)
     size_t out, in;  // a vector is [out] with in = 1
     size_t offset;   // in floats, of its float32 copy in the layer's block; a multiple of 16
 };

@@ -5,7 +5,18 @@
 
 enum { LANES = 8 }; // independent partial sums: lets a sum run at the machine's width, in one fixed order
 
-void activation_forward(float *x, size_t n, enum activation activation)
+float sigmoid(float x)
+{
+    return 1.0F / (1.0F + exp32(-x));
+}
+
+SIMD_CLONES void soft_cap(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * tanh32(x[i] / cap);
+}
+
+SIMD_CLONES void activation_forward(float *x, size_t n, enum activation activation)
 {
     switch (activation) {
     case ACTIVATION_SILU:
@@ -41,16 +52,31 @@ void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up
     }
 }
 
-float max_of(const float *x, size_t n)
+// NaN counts as smaller than anything, unless it comes first.
+SIMD_INLINE float max_inline(const float *x, size_t n)
 {
-    float max = x[0];
-    for (size_t i = 1; i < n; i++)
+    float lanes[LANES], max = x[0];
+    size_t i = 0;
+
+    for (size_t lane = 0; lane < LANES; lane++)
+        lanes[lane] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        max = lanes[lane] > max ? lanes[lane] : max;
+    for (; i < n; i++)
         max = x[i] > max ? x[i] : max;
     return max;
 }
 
+SIMD_CLONES float max_of(const float *x, size_t n)
+{
+    return max_inline(x, n);
+}
+
 // Adds x[n] into LANES partial sums and those in order.
-static double sum_of(const float *x, size_t n)
+SIMD_INLINE double sum_of(const float *x, size_t n)
 {
     double lanes[LANES] = {0.0};
     double sum = 0.0;
@@ -66,7 +92,7 @@ static double sum_of(const float *x, size_t n)
     return sum;
 }
 
-double sum_exp(const float *x, size_t n, float shift)
+SIMD_CLONES double sum_exp(const float *x, size_t n, float shift)
 {
     enum { CHUNK = 256 };
     float powers[CHUNK];
@@ -81,9 +107,9 @@ double sum_exp(const float *x, size_t n, float shift)
     return sum;
 }
 
-void softmax(float *x, size_t n)
+SIMD_CLONES void softmax(float *x, size_t n)
 {
-    const float max = max_of(x, n);
+    const float max = max_inline(x, n);
     for (size_t i = 0; i < n; i++)
         x[i] = exp32(x[i] - max);
     const float scale = (float)(1.0 / sum_of(x, n));

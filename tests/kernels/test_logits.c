@@ -1,4 +1,4 @@
-// Embedding and head against plain loops in double, over more vocabulary and positions than one chunk holds.
+// The head against plain loops in double, over more vocabulary and positions than one chunk holds.
 #include "kernels/logits.h"
 #include "tests/support/naive.h"
 
@@ -149,21 +149,6 @@ static void memory_does_not_grow_with_the_vocabulary_times_positions(void **stat
     assert_true(lm_head_workspace_size(&head, 4096) * sizeof(float) < (size_t)64 << 20);
 }
 
-static void embedding_takes_rows_in_every_dtype(void **state)
-{
-    (void)state;
-    const float table[3][2] = {{1, 2}, {-0.5F, 4}, {8, 0.25F}},
-                expected[4][2] = {{8, 0.25F}, {1, 2}, {8, 0.25F}, {-0.5F, 4}};
-    const int32_t ids[4] = {2, 0, 2, 1};
-    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-        unsigned char stored[sizeof table + 1];
-        float hidden[4][2];
-        dtype_from_f32(stored + 1, &table[0][0], (enum dtype)dtype, 6); // files do not align their tensors
-        embed_tokens(&hidden[0][0], stored + 1, (enum dtype)dtype, ids, 4, 2);
-        assert_memory_equal(hidden, expected, sizeof expected);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,7 +158,6 @@ int main(void)
         cmocka_unit_test(a_negative_target_is_not_asked_for),
         cmocka_unit_test(sixteen_bit_heads_are_expanded_exactly),
         cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
-        cmocka_unit_test(embedding_takes_rows_in_every_dtype),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
