@@ -24,7 +24,7 @@ enum command_argument {
 // everyone's.
 enum command_options {
     TAKES_RANKS = 1,   // --teams, --threads
-    TAKES_STOP = 2,    // --stop-signal, --max-time, --margin
+    TAKES_STOP = 2,    // --stop-signal, --max-time, --margin, --wait
     TAKES_STRICT = 4,  // --strict
     TAKES_PROGRESS = 8 // --progress
 };

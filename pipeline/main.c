@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct program {
     struct options options;
@@ -173,9 +174,31 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     return STATUS_OK;
 }
 
+// Tries again until `--wait` is over: what a dead host holds is free after a minute.
+static enum status claim_patiently(struct claim **claim, const struct program *program, const char **names,
+                                   size_t count, const struct stop *stop, bool *stole, struct error *err)
+{
+    const double until = stop_clock() + program->options.wait;
+    const struct timespec pause = {0, 500000000};
+    bool told = false;
+    for (;;) {
+        const enum status status = claim_take(claim, program->settings->run, names, count,
+                                              program->options.num_variants == 0, stole, err);
+        if (status == STATUS_OK || stop_clock() >= until)
+            return status;
+        RETURN_ERROR_IF(stop_level(stop) > 0, err, STATUS_STOPPED, "told to stop while %s was in use",
+                        program->settings->run);
+        if (!told && program->options.verbosity > VERBOSITY_QUIET)
+            fprintf(stderr, "coppice: waiting: %s\n", err->message);
+        told = true;
+        *err = (struct error){0};
+        nanosleep(&pause, NULL);
+    }
+}
+
 // Rank 0: the right to write, and a run directory without leftovers.
-static enum status take_claim(struct claim **claim, const struct program *program, const struct plan *plan,
-                              struct error *err)
+static enum status take_claim(struct claim **claim, const struct program *program,
+                              const struct runner *runner, struct error *err)
 {
     const char *run = program->settings->run;
     const char **names = NULL;
@@ -185,8 +208,8 @@ static enum status take_claim(struct claim **claim, const struct program *progra
         allocate(&names, program->settings->num_variants + 1, sizeof *names, "the locks", err);
 
     if (status == STATUS_OK)
-        status = claim_take(claim, run, names, plan_names(plan, names), program->options.num_variants == 0,
-                            &stole, err);
+        status = claim_patiently(claim, program, names, plan_names(runner->plan, names), runner->stop, &stole,
+                                 err);
     if (status == STATUS_OK)
         status = claim_clean(*claim, &removed, err);
     if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
@@ -198,7 +221,7 @@ static enum status take_claim(struct claim **claim, const struct program *progra
 static enum status with_claim(struct program *program, struct runner *runner, struct error *err)
 {
     struct claim *claim = NULL;
-    enum status status = program->root ? take_claim(&claim, program, runner->plan, err) : STATUS_OK;
+    enum status status = program->root ? take_claim(&claim, program, runner, err) : STATUS_OK;
 
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,

@@ -22,6 +22,7 @@ enum {
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
     OPTION_MARGIN,
+    OPTION_WAIT,
     OPTION_STRICT,
     OPTION_PROGRESS,
     OPTION_JSON
@@ -65,6 +66,11 @@ static const struct option_row {
     {{"stop-signal", OPTION_STOP_SIGNAL, "SIG", 0,
       "A signal that stops the program like TERM and INT do: name or number (default: USR1, which mpirun "
       "passes on)",
+      3},
+     TAKES_STOP},
+    {{"wait", OPTION_WAIT, "TIME", 0,
+      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
+      "a host died its programs hold nothing any more",
       3},
      TAKES_STOP},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
@@ -161,6 +167,8 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_MARGIN:
         parse->margin_given = true;
         return parse_time(&options->margin, "--margin", argument, parse->err);
+    case OPTION_WAIT:
+        return parse_time(&options->wait, "--wait", argument, parse->err);
     case OPTION_PROGRESS:
         return parse_progress(&options->progress, argument, parse->err);
     case 'q':
