@@ -41,7 +41,7 @@ static enum status partial_create(struct partial *partial, const struct layer_ma
     return allocate(&partial->sums, 3 * partial->channels, sizeof *partial->sums, "channel sums", err);
 }
 
-static void observe(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+static void add_sums(void *context, size_t source, const float *x, size_t tokens, size_t channels)
 {
     struct partial *partial = context;
     double *sums = partial->sums + partial->offset[source];
@@ -135,7 +135,7 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
 {
     const struct team *team = stage->team;
     const size_t sequences = stage->settings->sequences, length = stage->settings->length;
-    const struct decoder_observer observer = {partial, observe};
+    const struct decoder_observer observer = {partial, add_sums};
     const double work = layer_forward_work(stage->model, &weights->map, length);
     struct forward_buffers buffers;
     enum status status = forward_buffers_create(&buffers, stage->model, length, err);

@@ -1,6 +1,6 @@
 // Causal grouped-query attention against the plain loop.
 #include "kernels/attention.h"
-#include "naive.h"
+#include "tests/support/naive.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -15,13 +15,14 @@ static const double tolerance = 3e-6;
 static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim, size_t window)
 {
     const size_t q_size = heads * head_dim, kv_size = kv_heads * head_dim;
-    float *q = random_floats(tokens * q_size, 1.0F, 1), *k = random_floats(tokens * kv_size, 1.0F, 2);
-    float *v = random_floats(tokens * kv_size, 1.0F, 3);
-    float *out = random_floats(tokens * q_size, 1.0F, 4), *expected = random_floats(tokens * q_size, 1.0F, 4);
-    float *workspace = random_floats(attention_workspace_size(tokens), 1.0F, 5);
+    float *q = uniform_floats(tokens * q_size, 1.0F, 1), *k = uniform_floats(tokens * kv_size, 1.0F, 2);
+    float *v = uniform_floats(tokens * kv_size, 1.0F, 3);
+    float *out = uniform_floats(tokens * q_size, 1.0F, 4),
+          *expected = uniform_floats(tokens * q_size, 1.0F, 4);
+    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 5);
     // The kernel takes query, key and value from one array whose rows hold all three.
     const size_t stride = q_size + 2 * kv_size;
-    float *fused = random_floats(tokens * stride, 1.0F, 6);
+    float *fused = uniform_floats(tokens * stride, 1.0F, 6);
     for (size_t t = 0; t < tokens; t++) {
         for (size_t i = 0; i < q_size; i++)
             fused[t * stride + i] = q[t * q_size + i];
@@ -83,12 +84,12 @@ static void what_comes_later_never_matters(void **state)
 {
     enum { TOKENS = 150, SIZE = 4 };
     (void)state;
-    float *q = random_floats((size_t)TOKENS * SIZE, 1.0F, 1),
-          *k = random_floats((size_t)TOKENS * SIZE, 1.0F, 2);
-    float *v = random_floats((size_t)TOKENS * SIZE, 1.0F, 3),
-          *workspace = random_floats((size_t)TOKENS * TOKENS, 1, 0);
-    float *before = random_floats((size_t)TOKENS * SIZE, 1.0F, 4),
-          *after = random_floats((size_t)TOKENS * SIZE, 1, 4);
+    float *q = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 1),
+          *k = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 2);
+    float *v = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 3),
+          *workspace = uniform_floats((size_t)TOKENS * TOKENS, 1, 0);
+    float *before = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 4),
+          *after = uniform_floats((size_t)TOKENS * SIZE, 1, 4);
     struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 1.0F, 0.0F, 0};
     attention_forward(before, &attention, TOKENS, workspace);
     for (size_t i = 140 * SIZE; i < (size_t)TOKENS * SIZE; i++) {
