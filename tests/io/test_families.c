@@ -1,7 +1,7 @@
 // Every model family against Hugging Face transformers: tiny random checkpoints that it wrote, and the logits
 // that it computed from them in float32 (tests/golden/make_families.py).
-#include "io/model.h"
 #include "tests/support/golden.h"
+#include "io/model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
