@@ -119,11 +119,20 @@ static enum status open_job(struct program *program, struct error *err)
 
 static enum status command_plan(struct program *program, struct error *err)
 {
+    const struct options *options = &program->options;
+    struct machine machine;
     struct plan plan;
+
+    machine_default(&machine, (size_t)program->world.size);
+    if (options->nodes > 0)
+        machine.nodes = (size_t)options->nodes;
+    if (options->ranks_per_node > 0)
+        machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->machine != NULL)
+        FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
     FORWARD_IF_ERROR(open_job(program, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
-    enum status status = plan_print(&plan, (size_t)program->world.size, program->options.json,
-                                    program->root ? stdout : NULL, err);
+    enum status status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
     plan_free(&plan);
     return status;
 }
