@@ -118,7 +118,7 @@ static void attend(const struct pass *pass)
     const struct heads heads = find_heads(pass);
     float *scores = pass->inner + qkv_size(config, pass->tokens);
 
-    observe(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size);
+    notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size);
     project(pass, &heads);
     position(pass, heads.query, heads.stride, config->num_attention_heads, heads.query_stride,
              &layer->query_norm);
@@ -139,7 +139,7 @@ static void attend(const struct pass *pass)
         .sliding_window = layer->sliding_window,
     };
     attention_forward(pass->input, &attention, pass->tokens, scores);
-    observe(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens, query_size(config));
+    notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens, query_size(config));
     linear_forward(pass->delta, config->hidden_size, &layer->o, pass->input, pass->tokens);
     if (layer->attention_output_norm.weight != NULL)
         normalise(pass, pass->delta, pass->delta, &layer->attention_output_norm);

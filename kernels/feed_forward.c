@@ -16,7 +16,7 @@ void feed_forward(float *out, const struct feed_forward *mlp, const float *x, si
     const size_t intermediate = mlp->up.out;
     float *inner = workspace, *slab = workspace + cache_lines(tokens * intermediate);
 
-    observe(observer, source, x, tokens, mlp->up.in);
+    notify_observer(observer, source, x, tokens, mlp->up.in);
     for (size_t first = 0; first < intermediate; first += SLAB) {
         const size_t count = intermediate - first < SLAB ? intermediate - first : SLAB;
         const struct linear up = linear_slice(&mlp->up, first, count);
@@ -31,6 +31,6 @@ void feed_forward(float *out, const struct feed_forward *mlp, const float *x, si
     }
     if (mlp->gate.weight == NULL)
         activation_forward(inner, tokens * intermediate, mlp->activation);
-    observe(observer, source + 1, inner, tokens, intermediate);
+    notify_observer(observer, source + 1, inner, tokens, intermediate);
     linear_forward(out, mlp->down.out, &mlp->down, inner, tokens);
 }

@@ -12,8 +12,8 @@ struct decoder_observer {
 };
 
 // observer may be NULL.
-static inline void observe(const struct decoder_observer *observer, size_t source, const float *x,
-                           size_t tokens, size_t channels)
+static inline void notify_observer(const struct decoder_observer *observer, size_t source, const float *x,
+                                   size_t tokens, size_t channels)
 {
     if (observer != NULL && tokens != 0)
         observer->input(observer->context, source, x, tokens, channels);

@@ -17,7 +17,8 @@ static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim,
     const size_t q_size = heads * head_dim, kv_size = kv_heads * head_dim;
     float *q = uniform_floats(tokens * q_size, 1.0F, 1), *k = uniform_floats(tokens * kv_size, 1.0F, 2);
     float *v = uniform_floats(tokens * kv_size, 1.0F, 3);
-    float *out = uniform_floats(tokens * q_size, 1.0F, 4), *expected = uniform_floats(tokens * q_size, 1.0F, 4);
+    float *out = uniform_floats(tokens * q_size, 1.0F, 4),
+          *expected = uniform_floats(tokens * q_size, 1.0F, 4);
     float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 5);
     // The kernel takes query, key and value from one array whose rows hold all three.
     const size_t stride = q_size + 2 * kv_size;

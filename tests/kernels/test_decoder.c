@@ -240,7 +240,8 @@ static void an_mlp_wider_than_a_slab(void **state)
     layer.down = random_linear(HIDDEN, WIDE, false, 9);
     memset((void *)layer.o.weight, 0, sizeof(float) * HIDDEN * QUERY); // the MLP alone
 
-    float *hidden = uniform_floats(FEW * HIDDEN, 1.0F, 50), *expected = uniform_floats(FEW * HIDDEN, 1.0F, 50);
+    float *hidden = uniform_floats(FEW * HIDDEN, 1.0F, 50),
+          *expected = uniform_floats(FEW * HIDDEN, 1.0F, 50);
     float *x = uniform_floats(FEW * HIDDEN, 1, 0), *delta = uniform_floats(FEW * HIDDEN, 1, 0);
     float *gate = uniform_floats(FEW * WIDE, 1, 0), *up = uniform_floats(FEW * WIDE, 1, 0);
     naive_norm(x, expected, FEW, HIDDEN, &layer.post_attention_norm, NORM_RMS, 1e-5);
