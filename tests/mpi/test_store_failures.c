@@ -1,6 +1,6 @@
 // Whatever fails, on whichever rank: all ranks return the same status and message, the temporary file is
-// gone, nothing hangs, and HDF5 has nothing left open. wrap: fallocate fsync rename ftruncate open close
-// calloc realloc aligned_alloc H5Dwrite H5Dopen2 H5Fcreate H5Dcreate2
+// gone, nothing hangs, and HDF5 has nothing left open.
+// wrap: fallocate fsync rename ftruncate open close calloc realloc aligned_alloc H5Dwrite H5Dopen2 H5Fcreate H5Dcreate2
 #include "io/agree.h"
 #include "io/store_writer.h"
 #include "tests/support/mpi_test.h"
