@@ -251,19 +251,10 @@ static enum status run_chains(struct runner *runner, size_t phase, struct error 
     return STATUS_OK;
 }
 
-static size_t chains_in(const struct plan *plan, size_t phase)
-{
-    size_t chains = 0;
-    for (size_t i = 0; i < plan->num_units; i++)
-        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
-            chains = plan->units[i].chain + 1;
-    return chains;
-}
-
 // Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
 static int teams_for(const struct runner *runner, size_t phase)
 {
-    size_t chains = chains_in(runner->plan, phase);
+    size_t chains = plan_chains(runner->plan, phase);
     size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
                                               : (size_t)(runner->world->size / runner->world->node_size);
     if (teams > (size_t)runner->world->size)
