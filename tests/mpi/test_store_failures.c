@@ -1,6 +1,6 @@
+// wrap: fallocate fsync rename ftruncate open close calloc realloc aligned_alloc H5Dwrite H5Dopen2 H5Fcreate
 // Whatever fails, on whichever rank: all ranks return the same status and message, the temporary file is
-// gone, nothing hangs, and HDF5 has nothing left open. wrap: fallocate fsync rename ftruncate open close
-// calloc realloc aligned_alloc H5Dwrite H5Dopen2 H5Fcreate H5Dcreate2
+// gone, nothing hangs, and HDF5 has nothing left open.
 #include "io/agree.h"
 #include "io/store_writer.h"
 #include "tests/support/mpi_test.h"
@@ -97,9 +97,6 @@ FAILING(int, ftruncate, (int fd, off_t length), (fd, length))
 FAILING(hid_t, H5Fcreate, (const char *name, unsigned flags, hid_t fcpl, hid_t fapl),
         (name, flags, fcpl, fapl))
 FAILING(hid_t, H5Dopen2, (hid_t at, const char *name, hid_t dapl), (at, name, dapl))
-FAILING(hid_t, H5Dcreate2,
-        (hid_t at, const char *name, hid_t type, hid_t space, hid_t lcpl, hid_t dcpl, hid_t dapl),
-        (at, name, type, space, lcpl, dcpl, dapl))
 
 #define FAILING_ALLOCATION(call, parameters, arguments)            \
     void *__real_##call parameters;                                \
@@ -369,7 +366,6 @@ static void calls_of_hdf5_that_fail_are_errors_or_made_good(void **state)
     fail_every_call("H5Dwrite", 0, true, NO_LIE, MUST_SUCCEED, NULL);
     fail_every_call("H5Dopen2", 0, false, NO_LIE, MUST_FAIL, "HDF5");
     fail_every_call("H5Fcreate", 0, false, NO_LIE, MAY_SUCCEED, "cannot start");
-    fail_every_call("H5Dcreate2", 0, false, NO_LIE, MAY_SUCCEED, "cannot create dataset");
 }
 
 static void failures_leave_no_descriptor_open(void **state)
