@@ -239,12 +239,19 @@ static bool try_once(const char *call, int where, int nth, int reason, bool for_
 
 enum expectation { MUST_FAIL, MAY_SUCCEED, MUST_SUCCEED };
 
-// Fails the 1st, 2nd, ... call until there are no more, on every rank in turn. `words` are in every message.
+// Rank 0 and the last rank; those between do what the last one does.
+static int next_rank(int rank)
+{
+    return rank == 0 && mpi_size() > 1 ? mpi_size() - 1 : mpi_size();
+}
+
+// Fails the 1st, 2nd, ... call until there are no more, on one rank after the other. `words` are in every
+// message.
 static void fail_every_call(const char *call, int reason, bool for_ever, int lie,
                             enum expectation expectation, const char *words)
 {
     size_t met = 0;
-    for (int where = 0; where < mpi_size(); where++) {
+    for (int where = 0; where < mpi_size(); where = next_rank(where)) {
         enum status status;
         struct error err;
         for (int nth = 1; try_once(call, where, nth, reason, for_ever, lie, &status, &err); nth++) {
@@ -297,7 +304,7 @@ static void writes_that_are_lost_in_silence_are_found_before_the_commit(void **s
     // Rows: every rank writes some of /a/rows, the last one /b, too. (Lost bytes of the structure are found
     // by HDF5 when it reads them again, or by store_open: they are not what this test is about.)
     const char *path = in_directory("small.h5");
-    for (int where = 0; where < mpi_size(); where++)
+    for (int where = 0; where < mpi_size(); where = next_rank(where))
         for (int lie = LOST; lie <= FLIPPED; lie++) {
             int found = 0, met = 1;
             for (int nth = 1; met; nth++) {
@@ -388,8 +395,8 @@ static void a_rank_over_its_file_size_limit_is_an_error_on_all(void **state)
     (void)state;
     struct rlimit old, small;
     signal(SIGXFSZ, SIG_IGN);
-    for (int where = 0; where < mpi_size(); where++)
-        for (rlim_t limit = 0; limit < 26000; limit += 997) {
+    for (int where = 0; where < mpi_size(); where = next_rank(where))
+        for (rlim_t limit = 0; limit < 26000; limit += 1999) {
             struct error err = {0};
             char what[64];
             snprintf(what, sizeof what, "limit of %d bytes on rank %d", (int)limit, where);
