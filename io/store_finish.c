@@ -191,7 +191,7 @@ enum status store_finish(struct store_writer *writer, struct error *err)
     enum status status;
 
     GOTO_IF_ERROR(combine_datasets(writer, &hashes, err), end);
-    GOTO_IF_ERROR(agree(writer->comm, store_close_parallel(writer, err), err), end);
+    GOTO_IF_ERROR(store_close_parallel(writer, err), end);
     if (writer->rank == 0)
         status = store_structure_set_hashes(writer, hashes, err);
     GOTO_IF_ERROR(agree(writer->comm, status, err), end);

@@ -75,7 +75,7 @@ enum status store_finish(struct store_writer *writer, struct error *err);
 
 // Collective. Brings what was noted into the file and opens it for parallel writing, if it is not.
 enum status store_ready_to_write(struct store_writer *writer, struct error *err);
-// Collective. Leaves parallel writing if the file is open for it.
+// Collective, as all of these. Leaves parallel writing if the file is open for it; what was written stays.
 enum status store_close_parallel(struct store_writer *writer, struct error *err);
 
 // For tests: the largest single transfer, in bytes; 1 GiB unless told.

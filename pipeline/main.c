@@ -217,13 +217,13 @@ static enum status with_claim(struct program *program, struct runner *runner, st
     GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,
                                   program->options.strict, err),
                   done);
-    if (program->root) {
+    if (program->root)
         status = check_output(program, err);
-        if (status == STATUS_OK)
-            status = log_open(&runner->log, program->settings->run, program->world.size, err);
-    }
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(runner_prepare(runner, err), done);
+    if (program->root)
+        status = log_open(&runner->log, program->settings->run, program->world.size, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     if (program->root)
         claim_share(claim);
     status = run_plan(program, runner, err);
