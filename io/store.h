@@ -22,6 +22,12 @@ enum { STORE_MAX_RANK = 4 };
 struct store_writer;
 struct store_reader;
 
+// Call it once, before MPI_Init. Open MPI's MPI_File_open otherwise makes files of its own for shared file
+// pointers, which nobody here uses: in the folder of the file, in the session folder and in /dev/shm. When
+// one of these is full on one rank, the others wait for ever, and a kill leaves them behind. A choice of the
+// user's stays.
+void store_before_mpi(void);
+
 // Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err);
 

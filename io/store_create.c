@@ -119,6 +119,11 @@ static enum status create(struct store_writer *writer, const char *path, struct 
     return agree(writer->comm, writer->rank != 0 ? open_temporary(writer, err) : STATUS_OK, err);
 }
 
+void store_before_mpi(void)
+{
+    setenv("OMPI_MCA_sharedfp", "individual", 0);
+}
+
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err)
 {
     struct store_writer *new;
@@ -163,6 +168,8 @@ void store_abandon(struct store_writer *writer)
         close(writer->fd);
     if (writer->created)
         unlink(writer->temporary);
+    if (writer->size > 1 && writer->comm != MPI_COMM_NULL)
+        MPI_Barrier(writer->comm); // when a rank returns, the file is gone
     free_writer(writer);
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/plan.h"
 
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
@@ -57,7 +58,7 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     double work = 0;
     for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
         work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
-    return 300000.0 * work;
+    return PLAN_EVALUATION_TOKENS * work;
 }
 
 static void add_layer(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
@@ -129,6 +130,15 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
         plan_free(plan);
     free(costs);
     return status;
+}
+
+size_t plan_chains(const struct plan *plan, size_t phase)
+{
+    size_t chains = 0;
+    for (size_t i = 0; i < plan->num_units; i++)
+        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
+            chains = plan->units[i].chain + 1;
+    return chains;
 }
 
 void plan_free(struct plan *plan)
@@ -218,6 +228,8 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity) == EXPORT_DONE;
     }
+    if (unit->stage == STAGE_EVALUATE)
+        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
     if (store_exists(path))
         return true;
     if (unit->stage == STAGE_PROPAGATE) {

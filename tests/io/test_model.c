@@ -1,7 +1,7 @@
 // Models as they are published: what config.json asks for, where the tensors are, and that the forward pass
 // agrees with Hugging Face transformers.
-#include "tests/support/golden.h"
 #include "io/model.h"
+#include "tests/support/golden.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -41,10 +41,11 @@ void mpi_test_limit(unsigned seconds);
 int mpi_rank(void);
 int mpi_size(void);
 
-// Collective. An empty directory that all ranks share; removed with its contents at the end of the test.
+// The test's own directory, empty at its beginning, the same on all ranks; removed with its contents at its
+// end.
 const char *mpi_test_directory(void);
 
-// DIRECTORY/name of the test's directory, in a buffer of its own for each of the last eight calls.
+// DIRECTORY/name of the test's directory; valid until the test's end. At most 255 different names.
 const char *in_directory(const char *name);
 
 // Number of entries in the test's directory.
