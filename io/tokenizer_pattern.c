@@ -98,6 +98,7 @@ enum status pattern_from_regex(struct pattern **out, struct slice expression, st
     struct text translated = {0};
     enum status status;
 
+    RETURN_ERROR_IF(expression.size == 0, err, STATUS_INPUT, "the regular expression is empty");
     GOTO_IF_ERROR(allocate(&pattern, 1, sizeof *pattern, "a pattern", err), done);
     GOTO_IF_ERROR(expression_translate(expression, &translated, err), done);
     GOTO_IF_ERROR(compile(pattern, (struct slice){translated.bytes, translated.size}, expression, err), done);

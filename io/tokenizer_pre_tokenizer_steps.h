@@ -19,7 +19,6 @@ struct pre_tokenizer_step {
     uint32_t delimiter;                        // … or at this one
     enum split_behavior behavior;
     bool invert;
-    bool add_prefix_space;              // ByteLevel
     char replacement[5];                // Metaspace: what stands for a space, as a string
     enum prepend_scheme prepend_scheme; // Metaspace
 };
