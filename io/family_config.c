@@ -39,7 +39,7 @@ static enum status read_layer_types(struct model_config *config, const struct co
                         reader->path, i);
         RETURN_ERROR_IF(
             sliding && window == 0, err, STATUS_INPUT,
-            "%s: layer_types: element %zu is \"sliding_attention\", but sliding_window is not set",
+            "%s: layer_types: element %zu is \"sliding_attention\", but there is no sliding_window",
             reader->path, i);
         config->layers[i].sliding_window = sliding ? window : 0;
     }
@@ -83,12 +83,11 @@ enum status configure_qwen2(struct model_config *config, const struct config_rea
                             struct error *err)
 {
     size_t window, max_window_layers;
-    bool found = false;
+    bool found;
 
     FORWARD_IF_ERROR(read_switched_window(&window, reader, err));
     FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
-    if (window != 0)
-        FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
     for (size_t i = 0; i < config->num_hidden_layers && !found; i++)
         config->layers[i].sliding_window = i >= max_window_layers ? window : 0;
     return STATUS_OK;
@@ -281,7 +280,7 @@ enum status configure_qwen2_moe(struct model_config *config, const struct config
                                 struct error *err)
 {
     size_t window, max_window_layers;
-    bool found = false;
+    bool found;
 
     config->qkv_bias = true;
     FORWARD_IF_ERROR(config_bool(reader, "qkv_bias", &config->qkv_bias, err));
@@ -290,8 +289,7 @@ enum status configure_qwen2_moe(struct model_config *config, const struct config
                                           &config->decoder.shared_expert_intermediate_size, err));
     FORWARD_IF_ERROR(read_switched_window(&window, reader, err));
     FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
-    if (window != 0)
-        FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
     for (size_t i = 0; i < config->num_hidden_layers && !found; i++) // every other one of the first layers
         config->layers[i].sliding_window = i % 2 == 0 && i < max_window_layers ? window : 0;
     return configure_qwen_moe(config, reader, 60, 4, 1408, err);

@@ -91,6 +91,10 @@ static void sum_block(struct block *block, const float *weight, const uint8_t *m
     for (size_t j = 0; j < count; j++)
         block->mean[j] /= (double)out;
     for (i = 0; i + ROWS <= out; i += ROWS) {
+        // A few bytes from every row of the mask: too short a stretch for the processor to see it coming.
+        for (size_t r = i + ROWS; r < i + 2 * ROWS && r < out; r++)
+            for (size_t byte = column / 8; byte < (column + count) / 8; byte += 64)
+                SIMD_PREFETCH(mask + r * mask_bytes + byte);
         for (size_t r = 0; r < ROWS; r++)
             mask_unpack(block->keep + r * BLOCK, mask + (i + r) * mask_bytes, column, count);
         add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, block->keep, ROWS, in,

@@ -7,7 +7,8 @@
 // source, nothing allows the compiler to reassociate (no -ffast-math) and nothing fuses a multiplication with
 // an addition (-ffp-contract=off).
 //
-// SIMD_INLINE is for the helpers of such a function: they must become part of each copy.
+// SIMD_INLINE is for the helpers of such a function: they must become part of each copy. SIMD_PREFETCH asks
+// for memory that is needed soon and changes nothing else.
 #pragma once
 
 #if defined(__has_feature)
@@ -37,6 +38,8 @@
 
 #if defined(__GNUC__)
 #define SIMD_INLINE static inline __attribute__((always_inline))
+#define SIMD_PREFETCH(address) __builtin_prefetch(address)
 #else
 #define SIMD_INLINE static inline
+#define SIMD_PREFETCH(address) ((void)0)
 #endif

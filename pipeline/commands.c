@@ -5,11 +5,13 @@
 enum { TAKES_ALL = TAKES_RANKS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, 0, "what would run: units, memory, disk, work",
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE, "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
-     "the units still to do, memory of a rank, disk and floating-point work. Reads no weights and "
-     "writes nothing.",
+     "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
+     "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Reads no "
+     "weights and writes nothing.",
      "coppice plan jobs/llama-2-7b.yaml\n"
+     "coppice plan --nodes 8 --ranks-per-node 64 jobs/llama-2-7b.yaml\n"
      "coppice plan --json jobs/sweep.yaml | jq -r '.variants[].name'\n"},
     {COMMAND_RUN, "run", ARGUMENT_JOB, TAKES_ALL, "everything that the job asks for",
      "Calibrates, scores, compensates, exports and evaluates, as far as the job asks for it. What is in "

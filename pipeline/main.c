@@ -3,6 +3,7 @@
 #include "pipeline/claim.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
+#include "pipeline/number.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/results.h"
 #include "pipeline/runner.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct program {
     struct options options;
@@ -116,17 +118,6 @@ static enum status open_job(struct program *program, struct error *err)
     return team_agree(&program->world, score_check(program->model, program->settings, err), err);
 }
 
-static enum status command_plan(struct program *program, struct error *err)
-{
-    struct plan plan;
-    FORWARD_IF_ERROR(open_job(program, err));
-    FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
-    enum status status = plan_print(&plan, (size_t)program->world.size, program->options.json,
-                                    program->root ? stdout : NULL, err);
-    plan_free(&plan);
-    return status;
-}
-
 static unsigned stages_of(enum command_id command)
 {
     switch (command) {
@@ -173,9 +164,31 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     return STATUS_OK;
 }
 
+// Tries again until `--wait` is over: what a dead host holds is free after a minute.
+static enum status claim_patiently(struct claim **claim, const struct program *program, const char **names,
+                                   size_t count, const struct stop *stop, bool *stole, struct error *err)
+{
+    const double until = stop_clock() + program->options.wait;
+    const struct timespec pause = {0, 500000000};
+    bool told = false;
+    for (;;) {
+        const enum status status = claim_take(claim, program->settings->run, names, count,
+                                              program->options.num_variants == 0, stole, err);
+        if (status == STATUS_OK || stop_clock() >= until)
+            return status;
+        RETURN_ERROR_IF(stop_level(stop) > 0, err, STATUS_STOPPED, "told to stop while %s was in use",
+                        program->settings->run);
+        if (!told && program->options.verbosity > VERBOSITY_QUIET)
+            fprintf(stderr, "coppice: waiting: %s\n", err->message);
+        told = true;
+        *err = (struct error){0};
+        nanosleep(&pause, NULL);
+    }
+}
+
 // Rank 0: the right to write, and a run directory without leftovers.
-static enum status take_claim(struct claim **claim, const struct program *program, const struct plan *plan,
-                              struct error *err)
+static enum status take_claim(struct claim **claim, const struct program *program,
+                              const struct runner *runner, struct error *err)
 {
     const char *run = program->settings->run;
     const char **names = NULL;
@@ -185,8 +198,8 @@ static enum status take_claim(struct claim **claim, const struct program *progra
         allocate(&names, program->settings->num_variants + 1, sizeof *names, "the locks", err);
 
     if (status == STATUS_OK)
-        status = claim_take(claim, run, names, plan_names(plan, names), program->options.num_variants == 0,
-                            &stole, err);
+        status = claim_patiently(claim, program, names, plan_names(runner->plan, names), runner->stop, &stole,
+                                 err);
     if (status == STATUS_OK)
         status = claim_clean(*claim, &removed, err);
     if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
@@ -198,19 +211,19 @@ static enum status take_claim(struct claim **claim, const struct program *progra
 static enum status with_claim(struct program *program, struct runner *runner, struct error *err)
 {
     struct claim *claim = NULL;
-    enum status status = program->root ? take_claim(&claim, program, runner->plan, err) : STATUS_OK;
+    enum status status = program->root ? take_claim(&claim, program, runner, err) : STATUS_OK;
 
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,
                                   program->options.strict, err),
                   done);
-    if (program->root) {
+    if (program->root)
         status = check_output(program, err);
-        if (status == STATUS_OK)
-            status = log_open(&runner->log, program->settings->run, program->world.size, err);
-    }
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(runner_prepare(runner, err), done);
+    if (program->root)
+        status = log_open(&runner->log, program->settings->run, program->world.size, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     if (program->root)
         claim_share(claim);
     status = run_plan(program, runner, err);
@@ -255,8 +268,6 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
-    case COMMAND_PLAN:
-        return command_plan(program, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);
@@ -275,6 +286,57 @@ static bool launched_as_first(void)
             return strcmp(rank, "0") == 0;
     }
     return true;
+}
+
+// How many ranks a launcher started.
+static size_t launched_ranks(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_SIZE"};
+    uint64_t ranks;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *size = getenv(names[i]);
+        if (size != NULL && whole_parse(size, &ranks) && ranks > 0)
+            return (size_t)ranks;
+    }
+    return 1;
+}
+
+// Every rank on its own, without MPI.
+static enum status make_plan(struct program *program, struct error *err)
+{
+    const struct options *options = &program->options;
+    struct machine machine;
+    struct plan plan;
+    char *text = NULL;
+    size_t size = 0;
+    enum status status;
+
+    machine_default(&machine, launched_ranks());
+    if (options->nodes > 0)
+        machine.nodes = (size_t)options->nodes;
+    if (options->ranks_per_node > 0)
+        machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->machine != NULL)
+        FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
+    if (read_file(&text, &size, options->path, err) != STATUS_OK)
+        return err->status = STATUS_USAGE;
+    status = job_parse(&program->settings, text, size, options->path, err);
+    free(text);
+    FORWARD_IF_ERROR(status);
+    FORWARD_IF_ERROR(check_paths(program, err));
+    FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
+    FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
+    status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
+    plan_free(&plan);
+    return status;
+}
+
+static void program_free(struct program *program)
+{
+    run_record_free(&program->record);
+    model_close(program->model);
+    settings_free(program->settings);
 }
 
 static int finish(bool speaks, enum status status, const struct error *err)
@@ -297,9 +359,15 @@ int main(int argc, char **argv)
 
     if (status != STATUS_OK || program.options.done)
         return finish(first, status, &err);
-    // A login node has no launcher: looking at a run needs no MPI.
+    // On a login node MPI may not start at all: planning a run and looking at one need none.
+    program.root = first;
     if (program.options.command->id == COMMAND_STATUS) {
         status = first ? status_print(program.options.path, program.options.json, stdout, &err) : STATUS_OK;
+        return finish(first, status, &err);
+    }
+    if (program.options.command->id == COMMAND_PLAN) {
+        status = make_plan(&program, &err);
+        program_free(&program);
         return finish(first, status, &err);
     }
 
@@ -311,9 +379,7 @@ int main(int argc, char **argv)
     program.root = program.world.rank == 0;
     if (status == STATUS_OK) {
         status = run_command(&program, &err);
-        run_record_free(&program.record);
-        model_close(program.model);
-        settings_free(program.settings);
+        program_free(&program);
         team_free(&program.world);
     }
     int code = finish(program.root, status, &err);

@@ -22,6 +22,10 @@ enum {
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
     OPTION_MARGIN,
+    OPTION_WAIT,
+    OPTION_NODES,
+    OPTION_RANKS_PER_NODE,
+    OPTION_MACHINE,
     OPTION_STRICT,
     OPTION_PROGRESS,
     OPTION_JSON
@@ -67,6 +71,19 @@ static const struct option_row {
       "passes on)",
       3},
      TAKES_STOP},
+    {{"wait", OPTION_WAIT, "TIME", 0,
+      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
+      "a host died its programs hold nothing any more",
+      3},
+     TAKES_STOP},
+    {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
+    {{"ranks-per-node", OPTION_RANKS_PER_NODE, "N", 0,
+      "Plan for N ranks on each (default: those that the launcher started)", 2},
+     TAKES_MACHINE},
+    {{"machine", OPTION_MACHINE, "RATES", 0,
+      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
+      2},
+     TAKES_MACHINE},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
     {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
 };
@@ -161,6 +178,15 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_MARGIN:
         parse->margin_given = true;
         return parse_time(&options->margin, "--margin", argument, parse->err);
+    case OPTION_NODES:
+        return parse_count(&options->nodes, "--nodes", argument, parse->err);
+    case OPTION_RANKS_PER_NODE:
+        return parse_count(&options->ranks_per_node, "--ranks-per-node", argument, parse->err);
+    case OPTION_MACHINE:
+        options->machine = argument;
+        return STATUS_OK;
+    case OPTION_WAIT:
+        return parse_time(&options->wait, "--wait", argument, parse->err);
     case OPTION_PROGRESS:
         return parse_progress(&options->progress, argument, parse->err);
     case 'q':

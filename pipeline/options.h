@@ -27,6 +27,9 @@ struct options {
     const char *variants[64]; // --variant: patterns of variant names; point into argv
     size_t num_variants;      // 0: all
     double margin; // seconds before max_time at which to stop; default 60, at most a tenth of max_time
+    int nodes, ranks_per_node; // to plan for; 0: not given
+    const char *machine;       // rates to plan with, for machine_parse; NULL: not given
+    double wait;               // seconds to wait for another program that holds the run directory; 0: none
 };
 
 // Parses argv (its words may be reordered). Help and version go to out, which is NULL on ranks that must not

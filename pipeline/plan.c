@@ -57,7 +57,7 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     double work = 0;
     for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
         work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
-    return 300000.0 * work;
+    return PLAN_EVALUATION_TOKENS * work;
 }
 
 static void add_layer(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
@@ -129,6 +129,15 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
         plan_free(plan);
     free(costs);
     return status;
+}
+
+size_t plan_chains(const struct plan *plan, size_t phase)
+{
+    size_t chains = 0;
+    for (size_t i = 0; i < plan->num_units; i++)
+        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
+            chains = plan->units[i].chain + 1;
+    return chains;
 }
 
 void plan_free(struct plan *plan)

@@ -29,6 +29,9 @@ struct unit {
     double work; // floating-point operations, the common currency of progress
 };
 
+// Tokens of a test set of the usual size (WikiText-2: some 300 thousand), where nothing better is known.
+#define PLAN_EVALUATION_TOKENS 300000.0
+
 struct plan {
     const struct settings *settings;
     const struct model *model;
@@ -41,6 +44,8 @@ struct plan {
 enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
                         struct error *err);
 void plan_free(struct plan *plan);
+// How many chains a phase has: as many teams can work on it side by side.
+size_t plan_chains(const struct plan *plan, size_t phase);
 
 // Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
 // without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
@@ -68,7 +73,3 @@ struct plan_cost {
     double work; // floating-point operations
 };
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err);
-
-// The whole plan for machines: {"variants": [...], "units": ..., "memory": ..., "disk": ..., "work": ...}.
-json_t *plan_to_json(const struct plan *plan, const struct plan_cost *cost, size_t ranks,
-                     const struct run_record *record);

@@ -1,5 +1,6 @@
 #include "pipeline/run_record.h"
 
+#include "io/json.h"
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "pipeline/job_json.h"
@@ -276,25 +277,43 @@ static json_t *started_now(void)
     return json_string(text);
 }
 
-// Rank 0: settles the new record against the old one and commits it when it says something new.
+// Rank 0: settles the new record against the old one.
 static enum status settle(struct run_record *record, const json_t *old, const char *path, struct error *err)
 {
-    enum status status = STATUS_OK;
-
+    record->is_first = old == NULL;
     if (old != NULL) {
         json_object_set(record->json, "xxh3", json_object_get(old, "xxh3"));
-        GOTO_IF_ERROR(compare(record->json, old, path, err), done);
+        FORWARD_IF_ERROR(compare(record->json, old, path, err));
         json_object_set(record->json, "started", json_object_get(old, "started"));
         json_object_set(record->json, "versions", json_object_get(old, "versions"));
     } else {
         json_object_set_new(record->json, "started", started_now());
         json_object_set_new(record->json, "versions", library_versions());
     }
+    record->is_changed = old == NULL || !json_equal(old, record->json);
+    return STATUS_OK;
+}
+
+// Every rank learns what rank 0 settled.
+static enum status share_record(struct run_record *record, const struct team *team, struct error *err)
+{
+    char *text = record->json != NULL ? json_dumps(record->json, JSON_COMPACT) : NULL;
+    uint64_t head[3] = {text != NULL ? strlen(text) : 0, record->is_first, record->is_changed};
+    enum status status;
+
+    GOTO_IF_ERROR(team_broadcast(team, head, sizeof head, 0, err), done);
+    if (team->rank != 0)
+        status = allocate(&text, head[0] + 1, 1, "run.json", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(team, text, head[0], 0, err), done);
+    if (team->rank != 0)
+        status = json_parse(&record->json, text, head[0], "run.json", err);
+    record->is_first = head[1] != 0;
+    record->is_changed = head[2] != 0;
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
     identity_hash(record->identity, record->json);
-    if (old != NULL && json_equal(old, record->json))
-        goto done;
-    status = sealed_json_write(path, record->json, err);
 done:
+    free(text);
     return status;
 }
 
@@ -347,7 +366,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    status = team_broadcast(team, record->identity, sizeof record->identity, 0, err);
+    status = share_record(record, team, err);
 done:
     json_decref(old);
     json_decref(model_list);
@@ -356,6 +375,18 @@ done:
     if (status != STATUS_OK)
         run_record_free(record);
     return status;
+}
+
+enum status run_record_commit(struct run_record *record, const struct team *team,
+                              const struct settings *settings, struct error *err)
+{
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    path_format(path, sizeof path, "%s/run.json", settings->run);
+    if (record->is_changed && team->rank == 0)
+        status = sealed_json_write(path, record->json, err);
+    return team_agree(team, status, err);
 }
 
 void run_record_free(struct run_record *record)

@@ -97,14 +97,12 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     return STATUS_OK;
 }
 
-static enum status evaluate(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct perplexity result;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    if (runner->evaluation.ids == NULL)
-        FORWARD_IF_ERROR(evaluation_create(&runner->evaluation, &runner->stage, err));
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
@@ -129,20 +127,34 @@ static void add_perplexity(json_t *object, const char *key, const struct runner 
                                       (json_int_t)result.length, "windows", (json_int_t)result.windows));
 }
 
-static enum status export(struct runner *runner, const struct unit *unit, struct error *err) {
-    char identity[40]; json_t *provenance = NULL;
+static enum status export_model(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    char identity[40];
+    json_t *provenance = NULL;
 
     run_record_variant(identity, sizeof identity, runner->record, unit->variant);
-    if (runner->team->rank == 0){
+    if (runner->team->rank == 0) {
         json_t *job = settings_to_json(runner->settings), *results = json_object();
-        json_object_del(job, "variants"); add_perplexity(results, "dense", runner, NULL);
+        json_object_del(job, "variants");
+        add_perplexity(results, "dense", runner, NULL);
         add_perplexity(results, "pruned", runner, unit->variant);
         provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                "variant", variant_to_json(unit->variant), "fingerprints",
-                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);}
-enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
-json_decref(provenance);
-return status;
+                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);
+    }
+    enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
+    json_decref(provenance);
+    return status;
+}
+
+// sequences.h5 was found to be damaged.
+static enum status redraw_sequences(const struct stage *stage, struct error *err)
+{
+    struct sequences_draft draft;
+    FORWARD_IF_ERROR(sequences_draw(&draft, stage, true, err));
+    enum status status = sequences_commit(&draft, stage, err);
+    sequences_draft_free(&draft);
+    return status;
 }
 
 static enum status carry_out(struct runner *runner, const struct unit *unit, struct error *err)
@@ -150,7 +162,7 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     const struct stage *stage = &runner->stage;
     switch (unit->stage) {
     case STAGE_SEQUENCES:
-        return sequences_draw(stage, err);
+        return redraw_sequences(stage, err);
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
@@ -160,9 +172,9 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_PROPAGATE:
         return ensure_hidden_states(runner, unit->variant, (size_t)unit->layer + 1, err);
     case STAGE_EVALUATE:
-        return evaluate(runner, unit, err);
+        return evaluate_model(runner, unit, err);
     case STAGE_EXPORT:
-        return export(runner, unit, err);
+        return export_model(runner, unit, err);
     }
     return STATUS_OK;
 }
@@ -251,19 +263,10 @@ static enum status run_chains(struct runner *runner, size_t phase, struct error 
     return STATUS_OK;
 }
 
-static size_t chains_in(const struct plan *plan, size_t phase)
-{
-    size_t chains = 0;
-    for (size_t i = 0; i < plan->num_units; i++)
-        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
-            chains = plan->units[i].chain + 1;
-    return chains;
-}
-
 // Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
 static int teams_for(const struct runner *runner, size_t phase)
 {
-    size_t chains = chains_in(runner->plan, phase);
+    size_t chains = plan_chains(runner->plan, phase);
     size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
                                               : (size_t)(runner->world->size / runner->world->node_size);
     if (teams > (size_t)runner->world->size)
@@ -287,7 +290,6 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
     layer_weights_free(&runner->weights, &runner->stage);
-    evaluation_free(&runner->evaluation);
     team_free(&team);
     runner->team = runner->world;
     status = team_agree(runner->world, status, err);
@@ -329,10 +331,35 @@ static enum status run_phases(struct runner *runner, struct error *err)
     return STATUS_OK;
 }
 
+// Whether there is something to evaluate, as rank 0 sees it.
+static bool evaluates(const struct runner *runner)
+{
+    bool any = false;
+    for (size_t i = 0; i < runner->plan->num_units && runner->world->rank == 0 && !any; i++) {
+        const struct unit *unit = &runner->plan->units[i];
+        any = unit->stage == STAGE_EVALUATE &&
+              (runner->record->is_first || (runner->stages & 1U << STAGE_EVALUATE &&
+                                            !unit_is_done(unit, runner->settings, runner->record)));
+    }
+    return team_any(runner->world, any);
+}
+
 enum status runner_prepare(struct runner *runner, struct error *err)
 {
     const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL}};
-    return runner->stages & 1U << STAGE_SEQUENCES ? sequences_draw(&stage, err) : STATUS_OK;
+    struct sequences_draft draft = {0};
+    enum status status = STATUS_OK;
+
+    GOTO_IF_ERROR(check_outer_tensors(&stage, err), done);
+    if (runner->stages & 1U << STAGE_SEQUENCES)
+        GOTO_IF_ERROR(sequences_draw(&draft, &stage, runner->record->is_first, err), done);
+    if (evaluates(runner))
+        GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
+    GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);
+    status = sequences_commit(&draft, &stage, err);
+done:
+    sequences_draft_free(&draft);
+    return status;
 }
 
 enum status runner_run(struct runner *runner, struct error *err)
@@ -352,5 +379,6 @@ enum status runner_run(struct runner *runner, struct error *err)
         *err = (struct error){0};
     }
     alarm_free(&runner->alarm);
+    evaluation_free(&runner->evaluation);
     return status;
 }

@@ -39,8 +39,6 @@ prepare_environment() {
   for word in ${COPPICE_ENVIRONMENT:-}; do export "${word?}"; done
   load_modules || { say "could not load the modules: $COPPICE_MODULES"; exit 1; }
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"
-  # mpirun answers SIGTERM by killing its ranks after one second, which is too soon to end in good order.
-  export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-20}"
   # The default store of PMIx now and then fails to start under srun.
   export PMIX_MCA_gds="${PMIX_MCA_gds:-hash}"
 }
@@ -112,6 +110,7 @@ requeue() {
 
 requeue_after_loss() {
   local losses most=${COPPICE_MAX_FAILURES:-3}
+  if scontrol show job "$SLURM_JOB_ID" | grep -q 'PreemptTime=[0-9]'; then requeue "preempted"; fi
   losses=$(losses_so_far)
   losses=$((${losses:-0} + 1))
   if [ "$losses" -gt "$most" ]; then
@@ -123,15 +122,17 @@ requeue_after_loss() {
 }
 
 supervise() {
-  local left=() limit
+  local more=() limit
   prepare_environment
   choose_launcher
   # A second guard, should the site's Slurm not send the early signal.
   limit=$(squeue -h -j "$SLURM_JOB_ID" -O TimeLeft 2>/dev/null | tr -d ' ')
-  case $limit in *[0-9]:[0-9]*) left=(--max-time "$limit") ;; esac
+  case $limit in *[0-9]:[0-9]*) more+=(--max-time "$limit") ;; esac
+  # A start before this one that died with its node still holds the run directory for a minute.
+  if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then more+=(--wait 120); fi
 
   say "start $((${SLURM_RESTART_COUNT:-0} + 1)) of: coppice $* (${SLURM_NTASKS:-1} ranks on ${SLURM_JOB_NODELIST:-here})"
-  run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${left[@]}"
+  run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${more[@]}"
   if [ "$status" = 0 ]; then return 0; fi
   if [ "$told" = end ]; then
     say "told to end (exit code $status); submit the same job again to go on"

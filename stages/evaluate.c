@@ -203,6 +203,11 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
         sum += e.nll[window];
     result->mean_nll = sum / (double)evaluation->windows;
     result->perplexity = exp(result->mean_nll);
+    if (!isfinite(result->perplexity)) {
+        status = error_set(err, STATUS_INPUT, "the perplexity of %s is not finite: its activations overflow",
+                           variant != NULL ? variant->name : "the dense model");
+        goto done;
+    }
     result->windows = evaluation->windows;
     result->length = evaluation->length;
     result->tokens = evaluation->windows * evaluation->length;

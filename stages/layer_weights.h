@@ -22,6 +22,10 @@ void layer_weights_free(struct layer_weights *weights,
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
 
+// Looks at what lies outside the layers (embedding, positions, final norm, language-model head): NaN or
+// infinity is STATUS_INPUT as above. Each rank takes a share.
+enum status check_outer_tensors(const struct stage *stage, struct error *err);
+
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);
 // Floats of the largest layer's block. Not collective.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a release and times it: every tests/bench/bench_*.c, and nothing but what is named on the command line if
-# something is. Opt-in; never part of ctest, and nothing fails because a machine is slow.
+# Builds a release and times it: every tests/bench/bench_*.c, or only those that are named. Opt-in: never part of
+# ctest, and nothing fails because a machine is slow.
 #
 #   tests/bench.sh [--json] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)

@@ -65,7 +65,7 @@ small_job() {
   local alpha=0.25 group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
   local perplexity=$folder/test.jsonl evaluate_length=64
   shift
-  local "$@"
+  [ $# = 0 ] || local "$@"
   [ -e "$folder/train.jsonl" ] || head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
   [ -e "$folder/test.jsonl" ] || head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
   {
@@ -87,14 +87,20 @@ small_job() {
   } >"$file"
 }
 
+# demo_job FOLDER: the demonstration's job, measured on the first five documents of its text to save time.
+demo_job() {
+  head -n 5 jobs/demo/test.jsonl >"$1/test.jsonl"
+  sed "s#@FOLDER@#$1#g; s#jobs/demo/test.jsonl#$1/test.jsonl#" jobs/demo/demo.yaml >"$1/job.yaml"
+}
+
 # ---- starting the program -------------------------------------------------------------------------------
 
 # Nothing may hang: a program that does is ended, and the exit code is 124.
-alone() { timeout -k 5 "${WATCHDOG:-60}" "$COPPICE" "$@"; }
+alone() { timeout -k 5 "${WATCHDOG:-150}" "$COPPICE" "$@"; }
 ranks() {
   local n=$1
   shift
-  timeout -k 5 "${WATCHDOG:-60}" mpirun -n "$n" "$COPPICE" "$@"
+  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" "$COPPICE" "$@"
 }
 
 # exits CODE COMMAND...: the command ends with this code; stdout and stderr are left in $folder.
@@ -105,6 +111,34 @@ exits() {
   [ "$code" = "$wanted" ] || { echo "exit code $code, expected $wanted"; cat "$folder/stdout" "$folder/stderr"; return 1; }
 }
 runs() { exits 0 "$@"; }
+
+# refused CODE WORD... : $folder/job.yaml ends `run` with this exit code, alone and on two ranks, with one line on
+# standard error that holds every WORD, and leaves nothing. mpirun adds lines of its own unless it is quiet.
+refused() { refused_leaving nothing_made "$@"; }
+# refused_late: the same for what is only seen once work is under way: nothing half-made, no output.
+refused_late() { refused_leaving nothing_half_made "$@"; }
+refused_leaving() {
+  local left=$1 wanted=$2 start
+  shift 2
+  for start in "alone" "two_quiet_ranks"; do
+    rm -rf "$folder/run" "$folder/models"
+    exits "$wanted" "$start" run --progress none "$folder/job.yaml" && one_line "$@" && "$left" ||
+      { echo "$start"; return 1; }
+  done
+}
+two_quiet_ranks() { timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 "$COPPICE" "$@"; }
+one_line() {
+  local word
+  [ "$(wc -l <"$folder/stderr")" = 1 ] || { echo "not one line:"; cat "$folder/stderr"; return 1; }
+  for word in "coppice: " "$@"; do
+    grep -qF -- "$word" "$folder/stderr" || { echo "no '$word' in: $(cat "$folder/stderr")"; return 1; }
+  done
+  [ ! -s "$folder/stdout" ] || { echo "on standard output:"; cat "$folder/stdout"; return 1; }
+}
+nothing_half_made() { [ ! -e "$folder/models" ] && no_leftovers; }
+nothing_made() {
+  [ ! -e "$folder/run" ] && [ ! -e "$folder/models" ] || { echo "left:"; find "$folder/run" "$folder/models"; return 1; }
+}
 
 # ---- what a run leaves ----------------------------------------------------------------------------------
 
@@ -140,7 +174,7 @@ start() {
   local n=$1
   shift
   rm -f "$folder"/pid.*
-  timeout -k 5 "${WATCHDOG:-60}" mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
+  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
     "$folder/pid" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }

@@ -1,7 +1,7 @@
 """Writes tests/golden/sample.h: what sample_sequences must draw, by a second implementation of its documented rules.
 
-Documents of given token counts are drawn without replacement by a lazy Fisher-Yates shuffle; those longer than the
-sequence are collected at the front of the order, and the next pass draws from them. Run: python3 tests/golden/sample.py
+Documents of given token counts are drawn without replacement by a lazy Fisher-Yates shuffle; the next pass draws from
+those that were longer than the sequence, in the order in which they were found. Run: python3 tests/golden/sample.py
 """
 import pathlib
 
@@ -41,7 +41,6 @@ def draw(counts, sequences, length, seed):
     position, size = 0, len(counts)
     while len(result) < sequences:
         if position == size:
-            # `found` sits at the front of the order, in the order in which it was found
             order, position, size, found = list(found), 0, len(found), []
         pick = position + generator.below(size - position)
         document = order[pick]
@@ -50,9 +49,6 @@ def draw(counts, sequences, length, seed):
         position += 1
         if counts[document] > length:
             result.append((document, generator.below(counts[document] - length + 1)))
-            # the swap that keeps long documents in front
-            order[position - 1] = order[len(found)]
-            order[len(found)] = document
             found.append(document)
     return result
 

@@ -165,6 +165,7 @@ static void test_other_names_are_not_temporary(void **state)
                                  ".x.tmp--1",
                                  ".x.tmp-host-12a",
                                  "x.tmp-host-1",
+                                 "xy.tmp-host-1",
                                  ".tmp-host-1",
                                  "lock"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

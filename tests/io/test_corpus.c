@@ -132,8 +132,8 @@ static void test_gzip_members_follow_each_other(void **state)
 // Lines of every length around the sizes of the buffers, in one file.
 static void test_lines_longer_than_any_buffer_are_whole(void **state)
 {
-    enum { LINES = 40 };
-    const size_t step = 77777; // the longest is 3 MB
+    enum { LINES = 25 };
+    const size_t step = 55555; // the longest is 1.3 MB
     struct error err = {0};
     struct corpus *corpus;
     char *text = malloc(step * LINES * LINES / 2 + (step + 2) * LINES), *next = text;

@@ -101,6 +101,41 @@ static void sums_of_exponentials_are_kept_in_double(void **state)
     assert_close(sum_exp(x, 1000, 0.0F), exact, 1e-11); // each term is off by its own rounding alone
 }
 
+static void tanh32_is_within_two_units(void **state)
+{
+    double worst = 0.0;
+    (void)state;
+    for (double x = -12.0; x < 12.0; x += 0.000137) {
+        const double exact = tanh((double)(float)x);
+        const double error = fabs((double)tanh32((float)x) - exact) / unit_in_last_place(exact);
+        worst = error > worst ? error : worst;
+    }
+    print_message("tanh32: %.3f units in the last place\n", worst);
+    assert_true(worst < 2.0);
+    assert_true(tanh32(0.0F) == 0.0F);
+    assert_true(tanh32(1e-30F) == 1e-30F);
+    assert_true(tanh32(INFINITY) == 1.0F);
+    assert_true(tanh32(-INFINITY) == -1.0F);
+    assert_true(isnan(tanh32(NAN)));
+}
+
+static void a_soft_cap_bends_towards_its_value(void **state)
+{
+    (void)state;
+    float x[4] = {-1000.0F, -3.0F, 0.5F, 40.0F};
+    const float before[4] = {-1000.0F, -3.0F, 0.5F, 40.0F};
+    soft_cap(x, 4, 30.0F);
+    for (int i = 0; i < 4; i++)
+        assert_close((double)x[i], 30.0 * tanh((double)before[i] / 30.0), 4e-6); // units of numbers up to 30
+}
+
+static void sigmoid_matches_its_formula(void **state)
+{
+    (void)state;
+    for (float x = -100.0F; x < 100.0F; x += 0.37F)
+        assert_close((double)sigmoid(x), 1.0 / (1.0 + exp(-(double)x)), 2e-7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +146,9 @@ int main(void)
         cmocka_unit_test(softmax_sums_to_one),
         cmocka_unit_test(softmax_of_huge_scores_does_not_overflow),
         cmocka_unit_test(sums_of_exponentials_are_kept_in_double),
+        cmocka_unit_test(tanh32_is_within_two_units),
+        cmocka_unit_test(a_soft_cap_bends_towards_its_value),
+        cmocka_unit_test(sigmoid_matches_its_formula),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

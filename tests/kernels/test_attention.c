@@ -112,6 +112,25 @@ static void memory_is_a_block_of_queries_not_the_square(void **state)
     assert_true(attention_workspace_size(100000) <= (size_t)100000 * 256);
 }
 
+static void a_soft_cap_bends_the_scores(void **state)
+{
+    enum { TOKENS = 3, SIZE = 1 };
+    (void)state;
+    const float q[TOKENS] = {1, 2, 3}, k[TOKENS] = {4, -5, 6}, v[TOKENS] = {1, 10, 100};
+    float out[TOKENS], workspace[TOKENS * TOKENS];
+    const struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 0.5F, 2.0F, 0};
+    attention_forward(out, &attention, TOKENS, workspace);
+    for (size_t t = 0; t < TOKENS; t++) {
+        double sum = 0.0, weighted = 0.0;
+        for (size_t u = 0; u <= t; u++) {
+            const double e = exp(2.0 * tanh(0.5 * (double)q[t] * (double)k[u] / 2.0));
+            sum += e;
+            weighted += e * (double)v[u];
+        }
+        assert_close((double)out[t], weighted / sum, 3e-5); // values up to 100
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +139,7 @@ int main(void)
         cmocka_unit_test(a_window_hides_what_is_too_old),
         cmocka_unit_test(what_comes_later_never_matters),
         cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
+        cmocka_unit_test(a_soft_cap_bends_the_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,6 +288,142 @@ static void the_workspace_is_used_no_further_than_it_says(void **state)
     free_layer(&layer);
 }
 
+// rows[] of b after those of a: one weight for what were several.
+static struct linear stacked(const struct linear *parts, size_t count)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < count; i++)
+        out += parts[i].out;
+    float *weight = uniform_floats(out * parts[0].in, 1.0F, 0), *bias = uniform_floats(out, 1.0F, 0);
+    size_t row = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(weight + row * parts[0].in, parts[i].weight, parts[i].out * parts[0].in * sizeof *weight);
+        memcpy(bias + row, parts[i].bias, parts[i].out * sizeof *bias);
+        row += parts[i].out;
+    }
+    return (struct linear){.out = out, .in = parts[0].in, .weight = weight, .bias = bias};
+}
+
+static void free_linear(struct linear *linear)
+{
+    free((void *)linear->weight);
+    free((void *)linear->bias);
+    *linear = (struct linear){0};
+}
+
+static void assert_same_output(const struct decoder_config *config, const struct decoder_layer *layer,
+                               const struct decoder_config *other_config, const struct decoder_layer *other)
+{
+    float *expected = uniform_floats(TOKENS * HIDDEN, 1.0F, 50),
+          *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    run_layer(expected, config, layer, NULL);
+    run_layer(hidden, other_config, other, NULL);
+    assert_memory_equal(hidden, expected, TOKENS * HIDDEN * sizeof *hidden);
+    free(expected);
+    free(hidden);
+}
+
+static void fused_linears_give_the_bits_of_separate_ones(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true), fused = layer;
+    fused.qkv = stacked((const struct linear[]){layer.q, layer.k, layer.v}, 3);
+    fused.gate_up = stacked((const struct linear[]){layer.gate, layer.up}, 2);
+    fused.q = fused.k = fused.v = fused.gate = fused.up = (struct linear){0};
+    assert_same_output(&config, &layer, &config, &fused);
+    free_linear(&fused.qkv);
+    free_linear(&fused.gate_up);
+    free_layer(&layer);
+}
+
+static void per_head_qkv_gives_the_bits_of_separate_linears(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config(), per_head = config;
+    config.num_key_value_heads = per_head.num_key_value_heads = HEADS;
+    per_head.qkv_layout = QKV_PER_HEAD;
+    struct decoder_layer layer = random_layer(true);
+    free_linear(&layer.k);
+    free_linear(&layer.v);
+    layer.k = random_linear(QUERY, HIDDEN, true, 4);
+    layer.v = random_linear(QUERY, HIDDEN, true, 5);
+    struct linear parts[3 * HEADS];
+    for (size_t h = 0; h < HEADS; h++) {
+        parts[3 * h] = linear_slice(&layer.q, h * HEAD_DIM, HEAD_DIM);
+        parts[3 * h + 1] = linear_slice(&layer.k, h * HEAD_DIM, HEAD_DIM);
+        parts[3 * h + 2] = linear_slice(&layer.v, h * HEAD_DIM, HEAD_DIM);
+    }
+    struct decoder_layer fused = layer;
+    fused.qkv = stacked(parts, 3 * HEADS);
+    fused.q = fused.k = fused.v = (struct linear){0};
+    assert_same_output(&config, &layer, &per_head, &fused);
+    free_linear(&fused.qkv);
+    free_layer(&layer);
+}
+
+static void a_layer_of_one_token(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    struct rotary_table rotary = small_rotary();
+    float *all = uniform_floats(TOKENS * HIDDEN, 1.0F, 50), *one = uniform_floats(HIDDEN, 1.0F, 50);
+    float *workspace = uniform_floats(decoder_workspace_size(&config, TOKENS), 1.0F, 1);
+    decoder_layer_forward(&config, &layer, &rotary, all, TOKENS, workspace, NULL);
+    decoder_layer_forward(&config, &layer, &rotary, one, 1, workspace, NULL);
+    assert_close(largest_difference(one, all, HIDDEN), 0.0, tolerance); // the first token sees itself alone
+    decoder_layer_forward(&config, &layer, &rotary, one, 0, workspace, NULL); // and none is fine
+    free(all);
+    free(one);
+    free(workspace);
+    free_rotary(&rotary);
+    free_layer(&layer);
+}
+
+static void note_source(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+{
+    (void)x;
+    (void)tokens;
+    (void)channels;
+    *(unsigned *)context |= 1U << source;
+}
+
+// The sources that a layer with three experts, all of them taken, reports: bit s for source s.
+static unsigned sources_of_experts(bool shared)
+{
+    enum { EXPERTS = 3 };
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    config.num_experts = config.num_experts_per_tok = EXPERTS;
+    config.moe_intermediate_size = INTERMEDIATE;
+    config.shared_expert_intermediate_size = INTERMEDIATE;
+    layer.router = random_linear(EXPERTS, HIDDEN, false, 20);
+    layer.expert_gate = layer.gate; // experts of equal weights
+    layer.expert_up = layer.up;
+    layer.expert_down = layer.down;
+    if (shared)
+        layer.shared_expert_gate = random_linear(1, HIDDEN, false, 21);
+    struct decoder_layer used = layer;
+    if (!shared)
+        used.gate = used.up = used.down = (struct linear){0};
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    unsigned sources = 0;
+    run_layer(hidden, &config, &used, &(struct decoder_observer){.context = &sources, .input = note_source});
+    free(hidden);
+    free_linear(&layer.router);
+    free_linear(&layer.shared_expert_gate);
+    free_layer(&layer);
+    return sources;
+}
+
+static void experts_have_sources_of_their_own(void **state)
+{
+    (void)state;
+    assert_int_equal(sources_of_experts(false), 0xff); // attention's two, then two for each expert
+    assert_int_equal(sources_of_experts(true), 0x3ff); // the shared expert's two between them
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +434,10 @@ int main(void)
         cmocka_unit_test(bits_are_the_same_for_any_number_of_threads),
         cmocka_unit_test(an_mlp_wider_than_a_slab),
         cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
+        cmocka_unit_test(fused_linears_give_the_bits_of_separate_ones),
+        cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
+        cmocka_unit_test(a_layer_of_one_token),
+        cmocka_unit_test(experts_have_sources_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

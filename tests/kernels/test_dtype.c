@@ -158,6 +158,10 @@ static void what_is_too_large_becomes_infinity_and_what_is_too_small_zero(void *
         dtype_from_f64(&single, &large[i], DTYPE_F32, 1);
         assert_true(isinf(single));
     }
+    for (float x = 65520; x < 1e38F; x *= 1.01F) { // beyond half-way to what would be the next half
+        assert_int_equal(from_f32(DTYPE_F16, x), 0x7c00);
+        assert_int_equal(from_f64(DTYPE_F16, (double)-x), 0xfc00);
+    }
     assert_int_equal(from_f32(DTYPE_F16, FLT_MAX), 0x7c00);
     assert_int_equal(from_f32(DTYPE_BF16, FLT_MAX), 0x7f80);
     assert_int_equal(from_f64(DTYPE_BF16, (double)FLT_MAX), 0x7f80);

@@ -149,6 +149,41 @@ static void memory_does_not_grow_with_the_vocabulary_times_positions(void **stat
     assert_true(lm_head_workspace_size(&head, 4096) * sizeof(float) < (size_t)64 << 20);
 }
 
+static void soft_capped_logits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    create(&f, 30, 3, 4.0F);
+    const int32_t targets[3] = {0, 7, 29};
+    double log_likelihood[3];
+    float logits[3 * 30];
+    f.head.logit_soft_cap = 2.0F;
+    lm_head_log_likelihood(log_likelihood, NULL, &f.head, f.hidden, targets, 3, f.workspace);
+    lm_head_logits(logits, &f.head, f.hidden, 3, f.workspace);
+    for (size_t t = 0; t < 3; t++) {
+        double sum = 0.0;
+        for (size_t v = 0; v < 30; v++) {
+            const double capped = 2.0 * tanh(f.logits[t * 30 + v] / 2.0);
+            assert_close((double)logits[t * 30 + v], capped, 1e-5);
+            sum += exp(capped);
+        }
+        const double target = 2.0 * tanh(f.logits[t * 30 + (size_t)targets[t]] / 2.0);
+        assert_close(log_likelihood[t], target - log(sum), 1e-5);
+    }
+    destroy(&f);
+}
+
+static void without_a_final_norm_hidden_states_are_taken_as_they_are(void **state)
+{
+    (void)state;
+    const float weight[2][2] = {{1, 2}, {3, -1}}, hidden[2] = {5, 7}, expected[2] = {19, 8};
+    const struct lm_head head = {.weight = weight, .vocab_size = 2, .hidden_size = 2};
+    float logits[2], *workspace = uniform_floats(lm_head_workspace_size(&head, 1), 1.0F, 1);
+    lm_head_logits(logits, &head, hidden, 1, workspace);
+    assert_memory_equal(logits, expected, sizeof logits);
+    free(workspace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +193,8 @@ int main(void)
         cmocka_unit_test(a_negative_target_is_not_asked_for),
         cmocka_unit_test(sixteen_bit_heads_are_expanded_exactly),
         cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
+        cmocka_unit_test(soft_capped_logits),
+        cmocka_unit_test(without_a_final_norm_hidden_states_are_taken_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,6 +331,32 @@ static void the_smallest_of_a_matrix_are_pruned_however_its_rows_are_split(void 
         }
 }
 
+static void the_threshold_is_the_largest_pruned_score_and_ties_how_many_of_its_equals_are_pruned(void **state)
+{
+    (void)state;
+    const float scores[8] = {5, 3, 3, 1, 3, 9, 0x1p-149F, 3};
+    const struct {
+        size_t prune;
+        float threshold;
+        uint64_t ties;
+    } expected[] = {{1, 0x1p-149F, 1}, {2, 1, 1}, {3, 3, 1}, {5, 3, 3}, {6, 3, 4}, {7, 5, 1}, {8, 9, 1}};
+
+    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++) {
+        struct select_search search;
+        uint32_t bits;
+        memcpy(&bits, &expected[e].threshold, sizeof bits);
+        select_search_begin(&search, expected[e].prune);
+        for (int digit = 0; digit < SELECT_DIGITS; digit++) {
+            uint64_t histogram[SELECT_BINS] = {0};
+            select_search_count(&search, histogram, scores, 8);
+            select_search_narrow(&search, histogram);
+        }
+        assert_int_equal(search.threshold, bits);
+        assert_int_equal(search.ties, expected[e].ties);
+        assert_int_equal(select_count_ties(&search, scores, 8), expected[e].threshold == 3 ? 4 : 1);
+    }
+}
+
 static void a_single_row_is_selected_the_same_as_a_row_and_as_a_matrix(void **state)
 {
     (void)state;
@@ -405,6 +431,8 @@ int main(void)
         cmocka_unit_test(of_every_m_neighbours_the_n_largest_are_kept),
         cmocka_unit_test(two_of_four_keeps_the_two_largest_and_of_equals_the_higher_columns),
         cmocka_unit_test(the_smallest_of_a_matrix_are_pruned_however_its_rows_are_split),
+        cmocka_unit_test(
+            the_threshold_is_the_largest_pruned_score_and_ties_how_many_of_its_equals_are_pruned),
         cmocka_unit_test(a_single_row_is_selected_the_same_as_a_row_and_as_a_matrix),
         cmocka_unit_test(kept_bits_are_counted_without_padding),
         cmocka_unit_test(a_mask_leaves_kept_weights_alone_and_sets_the_others_to_positive_zero),

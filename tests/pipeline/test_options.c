@@ -58,7 +58,7 @@ static void every_option_arrives(void **state)
 {
     char line[] =
         "run --json --verbose --strict --teams 3 --threads=4 --stop-signal TERM --max-time 1-02:03:04 "
-        "--margin 2:00 --progress bar job.yaml";
+        "--margin 2:00 --wait 90 --progress bar job.yaml";
     const struct options options = parse_good(line);
     (void)state;
     assert_true(options.json);
@@ -69,6 +69,7 @@ static void every_option_arrives(void **state)
     assert_int_equal(options.stop_signal, SIGTERM);
     assert_true(options.max_time == 93784);
     assert_true(options.margin == 120);
+    assert_true(options.wait == 90);
     assert_int_equal(options.progress, PROGRESS_BAR);
     assert_string_equal(options.path, "job.yaml");
 }

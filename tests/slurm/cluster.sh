@@ -71,7 +71,7 @@ node_off() {
   holder=$(cat "$cluster/$node.holder" 2>/dev/null) || return 0
   rm -f "$cluster/$node.holder"
   # Only what is still the process that was started here.
-  if tr '\0' ' ' <"/proc/$holder/cmdline" 2>/dev/null | grep -q "^unshare .*$cluster/hosts"; then
+  if tr '\0\n' '  ' <"/proc/$holder/cmdline" 2>/dev/null | grep -q "^unshare .*$cluster/hosts"; then
     kill -9 "$holder"
     while [ -e "/proc/$holder" ] && ! grep -q '^State:.Z' "/proc/$holder/status" 2>/dev/null; do sleep 0.02; done
   fi

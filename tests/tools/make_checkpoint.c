@@ -178,12 +178,11 @@ static void write_header(FILE *file, const struct tensor *tensors, size_t count,
         offset += bytes;
     }
     fputc('}', header);
-    for (fflush(header); size % 8 != 0; fflush(header))
-        fputc(' ', header);
     fclose(header);
+    const size_t padded = (size + 7) / 8 * 8; // the data start aligned
     for (size_t i = 0; i < 8; i++)
-        fputc((int)((uint64_t)size >> (8 * i) & 0xff), file);
-    fwrite(text, 1, size, file);
+        fputc((int)((uint64_t)padded >> (8 * i) & 0xff), file);
+    fprintf(file, "%s%*s", text, (int)(padded - size), "");
     free(text);
 }
 
