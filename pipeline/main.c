@@ -142,7 +142,11 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     char reason[96];
     enum status status;
 
-    progress_begin(&runner->progress, runner->plan->work, options->progress,
+    double work = 0;
+    for (size_t i = 0; i < runner->plan->num_units; i++)
+        if (runner->stages & 1U << runner->plan->units[i].stage)
+            work += runner->plan->units[i].work;
+    progress_begin(&runner->progress, work, options->progress,
                    program->root && options->verbosity > VERBOSITY_QUIET ? stderr : NULL);
     runner->progress.work_name = "flop";
     (void)log_event(runner->log, NULL, "start", "{s:s}", "command", options->command->name);

@@ -323,7 +323,12 @@ static enum status load(json_t **json, const char *path, struct error *err)
     *json = NULL;
     if (stat(path, &info) != 0 && errno == ENOENT)
         return STATUS_OK;
-    FORWARD_IF_ERROR(sealed_json_read(json, path, err));
+    const enum status status = sealed_json_read(json, path, err);
+    if (status == STATUS_DAMAGED)
+        error_set(err, status,
+                  "%s: does not match its checksum; remove it to go on with the same job: it is written anew",
+                  path);
+    FORWARD_IF_ERROR(status);
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
         return STATUS_OK;
     json_decref(*json);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -324,6 +325,45 @@ static enum status remove_damaged(struct runner *runner, const struct unit *unit
     return STATUS_OK;
 }
 
+// What an earlier start committed is read once and compared with its checksums, every rank a share of the
+// files: a damaged one is made again, or refused with --strict.
+static enum status check_found(struct runner *runner, struct error *err)
+{
+    const struct plan *plan = runner->plan;
+    const int rank = runner->world->rank, size = runner->world->size;
+    char path[PATH_SIZE];
+    uint64_t *damaged = NULL;
+    enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
+
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
+    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
+        const struct unit *unit = &plan->units[i];
+        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EVALUATE ||
+            unit->stage == STAGE_EXPORT)
+            continue;
+        unit_path(path, sizeof path, unit, runner->settings);
+        damaged[i] = store_exists(path) && store_verify(path, NULL) != STATUS_OK;
+    }
+    GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
+    for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
+        if (damaged[i] == 0)
+            continue;
+        unit_path(path, sizeof path, &plan->units[i], runner->settings);
+        if (runner->options->strict) {
+            status = error_set(err, STATUS_DAMAGED, "%s is damaged; without --strict it would be made again",
+                               path);
+        } else if (rank == 0) {
+            remove_file(path);
+            progress_message(&runner->progress, "%s is damaged; it is made again", path);
+            (void)log_event(runner->log, NULL, "damaged", "{s:s}", "file", path);
+        }
+    }
+    team_barrier(runner->world);
+done:
+    free(damaged);
+    return status;
+}
+
 static enum status run_phases(struct runner *runner, struct error *err)
 {
     for (size_t phase = 0; phase < runner->plan->num_phases; phase++)
@@ -367,6 +407,8 @@ enum status runner_run(struct runner *runner, struct error *err)
     enum status status = STATUS_OK;
 
     runner->team = runner->world;
+    if (!runner->options->no_check)
+        FORWARD_IF_ERROR(check_found(runner, err));
     FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);
