@@ -42,8 +42,9 @@ static const struct command table[] = {
      "the job names. Always read it beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do "
-     "for every stage and variant. Changes nothing.",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
+     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",

@@ -228,6 +228,8 @@ static enum status with_claim(struct program *program, struct runner *runner, st
     if (program->root)
         status = log_open(&runner->log, program->settings->run, program->world.size, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    log_process(runner->process);
+    GOTO_IF_ERROR(team_broadcast(&program->world, runner->process, sizeof runner->process, 0, err), done);
     if (program->root)
         claim_share(claim);
     status = run_plan(program, runner, err);
