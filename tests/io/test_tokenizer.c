@@ -93,6 +93,44 @@ static void every_layout_gives_the_reference_ids(void **state)
     json_decref(vectors);
 }
 
+// Random combinations of what a tokenizer.json can hold; the model is that of a layout.
+static void every_pipeline_gives_the_reference_ids(void **state)
+{
+    json_t *file = load_json(source("tests/golden/tokenizer/pipelines.json"));
+    const json_t *texts = json_object_get(file, "texts");
+    char *folder = temporary_folder_create();
+    json_t *pipeline;
+    size_t p;
+
+    (void)state;
+    assert_true(json_array_size(json_object_get(file, "pipelines")) >= 40);
+    json_array_foreach(json_object_get(file, "pipelines"), p, pipeline)
+    {
+        json_t *parts = json_object_get(pipeline, "parts");
+        json_t *layout;
+        json_t *expected;
+        char name[128];
+        size_t i;
+        struct tokenizer *tokenizer;
+
+        snprintf(name, sizeof name, "tests/golden/tokenizer/%s.json",
+                 json_string_value(json_object_get(pipeline, "model")));
+        layout = load_json(source(name));
+        json_object_update(json_object_get(layout, "model"), json_object_get(pipeline, "flags"));
+        json_object_set(parts, "model", json_object_get(layout, "model"));
+        assert_int_equal(json_dump_file(parts, path_in(folder, "tokenizer.json"), 0), 0);
+        tokenizer = load(path_in(folder, "tokenizer.json"));
+        snprintf(name, sizeof name, "pipeline %zu", p);
+        json_array_foreach(json_object_get(pipeline, "ids"), i, expected)
+            check_ids(tokenizer, name, json_array_get(texts, i), expected,
+                      json_is_true(json_object_get(pipeline, "special")));
+        tokenizer_free(tokenizer);
+        json_decref(layout);
+    }
+    temporary_folder_remove(folder);
+    json_decref(file);
+}
+
 // ../shared/tokenizers/NAME/{tokenizer,vectors}.json: files of real models with ids of 47 texts.
 static void real_tokenizers_give_the_reference_ids(void **state)
 {
@@ -242,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_gives_the_reference_ids),
+        cmocka_unit_test(every_pipeline_gives_the_reference_ids),
         cmocka_unit_test(real_tokenizers_give_the_reference_ids),
         cmocka_unit_test(an_empty_text_gives_the_template_alone),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_offset),
