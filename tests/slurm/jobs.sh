@@ -49,10 +49,12 @@ write_pruned_job() { write_job "$1" pruned 48 "[wanda, cvr]"; }
 write_dense_job() { write_job "$1" dense 48 "[magnitude, wanda, cvr]"; }
 write_long_job() { write_job "$1" pruned 400 "[wanda]"; }
 
-# What each kind of job comes to when nothing disturbs it.
+# make_references TEST...: what each kind of job comes to when nothing disturbs it.
 make_references() {
-  local kind
-  for kind in pruned dense long; do
+  local kind kinds=(pruned)
+  if [[ " $* " =~ \ (chain|array)\  ]]; then kinds+=(dense); fi
+  if [[ " $* " == *" time_limit "* ]]; then kinds+=(long); fi
+  for kind in "${kinds[@]}"; do
     "write_${kind}_job" "$folder/reference-$kind"
     "$COPPICE" run --quiet "$folder/reference-$kind/job.yaml" >"$folder/reference-$kind/log" 2>&1
     sums "$folder/reference-$kind" >"$folder/$kind.sums.new"
