@@ -103,6 +103,13 @@ ends() {
   state_is "$1" "$2" || fail "job $1 is $(field "$1" JobState), exit code $(field "$1" ExitCode), not $2"
 }
 
+# failed_for_good ID CODE: the job failed with the program's exit code and was not tried again.
+failed_for_good() {
+  ends "$1" FAILED
+  [ "$(field "$1" ExitCode)" = "$2:0" ] || fail "job $1 ended with $(field "$1" ExitCode), not $2"
+  [ "$(field "$1" Restarts)" = 0 ] || fail "job $1 was started again"
+}
+
 says() { grep -q -e "$2" "$1" || fail "$1 does not say '$2': $(tail -n 20 "$1")"; }
 
 # How often the job started again.

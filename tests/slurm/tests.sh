@@ -191,8 +191,7 @@ test_two_at_once() {
   halfway "$job" 2
   submit "$job" --nodes 1
   second=$(id_of "$job" run)
-  ends "$second" FAILED
-  [ "$(field "$second" ExitCode)" = 1:0 ] && [ "$(field "$second" Restarts)" = 0 ]
+  failed_for_good "$second" 1
   says "$(log_of "$job" run)" "is in use by process"
   ends "$first" COMPLETED
   same_as pruned "$job"
@@ -205,8 +204,7 @@ test_failing_stage() {
   touch "$job/run/masks" # a file where the folder must be
   submit "$job" --chain --nodes 1
   ends "$(id_of "$job" calibrate)" COMPLETED
-  ends "$(id_of "$job" score)" FAILED
-  [ "$(field "$(id_of "$job" score)" Restarts)" = 0 ]
+  failed_for_good "$(id_of "$job" score)" 1
   for stage in compensate evaluate export; do
     ends "$(id_of "$job" "$stage")" CANCELLED
     [ ! -e "$(log_of "$job" "$stage")" ] || fail "$stage has started"
@@ -214,19 +212,17 @@ test_failing_stage() {
 }
 
 test_bad_input() {
-  local job=$lane/bad id
+  local job=$lane/bad
   write_pruned_job "$job"
   # A job file with a mistake is refused before anything is queued.
   echo "sparsty: 0.5" >>"$job/job.yaml"
   if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
   says "$job/errors" "sparsty"
-  [ -z "$(on ctl squeue -h)" ]
+  [ -z "$(on ctl squeue -h)" ] || fail "something was queued"
   # What only the job finds out ends it for good, with the program's exit code.
   write_pruned_job "$job"
   head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
   sed -i "s#corpus: .*#corpus: $job/short.jsonl#" "$job/job.yaml"
   submit "$job" --nodes 1
-  id=$(id_of "$job" run)
-  ends "$id" FAILED
-  [ "$(field "$id" ExitCode)" = 3:0 ] && [ "$(field "$id" Restarts)" = 0 ]
+  failed_for_good "$(id_of "$job" run)" 3
 }
