@@ -323,6 +323,8 @@ static enum status make_plan(struct program *program, struct error *err)
         machine.nodes = (size_t)options->nodes;
     if (options->ranks_per_node > 0)
         machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->threads > 0)
+        machine.threads = (size_t)options->threads;
     if (options->machine != NULL)
         FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
     if (read_file(&text, &size, options->path, err) != STATUS_OK)

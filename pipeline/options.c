@@ -53,7 +53,7 @@ static const struct option_row {
       "independent",
       2},
      TAKES_RANKS},
-    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_RANKS},
+    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
     {{"strict", OPTION_STRICT, NULL, 0,
       "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
       "instead of making it again",

@@ -2,6 +2,7 @@
 
 #include "io/process_identity.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/job_json.h"
 #include "pipeline/plan_record.h"
@@ -363,11 +364,12 @@ static enum status check_found(struct runner *runner, struct error *err)
     GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
     for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
         const struct unit *unit = &plan->units[i];
-        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EVALUATE ||
-            unit->stage == STAGE_EXPORT)
+        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
-        damaged[i] = store_exists(path) && store_verify(path, NULL) != STATUS_OK;
+        if (store_exists(path))
+            damaged[i] = (unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, NULL)
+                                                        : store_verify(path, NULL)) != STATUS_OK;
     }
     GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
