@@ -244,9 +244,9 @@ static void rows_are_rescaled_from_the_column_result_as_the_formula_says(void **
                 const bool columns = directions & 1, rows = directions & 2;
                 memset(got, 0xee, sizeof got);
                 got[m.in] = 42;
-                const double got_gamma =
-                    energy_row(got, got_energies, m.weight + i * m.in, m.weight + i * m.in, m.mask + i * m.bytes, columns ? c.mean : NULL,
-                               columns ? c.gamma : NULL, rows, m.in, &usual);
+                const double got_gamma = energy_row(
+                    got, got_energies, m.weight + i * m.in, m.weight + i * m.in, m.mask + i * m.bytes,
+                    columns ? c.mean : NULL, columns ? c.gamma : NULL, rows, m.in, &usual);
                 const double gamma = row_oracle(expected, energies, &m, i, columns ? &c : NULL, rows, &usual);
                 assert_memory_equal(got, expected, m.in * sizeof *got);
                 assert_memory_equal(got_energies, energies, sizeof energies);

@@ -503,9 +503,10 @@ static void long_values_are_cut_in_messages_between_characters(void **state)
                  "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
         const size_t kept = i == 0 ? 44 : 43;
         snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD, value);
-        snprintf(message, sizeof message,
-                 "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got '%.*s...'",
-                 (int)kept, value);
+        snprintf(
+            message, sizeof message,
+            "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got '%.*s...'",
+            (int)kept, value);
         assert_refused(text, strlen(text), message);
     }
 }
