@@ -27,7 +27,7 @@ die() {
 # ---- settings: the file, then the command line ---------------------------------------------------------------
 
 declare -A setting=(
-  [partition]="" [account]="" [qos]="" [constraint]="" [nodes]="" [ntasks-per-node]="" [cpus-per-task]=1 [mem]="" [time]=""
+  [partition]="" [account]="" [qos]="" [constraint]="" [nodes]="" [ntasks-per-node]="" [cpus-per-task]="" [mem]="" [time]=""
   [coppice]="" [modules]="" [container]="" [launcher]="" [launcher-options]="" [environment]="" [logs]=. [signal]=""
   [max-requeues]=20 [max-failures]=3 [concurrent]="" [sbatch-options]="")
 
@@ -83,11 +83,12 @@ parse_arguments() {
 
 # ---- what the plan and the cluster say -----------------------------------------------------------------------
 
-# ask_plan NODES TASKS: fills `plan`, path -> value. A job file that is wrong ends here, before anything is queued.
+# ask_plan NODES TASKS THREADS: fills `plan`, path -> value. A job file that is wrong ends here, before anything is
+# queued, with the program's exit code.
 ask_plan() {
   local text key value
   # shellcheck disable=SC2086
-  text=$(${setting[container]} "$COPPICE" plan "$job" --json --nodes "$1" --ranks-per-node "$2") || exit
+  text=$(${setting[container]} "$COPPICE" plan "$job" --json --nodes "$1" --ranks-per-node "$2" --threads "$3") || exit
   plan=()
   while IFS=$'\t' read -r key value; do plan[$key]=$value; done < <(awk -f "$here/json.awk" <<<"$text")
 }
@@ -126,18 +127,26 @@ seconds_of() {
   echo $((((10#$days * 24 + 10#${parts[0]}) * 60 + 10#${parts[1]}) * 60 + 10#${parts[2]}))
 }
 
-# Ranks on a node: one per core, as many as fit into its memory.
-choose_tasks() {
-  tasks=${setting[ntasks-per-node]}
-  if [ -z "$tasks" ]; then
-    tasks=$((node_cores / setting[cpus-per-task]))
-    if [ "$tasks" -lt 1 ]; then tasks=1; fi
-    ask_plan 1 "$tasks"
-    while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of "$tasks")" -gt "$node_memory" ]; do
-      tasks=$((tasks / 2))
-      ask_plan 1 "$tasks"
-    done
+# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. What the user does not say, the plan does:
+# one rank per core, fewer with threads when there are more cores than sequences, or when memory is short.
+lay_out() {
+  tasks=${setting[ntasks-per-node]} threads=${setting[cpus-per-task]}
+  if [ -n "$tasks" ]; then
+    ask_plan "$1" "$tasks" "${threads:=1}"
+    return
   fi
+  if [ -n "$threads" ]; then
+    tasks=$((node_cores > threads ? node_cores / threads : 1))
+  else
+    ask_plan "$1" $((node_cores > 1 ? node_cores : 1)) 1
+    tasks=${plan[.best.ranks_per_node]} threads=${plan[.best.threads]}
+  fi
+  ask_plan "$1" "$tasks" "$threads"
+  while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of "$tasks")" -gt "$node_memory" ]; do
+    tasks=$((tasks / 2))
+    if [ -z "${setting[cpus-per-task]}" ]; then threads=$((threads * 2)); fi
+    ask_plan "$1" "$tasks" "$threads"
+  done
 }
 
 # MB for a node with that many ranks: what the plan says and an eighth more, for the file system's buffers.
@@ -149,26 +158,27 @@ memory_of() {
 choose_nodes() {
   local most=$most_nodes
   nodes=${setting[nodes]:-1}
-  ask_plan "$nodes" "$tasks"
+  lay_out "$nodes"
   [ -z "${setting[nodes]}" ] || return 0
   while [ "${plan[.seconds]%.*}" -gt 28800 ] && [ $((nodes * 2)) -le "$most" ] &&
     [ $((nodes * 2)) -le "${plan[.useful_nodes]}" ]; do
     nodes=$((nodes * 2))
-    ask_plan "$nodes" "$tasks"
+    lay_out "$nodes"
   done
 }
 
 # ---- submitting ------------------------------------------------------------------------------------------------
 
-# The environment of the jobs, for supervise.sh: "NAME=VALUE" words in front of every sbatch.
+# What supervise.sh reads in the jobs, which inherit the environment of sbatch.
 job_environment() {
-  environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
-    "COPPICE_MAX_FAILURES=${setting[max-failures]}")
-  local key name
+  local key name environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
+    "COPPICE_MAX_FAILURES=${setting[max-failures]}" SBATCH_EXPORT=ALL)
   for key in modules container launcher launcher-options environment; do
     name=${key^^}
     if [ -n "${setting[$key]}" ]; then environment+=("COPPICE_${name//-/_}=${setting[$key]}"); fi
   done
+  export "${environment[@]}"
+  [ "$dry" = no ] || printf 'export %q\n' "${environment[@]}"
 }
 
 # resources SECONDS NODES: fills `options` with what a job of that length asks of sbatch.
@@ -184,7 +194,7 @@ resources() {
   if [ -z "${setting[signal]}" ] && [ "$seconds" -gt 0 ] && [ "$signal" -gt $((seconds / 4)) ]; then
     signal=$((seconds / 4))
   fi
-  options=(--nodes="$2" --ntasks-per-node="$tasks" --cpus-per-task="${setting[cpus-per-task]}"
+  options=(--nodes="$2" --ntasks-per-node="$tasks" --cpus-per-task="$threads"
     --mem="${setting[mem]:-$(memory_of "$tasks")M}" --time="$time" --signal=B:USR1@"$signal")
   for key in partition account qos constraint; do
     if [ -n "${setting[$key]}" ]; then options+=("--$key=${setting[$key]}"); fi
@@ -193,22 +203,22 @@ resources() {
   options+=(${setting[sbatch-options]})
 }
 
-# submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, and prints the command instead
-# when nothing is to be submitted: then ids are shell variables, so that the output is a script.
+# submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, or, when nothing is to be
+# submitted, prints the command: ids are then shell variables, so that what is printed is a script.
 submit() {
   local name=$1 after=$2 log=$3 command
   shift 3
   command=(sbatch --parsable --job-name="coppice-$name" --output="${setting[logs]}/coppice-$name-$log.log"
     "${options[@]}")
-  if [ -n "$after" ]; then command+=(--dependency=afterok:"$after" --kill-on-invalid-dep=yes); fi
-  command+=("$@")
   if [ "$dry" = yes ]; then
-    printf '%s=$(env' "$name"
-    printf ' %q' "${environment[@]}" "${command[@]}" | sed -E 's/afterok:\\\$([a-z]+)/afterok:"$\1"/g'
-    printf ')\n'
-    id="\$$name"
+    printf '%s_id=$(' "$name"
+    printf '%q ' "${command[@]}"
+    if [ -n "$after" ]; then printf -- '--dependency=afterok:%s --kill-on-invalid-dep=yes ' "$after"; fi
+    printf '%q ' "$@" | sed 's/ $/)\n/'
+    id="\$${name}_id"
   else
-    id=$(env "${environment[@]}" "${command[@]}")
+    if [ -n "$after" ]; then command+=(--dependency=afterok:"$after" --kill-on-invalid-dep=yes); fi
+    id=$("${command[@]}" "$@")
     id=${id%%;*}
     printf '%-12s job %s\n' "$name" "$id"
   fi
@@ -238,17 +248,17 @@ submit_chain() {
 }
 
 submit_array() {
-  local count=0 after limit='' first=('evaluate --variant dense') useful
+  local count=0 limit='' first=('calibrate --variant dense') evaluated=${plan[.stages.evaluate.units]:-}
   while [ -n "${plan[.variants.$((count + 1)).name]:-}" ]; do count=$((count + 1)); done
-  if [ "${plan[.propagation]}" = dense ]; then first=(calibrate "${first[@]}"); fi
+  if [ -n "$evaluated" ]; then first+=('evaluate --variant dense'); fi
+  if [ -n "${setting[concurrent]}" ]; then limit=%${setting[concurrent]}; fi
   resources "${plan[.seconds]}" "$nodes"
   submit shared '' %j "$here/stage.sbatch" "$job" "${first[@]}"
-  after=$id
-  if [ -n "${setting[concurrent]}" ]; then limit=%${setting[concurrent]}; fi
-  submit sweep "$after" %A_%a --array="1-$count$limit" "$here/sweep.sbatch" "$job"
-  after=$id
-  resources 600 1
-  submit table "$after" %j "$here/stage.sbatch" "$job" evaluate
+  submit sweep "$id" %A_%a --array="1-$count$limit" "$here/sweep.sbatch" "$job"
+  if [ -n "$evaluated" ]; then
+    resources 0 1
+    submit table "$id" %j "$here/stage.sbatch" "$job" evaluate
+  fi
 }
 
 explain() {
@@ -277,7 +287,6 @@ main() {
   trap - USR1 TERM
   load_modules || die "could not load the modules: ${setting[modules]}"
   ask_cluster
-  choose_tasks
   choose_nodes
   job_environment
   mkdir -p "${setting[logs]}"

@@ -225,7 +225,7 @@ static bool try_once(const char *call, int where, int nth, int reason, bool for_
     fault.nth = nth;
     fault.reason = reason;
     fault.for_ever = for_ever;
-    fault.lie = lie;
+    fault.lie = (unsigned)lie;
     fault.call = mpi_rank() == where ? call : NULL;
     *status = write_small(path, err);
     fault.call = NULL;
@@ -311,7 +311,7 @@ static void writes_that_are_lost_in_silence_are_found_before_the_commit(void **s
                 struct error err = {0};
                 memset(&fault, 0, sizeof fault);
                 fault.nth = nth;
-                fault.lie = lie;
+                fault.lie = (unsigned)lie;
                 fault.call = mpi_rank() == where ? "pwrite" : NULL;
                 const enum status status = write_small(path, &err);
                 fault.call = NULL;
