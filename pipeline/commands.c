@@ -43,10 +43,19 @@ static const struct command table[] = {
      "the job names. Always read it beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do "
-     "for every stage and variant. Changes nothing.",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
+     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page of what a run found, with plots",
+     "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
+     "every linear, statistics of the channels with their outliers, time of every stage and rank, and where "
+     "it all comes from. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
+     "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
+     "also while the run goes on.",
+     "coppice report /scratch/runs/llama-2-7b\n"
+     "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",
