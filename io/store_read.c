@@ -361,7 +361,7 @@ static enum status verify_dataset(const struct verification *verification, const
     state = XXH3_createState();
     RETURN_ERROR_IF(state == NULL, err, STATUS_MEMORY, "out of memory: the state of a hash");
     XXH3_64bits_reset(state);
-    status = store_hash_rows(verification->fd, path, offset, row_bytes, 0, rows, add_row, state, err);
+    status = store_hash_rows(verification->fd, path, offset, row_bytes, rows, add_row, state, err);
     if (status == STATUS_OK && XXH3_64bits_digest(state) != expected)
         status =
             error_set(err, STATUS_DAMAGED, "%s: damaged: %s does not match its attribute xxh3", path, name);

@@ -110,15 +110,16 @@ static void position(const struct pass *pass, float *x, size_t stride, size_t nu
                        local ? pass->rotary->local_sine : pass->rotary->sine);
 }
 
-// pass->delta <- attention of pass->input, which is overwritten.
-static void attend(const struct pass *pass)
+// pass->delta <- attention of pass->input, which is overwritten. False when the observer ended the pass.
+static bool attend(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
     const struct heads heads = find_heads(pass);
     float *scores = pass->inner + qkv_size(config, pass->tokens);
 
-    notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size);
+    if (!notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size))
+        return false;
     project(pass, &heads);
     position(pass, heads.query, heads.stride, config->num_attention_heads, heads.query_stride,
              &layer->query_norm);
@@ -139,10 +140,13 @@ static void attend(const struct pass *pass)
         .sliding_window = layer->sliding_window,
     };
     attention_forward(pass->input, &attention, pass->tokens, scores);
-    notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens, query_size(config));
+    if (!notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens,
+                         query_size(config)))
+        return false;
     linear_forward(pass->delta, config->hidden_size, &layer->o, pass->input, pass->tokens);
     if (layer->attention_output_norm.weight != NULL)
         normalise(pass, pass->delta, pass->delta, &layer->attention_output_norm);
+    return true;
 }
 
 // The layer's MLP or shared expert.
@@ -173,7 +177,7 @@ static void gate_shared_expert(const struct pass *pass)
     }
 }
 
-static void mix_experts(const struct pass *pass, bool beside_shared)
+static bool mix_experts(const struct pass *pass, bool beside_shared)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
@@ -186,26 +190,28 @@ static void mix_experts(const struct pass *pass, bool beside_shared)
         .stride = layer->expert_stride,
     };
 
-    experts_forward(pass->delta, &experts, pass->input, pass->tokens, pass->inner, pass->observer,
-                    beside_shared ? SOURCE_EXPERTS_BESIDE_SHARED : SOURCE_EXPERTS);
+    return experts_forward(pass->delta, &experts, pass->input, pass->tokens, pass->inner, pass->observer,
+                           beside_shared ? SOURCE_EXPERTS_BESIDE_SHARED : SOURCE_EXPERTS);
 }
 
-// pass->delta <- MLP and experts of pass->input.
-static void transform(const struct pass *pass)
+// pass->delta <- MLP and experts of pass->input. False when the observer ended the pass.
+static bool transform(const struct pass *pass)
 {
     const struct decoder_layer *layer = pass->layer;
     const struct feed_forward dense = dense_part(pass);
 
-    if (dense.up.weight != NULL)
-        feed_forward(pass->delta, &dense, pass->input, pass->tokens, pass->inner, pass->observer, SOURCE_MLP);
-    else
+    if (dense.up.weight == NULL)
         memset(pass->delta, 0, pass->tokens * pass->config->hidden_size * sizeof(float));
+    else if (!feed_forward(pass->delta, &dense, pass->input, pass->tokens, pass->inner, pass->observer,
+                           SOURCE_MLP))
+        return false;
     if (layer->shared_expert_gate.weight != NULL)
         gate_shared_expert(pass);
-    if (layer->router.weight != NULL)
-        mix_experts(pass, dense.up.weight != NULL);
+    if (layer->router.weight != NULL && !mix_experts(pass, dense.up.weight != NULL))
+        return false;
     if (layer->output_norm.weight != NULL)
         normalise(pass, pass->delta, pass->delta, &layer->output_norm);
+    return true;
 }
 
 // norm(x + attention(x)), then norm(that + mlp(that)).
@@ -214,11 +220,13 @@ static void forward_norm_after(const struct pass *pass, float *hidden)
     const size_t size = pass->tokens * pass->config->hidden_size;
 
     memcpy(pass->input, hidden, size * sizeof *hidden);
-    attend(pass);
+    if (!attend(pass))
+        return;
     add(hidden, pass->delta, size);
     normalise(pass, hidden, hidden, &pass->layer->input_norm);
     memcpy(pass->input, hidden, size * sizeof *hidden);
-    transform(pass);
+    if (!transform(pass))
+        return;
     add(hidden, pass->delta, size);
     normalise(pass, hidden, hidden, &pass->layer->post_attention_norm);
 }
@@ -228,13 +236,15 @@ static void forward_norm_before(const struct pass *pass, float *hidden)
     const size_t size = pass->tokens * pass->config->hidden_size;
 
     normalise(pass, pass->input, hidden, &pass->layer->input_norm);
-    attend(pass);
+    if (!attend(pass))
+        return;
     if (pass->config->parallel_residual)
         normalise(pass, pass->input, hidden, &pass->layer->post_attention_norm);
     add(hidden, pass->delta, size);
     if (!pass->config->parallel_residual)
         normalise(pass, pass->input, hidden, &pass->layer->post_attention_norm);
-    transform(pass);
+    if (!transform(pass))
+        return;
     add(hidden, pass->delta, size);
 }
 

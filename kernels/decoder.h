@@ -67,7 +67,8 @@ enum { SOURCE_EXPERTS = 2, SOURCE_EXPERTS_BESIDE_SHARED = 4 };
 // Floats of workspace that decoder_layer_forward needs for a sequence of `tokens`.
 size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens);
 
-// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL. workspace is memory from an
+// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL; one that
+// stops the pass leaves hidden undefined. workspace is memory from an
 // allocator, since part of it may hold integers. Workspace and weights are faster when aligned to 64 bytes;
 // the bits are the same anywhere.
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,

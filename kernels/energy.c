@@ -76,8 +76,8 @@ struct block {
 
 // The sums of the `count` columns from `column` on.
 SIMD_CLONES
-static void sum_block(struct block *block, const float *weight, const float *updated, const uint8_t *mask,
-                      size_t out, size_t in, size_t column, size_t count)
+static void sum_energy_block(struct block *block, const float *weight, const float *updated,
+                             const uint8_t *mask, size_t out, size_t in, size_t column, size_t count)
 {
     const size_t mask_bytes = (in + 7) / 8;
     size_t i = 0;
@@ -116,7 +116,7 @@ void energy_columns(double *mean, double *gamma, double *energy, double *pruned_
         struct block block = {{0}, {0}, {0}, {0}};
 
         if (out > 0)
-            sum_block(&block, weight, updated, mask, out, in, first + start, width);
+            sum_energy_block(&block, weight, updated, mask, out, in, first + start, width);
         memcpy(mean + start, block.mean, width * sizeof *mean);
         memcpy(energy + start, block.energy, width * sizeof *energy);
         memcpy(pruned_energy + start, block.pruned_energy, width * sizeof *pruned_energy);

@@ -107,7 +107,7 @@ static struct feed_forward expert_at(const struct experts *experts, size_t index
     return expert;
 }
 
-void experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
+bool experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
                      float *workspace, const struct decoder_observer *observer, size_t first_source)
 {
     const size_t hidden = experts->router.in;
@@ -119,12 +119,14 @@ void experts_forward(float *out, const struct experts *experts, const float *x, 
         const size_t count = gather(&scratch, experts, e, x, tokens);
         if (count == 0)
             continue;
-        feed_forward(scratch.result, &expert, scratch.gathered, count, scratch.inner, observer,
-                     first_source + 2 * e);
+        if (!feed_forward(scratch.result, &expert, scratch.gathered, count, scratch.inner, observer,
+                          first_source + 2 * e))
+            return false;
         for (size_t r = 0; r < count; r++) {
             float *row = out + scratch.routed[r] * hidden;
             for (size_t i = 0; i < hidden; i++)
                 row[i] += scratch.routed_shares[r] * scratch.result[r * hidden + i];
         }
     }
+    return true;
 }

@@ -19,6 +19,7 @@ size_t experts_workspace_size(size_t num_experts, size_t num_experts_per_tok, si
 // out[tokens, hidden] += sum over the chosen experts of probability * expert(x). A token's experts are those
 // of its largest router probabilities (softmax over all experts), the lower index first among equals. Expert
 // e's inputs are the observer's sources first_source + 2e and first_source + 2e + 1, with the tokens routed
-// to it, in order. workspace: memory from an allocator (part of it holds integers).
-void experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
+// to it, in order. False when it ended the pass. workspace: memory from an allocator (part of it holds
+// integers).
+bool experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
                      float *workspace, const struct decoder_observer *observer, size_t first_source);

@@ -10,13 +10,14 @@ size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens)
     return cache_lines(tokens * intermediate_size) + cache_lines(tokens * slab);
 }
 
-void feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,
+bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,
                   const struct decoder_observer *observer, size_t source)
 {
     const size_t intermediate = mlp->up.out;
     float *inner = workspace, *slab = workspace + cache_lines(tokens * intermediate);
 
-    notify_observer(observer, source, x, tokens, mlp->up.in);
+    if (!notify_observer(observer, source, x, tokens, mlp->up.in))
+        return false;
     for (size_t first = 0; first < intermediate; first += SLAB) {
         const size_t count = intermediate - first < SLAB ? intermediate - first : SLAB;
         const struct linear up = linear_slice(&mlp->up, first, count);
@@ -31,6 +32,8 @@ void feed_forward(float *out, const struct feed_forward *mlp, const float *x, si
     }
     if (mlp->gate.weight == NULL)
         activation_forward(inner, tokens * intermediate, mlp->activation);
-    notify_observer(observer, source + 1, inner, tokens, intermediate);
+    if (!notify_observer(observer, source + 1, inner, tokens, intermediate))
+        return false;
     linear_forward(out, mlp->down.out, &mlp->down, inner, tokens);
+    return true;
 }

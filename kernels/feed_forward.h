@@ -15,5 +15,6 @@ struct feed_forward {
 size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens);
 
 // out[tokens, hidden] from x[tokens, hidden]. The observer sees x as `source` and down's input as source + 1.
-void feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,
+// False when the observer ended it; then out is not computed.
+bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,
                   const struct decoder_observer *observer, size_t source);

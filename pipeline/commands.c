@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-enum { TAKES_ALL = TAKES_RANKS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
+enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE, "what would run: units, memory, disk, work, time",
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS,
+     "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
      "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
      "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Reads no "
@@ -42,8 +43,9 @@ static const struct command table[] = {
      "the job names. Always read it beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do "
-     "for every stage and variant. Changes nothing.",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
+     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",

@@ -23,10 +23,11 @@ enum command_argument {
 // Which options mean something to a command, or-ed. --help, --version, --quiet, --verbose, --json are
 // everyone's.
 enum command_options {
-    TAKES_RANKS = 1,    // --teams, --threads
+    TAKES_RANKS = 1,    // --teams, --variant
     TAKES_STOP = 2,     // --stop-signal, --max-time, --margin, --wait
     TAKES_STRICT = 4,   // --strict
     TAKES_PROGRESS = 8, // --progress
+    TAKES_THREADS = 32, // --threads
     TAKES_MACHINE = 16  // --nodes, --ranks-per-node, --machine
 };
 

@@ -142,7 +142,11 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     char reason[96];
     enum status status;
 
-    progress_begin(&runner->progress, runner->plan->work, options->progress,
+    double work = 0;
+    for (size_t i = 0; i < runner->plan->num_units; i++)
+        if (runner->stages & 1U << runner->plan->units[i].stage)
+            work += runner->plan->units[i].work;
+    progress_begin(&runner->progress, work, options->progress,
                    program->root && options->verbosity > VERBOSITY_QUIET ? stderr : NULL);
     runner->progress.work_name = "flop";
     (void)log_event(runner->log, NULL, "start", "{s:s}", "command", options->command->name);
@@ -224,6 +228,8 @@ static enum status with_claim(struct program *program, struct runner *runner, st
     if (program->root)
         status = log_open(&runner->log, program->settings->run, program->world.size, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    log_process(runner->process);
+    GOTO_IF_ERROR(team_broadcast(&program->world, runner->process, sizeof runner->process, 0, err), done);
     if (program->root)
         claim_share(claim);
     status = run_plan(program, runner, err);
@@ -316,6 +322,8 @@ static enum status make_plan(struct program *program, struct error *err)
         machine.nodes = (size_t)options->nodes;
     if (options->ranks_per_node > 0)
         machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->threads > 0)
+        machine.threads = (size_t)options->threads;
     if (options->machine != NULL)
         FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
     if (read_file(&text, &size, options->path, err) != STATUS_OK)

@@ -27,6 +27,7 @@ enum {
     OPTION_RANKS_PER_NODE,
     OPTION_MACHINE,
     OPTION_STRICT,
+    OPTION_NO_CHECK,
     OPTION_PROGRESS,
     OPTION_JSON
 };
@@ -52,11 +53,14 @@ static const struct option_row {
       "independent",
       2},
      TAKES_RANKS},
-    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_RANKS},
+    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
     {{"strict", OPTION_STRICT, NULL, 0,
       "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
       "instead of making it again",
       2},
+     TAKES_STRICT},
+    {{"no-check", OPTION_NO_CHECK, NULL, 0,
+      "Do not read what an earlier start has done to check it; what is used is checked all the same", 2},
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
@@ -167,6 +171,9 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         break;
     case OPTION_VARIANT:
         return add_variant(options, argument, parse->err);
+    case OPTION_NO_CHECK:
+        options->no_check = true;
+        break;
     case OPTION_TEAMS:
         return parse_count(&options->teams, "--teams", argument, parse->err);
     case OPTION_THREADS:

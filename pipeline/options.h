@@ -16,6 +16,7 @@ struct options {
     const char *path;              // JOB or RUN as written; points into argv
     bool done;                     // --help or --version was answered: leave with exit code 0
     bool json;                     // results on standard output as JSON
+    bool no_check;                 // do not read what is done already to check it
     bool strict;                   // compare all inputs again, and do not repair damaged files
     enum verbosity verbosity;
     enum progress_mode progress;

@@ -1,6 +1,7 @@
 #include "pipeline/plan.h"
 
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
@@ -243,6 +244,8 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity) == EXPORT_DONE;
     }
+    if (unit->stage == STAGE_EVALUATE)
+        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
     if (store_exists(path)) {
         // Statistics of an earlier job may be there without the Hessian that this one asks for.
         if (unit->stage != STAGE_CALIBRATE ||

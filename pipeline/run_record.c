@@ -194,11 +194,11 @@ static json_t *identity_of(const json_t *record)
     json_object_set(identity, "prune", json_object_get(job, "prune"));
     json_object_foreach((json_t *)prints, list, files)
     {
-        json_t *hashes = json_object();
         size_t i;
         json_t *file;
         if (strcmp(list, "evaluation") == 0)
             continue; // may come later; compared on its own
+        json_t *hashes = json_object();
         json_array_foreach(files, i, file)
         {
             const char *name = json_string_value(json_object_get(file, "file"));
@@ -323,7 +323,12 @@ static enum status load(json_t **json, const char *path, struct error *err)
     *json = NULL;
     if (stat(path, &info) != 0 && errno == ENOENT)
         return STATUS_OK;
-    FORWARD_IF_ERROR(sealed_json_read(json, path, err));
+    const enum status status = sealed_json_read(json, path, err);
+    if (status == STATUS_DAMAGED)
+        error_set(err, status,
+                  "%s: does not match its checksum; remove it to go on with the same job: it is written anew",
+                  path);
+    FORWARD_IF_ERROR(status);
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
         return STATUS_OK;
     json_decref(*json);

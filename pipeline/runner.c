@@ -1,8 +1,11 @@
 #include "pipeline/runner.h"
 
+#include "io/process_identity.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/job_json.h"
+#include "pipeline/plan_record.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
@@ -12,6 +15,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -237,12 +241,20 @@ static enum status judge(struct runner *runner, const struct unit *unit, enum ve
     return STATUS_OK;
 }
 
+// event "begin", or "unit" when it is done.
 static void log_unit(struct runner *runner, const struct unit *unit, const char *event, double seconds)
 {
+    const struct team *team = runner->team;
+    struct process_identity self;
+
+    if (runner->log == NULL)
+        return;
+    process_identity_self(&self);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f}", "stage", stage_name(unit->stage),
-                    "variant", unit->variant != NULL ? unit->variant->name : NULL, "layer",
-                    (json_int_t)unit->layer, "seconds", seconds);
+    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s}", "stage",
+                    stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
+                    "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
+                    team->world_rank, "team_ranks", team->size, "node", self.host);
 }
 
 static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
@@ -256,6 +268,7 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
                   unit->layer >= 0 ? (size_t)unit->layer : 0,
                   unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
     const double before = runner->progress.done;
+    log_unit(runner, unit, "begin", 0);
     enum status status = carry_out(runner, unit, err);
     if (status == STATUS_OK) {
         // Costs were estimates: the unit counts for what it was planned at.
@@ -302,6 +315,15 @@ static int teams_for(const struct runner *runner, size_t phase)
     return teams > 0 ? (int)teams : 1;
 }
 
+// Every team writes down its own units. Not collective; a log that cannot be opened stops nobody.
+static void open_team_log(struct runner *runner, const struct team *team)
+{
+    if (team->rank != 0 || team->world_rank == 0 || runner->log != NULL)
+        return;
+    if (log_open(&runner->log, runner->settings->run, runner->world->size, NULL) == STATUS_OK)
+        log_set_process(runner->log, runner->process);
+}
+
 static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
 {
     struct team team;
@@ -311,12 +333,17 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     runner->team = &team;
     runner->stage =
         (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
+    open_team_log(runner, &team);
     status = layer_weights_create(&runner->weights, &runner->stage, err);
     if (status == STATUS_OK)
         status = run_chains(runner, phase, err);
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
     layer_weights_free(&runner->weights, &runner->stage);
+    if (team.world_rank != 0) {
+        log_close(runner->log);
+        runner->log = NULL;
+    }
     team_free(&team);
     runner->team = runner->world;
     status = team_agree(runner->world, status, err);
@@ -351,6 +378,46 @@ static enum status remove_damaged(struct runner *runner, const struct unit *unit
     return STATUS_OK;
 }
 
+// What an earlier start committed is read once and compared with its checksums, every rank a share of the
+// files: a damaged one is made again, or refused with --strict.
+static enum status check_found(struct runner *runner, struct error *err)
+{
+    const struct plan *plan = runner->plan;
+    const int rank = runner->world->rank, size = runner->world->size;
+    char path[PATH_SIZE];
+    uint64_t *damaged = NULL;
+    enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
+
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
+    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
+        const struct unit *unit = &plan->units[i];
+        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
+            continue;
+        unit_path(path, sizeof path, unit, runner->settings);
+        if (store_exists(path))
+            damaged[i] = (unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, NULL)
+                                                        : store_verify(path, NULL)) != STATUS_OK;
+    }
+    GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
+    for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
+        if (damaged[i] == 0)
+            continue;
+        unit_path(path, sizeof path, &plan->units[i], runner->settings);
+        if (runner->options->strict) {
+            status = error_set(err, STATUS_DAMAGED, "%s is damaged; without --strict it would be made again",
+                               path);
+        } else if (rank == 0) {
+            remove_file(path);
+            progress_message(&runner->progress, "%s is damaged; it is made again", path);
+            (void)log_event(runner->log, NULL, "damaged", "{s:s}", "file", path);
+        }
+    }
+    team_barrier(runner->world);
+done:
+    free(damaged);
+    return status;
+}
+
 static enum status run_phases(struct runner *runner, struct error *err)
 {
     for (size_t phase = 0; phase < runner->plan->num_phases; phase++)
@@ -383,6 +450,9 @@ enum status runner_prepare(struct runner *runner, struct error *err)
     if (evaluates(runner))
         GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
     GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);
+    if (runner->world->rank == 0)
+        status = plan_record_write(runner->record, runner->model, runner->settings, err);
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
     status = sequences_commit(&draft, &stage, err);
 done:
     sequences_draft_free(&draft);
@@ -394,6 +464,8 @@ enum status runner_run(struct runner *runner, struct error *err)
     enum status status = STATUS_OK;
 
     runner->team = runner->world;
+    if (!runner->options->no_check)
+        FORWARD_IF_ERROR(check_found(runner, err));
     FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);

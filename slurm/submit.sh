@@ -160,15 +160,16 @@ choose_nodes() {
 
 # ---- submitting ------------------------------------------------------------------------------------------------
 
-# The environment of the jobs, for supervise.sh: "NAME=VALUE" words in front of every sbatch.
+# What supervise.sh reads in the jobs, which inherit the environment of sbatch.
 job_environment() {
-  environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
-    "COPPICE_MAX_FAILURES=${setting[max-failures]}")
-  local key name
+  local key name environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
+    "COPPICE_MAX_FAILURES=${setting[max-failures]}" SBATCH_EXPORT=ALL)
   for key in modules container launcher launcher-options environment; do
     name=${key^^}
     if [ -n "${setting[$key]}" ]; then environment+=("COPPICE_${name//-/_}=${setting[$key]}"); fi
   done
+  export "${environment[@]}"
+  [ "$dry" = no ] || printf 'export %q\n' "${environment[@]}"
 }
 
 # resources SECONDS NODES: fills `options` with what a job of that length asks of sbatch.
@@ -193,22 +194,22 @@ resources() {
   options+=(${setting[sbatch-options]})
 }
 
-# submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, and prints the command instead
-# when nothing is to be submitted: then ids are shell variables, so that the output is a script.
+# submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, or, when nothing is to be
+# submitted, prints the command: ids are then shell variables, so that what is printed is a script.
 submit() {
   local name=$1 after=$2 log=$3 command
   shift 3
   command=(sbatch --parsable --job-name="coppice-$name" --output="${setting[logs]}/coppice-$name-$log.log"
     "${options[@]}")
-  if [ -n "$after" ]; then command+=(--dependency=afterok:"$after" --kill-on-invalid-dep=yes); fi
-  command+=("$@")
   if [ "$dry" = yes ]; then
-    printf '%s=$(env' "$name"
-    printf ' %q' "${environment[@]}" "${command[@]}" | sed -E 's/afterok:\\\$([a-z]+)/afterok:"$\1"/g'
-    printf ')\n'
-    id="\$$name"
+    printf '%s_id=$(' "$name"
+    printf '%q ' "${command[@]}"
+    if [ -n "$after" ]; then printf -- '--dependency=afterok:%s --kill-on-invalid-dep=yes ' "$after"; fi
+    printf '%q ' "$@" | sed 's/ $/)\n/'
+    id="\$${name}_id"
   else
-    id=$(env "${environment[@]}" "${command[@]}")
+    if [ -n "$after" ]; then command+=(--dependency=afterok:"$after" --kill-on-invalid-dep=yes); fi
+    id=$("${command[@]}" "$@")
     id=${id%%;*}
     printf '%-12s job %s\n' "$name" "$id"
   fi
@@ -238,17 +239,17 @@ submit_chain() {
 }
 
 submit_array() {
-  local count=0 after limit='' first=('evaluate --variant dense') useful
+  local count=0 limit='' first=('calibrate --variant dense') evaluated=${plan[.stages.evaluate.units]:-}
   while [ -n "${plan[.variants.$((count + 1)).name]:-}" ]; do count=$((count + 1)); done
-  if [ "${plan[.propagation]}" = dense ]; then first=(calibrate "${first[@]}"); fi
+  if [ -n "$evaluated" ]; then first+=('evaluate --variant dense'); fi
+  if [ -n "${setting[concurrent]}" ]; then limit=%${setting[concurrent]}; fi
   resources "${plan[.seconds]}" "$nodes"
   submit shared '' %j "$here/stage.sbatch" "$job" "${first[@]}"
-  after=$id
-  if [ -n "${setting[concurrent]}" ]; then limit=%${setting[concurrent]}; fi
-  submit sweep "$after" %A_%a --array="1-$count$limit" "$here/sweep.sbatch" "$job"
-  after=$id
-  resources 600 1
-  submit table "$after" %j "$here/stage.sbatch" "$job" evaluate
+  submit sweep "$id" %A_%a --array="1-$count$limit" "$here/sweep.sbatch" "$job"
+  if [ -n "$evaluated" ]; then
+    resources 0 1
+    submit table "$id" %j "$here/stage.sbatch" "$job" evaluate
+  fi
 }
 
 explain() {

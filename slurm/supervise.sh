@@ -19,8 +19,12 @@
 #   COPPICE_MAX_REQUEUES     how often the job may start again in all; default 20
 #   COPPICE_MAX_FAILURES     how often after a rank or node was lost; default 3
 
+# In an array the number alone, of the task that has the array's, would mean all tasks.
+me=${SLURM_ARRAY_TASK_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
+me=${me:-${SLURM_JOB_ID:-none}}
+
 say() {
-  printf '%s job %s: %s\n' "$(date '+%F %T')" "${SLURM_JOB_ID:-none}" "$*" >&2
+  printf '%s job %s: %s\n' "$(date '+%F %T')" "$me" "$*" >&2
 }
 
 load_modules() {
@@ -93,7 +97,7 @@ run_and_wait() {
 
 # Losses of earlier starts are counted in the job's comment, which Slurm keeps: squeue -O comment shows it.
 losses_so_far() {
-  scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Comment=coppice: losses \([0-9]*\).*/\1/p'
+  scontrol show job "$me" | sed -n 's/^ *Comment=coppice: losses \([0-9]*\).*/\1/p'
 }
 
 # requeue WHY: the job starts again from the queue, or ends with $status when it has done so often enough.
@@ -104,20 +108,20 @@ requeue() {
     exit "$status"
   fi
   say "$1; requeueing ($((starts + 1)) of at most $most)"
-  scontrol requeue "$SLURM_JOB_ID" || say "scontrol requeue failed"
+  scontrol requeue "$me" || say "scontrol requeue failed"
   exit "$status"
 }
 
 requeue_after_loss() {
   local losses most=${COPPICE_MAX_FAILURES:-3}
-  if scontrol show job "$SLURM_JOB_ID" | grep -q 'PreemptTime=[0-9]'; then requeue "preempted"; fi
+  if scontrol show job "$me" | grep -q 'PreemptTime=[0-9]'; then requeue "preempted"; fi
   losses=$(losses_so_far)
   losses=$((${losses:-0} + 1))
   if [ "$losses" -gt "$most" ]; then
     say "a rank or a node was lost (exit code $status) for the ${losses}th time; giving up (COPPICE_MAX_FAILURES=$most)"
     exit "$status"
   fi
-  scontrol update JobId="$SLURM_JOB_ID" Comment="coppice: losses $losses" || say "scontrol update failed"
+  scontrol update JobId="$me" Comment="coppice: losses $losses" || say "scontrol update failed"
   requeue "a rank or a node was lost (exit code $status)"
 }
 
@@ -126,7 +130,7 @@ supervise() {
   prepare_environment
   choose_launcher
   # A second guard, should the site's Slurm not send the early signal.
-  limit=$(squeue -h -j "$SLURM_JOB_ID" -O TimeLeft 2>/dev/null | tr -d ' ')
+  limit=$(squeue -h -j "$me" -O TimeLeft 2>/dev/null | tr -d ' ')
   case $limit in *[0-9]:[0-9]*) more+=(--max-time "$limit") ;; esac
   # A start before this one that died with its node still holds the run directory for a minute.
   if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then more+=(--wait 120); fi

@@ -140,7 +140,7 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
 {
     const struct team *team = stage->team;
     const size_t sequences = stage->settings->sequences, length = stage->settings->length;
-    const struct decoder_observer observer = {partial, add_sums};
+    const struct decoder_observer observer = {.context = partial, .input = add_sums};
     const double work = layer_forward_work(stage->model, &weights->map, length);
     struct forward_buffers buffers;
     enum status status = forward_buffers_create(&buffers, stage->model, length, err);

@@ -333,6 +333,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
 {
     const struct checkpoint *checkpoint = stage->model->checkpoint;
     const bool root = stage->team->rank == 0;
+    size_t removed;
     char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
     enum status status = STATUS_OK;
 
@@ -340,6 +341,9 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     partial_path(partial, sizeof partial, output, identity);
     if (root)
         status = make_directories(partial, err);
+    // A killed export may have left its temporary file: it must not travel into the finished folder.
+    if (root && status == STATUS_OK)
+        status = run_clean_temporaries(partial, &removed, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
         path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);

@@ -146,7 +146,7 @@ nothing_made() {
 fingerprint() {
   local run=${1:-$folder/run} models=${2:-$folder/models}
   (cd "$run" && find . -type f ! -name log.jsonl ! -name run.json | sort | xargs -r sha256sum)
-  jq -S 'del(.started)' "$run/run.json" | sha256sum
+  jq -S 'del(.started, .xxh3)' "$run/run.json" | sha256sum
   [ ! -e "$models" ] || (cd "$models" && find . -type f | sort | xargs -r sha256sum)
 }
 
@@ -210,6 +210,16 @@ finish_started() {
   for file in "$folder"/pid.*; do
     await 10 not alive "$(cat "$file")" || { echo "rank ${file##*.} still runs"; return 1; }
   done
+}
+
+# kill_target RANK|all|mpirun: of the started program, with SIGKILL.
+kill_target() {
+  local file
+  case $1 in
+    mpirun) kill -KILL "$(mpirun_of)" ;;
+    all) for file in "$folder"/pid.*; do kill -KILL "$(cat "$file")" 2>/dev/null; done; : ;;
+    *) kill -KILL "$(rank_pid "$1")" ;;
+  esac
 }
 
 # For the end of a test: no process of ours stays.

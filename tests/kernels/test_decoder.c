@@ -205,6 +205,26 @@ static void the_observer_sees_the_input_of_every_linear_once(void **state)
     free_layer(&layer);
 }
 
+static void an_observer_that_has_seen_enough_ends_the_pass(void **state)
+{
+    static struct trace trace;
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    for (size_t last = 0; last < 4; last++) {
+        struct seen seen = {.trace = &trace};
+        float *copy = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+        run_layer(copy, &config, &layer,
+                  &(struct decoder_observer){.context = &seen, .input = look, .stops = true, .last = last});
+        assert_int_equal(seen.calls, last + 1);
+        free(copy);
+    }
+    free(hidden);
+    free_layer(&layer);
+}
+
 static void bits_are_the_same_for_any_number_of_threads(void **state)
 {
     (void)state;
@@ -390,7 +410,7 @@ static void note_source(void *context, size_t source, const float *x, size_t tok
 }
 
 // The sources that a layer with three experts, all of them taken, reports: bit s for source s.
-static unsigned sources_of_experts(bool shared)
+static unsigned sources_of_experts(bool shared, bool stops, size_t last)
 {
     enum { EXPERTS = 3 };
     struct decoder_config config = small_config();
@@ -409,7 +429,9 @@ static unsigned sources_of_experts(bool shared)
         used.gate = used.up = used.down = (struct linear){0};
     float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
     unsigned sources = 0;
-    run_layer(hidden, &config, &used, &(struct decoder_observer){.context = &sources, .input = note_source});
+    run_layer(
+        hidden, &config, &used,
+        &(struct decoder_observer){.context = &sources, .input = note_source, .stops = stops, .last = last});
     free(hidden);
     free_linear(&layer.router);
     free_linear(&layer.shared_expert_gate);
@@ -420,8 +442,17 @@ static unsigned sources_of_experts(bool shared)
 static void experts_have_sources_of_their_own(void **state)
 {
     (void)state;
-    assert_int_equal(sources_of_experts(false), 0xff); // attention's two, then two for each expert
-    assert_int_equal(sources_of_experts(true), 0x3ff); // the shared expert's two between them
+    assert_int_equal(sources_of_experts(false, false, 0), 0xff); // attention's two, then two for each expert
+    assert_int_equal(sources_of_experts(true, false, 0), 0x3ff); // the shared expert's two between them
+}
+
+static void a_pass_ends_within_the_experts_too(void **state)
+{
+    (void)state;
+    assert_int_equal(sources_of_experts(false, true, SOURCE_ATTENTION_OUTPUT), 0x3);
+    assert_int_equal(sources_of_experts(false, true, SOURCE_EXPERTS + 2), 0x1f);
+    assert_int_equal(sources_of_experts(true, true, SOURCE_MLP_DOWN), 0xf);
+    assert_int_equal(sources_of_experts(true, true, SOURCE_EXPERTS_BESIDE_SHARED + 1), 0x3f);
 }
 
 int main(void)
@@ -431,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_layer_with_biases),
         cmocka_unit_test(a_layer_with_a_sliding_window),
         cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),
+        cmocka_unit_test(an_observer_that_has_seen_enough_ends_the_pass),
         cmocka_unit_test(bits_are_the_same_for_any_number_of_threads),
         cmocka_unit_test(an_mlp_wider_than_a_slab),
         cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
@@ -438,6 +470,7 @@ int main(void)
         cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
         cmocka_unit_test(a_layer_of_one_token),
         cmocka_unit_test(experts_have_sources_of_their_own),
+        cmocka_unit_test(a_pass_ends_within_the_experts_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
