@@ -48,6 +48,14 @@ static const struct command table[] = {
      "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page of what a run found, with plots",
+     "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
+     "every linear, statistics of the channels with their outliers, time of every stage and rank, and where "
+     "it all comes from. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
+     "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
+     "also while the run goes on.",
+     "coppice report /scratch/runs/llama-2-7b\n"
+     "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",

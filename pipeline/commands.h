@@ -12,6 +12,7 @@ enum command_id {
     COMMAND_EXPORT,
     COMMAND_EVALUATE,
     COMMAND_STATUS,
+    COMMAND_REPORT,
     COMMAND_VERIFY
 };
 

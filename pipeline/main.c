@@ -5,6 +5,7 @@
 #include "pipeline/job.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
+#include "pipeline/report.h"
 #include "pipeline/results.h"
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
@@ -358,6 +359,18 @@ static int finish(bool speaks, enum status status, const struct error *err)
     return exit_code(status);
 }
 
+static bool only_looks(enum command_id command)
+{
+    return command == COMMAND_STATUS || command == COMMAND_REPORT;
+}
+
+static enum status look(const struct options *options, struct error *err)
+{
+    if (options->command->id == COMMAND_REPORT)
+        return report_run(options->path, options->json, stdout, err);
+    return status_print(options->path, options->json, stdout, err);
+}
+
 int main(int argc, char **argv)
 {
     struct program program = {.started = stop_clock()};
@@ -369,8 +382,8 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     // On a login node MPI may not start at all: planning a run and looking at one need none.
     program.root = first;
-    if (program.options.command->id == COMMAND_STATUS) {
-        status = first ? status_print(program.options.path, program.options.json, stdout, &err) : STATUS_OK;
+    if (only_looks(program.options.command->id)) {
+        status = first ? look(&program.options, &err) : STATUS_OK;
         return finish(first, status, &err);
     }
     if (program.options.command->id == COMMAND_PLAN) {
