@@ -8,7 +8,7 @@
 // ---- the Hessian ----------------------------------------------------------------------------------------
 
 SIMD_CLONES
-static void add_product(double *restrict sum, const float *restrict product, size_t n)
+static void add_hessian_product(double *restrict sum, const float *restrict product, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         sum[j] += (double)product[j];
@@ -23,7 +23,7 @@ void hessian_add(double *hessian, float *product, const float *x, size_t tokens,
         return;
     gemm_tn(product, width, x + first, in, x + first, in, count, width, tokens);
     for (size_t i = 0; i < count; i++)
-        add_product(hessian + i * in + first, product + i * width, width);
+        add_hessian_product(hessian + i * in + first, product + i * width, width);
 }
 
 size_t hessian_damp(double *hessian, uint8_t *dead, size_t in, double damping)
@@ -52,8 +52,8 @@ size_t second_order_width(size_t of)
 }
 
 SIMD_CLONES
-static void score(float *restrict scores, const double *restrict row, const double *restrict diagonal,
-                  size_t count)
+static void score_second_order(float *restrict scores, const double *restrict row,
+                               const double *restrict diagonal, size_t count)
 {
     for (size_t j = 0; j < count; j++) {
         const double relative = row[j] / diagonal[j];
@@ -63,7 +63,7 @@ static void score(float *restrict scores, const double *restrict row, const doub
 
 void second_order_scores(float *scores, const double *row, const double *diagonal, size_t count)
 {
-    score(scores, row, diagonal, count);
+    score_second_order(scores, row, diagonal, count);
 }
 
 SIMD_INLINE void subtract(double *restrict weights, const double *restrict factor, double error, size_t count)
@@ -89,8 +89,8 @@ static void select_group(uint8_t *keep, const double *weights, const double *blo
 }
 
 SIMD_CLONES
-static void prune(double *weights, double *errors, uint8_t *keep, const double *block, size_t count, size_t n,
-                  size_t of)
+static void prune_second_order(double *weights, double *errors, uint8_t *keep, const double *block,
+                               size_t count, size_t n, size_t of)
 {
     for (size_t j = 0; j < count; j++) {
         const double *factor = block + j * count;
@@ -108,5 +108,5 @@ static void prune(double *weights, double *errors, uint8_t *keep, const double *
 void second_order_prune(double *weights, double *errors, uint8_t *keep, const double *block, size_t count,
                         size_t n, size_t of)
 {
-    prune(weights, errors, keep, block, count, n, of);
+    prune_second_order(weights, errors, keep, block, count, n, of);
 }

@@ -60,7 +60,6 @@ check "Hessians are kept with the activations" exists "$folder/run/hessians/spar
 for n in 2 3 4; do
   check "$n ranks, the same bytes" compare "$n" run "$folder/job.yaml"
 done
-check "2 threads, the same bytes" compare 1 run --threads 2 "$folder/job.yaml"
 
 # ---- dense propagation: the Hessian belongs to all variants ---------------------------------------------
 

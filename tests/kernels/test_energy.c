@@ -146,6 +146,43 @@ static void without_pruning_gamma_is_one(void **state)
         assert_true(fabs(result[j] - (double)m.weight[j]) <= 4 * 0x1p-53 * 0.1);
 }
 
+// sparsegpt moves the weights that stay: those are measured and rescaled, around the original means.
+static void what_stays_is_taken_from_the_updated_weight(void **state)
+{
+    (void)state;
+    static struct matrix m, updated;
+    static struct columns c;
+    static double result[MOST_IN];
+    double energies[3];
+    struct random_state random = random_seed(23);
+
+    random_matrix(&m, 20, 130, 0.01, &random);
+    updated = m;
+    for (size_t k = 0; k < m.out * m.in; k++)
+        updated.weight[k] += (float)(0.01 * random_normal(&random));
+    energy_columns(c.mean, c.gamma, c.energy, c.pruned, m.weight, updated.weight, m.mask, m.out, m.in, 0,
+                   m.in, &usual);
+    for (size_t j = 0; j < m.in; j++) {
+        double mean = 0, energy = 0, pruned = 0;
+        for (size_t i = 0; i < m.out; i++)
+            mean += (double)m.weight[i * m.in + j];
+        mean /= (double)m.out;
+        for (size_t i = 0; i < m.out; i++) {
+            const double w = (double)m.weight[i * m.in + j];
+            const double u = is_kept(&m, i, j) ? (double)updated.weight[i * m.in + j] : 0;
+            energy += (w - mean) * (w - mean);
+            pruned += (u - mean) * (u - mean);
+        }
+        assert_true(c.mean[j] == mean && c.energy[j] == energy && c.pruned[j] == pruned);
+        assert_true(c.gamma[j] == gamma_oracle(energy, pruned, &usual));
+    }
+    energy_row(result, energies, m.weight, updated.weight, m.mask, c.mean, c.gamma, 0, m.in, &usual);
+    for (size_t j = 0; j < m.in; j++)
+        assert_true(
+            result[j] ==
+            (is_kept(&m, 0, j) ? c.mean[j] + c.gamma[j] * ((double)updated.weight[j] - c.mean[j]) : 0));
+}
+
 static void gamma_is_clamped_and_defined_where_there_is_no_energy(void **state)
 {
     (void)state;
@@ -344,6 +381,7 @@ int main(void)
         cmocka_unit_test(column_energies_are_those_of_the_formula_however_columns_are_split),
         cmocka_unit_test(nothing_is_written_beyond_the_columns_asked_for),
         cmocka_unit_test(without_pruning_gamma_is_one),
+        cmocka_unit_test(what_stays_is_taken_from_the_updated_weight),
         cmocka_unit_test(gamma_is_clamped_and_defined_where_there_is_no_energy),
         cmocka_unit_test(rows_are_rescaled_from_the_column_result_as_the_formula_says),
         cmocka_unit_test(what_was_pruned_stays_positive_zero),

@@ -137,6 +137,28 @@ static void the_factor_is_the_upper_cholesky_factor_of_the_inverse(void **state)
     }
 }
 
+static void threads_do_not_change_the_bits_of_the_factor(void **state)
+{
+    (void)state;
+    enum { IN = 300 };
+    struct random_state random = random_seed(3);
+    static double h[IN * IN], one[IN * IN], two[IN * IN];
+    float *x = random_inputs(&random, 2 * IN, IN);
+    const long threads = gemm_threads();
+
+    gram(h, x, 2 * IN, IN);
+    memcpy(one, h, sizeof h);
+    memcpy(two, h, sizeof h);
+    gemm_set_threads(1);
+    assert_true(hessian_factor(one, IN));
+    gemm_set_threads(2);
+    assert_true(hessian_factor(two, IN));
+    assert_int_equal(gemm_threads(), 2); // left as it was
+    gemm_set_threads(threads);
+    assert_memory_equal(one, two, sizeof one);
+    free(x);
+}
+
 static void what_is_not_positive_definite_is_not_factored(void **state)
 {
     (void)state;
@@ -280,6 +302,7 @@ int main(void)
         cmocka_unit_test(hessians_are_sums_of_products),
         cmocka_unit_test(damping_is_a_share_of_the_mean_diagonal_and_dead_channels_become_one),
         cmocka_unit_test(the_factor_is_the_upper_cholesky_factor_of_the_inverse),
+        cmocka_unit_test(threads_do_not_change_the_bits_of_the_factor),
         cmocka_unit_test(what_is_not_positive_definite_is_not_factored),
         cmocka_unit_test(rows_are_corrected_as_the_surgeon_says),
         cmocka_unit_test(patterns_are_chosen_from_corrected_weights),

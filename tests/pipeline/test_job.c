@@ -424,7 +424,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'Wanda', "
          "did you mean wanda?"},
         {HEAD "prune:\n  method: []\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, or a list of "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, or a list of "
          "such, got an empty list"},
         {HEAD "prune:\n  group: column\n",
          "job.yaml:6: prune.group: must be one of row, layer, got 'column'"},
