@@ -1,6 +1,7 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
 #include "pipeline/claim.h"
+#include "pipeline/compare.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
@@ -361,11 +362,14 @@ static int finish(bool speaks, enum status status, const struct error *err)
 
 static bool only_looks(enum command_id command)
 {
-    return command == COMMAND_STATUS || command == COMMAND_REPORT;
+    return command == COMMAND_STATUS || command == COMMAND_REPORT || command == COMMAND_COMPARE;
 }
 
 static enum status look(const struct options *options, struct error *err)
 {
+    if (options->command->id == COMMAND_COMPARE)
+        return compare_runs(options->paths, options->num_paths, options->json, options->html, stdout, stderr,
+                            err);
     if (options->command->id == COMMAND_REPORT)
         return report_run(options->path, options->json, stdout, err);
     return status_print(options->path, options->json, stdout, err);

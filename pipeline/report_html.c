@@ -390,7 +390,7 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     const struct page page = {report, plots, out};
     const json_t *provenance = json_object_get(report, "provenance");
 
-    html_begin(out, text_of(report, "run"));
+    html_begin(out, "Pruning report");
     fputs("<p class=\"lead\">Model <code>", out);
     html_text(out, text_of(json_object_get(provenance, "job"), "model"));
     fputs("</code>, run <code>", out);
