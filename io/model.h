@@ -100,7 +100,8 @@ void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, co
                     const float *block);
 
 // Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are
-// allocated: freed with rotary_table_free.
+// allocated: freed with rotary_table_free. STATUS_INPUT when the model has learned positions, and fewer than
+// `tokens`.
 enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
                                struct error *err);
 void rotary_table_free(struct rotary_table *table);

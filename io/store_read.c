@@ -107,6 +107,57 @@ enum status store_open(struct store_reader **reader, const char *path, MPI_Comm 
     return status;
 }
 
+enum status store_look(struct store_reader **reader, const char *path, struct error *err)
+{
+    struct store_header header;
+    int fd = -1;
+
+    *reader = NULL;
+    store_quiet();
+    enum status status = open_checked(path, &fd, &header, err);
+    if (fd >= 0)
+        close(fd);
+    if (status == STATUS_OK)
+        status = make_reader(reader, path, MPI_COMM_SELF, err);
+    if (status != STATUS_OK) {
+        store_close(*reader);
+        *reader = NULL;
+    }
+    return status;
+}
+
+// What H5Literate hands on to a visitor of groups.
+struct group_walk {
+    enum status (*visit)(void *context, const char *name, struct error *err);
+    void *context;
+    struct error *err;
+    enum status status;
+};
+
+static herr_t visit_link(hid_t root, const char *name, const H5L_info_t *info, void *data)
+{
+    struct group_walk *walk = data;
+    const hid_t object = H5Oopen(root, name, H5P_DEFAULT);
+    const bool is_group = object >= 0 && H5Iget_type(object) == H5I_GROUP;
+
+    (void)info;
+    if (object >= 0)
+        H5Oclose(object);
+    if (is_group)
+        walk->status = walk->visit(walk->context, name, walk->err);
+    return walk->status == STATUS_OK ? 0 : 1;
+}
+
+enum status store_groups(const struct store_reader *reader,
+                         enum status visit(void *context, const char *name, struct error *err), void *context,
+                         struct error *err)
+{
+    struct group_walk walk = {visit, context, err, STATUS_OK};
+    if (H5Literate(reader->file, H5_INDEX_NAME, H5_ITER_INC, NULL, visit_link, &walk) < 0)
+        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot list its groups", reader->path);
+    return walk.status;
+}
+
 void store_close(struct store_reader *reader)
 {
     if (reader == NULL)

@@ -1,5 +1,6 @@
 #include "io/tokenizer.h"
 
+#include "io/commit.h"
 #include "io/tokenizer_added.h"
 #include "io/tokenizer_bpe.h"
 #include "io/tokenizer_json.h"
@@ -7,9 +8,7 @@
 #include "io/tokenizer_pre_tokenizer.h"
 #include "io/tokenizer_template.h"
 #include "io/tokenizer_text.h"
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct tokenizer {
     struct normalizer *normalizer;
@@ -57,36 +56,57 @@ static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, s
         return error_prefix(err, "added_tokens");
     if (templates_from_json(&tokenizer->templates, json_object_get(root, "post_processor"), err) != STATUS_OK)
         return error_prefix(err, "post_processor");
+    RETURN_ERROR_IF(templates_bound(tokenizer->templates) > tokenizer_vocabulary_size(tokenizer), err,
+                    STATUS_INPUT, "post_processor: the special token's id %zu is not in the vocabulary",
+                    templates_bound(tokenizer->templates) - 1);
     return STATUS_OK;
 }
 
-static enum status read_file(json_t **root, const char *path, struct error *err)
+static enum status parse_file(json_t **root, const char *path, struct error *err)
 {
     json_error_t problem;
-    FILE *file = fopen(path, "rb");
+    char *bytes;
+    size_t size;
 
-    RETURN_ERROR_IF(file == NULL, err, STATUS_INPUT, "%s: cannot open: %s", path, strerror(errno));
-    *root = json_loadf(file, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
-    fclose(file);
-    RETURN_ERROR_IF(*root == NULL, err, STATUS_INPUT, "%s: line %d, column %d: %s", path, problem.line,
-                    problem.column, problem.text);
+    FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
+    *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
+    free(bytes);
+    RETURN_ERROR_IF(*root == NULL, err, STATUS_INPUT, "%s: not valid JSON: %s (line %d, column %d)", path,
+                    problem.text, problem.line, problem.column);
     return STATUS_OK;
+}
+
+// Messages quote tokens, and tokens hold anything: a message stays one line.
+static void keep_one_line(struct error *err)
+{
+    for (char *c = err->message; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
 }
 
 enum status tokenizer_load(struct tokenizer **out, const char *path, struct error *err)
 {
-    struct tokenizer *tokenizer;
+    struct tokenizer *tokenizer = NULL;
     json_t *root = NULL;
+    struct error unwanted;
     enum status status;
 
-    FORWARD_IF_ERROR(read_file(&root, path, err));
-    status = allocate(&tokenizer, 1, sizeof *tokenizer, "a tokenizer", err);
+    *out = NULL;
+    if (err == NULL)
+        err = &unwanted;
+    status = parse_file(&root, path, err);
     if (status == STATUS_OK)
+        status = allocate(&tokenizer, 1, sizeof *tokenizer, "a tokenizer", err);
+    if (status == STATUS_OK) {
         status = read_parts(tokenizer, root, err);
+        if (status == STATUS_INPUT)
+            error_prefix(err, "%s", path);
+    }
     json_decref(root);
     if (status != STATUS_OK) {
+        keep_one_line(err);
         tokenizer_free(tokenizer);
-        return error_prefix(err, "%s", path);
+        return status;
     }
     *out = tokenizer;
     return STATUS_OK;

@@ -120,6 +120,8 @@ static void widen(const struct token *token, struct slice text, size_t done, siz
 {
     size_t size;
 
+    if (token->lstrip && *start < done)
+        *start = done;
     while (token->lstrip && *start > done) {
         const size_t previous = utf8_previous(text.bytes, *start);
         if (!unicode_is_whitespace(utf8_decode(text.bytes + previous, &size)))
@@ -157,9 +159,14 @@ bool added_tokens_next(const struct added_tokens *added, bool normalized, struct
         token = &added->tokens[found - 1];
         if (token->single_word && (word_before(text, start) || word_after(text, end)))
             continue;
-        // With rstrip a token can reach over the beginning of the next one; the search goes on behind the
-        // token itself, as in `tokenizers`.
+        // The search goes on behind the token itself, not behind the whitespace that it took in: the next
+        // token can lie in what is done already, and counts if something of it is left. So it is in
+        // `tokenizers`.
         widen(token, text, search->done, &start, &end);
+        if (start >= end) {
+            search->done = end;
+            continue;
+        }
         search->next = (struct added_stretch){.start = start, .end = end, .id = token->id};
         if (search->done < start) {
             search->waiting = true;

@@ -4,25 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE SIZE_MAX
-
 struct merge {
     uint64_t pair; // left id << 32 | right id; UINT64_MAX for a free slot
     uint32_t rank;
+};
+
+struct ranked {
+    int32_t left;
+    int32_t right;
     int32_t id; // what the pair becomes
 };
 
 struct merges {
     struct merge *slots; // open addressing
     size_t slot_mask;
+    struct ranked *ranks;
+    size_t rank_count;
     uint64_t *joins; // left character << 32 | right character; UINT64_MAX for a free slot
     size_t join_mask;
-};
-
-struct merge_candidate {
-    size_t position; // of the left symbol
-    uint32_t rank;
-    int32_t id;
 };
 
 static size_t hash_pair(uint64_t pair)
@@ -104,21 +103,20 @@ static enum status add_merge(struct merges *merges, const json_t *value, uint32_
 {
     struct slice left = {0};
     struct slice right = {0};
-    int32_t left_id = -1;
-    int32_t right_id = -1;
     struct merge merge = {.rank = rank};
+    struct ranked *ranked = &merges->ranks[rank];
     size_t size;
     uint64_t pair;
 
     FORWARD_IF_ERROR(both_sides(value, &left, &right, err));
     RETURN_ERROR_IF(left.size == 0 || right.size == 0, err, STATUS_INPUT, "one side is empty");
-    FORWARD_IF_ERROR(token_id(vocabulary, left.bytes, left.size, &left_id, err));
-    FORWARD_IF_ERROR(token_id(vocabulary, right.bytes, right.size, &right_id, err));
+    FORWARD_IF_ERROR(token_id(vocabulary, left.bytes, left.size, &ranked->left, err));
+    FORWARD_IF_ERROR(token_id(vocabulary, right.bytes, right.size, &ranked->right, err));
     joined->size = 0;
     FORWARD_IF_ERROR(text_append(joined, left.bytes, left.size, err));
     FORWARD_IF_ERROR(text_append(joined, right.bytes, right.size, err));
-    FORWARD_IF_ERROR(token_id(vocabulary, joined->bytes, joined->size, &merge.id, err));
-    merge.pair = pair_of((uint32_t)left_id, (uint32_t)right_id);
+    FORWARD_IF_ERROR(token_id(vocabulary, joined->bytes, joined->size, &ranked->id, err));
+    merge.pair = pair_of((uint32_t)ranked->left, (uint32_t)ranked->right);
     *find(merges, merge.pair) = merge; // of two merges of one pair the last counts, as in `tokenizers`
     pair = pair_of(utf8_decode(left.bytes + utf8_previous(left.bytes, left.size), &size),
                    utf8_decode(right.bytes, &size));
@@ -142,6 +140,7 @@ enum status merges_from_json(struct merges **out, const json_t *value, const str
         slots *= 2;
     FORWARD_IF_ERROR(allocate(&merges, 1, sizeof *merges, "merges", err));
     GOTO_IF_ERROR(allocate(&merges->slots, slots, sizeof *merges->slots, "merges", err), failed);
+    GOTO_IF_ERROR(allocate(&merges->ranks, count, sizeof *merges->ranks, "merges", err), failed);
     GOTO_IF_ERROR(allocate(&merges->joins, slots, sizeof *merges->joins, "merges", err), failed);
     merges->slot_mask = slots - 1;
     merges->join_mask = slots - 1;
@@ -161,6 +160,7 @@ enum status merges_from_json(struct merges **out, const json_t *value, const str
             goto failed;
         }
     }
+    merges->rank_count = rank;
     text_free(&joined);
     *out = merges;
     return STATUS_OK;
@@ -175,133 +175,66 @@ void merges_free(struct merges *merges)
     if (merges == NULL)
         return;
     free(merges->slots);
+    free(merges->ranks);
     free(merges->joins);
     free(merges);
 }
 
-// ---- the queue: a heap of four children each, the candidate to merge first at its top
-// ----------------------
-
-static bool before(const struct merge_candidate *one, const struct merge_candidate *other)
-{
-    return one->rank != other->rank ? one->rank < other->rank : one->position < other->position;
-}
-
-static void sift_down(struct merge_candidate *heap, size_t count, size_t at)
-{
-    const struct merge_candidate moving = heap[at];
-
-    for (;;) {
-        const size_t first = 4 * at + 1;
-        const size_t end = first + 4 < count ? first + 4 : count;
-        size_t least = first;
-        if (first >= count)
-            break;
-        for (size_t child = first + 1; child < end; child++)
-            if (before(&heap[child], &heap[least]))
-                least = child;
-        if (!before(&heap[least], &moving))
-            break;
-        heap[at] = heap[least];
-        at = least;
-    }
-    heap[at] = moving;
-}
-
-static enum status push(struct merge_work *work, struct merge_candidate candidate, struct error *err)
-{
-    size_t at = work->heap_count;
-
-    FORWARD_IF_ERROR(grow(&work->heap, &work->heap_capacity, at + 1, sizeof *work->heap, "merging", err));
-    work->heap_count++;
-    while (at > 0 && before(&candidate, &work->heap[(at - 1) / 4])) {
-        work->heap[at] = work->heap[(at - 1) / 4];
-        at = (at - 1) / 4;
-    }
-    work->heap[at] = candidate;
-    return STATUS_OK;
-}
-
-static struct merge_candidate pop(struct merge_work *work)
-{
-    const struct merge_candidate top = work->heap[0];
-
-    work->heap_count--;
-    if (work->heap_count > 0) {
-        work->heap[0] = work->heap[work->heap_count];
-        sift_down(work->heap, work->heap_count, 0);
-    }
-    return top;
-}
-
 // ---- merging
 // -----------------------------------------------------------------------------------------------
+
+static enum status queue_pair(const struct merges *merges, struct merge_work *work, uint32_t left,
+                              uint32_t right, struct error *err)
+{
+    const struct merge *merge = find_merge(merges, work->symbols[left], work->symbols[right]);
+    return merge != NULL ? merge_queue_push(&work->queue, merge->rank, left, err) : STATUS_OK;
+}
 
 // Links the symbols and queues every pair that has a merge.
 static enum status prepare(const struct merges *merges, struct merge_work *work, struct error *err)
 {
     const size_t count = work->count;
 
+    RETURN_ERROR_IF(count >= MERGE_NONE, err, STATUS_INPUT, "a word of %zu characters is too long", count);
     FORWARD_IF_ERROR(grow(&work->next, &work->next_capacity, count, sizeof *work->next, "merging", err));
     FORWARD_IF_ERROR(
         grow(&work->previous, &work->previous_capacity, count, sizeof *work->previous, "merging", err));
-    FORWARD_IF_ERROR(grow(&work->heap, &work->heap_capacity, count, sizeof *work->heap, "merging", err));
-    work->heap_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct merge *merge =
-            i + 1 < count ? find_merge(merges, work->symbols[i], work->symbols[i + 1]) : NULL;
-        work->previous[i] = i > 0 ? i - 1 : NONE;
-        work->next[i] = i + 1 < count ? i + 1 : NONE;
-        if (merge != NULL)
-            work->heap[work->heap_count++] =
-                (struct merge_candidate){.position = i, .rank = merge->rank, .id = merge->id};
+    FORWARD_IF_ERROR(merge_queue_begin(&work->queue, merges->rank_count, err));
+    for (uint32_t i = 0; i < count; i++) {
+        work->previous[i] = i > 0 ? i - 1 : MERGE_NONE;
+        work->next[i] = i + 1 < count ? i + 1 : MERGE_NONE;
+        if (i + 1 < count)
+            FORWARD_IF_ERROR(queue_pair(merges, work, i, i + 1, err));
     }
-    for (size_t i = work->heap_count / 4 + 1; i-- > 0;)
-        if (i < work->heap_count)
-            sift_down(work->heap, work->heap_count, i);
     return STATUS_OK;
-}
-
-static enum status push_pair(const struct merges *merges, struct merge_work *work, size_t left, size_t right,
-                             struct error *err)
-{
-    const struct merge *merge;
-
-    if (left == NONE || right == NONE)
-        return STATUS_OK;
-    merge = find_merge(merges, work->symbols[left], work->symbols[right]);
-    if (merge == NULL)
-        return STATUS_OK;
-    return push(work, (struct merge_candidate){.position = left, .rank = merge->rank, .id = merge->id}, err);
 }
 
 enum status merges_apply(const struct merges *merges, struct merge_work *work, struct error *err)
 {
     const int32_t merged_away = -1;
     size_t kept = 0;
+    uint32_t rank;
+    uint32_t left;
 
     if (work->count < 2)
         return STATUS_OK;
     FORWARD_IF_ERROR(prepare(merges, work, err));
-    while (work->heap_count > 0) {
-        const struct merge_candidate top = pop(work);
-        const size_t left = top.position;
-        const size_t right = work->next[left];
-        const struct merge *merge;
+    while (merge_queue_pop(&work->queue, &rank, &left)) {
+        const struct ranked *merge = &merges->ranks[rank];
+        const uint32_t right = work->next[left];
 
-        if (work->symbols[left] == merged_away || right == NONE)
-            continue;
         // The symbols may have changed since this was queued.
-        merge = find_merge(merges, work->symbols[left], work->symbols[right]);
-        if (merge == NULL || merge->id != top.id)
+        if (work->symbols[left] != merge->left || right == MERGE_NONE || work->symbols[right] != merge->right)
             continue;
-        work->symbols[left] = top.id;
+        work->symbols[left] = merge->id;
         work->symbols[right] = merged_away;
         work->next[left] = work->next[right];
-        if (work->next[left] != NONE)
+        if (work->next[left] != MERGE_NONE)
             work->previous[work->next[left]] = left;
-        FORWARD_IF_ERROR(push_pair(merges, work, work->previous[left], left, err));
-        FORWARD_IF_ERROR(push_pair(merges, work, left, work->next[left], err));
+        if (work->previous[left] != MERGE_NONE)
+            FORWARD_IF_ERROR(queue_pair(merges, work, work->previous[left], left, err));
+        if (work->next[left] != MERGE_NONE)
+            FORWARD_IF_ERROR(queue_pair(merges, work, left, work->next[left], err));
     }
     for (size_t i = 0; i < work->count; i++)
         if (work->symbols[i] != merged_away)
@@ -315,5 +248,5 @@ void merge_work_free(struct merge_work *work)
     free(work->symbols);
     free(work->next);
     free(work->previous);
-    free(work->heap);
+    merge_queue_free(&work->queue);
 }

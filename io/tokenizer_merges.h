@@ -1,5 +1,6 @@
 // tokenizer_merges.h - the merges of a BPE model, and what they do to a row of symbols.
 #pragma once
+#include "io/tokenizer_merge_queue.h"
 #include "io/tokenizer_text.h"
 #include "io/tokenizer_vocabulary.h"
 #include "kernels/error.h"
@@ -24,15 +25,14 @@ struct merge_work {
     int32_t *symbols;
     size_t symbol_capacity;
     size_t count;
-    size_t *next;
+    uint32_t *next; // index of the symbol to the right, MERGE_NONE for none
     size_t next_capacity;
-    size_t *previous;
+    uint32_t *previous;
     size_t previous_capacity;
-    struct merge_candidate *heap;
-    size_t heap_capacity;
-    size_t heap_count;
+    struct merge_queue queue;
 };
 void merge_work_free(struct merge_work *work);
 
-// Merges the `count` symbols of work in place; count becomes what is left. O(n log n).
+// Merges the `count` symbols of work in place; count becomes what is left. At most 2^32 - 2 symbols, else
+// STATUS_INPUT. O(n log n); O(n) for the merges of a trained model (see tokenizer_merge_queue.h).
 enum status merges_apply(const struct merges *merges, struct merge_work *work, struct error *err);

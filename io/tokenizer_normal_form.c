@@ -1,6 +1,7 @@
 // Normal forms. utf8proc decomposes and composes; the canonical ordering in between is done here, because
 // utf8proc's own is quadratic in the length of a run of combining marks.
 #include "io/tokenizer_unicode.h"
+#include "io/tokenizer_unicode_data.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -121,6 +122,12 @@ static bool begins_stretch(uint32_t code_point)
            (code_point >= 0x3400 && code_point <= 0x4dbf);
 }
 
+// Stays as it is whatever stands around it: text can be cut on both sides.
+static bool is_inert(uint32_t code_point)
+{
+    return code_point >= 0x7fd && unicode_find_range(unicode_inert, unicode_inert_count, code_point) != NULL;
+}
+
 enum status unicode_normalize(enum unicode_form form, const struct text *in, struct text *out,
                               struct error *err)
 {
@@ -140,10 +147,14 @@ enum status unicode_normalize(enum unicode_form form, const struct text *in, str
         }
         if (code_point < affected)
             continue;
+        if (is_inert(code_point)) {
+            cut = at + size;
+            continue;
+        }
         GOTO_IF_ERROR(text_append(out, in->bytes + copied, cut - copied, err), done);
         for (at += size; at < in->size; at += size) {
             code_point = utf8_decode(in->bytes + at, &size);
-            if (begins_stretch(code_point))
+            if (begins_stretch(code_point) || is_inert(code_point))
                 break;
         }
         GOTO_IF_ERROR(normalize_stretch(form, in->bytes + cut, at - cut, &buffer, out, err), done);

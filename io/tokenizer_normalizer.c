@@ -42,18 +42,19 @@ static enum status replace(const struct step *step, const struct text *in, struc
                            struct error *err)
 {
     const struct slice text = {in->bytes, in->size};
-    struct pattern_search search = {0};
+    struct pattern_search search;
     size_t copied = 0;
 
     if (in->size == 0)
         return STATUS_OK;
+    FORWARD_IF_ERROR(pattern_begin(step->pattern, text, &search, err));
     for (;;) {
         bool found;
         size_t start = 0;
         size_t end = 0;
         size_t origin;
 
-        FORWARD_IF_ERROR(pattern_next(step->pattern, text, &search, &found, &start, &end, err));
+        FORWARD_IF_ERROR(pattern_next(step->pattern, &search, &found, &start, &end, err));
         if (!found)
             start = in->size;
         origin = in->origin_bytes < start ? in->origin_bytes : start;

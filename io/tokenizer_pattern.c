@@ -1,6 +1,8 @@
 #include "io/tokenizer_pattern.h"
 
+#include "io/tokenizer_expression.h"
 #include "io/tokenizer_json.h"
+#include "io/tokenizer_unicode_data.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@ struct pattern {
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
     bool jit;
+    struct text shadow; // the text as PCRE2 is to see it, where that is not the text itself
 };
 
 static enum status out_of_memory(struct error *err)
@@ -30,6 +33,7 @@ void pattern_free(struct pattern *pattern)
     pcre2_match_data_free(pattern->match);
     pcre2_match_context_free(pattern->context);
     pcre2_jit_stack_free(pattern->stack);
+    text_free(&pattern->shadow);
     free(pattern);
 }
 
@@ -49,10 +53,11 @@ static enum status from_literal(struct pattern **out, struct slice literal, stru
     return STATUS_OK;
 }
 
-static enum status compile(struct pattern *pattern, struct slice expression, struct error *err)
+static enum status compile(struct pattern *pattern, struct slice expression, struct slice original,
+                           struct error *err)
 {
     const size_t first_stack = (size_t)64 << 10;
-    const size_t largest_stack = (size_t)64 << 20; // only what a match needs is ever touched
+    const size_t largest_stack = (size_t)4 << 20; // only what a match needs is ever touched
     int code = 0;
     PCRE2_SIZE offset = 0;
     PCRE2_UCHAR message[128];
@@ -61,14 +66,13 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
     if (context == NULL)
         return out_of_memory(err);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pattern->code = pcre2_compile((PCRE2_SPTR)expression.bytes, expression.size, PCRE2_UTF | PCRE2_UCP, &code,
-                                  &offset, context);
+    pattern->code = pcre2_compile((PCRE2_SPTR)expression.bytes, expression.size,
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &offset, context);
     pcre2_compile_context_free(context);
     if (pattern->code == NULL) {
         pcre2_get_error_message(code, message, sizeof message);
-        RETURN_ERROR(err, STATUS_INPUT, "bad regular expression: %s, at byte %zu of \"%.*s\"",
-                     (const char *)message, (size_t)offset,
-                     (int)(expression.size < 500 ? expression.size : 500), expression.bytes);
+        RETURN_ERROR(err, STATUS_INPUT, "bad regular expression: %s, in \"%.*s\"", (const char *)message,
+                     (int)(original.size < 500 ? original.size : 500), original.bytes);
     }
     pattern->match = pcre2_match_data_create_from_pattern(pattern->code, NULL);
     pattern->context = pcre2_match_context_create(NULL);
@@ -90,17 +94,21 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
 
 enum status pattern_from_regex(struct pattern **out, struct slice expression, struct error *err)
 {
-    struct pattern *pattern;
+    struct pattern *pattern = NULL;
+    struct text translated = {0};
     enum status status;
 
-    FORWARD_IF_ERROR(allocate(&pattern, 1, sizeof *pattern, "a pattern", err));
-    status = compile(pattern, expression, err);
-    if (status != STATUS_OK) {
+    RETURN_ERROR_IF(expression.size == 0, err, STATUS_INPUT, "the regular expression is empty");
+    GOTO_IF_ERROR(allocate(&pattern, 1, sizeof *pattern, "a pattern", err), done);
+    GOTO_IF_ERROR(expression_translate(expression, &translated, err), done);
+    GOTO_IF_ERROR(compile(pattern, (struct slice){translated.bytes, translated.size}, expression, err), done);
+done:
+    text_free(&translated);
+    if (status != STATUS_OK)
         pattern_free(pattern);
-        return status;
-    }
-    *out = pattern;
-    return STATUS_OK;
+    else
+        *out = pattern;
+    return status;
 }
 
 enum status pattern_from_json(struct pattern **pattern, const json_t *value, struct error *err)
@@ -119,6 +127,58 @@ enum status pattern_from_json(struct pattern **pattern, const json_t *value, str
     return pattern_from_regex(pattern, text, err);
 }
 
+// Where the next character is on which PCRE2 and Oniguruma disagree, from `at` on; text.size if there is
+// none.
+static size_t find_disputed(struct slice text, size_t at, const struct unicode_range **range)
+{
+    size_t size = 0;
+
+    for (; at < text.size; at += size) {
+        uint64_t eight;
+        if (text.size - at >= sizeof eight) { // most text is ASCII
+            memcpy(&eight, text.bytes + at, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                size = sizeof eight;
+                continue;
+            }
+        }
+        const uint32_t code_point = utf8_decode(text.bytes + at, &size);
+        if (size < 3)
+            continue;
+        *range = unicode_find_range(unicode_stand_ins, unicode_stand_ins_count, code_point);
+        if (*range != NULL)
+            break;
+    }
+    return at;
+}
+
+enum status pattern_begin(struct pattern *pattern, struct slice text, struct pattern_search *search,
+                          struct error *err)
+{
+    const struct unicode_range *range = NULL;
+    size_t done = 0;
+    size_t at;
+
+    *search = (struct pattern_search){.text = text};
+    if (pattern->literal != NULL)
+        return STATUS_OK;
+    at = find_disputed(text, 0, &range);
+    if (at == text.size)
+        return STATUS_OK;
+    text_clear(&pattern->shadow);
+    while (at < text.size) {
+        size_t size;
+        FORWARD_IF_ERROR(text_append(&pattern->shadow, text.bytes + done, at - done, err));
+        FORWARD_IF_ERROR(text_append_code_point(&pattern->shadow, (uint32_t)range->value, err));
+        (void)utf8_decode(text.bytes + at, &size); // a stand-in has the same size
+        done = at + size;
+        at = find_disputed(text, done, &range);
+    }
+    FORWARD_IF_ERROR(text_append(&pattern->shadow, text.bytes + done, text.size - done, err));
+    search->text.bytes = pattern->shadow.bytes;
+    return STATUS_OK;
+}
+
 static enum status match_at(struct pattern *pattern, struct slice text, size_t position, bool *found,
                             size_t *start, size_t *end, struct error *err)
 {
@@ -128,12 +188,12 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
     int result;
 
     // The text was checked once; checking it in every match would make the search quadratic.
-    if (pattern->jit)
-        result =
-            pcre2_jit_match(pattern->code, subject, text.size, position, 0, pattern->match, pattern->context);
-    else
-        result = pcre2_match(pattern->code, subject, text.size, position, PCRE2_NO_UTF_CHECK, pattern->match,
-                             pattern->context);
+    result = pattern->jit ? pcre2_jit_match(pattern->code, subject, text.size, position, 0, pattern->match,
+                                            pattern->context)
+                          : PCRE2_ERROR_JIT_STACKLIMIT;
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) // the interpreter takes what it needs from the heap
+        result = pcre2_match(pattern->code, subject, text.size, position, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                             pattern->match, pattern->context);
     *found = result > 0;
     if (result == PCRE2_ERROR_NOMATCH)
         return STATUS_OK;
@@ -148,9 +208,11 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
     return STATUS_OK;
 }
 
-enum status pattern_next(struct pattern *pattern, struct slice text, struct pattern_search *search,
-                         bool *found, size_t *start, size_t *end, struct error *err)
+enum status pattern_next(struct pattern *pattern, struct pattern_search *search, bool *found, size_t *start,
+                         size_t *end, struct error *err)
 {
+    const struct slice text = search->text;
+
     if (pattern->literal != NULL) {
         const char *at = search->position < text.size
                              ? memmem(text.bytes + search->position, text.size - search->position,

@@ -1,222 +1,24 @@
 #include "io/tokenizer_pre_tokenizer.h"
 
-#include "io/tokenizer_bytes.h"
 #include "io/tokenizer_json.h"
 #include "io/tokenizer_pattern.h"
+#include "io/tokenizer_pre_tokenizer_steps.h"
 #include "io/tokenizer_split.h"
 #include "io/tokenizer_unicode.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum prepend_scheme { PREPEND_FIRST, PREPEND_NEVER, PREPEND_ALWAYS };
-
-struct step {
-    // Rewrites text and pieces.
-    enum status (*apply)(const struct step *step, struct text *text, struct pieces *pieces,
-                         struct pre_tokenizer_work *work, struct error *err);
-    struct pattern *pattern;                   // cut at what it matches …
-    bool (*is_delimiter)(uint32_t code_point); // … or at such characters …
-    uint32_t delimiter;                        // … or at this one
-    enum split_behavior behavior;
-    bool invert;
-    bool add_prefix_space;              // ByteLevel
-    char replacement[5];                // Metaspace: what stands for a space, as a string
-    enum prepend_scheme prepend_scheme; // Metaspace
-};
-
 struct pre_tokenizer { // a sequence, flattened
-    struct step *steps;
+    struct pre_tokenizer_step *steps;
     size_t count;
     size_t capacity;
 };
 
-// ---- cutting
-// -----------------------------------------------------------------------------------------------
-
-static enum status cut_at_pattern(const struct step *step, struct slice text, size_t offset,
-                                  struct splitter *splitter, struct error *err)
-{
-    struct pattern_search search = {0};
-    size_t previous = 0;
-
-    for (;;) {
-        bool found;
-        size_t start = 0;
-        size_t end = 0;
-        FORWARD_IF_ERROR(pattern_next(step->pattern, text, &search, &found, &start, &end, err));
-        if (!found)
-            break;
-        if (previous != start)
-            FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + start, false, err));
-        FORWARD_IF_ERROR(splitter_add(splitter, offset + start, offset + end, true, err));
-        previous = end;
-    }
-    if (previous != text.size)
-        FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + text.size, false, err));
-    return STATUS_OK;
-}
-
-static enum status cut_at_characters(const struct step *step, struct slice text, size_t offset,
-                                     struct splitter *splitter, struct error *err)
-{
-    size_t previous = 0;
-    size_t size = 0;
-
-    for (size_t at = 0; at < text.size; at += size) {
-        const uint32_t code_point = utf8_decode(text.bytes + at, &size);
-        const bool match =
-            step->is_delimiter != NULL ? step->is_delimiter(code_point) : code_point == step->delimiter;
-        if (!match)
-            continue;
-        if (previous < at)
-            FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + at, false, err));
-        FORWARD_IF_ERROR(splitter_add(splitter, offset + at, offset + at + size, true, err));
-        previous = at + size;
-    }
-    if (previous < text.size)
-        FORWARD_IF_ERROR(splitter_add(splitter, offset + previous, offset + text.size, false, err));
-    return STATUS_OK;
-}
-
-// Cuts every piece; the text stays.
-static enum status cut(const struct step *step, struct text *text, struct pieces *pieces,
-                       struct pre_tokenizer_work *work, struct error *err)
-{
-    struct pieces *out = &work->pieces;
-
-    out->count = 0;
-    for (size_t i = 0; i < pieces->count; i++) {
-        const struct piece piece = pieces->items[i];
-        const struct slice slice = {text->bytes + piece.start, piece.size};
-        struct splitter splitter = {.behavior = step->behavior, .invert = step->invert, .pieces = out};
-        FORWARD_IF_ERROR(step->pattern != NULL ? cut_at_pattern(step, slice, piece.start, &splitter, err)
-                                               : cut_at_characters(step, slice, piece.start, &splitter, err));
-        FORWARD_IF_ERROR(splitter_end(&splitter, err));
-    }
-    out->at_origin = 0;
-    while (out->at_origin < out->count && out->items[out->at_origin].start < text->origin_bytes)
-        out->at_origin++;
-    pieces_swap(pieces, out);
-    return STATUS_OK;
-}
-
-// ---- rewriting
-// ---------------------------------------------------------------------------------------------
-
-static bool begins_with(const struct text *text, struct piece piece, const char *string, size_t size)
-{
-    return piece.size >= size && memcmp(text->bytes + piece.start, string, size) == 0;
-}
-
-// The piece [start, text->size) of the new text was made of a piece of the old one.
-static enum status close_rewritten(struct pieces *pieces, const struct text *text, size_t start,
-                                   bool at_origin, struct error *err)
-{
-    if (text->size == start)
-        return STATUS_OK;
-    FORWARD_IF_ERROR(pieces_append(pieces, start, text->size - start, err));
-    if (at_origin)
-        pieces->at_origin = pieces->count;
-    return STATUS_OK;
-}
-
-// Puts a space in front of every piece that has none.
-static enum status add_prefix_space(const struct step *step, struct text *text, struct pieces *pieces,
-                                    struct pre_tokenizer_work *work, struct error *err)
-{
-    struct text *out = &work->text;
-
-    (void)step;
-    text_clear(out);
-    work->pieces.count = 0;
-    work->pieces.at_origin = 0;
-    for (size_t i = 0; i < pieces->count; i++) {
-        const struct piece piece = pieces->items[i];
-        const size_t start = out->size;
-        if (!begins_with(text, piece, " ", 1))
-            FORWARD_IF_ERROR(text_append(out, " ", 1, err));
-        if (piece.start < text->origin_bytes)
-            out->origin_bytes =
-                out->size + (text->origin_bytes < piece.start + piece.size ? text->origin_bytes - piece.start
-                                                                           : piece.size);
-        FORWARD_IF_ERROR(text_append(out, text->bytes + piece.start, piece.size, err));
-        FORWARD_IF_ERROR(close_rewritten(&work->pieces, out, start, i < pieces->at_origin, err));
-    }
-    text_swap(text, out);
-    pieces_swap(pieces, &work->pieces);
-    return STATUS_OK;
-}
-
-static enum status byte_level(const struct step *step, struct text *text, struct pieces *pieces,
-                              struct pre_tokenizer_work *work, struct error *err)
-{
-    struct text *out = &work->text;
-
-    (void)step;
-    text_clear(out);
-    FORWARD_IF_ERROR(grow(&out->bytes, &out->capacity, 2 * text->size, 1, "a text to tokenise", err));
-    for (size_t i = 0; i < pieces->count; i++) {
-        struct piece *piece = &pieces->items[i];
-        const size_t start = out->size;
-        const char *bytes = text->bytes + piece->start;
-        size_t origin = piece->start < text->origin_bytes ? text->origin_bytes - piece->start : 0;
-        if (origin > piece->size)
-            origin = piece->size;
-        FORWARD_IF_ERROR(byte_level_append(out, bytes, origin, err));
-        if (origin > 0)
-            out->origin_bytes = out->size;
-        FORWARD_IF_ERROR(byte_level_append(out, bytes + origin, piece->size - origin, err));
-        *piece = (struct piece){.start = start, .size = out->size - start};
-    }
-    text_swap(text, out);
-    return STATUS_OK;
-}
-
-// Spaces become the replacement, which is also put in front if the scheme says so.
-static enum status metaspace(const struct step *step, struct text *text, struct pieces *pieces,
-                             struct pre_tokenizer_work *work, struct error *err)
-{
-    const size_t replacement_size = strlen(step->replacement);
-    struct text *out = &work->text;
-
-    text_clear(out);
-    work->pieces.count = 0;
-    work->pieces.at_origin = 0;
-    for (size_t i = 0; i < pieces->count; i++) {
-        const struct piece piece = pieces->items[i];
-        const size_t start = out->size;
-        const size_t end = piece.start + piece.size;
-        const bool at_origin = i < pieces->at_origin;
-
-        if (!begins_with(text, piece, " ", 1) &&
-            !begins_with(text, piece, step->replacement, replacement_size) &&
-            (step->prepend_scheme == PREPEND_ALWAYS || (step->prepend_scheme == PREPEND_FIRST && at_origin)))
-            FORWARD_IF_ERROR(text_append(out, step->replacement, replacement_size, err));
-        for (size_t at = piece.start; at < end;) {
-            const char *space = memchr(text->bytes + at, ' ', end - at);
-            const size_t until = space != NULL ? (size_t)(space - text->bytes) : end;
-            if (at < text->origin_bytes && until > at)
-                out->origin_bytes =
-                    out->size + (text->origin_bytes < until ? text->origin_bytes : until) - at;
-            FORWARD_IF_ERROR(text_append(out, text->bytes + at, until - at, err));
-            if (space == NULL)
-                break;
-            FORWARD_IF_ERROR(text_append(out, step->replacement, replacement_size, err));
-            if (until < text->origin_bytes)
-                out->origin_bytes = out->size;
-            at = until + 1;
-        }
-        FORWARD_IF_ERROR(close_rewritten(&work->pieces, out, start, at_origin, err));
-    }
-    text_swap(text, out);
-    pieces_swap(pieces, &work->pieces);
-    return STATUS_OK;
-}
-
 // ---- reading
 // -----------------------------------------------------------------------------------------------
 
-static enum status add_step(struct pre_tokenizer *pre_tokenizer, struct step step, struct error *err)
+static enum status add_step(struct pre_tokenizer *pre_tokenizer, struct pre_tokenizer_step step,
+                            struct error *err)
 {
     const enum status status = grow(&pre_tokenizer->steps, &pre_tokenizer->capacity, pre_tokenizer->count + 1,
                                     sizeof step, "a pre-tokenizer", err);
@@ -228,8 +30,8 @@ static enum status add_step(struct pre_tokenizer *pre_tokenizer, struct step ste
     return STATUS_OK;
 }
 
-static enum status add_regex(struct pre_tokenizer *pre_tokenizer, const char *expression, struct step step,
-                             struct error *err)
+static enum status add_regex(struct pre_tokenizer *pre_tokenizer, const char *expression,
+                             struct pre_tokenizer_step step, struct error *err)
 {
     FORWARD_IF_ERROR(pattern_from_regex(&step.pattern, (struct slice){expression, strlen(expression)}, err));
     return add_step(pre_tokenizer, step, err);
@@ -250,17 +52,18 @@ static enum status read_byte_level(struct pre_tokenizer *out, const json_t *valu
     FORWARD_IF_ERROR(json_bool_member(value, "trim_offsets", &trim, err)); // offsets are not computed here
     FORWARD_IF_ERROR(json_optional_bool(value, "use_regex", &regex, err));
     if (prefix)
-        FORWARD_IF_ERROR(add_step(out, (struct step){.apply = add_prefix_space}, err));
+        FORWARD_IF_ERROR(add_step(out, (struct pre_tokenizer_step){.apply = pre_tokenizer_add_space}, err));
     if (regex)
-        FORWARD_IF_ERROR(
-            add_regex(out, expression, (struct step){.apply = cut, .behavior = SPLIT_ISOLATED}, err));
-    return add_step(out, (struct step){.apply = byte_level}, err);
+        FORWARD_IF_ERROR(add_regex(
+            out, expression,
+            (struct pre_tokenizer_step){.apply = pre_tokenizer_cut, .behavior = SPLIT_ISOLATED}, err));
+    return add_step(out, (struct pre_tokenizer_step){.apply = pre_tokenizer_byte_level}, err);
 }
 
 static enum status read_split(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "pattern", "behavior", "invert", NULL};
-    struct step step = {.apply = cut};
+    struct pre_tokenizer_step step = {.apply = pre_tokenizer_cut};
 
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     RETURN_ERROR_IF(json_object_get(value, "behavior") == NULL, err, STATUS_INPUT, "no \"behavior\"");
@@ -289,7 +92,7 @@ static enum status read_metaspace(struct pre_tokenizer *out, const json_t *value
 {
     static const char *const known[] = {
         "type", "replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep", NULL};
-    struct step step = {.apply = metaspace, .prepend_scheme = PREPEND_ALWAYS};
+    struct pre_tokenizer_step step = {.apply = pre_tokenizer_metaspace, .prepend_scheme = PREPEND_ALWAYS};
     struct slice text = {0};
     struct slice scheme = {"always", 6};
     bool split = true;
@@ -314,9 +117,11 @@ static enum status read_metaspace(struct pre_tokenizer *out, const json_t *value
     FORWARD_IF_ERROR(add_step(out, step, err));
     if (!split)
         return STATUS_OK;
-    return add_step(
-        out, (struct step){.apply = cut, .delimiter = step.delimiter, .behavior = SPLIT_MERGED_WITH_NEXT},
-        err);
+    return add_step(out,
+                    (struct pre_tokenizer_step){.apply = pre_tokenizer_cut,
+                                                .delimiter = step.delimiter,
+                                                .behavior = SPLIT_MERGED_WITH_NEXT},
+                    err);
 }
 
 static enum status read_digits(struct pre_tokenizer *out, const json_t *value, struct error *err)
@@ -327,16 +132,17 @@ static enum status read_digits(struct pre_tokenizer *out, const json_t *value, s
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     FORWARD_IF_ERROR(json_bool_member(value, "individual_digits", &individual, err));
     return add_step(out,
-                    (struct step){.apply = cut,
-                                  .is_delimiter = unicode_is_numeric,
-                                  .behavior = individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS},
+                    (struct pre_tokenizer_step){.apply = pre_tokenizer_cut,
+                                                .is_delimiter = unicode_is_numeric,
+                                                .behavior = individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS},
                     err);
 }
 
 static enum status read_punctuation(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "behavior", NULL};
-    struct step step = {.apply = cut, .is_delimiter = unicode_is_punctuation, .behavior = SPLIT_ISOLATED};
+    struct pre_tokenizer_step step = {
+        .apply = pre_tokenizer_cut, .is_delimiter = unicode_is_punctuation, .behavior = SPLIT_ISOLATED};
 
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     FORWARD_IF_ERROR(split_behavior_from_json(&step.behavior, value, err));
@@ -347,36 +153,38 @@ static const char *const only_type[] = {"type", NULL};
 
 static enum status read_whitespace(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
-    // \w+|[^\w\s]+ with the \w and \s of UTS #18
-    static const char expression[] =
-        "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]+|"
-        "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}\\x{9}-\\x{d} \\x{85}\\x{a0}\\x{1680}"
-        "\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}]+";
+    static const char expression[] = "[\\w\\x{200c}\\x{200d}]+|[^\\w\\x{200c}\\x{200d}\\s]+"; // \w of UTS #18
     FORWARD_IF_ERROR(json_only_members(value, only_type, err));
-    return add_regex(out, expression, (struct step){.apply = cut, .behavior = SPLIT_REMOVED, .invert = true},
-                     err);
+    return add_regex(
+        out, expression,
+        (struct pre_tokenizer_step){.apply = pre_tokenizer_cut, .behavior = SPLIT_REMOVED, .invert = true},
+        err);
 }
 
 static enum status read_whitespace_split(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
     FORWARD_IF_ERROR(json_only_members(value, only_type, err));
-    return add_step(
-        out, (struct step){.apply = cut, .is_delimiter = unicode_is_whitespace, .behavior = SPLIT_REMOVED},
-        err);
+    return add_step(out,
+                    (struct pre_tokenizer_step){.apply = pre_tokenizer_cut,
+                                                .is_delimiter = unicode_is_whitespace,
+                                                .behavior = SPLIT_REMOVED},
+                    err);
 }
 
 static enum status read_bert(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
     FORWARD_IF_ERROR(read_whitespace_split(out, value, err));
-    return add_step(
-        out, (struct step){.apply = cut, .is_delimiter = unicode_is_punctuation, .behavior = SPLIT_ISOLATED},
-        err);
+    return add_step(out,
+                    (struct pre_tokenizer_step){.apply = pre_tokenizer_cut,
+                                                .is_delimiter = unicode_is_punctuation,
+                                                .behavior = SPLIT_ISOLATED},
+                    err);
 }
 
 static enum status read_delimiter(struct pre_tokenizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "delimiter", NULL};
-    struct step step = {.apply = cut, .behavior = SPLIT_REMOVED};
+    struct pre_tokenizer_step step = {.apply = pre_tokenizer_cut, .behavior = SPLIT_REMOVED};
     struct slice text = {0};
 
     FORWARD_IF_ERROR(json_only_members(value, known, err));

@@ -18,6 +18,8 @@ struct templates { // each is filled with what the one before gives
 
 static enum status new_template(struct templates *templates, struct error *err)
 {
+    // `tokenizers` would fill the second one's template for pairs with the parts of the first.
+    RETURN_ERROR_IF(templates->count > 0, err, STATUS_INPUT, "more than one template is not supported");
     FORWARD_IF_ERROR(grow(&templates->items, &templates->capacity, templates->count + 1,
                           sizeof *templates->items, "a template", err));
     templates->items[templates->count++] = (struct ids){0};

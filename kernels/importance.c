@@ -51,10 +51,11 @@ static const struct {
     [METHOD_WANDA] = {"wanda", NEEDS_STATISTICS, wanda_factor},
     [METHOD_RIA] = {"ria", NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS, ria_factor},
     [METHOD_CVR] = {"cvr", NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE, cvr_factor},
+    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, NULL},
 };
 enum { NUM_METHODS = sizeof methods / sizeof *methods };
 
-static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr"};
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt"};
 
 bool method_from_name(const char *name, enum method *method)
 {
@@ -151,8 +152,8 @@ struct block {
 
 // The sums of `count` columns; squares only when asked for.
 SIMD_CLONES
-static void sum_block(struct block *block, const float *weight, size_t out, size_t stride, size_t count,
-                      bool squares)
+static void sum_moment_block(struct block *block, const float *weight, size_t out, size_t stride,
+                             size_t count, bool squares)
 {
     size_t i = 0;
 
@@ -178,7 +179,7 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
         struct block block = {{0}, {0}, {0}};
 
         if (out > 0)
-            sum_block(&block, weight + first + start, out, in, width, variance != NULL);
+            sum_moment_block(&block, weight + first + start, out, in, width, variance != NULL);
         if (mean != NULL)
             memcpy(mean + start, block.mean, width * sizeof *mean);
         if (absolute_sum != NULL)

@@ -26,8 +26,8 @@ SIMD_INLINE void add_rows(double *restrict sum, double *restrict sum_squares, do
 }
 
 SIMD_CLONES
-static void sum_block(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
-                      size_t stride, size_t count)
+static void sum_channel_block(double *sum, double *sum_squares, double *max_abs, const float *x,
+                              size_t tokens, size_t stride, size_t count)
 {
     size_t t = 0;
 
@@ -44,8 +44,8 @@ void channel_sums(double *sum, double *sum_squares, double *max_abs, const float
 {
     for (size_t first = 0; first < channels; first += BLOCK) {
         const size_t count = channels - first < BLOCK ? channels - first : BLOCK;
-        sum_block(sum + first, sum_squares + first, max_abs + first, tokens > 0 ? x + first : NULL, tokens,
-                  channels, count);
+        sum_channel_block(sum + first, sum_squares + first, max_abs + first, tokens > 0 ? x + first : NULL,
+                          tokens, channels, count);
     }
 }
 

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-enum { TAKES_ALL = TAKES_RANKS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
+enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE, "what would run: units, memory, disk, work, time",
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS,
+     "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
      "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
      "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Reads no "
@@ -42,10 +43,24 @@ static const struct command table[] = {
      "the job names. Always read it beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while a run works in it, and prints what is done and what is to do "
-     "for every stage and variant. Changes nothing.",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
+     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page of what a run found, with plots",
+     "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
+     "every linear, statistics of the channels with their outliers, time of every stage and rank, and where "
+     "it all comes from. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
+     "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
+     "also while the run goes on.",
+     "coppice report /scratch/runs/llama-2-7b\n"
+     "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
+    {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "perplexities of several runs side by side",
+     "Prints the perplexity of every variant of every run as one table, and says so when the runs are not of "
+     "the same model, or were not measured on the same text at the same length. Works without a launcher.",
+     "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
+     "coppice compare --html comparison.html /scratch/runs/*\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",
@@ -79,5 +94,6 @@ const struct command *command_find(const char *name)
 
 const char *command_argument_name(enum command_argument argument)
 {
-    return argument == ARGUMENT_JOB ? "JOB" : "RUN";
+    static const char *const names[] = {"JOB", "RUN", "RUN..."}; // as enum command_argument
+    return names[argument];
 }

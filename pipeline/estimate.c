@@ -55,6 +55,11 @@ static enum status measure_layer(struct layer_shape *shape, const struct plan *p
     return STATUS_OK;
 }
 
+// Bytes to and from memory for each weight: what limits a node whose cores are all busy. Scoring reads the
+// float32 weight for its columns and for its rows; compensation twice each, and writes; expanding reads bf16
+// and writes float32, which is read first.
+static const double score_traffic = 8, compensate_traffic = 18, convert_traffic = 10;
+
 // The model of one team at work.
 struct worker {
     const struct plan *plan;
@@ -70,6 +75,19 @@ struct worker {
 static double smaller(double a, double b)
 {
     return a < b ? a : b;
+}
+
+// Operations a second of one rank in a forward pass: Amdahl's law over its threads.
+static double rank_flops(const struct machine *machine)
+{
+    return machine->flops / (machine->serial + (1 - machine->serial) / (double)machine->threads);
+}
+
+// Seconds of the team for `weights` weights at `rate` a second and core, if memory keeps up. Threads do not
+// help.
+static double sweep(const struct worker *w, double weights, double rate, double traffic)
+{
+    return weights / smaller(rate * w->ranks, w->machine->memory / traffic * w->nodes);
 }
 
 static void spend(struct estimate *e, enum part part, double seconds)
@@ -91,12 +109,12 @@ static void read_together(const struct worker *w, struct estimate *e, double byt
     read_on_every_node(w, e, bytes / w->nodes);
 }
 
-// A file of the store: written together, read back twice (its rows, then its blocks), committed.
+// A file of the store: written together, read back, committed.
 static void write_file(const struct worker *w, struct estimate *e, double bytes)
 {
     e->written += bytes;
     spend(e, PART_WRITING, bytes / (w->nodes * w->node_write));
-    read_together(w, e, 2 * bytes);
+    read_together(w, e, bytes);
     spend(e, PART_WAITING, w->machine->commit);
 }
 
@@ -110,7 +128,6 @@ static void agree(const struct worker *w, struct estimate *e, double count)
 static void load_layer(struct worker *w, struct estimate *e, size_t layer, const struct variant *variant)
 {
     const struct layer_shape *shape = &w->shapes[layer];
-    const double converting = w->machine->convert * w->ranks / w->nodes;
 
     if (w->loaded == layer + 1 && w->loaded_variant == variant)
         return;
@@ -119,7 +136,9 @@ static void load_layer(struct worker *w, struct estimate *e, size_t layer, const
     read_on_every_node(w, e, shape->checkpoint);
     if (variant != NULL)
         read_together(w, e, shape->weights); // its checksum
-    spend(e, PART_ARITHMETIC, shape->checkpoint / converting);
+    // Every node expands the whole layer.
+    spend(e, PART_ARITHMETIC,
+          sweep(w, w->nodes * shape->checkpoint / 2, w->machine->convert / 2, convert_traffic));
     agree(w, e, 2);
 }
 
@@ -135,7 +154,7 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
     const double vector = 3 * shape->channels * (double)sizeof(double);
 
     load_layer(w, e, (size_t)unit->layer, unit->stage == STAGE_PROPAGATE ? unit->variant : NULL);
-    spend(e, PART_ARITHMETIC, waves * shape->forward / w->machine->flops);
+    spend(e, PART_ARITHMETIC, waves * shape->forward / rank_flops(w->machine));
     if (unit->layer > 0)
         read_together(w, e, 2 * hidden); // once for the checksum
     agree(w, e, waves * 2);
@@ -164,13 +183,13 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
     load_layer(w, e, (size_t)unit->layer, NULL);
     if (unit->stage == STAGE_SCORE) {
         read_together(w, e, shape->statistics);
-        spend(e, PART_ARITHMETIC, shape->pruned / w->ranks / w->machine->score);
+        spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->score, score_traffic));
         write_file(w, e, shape->masks);
     } else {
         // Columns run over all rows, so that every rank reads all masks; the file system sees one a node.
         read_together(w, e, shape->masks);
         read_on_every_node(w, e, shape->masks);
-        spend(e, PART_ARITHMETIC, shape->pruned / w->ranks / w->machine->compensate);
+        spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->compensate, compensate_traffic));
         write_file(w, e, shape->weights);
     }
     agree(w, e, 10 * shape->linears);
@@ -194,16 +213,19 @@ static void evaluate(struct worker *w, struct estimate *e, const struct unit *un
             w->loaded = 0; // each group begins at the first layer again
             load_layer(w, e, layer, unit->variant);
         }
-        spend(e, PART_ARITHMETIC, waves * scale * w->shapes[layer].forward / w->machine->flops);
+        spend(e, PART_ARITHMETIC, waves * scale * w->shapes[layer].forward / rank_flops(w->machine));
         agree(w, e, waves);
     }
-    spend(e, PART_ARITHMETIC, waves * head / w->machine->flops);
+    spend(e, PART_ARITHMETIC, waves * head / rank_flops(w->machine));
 }
 
 static void export(struct worker *w, struct estimate *e)
 {
     const double bytes = (double)checkpoint_bytes(w->plan->model->checkpoint);
-    read_together(w, e, bytes);
+    double checked = 0; // the checksums of the variant's files
+    for (size_t layer = 0; layer < w->plan->model->config.num_hidden_layers; layer++)
+        checked += w->shapes[layer].weights + w->shapes[layer].masks;
+    read_together(w, e, bytes + checked);
     e->written += bytes;
     spend(e, PART_WRITING, bytes / (w->nodes * w->node_write));
     spend(e, PART_WAITING, w->machine->commit * (double)w->plan->model->checkpoint->num_shards);
@@ -230,7 +252,7 @@ static void carry_out(struct worker *w, struct estimate *e, const struct unit *u
         export(w, e);
         return;
     default:
-        spend(e, PART_ARITHMETIC, unit->work / w->machine->flops / w->ranks);
+        spend(e, PART_ARITHMETIC, unit->work / rank_flops(w->machine) / w->ranks);
         return;
     }
 }
@@ -301,23 +323,28 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
         add(&estimate->all, &estimate->stages[s]);
 }
 
-// Doubles the nodes as long as that takes a fourth of the time away.
+// Doubles the nodes as long as that takes a fourth of the time away, with the ranks and threads that suit.
 static void find_useful_nodes(struct plan_estimate *result, const struct plan *plan, struct machine machine,
                               const struct layer_shape *shapes)
 {
+    const size_t sequences = plan->settings->sequences;
     enum { MOST_NODES = 1 << 14 };
     const double worth = 0.75;
     struct plan_estimate fewer, more;
     bool open[STAGE_COUNT + 1];
 
+    result->best = machine;
+    machine_fit(&result->best, sequences);
     result->useful_nodes_all = 1;
     for (int s = 0; s < STAGE_COUNT; s++)
         result->useful_nodes[s] = 1;
     memset(open, true, sizeof open);
     machine.nodes = 1;
+    machine_fit(&machine, sequences);
     estimate_all(&fewer, plan, &machine, shapes);
     for (bool any = true; any && machine.nodes < MOST_NODES; fewer = more) {
         machine.nodes *= 2;
+        machine_fit(&machine, sequences);
         estimate_all(&more, plan, &machine, shapes);
         any = false;
         for (int s = 0; s <= STAGE_COUNT; s++) {

@@ -25,6 +25,7 @@ struct estimate {
 
 struct plan_estimate {
     struct estimate stages[STAGE_COUNT], all;
+    struct machine best; // the same cores, with the number of ranks and threads that suits the job best
     // The most nodes that are worth having: each doubling up to here takes a fourth of the time away, or
     // more.
     size_t useful_nodes[STAGE_COUNT], useful_nodes_all;

@@ -13,11 +13,13 @@ static const struct rate {
     double value; // the default
 } rates[] = {
     // Measured by tests/bench.sh on one core (slurm/SCALING.md says which).
-    {"flops", offsetof(struct machine, flops), 70e9},
+    {"flops", offsetof(struct machine, flops), 90e9},
     {"score", offsetof(struct machine, score), 0.5e9},
-    {"compensate", offsetof(struct machine, compensate), 0.15e9},
-    {"convert", offsetof(struct machine, convert), 3e9},
-    // Assumed: 100 Gb/s of network, a parallel file system of 100 GB/s.
+    {"compensate", offsetof(struct machine, compensate), 0.29e9},
+    {"convert", offsetof(struct machine, convert), 6e9},
+    // Assumed: threads in matrix products only, two sockets, 100 Gb/s of network, a file system of 100 GB/s.
+    {"serial", offsetof(struct machine, serial), 0.06},
+    {"memory", offsetof(struct machine, memory), 400e9},
     {"network", offsetof(struct machine, network), 12.5e9},
     {"node_read", offsetof(struct machine, node_read), 5e9},
     {"node_write", offsetof(struct machine, node_write), 3e9},
@@ -35,9 +37,19 @@ static double *field(struct machine *machine, const struct rate *rate)
 
 void machine_default(struct machine *machine, size_t ranks)
 {
-    *machine = (struct machine){.nodes = 1, .ranks_per_node = ranks};
+    *machine = (struct machine){.nodes = 1, .ranks_per_node = ranks, .threads = 1};
     for (size_t i = 0; i < NUM_RATES; i++)
         *field(machine, &rates[i]) = rates[i].value;
+}
+
+void machine_fit(struct machine *machine, size_t sequences)
+{
+    const size_t cores = machine->ranks_per_node * machine->threads;
+    size_t threads = 1;
+    while (threads * 2 <= cores && machine->nodes * (cores / threads) > sequences)
+        threads *= 2;
+    machine->threads = threads;
+    machine->ranks_per_node = cores / threads;
 }
 
 // "80G" of `size` characters to a number above 0.
@@ -86,8 +98,8 @@ enum status machine_parse(struct machine *machine, const char *text, struct erro
 json_t *machine_to_json(const struct machine *machine)
 {
     struct machine copy = *machine;
-    json_t *object = json_pack("{s:I, s:I}", "nodes", (json_int_t)machine->nodes, "ranks_per_node",
-                               (json_int_t)machine->ranks_per_node);
+    json_t *object = json_pack("{s:I, s:I, s:I}", "nodes", (json_int_t)machine->nodes, "ranks_per_node",
+                               (json_int_t)machine->ranks_per_node, "threads", (json_int_t)machine->threads);
     for (size_t i = 0; i < NUM_RATES; i++)
         json_object_set_new(object, rates[i].name, json_real(*field(&copy, &rates[i])));
     return object;

@@ -1,10 +1,12 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
 #include "pipeline/claim.h"
+#include "pipeline/compare.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
+#include "pipeline/report.h"
 #include "pipeline/results.h"
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
@@ -230,6 +232,8 @@ static enum status with_claim(struct program *program, struct runner *runner, st
     if (program->root)
         status = log_open(&runner->log, program->settings->run, program->world.size, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    log_process(runner->process);
+    GOTO_IF_ERROR(team_broadcast(&program->world, runner->process, sizeof runner->process, 0, err), done);
     if (program->root)
         claim_share(claim);
     status = run_plan(program, runner, err);
@@ -322,6 +326,8 @@ static enum status make_plan(struct program *program, struct error *err)
         machine.nodes = (size_t)options->nodes;
     if (options->ranks_per_node > 0)
         machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->threads > 0)
+        machine.threads = (size_t)options->threads;
     if (options->machine != NULL)
         FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
     if (read_file(&text, &size, options->path, err) != STATUS_OK)
@@ -356,6 +362,21 @@ static int finish(bool speaks, enum status status, const struct error *err)
     return exit_code(status);
 }
 
+static bool only_looks(enum command_id command)
+{
+    return command == COMMAND_STATUS || command == COMMAND_REPORT || command == COMMAND_COMPARE;
+}
+
+static enum status look(const struct options *options, struct error *err)
+{
+    if (options->command->id == COMMAND_COMPARE)
+        return compare_runs(options->paths, options->num_paths, options->json, options->html, stdout, stderr,
+                            err);
+    if (options->command->id == COMMAND_REPORT)
+        return report_run(options->path, options->json, stdout, err);
+    return status_print(options->path, options->json, stdout, err);
+}
+
 int main(int argc, char **argv)
 {
     struct program program = {.started = stop_clock()};
@@ -367,8 +388,8 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     // On a login node MPI may not start at all: planning a run and looking at one need none.
     program.root = first;
-    if (program.options.command->id == COMMAND_STATUS) {
-        status = first ? status_print(program.options.path, program.options.json, stdout, &err) : STATUS_OK;
+    if (only_looks(program.options.command->id)) {
+        status = first ? look(&program.options, &err) : STATUS_OK;
         return finish(first, status, &err);
     }
     if (program.options.command->id == COMMAND_PLAN) {

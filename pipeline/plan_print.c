@@ -105,6 +105,10 @@ static json_t *summary_to_json(const struct summary *summary)
     json_t *estimate = estimate_to_json(&summary->estimate.all);
     json_object_update(object, estimate);
     json_decref(estimate);
+    json_object_set_new(object, "best",
+                        json_pack("{s:I, s:I}", "ranks_per_node",
+                                  (json_int_t)summary->estimate.best.ranks_per_node, "threads",
+                                  (json_int_t)summary->estimate.best.threads));
     json_object_set_new(object, "memory",
                         json_pack("{s:I, s:I, s:I}", "rank", (json_int_t)cost->rank_bytes, "node_shared",
                                   (json_int_t)cost->node_bytes, "peak_resident",
@@ -156,9 +160,13 @@ static void print_row(const char *name, const struct estimate *estimate, size_t 
 static void print_times(const struct summary *summary, FILE *out)
 {
     const struct plan_estimate *estimate = &summary->estimate;
-    fprintf(out, "\nestimate for %zu node%s of %zu rank%s; --json shows the rates, --machine changes them\n",
-            summary->machine->nodes, summary->machine->nodes == 1 ? "" : "s",
-            summary->machine->ranks_per_node, summary->machine->ranks_per_node == 1 ? "" : "s");
+    fprintf(out,
+            "\nestimate for nodes: %zu, ranks on each: %zu, threads of each: %zu (--json shows the rates, "
+            "--machine changes them)\n",
+            summary->machine->nodes, summary->machine->ranks_per_node, summary->machine->threads);
+    if (estimate->best.threads != summary->machine->threads)
+        fprintf(out, "better for %zu sequences: ranks on each node: %zu, threads of each: %zu\n",
+                summary->plan->settings->sequences, estimate->best.ranks_per_node, estimate->best.threads);
     fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13s\n", "stage", "time", "most of it", "read", "written",
             "sent", "useful nodes");
     for (int s = 0; s < STAGE_COUNT; s++)

@@ -194,11 +194,11 @@ static json_t *identity_of(const json_t *record)
     json_object_set(identity, "prune", json_object_get(job, "prune"));
     json_object_foreach((json_t *)prints, list, files)
     {
-        json_t *hashes = json_object();
         size_t i;
         json_t *file;
         if (strcmp(list, "evaluation") == 0)
             continue; // may come later; compared on its own
+        json_t *hashes = json_object();
         json_array_foreach(files, i, file)
         {
             const char *name = json_string_value(json_object_get(file, "file"));

@@ -1,11 +1,15 @@
 #include "pipeline/runner.h"
 
+#include "io/process_identity.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/job_json.h"
+#include "pipeline/plan_record.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
+#include "stages/hessian.h"
 #include "stages/score.h"
 #include "stages/sequences.h"
 
@@ -41,6 +45,13 @@ static void advance(void *context, double work)
     progress_advance(&runner->progress, work * runner->team->count);
 }
 
+static void notice(void *context, const char *text)
+{
+    struct runner *runner = context;
+    progress_message(&runner->progress, "%s", text);
+    (void)log_event(runner->log, NULL, "notice", "{s:s}", "message", text);
+}
+
 static void remove_file(const char *path)
 {
     (void)unlink(path); // a file too many is no harm
@@ -61,6 +72,18 @@ static void trim_activations(const struct runner *runner, const struct variant *
         (owner == NULL && dense_stream_is_kept(runner->settings)))
         return;
     hidden_path(path, runner, stream, newest - 2);
+    remove_file(path);
+}
+
+// A Hessian is the largest file of a run, and of no use once the masks are made from it.
+static void trim_hessian(const struct runner *runner, const struct unit *unit)
+{
+    char path[PATH_SIZE];
+    if (runner->settings->keep_activations || runner->team->rank != 0 ||
+        !(method_needs(unit->variant->method) & NEEDS_HESSIAN) ||
+        hessian_is_needed(runner->settings, unit->variant, (size_t)unit->layer))
+        return;
+    hessian_path(path, runner->settings, stream_name(runner->settings, unit->variant), (size_t)unit->layer);
     remove_file(path);
 }
 
@@ -94,8 +117,12 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
     const char *stream = stream_name(runner->settings, unit->variant);
 
+    // Rank 0 looks at the file system.
+    uint8_t hessian = runner->team->rank == 0 && hessian_is_needed(runner->settings, unit->variant, layer);
+    FORWARD_IF_ERROR(team_broadcast(runner->team, &hessian, 1, 0, err));
     FORWARD_IF_ERROR(ensure_hidden_states(runner, dense ? NULL : unit->variant, layer, err));
-    FORWARD_IF_ERROR(calibrate_layer(&runner->stage, &runner->weights, stream, layer, output, err));
+    FORWARD_IF_ERROR(
+        calibrate_layer(&runner->stage, &runner->weights, stream, layer, hessian != 0, output, err));
     if (output)
         trim_activations(runner, NULL, layer + 1);
     return STATUS_OK;
@@ -182,7 +209,9 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        return score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
+        trim_hessian(runner, unit);
+        return STATUS_OK;
     case STAGE_COMPENSATE:
         return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
@@ -228,12 +257,20 @@ static enum status judge(struct runner *runner, const struct unit *unit, enum ve
     return STATUS_OK;
 }
 
+// event "begin", or "unit" when it is done.
 static void log_unit(struct runner *runner, const struct unit *unit, const char *event, double seconds)
 {
+    const struct team *team = runner->team;
+    struct process_identity self;
+
+    if (runner->log == NULL)
+        return;
+    process_identity_self(&self);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f}", "stage", stage_name(unit->stage),
-                    "variant", unit->variant != NULL ? unit->variant->name : NULL, "layer",
-                    (json_int_t)unit->layer, "seconds", seconds);
+    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s}", "stage",
+                    stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
+                    "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
+                    team->world_rank, "team_ranks", team->size, "node", self.host);
 }
 
 static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
@@ -247,6 +284,7 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
                   unit->layer >= 0 ? (size_t)unit->layer : 0,
                   unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
     const double before = runner->progress.done;
+    log_unit(runner, unit, "begin", 0);
     enum status status = carry_out(runner, unit, err);
     if (status == STATUS_OK) {
         // Costs were estimates: the unit counts for what it was planned at.
@@ -293,6 +331,15 @@ static int teams_for(const struct runner *runner, size_t phase)
     return teams > 0 ? (int)teams : 1;
 }
 
+// Every team writes down its own units. Not collective; a log that cannot be opened stops nobody.
+static void open_team_log(struct runner *runner, const struct team *team)
+{
+    if (team->rank != 0 || team->world_rank == 0 || runner->log != NULL)
+        return;
+    if (log_open(&runner->log, runner->settings->run, runner->world->size, NULL) == STATUS_OK)
+        log_set_process(runner->log, runner->process);
+}
+
 static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
 {
     struct team team;
@@ -300,13 +347,19 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
 
     FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
     runner->team = &team;
-    runner->stage = (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance}};
+    runner->stage =
+        (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
+    open_team_log(runner, &team);
     status = layer_weights_create(&runner->weights, &runner->stage, err);
     if (status == STATUS_OK)
         status = run_chains(runner, phase, err);
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
     layer_weights_free(&runner->weights, &runner->stage);
+    if (team.world_rank != 0) {
+        log_close(runner->log);
+        runner->log = NULL;
+    }
     team_free(&team);
     runner->team = runner->world;
     status = team_agree(runner->world, status, err);
@@ -359,11 +412,12 @@ static enum status check_found(struct runner *runner, struct error *err)
     GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
     for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
         const struct unit *unit = &plan->units[i];
-        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EVALUATE ||
-            unit->stage == STAGE_EXPORT)
+        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
-        damaged[i] = store_exists(path) && store_verify(path, NULL) != STATUS_OK;
+        if (store_exists(path))
+            damaged[i] = (unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, NULL)
+                                                        : store_verify(path, NULL)) != STATUS_OK;
     }
     GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
@@ -407,7 +461,7 @@ static bool evaluates(const struct runner *runner)
 
 enum status runner_prepare(struct runner *runner, struct error *err)
 {
-    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL}};
+    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL, NULL}};
     struct sequences_draft draft = {0};
     enum status status = STATUS_OK;
 
@@ -417,6 +471,9 @@ enum status runner_prepare(struct runner *runner, struct error *err)
     if (evaluates(runner))
         GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
     GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);
+    if (runner->world->rank == 0)
+        status = plan_record_write(runner->record, runner->model, runner->settings, err);
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
     status = sequences_commit(&draft, &stage, err);
 done:
     sequences_draft_free(&draft);

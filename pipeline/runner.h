@@ -17,8 +17,9 @@ struct runner {
     struct run_record *record;
     const struct plan *plan;
     const struct stop *stop;
-    struct team *world;    // all ranks as one team
-    struct event_log *log; // world rank 0, else NULL
+    struct team *world;             // all ranks as one team
+    struct event_log *log;          // world rank 0, in a phase every team's first rank; else NULL
+    char process[LOG_PROCESS_SIZE]; // of world rank 0
     struct progress progress;
     unsigned stages; // bit set of enum stage_kind: what the command asks for
 

@@ -7,6 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Columns run over all rows, and so do measurements; without them this rank's rows are enough.
+static enum status read_update(struct pruned_linear *linear, const struct store_reader *masks,
+                               const char *name, struct error *err)
+{
+    const struct team *team = linear->stage->team;
+    const size_t out = linear->tensor->out, in = linear->tensor->in;
+    size_t first = 0, count = out;
+
+    if (!linear->variant->energy_columns && !variant_measures(linear->variant))
+        share_of(out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    FORWARD_IF_ERROR(allocate(&linear->update, out * in, sizeof *linear->update, "corrected weights", err));
+    linear->updated = linear->update;
+    return store_read(masks, name, STORE_F32, first, count, linear->update + first * in, err);
+}
+
 static bool uses_energy(const struct variant *variant)
 {
     return variant->energy_columns || variant->energy_rows;
@@ -15,6 +30,7 @@ static bool uses_energy(const struct variant *variant)
 void pruned_linear_free(struct pruned_linear *linear)
 {
     free(linear->mask);
+    free(linear->update);
     free(linear->column_mean);
     free(linear->column_gamma);
     free(linear->row);
@@ -36,6 +52,7 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
                                      .variant = variant,
                                      .tensor = tensor,
                                      .weight = layer_weights_of(weights, tensor),
+                                     .updated = layer_weights_of(weights, tensor),
                                      .bias = bias != NULL ? layer_weights_of(weights, bias) : NULL,
                                      .energy = uses_energy(variant)};
     FORWARD_IF_ERROR(allocate(&linear->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
@@ -49,6 +66,9 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
     }
     FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
     FORWARD_IF_ERROR(allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err));
+    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    if (store_has(masks, name))
+        FORWARD_IF_ERROR(read_update(linear, masks, name, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     return store_read(masks, name, STORE_U8, 0, tensor->out, linear->mask, err);
 }
@@ -70,7 +90,7 @@ enum status pruned_linear_columns(struct pruned_linear *linear, struct error *er
         status = allocate(&pruned, count, sizeof *pruned, "column energies", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     energy_columns(linear->column_mean + first, linear->column_gamma + first, energy, pruned, linear->weight,
-                   linear->mask, out, in, first, count, &linear->variant->clamp);
+                   linear->updated, linear->mask, out, in, first, count, &linear->variant->clamp);
     GOTO_IF_ERROR(team_allgather(team, linear->column_mean, in, sizeof(double), err), done);
     status = team_allgather(team, linear->column_gamma, in, sizeof(double), err);
 done:
@@ -82,9 +102,10 @@ done:
 double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
 {
     const size_t in = linear->tensor->in;
-    return energy_row(linear->row, energies, linear->weight + i * in, linear->mask + i * mask_row_bytes(in),
-                      energy ? linear->column_mean : NULL, energy ? linear->column_gamma : NULL,
-                      energy && linear->variant->energy_rows, in, &linear->variant->clamp);
+    return energy_row(linear->row, energies, linear->weight + i * in, linear->updated + i * in,
+                      linear->mask + i * mask_row_bytes(in), energy ? linear->column_mean : NULL,
+                      energy ? linear->column_gamma : NULL, energy && linear->variant->energy_rows, in,
+                      &linear->variant->clamp);
 }
 
 static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)

@@ -8,6 +8,8 @@ struct pruned_linear {
     const struct variant *variant;
     const struct layer_tensor *tensor;
     const float *weight;                // [out, in], the dense linear
+    const float *updated;               // [out, in], what stays is taken from here: weight, or `update`
+    float *update;                      // [out, in] of sparsegpt, else NULL
     const float *bias;                  // [out] of the dense linear, or NULL: it has none
     uint8_t *mask;                      // [out, mask_row_bytes(in)]
     double *column_mean, *column_gamma; // [in], NULL when columns are off

@@ -5,13 +5,14 @@
 
 TOOL is the program tokenizer_ids of the build (tests/tools). Without --layout and --tokenizer every layout of
 tokenizer_layouts.py is compared, trained on --corpus. --pipelines adds random pipelines of every normaliser and
-pre-tokenizer that coppice knows; --code-points compares every code point, alone and between letters and digits,
-instead of random texts. Exit code 1 if anything differs.
+pre-tokenizer that coppice knows; --code-points compares every code point, alone and among others, with a pipeline
+for each class of characters, instead of random texts. Exit code 1 if anything differs.
 """
 import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -93,30 +94,87 @@ def our_ids(tool, path, texts, special):
     return [line if line.startswith("error") else [int(i) for i in line.split()] for line in lines]
 
 
-def compare(tool, name, path, texts, shown=8):
+def reference_ids(reference, texts, special):
+    """The ids of each text; None where `tokenizers` panics, as it does on some added tokens and normalisers."""
+    try:
+        return [e.ids for e in reference.encode_batch_fast(texts, add_special_tokens=special)]
+    except BaseException:  # pylint: disable=broad-except  # PanicException is no Exception
+        if len(texts) == 1:
+            return [None]
+        middle = len(texts) // 2
+        return reference_ids(reference, texts[:middle], special) + reference_ids(reference, texts[middle:], special)
+
+
+def compare(tool, name, path, texts, shown=8, quiet=False):
     """Number of texts whose ids differ, with and without special tokens."""
     reference = Tokenizer.from_file(path)
     reference.no_truncation()
     reference.no_padding()
-    different = 0
+    different = panics = 0
     for special in (False, True):
         part = texts[::2] if special else texts[1::2]
-        theirs = [e.ids for e in reference.encode_batch_fast(part, add_special_tokens=special)]
+        theirs = reference_ids(reference, part, special)
         for text, one, other in zip(part, our_ids(tool, path, part, special), theirs):
-            if one != other:
+            if other is None:
+                panics += 1
+            elif one != other:
                 different += 1
                 if different <= shown:
                     print(f"{name}: {text[:200]!r} special={special}\n  ours   {str(one)[:300]}\n  theirs {str(other)[:300]}")
-    print(f"{name}: {len(texts)} texts, {different} different", flush=True)
+    if not quiet:
+        print(f"{name}: {len(texts)} texts, {different} different" + (f", {panics} panics of the reference" if panics else ""),
+              flush=True)
     return different
 
 
-def every_code_point():
-    for code in range(0x110000):
-        if 0xD800 <= code < 0xE000:
-            continue
-        c = chr(code)
-        yield from (c, f"a{c}b", f"1{c}2", f" {c} ", f".{c}'", f"'{c}", f"e{c}\u0301", f"\u0301{c}\u0323", f"\n{c}\n", f"a {c}{c}b")
+def in_a_process(function, *arguments):
+    """What function returns; 0 if one of the two tokenizers refuses the file, or the reference crashes.
+
+    Some pipelines make `tokenizers` ask for any amount of memory: Strip of a text that is all whitespace, for one.
+    """
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        try:
+            os._exit(min(function(*arguments), 250))
+        except BaseException as problem:  # pylint: disable=broad-except
+            print(f"{arguments[1]}: {str(problem)[:300]}", flush=True)
+        os._exit(251)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code < 0:
+        print(f"{arguments[1]}: the reference crashed", flush=True)
+    return code if 0 <= code <= 250 else 0
+
+
+# ---- every code point --------------------------------------------------------------------------------------
+
+CUT = ("a{0}b", "1{0}2 {0}", ".{0}' {0}{0}")
+CHANGED = ("{0}", "e{0}\u0301", "\u0345{0}\u0323 {0}{0}")
+
+
+def every_code_point(contexts, step=1 << 15):
+    """Lists of texts."""
+    for start in range(0, 0x110000, step):
+        yield [context.format(chr(c)) for c in range(start, start + step) if not 0xD800 <= c < 0xE000 for context in contexts]
+
+
+def components(model):
+    """name -> tokenizer.json: one class of characters each; a space before every piece shows where text was cut."""
+    shown = layouts.byte_level(add_prefix_space=True, use_regex=False)
+    cut = {"gpt-2": layouts.byte_level(add_prefix_space=True), "Digits": {"type": "Digits", "individual_digits": True},
+           "Punctuation": {"type": "Punctuation", "behavior": "Isolated"}, "Whitespace": {"type": "Whitespace"},
+           "WhitespaceSplit": {"type": "WhitespaceSplit"}}
+    expressions = {"llama-3": layouts.LLAMA3, "tekken": layouts.TEKKEN, "\\s": r"\s", "\\w": r"\w", "\\d": r"\d", "caseless": "(?i)[a-z]",
+                   "scripts": r"\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Hangul}", "categories": r"\p{Mn}|\p{Mc}|\p{Sm}|\p{So}|\p{Po}|\p{Cf}|\p{Lm}"}
+    for name, expression in expressions.items():
+        cut[name] = layouts.split({"Regex": expression})
+    out = {name: layouts.tokenizer_json(model, (), None, layouts.sequence("pretokenizers", one, shown)) for name, one in cut.items()}
+    for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"):
+        out[name] = layouts.tokenizer_json(model, (), {"type": name}, shown)
+    word = layouts.added(max(model["vocab"].values()) + 1, "zz", True, False, True, True, True)
+    out["single_word"] = layouts.tokenizer_json(model, [word], None, shown)
+    return out
 
 
 # ---- random pipelines --------------------------------------------------------------------------------------
@@ -173,7 +231,7 @@ def random_pipeline(rng, models):
         added.append(layouts.added(token_id, content, *(rng.random() < p for p in (0.5, 0.5, 0.3, 0.3, 0.3))))
     several = lambda make, key, counts: layouts.sequence(key, *(make(rng) for _ in range(rng.choice(counts))))
     post = rng.choice((None, layouts.template([("<unk>", 3)], [("<unk>", 3), ("a", 5)]), layouts.byte_level(),
-                       layouts.sequence("processors", layouts.byte_level(), layouts.template([("a", 7)]), layouts.template([("b", 8)])),
+                       layouts.sequence("processors", layouts.byte_level(), layouts.template([("a", 7), ("b", 8)])),
                        {"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 2]},
                        {"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": True, "add_prefix_space": False}))
     return layouts.tokenizer_json(model, added, several(random_normalizer, "normalizers", (0, 0, 1, 1, 2, 3)),
@@ -182,6 +240,13 @@ def random_pipeline(rng, models):
 
 BYTES_AND_LETTERS = layouts.BYTES + list("eatoinshrGĠä日")
 ADDED = ["<s>", "</s>", "  ", "the", "LORD", "<|x|>", "<|x|><|y|>", "|>", "é", "É", "日本", "\n\n", "▁▁", "don't", "a", "</s> <s>", "Ang", "\u0301", "ﬁ"]
+
+
+def write(folder, layout, name="tokenizer"):
+    path = os.path.join(folder, name + ".json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(layout, file, ensure_ascii=False)
+    return path
 
 
 def main():
@@ -193,6 +258,7 @@ def main():
     parser.add_argument("--layout", action="append", default=[])
     parser.add_argument("--tokenizer", action="append", default=[])
     parser.add_argument("--pipelines", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first pipeline")
     parser.add_argument("--code-points", action="store_true")
     options = parser.parse_args()
     different = 0
@@ -200,32 +266,31 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cases = [(path, path) for path in options.tokenizer]
         made = layouts.layouts(layouts.read_corpus(options.corpus) if options.corpus else layouts.MORE)
+        if options.code_points:
+            for name, layout in components(made["gpt-2"]["model"]).items():
+                path = write(folder, layout)
+                found = 0
+                for texts in every_code_point(CHANGED if layout["normalizer"] else CUT):
+                    if name == "single_word":
+                        texts = [t.replace("a", "zz") for t in texts]
+                    found += compare(options.tool, name, path, texts, quiet=True)
+                print(f"{name}: every code point in {len(CUT)} contexts, {found} different", flush=True)
+                different += found
+            return 1 if different else 0
         only_files = options.tokenizer and not options.layout
         for name in [] if only_files or options.pipelines else options.layout or made:
-            path = os.path.join(folder, name + ".json")
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(made[name], file, ensure_ascii=False)
-            cases.append((name, path))
+            cases.append((name, write(folder, made[name], name)))
         for name, path in cases:
             with open(path, encoding="utf-8") as file:
                 special = [t["content"] for t in json.load(file)["added_tokens"]]
             rng = random.Random(f"{options.seed} {os.path.basename(path)}")
-            texts = (list(every_code_point()) if options.code_points else
-                     [random_text(rng, special) for _ in range(options.texts)])
-            different += compare(options.tool, name, path, texts)
-        for number in range(options.pipelines):
+            different += compare(options.tool, name, path, [random_text(rng, special) for _ in range(options.texts)])
+        for number in range(options.first, options.first + options.pipelines):
             rng = random.Random(f"{options.seed} pipeline {number}")
             pipeline = random_pipeline(rng, list(made.values()))
-            path = os.path.join(folder, "pipeline.json")
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(pipeline, file, ensure_ascii=False)
+            path = write(folder, pipeline)
             texts = [random_text(rng, [t["content"] for t in pipeline["added_tokens"]] or ["x"]) for _ in range(options.texts)]
-            try:
-                found = compare(options.tool, f"pipeline {number}", path, texts, shown=3)
-            except BaseException as problem:  # pylint: disable=broad-except
-                # `tokenizers` refuses (or panics on) some combinations; that both refuse is what counts
-                print(f"pipeline {number}: {str(problem)[:300]}", flush=True)
-                found = 0
+            found = in_a_process(compare, options.tool, f"pipeline {number}", path, texts, 3)
             if found:
                 print({k: v for k, v in pipeline.items() if k not in ("model",)}, {k: v for k, v in pipeline["model"].items() if k not in ("vocab", "merges")})
             different += found

@@ -105,7 +105,12 @@ FAMILIES = {
         hf.LlamaConfig(
             **base(num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1),
             rope_parameters=dict(
-                rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64
+                rope_type="yarn",
+                rope_theta=500.0,
+                factor=4.0,
+                original_max_position_embeddings=64,
+                beta_fast=1.5,
+                beta_slow=0.5,
             ),
         ),
         BF16,
@@ -160,7 +165,7 @@ FAMILIES = {
             final_logit_softcapping=4.0,
         ),
         BF16,
-        {},
+        {"edit": old_windows},
     ),
     "gemma3": (
         hf.Gemma3TextConfig(
@@ -242,7 +247,7 @@ FAMILIES = {
             max_window_layers=2,
         ),
         F32,
-        {},
+        {"edit": old_windows},
     ),
     "qwen3-moe": (
         hf.Qwen3MoeConfig(

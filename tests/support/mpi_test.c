@@ -13,6 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef COPPICE_SANITIZE
+enum { SLOWNESS = 8 };
+#else
+enum { SLOWNESS = 1 };
+#endif
+
 // One program, one suite: what the signal handler and the tests' frame share.
 static struct {
     int rank, size;
@@ -22,7 +28,7 @@ static struct {
     char directory[PATH_MAX];
     char *paths[256]; // of in_directory, up to the first NULL
     MPI_Comm comm;    // the frame's own, so that its messages never meet a test's
-} suite = {.limit = 60, .comm = MPI_COMM_NULL};
+} suite = {.limit = 60 * SLOWNESS, .comm = MPI_COMM_NULL};
 
 int mpi_rank(void)
 {
@@ -36,7 +42,8 @@ int mpi_size(void)
 
 void mpi_test_limit(unsigned seconds)
 {
-    suite.limit = seconds;
+    suite.limit = seconds * SLOWNESS;
+    alarm(suite.limit);
 }
 
 // Only what a signal handler may call. mpirun sees the exit and ends the other ranks.
@@ -92,7 +99,7 @@ int mpi_test_end(void **state)
     (void)state;
     // A rank whose assertion failed is here early; the others may hang in a call that it does not make.
     suite.line = suite.left_behind;
-    alarm(suite.limit < 10 ? suite.limit : 10);
+    alarm(10 * SLOWNESS);
     MPI_Barrier(suite.comm);
     alarm(0);
     if (suite.rank == 0 && suite.directory[0] != '\0')
@@ -173,7 +180,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 
     // Leaving MPI is part of what is tested: HDF5 must not hang or crash there.
     suite.line = "a rank hangs at the end of the program\n";
-    alarm(20);
+    alarm(20 * SLOWNESS);
     MPI_Allreduce(&failed, &any, 1, MPI_INT, MPI_MAX, suite.comm);
     MPI_Comm_free(&suite.comm);
     MPI_Finalize();
