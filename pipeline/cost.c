@@ -5,6 +5,7 @@
 #include "pipeline/plan.h"
 #include "stages/evaluate.h"
 #include "stages/layer_weights.h"
+#include "stages/measure.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +62,26 @@ static void add_layer_memory(struct stage_memory *memory, const struct layer_map
     }
 }
 
+// Measuring outputs: a forward pass and its products, and of the linears that are measured together masks and
+// sums: one sequence's, its slices, what is received, and both parts' totals, all twice with energy
+// compensation.
+static void add_measured_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t masks = 0, out = 0, in = 0;
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->linear[0] == '\0')
+            continue;
+        masks += tensor->out * mask_row_bytes(tensor->in);
+        out += tensor->out;
+        in = larger(in, tensor->in);
+    }
+    memory->compensate = larger(memory->compensate, masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+                                                        measure_workspace(tokens, in) * sizeof(float) +
+                                                        forward_bytes(model, tokens));
+}
+
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
 {
     const struct settings *settings = plan->settings;
@@ -77,6 +98,23 @@ static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, cons
     }
 }
 
+// Streams of hidden states that went through a variant's own layers.
+static uint64_t own_streams(const struct settings *settings)
+{
+    uint64_t streams = 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        streams += stream_owner(settings, &settings->variants[v]) != NULL;
+    return streams;
+}
+
+// Layers whose hidden states of the dense stream are on disk at a time; `files` of a stream that is trimmed.
+static uint64_t dense_files(const struct settings *settings, uint64_t files, size_t layers)
+{
+    if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0)
+        return 0;
+    return dense_stream_is_kept(settings) ? layers - 1 : files;
+}
+
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
 {
     const struct model *model = plan->model;
@@ -84,14 +122,21 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
+    bool measures = false, matches = false;
     size_t floats;
 
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        measures = measures || variant_measures(&settings->variants[v]);
+        matches = matches || variant_matches(&settings->variants[v]);
+    }
     memset(cost, 0, sizeof *cost);
     FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
     for (size_t layer = 0; layer < layers; layer++) {
         struct layer_map map;
         FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
         add_layer_memory(&memory, &map, ranks);
+        if (measures)
+            add_measured_memory(&memory, &map, model, settings->length);
         add_layer_disk(cost, plan, &map);
         layer_map_free(&map);
     }
@@ -104,16 +149,16 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    cost->node_bytes = (uint64_t)floats * sizeof(float);
+    // Matching keeps the pruned layer beside the dense one.
+    cost->node_bytes = (uint64_t)floats * sizeof(float) * (matches ? 2 : 1);
     cost->rank_bytes =
         resident_bytes() + mpi_bytes +
         larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
-    const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
-    cost->activations_bytes =
-        streams * files * settings->sequences * settings->length * hidden_size * sizeof(float);
+    cost->activations_bytes = (own_streams(settings) * files + dense_files(settings, files, layers)) *
+                              settings->sequences * settings->length * hidden_size * sizeof(float);
     cost->output_bytes =
         settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
     cost->work = plan->work;

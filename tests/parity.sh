@@ -51,6 +51,17 @@ evaluate: {perplexity: $folder/test.jsonl, length: 64}
 YAML
   run_job sparsegpt
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/sparsegpt/run" tests/golden/sparsegpt
+  # As tests/e2e/matching.sh runs it.
+  cat >"$folder/matching.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/matching/run
+calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
+prune: {method: wanda, sparsity: 0.5}
+compensate: {energy: [rows], output: [off, mixed], bias: [false, true], guard: [true, false]}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job matching
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/matching/run" tests/golden/matching
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
   sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
@@ -89,6 +100,20 @@ compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}
 evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
 YAML
 compare dense 12
+
+# Output matching on both streams, with every method and bias, guarded and not; a linear left dense.
+for propagation in pruned dense; do
+  cat >"$folder/matching-$propagation.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/matching-$propagation/run
+output: $folder/matching-$propagation/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
+prune: {method: [wanda, sparsegpt], pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
+compensate: {energy: [[], [rows]], output: [off, regression, mixed], bias: [false, true], guard: [true, false]}
+evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
+YAML
+  compare "matching-$propagation" 46
+done
 
 if [ -d ../shared/models/stories260K ]; then
   cat >"$folder/stories.yaml" <<YAML

@@ -1,5 +1,5 @@
 """The whole method a second time, in numpy and torch, written from its description and not from the C sources:
-forward pass, channel statistics, importance, masks, energy compensation, propagation, perplexity.
+forward pass, channel statistics, importance, masks, energy compensation, output matching, propagation, perplexity.
 
 It is slow, holds everything in memory and knows the LLaMA family only. tests/golden/parity.py compares coppice
 with it.
@@ -77,14 +77,19 @@ class Model:
         return x * cos + torch.cat([-b, a], -1) * sin
 
     def layer(self, layer, weights, x, observe=None):
-        """One decoder layer. x [tokens, hidden]; weights: linear name -> [out, in]; observe(source, inputs)."""
+        """One decoder layer. x [tokens, hidden]; weights: linear name -> [out, in], perhaps NAME.bias -> [out];
+        observe(source, inputs)."""
         tokens = x.shape[0]
         see = observe or (lambda source, inputs: None)
+
+        def linear(name, h):
+            y = h @ weights[name].T
+            return y + weights[name + ".bias"] if name + ".bias" in weights else y
 
         h = self.norm(x, f"model.layers.{layer}.input_layernorm.weight")
         see("attention", h)
         q, k, v = (
-            (h @ weights[f"self_attn.{p}_proj"].T).view(tokens, n, self.head_dim).transpose(0, 1)
+            linear(f"self_attn.{p}_proj", h).view(tokens, n, self.head_dim).transpose(0, 1)
             for p, n in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads))
         )
         q, k = self.rotate(q), self.rotate(k)
@@ -93,13 +98,13 @@ class Model:
         scores = scores.masked_fill(torch.ones(tokens, tokens, dtype=torch.bool).triu(1), -math.inf)
         h = (scores.softmax(-1) @ v).transpose(0, 1).reshape(tokens, -1)
         see("attention_output", h)
-        x = x + h @ weights["self_attn.o_proj"].T
+        x = x + linear("self_attn.o_proj", h)
 
         h = self.norm(x, f"model.layers.{layer}.post_attention_layernorm.weight")
         see("mlp", h)
-        h = F.silu(h @ weights["mlp.gate_proj"].T) * (h @ weights["mlp.up_proj"].T)
+        h = F.silu(linear("mlp.gate_proj", h)) * linear("mlp.up_proj", h)
         see("mlp_down", h)
-        return x + h @ weights["mlp.down_proj"].T
+        return x + linear("mlp.down_proj", h)
 
     def logits(self, x):
         head = self.tensors.get("lm_head.weight", self.tensors["model.embed_tokens.weight"])
@@ -268,40 +273,139 @@ def round_to(dtype, values):
     return torch.from_numpy(np.copysign(bits.view(np.float32), values).astype(np.float32)).to(torch.bfloat16)
 
 
+# ---- output matching, and the guard ---------------------------------------------------------------------
+
+
+def matches(variant):
+    return variant.get("output", "off") != "off" or variant.get("bias", False)
+
+
+def measures(variant):
+    return matches(variant) or bool(variant.get("energy") and variant.get("guard", True))
+
+
+def inputs_of(model, layer, weights, hidden):
+    """{source: [its input in every sequence]}"""
+    found = {}
+    for x in hidden:
+        model.layer(layer, weights, x, lambda source, h: found.setdefault(source, []).append(h))
+    return found
+
+
+def match(variant, y, z):
+    """Factor and shift of each output channel, from the outputs [tokens, out] themselves."""
+    kind = variant.get("output", "off")
+    low, high = variant.get("clamp", [0.1, 10.0])
+    vary, varz = y.var(0), z.var(0)
+    covariance = ((y - y.mean(0)) * (z - z.mean(0))).mean(0)
+    safe = np.where(varz > 0, varz, 1)
+    moment = np.sqrt(vary / safe)
+    regression = np.maximum(covariance / safe, 0.001)
+    gamma = {"off": np.ones_like(vary), "moment": moment, "regression": regression,
+             "mixed": np.sqrt(regression * moment)}[kind]
+    gamma = gamma if kind == "off" else np.clip(np.where(varz > 0, gamma, 1), low, high)
+    return gamma, y.mean(0) - gamma * z.mean(0) if variant.get("bias") else np.zeros_like(gamma)
+
+
+def relative_error(y, z, gamma=1.0, shift=0.0):
+    return ((y - gamma * z - shift) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()
+
+
+def decide(variant, weight, mask, update, x, pruned_x, dtype):
+    """What is kept of a linear's compensation, its factors, and the errors by which that was decided.
+    x, pruned_x: its input in every sequence, in the two streams."""
+    held_out = max(1, len(x) // 8) if variant.get("guard", True) and len(x) > 1 else 0
+    fitted = slice(0, len(x) - held_out)
+    judged = slice(len(x) - held_out, None) if held_out else fitted
+    put_out = lambda part, inputs, w: np.concatenate([(h @ w.T).numpy() for h in inputs[part]]).astype(np.float64)
+    asked = [(energy, output) for energy in ((True, False) if variant.get("energy") else (False,))
+             for output in ((True, False) if matches(variant) else (False,))]
+    y, judged_y = put_out(fitted, x, weight) if matches(variant) else None, put_out(judged, x, weight)
+    errors, factors = {}, {}
+    for energy, output in asked + [(False, False)]:
+        w = compensate(variant if energy else {**variant, "energy": []}, weight, mask, update)
+        w = round_to(dtype, w).float()
+        factors[energy, output] = (1.0, 0.0)
+        if output:
+            factors[energy, output] = match(variant, y, put_out(fitted, pruned_x, w))
+        errors[energy, output] = relative_error(judged_y, put_out(judged, pruned_x, w), *factors[energy, output])
+    kept = asked[0]
+    if variant.get("guard", True):
+        for choice in asked[1:] + [(False, False)]:
+            kept = choice if errors[choice] < errors[kept] else kept
+    return kept, factors, errors
+
+
+def compensate_layer(model, variant, layer, masks, updates, dense_hidden, hidden, kept_of=None):
+    """The weights of a layer's masked linears in the model's dtype (and NAME.bias), and what `decide` found for
+    each. dense_hidden, hidden: what enters the layer in the dense stream and in the one that the variant works
+    with, every sequence. kept_of: {linear: (energy, output)}, to follow another's decisions."""
+    dense = model.dense(layer)
+    finished, weights, report = dict(dense), {}, {}
+    if measures(variant):
+        x = inputs_of(model, layer, dense, dense_hidden if matches(variant) else hidden)
+    for source in dict.fromkeys(SOURCES.values()):
+        linears = [linear for linear in masks if SOURCES[linear] == source]
+        if linears and measures(variant):
+            pruned_x = inputs_of(model, layer, finished, hidden) if matches(variant) else x
+        for linear in linears:
+            dtype, update = model.dtype(layer, linear), updates.get(linear)
+            energy, output, gamma, shift = True, False, 1.0, 0.0
+            if measures(variant):
+                kept, factors, errors = decide(variant, dense[linear], masks[linear], update, x[source],
+                                               pruned_x[source], dtype)
+                report[linear] = (kept, factors, errors)
+                energy, output = kept_of[linear] if kept_of else kept
+                gamma, shift = factors[energy, output]
+            w = compensate(variant if energy else {**variant, "energy": []}, dense[linear], masks[linear], update)
+            weights[linear] = round_to(dtype, np.reshape(gamma, (-1, 1)) * w)
+            finished[linear] = weights[linear].float()
+            if variant.get("bias"):
+                bias = np.broadcast_to(shift, len(w)).astype(np.float64)
+                weights[linear + ".bias"] = round_to(dtype, bias)
+                finished[linear + ".bias"] = weights[linear + ".bias"].float()
+    return weights, report
+
+
 # ---- a whole run ----------------------------------------------------------------------------------------
 
 
-def prune_layer(model, variant, layer, statistics, skip=lambda layer, linear: False):
-    """masks, weights in the model's dtype and scores of one layer; of sparsegpt the corrected weights as scores."""
-    masks, weights, scores = {}, {}, {}
+def mask_layer(model, variant, layer, statistics, skip=lambda layer, linear: False):
+    """masks, corrected weights (of sparsegpt alone) and scores of one layer; of sparsegpt the corrected weights,
+    before they are stored in float32, as scores."""
+    masks, updates, scores = {}, {}, {}
     for linear, source in SOURCES.items():
         if skip(layer, linear):
             continue
         weight = model.original(layer, linear)
         if variant["method"] == "sparsegpt":
-            masks[linear], update = sparsegpt(variant, weight, statistics[source]["hessian"])
-            scores[linear] = update
-            update = update.astype(np.float32).astype(np.float64)
-            weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear], update))
+            masks[linear], scores[linear] = sparsegpt(variant, weight, statistics[source]["hessian"])
+            updates[linear] = scores[linear].astype(np.float32).astype(np.float64)
             continue
         scores[linear] = importance(variant, weight, statistics and statistics[source])
         masks[linear] = select(variant, scores[linear])
-        weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear]))
-    return masks, weights, scores
+    return masks, updates, scores
 
 
 def prune(model, variant, sequences, propagation, skip=lambda layer, linear: False):
     """Everything from the token ids on: masks[layer][linear] and the pruned model's linears, all layers."""
-    hidden = [model.embed(ids) for ids in sequences]
+    dense = [model.embed(ids) for ids in sequences]
+    hidden = dense
     masks, pruned = [], []
     for layer in range(model.layers):
-        statistics, outputs = calibrate(model, layer, model.dense(layer), hidden)
-        found, weights, _ = prune_layer(model, variant, layer, statistics, skip)
+        own = propagation == "pruned" or matches(variant)  # the stream that the variant works with
+        statistics, outputs = calibrate(model, layer, model.dense(layer), hidden if propagation == "pruned" else dense)
+        found, updates, _ = mask_layer(model, variant, layer, statistics, skip)
+        weights, _ = compensate_layer(model, variant, layer, found, updates, dense, hidden if own else dense)
         masks.append(found)
         pruned.append({**model.dense(layer), **{k: w.float() for k, w in weights.items()}})
+        if layer + 1 == model.layers:
+            break
         if propagation == "dense":
-            hidden = outputs
-        elif layer + 1 < model.layers:
+            dense = outputs
+        elif matches(variant):
+            dense = [model.layer(layer, model.dense(layer), x) for x in dense]
+        if own:
             hidden = [model.layer(layer, pruned[layer], x) for x in hidden]
     return masks, pruned
 
