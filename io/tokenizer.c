@@ -56,6 +56,9 @@ static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, s
         return error_prefix(err, "added_tokens");
     if (templates_from_json(&tokenizer->templates, json_object_get(root, "post_processor"), err) != STATUS_OK)
         return error_prefix(err, "post_processor");
+    RETURN_ERROR_IF(templates_bound(tokenizer->templates) > tokenizer_vocabulary_size(tokenizer), err,
+                    STATUS_INPUT, "post_processor: the special token's id %zu is not in the vocabulary",
+                    templates_bound(tokenizer->templates) - 1);
     return STATUS_OK;
 }
 

@@ -1,7 +1,11 @@
 // tokenizer.h - text to token ids as a Hugging Face tokenizer.json describes it: normalizer, added tokens,
 // pre-tokenizer, BPE model, post-processor template.
 //
-// What a tokenizer.json contains and this does not know is refused by name, never ignored.
+// The ids are those of the `tokenizers` library, also where it mixes versions of Unicode
+// (tokenizer_unicode_data.h). What a tokenizer.json contains and this does not know is refused by name, never
+// ignored: models other than BPE, truncation, padding, dropout, affixes of subwords, and parts that
+// tokenizer_normalizer.h, tokenizer_pre_tokenizer.h, tokenizer_template.h and tokenizer_expression.h do not
+// list. The decoder is not looked at.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>
@@ -16,7 +20,12 @@ void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 
 // ids: *out is allocated (caller frees), *count its length. add_special_tokens puts the post-processor's
 // template around the text, as the reference does by default. Text is UTF-8 of `size` bytes; invalid UTF-8 is
-// STATUS_INPUT with the byte offset. Time is linear in size.
+// STATUS_INPUT with the byte offset. So is a character that the model cannot write and whose stand-in, the
+// model's unk_token, is no token.
+//
+// Time is linear in size, for a text that is one word as well, with merges as training makes them; O(n log n)
+// with any merges (tokenizer_merge_queue.h). It takes longer only where an expression of the file itself does
+// (\s+$ on a long run of spaces).
 enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err);
 

@@ -57,7 +57,7 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
                            struct error *err)
 {
     const size_t first_stack = (size_t)64 << 10;
-    const size_t largest_stack = (size_t)64 << 20; // only what a match needs is ever touched
+    const size_t largest_stack = (size_t)4 << 20; // only what a match needs is ever touched
     int code = 0;
     PCRE2_SIZE offset = 0;
     PCRE2_UCHAR message[128];
@@ -188,12 +188,12 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
     int result;
 
     // The text was checked once; checking it in every match would make the search quadratic.
-    if (pattern->jit)
-        result =
-            pcre2_jit_match(pattern->code, subject, text.size, position, 0, pattern->match, pattern->context);
-    else
-        result = pcre2_match(pattern->code, subject, text.size, position, PCRE2_NO_UTF_CHECK, pattern->match,
-                             pattern->context);
+    result = pattern->jit ? pcre2_jit_match(pattern->code, subject, text.size, position, 0, pattern->match,
+                                            pattern->context)
+                          : PCRE2_ERROR_JIT_STACKLIMIT;
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) // the interpreter takes what it needs from the heap
+        result = pcre2_match(pattern->code, subject, text.size, position, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                             pattern->match, pattern->context);
     *found = result > 0;
     if (result == PCRE2_ERROR_NOMATCH)
         return STATUS_OK;

@@ -8,7 +8,8 @@
 //   calibration.length            tokens, 2 to 1e7                    2048
 //   calibration.seed              0 to 2^63 - 1                       0
 //   calibration.keep_activations  true, false                         false
-//   prune.method            *     magnitude, wanda, ria, cvr          required
+//   prune.method            *     magnitude, wanda, ria, cvr,         required
+//                                 sparsegpt
 //   prune.alpha             *     0 to 8                              0.25
 //   prune.epsilon           *     above 0, to 1                       1e-8
 //   prune.sparsity          *     0 to 1                              one of the two is required
@@ -23,9 +24,9 @@
 //
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
-// value that a method does not use (alpha and epsilon are cvr's, group is not a pattern's) does not multiply
-// the variants. Relative paths count from the working directory of the program. compensate.output,
-// compensate.bias, evaluate.tasks and the method sparsegpt are known but refused as not supported by this
+// value that a method does not use (alpha and epsilon are cvr's, group is not a pattern's nor sparsegpt's)
+// does not multiply the variants. Relative paths count from the working directory of the program.
+// compensate.output, compensate.bias and evaluate.tasks are known but refused as not supported by this
 // version, unless they say off, false or [].
 #pragma once
 #include "kernels/error.h"

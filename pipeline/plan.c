@@ -5,6 +5,7 @@
 #include "io/store.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
+#include "stages/hessian.h"
 #include "stages/sequences.h"
 #include "stages/stage.h"
 
@@ -220,6 +221,21 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
     }
 }
 
+bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer)
+{
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    char path[PATH_SIZE];
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        const struct variant *other = &settings->variants[v];
+        if (!(method_needs(other->method) & NEEDS_HESSIAN) || (!dense && other != variant))
+            continue;
+        run_layer_path(path, sizeof path, settings->run, "masks", other->name, layer);
+        if (!store_exists(path))
+            return true;
+    }
+    return false;
+}
+
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
     char path[PATH_SIZE], identity[40];
@@ -230,8 +246,14 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
     }
     if (unit->stage == STAGE_EVALUATE)
         return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
-    if (store_exists(path))
-        return true;
+    if (store_exists(path)) {
+        // Statistics of an earlier job may be there without the Hessian that this one asks for.
+        if (unit->stage != STAGE_CALIBRATE ||
+            !hessian_is_needed(settings, unit->variant, (size_t)unit->layer))
+            return true;
+        hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
+        return store_exists(path);
+    }
     if (unit->stage == STAGE_PROPAGATE) {
         // What it makes is only needed until the next layer is calibrated, and removed afterwards.
         struct unit next = *unit;
@@ -260,6 +282,10 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
             return false;
         break;
     case STAGE_SCORE:
+        if (index == 0 && method_needs(unit->variant->method) & NEEDS_HESSIAN) {
+            hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
+            return true;
+        }
         if (index != 0 || !(method_needs(unit->variant->method) & NEEDS_STATISTICS))
             return false;
         input.stage = STAGE_CALIBRATE;

@@ -59,6 +59,9 @@ size_t plan_names(const struct plan *plan, const char **names);
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
 // The file that proves the unit, "" for one without. path: size 4200.
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings);
+// Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
+// the Hessian for it.
+bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
 // The committed files that the unit reads, one at a time: index 0, 1, ... until false. path: size 4200.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t index);

@@ -9,6 +9,7 @@
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
+#include "stages/hessian.h"
 #include "stages/score.h"
 #include "stages/sequences.h"
 
@@ -44,6 +45,13 @@ static void advance(void *context, double work)
     progress_advance(&runner->progress, work * runner->team->count);
 }
 
+static void notice(void *context, const char *text)
+{
+    struct runner *runner = context;
+    progress_message(&runner->progress, "%s", text);
+    (void)log_event(runner->log, NULL, "notice", "{s:s}", "message", text);
+}
+
 static void remove_file(const char *path)
 {
     (void)unlink(path); // a file too many is no harm
@@ -61,6 +69,18 @@ static void trim_activations(const struct runner *runner, const char *stream, si
     if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0)
         return;
     hidden_path(path, runner, stream, newest - 2);
+    remove_file(path);
+}
+
+// A Hessian is the largest file of a run, and of no use once the masks are made from it.
+static void trim_hessian(const struct runner *runner, const struct unit *unit)
+{
+    char path[PATH_SIZE];
+    if (runner->settings->keep_activations || runner->team->rank != 0 ||
+        !(method_needs(unit->variant->method) & NEEDS_HESSIAN) ||
+        hessian_is_needed(runner->settings, unit->variant, (size_t)unit->layer))
+        return;
+    hessian_path(path, runner->settings, stream_name(runner->settings, unit->variant), (size_t)unit->layer);
     remove_file(path);
 }
 
@@ -94,8 +114,12 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
     const char *stream = stream_name(runner->settings, unit->variant);
 
+    // Rank 0 looks at the file system.
+    uint8_t hessian = runner->team->rank == 0 && hessian_is_needed(runner->settings, unit->variant, layer);
+    FORWARD_IF_ERROR(team_broadcast(runner->team, &hessian, 1, 0, err));
     FORWARD_IF_ERROR(ensure_hidden_states(runner, unit->variant, layer, err));
-    FORWARD_IF_ERROR(calibrate_layer(&runner->stage, &runner->weights, stream, layer, output, err));
+    FORWARD_IF_ERROR(
+        calibrate_layer(&runner->stage, &runner->weights, stream, layer, hessian != 0, output, err));
     if (output)
         trim_activations(runner, stream, layer + 1);
     return STATUS_OK;
@@ -170,7 +194,9 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        return score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
+        trim_hessian(runner, unit);
+        return STATUS_OK;
     case STAGE_COMPENSATE:
         return compensate_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
     case STAGE_PROPAGATE:
@@ -305,7 +331,8 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
 
     FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
     runner->team = &team;
-    runner->stage = (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance}};
+    runner->stage =
+        (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
     open_team_log(runner, &team);
     status = layer_weights_create(&runner->weights, &runner->stage, err);
     if (status == STATUS_OK)
@@ -413,7 +440,7 @@ static bool evaluates(const struct runner *runner)
 
 enum status runner_prepare(struct runner *runner, struct error *err)
 {
-    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL}};
+    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL, NULL}};
     struct sequences_draft draft = {0};
     enum status status = STATUS_OK;
 

@@ -22,6 +22,8 @@ void variant_normalise(struct variant *variant)
         variant->parameters.alpha = DEFAULT_ALPHA;
         variant->parameters.epsilon = DEFAULT_EPSILON;
     }
+    if (method_needs(variant->method) & NEEDS_HESSIAN)
+        variant->group = GROUP_ROW; // has groups of its own
     if (variant->is_pattern) {
         variant->group = GROUP_ROW;
         variant->sparsity = 0;

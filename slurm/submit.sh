@@ -27,7 +27,7 @@ die() {
 # ---- settings: the file, then the command line ---------------------------------------------------------------
 
 declare -A setting=(
-  [partition]="" [account]="" [qos]="" [constraint]="" [nodes]="" [ntasks-per-node]="" [cpus-per-task]=1 [mem]="" [time]=""
+  [partition]="" [account]="" [qos]="" [constraint]="" [nodes]="" [ntasks-per-node]="" [cpus-per-task]="" [mem]="" [time]=""
   [coppice]="" [modules]="" [container]="" [launcher]="" [launcher-options]="" [environment]="" [logs]=. [signal]=""
   [max-requeues]=20 [max-failures]=3 [concurrent]="" [sbatch-options]="")
 
@@ -83,11 +83,12 @@ parse_arguments() {
 
 # ---- what the plan and the cluster say -----------------------------------------------------------------------
 
-# ask_plan NODES TASKS: fills `plan`, path -> value. A job file that is wrong ends here, before anything is queued.
+# ask_plan NODES TASKS THREADS: fills `plan`, path -> value. A job file that is wrong ends here, before anything is
+# queued, with the program's exit code.
 ask_plan() {
   local text key value
   # shellcheck disable=SC2086
-  text=$(${setting[container]} "$COPPICE" plan "$job" --json --nodes "$1" --ranks-per-node "$2") || exit
+  text=$(${setting[container]} "$COPPICE" plan "$job" --json --nodes "$1" --ranks-per-node "$2" --threads "$3") || exit
   plan=()
   while IFS=$'\t' read -r key value; do plan[$key]=$value; done < <(awk -f "$here/json.awk" <<<"$text")
 }
@@ -126,18 +127,26 @@ seconds_of() {
   echo $((((10#$days * 24 + 10#${parts[0]}) * 60 + 10#${parts[1]}) * 60 + 10#${parts[2]}))
 }
 
-# Ranks on a node: one per core, as many as fit into its memory.
-choose_tasks() {
-  tasks=${setting[ntasks-per-node]}
-  if [ -z "$tasks" ]; then
-    tasks=$((node_cores / setting[cpus-per-task]))
-    if [ "$tasks" -lt 1 ]; then tasks=1; fi
-    ask_plan 1 "$tasks"
-    while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of "$tasks")" -gt "$node_memory" ]; do
-      tasks=$((tasks / 2))
-      ask_plan 1 "$tasks"
-    done
+# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. What the user does not say, the plan does:
+# one rank per core, fewer with threads when there are more cores than sequences, or when memory is short.
+lay_out() {
+  tasks=${setting[ntasks-per-node]} threads=${setting[cpus-per-task]}
+  if [ -n "$tasks" ]; then
+    ask_plan "$1" "$tasks" "${threads:=1}"
+    return
   fi
+  if [ -n "$threads" ]; then
+    tasks=$((node_cores > threads ? node_cores / threads : 1))
+  else
+    ask_plan "$1" $((node_cores > 1 ? node_cores : 1)) 1
+    tasks=${plan[.best.ranks_per_node]} threads=${plan[.best.threads]}
+  fi
+  ask_plan "$1" "$tasks" "$threads"
+  while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of "$tasks")" -gt "$node_memory" ]; do
+    tasks=$((tasks / 2))
+    if [ -z "${setting[cpus-per-task]}" ]; then threads=$((threads * 2)); fi
+    ask_plan "$1" "$tasks" "$threads"
+  done
 }
 
 # MB for a node with that many ranks: what the plan says and an eighth more, for the file system's buffers.
@@ -149,12 +158,12 @@ memory_of() {
 choose_nodes() {
   local most=$most_nodes
   nodes=${setting[nodes]:-1}
-  ask_plan "$nodes" "$tasks"
+  lay_out "$nodes"
   [ -z "${setting[nodes]}" ] || return 0
   while [ "${plan[.seconds]%.*}" -gt 28800 ] && [ $((nodes * 2)) -le "$most" ] &&
     [ $((nodes * 2)) -le "${plan[.useful_nodes]}" ]; do
     nodes=$((nodes * 2))
-    ask_plan "$nodes" "$tasks"
+    lay_out "$nodes"
   done
 }
 
@@ -185,7 +194,7 @@ resources() {
   if [ -z "${setting[signal]}" ] && [ "$seconds" -gt 0 ] && [ "$signal" -gt $((seconds / 4)) ]; then
     signal=$((seconds / 4))
   fi
-  options=(--nodes="$2" --ntasks-per-node="$tasks" --cpus-per-task="${setting[cpus-per-task]}"
+  options=(--nodes="$2" --ntasks-per-node="$tasks" --cpus-per-task="$threads"
     --mem="${setting[mem]:-$(memory_of "$tasks")M}" --time="$time" --signal=B:USR1@"$signal")
   for key in partition account qos constraint; do
     if [ -n "${setting[$key]}" ]; then options+=("--$key=${setting[$key]}"); fi
@@ -278,7 +287,6 @@ main() {
   trap - USR1 TERM
   load_modules || die "could not load the modules: ${setting[modules]}"
   ask_cluster
-  choose_tasks
   choose_nodes
   job_environment
   mkdir -p "${setting[logs]}"

@@ -135,6 +135,8 @@ supervise() {
   # A start before this one that died with its node still holds the run directory for a minute.
   if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then more+=(--wait 120); fi
 
+  if [ "${SLURM_CPUS_PER_TASK:-1}" -gt 1 ]; then more+=(--threads "$SLURM_CPUS_PER_TASK"); fi
+
   say "start $((${SLURM_RESTART_COUNT:-0} + 1)) of: coppice $* (${SLURM_NTASKS:-1} ranks on ${SLURM_JOB_NODELIST:-here})"
   run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${more[@]}"
   if [ "$status" = 0 ]; then return 0; fi

@@ -14,6 +14,8 @@ struct compensator {
     const struct variant *variant;
     const struct layer_tensor *tensor;
     const float *weight;                // [out, in], the dense linear
+    const float *updated;               // [out, in], what stays is taken from here: weight, or `update`
+    float *update;                      // [out, in] of sparsegpt, else NULL
     size_t first, count;                // this rank's rows
     uint8_t *mask;                      // [out, mask_row_bytes(in)]: columns run over all rows
     double *column_mean, *column_gamma; // [in], NULL when columns are off
@@ -31,6 +33,7 @@ static const char *const energy_meanings[3] = {
 static void compensator_free(struct compensator *compensator)
 {
     free(compensator->mask);
+    free(compensator->update);
     free(compensator->column_mean);
     free(compensator->column_gamma);
     for (size_t k = 0; k < 3; k++)
@@ -38,6 +41,19 @@ static void compensator_free(struct compensator *compensator)
     free(compensator->row_gamma);
     free(compensator->row);
     free(compensator->result);
+}
+
+// Columns run over all rows; without them this rank's rows are enough.
+static enum status read_update(struct compensator *c, const struct store_reader *masks, const char *name,
+                               struct error *err)
+{
+    const size_t in = c->tensor->in;
+    const size_t first = c->variant->energy_columns ? 0 : c->first;
+    const size_t count = c->variant->energy_columns ? c->tensor->out : c->count;
+
+    FORWARD_IF_ERROR(allocate(&c->update, c->tensor->out * in, sizeof *c->update, "corrected weights", err));
+    c->updated = c->update;
+    return store_read(masks, name, STORE_F32, first, count, c->update + first * in, err);
 }
 
 static enum status compensator_create(struct compensator *c, const struct stage *stage,
@@ -51,7 +67,7 @@ static enum status compensator_create(struct compensator *c, const struct stage 
     c->stage = stage;
     c->variant = variant;
     c->tensor = tensor;
-    c->weight = layer_weights_of(weights, tensor);
+    c->weight = c->updated = layer_weights_of(weights, tensor);
     share_of(tensor->out, (size_t)stage->team->rank, (size_t)stage->team->size, &c->first, &c->count);
     FORWARD_IF_ERROR(allocate(&c->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
     if (variant->energy_columns) {
@@ -64,6 +80,9 @@ static enum status compensator_create(struct compensator *c, const struct stage 
     FORWARD_IF_ERROR(allocate(&c->row, tensor->in, sizeof(double), "one row", err));
     FORWARD_IF_ERROR(allocate_aligned(&c->result, c->count * tensor->in, dtype_size(tensor->tensor->dtype),
                                       "rows of a pruned weight", err));
+    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    if (store_has(masks, name))
+        FORWARD_IF_ERROR(read_update(c, masks, name, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     return store_read(masks, name, STORE_U8, 0, tensor->out, c->mask, err);
 }
@@ -82,8 +101,8 @@ static enum status compensate_columns(struct compensator *c, struct error *err)
     if (status == STATUS_OK)
         status = allocate(&pruned, count, sizeof *pruned, "column energies", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    energy_columns(c->column_mean + first, c->column_gamma + first, energy, pruned, c->weight, c->mask,
-                   tensor->out, tensor->in, first, count, &c->variant->clamp);
+    energy_columns(c->column_mean + first, c->column_gamma + first, energy, pruned, c->weight, c->updated,
+                   c->mask, tensor->out, tensor->in, first, count, &c->variant->clamp);
     GOTO_IF_ERROR(team_allgather(team, c->column_mean, tensor->in, sizeof(double), err), done);
     status = team_allgather(team, c->column_gamma, tensor->in, sizeof(double), err);
 done:
@@ -102,8 +121,8 @@ static enum status compensate_rows(struct compensator *c, struct error *err)
         const size_t i = c->first + row;
         double energies[3];
         c->row_gamma[i] =
-            energy_row(c->row, energies, c->weight + i * in, c->mask + i * bytes, c->column_mean,
-                       c->column_gamma, c->variant->energy_rows, in, &c->variant->clamp);
+            energy_row(c->row, energies, c->weight + i * in, c->updated + i * in, c->mask + i * bytes,
+                       c->column_mean, c->column_gamma, c->variant->energy_rows, in, &c->variant->clamp);
         for (size_t k = 0; k < 3; k++)
             c->energy[k][i] = energies[k];
         dtype_from_f64((char *)c->result + row * in * dtype_size(dtype), c->row, dtype, in);

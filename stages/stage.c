@@ -1,6 +1,7 @@
 #include "stages/stage.h"
 
 #include <fnmatch.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 const char *stream_name(const struct settings *settings, const struct variant *variant)
@@ -20,6 +21,19 @@ void stage_advance(const struct stage *stage, double work)
 {
     if (stage->hooks.advance != NULL)
         stage->hooks.advance(stage->hooks.context, work);
+}
+
+void stage_notice(const struct stage *stage, const char *format, ...)
+{
+    char text[400];
+    va_list arguments;
+
+    if (stage->hooks.notice == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    stage->hooks.notice(stage->hooks.context, text);
 }
 
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)

@@ -41,9 +41,9 @@ bad "tokens that are no HDF5" "$folder/tokens.h5" HDF5
 
 # A tokenizer that knows a word for which the model has no row.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
-jq '.added_tokens += [{id: 1024, content: "God", single_word: false, lstrip: false, rstrip: false,
+jq '.added_tokens += [{id: 1024, content: "the", single_word: false, lstrip: false, rstrip: false,
   normalized: false, special: false}]' jobs/demo/kjv-llama-1m/tokenizer.json >"$folder/model/tokenizer.json"
-bad "a token id beyond the vocabulary" "$folder/" "1024|vocabulary" model="$folder/model"
+bad "a token id beyond the vocabulary" "$folder/train.jsonl" "1024|vocabulary" model="$folder/model" perplexity=
 
 # The evaluation's text.
 small_job "$folder/job.yaml" method=magnitude pattern= perplexity="$folder/utf8.txt"

@@ -36,7 +36,6 @@ bad "a pattern that keeps more than there are" "$job:|prune.pattern|4:2" pattern
 bad "a pattern wider than 32" "$job:|prune.pattern|2:64" pattern=2:64
 bad "2:5, which divides no width of this model" "2:5|layers.0.self_attn.q_proj|128|5" pattern=2:5 sparsity=
 bad "an unknown method" "$job:|prune.method|wonda|wanda" method=wonda
-bad "a method of a later version" "$job:|prune.method|sparsegpt" method=sparsegpt
 bad "an unknown direction" "$job:|compensate.energy|diagonals" energy='[diagonals]'
 bad "a clamp upside down" "$job:|compensate.clamp" clamp='[10, 0.1]'
 bad "an unknown propagation" "$job:|prune.propagation" propagation=sparse

@@ -1,5 +1,6 @@
 """Makes tests/golden/tokenizer/: small tokenizer.json files laid out like well-known ones (tokenizer_layouts.py), and the
-ids that Hugging Face's `tokenizers` gives to some texts with them.
+ids that Hugging Face's `tokenizers` gives to some texts with them; and pipelines.json, with random combinations of
+normalisers, pre-tokenizers, added tokens and post-processors.
 
     make_tokenizer_golden.py CORPUS.jsonl [MORE_TOKENIZER.json=NAME ...]
 
@@ -29,6 +30,37 @@ TEXTS = [
     "ab" * 70 + "日" * 30 + " " * 50, "\U0010ffff\U000e0001\ue000\U0001e900\U00020000", "Then said the LORD unto him,\nThou shalt not\tdo this thing."]
 
 
+PIPELINE_TEXTS = [
+    "  the LORD  said ", "Hello World 123 4.5", "don't a  the\n\nthe</s> <s>x", "<s> </s>  </s>the <|x|><|y|>|>", "naïve É é e\u0301 ﬁ Å\u0323",
+    "日本 中文日本", "\u2581the\u2581\u2581x", " \t\n", "xthe theX the", "Äb-c_d…e,(f)!", "١٢ ½Ⅷ 7a7", "\u180e\U00010d40\u2e43x\U00011de0",
+    "\u0301a\u0301", "", "\x07\u200bz\ufeff", "THE ΑΣ İß"]
+
+
+def pipelines(models, count):
+    """Random pipelines on the models of some layouts, with the ids of PIPELINE_TEXTS; the model is given by name."""
+    out, number = [], 0
+    while len(out) < count:
+        rng = random.Random(f"golden {number}")
+        number += 1
+        pipeline = fuzz_tokenizer.random_pipeline(rng, list(models.values()))
+        name = rng.choice(sorted(models))
+        flags = {k: pipeline["model"][k] for k in ("fuse_unk", "byte_fallback", "ignore_merges")}
+        model = {**models[name]["model"], **flags}
+        vocab, fresh = model["vocab"], 0
+        for token in pipeline["added_tokens"]:
+            token["id"] = vocab.get(token["content"], len(vocab) + fresh)
+            fresh += token["content"] not in vocab
+        file = {**pipeline, "model": model}
+        tokenizer = Tokenizer.from_str(json.dumps(file))
+        normalized = [tokenizer.normalizer.normalize_str(t["content"]) for t in pipeline["added_tokens"] if t["normalized"]]
+        ids = fuzz_tokenizer.reference_ids(tokenizer, PIPELINE_TEXTS, number % 2 == 0)
+        if None in ids or "" in normalized or len(set(normalized)) < len(normalized):
+            continue  # the reference panics, or the file is refused
+        parts = {k: v for k, v in pipeline.items() if k in ("added_tokens", "normalizer", "pre_tokenizer", "post_processor")}
+        out.append({"model": name, "flags": flags, "parts": parts, "special": number % 2 == 0, "ids": ids})
+    return out
+
+
 def main():
     corpus, *extra = sys.argv[1:]
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer")
@@ -41,6 +73,9 @@ def main():
             files[name] = file.read()
     rng = random.Random(20260207)
     texts = TEXTS + [text for text in (fuzz_tokenizer.random_text(rng, ["<s>", "</s>", "<|x|>"]) for _ in range(60)) if len(text) < 120]
+    models = {name: json.loads(files[name]) for name in ("gpt-2", "llama-2", "gemma")}
+    with open(os.path.join(folder, "pipelines.json"), "w", encoding="utf-8") as file:
+        json.dump({"texts": PIPELINE_TEXTS, "pipelines": pipelines(models, 40)}, file, separators=(",", ":"))
     vectors = {"texts": texts, "ids": {}}
     for name, content in files.items():
         path = os.path.join(folder, name + ".json")

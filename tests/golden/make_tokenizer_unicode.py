@@ -17,7 +17,7 @@ import tokenizers
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 ALL = "".join(map(chr, CODES))
 CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn").split()
-SCRIPTS = ("Han Hiragana Katakana Hangul Latin Greek Cyrillic Arabic Hebrew Devanagari Thai").split()
+SCRIPTS = ("Han Hiragana Katakana Hangul Latin Arabic").split()  # with code points in dispute
 
 
 def load(name):
@@ -117,13 +117,14 @@ def stand_ins(pcre2):
     candidates = {}
     for c in CODES:
         if theirs[c] == ours[c] and script.get(c) == our_script.get(c) and (c in spaces) == (c in our_spaces):
-            candidates.setdefault((size(c), ours[c], our_script.get(c), c in spaces), c)
+            candidates.setdefault((size(c), ours[c], our_script.get(c), c in spaces), []).append(c)
     found = {}
     for c in CODES:
         if theirs[c] != ours[c] or (c in spaces) != (c in our_spaces):
             wanted = (size(c), theirs[c], script.get(c), c in spaces)
             plain = (size(c), theirs[c], None, c in spaces)
-            found[c] = candidates.get(wanted) or candidates[plain]
+            # the nearest one is the likeliest to be on the same side of the ranges that a pattern spells out
+            found[c] = min(candidates.get(wanted) or candidates[plain], key=lambda other: abs(other - c))
     return found
 
 

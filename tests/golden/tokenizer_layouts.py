@@ -154,6 +154,18 @@ def layouts(texts, size=420):
         pre_tokenizer=sequence("pretokenizers", split({"Regex": TEKKEN}), byte_level(use_regex=False)),
         post_processor=template([("<s>", 1)]), decoder=byte_level())
 
+    tokens, merges = train_byte_level(texts, size, QWEN2)
+    vocab = {t: i for i, t in enumerate(tokens)}
+    names = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]
+    splits = [r"[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺǄ-ʓʕ-ʯͰ-ͳͶͷΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-ᏵᲐ-ᲺḀ-ἕꙀ-ꙭꜢ-ꝯꝱ-ꞇꞋ-ꞎﬀ-ﬆＡ-Ｚａ-ｚ𐐀-𐑏𞤀-𞥃]+",
+              r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+"]  # the second one is longer in the real files
+    out["deepseek"] = tokenizer_json(
+        bpe_model(vocab, [" ".join(m) for m in merges]),
+        [added(len(vocab) + i, n, normalized=i < 2, special=i < 2) for i, n in enumerate(names)],
+        normalizer=sequence("normalizers"), post_processor=template([(names[0], len(vocab))]), decoder=byte_level(add_prefix_space=True),
+        pre_tokenizer=sequence("pretokenizers", *(split({"Regex": s}) for s in splits), {"type": "Digits", "individual_digits": True},
+                               byte_level(use_regex=False)))
+
     # SentencePiece's BPE
     pieces, characters = train_sentence_piece(texts, size)
     vocab = {t: i for i, t in enumerate(["<unk>", "<s>", "</s>", *BYTES, *pieces, *characters])}

@@ -89,8 +89,46 @@ static void every_layout_gives_the_reference_ids(void **state)
         tokenizer_free(tokenizer);
         layouts++;
     }
-    assert_true(layouts >= 10);
+    assert_true(layouts >= 11);
     json_decref(vectors);
+}
+
+// Random combinations of what a tokenizer.json can hold; the model is that of a layout.
+static void every_pipeline_gives_the_reference_ids(void **state)
+{
+    json_t *file = load_json(source("tests/golden/tokenizer/pipelines.json"));
+    const json_t *texts = json_object_get(file, "texts");
+    char *folder = temporary_folder_create();
+    json_t *pipeline;
+    size_t p;
+
+    (void)state;
+    assert_true(json_array_size(json_object_get(file, "pipelines")) >= 40);
+    json_array_foreach(json_object_get(file, "pipelines"), p, pipeline)
+    {
+        json_t *parts = json_object_get(pipeline, "parts");
+        json_t *layout;
+        json_t *expected;
+        char name[128];
+        size_t i;
+        struct tokenizer *tokenizer;
+
+        snprintf(name, sizeof name, "tests/golden/tokenizer/%s.json",
+                 json_string_value(json_object_get(pipeline, "model")));
+        layout = load_json(source(name));
+        json_object_update(json_object_get(layout, "model"), json_object_get(pipeline, "flags"));
+        json_object_set(parts, "model", json_object_get(layout, "model"));
+        assert_int_equal(json_dump_file(parts, path_in(folder, "tokenizer.json"), 0), 0);
+        tokenizer = load(path_in(folder, "tokenizer.json"));
+        snprintf(name, sizeof name, "pipeline %zu", p);
+        json_array_foreach(json_object_get(pipeline, "ids"), i, expected)
+            check_ids(tokenizer, name, json_array_get(texts, i), expected,
+                      json_is_true(json_object_get(pipeline, "special")));
+        tokenizer_free(tokenizer);
+        json_decref(layout);
+    }
+    temporary_folder_remove(folder);
+    json_decref(file);
 }
 
 // ../shared/tokenizers/NAME/{tokenizer,vectors}.json: files of real models with ids of 47 texts.
@@ -175,53 +213,79 @@ static void text_that_is_not_utf8_is_refused_with_its_offset(void **state)
     tokenizer_free(tokenizer);
 }
 
-// Long words go through the queue, short ones through the cache, and a long text is cut where no merge can
-// join: the ids of a long text of words must be those of the words.
-static void a_long_text_has_the_ids_of_its_words(void **state)
+// A long text is gone through in the same pieces as a short one: a period repeated has the ids of the period
+// repeated, far beyond what the cache of words holds.
+static void a_long_text_has_the_ids_of_its_parts(void **state)
 {
-    static const char *const words[] = {" the", " LORD", " xyzzy", " 12", "\xc3\xa9", " \xe6\x97\xa5"};
-    const size_t count = sizeof words / sizeof words[0];
+    static const char period[] = " the LORD xyzzy 12345 \xc3\xa9\xe6\x97\xa5 !? \n\n and\n";
+    const size_t size = strlen(period);
     const size_t repeats = 20000;
-    struct tokenizer *tokenizer = load(source("tests/golden/tokenizer/gpt-2.json"));
+    struct tokenizer *tokenizer = load(source("tests/golden/tokenizer/llama-3.json"));
     struct error err = {0};
-    char *text = calloc(repeats * count, 8);
+    char *text = malloc(repeats * size);
+    int32_t *part = NULL;
     int32_t *whole = NULL;
+    size_t part_count = 0;
     size_t whole_count = 0;
-    size_t at = 0;
-    size_t size = 0;
 
     (void)state;
     assert_non_null(text);
-    for (size_t i = 0; i < repeats * count; i++) {
-        const char *word = words[i % count];
-        memcpy(text + size, word, strlen(word));
-        size += strlen(word);
-    }
-    assert_ok(tokenizer_encode(tokenizer, text, size, false, &whole, &whole_count, &err), err);
-    for (size_t i = 0; i < repeats; i++) {
-        // One period; "12" and "é" make words of their own.
-        int32_t *ids = NULL;
-        size_t n = 0;
-        assert_ok(tokenizer_encode(tokenizer, text, size / repeats, false, &ids, &n, &err), err);
-        assert_true(at + n <= whole_count);
-        assert_memory_equal(whole + at, ids, n * sizeof *ids);
-        at += n;
-        free(ids);
-    }
-    assert_int_equal(at, whole_count);
+    for (size_t i = 0; i < repeats; i++)
+        memcpy(text + i * size, period, size);
+    assert_ok(tokenizer_encode(tokenizer, period, size, false, &part, &part_count, &err), err);
+    assert_ok(tokenizer_encode(tokenizer, text, repeats * size, false, &whole, &whole_count, &err), err);
+    assert_int_equal(whole_count, repeats * part_count);
+    for (size_t i = 0; i < repeats; i++)
+        assert_memory_equal(whole + i * part_count, part, part_count * sizeof *part);
+    free(part);
     free(whole);
     free(text);
     tokenizer_free(tokenizer);
+}
+
+// A word of a megabyte in one piece, of one kind of letter and of many: with anything quadratic this would
+// take hours.
+static void a_long_word_takes_no_quadratic_time(void **state)
+{
+    static const char *const names[] = {"gpt-2", "llama-2", "qwen2.5", "gemma"};
+    const size_t size = 1 << 20;
+    char *text = malloc(size);
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
+        for (size_t kind = 0; kind < 3; kind++) {
+            char path[128];
+            struct tokenizer *tokenizer;
+            struct error err = {0};
+            int32_t *ids = NULL;
+            size_t count = 0;
+            uint32_t random = 1;
+
+            snprintf(path, sizeof path, "tests/golden/tokenizer/%s.json", names[n]);
+            tokenizer = load(source(path));
+            for (size_t i = 0; i < size; i++) {
+                random = random * 1664525 + 1013904223;
+                text[i] = kind == 0 ? 'a' : kind == 1 ? "etaoinshrdlu"[(random >> 16) % 12] : ' ';
+            }
+            assert_ok(tokenizer_encode(tokenizer, text, size, false, &ids, &count, &err), err);
+            assert_in_range(count, 1, size + 1);
+            free(ids);
+            tokenizer_free(tokenizer);
+        }
+    free(text);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_gives_the_reference_ids),
+        cmocka_unit_test(every_pipeline_gives_the_reference_ids),
         cmocka_unit_test(real_tokenizers_give_the_reference_ids),
         cmocka_unit_test(an_empty_text_gives_the_template_alone),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_offset),
-        cmocka_unit_test(a_long_text_has_the_ids_of_its_words),
+        cmocka_unit_test(a_long_text_has_the_ids_of_its_parts),
+        cmocka_unit_test(a_long_word_takes_no_quadratic_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

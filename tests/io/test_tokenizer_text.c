@@ -119,6 +119,34 @@ static void what_oniguruma_reads_differently_is_refused(void **state)
     }
 }
 
+// A group that is repeated takes memory for every time it matched: first the stack of compiled expressions,
+// then the heap.
+static void a_match_may_be_as_long_as_the_text(void **state)
+{
+    static const char regex[] = "(?:a|b)+c";
+    const size_t size = 500001;
+    char *text = malloc(size);
+    struct pattern *pattern = NULL;
+    struct pattern_search search;
+    struct error err = {0};
+    bool found = false;
+    size_t start = 1;
+    size_t end = 0;
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++)
+        text[i] = i + 1 == size ? 'c' : "ab"[i % 2];
+    assert_ok(pattern_from_regex(&pattern, (struct slice){regex, strlen(regex)}, &err), err);
+    assert_ok(pattern_begin(pattern, (struct slice){text, size}, &search, &err), err);
+    assert_ok(pattern_next(pattern, &search, &found, &start, &end, &err), err);
+    assert_true(found);
+    assert_int_equal(start, 0);
+    assert_int_equal(end, size);
+    pattern_free(pattern);
+    free(text);
+}
+
 // ---- normal forms ----------------------------------------------------------------------------------------
 
 static void check_form(enum unicode_form form, const char *text, const char *expected)
@@ -271,6 +299,7 @@ int main(void)
         cmocka_unit_test(splits_as_the_documentation_says),
         cmocka_unit_test(expressions_match_as_oniguruma_does),
         cmocka_unit_test(what_oniguruma_reads_differently_is_refused),
+        cmocka_unit_test(a_match_may_be_as_long_as_the_text),
         cmocka_unit_test(normal_forms_are_those_of_the_standard),
         cmocka_unit_test(normal_forms_of_random_texts_are_those_of_utf8proc),
         cmocka_unit_test(classes_of_characters_are_those_of_the_reference),

@@ -416,15 +416,15 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {HEAD "prune:\n  epsilon: 0\n", "job.yaml:6: prune.epsilon: must be a number above 0, to 1, got 0"},
         // choices
         {HEAD "prune:\n  method: wand\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got 'wand', did "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'wand', did "
          "you mean wanda?"},
         {HEAD "prune:\n  method: best\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got 'best'"},
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'best'"},
         {HEAD "prune:\n  method: Wanda\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got 'Wanda', "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'Wanda', "
          "did you mean wanda?"},
         {HEAD "prune:\n  method: []\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, or a list of "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, or a list of "
          "such, got an empty list"},
         {HEAD "prune:\n  group: column\n",
          "job.yaml:6: prune.group: must be one of row, layer, got 'column'"},
@@ -475,9 +475,6 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: compensate.clamp: must be a number above 0, to 1e6, got 0"},
         {MINIMAL "compensate: {clamp: [3, 2]}\n", "job.yaml:8: compensate.clamp: low must not be above high"},
         // versions to come
-        {HEAD "prune:\n  method: [wanda, sparsegpt]\n",
-         "job.yaml:6: prune.method: 'sparsegpt' is not supported by this "
-         "version"},
         {MINIMAL "compensate: {output: mixed}\n",
          "job.yaml:8: compensate.output: 'mixed' is not supported by this version"},
         {MINIMAL "compensate: {output: on}\n", "job.yaml:8: compensate.output: must be off, got 'on'"},
@@ -506,9 +503,10 @@ static void long_values_are_cut_in_messages_between_characters(void **state)
                  "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
         const size_t kept = i == 0 ? 44 : 43;
         snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD, value);
-        snprintf(message, sizeof message,
-                 "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, got '%.*s...'",
-                 (int)kept, value);
+        snprintf(
+            message, sizeof message,
+            "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got '%.*s...'",
+            (int)kept, value);
         assert_refused(text, strlen(text), message);
     }
 }

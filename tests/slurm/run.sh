@@ -20,7 +20,7 @@ lanes=(
   "node_off preempted"
   "batch_node_off"
   "network_cut failing_stage"
-  "two_at_once bad_input"
+  "two_at_once bad_input placement"
 )
 
 skip() {
@@ -87,7 +87,7 @@ main() {
   pids=()
   trap finish EXIT
   trap 'exit 130' TERM INT
-  make_references &
+  make_references "${wanted[@]}" &
   pids+=($!)
   for lane in "${lanes[@]}"; do
     chosen=()

@@ -44,6 +44,63 @@ test_array() {
   same_as dense "$job"
 }
 
+# ---- who holds and reads what --------------------------------------------------------------------------------------
+
+# Two ranks on each of two nodes: each node keeps one copy of a layer's weights, and fetches the checkpoint once. Each
+# node has a model folder of its own, as far as the kernel's cache of files goes, under the same name.
+test_placement() {
+  local job=$lane/placement node shared checkpoint fetched
+  write_pruned_job "$job"
+  mkdir "$job/model"
+  sed -i "s#^model: .*#model: $job/model#" "$job/job.yaml"
+  for node in ctl node1 node2; do
+    cp -a "$source/jobs/demo/kjv-llama-1m" "$job/model-$node"
+    on "$node" mount --bind "$job/model-$node" "$job/model"
+    forget "$job/model-$node"/*
+  done
+  submit "$job" --nodes 2 --ntasks-per-node 2 --container "$here/count_reads.sh $job/reads"
+  halfway "$job" 4
+  shared=$(on ctl "$COPPICE" plan "$job/job.yaml" --json | sed -n 's/.*"node_shared": \([0-9]*\).*/\1/p')
+  for node in node1 node2; do one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
+  ends "$(id_of "$job" run)" COMPLETED
+  same_as pruned "$job"
+
+  checkpoint=$(stat -c %s "$job/model-node1/model.safetensors")
+  for node in node1 node2; do
+    fetched=$(awk -v node=$node '$1 == node { sum += $2 } END { print sum + 0 }' "$job/reads")
+    echo "$node fetched $fetched bytes for a checkpoint of $checkpoint"
+    # Nothing at all: the file system of /tmp has no storage that Linux accounts for.
+    [ "$fetched" = 0 ] || [ "$fetched" -ge "$checkpoint" ]
+    [ "$fetched" -lt $((checkpoint * 5 / 4)) ] || fail "$node fetched the checkpoint more than once"
+  done
+}
+
+# Drops files from the kernel's cache.
+forget() {
+  local file
+  sync "$@"
+  for file in "$@"; do dd if="$file" iflag=nocache count=0 status=none; done
+}
+
+# copies NODE BYTES: a line "ranks device inode bytes" for each piece of shared memory of at least that size that ranks on
+# the node have mapped; Open MPI's windows are files of that name.
+copies() {
+  # shellcheck disable=SC2016
+  on "$1" bash -c 'for pid in $(pgrep -x coppice); do cat /proc/$pid/maps; done' |
+    awk -v least="$2" '/osc_sm/ { split($1, range, "-"); size = hex(range[2]) - hex(range[1]); key = $4 " " $5 " " size }
+      /osc_sm/ && size >= least { ranks[key]++ }
+      END { for (key in ranks) print ranks[key], key }
+      function hex(text,   i, value) {
+        for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789abcdef", substr(text, i, 1)) - 1
+        return value
+      }'
+}
+one_copy() {
+  local ranks size
+  read -r ranks _ _ size <<<"$(copies "$1" "$2")"
+  [ "$(copies "$1" "$2" | wc -l)" = 1 ] && [ "$ranks" = 2 ] && [ "$size" -lt $(($2 + 65536)) ]
+}
+
 # ---- being told to stop ----------------------------------------------------------------------------------------
 
 test_time_limit() {
@@ -134,8 +191,7 @@ test_two_at_once() {
   halfway "$job" 2
   submit "$job" --nodes 1
   second=$(id_of "$job" run)
-  ends "$second" FAILED
-  [ "$(field "$second" ExitCode)" = 1:0 ] && [ "$(field "$second" Restarts)" = 0 ]
+  failed_for_good "$second" 1
   says "$(log_of "$job" run)" "is in use by process"
   ends "$first" COMPLETED
   same_as pruned "$job"
@@ -148,8 +204,7 @@ test_failing_stage() {
   touch "$job/run/masks" # a file where the folder must be
   submit "$job" --chain --nodes 1
   ends "$(id_of "$job" calibrate)" COMPLETED
-  ends "$(id_of "$job" score)" FAILED
-  [ "$(field "$(id_of "$job" score)" Restarts)" = 0 ]
+  failed_for_good "$(id_of "$job" score)" 1
   for stage in compensate evaluate export; do
     ends "$(id_of "$job" "$stage")" CANCELLED
     [ ! -e "$(log_of "$job" "$stage")" ] || fail "$stage has started"
@@ -157,19 +212,17 @@ test_failing_stage() {
 }
 
 test_bad_input() {
-  local job=$lane/bad id
+  local job=$lane/bad
   write_pruned_job "$job"
   # A job file with a mistake is refused before anything is queued.
   echo "sparsty: 0.5" >>"$job/job.yaml"
   if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
   says "$job/errors" "sparsty"
-  [ -z "$(on ctl squeue -h)" ]
+  [ -z "$(on ctl squeue -h)" ] || fail "something was queued"
   # What only the job finds out ends it for good, with the program's exit code.
   write_pruned_job "$job"
   head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
   sed -i "s#corpus: .*#corpus: $job/short.jsonl#" "$job/job.yaml"
   submit "$job" --nodes 1
-  id=$(id_of "$job" run)
-  ends "$id" FAILED
-  [ "$(field "$id" ExitCode)" = 3:0 ] && [ "$(field "$id" Restarts)" = 0 ]
+  failed_for_good "$(id_of "$job" run)" 3
 }

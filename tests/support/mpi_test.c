@@ -43,6 +43,7 @@ int mpi_size(void)
 void mpi_test_limit(unsigned seconds)
 {
     suite.limit = seconds * SLOWNESS;
+    alarm(suite.limit);
 }
 
 // Only what a signal handler may call. mpirun sees the exit and ends the other ranks.

@@ -34,7 +34,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 int mpi_test_begin(void **state);
 int mpi_test_end(void **state);
 
-// Seconds that each following test may take; 60 unless told.
+// Seconds that this test, from now on, and each following one may take; 60 unless told. Sanitizers get more.
 void mpi_test_limit(unsigned seconds);
 
 // Rank and size in MPI_COMM_WORLD.
