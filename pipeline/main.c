@@ -2,6 +2,7 @@
 #include "io/commit.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
@@ -276,6 +277,9 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
+    case COMMAND_DIAGNOSE:
+        return diagnose_run(program->options.path, &program->world, program->options.json,
+                            program->root ? stdout : NULL, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);
