@@ -12,6 +12,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
 #include "version.h"
@@ -118,7 +119,8 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
-    return team_agree(&program->world, score_check(program->model, program->settings, err), err);
+    FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
 static unsigned stages_of(enum command_id command)
