@@ -20,7 +20,7 @@
 //   compensate.energy       *     list of columns, rows               []: none
 //   compensate.output       *     off, moment, regression, mixed      off
 //   compensate.bias         *     true, false                         false
-//   compensate.guard        *     true, false                         true
+//   compensate.guard        *     true, false                         false
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
 //   evaluate.perplexity           file                                none: nothing is evaluated
 //   evaluate.length               tokens, 2 to 1e7                    calibration.length
@@ -62,7 +62,7 @@ void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:
 // METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-columns][-rows][-output-MATCHING][-bias][-clampLOW-HIGH]
-// [-unguarded], alpha where the method uses it, epsilon and clamp when they are not the defaults:
+// [-guarded], alpha where the method uses it, epsilon and clamp when they are not the defaults:
 // "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a folder's name. A name that
 // does not fit ends in a hash of the whole.
 void variant_name(struct variant *variant);

@@ -156,7 +156,7 @@ static bool variant_from_json(struct variant *variant, const json_t *json)
     const json_t *energy;
     size_t count;
     unsigned group_index, output_index;
-    int bias = 0, guard = 1;
+    int bias = 0, guard = 0;
 
     *variant = (struct variant){
         .parameters = {.alpha = DEFAULT_ALPHA, .epsilon = DEFAULT_EPSILON, .exponent = DEFAULT_EXPONENT},

@@ -40,7 +40,7 @@ void variant_normalise(struct variant *variant)
         variant->clamp.high = DEFAULT_CLAMP_HIGH;
     }
     if (!is_energy(variant) && variant->output == MATCHING_OFF && !variant->bias)
-        variant->guard = true; // of nothing
+        variant->guard = false; // of nothing
 }
 
 // A name in the making; what does not fit is noticed at the end.
@@ -113,8 +113,8 @@ void variant_name(struct variant *variant)
         add_number(&name, "-clamp", variant->clamp.low);
         add_number(&name, "-", variant->clamp.high);
     }
-    if (!variant->guard)
-        add(&name, "-unguarded");
+    if (variant->guard)
+        add(&name, "-guarded");
     if (name.length < sizeof variant->name) {
         memcpy(variant->name, name.text, name.length + 1);
         return;

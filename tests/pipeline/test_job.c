@@ -102,7 +102,7 @@ static void a_minimal_job_gets_the_defaults(void **state)
     assert_false(v->energy_rows);
     assert_int_equal(v->output, MATCHING_OFF);
     assert_false(v->bias);
-    assert_true(v->guard);
+    assert_false(v->guard);
     assert_true(v->clamp.low == 0.1);
     assert_true(v->clamp.high == 10);
     assert_true(v->clamp.epsilon == 1e-8);
@@ -270,10 +270,10 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-output-regression-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {bias: true}\n", "wanda-0.5-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], guard: [true, false]}\n", "wanda-0.5",
-                    "wanda-0.5-rows", "wanda-0.5-rows-unguarded");
+                    "wanda-0.5-rows-guarded", "wanda-0.5-rows");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [columns], output: mixed, bias: true, clamp: [0.5, 2], "
-                            "guard: false}\n",
-                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-unguarded");
+                            "guard: true}\n",
+                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
 }
 
 static void the_clamp_is_named_only_where_it_acts(void **state)
@@ -294,10 +294,10 @@ static void variants_with_one_name_have_one_content(void **state)
     assert_true(with->variants[0].clamp.high == without->variants[0].clamp.high);
     settings_free(with);
     settings_free(without);
-    with = parse(MINIMAL "compensate: {guard: false}\n");
+    with = parse(MINIMAL "compensate: {guard: true}\n");
     without = parse(MINIMAL);
     assert_string_equal(with->variants[0].name, without->variants[0].name);
-    assert_true(with->variants[0].guard && without->variants[0].guard);
+    assert_false(with->variants[0].guard || without->variants[0].guard);
     settings_free(with);
     settings_free(without);
 }
@@ -310,7 +310,6 @@ static void a_long_name_is_cut_and_stays_its_own(void **state)
                         .group = GROUP_LAYER,
                         .energy_columns = true,
                         .energy_rows = true,
-                        .guard = true,
                         .clamp = {.low = 1.0 / 7, .high = 10.0 / 3}};
     struct variant b = a;
     (void)state;
