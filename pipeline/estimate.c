@@ -48,7 +48,8 @@ static enum status measure_layer(struct layer_shape *shape, const struct plan *p
     for (size_t i = 0; i < map.num_tensors; i++) {
         const struct layer_tensor *tensor = &map.tensors[i];
         const double count = (double)tensor->out * (double)tensor->in;
-        shape->checkpoint += (double)(tensor->tensor->end - tensor->tensor->begin);
+        if (tensor->tensor != NULL)
+            shape->checkpoint += (double)(tensor->tensor->end - tensor->tensor->begin);
         if (tensor->linear[0] != '\0')
             shape->statistics += 4.0 * sizeof(double) * (double)tensor->in;
         if (!tensor_is_pruned(plan->settings, layer, tensor))
