@@ -53,15 +53,14 @@ SIMD_INLINE double kept_f64(double x, uint8_t keep)
 }
 
 SIMD_INLINE void add_energies(double *restrict energy, double *restrict pruned_energy,
-                              const double *restrict mean, const float *restrict weight,
+                              const double *restrict mean, const float *weight, const float *updated,
                               const uint8_t *restrict keep, size_t rows, size_t stride, size_t count)
 {
     for (size_t j = 0; j < count; j++) {
         double e = energy[j], p = pruned_energy[j];
         for (size_t r = 0; r < rows; r++) {
-            const float w = weight[r * stride + j];
-            const double centred = (double)w - mean[j];
-            const double pruned = (double)kept_f32(w, keep[r * BLOCK + j]) - mean[j];
+            const double centred = (double)weight[r * stride + j] - mean[j];
+            const double pruned = (double)kept_f32(updated[r * stride + j], keep[r * BLOCK + j]) - mean[j];
             e += centred * centred;
             p += pruned * pruned;
         }
@@ -77,13 +76,14 @@ struct block {
 
 // The sums of the `count` columns from `column` on.
 SIMD_CLONES
-static void sum_energy_block(struct block *block, const float *weight, const uint8_t *mask, size_t out,
-                             size_t in, size_t column, size_t count)
+static void sum_energy_block(struct block *block, const float *weight, const float *updated,
+                             const uint8_t *mask, size_t out, size_t in, size_t column, size_t count)
 {
     const size_t mask_bytes = (in + 7) / 8;
     size_t i = 0;
 
     weight += column;
+    updated += column;
     for (; i + ROWS <= out; i += ROWS)
         add_values(block->mean, weight + i * in, ROWS, in, count);
     for (; i < out; i++)
@@ -97,26 +97,26 @@ static void sum_energy_block(struct block *block, const float *weight, const uin
                 SIMD_PREFETCH(mask + r * mask_bytes + byte);
         for (size_t r = 0; r < ROWS; r++)
             mask_unpack(block->keep + r * BLOCK, mask + (i + r) * mask_bytes, column, count);
-        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, block->keep, ROWS, in,
-                     count);
+        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
+                     block->keep, ROWS, in, count);
     }
     for (; i < out; i++) {
         mask_unpack(block->keep, mask + i * mask_bytes, column, count);
-        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, block->keep, 1, in,
-                     count);
+        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
+                     block->keep, 1, in, count);
     }
 }
 
 void energy_columns(double *mean, double *gamma, double *energy, double *pruned_energy, const float *weight,
-                    const uint8_t *mask, size_t out, size_t in, size_t first, size_t count,
-                    const struct energy_clamp *clamp)
+                    const float *updated, const uint8_t *mask, size_t out, size_t in, size_t first,
+                    size_t count, const struct energy_clamp *clamp)
 {
     for (size_t start = 0; start < count; start += BLOCK) {
         const size_t width = count - start < BLOCK ? count - start : BLOCK;
         struct block block = {{0}, {0}, {0}, {0}};
 
         if (out > 0)
-            sum_energy_block(&block, weight, mask, out, in, first + start, width);
+            sum_energy_block(&block, weight, updated, mask, out, in, first + start, width);
         memcpy(mean + start, block.mean, width * sizeof *mean);
         memcpy(energy + start, block.energy, width * sizeof *energy);
         memcpy(pruned_energy + start, block.pruned_energy, width * sizeof *pruned_energy);
@@ -149,16 +149,16 @@ struct row_sums {
 
 // LANES (or, at the end of the row, fewer) columns: result <- the column result; all three energies.
 SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restrict sums, double mean,
-                                 const float *restrict weight, const uint8_t *restrict keep,
+                                 const float *weight, const float *updated, const uint8_t *restrict keep,
                                  const double *restrict column_mean, const double *restrict column_gamma,
                                  size_t count)
 {
     for (size_t l = 0; l < count; l++) {
-        const double w = (double)weight[l];
-        const double kept = (double)kept_f32(weight[l], keep[l]);
+        const double w = (double)weight[l], u = (double)updated[l];
+        const double kept = (double)kept_f32(updated[l], keep[l]);
         double after = kept;
         if (column_mean != NULL)
-            after = kept_f64(column_mean[l] + column_gamma[l] * (w - column_mean[l]), keep[l]);
+            after = kept_f64(column_mean[l] + column_gamma[l] * (u - column_mean[l]), keep[l]);
         result[l] = after;
         sums->before[l] += (w - mean) * (w - mean);
         sums->pruned[l] += (kept - mean) * (kept - mean);
@@ -168,8 +168,8 @@ SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restr
 
 SIMD_CLONES
 static void rescale_row_columns(double *result, double energies[3], double mean, const float *weight,
-                                const uint8_t *mask, const double *column_mean, const double *column_gamma,
-                                size_t in)
+                                const float *updated, const uint8_t *mask, const double *column_mean,
+                                const double *column_gamma, size_t in)
 {
     struct row_sums sums = {{0}, {0}, {0}};
     uint8_t keep[LANES];
@@ -178,10 +178,10 @@ static void rescale_row_columns(double *result, double energies[3], double mean,
         const size_t count = in - j < LANES ? in - j : LANES;
         mask_unpack(keep, mask, j, count);
         if (column_mean == NULL)
-            rescale_columns(result + j, &sums, mean, weight + j, keep, NULL, NULL, count);
+            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, NULL, NULL, count);
         else
-            rescale_columns(result + j, &sums, mean, weight + j, keep, column_mean + j, column_gamma + j,
-                            count);
+            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, column_mean + j,
+                            column_gamma + j, count);
     }
     energies[0] = lanes_fold(sums.before);
     energies[1] = lanes_fold(sums.pruned);
@@ -207,13 +207,13 @@ static double rescale_row(double *result, double mean, double gamma, const uint8
     return lanes_fold(lanes);
 }
 
-double energy_row(double *result, double energies[3], const float *weight, const uint8_t *mask,
-                  const double *column_mean, const double *column_gamma, int rows, size_t in,
-                  const struct energy_clamp *clamp)
+double energy_row(double *result, double energies[3], const float *weight, const float *updated,
+                  const uint8_t *mask, const double *column_mean, const double *column_gamma, int rows,
+                  size_t in, const struct energy_clamp *clamp)
 {
     const double mean = in > 0 ? row_mean(weight, in) : 0;
 
-    rescale_row_columns(result, energies, mean, weight, mask, column_mean, column_gamma, in);
+    rescale_row_columns(result, energies, mean, weight, updated, mask, column_mean, column_gamma, in);
     if (rows == 0)
         return 1;
     const double gamma = energy_gamma(energies[0], energies[2], clamp);

@@ -51,10 +51,11 @@ static const struct {
     [METHOD_WANDA] = {"wanda", NEEDS_STATISTICS, wanda_factor},
     [METHOD_RIA] = {"ria", NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS, ria_factor},
     [METHOD_CVR] = {"cvr", NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE, cvr_factor},
+    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, NULL},
 };
 enum { NUM_METHODS = sizeof methods / sizeof *methods };
 
-static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr"};
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt"};
 
 bool method_from_name(const char *name, enum method *method)
 {

@@ -2,18 +2,20 @@
 //
 // A method is one row of the table in importance.c: its name, what it needs, and the function that gives the
 // per-channel factor c_j. Everything per channel is computed in double and rounded once to float32; the score
-// is then one float32 product (ria: two and a sum).
+// is then one float32 product (ria: two and a sum). sparsegpt is a method as well, but has no such factor:
+// second_order.h.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3 };
+enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3, METHOD_SPARSEGPT = 4 };
 
 enum importance_needs {
     NEEDS_STATISTICS = 1,      // variance and second moment of the input channels
     NEEDS_COLUMN_VARIANCE = 2, // Var_i(W_ij)
     NEEDS_ABSOLUTE_SUMS = 4,   // sum_i |W_ij| and sum_j |W_ij|
+    NEEDS_HESSIAN = 8,         // sum x x^T: second_order.h instead of the factors here
 };
 
 struct importance_parameters {
@@ -22,7 +24,8 @@ struct importance_parameters {
     double exponent; // ria: activation exponent a, METHOD.md default 0.5
 };
 
-bool method_from_name(const char *name, enum method *method); // "magnitude", "wanda", "ria", "cvr"
+// "magnitude", "wanda", "ria", "cvr", "sparsegpt"
+bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // all of them, for messages and help
 unsigned method_needs(enum method method);      // enum importance_needs, or-ed
@@ -37,7 +40,7 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
 // column_variance: [in]; each may be NULL where method_needs does not ask for it. A factor may come out
 // infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
-// tells.
+// tells. Not for a method that needs the Hessian.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);

@@ -176,7 +176,8 @@ void claim_release(struct claim *claim)
 
 enum status claim_clean(const struct claim *claim, size_t *removed, struct error *err)
 {
-    static const char *const kinds[] = {"statistics", "activations", "masks", "weights", "results"};
+    static const char *const kinds[] = {"statistics", "hessians", "activations",
+                                        "masks",      "weights",  "results"};
 
     *removed = 0;
     if (claim->whole)

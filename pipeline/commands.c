@@ -56,6 +56,18 @@ static const struct command table[] = {
      "also while the run goes on.",
      "coppice report /scratch/runs/llama-2-7b\n"
      "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
+    {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "perplexities of several runs side by side",
+     "Prints the perplexity of every variant of every run as one table, and says so when the runs are not of "
+     "the same model, or were not measured on the same text at the same length. Works without a launcher.",
+     "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
+     "coppice compare --html comparison.html /scratch/runs/*\n"},
+    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, 0,
+     "alignment between the weights, before and after pruning",
+     "Measures, from the weights alone, how the linears of each layer are aligned with each other, for the "
+     "dense model and every variant whose weights are complete: overlap of the leading singular subspaces of "
+     "adjacent linears, the same of query and key and of value and output of every head, and the magnitude "
+     "of commutators. Results go to RUN/results/VARIANT/diagnostics.json and into the report.",
+     "mpirun -n 8 coppice diagnose job.yaml\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",
@@ -89,5 +101,6 @@ const struct command *command_find(const char *name)
 
 const char *command_argument_name(enum command_argument argument)
 {
-    return argument == ARGUMENT_JOB ? "JOB" : "RUN";
+    static const char *const names[] = {"JOB", "RUN", "RUN...", "JOB|RUN"}; // as enum command_argument
+    return names[argument];
 }

@@ -1,6 +1,8 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
 #include "pipeline/claim.h"
+#include "pipeline/compare.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
@@ -10,6 +12,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
 #include "version.h"
@@ -116,7 +119,8 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
-    return team_agree(&program->world, score_check(program->model, program->settings, err), err);
+    FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
 static unsigned stages_of(enum command_id command)
@@ -275,6 +279,9 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
+    case COMMAND_DIAGNOSE:
+        return diagnose_run(program->options.path, &program->world, program->options.json,
+                            program->root ? stdout : NULL, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);
@@ -361,11 +368,14 @@ static int finish(bool speaks, enum status status, const struct error *err)
 
 static bool only_looks(enum command_id command)
 {
-    return command == COMMAND_STATUS || command == COMMAND_REPORT;
+    return command == COMMAND_STATUS || command == COMMAND_REPORT || command == COMMAND_COMPARE;
 }
 
 static enum status look(const struct options *options, struct error *err)
 {
+    if (options->command->id == COMMAND_COMPARE)
+        return compare_runs(options->paths, options->num_paths, options->json, options->html, stdout, stderr,
+                            err);
     if (options->command->id == COMMAND_REPORT)
         return report_run(options->path, options->json, stdout, err);
     return status_print(options->path, options->json, stdout, err);

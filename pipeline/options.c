@@ -26,6 +26,7 @@ enum {
     OPTION_NODES,
     OPTION_RANKS_PER_NODE,
     OPTION_MACHINE,
+    OPTION_HTML,
     OPTION_STRICT,
     OPTION_NO_CHECK,
     OPTION_PROGRESS,
@@ -88,6 +89,7 @@ static const struct option_row {
       "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
       2},
      TAKES_MACHINE},
+    {{"html", OPTION_HTML, "FILE", 0, "Write a page with the table and a plot", 2}, TAKES_HTML},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
     {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
 };
@@ -192,6 +194,9 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_MACHINE:
         options->machine = argument;
         return STATUS_OK;
+    case OPTION_HTML:
+        options->html = argument;
+        return STATUS_OK;
     case OPTION_WAIT:
         return parse_time(&options->wait, "--wait", argument, parse->err);
     case OPTION_PROGRESS:
@@ -214,6 +219,20 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     return STATUS_OK;
 }
 
+static void take_path(struct parse *parse, const char *path)
+{
+    struct options *options = parse->options;
+    const size_t most = sizeof options->paths / sizeof *options->paths;
+
+    if (options->path == NULL)
+        options->path = path;
+    else if (parse->extra == NULL)
+        parse->extra = path;
+    if (options->num_paths < most)
+        options->paths[options->num_paths] = path;
+    options->num_paths++;
+}
+
 static error_t take_word(int key, char *argument, struct argp_state *state)
 {
     struct parse *parse = state->input;
@@ -221,10 +240,8 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
     if (key == ARGP_KEY_ARG) {
         if (parse->command == NULL)
             parse->command = argument;
-        else if (parse->options->path == NULL)
-            parse->options->path = argument;
-        else if (parse->extra == NULL)
-            parse->extra = argument;
+        else
+            take_path(parse, argument);
         return 0;
     }
     const struct option_row *row = find_option(key);
@@ -333,9 +350,12 @@ static enum status check_words(const struct parse *parse)
     RETURN_ERROR_IF(options->path == NULL, parse->err, STATUS_USAGE, "%s needs a %s: coppice %s %s",
                     command->name, command->argument == ARGUMENT_JOB ? "job file" : "run directory",
                     command->name, command_argument_name(command->argument));
-    RETURN_ERROR_IF(parse->extra != NULL, parse->err, STATUS_USAGE, "%s takes one %s, '%s' is too many",
-                    command->name, command->argument == ARGUMENT_JOB ? "job file" : "run directory",
-                    parse->extra);
+    const size_t most = sizeof options->paths / sizeof *options->paths;
+    RETURN_ERROR_IF(options->num_paths > most, parse->err, STATUS_USAGE,
+                    "%s takes %zu run directories at most", command->name, most);
+    RETURN_ERROR_IF(parse->extra != NULL && command->argument != ARGUMENT_RUNS, parse->err, STATUS_USAGE,
+                    "%s takes one %s, '%s' is too many", command->name,
+                    command->argument == ARGUMENT_JOB ? "job file" : "run directory", parse->extra);
     for (size_t i = 0; i < parse->num_given; i++) {
         const struct option_row *row = find_option(parse->given[i]);
         RETURN_ERROR_IF((row->taken_by & ~command->options) != 0, parse->err, STATUS_USAGE,
@@ -378,7 +398,7 @@ static void print_commands(FILE *out)
 
     fprintf(out, "Commands:\n");
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s  %s  %s\n", all[i].name, command_argument_name(all[i].argument),
+        fprintf(out, "  %-10s  %-7s  %s\n", all[i].name, command_argument_name(all[i].argument),
                 all[i].summary);
 }
 

@@ -14,10 +14,13 @@ enum verbosity { VERBOSITY_QUIET = -1, VERBOSITY_NORMAL = 0, VERBOSITY_VERBOSE =
 struct options {
     const struct command *command; // NULL only when done
     const char *path;              // JOB or RUN as written; points into argv
-    bool done;                     // --help or --version was answered: leave with exit code 0
-    bool json;                     // results on standard output as JSON
-    bool no_check;                 // do not read what is done already to check it
-    bool strict;                   // compare all inputs again, and do not repair damaged files
+    const char *paths[64];         // all of them, where a command takes several
+    size_t num_paths;
+    const char *html; // --html: a page to write; NULL: none
+    bool done;        // --help or --version was answered: leave with exit code 0
+    bool json;        // results on standard output as JSON
+    bool no_check;    // do not read what is done already to check it
+    bool strict;      // compare all inputs again, and do not repair damaged files
     enum verbosity verbosity;
     enum progress_mode progress;
     int teams;                // 0: not given, the program chooses

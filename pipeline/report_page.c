@@ -75,7 +75,9 @@ void html_begin(FILE *out, const char *title)
           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>",
           out);
     html_text(out, title);
-    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>Pruning report</h1>\n", style);
+    fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>", style);
+    html_text(out, title);
+    fputs("</h1>\n", out);
 }
 
 void html_end(FILE *out)

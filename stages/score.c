@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/store.h"
 #include "kernels/select.h"
+#include "stages/sparsegpt.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -179,23 +180,23 @@ static enum status select_by_layer(struct scorer *scorer, struct error *err)
     return STATUS_OK;
 }
 
-static enum status write_mask(struct scorer *scorer, struct store_writer *writer, struct error *err)
+enum status mask_write(const struct stage *stage, const struct layer_tensor *tensor, size_t first,
+                       size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err)
 {
-    const struct layer_tensor *tensor = scorer->tensor;
-    const size_t bytes = mask_row_bytes(scorer->in);
+    const size_t bytes = mask_row_bytes(tensor->in);
     const uint64_t dims[2] = {tensor->out, bytes};
     uint64_t kept = 0;
     char name[160];
 
-    for (size_t row = 0; row < scorer->count; row++)
-        kept += mask_count(scorer->mask + row * bytes, scorer->in);
-    FORWARD_IF_ERROR(team_sum_u64(scorer->stage->team, &kept, 1, err));
+    for (size_t row = 0; row < count; row++)
+        kept += mask_count(mask + row * bytes, tensor->in);
+    FORWARD_IF_ERROR(team_sum_u64(stage->team, &kept, 1, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
                                    "bit k of byte b of a row is column 8b + k; 1 = kept", err));
-    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "columns", scorer->in, err));
+    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "columns", tensor->in, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "kept", kept, err));
-    return store_write(writer, name, scorer->first, scorer->count, scorer->mask, err);
+    return store_write(writer, name, first, count, mask, err);
 }
 
 static enum status score_linear(const struct stage *stage, const struct variant *variant,
@@ -212,7 +213,7 @@ static enum status score_linear(const struct stage *stage, const struct variant 
         GOTO_IF_ERROR(select_by_layer(&scorer, err), done);
     else
         select_by_rows(&scorer);
-    status = write_mask(&scorer, writer, err);
+    status = mask_write(stage, tensor, scorer.first, scorer.count, scorer.mask, writer, err);
 done:
     scorer_free(&scorer);
     return status;
@@ -227,6 +228,8 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    if (method_needs(variant->method) & NEEDS_HESSIAN)
+        return sparsegpt_layer(stage, weights, variant, layer, err);
     if (method_needs(variant->method) & NEEDS_STATISTICS) {
         run_layer_path(path, sizeof path, stage->settings->run, "statistics",
                        stream_name(stage->settings, variant), layer);

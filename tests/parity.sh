@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden]     --golden makes tests/golden/demo anew from the reference
+# Usage: tests/parity.sh [--golden]     --golden     makes tests/golden/demo and sparsegpt anew from the reference
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -39,6 +39,18 @@ compare() {
 mkdir "$folder/demo"
 sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
 if [ "${1:-}" = --golden ]; then
+  # As tests/e2e/sparsegpt.sh runs it.
+  head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
+  head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
+  cat >"$folder/sparsegpt.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/sparsegpt/run
+calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
+prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job sparsegpt
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/sparsegpt/run" tests/golden/sparsegpt
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
   sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
@@ -47,6 +59,17 @@ if [ "${1:-}" = --golden ]; then
   exit
 fi
 compare demo 16
+
+cat >"$folder/sparsegpt.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/sparsegpt/run
+output: $folder/sparsegpt/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
+prune: {method: sparsegpt, sparsity: [0.3, 0.5], pattern: 2:4}
+compensate: {energy: [[], [columns, rows]]}
+evaluate: {perplexity: jobs/demo/test.jsonl}
+YAML
+compare sparsegpt 6
 
 # Dense propagation, whole-matrix selection, other patterns, one direction only, a linear left dense.
 cat >"$folder/dense.yaml" <<YAML

@@ -94,10 +94,11 @@ static void compensate(void *context)
     double energies[3];
 
     energy_columns(linear->column[0], linear->column[1], linear->column[2], linear->column[3], linear->weight,
-                   linear->mask, OUT, IN, 0, IN, &clamp);
+                   linear->weight, linear->mask, OUT, IN, 0, IN, &clamp);
     for (size_t i = 0; i < OUT; i++) {
-        energy_row(linear->row, energies, linear->weight + i * IN, linear->mask + i * mask_row_bytes(IN),
-                   linear->column[0], linear->column[1], 1, IN, &clamp);
+        energy_row(linear->row, energies, linear->weight + i * IN, linear->weight + i * IN,
+                   linear->mask + i * mask_row_bytes(IN), linear->column[0], linear->column[1], 1, IN,
+                   &clamp);
         dtype_from_f64(linear->bf16 + i * IN, linear->row, DTYPE_BF16, IN);
     }
 }

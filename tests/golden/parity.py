@@ -162,7 +162,8 @@ def check_variant(run, model, variant):
 
         masks = run.read("masks", variant["name"], layer)
         weights = run.read("weights", variant["name"], layer)
-        exact, _, _ = reference.prune_layer(model, variant, layer, theirs, run.skips)
+        second_order = variant["method"] == "sparsegpt"
+        exact, _, _ = reference.prune_layer(model, variant, layer, own if second_order else theirs, run.skips)
         near, _, scores = reference.prune_layer(model, variant, layer, own, run.skips)
         linears = dict(model.dense(layer))
         worst.add("linears", len(set(masks) ^ set(exact)) + len(set(weights) ^ set(exact)))
@@ -170,15 +171,24 @@ def check_variant(run, model, variant):
             weight = model.original(layer, linear)
             mask = run.mask(masks, linear, weight.shape[1])
             total += mask.size
-            worst.add("mask", (mask != exact[linear]).sum())
-            worst.add("tie", (mask != near[linear]).sum())
-            worst.note("distance", distance_to_threshold(variant, scores[linear], near[linear], mask))
+            update = None
+            if second_order:
+                # A near tie that is decided otherwise moves the columns behind it.
+                update = masks[linear]["update"].astype(np.float64)
+                worst.add("second", (mask != exact[linear]).sum())
+                same = (mask == exact[linear]).all(1)
+                away = np.abs(update - scores[linear])[same] / np.abs(weight.numpy()).mean()
+                worst.note("update", away.max(initial=0))
+            else:
+                worst.add("mask", (mask != exact[linear]).sum())
+                worst.add("tie", (mask != near[linear]).sum())
+                worst.note("distance", distance_to_threshold(variant, scores[linear], near[linear], mask))
             values = weights[linear]["weight"]
-            expected = reference.compensate(variant, weight, mask)
+            expected = reference.compensate(variant, weight, mask, update)
             expected_bits = reference.round_to(values.dtype, expected)
             worst.add("weight", (expected_bits.float() != values.float()).sum())
             worst.add("pruned", (values.float().numpy()[~mask] != 0).sum())
-            check_energies(worst, weights[linear], weight, mask, expected)
+            check_energies(worst, weights[linear], weight, mask, update, expected)
             linears[linear] = values.float()
         pruned_linears.append(linears)
         if run.propagation == "dense":
@@ -190,11 +200,11 @@ def check_variant(run, model, variant):
     return pruned_linears
 
 
-def check_energies(worst, stored, weight, mask, compensated):
+def check_energies(worst, stored, weight, mask, update, compensated):
     """Centred energy of each row around its original mean: dense, pruned, compensated."""
     w = weight.numpy().astype(np.float64)
     mu = w.mean(1, keepdims=True)
-    for key, values in (("before", w), ("pruned", np.where(mask, w, 0)), ("compensated", compensated)):
+    for key, values in (("before", w), ("pruned", np.where(mask, w if update is None else update, 0)), ("compensated", compensated)):
         expected = ((values - mu) ** 2).sum(1)
         worst.note("energy", np.max(np.abs(stored[f"energy_{key}"] - expected) / (expected + 1e-30)))
 
@@ -205,9 +215,13 @@ def report(name, worst, total):
         check(f"{name}: statistics, {key}", worst[key], 1e-5)
     check(f"{name}: token counts", worst["count"], 0)
     check(f"{name}: linears that only one of the two pruned", worst["linears"], 0)
-    check(f"{name}: mask from the stored statistics, differing weights", worst["mask"], 0)
-    check(f"{name}: mask from own statistics, share of differing weights", worst["tie"] / total, 1e-4)
-    check(f"{name}: how far those are from a tie", worst["distance"], 1e-4)
+    if "mask" in worst:
+        check(f"{name}: mask from the stored statistics, differing weights", worst["mask"], 0)
+        check(f"{name}: mask from own statistics, share of differing weights", worst["tie"] / total, 1e-4)
+        check(f"{name}: how far those are from a tie", worst["distance"], 1e-4)
+    else:
+        check(f"{name}: second-order mask, share of differing weights", worst["second"] / total, 1e-3)
+        check(f"{name}: corrected weights in rows of equal masks, beside the mean weight", worst["update"], 1e-3)
     check(f"{name}: weights that differ in the last bit", worst["weight"] / total, 1e-5)
     check(f"{name}: pruned weights that are not zero", worst["pruned"], 0)
     check(f"{name}: energies", worst["energy"], 1e-11)
@@ -253,8 +267,14 @@ def check_export(run, model, variant):
             mask = run.mask(run.read("masks", name, layer), linear, weights.shape[1])
             zero_before = (model.original(layer, linear).numpy()[mask] == 0).sum()
             zeros = (weights.float() == 0).sum().item()
-            off += abs(zeros - int(zero_before) - asked_zeros(variant, weights.shape))
-            off += abs(int((~mask).sum()) - asked_zeros(variant, weights.shape))
+            asked = asked_zeros(variant, weights.shape)
+            if variant["method"] == "sparsegpt" and "pattern" not in variant:
+                # One more, and ties, for each block of 128 columns.
+                more = int((~mask).sum()) - asked
+                off += not 0 <= more <= 8 * (weights.shape[1] // 128 + 1)
+                asked += more
+            off += abs(zeros - int(zero_before) - asked)
+            off += abs(int((~mask).sum()) - asked)
     for path in source.iterdir():
         if path.suffix in (".json", ".model", ".txt"):
             missing += not (target / path.name).exists() or (target / path.name).read_bytes() != path.read_bytes()
@@ -314,7 +334,9 @@ def command_check(args):
         check(f"{name}: perplexity of coppice's weights", relative(found, same), 1e-3)
         _, alone = reference.prune(model, variant, run.sequences, run.propagation, run.skips)
         free = reference.perplexity(model, alone, texts)
-        check(f"{name}: perplexity of the reference's own weights", relative(found, free), 1e-3)
+        # Corrected weights differ by about 1e-5, so that some are rounded to the other neighbour in bfloat16.
+        limit = 2e-2 if variant["method"] == "sparsegpt" else 1e-3
+        check(f"{name}: perplexity of the reference's own weights", relative(found, free), limit)
         if run.job["output"]:
             check_export(run, model, variant)
             check(f"{name}: perplexity in transformers",
@@ -363,6 +385,9 @@ def command_golden(args):
             golden["mask_sha256"][variant["name"]] = {
                 f"layer-{layer:03d}/{linear}": hashlib.sha256(pack(mask)).hexdigest()
                 for layer, found in enumerate(masks) for linear, mask in found.items()}
+        elif variant["method"] == "sparsegpt":
+            (folder / f"self_attn.q_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["self_attn.q_proj"]))
+            (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
         elif not variant.get("energy"):
             (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
     (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")

@@ -111,13 +111,14 @@ class Model:
 
 def calibrate(model, layer, weights, hidden):
     """Statistics of every source over `hidden` [sequences][tokens, hidden], and what leaves the layer."""
-    totals, counts, outputs = {}, {}, []
+    totals, counts, outputs, hessians = {}, {}, [], {}
 
     def observe(source, inputs):
         x = inputs.numpy().astype(np.float64)
         partial = np.stack([x.sum(0), (x * x).sum(0)])  # one partial sum per sequence
         largest = np.abs(x).max(0)
         counts[source] = counts.get(source, 0) + len(x)
+        hessians[source] = hessians.get(source, 0) + 2 / len(hidden) * (x.T @ x)
         if source in totals:  # added in the order of the sequences
             totals[source] = (totals[source][0] + partial, np.maximum(totals[source][1], largest))
         else:
@@ -135,6 +136,7 @@ def calibrate(model, layer, weights, hidden):
             "second_moment": second,
             "variance": np.maximum(second - mean * mean, 0),
             "max_abs": largest,
+            "hessian": hessians[source],
         }
     return statistics, outputs
 
@@ -191,13 +193,51 @@ def select(variant, scores):
     return lowest(scores, math.floor(columns * variant["sparsity"]))
 
 
+# ---- sparsegpt ------------------------------------------------------------------------------------------
+
+
+def sparsegpt(variant, weight, hessian, width=128):
+    """Mask and corrected weights [out, in], in double."""
+    w, h = weight.numpy().astype(np.float64), hessian.copy()
+    columns = w.shape[1]
+    dead = np.diag(h) == 0
+    h[dead, dead] = 1
+    w[:, dead] = 0
+    h += 0.01 * np.diag(h).mean() * np.eye(columns)
+    u = np.linalg.cholesky(np.linalg.inv(h)).T
+    mask = np.ones(w.shape, dtype=bool)
+    for first in range(0, columns, width):
+        last = min(first + width, columns)
+        block, errors = w[:, first:last], np.zeros((len(w), last - first))
+        diagonal = np.diag(u)[first:last]
+        if "pattern" not in variant:
+            scores = (block / diagonal) ** 2
+            index = math.floor(scores.size * variant["sparsity"])
+            kept = scores > np.sort(scores, axis=None)[index]
+        else:
+            kept = np.ones(block.shape, dtype=bool)
+        for j in range(last - first):
+            if "pattern" in variant:
+                keep, of = map(int, variant["pattern"].split(":"))
+                if j % of == 0:
+                    group = slice(j, j + of)
+                    kept[:, group] = lowest((block[:, group] / diagonal[group]) ** 2, of - keep)
+            errors[:, j] = np.where(kept[:, j], 0, block[:, j]) / diagonal[j]
+            block[:, j:] -= errors[:, j, None] * u[None, first + j, first + j : last]
+            block[~kept[:, j], j] = 0
+        w[:, last:] -= errors @ u[first:last, last:]
+        mask[:, first:last] = kept
+    return mask, w
+
+
 # ---- energy compensation --------------------------------------------------------------------------------
 
 
-def compensate(variant, weight, mask):
-    """The pruned weight [out, in] in double, before it is rounded to the model's dtype."""
+def compensate(variant, weight, mask, update=None):
+    """The pruned weight [out, in] in double, before it is rounded to the model's dtype. update: the weights that
+    stay, where the method has moved them."""
     original = weight.numpy().astype(np.float64)
-    pruned = np.where(mask, original, 0.0)
+    pruned = np.where(mask, original if update is None else update, 0.0)
     low, high = variant.get("clamp", [0.1, 10.0])
     for direction, axis in (("columns", 0), ("rows", 1)):
         if direction not in variant.get("energy", []):
@@ -232,12 +272,18 @@ def round_to(dtype, values):
 
 
 def prune_layer(model, variant, layer, statistics, skip=lambda layer, linear: False):
-    """masks, weights in the model's dtype and scores of one layer."""
+    """masks, weights in the model's dtype and scores of one layer; of sparsegpt the corrected weights as scores."""
     masks, weights, scores = {}, {}, {}
     for linear, source in SOURCES.items():
         if skip(layer, linear):
             continue
         weight = model.original(layer, linear)
+        if variant["method"] == "sparsegpt":
+            masks[linear], update = sparsegpt(variant, weight, statistics[source]["hessian"])
+            scores[linear] = update
+            update = update.astype(np.float32).astype(np.float64)
+            weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear], update))
+            continue
         scores[linear] = importance(variant, weight, statistics and statistics[source])
         masks[linear] = select(variant, scores[linear])
         weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear]))
