@@ -402,6 +402,7 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     }
 
+    store_before_mpi();
     MPI_Init(&argc, &argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
     if (program.options.threads > 0)
