@@ -79,6 +79,8 @@ struct family {
     double default_epsilon, default_theta, default_rotary_fraction;
     const char *default_activation;
     bool default_tie, default_attention_bias;
+    // Which keys of config.json the reference heeds, so that biases can be added.
+    bool can_add_attention_bias, can_add_mlp_bias;
     // Reads what is the family's own, after all of the above was read. NULL: there is nothing more.
     enum status (*configure)(struct model_config *config, const struct config_reader *reader,
                              struct error *err);

@@ -100,6 +100,37 @@ static bool has_bias(const struct family_member *member, const struct model *mod
     return family_presence(member->bias, &model->config);
 }
 
+// Whether it has that bias only since model_add_biases.
+static bool is_added(const struct family_member *member, const struct model *model)
+{
+    return (member->bias == WITH_ATTENTION_BIAS && model->added_attention_bias) ||
+           (member->bias == WITH_MLP_BIAS && model->added_mlp_bias);
+}
+
+static enum bias_place bias_place(const struct family_member *member, const struct model *model)
+{
+    if (has_bias(member, model))
+        return BIAS_PRESENT;
+    if (member->bias == WITH_ATTENTION_BIAS && model->family->can_add_attention_bias)
+        return BIAS_ATTENTION;
+    return member->bias == WITH_MLP_BIAS && model->family->can_add_mlp_bias ? BIAS_MLP : BIAS_NONE;
+}
+
+void model_add_biases(struct model *model, bool attention, bool mlp)
+{
+    struct model_config *config = &model->config;
+    model->added_attention_bias =
+        attention && model->family->can_add_attention_bias && !config->attention_bias;
+    model->added_mlp_bias = mlp && model->family->can_add_mlp_bias && !config->mlp_bias;
+    config->attention_bias = config->attention_bias || model->added_attention_bias;
+    config->mlp_bias = config->mlp_bias || model->added_mlp_bias;
+}
+
+const struct layer_tensor *layer_map_bias(const struct layer_tensor *weight)
+{
+    return weight->bias == BIAS_PRESENT ? weight + 1 : NULL;
+}
+
 static enum status count_tensors(void *context, const struct occurrence *occurrence, struct error *err)
 {
     (void)occurrence;
@@ -114,9 +145,10 @@ struct builder {
     size_t first_expert_source;
 };
 
-// Appends one tensor to the map. suffix is "weight" or "bias".
+// Appends one tensor to the map. suffix is "weight" or "bias"; added: the checkpoint does not have it.
 static enum status add_tensor(const struct builder *builder, const char *linear, const char *suffix,
-                              size_t source, size_t out, size_t in, bool vector, struct error *err)
+                              size_t source, size_t out, size_t in, bool vector, bool added,
+                              struct error *err)
 {
     const struct model *model = builder->model;
     struct layer_map *map = builder->map;
@@ -125,7 +157,8 @@ static enum status add_tensor(const struct builder *builder, const char *linear,
 
     snprintf(name, sizeof name, "%s%s.%zu.%s.%s", model->prefix, model->family->layers, map->layer, linear,
              suffix);
-    FORWARD_IF_ERROR(find_tensor(&entry->tensor, model, name, out, in, vector, err));
+    if (!added)
+        FORWARD_IF_ERROR(find_tensor(&entry->tensor, model, name, out, in, vector, err));
     entry->source = source;
     entry->out = out;
     entry->in = in;
@@ -164,12 +197,15 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     }
     if (member->kind == MEMBER_LINEAR) {
         memcpy(entry->linear, linear, sizeof linear);
+        entry->bias = bias_place(member, model);
+        entry->expert = member->part == EXPERT;
         use_source(builder->map, source, in);
     }
     FORWARD_IF_ERROR(
-        add_tensor(builder, linear, "weight", source, out, in, member->kind == MEMBER_NORM, err));
-    return has_bias(member, model) ? add_tensor(builder, linear, "bias", source, out, 1, true, err)
-                                   : STATUS_OK;
+        add_tensor(builder, linear, "weight", source, out, in, member->kind == MEMBER_NORM, false, err));
+    if (!has_bias(member, model))
+        return STATUS_OK;
+    return add_tensor(builder, linear, "bias", source, out, 1, true, is_added(member, model), err);
 }
 
 enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,

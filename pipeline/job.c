@@ -64,7 +64,7 @@ static enum status take_skip(struct settings *settings, struct job_values *value
 // ---- the sweep -----------------------------------------------------------------------------------------
 
 // The dimensions of the sweep, slowest first. AMOUNT is the union of sparsity and pattern.
-enum { METHOD, ALPHA, EPSILON, EXPONENT, AMOUNT, GROUP, ENERGY, NUM_DIMENSIONS };
+enum { METHOD, ALPHA, EPSILON, EXPONENT, AMOUNT, GROUP, ENERGY, OUTPUT, BIAS, GUARD, NUM_DIMENSIONS };
 
 static size_t count_or_one(const struct job_values *values, enum job_key key)
 {
@@ -107,6 +107,10 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         variant->energy_columns = (directions & DIRECTION_COLUMNS) != 0;
         variant->energy_rows = (directions & DIRECTION_ROWS) != 0;
     }
+    if (is_given(values, KEY_OUTPUT_MATCHING))
+        variant->output = (enum matching)values->of[KEY_OUTPUT_MATCHING].items[point[OUTPUT]].choice;
+    variant->bias = is_given(values, KEY_BIAS) && values->of[KEY_BIAS].items[point[BIAS]].flag;
+    variant->guard = is_given(values, KEY_GUARD) && values->of[KEY_GUARD].items[point[GUARD]].flag;
     variant->clamp.low = number_or(values, KEY_CLAMP, 0, DEFAULT_CLAMP_LOW);
     variant->clamp.high = number_or(values, KEY_CLAMP, 1, DEFAULT_CLAMP_HIGH);
     variant->clamp.epsilon = DEFAULT_EPSILON;
@@ -144,6 +148,9 @@ static enum status expand(struct settings *settings, const struct job_values *va
         [AMOUNT] = values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count,
         [GROUP] = count_or_one(values, KEY_GROUP),
         [ENERGY] = count_or_one(values, KEY_ENERGY),
+        [OUTPUT] = count_or_one(values, KEY_OUTPUT_MATCHING),
+        [BIAS] = count_or_one(values, KEY_BIAS),
+        [GUARD] = count_or_one(values, KEY_GUARD),
     };
     size_t point[NUM_DIMENSIONS] = {0}, points = 1;
 

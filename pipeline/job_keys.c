@@ -1,13 +1,12 @@
 #include "pipeline/job_keys.h"
 #include "kernels/importance.h"
+#include "kernels/matching.h"
 #include "pipeline/number.h"
 #include "pipeline/suggest.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const output_later[] = {"moment", "regression", "mixed", NULL};
 
 const char *const *group_names(size_t *count)
 {
@@ -19,13 +18,6 @@ const char *const *group_names(size_t *count)
 const char *const *propagation_names(size_t *count)
 {
     static const char *const names[] = {"pruned", "dense"};
-    *count = sizeof names / sizeof names[0];
-    return names;
-}
-
-static const char *const *output_names(size_t *count)
-{
-    static const char *const names[] = {"off"};
     *count = sizeof names / sizeof names[0];
     return names;
 }
@@ -51,9 +43,9 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_ENERGY] = {"compensate.energy", TYPE_DIRECTIONS, SHAPE_LIST, .flags = 0},
     [KEY_CLAMP] = {"compensate.clamp", TYPE_NUMBER, SHAPE_PAIR, .flags = KEY_ABOVE_LOW, .low = 0,
                    .high = 1e6},
-    [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_ONE, .choices = output_names,
-                             .later = output_later},
-    [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_ONE, .flags = KEY_FOR_LATER},
+    [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_SWEEP, .choices = matching_names},
+    [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
+    [KEY_GUARD] = {"compensate.guard", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
     [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, .what = "a file"},
     [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
     [KEY_TASKS] = {"evaluate.tasks", TYPE_TEXT, SHAPE_LIST, .flags = KEY_FOR_LATER, .what = "a task"},

@@ -27,6 +27,7 @@ enum job_key {
     KEY_CLAMP,
     KEY_OUTPUT_MATCHING,
     KEY_BIAS,
+    KEY_GUARD,
     KEY_PERPLEXITY,
     KEY_EVALUATE_LENGTH,
     KEY_TASKS,

@@ -2,6 +2,7 @@
 #include "io/commit.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
@@ -11,6 +12,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
 #include "version.h"
@@ -117,7 +119,8 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
-    return team_agree(&program->world, score_check(program->model, program->settings, err), err);
+    FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
 static unsigned stages_of(enum command_id command)
@@ -276,6 +279,9 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
+    case COMMAND_DIAGNOSE:
+        return diagnose_run(program->options.path, &program->world, program->options.json,
+                            program->root ? stdout : NULL, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);

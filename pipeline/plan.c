@@ -62,11 +62,47 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     return PLAN_EVALUATION_TOKENS * work;
 }
 
-static void add_layer(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                       size_t chain, const struct layer_cost *costs)
 {
     add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, 4 * costs[layer].weights);
-    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, 16 * costs[layer].weights);
+}
+
+// Matching passes the sequences of both streams through part of the layer for each of its sources, in all
+// about three times through a layer, and multiplies them with the dense and the pruned weights; a guard alone
+// does that once with an eighth of one stream.
+static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+                           size_t chain, const struct layer_cost *costs)
+{
+    const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
+    double work = 16 * costs[layer].weights;
+    if (variant_matches(variant))
+        work += (3 + products) * costs[layer].forward;
+    else if (variant_measures(variant))
+        work += (1 + products) / 8 * costs[layer].forward;
+    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
+}
+
+// The outputs of a layer that others read: the variant's, or with NULL the dense model's.
+static void add_propagate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+                          size_t chain, const struct layer_cost *costs)
+{
+    if (layer + 1 < plan->model->config.num_hidden_layers)
+        add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, phase, chain, costs[layer].forward);
+}
+
+size_t dense_stream_readers(const struct settings *settings)
+{
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    size_t readers = 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        readers += dense ? variant_measures(&settings->variants[v]) : variant_matches(&settings->variants[v]);
+    return readers;
+}
+
+bool dense_stream_is_kept(const struct settings *settings)
+{
+    return dense_stream_readers(settings) > (settings->propagation == PROPAGATION_DENSE ? 0 : 1);
 }
 
 static void add_results(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
@@ -79,35 +115,64 @@ static void add_results(struct plan *plan, const struct variant *variant, size_t
                  (double)checkpoint_bytes(plan->model->checkpoint));
 }
 
-static void add_units(struct plan *plan, const struct layer_cost *costs)
+// Statistics of the dense model for all, then masks and weights of every layer and variant independently;
+// where outputs are matched, weights layer by layer.
+static void add_dense(struct plan *plan, const struct layer_cost *costs, double evaluation)
 {
     const struct settings *settings = plan->settings;
     const size_t layers = plan->model->config.num_hidden_layers;
-    const double evaluation = evaluation_work(plan, costs);
 
-    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
-    if (settings->perplexity != NULL)
-        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
-    if (settings->propagation == PROPAGATION_DENSE) {
-        for (size_t layer = 0; layer < layers; layer++)
-            add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
-        for (size_t layer = 0; layer < layers; layer++)
-            for (size_t v = 0; v < settings->num_variants; v++)
-                add_layer(plan, &settings->variants[v], layer, 1, layer, costs);
-        for (size_t v = 0; v < settings->num_variants; v++)
-            add_results(plan, &settings->variants[v], 2, v, evaluation);
-        return;
+    for (size_t layer = 0; layer < layers; layer++)
+        add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
+    for (size_t layer = 0; layer < layers; layer++)
+        for (size_t v = 0; v < settings->num_variants; v++) {
+            add_score(plan, &settings->variants[v], layer, 1, layer, costs);
+            if (!variant_matches(&settings->variants[v]))
+                add_compensate(plan, &settings->variants[v], layer, 1, layer, costs);
+        }
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        const struct variant *variant = &settings->variants[v];
+        for (size_t layer = 0; layer < layers && variant_matches(variant); layer++) {
+            add_compensate(plan, variant, layer, 2, v, costs);
+            add_propagate(plan, variant, layer, 2, v, costs);
+        }
+        add_results(plan, variant, 2, v, evaluation);
     }
+}
+
+// Everything layer by layer, the variants side by side.
+static void add_pruned(struct plan *plan, const struct layer_cost *costs, double evaluation)
+{
+    const struct settings *settings = plan->settings;
+    const size_t layers = plan->model->config.num_hidden_layers, readers = dense_stream_readers(settings);
+
+    for (size_t layer = 0; layer < layers && readers > 1; layer++)
+        add_propagate(plan, NULL, layer, 0, 0, costs);
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         for (size_t layer = 0; layer < layers; layer++) {
             add_unit(plan, STAGE_CALIBRATE, variant, (long)layer, 1, v, costs[layer].forward);
-            add_layer(plan, variant, layer, 1, v, costs);
-            if (layer + 1 < layers)
-                add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, 1, v, costs[layer].forward);
+            add_score(plan, variant, layer, 1, v, costs);
+            add_compensate(plan, variant, layer, 1, v, costs);
+            add_propagate(plan, variant, layer, 1, v, costs);
+            if (readers == 1 && variant_matches(variant))
+                add_propagate(plan, NULL, layer, 1, v, costs);
         }
         add_results(plan, variant, 1, v, evaluation);
     }
+}
+
+static void add_units(struct plan *plan, const struct layer_cost *costs)
+{
+    const double evaluation = evaluation_work(plan, costs);
+
+    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
+    if (plan->settings->perplexity != NULL)
+        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
+    if (plan->settings->propagation == PROPAGATION_DENSE)
+        add_dense(plan, costs, evaluation);
+    else
+        add_pruned(plan, costs, evaluation);
 }
 
 enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
@@ -120,7 +185,7 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
     memset(plan, 0, sizeof *plan);
     plan->model = model;
     plan->settings = settings;
-    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (4 * layers + 2),
+    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (5 * layers + 2),
                               sizeof *plan->units, "the plan", err));
     status = allocate(&costs, layers, sizeof *costs, "the plan", err);
     if (status == STATUS_OK)
@@ -194,14 +259,13 @@ size_t plan_names(const struct plan *plan, const char **names)
 
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)
 {
-    const char *stream = stream_name(settings, unit->variant);
     const size_t layer = unit->layer >= 0 ? (size_t)unit->layer : 0;
     switch (unit->stage) {
     case STAGE_SEQUENCES:
         sequences_path(path, size, settings);
         return;
     case STAGE_CALIBRATE:
-        run_layer_path(path, size, settings->run, "statistics", stream, layer);
+        run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant), layer);
         return;
     case STAGE_SCORE:
         run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer);
@@ -210,7 +274,8 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
         run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer);
         return;
     case STAGE_PROPAGATE:
-        run_layer_path(path, size, settings->run, "activations", stream, layer + 1);
+        run_layer_path(path, size, settings->run, "activations", hidden_stream(settings, unit->variant),
+                       layer + 1);
         return;
     case STAGE_EVALUATE:
         perplexity_path(path, size, settings, unit->variant);
@@ -219,6 +284,28 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
         export_path(path, size, settings, unit->variant);
         return;
     }
+}
+
+// What propagation makes is only needed for the next layer, and removed afterwards.
+static bool is_past(const struct unit *unit, const struct settings *settings)
+{
+    char path[PATH_SIZE];
+    struct unit next = *unit;
+    bool past = true;
+
+    next.layer++;
+    next.stage = settings->propagation == PROPAGATION_PRUNED ? STAGE_CALIBRATE : STAGE_COMPENSATE;
+    if (unit->variant != NULL) {
+        unit_path(path, sizeof path, &next, settings);
+        return store_exists(path);
+    }
+    next.stage = STAGE_COMPENSATE;
+    for (size_t v = 0; v < settings->num_variants && past; v++) {
+        next.variant = &settings->variants[v];
+        unit_path(path, sizeof path, &next, settings);
+        past = !variant_matches(next.variant) || store_exists(path);
+    }
+    return past;
 }
 
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer)
@@ -254,15 +341,7 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
         hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
         return store_exists(path);
     }
-    if (unit->stage == STAGE_PROPAGATE) {
-        // What it makes is only needed until the next layer is calibrated, and removed afterwards.
-        struct unit next = *unit;
-        next.stage = STAGE_CALIBRATE;
-        next.layer++;
-        unit_path(path, sizeof path, &next, settings);
-        return store_exists(path);
-    }
-    return false;
+    return unit->stage == STAGE_PROPAGATE && is_past(unit, settings);
 }
 
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
@@ -276,7 +355,7 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
     case STAGE_PROPAGATE:
         // Hidden states of earlier layers are made again when they are missing, down to the token ids.
         input.stage = STAGE_SEQUENCES;
-        if (index == 1 && unit->stage == STAGE_PROPAGATE)
+        if (index == 1 && unit->stage == STAGE_PROPAGATE && unit->variant != NULL)
             input.stage = STAGE_COMPENSATE;
         else if (index != 0)
             return false;

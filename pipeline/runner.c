@@ -62,11 +62,14 @@ static void hidden_path(char *path, const struct runner *runner, const char *str
     run_layer_path(path, PATH_SIZE, runner->settings->run, "activations", stream, layer);
 }
 
-// Hidden states are kept for the last two layers, unless asked.
-static void trim_activations(const struct runner *runner, const char *stream, size_t newest)
+// Hidden states are kept for the last two layers, unless asked, or the variants read all of them. owner NULL:
+// the dense stream.
+static void trim_activations(const struct runner *runner, const struct variant *owner, size_t newest)
 {
+    const char *stream = owner != NULL ? owner->name : "dense";
     char path[PATH_SIZE];
-    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0)
+    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0 ||
+        (owner == NULL && dense_stream_is_kept(runner->settings)))
         return;
     hidden_path(path, runner, stream, newest - 2);
     remove_file(path);
@@ -84,12 +87,12 @@ static void trim_hessian(const struct runner *runner, const struct unit *unit)
     remove_file(path);
 }
 
-// Makes sure that what enters `layer` is there, from the nearest layer below that is.
-static enum status ensure_hidden_states(struct runner *runner, const struct variant *variant, size_t layer,
+// Makes sure that what enters `layer` in the stream of `owner` (NULL: the dense one) is there, from the
+// nearest layer below that is.
+static enum status ensure_hidden_states(struct runner *runner, const struct variant *owner, size_t layer,
                                         struct error *err)
 {
-    const char *stream = stream_name(runner->settings, variant);
-    const struct variant *pruned = runner->settings->propagation == PROPAGATION_PRUNED ? variant : NULL;
+    const char *stream = owner != NULL ? owner->name : "dense";
     char path[PATH_SIZE];
     uint64_t from = layer;
 
@@ -101,8 +104,8 @@ static enum status ensure_hidden_states(struct runner *runner, const struct vari
         }
     FORWARD_IF_ERROR(team_broadcast(runner->team, &from, sizeof from, 0, err));
     for (size_t l = from; l < layer; l++) {
-        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, pruned, err));
-        trim_activations(runner, stream, l + 1);
+        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, owner, err));
+        trim_activations(runner, owner, l + 1);
     }
     return STATUS_OK;
 }
@@ -117,12 +120,24 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     // Rank 0 looks at the file system.
     uint8_t hessian = runner->team->rank == 0 && hessian_is_needed(runner->settings, unit->variant, layer);
     FORWARD_IF_ERROR(team_broadcast(runner->team, &hessian, 1, 0, err));
-    FORWARD_IF_ERROR(ensure_hidden_states(runner, unit->variant, layer, err));
+    FORWARD_IF_ERROR(ensure_hidden_states(runner, dense ? NULL : unit->variant, layer, err));
     FORWARD_IF_ERROR(
         calibrate_layer(&runner->stage, &runner->weights, stream, layer, hessian != 0, output, err));
     if (output)
-        trim_activations(runner, stream, layer + 1);
+        trim_activations(runner, NULL, layer + 1);
     return STATUS_OK;
+}
+
+static enum status compensate(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const struct variant *variant = unit->variant;
+    const size_t layer = (size_t)unit->layer;
+
+    if (variant_matches(variant))
+        FORWARD_IF_ERROR(ensure_hidden_states(runner, NULL, layer, err));
+    if (variant_measures(variant))
+        FORWARD_IF_ERROR(ensure_hidden_states(runner, stream_owner(runner->settings, variant), layer, err));
+    return compensate_layer(&runner->stage, &runner->weights, variant, layer, err);
 }
 
 static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
@@ -198,9 +213,10 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
         trim_hessian(runner, unit);
         return STATUS_OK;
     case STAGE_COMPENSATE:
-        return compensate_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+        return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
-        return ensure_hidden_states(runner, unit->variant, (size_t)unit->layer + 1, err);
+        return ensure_hidden_states(runner, stream_owner(runner->settings, unit->variant),
+                                    (size_t)unit->layer + 1, err);
     case STAGE_EVALUATE:
         return evaluate_model(runner, unit, err);
     case STAGE_EXPORT:
@@ -351,6 +367,15 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     return status;
 }
 
+// 1 when the file was there, did not match its checksum, and was removed.
+static size_t remove_if_damaged(const char *path)
+{
+    if (!store_exists(path) || store_verify(path, NULL) == STATUS_OK)
+        return 0;
+    remove_file(path);
+    return 1;
+}
+
 // Removes what does not match its checksum among the files that the failed unit read, so that it is made
 // again.
 static enum status remove_damaged(struct runner *runner, const struct unit *unit, struct error *err)
@@ -360,16 +385,12 @@ static enum status remove_damaged(struct runner *runner, const struct unit *unit
     size_t removed = 0;
 
     for (size_t i = 0; i < runner->model->config.num_hidden_layers; i++) {
-        if (unit_input(path, sizeof path, unit, settings, i) && store_exists(path) &&
-            store_verify(path, NULL) != STATUS_OK) {
-            remove_file(path);
-            removed++;
-        }
-        hidden_path(path, runner, stream_name(settings, unit->variant), i);
-        if (store_exists(path) && store_verify(path, NULL) != STATUS_OK) {
-            remove_file(path);
-            removed++;
-        }
+        if (unit_input(path, sizeof path, unit, settings, i))
+            removed += remove_if_damaged(path);
+        hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
+        removed += remove_if_damaged(path);
+        hidden_path(path, runner, "dense", i);
+        removed += remove_if_damaged(path);
     }
     if (removed == 0)
         return STATUS_DAMAGED; // nothing to mend: the error stands
@@ -459,6 +480,29 @@ done:
     return status;
 }
 
+// The dense stream that was kept for several variants, when all of them are done.
+static void drop_dense_stream(const struct runner *runner)
+{
+    const struct settings *settings = runner->settings;
+    const size_t layers = runner->model->config.num_hidden_layers;
+    char path[PATH_SIZE];
+
+    if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
+        return;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++) {
+            const struct unit unit = {
+                .stage = STAGE_COMPENSATE, .variant = &settings->variants[v], .layer = (long)layer};
+            unit_path(path, sizeof path, &unit, settings);
+            if (!store_exists(path))
+                return;
+        }
+    for (size_t layer = 1; layer + 2 < layers; layer++) {
+        hidden_path(path, runner, "dense", layer);
+        remove_file(path);
+    }
+}
+
 enum status runner_run(struct runner *runner, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -477,6 +521,8 @@ enum status runner_run(struct runner *runner, struct error *err)
             break;
         *err = (struct error){0};
     }
+    if (status == STATUS_OK)
+        drop_dense_stream(runner);
     alarm_free(&runner->alarm);
     evaluation_free(&runner->evaluation);
     return status;

@@ -17,6 +17,11 @@ static bool is_default_clamp(const struct energy_clamp *clamp)
     return clamp->low == DEFAULT_CLAMP_LOW && clamp->high == DEFAULT_CLAMP_HIGH;
 }
 
+static bool is_energy(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows;
+}
+
 void variant_normalise(struct variant *variant)
 {
     if (method_needs(variant->method) & NEEDS_HESSIAN) {
@@ -31,10 +36,12 @@ void variant_normalise(struct variant *variant)
     } else {
         variant->keep = variant->of = 0;
     }
-    if (!variant->energy_columns && !variant->energy_rows) {
+    if (!is_energy(variant) && variant->output == MATCHING_OFF) {
         variant->clamp.low = DEFAULT_CLAMP_LOW;
         variant->clamp.high = DEFAULT_CLAMP_HIGH;
     }
+    if (!is_energy(variant) && variant->output == MATCHING_OFF && !variant->bias)
+        variant->guard = false; // of nothing
 }
 
 // A name in the making; what does not fit is noticed at the end.
@@ -81,8 +88,8 @@ static uint64_t hash_text(const char *text)
 
 void variant_name(struct variant *variant)
 {
-    const bool energy = variant->energy_columns || variant->energy_rows;
     struct name name = {.length = 0};
+    size_t count;
 
     add(&name, method_name(variant->method));
     if (shows_alpha(variant))
@@ -98,10 +105,18 @@ void variant_name(struct variant *variant)
         add(&name, "-columns");
     if (variant->energy_rows)
         add(&name, "-rows");
-    if (energy && !is_default_clamp(&variant->clamp)) {
+    if (variant->output != MATCHING_OFF) {
+        add(&name, "-output-");
+        add(&name, matching_names(&count)[variant->output]);
+    }
+    if (variant->bias)
+        add(&name, "-bias");
+    if (!is_default_clamp(&variant->clamp)) {
         add_number(&name, "-clamp", variant->clamp.low);
         add_number(&name, "-", variant->clamp.high);
     }
+    if (variant->guard)
+        add(&name, "-guarded");
     if (name.length < sizeof variant->name) {
         memcpy(variant->name, name.text, name.length + 1);
         return;

@@ -29,6 +29,16 @@ struct hessian_sum {
     size_t other_room;
 };
 
+bool stream_needs_hessian(const struct settings *settings, const struct variant *variant)
+{
+    if (variant != NULL && settings->propagation == PROPAGATION_PRUNED)
+        return (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN)
+            return true;
+    return false;
+}
+
 void hessian_path(char *path, const struct settings *settings, const char *stream, size_t layer)
 {
     run_layer_path(path, PATH_SIZE, settings->run, "hessians", stream, layer);

@@ -12,6 +12,8 @@
 #include "io/store.h"
 #include "stages/stage.h"
 
+// Whether the stream of `variant` (NULL or dense propagation: the dense one) is to gather H.
+bool stream_needs_hessian(const struct settings *settings, const struct variant *variant);
 // hessians/STREAM/layer-l.h5. path: PATH_SIZE.
 void hessian_path(char *path, const struct settings *settings, const char *stream, size_t layer);
 // The first linear that reads the source: the name of its H. map must have one.

@@ -76,6 +76,10 @@ static enum status expand_rows(float *block, const struct stage *stage, const st
         return STATUS_OK;
 
     const struct safetensors_tensor *source = tensor->tensor;
+    if (source == NULL) { // a bias that was added
+        memset(block + tensor->offset + first * tensor->in, 0, count * tensor->in * sizeof *block);
+        return STATUS_OK;
+    }
     const size_t element = dtype_size(source->dtype);
     const char *bytes = (const char *)source->data + first * tensor->in * element;
     float *target = block + tensor->offset + first * tensor->in;
@@ -147,6 +151,39 @@ static enum status overlay_rows(float *block, const struct stage *stage, const s
     return STATUS_OK;
 }
 
+enum dtype bias_dtype(const struct layer_tensor *weight)
+{
+    const struct layer_tensor *bias = layer_map_bias(weight);
+    return bias != NULL && bias->tensor != NULL ? bias->tensor->dtype : weight->tensor->dtype;
+}
+
+// The same of its bias, where the variant has set it.
+static enum status overlay_bias(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    const enum dtype dtype = bias_dtype(tensor);
+    char name[160];
+    size_t first, count;
+
+    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (bias == NULL || count == 0 || !store_has(reader, name))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
+    dtype_to_f32(block + bias->offset + first, buffer, dtype, count);
+    return STATUS_OK;
+}
+
+static enum status overlay_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                  const struct store_reader *reader, void *buffer, struct error *err)
+{
+    FORWARD_IF_ERROR(overlay_rows(block, stage, tensor, reader, buffer, err));
+    return overlay_bias(block, stage, tensor, reader, buffer, err);
+}
+
 static enum status overlay_layer(struct layer_weights *weights, const struct stage *stage, const char *path,
                                  struct error *err)
 {
@@ -166,7 +203,8 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
     status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
-            status = overlay_rows(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
+            status =
+                overlay_linear(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
     free(buffer);
     status = team_agree(stage->team, status, err);
     store_close(reader);

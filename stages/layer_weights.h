@@ -26,6 +26,9 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
 // infinity is STATUS_INPUT as above. Each rank takes a share.
 enum status check_outer_tensors(const struct stage *stage, struct error *err);
 
+// The dtype in which a bias is stored: that of the checkpoint, for one that is added that of its weight.
+enum dtype bias_dtype(const struct layer_tensor *weight);
+
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);
 // Floats of the largest layer's block. Not collective.

@@ -9,6 +9,29 @@ const char *stream_name(const struct settings *settings, const struct variant *v
     return settings->propagation == PROPAGATION_PRUNED && variant != NULL ? variant->name : "dense";
 }
 
+bool variant_matches(const struct variant *variant)
+{
+    return variant->output != MATCHING_OFF || variant->bias;
+}
+
+bool variant_measures(const struct variant *variant)
+{
+    return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
+}
+
+const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)
+{
+    if (variant == NULL || settings->propagation == PROPAGATION_PRUNED || variant_matches(variant))
+        return variant;
+    return NULL;
+}
+
+const char *hidden_stream(const struct settings *settings, const struct variant *variant)
+{
+    const struct variant *owner = stream_owner(settings, variant);
+    return owner != NULL ? owner->name : "dense";
+}
+
 enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)
 {
     const struct stage_hooks *hooks = &stage->hooks;

@@ -26,8 +26,19 @@ struct stage {
     struct stage_hooks hooks;
 };
 
-// The stream's name: "dense", or with pruned propagation the variant's.
+// Whose hidden states the statistics are of: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
+
+// Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
+// by side: the dense model's own, and the variant's.
+bool variant_matches(const struct variant *variant);
+// Whether its outputs are measured: matched, or compensation guarded.
+bool variant_measures(const struct variant *variant);
+// Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or
+// NULL for the dense ones. Its own with pruned propagation, and with output matching.
+const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);
+// The folder of those hidden states: "dense" or the owner's name.
+const char *hidden_stream(const struct settings *settings, const struct variant *variant);
 
 // One safe point: all ranks learn whether any of them failed (its status and message win) or was told to stop
 // (STATUS_STOPPED). mine and err are this rank's own outcome so far.

@@ -2,6 +2,8 @@
 # bad_job.sh - a wrong job file is refused with exit code 2 and one line that names file, line and key, before
 # anything is made.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
+export OMPI_MCA_odls_base_sigkill_timeout=0
 
 # bad NAME WORDS [KEY=VALUE...]: the small job with these keys is refused; WORDS are separated by |.
 bad() {

@@ -100,6 +100,9 @@ static void a_minimal_job_gets_the_defaults(void **state)
     assert_int_equal(v->group, GROUP_ROW);
     assert_false(v->energy_columns);
     assert_false(v->energy_rows);
+    assert_int_equal(v->output, MATCHING_OFF);
+    assert_false(v->bias);
+    assert_false(v->guard);
     assert_true(v->clamp.low == 0.1);
     assert_true(v->clamp.high == 10);
     assert_true(v->clamp.epsilon == 1e-8);
@@ -267,11 +270,28 @@ static void energy_is_one_choice_or_a_list_of_choices(void **state)
                     "wanda-0.5-columns", "wanda-0.5-rows", "wanda-0.5-columns-rows");
 }
 
+static void matching_bias_and_guard_make_sweeps_too(void **state)
+{
+    (void)state;
+    ASSERT_VARIANTS(MINIMAL "compensate: {output: [off, mixed]}\n", "wanda-0.5", "wanda-0.5-output-mixed");
+    ASSERT_VARIANTS(MINIMAL "compensate: {output: [moment, regression], bias: [false, true]}\n",
+                    "wanda-0.5-output-moment", "wanda-0.5-output-moment-bias", "wanda-0.5-output-regression",
+                    "wanda-0.5-output-regression-bias");
+    ASSERT_VARIANTS(MINIMAL "compensate: {bias: true}\n", "wanda-0.5-bias");
+    ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], guard: [true, false]}\n", "wanda-0.5",
+                    "wanda-0.5-rows-guarded", "wanda-0.5-rows");
+    ASSERT_VARIANTS(MINIMAL "compensate: {energy: [columns], output: mixed, bias: true, clamp: [0.5, 2], "
+                            "guard: true}\n",
+                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
+}
+
 static void the_clamp_is_named_only_where_it_acts(void **state)
 {
     (void)state;
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], clamp: [0.2, 5]}\n", "wanda-0.5",
                     "wanda-0.5-rows-clamp0.2-5");
+    ASSERT_VARIANTS(MINIMAL "compensate: {bias: true, output: [off, mixed], clamp: [0.2, 5]}\n",
+                    "wanda-0.5-bias", "wanda-0.5-output-mixed-bias-clamp0.2-5");
 }
 
 static void variants_with_one_name_have_one_content(void **state)
@@ -281,6 +301,12 @@ static void variants_with_one_name_have_one_content(void **state)
     assert_string_equal(with->variants[0].name, without->variants[0].name);
     assert_true(with->variants[0].clamp.low == without->variants[0].clamp.low);
     assert_true(with->variants[0].clamp.high == without->variants[0].clamp.high);
+    settings_free(with);
+    settings_free(without);
+    with = parse(MINIMAL "compensate: {guard: true}\n");
+    without = parse(MINIMAL);
+    assert_string_equal(with->variants[0].name, without->variants[0].name);
+    assert_false(with->variants[0].guard || without->variants[0].guard);
     settings_free(with);
     settings_free(without);
 }
@@ -483,12 +509,19 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {MINIMAL "compensate: {clamp: [0, 2]}\n",
          "job.yaml:8: compensate.clamp: must be a number above 0, to 1e6, got 0"},
         {MINIMAL "compensate: {clamp: [3, 2]}\n", "job.yaml:8: compensate.clamp: low must not be above high"},
+        {MINIMAL "compensate: {output: on}\n",
+         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'on'"},
+        {MINIMAL "compensate: {output: [mixed, moments]}\n",
+         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'moments', did "
+         "you "
+         "mean moment?"},
+        {MINIMAL "compensate: {output: true}\n",
+         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'true'"},
+        {MINIMAL "compensate: {bias: off}\n",
+         "job.yaml:8: compensate.bias: must be true or false, got 'off'"},
+        {MINIMAL "compensate: {guard: []}\n",
+         "job.yaml:8: compensate.guard: must be true or false, or a list of such, got an empty list"},
         // versions to come
-        {MINIMAL "compensate: {output: mixed}\n",
-         "job.yaml:8: compensate.output: 'mixed' is not supported by this version"},
-        {MINIMAL "compensate: {output: on}\n", "job.yaml:8: compensate.output: must be off, got 'on'"},
-        {MINIMAL "compensate: {bias: true}\n",
-         "job.yaml:8: compensate.bias: 'true' is not supported by this version"},
         {MINIMAL "evaluate: {tasks: [boolq]}\n",
          "job.yaml:8: evaluate.tasks: 'boolq' is not supported by this version"},
         // directories that must differ
@@ -625,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_pattern_is_not_multiplied_by_the_group),
         cmocka_unit_test(the_same_value_twice_makes_one_variant),
         cmocka_unit_test(energy_is_one_choice_or_a_list_of_choices),
+        cmocka_unit_test(matching_bias_and_guard_make_sweeps_too),
         cmocka_unit_test(the_clamp_is_named_only_where_it_acts),
         cmocka_unit_test(variants_with_one_name_have_one_content),
         cmocka_unit_test(a_long_name_is_cut_and_stays_its_own),

@@ -23,6 +23,9 @@ static const char full_job[] =
     "evaluate: {perplexity: /p, length: 99}\n";
 static const char small_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n";
+static const char matching_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
+    "compensate: {output: [off, mixed], bias: [false, true], guard: [true, false], clamp: [0.3, 3]}\n";
 
 static struct settings *parse(const char *text)
 {
@@ -63,27 +66,27 @@ static void a_job_is_written_with_all_its_values(void **state)
                   "   \"group\": \"layer\", \"energy\": []},"
                   "  {\"name\": \"ria-0.7-layer-rows-clamp0.3-3\", \"method\": \"ria\", "
                   "\"sparsity\": 0.7,"
-                  "   \"group\": \"layer\", \"energy\": [\"rows\"], \"clamp\": [0.3, 3.0]},"
+                  "   \"group\": \"layer\", \"energy\": [\"rows\"], \"guard\": false, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"ria-2of4\", \"method\": \"ria\", \"pattern\": \"2:4\", "
                   "\"group\": \"row\","
                   "   \"energy\": []},"
                   "  {\"name\": \"ria-2of4-rows-clamp0.3-3\", \"method\": \"ria\", "
                   "\"pattern\": \"2:4\","
-                  "   \"group\": \"row\", \"energy\": [\"rows\"], \"clamp\": [0.3, 3.0]},"
+                  "   \"group\": \"row\", \"energy\": [\"rows\"], \"guard\": false, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-0.7-layer\", \"method\": \"cvr\", \"alpha\": "
                   "0.25, \"epsilon\": 1e-6,"
                   "   \"sparsity\": 0.7, \"group\": \"layer\", \"energy\": []},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-0.7-layer-rows-clamp0.3-3\", \"method\": "
                   "\"cvr\", \"alpha\": 0.25,"
                   "   \"epsilon\": 1e-6, \"sparsity\": 0.7, \"group\": \"layer\", \"energy\": [\"rows\"], "
-                  "\"clamp\": [0.3, 3.0]},"
+                  "\"guard\": false, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-2of4\", \"method\": \"cvr\", \"alpha\": 0.25, "
                   "\"epsilon\": 1e-6,"
                   "   \"pattern\": \"2:4\", \"group\": \"row\", \"energy\": []},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-2of4-rows-clamp0.3-3\", \"method\": \"cvr\", "
                   "\"alpha\": 0.25,"
                   "   \"epsilon\": 1e-6, \"pattern\": \"2:4\", \"group\": \"row\", \"energy\": [\"rows\"], "
-                  "\"clamp\": [0.3, 3.0]}],"
+                  "\"guard\": false, \"clamp\": [0.3, 3.0]}],"
                   " \"evaluate\": {\"perplexity\": \"/p\", \"length\": 99}}");
     char difference[512];
     (void)state;
@@ -92,6 +95,23 @@ static void a_job_is_written_with_all_its_values(void **state)
     assert_true(json_equal(expected, json));
     json_decref(expected);
     json_decref(json);
+}
+
+static void matching_is_written_where_it_is_asked_for(void **state)
+{
+    json_t *json = json_of(matching_job), *variants = json_object_get(json, "variants");
+    json_t *expected = read_json(
+        "[{\"name\": \"wanda-0.5\", \"method\": \"wanda\", \"sparsity\": 0.5, \"group\": \"row\","
+        "  \"energy\": []},"
+        " {\"name\": \"wanda-0.5-output-mixed-bias-clamp0.3-3\", \"method\": \"wanda\","
+        "  \"sparsity\": 0.5, \"group\": \"row\", \"energy\": [], \"output\": \"mixed\", \"bias\": true,"
+        "  \"guard\": false, \"clamp\": [0.3, 3.0]}]");
+    (void)state;
+    assert_int_equal(json_array_size(variants), 7); // the guard of no compensation makes no variant
+    assert_true(json_equal(json_array_get(variants, 0), json_array_get(expected, 0)));
+    assert_true(json_equal(json_array_get(variants, 6), json_array_get(expected, 1)));
+    json_decref(json);
+    json_decref(expected);
 }
 
 static void what_is_not_asked_for_is_null(void **state)
@@ -105,7 +125,7 @@ static void what_is_not_asked_for_is_null(void **state)
 
 static void a_job_comes_back_from_its_json(void **state)
 {
-    static const char *const jobs[] = {full_job, small_job};
+    static const char *const jobs[] = {full_job, small_job, matching_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
         struct settings *before = parse(jobs[i]), *after = NULL;
@@ -126,6 +146,7 @@ static void a_job_comes_back_from_its_json(void **state)
             assert_true(a->parameters.alpha == b->parameters.alpha);
             assert_true(a->parameters.epsilon == b->parameters.epsilon);
             assert_true(a->parameters.exponent == b->parameters.exponent);
+            assert_true(a->output == b->output && a->bias == b->bias && a->guard == b->guard);
             assert_true(a->energy_columns == b->energy_columns && a->energy_rows == b->energy_rows);
             assert_true(a->clamp.low == b->clamp.low && a->clamp.high == b->clamp.high);
             assert_true(a->clamp.epsilon == b->clamp.epsilon);
@@ -182,6 +203,7 @@ static void a_variant_whose_values_contradict_its_name_is_damaged(void **state)
         "{\"sparsity\": 0.6}",     "{\"method\": \"ria\"}",    "{\"method\": \"best\"}",
         "{\"group\": \"all\"}",    "{\"group\": \"layer\"}",   "{\"pattern\": \"5:4\"}",
         "{\"energy\": [\"up\"]}",  "{\"energy\": [\"rows\"]}", "{\"sparsity\": 7}",
+        "{\"output\": \"mixed\"}", "{\"output\": \"most\"}",   "{\"bias\": true}",
         "{\"pattern\": \"2:4x\"}", "{\"name\": \"wanda-0.6\"}"};
     (void)state;
     for (size_t i = 0; i < COUNT(changes); i++) {
@@ -263,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_written_with_all_its_values),
+        cmocka_unit_test(matching_is_written_where_it_is_asked_for),
         cmocka_unit_test(what_is_not_asked_for_is_null),
         cmocka_unit_test(a_job_comes_back_from_its_json),
         cmocka_unit_test(json_that_is_no_job_is_damaged),
