@@ -25,7 +25,7 @@ job=$folder/job.yaml
 
 wrong "an unknown key" "$job:|sparsty|sparsity" 's/sparsity:/sparsty:/'
 wrong "an unknown section" "$job:|calibrations" 's/calibration:/calibrations:/'
-wrong "a key twice" "$job:|method" 's/^  alpha:.*/  method: ria/'
+wrong "a key twice" "$job:|method" 's/^  group:.*/  method: ria/'
 wrong "a missing key" "$job|calibration.corpus" 's/corpus: [^,]*, //'
 wrong "not YAML" "$job:" 's/^prune:/prune: ][/'
 bad "a text for a number" "$job:|calibration.sequences|many" sequences=many
