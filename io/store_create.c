@@ -121,7 +121,11 @@ static enum status create(struct store_writer *writer, const char *path, struct 
 
 void store_before_mpi(void)
 {
-    setenv("OMPI_MCA_sharedfp", "individual", 0);
+    if (getenv("OMPI_MCA_sharedfp") != NULL)
+        return;
+    // The component that makes the fewest files, with a priority at which no component is chosen in the end.
+    setenv("OMPI_MCA_sharedfp", "sm", 1);
+    setenv("OMPI_MCA_sharedfp_sm_priority", "-1", 1);
 }
 
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err)

@@ -23,9 +23,8 @@ void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 // STATUS_INPUT with the byte offset. So is a character that the model cannot write and whose stand-in, the
 // model's unk_token, is no token.
 //
-// Time is linear in size, for a text that is one word as well, with merges as training makes them; O(n log n)
-// with any merges (tokenizer_merge_queue.h). It takes longer only where an expression of the file itself does
-// (\s+$ on a long run of spaces).
+// Time is linear in size, for a text that is one word as well (tokenizer_merge_queue.h). It takes longer only
+// where an expression of the file itself does (\s+$ on a long run of spaces).
 enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err);
 

@@ -17,5 +17,5 @@ void bpe_free(struct bpe *bpe); // NULL is fine
 
 const struct vocabulary *bpe_vocabulary(const struct bpe *bpe);
 
-// Appends the ids of one word to ids, in O(n log n) for n characters.
+// Appends the ids of one word to ids. Time is that of merges_apply.
 enum status bpe_encode(struct bpe *bpe, const char *word, size_t size, struct ids *ids, struct error *err);

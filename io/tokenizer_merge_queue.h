@@ -1,11 +1,12 @@
 // tokenizer_merge_queue.h - pairs of symbols that wait to be merged: lowest rank first, of equals the
 // leftmost.
 //
-// Each rank has a list of positions. Candidates come in ascending positions for one rank almost always: at
-// first the word is gone through from left to right, later the merges of one rank are, and a trained model
-// makes each symbol in one way only, so that all pairs of one rank appear while one other rank is merged.
-// Then adding to and taking from a list is all there is, O(1) each, and memory is gone through in order. What
-// comes out of order waits in a heap beside.
+// Each rank has a list of positions, to which is added at the end and from which is taken at the beginning:
+// O(1), and memory is gone through in order. That is enough because the same characters always become the
+// same symbol by the same merges, whatever stands beside them: the pairs of one rank are made from left to
+// right. A symbol that can be made of different first symbols (a byte token that is also spelled out) breaks
+// the rule, and what comes out of order waits in a heap beside. Which rank is next is the matter of another
+// heap, with as many entries as ranks wait.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>

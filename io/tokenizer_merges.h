@@ -34,5 +34,5 @@ struct merge_work {
 void merge_work_free(struct merge_work *work);
 
 // Merges the `count` symbols of work in place; count becomes what is left. At most 2^32 - 2 symbols, else
-// STATUS_INPUT. O(n log n); O(n) for the merges of a trained model (see tokenizer_merge_queue.h).
+// STATUS_INPUT. O(n log r) for r ranks, but for rare cases (tokenizer_merge_queue.h) O(n log n).
 enum status merges_apply(const struct merges *merges, struct merge_work *work, struct error *err);

@@ -128,13 +128,12 @@ static bool is_inert(uint32_t code_point)
     return code_point >= 0x7fd && unicode_find_range(unicode_inert, unicode_inert_count, code_point) != NULL;
 }
 
-enum status unicode_normalize(enum unicode_form form, const struct text *in, struct text *out,
-                              struct error *err)
+static enum status normalize(enum unicode_form form, const struct text *in, struct text *out,
+                             struct error *err)
 {
     const uint32_t affected = first_affected(form);
     struct code_points buffer = {0};
     enum status status = STATUS_OK;
-    const size_t before = out->size;
     size_t copied = 0; // what comes before is in out
     size_t cut = 0;    // the last place before `at` where text can be cut
     size_t size = 0;
@@ -163,9 +162,32 @@ enum status unicode_normalize(enum unicode_form form, const struct text *in, str
         size = 0;
     }
     GOTO_IF_ERROR(text_append(out, in->bytes + copied, in->size - copied, err), done);
-    if (in->origin_bytes > 0 && out->size > before)
-        (void)utf8_decode(out->bytes + before, &out->origin_bytes);
 done:
     free(buffer.items);
     return status;
+}
+
+// The leading characters of out that stand for the origin of in: as many as its normal form has by itself.
+static enum status set_origin(enum unicode_form form, const struct text *in, struct text *out,
+                              struct error *err)
+{
+    const struct text origin = {.bytes = in->bytes, .size = in->origin_bytes};
+    struct text alone = {0};
+    const enum status status = normalize(form, &origin, &alone, err);
+    size_t size = 0;
+
+    for (size_t at = 0; at < alone.size && out->origin_bytes < out->size; at += size) {
+        (void)utf8_decode(out->bytes + out->origin_bytes, &size);
+        out->origin_bytes += size;
+        (void)utf8_decode(alone.bytes + at, &size);
+    }
+    text_free(&alone);
+    return status;
+}
+
+enum status unicode_normalize(enum unicode_form form, const struct text *in, struct text *out,
+                              struct error *err)
+{
+    FORWARD_IF_ERROR(normalize(form, in, out, err));
+    return in->origin_bytes > 0 ? set_origin(form, in, out, err) : STATUS_OK;
 }

@@ -13,9 +13,10 @@ bool unicode_is_word(uint32_t code_point);        // Alphabetic, M*, Nd, Pc, Joi
 
 enum unicode_form { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD };
 
-// Appends the normal form of in to out, in time linear in its size.
+// Puts the normal form of in into out, which is empty, in time linear in its size.
 enum status unicode_normalize(enum unicode_form form, const struct text *in, struct text *out,
                               struct error *err);
 
-// Appends in to out with every character in lower case, by itself (no rule that looks at its neighbours).
+// Puts in into out, which is empty, with every character in lower case, by itself (no rule that looks at its
+// neighbours).
 enum status unicode_lowercase(const struct text *in, struct text *out, struct error *err);

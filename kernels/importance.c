@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-// ---- factors: one function and one row of the table per method ------------------------------------------
+// ---- factors: one row of the table per method ------------------------------------------
 
 struct channel {
     double second_moment, variance; // of the input channel
@@ -19,39 +19,33 @@ static double power(double base, double exponent)
     return (double)powl((long double)base, (long double)exponent);
 }
 
-static double magnitude_factor(const struct channel *channel, const struct importance_parameters *parameters)
+// x^exponent, exactly 1 or sqrt where that is asked for.
+static double raise(double x, double exponent)
 {
-    (void)channel, (void)parameters;
-    return 1;
+    return exponent == 0 ? 1 : exponent == 0.5 ? sqrt(x) : power(x, exponent);
 }
 
-static double wanda_factor(const struct channel *channel, const struct importance_parameters *parameters)
+static double factor_of(const struct channel *channel, bool of_variance,
+                        const struct importance_parameters *parameters)
 {
-    (void)parameters;
-    return sqrt(channel->second_moment);
-}
-
-static double ria_factor(const struct channel *channel, const struct importance_parameters *parameters)
-{
-    return power(channel->second_moment, parameters->exponent / 2);
-}
-
-static double cvr_factor(const struct channel *channel, const struct importance_parameters *parameters)
-{
-    return power(channel->variance, 0.25) *
-           power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
+    const double activation =
+        raise(of_variance ? channel->variance : channel->second_moment, parameters->exponent);
+    if (parameters->alpha == 0)
+        return activation;
+    return activation * power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
 }
 
 static const struct {
     const char *name;
-    unsigned needs;
-    double (*factor)(const struct channel *channel, const struct importance_parameters *parameters);
+    unsigned needs; // beyond what the parameters ask for
+    bool of_variance;
+    double exponent, alpha;
 } methods[] = {
-    [METHOD_MAGNITUDE] = {"magnitude", 0, magnitude_factor},
-    [METHOD_WANDA] = {"wanda", NEEDS_STATISTICS, wanda_factor},
-    [METHOD_RIA] = {"ria", NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS, ria_factor},
-    [METHOD_CVR] = {"cvr", NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE, cvr_factor},
-    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, NULL},
+    [METHOD_MAGNITUDE] = {"magnitude", 0, false, 0, 0},
+    [METHOD_WANDA] = {"wanda", 0, false, 0.5, 0},
+    [METHOD_RIA] = {"ria", NEEDS_ABSOLUTE_SUMS, false, 0.25, 0},
+    [METHOD_CVR] = {"cvr", 0, true, 0.25, 0.25},
+    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, false, 0, 0},
 };
 enum { NUM_METHODS = sizeof methods / sizeof *methods };
 
@@ -78,9 +72,28 @@ const char *const *method_names(size_t *count)
     return names;
 }
 
+struct importance_parameters importance_defaults(enum method method)
+{
+    return (struct importance_parameters){
+        .alpha = methods[method].alpha, .epsilon = 1e-8, .exponent = methods[method].exponent};
+}
+
+unsigned importance_needs(enum method method, const struct importance_parameters *parameters)
+{
+    unsigned needs = methods[method].needs;
+    if (needs & NEEDS_HESSIAN)
+        return needs;
+    if (parameters->exponent != 0)
+        needs |= NEEDS_STATISTICS;
+    if (parameters->alpha != 0)
+        needs |= NEEDS_COLUMN_VARIANCE;
+    return needs;
+}
+
 unsigned method_needs(enum method method)
 {
-    return methods[method].needs;
+    const struct importance_parameters parameters = importance_defaults(method);
+    return importance_needs(method, &parameters);
 }
 
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
@@ -93,7 +106,7 @@ void importance_factors(float *factors, enum method method, const struct importa
             .variance = variance != NULL ? variance[j] : 0,
             .column_variance = column_variance != NULL ? column_variance[j] : 0,
         };
-        factors[j] = (float)methods[method].factor(&channel, parameters);
+        factors[j] = (float)factor_of(&channel, methods[method].of_variance, parameters);
     }
 }
 

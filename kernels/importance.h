@@ -11,6 +11,7 @@
 
 enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3, METHOD_SPARSEGPT = 4 };
 
+// Bits of what a variant of a method needs.
 enum importance_needs {
     NEEDS_STATISTICS = 1,      // variance and second moment of the input channels
     NEEDS_COLUMN_VARIANCE = 2, // Var_i(W_ij)
@@ -18,17 +19,25 @@ enum importance_needs {
     NEEDS_HESSIAN = 8,         // sum x x^T: second_order.h instead of the factors here
 };
 
+// With these the named methods are points of one space:
+//   S_ij = w_ij * activation_j^exponent * (Var_i(W_ij) + epsilon)^(-alpha / 2)
+// where activation_j is the second moment of the input channel (cvr: its variance) and w_ij is |W_ij| (ria:
+// relative to its row and column). importance_defaults gives a method's own point; exponent 0 or alpha 0
+// leaves its factor out. sparsegpt uses none of them.
 struct importance_parameters {
-    double alpha;    // cvr: exponent of the weight variance, METHOD.md default 0.25
-    double epsilon;  // cvr: added to the weight variance, METHOD.md default 1e-8
-    double exponent; // ria: activation exponent a, METHOD.md default 0.5
+    double alpha;    // of the weight variance: cvr 0.25, else 0
+    double epsilon;  // added to the weight variance: 1e-8
+    double exponent; // of the activation: magnitude 0, wanda 0.5, ria 0.25 (its a / 2), cvr 0.25
 };
 
 // "magnitude", "wanda", "ria", "cvr", "sparsegpt"
 bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // all of them, for messages and help
-unsigned method_needs(enum method method);      // enum importance_needs, or-ed
+unsigned method_needs(enum method method);      // enum importance_needs, or-ed, whatever the parameters
+struct importance_parameters importance_defaults(enum method method);
+// The same with these parameters: what an exponent of 0 leaves out is not needed.
+unsigned importance_needs(enum method method, const struct importance_parameters *parameters);
 
 // Per-column sums of a weight W[out, in] in row-major float32, for the columns [first, first + count):
 //   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes),
@@ -38,7 +47,7 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
                     size_t in, size_t first, size_t count);
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
-// column_variance: [in]; each may be NULL where method_needs does not ask for it. A factor may come out
+// column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out
 // infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
 // tells. Not for a method that needs the Hessian.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,

@@ -61,6 +61,13 @@ static const struct command table[] = {
      "the same model, or were not measured on the same text at the same length. Works without a launcher.",
      "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
      "coppice compare --html comparison.html /scratch/runs/*\n"},
+    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, 0,
+     "alignment between the weights, before and after pruning",
+     "Measures, from the weights alone, how the linears of each layer are aligned with each other, for the "
+     "dense model and every variant whose weights are complete: overlap of the leading singular subspaces of "
+     "adjacent linears, the same of query and key and of value and output of every head, and the magnitude "
+     "of commutators. Results go to RUN/results/VARIANT/diagnostics.json and into the report.",
+     "mpirun -n 8 coppice diagnose job.yaml\n"},
     {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",
@@ -94,6 +101,6 @@ const struct command *command_find(const char *name)
 
 const char *command_argument_name(enum command_argument argument)
 {
-    static const char *const names[] = {"JOB", "RUN", "RUN..."}; // as enum command_argument
+    static const char *const names[] = {"JOB", "RUN", "RUN...", "JOB|RUN"}; // as enum command_argument
     return names[argument];
 }

@@ -14,13 +14,15 @@ enum command_id {
     COMMAND_STATUS,
     COMMAND_REPORT,
     COMMAND_COMPARE,
+    COMMAND_DIAGNOSE,
     COMMAND_VERIFY
 };
 
 enum command_argument {
-    ARGUMENT_JOB, // a job file
-    ARGUMENT_RUN, // a run directory
-    ARGUMENT_RUNS // one or more run directories
+    ARGUMENT_JOB,  // a job file
+    ARGUMENT_RUN,  // a run directory
+    ARGUMENT_RUNS, // one or more run directories
+    ARGUMENT_JOB_OR_RUN
 };
 
 // Which options mean something to a command, or-ed. --help, --version, --quiet, --verbose, --json are

@@ -2,6 +2,7 @@
 
 #include "kernels/select.h"
 #include "stages/evaluate.h"
+#include "stages/hessian.h"
 #include "stages/pieces.h"
 #include "stages/stage.h"
 
@@ -23,6 +24,9 @@ struct layer_shape {
     double masks;      // bytes of their masks
     double statistics; // bytes of the statistics file
     double channels;   // of all statistics sources
+    double hessian;    // values of the Hessians of all sources: channels squared
+    double factoring;  // operations in double for their factors: 2/3 channels cubed
+    double correcting; // operations in double for the weights behind a pruned column: out * in^2
     double forward;    // operations of one calibration sequence
     double linears;
 };
@@ -35,8 +39,12 @@ static enum status measure_layer(struct layer_shape *shape, const struct plan *p
     memset(shape, 0, sizeof *shape);
     FORWARD_IF_ERROR(layer_map_create(&map, plan->model, layer, err));
     shape->forward = layer_forward_work(plan->model, &map, plan->settings->length);
-    for (size_t i = 0; i < map.num_sources; i++)
-        shape->channels += (double)map.source_channels[i];
+    for (size_t i = 0; i < map.num_sources; i++) {
+        const double channels = (double)map.source_channels[i];
+        shape->channels += channels;
+        shape->hessian += channels * channels;
+        shape->factoring += 2.0 / 3 * channels * channels * channels;
+    }
     for (size_t i = 0; i < map.num_tensors; i++) {
         const struct layer_tensor *tensor = &map.tensors[i];
         const double count = (double)tensor->out * (double)tensor->in;
@@ -49,6 +57,7 @@ static enum status measure_layer(struct layer_shape *shape, const struct plan *p
         shape->pruned += count;
         shape->weights += count * (double)dtype_size(tensor->tensor->dtype);
         shape->masks += (double)tensor->out * (double)mask_row_bytes(tensor->in);
+        shape->correcting += count * (double)tensor->in;
         shape->linears++;
     }
     layer_map_free(&map);
@@ -170,6 +179,17 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
             spend(e, PART_NETWORK, (waves * busy + 1) * sent / w->machine->network);
         spend(e, PART_WAITING, waves * (w->ranks - 1) * pieces * w->machine->latency);
     }
+    if (sums && stream_needs_hessian(settings, unit->variant)) {
+        // Every sequence's inputs go to all ranks, which add their rows of x x^T, the upper triangle.
+        const double inputs = sequences * (double)settings->length * shape->channels * (double)sizeof(float);
+        spend(e, PART_ARITHMETIC,
+              sequences * (double)settings->length * shape->hessian / (w->ranks * rank_flops(w->machine)));
+        e->sent += inputs * (w->ranks - 1);
+        e->messages += sequences * (w->ranks - 1);
+        if (w->nodes > 1)
+            spend(e, PART_NETWORK, inputs / w->machine->network);
+        write_file(w, e, shape->hessian * (double)sizeof(double));
+    }
     if (output)
         write_file(w, e, hidden);
     if (sums)
@@ -195,6 +215,16 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     agree(w, e, passes * waves * 2);
 }
 
+// sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
+static void prune_by_second_order(struct worker *w, struct estimate *e, const struct layer_shape *shape)
+{
+    const double flops = w->machine->flops / 2; // in double
+    read_together(w, e, shape->hessian * (double)sizeof(double));
+    read_on_every_node(w, e, shape->hessian * (double)sizeof(double));
+    spend(e, PART_ARITHMETIC, shape->factoring / flops + shape->correcting / (w->ranks * flops));
+    write_file(w, e, 4 * shape->pruned);
+}
+
 static void prune_layer(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_shape *shape = &w->shapes[unit->layer];
@@ -202,6 +232,8 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
     load_layer(w, e, (size_t)unit->layer, NULL);
     if (unit->stage == STAGE_SCORE) {
         read_together(w, e, shape->statistics);
+        if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+            prune_by_second_order(w, e, shape);
         spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->score, score_traffic));
         write_file(w, e, shape->masks);
     } else {

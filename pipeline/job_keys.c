@@ -34,6 +34,7 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, .flags = KEY_REQUIRED, .choices = method_names},
     [KEY_ALPHA] = {"prune.alpha", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
     [KEY_EPSILON] = {"prune.epsilon", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0, .high = 1},
+    [KEY_EXPONENT] = {"prune.activation_exponent", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
     [KEY_SPARSITY] = {"prune.sparsity", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
     [KEY_PATTERN] = {"prune.pattern", TYPE_PATTERN, SHAPE_SWEEP, .flags = 0},
     [KEY_GROUP] = {"prune.group", TYPE_CHOICE, SHAPE_SWEEP, .choices = group_names},

@@ -17,6 +17,7 @@ enum job_key {
     KEY_METHOD,
     KEY_ALPHA,
     KEY_EPSILON,
+    KEY_EXPONENT,
     KEY_SPARSITY,
     KEY_PATTERN,
     KEY_GROUP,

@@ -2,6 +2,7 @@
 #include "io/commit.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/number.h"
@@ -278,6 +279,9 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
+    case COMMAND_DIAGNOSE:
+        return diagnose_run(program->options.path, &program->world, program->options.json,
+                            program->root ? stdout : NULL, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);
@@ -398,6 +402,7 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     }
 
+    store_before_mpi();
     MPI_Init(&argc, &argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
     if (program.options.threads > 0)

@@ -398,7 +398,7 @@ static void print_commands(FILE *out)
 
     fprintf(out, "Commands:\n");
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s  %-6s  %s\n", all[i].name, command_argument_name(all[i].argument),
+        fprintf(out, "  %-10s  %-7s  %s\n", all[i].name, command_argument_name(all[i].argument),
                 all[i].summary);
 }
 

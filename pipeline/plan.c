@@ -365,7 +365,8 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
             hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
             return true;
         }
-        if (index != 0 || !(method_needs(unit->variant->method) & NEEDS_STATISTICS))
+        if (index != 0 ||
+            !(importance_needs(unit->variant->method, &unit->variant->parameters) & NEEDS_STATISTICS))
             return false;
         input.stage = STAGE_CALIBRATE;
         break;

@@ -75,9 +75,10 @@ bool dense_stream_is_kept(const struct settings *settings);
 // Memory of one rank and what is shared by the ranks of a node, and bytes on disk, as the program will use
 // them.
 struct plan_cost {
-    uint64_t rank_bytes; // private to each rank, the program itself included
-    uint64_t node_bytes; // once per node: one layer's weights in float32
-    uint64_t peak_bytes; // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t rank_bytes;     // private to each rank, the program itself included
+    uint64_t node_bytes;     // once per node: one layer's weights in float32
+    uint64_t peak_bytes;     // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t hessians_bytes; // on disk, for sparsegpt
     uint64_t statistics_bytes, activations_bytes, masks_bytes, weights_bytes, output_bytes; // on disk
     double work; // floating-point operations
 };

@@ -115,9 +115,10 @@ static json_t *summary_to_json(const struct summary *summary)
                                   (json_int_t)cost->peak_bytes));
     json_object_set_new(
         object, "disk",
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "statistics", (json_int_t)cost->statistics_bytes,
-                  "activations", (json_int_t)cost->activations_bytes, "masks", (json_int_t)cost->masks_bytes,
-                  "weights", (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "hessians", (json_int_t)cost->hessians_bytes,
+                  "statistics", (json_int_t)cost->statistics_bytes, "activations",
+                  (json_int_t)cost->activations_bytes, "masks", (json_int_t)cost->masks_bytes, "weights",
+                  (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
     return object;
 }
 
@@ -181,11 +182,9 @@ static void print_costs(const struct summary *summary, FILE *out)
     const struct {
         const char *name;
         uint64_t bytes;
-    } disk[] = {{"statistics", cost->statistics_bytes},
-                {"activations", cost->activations_bytes},
-                {"masks", cost->masks_bytes},
-                {"weights", cost->weights_bytes},
-                {"output", cost->output_bytes}};
+    } disk[] = {{"statistics", cost->statistics_bytes},   {"hessians", cost->hessians_bytes},
+                {"activations", cost->activations_bytes}, {"masks", cost->masks_bytes},
+                {"weights", cost->weights_bytes},         {"output", cost->output_bytes}};
     const size_t ranks = summary->machine->ranks_per_node;
     char text[32];
 

@@ -15,6 +15,7 @@ enum status report_run(const char *run, bool json, FILE *out, struct error *err)
 //   "provenance"   run.json without its seal: job, fingerprints, versions, start
 //   "starts"       [{time, seconds, ranks, command, process, exit_code, ...}] from the log
 //   "models"       [{variant, series, sparsity, kept, weights, perplexity, ratio, length, windows, tasks,
+//   alignment,
 //   ...}],
 //                  dense first
 //   "linears"      [{variant, layer, linear, weights, kept, sparsity, energy_before, energy_pruned,

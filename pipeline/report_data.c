@@ -1,6 +1,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/history.h"
 #include "pipeline/job_json.h"
 #include "pipeline/plan_record.h"
@@ -179,8 +180,10 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     if (result != NULL)
         json_object_set_new(row, "tasks", result);
     read_result(g, &result, name, "diagnostics.json");
-    if (result != NULL)
+    if (result != NULL) {
+        json_object_set_new(row, "alignment", diagnose_means(result));
         json_object_set_new(g->diagnostics, name, result);
+    }
 }
 
 // ---- channels -------------------------------------------------------------------------------------------

@@ -61,7 +61,9 @@ static void plot(const struct page *page, const char *id)
             continue;
         fputs("<figure role=\"img\" aria-label=\"", page->out);
         html_text(page->out, text_of(item, "title"));
-        fprintf(page->out, "\">%s<figcaption>", svg);
+        fprintf(page->out, "\">%s<figcaption><b>", svg);
+        html_text(page->out, text_of(item, "title"));
+        fputs(".</b> ", page->out);
         html_text(page->out, text_of(item, "note"));
         fputs("</figcaption></figure>\n", page->out);
     }
@@ -389,6 +391,9 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
 {
     const struct page page = {report, plots, out};
     const json_t *provenance = json_object_get(report, "provenance");
+    static const char *const alignments[] = {
+        "adjacent",          "query-key",          "value-output",          "commutator",
+        "adjacent-patterns", "query-key-patterns", "value-output-patterns", "commutator-patterns"};
 
     html_begin(out, "Pruning report");
     fputs("<p class=\"lead\">Model <code>", out);
@@ -423,6 +428,15 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
                 "one.</p>\n",
                 REPORT_OUTLIER);
         write_channels(&page, "dense");
+    }
+    if (json_object_size(json_object_get(report, "diagnostics")) > 0) {
+        fputs("<h2>Alignment</h2>\n<p>Measured from the weights alone: means over all layers. Overlap is 1 "
+              "where two "
+              "subspaces are the same; by chance it is k / n, of k directions among n. All numbers are in "
+              "report.json.</p>\n",
+              out);
+        for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++)
+            plot(&page, alignments[i]);
     }
     fputs("<h2>Time</h2>\n", out);
     plot(&page, "times");

@@ -135,6 +135,26 @@ bool report_accuracy(double *value, const json_t *model)
     return count > 0;
 }
 
+static bool adjacent_of(double *value, const json_t *model)
+{
+    return number_of(value, json_object_get(model, "alignment"), "adjacent");
+}
+
+static bool query_key_of(double *value, const json_t *model)
+{
+    return number_of(value, json_object_get(model, "alignment"), "query_key");
+}
+
+static bool value_output_of(double *value, const json_t *model)
+{
+    return number_of(value, json_object_get(model, "alignment"), "value_output");
+}
+
+static bool commutator_of(double *value, const json_t *model)
+{
+    return number_of(value, json_object_get(model, "alignment"), "commutator");
+}
+
 static bool is_pattern(const json_t *model)
 {
     return json_object_get(json_object_get(model, "choice"), "pattern") != NULL;
@@ -440,10 +460,19 @@ static void draw_times(struct drawing *d)
 
 enum status report_draw(json_t **plots, const char **no_plots, const json_t *report, struct error *err)
 {
-    static const struct quantity perplexity = {"perplexity", "Perplexity", "Lower is better.", "perplexity",
-                                               perplexity_of};
-    static const struct quantity accuracy = {"accuracy", "Accuracy", "Mean over the tasks; higher is better.",
-                                             "mean accuracy", report_accuracy};
+    static const struct quantity quantities[] = {
+        {"perplexity", "Perplexity", "Lower is better.", "perplexity", perplexity_of},
+        {"accuracy", "Accuracy", "Mean over the tasks; higher is better.", "mean accuracy", report_accuracy},
+        {"adjacent", "Overlap of adjacent linears",
+         "What the linear before writes most beside what the one behind reads most: mean overlap of the "
+         "leading singular subspaces.",
+         "overlap", adjacent_of},
+        {"query-key", "Overlap of query and key", "The same of the query and the key of each head.",
+         "overlap", query_key_of},
+        {"value-output", "Overlap of value and output",
+         "The same of the value of each head and its part of the output.", "overlap", value_output_of},
+        {"commutator", "Commutators", "Mean magnitude of the commutators of square linears of one size.",
+         "magnitude", commutator_of}};
     struct drawing *d = NULL;
     bool found = true;
     enum status status;
@@ -453,8 +482,8 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
     FORWARD_IF_ERROR(allocate(&d, 1, sizeof *d, "the plots", err));
     d->report = report;
     d->list = json_array();
-    draw_results(d, &perplexity);
-    draw_results(d, &accuracy);
+    for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++)
+        draw_results(d, &quantities[q]);
     draw_times(d);
     draw_all_layers(d);
     status = gnuplot_draw(d->plots, d->count, &found, err);

@@ -71,6 +71,6 @@ YAML
     }' "$folder/plan")$'\n'
   done
   printf '\n| nodes | memory of a rank | shared by a node | of the node |\n|--:|--:|--:|--:|\n%s' "$memory"
-  awk -F '\t' '$1 == ".work" { work = $2 } $1 ~ /^\.disk\./ { disk = disk sprintf(", %s %.1f GB", substr($1, 7), $2 / 1e9) }
+  awk -F '\t' '$1 == ".work" { work = $2 } $1 ~ /^\.disk\./ && $2 > 0 { disk = disk sprintf(", %s %.1f GB", substr($1, 7), $2 / 1e9) }
     END { printf "\nWork %.0f Pflop. On disk%s.\n", work / 1e15, disk }' "$folder/plan" | sed 's/disk,/disk:/'
 done

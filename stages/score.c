@@ -70,7 +70,7 @@ static enum status scorer_create(struct scorer *scorer, const struct stage *stag
     FORWARD_IF_ERROR(
         allocate_aligned(&scorer->factors, tensor->in, sizeof(float), "importance factors", err));
     FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, tensor->in, sizeof(float), "scores of one row", err));
-    if (method_needs(variant->method) & NEEDS_ABSOLUTE_SUMS)
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
         FORWARD_IF_ERROR(
             allocate_aligned(&scorer->reciprocal, tensor->in, sizeof(float), "importance factors", err));
     return allocate(&scorer->mask, scorer->count, mask_row_bytes(tensor->in), "mask", err);
@@ -92,8 +92,9 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
 {
     const struct team *team = scorer->stage->team;
     const struct layer_tensor *tensor = scorer->tensor;
-    const unsigned needs = method_needs(scorer->variant->method);
-    double *mean = NULL, *column = NULL, *second_moment = NULL, *variance = NULL;
+    const unsigned needs = importance_needs(scorer->variant->method, &scorer->variant->parameters);
+    double *mean = NULL, *column_variance = NULL, *absolute_sum = NULL, *second_moment = NULL,
+           *variance = NULL;
     size_t first, count;
     enum status status = STATUS_OK;
 
@@ -105,24 +106,29 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
     if (status == STATUS_OK && needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS)) {
         share_of(tensor->in, (size_t)team->rank, (size_t)team->size, &first, &count);
         status = allocate(&mean, count, sizeof *mean, "column sums", err);
-        if (status == STATUS_OK)
-            status = allocate(&column, tensor->in, sizeof *column, "column sums", err);
         if (status == STATUS_OK && needs & NEEDS_COLUMN_VARIANCE)
-            column_moments(mean, column + first, NULL, scorer->weight, tensor->out, tensor->in, first, count);
-        else if (status == STATUS_OK)
-            column_moments(mean, NULL, column + first, scorer->weight, tensor->out, tensor->in, first, count);
+            status = allocate(&column_variance, tensor->in, sizeof *column_variance, "column sums", err);
+        if (status == STATUS_OK && needs & NEEDS_ABSOLUTE_SUMS)
+            status = allocate(&absolute_sum, tensor->in, sizeof *absolute_sum, "column sums", err);
+        if (status == STATUS_OK)
+            column_moments(mean, column_variance != NULL ? column_variance + first : NULL,
+                           absolute_sum != NULL ? absolute_sum + first : NULL, scorer->weight, tensor->out,
+                           tensor->in, first, count);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    if (column != NULL)
-        GOTO_IF_ERROR(team_allgather(team, column, tensor->in, sizeof *column, err), done);
+    if (column_variance != NULL)
+        GOTO_IF_ERROR(team_allgather(team, column_variance, tensor->in, sizeof *column_variance, err), done);
+    if (absolute_sum != NULL)
+        GOTO_IF_ERROR(team_allgather(team, absolute_sum, tensor->in, sizeof *absolute_sum, err), done);
 
     importance_factors(scorer->factors, scorer->variant->method, &scorer->variant->parameters, second_moment,
-                       variance, needs & NEEDS_COLUMN_VARIANCE ? column : NULL, tensor->in);
+                       variance, column_variance, tensor->in);
     if (needs & NEEDS_ABSOLUTE_SUMS)
-        reciprocal_sums(scorer->reciprocal, column, tensor->in);
+        reciprocal_sums(scorer->reciprocal, absolute_sum, tensor->in);
 done:
     free(mean);
-    free(column);
+    free(column_variance);
+    free(absolute_sum);
     free(second_moment);
     free(variance);
     return status;
@@ -228,9 +234,9 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    if (method_needs(variant->method) & NEEDS_HESSIAN)
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_HESSIAN)
         return sparsegpt_layer(stage, weights, variant, layer, err);
-    if (method_needs(variant->method) & NEEDS_STATISTICS) {
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_STATISTICS) {
         run_layer_path(path, sizeof path, stage->settings->run, "statistics",
                        stream_name(stage->settings, variant), layer);
         GOTO_IF_ERROR(store_open(&statistics, path, stage->team->comm, err), done);

@@ -27,7 +27,7 @@ layers=6
 # job_of PROPAGATION
 job_of() {
   small_job "$folder/$1.yaml" model="$folder/model" propagation="$1" method='[wanda, magnitude]' sequences=7 length=64 \
-    energy='[rows]' perplexity="$folder/train.jsonl"
+    energy='[rows]' perplexity="$folder/test.jsonl"
 }
 undisturbed() {
   local began=${EPOCHREALTIME/./}
@@ -64,36 +64,45 @@ declare -A by_stage by_target
 kills=0 jobs=0 broken=0
 choose() { local options=("$@"); chosen=${options[RANDOM % $#]}; }
 
+# Files whose appearance means that a stage is at work; each is waited for now and then, so that short stages are
+# struck too.
+moments=('run/lock*' 'run/.sequences.h5.*' 'run/statistics/*/.layer-*' 'run/masks/*/.layer-*' 'run/weights/*/.layer-*'
+  'run/activations/*/.layer-*' 'run/results/*/.perp*' 'models/.*.partial-*' 'models/.*.partial-*/model-00001-of-00002.*')
+
 # One kill, unless the job ends first: sets `ended`.
 strike() {
-  local propagation=$1 n target stage time left options=()
+  local propagation=$1 n target stage time left moment until options=()
   time=time_$propagation
   choose 1 2 2 3 4; n=$chosen
   [ "$propagation" = pruned ] || { choose 1 2; options=(--teams "$chosen"); }
   choose rank all mpirun; target=$chosen
+  choose "${moments[@]}"; moment=$chosen
   left=$(left_to_do)
-  # From the start of the program to a little after its likely end.
-  local delay=$(((RANDOM * 32768 + RANDOM) % ((${!time} - 300000) * ${left:-1000} / 1000 + 500000)))
-  start "$n" run "${options[@]}" "$folder/$propagation.yaml"
-  local until=$((${EPOCHREALTIME/./} + delay + 100000))
-  while [ "${EPOCHREALTIME/./}" -lt "$until" ] && alive "$started"; do sleep 0.002; done
-  # Launched, so that there is something to kill.
-  await 20 exists_or_gone "$folder/pid.0"
   ended=
+  [ "$left" != 0 ] || { ended=1; return 0; }
+  start "$n" run "${options[@]}" "$folder/$propagation.yaml"
+  if [ $((RANDOM % 3)) = 0 ]; then
+    await 60 exists_or_gone "$folder/$moment"
+  else
+    # From the start of the program to its likely end; launching, too, takes its time.
+    until=$((${EPOCHREALTIME/./} + (RANDOM * 32768 + RANDOM) % (${!time} * left / 1000 + 400000)))
+    while [ "${EPOCHREALTIME/./}" -lt "$until" ] && alive "$started"; do sleep 0.002; done
+  fi
+  await 20 exists_or_gone "$folder/pid.0"
   if alive "$started"; then
-    case $target in
-      rank) await 5 exists_or_gone "$folder/pid.$((n - 1))"; kill_target $((RANDOM % n)) 2>/dev/null ;;
-      *) kill_target "$target" 2>/dev/null ;;
-    esac
+    [ "$target" != rank ] || { await 5 exists_or_gone "$folder/pid.$((n - 1))"; target=$((RANDOM % n)); }
+    kill_target "$target" 2>/dev/null
   fi
   finish_started || return 1
   if [ "$code" = 0 ]; then
     ended=1
     return 0
   fi
+  # 137 is a killed program; a rank that loses the others may say so before mpirun ends it.
   [ "$code" = 137 ] || [ "$code" = 1 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
   if [ -e "$folder/run/run.json" ]; then stage=$(stage_in_hand "$propagation"); else stage=start; fi
   stage=${stage:-unreadable}
+  case $target in [0-9]*) target="one rank" ;; esac
   by_stage[$stage]=$((${by_stage[$stage]:-0} + 1))
   by_target[$target]=$((${by_target[$target]:-0} + 1))
   kills=$((kills + 1))

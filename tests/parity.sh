@@ -71,6 +71,17 @@ YAML
 fi
 compare demo 16
 
+# Away from the named methods: other exponents of activations and weight variance.
+cat >"$folder/space.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/space/run
+output: $folder/space/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
+prune: {method: [magnitude, wanda, ria, cvr], activation_exponent: [0.4], alpha: [0.25], sparsity: 0.5}
+evaluate: {perplexity: jobs/demo/test.jsonl}
+YAML
+compare space 4
+
 cat >"$folder/sparsegpt.yaml" <<YAML
 model: jobs/demo/kjv-llama-1m
 run: $folder/sparsegpt/run

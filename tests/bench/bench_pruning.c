@@ -43,7 +43,7 @@ static void copy_weight(void *context)
 static void mask_linear(void *context)
 {
     const struct linear *linear = context;
-    const struct importance_parameters parameters = {.alpha = 0.25, .epsilon = 1e-8, .exponent = 0.5};
+    const struct importance_parameters parameters = importance_defaults(linear->method);
     const unsigned needs = method_needs(linear->method);
     const bool ria = (needs & NEEDS_ABSOLUTE_SUMS) != 0, cvr = (needs & NEEDS_COLUMN_VARIANCE) != 0;
 

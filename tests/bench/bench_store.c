@@ -69,6 +69,40 @@ static void write_plainly(void *context)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
+// A unit's usual file: seven linears with three vectors each.
+enum { LINEARS = 7, VECTORS = 3, CHANNELS = 512 };
+
+static void write_small_store(void *context)
+{
+    const struct place *place = context;
+    const uint64_t dims[1] = {CHANNELS};
+    struct store_writer *writer;
+    struct error err = {0};
+    char name[64];
+    stop_if(store_create(&writer, place->path, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
+    for (int i = 0; i < LINEARS * VECTORS; i++) {
+        snprintf(name, sizeof name, "/linear-%d/vector-%d", i / VECTORS, i % VECTORS);
+        stop_if(store_declare(writer, name, STORE_F64, 1, dims, "1", NULL, &err) != STATUS_OK, err.message);
+    }
+    for (int i = 0; i < LINEARS * VECTORS; i++) {
+        snprintf(name, sizeof name, "/linear-%d/vector-%d", i / VECTORS, i % VECTORS);
+        const uint64_t count = i % place->size == place->rank ? CHANNELS : 0;
+        stop_if(store_write(writer, name, 0, count, place->data, &err) != STATUS_OK, err.message);
+    }
+    stop_if(store_commit(writer, &err) != STATUS_OK, err.message);
+}
+
+static void write_small_plainly(void *context)
+{
+    const struct place *place = context;
+    struct error err = {0};
+    if (place->rank == 0)
+        stop_if(commit_bytes(place->path, place->data, LINEARS * VECTORS * CHANNELS * sizeof(double), &err) !=
+                    STATUS_OK,
+                err.message);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
 static void read_store(void *context)
 {
     struct place *place = context;
@@ -130,6 +164,11 @@ int main(int argc, char **argv)
     if (place.rank == 0)
         bench_print(&bench, "store: check and read 512 MiB, beside pread", bytes / seconds / 1e9, "GB/s",
                     bytes / peer / 1e9, 0.4, true);
+    bench_time(&seconds, &peer, (struct bench_work){write_small_store, &place},
+               (struct bench_work){write_small_plainly, &place});
+    if (place.rank == 0)
+        bench_print(&bench, "store: write and commit 21 vectors, beside commit_bytes", seconds * 1e3, "ms",
+                    peer * 1e3, NAN, false);
     if (place.rank == 0)
         unlink(place.path);
     free(place.data);

@@ -62,7 +62,8 @@ near() {
 small_job() {
   local file=$1 model=jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
   local sequences=5 length=48 seed=3 keep_activations=false method='[wanda, cvr]' sparsity=0.5 pattern=2:4
-  local alpha=0.25 group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]' compensate=
+  local alpha= activation_exponent= group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
+  local compensate=
   local perplexity=$folder/test.jsonl evaluate_length=64
   shift
   [ $# = 0 ] || local "$@"
@@ -78,7 +79,8 @@ small_job() {
     echo "  method: $method"
     [ -z "$sparsity" ] || echo "  sparsity: $sparsity"
     [ -z "$pattern" ] || echo "  pattern: $pattern"
-    echo "  alpha: $alpha"
+    [ -z "$alpha" ] || echo "  alpha: $alpha"
+    [ -z "$activation_exponent" ] || echo "  activation_exponent: $activation_exponent"
     echo "  group: $group"
     echo "  propagation: $propagation"
     echo "  skip: $skip"

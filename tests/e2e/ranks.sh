@@ -35,6 +35,5 @@ check "pruned propagation, 2 ranks of 2 threads" compare pruned 2 --threads 2
 small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
 first dense 2
 check "dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
-check "dense propagation, 7 ranks" compare dense 7
 check "dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
 check "dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3

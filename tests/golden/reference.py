@@ -154,20 +154,18 @@ def importance(variant, weight, statistics):
     method = variant["method"]
     w = weight.numpy()
     absolute, wide = np.abs(w), w.astype(np.float64)
-    if method == "magnitude":
-        return absolute
-    s, var = statistics["second_moment"], statistics["variance"]
-    if method == "wanda":
-        return absolute * np.sqrt(s).astype(np.float32)
+    own_exponent, own_alpha = {"magnitude": (0, 0), "wanda": (0.5, 0), "ria": (0.25, 0), "cvr": (0.25, 0.25)}[method]
+    exponent, alpha = variant.get("activation_exponent", own_exponent), variant.get("alpha", own_alpha)
+    factor = np.ones(w.shape[1])
+    if exponent:
+        factor = statistics["variance" if method == "cvr" else "second_moment"] ** exponent
+    if alpha:
+        factor = factor * (wide.var(0) + variant.get("epsilon", 1e-8)) ** (-alpha / 2)
+    factor = factor.astype(np.float32)
     if method == "ria":
         a, b = (reciprocal(np.abs(wide).sum(axis)) for axis in (0, 1))
-        c = (s ** (variant.get("exponent", 0.5) / 2)).astype(np.float32)
-        return absolute * ((a[None, :] + b[:, None]) * c[None, :])
-    if method == "cvr":
-        column = wide.var(0)
-        c = var**0.25 * (column + variant.get("epsilon", 1e-8)) ** (-variant["alpha"] / 2)
-        return absolute * c.astype(np.float32)
-    raise ValueError(method)
+        return absolute * ((a[None, :] + b[:, None]) * factor[None, :])
+    return absolute * factor
 
 
 def reciprocal(sums):

@@ -227,6 +227,29 @@ static void a_long_word_is_the_same_as_its_parts(void **state)
           "2 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 0 2 2 2 2 1 1 1 1");
 }
 
+// Merges may take in the unknown token as any other; a long word is not cut there.
+static void the_unknown_token_can_be_merged(void **state)
+{
+    (void)state;
+    check("{\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"a\":1,\"a?\":2},\"merges\":[\"a ?\"]}", "axa", "2 1");
+    check("{\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"a\":1,\"a?\":2},\"merges\":[\"a ?\"]}",
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax",
+          "1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 2");
+}
+
+// <01> is a token for a byte and can be spelled out, too: the pair of the two on the left appears after that
+// of the two on the right, and is merged before.
+static void of_equals_the_leftmost_is_merged_when_it_comes_late_too(void **state)
+{
+    (void)state;
+    check("{\"byte_fallback\":true,\"vocab\":{\"<\":0,\"0\":1,\"x\":2,\"1\":3,\">\":4,\"<0\":5,\"<0x\":6,\"<"
+          "0x0\":7,"
+          "\"<0x01\":8,\"<0x01>\":9,\"<0x01><0x01>\":10},\"merges\":[\"< 0\",\"<0 x\",\"<0x 0\",\"<0x0 "
+          "1\",\"<0x01 >\","
+          "\"<0x01> <0x01>\"]}",
+          "<0x01>\x01\x01", "10 9");
+}
+
 static void of_two_merges_of_one_pair_the_last_counts(void **state)
 {
     (void)state;
@@ -252,6 +275,8 @@ int main(void)
         cmocka_unit_test(bytes_stand_for_a_character_if_all_of_them_are_tokens),
         cmocka_unit_test(ignore_merges_takes_a_word_that_is_a_token_whole),
         cmocka_unit_test(a_long_word_is_the_same_as_its_parts),
+        cmocka_unit_test(the_unknown_token_can_be_merged),
+        cmocka_unit_test(of_equals_the_leftmost_is_merged_when_it_comes_late_too),
         cmocka_unit_test(of_two_merges_of_one_pair_the_last_counts),
         cmocka_unit_test(the_version_line_is_no_merge),
     };

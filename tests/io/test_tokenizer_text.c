@@ -70,6 +70,8 @@ static void splits_as_the_documentation_says(void **state)
     check_split(text, "[a-z]+", SPLIT_REMOVED, true, "the|final|countdown");
     check_split("--a", "-", SPLIT_MERGED_WITH_PREVIOUS, false, "-|-|a");
     check_split("a--", "-", SPLIT_MERGED_WITH_NEXT, false, "a|-|-");
+    check_split("ab-", "[a-z]", SPLIT_MERGED_WITH_NEXT, true, "a|b|-");
+    check_split("ab-", "[a-z]", SPLIT_MERGED_WITH_PREVIOUS, true, "a|b-");
     check_split("abc", "x*", SPLIT_ISOLATED, false, "a|b|c"); // empty matches cut as well
     check_split("axxb", "x*", SPLIT_ISOLATED, false, "a|xx|b");
     check_split("", "x", SPLIT_ISOLATED, false, "");
@@ -181,6 +183,34 @@ static void normal_forms_are_those_of_the_standard(void **state)
     // others.
     check_form(UNICODE_NFC, "\xf0\x91\xa4\xb5\xf0\x91\xa4\xb0", "\xf0\x91\xa4\xb5\xf0\x91\xa4\xb0");
     check_form(UNICODE_NFC, "a\xcd\x85\xe1\xb7\xba", "a\xcd\x85\xe1\xb7\xba");
+    check_form(UNICODE_NFC, "a\xe1\xb7\xb6\xcc\x96", "a\xe1\xb7\xb6\xcc\x96"); // U+1DF6, above U+0316
+}
+
+// In any order a thousand marks above and below come out as those below and then those above, each in their
+// order.
+static void a_long_run_of_marks_is_ordered(void **state)
+{
+    static const uint32_t marks[] = {0x301, 0x316, 0x302, 0x317}; // above, below, above, below
+    struct text in = {0};
+    struct text out = {0};
+    struct text expected = {0};
+    struct error err = {0};
+
+    (void)state;
+    assert_ok(text_append(&in, "x", 1, &err), err);
+    assert_ok(text_append(&expected, "x", 1, &err), err);
+    for (size_t i = 0; i < 1000; i++)
+        assert_ok(text_append_code_point(&in, marks[i % 4], &err), err);
+    for (size_t below = 2; below-- > 0;)
+        for (size_t i = 0; i < 1000; i++)
+            if (i % 2 == below)
+                assert_ok(text_append_code_point(&expected, marks[i % 4], &err), err);
+    assert_ok(unicode_normalize(UNICODE_NFD, &in, &out, &err), err);
+    assert_int_equal(out.size, expected.size);
+    assert_memory_equal(out.bytes, expected.bytes, out.size);
+    text_free(&in);
+    text_free(&out);
+    text_free(&expected);
 }
 
 // Against utf8proc on whole texts, which neither cuts them nor orders them the same way.
@@ -301,6 +331,7 @@ int main(void)
         cmocka_unit_test(what_oniguruma_reads_differently_is_refused),
         cmocka_unit_test(a_match_may_be_as_long_as_the_text),
         cmocka_unit_test(normal_forms_are_those_of_the_standard),
+        cmocka_unit_test(a_long_run_of_marks_is_ordered),
         cmocka_unit_test(normal_forms_of_random_texts_are_those_of_utf8proc),
         cmocka_unit_test(classes_of_characters_are_those_of_the_reference),
         cmocka_unit_test(tables_are_sorted_and_stand_ins_have_the_size_of_the_original),

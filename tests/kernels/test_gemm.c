@@ -78,9 +78,8 @@ static void old_contents_of_the_result_do_not_matter(void **state)
 static void bits_do_not_depend_on_threads_or_alignment(void **state)
 {
     // Sizes at which BLIS's other path for thin matrices gave other bits with two threads.
-    static const size_t sizes[][3] = {{344, 7, 256},  {700, 255, 31},  {33, 31, 344},
-                                      {13, 33, 700},  {257, 129, 31},  {96, 257, 700},
-                                      {128, 200, 32}, {300, 344, 128}, {256, 1024, 300}};
+    static const size_t sizes[][3] = {
+        {344, 7, 256}, {33, 31, 344}, {13, 33, 700}, {257, 129, 31}, {96, 257, 700}};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2], offset = 1 + i;

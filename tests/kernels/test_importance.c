@@ -16,8 +16,6 @@
 
 enum { MOST_IN = 1100, MOST_OUT = 40 };
 
-static const struct importance_parameters defaults = {.alpha = 0.25, .epsilon = 1e-8, .exponent = 0.5};
-
 static void every_method_has_a_name_and_says_what_it_needs(void **state)
 {
     (void)state;
@@ -50,6 +48,14 @@ static void every_method_has_a_name_and_says_what_it_needs(void **state)
 
 // ---- factors --------------------------------------------------------------------------------------------
 
+// At the method's own point of the space.
+static void factors_of(float *factors, enum method method, const double *second_moment,
+                       const double *variance, const double *column_variance, size_t in)
+{
+    const struct importance_parameters own = importance_defaults(method);
+    importance_factors(factors, method, &own, second_moment, variance, column_variance, in);
+}
+
 // The double nearest to an exact value may be one ulp away from what pow() gives; that moves the float32 only
 // when it lies within 1e-9 ulps of the middle between two. So: the same float32 as from long double
 // arithmetic.
@@ -60,33 +66,57 @@ static void factors_are_those_of_the_formulas(void **state)
     double second_moment[IN], variance[IN], column_variance[IN];
     float factors[IN];
     struct random_state random = random_seed(15);
-    const struct importance_parameters others = {.alpha = 0.7, .epsilon = 1e-5, .exponent = 1.3};
 
     for (size_t j = 0; j < IN; j++) {
         second_moment[j] = pow(10, 12 * random_uniform(&random) - 8);
         variance[j] = second_moment[j] * random_uniform(&random);
         column_variance[j] = pow(10, 8 * random_uniform(&random) - 8);
     }
-    for (size_t p = 0; p < 2; p++) {
-        const struct importance_parameters *parameters = p == 0 ? &defaults : &others;
+    factors_of(factors, METHOD_MAGNITUDE, NULL, NULL, NULL, IN);
+    for (size_t j = 0; j < IN; j++)
+        assert_true(factors[j] == 1);
+    factors_of(factors, METHOD_WANDA, second_moment, NULL, NULL, IN);
+    for (size_t j = 0; j < IN; j++)
+        assert_true(factors[j] == (float)sqrt(second_moment[j]));
+    factors_of(factors, METHOD_RIA, second_moment, NULL, NULL, IN);
+    for (size_t j = 0; j < IN; j++) // s^(a / 2), a = 0.5
+        assert_true(factors[j] == (float)sqrtl(sqrtl((long double)second_moment[j])));
+    factors_of(factors, METHOD_CVR, NULL, variance, column_variance, IN);
+    for (size_t j = 0; j < IN; j++)
+        assert_true(factors[j] == (float)(sqrtl(sqrtl((long double)variance[j])) *
+                                          expl(logl((long double)column_variance[j] + 1e-8L) * -0.125L)));
 
-        importance_factors(factors, METHOD_MAGNITUDE, parameters, NULL, NULL, NULL, IN);
+    // Any other point of the space: the method only says which statistic of the activations is raised.
+    const struct importance_parameters others = {.alpha = 0.7, .epsilon = 1e-5, .exponent = 0.65};
+    const enum method all[] = {METHOD_MAGNITUDE, METHOD_WANDA, METHOD_RIA, METHOD_CVR};
+    for (size_t m = 0; m < 4; m++) {
+        const double *activation = all[m] == METHOD_CVR ? variance : second_moment;
+        importance_factors(factors, all[m], &others, second_moment, variance, column_variance, IN);
         for (size_t j = 0; j < IN; j++)
-            assert_true(factors[j] == 1);
-        importance_factors(factors, METHOD_WANDA, parameters, second_moment, NULL, NULL, IN);
-        for (size_t j = 0; j < IN; j++)
-            assert_true(factors[j] == (float)sqrt(second_moment[j]));
-        importance_factors(factors, METHOD_RIA, parameters, second_moment, NULL, NULL, IN);
-        for (size_t j = 0; j < IN; j++)
-            assert_true(factors[j] == (float)expl(logl((long double)second_moment[j]) *
-                                                  (long double)parameters->exponent / 2));
-        importance_factors(factors, METHOD_CVR, parameters, NULL, variance, column_variance, IN);
-        for (size_t j = 0; j < IN; j++)
-            assert_true(factors[j] == (float)(sqrtl(sqrtl((long double)variance[j])) *
-                                              expl(logl((long double)column_variance[j] +
-                                                        (long double)parameters->epsilon) *
-                                                   -(long double)parameters->alpha / 2)));
+            assert_true(factors[j] ==
+                        (float)(expl(logl((long double)activation[j]) * 0.65L) *
+                                expl(logl((long double)column_variance[j] + (long double)others.epsilon) *
+                                     -(long double)others.alpha / 2)));
     }
+}
+
+static void an_exponent_of_zero_leaves_its_factor_out_and_needs_nothing(void **state)
+{
+    (void)state;
+    const struct importance_parameters none = {.alpha = 0, .epsilon = 1e-8, .exponent = 0},
+                                       both = {.alpha = 0.1, .epsilon = 1e-8, .exponent = 0.1};
+    const double zero = 0;
+    float factor;
+
+    assert_int_equal(importance_needs(METHOD_WANDA, &none), 0);
+    assert_int_equal(importance_needs(METHOD_CVR, &none), 0);
+    assert_int_equal(importance_needs(METHOD_RIA, &none), NEEDS_ABSOLUTE_SUMS);
+    assert_int_equal(importance_needs(METHOD_MAGNITUDE, &both), NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE);
+    assert_int_equal(importance_needs(METHOD_RIA, &both),
+                     NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS);
+    assert_int_equal(importance_needs(METHOD_SPARSEGPT, &both), NEEDS_HESSIAN);
+    importance_factors(&factor, METHOD_WANDA, &none, &zero, NULL, NULL, 1);
+    assert_true(factor == 1);
 }
 
 static void a_channel_that_never_fires_gets_a_factor_of_zero(void **state)
@@ -95,20 +125,20 @@ static void a_channel_that_never_fires_gets_a_factor_of_zero(void **state)
     const double zero = 0, some = 0.01;
     float factor;
 
-    importance_factors(&factor, METHOD_WANDA, &defaults, &zero, &zero, &some, 1);
+    factors_of(&factor, METHOD_WANDA, &zero, &zero, &some, 1);
     assert_true(factor == 0);
-    importance_factors(&factor, METHOD_RIA, &defaults, &zero, &zero, &some, 1);
+    factors_of(&factor, METHOD_RIA, &zero, &zero, &some, 1);
     assert_true(factor == 0);
-    importance_factors(&factor, METHOD_CVR, &defaults, &zero, &zero, &some, 1);
+    factors_of(&factor, METHOD_CVR, &zero, &zero, &some, 1);
     assert_true(factor == 0);
-    importance_factors(&factor, METHOD_CVR, &defaults, &zero, &zero, &zero, 1); // epsilon keeps it from 0 / 0
+    factors_of(&factor, METHOD_CVR, &zero, &zero, &zero, 1); // epsilon keeps it from 0 / 0
     assert_true(factor == 0);
 }
 
 static void with_alpha_zero_the_weight_variance_does_not_matter(void **state)
 {
     (void)state;
-    const struct importance_parameters parameters = {.alpha = 0, .epsilon = 0};
+    const struct importance_parameters parameters = {.alpha = 0, .epsilon = 0, .exponent = 0.25};
     const double variance = 16, column_variances[] = {0, 1e-30, 1, 1e30};
     float factor;
 
@@ -122,10 +152,10 @@ static void what_is_not_finite_is_passed_on_for_the_caller_to_find(void **state)
 {
     (void)state;
     const double nan = (double)NAN, zero = 0, one = 1;
-    const struct importance_parameters no_epsilon = {.alpha = 0.25, .epsilon = 0};
+    const struct importance_parameters no_epsilon = {.alpha = 0.25, .epsilon = 0, .exponent = 0.25};
     float factor;
 
-    importance_factors(&factor, METHOD_WANDA, &defaults, &nan, NULL, NULL, 1);
+    factors_of(&factor, METHOD_WANDA, &nan, NULL, NULL, 1);
     assert_true(isnan(factor));
     importance_factors(&factor, METHOD_CVR, &no_epsilon, NULL, &one, &zero, 1);
     assert_true(isinf(factor));
@@ -315,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_has_a_name_and_says_what_it_needs),
         cmocka_unit_test(factors_are_those_of_the_formulas),
+        cmocka_unit_test(an_exponent_of_zero_leaves_its_factor_out_and_needs_nothing),
         cmocka_unit_test(a_channel_that_never_fires_gets_a_factor_of_zero),
         cmocka_unit_test(with_alpha_zero_the_weight_variance_does_not_matter),
         cmocka_unit_test(what_is_not_finite_is_passed_on_for_the_caller_to_find),

@@ -224,7 +224,10 @@ static void what_was_there_stays_until_the_commit(void **state)
     assert_int_equal(write_known(path, MPI_COMM_WORLD, 0, &err), STATUS_OK);
     struct store_writer *writer = started(path);
     assert_int_equal(store_write(writer, "/a/x", 0, 0, NULL, &err), STATUS_OK);
+    assert_int_equal(entries_in_directory(),
+                     2); // one temporary file, and nothing of MPI's that a kill would leave
     check_known(path, MPI_COMM_WORLD);
+    MPI_Barrier(MPI_COMM_WORLD);
     store_abandon(writer);
     check_known(path, MPI_COMM_WORLD);
     assert_int_equal(write_known(path, MPI_COMM_WORLD, 0, &err), STATUS_OK); // replaced in one step

@@ -92,7 +92,7 @@ static void a_minimal_job_gets_the_defaults(void **state)
     const struct variant *v = &s->variants[0];
     assert_string_equal(v->name, "wanda-0.5");
     assert_int_equal(v->method, METHOD_WANDA);
-    assert_true(v->parameters.alpha == 0.25);
+    assert_true(v->parameters.alpha == 0);
     assert_true(v->parameters.epsilon == 1e-8);
     assert_true(v->parameters.exponent == 0.5);
     assert_false(v->is_pattern);
@@ -102,7 +102,7 @@ static void a_minimal_job_gets_the_defaults(void **state)
     assert_false(v->energy_rows);
     assert_int_equal(v->output, MATCHING_OFF);
     assert_false(v->bias);
-    assert_true(v->guard);
+    assert_false(v->guard);
     assert_true(v->clamp.low == 0.1);
     assert_true(v->clamp.high == 10);
     assert_true(v->clamp.epsilon == 1e-8);
@@ -220,13 +220,22 @@ static void lists_make_the_cartesian_product(void **state)
                     "ria-0.5-columns-rows", "ria-0.6", "ria-0.6-columns-rows");
 }
 
-static void only_methods_that_use_alpha_are_multiplied_by_it(void **state)
+static void the_methods_are_points_of_one_space(void **state)
 {
     (void)state;
+    ASSERT_VARIANTS(HEAD
+                    "prune: {method: [wanda, cvr], alpha: [0, 0.25], epsilon: [1e-8, 1e-4], sparsity: 0.5}\n",
+                    "wanda-0.5", "wanda-alpha0.25-0.5", "wanda-alpha0.25-epsilon0.0001-0.5", "cvr-alpha0-0.5",
+                    "cvr-alpha0.25-0.5", "cvr-alpha0.25-epsilon0.0001-0.5");
     ASSERT_VARIANTS(
-        HEAD "prune: {method: [magnitude, cvr], alpha: [0.1, 0.25], epsilon: [1e-8, 1e-4], sparsity: 0.5}\n",
-        "magnitude-0.5", "cvr-alpha0.1-0.5", "cvr-alpha0.1-epsilon0.0001-0.5", "cvr-alpha0.25-0.5",
-        "cvr-alpha0.25-epsilon0.0001-0.5");
+        HEAD "prune: {method: [magnitude, wanda, ria], activation_exponent: [0.25, 0.5], sparsity: 0.5}\n",
+        "magnitude-exponent0.25-0.5", "magnitude-exponent0.5-0.5", "wanda-exponent0.25-0.5", "wanda-0.5",
+        "ria-0.5", "ria-exponent0.5-0.5");
+    ASSERT_VARIANTS(HEAD "prune: {method: cvr, activation_exponent: 0.3, alpha: 0.125, pattern: 2:4}\n",
+                    "cvr-alpha0.125-exponent0.3-2of4");
+    ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0.3, 1], alpha: [0, 1], "
+                         "group: [row, layer], sparsity: 0.5}\n",
+                    "sparsegpt-0.5");
 }
 
 static void sparsity_and_pattern_together_are_a_union(void **state)
@@ -270,10 +279,10 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-output-regression-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {bias: true}\n", "wanda-0.5-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], guard: [true, false]}\n", "wanda-0.5",
-                    "wanda-0.5-rows", "wanda-0.5-rows-unguarded");
+                    "wanda-0.5-rows-guarded", "wanda-0.5-rows");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [columns], output: mixed, bias: true, clamp: [0.5, 2], "
-                            "guard: false}\n",
-                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-unguarded");
+                            "guard: true}\n",
+                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
 }
 
 static void the_clamp_is_named_only_where_it_acts(void **state)
@@ -294,10 +303,10 @@ static void variants_with_one_name_have_one_content(void **state)
     assert_true(with->variants[0].clamp.high == without->variants[0].clamp.high);
     settings_free(with);
     settings_free(without);
-    with = parse(MINIMAL "compensate: {guard: false}\n");
+    with = parse(MINIMAL "compensate: {guard: true}\n");
     without = parse(MINIMAL);
     assert_string_equal(with->variants[0].name, without->variants[0].name);
-    assert_true(with->variants[0].guard && without->variants[0].guard);
+    assert_false(with->variants[0].guard || without->variants[0].guard);
     settings_free(with);
     settings_free(without);
 }
@@ -305,12 +314,11 @@ static void variants_with_one_name_have_one_content(void **state)
 static void a_long_name_is_cut_and_stays_its_own(void **state)
 {
     struct variant a = {.method = METHOD_CVR,
-                        .parameters = {.alpha = 1.0 / 3, .epsilon = 1e-7 / 3},
+                        .parameters = {.alpha = 1.0 / 3, .epsilon = 1e-7 / 3, .exponent = 0.25},
                         .sparsity = 2.0 / 3,
                         .group = GROUP_LAYER,
                         .energy_columns = true,
                         .energy_rows = true,
-                        .guard = true,
                         .clamp = {.low = 1.0 / 7, .high = 10.0 / 3}};
     struct variant b = a;
     (void)state;
@@ -645,7 +653,7 @@ int main(void)
         cmocka_unit_test(anchors_and_aliases_are_taken),
         cmocka_unit_test(the_evaluation_takes_the_length_of_the_calibration),
         cmocka_unit_test(lists_make_the_cartesian_product),
-        cmocka_unit_test(only_methods_that_use_alpha_are_multiplied_by_it),
+        cmocka_unit_test(the_methods_are_points_of_one_space),
         cmocka_unit_test(sparsity_and_pattern_together_are_a_union),
         cmocka_unit_test(a_pattern_is_not_multiplied_by_the_group),
         cmocka_unit_test(the_same_value_twice_makes_one_variant),

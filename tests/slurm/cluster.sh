@@ -84,7 +84,7 @@ link() {
 cluster_up() {
   local nodes=$2 cpus=$3 i
   cluster=$1
-  mkdir -p "$cluster/munge" "$cluster/state" "$cluster/tmp"
+  mkdir -p "$cluster/munge" "$cluster/state"
   mkfifo "$cluster/alive"
   exec 9<>"$cluster/alive" # opened both ways only so that opening does not block
   sed -e "s#@FOLDER@#$cluster#g; s#@NODES@#$nodes#g; s#@CPUS@#$cpus#g; s#@MEMORY@#4000#g" \
@@ -93,7 +93,7 @@ cluster_up() {
     echo "127.0.0.1 localhost"
     echo "$cluster_subnet.1 ctl"
     for ((i = 1; i <= nodes; i++)); do
-      mkdir -p "$cluster/spool-node$i"
+      mkdir -p "$cluster/spool-node$i" "$cluster/tmp-node$i"
       echo "$cluster_subnet.$((i + 10)) node$i"
     done
   } >"$cluster/hosts"

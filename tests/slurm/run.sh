@@ -18,7 +18,7 @@ lanes=(
   "one_job chain array"
   "rank_killed cancelled time_limit"
   "node_off preempted"
-  "batch_node_off"
+  "batch_node_off srun"
   "network_cut failing_stage"
   "two_at_once bad_input placement"
 )

@@ -12,6 +12,7 @@ test_one_job() {
   # On the login node there is no MPI launcher and the job is at work.
   on ctl env PATH=/usr/bin:/bin "$COPPICE" status "$job/run" >"$job/status"
   says "$job/status" calibrate
+  says "$job/status" "on node1, Slurm job $(id_of "$job" run)"
   ends "$(id_of "$job" run)" COMPLETED
   says "$(log_of "$job" run)" "4 ranks on node\[1-2\]"
   same_as pruned "$job"
@@ -42,6 +43,21 @@ test_array() {
   done
   says "$(log_of "$job" table)" "^cvr"
   same_as dense "$job"
+}
+
+# srun in mpirun's place, and told to stop by hand.
+test_srun() {
+  local job=$lane/srun id
+  on ctl srun --mpi=list 2>&1 | grep -q pmix || { echo "this Slurm has no pmix"; return; }
+  write_pruned_job "$job"
+  submit "$job" --nodes 2 --launcher srun --launcher-options --mpi=pmix
+  id=$(id_of "$job" run)
+  halfway "$job" 3
+  on ctl scancel --signal=USR1 --batch "$id"
+  ends "$id" COMPLETED
+  restarted "$id"
+  says "$(log_of "$job" run)" "stopped early (exit code 75); requeueing (1 of"
+  same_as pruned "$job"
 }
 
 # ---- who holds and reads what --------------------------------------------------------------------------------------
