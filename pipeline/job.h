@@ -12,8 +12,9 @@
 //                                 sparsegpt
 //   prune.alpha             *     0 to 8                              cvr 0.25, others 0
 //   prune.epsilon           *     above 0, to 1                       1e-8
-//   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria 0.25, cvr
-//   0.25 prune.sparsity          *     0 to 1                              one of the two is required
+//   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria
+//                                                                     and cvr 0.25
+//   prune.sparsity          *     0 to 1                              one of the two is required
 //   prune.pattern           *     N:M, 1 <= N <= M <= 32, N are kept
 //   prune.group             *     row, layer                          row
 //   prune.propagation             pruned, dense                       pruned
@@ -21,7 +22,7 @@
 //   compensate.energy       *     list of columns, rows               []: none
 //   compensate.output       *     off, moment, regression, mixed      off
 //   compensate.bias         *     true, false                         false
-//   compensate.guard        *     true, false                         false
+//   compensate.guard        *     true, false                         true
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
 //   evaluate.perplexity           file                                none: nothing is evaluated
 //   evaluate.length               tokens, 2 to 1e7                    calibration.length
@@ -61,7 +62,8 @@ void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:
 // METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-columns][-rows][-output-MATCHING][-bias][-clampLOW-HIGH]
-// [-guarded], alpha where the method uses it, epsilon and clamp when they are not the defaults:
+// [-unguarded], alpha where the method uses it, epsilon and clamp when they are not the defaults,
+// unguarded where compensation is not guarded:
 // "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a folder's name. A name that
 // does not fit ends in a hash of the whole.
 void variant_name(struct variant *variant);

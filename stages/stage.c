@@ -14,9 +14,14 @@ bool variant_matches(const struct variant *variant)
     return variant->output != MATCHING_OFF || variant->bias;
 }
 
+bool variant_compensates(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows || variant_matches(variant);
+}
+
 bool variant_measures(const struct variant *variant)
 {
-    return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
+    return variant_matches(variant) || (variant->guard && variant_compensates(variant));
 }
 
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)

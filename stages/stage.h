@@ -32,6 +32,8 @@ const char *stream_name(const struct settings *settings, const struct variant *v
 // Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
 // by side: the dense model's own, and the variant's.
 bool variant_matches(const struct variant *variant);
+// Whether it asks for any compensation, from the weights or from the outputs.
+bool variant_compensates(const struct variant *variant);
 // Whether its outputs are measured: matched, or compensation guarded.
 bool variant_measures(const struct variant *variant);
 // Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or

@@ -164,6 +164,7 @@ static void every_key_arrives_where_it_belongs(void **state)
     assert_int_equal(v->keep, 2);
     assert_int_equal(v->of, 4);
     assert_true(v->energy_columns && v->energy_rows);
+    assert_true(v->guard); // by default, where there is something to guard
     assert_true(v->clamp.low == 0.5 && v->clamp.high == 2);
     assert_true(v->clamp.epsilon == 1e-8);
     settings_free(s);
@@ -279,10 +280,10 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-output-regression-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {bias: true}\n", "wanda-0.5-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], guard: [true, false]}\n", "wanda-0.5",
-                    "wanda-0.5-rows-guarded", "wanda-0.5-rows");
+                    "wanda-0.5-rows", "wanda-0.5-rows-unguarded");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [columns], output: mixed, bias: true, clamp: [0.5, 2], "
-                            "guard: true}\n",
-                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
+                            "guard: false}\n",
+                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-unguarded");
 }
 
 static void the_clamp_is_named_only_where_it_acts(void **state)
@@ -304,7 +305,7 @@ static void variants_with_one_name_have_one_content(void **state)
     settings_free(with);
     settings_free(without);
     with = parse(MINIMAL "compensate: {guard: true}\n");
-    without = parse(MINIMAL);
+    without = parse(MINIMAL "compensate: {guard: false}\n");
     assert_string_equal(with->variants[0].name, without->variants[0].name);
     assert_false(with->variants[0].guard || without->variants[0].guard);
     settings_free(with);
@@ -319,6 +320,7 @@ static void a_long_name_is_cut_and_stays_its_own(void **state)
                         .group = GROUP_LAYER,
                         .energy_columns = true,
                         .energy_rows = true,
+                        .guard = true,
                         .clamp = {.low = 1.0 / 7, .high = 10.0 / 3}};
     struct variant b = a;
     (void)state;
