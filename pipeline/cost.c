@@ -4,7 +4,9 @@
 #include "kernels/second_order.h"
 #include "kernels/select.h"
 #include "pipeline/plan.h"
+#include "stages/choose.h"
 #include "stages/evaluate.h"
+#include "stages/layer_trial.h"
 #include "stages/layer_weights.h"
 #include "stages/measure.h"
 
@@ -140,6 +142,30 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
                                                         forward_bytes(model, tokens));
 }
 
+// Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
+// measures outputs.
+static void add_choosing_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t linear = 0, group = 0, in = 0;
+    for (size_t source = 0; source < map->num_sources; source++) {
+        uint64_t masks = 0;
+        for (size_t i = 0; i < map->num_tensors; i++) {
+            const struct layer_tensor *tensor = &map->tensors[i];
+            if (tensor->linear[0] == '\0' || tensor->source != source)
+                continue;
+            masks += tensor->out * mask_row_bytes(tensor->in);
+            linear = larger(linear, tensor->out * mask_row_bytes(tensor->in));
+            in = larger(in, tensor->in);
+        }
+        group = larger(group, masks);
+    }
+    memory->score = larger(memory->score,
+                           choose_memory(linear, group) + forward_bytes(model, tokens) +
+                               larger(layer_trial_workspace(model, tokens), measure_workspace(tokens, in)) *
+                                   sizeof(float));
+}
+
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
 {
     const struct settings *settings = plan->settings;
@@ -191,12 +217,13 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
-    bool measures = false, matches = false;
+    bool measures = false, matches = false, chooses = false;
     size_t floats;
 
     for (size_t v = 0; v < settings->num_variants; v++) {
         measures = measures || variant_measures(&settings->variants[v]);
         matches = matches || variant_matches(&settings->variants[v]);
+        chooses = chooses || variant_chooses(&settings->variants[v]);
     }
     memset(cost, 0, sizeof *cost);
     FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
@@ -206,6 +233,8 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
         add_layer_memory(&memory, plan, &map, ranks);
         if (measures)
             add_measured_memory(&memory, &map, model, settings->length);
+        if (chooses)
+            add_choosing_memory(&memory, &map, model, settings->length);
         add_layer_disk(cost, plan, &map);
         layer_map_free(&map);
     }
@@ -218,9 +247,9 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    // Matching keeps the pruned layer beside the dense one; a Hessian is gone by then.
+    // Matching and choosing keep the pruned layer beside the dense one; no Hessian is there at the same time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
-    cost->node_bytes += larger(matches ? cost->node_bytes : 0, memory.factor);
+    cost->node_bytes += larger(matches || chooses ? cost->node_bytes : 0, memory.factor);
     cost->rank_bytes =
         resident_bytes() + mpi_bytes +
         larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));

@@ -215,6 +215,22 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     agree(w, e, passes * waves * 2);
 }
 
+// The method auto: what is held out passes through the layer once for each candidate and input.
+static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct settings *settings = w->plan->settings;
+    const struct layer_shape *shape = &w->shapes[unit->layer];
+    const double sequences = ceil((double)settings->sequences / 8), waves = ceil(sequences / w->ranks);
+    const double hidden = sequences * (double)settings->length *
+                          (double)w->plan->model->config.decoder.hidden_size * (double)sizeof(float);
+
+    read_on_every_node(w, e, shape->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        read_together(w, e, (1 + 4) * hidden);
+    spend(e, PART_ARITHMETIC, waves * (unit->work - 4 * shape->pruned) / sequences / rank_flops(w->machine));
+    agree(w, e, 4 * waves * 2);
+}
+
 // sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
 static void prune_by_second_order(struct worker *w, struct estimate *e, const struct layer_shape *shape)
 {
@@ -234,6 +250,8 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
         read_together(w, e, shape->statistics);
         if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
             prune_by_second_order(w, e, shape);
+        if (variant_chooses(unit->variant))
+            choose(w, e, unit);
         spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->score, score_traffic));
         write_file(w, e, shape->masks);
     } else {

@@ -9,7 +9,7 @@
 //   calibration.seed              0 to 2^63 - 1                       0
 //   calibration.keep_activations  true, false                         false
 //   prune.method            *     magnitude, wanda, ria, cvr,         required
-//                                 sparsegpt
+//                                 sparsegpt, auto
 //   prune.alpha             *     0 to 8                              cvr 0.25, others 0
 //   prune.epsilon           *     above 0, to 1                       1e-8
 //   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria
@@ -29,7 +29,7 @@
 //
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
-// value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt;
+// value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt, parameters with auto;
 // guard without compensation) does not multiply the variants. Relative paths count from the working directory
 // of the program. evaluate.tasks is known but refused as not supported by this version, unless it says [].
 #pragma once
@@ -56,7 +56,7 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
 void settings_free(struct settings *settings); // NULL is fine
 
 // Sets what the variant's choices make meaningless to its default, so that equal variants have equal
-// contents: the parameters of sparsegpt, epsilon without alpha, group of a pattern, clamp where no factor is
+// contents: the parameters of sparsegpt and auto, epsilon without alpha, group of a pattern, clamp where no factor is
 // clamped, guard without compensation.
 void variant_normalise(struct variant *variant);
 

@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "kernels/candidates.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
 #include "stages/hessian.h"
@@ -65,7 +66,16 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
 static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                       size_t chain, const struct layer_cost *costs)
 {
-    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, 4 * costs[layer].weights);
+    double work = 4 * costs[layer].weights;
+    size_t candidates;
+    if (variant_chooses(variant)) {
+        // For each of the layer's four inputs an eighth of the sequences, through the dense layer and through
+        // that with each candidate.
+        importance_candidates(&candidates);
+        work += 4 * (double)candidates * costs[layer].weights;
+        work += 4 * (double)(1 + candidates) / 8 * costs[layer].forward;
+    }
+    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, work);
 }
 
 // Matching passes the sequences of both streams through part of the layer for each of its sources, in all
@@ -96,7 +106,8 @@ size_t dense_stream_readers(const struct settings *settings)
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     size_t readers = 0;
     for (size_t v = 0; v < settings->num_variants; v++)
-        readers += dense ? variant_measures(&settings->variants[v]) : variant_matches(&settings->variants[v]);
+        readers +=
+            dense ? variant_reads_states(&settings->variants[v]) : variant_matches(&settings->variants[v]);
     return readers;
 }
 

@@ -66,7 +66,7 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t index);
 
-// How many variants read hidden states of the dense stream when they are compensated.
+// How many variants read hidden states of the dense stream when they are scored or compensated.
 size_t dense_stream_readers(const struct settings *settings);
 // Whether the dense stream's hidden states of all layers are kept until those variants are done: when they
 // are made before the variants, or by the first of several.

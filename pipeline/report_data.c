@@ -8,6 +8,7 @@
 #include "pipeline/report.h"
 #include "pipeline/report_series.h"
 #include "stages/evaluate.h"
+#include "stages/linear_record.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -73,6 +74,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
             if (store_read_attribute_f64(files->weights, group, energies[k], &value, NULL) == STATUS_OK)
                 add_real(row, energies[k], value);
     }
+    linear_record_add(row, files->masks, files->weights, linear);
     snprintf(name, sizeof name, "/%s/mask", linear);
     if (files->masks == NULL ||
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)

@@ -128,6 +128,18 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     return STATUS_OK;
 }
 
+static enum status score(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
+    const size_t layer = (size_t)unit->layer;
+
+    if (variant_chooses(unit->variant))
+        FORWARD_IF_ERROR(ensure_hidden_states(runner, dense ? NULL : unit->variant, layer, err));
+    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, unit->variant, layer, err));
+    trim_hessian(runner, unit);
+    return STATUS_OK;
+}
+
 static enum status compensate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const struct variant *variant = unit->variant;
@@ -209,9 +221,7 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
-        trim_hessian(runner, unit);
-        return STATUS_OK;
+        return score(runner, unit, err);
     case STAGE_COMPENSATE:
         return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
@@ -490,7 +500,7 @@ static void drop_dense_stream(const struct runner *runner)
     if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
         return;
     for (size_t v = 0; v < settings->num_variants; v++)
-        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++) {
+        for (size_t layer = 0; layer < layers && variant_reads_states(&settings->variants[v]); layer++) {
             const struct unit unit = {
                 .stage = STAGE_COMPENSATE, .variant = &settings->variants[v], .layer = (long)layer};
             unit_path(path, sizeof path, &unit, settings);

@@ -25,10 +25,10 @@ static bool is_energy(const struct variant *variant)
 
 void variant_normalise(struct variant *variant)
 {
-    if (method_needs(variant->method) & NEEDS_HESSIAN) {
+    if (method_needs(variant->method) & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
         variant->parameters = importance_defaults(variant->method);
+    if (method_needs(variant->method) & NEEDS_HESSIAN)
         variant->group = GROUP_ROW; // has groups of its own
-    }
     if (variant->parameters.alpha == 0)
         variant->parameters.epsilon = DEFAULT_EPSILON;
     if (variant->is_pattern) {

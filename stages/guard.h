@@ -4,8 +4,9 @@
 #include "stages/measure.h"
 #include "stages/pruned_linear.h"
 
-// The first of the sequences that the variant holds out: the last eighth, at least one, of at least two, with
-// the guard; none without.
+// How many of the calibration sequences only judge: the last eighth, at least one, of at least two.
+size_t held_out_sequences(const struct settings *settings);
+// The first of the sequences that the variant holds out: those, with the guard; none without.
 size_t first_held_out(const struct settings *settings, const struct variant *variant);
 
 // What is measured for a linear: candidate 0 is the weight as pruned; 1, where energy compensation is asked

@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/store.h"
 #include "kernels/select.h"
+#include "stages/choose.h"
 #include "stages/sparsegpt.h"
 
 #include <math.h>
@@ -52,10 +53,9 @@ static void scorer_free(struct scorer *scorer)
     free(scorer->factors);
     free(scorer->reciprocal);
     free(scorer->scores);
-    free(scorer->mask);
 }
 
-static enum status scorer_create(struct scorer *scorer, const struct stage *stage,
+static enum status scorer_create(struct scorer *scorer, uint8_t *mask, const struct stage *stage,
                                  const struct variant *variant, const struct layer_weights *weights,
                                  const struct layer_tensor *tensor, struct error *err)
 {
@@ -65,6 +65,7 @@ static enum status scorer_create(struct scorer *scorer, const struct stage *stag
     scorer->tensor = tensor;
     scorer->weight = layer_weights_of(weights, tensor);
     scorer->in = tensor->in;
+    scorer->mask = mask;
     share_of(tensor->out, (size_t)stage->team->rank, (size_t)stage->team->size, &scorer->first,
              &scorer->count);
     FORWARD_IF_ERROR(
@@ -73,7 +74,7 @@ static enum status scorer_create(struct scorer *scorer, const struct stage *stag
     if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
         FORWARD_IF_ERROR(
             allocate_aligned(&scorer->reciprocal, tensor->in, sizeof(float), "importance factors", err));
-    return allocate(&scorer->mask, scorer->count, mask_row_bytes(tensor->in), "mask", err);
+    return STATUS_OK;
 }
 
 static enum status read_statistic(double **values, const struct store_reader *statistics, const char *linear,
@@ -205,13 +206,12 @@ enum status mask_write(const struct stage *stage, const struct layer_tensor *ten
     return store_write(writer, name, first, count, mask, err);
 }
 
-static enum status score_linear(const struct stage *stage, const struct variant *variant,
-                                const struct layer_weights *weights, const struct layer_tensor *tensor,
-                                const struct store_reader *statistics, struct store_writer *writer,
-                                struct error *err)
+enum status score_rows(uint8_t *mask, const struct stage *stage, const struct variant *variant,
+                       const struct layer_weights *weights, const struct layer_tensor *tensor,
+                       const struct store_reader *statistics, struct error *err)
 {
     struct scorer scorer;
-    enum status status = scorer_create(&scorer, stage, variant, weights, tensor, err);
+    enum status status = scorer_create(&scorer, mask, stage, variant, weights, tensor, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     GOTO_IF_ERROR(prepare_factors(&scorer, statistics, err), done);
@@ -219,9 +219,26 @@ static enum status score_linear(const struct stage *stage, const struct variant 
         GOTO_IF_ERROR(select_by_layer(&scorer, err), done);
     else
         select_by_rows(&scorer);
-    status = mask_write(stage, tensor, scorer.first, scorer.count, scorer.mask, writer, err);
 done:
     scorer_free(&scorer);
+    return status;
+}
+
+static enum status score_linear(const struct stage *stage, const struct variant *variant,
+                                const struct layer_weights *weights, const struct layer_tensor *tensor,
+                                const struct store_reader *statistics, struct store_writer *writer,
+                                struct error *err)
+{
+    uint8_t *mask = NULL;
+    size_t first, count;
+
+    share_of(tensor->out, (size_t)stage->team->rank, (size_t)stage->team->size, &first, &count);
+    enum status status = allocate(&mask, count, mask_row_bytes(tensor->in), "mask", err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    GOTO_IF_ERROR(score_rows(mask, stage, variant, weights, tensor, statistics, err), done);
+    status = mask_write(stage, tensor, first, count, mask, writer, err);
+done:
+    free(mask);
     return status;
 }
 
@@ -236,6 +253,8 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
     if (importance_needs(variant->method, &variant->parameters) & NEEDS_HESSIAN)
         return sparsegpt_layer(stage, weights, variant, layer, err);
+    if (variant_chooses(variant))
+        return choose_layer(stage, weights, variant, layer, err);
     if (importance_needs(variant->method, &variant->parameters) & NEEDS_STATISTICS) {
         run_layer_path(path, sizeof path, stage->settings->run, "statistics",
                        stream_name(stage->settings, variant), layer);

@@ -6,9 +6,16 @@
 // Scores every pruned linear of `layer` as `variant` says and commits masks/VARIANT/layer-l.h5: per linear
 // "mask", uint8 [out, ceil(in / 8)], bit k of byte b = column 8b + k, 1 = kept. Reads
 // statistics/STREAM/layer-l.h5 only when the method asks for them. Rows are split over the team; the bytes do
-// not depend on how. The method sparsegpt goes its own way: sparsegpt.h.
+// not depend on how. The methods sparsegpt and auto go their own ways: sparsegpt.h, choose.h.
 enum status score_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *variant, size_t layer, struct error *err);
+
+// This rank's rows of a linear's mask, those of share_of: mask[count, mask_row_bytes(in)], as `variant`,
+// which neither chooses nor needs the Hessian, scores and selects them. statistics may be NULL where the
+// method needs none. Collective.
+enum status score_rows(uint8_t *mask, const struct stage *stage, const struct variant *variant,
+                       const struct layer_weights *weights, const struct layer_tensor *tensor,
+                       const struct store_reader *statistics, struct error *err);
 
 // What every mask file has of a linear: "mask", of which this rank writes the rows [first, first + count),
 // and its attributes "columns" and "kept".

@@ -24,6 +24,16 @@ bool variant_measures(const struct variant *variant)
     return variant_matches(variant) || (variant->guard && variant_compensates(variant));
 }
 
+bool variant_chooses(const struct variant *variant)
+{
+    return (method_needs(variant->method) & NEEDS_OUTPUTS) != 0;
+}
+
+bool variant_reads_states(const struct variant *variant)
+{
+    return variant_chooses(variant) || variant_measures(variant);
+}
+
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)
 {
     if (variant == NULL || settings->propagation == PROPAGATION_PRUNED || variant_matches(variant))

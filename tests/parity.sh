@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden]     --golden     makes tests/golden/demo and sparsegpt anew from the reference
+# Usage: tests/parity.sh [--golden]     --golden     makes golden files of the default tests anew from the reference
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -62,6 +62,16 @@ evaluate: {perplexity: $folder/test.jsonl, length: 64}
 YAML
   run_job matching
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/matching/run" tests/golden/matching
+  # As tests/e2e/auto.sh runs it.
+  cat >"$folder/auto.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/auto/run
+calibration: {corpus: $folder/train.jsonl, sequences: 9, length: 48, seed: 3}
+prune: {method: auto, sparsity: 0.5, pattern: 2:4}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job auto
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/auto/run" tests/golden/auto
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
   sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
@@ -111,6 +121,20 @@ compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}
 evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
 YAML
 compare dense 12
+
+# The automatic choice, with and without compensation.
+for propagation in pruned dense; do
+  cat >"$folder/auto-$propagation.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/auto-$propagation/run
+output: $folder/auto-$propagation/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
+prune: {method: auto, sparsity: 0.6, pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
+compensate: {energy: [[], [rows]], output: [off, regression]}
+evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
+YAML
+  compare "auto-$propagation" 8
+done
 
 # Output matching on both streams, with every method and bias, guarded and not; a linear left dense.
 for propagation in pruned dense; do

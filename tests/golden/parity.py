@@ -79,6 +79,12 @@ class Run:
         with h5py.File(self.folder / "weights" / name / f"layer-{layer:03d}.h5") as file:
             return {linear: dict(group.attrs) for linear, group in file.items()}
 
+    def choices(self, name, layer):
+        """{linear: {attribute: value}} of the masks of the method auto."""
+        with h5py.File(self.folder / "masks" / name / f"layer-{layer:03d}.h5") as file:
+            text = lambda v: v.decode() if isinstance(v, bytes) else v
+            return {linear: {k: text(v) for k, v in group["mask"].attrs.items()} for linear, group in file.items()}
+
     def mask(self, masks, linear, columns):
         bits = np.unpackbits(masks[linear]["mask"], axis=1, bitorder="little")
         assert not bits[:, columns:].any(), "padding bits of a mask are 0"
@@ -170,8 +176,10 @@ def check_variant(run, model, variant):
         masks = run.read("masks", variant["name"], layer)
         weights = run.read("weights", variant["name"], layer)
         second_order = variant["method"] == "sparsegpt"
-        exact, _, _ = reference.mask_layer(model, variant, layer, own if second_order else theirs, run.skips)
-        near, _, scores = reference.mask_layer(model, variant, layer, own, run.skips)
+        chosen = check_choice(run, model, variant, layer, worst, own, entering)
+        exact, _, _ = reference.mask_layer(model, variant, layer, own if second_order else theirs, entering,
+                                           run.skips, chosen)
+        near, _, scores = reference.mask_layer(model, variant, layer, own, entering, run.skips, chosen)
         worst.add("linears", len(set(masks) ^ set(exact)) + len(set(weights) ^ set(exact)))
         found, updates = {}, {}
         for linear in exact:
@@ -203,6 +211,22 @@ def check_variant(run, model, variant):
 
     report(variant["name"], worst.values, total)
     return pruned_linears
+
+
+def check_choice(run, model, variant, layer, worst, statistics, entering):
+    """Errors of the candidates of the method auto. Returns what coppice chose, {linear: candidate}."""
+    if variant["method"] != "auto":
+        return None
+    stored, chosen = run.choices(variant["name"], layer), {}
+    for linear, found in stored.items():
+        point = (found["method"], found["activation_exponent"], found["alpha"])
+        chosen[linear] = next(name for name, values in reference.CANDIDATES.items() if values == point)
+    _, _, errors = reference.choose(model, variant, layer, statistics, entering, run.skips, chosen)
+    for linear, own in errors.items():
+        for name, error in own.items():
+            worst.note("candidate", abs(stored[linear][f"candidate_error_{name}"] / error - 1))
+        worst.note("chosen", own[chosen[linear]] / min(own.values()) - 1)
+    return chosen
 
 
 def check_weights(run, model, variant, layer, worst, masks, updates, weights, dense, hidden):
@@ -272,6 +296,9 @@ def report(name, worst, total):
         check(f"{name}: matched weights, relative", worst["far"], 2**-7)
     if "bias" in worst:
         check(f"{name}: biases, beside the largest", worst["bias"], 2**-7)
+    if "candidate" in worst:
+        check(f"{name}: errors of candidates", worst["candidate"], 1e-3)
+        check(f"{name}: what another candidate would have meant", worst["chosen"], 1e-3)
     if "error" in worst:
         check(f"{name}: measured output errors", worst["error"], 1e-3)
         check(f"{name}: what another choice of the guard would have meant", worst["choice"], 1e-3)
@@ -452,7 +479,7 @@ def command_golden(args):
         elif variant["method"] == "sparsegpt":
             (folder / f"self_attn.q_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["self_attn.q_proj"]))
             (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
-        elif not variant.get("energy"):
+        elif not variant.get("energy") and variant["method"] != "auto":
             (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
     (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     return 0

@@ -1,5 +1,5 @@
 """The whole method a second time, in numpy and torch, written from its description and not from the C sources:
-forward pass, channel statistics, importance, masks, energy compensation, output matching, propagation, perplexity.
+forward pass, channel statistics, importance, masks, their automatic choice, energy compensation, output matching, propagation, perplexity.
 
 It is slow, holds everything in memory and knows the LLaMA family only. tests/golden/parity.py compares coppice
 with it.
@@ -365,13 +365,78 @@ def compensate_layer(model, variant, layer, masks, updates, dense_hidden, hidden
     return weights, report
 
 
+# ---- the automatic choice -------------------------------------------------------------------------------
+
+# name: (method, activation exponent, alpha)
+CANDIDATES = {
+    "wanda": ("wanda", 0.5, 0),
+    "wanda-alpha0.125": ("wanda", 0.5, 0.125),
+    "wanda-alpha0.25": ("wanda", 0.5, 0.25),
+    "wanda-exponent0.375": ("wanda", 0.375, 0),
+    "wanda-alpha0.125-exponent0.375": ("wanda", 0.375, 0.125),
+    "wanda-alpha0.25-exponent0.375": ("wanda", 0.375, 0.25),
+    "wanda-exponent0.25": ("wanda", 0.25, 0),
+    "wanda-alpha0.25-exponent0.25": ("wanda", 0.25, 0.25),
+    "wanda-exponent0.625": ("wanda", 0.625, 0),
+    "wanda-alpha0.125-exponent0.625": ("wanda", 0.625, 0.125),
+    "ria": ("ria", 0.25, 0),
+    "ria-exponent0.5": ("ria", 0.5, 0),
+    "cvr-alpha0.25": ("cvr", 0.25, 0.25),
+    "cvr-alpha0-exponent0.5": ("cvr", 0.5, 0),
+    "magnitude": ("magnitude", 0, 0),
+}
+
+
+def candidate_masks(model, variant, layer, statistics, linear):
+    weight, masks = model.original(layer, linear), {}
+    for name, (method, exponent, alpha) in CANDIDATES.items():
+        chosen = {**variant, "method": method, "activation_exponent": exponent, "alpha": alpha}
+        masks[name] = select(variant, importance(chosen, weight, statistics[SOURCES[linear]]))
+    return masks
+
+
+def choose(model, variant, layer, statistics, entering, skip, chosen_of=None):
+    """{linear: mask}, {linear: candidate} and {linear: {candidate: error}}: for the linears of each source in
+    turn the candidate with which the layer's output differs least from the dense layer's, over the last eighth
+    of the sequences. entering: what enters the layer, every sequence. chosen_of: {linear: candidate}, to follow
+    another's choices."""
+    dense = model.dense(layer)
+    held_out = entering[-max(1, len(entering) // 8):]
+    outputs = [model.layer(layer, dense, x) for x in held_out]
+    added = sum(((d - x).double() ** 2).sum().item() for d, x in zip(outputs, held_out))
+    pruned, masks, chosen, errors = dict(dense), {}, {}, {}
+    for source in dict.fromkeys(SOURCES.values()):
+        linears = [n for n in LINEARS if SOURCES[n] == source and not skip(layer, n)]
+        if not linears:
+            continue
+        tried = {n: candidate_masks(model, variant, layer, statistics, n) for n in linears}
+        found = {}
+        for name in CANDIDATES:
+            weights = {**pruned, **{n: dense[n] * torch.from_numpy(tried[n][name]) for n in linears}}
+            found[name] = sum(((d - model.layer(layer, weights, x)).double() ** 2).sum().item()
+                              for d, x in zip(outputs, held_out)) / added
+        best = min(found, key=found.get)
+        for n in linears:
+            chosen[n], errors[n] = chosen_of[n] if chosen_of else best, found
+            masks[n] = tried[n][chosen[n]]
+            pruned[n] = dense[n] * torch.from_numpy(masks[n])
+    return masks, chosen, errors
+
+
 # ---- a whole run ----------------------------------------------------------------------------------------
 
 
-def mask_layer(model, variant, layer, statistics, skip=lambda layer, linear: False):
+def mask_layer(model, variant, layer, statistics, entering, skip=lambda layer, linear: False, chosen_of=None):
     """masks, corrected weights (of sparsegpt alone) and scores of one layer; of sparsegpt the corrected weights,
     before they are stored in float32, as scores."""
     masks, updates, scores = {}, {}, {}
+    if variant["method"] == "auto":
+        masks, chosen, _ = choose(model, variant, layer, statistics, entering, skip, chosen_of)
+        for linear, name in chosen.items():
+            method, exponent, alpha = CANDIDATES[name]
+            point = {**variant, "method": method, "activation_exponent": exponent, "alpha": alpha}
+            scores[linear] = importance(point, model.original(layer, linear), statistics[SOURCES[linear]])
+        return masks, updates, scores
     for linear, source in SOURCES.items():
         if skip(layer, linear):
             continue
@@ -392,8 +457,9 @@ def prune(model, variant, sequences, propagation, skip=lambda layer, linear: Fal
     masks, pruned = [], []
     for layer in range(model.layers):
         own = propagation == "pruned" or matches(variant)  # the stream that the variant works with
-        statistics, outputs = calibrate(model, layer, model.dense(layer), hidden if propagation == "pruned" else dense)
-        found, updates, _ = mask_layer(model, variant, layer, statistics, skip)
+        entering = hidden if propagation == "pruned" else dense
+        statistics, outputs = calibrate(model, layer, model.dense(layer), entering)
+        found, updates, _ = mask_layer(model, variant, layer, statistics, entering, skip)
         weights, _ = compensate_layer(model, variant, layer, found, updates, dense, hidden if own else dense)
         masks.append(found)
         pruned.append({**model.dense(layer), **{k: w.float() for k, w in weights.items()}})

@@ -237,6 +237,9 @@ static void the_methods_are_points_of_one_space(void **state)
     ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0.3, 1], alpha: [0, 1], "
                          "group: [row, layer], sparsity: 0.5}\n",
                     "sparsegpt-0.5");
+    ASSERT_VARIANTS(HEAD "prune: {method: auto, activation_exponent: [0.3, 1], alpha: [0, 1], "
+                         "epsilon: [1e-6, 1e-8], group: [row, layer], sparsity: 0.5}\n",
+                    "auto-0.5", "auto-0.5-layer");
 }
 
 static void sparsity_and_pattern_together_are_a_union(void **state)
@@ -452,16 +455,16 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {HEAD "prune:\n  alpha: 8.5\n", "job.yaml:6: prune.alpha: must be a number from 0 to 8, got 8.5"},
         {HEAD "prune:\n  epsilon: 0\n", "job.yaml:6: prune.epsilon: must be a number above 0, to 1, got 0"},
         // choices
-        {HEAD "prune:\n  method: wand\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'wand', did "
-         "you mean wanda?"},
+        {HEAD "prune:\n  method: wand\n", "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, "
+                                          "cvr, sparsegpt, auto, got 'wand', did "
+                                          "you mean wanda?"},
         {HEAD "prune:\n  method: best\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'best'"},
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got 'best'"},
         {HEAD "prune:\n  method: Wanda\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'Wanda', "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got 'Wanda', "
          "did you mean wanda?"},
         {HEAD "prune:\n  method: []\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, or a list of "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, or a list of "
          "such, got an empty list"},
         {HEAD "prune:\n  group: column\n",
          "job.yaml:6: prune.group: must be one of row, layer, got 'column'"},
@@ -547,10 +550,10 @@ static void long_values_are_cut_in_messages_between_characters(void **state)
                  "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
         const size_t kept = i == 0 ? 44 : 43;
         snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD, value);
-        snprintf(
-            message, sizeof message,
-            "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got '%.*s...'",
-            (int)kept, value);
+        snprintf(message, sizeof message,
+                 "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got "
+                 "'%.*s...'",
+                 (int)kept, value);
         assert_refused(text, strlen(text), message);
     }
 }
