@@ -1,5 +1,6 @@
 // What a plan costs in memory, on disk and in arithmetic, from shapes alone.
 #include "io/store.h"
+#include "kernels/candidates.h"
 #include "kernels/logits.h"
 #include "kernels/second_order.h"
 #include "kernels/select.h"
@@ -147,23 +148,34 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
 static void add_choosing_memory(struct stage_memory *memory, const struct layer_map *map,
                                 const struct model *model, size_t tokens)
 {
-    uint64_t linear = 0, group = 0, in = 0;
+    uint64_t group = 0, experts = 0, expert = 0, in = 0, out = 0;
+    size_t candidates;
+
+    importance_candidates(&candidates);
     for (size_t source = 0; source < map->num_sources; source++) {
         uint64_t masks = 0;
         for (size_t i = 0; i < map->num_tensors; i++) {
             const struct layer_tensor *tensor = &map->tensors[i];
+            const uint64_t bytes = tensor->out * mask_row_bytes(tensor->in);
             if (tensor->linear[0] == '\0' || tensor->source != source)
                 continue;
-            masks += tensor->out * mask_row_bytes(tensor->in);
-            linear = larger(linear, tensor->out * mask_row_bytes(tensor->in));
+            if (!tensor->expert) {
+                masks += bytes;
+                continue;
+            }
+            experts += bytes;
+            expert = larger(expert, bytes);
             in = larger(in, tensor->in);
+            out += tensor->out;
         }
         group = larger(group, masks);
     }
-    memory->score = larger(memory->score,
-                           choose_memory(linear, group) + forward_bytes(model, tokens) +
-                               larger(layer_trial_workspace(model, tokens), measure_workspace(tokens, in)) *
-                                   sizeof(float));
+    const uint64_t measuring =
+        candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
+    memory->score =
+        larger(memory->score,
+               choose_memory(group, experts, expert) + forward_bytes(model, tokens) +
+                   larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
 }
 
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)

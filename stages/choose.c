@@ -237,14 +237,14 @@ static uint64_t masks_bytes(const struct choosing *c, size_t i)
     return (uint64_t)c->candidates * tensor->out * mask_row_bytes(tensor->in);
 }
 
-uint64_t choose_memory(uint64_t linear, uint64_t group)
+uint64_t choose_memory(uint64_t group, uint64_t experts, uint64_t expert)
 {
     size_t candidates;
     importance_candidates(&candidates);
-    const uint64_t experts =
-        candidates * linear > most_bytes_at_once ? candidates * linear : most_bytes_at_once;
-    const uint64_t one = candidates * group;
-    return one > experts ? one : experts;
+    uint64_t together = candidates * experts;
+    if (together > most_bytes_at_once)
+        together = candidates * expert > most_bytes_at_once ? candidates * expert : most_bytes_at_once;
+    return candidates * group > together ? candidates * group : together;
 }
 
 // How many of the following linears are chosen together: those of one source, which take one candidate, or

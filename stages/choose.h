@@ -22,6 +22,6 @@
 enum status choose_layer(const struct stage *stage, const struct layer_weights *weights,
                          const struct variant *variant, size_t layer, struct error *err);
 
-// Bytes of masks that a rank tries at a time, for linears of up to `linear` bytes and linears with one input
-// of up to `group` bytes together.
-uint64_t choose_memory(uint64_t linear, uint64_t group);
+// Bytes of masks that a rank tries at a time. group: bytes of one mask of all linears with one input, the
+// most of a layer; experts, expert: of all experts' linears together, and of the largest.
+uint64_t choose_memory(uint64_t group, uint64_t experts, uint64_t expert);
