@@ -138,9 +138,11 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
         out += tensor->out;
         in = larger(in, tensor->in);
     }
-    memory->compensate = larger(memory->compensate, masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
-                                                        measure_workspace(tokens, in) * sizeof(float) +
-                                                        forward_bytes(model, tokens));
+    memory->compensate = larger(
+        memory->compensate,
+        masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+            larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
+            forward_bytes(model, tokens));
 }
 
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
@@ -229,12 +231,11 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
-    bool measures = false, matches = false, chooses = false;
+    bool measures = false, chooses = false;
     size_t floats;
 
     for (size_t v = 0; v < settings->num_variants; v++) {
         measures = measures || variant_measures(&settings->variants[v]);
-        matches = matches || variant_matches(&settings->variants[v]);
         chooses = chooses || variant_chooses(&settings->variants[v]);
     }
     memset(cost, 0, sizeof *cost);
@@ -259,9 +260,10 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    // Matching and choosing keep the pruned layer beside the dense one; no Hessian is there at the same time.
+    // Measuring and choosing keep the pruned layer beside the dense one; no Hessian is there at the same
+    // time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
-    cost->node_bytes += larger(matches || chooses ? cost->node_bytes : 0, memory.factor);
+    cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
     cost->rank_bytes =
         resident_bytes() + mpi_bytes +
         larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));

@@ -196,19 +196,19 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
         write_file(w, e, shape->statistics);
 }
 
-// What compensation passes through the layer: of one stream what is held out, or of two all, once a source.
+// What compensation passes through the layer, once a source: of one stream what is held out, or of two all;
+// and what is held out with each choice of the guard.
 static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct settings *settings = w->plan->settings;
     const struct layer_shape *shape = &w->shapes[unit->layer];
     const bool matches = variant_matches(unit->variant);
-    const double sequences = ceil((double)settings->sequences / (matches ? 1 : 8)), passes = matches ? 4 : 1;
+    const double sequences = ceil((double)settings->sequences / (matches ? 1 : 8)), passes = 4;
     const double hidden = sequences * (double)settings->length *
                           (double)w->plan->model->config.decoder.hidden_size * (double)sizeof(float);
     const double waves = ceil(sequences / w->ranks), work = (unit->work - 16 * shape->pruned) / sequences;
 
-    if (matches)
-        read_on_every_node(w, e, shape->checkpoint); // the second copy of the layer
+    read_on_every_node(w, e, shape->checkpoint); // the second copy of the layer
     if (unit->layer > 0)
         read_together(w, e, (matches ? 2 : 1) * (1 + passes) * hidden);
     spend(e, PART_ARITHMETIC, waves * work / rank_flops(w->machine));

@@ -29,9 +29,10 @@
 //
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
-// value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt, parameters with auto;
-// guard without compensation) does not multiply the variants. Relative paths count from the working directory
-// of the program. evaluate.tasks is known but refused as not supported by this version, unless it says [].
+// value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt,
+// parameters with auto; guard without compensation) does not multiply the variants. Relative paths count from
+// the working directory of the program. evaluate.tasks is known but refused as not supported by this version,
+// unless it says [].
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"
@@ -56,8 +57,8 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
 void settings_free(struct settings *settings); // NULL is fine
 
 // Sets what the variant's choices make meaningless to its default, so that equal variants have equal
-// contents: the parameters of sparsegpt and auto, epsilon without alpha, group of a pattern, clamp where no factor is
-// clamped, guard without compensation.
+// contents: the parameters of sparsegpt and auto, epsilon without alpha, group of a pattern, clamp where no
+// factor is clamped, guard without compensation.
 void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:

@@ -6,6 +6,7 @@
 #include "kernels/candidates.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
+#include "stages/guard.h"
 #include "stages/hessian.h"
 #include "stages/sequences.h"
 #include "stages/stage.h"
@@ -80,16 +81,21 @@ static void add_score(struct plan *plan, const struct variant *variant, size_t l
 
 // Matching passes the sequences of both streams through part of the layer for each of its sources, in all
 // about three times through a layer, and multiplies them with the dense and the pruned weights; a guard alone
-// does that once with an eighth of one stream.
+// does that once with an eighth of one stream. The guard passes that eighth through the layer with each of
+// its choices, for each source.
 static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                            size_t chain, const struct layer_cost *costs)
 {
     const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
+    struct guard_choice choices[GUARD_CHOICES];
+    const size_t count = guard_choices(choices, variant);
     double work = 16 * costs[layer].weights;
     if (variant_matches(variant))
         work += (3 + products) * costs[layer].forward;
     else if (variant_measures(variant))
-        work += (1 + products) / 8 * costs[layer].forward;
+        work += (3 + products) / 8 * costs[layer].forward;
+    if (variant_measures(variant) && count > 1)
+        work += 4 * (double)(1 + count) / 8 * costs[layer].forward;
     add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
 }
 

@@ -62,6 +62,8 @@ static void add_guard(json_t *record, const struct store_reader *weights, const 
             json_object_set_new(record, kept[k], json_boolean(value != 0));
     add_real(record, "output_error_pruned", weights, object, "output_error_pruned");
     add_real(record, "output_error_compensated", weights, object, "output_error_compensated");
+    add_real(record, "layer_error_pruned", weights, object, "layer_error_pruned");
+    add_real(record, "layer_error_compensated", weights, object, "layer_error_compensated");
     if (store_read_attribute_u64(weights, object, "output_error_sequences", &value, NULL) == STATUS_OK)
         json_object_set_new(record, "output_error_sequences", json_integer((json_int_t)value));
 }

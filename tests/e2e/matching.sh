@@ -35,12 +35,19 @@ attributes() {
 guarded=wanda-0.5-rows-output-mixed-bias
 errors_do_not_grow() {
   local pruned after
-  pruned=$(attributes $guarded output_error_pruned) after=$(attributes $guarded output_error_compensated)
+  pruned=$(attributes $guarded layer_error_pruned) after=$(attributes $guarded layer_error_compensated)
   [ "$(echo "$pruned" | wc -l)" = 28 ] || { echo "$pruned"; return 1; }
   paste <(echo "$pruned") <(echo "$after") | awk '{ if (!($2 <= $1)) bad = 1; smaller += $2 < $1 } END { exit bad || smaller < 20 }'
 }
-check "with the guard no linear's output error grows" errors_do_not_grow
-check "they are measured on the last sequence of five" same "$(attributes $guarded output_error_sequences | sort -u)" 1
+check "with the guard no linear makes the layer's output error grow" errors_do_not_grow
+report_says() {
+  runs alone report --json "$folder/run" && jq -e --arg v "$guarded" '[.linears[] | select(.variant == $v)] | length == 28 and
+    all((.energy_kept | type == "boolean") and (.output_kept | type == "boolean") and .layer_error_compensated <= .layer_error_pruned
+      and .output_error_sequences == 1)' "$folder/stdout" && jq -e '.linears | length == 28 and
+    all(.output_kept != null and .output_error_pruned > 0)' "$folder/models/$guarded/coppice.json"
+}
+check "report and coppice.json say what was kept" report_says
+check "linears' own errors are measured on the last sequence of five" same "$(attributes $guarded output_error_sequences | sort -u)" 1
 check "without the guard on all five" same "$(attributes $guarded-unguarded output_error_sequences | sort -u)" 5
 check "without the guard everything is kept" same \
   "$(attributes $guarded-unguarded energy_kept | sort -u) $(attributes $guarded-unguarded output_kept | sort -u)" "1 1"

@@ -252,7 +252,7 @@ def check_weights(run, model, variant, layer, worst, masks, updates, weights, de
         check_energies(worst, weights[linear], weight, mask, updates.get(linear), compensated)
         linears[linear] = values.float()
         if linear in decided:
-            check_decision(worst, variant, attributes[linear], kept_of[linear], *decided[linear])
+            check_decision(worst, attributes[linear], kept_of[linear], *decided[linear])
         if variant.get("bias"):
             bias, wanted = weights[linear]["bias"].float(), expected[linear + ".bias"].float()
             worst.note("bias", (bias - wanted).abs().max() / (wanted.abs().max() + 1e-30))
@@ -260,10 +260,12 @@ def check_weights(run, model, variant, layer, worst, masks, updates, weights, de
     return linears
 
 
-def check_decision(worst, variant, attributes, taken, kept, _, errors):
+def check_decision(worst, attributes, taken, kept, errors, found):
     for key, choice in (("pruned", (False, False)), ("compensated", taken)):
-        stored = attributes[f"output_error_{key}"]
-        worst.note("error", abs(stored - errors[choice]) / errors[choice] if errors[choice] else stored)
+        stored, own = attributes[f"output_error_{key}"], found[choice][2]
+        worst.note("error", abs(stored - own) / own if own else stored)
+        if errors:
+            worst.note("layer", abs(attributes[f"layer_error_{key}"] / errors[choice] - 1))
     # Another choice is fine where the two are as good as equal.
     worst.note("choice", 0 if taken == kept else abs(errors[taken] / errors[kept] - 1))
 
@@ -301,6 +303,7 @@ def report(name, worst, total):
         check(f"{name}: what another candidate would have meant", worst["chosen"], 1e-3)
     if "error" in worst:
         check(f"{name}: measured output errors", worst["error"], 1e-3)
+        check(f"{name}: the layer's output errors", worst.get("layer", 0), 1e-3)
         check(f"{name}: what another choice of the guard would have meant", worst["choice"], 1e-3)
     check(f"{name}: pruned weights that are not zero", worst["pruned"], 0)
     check(f"{name}: energies", worst["energy"], 1e-11)

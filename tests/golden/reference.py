@@ -309,59 +309,82 @@ def relative_error(y, z, gamma=1.0, shift=0.0):
     return ((y - gamma * z - shift) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()
 
 
-def decide(variant, weight, mask, update, x, pruned_x, dtype):
-    """What is kept of a linear's compensation, its factors, and the errors by which that was decided.
-    x, pruned_x: its input in every sequence, in the two streams."""
-    held_out = max(1, len(x) // 8) if variant.get("guard", True) and len(x) > 1 else 0
-    fitted = slice(0, len(x) - held_out)
-    judged = slice(len(x) - held_out, None) if held_out else fitted
-    put_out = lambda part, inputs, w: np.concatenate([(h @ w.T).numpy() for h in inputs[part]]).astype(np.float64)
+def held_out(sequences):
+    """How many of them only judge."""
+    return max(1, len(sequences) // 8) if len(sequences) > 1 else 0
+
+
+def choices(variant):
+    """What may be kept, (energy, output), the most compensated first."""
     asked = [(energy, output) for energy in ((True, False) if variant.get("energy") else (False,))
              for output in ((True, False) if matches(variant) else (False,))]
+    return asked if variant.get("guard", True) else asked[:1]
+
+
+def measure(variant, weight, mask, update, x, pruned_x, dtype):
+    """{choice: (factors, shifts, error of the linear's own outputs)}, (False, False) always among them.
+    x, pruned_x: its input in every sequence, in the two streams."""
+    judges = held_out(x) if variant.get("guard", True) else 0
+    fitted = slice(0, len(x) - judges)
+    judged = slice(len(x) - judges, None) if judges else fitted
+    put_out = lambda part, inputs, w: np.concatenate([(h @ w.T).numpy() for h in inputs[part]]).astype(np.float64)
     y, judged_y = put_out(fitted, x, weight) if matches(variant) else None, put_out(judged, x, weight)
-    errors, factors = {}, {}
-    for energy, output in asked + [(False, False)]:
+    found = {}
+    for energy, output in choices(variant) + [(False, False)]:
         w = compensate(variant if energy else {**variant, "energy": []}, weight, mask, update)
         w = round_to(dtype, w).float()
-        factors[energy, output] = (1.0, 0.0)
-        if output:
-            factors[energy, output] = match(variant, y, put_out(fitted, pruned_x, w))
-        errors[energy, output] = relative_error(judged_y, put_out(judged, pruned_x, w), *factors[energy, output])
-    kept = asked[0]
-    if variant.get("guard", True):
-        for choice in asked[1:] + [(False, False)]:
-            kept = choice if errors[choice] < errors[kept] else kept
-    return kept, factors, errors
+        gamma, shift = match(variant, y, put_out(fitted, pruned_x, w)) if output else (1.0, 0.0)
+        found[energy, output] = gamma, shift, relative_error(judged_y, put_out(judged, pruned_x, w), gamma, shift)
+    return found
+
+
+def finish(variant, weight, mask, update, dtype, choice, gamma, shift):
+    """The weight and, where the variant sets it, the bias of a linear with what is kept, in the model's dtype."""
+    w = compensate(variant if choice[0] else {**variant, "energy": []}, weight, mask, update)
+    w = round_to(dtype, np.reshape(gamma, (-1, 1)) * w)
+    return w, round_to(dtype, np.broadcast_to(shift, len(w)).astype(np.float64)) if variant.get("bias") else None
 
 
 def compensate_layer(model, variant, layer, masks, updates, dense_hidden, hidden, kept_of=None):
-    """The weights of a layer's masked linears in the model's dtype (and NAME.bias), and what `decide` found for
-    each. dense_hidden, hidden: what enters the layer in the dense stream and in the one that the variant works
-    with, every sequence. kept_of: {linear: (energy, output)}, to follow another's decisions."""
+    """The weights of a layer's masked linears in the model's dtype (and NAME.bias), and of each, where outputs are
+    measured, (what the reference keeps, the layer's error with each choice, what `measure` found).
+    dense_hidden, hidden: what enters the layer in the dense stream and in the one that the variant works with,
+    every sequence. kept_of: {linear: (energy, output)}, to follow another's decisions."""
     dense = model.dense(layer)
     finished, weights, report = dict(dense), {}, {}
-    if measures(variant):
-        x = inputs_of(model, layer, dense, dense_hidden if matches(variant) else hidden)
+    if not measures(variant):
+        for linear in masks:
+            weights[linear], _ = finish(variant, dense[linear], masks[linear], updates.get(linear),
+                                        model.dtype(layer, linear), (True, False), 1.0, 0.0)
+        return weights, report
+    x = inputs_of(model, layer, dense, dense_hidden if matches(variant) else hidden)
+    judges = hidden[-held_out(hidden):]
+    outputs = [model.layer(layer, dense, h) for h in judges]
+    added = sum(((d - h).double() ** 2).sum().item() for d, h in zip(outputs, judges))
     for source in dict.fromkeys(SOURCES.values()):
         linears = [linear for linear in masks if SOURCES[linear] == source]
-        if linears and measures(variant):
-            pruned_x = inputs_of(model, layer, finished, hidden) if matches(variant) else x
-        for linear in linears:
-            dtype, update = model.dtype(layer, linear), updates.get(linear)
-            energy, output, gamma, shift = True, False, 1.0, 0.0
-            if measures(variant):
-                kept, factors, errors = decide(variant, dense[linear], masks[linear], update, x[source],
-                                               pruned_x[source], dtype)
-                report[linear] = (kept, factors, errors)
-                energy, output = kept_of[linear] if kept_of else kept
-                gamma, shift = factors[energy, output]
-            w = compensate(variant if energy else {**variant, "energy": []}, dense[linear], masks[linear], update)
-            weights[linear] = round_to(dtype, np.reshape(gamma, (-1, 1)) * w)
-            finished[linear] = weights[linear].float()
-            if variant.get("bias"):
-                bias = np.broadcast_to(shift, len(w)).astype(np.float64)
-                weights[linear + ".bias"] = round_to(dtype, bias)
-                finished[linear + ".bias"] = weights[linear + ".bias"].float()
+        if not linears:
+            continue
+        pruned_x = inputs_of(model, layer, finished, hidden) if matches(variant) else x
+        found = {n: measure(variant, dense[n], masks[n], updates.get(n), x[source], pruned_x[source],
+                            model.dtype(layer, n)) for n in linears}
+        made, errors = {}, {}
+        for choice in choices(variant):
+            made[choice] = {}
+            for n in linears:
+                w, bias = finish(variant, dense[n], masks[n], updates.get(n), model.dtype(layer, n), choice,
+                                 *found[n][choice][:2])
+                made[choice].update({n: w} if bias is None else {n: w, n + ".bias": bias})
+            if variant.get("guard", True):
+                candidate = {**finished, **{name: t.float() for name, t in made[choice].items()}}
+                errors[choice] = sum(((d - model.layer(layer, candidate, h)).double() ** 2).sum().item()
+                                     for d, h in zip(outputs, judges)) / added
+        kept = min(errors, key=errors.get) if errors else choices(variant)[0]
+        taken = kept_of[linears[0]] if kept_of else kept
+        weights.update(made[taken])
+        finished.update({name: t.float() for name, t in made[taken].items()})
+        for n in linears:
+            report[n] = kept, errors, found[n]
     return weights, report
 
 
@@ -401,9 +424,9 @@ def choose(model, variant, layer, statistics, entering, skip, chosen_of=None):
     of the sequences. entering: what enters the layer, every sequence. chosen_of: {linear: candidate}, to follow
     another's choices."""
     dense = model.dense(layer)
-    held_out = entering[-max(1, len(entering) // 8):]
-    outputs = [model.layer(layer, dense, x) for x in held_out]
-    added = sum(((d - x).double() ** 2).sum().item() for d, x in zip(outputs, held_out))
+    judges = entering[-held_out(entering):]
+    outputs = [model.layer(layer, dense, x) for x in judges]
+    added = sum(((d - x).double() ** 2).sum().item() for d, x in zip(outputs, judges))
     pruned, masks, chosen, errors = dict(dense), {}, {}, {}
     for source in dict.fromkeys(SOURCES.values()):
         linears = [n for n in LINEARS if SOURCES[n] == source and not skip(layer, n)]
@@ -414,7 +437,7 @@ def choose(model, variant, layer, statistics, entering, skip, chosen_of=None):
         for name in CANDIDATES:
             weights = {**pruned, **{n: dense[n] * torch.from_numpy(tried[n][name]) for n in linears}}
             found[name] = sum(((d - model.layer(layer, weights, x)).double() ** 2).sum().item()
-                              for d, x in zip(outputs, held_out)) / added
+                              for d, x in zip(outputs, judges)) / added
         best = min(found, key=found.get)
         for n in linears:
             chosen[n], errors[n] = chosen_of[n] if chosen_of else best, found
