@@ -8,13 +8,14 @@
 enum stage_kind {
     STAGE_SEQUENCES,  // draw the calibration sequences
     STAGE_CALIBRATE,  // statistics of a layer (dense propagation: and its outputs)
+    STAGE_OUTLIERS,   // how much sparsity a layer can bear (owl)
     STAGE_SCORE,      // mask of a layer
     STAGE_COMPENSATE, // pruned weights of a layer
     STAGE_PROPAGATE,  // outputs of the pruned layer
     STAGE_EVALUATE,   // perplexity of a model
     STAGE_EXPORT      // Hugging Face folder of a variant
 };
-enum { STAGE_COUNT = 7, NO_LAYER = -1 };
+enum { STAGE_COUNT = 8, NO_LAYER = -1 };
 
 const char *stage_name(enum stage_kind stage);
 
@@ -62,9 +63,13 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
 // the Hessian for it.
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
-// The committed files that the unit reads, one at a time: index 0, 1, ... until false. path: size 4200.
+// The committed files that the unit reads, one at a time: index 0, 1, ... until false; layers: the model's.
+// path: size 4200.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
-                size_t index);
+                size_t layers, size_t index);
+// Whether the committed file of the variant's pruned layer is there, or no longer needed: weights that are
+// not kept go when the variant's results are there.
+bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer);
 
 // How many variants read hidden states of the dense stream when they are compensated.
 size_t dense_stream_readers(const struct settings *settings);

@@ -6,11 +6,11 @@
 #include "io/store.h"
 #include "pipeline/job_json.h"
 #include "pipeline/plan_record.h"
+#include "stages/allocation.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/hessian.h"
-#include "stages/score.h"
 #include "stages/sequences.h"
 
 #include <errno.h>
@@ -113,7 +113,8 @@ static enum status ensure_hidden_states(struct runner *runner, const struct vari
 static enum status calibrate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const size_t layer = (size_t)unit->layer;
-    const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
+    // The dense stream's statistics; with pruned propagation a variant's are followed by its own outputs.
+    const bool dense = runner->settings->propagation == PROPAGATION_DENSE || unit->variant == NULL;
     const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
     const char *stream = stream_name(runner->settings, unit->variant);
 
@@ -140,6 +141,24 @@ static enum status compensate(struct runner *runner, const struct unit *unit, st
     return compensate_layer(&runner->stage, &runner->weights, variant, layer, err);
 }
 
+// Weights that nobody asked to keep, when the last result is about to be written: a kill before it is written
+// leaves nothing behind, and they are made again from the masks.
+static void drop_weights(const struct runner *runner, const struct unit *unit)
+{
+    struct unit weights = {.stage = STAGE_COMPENSATE, .variant = unit->variant};
+    char path[PATH_SIZE];
+
+    if (runner->team->rank != 0 || unit->variant == NULL || runner->settings->keep_weights)
+        return;
+    for (size_t layer = 0; layer < runner->model->config.num_hidden_layers; layer++) {
+        weights.layer = (long)layer;
+        unit_path(path, sizeof path, &weights, runner->settings);
+        remove_file(path);
+    }
+    *strrchr(path, '/') = '\0';
+    (void)rmdir(path);
+}
+
 static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct perplexity result;
@@ -149,6 +168,7 @@ static enum status evaluate_model(struct runner *runner, const struct unit *unit
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
+    drop_weights(runner, unit);
     if (runner->team->rank == 0)
         status = perplexity_write(&result, path, runner->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(runner->team, status, err));
@@ -200,6 +220,18 @@ static enum status redraw_sequences(const struct stage *stage, struct error *err
     return status;
 }
 
+// All units in hand.
+static enum status score(struct runner *runner, struct error *err)
+{
+    const struct variant *variants[SCORE_BATCH];
+    for (size_t k = 0; k < runner->num_units; k++)
+        variants[k] = runner->units[k]->variant;
+    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, variants, runner->num_units,
+                                 (size_t)runner->units[0]->layer, err));
+    trim_hessian(runner, runner->units[0]);
+    return STATUS_OK;
+}
+
 static enum status carry_out(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const struct stage *stage = &runner->stage;
@@ -209,9 +241,9 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
-        trim_hessian(runner, unit);
-        return STATUS_OK;
+        return score(runner, err);
+    case STAGE_OUTLIERS:
+        return outliers_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
     case STAGE_COMPENSATE:
         return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
@@ -230,7 +262,7 @@ static bool is_ready(struct runner *runner, const struct unit *unit)
 {
     char path[PATH_SIZE];
     const size_t layers = runner->model->config.num_hidden_layers;
-    for (size_t i = 0; i < layers && unit_input(path, sizeof path, unit, runner->settings, i); i++)
+    for (size_t i = 0; unit_input(path, sizeof path, unit, runner->settings, layers, i); i++)
         if (!store_exists(path)) {
             snprintf(runner->waiting, sizeof runner->waiting, "%s waits for %.400s", stage_name(unit->stage),
                      path);
@@ -273,9 +305,12 @@ static void log_unit(struct runner *runner, const struct unit *unit, const char 
                     team->world_rank, "team_ranks", team->size, "node", self.host);
 }
 
-static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
+// The units in hand. The time of several is shared out among them.
+static enum status run_units(struct runner *runner, struct error *err)
 {
-    runner->unit = unit;
+    const struct unit *unit = runner->units[0];
+    double work = 0;
+
     runner->unit_started = stop_clock();
     if (team_any(runner->team, stop_level(runner->stop) > 0 || alarm_heard(&runner->alarm)))
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
@@ -284,38 +319,80 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
                   unit->layer >= 0 ? (size_t)unit->layer : 0,
                   unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
     const double before = runner->progress.done;
-    log_unit(runner, unit, "begin", 0);
+    for (size_t k = 0; k < runner->num_units; k++) {
+        work += runner->units[k]->work;
+        log_unit(runner, runner->units[k], "begin", 0);
+    }
     enum status status = carry_out(runner, unit, err);
     if (status == STATUS_OK) {
-        // Costs were estimates: the unit counts for what it was planned at.
-        progress_advance(&runner->progress,
-                         before + unit->work * runner->team->count - runner->progress.done);
-        log_unit(runner, unit, "unit", stop_clock() - runner->unit_started);
-        runner->units_done++;
+        // Costs were estimates: the units count for what they were planned at.
+        progress_advance(&runner->progress, before + work * runner->team->count - runner->progress.done);
+        const double seconds = (stop_clock() - runner->unit_started) / (double)runner->num_units;
+        for (size_t k = 0; k < runner->num_units; k++)
+            log_unit(runner, runner->units[k], "unit", seconds);
+        runner->units_done += runner->num_units;
     }
     return status;
+}
+
+static bool is_mine(const struct runner *runner, const struct unit *unit, size_t phase)
+{
+    return unit->phase == phase && (int)(unit->chain % (size_t)runner->team->count) == runner->team->index &&
+           (runner->stages & 1U << unit->stage) != 0;
+}
+
+// Takes the i-th unit in hand, and with a mask those of its layer behind it that are to be cut from the same
+// scores; these are marked as taken.
+static enum status take_units(struct runner *runner, size_t phase, size_t i, bool *taken, struct error *err)
+{
+    const struct unit *units = runner->plan->units;
+
+    runner->units[0] = &units[i];
+    runner->num_units = 1;
+    for (size_t k = i + 1;
+         units[i].stage == STAGE_SCORE && k < runner->plan->num_units && runner->num_units < SCORE_BATCH;
+         k++) {
+        enum verdict verdict;
+        if (!is_mine(runner, &units[k], phase) || units[k].stage != STAGE_SCORE || taken[k] ||
+            units[k].chain != units[i].chain || units[k].layer != units[i].layer ||
+            !variants_share_scores(units[k].variant, units[i].variant))
+            continue;
+        FORWARD_IF_ERROR(judge(runner, &units[k], &verdict, err));
+        if (verdict == UNIT_TODO) {
+            taken[k] = true;
+            runner->units[runner->num_units++] = &units[k];
+        }
+    }
+    return STATUS_OK;
 }
 
 static enum status run_chains(struct runner *runner, size_t phase, struct error *err)
 {
     size_t blocked = SIZE_MAX; // a chain that cannot go on
+    bool *taken = NULL;
+    enum status status =
+        allocate(&taken, runner->plan->num_units, sizeof *taken, "what is done already", err);
+
+    GOTO_IF_ERROR(team_agree(runner->team, status, err), done);
     for (size_t i = 0; i < runner->plan->num_units; i++) {
         const struct unit *unit = &runner->plan->units[i];
         enum verdict verdict;
-        if (unit->phase != phase || (int)(unit->chain % (size_t)runner->team->count) != runner->team->index ||
-            !(runner->stages & 1U << unit->stage) || unit->chain == blocked)
+        if (!is_mine(runner, unit, phase) || unit->chain == blocked || taken[i])
             continue;
-        FORWARD_IF_ERROR(judge(runner, unit, &verdict, err));
+        GOTO_IF_ERROR(judge(runner, unit, &verdict, err), done);
         if (verdict == UNIT_DONE) {
             runner->units_found++;
             progress_skip(&runner->progress, unit->work);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {
-            FORWARD_IF_ERROR(run_unit(runner, unit, err));
+            GOTO_IF_ERROR(take_units(runner, phase, i, taken, err), done);
+            GOTO_IF_ERROR(run_units(runner, err), done);
         }
     }
-    return STATUS_OK;
+done:
+    free(taken);
+    return status;
 }
 
 // Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
@@ -367,30 +444,42 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     return status;
 }
 
+static bool is_damaged(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    if (dot != NULL && strcmp(dot, ".json") == 0)
+        return sealed_json_read(NULL, path, NULL) != STATUS_OK;
+    return store_verify(path, NULL) != STATUS_OK;
+}
+
 // 1 when the file was there, did not match its checksum, and was removed.
 static size_t remove_if_damaged(const char *path)
 {
-    if (!store_exists(path) || store_verify(path, NULL) == STATUS_OK)
+    if (!store_exists(path) || !is_damaged(path))
         return 0;
     remove_file(path);
     return 1;
 }
 
-// Removes what does not match its checksum among the files that the failed unit read, so that it is made
+// Removes what does not match its checksum among the files that the failed units read, so that it is made
 // again.
-static enum status remove_damaged(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status remove_damaged(struct runner *runner, struct error *err)
 {
     const struct settings *settings = runner->settings;
+    const size_t layers = runner->model->config.num_hidden_layers;
     char path[PATH_SIZE];
     size_t removed = 0;
 
-    for (size_t i = 0; i < runner->model->config.num_hidden_layers; i++) {
-        if (unit_input(path, sizeof path, unit, settings, i))
+    for (size_t k = 0; k < runner->num_units; k++) {
+        const struct unit *unit = runner->units[k];
+        for (size_t i = 0; unit_input(path, sizeof path, unit, settings, layers, i); i++)
             removed += remove_if_damaged(path);
-        hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
-        removed += remove_if_damaged(path);
-        hidden_path(path, runner, "dense", i);
-        removed += remove_if_damaged(path);
+        for (size_t i = 0; i < layers; i++) {
+            hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
+            removed += remove_if_damaged(path);
+            hidden_path(path, runner, "dense", i);
+            removed += remove_if_damaged(path);
+        }
     }
     if (removed == 0)
         return STATUS_DAMAGED; // nothing to mend: the error stands
@@ -416,8 +505,7 @@ static enum status check_found(struct runner *runner, struct error *err)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
         if (store_exists(path))
-            damaged[i] = (unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, NULL)
-                                                        : store_verify(path, NULL)) != STATUS_OK;
+            damaged[i] = is_damaged(path);
     }
     GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
@@ -490,13 +578,9 @@ static void drop_dense_stream(const struct runner *runner)
     if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
         return;
     for (size_t v = 0; v < settings->num_variants; v++)
-        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++) {
-            const struct unit unit = {
-                .stage = STAGE_COMPENSATE, .variant = &settings->variants[v], .layer = (long)layer};
-            unit_path(path, sizeof path, &unit, settings);
-            if (!store_exists(path))
+        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++)
+            if (!weights_are_done(settings, &settings->variants[v], layer))
                 return;
-        }
     for (size_t layer = 1; layer + 2 < layers; layer++) {
         hidden_path(path, runner, "dense", layer);
         remove_file(path);
@@ -516,7 +600,7 @@ enum status runner_run(struct runner *runner, struct error *err)
         if (status != STATUS_DAMAGED || runner->options->strict || repair == REPAIRS)
             break;
         // Each team leader looks at what its own unit read.
-        bool mended = runner->unit != NULL && remove_damaged(runner, runner->unit, err) == STATUS_OK;
+        bool mended = runner->num_units > 0 && remove_damaged(runner, err) == STATUS_OK;
         if (!team_any(runner->world, mended))
             break;
         *err = (struct error){0};

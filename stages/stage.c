@@ -14,6 +14,16 @@ bool variant_matches(const struct variant *variant)
     return variant->output != MATCHING_OFF || variant->bias;
 }
 
+bool variant_compensates(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows || variant_matches(variant);
+}
+
+bool weights_are_written(const struct settings *settings, const struct variant *variant)
+{
+    return settings->keep_weights || variant_compensates(variant);
+}
+
 bool variant_measures(const struct variant *variant)
 {
     return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
@@ -59,14 +69,27 @@ void stage_notice(const struct stage *stage, const char *format, ...)
     stage->hooks.notice(stage->hooks.context, text);
 }
 
-bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
+static bool fits(const char *pattern, size_t layer, const char *linear)
 {
     char qualified[160];
     snprintf(qualified, sizeof qualified, "layers.%zu.%s", layer, linear);
+    return fnmatch(pattern, linear, 0) == 0 || fnmatch(pattern, qualified, 0) == 0;
+}
+
+bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
+{
     for (size_t i = 0; i < settings->num_skip; i++)
-        if (fnmatch(settings->skip[i], linear, 0) == 0 || fnmatch(settings->skip[i], qualified, 0) == 0)
+        if (fits(settings->skip[i], layer, linear))
             return true;
     return false;
+}
+
+const struct ratio *linear_ratio(const struct settings *settings, size_t layer, const char *linear)
+{
+    for (size_t i = settings->num_ratios; i-- > 0;)
+        if (fits(settings->ratios[i].pattern, layer, linear))
+            return &settings->ratios[i];
+    return NULL;
 }
 
 bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor)
