@@ -42,17 +42,32 @@ bool variants_share_scores(const struct variant *a, const struct variant *b)
            a->parameters.epsilon == b->parameters.epsilon && a->parameters.exponent == b->parameters.exponent;
 }
 
+static enum status declare_mask(const struct layer_tensor *tensor, struct store_writer *writer,
+                                struct error *err)
+{
+    const uint64_t dims[2] = {tensor->out, mask_row_bytes(tensor->in)};
+    char name[160];
+
+    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
+                                   "bit k of byte b of a row is column 8b + k; 1 = kept", err));
+    return store_attribute_u64(writer, name, "columns", tensor->in, err);
+}
+
 enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct variant *const *variants,
-                      size_t count, size_t layer, struct error *err)
+                      size_t count, const struct layer_map *map, struct error *err)
 {
     char path[PATH_SIZE];
 
     memset(cuts, 0, count * sizeof *cuts);
     for (size_t k = 0; k < count; k++) {
         cuts[k].variant = variants[k];
-        FORWARD_IF_ERROR(allocation_target(&cuts[k].target, stage, variants[k], layer, err));
-        run_layer_path(path, sizeof path, stage->settings->run, "masks", variants[k]->name, layer);
+        FORWARD_IF_ERROR(allocation_target(&cuts[k].target, stage, variants[k], map->layer, err));
+        run_layer_path(path, sizeof path, stage->settings->run, "masks", variants[k]->name, map->layer);
         FORWARD_IF_ERROR(store_create(&cuts[k].writer, path, stage->team->comm, err));
+        for (size_t i = 0; i < map->num_tensors; i++)
+            if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
+                FORWARD_IF_ERROR(declare_mask(&map->tensors[i], cuts[k].writer, err));
     }
     return STATUS_OK;
 }
@@ -312,7 +327,6 @@ enum status mask_write(const struct stage *stage, const struct layer_tensor *ten
                        size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err)
 {
     const size_t bytes = mask_row_bytes(tensor->in);
-    const uint64_t dims[2] = {tensor->out, bytes};
     uint64_t kept = 0;
     char name[160];
 
@@ -320,9 +334,6 @@ enum status mask_write(const struct stage *stage, const struct layer_tensor *ten
         kept += mask_count(mask + row * bytes, tensor->in);
     FORWARD_IF_ERROR(team_sum_u64(stage->team, &kept, 1, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
-                                   "bit k of byte b of a row is column 8b + k; 1 = kept", err));
-    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "columns", tensor->in, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "kept", kept, err));
     return store_write(writer, name, first, count, mask, err);
 }
@@ -366,7 +377,7 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
                        stream_name(stage->settings, variants[0]), layer);
         GOTO_IF_ERROR(store_open(&statistics, path, stage->team->comm, err), done);
     }
-    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, layer, err), done);
+    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, &weights->map, err), done);
     for (size_t i = 0; i < weights->map.num_tensors; i++) {
         const struct layer_tensor *tensor = &weights->map.tensors[i];
         if (!tensor_is_pruned(stage->settings, layer, tensor))

@@ -25,18 +25,19 @@ struct cut {
     struct store_writer *writer;
 };
 
-// Opens the mask files of variants[count] and fills cuts[count]. On failure, and when all is written,
-// cuts_finish.
+// Opens the mask files of variants[count], with the masks of all pruned linears of the layer declared (before
+// the first one is written: a file whose structure is complete is opened once), and fills cuts[count]. On
+// failure, and when all is written, cuts_finish.
 enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct variant *const *variants,
-                      size_t count, size_t layer, struct error *err);
+                      size_t count, const struct layer_map *map, struct error *err);
 // Sets sparsity and like for a linear.
 void cuts_begin_linear(struct cut *cuts, size_t count, const struct settings *settings, size_t layer,
                        const char *linear);
 // Commits the mask files, or with a status that is not STATUS_OK abandons them. Returns that or what failed.
 enum status cuts_finish(struct cut *cuts, size_t count, enum status status, struct error *err);
 
-// What every mask file has of a linear: "mask", of which this rank writes the rows [first, first + count),
-// and its attributes "columns" and "kept".
+// What every mask file has of a linear that cuts_open declared: "mask", of which this rank writes the rows
+// [first, first + count), and its attribute "kept".
 enum status mask_write(const struct stage *stage, const struct layer_tensor *tensor, size_t first,
                        size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err);
 

@@ -234,17 +234,30 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
     return STATUS_OK;
 }
 
+static enum status declare_updates(const struct stage *stage, const struct layer_map *map,
+                                   struct store_writer *writer, struct error *err)
+{
+    char name[160];
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const uint64_t dims[2] = {tensor->out, tensor->in};
+        if (!tensor_is_pruned(stage->settings, map->layer, tensor))
+            continue;
+        snprintf(name, sizeof name, "/%s/update", tensor->linear);
+        FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
+                                       "weight after the second-order corrections, 0 where pruned", err));
+    }
+    return STATUS_OK;
+}
+
 static enum status write_linear(struct pruner *p, const struct factor *factor, struct store_writer *writer,
                                 struct error *err)
 {
-    const uint64_t dims[2] = {p->tensor->out, p->in};
     float *update = NULL;
     char name[160];
 
     FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
     snprintf(name, sizeof name, "/%s/update", p->tensor->linear);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
-                                   "weight after the second-order corrections, 0 where pruned", err));
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
     enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);
@@ -293,7 +306,9 @@ enum status sparsegpt_layer(const struct stage *stage, const struct layer_weight
         goto done;
     hessian_path(path, stage->settings, stream_name(stage->settings, variants[0]), layer);
     GOTO_IF_ERROR(store_open(&hessians, path, stage->team->comm, err), done);
-    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, layer, err), done);
+    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, map, err), done);
+    for (size_t k = 0; k < count; k++)
+        GOTO_IF_ERROR(declare_updates(stage, map, cuts[k].writer, err), done);
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const double step = 1 / (double)map->num_tensors;
