@@ -47,11 +47,19 @@ static void add_linear_cost(struct layer_cost *cost, const struct layer_tensor *
     cost->second_order += weights * (double)tensor->in;
 }
 
-static void add_source_cost(struct layer_cost *cost, const struct settings *settings, double channels)
+static void add_source_cost(struct layer_cost *cost, const struct plan *plan, const struct layer_map *map,
+                            size_t source)
 {
+    const double channels = (double)map->source_channels[source];
+    double tokens = (double)plan->settings->sequences * (double)plan->settings->length;
+
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].expert && map->tensors[i].source == source) {
+            tokens *= routed_share(&plan->model->config.decoder);
+            break;
+        }
     cost->second_order += 2.0 / 3 * channels * channels * channels;
-    cost->hessian +=
-        (double)settings->sequences * (double)settings->length * channels * channels; // the upper triangle
+    cost->hessian += tokens * channels * channels; // the upper triangle, a product and a sum each
 }
 
 static enum status measure_layers(struct layer_cost *costs, const struct plan *plan, struct error *err)
@@ -65,7 +73,7 @@ static enum status measure_layers(struct layer_cost *costs, const struct plan *p
             if (tensor_is_pruned(plan->settings, layer, &map.tensors[i]))
                 add_linear_cost(&costs[layer], &map.tensors[i]);
         for (size_t i = 0; i < map.num_sources; i++)
-            add_source_cost(&costs[layer], plan->settings, (double)map.source_channels[i]);
+            add_source_cost(&costs[layer], plan, &map, i);
         layer_map_free(&map);
     }
     return STATUS_OK;
@@ -275,6 +283,22 @@ size_t plan_chains(const struct plan *plan, size_t phase)
         if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
             chains = plan->units[i].chain + 1;
     return chains;
+}
+
+size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows)
+{
+    const size_t sequences = plan->settings->sequences;
+    size_t useful = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        const enum stage_kind stage = plan->units[i].stage;
+        if (plan->units[i].phase != phase || (stages & 1U << stage) == 0)
+            continue;
+        if ((stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE) && sequences > useful)
+            useful = sequences;
+        if (stage == STAGE_EVALUATE && windows > useful)
+            useful = windows;
+    }
+    return useful > 0 ? useful : SIZE_MAX;
 }
 
 void plan_free(struct plan *plan)

@@ -48,6 +48,11 @@ void plan_free(struct plan *plan);
 // How many chains a phase has: as many teams can work on it side by side.
 size_t plan_chains(const struct plan *plan, size_t phase);
 
+// How many ranks of a team the work of a phase can be shared out to: as many as there are sequences to
+// calibrate with, or `windows` to evaluate, whichever are more; SIZE_MAX when it is shared out by rows only.
+// stages: bit set of enum stage_kind that are carried out.
+size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows);
+
 // Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
 // without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
 enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err);

@@ -395,23 +395,60 @@ done:
     return status;
 }
 
-// Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
+// Layers in float32 that the teams of a node may hold beside one another, when --teams says nothing.
+static const uint64_t node_memory = (uint64_t)256 << 20;
+
+// Without --teams each node is a team, which loads a layer once. Where layers are small, a node has as many
+// as fit: ranks of different teams need not wait for each other.
+static size_t teams_of_node(const struct runner *runner)
+{
+    const size_t ranks = (size_t)runner->world->node_size;
+    size_t floats = 0;
+    if (layer_weights_size(&floats, runner->model, NULL) != STATUS_OK || floats == 0)
+        return 1;
+    const uint64_t fit = node_memory / (floats * sizeof(float));
+    return fit < 1 ? 1 : fit < ranks ? (size_t)fit : ranks;
+}
+
+// Teams where a phase has several chains. More than one on a node only where all get about as many.
 static int teams_for(const struct runner *runner, size_t phase)
 {
-    size_t chains = plan_chains(runner->plan, phase);
-    size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
-                                              : (size_t)(runner->world->size / runner->world->node_size);
-    if (teams > (size_t)runner->world->size)
-        teams = (size_t)runner->world->size;
+    const size_t chains = plan_chains(runner->plan, phase), size = (size_t)runner->world->size;
+    const size_t nodes = size / (size_t)runner->world->node_size;
+    size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams : nodes;
+
+    for (size_t more = runner->options->teams > 0 ? 1 : teams_of_node(runner); more > 1; more--) {
+        const size_t rounds = (chains + nodes * more - 1) / (nodes * more);
+        if (10 * chains >= 9 * rounds * nodes * more) {
+            teams = nodes * more;
+            break;
+        }
+    }
+    if (teams > size)
+        teams = size;
     if (teams > chains)
         teams = chains;
     return teams > 0 ? (int)teams : 1;
 }
 
+// Splits the world: as rank 0 counts nodes, which may be unequal. Teams take no more ranks than there is work
+// for; a rank too many would only read layers and wait.
+static enum status create_teams(struct team *team, const struct runner *runner, size_t phase,
+                                struct error *err)
+{
+    const size_t size = (size_t)runner->world->size;
+    const size_t useful = plan_useful_ranks(runner->plan, phase, runner->stages, runner->evaluation.windows);
+    int teams = teams_for(runner, phase);
+
+    FORWARD_IF_ERROR(team_broadcast(runner->world, &teams, sizeof teams, 0, err));
+    const bool few = useful < size / (size_t)teams;
+    return team_create_within(team, runner->world->comm, teams, few ? (int)useful * teams : (int)size, err);
+}
+
 // Every team writes down its own units. Not collective; a log that cannot be opened stops nobody.
 static void open_team_log(struct runner *runner, const struct team *team)
 {
-    if (team->rank != 0 || team->world_rank == 0 || runner->log != NULL)
+    if (team->rank != 0 || team->world_rank == 0 || team_is_idle(team) || runner->log != NULL)
         return;
     if (log_open(&runner->log, runner->settings->run, runner->world->size, NULL) == STATUS_OK)
         log_set_process(runner->log, runner->process);
@@ -420,15 +457,16 @@ static void open_team_log(struct runner *runner, const struct team *team)
 static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
 {
     struct team team;
-    enum status status;
+    enum status status = STATUS_OK;
 
-    FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
+    FORWARD_IF_ERROR(create_teams(&team, runner, phase, err));
     runner->team = &team;
     runner->stage =
         (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
     open_team_log(runner, &team);
-    status = layer_weights_create(&runner->weights, &runner->stage, err);
-    if (status == STATUS_OK)
+    if (!team_is_idle(&team))
+        status = layer_weights_create(&runner->weights, &runner->stage, err);
+    if (!team_is_idle(&team) && status == STATUS_OK)
         status = run_chains(runner, phase, err);
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
