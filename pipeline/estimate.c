@@ -143,8 +143,8 @@ static void load_layer(struct worker *w, struct estimate *e, size_t layer, const
     w->loaded = layer + 1;
     w->loaded_variant = variant;
     read_on_every_node(w, e, shape->checkpoint);
-    if (variant != NULL)
-        read_together(w, e, shape->weights); // its checksum
+    if (variant != NULL) // its checksum
+        read_together(w, e, weights_are_written(w->plan->settings, variant) ? shape->weights : shape->masks);
     // Every node expands the whole layer.
     spend(e, PART_ARITHMETIC,
           sweep(w, w->nodes * shape->checkpoint / 2, w->machine->convert / 2, convert_traffic));
@@ -227,12 +227,31 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
     agree(w, e, 10 * shape->linears);
 }
 
+static size_t evaluation_windows(const struct settings *settings)
+{
+    return (size_t)ceil(PLAN_EVALUATION_TOKENS / (double)settings->evaluate_length);
+}
+
+// Scores are computed twice: for their mean, and for what is above it.
+static void count_outliers(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_shape *shape = &w->shapes[unit->layer];
+
+    if (unit->work == 0) // another variant's
+        return;
+    load_layer(w, e, (size_t)unit->layer, NULL);
+    read_together(w, e, shape->statistics);
+    spend(e, PART_ARITHMETIC, sweep(w, 2 * shape->pruned, w->machine->score, score_traffic));
+    write_file(w, e, 256);
+    agree(w, e, 4 * shape->linears);
+}
+
 static void evaluate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct model *model = w->plan->model;
     const struct settings *settings = w->plan->settings;
     const size_t length = settings->evaluate_length;
-    const double windows = ceil(PLAN_EVALUATION_TOKENS / (double)length);
+    const double windows = (double)evaluation_windows(settings);
     const double in_memory =
         (double)evaluation_windows_in_memory(model, (size_t)windows, length, (size_t)w->ranks);
     const double groups = ceil(windows / (w->ranks * in_memory)), waves = ceil(windows / w->ranks);
@@ -268,10 +287,15 @@ static void carry_out(struct worker *w, struct estimate *e, const struct unit *u
     const bool last = unit->layer + 1 == (long)w->plan->model->config.num_hidden_layers;
     switch (unit->stage) {
     case STAGE_CALIBRATE:
-        pass_sequences(w, e, unit, true, w->plan->settings->propagation == PROPAGATION_DENSE && !last);
+        pass_sequences(w, e, unit, true,
+                       (w->plan->settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) &&
+                           !last);
         return;
     case STAGE_PROPAGATE:
         pass_sequences(w, e, unit, false, true);
+        return;
+    case STAGE_OUTLIERS:
+        count_outliers(w, e, unit);
         return;
     case STAGE_SCORE:
     case STAGE_COMPENSATE:
@@ -307,11 +331,16 @@ static void estimate_phase(struct plan_estimate *estimate, struct worker *w, siz
     const struct plan *plan = w->plan;
     const size_t nodes = w->machine->nodes;
     const size_t chains = plan_chains(plan, phase), count = chains < nodes ? chains : nodes;
+    const double useful = (double)plan_useful_ranks(plan, phase, ~0U, evaluation_windows(plan->settings));
     struct estimate slowest[STAGE_COUNT] = {0};
     double longest = -1;
 
     w->nodes = (double)nodes / (double)count;
     w->ranks = w->nodes * (double)w->machine->ranks_per_node;
+    if (useful < w->ranks) {
+        w->ranks = useful;
+        w->nodes = smaller(w->nodes, ceil(useful / (double)w->machine->ranks_per_node));
+    }
     for (size_t team = 0; team < count; team++) {
         double seconds = 0;
         memset(teams, 0, STAGE_COUNT * sizeof *teams);

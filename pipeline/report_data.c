@@ -1,6 +1,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/history.h"
 #include "pipeline/job_json.h"
@@ -150,6 +151,16 @@ static void read_result(struct gathering *g, json_t **result, const char *name, 
         json_object_del(*result, "xxh3");
 }
 
+static void add_allocation(struct gathering *g, json_t *row, const struct variant *variant)
+{
+    struct error why = {0};
+    json_t *allocation = allocation_to_json(g->view->settings, variant, &why);
+    if (allocation != NULL)
+        json_object_set_new(row, "allocation", allocation);
+    else if (variant->allocation == ALLOCATION_OWL && why.status == STATUS_DAMAGED)
+        miss(g, &why);
+}
+
 static void gather_model(struct gathering *g, const struct variant *variant)
 {
     const char *name = variant != NULL ? variant->name : "dense";
@@ -166,6 +177,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
                             json_real(variant->is_pattern ? 1 - (double)variant->keep / (double)variant->of
                                                           : variant->sparsity));
         json_object_set_new(row, "choice", choice);
+        add_allocation(g, row, variant);
         for (size_t layer = 0; layer < g->layers; layer++)
             gather_layer(g, variant, layer, &kept, &total);
     }

@@ -1,6 +1,7 @@
 #include "pipeline/results.h"
 
 #include "io/run_directory.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/job_json.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
@@ -30,6 +31,9 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
         json_object_set_new(json, "windows", json_integer((json_int_t)result.windows));
         json_object_set_new(json, "length", json_integer((json_int_t)result.length));
     }
+    json_t *allocation = allocation_to_json(settings, variant, NULL);
+    if (allocation != NULL)
+        json_object_set_new(json, "allocation", allocation);
     if (variant != NULL && settings->output != NULL) {
         export_path(output, sizeof output, settings, variant);
         if (access(output, F_OK) == 0)

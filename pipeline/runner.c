@@ -4,6 +4,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/job_json.h"
 #include "pipeline/plan_record.h"
 #include "stages/allocation.h"
@@ -201,9 +202,11 @@ static enum status export_model(struct runner *runner, const struct unit *unit, 
         json_object_del(job, "variants");
         add_perplexity(results, "dense", runner, NULL);
         add_perplexity(results, "pruned", runner, unit->variant);
-        provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
-                               "variant", variant_to_json(unit->variant), "fingerprints",
-                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);
+        provenance =
+            json_pack("{s:o, s:o, s:o, s:O?, s:o*, s:o}", "versions", library_versions(), "job", job,
+                      "variant", variant_to_json(unit->variant), "fingerprints",
+                      json_object_get(runner->record->json, "fingerprints"), "allocation",
+                      allocation_to_json(runner->settings, unit->variant, NULL), "perplexity", results);
     }
     enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
     json_decref(provenance);

@@ -156,11 +156,13 @@ void outliers_path(char *path, size_t size, const struct settings *settings, con
                 variant->owl_threshold, layer);
 }
 
-static enum status write_outliers(const struct layer_outliers *found, const struct settings *settings,
+static enum status write_outliers(const struct layer_outliers *found, const struct stage *stage,
                                   const struct variant *variant, size_t layer, struct error *err)
 {
+    const struct settings *settings = stage->settings;
     char path[PATH_SIZE];
-    json_t *json = json_pack("{s:I, s:f, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "threshold",
+    json_t *json = json_pack("{s:I, s:I, s:f, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "layers",
+                             (json_int_t)stage->model->config.num_hidden_layers, "threshold",
                              variant->owl_threshold, "weights", (json_int_t)found->weights, "outliers",
                              (json_int_t)found->outliers, "mean_score", found->mean, "outlier_ratio",
                              found->weights > 0 ? (double)found->outliers / (double)found->weights : 0.0);
@@ -193,6 +195,22 @@ static enum status read_outliers(struct layer_outliers *found, const struct sett
     return STATUS_OK;
 }
 
+enum status outliers_layers(size_t *layers, const struct settings *settings, const struct variant *variant,
+                            struct error *err)
+{
+    char path[PATH_SIZE];
+    json_int_t count = 0;
+    json_t *json = NULL;
+
+    outliers_path(path, sizeof path, settings, variant, 0);
+    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
+    count = json_integer_value(json_object_get(json, "layers"));
+    json_decref(json);
+    RETURN_ERROR_IF(count < 1, err, STATUS_DAMAGED, "%s: does not say how many layers there are", path);
+    *layers = (size_t)count;
+    return STATUS_OK;
+}
+
 enum status outliers_layer(const struct stage *stage, struct layer_weights *weights,
                            const struct variant *variant, size_t layer, struct error *err)
 {
@@ -209,7 +227,7 @@ enum status outliers_layer(const struct stage *stage, struct layer_weights *weig
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     GOTO_IF_ERROR(count_layer(&found, &counter, variant->owl_threshold, err), done);
     if (stage->team->rank == 0)
-        status = write_outliers(&found, stage->settings, variant, layer, err);
+        status = write_outliers(&found, stage, variant, layer, err);
     status = team_agree(stage->team, status, err);
 done:
     counter_free(&counter);

@@ -31,6 +31,11 @@ enum status allocation_targets(double *targets, struct layer_outliers *outliers,
                                const struct settings *settings, const struct variant *variant, size_t layers,
                                struct error *err);
 
+// *layers <- how many the model has, as the outlier files say. Not collective. Fails when there are
+// none.
+enum status outliers_layers(size_t *layers, const struct settings *settings, const struct variant *variant,
+                            struct error *err);
+
 // Collective: the target of one layer, read by rank 0.
 enum status allocation_target(double *target, const struct stage *stage, const struct variant *variant,
                               size_t layer, struct error *err);
