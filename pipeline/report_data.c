@@ -57,7 +57,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     static const char *const energies[] = {"energy_before", "energy_pruned", "energy_compensated"};
     struct layer_files *files = context;
     char group[160], name[200];
-    uint64_t dims[STORE_MAX_RANK], kept, total = 0;
+    uint64_t dims[STORE_MAX_RANK], kept, columns, total = 0;
     size_t rank;
     double value;
     json_t *row = json_pack("{s:s, s:I, s:s}", "variant", files->variant->name, "layer",
@@ -79,6 +79,12 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
         return STATUS_OK;
     json_object_set_new(row, "kept", json_integer((json_int_t)kept));
+    // Weights that are not kept are as many as the mask has bits.
+    if (total == 0 && store_read_attribute_u64(files->masks, name, "columns", &columns, NULL) == STATUS_OK &&
+        store_dims(files->masks, name, &rank, dims, NULL) == STATUS_OK && rank == 2) {
+        total = dims[0] * columns;
+        json_object_set_new(row, "weights", json_integer((json_int_t)total));
+    }
     if (total > 0) {
         add_real(row, "sparsity", 1 - (double)kept / (double)total);
         *files->kept += kept;
