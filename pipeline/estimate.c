@@ -75,7 +75,7 @@ struct worker {
     const struct machine *machine;
     const struct layer_shape *shapes;
     double nodes, ranks;          // of the team
-    double node_read, node_write; // bytes a second of one node while all nodes are busy
+    double node_read, node_write; // bytes a second of one node while all that work are busy
     // What is in the node's shared memory, as layer_weights.c keeps it: 1 + layer, and whose.
     size_t loaded;
     const struct variant *loaded_variant;
@@ -341,6 +341,9 @@ static void estimate_phase(struct plan_estimate *estimate, struct worker *w, siz
         w->ranks = useful;
         w->nodes = smaller(w->nodes, ceil(useful / (double)w->machine->ranks_per_node));
     }
+    const double busy = w->nodes * (double)count;
+    w->node_read = smaller(w->machine->node_read, w->machine->total_read / busy);
+    w->node_write = smaller(w->machine->node_write, w->machine->total_write / busy);
     for (size_t team = 0; team < count; team++) {
         double seconds = 0;
         memset(teams, 0, STAGE_COUNT * sizeof *teams);
@@ -375,8 +378,6 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
     struct worker worker = {.plan = plan, .machine = machine, .shapes = shapes};
 
     memset(estimate, 0, sizeof *estimate);
-    worker.node_read = smaller(machine->node_read, machine->total_read / (double)machine->nodes);
-    worker.node_write = smaller(machine->node_write, machine->total_write / (double)machine->nodes);
     for (size_t phase = 0; phase < plan->num_phases; phase++)
         if (plan_chains(plan, phase) > 0)
             estimate_phase(estimate, &worker, phase, team);
