@@ -63,8 +63,7 @@ int commit_is_temporary(const char *file_name)
     return dash[1 + strspn(dash + 1, "0123456789")] == '\0';
 }
 
-// ---- one file
-// ------------------------------------------------------------------------------------------------
+// ---- one file -----------------------------------------------------------------------------------
 
 static void forget(struct commit_file *file)
 {
@@ -178,8 +177,7 @@ enum status commit_bytes(const char *path, const void *bytes, size_t size, struc
     return commit_end(&file, err);
 }
 
-// ---- folders
-// -------------------------------------------------------------------------------------------------
+// ---- folders ------------------------------------------------------------------------------------
 
 enum status sync_directory(const char *path, struct error *err)
 {
@@ -238,8 +236,7 @@ enum status make_directories(const char *path, struct error *err)
     return STATUS_OK;
 }
 
-// ---- reading
-// -------------------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 static enum status read_descriptor(char **bytes, size_t *size, int fd, const char *path, struct error *err)
 {

@@ -9,8 +9,8 @@ enum { PATH_SIZE = 4200, JOB_PATH_MAX = 3500 };
 // snprintf for paths: what does not fit gives "", which no open() takes for another file.
 void path_format(char *path, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-// "RUN/statistics/STREAM/layer-007.h5" and so on; kind is "statistics", "activations", "masks", "weights". A
-// path that does not fit becomes the empty string, which no file system opens.
+// "RUN/statistics/STREAM/layer-007.h5" and so on; kind is "statistics", "hessians", "activations", "masks",
+// "weights". A path that does not fit becomes the empty string, which no file system opens.
 void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream,
                     size_t layer);
 

@@ -49,8 +49,7 @@ static time_t monotonic_seconds(void)
     return now.tv_sec;
 }
 
-// ---- reading a lock or claim
-// -----------------------------------------------------------------------------------
+// ---- reading a lock or claim --------------------------------------------------------------------
 
 struct holder {
     char content[CONTENT_BYTES]; // NUL-terminated
@@ -113,8 +112,7 @@ static enum status held_by(const struct run_lock *lock, const struct holder *hol
         process_identity_same_host(other, self) ? "" : "; if it is gone, try again in a minute");
 }
 
-// ---- taking
-// ----------------------------------------------------------------------------------------------------
+// ---- taking -------------------------------------------------------------------------------------
 
 // The file that becomes the lock, complete and on disk, under its temporary name.
 static enum status write_private(struct run_lock *lock, const struct process_identity *self,

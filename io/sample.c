@@ -85,14 +85,6 @@ static size_t draw_document(struct drawing *drawing)
     return document;
 }
 
-static void keep_for_next_pass(struct drawing *drawing)
-{
-    size_t *order = drawing->order;
-    const size_t document = order[drawing->next - 1];
-    order[drawing->next - 1] = order[drawing->found];
-    order[drawing->found++] = document;
-}
-
 static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *sequence, struct error *err)
 {
     for (;;) {
@@ -107,14 +99,14 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
             drawing->available = drawing->found;
             drawing->next = drawing->found = 0;
         }
-        FORWARD_IF_ERROR(
-            document_tokens(drawing, draw_document(drawing), length, &tokens, &owned, &count, err));
+        const size_t document = draw_document(drawing);
+        FORWARD_IF_ERROR(document_tokens(drawing, document, length, &tokens, &owned, &count, err));
         if (count > drawing->longest)
             drawing->longest = count;
         if (count > length) {
             const size_t start = (size_t)generator_below(&drawing->generator, count - length + 1);
             memcpy(sequence, tokens + start, length * sizeof *sequence);
-            keep_for_next_pass(drawing);
+            drawing->order[drawing->found++] = document; // in place of one that this pass is done with
         }
         free(owned);
         if (count > length)

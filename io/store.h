@@ -22,6 +22,12 @@ enum { STORE_MAX_RANK = 4 };
 struct store_writer;
 struct store_reader;
 
+// Call it once, before MPI_Init. Open MPI's MPI_File_open otherwise makes files of its own for shared file
+// pointers, which nobody here uses: in the folder of the file, in the session folder and in /dev/shm. When
+// one of these is full on one rank, the others wait for ever, and a kill leaves them behind. A choice of the
+// user's stays.
+void store_before_mpi(void);
+
 // Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err);
 
@@ -50,7 +56,14 @@ void store_abandon(struct store_writer *writer);
 // mismatch is STATUS_DAMAGED and names the file; a file that is not there is STATUS_FAILED. With
 // MPI_COMM_SELF: one process alone.
 enum status store_open(struct store_reader **reader, const char *path, MPI_Comm comm, struct error *err);
+// Opens a committed file for one process that only wants a little of it: its length and its first block are
+// checked, its contents are not. Not collective; works without MPI. Failures as store_open's.
+enum status store_look(struct store_reader **reader, const char *path, struct error *err);
 void store_close(struct store_reader *reader); // collective; NULL is fine
+// Calls visit with the name of each group in the file's root, "self_attn.q_proj", sorted, until one fails.
+enum status store_groups(const struct store_reader *reader,
+                         enum status visit(void *context, const char *name, struct error *err), void *context,
+                         struct error *err);
 bool store_has(const struct store_reader *reader, const char *name);
 enum status store_dims(const struct store_reader *reader, const char *name, size_t *rank,
                        uint64_t dims[STORE_MAX_RANK], struct error *err);

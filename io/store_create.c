@@ -119,6 +119,15 @@ static enum status create(struct store_writer *writer, const char *path, struct 
     return agree(writer->comm, writer->rank != 0 ? open_temporary(writer, err) : STATUS_OK, err);
 }
 
+void store_before_mpi(void)
+{
+    if (getenv("OMPI_MCA_sharedfp") != NULL)
+        return;
+    // The component that makes the fewest files, with a priority at which no component is chosen in the end.
+    setenv("OMPI_MCA_sharedfp", "sm", 1);
+    setenv("OMPI_MCA_sharedfp_sm_priority", "-1", 1);
+}
+
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err)
 {
     struct store_writer *new;
@@ -163,6 +172,8 @@ void store_abandon(struct store_writer *writer)
         close(writer->fd);
     if (writer->created)
         unlink(writer->temporary);
+    if (writer->size > 1 && writer->comm != MPI_COMM_NULL)
+        MPI_Barrier(writer->comm); // when a rank returns, the file is gone
     free_writer(writer);
 }
 

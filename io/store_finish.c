@@ -5,11 +5,9 @@
 #include "io/commit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -84,41 +82,6 @@ static enum status combine_datasets(struct store_writer *writer, uint64_t **hash
     return status;
 }
 
-struct comparison {
-    const struct store_writer *writer;
-    const struct store_dataset *dataset;
-};
-
-static enum status compare_row(void *context, uint64_t row, uint64_t hash, struct error *err)
-{
-    const struct comparison *comparison = context;
-    RETURN_ERROR_IF(hash != comparison->dataset->row_hashes[row], err, STATUS_FAILED,
-                    "%s: row %llu of %s is not in the file as it was written: disk full or failing?",
-                    comparison->writer->path, (unsigned long long)row, comparison->dataset->name);
-    return STATUS_OK;
-}
-
-// What this rank wrote is in the file as it was in memory. An error that MPI-IO or a network file system
-// swallowed ends here.
-static enum status read_back(const struct store_writer *writer, int fd, struct error *err)
-{
-    for (size_t i = 0; i < writer->num_datasets; i++) {
-        const struct store_dataset *dataset = &writer->datasets[i];
-        struct comparison comparison = {writer, dataset};
-        uint64_t row = 0;
-        while (row < dataset->rows) {
-            uint64_t end = row;
-            while (end < dataset->rows && dataset->row_filled[end])
-                end++;
-            if (end > row && dataset->row_bytes != 0)
-                FORWARD_IF_ERROR(store_hash_rows(fd, writer->path, dataset->offset, dataset->row_bytes, row,
-                                                 end - row, compare_row, &comparison, err));
-            row = end + 1;
-        }
-    }
-    return STATUS_OK;
-}
-
 static enum status sync_file(const struct store_writer *writer, struct error *err)
 {
     int result;
@@ -128,45 +91,6 @@ static enum status sync_file(const struct store_writer *writer, struct error *er
     RETURN_ERROR_IF(result != 0, err, STATUS_FAILED, "%s: cannot bring it to disk: %s", writer->path,
                     strerror(errno));
     return STATUS_OK;
-}
-
-// A descriptor opened after the others' fsync sees what they wrote, also on a network file system.
-static enum status open_again(const struct store_writer *writer, int *fd, uint64_t *length, struct error *err)
-{
-    struct stat status;
-
-    *fd = open(writer->temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    RETURN_ERROR_IF(*fd < 0 || fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot read it back: %s",
-                    writer->path, strerror(errno));
-    *length = (uint64_t)status.st_size;
-    return STATUS_OK;
-}
-
-static enum status check_and_hash(const struct store_writer *writer, struct store_header *header,
-                                  struct error *err)
-{
-    int fd = -1;
-    uint64_t length = 0, longest;
-    enum status status = open_again(writer, &fd, &length, err);
-
-    if (status == STATUS_OK)
-        status = read_back(writer, fd, err);
-    longest = length;
-    status = agree_max(writer->comm, status, &longest, err);
-    if (status == STATUS_OK) {
-        if (length != longest)
-            status =
-                error_set(err, STATUS_FAILED, "%s: the ranks do not see the same length: %llu and %llu bytes",
-                          writer->path, (unsigned long long)length, (unsigned long long)longest);
-        status = agree(writer->comm, status, err);
-    }
-    if (status == STATUS_OK) {
-        header->length = length;
-        status = store_hash_blocks(fd, writer->path, length, writer->comm, &header->blocks, err);
-    }
-    if (fd >= 0)
-        close(fd);
-    return status;
 }
 
 // Rank 0: the last bytes, and the name.
@@ -191,12 +115,12 @@ enum status store_finish(struct store_writer *writer, struct error *err)
     enum status status;
 
     GOTO_IF_ERROR(combine_datasets(writer, &hashes, err), end);
-    GOTO_IF_ERROR(agree(writer->comm, store_close_parallel(writer, err), err), end);
+    GOTO_IF_ERROR(store_close_parallel(writer, err), end);
     if (writer->rank == 0)
         status = store_structure_set_hashes(writer, hashes, err);
     GOTO_IF_ERROR(agree(writer->comm, status, err), end);
     GOTO_IF_ERROR(agree(writer->comm, sync_file(writer, err), err), end);
-    GOTO_IF_ERROR(check_and_hash(writer, &header, err), end);
+    GOTO_IF_ERROR(store_read_back(writer, &header, err), end);
     if (writer->rank == 0)
         status = name_it(writer, &header, err);
     status = agree(writer->comm, status, err);

@@ -1,7 +1,5 @@
 #include "io/store_format.h"
 
-#include "io/agree.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,112 +85,6 @@ bool write_all(int fd, const void *bytes, size_t size, uint64_t offset)
         offset += (uint64_t)put;
     }
     return true;
-}
-
-static enum status cannot_read(const char *path, uint64_t offset, struct error *err)
-{
-    if (errno == 0)
-        return error_set(err, STATUS_DAMAGED, "%s: damaged: it ends before byte %llu", path,
-                         (unsigned long long)offset);
-    return error_set(err, STATUS_FAILED, "%s: cannot read at byte %llu: %s", path, (unsigned long long)offset,
-                     strerror(errno));
-}
-
-// Blocks [first, first + count) of this rank into hashes[count].
-static enum status hash_own_blocks(int fd, const char *path, uint64_t length, uint64_t first, uint64_t count,
-                                   uint64_t *hashes, struct error *err)
-{
-    char *buffer;
-    enum status status = STATUS_OK;
-
-    FORWARD_IF_ERROR(allocate_aligned(&buffer, STORE_BLOCK, 1, "a block of a file", err));
-    for (uint64_t i = 0; i < count && status == STATUS_OK; i++) {
-        const uint64_t begin = STORE_USER_BLOCK + (first + i) * STORE_BLOCK;
-        const uint64_t size = length - begin < STORE_BLOCK ? length - begin : STORE_BLOCK;
-        if (read_all(fd, buffer, size, begin))
-            hashes[i] = XXH3_64bits(buffer, size);
-        else
-            status = cannot_read(path, begin, err);
-    }
-    free(buffer);
-    return status;
-}
-
-enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Comm comm, uint64_t *blocks,
-                              struct error *err)
-{
-    const uint64_t rest = length > STORE_USER_BLOCK ? length - STORE_USER_BLOCK : 0;
-    const uint64_t total = rest / STORE_BLOCK + (rest % STORE_BLOCK != 0);
-    uint64_t *hashes = NULL, first, next;
-    int rank, size;
-    enum status status;
-
-    comm_shape(comm, &rank, &size);
-    first =
-        total / (uint64_t)size * (uint64_t)rank + total % (uint64_t)size * (uint64_t)rank / (uint64_t)size;
-    next = total / (uint64_t)size * (uint64_t)(rank + 1) +
-           total % (uint64_t)size * (uint64_t)(rank + 1) / (uint64_t)size;
-
-    // Every rank has the whole list (8 bytes for each MiB of the file), its own share filled and zeros
-    // elsewhere.
-    status = allocate(&hashes, total, sizeof *hashes, "the hashes of a file's blocks", err);
-    if (status == STATUS_OK)
-        status = hash_own_blocks(fd, path, length, first, next - first, hashes + first, err);
-    status = agree(comm, status, err);
-    for (uint64_t at = 0; size > 1 && status == STATUS_OK && at < total; at += 1 << 20) {
-        const uint64_t count = total - at < 1 << 20 ? total - at : 1 << 20;
-        const int code = MPI_Allreduce(MPI_IN_PLACE, hashes + at, (int)count, MPI_UINT64_T, MPI_BOR, comm);
-        if (code != MPI_SUCCESS)
-            status = mpi_failed(code, "gathering checksums", err);
-    }
-    if (status == STATUS_OK)
-        *blocks = XXH3_64bits(hashes, total * sizeof *hashes);
-    free(hashes);
-    return status;
-}
-
-enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t row_bytes, uint64_t first,
-                            uint64_t count, store_row_check *check, void *context, struct error *err)
-{
-    uint64_t at = offset + first * row_bytes, left_of_row = row_bytes;
-    const uint64_t end = at + count * row_bytes;
-    XXH3_state_t *state = XXH3_createState();
-    char *buffer = NULL;
-    enum status status = STATUS_OK;
-
-    if (state == NULL)
-        status = error_set(err, STATUS_MEMORY, "out of memory: the state of a hash");
-    else
-        status = allocate_aligned(&buffer, STORE_BLOCK, 1, "a block of a file", err);
-    if (status == STATUS_OK)
-        XXH3_64bits_reset(state);
-    // Rows without bytes have a hash, too.
-    for (uint64_t row = first; row_bytes == 0 && row < first + count && status == STATUS_OK; row++)
-        status = check(context, row, XXH3_64bits(NULL, 0), err);
-
-    for (uint64_t row = first; at < end && status == STATUS_OK;) {
-        const size_t size = end - at < STORE_BLOCK ? (size_t)(end - at) : STORE_BLOCK;
-        if (!read_all(fd, buffer, size, at)) {
-            status = cannot_read(path, at, err);
-            break;
-        }
-        for (size_t used = 0; used < size && status == STATUS_OK;) {
-            const size_t part = size - used < left_of_row ? size - used : (size_t)left_of_row;
-            XXH3_64bits_update(state, buffer + used, part);
-            used += part;
-            left_of_row -= part;
-            if (left_of_row == 0) {
-                status = check(context, row++, XXH3_64bits_digest(state), err);
-                XXH3_64bits_reset(state);
-                left_of_row = row_bytes;
-            }
-        }
-        at += size;
-    }
-    free(buffer);
-    if (state != NULL)
-        XXH3_freeState(state);
-    return status;
 }
 
 size_t store_type_size(enum store_type type)

@@ -28,21 +28,55 @@ void store_header_encode(uint8_t block[STORE_USER_BLOCK], const struct store_hea
 enum status store_header_decode(struct store_header *header, const uint8_t block[STORE_USER_BLOCK],
                                 const char *path, struct error *err);
 
-// Collective. The hash over the blocks of the open file fd of `length` bytes, which each rank reads its share
-// of; every rank gets it. A file that ends early is STATUS_DAMAGED.
-enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Comm comm, uint64_t *blocks,
-                              struct error *err);
-
 // pread and pwrite of all of it: interrupted and short transfers go on. False, with errno, on failure; the
 // end of the file within the range is a failure with errno 0.
 bool read_all(int fd, void *bytes, size_t size, uint64_t offset);
 bool write_all(int fd, const void *bytes, size_t size, uint64_t offset);
 
-// XXH3-64 of rows [first, first + count), row_bytes each, of the data that starts at `offset` of the file fd;
-// calls check(row, hash) for each and stops at its first failure.
+// After a failed read_all: STATUS_DAMAGED where the file ended, else STATUS_FAILED with the system's reason.
+enum status store_cannot_read(const char *path, uint64_t offset, struct error *err);
+
+// ---- blocks
+
+// Of a file of `length` bytes.
+uint64_t store_num_blocks(uint64_t length);
+// Offset in the file.
+uint64_t store_block_begin(uint64_t block);
+// Reads the block into buffer[STORE_BLOCK] and hashes it; *size: its bytes.
+enum status store_hash_block(int fd, const char *path, uint64_t length, uint64_t block, void *buffer,
+                             size_t *size, uint64_t *hash, struct error *err);
+// Collective. The hash over hashes[total]: each is there on one rank and zero on the others, and complete on
+// all afterwards.
+enum status store_combine_blocks(uint64_t *hashes, uint64_t total, MPI_Comm comm, uint64_t *blocks,
+                                 struct error *err);
+// Collective. The same for the open file fd of `length` bytes, which each rank reads its share of. A file
+// that ends early is STATUS_DAMAGED.
+enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Comm comm, uint64_t *blocks,
+                              struct error *err);
+
+// ---- rows
+
+// Called with each row's XXH3-64; a failure ends the pass.
 typedef enum status store_row_check(void *context, uint64_t row, uint64_t hash, struct error *err);
-enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t row_bytes, uint64_t first,
-                            uint64_t count, store_row_check *check, void *context, struct error *err);
+
+// Rows hashed one after the other, from pieces of any size.
+struct store_rows {
+    struct XXH3_state_s *state;
+    uint64_t row, row_bytes, left; // the current row, and how much of it is still to come
+    store_row_check *check;
+    void *context;
+};
+// row_bytes > 0. store_rows_end may be called after a failure, too.
+enum status store_rows_begin(struct store_rows *rows, uint64_t first, uint64_t row_bytes,
+                             store_row_check *check, void *context, struct error *err);
+enum status store_rows_feed(struct store_rows *rows, const void *bytes, size_t size, struct error *err);
+void store_rows_end(struct store_rows *rows);
+
+// Rows [0, count) of the data at `offset` of the file fd; row_bytes may be 0.
+enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t row_bytes, uint64_t count,
+                            store_row_check *check, void *context, struct error *err);
+
+// ---- HDF5
 
 size_t store_type_size(enum store_type type);
 hid_t store_type_memory(enum store_type type); // not to be closed

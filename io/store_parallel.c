@@ -3,12 +3,19 @@
 
 #include "io/agree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { SUPERBLOCK = 48 }; // bytes of HDF5's superblock, version 2, right behind the user block
 
 // Rank 0, after the structure was closed: takes the space of the whole file, so that a full disk or a quota
 // is met here, by one rank, and not in the middle of a collective write. File systems that cannot do that are
@@ -63,18 +70,35 @@ static bool structure_is_complete(const struct store_writer *writer)
            (writer->num_datasets == 0 || writer->datasets[writer->num_datasets - 1].exists);
 }
 
+// This rank sees the file as rank 0 wrote it. What would fail inside the collective opening, where the other
+// ranks wait for ever, fails here.
+static enum status look_at_file(const struct store_writer *writer, struct error *err)
+{
+    char start[STORE_USER_BLOCK + SUPERBLOCK];
+    const int fd = open(writer->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    RETURN_ERROR_IF(fd < 0, err, STATUS_FAILED, "%s: cannot open its temporary file: %s", writer->path,
+                    strerror(errno));
+    const bool seen = read_all(fd, start, sizeof start, 0);
+    const int reason = errno;
+    close(fd);
+    RETURN_ERROR_IF(!seen, err, STATUS_FAILED, "%s: cannot read its temporary file: %s", writer->path,
+                    reason != 0 ? strerror(reason) : "what rank 0 wrote is not there");
+    return STATUS_OK;
+}
+
 static enum status open_parallel(struct store_writer *writer, struct error *err)
 {
-    enum status status = STATUS_OK;
     const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
+    enum status status = look_at_file(writer, err);
 
-    if (fapl < 0 || H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) < 0 ||
-        H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
-        H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0)
+    if (status == STATUS_OK && fapl < 0)
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
     status = agree(writer->comm, status, err);
     if (status == STATUS_OK) {
-        writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
+        // From here on both calls are collective.
+        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) >= 0 && store_set_format(fapl) >= 0)
+            writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
         if (writer->parallel < 0)
             status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open it for parallel writing",
                                        writer->path);
@@ -85,14 +109,46 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
     return status;
 }
 
+// Lets HDF5's descriptor of the file lead into memory from now on.
+//
+// H5Fclose writes the superblock once more, 48 bytes that are there already and are all it has left to write.
+// If that fails, HDF5 (1.10) leaves an id that points to freed memory, and the ranks that did not fail wait
+// for ever. So it shall not meet the storage again. A system without these means takes that chance.
+static void detach(const struct store_writer *writer)
+{
+#ifdef __linux__
+    struct stat own, other;
+    const int memory = memfd_create("coppice-store", MFD_CLOEXEC);
+    DIR *descriptors = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    if (memory >= 0 && descriptors != NULL && fstat(writer->fd, &own) == 0)
+        while ((entry = readdir(descriptors)) != NULL) {
+            const int fd = atoi(entry->d_name);
+            if (entry->d_name[0] != '.' && fd != writer->fd && fstat(fd, &other) == 0 &&
+                other.st_dev == own.st_dev && other.st_ino == own.st_ino)
+                dup2(memory, fd);
+        }
+    if (descriptors != NULL)
+        closedir(descriptors);
+    if (memory >= 0)
+        close(memory);
+#else
+    (void)writer;
+#endif
+}
+
 enum status store_close_parallel(struct store_writer *writer, struct error *err)
 {
     enum status status = STATUS_OK;
 
-    if (writer->parallel >= 0 && H5Fclose(writer->parallel) < 0)
+    if (writer->parallel < 0)
+        return STATUS_OK;
+    detach(writer);
+    if (H5Fclose(writer->parallel) < 0)
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot end parallel writing", writer->path);
     writer->parallel = H5I_INVALID_HID;
-    return status;
+    return agree(writer->comm, status, err);
 }
 
 enum status store_ready_to_write(struct store_writer *writer, struct error *err)
@@ -101,7 +157,7 @@ enum status store_ready_to_write(struct store_writer *writer, struct error *err)
 
     if (writer->parallel >= 0 && structure_is_complete(writer))
         return STATUS_OK;
-    FORWARD_IF_ERROR(agree(writer->comm, store_close_parallel(writer, err), err));
+    FORWARD_IF_ERROR(store_close_parallel(writer, err));
     if (writer->rank == 0)
         status = write_structure(writer, err);
     FORWARD_IF_ERROR(agree(writer->comm, status, err));

@@ -29,7 +29,7 @@ static enum status open_checked(const char *path, int *fd, struct store_header *
     uint8_t block[STORE_USER_BLOCK];
     struct stat status;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hold us
     RETURN_ERROR_IF(*fd < 0 || fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot open: %s", path,
                     strerror(errno));
     RETURN_ERROR_IF(!S_ISREG(status.st_mode), err, STATUS_FAILED, "%s: not a regular file", path);
@@ -105,6 +105,57 @@ enum status store_open(struct store_reader **reader, const char *path, MPI_Comm 
         *reader = NULL;
     }
     return status;
+}
+
+enum status store_look(struct store_reader **reader, const char *path, struct error *err)
+{
+    struct store_header header;
+    int fd = -1;
+
+    *reader = NULL;
+    store_quiet();
+    enum status status = open_checked(path, &fd, &header, err);
+    if (fd >= 0)
+        close(fd);
+    if (status == STATUS_OK)
+        status = make_reader(reader, path, MPI_COMM_SELF, err);
+    if (status != STATUS_OK) {
+        store_close(*reader);
+        *reader = NULL;
+    }
+    return status;
+}
+
+// What H5Literate hands on to a visitor of groups.
+struct group_walk {
+    enum status (*visit)(void *context, const char *name, struct error *err);
+    void *context;
+    struct error *err;
+    enum status status;
+};
+
+static herr_t visit_link(hid_t root, const char *name, const H5L_info_t *info, void *data)
+{
+    struct group_walk *walk = data;
+    const hid_t object = H5Oopen(root, name, H5P_DEFAULT);
+    const bool is_group = object >= 0 && H5Iget_type(object) == H5I_GROUP;
+
+    (void)info;
+    if (object >= 0)
+        H5Oclose(object);
+    if (is_group)
+        walk->status = walk->visit(walk->context, name, walk->err);
+    return walk->status == STATUS_OK ? 0 : 1;
+}
+
+enum status store_groups(const struct store_reader *reader,
+                         enum status visit(void *context, const char *name, struct error *err), void *context,
+                         struct error *err)
+{
+    struct group_walk walk = {visit, context, err, STATUS_OK};
+    if (H5Literate(reader->file, H5_INDEX_NAME, H5_ITER_INC, NULL, visit_link, &walk) < 0)
+        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot list its groups", reader->path);
+    return walk.status;
 }
 
 void store_close(struct store_reader *reader)
@@ -361,7 +412,7 @@ static enum status verify_dataset(const struct verification *verification, const
     state = XXH3_createState();
     RETURN_ERROR_IF(state == NULL, err, STATUS_MEMORY, "out of memory: the state of a hash");
     XXH3_64bits_reset(state);
-    status = store_hash_rows(verification->fd, path, offset, row_bytes, 0, rows, add_row, state, err);
+    status = store_hash_rows(verification->fd, path, offset, row_bytes, rows, add_row, state, err);
     if (status == STATUS_OK && XXH3_64bits_digest(state) != expected)
         status =
             error_set(err, STATUS_DAMAGED, "%s: damaged: %s does not match its attribute xxh3", path, name);

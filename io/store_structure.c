@@ -3,14 +3,20 @@
 
 #include "io/store_driver.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // The v1.8 file format: all of its metadata is checksummed, as that of 1.10, but a file opened for writing is
 // not marked in its superblock. So opening it with the mpio driver has nothing to write.
-static herr_t set_format(hid_t fapl)
+herr_t store_set_format(hid_t fapl)
 {
-    return H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    // Strong: closing the file also closes what a failure in between left open.
+    return H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0
+               ? -1
+               : H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
 }
 
 static hid_t no_times(hid_t class)
@@ -176,17 +182,16 @@ static enum status apply_hashes(struct store_writer *writer, hid_t file, const u
     return STATUS_OK;
 }
 
-// Opens the file through the driver, applies what was noted and, if given, the hashes; closes it again.
-static enum status with_serial_file(struct store_writer *writer, const uint64_t *hashes, struct error *err)
+// Applies what was noted and, if given, the hashes, to the file behind target.
+static enum status apply_to(struct store_writer *writer, struct store_driver_file *target,
+                            const uint64_t *hashes, struct error *err)
 {
-    struct store_driver_file target = {.fd = writer->fd};
     enum status status = STATUS_OK;
     const hid_t driver = store_driver_register(), fapl = H5Pcreate(H5P_FILE_ACCESS);
     hid_t file = H5I_INVALID_HID;
 
-    // Strong: closing the file also closes what a failure in between left open.
-    if (driver >= 0 && fapl >= 0 && set_format(fapl) >= 0 &&
-        H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) >= 0 && store_driver_use(fapl, driver, &target) >= 0)
+    if (driver >= 0 && fapl >= 0 && store_set_format(fapl) >= 0 &&
+        store_driver_use(fapl, driver, target) >= 0)
         file = writer->structure_exists ? H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl)
                                         : create_file(writer->temporary, fapl);
     if (file < 0) {
@@ -202,10 +207,23 @@ static enum status with_serial_file(struct store_writer *writer, const uint64_t 
         H5Pclose(fapl);
     if (driver >= 0)
         H5FDunregister(driver);
+    return status;
+}
+
+// The descriptor is one of its own because closing it is what lets the other nodes of a network file system
+// see what was written.
+static enum status with_serial_file(struct store_writer *writer, const uint64_t *hashes, struct error *err)
+{
+    struct store_driver_file target = {.fd = open(writer->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW)};
+
+    RETURN_ERROR_IF(target.fd < 0, err, STATUS_FAILED, "%s: cannot open its temporary file: %s", writer->path,
+                    strerror(errno));
+    const enum status status = apply_to(writer, &target, hashes, err);
+    if (close(target.fd) != 0 && target.failure == 0 && errno != EINTR)
+        target.failure = errno;
     // The system's reason is better than what HDF5 made of it.
-    if (target.failure != 0)
-        status =
-            error_set(err, STATUS_FAILED, "%s: cannot write: %s", writer->path, strerror(target.failure));
+    RETURN_ERROR_IF(target.failure != 0, err, STATUS_FAILED, "%s: cannot write: %s", writer->path,
+                    strerror(target.failure));
     return status;
 }
 

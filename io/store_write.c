@@ -3,6 +3,8 @@
 
 #include "io/agree.h"
 
+#include <errno.h>
+#include <string.h>
 #include <xxhash.h>
 
 // How a rank's rows are cut into transfers of at most `piece` bytes (at least one element): along `axis`,
@@ -77,13 +79,29 @@ static enum status begin_transfer(struct transfer *transfer, const struct store_
     transfer->dataset = H5Dopen2(writer->parallel, dataset->name, H5P_DEFAULT);
     transfer->space = transfer->dataset >= 0 ? H5Dget_space(transfer->dataset) : H5I_INVALID_HID;
     transfer->list = H5Pcreate(H5P_DATASET_XFER);
+    // Collective calls with individual transfers beneath: every rank's rows are one contiguous range, so
+    // there is nothing to gather, and in OMPIO's two-phase writing (4.1.4) the ranks wait for ever for an
+    // aggregator whose disk is full.
     if (transfer->space < 0 || transfer->list < 0 ||
-        H5Pset_dxpl_mpio(transfer->list, H5FD_MPIO_COLLECTIVE) < 0)
+        H5Pset_dxpl_mpio(transfer->list, H5FD_MPIO_COLLECTIVE) < 0 ||
+        H5Pset_dxpl_mpio_collective_opt(transfer->list, H5FD_MPIO_INDIVIDUAL_IO) < 0)
         return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", writer->path, dataset->name);
     dataset->offset = H5Dget_offset(transfer->dataset);
     RETURN_ERROR_IF(dataset->offset == HADDR_UNDEF && dataset->row_bytes != 0, err, STATUS_FAILED,
                     "%s: %s has no place in the file", writer->path, dataset->name);
     return STATUS_OK;
+}
+
+// What HDF5 could not write is tried once more, as a plain write: MPI-IO neither goes on after a short write
+// (a signal, a network file system) nor says why a write failed. A piece is contiguous in the file.
+static enum status write_again(const struct store_writer *writer, const struct store_dataset *dataset,
+                               uint64_t offset, const void *data, size_t size, struct error *err)
+{
+    if (write_all(writer->fd, data, size, offset))
+        return STATUS_OK;
+    return error_set(err, STATUS_FAILED, "%s: cannot write %s, bytes %llu to %llu of the file: %s",
+                     writer->path, dataset->name, (unsigned long long)offset,
+                     (unsigned long long)(offset + size), strerror(errno));
 }
 
 // Collective: all ranks make the same number of H5Dwrite calls, those that are through with nothing selected.
@@ -93,6 +111,8 @@ static enum status transfer_pieces(const struct transfer *transfer, const struct
 {
     const char nothing[8] = {0};
     const hid_t type = store_type_memory(dataset->type);
+    const uint64_t row_bytes = dataset->rank == 1 ? store_type_size(dataset->type) : dataset->row_bytes;
+    uint64_t at = dataset->offset + first * row_bytes;
     const char *next = data != NULL ? data : nothing;
     enum status status = STATUS_OK;
 
@@ -100,7 +120,8 @@ static enum status transfer_pieces(const struct transfer *transfer, const struct
         hsize_t elements = 0;
         if (i < cut->count && status == STATUS_OK)
             elements = select_piece(transfer->space, dataset, first, rows, cut, i);
-        hsize_t extent = elements != 0 ? elements : 1;
+        const size_t bytes = elements * store_type_size(dataset->type);
+        const hsize_t extent = elements != 0 ? elements : 1;
         const hid_t memory = H5Screate_simple(1, &extent, NULL);
         if (elements == 0) {
             H5Sselect_none(transfer->space);
@@ -108,12 +129,13 @@ static enum status transfer_pieces(const struct transfer *transfer, const struct
         }
         // Also after a failure: the others are in the same call.
         if (H5Dwrite(transfer->dataset, type, memory, transfer->space, transfer->list, next) < 0 &&
-            status == STATUS_OK)
-            status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write rows %llu to %llu of %s",
-                                       writer->path, (unsigned long long)first,
-                                       (unsigned long long)(first + rows - 1), dataset->name);
+            status == STATUS_OK) {
+            H5Eclear2(H5E_DEFAULT);
+            status = write_again(writer, dataset, at, next, bytes, err);
+        }
         H5Sclose(memory);
-        next += elements * store_type_size(dataset->type);
+        next += bytes;
+        at += bytes;
     }
     return status;
 }

@@ -1,7 +1,7 @@
 // store_writer.h - the writer's state, shared by its parts: store_create.c (beginning and end), store_note.c
 // (declarations, attributes), store_structure.c (what rank 0 does to the file's structure), store_parallel.c
-// (from there to parallel HDF5), store_write.c (rows), store_finish.c (from the last write to the final
-// name).
+// (from there to parallel HDF5), store_write.c (rows), store_read_back.c (their check), store_finish.c (from
+// the last write to the final name).
 //
 // Life of a file. Its structure is written by rank 0 alone (why: store_driver.h), its rows by all ranks
 // together through parallel HDF5, and never both at once:
@@ -61,18 +61,25 @@ enum status store_refuse(const struct store_writer *writer, struct error *err);
 // The dataset that was declared under this name, or NULL.
 struct store_dataset *store_find_dataset(const struct store_writer *writer, const char *name);
 
+// Sets what both ways of opening the file for writing need. Negative on failure.
+herr_t store_set_format(hid_t fapl);
+
 // Rank 0. Brings everything that was noted into the file. The errno of a failed write is in the message.
 enum status store_structure_write(struct store_writer *writer, struct error *err);
 // Rank 0. Sets the value of attribute `xxh3` of every dataset: hashes[num_datasets].
 enum status store_structure_set_hashes(struct store_writer *writer, const uint64_t *hashes,
                                        struct error *err);
 
+// Collective. Compares the file with what was written and fills in the header. After every rank's fsync.
+enum status store_read_back(const struct store_writer *writer, struct store_header *header,
+                            struct error *err);
+
 // Collective. From the last write to the final name. On failure the temporary file is still there.
 enum status store_finish(struct store_writer *writer, struct error *err);
 
 // Collective. Brings what was noted into the file and opens it for parallel writing, if it is not.
 enum status store_ready_to_write(struct store_writer *writer, struct error *err);
-// Collective. Leaves parallel writing if the file is open for it.
+// Collective, as all of these. Leaves parallel writing if the file is open for it; what was written stays.
 enum status store_close_parallel(struct store_writer *writer, struct error *err);
 
 // For tests: the largest single transfer, in bytes; 1 GiB unless told.

@@ -15,6 +15,12 @@ void activation_forward(float *x, size_t n, enum activation activation);
 void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
                      size_t columns, enum activation activation);
 
+// 1 / (1 + e^-x)
+float sigmoid(float x);
+
+// x[n] = cap * tanh(x / cap)
+void soft_cap(float *x, size_t n, float cap);
+
 // x[n] = e^(x - max x) / sum, the sum in double; n >= 1.
 void softmax(float *x, size_t n);
 // The largest of x[n], n >= 1.

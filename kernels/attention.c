@@ -30,6 +30,8 @@ static void masked_softmax(float *scores, size_t rows, size_t keys, size_t begin
         float *row = scores + r * keys;
         const size_t from = first_key(attention, first_query + r) - begin;
         const size_t to = first_query + r + 1 - begin;
+        if (attention->soft_cap != 0.0F)
+            soft_cap(row + from, to - from, attention->soft_cap);
         memset(row, 0, from * sizeof *row);
         softmax(row + from, to - from);
         memset(row + to, 0, (keys - to) * sizeof *row);

@@ -10,6 +10,7 @@ struct attention {
     const float *query, *key, *value;
     size_t token_stride, query_head_stride, key_value_head_stride;
     float scale;           // on the scores, before softmax
+    float soft_cap;        // then score = c * tanh(score / c); 0: not
     size_t sliding_window; // token t sees the tokens t - sliding_window + 1 ... t; 0: all up to t
 };
 

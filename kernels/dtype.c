@@ -57,8 +57,9 @@ SIMD_INLINE float f16_to_f32(uint16_t half)
     // The exponent's bias is 15 there and 127 here; the exponent of infinity and NaN is all ones in both.
     const uint32_t normal = (magnitude << 13) + (magnitude < 0x7c00 ? 112U << 23 : 224U << 23);
     const uint32_t subnormal = float_bits((float)(int32_t)magnitude * 0x1p-24F);
+    const uint32_t is_subnormal = 0 - (uint32_t)(magnitude < 0x0400); // a mask: ?: would become a branch
 
-    return float_from_bits(sign | (magnitude < 0x0400 ? subnormal : normal));
+    return float_from_bits(sign | (subnormal & is_subnormal) | (normal & ~is_subnormal));
 }
 
 SIMD_INLINE uint16_t f16_from_f32(float x)
@@ -220,7 +221,7 @@ void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
 }
 
 SIMD_CLONES
-size_t find_non_finite(const float *x, size_t n)
+static size_t first_non_finite(const float *x, size_t n)
 {
     enum { BLOCK = 1024 }; // looked through as a whole first: almost always nothing is found
 
@@ -234,4 +235,9 @@ size_t find_non_finite(const float *x, size_t n)
                 return i;
     }
     return n;
+}
+
+size_t find_non_finite(const float *x, size_t n)
+{
+    return first_non_finite(x, n);
 }

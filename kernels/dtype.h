@@ -17,7 +17,7 @@ void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n);
 // out[n] of dtype (any alignment) <- in[n], rounded once to nearest, ties to even; overflow gives infinity,
 // NaN stays NaN.
 void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n);
-// The same from double, rounded ONCE: never through float32 for the 16-bit formats.
+// The same from double, rounded ONCE: to the nearest float32 and then to 16 bits would be twice.
 void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
 
 // Index of the first NaN or infinity in x[n]; n when all are finite.

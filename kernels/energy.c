@@ -53,15 +53,14 @@ SIMD_INLINE double kept_f64(double x, uint8_t keep)
 }
 
 SIMD_INLINE void add_energies(double *restrict energy, double *restrict pruned_energy,
-                              const double *restrict mean, const float *restrict weight,
+                              const double *restrict mean, const float *weight, const float *updated,
                               const uint8_t *restrict keep, size_t rows, size_t stride, size_t count)
 {
     for (size_t j = 0; j < count; j++) {
         double e = energy[j], p = pruned_energy[j];
         for (size_t r = 0; r < rows; r++) {
-            const float w = weight[r * stride + j];
-            const double centred = (double)w - mean[j];
-            const double pruned = (double)kept_f32(w, keep[r * BLOCK + j]) - mean[j];
+            const double centred = (double)weight[r * stride + j] - mean[j];
+            const double pruned = (double)kept_f32(updated[r * stride + j], keep[r * BLOCK + j]) - mean[j];
             e += centred * centred;
             p += pruned * pruned;
         }
@@ -70,48 +69,66 @@ SIMD_INLINE void add_energies(double *restrict energy, double *restrict pruned_e
     }
 }
 
+struct block {
+    double mean[BLOCK], energy[BLOCK], pruned_energy[BLOCK];
+    uint8_t keep[ROWS * BLOCK];
+};
+
+// The sums of the `count` columns from `column` on.
 SIMD_CLONES
-void energy_columns(double *mean, double *gamma, double *energy, double *pruned_energy, const float *weight,
-                    const uint8_t *mask, size_t out, size_t in, size_t first, size_t count,
-                    const struct energy_clamp *clamp)
+static void sum_energy_block(struct block *block, const float *weight, const float *updated,
+                             const uint8_t *mask, size_t out, size_t in, size_t column, size_t count)
 {
     const size_t mask_bytes = (in + 7) / 8;
+    size_t i = 0;
 
+    weight += column;
+    updated += column;
+    for (; i + ROWS <= out; i += ROWS)
+        add_values(block->mean, weight + i * in, ROWS, in, count);
+    for (; i < out; i++)
+        add_values(block->mean, weight + i * in, 1, in, count);
+    for (size_t j = 0; j < count; j++)
+        block->mean[j] /= (double)out;
+    for (i = 0; i + ROWS <= out; i += ROWS) {
+        // A few bytes from every row of the mask: too short a stretch for the processor to see it coming.
+        for (size_t r = i + ROWS; r < i + 2 * ROWS && r < out; r++)
+            for (size_t byte = column / 8; byte < (column + count) / 8; byte += 64)
+                SIMD_PREFETCH(mask + r * mask_bytes + byte);
+        for (size_t r = 0; r < ROWS; r++)
+            mask_unpack(block->keep + r * BLOCK, mask + (i + r) * mask_bytes, column, count);
+        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
+                     block->keep, ROWS, in, count);
+    }
+    for (; i < out; i++) {
+        mask_unpack(block->keep, mask + i * mask_bytes, column, count);
+        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
+                     block->keep, 1, in, count);
+    }
+}
+
+void energy_columns(double *mean, double *gamma, double *energy, double *pruned_energy, const float *weight,
+                    const float *updated, const uint8_t *mask, size_t out, size_t in, size_t first,
+                    size_t count, const struct energy_clamp *clamp)
+{
     for (size_t start = 0; start < count; start += BLOCK) {
         const size_t width = count - start < BLOCK ? count - start : BLOCK;
-        const size_t column = first + start;
-        const float *block = weight + column;
-        double sum[BLOCK] = {0}, before[BLOCK] = {0}, after[BLOCK] = {0};
-        uint8_t keep[ROWS * BLOCK];
-        size_t i = 0;
+        struct block block = {{0}, {0}, {0}, {0}};
 
-        for (; i + ROWS <= out; i += ROWS)
-            add_values(sum, block + i * in, ROWS, in, width);
-        for (; i < out; i++)
-            add_values(sum, block + i * in, 1, in, width);
+        if (out > 0)
+            sum_energy_block(&block, weight, updated, mask, out, in, first + start, width);
+        memcpy(mean + start, block.mean, width * sizeof *mean);
+        memcpy(energy + start, block.energy, width * sizeof *energy);
+        memcpy(pruned_energy + start, block.pruned_energy, width * sizeof *pruned_energy);
         for (size_t j = 0; j < width; j++)
-            sum[j] /= out > 0 ? (double)out : 1;
-
-        for (i = 0; i + ROWS <= out; i += ROWS) {
-            for (size_t r = 0; r < ROWS; r++)
-                mask_unpack(keep + r * BLOCK, mask + (i + r) * mask_bytes, column, width);
-            add_energies(before, after, sum, block + i * in, keep, ROWS, in, width);
-        }
-        for (; i < out; i++) {
-            mask_unpack(keep, mask + i * mask_bytes, column, width);
-            add_energies(before, after, sum, block + i * in, keep, 1, in, width);
-        }
-        memcpy(mean + start, sum, width * sizeof *mean);
-        memcpy(energy + start, before, width * sizeof *energy);
-        memcpy(pruned_energy + start, after, width * sizeof *pruned_energy);
-        for (size_t j = 0; j < width; j++)
-            gamma[start + j] = energy_gamma(before[j], after[j], clamp);
+            gamma[start + j] = energy_gamma(block.energy[j], block.pruned_energy[j], clamp);
     }
 }
 
 // ---- one row --------------------------------------------------------------------------------------------
 
-SIMD_INLINE double row_mean(const float *weight, size_t in)
+SIMD_CLONES
+static double row_mean(const float *weight, size_t in)
 {
     double lanes[LANES] = {0};
     size_t j = 0;
@@ -125,70 +142,81 @@ SIMD_INLINE double row_mean(const float *weight, size_t in)
 }
 
 // The running sums of a row: around its mean, the energy of the weight, of the pruned weight and of the
-// column result.
+// result so far.
 struct row_sums {
-    double energy[LANES], pruned[LANES], current[LANES];
+    double before[LANES], pruned[LANES], after[LANES];
 };
 
-// LANES (or, at the end of the row, fewer) columns: result <- the column result, and its energies.
-SIMD_INLINE void row_columns(double *restrict result, struct row_sums *restrict sums, double mean,
-                             const float *restrict weight, const uint8_t *restrict keep,
-                             const double *restrict column_mean, const double *restrict column_gamma,
-                             size_t count)
+// LANES (or, at the end of the row, fewer) columns: result <- the column result; all three energies.
+SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restrict sums, double mean,
+                                 const float *weight, const float *updated, const uint8_t *restrict keep,
+                                 const double *restrict column_mean, const double *restrict column_gamma,
+                                 size_t count)
 {
     for (size_t l = 0; l < count; l++) {
-        const double w = (double)weight[l];
-        const double kept = (double)kept_f32(weight[l], keep[l]);
-        const double current =
-            column_mean == NULL ? kept
-                                : kept_f64(column_mean[l] + column_gamma[l] * (w - column_mean[l]), keep[l]);
-        result[l] = current;
-        sums->energy[l] += (w - mean) * (w - mean);
+        const double w = (double)weight[l], u = (double)updated[l];
+        const double kept = (double)kept_f32(updated[l], keep[l]);
+        double after = kept;
+        if (column_mean != NULL)
+            after = kept_f64(column_mean[l] + column_gamma[l] * (u - column_mean[l]), keep[l]);
+        result[l] = after;
+        sums->before[l] += (w - mean) * (w - mean);
         sums->pruned[l] += (kept - mean) * (kept - mean);
-        sums->current[l] += (current - mean) * (current - mean);
-    }
-}
-
-SIMD_INLINE void row_rescale(double *restrict result, double *restrict lanes, double mean, double gamma,
-                             const uint8_t *restrict keep, size_t count)
-{
-    for (size_t l = 0; l < count; l++) {
-        const double scaled = kept_f64(mean + gamma * (result[l] - mean), keep[l]);
-        result[l] = scaled;
-        lanes[l] += (scaled - mean) * (scaled - mean);
+        sums->after[l] += (after - mean) * (after - mean);
     }
 }
 
 SIMD_CLONES
-double energy_row(double *result, double energies[3], const float *weight, const uint8_t *mask,
-                  const double *column_mean, const double *column_gamma, int rows, size_t in,
-                  const struct energy_clamp *clamp)
+static void rescale_row_columns(double *result, double energies[3], double mean, const float *weight,
+                                const float *updated, const uint8_t *mask, const double *column_mean,
+                                const double *column_gamma, size_t in)
 {
-    struct row_sums sums = {0};
-    double lanes[LANES] = {0};
+    struct row_sums sums = {{0}, {0}, {0}};
     uint8_t keep[LANES];
-    const double mean = in > 0 ? row_mean(weight, in) : 0;
 
     for (size_t j = 0; j < in; j += LANES) {
         const size_t count = in - j < LANES ? in - j : LANES;
         mask_unpack(keep, mask, j, count);
         if (column_mean == NULL)
-            row_columns(result + j, &sums, mean, weight + j, keep, NULL, NULL, count);
+            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, NULL, NULL, count);
         else
-            row_columns(result + j, &sums, mean, weight + j, keep, column_mean + j, column_gamma + j, count);
+            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, column_mean + j,
+                            column_gamma + j, count);
     }
-    energies[0] = lanes_fold(sums.energy);
+    energies[0] = lanes_fold(sums.before);
     energies[1] = lanes_fold(sums.pruned);
-    energies[2] = lanes_fold(sums.current);
-    if (rows == 0)
-        return 1;
+    energies[2] = lanes_fold(sums.after);
+}
 
-    const double gamma = energy_gamma(energies[0], energies[2], clamp);
+// Returns the energy of the result.
+SIMD_CLONES
+static double rescale_row(double *result, double mean, double gamma, const uint8_t *mask, size_t in)
+{
+    double lanes[LANES] = {0};
+    uint8_t keep[LANES];
+
     for (size_t j = 0; j < in; j += LANES) {
         const size_t count = in - j < LANES ? in - j : LANES;
         mask_unpack(keep, mask, j, count);
-        row_rescale(result + j, lanes, mean, gamma, keep, count);
+        for (size_t l = 0; l < count; l++) {
+            const double after = kept_f64(mean + gamma * (result[j + l] - mean), keep[l]);
+            result[j + l] = after;
+            lanes[l] += (after - mean) * (after - mean);
+        }
     }
-    energies[2] = lanes_fold(lanes);
+    return lanes_fold(lanes);
+}
+
+double energy_row(double *result, double energies[3], const float *weight, const float *updated,
+                  const uint8_t *mask, const double *column_mean, const double *column_gamma, int rows,
+                  size_t in, const struct energy_clamp *clamp)
+{
+    const double mean = in > 0 ? row_mean(weight, in) : 0;
+
+    rescale_row_columns(result, energies, mean, weight, updated, mask, column_mean, column_gamma, in);
+    if (rows == 0)
+        return 1;
+    const double gamma = energy_gamma(energies[0], energies[2], clamp);
+    energies[2] = rescale_row(result, mean, gamma, mask, in);
     return gamma;
 }

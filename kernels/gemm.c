@@ -5,8 +5,8 @@
 // BLIS has a second code path for small or thin matrices, whose edge kernels sum in another order: its bits
 // change with the number of threads, and for these products (b transposed) it is also up to twice as slow. It
 // is switched off, so that every element is summed over k in one fixed order.
-static void gemm(trans_t transpose_b, float *c, size_t c_stride, const float *a, size_t a_stride,
-                 const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale)
+static void gemm(trans_t transpose_a, trans_t transpose_b, float *c, size_t c_stride, const float *a,
+                 size_t a_stride, const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale)
 {
     float alpha = scale, beta = 0.0F;
     rntm_t runtime;
@@ -14,21 +14,49 @@ static void gemm(trans_t transpose_b, float *c, size_t c_stride, const float *a,
     bli_rntm_init_from_global(&runtime);
     bli_rntm_disable_l3_sup(&runtime);
     // BLIS's typed interface takes no const pointers; it only reads a and b.
-    bli_sgemm_ex(BLIS_NO_TRANSPOSE, transpose_b, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (float *)a,
-                 (inc_t)a_stride, 1, (float *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL,
-                 &runtime);
+    bli_sgemm_ex(transpose_a, transpose_b, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (float *)a, (inc_t)a_stride,
+                 1, (float *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL, &runtime);
 }
 
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale)
 {
-    gemm(BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale);
+    gemm(BLIS_NO_TRANSPOSE, BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale);
 }
 
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F);
+    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F);
+}
+
+void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+             size_t m, size_t n, size_t k)
+{
+    gemm(BLIS_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F);
+}
+
+void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                       size_t b_stride, size_t m, size_t n, size_t k)
+{
+    double alpha = -1, beta = 1;
+    rntm_t runtime;
+
+    bli_rntm_init_from_global(&runtime);
+    bli_rntm_disable_l3_sup(&runtime);
+    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (double *)a,
+                 (inc_t)a_stride, 1, (double *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL,
+                 &runtime);
+}
+
+long gemm_threads(void)
+{
+    return (long)bli_thread_get_num_threads();
+}
+
+void gemm_set_threads(long threads)
+{
+    bli_thread_set_num_threads((dim_t)threads);
 }
 
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens)

@@ -1,5 +1,5 @@
-// gemm.h - matrix products in float32, and the linear built on them. Row-major; a stride is the distance in
-// floats between the starts of two rows.
+// gemm.h - matrix products in float32 (one in double), and the linear built on them. Row-major; a stride is
+// the distance in elements between the starts of two rows.
 //
 // The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
 // arrays lie in memory (64-byte alignment is faster). Nothing is promised between machines of different
@@ -19,6 +19,16 @@ void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 // c[m, n] = a[m, k] b[k, n]
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k);
+// c[m, n] = a[k, m]^T b[k, n]
+void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+             size_t m, size_t n, size_t k);
+// c[m, n] -= a[m, k] b[k, n], in double
+void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                       size_t b_stride, size_t m, size_t n, size_t k);
+
+// Threads of the products from here on, also of those that LAPACK calls; -1: as the environment says.
+long gemm_threads(void);
+void gemm_set_threads(long threads);
 
 // y[tokens, out] = x[tokens, in] W^T + bias; x is contiguous.
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens);

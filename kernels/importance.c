@@ -2,11 +2,10 @@
 #include "kernels/lanes.h"
 #include "kernels/simd.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
-// ---- factors: one function and one row of the table per method ------------------------------------------
+// ---- factors: one row of the table per method ------------------------------------------
 
 struct channel {
     double second_moment, variance; // of the input channel
@@ -20,42 +19,37 @@ static double power(double base, double exponent)
     return (double)powl((long double)base, (long double)exponent);
 }
 
-static double magnitude_factor(const struct channel *channel, const struct importance_parameters *parameters)
+// x^exponent, exactly 1 or sqrt where that is asked for.
+static double raise(double x, double exponent)
 {
-    (void)channel, (void)parameters;
-    return 1;
+    return exponent == 0 ? 1 : exponent == 0.5 ? sqrt(x) : power(x, exponent);
 }
 
-static double wanda_factor(const struct channel *channel, const struct importance_parameters *parameters)
+static double factor_of(const struct channel *channel, bool of_variance,
+                        const struct importance_parameters *parameters)
 {
-    (void)parameters;
-    return sqrt(channel->second_moment);
-}
-
-static double ria_factor(const struct channel *channel, const struct importance_parameters *parameters)
-{
-    return power(channel->second_moment, parameters->exponent / 2);
-}
-
-static double cvr_factor(const struct channel *channel, const struct importance_parameters *parameters)
-{
-    return power(channel->variance, 0.25) *
-           power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
+    const double activation =
+        raise(of_variance ? channel->variance : channel->second_moment, parameters->exponent);
+    if (parameters->alpha == 0)
+        return activation;
+    return activation * power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
 }
 
 static const struct {
     const char *name;
-    unsigned needs;
-    double (*factor)(const struct channel *channel, const struct importance_parameters *parameters);
+    unsigned needs; // beyond what the parameters ask for
+    bool of_variance;
+    double exponent, alpha;
 } methods[] = {
-    [METHOD_MAGNITUDE] = {"magnitude", 0, magnitude_factor},
-    [METHOD_WANDA] = {"wanda", NEEDS_STATISTICS, wanda_factor},
-    [METHOD_RIA] = {"ria", NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS, ria_factor},
-    [METHOD_CVR] = {"cvr", NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE, cvr_factor},
+    [METHOD_MAGNITUDE] = {"magnitude", 0, false, 0, 0},
+    [METHOD_WANDA] = {"wanda", 0, false, 0.5, 0},
+    [METHOD_RIA] = {"ria", NEEDS_ABSOLUTE_SUMS, false, 0.25, 0},
+    [METHOD_CVR] = {"cvr", 0, true, 0.25, 0.25},
+    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, false, 0, 0},
 };
 enum { NUM_METHODS = sizeof methods / sizeof *methods };
 
-static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr"};
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt"};
 
 bool method_from_name(const char *name, enum method *method)
 {
@@ -78,9 +72,28 @@ const char *const *method_names(size_t *count)
     return names;
 }
 
+struct importance_parameters importance_defaults(enum method method)
+{
+    return (struct importance_parameters){
+        .alpha = methods[method].alpha, .epsilon = 1e-8, .exponent = methods[method].exponent};
+}
+
+unsigned importance_needs(enum method method, const struct importance_parameters *parameters)
+{
+    unsigned needs = methods[method].needs;
+    if (needs & NEEDS_HESSIAN)
+        return needs;
+    if (parameters->exponent != 0)
+        needs |= NEEDS_STATISTICS;
+    if (parameters->alpha != 0)
+        needs |= NEEDS_COLUMN_VARIANCE;
+    return needs;
+}
+
 unsigned method_needs(enum method method)
 {
-    return methods[method].needs;
+    const struct importance_parameters parameters = importance_defaults(method);
+    return importance_needs(method, &parameters);
 }
 
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
@@ -93,15 +106,16 @@ void importance_factors(float *factors, enum method method, const struct importa
             .variance = variance != NULL ? variance[j] : 0,
             .column_variance = column_variance != NULL ? column_variance[j] : 0,
         };
-        factors[j] = (float)methods[method].factor(&channel, parameters);
+        factors[j] = (float)factor_of(&channel, methods[method].of_variance, parameters);
     }
 }
 
-// (float)(1 / sum); 0 for an empty sum, and never infinite: a weight of 0 would make it NaN.
+// (float)(1 / sum); 0 for an empty sum. At most 2^126, so that a_j + b_i is finite: infinity times a weight
+// of 0 would be NaN.
 static float reciprocal_sum(double sum)
 {
     const double reciprocal = sum > 0 ? 1 / sum : 0;
-    return reciprocal < (double)FLT_MAX ? (float)reciprocal : FLT_MAX;
+    return reciprocal < 0x1p126 ? (float)reciprocal : 0x1p126F;
 }
 
 void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)
@@ -115,7 +129,7 @@ void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)
 // Columns are taken in blocks whose running sums stay in the nearest cache and whose second pass still finds
 // the weights in the last one; rows four at a time, so that a running sum is loaded and stored once for four
 // additions, which still happen one after the other.
-enum { BLOCK = 512, ROWS = 4 };
+enum { BLOCK = 2048, ROWS = 8 };
 
 SIMD_INLINE void add_values(double *restrict sum, double *restrict absolute_sum, const float *restrict weight,
                             size_t rows, size_t stride, size_t count)
@@ -145,42 +159,53 @@ SIMD_INLINE void add_squares(double *restrict sum, const double *restrict mean, 
     }
 }
 
+struct block {
+    double mean[BLOCK], absolute[BLOCK], squares[BLOCK];
+};
+
+// The sums of `count` columns; squares only when asked for.
 SIMD_CLONES
+static void sum_moment_block(struct block *block, const float *weight, size_t out, size_t stride,
+                             size_t count, bool squares)
+{
+    size_t i = 0;
+
+    for (; i + ROWS <= out; i += ROWS)
+        add_values(block->mean, block->absolute, weight + i * stride, ROWS, stride, count);
+    for (; i < out; i++)
+        add_values(block->mean, block->absolute, weight + i * stride, 1, stride, count);
+    for (size_t j = 0; j < count; j++)
+        block->mean[j] /= (double)out;
+    if (!squares)
+        return;
+    for (i = 0; i + ROWS <= out; i += ROWS)
+        add_squares(block->squares, block->mean, weight + i * stride, ROWS, stride, count);
+    for (; i < out; i++)
+        add_squares(block->squares, block->mean, weight + i * stride, 1, stride, count);
+}
+
 void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
                     size_t in, size_t first, size_t count)
 {
-    const double rows = out > 0 ? (double)out : 1;
-
     for (size_t start = 0; start < count; start += BLOCK) {
         const size_t width = count - start < BLOCK ? count - start : BLOCK;
-        const float *block = weight + first + start;
-        double sum[BLOCK] = {0}, absolute[BLOCK] = {0}, squares[BLOCK] = {0};
-        size_t i = 0;
+        struct block block = {{0}, {0}, {0}};
 
-        for (; i + ROWS <= out; i += ROWS)
-            add_values(sum, absolute, block + i * in, ROWS, in, width);
-        for (; i < out; i++)
-            add_values(sum, absolute, block + i * in, 1, in, width);
-        for (size_t j = 0; j < width; j++)
-            sum[j] /= rows;
+        if (out > 0)
+            sum_moment_block(&block, weight + first + start, out, in, width, variance != NULL);
         if (mean != NULL)
-            memcpy(mean + start, sum, width * sizeof *mean);
+            memcpy(mean + start, block.mean, width * sizeof *mean);
         if (absolute_sum != NULL)
-            memcpy(absolute_sum + start, absolute, width * sizeof *absolute_sum);
-        if (variance == NULL)
-            continue;
-        for (i = 0; i + ROWS <= out; i += ROWS)
-            add_squares(squares, sum, block + i * in, ROWS, in, width);
-        for (; i < out; i++)
-            add_squares(squares, sum, block + i * in, 1, in, width);
-        for (size_t j = 0; j < width; j++)
-            variance[start + j] = squares[j] / rows;
+            memcpy(absolute_sum + start, block.absolute, width * sizeof *absolute_sum);
+        for (size_t j = 0; variance != NULL && j < width; j++)
+            variance[start + j] = out > 0 ? block.squares[j] / (double)out : 0;
     }
 }
 
 // ---- scores ---------------------------------------------------------------------------------------------
 
-SIMD_INLINE double absolute_row_sum(const float *row, size_t in)
+SIMD_CLONES
+static double absolute_row_sum(const float *row, size_t in)
 {
     double lanes[LANES] = {0};
     size_t j = 0;
@@ -194,15 +219,28 @@ SIMD_INLINE double absolute_row_sum(const float *row, size_t in)
 }
 
 SIMD_CLONES
+static void score_row(float *restrict scores, const float *restrict row, const float *restrict factors,
+                      size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        scores[j] = fabsf(row[j]) * factors[j];
+}
+
+SIMD_CLONES
+static void score_relative_row(float *restrict scores, const float *restrict row,
+                               const float *restrict factors, const float *restrict column, float own,
+                               size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        scores[j] = fabsf(row[j]) * ((column[j] + own) * factors[j]);
+}
+
 void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
                     size_t in)
 {
-    if (reciprocal_sums == NULL) {
-        for (size_t j = 0; j < in; j++)
-            scores[j] = fabsf(row[j]) * factors[j];
-        return;
-    }
-    const float b = reciprocal_sum(absolute_row_sum(row, in));
-    for (size_t j = 0; j < in; j++)
-        scores[j] = fabsf(row[j]) * ((reciprocal_sums[j] + b) * factors[j]);
+    if (reciprocal_sums == NULL)
+        score_row(scores, row, factors, in);
+    else
+        score_relative_row(scores, row, factors, reciprocal_sums, reciprocal_sum(absolute_row_sum(row, in)),
+                           in);
 }

@@ -2,30 +2,42 @@
 //
 // A method is one row of the table in importance.c: its name, what it needs, and the function that gives the
 // per-channel factor c_j. Everything per channel is computed in double and rounded once to float32; the score
-// is then one float32 product (ria: two and a sum).
+// is then one float32 product (ria: two and a sum). sparsegpt is a method as well, but has no such factor:
+// second_order.h.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3 };
+enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3, METHOD_SPARSEGPT = 4 };
 
+// Bits of what a variant of a method needs.
 enum importance_needs {
     NEEDS_STATISTICS = 1,      // variance and second moment of the input channels
     NEEDS_COLUMN_VARIANCE = 2, // Var_i(W_ij)
     NEEDS_ABSOLUTE_SUMS = 4,   // sum_i |W_ij| and sum_j |W_ij|
+    NEEDS_HESSIAN = 8,         // sum x x^T: second_order.h instead of the factors here
 };
 
+// With these the named methods are points of one space:
+//   S_ij = w_ij * activation_j^exponent * (Var_i(W_ij) + epsilon)^(-alpha / 2)
+// where activation_j is the second moment of the input channel (cvr: its variance) and w_ij is |W_ij| (ria:
+// relative to its row and column). importance_defaults gives a method's own point; exponent 0 or alpha 0
+// leaves its factor out. sparsegpt uses none of them.
 struct importance_parameters {
-    double alpha;    // cvr: exponent of the weight variance, METHOD.md default 0.25
-    double epsilon;  // cvr: added to the weight variance, METHOD.md default 1e-8
-    double exponent; // ria: activation exponent a, METHOD.md default 0.5
+    double alpha;    // of the weight variance: cvr 0.25, else 0
+    double epsilon;  // added to the weight variance: 1e-8
+    double exponent; // of the activation: magnitude 0, wanda 0.5, ria 0.25 (its a / 2), cvr 0.25
 };
 
-bool method_from_name(const char *name, enum method *method); // "magnitude", "wanda", "ria", "cvr"
+// "magnitude", "wanda", "ria", "cvr", "sparsegpt"
+bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // all of them, for messages and help
-unsigned method_needs(enum method method);      // enum importance_needs, or-ed
+unsigned method_needs(enum method method);      // enum importance_needs, or-ed, whatever the parameters
+struct importance_parameters importance_defaults(enum method method);
+// The same with these parameters: what an exponent of 0 leaves out is not needed.
+unsigned importance_needs(enum method method, const struct importance_parameters *parameters);
 
 // Per-column sums of a weight W[out, in] in row-major float32, for the columns [first, first + count):
 //   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes),
@@ -35,15 +47,20 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
                     size_t in, size_t first, size_t count);
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
-// column_variance: [in]; each may be NULL where method_needs does not ask for it.
+// column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out
+// infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
+// tells. Not for a method that needs the Hessian.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);
 
-// ria's a_j: reciprocal[in] = (float)(1 / absolute_sum[in]); 0 where the sum is 0 (the column is all zeros).
+// ria's a_j: reciprocal[in] = (float)(1 / absolute_sum[in]); 0 where the sum is 0 (the column is all zeros),
+// and at most 2^126, so that no score of a zero weight becomes 0 times infinity.
 void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in);
 
 // Scores of one row: scores[in] = |row[j]| * factors[j], or with reciprocal_sums != NULL (ria)
-// |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum.
+// |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum, which is
+// added in the order of lanes.h. Never negative, never -0; a weight that is not finite gives a score that is
+// not.
 void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
                     size_t in);

@@ -1,21 +1,12 @@
 #include "kernels/logits.h"
+#include "kernels/workspace.h"
 
 #include <math.h>
+#include <string.h>
 
 // Rows of the vocabulary per chunk, and positions per block: together they bound the logits that exist at
 // once.
 enum { VOCABULARY_CHUNK = 1024, POSITION_BLOCK = 1024 };
-
-void embed_tokens(float *hidden, const void *table, enum dtype dtype, const int32_t *ids, size_t tokens,
-                  size_t hidden_size)
-{
-    const size_t row_bytes = hidden_size * dtype_size(dtype);
-
-    for (size_t t = 0; t < tokens; t++) {
-        const unsigned char *row = (const unsigned char *)table + (size_t)ids[t] * row_bytes;
-        dtype_to_f32(hidden + t * hidden_size, row, dtype, hidden_size);
-    }
-}
 
 // The workspace's parts.
 struct scratch {
@@ -28,21 +19,16 @@ struct scratch {
     float *targets; // [block], the target's logit
 };
 
-static size_t round_up(size_t floats)
-{
-    return (floats + 15) / 16 * 16;
-}
-
 static size_t lay_out(struct scratch *scratch, const struct lm_head *head, size_t tokens, float *workspace)
 {
     const size_t block = tokens < POSITION_BLOCK ? tokens : POSITION_BLOCK;
     const size_t chunk = head->vocab_size < VOCABULARY_CHUNK ? head->vocab_size : VOCABULARY_CHUNK;
     const size_t normed = 0;
-    const size_t weight = normed + round_up(block * head->hidden_size);
-    const size_t logits = weight + round_up(chunk * head->hidden_size);
-    const size_t sum = logits + round_up(block * chunk);
-    const size_t max = sum + round_up(block * (sizeof(double) / sizeof(float)));
-    const size_t targets = max + round_up(block);
+    const size_t weight = normed + cache_lines(block * head->hidden_size);
+    const size_t logits = weight + cache_lines(chunk * head->hidden_size);
+    const size_t sum = logits + cache_lines(block * chunk);
+    const size_t max = sum + cache_lines(block * (sizeof(double) / sizeof(float)));
+    const size_t targets = max + cache_lines(block);
 
     if (workspace != NULL)
         *scratch = (struct scratch){block,
@@ -53,7 +39,7 @@ static size_t lay_out(struct scratch *scratch, const struct lm_head *head, size_
                                     (double *)(void *)(workspace + sum),
                                     workspace + max,
                                     workspace + targets};
-    return targets + round_up(block);
+    return targets + cache_lines(block);
 }
 
 size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens)
@@ -71,6 +57,8 @@ static void chunk_logits(float *out, size_t stride, const struct lm_head *head, 
     dtype_to_f32(scratch->weight, weight, head->dtype, count * head->hidden_size);
     gemm_nt(out, stride, scratch->normed, head->hidden_size, scratch->weight, head->hidden_size, rows, count,
             head->hidden_size, 1.0F);
+    for (size_t r = 0; r < rows && head->logit_soft_cap != 0.0F; r++)
+        soft_cap(out + r * stride, count, head->logit_soft_cap);
 }
 
 // Takes one more chunk of logits of one position into its running maximum and sum.
@@ -95,6 +83,10 @@ static int32_t index_of(const float *x, size_t n, float value)
 static void normalise(const struct scratch *scratch, const struct lm_head *head, const float *hidden,
                       size_t rows)
 {
+    if (head->norm.weight == NULL) {
+        memcpy(scratch->normed, hidden, rows * head->hidden_size * sizeof *hidden);
+        return;
+    }
     norm_forward(scratch->normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind,
                  head->norm_epsilon);
 }

@@ -1,12 +1,8 @@
-// logits.h - from tokens to hidden states and from hidden states to log-likelihoods.
+// logits.h - from hidden states to log-likelihoods.
 #pragma once
 #include "kernels/decoder.h"
 #include "kernels/dtype.h"
 #include <stdint.h>
-
-// hidden[tokens, hidden_size] <- rows ids[tokens] of table[vocab, hidden_size] (dtype); 0 <= id < vocab.
-void embed_tokens(float *hidden, const void *table, enum dtype dtype, const int32_t *ids, size_t tokens,
-                  size_t hidden_size);
 
 // The language-model head over vocabulary chunks: logits are never held for the whole vocabulary x all
 // positions.
@@ -14,9 +10,10 @@ struct lm_head {
     const void *weight; // [vocab, hidden_size] of dtype
     enum dtype dtype;
     size_t vocab_size, hidden_size;
-    struct norm norm; // the final norm
+    struct norm norm; // the final norm; its weight NULL: none
     enum norm_kind norm_kind;
     float norm_epsilon;
+    float logit_soft_cap; // logits become c * tanh(logit / c); 0: they do not
 };
 // Floats of workspace for the two functions below.
 size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);

@@ -31,8 +31,9 @@ static void norm_row(float *out, const float *x, size_t size, const struct norm 
     const float centre = (float)mean;
     const float scale = (float)(1.0 / sqrt(variance + (double)epsilon));
 
+    const float offset = kind == NORM_RMS_ONE_PLUS ? 1.0F : 0.0F;
     for (size_t i = 0; i < size; i++)
-        out[i] = (x[i] - centre) * scale * norm->weight[i];
+        out[i] = (x[i] - centre) * scale * (offset + norm->weight[i]);
     if (norm->bias != NULL)
         for (size_t i = 0; i < size; i++)
             out[i] += norm->bias[i];
@@ -43,4 +44,15 @@ void norm_forward(float *out, const float *x, size_t rows, size_t size, const st
 {
     for (size_t r = 0; r < rows; r++)
         norm_row(out + r * size, x + r * size, size, norm, kind, epsilon);
+}
+
+void norm_heads(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride, size_t size,
+                const struct norm *norm, enum norm_kind kind, float epsilon)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            float *head = x + t * token_stride + h * head_stride;
+            norm_row(head, head, size, norm, kind, epsilon);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <stddef.h>
 
-enum norm_kind { NORM_RMS = 0, NORM_LAYER = 1 };
+enum norm_kind { NORM_RMS = 0, NORM_LAYER = 1, NORM_RMS_ONE_PLUS = 2 };
 
 struct norm {
     const float *weight; // [size], NULL: this norm is absent
@@ -11,6 +11,11 @@ struct norm {
 
 // out[rows, size] from x[rows, size]; out may be x. Means are taken in double.
 //   NORM_RMS    x / sqrt(mean(x^2) + epsilon) * weight                         (Zhang and Sennrich, 2019)
+//   NORM_RMS_ONE_PLUS  the same with 1 + weight in place of weight              (Gemma, 2024)
 //   NORM_LAYER  (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias         (Ba, Kiros and Hinton, 2016)
 void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
                   enum norm_kind kind, float epsilon);
+// The same, in place, for every head of x: head h of token t is the size channels at x + t * token_stride +
+// h * head_stride.
+void norm_heads(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride, size_t size,
+                const struct norm *norm, enum norm_kind kind, float epsilon);

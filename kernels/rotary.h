@@ -7,6 +7,8 @@
 struct rotary_table {
     size_t tokens;
     const float *cosine, *sine;
+    const float *local_cosine,
+        *local_sine; // of layers with local attention, where the family sets them apart; or NULL
 };
 
 // Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times

@@ -183,8 +183,13 @@ static void count_first_digit(uint64_t *histogram, const float *scores, size_t n
 {
     enum { TABLES = 4, BINS = 1 << 10 };
     const int shift = digits[0].shift;
-    uint32_t tables[TABLES][BINS] = {{0}};
 
+    if (n < TABLES * BINS) { // not worth the tables
+        for (size_t j = 0; j < n; j++)
+            histogram[(uint32_t)score_bits(scores[j]) >> shift & (BINS - 1)]++;
+        return;
+    }
+    uint32_t tables[TABLES][BINS] = {{0}};
     for (size_t j = 0; j + TABLES <= n; j += TABLES)
         for (size_t table = 0; table < TABLES; table++)
             tables[table][(uint32_t)score_bits(scores[j + table]) >> shift & (BINS - 1)]++;
@@ -207,10 +212,19 @@ void select_search_count(const struct select_search *search, uint64_t *histogram
             count_first_digit(histogram, scores + start, n - start < limit ? n - start : limit);
         return;
     }
-    for (size_t j = 0; j < n; j++) {
-        const uint32_t score = (uint32_t)score_bits(scores[j]);
-        if (score >> (shift + bits) == search->prefix)
-            histogram[score >> shift & bin]++;
+    // Those that match the prefix are gathered first, without a branch that could be mispredicted.
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t end = n - start < BLOCK ? n : start + BLOCK;
+        uint32_t matching[BLOCK];
+        size_t count = 0;
+
+        for (size_t j = start; j < end; j++) {
+            const uint32_t score = (uint32_t)score_bits(scores[j]);
+            matching[count] = score;
+            count += score >> (shift + bits) == search->prefix;
+        }
+        for (size_t k = 0; k < count; k++)
+            histogram[matching[k] >> shift & bin]++;
     }
 }
 
@@ -295,7 +309,18 @@ SIMD_INLINE void keep_largest(uint32_t *restrict words, const float *restrict sc
             words[g] |= (uint32_t)(beaten[a][g] < n) << a;
 }
 
+// A constant m lets the compiler unroll the patterns that hardware knows.
 SIMD_CLONES
+static void keep_largest_of(uint32_t *words, const float *scores, size_t groups, uint32_t n, size_t m)
+{
+    if (m == 4)
+        keep_largest(words, scores, groups, n, 4);
+    else if (m == 8)
+        keep_largest(words, scores, groups, n, 8);
+    else
+        keep_largest(words, scores, groups, n, m);
+}
+
 void select_n_of_m(uint8_t *mask, const float *scores, size_t in, size_t n, size_t m)
 {
     uint64_t bits = 0; // of a byte that is not full yet
@@ -305,13 +330,7 @@ void select_n_of_m(uint8_t *mask, const float *scores, size_t in, size_t n, size
         const size_t groups = in / m - start < GROUPS ? in / m - start : GROUPS;
         uint32_t words[GROUPS];
 
-        // A constant m lets the compiler unroll the patterns that hardware knows.
-        if (m == 4)
-            keep_largest(words, scores + start * m, groups, (uint32_t)n, 4);
-        else if (m == 8)
-            keep_largest(words, scores + start * m, groups, (uint32_t)n, 8);
-        else
-            keep_largest(words, scores + start * m, groups, (uint32_t)n, m);
+        keep_largest_of(words, scores + start * m, groups, (uint32_t)n, m);
         for (size_t g = 0; g < groups; g++) {
             bits |= (uint64_t)words[g] << used;
             for (used += m; used >= 8; used -= 8, bits >>= 8)
@@ -324,7 +343,6 @@ void select_n_of_m(uint8_t *mask, const float *scores, size_t in, size_t n, size
 
 // ---- masks ----------------------------------------------------------------------------------------------
 
-SIMD_CLONES
 size_t mask_count(const uint8_t *mask, size_t in)
 {
     size_t count = 0;
@@ -341,7 +359,7 @@ size_t mask_count(const uint8_t *mask, size_t in)
 }
 
 SIMD_CLONES
-void mask_apply(float *weight, const uint8_t *mask, size_t in)
+static void zero_pruned(float *weight, const uint8_t *mask, size_t in)
 {
     for (size_t start = 0; start < in; start += BLOCK) {
         const size_t count = in - start < BLOCK ? in - start : BLOCK;
@@ -351,4 +369,9 @@ void mask_apply(float *weight, const uint8_t *mask, size_t in)
         for (size_t j = 0; j < count; j++)
             weight[start + j] = keep[j] ? weight[start + j] : 0;
     }
+}
+
+void mask_apply(float *weight, const uint8_t *mask, size_t in)
+{
+    zero_pruned(weight, mask, in);
 }

@@ -1,6 +1,8 @@
 // select.h - from scores to masks. A mask row is bit-packed: bit k of byte b is column 8b + k, 1 = kept;
 // padding bits of the last byte are 0. Ties are in stable ascending order: of equal scores the lower column
-// is pruned first. Scores are finite and not negative. All selection is linear in the number of scores.
+// is pruned first. Scores are finite and not negative, never -0; where they are not, the mask
+// means nothing, but no memory is harmed: find_non_finite of dtype.h tells. All selection is linear in the
+// number of scores, whatever they are.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -7,7 +7,8 @@
 //   sum[channels]         = sum_t x[t][j]
 //   sum_squares[channels] = sum_t x[t][j]^2
 //   max_abs[channels]     = max_t |x[t][j]|
-// Overwrites its outputs. tokens == 0 gives zeros.
+// Overwrites its outputs. tokens == 0 gives zeros. A NaN or infinity in x reaches sum_squares (max_abs may
+// skip a NaN).
 void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
                   size_t channels);
 

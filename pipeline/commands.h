@@ -12,21 +12,29 @@ enum command_id {
     COMMAND_EXPORT,
     COMMAND_EVALUATE,
     COMMAND_STATUS,
+    COMMAND_REPORT,
+    COMMAND_COMPARE,
+    COMMAND_DIAGNOSE,
     COMMAND_VERIFY
 };
 
 enum command_argument {
-    ARGUMENT_JOB, // a job file
-    ARGUMENT_RUN  // a run directory
+    ARGUMENT_JOB,  // a job file
+    ARGUMENT_RUN,  // a run directory
+    ARGUMENT_RUNS, // one or more run directories
+    ARGUMENT_JOB_OR_RUN
 };
 
 // Which options mean something to a command, or-ed. --help, --version, --quiet, --verbose, --json are
 // everyone's.
 enum command_options {
-    TAKES_RANKS = 1,   // --teams, --threads
-    TAKES_STOP = 2,    // --stop-signal, --max-time, --margin
-    TAKES_STRICT = 4,  // --strict
-    TAKES_PROGRESS = 8 // --progress
+    TAKES_RANKS = 1,    // --teams, --variant
+    TAKES_STOP = 2,     // --stop-signal, --max-time, --margin, --wait
+    TAKES_STRICT = 4,   // --strict
+    TAKES_PROGRESS = 8, // --progress
+    TAKES_THREADS = 32, // --threads
+    TAKES_MACHINE = 16, // --nodes, --ranks-per-node, --machine
+    TAKES_HTML = 64     // --html
 };
 
 struct command {

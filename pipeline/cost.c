@@ -1,8 +1,8 @@
 // What a plan costs in memory, on disk and in arithmetic, from shapes alone.
 #include "io/store.h"
 #include "kernels/logits.h"
+#include "kernels/second_order.h"
 #include "kernels/select.h"
-#include "pipeline/job_json.h"
 #include "pipeline/plan.h"
 #include "stages/evaluate.h"
 #include "stages/layer_weights.h"
@@ -11,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-// Resident bytes of this process as it stands: the program, its libraries and MPI's buffers.
+// Planning does without MPI. Open MPI 4.1 adds 11 to 13 MB to a rank, at 2 as at 16 ranks of a node.
+static const uint64_t mpi_bytes = 16000000;
+
+// Resident bytes of this process as it stands: the program and its libraries.
 static uint64_t resident_bytes(void)
 {
     unsigned long long size = 0, resident = 0;
@@ -30,7 +33,8 @@ static uint64_t larger(uint64_t a, uint64_t b)
 }
 
 struct stage_memory {
-    uint64_t calibrate, score, compensate, evaluate;
+    uint64_t calibrate, score, compensate, evaluate; // of a rank
+    uint64_t factor;                                 // of sparsegpt's Hessian, shared by a node
 };
 
 static uint64_t forward_bytes(const struct model *model, size_t tokens)
@@ -40,33 +44,100 @@ static uint64_t forward_bytes(const struct model *model, size_t tokens)
                             tokens * config->rotary_dim);
 }
 
-static void add_layer_memory(struct stage_memory *memory, const struct layer_map *map, size_t ranks)
+static bool needs_hessian(const struct settings *settings)
 {
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN)
+            return true;
+    return false;
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+// Doubles of the Hessians of all inputs that reach a linear which is pruned.
+static uint64_t hessian_values(const struct plan *plan, const struct layer_map *map)
+{
+    uint64_t values = 0;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        bool wanted = false;
+        for (size_t i = 0; i < map->num_tensors; i++)
+            wanted = wanted || (tensor_is_pruned(plan->settings, map->layer, &map->tensors[i]) &&
+                                map->tensors[i].source == s);
+        values += wanted ? (uint64_t)map->source_channels[s] * map->source_channels[s] : 0;
+    }
+    return values;
+}
+
+// What sparsegpt adds to a layer's calibration: this rank's blocks of rows, its own inputs and another's.
+static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_map *map, size_t ranks)
+{
+    const size_t length = plan->settings->length;
+    uint64_t bytes = 0, inputs = 0, widest = 0;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        const uint64_t in = map->source_channels[s];
+        bytes += divide_up(divide_up(in, HESSIAN_ROWS), ranks) * HESSIAN_ROWS * in * sizeof(double);
+        inputs += in;
+        widest = larger(widest, in);
+    }
+    // Buffers grow by a quarter more than is asked for.
+    return bytes + (inputs + widest) * length * sizeof(float) * 5 / 4 + HESSIAN_ROWS * widest * sizeof(float);
+}
+
+static void add_layer_memory(struct stage_memory *memory, const struct plan *plan,
+                             const struct layer_map *map, size_t ranks)
+{
+    const bool hessian = needs_hessian(plan->settings);
     uint64_t channels = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
     // A sequence's partial sums, the slice that is summed, what is received, and the totals.
-    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double));
+    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double) +
+                                                      (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
-        const uint64_t rows = (tensor->out + ranks - 1) / ranks;
-        if (tensor->linear[0] == '\0')
+        const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
+        if (!tensor_is_pruned(plan->settings, map->layer, tensor))
             continue;
-        memory->score = larger(memory->score, rows * mask_row_bytes(tensor->in) + 40 * tensor->in);
-        memory->compensate = larger(
-            memory->compensate, tensor->out * (mask_row_bytes(tensor->in) + 32) + 24 * tensor->in +
-                                    rows * tensor->in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+        memory->score = larger(memory->score, rows * mask_row_bytes(in) + 40 * in);
+        memory->compensate =
+            larger(memory->compensate, tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                                           rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+        if (!hessian)
+            continue;
+        // Rows in double and what becomes of them, the errors and scores of a block of columns.
+        const uint64_t most = divide_up(rows, HESSIAN_ROWS / 2) * (HESSIAN_ROWS / 2);
+        memory->score =
+            larger(memory->score, most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
+                                      8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
+        memory->compensate = larger(memory->compensate,
+                                    tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                                        rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
+        memory->factor = larger(memory->factor, in * in * sizeof(double));
     }
 }
 
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
 {
     const struct settings *settings = plan->settings;
-    const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    const uint64_t streams = dense ? 1 : settings->num_variants;
+    uint64_t second_order = 0; // variants
+    for (size_t v = 0; v < settings->num_variants; v++)
+        second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
+    // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
+    if (second_order > 0)
+        cost->hessians_bytes = dense
+                                   ? cost->hessians_bytes + hessian_values(plan, map) * sizeof(double)
+                                   : larger(cost->hessians_bytes, hessian_values(plan, map) * sizeof(double));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         if (tensor->linear[0] == '\0')
             continue;
+        // What sparsegpt made of the weights is kept beside the mask.
+        cost->masks_bytes += second_order * tensor->out * tensor->in * sizeof(float);
         cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
         cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
         cost->weights_bytes +=
@@ -89,7 +160,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     for (size_t layer = 0; layer < layers; layer++) {
         struct layer_map map;
         FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
-        add_layer_memory(&memory, &map, ranks);
+        add_layer_memory(&memory, plan, &map, ranks);
         add_layer_disk(cost, plan, &map);
         layer_map_free(&map);
     }
@@ -102,9 +173,10 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    cost->node_bytes = (uint64_t)floats * sizeof(float);
-    cost->rank_bytes = resident_bytes() + larger(larger(memory.calibrate, memory.evaluate),
-                                                 larger(memory.score, memory.compensate));
+    cost->node_bytes = (uint64_t)floats * sizeof(float) + memory.factor;
+    cost->rank_bytes =
+        resident_bytes() + mpi_bytes +
+        larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
     const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
@@ -115,34 +187,4 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
         settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
     cost->work = plan->work;
     return STATUS_OK;
-}
-
-json_t *plan_to_json(const struct plan *plan, const struct plan_cost *cost, size_t ranks,
-                     const struct run_record *record)
-{
-    json_t *variants = json_array(), *stages = json_object();
-    size_t total[STAGE_COUNT] = {0}, done[STAGE_COUNT] = {0};
-    double work[STAGE_COUNT] = {0};
-
-    json_array_append_new(variants, json_pack("{s:s}", "name", "dense"));
-    for (size_t v = 0; v < plan->settings->num_variants; v++)
-        json_array_append_new(variants, variant_to_json(&plan->settings->variants[v]));
-    for (size_t i = 0; i < plan->num_units; i++) {
-        const struct unit *unit = &plan->units[i];
-        total[unit->stage]++;
-        work[unit->stage] += unit->work;
-        done[unit->stage] += unit_is_done(unit, plan->settings, record) ? 1 : 0;
-    }
-    for (int s = 0; s < STAGE_COUNT; s++)
-        if (total[s] > 0)
-            json_object_set_new(stages, stage_name((enum stage_kind)s),
-                                json_pack("{s:I, s:I, s:f}", "units", (json_int_t)total[s], "done",
-                                          (json_int_t)done[s], "work", work[s]));
-    return json_pack("{s:o, s:o, s:I, s:f, s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}", "variants",
-                     variants, "stages", stages, "ranks", (json_int_t)ranks, "work", cost->work, "memory",
-                     "rank", (json_int_t)cost->rank_bytes, "node_shared", (json_int_t)cost->node_bytes,
-                     "peak_resident", (json_int_t)cost->peak_bytes, "disk", "statistics",
-                     (json_int_t)cost->statistics_bytes, "activations", (json_int_t)cost->activations_bytes,
-                     "masks", (json_int_t)cost->masks_bytes, "weights", (json_int_t)cost->weights_bytes,
-                     "output", (json_int_t)cost->output_bytes);
 }

@@ -64,7 +64,7 @@ static enum status take_skip(struct settings *settings, struct job_values *value
 // ---- the sweep -----------------------------------------------------------------------------------------
 
 // The dimensions of the sweep, slowest first. AMOUNT is the union of sparsity and pattern.
-enum { METHOD, ALPHA, EPSILON, AMOUNT, GROUP, ENERGY, NUM_DIMENSIONS };
+enum { METHOD, ALPHA, EPSILON, EXPONENT, AMOUNT, GROUP, ENERGY, OUTPUT, BIAS, GUARD, NUM_DIMENSIONS };
 
 static size_t count_or_one(const struct job_values *values, enum job_key key)
 {
@@ -95,9 +95,10 @@ static void fill_variant(struct variant *variant, const struct job_values *value
 {
     *variant = (struct variant){.group = GROUP_ROW};
     variant->method = (enum method)values->of[KEY_METHOD].items[point[METHOD]].choice;
-    variant->parameters.alpha = number_or(values, KEY_ALPHA, point[ALPHA], DEFAULT_ALPHA);
+    const struct importance_parameters own = importance_defaults(variant->method);
+    variant->parameters.alpha = number_or(values, KEY_ALPHA, point[ALPHA], own.alpha);
     variant->parameters.epsilon = number_or(values, KEY_EPSILON, point[EPSILON], DEFAULT_EPSILON);
-    variant->parameters.exponent = DEFAULT_EXPONENT;
+    variant->parameters.exponent = number_or(values, KEY_EXPONENT, point[EXPONENT], own.exponent);
     fill_amount(variant, values, point[AMOUNT]);
     if (is_given(values, KEY_GROUP))
         variant->group = (enum group)values->of[KEY_GROUP].items[point[GROUP]].choice;
@@ -106,6 +107,10 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         variant->energy_columns = (directions & DIRECTION_COLUMNS) != 0;
         variant->energy_rows = (directions & DIRECTION_ROWS) != 0;
     }
+    if (is_given(values, KEY_OUTPUT_MATCHING))
+        variant->output = (enum matching)values->of[KEY_OUTPUT_MATCHING].items[point[OUTPUT]].choice;
+    variant->bias = is_given(values, KEY_BIAS) && values->of[KEY_BIAS].items[point[BIAS]].flag;
+    variant->guard = is_given(values, KEY_GUARD) && values->of[KEY_GUARD].items[point[GUARD]].flag;
     variant->clamp.low = number_or(values, KEY_CLAMP, 0, DEFAULT_CLAMP_LOW);
     variant->clamp.high = number_or(values, KEY_CLAMP, 1, DEFAULT_CLAMP_HIGH);
     variant->clamp.epsilon = DEFAULT_EPSILON;
@@ -139,9 +144,13 @@ static enum status expand(struct settings *settings, const struct job_values *va
         [METHOD] = values->of[KEY_METHOD].count,
         [ALPHA] = count_or_one(values, KEY_ALPHA),
         [EPSILON] = count_or_one(values, KEY_EPSILON),
+        [EXPONENT] = count_or_one(values, KEY_EXPONENT),
         [AMOUNT] = values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count,
         [GROUP] = count_or_one(values, KEY_GROUP),
         [ENERGY] = count_or_one(values, KEY_ENERGY),
+        [OUTPUT] = count_or_one(values, KEY_OUTPUT_MATCHING),
+        [BIAS] = count_or_one(values, KEY_BIAS),
+        [GUARD] = count_or_one(values, KEY_GUARD),
     };
     size_t point[NUM_DIMENSIONS] = {0}, points = 1;
 
@@ -193,7 +202,8 @@ static enum status check_together(const struct job_values *values, const char *p
     const struct job_value *clamp = &values->of[KEY_CLAMP];
 
     RETURN_ERROR_IF(!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
-                    "%s: prune.sparsity: is missing, or prune.pattern", path);
+                    "%s:%zu: prune.sparsity: is missing, or prune.pattern", path,
+                    values->of[KEY_METHOD].line); // a line of the section that lacks it
     RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items[0].number > clamp->items[1].number, err,
                     STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));

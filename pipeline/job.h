@@ -8,34 +8,37 @@
 //   calibration.length            tokens, 2 to 1e7                    2048
 //   calibration.seed              0 to 2^63 - 1                       0
 //   calibration.keep_activations  true, false                         false
-//   prune.method            *     magnitude, wanda, ria, cvr          required
-//   prune.alpha             *     0 to 8                              0.25
+//   prune.method            *     magnitude, wanda, ria, cvr,         required
+//                                 sparsegpt
+//   prune.alpha             *     0 to 8                              cvr 0.25, others 0
 //   prune.epsilon           *     above 0, to 1                       1e-8
-//   prune.sparsity          *     0 to 1                              one of the two is required
+//   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria 0.25, cvr
+//   0.25 prune.sparsity          *     0 to 1                              one of the two is required
 //   prune.pattern           *     N:M, 1 <= N <= M <= 32, N are kept
 //   prune.group             *     row, layer                          row
 //   prune.propagation             pruned, dense                       pruned
 //   prune.skip                    list of shell patterns              []
 //   compensate.energy       *     list of columns, rows               []: none
+//   compensate.output       *     off, moment, regression, mixed      off
+//   compensate.bias         *     true, false                         false
+//   compensate.guard        *     true, false                         false
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
 //   evaluate.perplexity           file                                none: nothing is evaluated
 //   evaluate.length               tokens, 2 to 1e7                    calibration.length
 //
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
-// value that a method does not use (alpha and epsilon are cvr's, group is not a pattern's) does not multiply
-// the variants. Relative paths count from the working directory of the program. compensate.output,
-// compensate.bias, evaluate.tasks and the method sparsegpt are known but refused as not supported by this
-// version, unless they say off, false or [].
+// value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt;
+// guard without compensation) does not multiply the variants. Relative paths count from the working directory
+// of the program. evaluate.tasks is known but refused as not supported by this version, unless it says [].
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"
 
 // What METHOD.md gives where the job says nothing.
-#define DEFAULT_ALPHA 0.25
 #define DEFAULT_EPSILON \
-    1e-8 // of cvr, and under the square root of the energy compensation, where it is fixed
-#define DEFAULT_EXPONENT 0.5 // of ria, fixed
+    1e-8 // beside the weight variance, and under the square root of the energy compensation, where it is
+         // fixed
 #define DEFAULT_CLAMP_LOW 0.1
 #define DEFAULT_CLAMP_HIGH 10.0
 
@@ -52,12 +55,13 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
 void settings_free(struct settings *settings); // NULL is fine
 
 // Sets what the variant's choices make meaningless to its default, so that equal variants have equal
-// contents: alpha and epsilon where the method uses none, group of a pattern, clamp without energy
-// compensation.
+// contents: the parameters of sparsegpt, epsilon without alpha, group of a pattern, clamp where no factor is
+// clamped, guard without compensation.
 void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:
-// METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-columns][-rows][-clampLOW-HIGH], alpha where the method
-// uses it, epsilon and clamp when they are not the defaults: "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows",
-// "ria-0.5-layer-rows". Safe as a folder's name. A name that does not fit ends in a hash of the whole.
+// METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-columns][-rows][-output-MATCHING][-bias][-clampLOW-HIGH]
+// [-guarded], alpha where the method uses it, epsilon and clamp when they are not the defaults:
+// "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a folder's name. A name that
+// does not fit ends in a hash of the whole.
 void variant_name(struct variant *variant);

@@ -2,6 +2,7 @@
 #include "pipeline/job.h"
 #include "pipeline/job_keys.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +40,21 @@ static json_t *amount_to_json(const struct variant *variant)
 static int add_parameters(json_t *json, const struct variant *variant)
 {
     int failed = 0;
-    if (method_needs(variant->method) & NEEDS_COLUMN_VARIANCE) {
+    size_t count;
+    const struct importance_parameters defaults = importance_defaults(variant->method);
+    if (variant->parameters.alpha != 0 || defaults.alpha != 0) {
         failed |= json_object_set_new(json, "alpha", json_real(variant->parameters.alpha));
         failed |= json_object_set_new(json, "epsilon", json_real(variant->parameters.epsilon));
     }
-    if (variant->method == METHOD_RIA)
-        failed |= json_object_set_new(json, "exponent", json_real(variant->parameters.exponent));
-    if (variant->energy_columns || variant->energy_rows)
+    if (variant->parameters.exponent != defaults.exponent)
+        failed |= json_object_set_new(json, "activation_exponent", json_real(variant->parameters.exponent));
+    if (variant->output != MATCHING_OFF)
+        failed |= json_object_set_new(json, "output", json_string(matching_names(&count)[variant->output]));
+    if (variant->bias)
+        failed |= json_object_set_new(json, "bias", json_true());
+    if (variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF || variant->bias)
+        failed |= json_object_set_new(json, "guard", json_boolean(variant->guard));
+    if (variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF)
         failed |=
             json_object_set_new(json, "clamp", json_pack("[f, f]", variant->clamp.low, variant->clamp.high));
     return failed;
@@ -145,26 +154,37 @@ static bool amount_from_json(struct variant *variant, const json_t *json)
 
 static bool variant_from_json(struct variant *variant, const json_t *json)
 {
-    const char *name, *method, *group;
+    const char *name, *method, *group, *output = "off";
     const json_t *energy;
     size_t count;
-    unsigned group_index;
+    unsigned group_index, output_index;
+    int bias = 0, guard = 0;
 
     *variant = (struct variant){
-        .parameters = {.alpha = DEFAULT_ALPHA, .epsilon = DEFAULT_EPSILON, .exponent = DEFAULT_EXPONENT},
+        .parameters = {.alpha = NAN, .epsilon = DEFAULT_EPSILON, .exponent = NAN},
         .clamp = {.low = DEFAULT_CLAMP_LOW, .high = DEFAULT_CLAMP_HIGH, .epsilon = DEFAULT_EPSILON},
     };
     // jansson's unpacking reads only, but its prototype does not say const.
-    if (json_unpack((json_t *)json, "{s:s, s:s, s:s, s:o, s?F, s?F, s?F, s?[F, F]}", "name", &name, "method",
-                    &method, "group", &group, "energy", &energy, "alpha", &variant->parameters.alpha,
-                    "epsilon", &variant->parameters.epsilon, "exponent", &variant->parameters.exponent,
-                    "clamp", &variant->clamp.low, &variant->clamp.high) != 0)
+    if (json_unpack((json_t *)json, "{s:s, s:s, s:s, s:o, s?F, s?F, s?F, s?s, s?b, s?b, s?[F, F]}", "name",
+                    &name, "method", &method, "group", &group, "energy", &energy, "alpha",
+                    &variant->parameters.alpha, "epsilon", &variant->parameters.epsilon,
+                    "activation_exponent", &variant->parameters.exponent, "output", &output, "bias", &bias,
+                    "guard", &guard, "clamp", &variant->clamp.low, &variant->clamp.high) != 0)
         return false;
     const char *const *groups = group_names(&count);
     if (!method_from_name(method, &variant->method) || !word_index(group, groups, count, &group_index) ||
+        !word_index(output, matching_names(&count), MATCHING_MIXED + 1, &output_index) ||
         !json_is_array(energy) || !energy_from_json(variant, energy) || !amount_from_json(variant, json))
         return false;
+    // What is not there is the method's own.
+    if (isnan(variant->parameters.alpha))
+        variant->parameters.alpha = importance_defaults(variant->method).alpha;
+    if (isnan(variant->parameters.exponent))
+        variant->parameters.exponent = importance_defaults(variant->method).exponent;
     variant->group = (enum group)group_index;
+    variant->output = (enum matching)output_index;
+    variant->bias = bias != 0;
+    variant->guard = guard != 0;
     variant_normalise(variant);
     variant_name(variant);
     return strcmp(variant->name, name) == 0;

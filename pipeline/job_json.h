@@ -12,7 +12,8 @@
 json_t *settings_to_json(const struct settings *settings);
 
 // {"name", "method", "sparsity": 0.5 or "pattern": "2:4", "group", "energy": ["columns", "rows"]} and, where
-// the method or the compensation uses them, "alpha", "epsilon", "exponent", "clamp": [low, high].
+// the method or the compensation uses them, "alpha", "epsilon", "activation_exponent", "output": "mixed",
+// "bias": true, "guard", "clamp": [low, high].
 json_t *variant_to_json(const struct variant *variant);
 
 // Back again, for commands that are given a run directory. origin (the file's name) begins the messages.

@@ -1,14 +1,12 @@
 #include "pipeline/job_keys.h"
 #include "kernels/importance.h"
+#include "kernels/matching.h"
 #include "pipeline/number.h"
 #include "pipeline/suggest.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const methods_later[] = {"sparsegpt", NULL};
-static const char *const output_later[] = {"moment", "regression", "mixed", NULL};
 
 const char *const *group_names(size_t *count)
 {
@@ -24,39 +22,33 @@ const char *const *propagation_names(size_t *count)
     return names;
 }
 
-static const char *const *output_names(size_t *count)
-{
-    static const char *const names[] = {"off"};
-    *count = sizeof names / sizeof names[0];
-    return names;
-}
-
 static const struct job_key_row rows[NUM_JOB_KEYS] = {
-    [KEY_MODEL] = {"model", TYPE_TEXT, SHAPE_ONE, KEY_REQUIRED, .what = "a directory"},
-    [KEY_RUN] = {"run", TYPE_TEXT, SHAPE_ONE, KEY_REQUIRED, .what = "a directory"},
-    [KEY_OUTPUT] = {"output", TYPE_TEXT, SHAPE_ONE, 0, .what = "a directory"},
-    [KEY_CORPUS] = {"calibration.corpus", TYPE_TEXT, SHAPE_ONE, KEY_REQUIRED, .what = "a file"},
-    [KEY_SEQUENCES] = {"calibration.sequences", TYPE_WHOLE, SHAPE_ONE, 0, 1, 1e9},
-    [KEY_LENGTH] = {"calibration.length", TYPE_WHOLE, SHAPE_ONE, 0, 2, 1e7},
-    [KEY_SEED] = {"calibration.seed", TYPE_WHOLE, SHAPE_ONE, 0, 0, 0x1p63},
-    [KEY_KEEP_ACTIVATIONS] = {"calibration.keep_activations", TYPE_FLAG, SHAPE_ONE, 0},
-    [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, KEY_REQUIRED, .choices = method_names,
-                    .later = methods_later},
-    [KEY_ALPHA] = {"prune.alpha", TYPE_NUMBER, SHAPE_SWEEP, 0, 0, 8},
-    [KEY_EPSILON] = {"prune.epsilon", TYPE_NUMBER, SHAPE_SWEEP, KEY_ABOVE_LOW, 0, 1},
-    [KEY_SPARSITY] = {"prune.sparsity", TYPE_NUMBER, SHAPE_SWEEP, 0, 0, 1},
-    [KEY_PATTERN] = {"prune.pattern", TYPE_PATTERN, SHAPE_SWEEP, 0},
-    [KEY_GROUP] = {"prune.group", TYPE_CHOICE, SHAPE_SWEEP, 0, .choices = group_names},
-    [KEY_PROPAGATION] = {"prune.propagation", TYPE_CHOICE, SHAPE_ONE, 0, .choices = propagation_names},
-    [KEY_SKIP] = {"prune.skip", TYPE_TEXT, SHAPE_LIST, 0, .what = "a pattern of linear names"},
-    [KEY_ENERGY] = {"compensate.energy", TYPE_DIRECTIONS, SHAPE_LIST, 0},
-    [KEY_CLAMP] = {"compensate.clamp", TYPE_NUMBER, SHAPE_PAIR, KEY_ABOVE_LOW, 0, 1e6},
-    [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_ONE, 0, .choices = output_names,
-                             .later = output_later},
-    [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_ONE, KEY_FOR_LATER},
-    [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, 0, .what = "a file"},
-    [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, 0, 2, 1e7},
-    [KEY_TASKS] = {"evaluate.tasks", TYPE_TEXT, SHAPE_LIST, KEY_FOR_LATER, .what = "a task"},
+    [KEY_MODEL] = {"model", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a directory"},
+    [KEY_RUN] = {"run", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a directory"},
+    [KEY_OUTPUT] = {"output", TYPE_TEXT, SHAPE_ONE, .what = "a directory"},
+    [KEY_CORPUS] = {"calibration.corpus", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a file"},
+    [KEY_SEQUENCES] = {"calibration.sequences", TYPE_WHOLE, SHAPE_ONE, .low = 1, .high = 1e9},
+    [KEY_LENGTH] = {"calibration.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
+    [KEY_SEED] = {"calibration.seed", TYPE_WHOLE, SHAPE_ONE, .low = 0, .high = 0x1p63},
+    [KEY_KEEP_ACTIVATIONS] = {"calibration.keep_activations", TYPE_FLAG, SHAPE_ONE, .flags = 0},
+    [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, .flags = KEY_REQUIRED, .choices = method_names},
+    [KEY_ALPHA] = {"prune.alpha", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
+    [KEY_EPSILON] = {"prune.epsilon", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0, .high = 1},
+    [KEY_EXPONENT] = {"prune.activation_exponent", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
+    [KEY_SPARSITY] = {"prune.sparsity", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
+    [KEY_PATTERN] = {"prune.pattern", TYPE_PATTERN, SHAPE_SWEEP, .flags = 0},
+    [KEY_GROUP] = {"prune.group", TYPE_CHOICE, SHAPE_SWEEP, .choices = group_names},
+    [KEY_PROPAGATION] = {"prune.propagation", TYPE_CHOICE, SHAPE_ONE, .choices = propagation_names},
+    [KEY_SKIP] = {"prune.skip", TYPE_TEXT, SHAPE_LIST, .what = "a pattern of linear names"},
+    [KEY_ENERGY] = {"compensate.energy", TYPE_DIRECTIONS, SHAPE_LIST, .flags = 0},
+    [KEY_CLAMP] = {"compensate.clamp", TYPE_NUMBER, SHAPE_PAIR, .flags = KEY_ABOVE_LOW, .low = 0,
+                   .high = 1e6},
+    [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_SWEEP, .choices = matching_names},
+    [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
+    [KEY_GUARD] = {"compensate.guard", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
+    [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, .what = "a file"},
+    [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
+    [KEY_TASKS] = {"evaluate.tasks", TYPE_TEXT, SHAPE_LIST, .flags = KEY_FOR_LATER, .what = "a task"},
 };
 
 static const char *const sections[] = {"calibration", "prune", "compensate", "evaluate"};

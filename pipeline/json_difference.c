@@ -12,7 +12,7 @@ struct difference {
 
 static bool differ(struct difference *difference, size_t length, const json_t *before, const json_t *now);
 
-// Appends a step to the path, compares, and takes it off again when nothing differs.
+// Appends a step to the path and compares.
 static bool differ_at(struct difference *difference, size_t length, const char *key, size_t index,
                       const json_t *before, const json_t *now)
 {
@@ -23,10 +23,7 @@ static bool differ_at(struct difference *difference, size_t length, const char *
     const size_t next =
         used >= 0 && (size_t)used < room ? length + (size_t)used : sizeof difference->path - 1;
 
-    if (differ(difference, next, before, now))
-        return true;
-    difference->path[length] = '\0';
-    return false;
+    return differ(difference, next, before, now);
 }
 
 static bool objects_differ(struct difference *difference, size_t length, const json_t *before,

@@ -1,4 +1,6 @@
 #include "pipeline/log.h"
+
+#include "io/process_identity.h"
 #include "version.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 
 struct event_log {
     int fd, ranks;
+    char process[LOG_PROCESS_SIZE];
     char path[]; // for messages
 };
 
@@ -44,14 +47,30 @@ static enum status end_torn_line(const struct event_log *log, struct error *err)
     return last == '\n' ? STATUS_OK : write_line(log, "\n", 1, err);
 }
 
+void log_process(char process[LOG_PROCESS_SIZE])
+{
+    struct process_identity self;
+    process_identity_self(&self);
+    snprintf(process, LOG_PROCESS_SIZE, "%s:%ld", self.host, self.pid);
+}
+
+void log_set_process(struct event_log *log, const char *process)
+{
+    if (log != NULL)
+        snprintf(log->process, sizeof log->process, "%s", process);
+}
+
 enum status log_open(struct event_log **log, const char *run, int ranks, struct error *err)
 {
     static const char name[] = "/log.jsonl";
     const size_t path_size = strlen(run) + sizeof name;
+    char process[LOG_PROCESS_SIZE];
     enum status status;
 
     FORWARD_IF_ERROR(allocate(log, 1, sizeof **log + path_size, "the event log", err));
     (*log)->ranks = ranks;
+    log_process(process);
+    log_set_process(*log, process);
     snprintf((*log)->path, path_size, "%s%s", run, name);
     (*log)->fd = open((*log)->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if ((*log)->fd < 0)
@@ -91,8 +110,8 @@ static json_t *time_now(void)
 static json_t *common_keys(const struct event_log *log, const char *event)
 {
     const char *job = getenv("SLURM_JOB_ID");
-    json_t *line = json_pack("{s:o, s:s, s:s, s:i}", "time", time_now(), "event", event, "version",
-                             COPPICE_VERSION, "ranks", log->ranks);
+    json_t *line = json_pack("{s:o, s:s, s:s, s:i, s:s}", "time", time_now(), "event", event, "version",
+                             COPPICE_VERSION, "ranks", log->ranks, "process", log->process);
     if (line != NULL && job != NULL && json_object_set_new(line, "slurm_job", json_string(job)) != 0) {
         json_decref(line);
         line = NULL;

@@ -1,14 +1,18 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
-#include "io/run_directory.h"
+#include "pipeline/claim.h"
+#include "pipeline/compare.h"
+#include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
-#include "pipeline/heartbeat.h"
 #include "pipeline/job.h"
+#include "pipeline/number.h"
 #include "pipeline/plan_print.h"
+#include "pipeline/report.h"
 #include "pipeline/results.h"
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
 #include "version.h"
@@ -20,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct program {
     struct options options;
@@ -66,7 +71,8 @@ static enum status check_readable(const char *path, const char *key, const char 
 static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
 {
     RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
-                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX, strlen(path));
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX,
+                    strlen(path));
     return STATUS_OK;
 }
 
@@ -113,18 +119,8 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
-    return team_agree(&program->world, score_check(program->model, program->settings, err), err);
-}
-
-static enum status command_plan(struct program *program, struct error *err)
-{
-    struct plan plan;
-    FORWARD_IF_ERROR(open_job(program, err));
-    FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
-    enum status status = plan_print(&plan, (size_t)program->world.size, program->options.json,
-                                    program->root ? stdout : NULL, err);
-    plan_free(&plan);
-    return status;
+    FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
 static unsigned stages_of(enum command_id command)
@@ -151,7 +147,11 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     char reason[96];
     enum status status;
 
-    progress_begin(&runner->progress, runner->plan->work, options->progress,
+    double work = 0;
+    for (size_t i = 0; i < runner->plan->num_units; i++)
+        if (runner->stages & 1U << runner->plan->units[i].stage)
+            work += runner->plan->units[i].work;
+    progress_begin(&runner->progress, work, options->progress,
                    program->root && options->verbosity > VERBOSITY_QUIET ? stderr : NULL);
     runner->progress.work_name = "flop";
     (void)log_event(runner->log, NULL, "start", "{s:s}", "command", options->command->name);
@@ -173,42 +173,74 @@ static enum status run_plan(struct program *program, struct runner *runner, stru
     return STATUS_OK;
 }
 
-// The lock is rank 0's; the rest of the work is everybody's.
-static enum status with_lock(struct program *program, struct runner *runner, struct error *err)
+// Tries again until `--wait` is over: what a dead host holds is free after a minute.
+static enum status claim_patiently(struct claim **claim, const struct program *program, const char **names,
+                                   size_t count, const struct stop *stop, bool *stole, struct error *err)
+{
+    const double until = stop_clock() + program->options.wait;
+    const struct timespec pause = {0, 500000000};
+    bool told = false;
+    for (;;) {
+        const enum status status = claim_take(claim, program->settings->run, names, count,
+                                              program->options.num_variants == 0, stole, err);
+        if (status == STATUS_OK || stop_clock() >= until)
+            return status;
+        RETURN_ERROR_IF(stop_level(stop) > 0, err, STATUS_STOPPED, "told to stop while %s was in use",
+                        program->settings->run);
+        if (!told && program->options.verbosity > VERBOSITY_QUIET)
+            fprintf(stderr, "coppice: waiting: %s\n", err->message);
+        told = true;
+        *err = (struct error){0};
+        nanosleep(&pause, NULL);
+    }
+}
+
+// Rank 0: the right to write, and a run directory without leftovers.
+static enum status take_claim(struct claim **claim, const struct program *program,
+                              const struct runner *runner, struct error *err)
 {
     const char *run = program->settings->run;
-    struct run_lock *lock = NULL;
-    struct heartbeat *heartbeat = NULL;
+    const char **names = NULL;
     bool stole = false;
     size_t removed = 0;
-    enum status status = STATUS_OK;
+    enum status status =
+        allocate(&names, program->settings->num_variants + 1, sizeof *names, "the locks", err);
 
-    if (program->root) {
-        status = make_directories(run, err);
-        if (status == STATUS_OK)
-            status = run_lock_acquire(&lock, run, &stole, err);
-        if (status == STATUS_OK)
-            status = heartbeat_start(&heartbeat, lock, err);
-        if (status == STATUS_OK)
-            status = run_clean_temporaries(run, &removed, err);
-        if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
-            fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n", run);
-    }
+    if (status == STATUS_OK)
+        status = claim_patiently(claim, program, names, plan_names(runner->plan, names), runner->stop, &stole,
+                                 err);
+    if (status == STATUS_OK)
+        status = claim_clean(*claim, &removed, err);
+    if (status == STATUS_OK && stole && program->options.verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n", run);
+    free(names);
+    return status;
+}
+
+static enum status with_claim(struct program *program, struct runner *runner, struct error *err)
+{
+    struct claim *claim = NULL;
+    enum status status = program->root ? take_claim(&claim, program, runner, err) : STATUS_OK;
+
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(run_record_open(&program->record, &program->world, program->model, program->settings,
                                   program->options.strict, err),
                   done);
-    if (program->root) {
+    if (program->root)
         status = check_output(program, err);
-        if (status == STATUS_OK)
-            status = log_open(&runner->log, run, program->world.size, err);
-    }
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    GOTO_IF_ERROR(runner_prepare(runner, err), done);
+    if (program->root)
+        status = log_open(&runner->log, program->settings->run, program->world.size, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    log_process(runner->process);
+    GOTO_IF_ERROR(team_broadcast(&program->world, runner->process, sizeof runner->process, 0, err), done);
+    if (program->root)
+        claim_share(claim);
     status = run_plan(program, runner, err);
 done:
     log_close(runner->log);
-    heartbeat_stop(heartbeat);
-    run_lock_release(lock);
+    claim_release(claim);
     return status;
 }
 
@@ -224,6 +256,8 @@ static enum status command_stages(struct program *program, struct error *err)
     FORWARD_IF_ERROR(
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
     GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
+    if (options->num_variants > 0)
+        GOTO_IF_ERROR(plan_select(&plan, options->variants, options->num_variants, err), done);
     runner.options = options;
     runner.settings = program->settings;
     runner.model = program->model;
@@ -232,7 +266,7 @@ static enum status command_stages(struct program *program, struct error *err)
     runner.stop = &stop;
     runner.world = &program->world;
     runner.stages = stages_of(options->command->id);
-    GOTO_IF_ERROR(with_lock(program, &runner, err), done);
+    GOTO_IF_ERROR(with_claim(program, &runner, err), done);
     if (program->root && (options->command->id == COMMAND_RUN || options->command->id == COMMAND_EVALUATE))
         status = results_print(program->settings, options->json, stdout, err);
     status = team_agree(&program->world, status, err);
@@ -245,8 +279,9 @@ done:
 static enum status run_command(struct program *program, struct error *err)
 {
     switch (program->options.command->id) {
-    case COMMAND_PLAN:
-        return command_plan(program, err);
+    case COMMAND_DIAGNOSE:
+        return diagnose_run(program->options.path, &program->world, program->options.json,
+                            program->root ? stdout : NULL, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(program->options.path, &program->world, program->options.json,
                           program->root ? stdout : NULL, err);
@@ -267,6 +302,59 @@ static bool launched_as_first(void)
     return true;
 }
 
+// How many ranks a launcher started.
+static size_t launched_ranks(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "PMI_SIZE"};
+    uint64_t ranks;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *size = getenv(names[i]);
+        if (size != NULL && whole_parse(size, &ranks) && ranks > 0)
+            return (size_t)ranks;
+    }
+    return 1;
+}
+
+// Every rank on its own, without MPI.
+static enum status make_plan(struct program *program, struct error *err)
+{
+    const struct options *options = &program->options;
+    struct machine machine;
+    struct plan plan;
+    char *text = NULL;
+    size_t size = 0;
+    enum status status;
+
+    machine_default(&machine, launched_ranks());
+    if (options->nodes > 0)
+        machine.nodes = (size_t)options->nodes;
+    if (options->ranks_per_node > 0)
+        machine.ranks_per_node = (size_t)options->ranks_per_node;
+    if (options->threads > 0)
+        machine.threads = (size_t)options->threads;
+    if (options->machine != NULL)
+        FORWARD_IF_ERROR(machine_parse(&machine, options->machine, err));
+    if (read_file(&text, &size, options->path, err) != STATUS_OK)
+        return err->status = STATUS_USAGE;
+    status = job_parse(&program->settings, text, size, options->path, err);
+    free(text);
+    FORWARD_IF_ERROR(status);
+    FORWARD_IF_ERROR(check_paths(program, err));
+    FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
+    FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
+    status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
+    plan_free(&plan);
+    return status;
+}
+
+static void program_free(struct program *program)
+{
+    run_record_free(&program->record);
+    model_close(program->model);
+    settings_free(program->settings);
+}
+
 static int finish(bool speaks, enum status status, const struct error *err)
 {
     if (status != STATUS_OK && speaks)
@@ -278,6 +366,21 @@ static int finish(bool speaks, enum status status, const struct error *err)
     return exit_code(status);
 }
 
+static bool only_looks(enum command_id command)
+{
+    return command == COMMAND_STATUS || command == COMMAND_REPORT || command == COMMAND_COMPARE;
+}
+
+static enum status look(const struct options *options, struct error *err)
+{
+    if (options->command->id == COMMAND_COMPARE)
+        return compare_runs(options->paths, options->num_paths, options->json, options->html, stdout, stderr,
+                            err);
+    if (options->command->id == COMMAND_REPORT)
+        return report_run(options->path, options->json, stdout, err);
+    return status_print(options->path, options->json, stdout, err);
+}
+
 int main(int argc, char **argv)
 {
     struct program program = {.started = stop_clock()};
@@ -287,12 +390,19 @@ int main(int argc, char **argv)
 
     if (status != STATUS_OK || program.options.done)
         return finish(first, status, &err);
-    // A login node has no launcher: looking at a run needs no MPI.
-    if (program.options.command->id == COMMAND_STATUS) {
-        status = first ? status_print(program.options.path, program.options.json, stdout, &err) : STATUS_OK;
+    // On a login node MPI may not start at all: planning a run and looking at one need none.
+    program.root = first;
+    if (only_looks(program.options.command->id)) {
+        status = first ? look(&program.options, &err) : STATUS_OK;
+        return finish(first, status, &err);
+    }
+    if (program.options.command->id == COMMAND_PLAN) {
+        status = make_plan(&program, &err);
+        program_free(&program);
         return finish(first, status, &err);
     }
 
+    store_before_mpi();
     MPI_Init(&argc, &argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
     if (program.options.threads > 0)
@@ -301,9 +411,7 @@ int main(int argc, char **argv)
     program.root = program.world.rank == 0;
     if (status == STATUS_OK) {
         status = run_command(&program, &err);
-        run_record_free(&program.record);
-        model_close(program.model);
-        settings_free(program.settings);
+        program_free(&program);
         team_free(&program.world);
     }
     int code = finish(program.root, status, &err);

@@ -81,33 +81,33 @@ bool whole_parse(const char *text, uint64_t *value)
     return *text == '\0';
 }
 
-// "1e-08" -> "1e-8", "1e+20" -> "1e20".
-static void tidy_exponent(char *text)
+// d digits that read back as value, of the form "d.ddde-XX"; returns d and the decimal exponent.
+static int shortest_digits(double value, int *exponent)
 {
-    char *to = strchr(text, 'e');
-    if (to == NULL)
-        return;
-    const char *from = ++to;
-    if (*from == '-')
-        *to++ = *from++;
-    else if (*from == '+')
-        from++;
-    while (*from == '0' && from[1] != '\0')
-        from++;
-    memmove(to, from, strlen(from) + 1);
+    char text[40];
+    int digits = 0;
+    do {
+        digits++;
+        snprintf(text, sizeof text, "%.*e", digits - 1, value);
+    } while (digits < 17 && strtod(text, NULL) != value);
+    *exponent = atoi(strchr(text, 'e') + 1);
+    return digits;
 }
 
 const char *number_format(double value, char *text, size_t size)
 {
     locale_t c_locale;
+    int exponent;
 
     locale_t before = enter_c_locale(&c_locale);
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, size, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
+    const int digits = shortest_digits(value, &exponent);
+    // An exponent only where it is shorter than zeros: 0.0001, 1e-5; 100000, 1e6, 1234567.
+    if (exponent > -5 && (exponent < 6 || (exponent < digits && exponent < 17))) {
+        snprintf(text, size, "%.*f", digits > exponent + 1 ? digits - 1 - exponent : 0, value);
+    } else {
+        snprintf(text, size, "%.*e", digits - 1, value);
+        snprintf(strchr(text, 'e'), size - strcspn(text, "e"), "e%d", exponent);
     }
     leave_c_locale(c_locale, before);
-    tidy_exponent(text);
     return text;
 }

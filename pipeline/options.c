@@ -17,11 +17,18 @@ static const double default_margin = 60;
 
 enum {
     OPTION_TEAMS = 1000, // above every character: no short form
+    OPTION_VARIANT,
     OPTION_THREADS,
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
     OPTION_MARGIN,
+    OPTION_WAIT,
+    OPTION_NODES,
+    OPTION_RANKS_PER_NODE,
+    OPTION_MACHINE,
+    OPTION_HTML,
     OPTION_STRICT,
+    OPTION_NO_CHECK,
     OPTION_PROGRESS,
     OPTION_JSON
 };
@@ -36,13 +43,26 @@ static const struct option_row {
     {{"progress", OPTION_PROGRESS, "HOW", 0,
       "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
      TAKES_PROGRESS},
+    {{"variant", OPTION_VARIANT, "PATTERN", 0,
+      "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
+      "and "
+      "what all variants share. Several such programs may work in one run directory",
+      2},
+     TAKES_RANKS},
     {{"teams", OPTION_TEAMS, "N", 0,
       "Split the ranks into N teams, each with a unit of its own where units are "
       "independent",
       2},
      TAKES_RANKS},
-    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_RANKS},
-    {{"strict", OPTION_STRICT, NULL, 0, "What would be a warning is an error", 2}, TAKES_STRICT},
+    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
+    {{"strict", OPTION_STRICT, NULL, 0,
+      "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
+      "instead of making it again",
+      2},
+     TAKES_STRICT},
+    {{"no-check", OPTION_NO_CHECK, NULL, 0,
+      "Do not read what an earlier start has done to check it; what is used is checked all the same", 2},
+     TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
       "D-HH:MM:SS",
@@ -56,6 +76,20 @@ static const struct option_row {
       "passes on)",
       3},
      TAKES_STOP},
+    {{"wait", OPTION_WAIT, "TIME", 0,
+      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
+      "a host died its programs hold nothing any more",
+      3},
+     TAKES_STOP},
+    {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
+    {{"ranks-per-node", OPTION_RANKS_PER_NODE, "N", 0,
+      "Plan for N ranks on each (default: those that the launcher started)", 2},
+     TAKES_MACHINE},
+    {{"machine", OPTION_MACHINE, "RATES", 0,
+      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
+      2},
+     TAKES_MACHINE},
+    {{"html", OPTION_HTML, "FILE", 0, "Write a page with the table and a plot", 2}, TAKES_HTML},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
     {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
 };
@@ -117,6 +151,15 @@ static enum status parse_signal(int *signal_number, const char *text, struct err
     return STATUS_OK;
 }
 
+static enum status add_variant(struct options *options, const char *pattern, struct error *err)
+{
+    const size_t most = sizeof options->variants / sizeof *options->variants;
+    RETURN_ERROR_IF(options->num_variants == most, err, STATUS_USAGE, "--variant may be given %zu times",
+                    most);
+    options->variants[options->num_variants++] = pattern;
+    return STATUS_OK;
+}
+
 static enum status parse_option(struct parse *parse, int key, const char *argument)
 {
     struct options *options = parse->options;
@@ -127,6 +170,11 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         break;
     case OPTION_STRICT:
         options->strict = true;
+        break;
+    case OPTION_VARIANT:
+        return add_variant(options, argument, parse->err);
+    case OPTION_NO_CHECK:
+        options->no_check = true;
         break;
     case OPTION_TEAMS:
         return parse_count(&options->teams, "--teams", argument, parse->err);
@@ -139,6 +187,18 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_MARGIN:
         parse->margin_given = true;
         return parse_time(&options->margin, "--margin", argument, parse->err);
+    case OPTION_NODES:
+        return parse_count(&options->nodes, "--nodes", argument, parse->err);
+    case OPTION_RANKS_PER_NODE:
+        return parse_count(&options->ranks_per_node, "--ranks-per-node", argument, parse->err);
+    case OPTION_MACHINE:
+        options->machine = argument;
+        return STATUS_OK;
+    case OPTION_HTML:
+        options->html = argument;
+        return STATUS_OK;
+    case OPTION_WAIT:
+        return parse_time(&options->wait, "--wait", argument, parse->err);
     case OPTION_PROGRESS:
         return parse_progress(&options->progress, argument, parse->err);
     case 'q':
@@ -159,6 +219,20 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     return STATUS_OK;
 }
 
+static void take_path(struct parse *parse, const char *path)
+{
+    struct options *options = parse->options;
+    const size_t most = sizeof options->paths / sizeof *options->paths;
+
+    if (options->path == NULL)
+        options->path = path;
+    else if (parse->extra == NULL)
+        parse->extra = path;
+    if (options->num_paths < most)
+        options->paths[options->num_paths] = path;
+    options->num_paths++;
+}
+
 static error_t take_word(int key, char *argument, struct argp_state *state)
 {
     struct parse *parse = state->input;
@@ -166,10 +240,8 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
     if (key == ARGP_KEY_ARG) {
         if (parse->command == NULL)
             parse->command = argument;
-        else if (parse->options->path == NULL)
-            parse->options->path = argument;
-        else if (parse->extra == NULL)
-            parse->extra = argument;
+        else
+            take_path(parse, argument);
         return 0;
     }
     const struct option_row *row = find_option(key);
@@ -186,53 +258,71 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
 
 // ---- saying no -----------------------------------------------------------------------------------------
 
-// argp only says that some option is wrong. Finds the first word that is: no option, without its value, or
-// with one that it does not take. (Abbreviations are argp's to judge: a word that begins one option only is
-// fine.)
-static enum status explain_wrong_option(int argc, char **argv, struct error *err)
+// The option whose name is, or alone begins with, name[length]. *matches counts the candidates.
+static const struct option_row *find_long_option(const char *name, size_t length, size_t *matches)
+{
+    const struct option_row *found = NULL;
+
+    *matches = 0;
+    for (size_t i = 0; i < NUM_OPTIONS; i++) {
+        if (strncmp(name, rows[i].argp.name, length) != 0)
+            continue;
+        found = &rows[i];
+        if (rows[i].argp.name[length] == '\0') {
+            *matches = 1;
+            break;
+        }
+        (*matches)++;
+    }
+    return found;
+}
+
+static enum status refuse_long_option(const char *name, size_t length, struct error *err)
 {
     const char *names[NUM_OPTIONS];
+    char word[64];
 
     for (size_t i = 0; i < NUM_OPTIONS; i++)
         names[i] = rows[i].argp.name;
+    snprintf(word, sizeof word, "%.*s", length < sizeof word ? (int)length : (int)sizeof word - 1, name);
+    const char *near = suggest_nearest(word, names, NUM_OPTIONS);
+    if (near != NULL)
+        RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", word, near);
+    RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", word);
+}
+
+// One word "--name", "--name=value". *takes_next: its value is the next word.
+static enum status check_long_option(const char *name, bool has_next, bool *takes_next, struct error *err)
+{
+    const size_t length = strcspn(name, "=");
+    const bool has_value = name[length] == '=';
+    size_t matches;
+    const struct option_row *row = find_long_option(name, length, &matches);
+
+    *takes_next = false;
+    if (matches == 0)
+        return refuse_long_option(name, length, err);
+    RETURN_ERROR_IF(matches > 1, err, STATUS_USAGE, "option '--%.*s' is ambiguous", (int)length, name);
+    RETURN_ERROR_IF(has_value && row->argp.arg == NULL, err, STATUS_USAGE, "option '--%s' takes no value",
+                    row->argp.name);
+    *takes_next = !has_value && row->argp.arg != NULL;
+    RETURN_ERROR_IF(*takes_next && !has_next, err, STATUS_USAGE, "option '--%s' needs a value: --%s %s",
+                    row->argp.name, row->argp.name, row->argp.arg);
+    return STATUS_OK;
+}
+
+// argp only says that some option is wrong. Finds the first word that is.
+static enum status explain_wrong_option(int argc, char **argv, struct error *err)
+{
     for (int word = 1; word < argc && strcmp(argv[word], "--") != 0; word++) {
-        if (argv[word][0] != '-' || argv[word][1] == '\0')
-            continue;
-        if (argv[word][1] != '-') {
+        if (strncmp(argv[word], "--", 2) == 0) {
+            bool takes_next;
+            FORWARD_IF_ERROR(check_long_option(argv[word] + 2, word + 1 < argc, &takes_next, err));
+            word += takes_next;
+        } else if (argv[word][0] == '-') {
             for (const char *c = argv[word] + 1; *c != '\0'; c++)
-                if (find_option(*c) == NULL)
-                    RETURN_ERROR(err, STATUS_USAGE, "unknown option '-%c'", *c);
-            continue;
+                RETURN_ERROR_IF(find_option(*c) == NULL, err, STATUS_USAGE, "unknown option '-%c'", *c);
         }
-        char name[64];
-        const char *begin = argv[word] + 2;
-        const size_t length = strcspn(begin, "=");
-        const struct option_row *row = NULL;
-        size_t matches = 0;
-        for (size_t i = 0; i < NUM_OPTIONS; i++)
-            if (strncmp(begin, names[i], length) == 0) {
-                row = &rows[i];
-                matches++;
-                if (names[i][length] == '\0') {
-                    matches = 1;
-                    break;
-                }
-            }
-        if (matches > 1)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%.*s' is ambiguous", (int)length, begin);
-        if (matches == 0) {
-            snprintf(name, sizeof name, "%.*s", length < sizeof name ? (int)length : (int)sizeof name - 1,
-                     begin);
-            const char *near = suggest_nearest(name, names, NUM_OPTIONS);
-            if (near != NULL)
-                RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", name, near);
-            RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", name);
-        }
-        if (begin[length] == '=' && row->argp.arg == NULL)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%s' takes no value", row->argp.name);
-        if (begin[length] != '=' && row->argp.arg != NULL && ++word >= argc)
-            RETURN_ERROR(err, STATUS_USAGE, "option '--%s' needs a value: --%s %s", row->argp.name,
-                         row->argp.name, row->argp.arg);
     }
     RETURN_ERROR(err, STATUS_USAGE, "the options cannot be understood, see coppice --help");
 }
@@ -260,9 +350,12 @@ static enum status check_words(const struct parse *parse)
     RETURN_ERROR_IF(options->path == NULL, parse->err, STATUS_USAGE, "%s needs a %s: coppice %s %s",
                     command->name, command->argument == ARGUMENT_JOB ? "job file" : "run directory",
                     command->name, command_argument_name(command->argument));
-    RETURN_ERROR_IF(parse->extra != NULL, parse->err, STATUS_USAGE, "%s takes one %s, '%s' is too many",
-                    command->name, command->argument == ARGUMENT_JOB ? "job file" : "run directory",
-                    parse->extra);
+    const size_t most = sizeof options->paths / sizeof *options->paths;
+    RETURN_ERROR_IF(options->num_paths > most, parse->err, STATUS_USAGE,
+                    "%s takes %zu run directories at most", command->name, most);
+    RETURN_ERROR_IF(parse->extra != NULL && command->argument != ARGUMENT_RUNS, parse->err, STATUS_USAGE,
+                    "%s takes one %s, '%s' is too many", command->name,
+                    command->argument == ARGUMENT_JOB ? "job file" : "run directory", parse->extra);
     for (size_t i = 0; i < parse->num_given; i++) {
         const struct option_row *row = find_option(parse->given[i]);
         RETURN_ERROR_IF((row->taken_by & ~command->options) != 0, parse->err, STATUS_USAGE,
@@ -305,7 +398,7 @@ static void print_commands(FILE *out)
 
     fprintf(out, "Commands:\n");
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s  %s  %s\n", all[i].name, command_argument_name(all[i].argument),
+        fprintf(out, "  %-10s  %-7s  %s\n", all[i].name, command_argument_name(all[i].argument),
                 all[i].summary);
 }
 

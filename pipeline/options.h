@@ -14,17 +14,26 @@ enum verbosity { VERBOSITY_QUIET = -1, VERBOSITY_NORMAL = 0, VERBOSITY_VERBOSE =
 struct options {
     const struct command *command; // NULL only when done
     const char *path;              // JOB or RUN as written; points into argv
-    bool done;                     // --help or --version was answered: leave with exit code 0
-    bool json;                     // results on standard output as JSON
-    bool strict;                   // what would be a warning is an error
+    const char *paths[64];         // all of them, where a command takes several
+    size_t num_paths;
+    const char *html; // --html: a page to write; NULL: none
+    bool done;        // --help or --version was answered: leave with exit code 0
+    bool json;        // results on standard output as JSON
+    bool no_check;    // do not read what is done already to check it
+    bool strict;      // compare all inputs again, and do not repair damaged files
     enum verbosity verbosity;
     enum progress_mode progress;
-    int teams;       // 0: not given, the program chooses
-    int threads;     // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
-                     // BLIS_NUM_THREADS)
-    int stop_signal; // default SIGUSR1, which mpirun forwards to its ranks
-    double max_time; // seconds from the start of the program; 0: no limit
-    double margin;   // seconds before max_time at which to stop; default 60, at most a tenth of max_time
+    int teams;                // 0: not given, the program chooses
+    int threads;              // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
+                              // BLIS_NUM_THREADS)
+    int stop_signal;          // default SIGUSR1, which mpirun forwards to its ranks
+    double max_time;          // seconds from the start of the program; 0: no limit
+    const char *variants[64]; // --variant: patterns of variant names; point into argv
+    size_t num_variants;      // 0: all
+    double margin; // seconds before max_time at which to stop; default 60, at most a tenth of max_time
+    int nodes, ranks_per_node; // to plan for; 0: not given
+    const char *machine;       // rates to plan with, for machine_parse; NULL: not given
+    double wait;               // seconds to wait for another program that holds the run directory; 0: none
 };
 
 // Parses argv (its words may be reordered). Help and version go to out, which is NULL on ranks that must not

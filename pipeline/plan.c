@@ -1,12 +1,15 @@
 #include "pipeline/plan.h"
 
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
+#include "stages/hessian.h"
 #include "stages/sequences.h"
 #include "stages/stage.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,14 +59,50 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     double work = 0;
     for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
         work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
-    return 300000.0 * work;
+    return PLAN_EVALUATION_TOKENS * work;
 }
 
-static void add_layer(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                       size_t chain, const struct layer_cost *costs)
 {
     add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, 4 * costs[layer].weights);
-    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, 16 * costs[layer].weights);
+}
+
+// Matching passes the sequences of both streams through part of the layer for each of its sources, in all
+// about three times through a layer, and multiplies them with the dense and the pruned weights; a guard alone
+// does that once with an eighth of one stream.
+static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+                           size_t chain, const struct layer_cost *costs)
+{
+    const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
+    double work = 16 * costs[layer].weights;
+    if (variant_matches(variant))
+        work += (3 + products) * costs[layer].forward;
+    else if (variant_measures(variant))
+        work += (1 + products) / 8 * costs[layer].forward;
+    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
+}
+
+// The outputs of a layer that others read: the variant's, or with NULL the dense model's.
+static void add_propagate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
+                          size_t chain, const struct layer_cost *costs)
+{
+    if (layer + 1 < plan->model->config.num_hidden_layers)
+        add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, phase, chain, costs[layer].forward);
+}
+
+size_t dense_stream_readers(const struct settings *settings)
+{
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    size_t readers = 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        readers += dense ? variant_measures(&settings->variants[v]) : variant_matches(&settings->variants[v]);
+    return readers;
+}
+
+bool dense_stream_is_kept(const struct settings *settings)
+{
+    return dense_stream_readers(settings) > (settings->propagation == PROPAGATION_DENSE ? 0 : 1);
 }
 
 static void add_results(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
@@ -76,35 +115,64 @@ static void add_results(struct plan *plan, const struct variant *variant, size_t
                  (double)checkpoint_bytes(plan->model->checkpoint));
 }
 
-static void add_units(struct plan *plan, const struct layer_cost *costs)
+// Statistics of the dense model for all, then masks and weights of every layer and variant independently;
+// where outputs are matched, weights layer by layer.
+static void add_dense(struct plan *plan, const struct layer_cost *costs, double evaluation)
 {
     const struct settings *settings = plan->settings;
     const size_t layers = plan->model->config.num_hidden_layers;
-    const double evaluation = evaluation_work(plan, costs);
 
-    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
-    if (settings->perplexity != NULL)
-        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
-    if (settings->propagation == PROPAGATION_DENSE) {
-        for (size_t layer = 0; layer < layers; layer++)
-            add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
-        for (size_t layer = 0; layer < layers; layer++)
-            for (size_t v = 0; v < settings->num_variants; v++)
-                add_layer(plan, &settings->variants[v], layer, 1, layer, costs);
-        for (size_t v = 0; v < settings->num_variants; v++)
-            add_results(plan, &settings->variants[v], 2, v, evaluation);
-        return;
+    for (size_t layer = 0; layer < layers; layer++)
+        add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
+    for (size_t layer = 0; layer < layers; layer++)
+        for (size_t v = 0; v < settings->num_variants; v++) {
+            add_score(plan, &settings->variants[v], layer, 1, layer, costs);
+            if (!variant_matches(&settings->variants[v]))
+                add_compensate(plan, &settings->variants[v], layer, 1, layer, costs);
+        }
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        const struct variant *variant = &settings->variants[v];
+        for (size_t layer = 0; layer < layers && variant_matches(variant); layer++) {
+            add_compensate(plan, variant, layer, 2, v, costs);
+            add_propagate(plan, variant, layer, 2, v, costs);
+        }
+        add_results(plan, variant, 2, v, evaluation);
     }
+}
+
+// Everything layer by layer, the variants side by side.
+static void add_pruned(struct plan *plan, const struct layer_cost *costs, double evaluation)
+{
+    const struct settings *settings = plan->settings;
+    const size_t layers = plan->model->config.num_hidden_layers, readers = dense_stream_readers(settings);
+
+    for (size_t layer = 0; layer < layers && readers > 1; layer++)
+        add_propagate(plan, NULL, layer, 0, 0, costs);
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         for (size_t layer = 0; layer < layers; layer++) {
             add_unit(plan, STAGE_CALIBRATE, variant, (long)layer, 1, v, costs[layer].forward);
-            add_layer(plan, variant, layer, 1, v, costs);
-            if (layer + 1 < layers)
-                add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, 1, v, costs[layer].forward);
+            add_score(plan, variant, layer, 1, v, costs);
+            add_compensate(plan, variant, layer, 1, v, costs);
+            add_propagate(plan, variant, layer, 1, v, costs);
+            if (readers == 1 && variant_matches(variant))
+                add_propagate(plan, NULL, layer, 1, v, costs);
         }
         add_results(plan, variant, 1, v, evaluation);
     }
+}
+
+static void add_units(struct plan *plan, const struct layer_cost *costs)
+{
+    const double evaluation = evaluation_work(plan, costs);
+
+    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
+    if (plan->settings->perplexity != NULL)
+        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
+    if (plan->settings->propagation == PROPAGATION_DENSE)
+        add_dense(plan, costs, evaluation);
+    else
+        add_pruned(plan, costs, evaluation);
 }
 
 enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
@@ -117,7 +185,7 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
     memset(plan, 0, sizeof *plan);
     plan->model = model;
     plan->settings = settings;
-    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (4 * layers + 2),
+    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (5 * layers + 2),
                               sizeof *plan->units, "the plan", err));
     status = allocate(&costs, layers, sizeof *costs, "the plan", err);
     if (status == STATUS_OK)
@@ -130,22 +198,74 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
     return status;
 }
 
+size_t plan_chains(const struct plan *plan, size_t phase)
+{
+    size_t chains = 0;
+    for (size_t i = 0; i < plan->num_units; i++)
+        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
+            chains = plan->units[i].chain + 1;
+    return chains;
+}
+
 void plan_free(struct plan *plan)
 {
     free(plan->units);
     memset(plan, 0, sizeof *plan);
 }
 
+static const char *unit_variant(const struct unit *unit)
+{
+    return unit->variant != NULL ? unit->variant->name : "dense";
+}
+
+enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err)
+{
+    size_t kept = 0;
+
+    for (size_t p = 0; p < count; p++) {
+        bool any = false;
+        for (size_t i = 0; i < plan->num_units && !any; i++)
+            any = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+        RETURN_ERROR_IF(!any, err, STATUS_USAGE, "--variant: the job has no variant '%s'", patterns[p]);
+    }
+    plan->work = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        bool wanted = plan->units[i].stage == STAGE_SEQUENCES;
+        for (size_t p = 0; p < count && !wanted; p++)
+            wanted = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+        if (!wanted)
+            continue;
+        plan->units[kept++] = plan->units[i];
+        plan->work += plan->units[kept - 1].work;
+    }
+    plan->num_units = kept;
+    return STATUS_OK;
+}
+
+size_t plan_names(const struct plan *plan, const char **names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        size_t n = 0;
+        if (plan->units[i].stage == STAGE_SEQUENCES)
+            continue;
+        while (n < count && strcmp(names[n], unit_variant(&plan->units[i])) != 0)
+            n++;
+        if (n == count)
+            names[count++] = unit_variant(&plan->units[i]);
+    }
+    return count;
+}
+
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)
 {
-    const char *stream = stream_name(settings, unit->variant);
     const size_t layer = unit->layer >= 0 ? (size_t)unit->layer : 0;
     switch (unit->stage) {
     case STAGE_SEQUENCES:
         sequences_path(path, size, settings);
         return;
     case STAGE_CALIBRATE:
-        run_layer_path(path, size, settings->run, "statistics", stream, layer);
+        run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant), layer);
         return;
     case STAGE_SCORE:
         run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer);
@@ -154,7 +274,8 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
         run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer);
         return;
     case STAGE_PROPAGATE:
-        run_layer_path(path, size, settings->run, "activations", stream, layer + 1);
+        run_layer_path(path, size, settings->run, "activations", hidden_stream(settings, unit->variant),
+                       layer + 1);
         return;
     case STAGE_EVALUATE:
         perplexity_path(path, size, settings, unit->variant);
@@ -165,6 +286,43 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
     }
 }
 
+// What propagation makes is only needed for the next layer, and removed afterwards.
+static bool is_past(const struct unit *unit, const struct settings *settings)
+{
+    char path[PATH_SIZE];
+    struct unit next = *unit;
+    bool past = true;
+
+    next.layer++;
+    next.stage = settings->propagation == PROPAGATION_PRUNED ? STAGE_CALIBRATE : STAGE_COMPENSATE;
+    if (unit->variant != NULL) {
+        unit_path(path, sizeof path, &next, settings);
+        return store_exists(path);
+    }
+    next.stage = STAGE_COMPENSATE;
+    for (size_t v = 0; v < settings->num_variants && past; v++) {
+        next.variant = &settings->variants[v];
+        unit_path(path, sizeof path, &next, settings);
+        past = !variant_matches(next.variant) || store_exists(path);
+    }
+    return past;
+}
+
+bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer)
+{
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    char path[PATH_SIZE];
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        const struct variant *other = &settings->variants[v];
+        if (!(method_needs(other->method) & NEEDS_HESSIAN) || (!dense && other != variant))
+            continue;
+        run_layer_path(path, sizeof path, settings->run, "masks", other->name, layer);
+        if (!store_exists(path))
+            return true;
+    }
+    return false;
+}
+
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
     char path[PATH_SIZE], identity[40];
@@ -173,17 +331,17 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity) == EXPORT_DONE;
     }
-    if (store_exists(path))
-        return true;
-    if (unit->stage == STAGE_PROPAGATE) {
-        // What it makes is only needed until the next layer is calibrated, and removed afterwards.
-        struct unit next = *unit;
-        next.stage = STAGE_CALIBRATE;
-        next.layer++;
-        unit_path(path, sizeof path, &next, settings);
+    if (unit->stage == STAGE_EVALUATE)
+        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
+    if (store_exists(path)) {
+        // Statistics of an earlier job may be there without the Hessian that this one asks for.
+        if (unit->stage != STAGE_CALIBRATE ||
+            !hessian_is_needed(settings, unit->variant, (size_t)unit->layer))
+            return true;
+        hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
         return store_exists(path);
     }
-    return false;
+    return unit->stage == STAGE_PROPAGATE && is_past(unit, settings);
 }
 
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
@@ -197,13 +355,18 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
     case STAGE_PROPAGATE:
         // Hidden states of earlier layers are made again when they are missing, down to the token ids.
         input.stage = STAGE_SEQUENCES;
-        if (index == 1 && unit->stage == STAGE_PROPAGATE)
+        if (index == 1 && unit->stage == STAGE_PROPAGATE && unit->variant != NULL)
             input.stage = STAGE_COMPENSATE;
         else if (index != 0)
             return false;
         break;
     case STAGE_SCORE:
-        if (index != 0 || !(method_needs(unit->variant->method) & NEEDS_STATISTICS))
+        if (index == 0 && method_needs(unit->variant->method) & NEEDS_HESSIAN) {
+            hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
+            return true;
+        }
+        if (index != 0 ||
+            !(importance_needs(unit->variant->method, &unit->variant->parameters) & NEEDS_STATISTICS))
             return false;
         input.stage = STAGE_CALIBRATE;
         break;

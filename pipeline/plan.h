@@ -29,6 +29,9 @@ struct unit {
     double work; // floating-point operations, the common currency of progress
 };
 
+// Tokens of a test set of the usual size (WikiText-2: some 300 thousand), where nothing better is known.
+#define PLAN_EVALUATION_TOKENS 300000.0
+
 struct plan {
     const struct settings *settings;
     const struct model *model;
@@ -41,27 +44,42 @@ struct plan {
 enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
                         struct error *err);
 void plan_free(struct plan *plan);
+// How many chains a phase has: as many teams can work on it side by side.
+size_t plan_chains(const struct plan *plan, size_t phase);
+
+// Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
+// without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
+enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err);
+// Names of the variants that have units in the plan, "dense" among them; points into the plan. names has room
+// for all variants and one more. Returns how many.
+size_t plan_names(const struct plan *plan, const char **names);
 
 // Whether the unit's committed file is there. record: tells this run's exports from others. No MPI, no
 // checksum.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
 // The file that proves the unit, "" for one without. path: size 4200.
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings);
+// Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
+// the Hessian for it.
+bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
 // The committed files that the unit reads, one at a time: index 0, 1, ... until false. path: size 4200.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t index);
 
+// How many variants read hidden states of the dense stream when they are compensated.
+size_t dense_stream_readers(const struct settings *settings);
+// Whether the dense stream's hidden states of all layers are kept until those variants are done: when they
+// are made before the variants, or by the first of several.
+bool dense_stream_is_kept(const struct settings *settings);
+
 // Memory of one rank and what is shared by the ranks of a node, and bytes on disk, as the program will use
 // them.
 struct plan_cost {
-    uint64_t rank_bytes; // private to each rank, the program itself included
-    uint64_t node_bytes; // once per node: one layer's weights in float32
-    uint64_t peak_bytes; // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t rank_bytes;     // private to each rank, the program itself included
+    uint64_t node_bytes;     // once per node: one layer's weights in float32
+    uint64_t peak_bytes;     // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t hessians_bytes; // on disk, for sparsegpt
     uint64_t statistics_bytes, activations_bytes, masks_bytes, weights_bytes, output_bytes; // on disk
     double work; // floating-point operations
 };
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err);
-
-// The whole plan for machines: {"variants": [...], "units": ..., "memory": ..., "disk": ..., "work": ...}.
-json_t *plan_to_json(const struct plan *plan, const struct plan_cost *cost, size_t ranks,
-                     const struct run_record *record);

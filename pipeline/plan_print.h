@@ -1,7 +1,11 @@
 // plan_print.h - `coppice plan JOB` for people and for machines.
 #pragma once
+#include "pipeline/machine.h"
 #include "pipeline/plan.h"
 #include <stdio.h>
 
-// Prints what would run and what it costs on `ranks` ranks of one node; out NULL prints nothing.
-enum status plan_print(const struct plan *plan, size_t ranks, bool json, FILE *out, struct error *err);
+// Prints what would run, what it costs and how long it takes on `machine`; out NULL prints nothing. As JSON:
+// {"run", "propagation", "variants": [...], "machine", "stages": {...}, "memory", "disk", "work", "seconds",
+// ...}.
+enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
+                       struct error *err);

@@ -1,7 +1,8 @@
 #include "pipeline/run_record.h"
 
+#include "io/json.h"
 #include "io/run_directory.h"
-#include "io/commit.h"
+#include "io/sealed_json.h"
 #include "pipeline/job_json.h"
 #include "version.h"
 
@@ -144,12 +145,6 @@ done:
     return status;
 }
 
-// The record of a file in an older run.json, found by its base name within the same list.
-static const json_t *recorded_file(const json_t *list, size_t index)
-{
-    return json_array_get(list, index);
-}
-
 // Fingerprints of the model's files: config.json, tokenizer.json, then the shards.
 static enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
                                      const struct settings *settings, const json_t *old, bool strict,
@@ -161,12 +156,12 @@ static enum status fingerprint_model(json_t *list, const struct team *team, cons
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_format(path, sizeof path, "%s/%s", settings->model, names[i]);
-        FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, recorded_file(old, index++), strict, err));
+        FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, json_array_get(old, index++), strict, err));
     }
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = model->checkpoint->shards[i];
         FORWARD_IF_ERROR(
-            fingerprint(list, team, shard->path, shard, recorded_file(old, index++), strict, err));
+            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
     }
     return STATUS_OK;
 }
@@ -199,11 +194,11 @@ static json_t *identity_of(const json_t *record)
     json_object_set(identity, "prune", json_object_get(job, "prune"));
     json_object_foreach((json_t *)prints, list, files)
     {
-        json_t *hashes = json_object();
         size_t i;
         json_t *file;
         if (strcmp(list, "evaluation") == 0)
             continue; // may come later; compared on its own
+        json_t *hashes = json_object();
         json_array_foreach(files, i, file)
         {
             const char *name = json_string_value(json_object_get(file, "file"));
@@ -282,28 +277,41 @@ static json_t *started_now(void)
     return json_string(text);
 }
 
-// Rank 0: settles the new record against the old one and commits it when it says something new.
-static enum status settle(struct run_record *record, const json_t *old, const struct settings *settings,
-                          const char *path, struct error *err)
+// Rank 0: settles the new record against the old one.
+static enum status settle(struct run_record *record, const json_t *old, const char *path, struct error *err)
 {
-    char *text = NULL;
-    enum status status = STATUS_OK;
-
+    record->is_first = old == NULL;
     if (old != NULL) {
-        GOTO_IF_ERROR(compare(record->json, old, path, err), done);
+        json_object_set(record->json, "xxh3", json_object_get(old, "xxh3"));
+        FORWARD_IF_ERROR(compare(record->json, old, path, err));
         json_object_set(record->json, "started", json_object_get(old, "started"));
         json_object_set(record->json, "versions", json_object_get(old, "versions"));
     } else {
         json_object_set_new(record->json, "started", started_now());
         json_object_set_new(record->json, "versions", library_versions());
     }
+    record->is_changed = old == NULL || !json_equal(old, record->json);
+    return STATUS_OK;
+}
+
+// Every rank learns what rank 0 settled.
+static enum status share_record(struct run_record *record, const struct team *team, struct error *err)
+{
+    char *text = record->json != NULL ? json_dumps(record->json, JSON_COMPACT) : NULL;
+    uint64_t head[3] = {text != NULL ? strlen(text) : 0, record->is_first, record->is_changed};
+    enum status status;
+
+    GOTO_IF_ERROR(team_broadcast(team, head, sizeof head, 0, err), done);
+    if (team->rank != 0)
+        status = allocate(&text, head[0] + 1, 1, "run.json", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(team, text, head[0], 0, err), done);
+    if (team->rank != 0)
+        status = json_parse(&record->json, text, head[0], "run.json", err);
+    record->is_first = head[1] != 0;
+    record->is_changed = head[2] != 0;
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
     identity_hash(record->identity, record->json);
-    if (old != NULL && json_equal(old, record->json))
-        goto done;
-    GOTO_IF_ERROR(make_directories(settings->run, err), done);
-    text = json_dumps(record->json, JSON_INDENT(2));
-    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
 done:
     free(text);
     return status;
@@ -311,13 +319,16 @@ done:
 
 static enum status load(json_t **json, const char *path, struct error *err)
 {
-    json_error_t where;
     struct stat info;
     *json = NULL;
     if (stat(path, &info) != 0 && errno == ENOENT)
         return STATUS_OK;
-    *json = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    RETURN_ERROR_IF(*json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
+    const enum status status = sealed_json_read(json, path, err);
+    if (status == STATUS_DAMAGED)
+        error_set(err, status,
+                  "%s: does not match its checksum; remove it to go on with the same job: it is written anew",
+                  path);
+    FORWARD_IF_ERROR(status);
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
         return STATUS_OK;
     json_decref(*json);
@@ -356,11 +367,11 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
                                  corpus_list, "evaluation", evaluation_list);
-        status = record->json != NULL ? settle(record, old, settings, path, err)
+        status = record->json != NULL ? settle(record, old, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    status = team_broadcast(team, record->identity, sizeof record->identity, 0, err);
+    status = share_record(record, team, err);
 done:
     json_decref(old);
     json_decref(model_list);
@@ -369,6 +380,18 @@ done:
     if (status != STATUS_OK)
         run_record_free(record);
     return status;
+}
+
+enum status run_record_commit(struct run_record *record, const struct team *team,
+                              const struct settings *settings, struct error *err)
+{
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    path_format(path, sizeof path, "%s/run.json", settings->run);
+    if (record->is_changed && team->rank == 0)
+        status = sealed_json_write(path, record->json, err);
+    return team_agree(team, status, err);
 }
 
 void run_record_free(struct run_record *record)

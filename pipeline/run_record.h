@@ -10,16 +10,20 @@
 #include <jansson.h>
 
 struct run_record {
-    json_t *json;      // what run.json holds
+    json_t *json;      // what run.json holds or will hold
     char identity[17]; // hexadecimal hash of everything that results depend on
+    bool is_first;     // there was no run.json
+    bool is_changed;   // run.json is to be written
 };
 
-// Collective. Compares RUN/run.json with the job, or writes it at the first start. Fingerprints: XXH3 of
-// every file, tensors hashed by all ranks together; a file whose size and time of change are as recorded is
-// taken as unchanged unless strict. A contradiction is STATUS_USAGE and names the key or the file; nothing is
-// changed then. Only rank 0's record->json is set. Freed with run_record_free.
+// Collective. Compares RUN/run.json with the job; writes nothing. Fingerprints: XXH3 of every file, tensors
+// hashed by all ranks together; a file whose size and time of change are as recorded is taken as unchanged
+// unless strict. A contradiction is STATUS_USAGE and names the key or the file. Freed with run_record_free.
 enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
                             const struct settings *settings, bool strict, struct error *err);
+// Collective. Commits run.json where it says something new: when all inputs were found to be good.
+enum status run_record_commit(struct run_record *record, const struct team *team,
+                              const struct settings *settings, struct error *err);
 void run_record_free(struct run_record *record);
 
 // Reads RUN/run.json, for commands that only look. Not collective. STATUS_USAGE when there is none.

@@ -1,16 +1,21 @@
 #include "pipeline/runner.h"
 
+#include "io/process_identity.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/job_json.h"
+#include "pipeline/plan_record.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
+#include "stages/hessian.h"
 #include "stages/score.h"
 #include "stages/sequences.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,6 +45,13 @@ static void advance(void *context, double work)
     progress_advance(&runner->progress, work * runner->team->count);
 }
 
+static void notice(void *context, const char *text)
+{
+    struct runner *runner = context;
+    progress_message(&runner->progress, "%s", text);
+    (void)log_event(runner->log, NULL, "notice", "{s:s}", "message", text);
+}
+
 static void remove_file(const char *path)
 {
     (void)unlink(path); // a file too many is no harm
@@ -50,22 +62,37 @@ static void hidden_path(char *path, const struct runner *runner, const char *str
     run_layer_path(path, PATH_SIZE, runner->settings->run, "activations", stream, layer);
 }
 
-// Hidden states are kept for the last two layers, unless asked.
-static void trim_activations(const struct runner *runner, const char *stream, size_t newest)
+// Hidden states are kept for the last two layers, unless asked, or the variants read all of them. owner NULL:
+// the dense stream.
+static void trim_activations(const struct runner *runner, const struct variant *owner, size_t newest)
 {
+    const char *stream = owner != NULL ? owner->name : "dense";
     char path[PATH_SIZE];
-    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0)
+    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0 ||
+        (owner == NULL && dense_stream_is_kept(runner->settings)))
         return;
     hidden_path(path, runner, stream, newest - 2);
     remove_file(path);
 }
 
-// Makes sure that what enters `layer` is there, from the nearest layer below that is.
-static enum status ensure_hidden_states(struct runner *runner, const struct variant *variant, size_t layer,
+// A Hessian is the largest file of a run, and of no use once the masks are made from it.
+static void trim_hessian(const struct runner *runner, const struct unit *unit)
+{
+    char path[PATH_SIZE];
+    if (runner->settings->keep_activations || runner->team->rank != 0 ||
+        !(method_needs(unit->variant->method) & NEEDS_HESSIAN) ||
+        hessian_is_needed(runner->settings, unit->variant, (size_t)unit->layer))
+        return;
+    hessian_path(path, runner->settings, stream_name(runner->settings, unit->variant), (size_t)unit->layer);
+    remove_file(path);
+}
+
+// Makes sure that what enters `layer` in the stream of `owner` (NULL: the dense one) is there, from the
+// nearest layer below that is.
+static enum status ensure_hidden_states(struct runner *runner, const struct variant *owner, size_t layer,
                                         struct error *err)
 {
-    const char *stream = stream_name(runner->settings, variant);
-    const struct variant *pruned = runner->settings->propagation == PROPAGATION_PRUNED ? variant : NULL;
+    const char *stream = owner != NULL ? owner->name : "dense";
     char path[PATH_SIZE];
     uint64_t from = layer;
 
@@ -77,8 +104,8 @@ static enum status ensure_hidden_states(struct runner *runner, const struct vari
         }
     FORWARD_IF_ERROR(team_broadcast(runner->team, &from, sizeof from, 0, err));
     for (size_t l = from; l < layer; l++) {
-        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, pruned, err));
-        trim_activations(runner, stream, l + 1);
+        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, owner, err));
+        trim_activations(runner, owner, l + 1);
     }
     return STATUS_OK;
 }
@@ -90,21 +117,35 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
     const char *stream = stream_name(runner->settings, unit->variant);
 
-    FORWARD_IF_ERROR(ensure_hidden_states(runner, unit->variant, layer, err));
-    FORWARD_IF_ERROR(calibrate_layer(&runner->stage, &runner->weights, stream, layer, output, err));
+    // Rank 0 looks at the file system.
+    uint8_t hessian = runner->team->rank == 0 && hessian_is_needed(runner->settings, unit->variant, layer);
+    FORWARD_IF_ERROR(team_broadcast(runner->team, &hessian, 1, 0, err));
+    FORWARD_IF_ERROR(ensure_hidden_states(runner, dense ? NULL : unit->variant, layer, err));
+    FORWARD_IF_ERROR(
+        calibrate_layer(&runner->stage, &runner->weights, stream, layer, hessian != 0, output, err));
     if (output)
-        trim_activations(runner, stream, layer + 1);
+        trim_activations(runner, NULL, layer + 1);
     return STATUS_OK;
 }
 
-static enum status evaluate(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status compensate(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const struct variant *variant = unit->variant;
+    const size_t layer = (size_t)unit->layer;
+
+    if (variant_matches(variant))
+        FORWARD_IF_ERROR(ensure_hidden_states(runner, NULL, layer, err));
+    if (variant_measures(variant))
+        FORWARD_IF_ERROR(ensure_hidden_states(runner, stream_owner(runner->settings, variant), layer, err));
+    return compensate_layer(&runner->stage, &runner->weights, variant, layer, err);
+}
+
+static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct perplexity result;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    if (runner->evaluation.ids == NULL)
-        FORWARD_IF_ERROR(evaluation_create(&runner->evaluation, &runner->stage, err));
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
@@ -129,20 +170,34 @@ static void add_perplexity(json_t *object, const char *key, const struct runner 
                                       (json_int_t)result.length, "windows", (json_int_t)result.windows));
 }
 
-static enum status export(struct runner *runner, const struct unit *unit, struct error *err) {
-    char identity[40]; json_t *provenance = NULL;
+static enum status export_model(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    char identity[40];
+    json_t *provenance = NULL;
 
     run_record_variant(identity, sizeof identity, runner->record, unit->variant);
-    if (runner->team->rank == 0){
+    if (runner->team->rank == 0) {
         json_t *job = settings_to_json(runner->settings), *results = json_object();
-        json_object_del(job, "variants"); add_perplexity(results, "dense", runner, NULL);
+        json_object_del(job, "variants");
+        add_perplexity(results, "dense", runner, NULL);
         add_perplexity(results, "pruned", runner, unit->variant);
         provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                "variant", variant_to_json(unit->variant), "fingerprints",
-                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);}
-enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
-json_decref(provenance);
-return status;
+                               json_object_get(runner->record->json, "fingerprints"), "perplexity", results);
+    }
+    enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
+    json_decref(provenance);
+    return status;
+}
+
+// sequences.h5 was found to be damaged.
+static enum status redraw_sequences(const struct stage *stage, struct error *err)
+{
+    struct sequences_draft draft;
+    FORWARD_IF_ERROR(sequences_draw(&draft, stage, true, err));
+    enum status status = sequences_commit(&draft, stage, err);
+    sequences_draft_free(&draft);
+    return status;
 }
 
 static enum status carry_out(struct runner *runner, const struct unit *unit, struct error *err)
@@ -150,19 +205,22 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     const struct stage *stage = &runner->stage;
     switch (unit->stage) {
     case STAGE_SEQUENCES:
-        return sequences_draw(stage, err);
+        return redraw_sequences(stage, err);
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        return score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
+        trim_hessian(runner, unit);
+        return STATUS_OK;
     case STAGE_COMPENSATE:
-        return compensate_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+        return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
-        return ensure_hidden_states(runner, unit->variant, (size_t)unit->layer + 1, err);
+        return ensure_hidden_states(runner, stream_owner(runner->settings, unit->variant),
+                                    (size_t)unit->layer + 1, err);
     case STAGE_EVALUATE:
-        return evaluate(runner, unit, err);
+        return evaluate_model(runner, unit, err);
     case STAGE_EXPORT:
-        return export(runner, unit, err);
+        return export_model(runner, unit, err);
     }
     return STATUS_OK;
 }
@@ -199,12 +257,20 @@ static enum status judge(struct runner *runner, const struct unit *unit, enum ve
     return STATUS_OK;
 }
 
+// event "begin", or "unit" when it is done.
 static void log_unit(struct runner *runner, const struct unit *unit, const char *event, double seconds)
 {
+    const struct team *team = runner->team;
+    struct process_identity self;
+
+    if (runner->log == NULL)
+        return;
+    process_identity_self(&self);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f}", "stage", stage_name(unit->stage),
-                    "variant", unit->variant != NULL ? unit->variant->name : NULL, "layer",
-                    (json_int_t)unit->layer, "seconds", seconds);
+    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s}", "stage",
+                    stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
+                    "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
+                    team->world_rank, "team_ranks", team->size, "node", self.host);
 }
 
 static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
@@ -218,6 +284,7 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
                   unit->layer >= 0 ? (size_t)unit->layer : 0,
                   unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
     const double before = runner->progress.done;
+    log_unit(runner, unit, "begin", 0);
     enum status status = carry_out(runner, unit, err);
     if (status == STATUS_OK) {
         // Costs were estimates: the unit counts for what it was planned at.
@@ -251,19 +318,10 @@ static enum status run_chains(struct runner *runner, size_t phase, struct error 
     return STATUS_OK;
 }
 
-static size_t chains_in(const struct plan *plan, size_t phase)
-{
-    size_t chains = 0;
-    for (size_t i = 0; i < plan->num_units; i++)
-        if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
-            chains = plan->units[i].chain + 1;
-    return chains;
-}
-
 // Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
 static int teams_for(const struct runner *runner, size_t phase)
 {
-    size_t chains = chains_in(runner->plan, phase);
+    size_t chains = plan_chains(runner->plan, phase);
     size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
                                               : (size_t)(runner->world->size / runner->world->node_size);
     if (teams > (size_t)runner->world->size)
@@ -273,6 +331,15 @@ static int teams_for(const struct runner *runner, size_t phase)
     return teams > 0 ? (int)teams : 1;
 }
 
+// Every team writes down its own units. Not collective; a log that cannot be opened stops nobody.
+static void open_team_log(struct runner *runner, const struct team *team)
+{
+    if (team->rank != 0 || team->world_rank == 0 || runner->log != NULL)
+        return;
+    if (log_open(&runner->log, runner->settings->run, runner->world->size, NULL) == STATUS_OK)
+        log_set_process(runner->log, runner->process);
+}
+
 static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
 {
     struct team team;
@@ -280,19 +347,33 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
 
     FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
     runner->team = &team;
-    runner->stage = (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance}};
+    runner->stage =
+        (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
+    open_team_log(runner, &team);
     status = layer_weights_create(&runner->weights, &runner->stage, err);
     if (status == STATUS_OK)
         status = run_chains(runner, phase, err);
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
     layer_weights_free(&runner->weights, &runner->stage);
-    evaluation_free(&runner->evaluation);
+    if (team.world_rank != 0) {
+        log_close(runner->log);
+        runner->log = NULL;
+    }
     team_free(&team);
     runner->team = runner->world;
     status = team_agree(runner->world, status, err);
     alarm_settle(&runner->alarm);
     return status;
+}
+
+// 1 when the file was there, did not match its checksum, and was removed.
+static size_t remove_if_damaged(const char *path)
+{
+    if (!store_exists(path) || store_verify(path, NULL) == STATUS_OK)
+        return 0;
+    remove_file(path);
+    return 1;
 }
 
 // Removes what does not match its checksum among the files that the failed unit read, so that it is made
@@ -304,22 +385,58 @@ static enum status remove_damaged(struct runner *runner, const struct unit *unit
     size_t removed = 0;
 
     for (size_t i = 0; i < runner->model->config.num_hidden_layers; i++) {
-        if (unit_input(path, sizeof path, unit, settings, i) && store_exists(path) &&
-            store_verify(path, NULL) != STATUS_OK) {
-            remove_file(path);
-            removed++;
-        }
-        hidden_path(path, runner, stream_name(settings, unit->variant), i);
-        if (store_exists(path) && store_verify(path, NULL) != STATUS_OK) {
-            remove_file(path);
-            removed++;
-        }
+        if (unit_input(path, sizeof path, unit, settings, i))
+            removed += remove_if_damaged(path);
+        hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
+        removed += remove_if_damaged(path);
+        hidden_path(path, runner, "dense", i);
+        removed += remove_if_damaged(path);
     }
     if (removed == 0)
         return STATUS_DAMAGED; // nothing to mend: the error stands
     progress_message(&runner->progress, "%s; made again", err->message);
     (void)log_event(runner->log, NULL, "damaged", "{s:s}", "message", err->message);
     return STATUS_OK;
+}
+
+// What an earlier start committed is read once and compared with its checksums, every rank a share of the
+// files: a damaged one is made again, or refused with --strict.
+static enum status check_found(struct runner *runner, struct error *err)
+{
+    const struct plan *plan = runner->plan;
+    const int rank = runner->world->rank, size = runner->world->size;
+    char path[PATH_SIZE];
+    uint64_t *damaged = NULL;
+    enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
+
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
+    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
+        const struct unit *unit = &plan->units[i];
+        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
+            continue;
+        unit_path(path, sizeof path, unit, runner->settings);
+        if (store_exists(path))
+            damaged[i] = (unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, NULL)
+                                                        : store_verify(path, NULL)) != STATUS_OK;
+    }
+    GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
+    for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
+        if (damaged[i] == 0)
+            continue;
+        unit_path(path, sizeof path, &plan->units[i], runner->settings);
+        if (runner->options->strict) {
+            status = error_set(err, STATUS_DAMAGED, "%s is damaged; without --strict it would be made again",
+                               path);
+        } else if (rank == 0) {
+            remove_file(path);
+            progress_message(&runner->progress, "%s is damaged; it is made again", path);
+            (void)log_event(runner->log, NULL, "damaged", "{s:s}", "file", path);
+        }
+    }
+    team_barrier(runner->world);
+done:
+    free(damaged);
+    return status;
 }
 
 static enum status run_phases(struct runner *runner, struct error *err)
@@ -329,11 +446,70 @@ static enum status run_phases(struct runner *runner, struct error *err)
     return STATUS_OK;
 }
 
+// Whether there is something to evaluate, as rank 0 sees it.
+static bool evaluates(const struct runner *runner)
+{
+    bool any = false;
+    for (size_t i = 0; i < runner->plan->num_units && runner->world->rank == 0 && !any; i++) {
+        const struct unit *unit = &runner->plan->units[i];
+        any = unit->stage == STAGE_EVALUATE &&
+              (runner->record->is_first || (runner->stages & 1U << STAGE_EVALUATE &&
+                                            !unit_is_done(unit, runner->settings, runner->record)));
+    }
+    return team_any(runner->world, any);
+}
+
+enum status runner_prepare(struct runner *runner, struct error *err)
+{
+    const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL, NULL}};
+    struct sequences_draft draft = {0};
+    enum status status = STATUS_OK;
+
+    GOTO_IF_ERROR(check_outer_tensors(&stage, err), done);
+    if (runner->stages & 1U << STAGE_SEQUENCES)
+        GOTO_IF_ERROR(sequences_draw(&draft, &stage, runner->record->is_first, err), done);
+    if (evaluates(runner))
+        GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
+    GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);
+    if (runner->world->rank == 0)
+        status = plan_record_write(runner->record, runner->model, runner->settings, err);
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
+    status = sequences_commit(&draft, &stage, err);
+done:
+    sequences_draft_free(&draft);
+    return status;
+}
+
+// The dense stream that was kept for several variants, when all of them are done.
+static void drop_dense_stream(const struct runner *runner)
+{
+    const struct settings *settings = runner->settings;
+    const size_t layers = runner->model->config.num_hidden_layers;
+    char path[PATH_SIZE];
+
+    if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
+        return;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++) {
+            const struct unit unit = {
+                .stage = STAGE_COMPENSATE, .variant = &settings->variants[v], .layer = (long)layer};
+            unit_path(path, sizeof path, &unit, settings);
+            if (!store_exists(path))
+                return;
+        }
+    for (size_t layer = 1; layer + 2 < layers; layer++) {
+        hidden_path(path, runner, "dense", layer);
+        remove_file(path);
+    }
+}
+
 enum status runner_run(struct runner *runner, struct error *err)
 {
     enum status status = STATUS_OK;
 
     runner->team = runner->world;
+    if (!runner->options->no_check)
+        FORWARD_IF_ERROR(check_found(runner, err));
     FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);
@@ -345,6 +521,9 @@ enum status runner_run(struct runner *runner, struct error *err)
             break;
         *err = (struct error){0};
     }
+    if (status == STATUS_OK)
+        drop_dense_stream(runner);
     alarm_free(&runner->alarm);
+    evaluation_free(&runner->evaluation);
     return status;
 }

@@ -1,4 +1,9 @@
-// status.h - `coppice status RUN`: what is done and what is to do, from the file system alone. No MPI.
+// status.h - `coppice status RUN`: what is done, who works on what, how long is left. No MPI, no model; for a
+// login node, also while programs work in the run directory. Changes nothing.
+//
+// Sources: the committed files (what is done), RUN/lock and RUN/results/VARIANT/lock (who works),
+// RUN/log.jsonl (what their teams have in hand, and how fast each stage was), RUN/plan.json (work of every
+// unit).
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>

@@ -69,8 +69,7 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
     signals_seen = 0;
     for (int i = 0; i < 3; i++) {
         struct sigaction now;
-        if (i == 1 && stop_signal != SIGINT && sigaction(SIGINT, NULL, &now) == 0 &&
-            now.sa_handler == SIG_IGN)
+        if (i == 1 && sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
             continue; // a shell's background job: Ctrl-C is meant for somebody else
         if (sigaction(handled[i], &action, &stop->before[i]) != 0) {
             stop_uninstall(stop);

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-// alpha and epsilon belong to the variance of the weight's columns.
-static bool uses_alpha(enum method method)
+// cvr is about alpha, and always says it.
+static bool shows_alpha(const struct variant *variant)
 {
-    return (method_needs(method) & NEEDS_COLUMN_VARIANCE) != 0;
+    return variant->method == METHOD_CVR ||
+           variant->parameters.alpha != importance_defaults(variant->method).alpha;
 }
 
 static bool is_default_clamp(const struct energy_clamp *clamp)
@@ -16,22 +17,31 @@ static bool is_default_clamp(const struct energy_clamp *clamp)
     return clamp->low == DEFAULT_CLAMP_LOW && clamp->high == DEFAULT_CLAMP_HIGH;
 }
 
+static bool is_energy(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows;
+}
+
 void variant_normalise(struct variant *variant)
 {
-    if (!uses_alpha(variant->method)) {
-        variant->parameters.alpha = DEFAULT_ALPHA;
-        variant->parameters.epsilon = DEFAULT_EPSILON;
+    if (method_needs(variant->method) & NEEDS_HESSIAN) {
+        variant->parameters = importance_defaults(variant->method);
+        variant->group = GROUP_ROW; // has groups of its own
     }
+    if (variant->parameters.alpha == 0)
+        variant->parameters.epsilon = DEFAULT_EPSILON;
     if (variant->is_pattern) {
         variant->group = GROUP_ROW;
         variant->sparsity = 0;
     } else {
         variant->keep = variant->of = 0;
     }
-    if (!variant->energy_columns && !variant->energy_rows) {
+    if (!is_energy(variant) && variant->output == MATCHING_OFF) {
         variant->clamp.low = DEFAULT_CLAMP_LOW;
         variant->clamp.high = DEFAULT_CLAMP_HIGH;
     }
+    if (!is_energy(variant) && variant->output == MATCHING_OFF && !variant->bias)
+        variant->guard = false; // of nothing
 }
 
 // A name in the making; what does not fit is noticed at the end.
@@ -78,15 +88,16 @@ static uint64_t hash_text(const char *text)
 
 void variant_name(struct variant *variant)
 {
-    const bool energy = variant->energy_columns || variant->energy_rows;
     struct name name = {.length = 0};
+    size_t count;
 
     add(&name, method_name(variant->method));
-    if (uses_alpha(variant->method)) {
+    if (shows_alpha(variant))
         add_number(&name, "-alpha", variant->parameters.alpha);
-        if (variant->parameters.epsilon != DEFAULT_EPSILON)
-            add_number(&name, "-epsilon", variant->parameters.epsilon);
-    }
+    if (variant->parameters.epsilon != DEFAULT_EPSILON)
+        add_number(&name, "-epsilon", variant->parameters.epsilon);
+    if (variant->parameters.exponent != importance_defaults(variant->method).exponent)
+        add_number(&name, "-exponent", variant->parameters.exponent);
     add_amount(&name, variant);
     if (!variant->is_pattern && variant->group == GROUP_LAYER)
         add(&name, "-layer");
@@ -94,10 +105,18 @@ void variant_name(struct variant *variant)
         add(&name, "-columns");
     if (variant->energy_rows)
         add(&name, "-rows");
-    if (energy && !is_default_clamp(&variant->clamp)) {
+    if (variant->output != MATCHING_OFF) {
+        add(&name, "-output-");
+        add(&name, matching_names(&count)[variant->output]);
+    }
+    if (variant->bias)
+        add(&name, "-bias");
+    if (!is_default_clamp(&variant->clamp)) {
         add_number(&name, "-clamp", variant->clamp.low);
         add_number(&name, "-", variant->clamp.high);
     }
+    if (variant->guard)
+        add(&name, "-guarded");
     if (name.length < sizeof variant->name) {
         memcpy(variant->name, name.text, name.length + 1);
         return;

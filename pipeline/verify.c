@@ -1,6 +1,7 @@
 #include "pipeline/verify.h"
 
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
 
 #include <errno.h>
@@ -75,11 +76,7 @@ static enum status verify_file(const char *path, struct error *err)
 {
     if (has_suffix(path, ".h5"))
         return store_verify(path, err);
-    json_error_t where;
-    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    RETURN_ERROR_IF(json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
-    json_decref(json);
-    return STATUS_OK;
+    return sealed_json_read(NULL, path, err);
 }
 
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)

@@ -2,6 +2,7 @@
 
 #include "io/run_directory.h"
 #include "kernels/statistics.h"
+#include "stages/hessian.h"
 #include "stages/hidden_states.h"
 
 #include <math.h>
@@ -14,15 +15,17 @@
 struct partial {
     size_t num_sources, channels; // channels of all sources together
     const size_t *source_channels;
-    size_t *offset;  // [num_sources] first channel of a source
-    uint64_t *count; // [num_sources] tokens seen by this rank in all its sequences
-    double *sums;    // [channels] sum, [channels] sum of squares, [channels] maximum
+    size_t *offset;              // [num_sources] first channel of a source
+    uint64_t *count;             // [num_sources] tokens seen by this rank in all its sequences
+    struct hessian_sum *hessian; // NULL: not asked for
+    double *sums;                // [channels] sum, [channels] sum of squares, [channels] maximum
 };
 
 static void partial_free(struct partial *partial)
 {
     free(partial->offset);
     free(partial->count);
+    hessian_sum_free(partial->hessian);
     free(partial->sums);
 }
 
@@ -41,12 +44,14 @@ static enum status partial_create(struct partial *partial, const struct layer_ma
     return allocate(&partial->sums, 3 * partial->channels, sizeof *partial->sums, "channel sums", err);
 }
 
-static void observe(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+static void add_sums(void *context, size_t source, const float *x, size_t tokens, size_t channels)
 {
     struct partial *partial = context;
     double *sums = partial->sums + partial->offset[source];
     channel_sums(sums, sums + partial->channels, sums + 2 * partial->channels, x, tokens, channels);
     partial->count[source] += tokens;
+    if (partial->hessian != NULL)
+        hessian_sum_observe(partial->hessian, source, x, tokens, channels);
 }
 
 // Sums that are not finite come from a model that overflows: better said here than found in a mask.
@@ -135,7 +140,7 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
 {
     const struct team *team = stage->team;
     const size_t sequences = stage->settings->sequences, length = stage->settings->length;
-    const struct decoder_observer observer = {partial, observe};
+    const struct decoder_observer observer = {.context = partial, .input = add_sums};
     const double work = layer_forward_work(stage->model, &weights->map, length);
     struct forward_buffers buffers;
     enum status status = forward_buffers_create(&buffers, stage->model, length, err);
@@ -155,6 +160,8 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
         GOTO_IF_ERROR(stage_safe_point(stage, status, (double)wave / (double)sequences, err), done);
         if (sum != NULL)
             GOTO_IF_ERROR(ordered_sum_add(sum, mine ? partial->sums : NULL, err), done);
+        if (sum != NULL && partial->hessian != NULL)
+            GOTO_IF_ERROR(hessian_sum_add(partial->hessian, err), done);
         if (output != NULL)
             GOTO_IF_ERROR(hidden_states_write(output, mine ? sequence : 0, mine ? 1 : 0, buffers.hidden, err),
                           done);
@@ -167,7 +174,7 @@ done:
 }
 
 enum status calibrate_layer(const struct stage *stage, struct layer_weights *weights, const char *stream,
-                            size_t layer, bool advance, struct error *err)
+                            size_t layer, bool hessian, bool advance, struct error *err)
 {
     const struct team *team = stage->team;
     struct hidden_states input = {0};
@@ -183,6 +190,8 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
         status = allocate(&totals, 3 * partial.channels, sizeof *totals, "channel sums", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(ordered_sum_begin(&sum, team, 3 * partial.channels, partial.channels, err), done);
+    if (hessian)
+        GOTO_IF_ERROR(hessian_sum_begin(&partial.hessian, stage, &weights->map, err), done);
     GOTO_IF_ERROR(hidden_states_open(&input, stage, stream, layer, err), done);
     if (advance)
         GOTO_IF_ERROR(hidden_states_create(&output, stage, stream, layer + 1, err), done);
@@ -199,6 +208,8 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
         if (status != STATUS_OK)
             goto done;
     }
+    if (hessian)
+        GOTO_IF_ERROR(hessian_sum_commit(partial.hessian, stream, err), done);
     status = commit_statistics(stage, &weights->map, stream, &partial, totals, partial.count, err);
 done:
     hidden_states_close(&input);

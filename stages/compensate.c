@@ -1,202 +1,367 @@
 #include "stages/compensate.h"
 
 #include "io/run_directory.h"
-#include "io/store.h"
-#include "kernels/select.h"
+#include "stages/guard.h"
+#include "stages/hidden_states.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Everything that compensating one linear needs, on one rank.
-struct compensator {
+// Masks of linears that are measured together stay in memory.
+static const double most_weights_at_once = 268435456; // 2^28: masks of 32 MiB
+
+// A layer while its linears are compensated, on one rank.
+struct compensation {
     const struct stage *stage;
     const struct variant *variant;
-    const struct layer_tensor *tensor;
-    const float *weight;                // [out, in], the dense linear
-    size_t first, count;                // this rank's rows
-    uint8_t *mask;                      // [out, mask_row_bytes(in)]: columns run over all rows
-    double *column_mean, *column_gamma; // [in], NULL when columns are off
-    double *energy[3];                  // [out] before, pruned, compensated
-    double *row_gamma;                  // [out]
-    double *row;                        // [in] one row in double
-    void *result;                       // [count, in] in the model's dtype
+    const struct layer_weights *dense;
+    // With output matching: the layer so far, dense where nothing was pruned yet, in memory of its own.
+    struct layer_weights pruned;
+    struct hidden_states dense_states, states; // what enters the layer: dense stream, variant's stream
+    struct store_reader *masks;
+    struct store_writer *writer;
+    struct pruned_linear *linears; // in hand
+    struct measured_linear *measured;
+    size_t count;
 };
 
-static const char *const energy_names[3] = {"energy_before", "energy_pruned", "energy_compensated"};
-static const char *const energy_meanings[3] = {
-    "centred energy of each row around its original mean, of the dense weight",
-    "the same of the pruned weight, zeros included", "the same after compensation"};
+// ---- the file -------------------------------------------------------------------------------------------
 
-static void compensator_free(struct compensator *compensator)
-{
-    free(compensator->mask);
-    free(compensator->column_mean);
-    free(compensator->column_gamma);
-    for (size_t k = 0; k < 3; k++)
-        free(compensator->energy[k]);
-    free(compensator->row_gamma);
-    free(compensator->row);
-    free(compensator->result);
-}
-
-static enum status compensator_create(struct compensator *c, const struct stage *stage,
-                                      const struct variant *variant, const struct layer_weights *weights,
-                                      const struct layer_tensor *tensor, const struct store_reader *masks,
-                                      struct error *err)
-{
-    char name[160];
-
-    memset(c, 0, sizeof *c);
-    c->stage = stage;
-    c->variant = variant;
-    c->tensor = tensor;
-    c->weight = layer_weights_of(weights, tensor);
-    share_of(tensor->out, (size_t)stage->team->rank, (size_t)stage->team->size, &c->first, &c->count);
-    FORWARD_IF_ERROR(allocate(&c->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
-    if (variant->energy_columns) {
-        FORWARD_IF_ERROR(allocate(&c->column_mean, tensor->in, sizeof(double), "column means", err));
-        FORWARD_IF_ERROR(allocate(&c->column_gamma, tensor->in, sizeof(double), "column factors", err));
-    }
-    for (size_t k = 0; k < 3; k++)
-        FORWARD_IF_ERROR(allocate(&c->energy[k], tensor->out, sizeof(double), "row energies", err));
-    FORWARD_IF_ERROR(allocate(&c->row_gamma, tensor->out, sizeof(double), "row factors", err));
-    FORWARD_IF_ERROR(allocate(&c->row, tensor->in, sizeof(double), "one row", err));
-    FORWARD_IF_ERROR(allocate_aligned(&c->result, c->count * tensor->in, dtype_size(tensor->tensor->dtype),
-                                      "rows of a pruned weight", err));
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
-    return store_read(masks, name, STORE_U8, 0, tensor->out, c->mask, err);
-}
-
-// Columns run over all rows: each rank computes a share of them.
-static enum status compensate_columns(struct compensator *c, struct error *err)
-{
-    const struct team *team = c->stage->team;
-    const struct layer_tensor *tensor = c->tensor;
-    double *energy = NULL, *pruned = NULL;
-    size_t first, count;
-    enum status status;
-
-    share_of(tensor->in, (size_t)team->rank, (size_t)team->size, &first, &count);
-    status = allocate(&energy, count, sizeof *energy, "column energies", err);
-    if (status == STATUS_OK)
-        status = allocate(&pruned, count, sizeof *pruned, "column energies", err);
-    GOTO_IF_ERROR(team_agree(team, status, err), done);
-    energy_columns(c->column_mean + first, c->column_gamma + first, energy, pruned, c->weight, c->mask,
-                   tensor->out, tensor->in, first, count, &c->variant->clamp);
-    GOTO_IF_ERROR(team_allgather(team, c->column_mean, tensor->in, sizeof(double), err), done);
-    status = team_allgather(team, c->column_gamma, tensor->in, sizeof(double), err);
-done:
-    free(energy);
-    free(pruned);
-    return status;
-}
-
-static enum status compensate_rows(struct compensator *c, struct error *err)
-{
-    const struct team *team = c->stage->team;
-    const size_t in = c->tensor->in, bytes = mask_row_bytes(in);
-    const enum dtype dtype = c->tensor->tensor->dtype;
-
-    for (size_t row = 0; row < c->count; row++) {
-        const size_t i = c->first + row;
-        double energies[3];
-        c->row_gamma[i] =
-            energy_row(c->row, energies, c->weight + i * in, c->mask + i * bytes, c->column_mean,
-                       c->column_gamma, c->variant->energy_rows, in, &c->variant->clamp);
-        for (size_t k = 0; k < 3; k++)
-            c->energy[k][i] = energies[k];
-        dtype_from_f64((char *)c->result + row * in * dtype_size(dtype), c->row, dtype, in);
-    }
-    for (size_t k = 0; k < 3; k++)
-        FORWARD_IF_ERROR(team_allgather(team, c->energy[k], c->tensor->out, sizeof(double), err));
-    return team_allgather(team, c->row_gamma, c->tensor->out, sizeof(double), err);
-}
-
-static enum status write_vector(struct compensator *c, struct store_writer *writer, const char *what,
+static enum status write_vector(struct compensation *c, const char *linear, const char *what,
                                 const double *values, size_t length, const char *meaning, struct error *err)
 {
     const uint64_t dims[1] = {length};
     char name[160];
-    snprintf(name, sizeof name, "/%s/%s", c->tensor->linear, what);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_F64, 1, dims, NULL, meaning, err));
-    return store_write(writer, name, 0, c->stage->team->rank == 0 ? length : 0, values, err);
+    snprintf(name, sizeof name, "/%s/%s", linear, what);
+    FORWARD_IF_ERROR(store_declare(c->writer, name, STORE_F64, 1, dims, NULL, meaning, err));
+    return store_write(c->writer, name, 0, c->stage->team->rank == 0 ? length : 0, values, err);
 }
 
-static enum status write_linear(struct compensator *c, struct store_writer *writer, struct error *err)
+// What rows come to, beside the weight.
+struct row_results {
+    double *energy[3], *gamma; // [out] each
+    void *rows;                // [count, in] in the model's dtype: this rank's
+    size_t first, count;
+};
+
+static void row_results_free(struct row_results *results)
 {
-    const struct layer_tensor *tensor = c->tensor;
-    const enum dtype dtype = tensor->tensor->dtype;
-    const uint64_t dims[2] = {tensor->out, tensor->in};
-    char group[128], name[160];
+    for (size_t k = 0; k < 3; k++)
+        free(results->energy[k]);
+    free(results->gamma);
+    free(results->rows);
+}
+
+static enum status compute_rows(struct row_results *results, struct pruned_linear *linear, struct error *err)
+{
+    const struct team *team = linear->stage->team;
+    const size_t out = linear->tensor->out;
+    const size_t row_bytes = linear->tensor->in * dtype_size(linear->tensor->tensor->dtype);
+    enum status status = STATUS_OK;
+
+    memset(results, 0, sizeof *results);
+    share_of(out, (size_t)team->rank, (size_t)team->size, &results->first, &results->count);
+    for (size_t k = 0; k < 3 && status == STATUS_OK; k++)
+        status = allocate(&results->energy[k], out, sizeof(double), "row energies", err);
+    if (status == STATUS_OK)
+        status = allocate(&results->gamma, out, sizeof(double), "row factors", err);
+    if (status == STATUS_OK)
+        status = allocate_aligned(&results->rows, results->count, row_bytes, "rows of a pruned weight", err);
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    for (size_t row = 0; row < results->count; row++) {
+        const size_t i = results->first + row;
+        double energies[3];
+        results->gamma[i] = pruned_linear_final(linear, i, energies);
+        for (size_t k = 0; k < 3; k++)
+            results->energy[k][i] = energies[k];
+        memcpy((char *)results->rows + row * row_bytes, linear->rounded, row_bytes);
+    }
+    for (size_t k = 0; k < 3; k++)
+        FORWARD_IF_ERROR(team_allgather(team, results->energy[k], out, sizeof(double), err));
+    return team_allgather(team, results->gamma, out, sizeof(double), err);
+}
+
+static enum status write_energy(struct compensation *c, const struct pruned_linear *linear,
+                                const struct row_results *results, struct error *err)
+{
+    static const char *const names[3] = {"energy_before", "energy_pruned", "energy_compensated"};
+    static const char *const meanings[3] = {
+        "centred energy of each row around its original mean, of the dense weight",
+        "the same of the pruned weight, zeros included", "the same after energy compensation"};
+    const struct layer_tensor *tensor = linear->tensor;
+    char group[128];
 
     snprintf(group, sizeof group, "/%s", tensor->linear);
-    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
-    FORWARD_IF_ERROR(store_declare(writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 2, dims, NULL,
-                                   "pruned and compensated weight, [out, in]", err));
-    FORWARD_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err));
-    FORWARD_IF_ERROR(store_write(writer, name, c->first, c->count, c->result, err));
     for (size_t k = 0; k < 3; k++) {
         double total = 0;
         for (size_t i = 0; i < tensor->out; i++)
-            total += c->energy[k][i];
+            total += results->energy[k][i];
         FORWARD_IF_ERROR(
-            write_vector(c, writer, energy_names[k], c->energy[k], tensor->out, energy_meanings[k], err));
-        FORWARD_IF_ERROR(store_attribute_f64(writer, group, energy_names[k], total, err));
+            write_vector(c, tensor->linear, names[k], results->energy[k], tensor->out, meanings[k], err));
+        FORWARD_IF_ERROR(store_attribute_f64(c->writer, group, names[k], total, err));
     }
-    if (c->variant->energy_rows)
-        FORWARD_IF_ERROR(
-            write_vector(c, writer, "row_gamma", c->row_gamma, tensor->out, "factor of each row", err));
-    if (c->variant->energy_columns)
-        FORWARD_IF_ERROR(write_vector(c, writer, "column_gamma", c->column_gamma, tensor->in,
+    if (linear->energy && c->variant->energy_rows)
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "row_gamma", results->gamma, tensor->out,
+                                      "factor of each row", err));
+    if (linear->energy && c->variant->energy_columns)
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "column_gamma", linear->column_gamma, tensor->in,
                                       "factor of each column", err));
     return STATUS_OK;
 }
 
-static enum status compensate_linear(const struct stage *stage, const struct variant *variant,
-                                     const struct layer_weights *weights, const struct layer_tensor *tensor,
-                                     const struct store_reader *masks, struct store_writer *writer,
-                                     struct error *err)
+static enum status write_bias(struct compensation *c, struct pruned_linear *linear, struct error *err)
 {
-    struct compensator compensator;
-    enum status status = compensator_create(&compensator, stage, variant, weights, tensor, masks, err);
+    const struct layer_tensor *tensor = linear->tensor;
+    const uint64_t dims[1] = {tensor->out};
+    const enum dtype dtype = bias_dtype(tensor);
+    char name[160];
+    void *bias = NULL;
+    enum status status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
 
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    if (variant->energy_columns)
-        GOTO_IF_ERROR(compensate_columns(&compensator, err), done);
-    GOTO_IF_ERROR(compensate_rows(&compensator, err), done);
-    status = write_linear(&compensator, writer, err);
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    pruned_linear_bias(linear, bias);
+    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 1, dims, NULL,
+                                "bias, [out]", err),
+                  done);
+    GOTO_IF_ERROR(store_attribute_string(c->writer, name, "dtype", dtype_name(dtype), err), done);
+    status = store_write(c->writer, name, 0, c->stage->team->rank == 0 ? tensor->out : 0, bias, err);
 done:
-    compensator_free(&compensator);
+    free(bias);
     return status;
+}
+
+static enum status write_output(struct compensation *c, struct pruned_linear *linear, struct error *err)
+{
+    const struct variant *variant = c->variant;
+    const struct layer_tensor *tensor = linear->tensor;
+    char group[128];
+
+    snprintf(group, sizeof group, "/%s", tensor->linear);
+    if (variant->bias && linear->bias != NULL)
+        FORWARD_IF_ERROR(write_bias(c, linear, err));
+    if (!variant_measures(variant))
+        return STATUS_OK;
+    if (variant->output != MATCHING_OFF && linear->output)
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "output_gamma", linear->gamma, tensor->out,
+                                      "factor of each row, from the outputs", err));
+    if (variant->energy_columns || variant->energy_rows)
+        FORWARD_IF_ERROR(store_attribute_u64(c->writer, group, "energy_kept", linear->energy, err));
+    if (variant_matches(variant))
+        FORWARD_IF_ERROR(store_attribute_u64(c->writer, group, "output_kept", linear->output, err));
+    FORWARD_IF_ERROR(store_attribute_f64(c->writer, group, "output_error_pruned", linear->error_pruned, err));
+    FORWARD_IF_ERROR(
+        store_attribute_f64(c->writer, group, "output_error_compensated", linear->error_compensated, err));
+    return store_attribute_u64(c->writer, group, "output_error_sequences", linear->measured_sequences, err);
+}
+
+static enum status write_linear(struct compensation *c, struct pruned_linear *linear, struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const uint64_t dims[2] = {tensor->out, tensor->in};
+    struct row_results results;
+    char name[160];
+    enum status status;
+
+    GOTO_IF_ERROR(compute_rows(&results, linear, err), done);
+    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 2, dims, NULL,
+                                "pruned and compensated weight, [out, in]", err),
+                  done);
+    GOTO_IF_ERROR(store_attribute_string(c->writer, name, "dtype", dtype_name(dtype), err), done);
+    GOTO_IF_ERROR(store_write(c->writer, name, results.first, results.count, results.rows, err), done);
+    GOTO_IF_ERROR(write_energy(c, linear, &results, err), done);
+    status = write_output(c, linear, err);
+done:
+    row_results_free(&results);
+    return status;
+}
+
+// ---- measuring ------------------------------------------------------------------------------------------
+
+// The finished linear takes its place in the pruned layer, each rank of a node bringing some rows.
+static enum status put_in_place(struct compensation *c, struct pruned_linear *linear, struct error *err)
+{
+    const struct team *team = c->stage->team;
+    const struct layer_tensor *tensor = linear->tensor, *bias = layer_map_bias(tensor);
+    float *block = c->pruned.memory.data;
+    void *rounded = NULL;
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    for (size_t i = first; i < first + count; i++)
+        pruned_linear_final_f32(linear, i, block + tensor->offset + i * tensor->in);
+    status = allocate(&rounded, tensor->out, sizeof(float), "a bias", err);
+    if (status == STATUS_OK && bias != NULL && team->node_rank == 0) {
+        pruned_linear_bias(linear, rounded);
+        dtype_to_f32(block + bias->offset, rounded, bias_dtype(tensor), tensor->out);
+    }
+    free(rounded);
+    return team_agree(team, status, err);
+}
+
+// Measures the linears in hand and decides what is kept.
+static enum status measure(struct compensation *c, struct error *err)
+{
+    const bool matches = variant_matches(c->variant);
+    const struct settings *settings = c->stage->settings;
+    const size_t held_out = first_held_out(settings, c->variant);
+    // Nothing is fitted without matching: only what is held out is looked at, if anything is.
+    const size_t first = matches || held_out == settings->sequences ? 0 : held_out;
+    const struct measured_streams streams = {.dense = c->dense,
+                                             .dense_states = matches ? &c->dense_states : &c->states,
+                                             .pruned = matches ? &c->pruned.layer : NULL,
+                                             .pruned_states = &c->states};
+
+    for (size_t i = 0; i < c->count; i++)
+        c->measured[i] = guard_candidates(&c->linears[i]);
+    FORWARD_IF_ERROR(measure_outputs(c->measured, c->count, c->stage, &streams, first, held_out, err));
+    for (size_t i = 0; i < c->count; i++)
+        guard_decide(&c->linears[i], &c->measured[i]);
+    if (!matches)
+        return STATUS_OK;
+    shared_block_sync(&c->pruned.memory, c->stage->team);
+    for (size_t i = 0; i < c->count; i++)
+        FORWARD_IF_ERROR(put_in_place(c, &c->linears[i], err));
+    shared_block_sync(&c->pruned.memory, c->stage->team);
+    return STATUS_OK;
+}
+
+// ---- the layer ------------------------------------------------------------------------------------------
+
+static void drop_linears(struct compensation *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        pruned_linear_free(&c->linears[i]);
+        measured_linear_free(&c->measured[i]);
+    }
+    c->count = 0;
+}
+
+// Everything about the linears of tensors[0 .. count).
+static enum status compensate_linears(struct compensation *c, const struct layer_tensor *const *tensors,
+                                      size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        c->measured[i] = (struct measured_linear){0};
+        status =
+            pruned_linear_create(&c->linears[i], c->stage, c->variant, c->dense, tensors[i], c->masks, err);
+        c->count = i + 1;
+    }
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    for (size_t i = 0; i < count; i++)
+        GOTO_IF_ERROR(pruned_linear_columns(&c->linears[i], err), done);
+    if (variant_measures(c->variant))
+        GOTO_IF_ERROR(measure(c, err), done);
+    for (size_t i = 0; i < count; i++)
+        GOTO_IF_ERROR(write_linear(c, &c->linears[i], err), done);
+done:
+    drop_linears(c);
+    return status;
+}
+
+// How many of the following linears, sorted by source, are dealt with together: those of one source when
+// outputs are matched, because the next ones read what these put out; as many as fit when they are only
+// measured, in one pass; else one.
+static size_t batch_size(const struct variant *variant, const struct layer_tensor *const *tensors,
+                         size_t count)
+{
+    size_t n = 1;
+    double weights = (double)tensors[0]->out * (double)tensors[0]->in;
+
+    if (!variant_measures(variant))
+        return 1;
+    for (; n < count; n++) {
+        weights += (double)tensors[n]->out * (double)tensors[n]->in;
+        if (variant_matches(variant) ? tensors[n]->source != tensors[0]->source
+                                     : weights > most_weights_at_once)
+            break;
+    }
+    return n;
+}
+
+// The layer's pruned linears by source, in the order of the map within one.
+static size_t collect_tensors(const struct layer_tensor **tensors, const struct compensation *c)
+{
+    const struct layer_map *map = &c->dense->map;
+    size_t count = 0;
+
+    for (size_t source = 0; source < map->num_sources; source++)
+        for (size_t i = 0; i < map->num_tensors; i++)
+            if (map->tensors[i].source == source &&
+                tensor_is_pruned(c->stage->settings, map->layer, &map->tensors[i]))
+                tensors[count++] = &map->tensors[i];
+    return count;
+}
+
+static enum status compensate_all(struct compensation *c, struct error *err)
+{
+    const size_t most = c->dense->map.num_tensors;
+    const struct layer_tensor **tensors = NULL;
+    size_t count, batch;
+    enum status status = allocate(&tensors, most, sizeof *tensors, "a layer's linears", err);
+
+    if (status == STATUS_OK)
+        status = allocate(&c->linears, most, sizeof *c->linears, "a layer's linears", err);
+    if (status == STATUS_OK)
+        status = allocate(&c->measured, most, sizeof *c->measured, "a layer's linears", err);
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    count = collect_tensors(tensors, c);
+    for (size_t i = 0; i < count; i += batch) {
+        batch = batch_size(c->variant, tensors + i, count - i);
+        GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);
+        GOTO_IF_ERROR(compensate_linears(c, tensors + i, batch, err), done);
+        for (size_t k = i; k < i + batch; k++)
+            stage_advance(c->stage, 16.0 * (double)tensors[k]->out * (double)tensors[k]->in);
+    }
+done:
+    free(tensors);
+    return status;
+}
+
+static enum status open_streams(struct compensation *c, size_t layer, struct error *err)
+{
+    const struct stage *stage = c->stage;
+
+    if (!variant_measures(c->variant))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        hidden_states_open(&c->states, stage, hidden_stream(stage->settings, c->variant), layer, err));
+    if (!variant_matches(c->variant))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(hidden_states_open(&c->dense_states, stage, "dense", layer, err));
+    FORWARD_IF_ERROR(layer_weights_create(&c->pruned, stage, err));
+    return layer_weights_load(&c->pruned, stage, layer, NULL, err);
 }
 
 enum status compensate_layer(const struct stage *stage, struct layer_weights *weights,
                              const struct variant *variant, size_t layer, struct error *err)
 {
-    struct store_reader *masks = NULL;
-    struct store_writer *writer = NULL;
+    struct compensation c = {.stage = stage, .variant = variant, .dense = weights};
     char path[PATH_SIZE];
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    GOTO_IF_ERROR(open_streams(&c, layer, err), done);
     run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
-    FORWARD_IF_ERROR(store_open(&masks, path, stage->team->comm, err));
+    GOTO_IF_ERROR(store_open(&c.masks, path, stage->team->comm, err), done);
     run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
-    for (size_t i = 0; i < weights->map.num_tensors; i++) {
-        const struct layer_tensor *tensor = &weights->map.tensors[i];
-        if (!tensor_is_pruned(stage->settings, layer, tensor))
-            continue;
-        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, (double)i / (double)weights->map.num_tensors, err),
-                      done);
-        GOTO_IF_ERROR(compensate_linear(stage, variant, weights, tensor, masks, writer, err), done);
-        stage_advance(stage, 16.0 * (double)tensor->out * (double)tensor->in);
-    }
-    status = store_commit(writer, err);
-    writer = NULL;
+    GOTO_IF_ERROR(store_create(&c.writer, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(compensate_all(&c, err), done);
+    status = store_commit(c.writer, err);
+    c.writer = NULL;
 done:
-    store_abandon(writer);
-    store_close(masks);
+    store_abandon(c.writer);
+    store_close(c.masks);
+    hidden_states_close(&c.states);
+    hidden_states_close(&c.dense_states);
+    layer_weights_free(&c.pruned, stage);
+    free(c.linears);
+    free(c.measured);
     return status;
 }

@@ -1,8 +1,8 @@
 #include "stages/evaluate.h"
 
 #include "io/run_directory.h"
-#include "io/commit.h"
 #include "io/sample.h"
+#include "io/sealed_json.h"
 #include "kernels/logits.h"
 #include "stages/hidden_states.h"
 
@@ -13,7 +13,7 @@
 #include <string.h>
 
 // Hidden states of the windows in hand: more of them mean that a layer's weights are loaded less often.
-static const size_t window_memory = (size_t)128 << 20;
+static const size_t window_memory = (size_t)16 << 20, fewest_windows = 4;
 
 static enum status tokenise(struct evaluation *evaluation, const struct stage *stage, struct error *err)
 {
@@ -81,8 +81,8 @@ size_t evaluation_windows_in_memory(const struct model *model, size_t windows, s
     const size_t bytes = length * model->config.decoder.hidden_size * sizeof(float);
     const size_t share = (windows + ranks - 1) / ranks;
     size_t fit = window_memory / bytes;
-    if (fit == 0)
-        fit = 1;
+    if (fit < fewest_windows)
+        fit = fewest_windows;
     return fit < share ? fit : share;
 }
 
@@ -203,6 +203,11 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
         sum += e.nll[window];
     result->mean_nll = sum / (double)evaluation->windows;
     result->perplexity = exp(result->mean_nll);
+    if (!isfinite(result->perplexity)) {
+        status = error_set(err, STATUS_INPUT, "the perplexity of %s is not finite: its activations overflow",
+                           variant != NULL ? variant->name : "the dense model");
+        goto done;
+    }
     result->windows = evaluation->windows;
     result->length = evaluation->length;
     result->tokens = evaluation->windows * evaluation->length;
@@ -214,7 +219,7 @@ done:
 void perplexity_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
 {
     path_format(path, size, "%s/results/%s/perplexity.json", settings->run,
-             variant != NULL ? variant->name : "dense");
+                variant != NULL ? variant->name : "dense");
 }
 
 enum status perplexity_write(const struct perplexity *result, const char *path,
@@ -226,10 +231,8 @@ enum status perplexity_write(const struct perplexity *result, const char *path,
                   "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
                   (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
                   (json_int_t)result->length, "corpus", settings->perplexity);
-    char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    enum status status = text != NULL ? commit_bytes(path, text, strlen(text), err)
+    enum status status = json != NULL ? sealed_json_write(path, json, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    free(text);
     json_decref(json);
     return status;
 }
@@ -238,9 +241,9 @@ enum status perplexity_read(struct perplexity *result, const char *path, struct 
 {
     json_error_t where;
     json_int_t tokens, windows, length;
-    json_t *json = json_load_file(path, 0, &where);
+    json_t *json = NULL;
 
-    RETURN_ERROR_IF(json == NULL, err, STATUS_DAMAGED, "%s: line %d: %s", path, where.line, where.text);
+    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
     int bad = json_unpack_ex(json, &where, 0, "{s:F, s:F, s:I, s:I, s:I}", "perplexity", &result->perplexity,
                              "mean_nll", &result->mean_nll, "tokens", &tokens, "windows", &windows, "length",
                              &length);

@@ -2,7 +2,9 @@
 
 #include "io/commit.h"
 #include "io/run_directory.h"
+#include "io/sealed_json.h"
 #include "io/store.h"
+#include "stages/added_bias.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,6 +58,8 @@ struct shard {
     const struct stage *stage;
     const struct safetensors_file *source;
     struct commit_file file;
+    struct added_biases biases;
+    uint64_t header_bytes; // of the new file
 };
 
 static enum status shard_begin(struct shard *shard, const char *path, struct error *err)
@@ -112,22 +116,20 @@ static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_
     return STATUS_OK;
 }
 
-// This rank's rows of a pruned weight, from the store to their place in the shard.
-static enum status write_pruned(struct shard *shard, const struct layer_tensor *tensor,
-                                const struct store_reader *weights, struct error *err)
+// This rank's rows of a pruned weight or of its bias, from dataset `name` to their place in the shard.
+static enum status write_rows(struct shard *shard, const struct layer_tensor *tensor, const char *name,
+                              const struct store_reader *weights, struct error *err)
 {
     const struct team *team = shard->stage->team;
     const enum dtype dtype = tensor->tensor->dtype;
     const size_t row_bytes = tensor->in * dtype_size(dtype);
     const size_t rows_at_once = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
-    const uint64_t begin = shard->source->header_bytes + tensor->tensor->begin;
+    const uint64_t begin = shard->header_bytes + tensor->tensor->begin;
     void *buffer = NULL;
-    char name[160];
     size_t first, count;
     enum status status;
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
     status = allocate(&buffer, rows_at_once < count ? rows_at_once : count, row_bytes,
                       "rows of a pruned weight", err);
     for (size_t row = first; row < first + count && status == STATUS_OK; row += rows_at_once) {
@@ -140,49 +142,104 @@ static enum status write_pruned(struct shard *shard, const struct layer_tensor *
     return status;
 }
 
-static bool map_has(const struct layer_map *map, const struct settings *settings,
-                    const struct safetensors_file *file, const struct safetensors_tensor *wanted)
+static bool is_in_shard(const struct shard *shard, const struct layer_tensor *tensor)
+{
+    return tensor != NULL && tensor->tensor != NULL && tensor->tensor >= shard->source->tensors &&
+           tensor->tensor < shard->source->tensors + shard->source->count;
+}
+
+// Whether the variant changes anything of the layer in this shard.
+static bool changes_layer(const struct shard *shard, const struct layer_map *map)
 {
     for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct safetensors_tensor *tensor = map->tensors[i].tensor;
-        if (tensor >= file->tensors && tensor < file->tensors + file->count &&
-            tensor_is_pruned(settings, map->layer, &map->tensors[i]) && (wanted == NULL || tensor == wanted))
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor_is_pruned(shard->stage->settings, map->layer, tensor) &&
+            (is_in_shard(shard, tensor) || is_in_shard(shard, layer_map_bias(tensor))))
             return true;
     }
+    for (size_t i = 0; i < shard->biases.count; i++)
+        if (shard->biases.items[i].layer == map->layer)
+            return true;
     return false;
 }
 
-// The pruned tensors of one layer that lie in this shard. Collective; marks what it wrote in `written`.
+// What this shard has of one linear; marks it in `written`.
+static enum status write_linear(struct shard *shard, const struct layer_tensor *tensor,
+                                const struct store_reader *weights, bool *written, struct error *err)
+{
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    char name[160];
+
+    if (is_in_shard(shard, tensor)) {
+        snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+        FORWARD_IF_ERROR(write_rows(shard, tensor, name, weights, err));
+        written[tensor->tensor - shard->source->tensors] = true;
+    }
+    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    if (is_in_shard(shard, bias) && store_has(weights, name)) {
+        FORWARD_IF_ERROR(write_rows(shard, bias, name, weights, err));
+        written[bias->tensor - shard->source->tensors] = true;
+    }
+    return STATUS_OK;
+}
+
+// A bias that the checkpoint did not have. One of a linear that is not pruned is zero. Rank 0.
+static enum status write_added_bias(struct shard *shard, const struct added_bias *bias,
+                                    const struct store_reader *weights, struct error *err)
+{
+    const size_t element = dtype_size(bias->dtype);
+    void *values = NULL;
+    char name[160];
+    enum status status = allocate(&values, bias->out, element, "a bias", err);
+
+    snprintf(name, sizeof name, "/%s/bias", bias->linear);
+    if (status == STATUS_OK && store_has(weights, name))
+        status = store_read(weights, name, bias->dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 0, bias->out,
+                            values, err);
+    if (status == STATUS_OK)
+        status = commit_write_at(&shard->file, values, bias->out * element, shard->header_bytes + bias->begin,
+                                 err);
+    free(values);
+    return status;
+}
+
+// What the variant changes of one layer in this shard. Collective.
 static enum status write_layer(struct shard *shard, const struct variant *variant, size_t layer,
                                bool *written, struct error *err)
 {
     const struct settings *settings = shard->stage->settings;
+    const struct team *team = shard->stage->team;
     struct store_reader *weights = NULL;
     struct layer_map map;
     char path[PATH_SIZE];
     enum status status;
 
-    FORWARD_IF_ERROR(
-        team_agree(shard->stage->team, layer_map_create(&map, shard->stage->model, layer, err), err));
-    if (!map_has(&map, settings, shard->source, NULL)) {
+    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&map, shard->stage->model, layer, err), err));
+    if (!changes_layer(shard, &map)) {
         layer_map_free(&map);
         return STATUS_OK;
     }
     run_layer_path(path, sizeof path, settings->run, "weights", variant->name, layer);
-    GOTO_IF_ERROR(store_open(&weights, path, shard->stage->team->comm, err), done);
-    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
-        const struct safetensors_tensor *tensor = map.tensors[i].tensor;
-        if (!tensor_is_pruned(settings, layer, &map.tensors[i]) || tensor < shard->source->tensors ||
-            tensor >= shard->source->tensors + shard->source->count)
-            continue;
-        status = write_pruned(shard, &map.tensors[i], weights, err);
-        written[tensor - shard->source->tensors] = true;
-    }
-    status = team_agree(shard->stage->team, status, err);
+    GOTO_IF_ERROR(store_open(&weights, path, team->comm, err), done);
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(settings, layer, &map.tensors[i]))
+            status = write_linear(shard, &map.tensors[i], weights, written, err);
+    for (size_t i = 0; i < shard->biases.count && status == STATUS_OK && team->rank == 0; i++)
+        if (shard->biases.items[i].layer == layer)
+            status = write_added_bias(shard, &shard->biases.items[i], weights, err);
+    status = team_agree(team, status, err);
 done:
     store_close(weights);
     layer_map_free(&map);
     return status;
+}
+
+// The header as it was: names, order, dtypes, shapes and offsets do not change; what is new comes last.
+static enum status write_header(struct shard *shard, struct error *err)
+{
+    if (shard->biases.count > 0)
+        return commit_write_at(&shard->file, shard->biases.header, shard->header_bytes, 0, err);
+    return copy_bytes(shard, shard->source->mapping, shard->source->header_bytes, 0, err);
 }
 
 static enum status write_shard(const struct stage *stage, const struct variant *variant, size_t index,
@@ -194,23 +251,26 @@ static enum status write_shard(const struct stage *stage, const struct variant *
     bool *written = NULL;
     enum status status = allocate(&written, source->count, sizeof *written, "shard", err);
 
+    if (status == STATUS_OK)
+        status = added_biases_create(&shard.biases, stage, variant, index, err);
+    shard.header_bytes = shard.biases.count > 0 ? shard.biases.header_bytes : source->header_bytes;
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(shard_begin(&shard, path, err), end);
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 0, err), end);
         GOTO_IF_ERROR(write_layer(&shard, variant, layer, written, err), end);
     }
-    // The header as it was: names, order, dtypes, shapes and offsets do not change.
     if (team->rank == 0)
-        status = copy_bytes(&shard, source->mapping, source->header_bytes, 0, err);
+        status = write_header(&shard, err);
     for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
         if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
             status =
                 copy_bytes(&shard, source->tensors[i].data, source->tensors[i].end - source->tensors[i].begin,
-                           source->header_bytes + source->tensors[i].begin, err);
+                           shard.header_bytes + source->tensors[i].begin, err);
 end:
     status = shard_end(&shard, status, err);
 done:
+    added_biases_free(&shard.biases);
     free(written);
     return status;
 }
@@ -306,20 +366,16 @@ static enum status finish(const struct stage *stage, const struct variant *varia
 {
     char path[PATH_SIZE], folder[PATH_SIZE];
     json_t *json = NULL, *linears = NULL;
-    char *text = NULL;
     enum status status;
 
     GOTO_IF_ERROR(copy_side_files(stage->settings->model, partial, err), done);
+    GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
     json_object_set_new(json, "identity", json_string(identity));
     json_object_set_new(json, "linears", linears);
-    text = json_dumps(json, JSON_INDENT(2));
     path_format(path, sizeof path, "%s/coppice.json", partial);
-    status = text != NULL ? commit_bytes(path, text, strlen(text), err)
-                          : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    if (status != STATUS_OK)
-        goto done;
+    GOTO_IF_ERROR(sealed_json_write(path, json, err), done);
     GOTO_IF_ERROR(sync_directory(partial, err), done);
     if (rename(partial, output) != 0) {
         status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
@@ -328,7 +384,6 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     snprintf(folder, sizeof folder, "%s", output);
     status = sync_directory(dirname(folder), err);
 done:
-    free(text);
     json_decref(json);
     return status;
 }
@@ -338,6 +393,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
 {
     const struct checkpoint *checkpoint = stage->model->checkpoint;
     const bool root = stage->team->rank == 0;
+    size_t removed;
     char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
     enum status status = STATUS_OK;
 
@@ -345,6 +401,9 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     partial_path(partial, sizeof partial, output, identity);
     if (root)
         status = make_directories(partial, err);
+    // A killed export may have left its temporary file: it must not travel into the finished folder.
+    if (root && status == STATUS_OK)
+        status = run_clean_temporaries(partial, &removed, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
         path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);

@@ -11,10 +11,11 @@ enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN };
 // else's. Not collective.
 enum export_state export_state_of(const char *path, const char *identity);
 
-// Writes the folder: the same shards with the same headers, pruned tensors replaced by weights/VARIANT, all
-// others byte for byte; configuration and tokenizer files copied; coppice.json = provenance (used on rank 0,
-// stays the caller's) with "identity" and "linears" (kept and total weights of each) added. Shards are
-// committed one by one in a hidden folder beside the output, which takes its final name at the very end; a
-// killed export goes on with the next shard.
+// Writes the folder: the same shards with the same headers, pruned tensors (and biases that the variant set)
+// replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new
+// tensors behind the others (added_bias.h); configuration and tokenizer files copied; coppice.json =
+// provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
+// each) added. Shards are committed one by one in a hidden folder beside the output, which takes its final
+// name at the very end; a killed export goes on with the next shard.
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
                            json_t *provenance, struct error *err);

@@ -54,6 +54,17 @@ static const char *tensor_file(const struct model *model, const struct safetenso
                : "checkpoint";
 }
 
+// values[n] are elements [offset, offset + n) of a tensor with rows of `width`.
+static enum status check_finite(const struct model *model, const struct safetensors_tensor *tensor,
+                                const float *values, size_t n, size_t offset, size_t width, struct error *err)
+{
+    const size_t bad = find_non_finite(values, n);
+    RETURN_ERROR_IF(bad < n, err, STATUS_INPUT, "%s: tensor %s: weight [%zu, %zu] is %s",
+                    tensor_file(model, tensor), tensor->name, (offset + bad) / width, (offset + bad) % width,
+                    values[bad] != values[bad] ? "NaN" : "infinite");
+    return STATUS_OK;
+}
+
 // Expands this rank's rows of one tensor from the memory-mapped checkpoint.
 static enum status expand_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
                                struct error *err)
@@ -65,6 +76,10 @@ static enum status expand_rows(float *block, const struct stage *stage, const st
         return STATUS_OK;
 
     const struct safetensors_tensor *source = tensor->tensor;
+    if (source == NULL) { // a bias that was added
+        memset(block + tensor->offset + first * tensor->in, 0, count * tensor->in * sizeof *block);
+        return STATUS_OK;
+    }
     const size_t element = dtype_size(source->dtype);
     const char *bytes = (const char *)source->data + first * tensor->in * element;
     float *target = block + tensor->offset + first * tensor->in;
@@ -75,11 +90,45 @@ static enum status expand_rows(float *block, const struct stage *stage, const st
     if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
         safetensors_release(stage->model->checkpoint->shards[shard], bytes, n * element);
 
-    size_t bad = find_non_finite(target, n);
-    RETURN_ERROR_IF(bad < n, err, STATUS_INPUT, "%s: tensor %s: weight [%zu, %zu] is %s",
-                    tensor_file(stage->model, source), source->name, first + bad / tensor->in,
-                    bad % tensor->in, target[bad] != target[bad] ? "NaN" : "infinite");
+    return check_finite(stage->model, source, target, n, first * tensor->in, tensor->in, err);
+}
+
+enum { PIECE = 1 << 16 };
+
+static enum status check_tensor(const struct stage *stage, const struct safetensors_tensor *tensor,
+                                float *piece, struct error *err)
+{
+    const struct team *team = stage->team;
+    const size_t element = dtype_size(tensor->dtype), width = tensor->rank > 1 ? tensor->shape[1] : 1;
+    size_t first, count, shard = 0;
+
+    share_of((tensor->end - tensor->begin) / element, (size_t)team->rank, (size_t)team->size, &first, &count);
+    for (size_t done = 0; done < count; done += PIECE) {
+        const size_t n = count - done < PIECE ? count - done : PIECE;
+        const char *bytes = (const char *)tensor->data + (first + done) * element;
+        dtype_to_f32(piece, bytes, tensor->dtype, n);
+        FORWARD_IF_ERROR(check_finite(stage->model, tensor, piece, n, first + done, width, err));
+    }
+    if (checkpoint_find(stage->model->checkpoint, tensor->name, &shard) != NULL)
+        safetensors_release(stage->model->checkpoint->shards[shard], tensor->data,
+                            tensor->end - tensor->begin);
     return STATUS_OK;
+}
+
+enum status check_outer_tensors(const struct stage *stage, struct error *err)
+{
+    const struct model *model = stage->model;
+    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->final_norm,
+                                                        model->lm_head != model->embedding ? model->lm_head
+                                                                                           : NULL};
+    float *piece = NULL;
+    enum status status = allocate(&piece, PIECE, sizeof *piece, "a look at the weights", err);
+
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors && status == STATUS_OK; i++)
+        if (tensors[i] != NULL)
+            status = check_tensor(stage, tensors[i], piece, err);
+    free(piece);
+    return team_agree(stage->team, status, err);
 }
 
 // Reads this rank's rows of one pruned linear from the variant's weights file.
@@ -102,6 +151,39 @@ static enum status overlay_rows(float *block, const struct stage *stage, const s
     return STATUS_OK;
 }
 
+enum dtype bias_dtype(const struct layer_tensor *weight)
+{
+    const struct layer_tensor *bias = layer_map_bias(weight);
+    return bias != NULL && bias->tensor != NULL ? bias->tensor->dtype : weight->tensor->dtype;
+}
+
+// The same of its bias, where the variant has set it.
+static enum status overlay_bias(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    const enum dtype dtype = bias_dtype(tensor);
+    char name[160];
+    size_t first, count;
+
+    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (bias == NULL || count == 0 || !store_has(reader, name))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
+    dtype_to_f32(block + bias->offset + first, buffer, dtype, count);
+    return STATUS_OK;
+}
+
+static enum status overlay_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                  const struct store_reader *reader, void *buffer, struct error *err)
+{
+    FORWARD_IF_ERROR(overlay_rows(block, stage, tensor, reader, buffer, err));
+    return overlay_bias(block, stage, tensor, reader, buffer, err);
+}
+
 static enum status overlay_layer(struct layer_weights *weights, const struct stage *stage, const char *path,
                                  struct error *err)
 {
@@ -121,7 +203,8 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
     status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
-            status = overlay_rows(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
+            status =
+                overlay_linear(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
     free(buffer);
     status = team_agree(stage->team, status, err);
     store_close(reader);

@@ -8,7 +8,7 @@ struct layer_weights {
     struct layer_map map;       // of the layer that is loaded
     struct decoder_layer layer; // bound into memory
     size_t loaded;              // layer index, or SIZE_MAX
-    char source[PATH_SIZE];          // the weights file that lies over the checkpoint, "" for the dense layer
+    char source[PATH_SIZE];     // the weights file that lies over the checkpoint, "" for the dense layer
 };
 
 // Allocates room for the largest layer. Freed with layer_weights_free.
@@ -21,6 +21,13 @@ void layer_weights_free(struct layer_weights *weights,
 // is STATUS_INPUT and names file, tensor and index.
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
+
+// Looks at what lies outside the layers (embedding, positions, final norm, language-model head): NaN or
+// infinity is STATUS_INPUT as above. Each rank takes a share.
+enum status check_outer_tensors(const struct stage *stage, struct error *err);
+
+// The dtype in which a bias is stored: that of the checkpoint, for one that is added that of its weight.
+enum dtype bias_dtype(const struct layer_tensor *weight);
 
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);

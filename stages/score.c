@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/store.h"
 #include "kernels/select.h"
+#include "stages/sparsegpt.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ static enum status scorer_create(struct scorer *scorer, const struct stage *stag
     FORWARD_IF_ERROR(
         allocate_aligned(&scorer->factors, tensor->in, sizeof(float), "importance factors", err));
     FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, tensor->in, sizeof(float), "scores of one row", err));
-    if (method_needs(variant->method) & NEEDS_ABSOLUTE_SUMS)
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
         FORWARD_IF_ERROR(
             allocate_aligned(&scorer->reciprocal, tensor->in, sizeof(float), "importance factors", err));
     return allocate(&scorer->mask, scorer->count, mask_row_bytes(tensor->in), "mask", err);
@@ -91,8 +92,9 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
 {
     const struct team *team = scorer->stage->team;
     const struct layer_tensor *tensor = scorer->tensor;
-    const unsigned needs = method_needs(scorer->variant->method);
-    double *mean = NULL, *column = NULL, *second_moment = NULL, *variance = NULL;
+    const unsigned needs = importance_needs(scorer->variant->method, &scorer->variant->parameters);
+    double *mean = NULL, *column_variance = NULL, *absolute_sum = NULL, *second_moment = NULL,
+           *variance = NULL;
     size_t first, count;
     enum status status = STATUS_OK;
 
@@ -104,24 +106,29 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
     if (status == STATUS_OK && needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS)) {
         share_of(tensor->in, (size_t)team->rank, (size_t)team->size, &first, &count);
         status = allocate(&mean, count, sizeof *mean, "column sums", err);
-        if (status == STATUS_OK)
-            status = allocate(&column, tensor->in, sizeof *column, "column sums", err);
         if (status == STATUS_OK && needs & NEEDS_COLUMN_VARIANCE)
-            column_moments(mean, column + first, NULL, scorer->weight, tensor->out, tensor->in, first, count);
-        else if (status == STATUS_OK)
-            column_moments(mean, NULL, column + first, scorer->weight, tensor->out, tensor->in, first, count);
+            status = allocate(&column_variance, tensor->in, sizeof *column_variance, "column sums", err);
+        if (status == STATUS_OK && needs & NEEDS_ABSOLUTE_SUMS)
+            status = allocate(&absolute_sum, tensor->in, sizeof *absolute_sum, "column sums", err);
+        if (status == STATUS_OK)
+            column_moments(mean, column_variance != NULL ? column_variance + first : NULL,
+                           absolute_sum != NULL ? absolute_sum + first : NULL, scorer->weight, tensor->out,
+                           tensor->in, first, count);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    if (column != NULL)
-        GOTO_IF_ERROR(team_allgather(team, column, tensor->in, sizeof *column, err), done);
+    if (column_variance != NULL)
+        GOTO_IF_ERROR(team_allgather(team, column_variance, tensor->in, sizeof *column_variance, err), done);
+    if (absolute_sum != NULL)
+        GOTO_IF_ERROR(team_allgather(team, absolute_sum, tensor->in, sizeof *absolute_sum, err), done);
 
     importance_factors(scorer->factors, scorer->variant->method, &scorer->variant->parameters, second_moment,
-                       variance, needs & NEEDS_COLUMN_VARIANCE ? column : NULL, tensor->in);
+                       variance, column_variance, tensor->in);
     if (needs & NEEDS_ABSOLUTE_SUMS)
-        reciprocal_sums(scorer->reciprocal, column, tensor->in);
+        reciprocal_sums(scorer->reciprocal, absolute_sum, tensor->in);
 done:
     free(mean);
-    free(column);
+    free(column_variance);
+    free(absolute_sum);
     free(second_moment);
     free(variance);
     return status;
@@ -179,23 +186,23 @@ static enum status select_by_layer(struct scorer *scorer, struct error *err)
     return STATUS_OK;
 }
 
-static enum status write_mask(struct scorer *scorer, struct store_writer *writer, struct error *err)
+enum status mask_write(const struct stage *stage, const struct layer_tensor *tensor, size_t first,
+                       size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err)
 {
-    const struct layer_tensor *tensor = scorer->tensor;
-    const size_t bytes = mask_row_bytes(scorer->in);
+    const size_t bytes = mask_row_bytes(tensor->in);
     const uint64_t dims[2] = {tensor->out, bytes};
     uint64_t kept = 0;
     char name[160];
 
-    for (size_t row = 0; row < scorer->count; row++)
-        kept += mask_count(scorer->mask + row * bytes, scorer->in);
-    FORWARD_IF_ERROR(team_sum_u64(scorer->stage->team, &kept, 1, err));
+    for (size_t row = 0; row < count; row++)
+        kept += mask_count(mask + row * bytes, tensor->in);
+    FORWARD_IF_ERROR(team_sum_u64(stage->team, &kept, 1, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
                                    "bit k of byte b of a row is column 8b + k; 1 = kept", err));
-    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "columns", scorer->in, err));
+    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "columns", tensor->in, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "kept", kept, err));
-    return store_write(writer, name, scorer->first, scorer->count, scorer->mask, err);
+    return store_write(writer, name, first, count, mask, err);
 }
 
 static enum status score_linear(const struct stage *stage, const struct variant *variant,
@@ -212,7 +219,7 @@ static enum status score_linear(const struct stage *stage, const struct variant 
         GOTO_IF_ERROR(select_by_layer(&scorer, err), done);
     else
         select_by_rows(&scorer);
-    status = write_mask(&scorer, writer, err);
+    status = mask_write(stage, tensor, scorer.first, scorer.count, scorer.mask, writer, err);
 done:
     scorer_free(&scorer);
     return status;
@@ -227,7 +234,9 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    if (method_needs(variant->method) & NEEDS_STATISTICS) {
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_HESSIAN)
+        return sparsegpt_layer(stage, weights, variant, layer, err);
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_STATISTICS) {
         run_layer_path(path, sizeof path, stage->settings->run, "statistics",
                        stream_name(stage->settings, variant), layer);
         GOTO_IF_ERROR(store_open(&statistics, path, stage->team->comm, err), done);

@@ -63,38 +63,56 @@ done:
     return status;
 }
 
-enum status sequences_draw(const struct stage *stage, struct error *err)
+enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,
+                           struct error *err)
 {
-    const struct settings *settings = stage->settings;
     const bool root = stage->team->rank == 0;
-    const uint64_t dims[2] = {settings->sequences, settings->length};
-    struct store_writer *writer = NULL;
-    int32_t *ids = NULL;
-    uint64_t corpus_hash = 0;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    sequences_path(path, sizeof path, settings);
-    if (!team_any(stage->team, root && !store_exists(path)))
-        return STATUS_OK;
+    memset(draft, 0, sizeof *draft);
+    sequences_path(path, sizeof path, stage->settings);
+    draft->needed = team_any(stage->team, root && (again || !store_exists(path)));
+    if (root && draft->needed)
+        status = draw(&draft->ids, &draft->corpus_hash, stage, err);
+    status = team_agree(stage->team, status, err);
+    if (status == STATUS_OK)
+        status = team_broadcast(stage->team, &draft->corpus_hash, sizeof draft->corpus_hash, 0, err);
+    if (status != STATUS_OK)
+        sequences_draft_free(draft);
+    return status;
+}
 
-    if (root)
-        status = draw(&ids, &corpus_hash, stage, err);
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    GOTO_IF_ERROR(team_broadcast(stage->team, &corpus_hash, sizeof corpus_hash, 0, err), done);
+enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const uint64_t dims[2] = {settings->sequences, settings->length};
+    struct store_writer *writer = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    if (!draft->needed)
+        return STATUS_OK;
+    sequences_path(path, sizeof path, settings);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
     GOTO_IF_ERROR(store_declare(writer, "/tokens", STORE_I32, 2, dims, "token id",
                                 "calibration sequences, [sequences, length]", err),
                   done);
     GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "seed", settings->seed, err), done);
-    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "corpus_xxh3", corpus_hash, err), done);
-    GOTO_IF_ERROR(store_write(writer, "/tokens", 0, root ? dims[0] : 0, ids, err), done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "corpus_xxh3", draft->corpus_hash, err), done);
+    GOTO_IF_ERROR(store_write(writer, "/tokens", 0, stage->team->rank == 0 ? dims[0] : 0, draft->ids, err),
+                  done);
     status = store_commit(writer, err);
     writer = NULL;
 done:
     store_abandon(writer);
-    free(ids);
     return status;
+}
+
+void sequences_draft_free(struct sequences_draft *draft)
+{
+    free(draft->ids);
+    memset(draft, 0, sizeof *draft);
 }
 
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)

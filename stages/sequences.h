@@ -4,9 +4,20 @@
 #include "io/store.h"
 #include "stages/stage.h"
 
-// Draws the sequences (rank 0 reads and tokenises the corpus) and commits sequences.h5; does nothing when it
-// is there.
-enum status sequences_draw(const struct stage *stage, struct error *err);
+// What is drawn but not committed yet: the corpus is known to be good before anything is written.
+struct sequences_draft {
+    bool needed;  // sequences.h5 is to be written
+    int32_t *ids; // [sequences, length], on rank 0
+    uint64_t corpus_hash;
+};
+
+// Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 is there and `again` is
+// false. Freed with sequences_draft_free.
+enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,
+                           struct error *err);
+// Commits sequences.h5 where it is needed.
+enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err);
+void sequences_draft_free(struct sequences_draft *draft);
 
 // Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);

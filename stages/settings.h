@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/energy.h"
 #include "kernels/importance.h"
+#include "kernels/matching.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,9 @@ struct variant {
     double sparsity; // otherwise
     enum group group;
     bool energy_columns, energy_rows;
+    enum matching output;
+    bool bias;  // mean outputs are matched, too; with MATCHING_OFF they alone
+    bool guard; // compensation must not make the measured output error grow
     struct energy_clamp clamp;
 };
 

@@ -1,11 +1,35 @@
 #include "stages/stage.h"
 
 #include <fnmatch.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 const char *stream_name(const struct settings *settings, const struct variant *variant)
 {
     return settings->propagation == PROPAGATION_PRUNED && variant != NULL ? variant->name : "dense";
+}
+
+bool variant_matches(const struct variant *variant)
+{
+    return variant->output != MATCHING_OFF || variant->bias;
+}
+
+bool variant_measures(const struct variant *variant)
+{
+    return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
+}
+
+const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)
+{
+    if (variant == NULL || settings->propagation == PROPAGATION_PRUNED || variant_matches(variant))
+        return variant;
+    return NULL;
+}
+
+const char *hidden_stream(const struct settings *settings, const struct variant *variant)
+{
+    const struct variant *owner = stream_owner(settings, variant);
+    return owner != NULL ? owner->name : "dense";
 }
 
 enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)
@@ -20,6 +44,19 @@ void stage_advance(const struct stage *stage, double work)
 {
     if (stage->hooks.advance != NULL)
         stage->hooks.advance(stage->hooks.context, work);
+}
+
+void stage_notice(const struct stage *stage, const char *format, ...)
+{
+    char text[400];
+    va_list arguments;
+
+    if (stage->hooks.notice == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    stage->hooks.notice(stage->hooks.context, text);
 }
 
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)

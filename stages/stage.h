@@ -7,7 +7,7 @@
 #include "stages/settings.h"
 #include "stages/team.h"
 
-// How the program above listens in. Both may be NULL.
+// How the program above listens in. All may be NULL.
 struct stage_hooks {
     void *context;
     // True: drop the unit in hand now (`fraction` of it is done). Asked on every rank at safe points; one
@@ -15,6 +15,8 @@ struct stage_hooks {
     bool (*should_stop)(void *context, double fraction);
     // `work` more floating-point operations of the team are done.
     void (*advance)(void *context, double work);
+    // A line that the user should see, although the work goes on. Called on every rank.
+    void (*notice)(void *context, const char *text);
 };
 
 struct stage {
@@ -24,13 +26,25 @@ struct stage {
     struct stage_hooks hooks;
 };
 
-// The stream's name: "dense", or with pruned propagation the variant's.
+// Whose hidden states the statistics are of: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
+
+// Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
+// by side: the dense model's own, and the variant's.
+bool variant_matches(const struct variant *variant);
+// Whether its outputs are measured: matched, or compensation guarded.
+bool variant_measures(const struct variant *variant);
+// Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or
+// NULL for the dense ones. Its own with pruned propagation, and with output matching.
+const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);
+// The folder of those hidden states: "dense" or the owner's name.
+const char *hidden_stream(const struct settings *settings, const struct variant *variant);
 
 // One safe point: all ranks learn whether any of them failed (its status and message win) or was told to stop
 // (STATUS_STOPPED). mine and err are this rank's own outcome so far.
 enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err);
 void stage_advance(const struct stage *stage, double work);
+void stage_notice(const struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME".
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear);

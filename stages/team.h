@@ -59,8 +59,9 @@ enum status team_exclusive_sum_u64(const struct team *team, uint64_t mine, uint6
 enum status team_allgather(const struct team *team, void *data, size_t total, size_t width,
                            struct error *err);
 
-// Memory that the ranks of a node share (MPI_Win_allocate_shared): one copy per node. Collective over
-// team->node.
+// Memory that the ranks of a node share (MPI_Win_allocate_shared): one copy per node, aligned to 64 bytes.
+// Collective over the team, so that all nodes leave together. Not enough of it, also of the file system
+// behind it, is STATUS_MEMORY and says what was asked for what.
 struct shared_block {
     MPI_Win window;
     void *data; // the same memory on every rank of the node

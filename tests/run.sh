@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/packages.sh
 
 # shellcheck disable=SC2086
-ensure_packages $build_packages hdf5-tools clang-format-14
+ensure_packages $build_packages hdf5-tools jq time clang-format-14 gnuplot-nox \
+  slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2 util-linux procps
 export_mpi_environment
 
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_TESTS=ON >/dev/null

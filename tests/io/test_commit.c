@@ -17,8 +17,7 @@
 
 #include <cmocka.h>
 
-// ---- system calls that fail on demand
-// ----------------------------------------------------------------------------
+// ---- system calls that fail on demand -----------------------------------------------------------
 
 enum call { OPEN, PWRITE, FSYNC, RENAME, CLOSE, CALLS };
 static const char *const call_names[] = {"open", "pwrite", "fsync", "rename", "close"};
@@ -131,8 +130,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-// ---- names
-// -------------------------------------------------------------------------------------------------------
+// ---- names --------------------------------------------------------------------------------------
 
 static void test_temporary_name_is_beside_the_file_and_recognised(void **state)
 {
@@ -167,6 +165,7 @@ static void test_other_names_are_not_temporary(void **state)
                                  ".x.tmp--1",
                                  ".x.tmp-host-12a",
                                  "x.tmp-host-1",
+                                 "xy.tmp-host-1",
                                  ".tmp-host-1",
                                  "lock"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -191,8 +190,7 @@ static void test_names_that_do_not_fit_are_refused(void **state)
     assert_error(err, STATUS_FAILED, "file name is missing");
 }
 
-// ---- writing
-// -----------------------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 static void test_bytes_are_written_and_nothing_else_is_left(void **state)
 {
@@ -332,8 +330,7 @@ static void test_a_folder_under_the_final_name_is_refused(void **state)
     assert_int_equal(count_entries(*state), 1);
 }
 
-// ---- folders and reading
-// -----------------------------------------------------------------------------------------
+// ---- folders and reading ------------------------------------------------------------------------
 
 static void test_folders_are_made_with_their_parents(void **state)
 {

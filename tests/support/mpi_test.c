@@ -1,5 +1,7 @@
 #include "tests/support/mpi_test.h"
 
+#include "io/store.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,6 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef COPPICE_SANITIZE
+enum { SLOWNESS = 8 };
+#else
+enum { SLOWNESS = 1 };
+#endif
+
 // One program, one suite: what the signal handler and the tests' frame share.
 static struct {
     int rank, size;
@@ -18,8 +26,9 @@ static struct {
     char late[256], left_behind[256]; // lines for the handler, made before it may run
     const char *line;
     char directory[PATH_MAX];
-    MPI_Comm comm; // the frame's own, so that its messages never meet a test's
-} suite = {.limit = 60, .comm = MPI_COMM_NULL};
+    char *paths[256]; // of in_directory, up to the first NULL
+    MPI_Comm comm;    // the frame's own, so that its messages never meet a test's
+} suite = {.limit = 60 * SLOWNESS, .comm = MPI_COMM_NULL};
 
 int mpi_rank(void)
 {
@@ -33,7 +42,8 @@ int mpi_size(void)
 
 void mpi_test_limit(unsigned seconds)
 {
-    suite.limit = seconds;
+    suite.limit = seconds * SLOWNESS;
+    alarm(suite.limit);
 }
 
 // Only what a signal handler may call. mpirun sees the exit and ends the other ranks.
@@ -53,6 +63,21 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
+// Collective. A new folder that all ranks know.
+static void make_directory(void)
+{
+    const char *parent = getenv("TMPDIR");
+
+    if (parent == NULL) // in memory where that is possible: the tests write thousands of small files
+        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    if (suite.rank == 0) {
+        snprintf(suite.directory, sizeof suite.directory, "%s/coppice-test-XXXXXX", parent);
+        if (mkdtemp(suite.directory) == NULL)
+            suite.directory[0] = '\0';
+    }
+    MPI_Bcast(suite.directory, sizeof suite.directory, MPI_CHAR, 0, suite.comm);
+}
+
 int mpi_test_begin(void **state)
 {
     const char *name = *state;
@@ -63,8 +88,9 @@ int mpi_test_begin(void **state)
              "rank %d of %d: left test %s and waits in vain for the other ranks\n", suite.rank, suite.size,
              name);
     suite.line = suite.late;
-    MPI_Barrier(suite.comm);
     alarm(suite.limit);
+    make_directory();
+    MPI_Barrier(suite.comm);
     return 0;
 }
 
@@ -73,39 +99,37 @@ int mpi_test_end(void **state)
     (void)state;
     // A rank whose assertion failed is here early; the others may hang in a call that it does not make.
     suite.line = suite.left_behind;
-    alarm(suite.limit < 10 ? suite.limit : 10);
+    alarm(10 * SLOWNESS);
     MPI_Barrier(suite.comm);
     alarm(0);
     if (suite.rank == 0 && suite.directory[0] != '\0')
         nftw(suite.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     suite.directory[0] = '\0';
+    for (size_t i = 0; suite.paths[i] != NULL; i++) {
+        free(suite.paths[i]);
+        suite.paths[i] = NULL;
+    }
     return 0;
 }
 
 const char *mpi_test_directory(void)
 {
-    if (suite.directory[0] == '\0') {
-        if (suite.rank == 0) {
-            const char *parent = getenv("TMPDIR");
-            snprintf(suite.directory, sizeof suite.directory, "%s/coppice-test-XXXXXX",
-                     parent != NULL ? parent : "/tmp");
-            if (mkdtemp(suite.directory) == NULL)
-                suite.directory[0] = '\0';
-        }
-        MPI_Bcast(suite.directory, sizeof suite.directory, MPI_CHAR, 0, suite.comm);
-    }
     assert_string_not_equal(suite.directory, "");
     return suite.directory;
 }
 
 const char *in_directory(const char *name)
 {
-    static char paths[8][2 * PATH_MAX];
-    static unsigned next;
-    char *path = paths[next++ % 8];
+    char path[2 * PATH_MAX];
+    size_t i = 0;
 
-    snprintf(path, sizeof paths[0], "%s/%s", mpi_test_directory(), name);
-    return path;
+    snprintf(path, sizeof path, "%s/%s", mpi_test_directory(), name);
+    while (suite.paths[i] != NULL && strcmp(suite.paths[i], path) != 0)
+        i++;
+    assert_true(i < sizeof suite.paths / sizeof suite.paths[0] - 1);
+    if (suite.paths[i] == NULL)
+        suite.paths[i] = strdup(path);
+    return suite.paths[i];
 }
 
 size_t entries_in_directory(void)
@@ -140,6 +164,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 {
     int failed = 0, any = 0;
 
+    store_before_mpi();
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &suite.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &suite.size);
@@ -155,7 +180,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 
     // Leaving MPI is part of what is tested: HDF5 must not hang or crash there.
     suite.line = "a rank hangs at the end of the program\n";
-    alarm(20);
+    alarm(20 * SLOWNESS);
     MPI_Allreduce(&failed, &any, 1, MPI_INT, MPI_MAX, suite.comm);
     MPI_Comm_free(&suite.comm);
     MPI_Finalize();

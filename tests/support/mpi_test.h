@@ -34,17 +34,18 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 int mpi_test_begin(void **state);
 int mpi_test_end(void **state);
 
-// Seconds that each following test may take; 60 unless told.
+// Seconds that this test, from now on, and each following one may take; 60 unless told. Sanitizers get more.
 void mpi_test_limit(unsigned seconds);
 
 // Rank and size in MPI_COMM_WORLD.
 int mpi_rank(void);
 int mpi_size(void);
 
-// Collective. An empty directory that all ranks share; removed with its contents at the end of the test.
+// The test's own directory, empty at its beginning, the same on all ranks; removed with its contents at its
+// end.
 const char *mpi_test_directory(void);
 
-// DIRECTORY/name of the test's directory, in a buffer of its own for each of the last eight calls.
+// DIRECTORY/name of the test's directory; valid until the test's end. At most 255 different names.
 const char *in_directory(const char *name);
 
 // Number of entries in the test's directory.

@@ -1,0 +1,13 @@
+// sealed_json.h - committed JSON files that know when they were changed.
+//
+// The file is exactly what this module writes (two spaces of indentation) and its last member, "xxh3", is the
+// hash of the compact text of all others: any changed byte is found.
+#pragma once
+#include "kernels/error.h"
+#include <jansson.h>
+
+// Commits object under path (folders are made); adds or replaces its "xxh3". object stays the caller's.
+enum status sealed_json_write(const char *path, json_t *object, struct error *err);
+// STATUS_DAMAGED, naming the file, when it cannot be parsed or does not match its seal; STATUS_FAILED when it
+// cannot be read. json may be NULL to check only; else *json is freed with json_decref.
+enum status sealed_json_read(json_t **json, const char *path, struct error *err);

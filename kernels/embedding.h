@@ -1,0 +1,19 @@
+// embedding.h - from token ids to the hidden states that enter the first layer.
+#pragma once
+#include "kernels/dtype.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct embedding {
+    const void *table; // [vocab, hidden_size] of dtype
+    enum dtype dtype;
+    size_t hidden_size;
+    float scale;           // on the table's rows; 1 for most families
+    const void *positions; // learned positions [.., hidden_size] of positions_dtype, or NULL
+    enum dtype positions_dtype;
+    size_t first_position; // row of `positions` that belongs to token 0
+};
+
+// hidden[tokens, hidden_size] = scale * table[ids[t]] + positions[first_position + t]; every id is in [0,
+// vocab).
+void embedding_forward(float *hidden, const struct embedding *embedding, const int32_t *ids, size_t tokens);

@@ -1,0 +1,76 @@
+#!/bin/bash
+# scaling.sh - prints the tables of SCALING.md: what `coppice plan` says of three models on 1 to 512 nodes.
+#
+#   slurm/scaling.sh [RATES]      RATES as for coppice plan --machine; COPPICE=program (default: build/coppice)
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+COPPICE=${COPPICE:-$here/../build/coppice}
+rates=${1:-}
+cores=128
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+plan() { # NODES RANKS THREADS
+  "$COPPICE" plan "$folder/job.yaml" --json --nodes "$1" --ranks-per-node "$2" --threads "$3" \
+    ${rates:+--machine "$rates"} | awk -f "$here/json.awk"
+}
+
+for model in llama-2-7b llama-3-70b llama-3.1-405b; do
+  "$here/shapes.sh" $model "$folder/$model"
+  cat >"$folder/job.yaml" <<YAML
+model: $folder/$model
+run: $folder/run
+output: $folder/pruned
+calibration:
+  corpus: $here/../jobs/demo/train.jsonl
+  sequences: 128
+  length: 2048
+prune:
+  method: cvr
+  sparsity: 0.5
+  propagation: dense
+compensate:
+  energy: [columns, rows]
+evaluate:
+  perplexity: $here/../jobs/demo/test.jsonl
+YAML
+  printf '\n### %s\n\n' $model
+  echo '| nodes | ranks × threads | stage | time | most of it | read | written | sent | messages |'
+  echo '|--:|--:|---|--:|---|--:|--:|--:|--:|'
+  memory=''
+  for nodes in 1 8 64 512; do
+    best=$(plan $nodes $cores 1 | awk -F '\t' '$1 ~ /^\.best\./ { print $2 }' | xargs)
+    read -r ranks threads <<<"$best"
+    plan $nodes "$ranks" "$threads" >"$folder/plan"
+    awk -F '\t' -v nodes=$nodes -v ranks="$ranks" -v threads="$threads" '
+      function bytes(value,   p, prefix) {
+        split(",k,M,G,T,P", prefix, ",")
+        for (p = 1; value >= 1000 && p < 6; p++) value /= 1000
+        return sprintf(value < 10 && p > 1 ? "%.1f %sB" : "%.0f %sB", value, prefix[p])
+      }
+      function count(value) { return value < 1e6 ? sprintf("%.0f", value) : sprintf("%.1e", value) }
+      function time(value) {
+        if (value < 10) return sprintf("%.1f s", value)
+        if (value < 600) return sprintf("%.0f s", value)
+        return value < 36000 ? sprintf("%.0f min", value / 60) : sprintf("%.1f h", value / 3600)
+      }
+      { plan[$1] = $2 }
+      END {
+        split("calibrate score compensate evaluate export", stages, " ")
+        for (i = 1; i <= 6; i++) {
+          at = i <= 5 ? ".stages." stages[i] : ""
+          printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", i == 1 ? nodes : "",
+            i == 1 ? ranks " × " threads : "", i <= 5 ? stages[i] : "**all**", time(plan[at ".seconds"]),
+            plan[at ".limit"], bytes(plan[at ".bytes_read"]), bytes(plan[at ".bytes_written"]),
+            bytes(plan[at ".bytes_sent"]), count(plan[at ".messages"])
+        }
+      }' "$folder/plan"
+    memory+=$(awk -F '\t' -v nodes=$nodes -v ranks="$ranks" '{ plan[$1] = $2 } END {
+      printf "| %d | %.1f GB | %.1f GB | %.0f GB |", nodes, plan[".memory.rank"] / 1e9,
+        plan[".memory.node_shared"] / 1e9, (ranks * plan[".memory.rank"] + plan[".memory.node_shared"]) / 1e9
+    }' "$folder/plan")$'\n'
+  done
+  printf '\n| nodes | memory of a rank | shared by a node | of the node |\n|--:|--:|--:|--:|\n%s' "$memory"
+  awk -F '\t' '$1 == ".work" { work = $2 } $1 ~ /^\.disk\./ && $2 > 0 { disk = disk sprintf(", %s %.1f GB", substr($1, 7), $2 / 1e9) }
+    END { printf "\nWork %.0f Pflop. On disk%s.\n", work / 1e15, disk }' "$folder/plan" | sed 's/disk,/disk:/'
+done

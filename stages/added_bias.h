@@ -1,0 +1,34 @@
+// added_bias.h - biases that a checkpoint does not have, on their way into an exported one.
+//
+// The new tensors come behind those of the shard that holds their linear's weight: everything before them
+// stays where it was, and the shard's header only grows by their entries.
+#pragma once
+#include "stages/stage.h"
+
+struct added_bias {
+    char name[256]; // of the tensor
+    char linear[96];
+    size_t layer, out;
+    enum dtype dtype;
+    uint64_t begin; // byte offset in the data section
+};
+
+struct added_biases {
+    size_t count;
+    struct added_bias *items;
+    char *header; // the shard's new one, magic length included
+    uint64_t header_bytes;
+};
+
+// The biases that `variant` adds to shard `index`. count 0: the shard's header stays as it is. Not
+// collective. Freed with added_biases_free.
+enum status added_biases_create(struct added_biases *biases, const struct stage *stage,
+                                const struct variant *variant, size_t index, struct error *err);
+void added_biases_free(struct added_biases *biases); // zeroed is fine
+
+// Whether the variant adds any.
+bool variant_adds_biases(const struct model *model, const struct variant *variant);
+// In folder `to`: config.json that asks for the biases, and model.safetensors.index.json (if the checkpoint
+// has one) that lists them. Not collective.
+enum status added_biases_describe(const struct stage *stage, const struct variant *variant, const char *to,
+                                  struct error *err);

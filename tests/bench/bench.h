@@ -1,0 +1,105 @@
+// bench.h - what the bench programs share: time two things in turn, print one line about them.
+//
+// Every tests/bench/bench_*.c is a program of its own, found by the build and run by tests/bench.sh. It
+// prints a table, or with --json one object a line: name, value, unit, beside, ratio, aim, met. `value` is
+// the median of what was measured, `beside` what its peer gave in the same run, `ratio` their quotient; `aim`
+// is null where there is none. Nothing here fails when an aim is missed: machines are busy, and a person
+// reads the numbers.
+#pragma once
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BENCH_REPETITIONS = 9 };
+
+struct bench {
+    bool json;
+};
+
+// One thing to be timed.
+struct bench_work {
+    void (*run)(void *context);
+    void *context;
+};
+
+static inline struct bench bench_begin(int argc, char **argv)
+{
+    struct bench bench = {.json = argc == 2 && strcmp(argv[1], "--json") == 0};
+
+    if (argc > 2 || (argc == 2 && !bench.json)) {
+        fprintf(stderr, "usage: %s [--json]\n", argv[0]);
+        exit(2);
+    }
+    if (!bench.json)
+        printf("%-58s %12s %-5s %12s %8s %8s\n", "", "value", "unit", "beside", "ratio", "aim");
+    return bench;
+}
+
+static inline double bench_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static inline int bench_compare(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+static inline double bench_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, bench_compare);
+    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+// Median seconds of work and of its peer, run in turn after one run of each that is not counted.
+static inline void bench_time(double *seconds, double *peer_seconds, struct bench_work work,
+                              struct bench_work peer)
+{
+    double times[BENCH_REPETITIONS], peer_times[BENCH_REPETITIONS];
+
+    work.run(work.context);
+    peer.run(peer.context);
+    for (size_t i = 0; i < BENCH_REPETITIONS; i++) {
+        double start = bench_seconds();
+        peer.run(peer.context);
+        peer_times[i] = bench_seconds() - start;
+        start = bench_seconds();
+        work.run(work.context);
+        times[i] = bench_seconds() - start;
+    }
+    *seconds = bench_median(times, BENCH_REPETITIONS);
+    *peer_seconds = bench_median(peer_times, BENCH_REPETITIONS);
+}
+
+// One line. aim: NAN for none; met when the ratio is at most aim (aim_is_least: at least).
+static inline void bench_print(const struct bench *bench, const char *name, double value, const char *unit,
+                               double beside, double aim, bool aim_is_least)
+{
+    const double ratio = value / beside;
+    const bool met = aim_is_least ? ratio >= aim : ratio <= aim;
+
+    if (bench->json) {
+        printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"beside\": %.6g, \"ratio\": %.4g, ",
+               name, value, unit, beside, ratio);
+        if (isnan(aim))
+            printf("\"aim\": null, \"met\": null}\n");
+        else
+            printf("\"aim\": %g, \"met\": %s}\n", aim, met ? "true" : "false");
+    } else {
+        printf("%-58s %12.4g %-5s %12.4g %8.3f", name, value, unit, beside, ratio);
+        if (isnan(aim))
+            printf("\n");
+        else
+            printf(" %2s%6g%s\n", aim_is_least ? ">=" : "<=", aim, met ? "" : "  missed");
+    }
+    fflush(stdout);
+}

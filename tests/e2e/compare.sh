@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# compare.sh - `coppice compare` puts runs side by side and says when their numbers may not be compared.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+run_as() {
+  local run=$1
+  shift
+  small_job "$folder/job.yaml" run="$folder/$run" output= propagation=dense pattern= energy='[]' "$@"
+  runs alone run "$folder/job.yaml" || { echo "$run"; return 1; }
+}
+check "a run" run_as a
+check "one with another seed and one more method" run_as b seed=4 method='[wanda, cvr, ria]'
+check "one measured at another length" run_as c evaluate_length=32 method='[wanda]'
+compare() { exits 0 alone compare "$@"; }
+says() { jq -e "$1" "$folder/stdout" || { cat "$folder/stdout"; return 1; }; }
+values() { jq -r '.perplexity' "$folder/$1/results/$2/perplexity.json"; }
+
+check "two runs" compare --json "$folder/a" "$folder/b"
+check "are of one model and measured alike" says '.same_model and .same_evaluation and .warnings == []'
+check "every variant of either has a line" says '[.variants[].variant] == ["dense", "wanda-0.5", "cvr-alpha0.25-0.5", "ria-0.5"]'
+check "with the perplexities of both" same "$(values a wanda-0.5) $(values b wanda-0.5)" \
+  "$(jq -r '.variants[1].perplexity | "\(.[0]) \(.[1])"' "$folder/stdout")"
+check "and nothing where a run has none" says '.variants[3].perplexity[0] == null and .variants[3].perplexity[1] > 1'
+check "the same for people" compare "$folder/a" "$folder/b"
+check "in two columns" grep -qE '^ria-0.5 +- +[0-9.]+$' "$folder/stdout"
+check "without a warning" test ! -s "$folder/stderr"
+check "another length is warned of" compare --json "$folder/a" "$folder/c"
+check "in the object" says '.same_model and (.same_evaluation | not) and (.warnings | length) == 1'
+check "and on standard error" grep -q 'careful: .*different sequence lengths' "$folder/stderr"
+jq '.fingerprints.model[0].xxh3 = "0123456789abcdef" | del(.xxh3)' "$folder/b/run.json" >"$folder/changed"
+check "what is no run is refused" exits 2 alone compare "$folder/a" "$folder"
+check "a record that was changed by hand is refused" bash -c "
+  cp '$folder/b/run.json' '$folder/kept' && cp '$folder/changed' '$folder/b/run.json' &&
+  ! '$COPPICE' compare '$folder/a' '$folder/b' 2>/dev/null; code=\$?; cp '$folder/kept' '$folder/b/run.json'; exit \$code"
+check "a page" compare --html "$folder/page.html" "$folder/a" "$folder/b" "$folder/c"
+check "with a warning and every variant" bash -c "grep -q 'class=\"warning\"' '$folder/page.html' && grep -q '>ria-0.5<' '$folder/page.html'"
+if command -v gnuplot >/dev/null; then
+  check "and a plot of all runs" bash -c "grep -q '\[3\] wanda' '$folder/page.html' && grep -q '<svg' '$folder/page.html'"
+fi
+check "--html is not for others" exits 2 alone status --html x "$folder/a"

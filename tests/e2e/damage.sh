@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# damage.sh - any changed byte and any truncation of any committed file is found by `verify` and named; `run` makes the
+# unit again with the same bytes, or refuses with --strict.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+job=$folder/job.yaml
+small_job "$job" method=wanda pattern=2:4 sparsity= output=
+runs ranks 2 run "$job" || exit 1
+wanted=$(fingerprint)
+cp -a "$folder/run" "$folder/good"
+
+check "a sound run verifies" runs alone verify "$folder/run"
+check "verify counts every file" same \
+  "$(jq -c '[.files, .damaged]' <(alone verify --json "$folder/run"))" \
+  "[$(find "$folder/run" -name '*.h5' -o -name '*.json' | wc -l),[]]"
+
+# ---- every committed file, at sampled places --------------------------------------------------------------
+
+# The first and last byte, the ends of the header, and places spread over the file.
+places() {
+  local size=$1 i
+  printf '%s\n' 0 7 511 512 1000 $((size - 1)) $((size / 2))
+  for i in 1 2 3; do echo $(((size * i * 2654435761 + 12345) % size)); done
+}
+# flip FILE PLACE: one bit.
+flip() {
+  local byte
+  byte=$(od -A n -t u1 -j "$2" -N 1 "$1") || return 1
+  printf "\\$(printf %o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+# One damaged copy of the run per round, all of its files damaged in it, so that one `verify` looks at all.
+all_found() {
+  local round=$1 file size place expected
+  rm -rf "$folder/run"
+  cp -a "$folder/good" "$folder/run"
+  while read -r file; do
+    size=$(wc -c <"$file")
+    place=$(places "$size" | sed -n "${round}p")
+    [ "$place" -lt "$size" ] || place=$((size - 2))
+    flip "$file" "$place" || return 1
+  done < <(find "$folder/run" -name '*.h5' -o -name '*.json')
+  expected=$(find "$folder/run" -name '*.h5' -o -name '*.json' | sort)
+  alone verify --json "$folder/run" >"$folder/found" 2>"$folder/stderr"
+  same "$?" 1 && same "$expected" "$(jq -r '.damaged[]' "$folder/found" | sort)"
+}
+for round in 1 2 3 4 5 6 7 8 9 10; do
+  check "a flipped bit in every file, place $round" all_found $round
+done
+all_cut() {
+  local cut=$1 file
+  rm -rf "$folder/run"
+  cp -a "$folder/good" "$folder/run"
+  find "$folder/run" -name '*.h5' -o -name '*.json' | while read -r file; do truncate -s "$cut" "$file"; done
+  alone verify --json "$folder/run" >"$folder/found" 2>"$folder/stderr"
+  same "$?" 1 && same "$(find "$folder/run" -name '*.h5' -o -name '*.json' | sort)" "$(jq -r '.damaged[]' "$folder/found" | sort)"
+}
+check "every file cut by a byte" all_cut -1
+check "every file longer by a byte" all_cut +1
+check "every file empty" all_cut 0
+
+# ---- repair -----------------------------------------------------------------------------------------------
+
+variant=wanda-2of4-columns-rows
+# repaired HOW FILE LATER...: FILE is damaged and the files LATER, which need it, are removed: `run` notices on use.
+# A file that no missing unit needs is not looked at by `run`; `verify` names it.
+repaired() {
+  local how=$1 file=$folder/run/$2 later
+  rm -rf "$folder/run"
+  cp -a "$folder/good" "$folder/run"
+  $how "$file" || return 1
+  for later in "${@:3}"; do rm "$folder/run/$later" || return 1; done
+  exits 1 ranks 2 run --strict "$job" && grep -qF "$2" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
+  runs ranks 2 run "$job" || return 1
+  grep -qF "$2" "$folder/stderr" || { echo "not named:"; cat "$folder/stderr"; return 1; }
+  same "$wanted" "$(fingerprint)" && no_leftovers
+}
+flip_middle() { flip "$1" $(($(wc -c <"$1") / 2)); }
+cut_half() { truncate -s $(($(wc -c <"$1") / 2)) "$1"; }
+
+check "flipped statistics are made again" repaired flip_middle "statistics/$variant/layer-002.h5" \
+  "masks/$variant/layer-002.h5" "weights/$variant/layer-002.h5"
+check "a cut mask is made again" repaired cut_half "masks/$variant/layer-003.h5" "weights/$variant/layer-003.h5"
+check "flipped weights are made again" repaired flip_middle "weights/$variant/layer-001.h5" \
+  "results/$variant/perplexity.json"
+check "flipped hidden states are made again" repaired flip_middle "activations/$variant/layer-003.h5" \
+  "statistics/$variant/layer-003.h5"
+check "flipped token ids are drawn again" repaired flip_middle sequences.h5 "statistics/$variant/layer-000.h5"
+
+# Nothing is missing, so that no unit reads the damaged file by itself.
+found_again() {
+  local file=$folder/run/$1
+  rm -rf "$folder/run"
+  cp -a "$folder/good" "$folder/run"
+  flip_middle "$file" || return 1
+  exits 1 alone verify "$folder/run" && exits 1 alone run --strict "$job" && runs alone run "$job" &&
+    same "$wanted" "$(fingerprint)" && runs alone verify "$folder/run"
+}
+check "damaged weights that verify found in a complete run are made again" found_again "weights/$variant/layer-002.h5"
+check "so is a damaged mask" found_again "masks/$variant/layer-000.h5"
+check "so is a damaged result" found_again results/dense/perplexity.json
+check "a damaged run.json is named" eval '
+  rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; flip_middle "$folder/run/run.json"
+  exits 1 alone run --progress none "$job" && one_line "$folder/run/run.json"'

@@ -1,0 +1,235 @@
+# lib.sh - sourced by every end-to-end test: checks, small jobs, starting and killing the program.
+#
+# A test runs the built program as a user would and prints a line per check. COPPICE is the program,
+# COPPICE_SOURCE the source tree; both have defaults for running a test by hand from anywhere.
+# Exit code 0: all checks passed, 1: some failed, 77: could not run here.
+set -uo pipefail
+COPPICE_SOURCE=${COPPICE_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+COPPICE=$(realpath "${COPPICE:-$COPPICE_SOURCE/build/coppice}")
+. "$COPPICE_SOURCE/jobs/packages.sh"
+export_mpi_environment
+export LC_ALL=C OMP_NUM_THREADS=1
+cd "$COPPICE_SOURCE" || exit 1
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/coppice-e2e-XXXXXX")
+checks=0 failures=0
+
+# ---- results --------------------------------------------------------------------------------------------
+
+# ctest reads the exit code; whatever ends a test must end its programs and remove its folder.
+end_test() {
+  local code=$?
+  trap - EXIT
+  reap_programs
+  chmod -R u+rwX "$folder" 2>/dev/null
+  if [ -n "${KEEP:-}" ]; then echo "# kept $folder"; else rm -rf "$folder"; fi
+  [ "$code" = 0 ] || exit "$code"
+  echo "1..$checks"
+  [ "$failures" = 0 ] || { echo "# $failures of $checks failed"; exit 1; }
+}
+trap end_test EXIT
+trap 'exit 130' INT TERM
+
+skip_test() { echo "1..0 # SKIP $*"; exit 77; }
+need() { command -v "$1" >/dev/null || skip_test "$1 is not installed"; }
+
+# check NAME COMMAND...: passes when the command does; what it printed is shown when it does not.
+check() {
+  local name=$1 output
+  shift
+  checks=$((checks + 1))
+  if output=$("$@" 2>&1); then
+    echo "ok $checks - $name"
+  else
+    failures=$((failures + 1))
+    echo "not ok $checks - $name"
+    echo "$output" | sed 's/^/# /'
+  fi
+}
+not() { ! "$@"; }
+same() { [ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); return 1; }; }
+
+# near FOUND EXPECTED RELATIVE
+near() {
+  awk -v a="$1" -v b="$2" -v r="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; if (b < 0) b = -b;
+    if (a == "" || d > r * b) { printf "%s beside %s\n", a, b; exit 1 } }'
+}
+
+# ---- jobs -----------------------------------------------------------------------------------------------
+
+# small_job FILE [KEY=VALUE...]: a job of a second or two on the demonstration's model; keys as below. The
+# model has 4 layers, so that the oldest activations are removed on the way.
+small_job() {
+  local file=$1 model=jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
+  local sequences=5 length=48 seed=3 keep_activations=false method='[wanda, cvr]' sparsity=0.5 pattern=2:4
+  local alpha= activation_exponent= group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
+  local perplexity=$folder/test.jsonl evaluate_length=64
+  shift
+  [ $# = 0 ] || local "$@"
+  [ -e "$folder/train.jsonl" ] || head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
+  [ -e "$folder/test.jsonl" ] || head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
+  {
+    echo "model: $model"
+    echo "run: $run"
+    [ -z "$output" ] || echo "output: $output"
+    echo "calibration: {corpus: $corpus, sequences: $sequences, length: $length, seed: $seed,"
+    echo "  keep_activations: $keep_activations}"
+    echo "prune:"
+    echo "  method: $method"
+    [ -z "$sparsity" ] || echo "  sparsity: $sparsity"
+    [ -z "$pattern" ] || echo "  pattern: $pattern"
+    [ -z "$alpha" ] || echo "  alpha: $alpha"
+    [ -z "$activation_exponent" ] || echo "  activation_exponent: $activation_exponent"
+    echo "  group: $group"
+    echo "  propagation: $propagation"
+    echo "  skip: $skip"
+    echo "compensate: {energy: $energy, clamp: $clamp}"
+    [ -z "$perplexity" ] || echo "evaluate: {perplexity: $perplexity, length: $evaluate_length}"
+  } >"$file"
+}
+
+# demo_job FOLDER: the demonstration's job, measured on the first five documents of its text to save time.
+demo_job() {
+  head -n 5 jobs/demo/test.jsonl >"$1/test.jsonl"
+  sed "s#@FOLDER@#$1#g; s#jobs/demo/test.jsonl#$1/test.jsonl#" jobs/demo/demo.yaml >"$1/job.yaml"
+}
+
+# ---- starting the program -------------------------------------------------------------------------------
+
+# Nothing may hang: a program that does is ended, and the exit code is 124.
+alone() { timeout -k 5 "${WATCHDOG:-150}" "$COPPICE" "$@"; }
+ranks() {
+  local n=$1
+  shift
+  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" "$COPPICE" "$@"
+}
+
+# exits CODE COMMAND...: the command ends with this code; stdout and stderr are left in $folder.
+exits() {
+  local wanted=$1 code=0
+  shift
+  "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
+  [ "$code" = "$wanted" ] || { echo "exit code $code, expected $wanted"; cat "$folder/stdout" "$folder/stderr"; return 1; }
+}
+runs() { exits 0 "$@"; }
+
+# refused CODE WORD... : $folder/job.yaml ends `run` with this exit code, alone and on two ranks, with one line on
+# standard error that holds every WORD, and leaves nothing. mpirun adds lines of its own unless it is quiet.
+refused() { refused_leaving nothing_made "$@"; }
+# refused_late: the same for what is only seen once work is under way: nothing half-made, no output.
+refused_late() { refused_leaving nothing_half_made "$@"; }
+refused_leaving() {
+  local left=$1 wanted=$2 start
+  shift 2
+  for start in "alone" "two_quiet_ranks"; do
+    rm -rf "$folder/run" "$folder/models"
+    exits "$wanted" "$start" run --progress none "$folder/job.yaml" && one_line "$@" && "$left" ||
+      { echo "$start"; return 1; }
+  done
+}
+two_quiet_ranks() { timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 "$COPPICE" "$@"; }
+one_line() {
+  local word
+  [ "$(wc -l <"$folder/stderr")" = 1 ] || { echo "not one line:"; cat "$folder/stderr"; return 1; }
+  for word in "coppice: " "$@"; do
+    grep -qF -- "$word" "$folder/stderr" || { echo "no '$word' in: $(cat "$folder/stderr")"; return 1; }
+  done
+  [ ! -s "$folder/stdout" ] || { echo "on standard output:"; cat "$folder/stdout"; return 1; }
+}
+nothing_half_made() { [ ! -e "$folder/models" ] && no_leftovers; }
+nothing_made() {
+  [ ! -e "$folder/run" ] && [ ! -e "$folder/models" ] || { echo "left:"; find "$folder/run" "$folder/models"; return 1; }
+}
+
+# ---- what a run leaves ----------------------------------------------------------------------------------
+
+# Hashes of all files of a run and its models, those that tell the time apart: run.json without its start.
+fingerprint() {
+  local run=${1:-$folder/run} models=${2:-$folder/models}
+  (cd "$run" && find . -type f ! -name log.jsonl ! -name run.json | sort | xargs -r sha256sum)
+  jq -S 'del(.started, .xxh3)' "$run/run.json" | sha256sum
+  [ ! -e "$models" ] || (cd "$models" && find . -type f | sort | xargs -r sha256sum)
+}
+
+# no_leftovers: no temporary file, no lock, no half-made export.
+no_leftovers() {
+  local found
+  found=$(find "$folder" -name '.*' ! -path "$folder" 2>/dev/null; find "$folder" -path '*/run*/lock*')
+  [ -z "$found" ] || { echo "$found"; return 1; }
+}
+
+# The units of the log, one a line: STAGE VARIANT LAYER.
+logged_units() {
+  jq -R -r 'fromjson? | select(.event == "unit") | "\(.stage) \(.variant) \(.layer)"' "${1:-$folder/run}/log.jsonl"
+}
+no_unit_twice() {
+  local twice
+  twice=$(logged_units "$@" | sort | uniq -d)
+  [ -z "$twice" ] || { echo "done twice: $twice"; return 1; }
+}
+
+# ---- killing --------------------------------------------------------------------------------------------
+
+# start N ARGUMENTS...: the program in the background; $mpirun_pid, and $folder/pid.R for rank R.
+start() {
+  local n=$1
+  shift
+  rm -f "$folder"/pid.*
+  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
+    "$folder/pid" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
+  started=$!
+}
+rank_pid() { cat "$folder/pid.$1" 2>/dev/null; }
+# mpirun is the parent of its ranks. timeout, ours, is mpirun's.
+mpirun_of() { awk '/^PPid:/ { print $2 }' "/proc/$(rank_pid 0)/status" 2>/dev/null; }
+
+# A process that nobody has waited for yet is gone as well.
+alive() {
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  stat=${stat##*) }
+  [ "${stat%% *}" != Z ]
+}
+
+# await SECONDS COMMAND...: until the command succeeds.
+await() {
+  local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "${EPOCHREALTIME/./}" -lt "$until" ] || return 1
+    sleep 0.003
+  done
+}
+exists() { compgen -G "$1" >/dev/null; }
+exists_or_gone() { exists "$1" || ! alive "$started"; }
+
+# Waits for the background program; its exit code is in $code. Ranks whose mpirun was killed end by themselves.
+finish_started() {
+  local file
+  code=0
+  wait "$started" || code=$?
+  for file in "$folder"/pid.*; do
+    await 10 not alive "$(cat "$file")" || { echo "rank ${file##*.} still runs"; return 1; }
+  done
+}
+
+# kill_target RANK|all|mpirun: of the started program, with SIGKILL.
+kill_target() {
+  local file
+  case $1 in
+    mpirun) kill -KILL "$(mpirun_of)" ;;
+    all) for file in "$folder"/pid.*; do kill -KILL "$(cat "$file")" 2>/dev/null; done; : ;;
+    *) kill -KILL "$(rank_pid "$1")" ;;
+  esac
+}
+
+# For the end of a test: no process of ours stays.
+reap_programs() {
+  local file pid
+  for file in "$folder"/pid.*; do
+    [ -e "$file" ] || continue
+    pid=$(cat "$file")
+    # Only what still is the program that was started under this number.
+    [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" != "$COPPICE" ] || kill -KILL "$pid" 2>/dev/null
+  done
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# report.sh - `coppice report` needs no launcher and no model; page, table and JSON say what the run's files say.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+cp -r jobs/demo/kjv-llama-1m "$folder/model"
+small_job "$folder/job.yaml" model="$folder/model" method='[wanda, ria]' sparsity='[0.5, 0.7]' output=
+check "a folder that is no run is refused" exits 2 alone report "$folder"
+check "run" runs ranks 2 run --teams 2 "$folder/job.yaml"
+rm -r "$folder/model"
+report=$folder/run/report.json
+says() { jq -e "$1" "$report" >/dev/null || { jq . "$report" | head -50; return 1; }; }
+
+check "report" runs alone report "$folder/run"
+check "has the dense model and every variant" says '[.models[].variant] | length == 7 and .[0] == "dense"'
+perplexities() {
+  local file
+  for file in "$folder"/run/results/*/perplexity.json; do
+    jq -r '"\(input_filename | split("/")[-2]) \(.perplexity)"' "$file"
+  done | sort
+}
+check "with their perplexities" same "$(perplexities)" "$(jq -r '.models[] | "\(.variant) \(.perplexity)"' "$report" | sort)"
+check "every linear of every layer, pruned as asked" says '(.linears | length) == 6 * 4 * 7 and
+  all(.linears[]; .variant | endswith("0.5-columns-rows") | not) == false and
+  ([.linears[] | select(.variant == "wanda-2of4-columns-rows")] | all(.kept * 2 == .weights and .sparsity == 0.5))'
+check "energies fall by pruning and come back by compensation" says \
+  '[.linears[] | select(.energy_pruned < .energy_before and .energy_compensated > .energy_pruned)] | length > 100'
+check "channels of every stream" says '([.channels[].stream] | unique | length == 6) and
+  all(.channels[]; .tokens == 240 and .second_moment.min <= .second_moment.median and .second_moment.median <= .second_moment.max)'
+check "time of both ranks" says '[.times[] | select(.seconds.score > 0) | .rank] | sort == [0, 1]'
+check "where it comes from" says '.provenance.versions.coppice and .provenance.fingerprints.model and .starts[0].ranks == 2'
+check "nothing is missing" says '.missing == []'
+
+numbers() { awk -F, -v table="$1" -v column="$2" '$1 == table && $8 == column { print $2, $9 }' "$folder/run/report.csv" | sort; }
+check "the table has the same numbers" same "$(perplexities | awk '{ printf "%s %.17g\n", $1, $2 }')" "$(numbers models perplexity)"
+check "the page names every variant" bash -c "for v in \$(jq -r '.models[].variant' '$report'); do grep -q \">\$v<\" '$folder/run/report.html' || exit 1; done"
+check "and loads nothing" bash -c "! grep -E 'src=|url\(|@import|<link' '$folder/run/report.html'"
+check "and has a dark side" grep -q 'prefers-color-scheme:dark' "$folder/run/report.html"
+check "the run still verifies" runs alone verify "$folder/run"
+
+if command -v gnuplot >/dev/null; then
+  check "its plots are of the page's colours" bash -c "grep -c '<svg' '$folder/run/report.html' | grep -qv '^0' && ! grep -E 'color=\"black\"|rgb\(0,0,0\)|rgb\( *1, *2, *3\)' '$folder/run/report.html'"
+  check "no two things have one name" same "$(grep -oE " id=['\"][^'\"]*" "$folder/run/report.html" | sort | uniq -d)" ""
+fi
+mkdir "$folder/nothing"
+without_gnuplot() { PATH=$folder/nothing "$COPPICE" report "$folder/run" >"$folder/stdout"; }
+check "without gnuplot the report is made" without_gnuplot
+check "and says that it has no plots" bash -c "grep -q 'gnuplot is not installed' '$folder/run/report.html' && ! grep -q '<svg' '$folder/run/report.html'"
+
+: >"$folder/run/weights/ria-0.5-columns-rows/layer-001.h5"
+check "with a damaged file the report is made" runs alone report "$folder/run"
+check "and names it" says '.missing | length == 1 and (.[0] | contains("ria-0.5-columns-rows/layer-001.h5"))'

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# status.sh - `coppice status` needs a run directory and nothing else: no launcher, no model; it says what is done, who
+# works on what, and how long is left.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+status() { alone status --json "$folder/run"; }
+says() { status | jq -e "$1" || { status; return 1; }; }
+
+cp -r jobs/demo/kjv-llama-1m "$folder/model"
+small_job "$folder/job.yaml" model="$folder/model" method='[wanda, ria]' sparsity='[0.5, 0.6]' propagation=dense output=
+check "a folder that is no run is refused" exits 2 alone status "$folder"
+
+# Frozen in the middle, so that the look is at a program at work.
+start 2 run --progress none --teams 2 "$folder/job.yaml"
+await 60 exists "$folder/run/masks/ria-0.6-columns-rows/layer-000.h5"
+for rank in 0 1; do kill -STOP "$(rank_pid $rank)"; done
+mv "$folder/model" "$folder/moved"
+check "a program that works is seen, with its ranks" says \
+  '.running and .ranks == 2 and (.programs | length) == 1 and .programs[0].state == "works" and .programs[0].ranks == 2'
+check "and its process and host" says ".programs[0] | .pid == $(rank_pid 0) and .host == \"$(uname -n)\""
+check "and the variants that it holds" says '.programs[0].variants | length == 7'
+check "and what its teams do" says '.programs[0].units | length >= 1 and all(.node and .seconds >= 0 and .team < 2)'
+check "some is done, some is not, and the rest takes time" says '.done > 0 and .done < .all and .seconds_left > 0'
+check "the same for people" bash -c "'$COPPICE' status '$folder/run' | grep -E 'left, at the measured rates of 2 ranks'"
+
+for rank in 0 1; do kill -KILL "$(rank_pid $rank)"; done
+finish_started
+check "a program that was killed is seen to be gone" says '.running == false and .programs[0].state == "gone"'
+mv "$folder/moved" "$folder/model"
+check "the job goes on" runs ranks 2 run --teams 2 "$folder/job.yaml"
+mv "$folder/model" "$folder/moved"
+before=$(fingerprint)
+check "and is complete, without the model" says '.complete and .done == .all and .seconds_left == 0 and .programs == []'
+check "every unit was begun before it was done" same "$(logged_units | sort)" \
+  "$(jq -R -r 'fromjson? | select(.event == "begin") | "\(.stage) \(.variant) \(.layer)"' "$folder/run/log.jsonl" |
+    sort -u | grep -Fxf <(logged_units))"
+check "nothing is changed by looking" same "$before" "$(fingerprint)"

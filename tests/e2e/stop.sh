@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# stop.sh - told to stop by a signal or by the time limit, the program ends with exit code 75, all ranks together, with
+# everything committed intact; the same command goes on.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+job=$folder/job.yaml
+small_job "$job" method=wanda pattern=2:4 sparsity= sequences=8
+runs ranks 2 run "$job" || exit 1
+wanted=$(fingerprint)
+variant=wanda-2of4-columns-rows
+
+rank_0() { rank_pid 0; }
+rank_1() { rank_pid 1; }
+mpirun() { mpirun_of; }
+
+# stops SIGNAL TO RANKS WORD [OPTIONS]: the signal goes to TO once the second layer has begun; the message has WORD.
+stops() {
+  local signal=$1 to=$2 n=$3 word=$4
+  shift 4
+  rm -rf "$folder/run" "$folder/models"
+  start "$n" run "$@" "$job"
+  await 60 exists_or_gone "$folder/run/statistics/$variant/layer-001.h5" && alive "$started" || { cat "$folder/stderr"; return 1; }
+  kill "-$signal" "$($to)" || return 1
+  finish_started || return 1
+  same "$code" 75 && stopped_well "$word" && resumes "$@"
+}
+stopped_well() {
+  grep -q "^coppice: stopped by .*$1.*; run the same command again" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
+  same "$(grep -c '^coppice: ' "$folder/stderr")" 1 && no_leftovers &&
+    same "$(tail -n 1 "$folder/run/log.jsonl" | jq -c '[.event, .exit_code]')" '["end",75]'
+}
+resumes() { runs ranks 3 run "$@" "$job" && same "$wanted" "$(fingerprint)" && no_unit_twice; }
+
+check "SIGTERM to one rank" stops TERM rank_1 2 ""
+check "SIGINT to rank 0" stops INT rank_0 3 SIGINT --stop-signal USR2
+check "SIGUSR1, which mpirun forwards to all" stops USR1 mpirun 2 SIGUSR1
+check "a signal of one's own choice" stops USR2 mpirun 2 SIGUSR2 --stop-signal USR2
+check "SIGTERM to a program without mpirun" eval '
+  rm -rf "$folder/run" "$folder/models"
+  "$COPPICE" run "$job" >"$folder/stdout" 2>"$folder/stderr" & started=$!
+  await 60 exists_or_gone "$folder/run/masks/$variant/layer-001.h5"
+  kill -TERM $started; code=0; wait $started || code=$?
+  same $code 75 && stopped_well SIGTERM && resumes'
+
+# The limit passes before the first unit, however fast the machine is: starting MPI alone takes longer.
+time_limit() {
+  rm -rf "$folder/run" "$folder/models"
+  exits 75 ranks 2 run --max-time "$1" --margin "$2" "$job" && stopped_well max-time && resumes
+}
+check "--max-time" time_limit 0.02 0.01
+check "--max-time as schedulers write it" time_limit 0:01 0.99
+check "a limit that is long enough changes nothing" eval '
+  rm -rf "$folder/run" "$folder/models"; runs ranks 2 run --max-time 1-00:00:00 "$job" && same "$wanted" "$(fingerprint)"'
+
+# A second signal drops the unit in hand: stopped within a second or two, whatever the unit's length.
+sooner() {
+  small_job "$folder/long.yaml" method=wanda pattern= sequences=4000 length=256 corpus=jobs/demo/train.jsonl output= \
+    run="$folder/run-long" perplexity=
+  start 2 run "$folder/long.yaml"
+  await 60 exists_or_gone "$folder/run-long/sequences.h5" || return 1
+  kill -USR1 "$(mpirun)"
+  sleep 0.3
+  kill -USR1 "$(mpirun)"
+  local before=${EPOCHREALTIME/./}
+  finish_started || return 1
+  same "$code" 75 || return 1
+  [ $((${EPOCHREALTIME/./} - before)) -lt 5000000 ] || { echo "took $((${EPOCHREALTIME/./} - before)) us"; return 1; }
+  no_leftovers
+}
+check "a second signal stops sooner" sooner

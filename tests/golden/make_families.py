@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+"""Tiny random checkpoints of every model family, and what transformers computes with them: make_families.py OUT
+
+Each becomes OUT/<name>/ with config.json, *.safetensors and golden*.json (see golden.py). Needs torch and transformers;
+made with transformers 5.23 and torch 2.13 in tests/golden/families. Weights are random but not small, so that soft caps,
+windows, biases and norms all show in the logits.
+"""
+
+import json
+import os
+import sys
+
+import torch
+import transformers as hf
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from golden import write_golden
+
+LENGTH = 150  # more than a block of queries, more than the windows and the original contexts below
+VOCABULARY = 96
+
+BASE = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=256,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=None,
+)
+F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
+
+
+def base(**changes):
+    return {**BASE, **changes}
+
+
+def old_llama(config):
+    """config.json as transformers 4 wrote it."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = {"type": rope.pop("rope_type"), **rope} if rope["rope_type"] != "default" else None
+    config["torch_dtype"] = config.pop("dtype")
+
+
+def old_gemma3(config):
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["full_attention"]["rope_theta"]
+    config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+    config["rope_scaling"] = {"rope_type": "linear", "factor": rope["full_attention"]["factor"]}
+    config["sliding_window_pattern"] = 2
+    del config["layer_types"]
+
+
+def old_neox(config):
+    rope = config.pop("rope_parameters")
+    config["rotary_emb_base"] = rope["rope_theta"]
+    config["rotary_pct"] = rope["partial_rotary_factor"]
+
+
+def old_windows(config):
+    """Without layer_types, which came later; the older keys say the same."""
+    del config["layer_types"]
+
+
+FAMILIES = {
+    # name: (config, dtype, more): `shard` a shard size, `rename` (from, to), `edit` a change of config.json
+    "llama3": (
+        hf.LlamaConfig(
+            **base(num_attention_heads=2, num_key_value_heads=1),
+            attention_bias=True,
+            mlp_bias=True,
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=500.0,
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=64,
+            ),
+        ),
+        BF16,
+        {},
+    ),
+    "llama-linear": (
+        hf.LlamaConfig(
+            **base(num_hidden_layers=1, tie_word_embeddings=True),
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0),
+        ),
+        F32,
+        {"edit": old_llama},
+    ),
+    "llama-dynamic": (
+        hf.LlamaConfig(
+            **base(num_hidden_layers=1, max_position_embeddings=64, num_attention_heads=1, num_key_value_heads=1),
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=2.0),
+        ),
+        F16,
+        {},
+    ),
+    "llama-yarn": (
+        hf.LlamaConfig(
+            **base(num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1),
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=500.0,
+                factor=4.0,
+                original_max_position_embeddings=64,
+                beta_fast=1.5,
+                beta_slow=0.5,
+            ),
+        ),
+        BF16,
+        {},
+    ),
+    "mistral": (
+        hf.MistralConfig(**base(head_dim=6), sliding_window=19),
+        F32,
+        {"shard": "16KB"},
+    ),
+    "qwen2": (
+        hf.Qwen2Config(
+            **base(tie_word_embeddings=True), use_sliding_window=True, sliding_window=23, max_window_layers=1
+        ),
+        BF16,
+        {"edit": old_windows},
+    ),
+    "qwen3": (
+        hf.Qwen3Config(
+            **base(),
+            head_dim=6,
+            use_sliding_window=True,
+            sliding_window=40,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        F32,
+        {},
+    ),
+    "phi3": (
+        hf.Phi3Config(
+            **base(num_attention_heads=2, num_key_value_heads=1),
+            original_max_position_embeddings=64,
+            sliding_window=100,
+            rope_parameters=dict(
+                rope_type="longrope",
+                rope_theta=10000.0,
+                partial_rotary_factor=0.75,
+                short_factor=[1.0, 1.5, 2.0],
+                long_factor=[1.25, 3.0, 9.0],
+            ),
+        ),
+        BF16,
+        {"short": 50},
+    ),
+    "gemma2": (
+        hf.Gemma2Config(
+            **base(num_hidden_layers=2, hidden_size=24),  # whose root is not a bfloat16 number
+            head_dim=8,
+            query_pre_attn_scalar=12,
+            sliding_window=21,
+            attn_logit_softcapping=5.0,
+            final_logit_softcapping=4.0,
+        ),
+        BF16,
+        {"edit": old_windows},
+    ),
+    "gemma3": (
+        hf.Gemma3TextConfig(
+            **base(),
+            head_dim=8,
+            query_pre_attn_scalar=6,
+            sliding_window=21,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=100000.0, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=1000.0),
+            ),
+        ),
+        F32,
+        {},
+    ),
+    "gemma3-old": (
+        hf.Gemma3TextConfig(
+            **base(num_hidden_layers=2, hidden_size=24),
+            head_dim=8,
+            sliding_window=21,
+            layer_types=["sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=100000.0, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=1000.0),
+            ),
+        ),
+        BF16,
+        {"edit": old_gemma3},
+    ),
+    "gpt-neox": (
+        hf.GPTNeoXConfig(
+            **base(num_attention_heads=2),
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5),
+        ),
+        F32,
+        {"shard": "12KB", "edit": old_neox},
+    ),
+    "gpt-neox-sequential": (
+        hf.GPTNeoXConfig(
+            **base(num_hidden_layers=1, num_attention_heads=1),
+            use_parallel_residual=False,
+            attention_bias=False,
+            hidden_act="gelu_new",
+        ),
+        BF16,
+        {},
+    ),
+    "opt": (
+        hf.OPTConfig(**base(), ffn_dim=24, word_embed_proj_dim=16),
+        F16,
+        {},
+    ),
+    "opt-norm-after": (
+        hf.OPTConfig(
+            **base(num_hidden_layers=2), ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False,
+            enable_bias=False,
+        ),
+        BF16,
+        {},
+    ),
+    "mixtral": (
+        hf.MixtralConfig(
+            **base(num_hidden_layers=2), num_local_experts=4, num_experts_per_tok=2, sliding_window=33
+        ),
+        BF16,
+        {},
+    ),
+    "qwen2-moe": (
+        hf.Qwen2MoeConfig(
+            **base(),
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=8,
+            shared_expert_intermediate_size=12,
+            mlp_only_layers=[1],
+            use_sliding_window=True,
+            sliding_window=30,
+            max_window_layers=2,
+        ),
+        F32,
+        {"edit": old_windows},
+    ),
+    "qwen3-moe": (
+        hf.Qwen3MoeConfig(
+            **base(num_hidden_layers=4),
+            head_dim=6,
+            num_experts=5,
+            num_experts_per_tok=3,
+            moe_intermediate_size=8,
+            decoder_sparse_step=2,
+            norm_topk_prob=True,
+        ),
+        BF16,
+        {"shard": "9KB"},
+    ),
+}
+
+
+def randomise(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    around_one = not type(model).__name__.startswith("Gemma")  # Gemma's norms hold weight - 1
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() >= 2:
+                scale = 0.7 if "embed" in name or "lm_head" in name else 1.4 * parameter.shape[-1] ** -0.5
+                parameter.copy_(noise * scale)
+            elif name.endswith("bias"):
+                parameter.copy_(noise * 0.3)
+            else:
+                parameter.copy_(noise * 0.2 + (1.0 if around_one else 0.0))
+
+
+def rounded_embedding_scale(model, dtype):
+    """The factor on Gemma's embeddings as the model has it in its own dtype, kept in this float32 copy."""
+    for module in model.modules():
+        if hasattr(module, "embed_scale"):
+            module.embed_scale.copy_(module.embed_scale.to(dtype).float())
+
+
+def load(directory, dtype):
+    model = hf.AutoModelForCausalLM.from_pretrained(directory, dtype=F32, attn_implementation="eager")
+    rounded_embedding_scale(model, dtype)
+    return model
+
+
+def edit_config(directory, edit):
+    path = os.path.join(directory, "config.json")
+    with open(path) as file:
+        config = json.load(file)
+    edit(config)
+    with open(path, "w") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+
+
+def make(out, name, seed):
+    config, dtype, more = FAMILIES[name]
+    directory = os.path.join(out, name)
+    model = hf.AutoModelForCausalLM.from_config(config)
+    randomise(model, seed)
+    model.to(dtype).save_pretrained(directory, max_shard_size=more.get("shard", "1GB"))
+    generation = os.path.join(directory, "generation_config.json")
+    if os.path.exists(generation):
+        os.remove(generation)
+
+    model = load(directory, dtype)
+    ids = torch.randint(0, VOCABULARY, (LENGTH,), generator=torch.Generator().manual_seed(seed)).tolist()
+    write_golden(model, ids, os.path.join(directory, "golden.json"), [0, 17, 64, LENGTH - 1])
+    if "short" in more:
+        length = more["short"]
+        write_golden(model, ids[:length], os.path.join(directory, "golden-short.json"), [0, length - 1])
+    if "edit" in more:
+        edit_config(directory, more["edit"])
+        again = load(directory, dtype)(torch.tensor([ids])).logits
+        assert torch.equal(again, model(torch.tensor([ids])).logits), f"{name}: the edited config says something else"
+
+
+def main():
+    for seed, name in enumerate(FAMILIES):
+        make(sys.argv[1], name, seed)
+
+
+if __name__ == "__main__":
+    main()

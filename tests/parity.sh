@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
+# statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
+# Usage: tests/parity.sh [--golden]     --golden     makes tests/golden/demo and sparsegpt anew from the reference
+# PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
+# environment is made in build/venv.  COPPICE: the program (build/coppice).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. jobs/packages.sh
+export_mpi_environment
+export OMP_NUM_THREADS=1
+
+program=${COPPICE:-build/coppice}
+python=${PYTHON:-build/venv/bin/python}
+if [ -z "${PYTHON:-}" ] && ! "$python" -c 'import torch, transformers, h5py, safetensors, tokenizers' 2>/dev/null; then
+  echo "Making a Python environment in build/venv" >&2
+  python3 -m venv build/venv
+  build/venv/bin/pip install -q torch numpy transformers safetensors h5py tokenizers
+fi
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/coppice-parity-XXXXXX")
+trap 'rm -rf "$folder"' EXIT
+
+# run_job NAME: carries out $folder/NAME.yaml on two ranks.
+run_job() {
+  mpirun -n 2 "$program" run "$folder/$1.yaml" >"$folder/$1.out" 2>"$folder/$1.err" || { cat "$folder/$1.err"; exit 1; }
+}
+
+# compare NAME VARIANTS: that many pruned models, and the reference agrees with each.
+compare() {
+  echo "== $1"
+  run_job "$1"
+  local variants
+  variants=$(find "$folder/$1/run/results" -name perplexity.json | wc -l)
+  [ "$variants" = $(($2 + 1)) ] || { echo "NOT OK $1: $variants perplexities, expected $(($2 + 1))"; exit 1; }
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py check "$folder/$1/run"
+}
+
+mkdir "$folder/demo"
+sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
+if [ "${1:-}" = --golden ]; then
+  # As tests/e2e/sparsegpt.sh runs it.
+  head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
+  head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
+  cat >"$folder/sparsegpt.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/sparsegpt/run
+calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
+prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job sparsegpt
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/sparsegpt/run" tests/golden/sparsegpt
+  # As tests/e2e/golden.sh runs it: measured on five documents only.
+  head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
+  sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
+  run_job demo
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/demo/run" tests/golden/demo
+  exit
+fi
+compare demo 16
+
+# Away from the named methods: other exponents of activations and weight variance.
+cat >"$folder/space.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/space/run
+output: $folder/space/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
+prune: {method: [magnitude, wanda, ria, cvr], activation_exponent: [0.4], alpha: [0.25], sparsity: 0.5}
+evaluate: {perplexity: jobs/demo/test.jsonl}
+YAML
+compare space 4
+
+cat >"$folder/sparsegpt.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/sparsegpt/run
+output: $folder/sparsegpt/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
+prune: {method: sparsegpt, sparsity: [0.3, 0.5], pattern: 2:4}
+compensate: {energy: [[], [columns, rows]]}
+evaluate: {perplexity: jobs/demo/test.jsonl}
+YAML
+compare sparsegpt 6
+
+# Dense propagation, whole-matrix selection, other patterns, one direction only, a linear left dense.
+cat >"$folder/dense.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/dense/run
+output: $folder/dense/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
+prune:
+  method: [wanda, ria, cvr]
+  sparsity: [0.3]
+  pattern: 4:8
+  alpha: [0.5]
+  group: layer
+  propagation: dense
+  skip: [layers.1.mlp.down_proj]
+compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}
+evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
+YAML
+compare dense 12
+
+if [ -d ../shared/models/stories260K ]; then
+  cat >"$folder/stories.yaml" <<YAML
+model: ../shared/models/stories260K
+run: $folder/stories/run
+output: $folder/stories/models
+calibration: {corpus: ../shared/corpora/tinystories.txt, sequences: 16, length: 256}
+prune: {method: [wanda, ria, cvr], sparsity: [0, 0.5], pattern: 2:4}
+compensate: {energy: [[], [columns, rows]]}
+evaluate: {perplexity: ../shared/corpora/tinystories.txt, length: 512}
+YAML
+  compare stories 18
+else
+  echo "stories260K is not there: left out"
+fi

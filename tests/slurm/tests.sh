@@ -1,0 +1,244 @@
+# shellcheck shell=bash
+# tests.sh - sourced by run.sh: the tests. Each runs in a subshell of its own, on an idle cluster of three nodes with
+# two cores each; a command that fails ends it.
+
+# ---- the three ways to submit --------------------------------------------------------------------------------
+
+test_one_job() {
+  local job=$lane/one
+  write_pruned_job "$job"
+  submit "$job" --nodes 2
+  halfway "$job" 3
+  # On the login node there is no MPI launcher and the job is at work.
+  on ctl env PATH=/usr/bin:/bin "$COPPICE" status "$job/run" >"$job/status"
+  says "$job/status" calibrate
+  says "$job/status" "on node1, Slurm job $(id_of "$job" run)"
+  ends "$(id_of "$job" run)" COMPLETED
+  says "$(log_of "$job" run)" "4 ranks on node\[1-2\]"
+  same_as pruned "$job"
+}
+
+test_chain() {
+  local job=$lane/chain stage
+  write_dense_job "$job"
+  # What --dry-run prints is a script that does the same; nothing is submitted before it runs.
+  submit "$job" --chain --dry-run --nodes 2
+  [ "$(grep -c '^[a-z]*_id=$(sbatch ' "$job/submitted")" = 5 ] || fail "not five stages: $(cat "$job/submitted")"
+  [ -z "$(on ctl squeue -h)" ] || fail "a dry run has submitted something"
+  submit "$job" --chain --nodes 2
+  for stage in calibrate score compensate evaluate export; do ends "$(id_of "$job" "$stage")" COMPLETED; done
+  says "$(log_of "$job" evaluate)" "^cvr"
+  same_as dense "$job"
+}
+
+test_array() {
+  local job=$lane/array sweep task
+  write_dense_job "$job"
+  submit "$job" --array --nodes 1
+  sweep=$(id_of "$job" sweep)
+  ends "$(id_of "$job" table)" COMPLETED
+  for task in 1 2 3; do
+    state_is "${sweep}_$task" COMPLETED
+    [ "$(grep -c ' start 1 of: coppice run .* --variant ' "$job/coppice-sweep-${sweep}_$task.log")" = 1 ]
+  done
+  says "$(log_of "$job" table)" "^cvr"
+  same_as dense "$job"
+}
+
+# srun in mpirun's place, and told to stop by hand.
+test_srun() {
+  local job=$lane/srun id
+  on ctl srun --mpi=list 2>&1 | grep -q pmix || { echo "this Slurm has no pmix"; return; }
+  write_pruned_job "$job"
+  submit "$job" --nodes 2 --launcher srun --launcher-options --mpi=pmix
+  id=$(id_of "$job" run)
+  halfway "$job" 3
+  on ctl scancel --signal=USR1 --batch "$id"
+  ends "$id" COMPLETED
+  restarted "$id"
+  says "$(log_of "$job" run)" "stopped early (exit code 75); requeueing (1 of"
+  same_as pruned "$job"
+}
+
+# ---- who holds and reads what --------------------------------------------------------------------------------------
+
+# Two ranks on each of two nodes: each node keeps one copy of a layer's weights, and fetches the checkpoint once. Each
+# node has a model folder of its own, as far as the kernel's cache of files goes, under the same name.
+test_placement() {
+  local job=$lane/placement node shared checkpoint fetched
+  write_pruned_job "$job"
+  mkdir "$job/model"
+  sed -i "s#^model: .*#model: $job/model#" "$job/job.yaml"
+  for node in ctl node1 node2; do
+    cp -a "$source/jobs/demo/kjv-llama-1m" "$job/model-$node"
+    on "$node" mount --bind "$job/model-$node" "$job/model"
+    forget "$job/model-$node"/*
+  done
+  submit "$job" --nodes 2 --ntasks-per-node 2 --container "$here/count_reads.sh $job/reads"
+  halfway "$job" 4
+  shared=$(on ctl "$COPPICE" plan "$job/job.yaml" --json | sed -n 's/.*"node_shared": \([0-9]*\).*/\1/p')
+  for node in node1 node2; do one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
+  ends "$(id_of "$job" run)" COMPLETED
+  same_as pruned "$job"
+
+  checkpoint=$(stat -c %s "$job/model-node1/model.safetensors")
+  for node in node1 node2; do
+    fetched=$(awk -v node=$node '$1 == node { sum += $2 } END { print sum + 0 }' "$job/reads")
+    echo "$node fetched $fetched bytes for a checkpoint of $checkpoint"
+    # Nothing at all: the file system of /tmp has no storage that Linux accounts for.
+    [ "$fetched" = 0 ] || [ "$fetched" -ge "$checkpoint" ]
+    [ "$fetched" -lt $((checkpoint * 5 / 4)) ] || fail "$node fetched the checkpoint more than once"
+  done
+}
+
+# Drops files from the kernel's cache.
+forget() {
+  local file
+  sync "$@"
+  for file in "$@"; do dd if="$file" iflag=nocache count=0 status=none; done
+}
+
+# copies NODE BYTES: a line "ranks device inode bytes" for each piece of shared memory of at least that size that ranks on
+# the node have mapped; Open MPI's windows are files of that name.
+copies() {
+  # shellcheck disable=SC2016
+  on "$1" bash -c 'for pid in $(pgrep -x coppice); do cat /proc/$pid/maps; done' |
+    awk -v least="$2" '/osc_sm/ { split($1, range, "-"); size = hex(range[2]) - hex(range[1]); key = $4 " " $5 " " size }
+      /osc_sm/ && size >= least { ranks[key]++ }
+      END { for (key in ranks) print ranks[key], key }
+      function hex(text,   i, value) {
+        for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789abcdef", substr(text, i, 1)) - 1
+        return value
+      }'
+}
+one_copy() {
+  local ranks size
+  read -r ranks _ _ size <<<"$(copies "$1" "$2")"
+  [ "$(copies "$1" "$2" | wc -l)" = 1 ] && [ "$ranks" = 2 ] && [ "$size" -lt $(($2 + 65536)) ]
+}
+
+# ---- being told to stop ----------------------------------------------------------------------------------------
+
+test_time_limit() {
+  local job=$lane/limit id
+  write_long_job "$job"
+  # Slurm looks at time limits every 30 s after its start: begin shortly before it does.
+  wait_until 60 near_the_tick
+  submit "$job" --nodes 1 --ntasks-per-node 1 --time 1 --signal 50
+  id=$(id_of "$job" run)
+  wait_until 90 grep -qs "stopped early (exit code 75); requeueing (1 of" "$(log_of "$job" run)" ||
+    fail "was not told to stop: $(cat "$(log_of "$job" run)")"
+  on ctl scontrol update JobId="$id" TimeLimit=10
+  ends "$id" COMPLETED
+  restarted "$id"
+  same_as long "$job"
+}
+near_the_tick() { [ $(((SECONDS - lane_began) % 30)) -ge 23 ]; }
+
+test_preempted() {
+  local job=$lane/preempted id
+  write_pruned_job "$job"
+  submit "$job" --nodes 3 --ntasks-per-node 1
+  id=$(id_of "$job" run)
+  halfway "$job" 3
+  on ctl sbatch -p urgent --nodes 3 --exclusive --mem 3000 -o /dev/null --wrap 'true'
+  ends "$id" COMPLETED
+  restarted "$id"
+  same_as pruned "$job"
+}
+
+test_cancelled() {
+  local job=$lane/cancelled id
+  write_pruned_job "$job"
+  submit "$job" --nodes 2 --ntasks-per-node 1
+  halfway "$job" 3
+  id=$(id_of "$job" run)
+  on ctl scancel "$id"
+  ends "$id" CANCELLED
+  submit "$job" --nodes 1
+  ends "$(id_of "$job" run)" COMPLETED
+  same_as pruned "$job"
+  state_is "$id" CANCELLED # and it has not come back
+}
+
+# ---- what breaks -----------------------------------------------------------------------------------------------
+
+# survives FOLDER COMMAND...: a job on two nodes, the command when it is under way, and the right end nevertheless.
+survives() {
+  local job=$1 id
+  shift
+  write_pruned_job "$job"
+  submit "$job" --nodes 2 --ntasks-per-node 1
+  id=$(id_of "$job" run)
+  halfway "$job" 3
+  "$@"
+  ends "$id" COMPLETED
+  restarted "$id"
+  same_as pruned "$job"
+}
+
+test_rank_killed() {
+  survives "$lane/rank" on node2 pkill -9 -x coppice
+  says "$(log_of "$lane/rank" run)" "a rank or a node was lost (exit code 137); requeueing (1 of"
+}
+
+test_node_off() {
+  survives "$lane/node" node_off node2
+  says "$(log_of "$lane/node" run)" "a rank or a node was lost (exit code 205); requeueing (1 of"
+}
+
+# Rank 0, mpirun and the batch script go; Slurm notices; the lock of the run directory is a minute old before it is taken.
+test_batch_node_off() {
+  survives "$lane/batch" node_off node1
+  says "$(log_of "$lane/batch" run)" "coppice: waiting: "
+}
+
+test_network_cut() {
+  survives "$lane/net" link node2 down
+}
+
+# ---- what must not go on ---------------------------------------------------------------------------------------
+
+test_two_at_once() {
+  local job=$lane/two first second
+  write_pruned_job "$job"
+  submit "$job" --nodes 1
+  first=$(id_of "$job" run)
+  halfway "$job" 2
+  submit "$job" --nodes 1
+  second=$(id_of "$job" run)
+  failed_for_good "$second" 1
+  says "$(log_of "$job" run)" "is in use by process"
+  ends "$first" COMPLETED
+  same_as pruned "$job"
+}
+
+test_failing_stage() {
+  local job=$lane/failing stage
+  write_dense_job "$job"
+  mkdir "$job/run"
+  touch "$job/run/masks" # a file where the folder must be
+  submit "$job" --chain --nodes 1
+  ends "$(id_of "$job" calibrate)" COMPLETED
+  failed_for_good "$(id_of "$job" score)" 1
+  for stage in compensate evaluate export; do
+    ends "$(id_of "$job" "$stage")" CANCELLED
+    [ ! -e "$(log_of "$job" "$stage")" ] || fail "$stage has started"
+  done
+}
+
+test_bad_input() {
+  local job=$lane/bad
+  write_pruned_job "$job"
+  # A job file with a mistake is refused before anything is queued.
+  echo "sparsty: 0.5" >>"$job/job.yaml"
+  if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
+  says "$job/errors" "sparsty"
+  [ -z "$(on ctl squeue -h)" ] || fail "something was queued"
+  # What only the job finds out ends it for good, with the program's exit code.
+  write_pruned_job "$job"
+  head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
+  sed -i "s#corpus: .*#corpus: $job/short.jsonl#" "$job/job.yaml"
+  submit "$job" --nodes 1
+  failed_for_good "$(id_of "$job" run)" 3
+}

@@ -1,0 +1,17 @@
+// golden.h - compares a model's forward pass with golden logits (tests/golden/golden.py).
+#pragma once
+#include <stddef.h>
+
+struct golden_result {
+    size_t tokens;
+    double logit_error;          // largest |logit - golden| relative to the largest |golden| of that position
+    double log_likelihood_error; // largest absolute difference
+};
+
+// Runs the model of `directory` over the golden file's sequence. Fails the running test when something cannot
+// be read.
+void golden_compare(struct golden_result *result, const char *directory, const char *golden_path);
+
+// "<the source tree>/<relative>", from COPPICE_SOURCE; the caller frees. Skips the running test when it is
+// not there.
+char *source_path(const char *relative);

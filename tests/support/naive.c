@@ -1,0 +1,124 @@
+#include "naive.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+float *uniform_floats(size_t count, float scale, uint64_t seed)
+{
+    float *x = aligned_alloc(64, (count * sizeof *x / 64 + 1) * 64);
+    uint64_t s = seed * 2 + 1;
+    for (size_t i = 0; x != NULL && i < count; i++) {
+        s = s * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); // Knuth's MMIX generator
+        x[i] = scale * ((float)(s >> 40) * 0x1p-23F - 1.0F);
+    }
+    return x;
+}
+
+double largest_difference(const float *x, const float *y, size_t n)
+{
+    double largest = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const double difference = fabs((double)x[i] - (double)y[i]);
+        if (difference > largest || isnan(difference))
+            largest = difference;
+    }
+    return largest;
+}
+
+void naive_linear(float *c, const float *a, const float *b, const float *bias, size_t m, size_t n, size_t k)
+{
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            double sum = bias != NULL ? (double)bias[j] : 0.0;
+            for (size_t l = 0; l < k; l++)
+                sum += (double)a[i * k + l] * (double)b[j * k + l];
+            c[i * n + j] = (float)sum;
+        }
+    }
+}
+
+void naive_norm(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
+                enum norm_kind kind, double epsilon)
+{
+    for (size_t r = 0; r < rows; r++) {
+        double mean = 0.0, variance = 0.0;
+        for (size_t i = 0; i < size && kind == NORM_LAYER; i++)
+            mean += (double)x[r * size + i] / (double)size;
+        for (size_t i = 0; i < size; i++)
+            variance += pow((double)x[r * size + i] - mean, 2.0) / (double)size;
+        for (size_t i = 0; i < size; i++) {
+            const double bias = norm->bias != NULL ? (double)norm->bias[i] : 0.0;
+            const double weight = (double)norm->weight[i];
+            out[r * size + i] =
+                (float)(((double)x[r * size + i] - mean) / sqrt(variance + epsilon) * weight + bias);
+        }
+    }
+}
+
+double naive_activation(double x, enum activation activation)
+{
+    const double pi = 3.14159265358979323846;
+    switch (activation) {
+    case ACTIVATION_SILU:
+        return x / (1.0 + exp(-x));
+    case ACTIVATION_GELU:
+        return 0.5 * x * erfc(-x / sqrt(2.0));
+    case ACTIVATION_GELU_TANH:
+        return 0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * pow(x, 3.0))));
+    case ACTIVATION_RELU:
+        return fmax(x, 0.0);
+    }
+    return NAN;
+}
+
+void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim, double theta)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            float *head = x + (t * heads + h) * head_dim;
+            for (size_t i = 0; i < rotary_dim / 2; i++) {
+                const double angle = (double)t * pow(theta, -2.0 * (double)i / (double)rotary_dim);
+                const double a = (double)head[i], b = (double)head[i + rotary_dim / 2];
+                head[i] = (float)(a * cos(angle) - b * sin(angle));
+                head[i + rotary_dim / 2] = (float)(b * cos(angle) + a * sin(angle));
+            }
+        }
+    }
+}
+
+// Weights of one query over all keys.
+static void naive_probabilities(double *p, const float *q, const float *k, size_t t, size_t tokens,
+                                size_t stride, size_t head_dim, double scale, size_t window)
+{
+    double sum = 0.0;
+    for (size_t u = 0; u < tokens; u++) {
+        const int seen = u <= t && (window == 0 || t - u < window);
+        double score = 0.0;
+        for (size_t i = 0; i < head_dim; i++)
+            score += scale * (double)q[i] * (double)k[u * stride + i];
+        p[u] = seen ? exp(score) : 0.0;
+        sum += p[u];
+    }
+    for (size_t u = 0; u < tokens; u++)
+        p[u] /= sum;
+}
+
+void naive_attention(float *out, const float *q, const float *k, const float *v, size_t tokens, size_t heads,
+                     size_t kv_heads, size_t head_dim, double scale, size_t window)
+{
+    double *p = calloc(tokens, sizeof *p);
+    for (size_t t = 0; p != NULL && t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            const size_t kv = h * kv_heads / heads, stride = kv_heads * head_dim;
+            naive_probabilities(p, q + (t * heads + h) * head_dim, k + kv * head_dim, t, tokens, stride,
+                                head_dim, scale, window);
+            for (size_t i = 0; i < head_dim; i++) {
+                double sum = 0.0;
+                for (size_t u = 0; u < tokens; u++)
+                    sum += p[u] * (double)v[u * stride + kv * head_dim + i];
+                out[(t * heads + h) * head_dim + i] = (float)sum;
+            }
+        }
+    }
+    free(p);
+}
