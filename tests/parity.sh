@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden | --families]
+# Usage: tests/parity.sh [--golden | --families | --tokenizers]
 #   --golden     makes tests/golden/demo and sparsegpt anew from the reference
-#   --families   only the last part: every model family, pruned, exported, and measured by transformers
+#   --families   only this part: every model family, pruned, exported, and measured by transformers
+#   --tokenizers instead: random texts through every layout of tokenizer.json, ids compared; then both are timed
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -44,6 +45,13 @@ families() {
 }
 if [ "${1:-}" = --families ]; then
   families
+  exit
+fi
+
+if [ "${1:-}" = --tokenizers ]; then
+  tool=$(dirname "$program")/tests/tokenizer_ids
+  "$python" tests/golden/fuzz_tokenizer.py "$tool" --corpus jobs/demo/train.jsonl --texts "${TEXTS:-100000}"
+  "$python" tests/golden/tokenizer_speed.py "$tool"
   exit
 fi
 
