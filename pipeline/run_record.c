@@ -4,6 +4,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "pipeline/job_json.h"
+#include "stages/sequences.h"
 #include "version.h"
 
 #include <blis.h>
@@ -145,25 +146,50 @@ done:
     return status;
 }
 
-// Fingerprints of the model's files: config.json, tokenizer.json, then the shards.
+// One of the model's side files.
+static enum status fingerprint_side_file(json_t *list, const struct team *team,
+                                         const struct settings *settings, const char *name, const json_t *old,
+                                         bool strict, struct error *err)
+{
+    char path[PATH_SIZE];
+    path_format(path, sizeof path, "%s/%s", settings->model, name);
+    return fingerprint(list, team, path, NULL, old, strict, err);
+}
+
+// Fingerprints of the model's files: config.json, tokenizer.json, then the shards. Where calibration starts
+// from token ids, masks and weights do not depend on the tokenizer, and there need not be one.
 static enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
                                      const struct settings *settings, const json_t *old, bool strict,
                                      struct error *err)
 {
     static const char *const names[] = {"config.json", "tokenizer.json"};
-    char path[PATH_SIZE];
+    const size_t count = sequences_are_given(settings) ? 1 : 2;
     size_t index = 0;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        path_format(path, sizeof path, "%s/%s", settings->model, names[i]);
-        FORWARD_IF_ERROR(fingerprint(list, team, path, NULL, json_array_get(old, index++), strict, err));
-    }
+    for (size_t i = 0; i < count; i++, index++)
+        FORWARD_IF_ERROR(
+            fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), strict, err));
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = model->checkpoint->shards[i];
         FORWARD_IF_ERROR(
             fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
     }
     return STATUS_OK;
+}
+
+// The text that is evaluated, and with token ids for calibration the tokenizer, which then matters here
+// alone.
+static enum status fingerprint_evaluation(json_t *list, const struct team *team,
+                                          const struct settings *settings, const json_t *old, bool strict,
+                                          struct error *err)
+{
+    if (settings->perplexity == NULL)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), strict, err));
+    if (!sequences_are_given(settings))
+        return STATUS_OK;
+    return fingerprint_side_file(list, team, settings, "tokenizer.json", json_array_get(old, 1), strict, err);
 }
 
 // A corpus that is gone is no obstacle when what was drawn from it is stored: the record is believed.
@@ -243,6 +269,12 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
         RETURN_ERROR_IF(
             !json_equal(a, b), err, STATUS_USAGE,
             "%s: contradicts the job: evaluate.perplexity is another text; use another run directory", path);
+        a = json_object_get(json_array_get(old_evaluate, 1), "xxh3");
+        b = json_object_get(json_array_get(new_evaluate, 1), "xxh3");
+        RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
+                        "%s: contradicts the job: tokenizer.json is another one than the one of the "
+                        "evaluation; use another run directory",
+                        path);
         a = json_object_get(json_object_get(json_object_get(before, "job"), "evaluate"), "length");
         b = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "length");
         RETURN_ERROR_IF(
@@ -359,10 +391,9 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
     GOTO_IF_ERROR(fingerprint_corpus(corpus_list, team, settings->corpus,
                                      json_array_get(json_object_get(old_prints, "corpus"), 0), strict, err),
                   done);
-    if (settings->perplexity != NULL)
-        GOTO_IF_ERROR(fingerprint(evaluation_list, team, settings->perplexity, NULL,
-                                  json_array_get(json_object_get(old_prints, "evaluation"), 0), strict, err),
-                      done);
+    GOTO_IF_ERROR(fingerprint_evaluation(evaluation_list, team, settings,
+                                         json_object_get(old_prints, "evaluation"), strict, err),
+                  done);
     if (root) {
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",

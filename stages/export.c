@@ -5,6 +5,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/added_bias.h"
+#include "stages/few_tokens.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -342,10 +343,12 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             snprintf(name, sizeof name, "/%s/mask", map.tensors[i].linear);
             status = store_read_attribute_u64(masks, name, "kept", &kept, err);
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
-            if (status == STATUS_OK)
-                json_object_set_new(linears, name,
-                                    json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total",
-                                              (json_int_t)total, "sparsity", 1 - (double)kept / total));
+            if (status == STATUS_OK) {
+                json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total",
+                                        (json_int_t)total, "sparsity", 1 - (double)kept / total);
+                few_tokens_describe(row, masks, map.tensors[i].linear);
+                json_object_set_new(linears, name, row);
+            }
         }
         store_close(masks);
         layer_map_free(&map);

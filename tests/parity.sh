@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden]     --golden     makes tests/golden/demo and sparsegpt anew from the reference
+# Usage: tests/parity.sh [--golden | --families]
+#   --golden     makes tests/golden/demo and sparsegpt anew from the reference
+#   --families   only the last part: every model family, pruned, exported, and measured by transformers
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -35,6 +37,15 @@ compare() {
   [ "$variants" = $(($2 + 1)) ] || { echo "NOT OK $1: $variants perplexities, expected $(($2 + 1))"; exit 1; }
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py check "$folder/$1/run"
 }
+
+families() {
+  echo "== families"
+  "$python" tests/golden/family_parity.py "$program"
+}
+if [ "${1:-}" = --families ]; then
+  families
+  exit
+fi
 
 mkdir "$folder/demo"
 sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
@@ -115,3 +126,4 @@ YAML
 else
   echo "stories260K is not there: left out"
 fi
+families
