@@ -5,6 +5,7 @@
 #include "io/store.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/run_record.h"
 #include "stages/diagnose.h"
 
@@ -82,10 +83,14 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
     if (!team_any(team, team->rank == 0 && sealed_json_read(&result, path, NULL) == STATUS_OK)) {
         FORWARD_IF_ERROR(measure(&result, d, variant, err));
         if (team->rank == 0)
+            status = json_memory_check(path, err);
+        if (team->rank == 0 && status == STATUS_OK)
             status = sealed_json_write(path, result, err);
     }
     if (result != NULL)
         json_object_set_new(d->results, name, result);
+    if (status == STATUS_OK)
+        status = json_memory_check(path, err);
     return team_agree(team, status, err);
 }
 

@@ -5,6 +5,7 @@
 #include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/report.h"
@@ -105,7 +106,10 @@ static enum status check_output(const struct program *program, struct error *err
         char path[PATH_SIZE], identity[40];
         export_path(path, sizeof path, settings, &settings->variants[v]);
         run_record_variant(identity, sizeof identity, &program->record, &settings->variants[v]);
-        RETURN_ERROR_IF(export_state_of(path, identity) == EXPORT_FOREIGN, err, STATUS_USAGE,
+        const enum export_state state = export_state_of(path, identity, err);
+        if (state == EXPORT_UNKNOWN)
+            return STATUS_FAILED;
+        RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
                         "%s: output: %s exists and is not this run's: remove it or choose another",
                         program->options.path, path);
     }
@@ -253,11 +257,13 @@ static enum status command_stages(struct program *program, struct error *err)
     enum status status;
 
     FORWARD_IF_ERROR(open_job(program, err));
-    FORWARD_IF_ERROR(
-        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
-    GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
-    if (options->num_variants > 0)
-        GOTO_IF_ERROR(plan_select(&plan, options->variants, options->num_variants, err), done);
+    status =
+        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
+    FORWARD_IF_ERROR(team_agree(&program->world, status, err));
+    status = plan_create(&plan, program->model, program->settings, err);
+    if (status == STATUS_OK && options->num_variants > 0)
+        status = plan_select(&plan, options->variants, options->num_variants, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     runner.options = options;
     runner.settings = program->settings;
     runner.model = program->model;
@@ -386,6 +392,8 @@ int main(int argc, char **argv)
     struct program program = {.started = stop_clock()};
     struct error err = {0};
     const bool first = launched_as_first();
+
+    json_memory_watch();
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
     if (status != STATUS_OK || program.options.done)

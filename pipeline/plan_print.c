@@ -3,6 +3,7 @@
 #include "pipeline/duration.h"
 #include "pipeline/estimate.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/run_record.h"
 
 #include <stdlib.h>
@@ -218,10 +219,11 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
         json_t *object = summary_to_json(&summary);
         char *text = json_dumps(object, JSON_INDENT(2));
         json_decref(object);
-        RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the plan");
-        fprintf(out, "%s\n", text);
+        const enum status status = json_memory_check("the plan", err);
+        if (status == STATUS_OK)
+            fprintf(out, "%s\n", text);
         free(text);
-        return STATUS_OK;
+        return status;
     }
     fprintf(out, "variants\n  dense\n");
     for (size_t v = 0; v < plan->settings->num_variants; v++)

@@ -67,9 +67,13 @@ set_scene() {
   cp -a "$folder/wanted-again/run" "$folder/run"
   rm "$folder"/run/*/*/layer-001.h5 "$folder"/run/results/sparsegpt*/perplexity.json
 }
-# Files of a run, with their hashes; run.json tells the time.
+# Files of a run, with their hashes; of run.json what does not tell the time.
 hashes() {
-  (cd "$1" && find run models* -type f ! -name log.jsonl ! -name run.json 2>/dev/null | sort | xargs -r sha256sum)
+  (
+    cd "$1" || exit
+    find run models* -type f ! -name log.jsonl ! -name run.json 2>/dev/null | sort | xargs -r sha256sum
+    [ ! -e run/run.json ] || jq -S 'del(.started, .xxh3)' run/run.json | sha256sum
+  )
 }
 
 # ---- one fault --------------------------------------------------------------------------------------------
@@ -135,7 +139,7 @@ judge() {
     done
     return
   fi
-  [ "$took" -lt 5000 ] || echo "took $took ms to end"
+  [ "$took" -lt 5000 ] || [ "$code" = 0 ] || echo "took $took ms to end"
   # A file that the program was given may be refused: 3, the job file 2.
   case $code in
     0) outcome=unharmed ;;
@@ -264,7 +268,9 @@ if [ "$mode" = sample ] && [ "$sample" -lt "$all" ]; then
   awk -v n="$sample" -v all="$all" -v start=$((RANDOM % 1000)) 'BEGIN { next_at = start / 1000 * all / n }
     NR - 1 >= next_at { print; next_at += all / n }' "$folder/candidates" >"$folder/chosen"
 else
-  cp "$folder/candidates" "$folder/chosen"
+  # In a random order: whoever ends this early has seen a bit of everything.
+  awk -v seed="$seed" 'BEGIN { srand(seed + 1) } { printf "%.9f %s\n", rand(), $0 }' "$folder/candidates" | sort -n |
+    cut -d ' ' -f 2- >"$folder/chosen"
 fi
 count=0
 while read -r -u 9 scene rank call number; do
