@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/bus_error.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
 #include "pipeline/json_memory.h"
@@ -211,6 +212,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
 
     GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, path, err), err), done);
     GOTO_IF_ERROR(team_agree(world, model_open(&d.model, d.settings->model, err), err), done);
+    bus_error_name(d.model->checkpoint);
     d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
     status = diagnose_all(&d, err);
     layer_weights_free(&d.weights, &d.stage);
@@ -222,6 +224,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
     }
 done:
     json_decref(d.results);
+    bus_error_name(NULL);
     model_close(d.model);
     settings_free(d.settings);
     return status;

@@ -1,5 +1,6 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
+#include "pipeline/bus_error.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
 #include "pipeline/diagnose.h"
@@ -21,6 +22,7 @@
 #include <blis.h>
 #include <errno.h>
 #include <hdf5.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +125,7 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
+    bus_error_name(program->model->checkpoint);
     FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
@@ -356,6 +359,7 @@ static enum status make_plan(struct program *program, struct error *err)
 
 static void program_free(struct program *program)
 {
+    bus_error_name(NULL);
     run_record_free(&program->record);
     model_close(program->model);
     settings_free(program->settings);
@@ -394,6 +398,7 @@ int main(int argc, char **argv)
     const bool first = launched_as_first();
 
     json_memory_watch();
+    signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit is an error of the call, with a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
     if (status != STATUS_OK || program.options.done)
@@ -417,6 +422,7 @@ int main(int argc, char **argv)
         bli_thread_set_num_threads(program.options.threads);
     status = team_create(&program.world, MPI_COMM_WORLD, 1, &err);
     program.root = program.world.rank == 0;
+    bus_error_watch(program.world.rank);
     if (status == STATUS_OK) {
         status = run_command(&program, &err);
         program_free(&program);

@@ -113,11 +113,24 @@ static enum status shard_end(struct shard *shard, enum status mine, struct error
     return team_agree(team, mine, err);
 }
 
+// Reads a byte of every page. What cannot be read is met here, and told of as what it is: inside a write it
+// would look like the new file's failure.
+static void touch_pages(const uint8_t *bytes, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile uint8_t seen;
+    for (size_t i = 0; i < size; i += page)
+        seen = bytes[i];
+    seen = bytes[size - 1];
+    (void)seen;
+}
+
 static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_t size, uint64_t offset,
                               struct error *err)
 {
     for (uint64_t done = 0; done < size; done += piece_bytes) {
         size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        touch_pages(bytes + done, n);
         FORWARD_IF_ERROR(commit_write_at(&shard->file, bytes + done, n, offset + done, err));
         safetensors_release(shard->source, bytes + done, n);
     }
@@ -404,6 +417,7 @@ static enum status finish(const struct stage *stage, const struct variant *varia
         status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
         goto done;
     }
+    GOTO_IF_ERROR(check_renamed(partial, output, err), done);
     snprintf(folder, sizeof folder, "%s", output);
     status = sync_directory(dirname(folder), err);
 done:

@@ -71,7 +71,9 @@ set_scene() {
 hashes() {
   (
     cd "$1" || exit
-    find run models* -type f ! -name log.jsonl ! -name run.json 2>/dev/null | sort | xargs -r sha256sum
+    # What a killed export goes on with is named as it will be.
+    find run models* .models* -type f ! -name log.jsonl ! -name run.json 2>/dev/null | sort | xargs -r sha256sum |
+      sed 's#\(  \|/\)\.\([^/]*\)\.partial-[^/]*#\1\2#'
     [ ! -e run/run.json ] || jq -S 'del(.started, .xxh3)' run/run.json | sha256sum
   )
 }
@@ -163,7 +165,7 @@ judge() {
       *) grep -qF -e "$(errno_text "$reason")" "$folder/stderr" || echo "does not give the system's reason" ;;
     esac
   fi
-  left=$(find "$folder/run" "$folder"/models* \( -name '.*' ! -name '.*.partial-*' -o -name 'lock*' \) 2>/dev/null)
+  left=$(find "$folder/run" "$folder"/models* "$folder"/.models* \( -name '.*' ! -name '.*.partial-*' -o -name 'lock*' \) 2>/dev/null)
   [ -z "$left" ] || echo "left: $left"
   # Whatever has its final name is what an undisturbed run makes.
   bad=$(hashes "$folder" | grep -vxF -f <(hashes "$folder/whole-$scene"; hashes "$folder/wanted-$scene")) && echo "other bytes: $bad"
