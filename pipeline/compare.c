@@ -3,6 +3,7 @@
 #include "io/commit.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/report.h"
 #include "pipeline/report_page.h"
 #include "pipeline/report_series.h"
@@ -329,6 +330,8 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
     enum status status = gather(&comparison, runs, count, err);
     size_t i;
 
+    if (status == STATUS_OK)
+        status = json_memory_check("the comparison", err);
     if (status == STATUS_OK && html != NULL)
         status = write_html(comparison, html, err);
     if (status == STATUS_OK) {

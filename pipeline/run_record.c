@@ -4,6 +4,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "stages/sequences.h"
 #include "version.h"
 
@@ -342,8 +343,11 @@ static enum status share_record(struct run_record *record, const struct team *te
         status = json_parse(&record->json, text, head[0], "run.json", err);
     record->is_first = head[1] != 0;
     record->is_changed = head[2] != 0;
-    GOTO_IF_ERROR(team_agree(team, status, err), done);
-    identity_hash(record->identity, record->json);
+    if (status == STATUS_OK) {
+        identity_hash(record->identity, record->json);
+        status = json_memory_check("run.json", err);
+    }
+    status = team_agree(team, status, err);
 done:
     free(text);
     return status;
@@ -400,6 +404,9 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
                                  corpus_list, "evaluation", evaluation_list);
         status = record->json != NULL ? settle(record, old, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+        // What is missing for want of memory is neither put on record nor taken for a contradiction.
+        if (json_memory_check(path, err) != STATUS_OK)
+            status = STATUS_MEMORY;
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     status = share_record(record, team, err);
@@ -440,7 +447,7 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
     RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
     identity_hash(record->identity, record->json);
-    return STATUS_OK;
+    return json_memory_check(path, err);
 }
 
 void run_record_variant(char *identity, size_t size, const struct run_record *record,
