@@ -86,6 +86,10 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         fprintf(out, "\nPerplexity at sequence length %llu, %llu windows of %s\n\n",
                 (unsigned long long)dense.length, (unsigned long long)dense.windows,
                 settings->perplexity != NULL ? settings->perplexity : "the corpus");
+    if (settings->perplexity == NULL && settings->output == NULL && settings->num_tasks > 0) {
+        tasks_print(settings, out);
+        return STATUS_OK;
+    }
     fprintf(out, "%-36s %12s %9s  %s\n", "variant", "perplexity", "x dense",
             settings->output != NULL ? "model" : "");
     print_row(settings, NULL, NULL, out);

@@ -9,6 +9,8 @@
 // Hidden states of the examples in hand: more of them mean that a layer's weights are loaded less often. The
 // same as for perplexity (evaluate.c) with windows of 2048.
 static const size_t example_memory = (size_t)16 << 20, fewest_tokens = 4 * 2048;
+// Examples are short: the ranks need not agree after each.
+static const size_t safe_point_tokens = 2048;
 
 size_t task_tokens_in_memory(const struct model *model, size_t longest)
 {
@@ -272,6 +274,30 @@ static double group_work(const struct scorer *s, const struct example_group *gro
     return work;
 }
 
+// All waves through one layer.
+static enum status forward_group(struct scorer *s, const struct layer_weights *weights,
+                                 const struct example_group *group, double fraction, struct error *err)
+{
+    const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
+    const size_t ranks = (size_t)s->stage->team->size;
+    const struct example_shape *shape;
+    float *hidden = s->hidden;
+    size_t tokens = 0; // of one rank since the last safe point
+
+    for (size_t w = 0; w < group->waves; w++) {
+        if ((shape = example_of(s, group, w)) != NULL) {
+            forward(s, weights, shape, hidden);
+            hidden += shape->tokens * hidden_size;
+        }
+        tokens += s->order[group->begin + w * ranks].tokens;
+        if (tokens < safe_point_tokens && w + 1 < group->waves)
+            continue;
+        FORWARD_IF_ERROR(stage_safe_point(s->stage, STATUS_OK, fraction, err));
+        tokens = 0;
+    }
+    return STATUS_OK;
+}
+
 static enum status score_group(struct scorer *s, struct layer_weights *weights, const struct variant *variant,
                                const struct example_group *group, struct error *err)
 {
@@ -289,14 +315,7 @@ static enum status score_group(struct scorer *s, struct layer_weights *weights, 
     for (size_t layer = 0; layer < layers; layer++) {
         const double fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
         FORWARD_IF_ERROR(layer_weights_load(weights, s->stage, layer, variant, err));
-        hidden = s->hidden;
-        for (size_t w = 0; w < group->waves; w++) {
-            if ((shape = example_of(s, group, w)) != NULL) {
-                forward(s, weights, shape, hidden);
-                hidden += shape->tokens * hidden_size;
-            }
-            FORWARD_IF_ERROR(stage_safe_point(s->stage, STATUS_OK, fraction, err));
-        }
+        FORWARD_IF_ERROR(forward_group(s, weights, group, fraction, err));
         stage_advance(s->stage, group_work(s, group, &weights->map));
     }
     hidden = s->hidden;

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Golden log-likelihoods and accuracies of tasks: make_task_golden.py MODEL_DIRECTORY OUT.json
+"""Golden log-likelihoods and accuracies of tasks: make_task_golden.py MODEL_DIRECTORY OUT.json [TASKS_FOLDER OUT.json]
 
 They are EleutherAI's: lm-evaluation-harness runs its own task definitions (prompts, choices, metrics) on the examples in
 tests/golden/tasks, which this script writes in the tasks' original formats. For the definitions the same examples are
-shaped as the data sets that they expect. Made with lm-eval 0.4.9, transformers 5.23 and torch 2.13 from
+shaped as the data sets that they expect. Made with lm-eval 0.4.9, transformers 4.53, torch 2.13 from
 jobs/demo/kjv-llama-1m.
 
 Format (JSON): TASK -> {"file", "examples": [{"log_likelihood": [of each option], "greedy": [...]}], "acc", "acc_stderr",
-"acc_norm" (by characters), "acc_norm_stderr", "perplexity"}; members that a definition does not have are left out.
+"acc_norm" (by characters), "acc_norm_stderr", "perplexity"}; members that a definition does not have are left out. With
+TASKS_FOLDER also those of the first examples of public task files in the two formats of ready prompts, each with "limit" and
+"delimiter".
 """
 
-import csv
 import json
 import os
-import random
 import sys
 import tempfile
 
@@ -183,16 +183,29 @@ def make_task(name, definition, rows, folder):
     return ConfigurableTask(config=config)
 
 
-def main():
-    model, out = sys.argv[1:]
-    random.seed(0)
-    write_examples()
+# File -> (definition, delimiter). The queries end where lm-eval's prompt of the same task goes on with "\nAnswer:".
+CHOICE = {"output_type": "multiple_choice", "doc_to_choice": "{{choices}}", "doc_to_target": "{{gold}}"}
+PUBLIC_LIMIT = 25
+PUBLIC = {
+    "arc_easy.jsonl": ({**READY, **CHOICE, "doc_to_text": "{{query}}\nAnswer:"}, "\nAnswer: "),
+    "piqa.jsonl": ({**READY, **CHOICE, "doc_to_text": "{{query}}Answer:"}, "Answer: "),
+    "openbook_qa.jsonl": (DEFINITIONS["multiple_choice"][1], " "),
+    "winogrande.jsonl": (DEFINITIONS["context_options"][1], " "),
+    "lambada_openai.jsonl": (DEFINITIONS["continuation"][1], " "),
+}
+
+
+def public_rows(folder, file):
+    with open(os.path.join(folder, file)) as lines:
+        return [json.loads(line) for line, _ in zip(lines, range(PUBLIC_LIMIT))]
+
+
+def measure(harness, definitions, out):
     golden = {}
     with tempfile.TemporaryDirectory() as folder:
-        harness = HFLM(pretrained=model, device="cpu", dtype="float32", batch_size=1)
-        for name, (file, definition, rows) in DEFINITIONS.items():
+        for name, (file, definition, rows) in definitions.items():
             task = make_task(name, definition, rows, folder)
-            found = lm_eval.simple_evaluate(model=harness, tasks=[task], log_samples=True, bootstrap_iters=0)
+            found = lm_eval.simple_evaluate(model=harness, tasks=[task], log_samples=True, bootstrap_iters=2)  # of the perplexity's error, which is not kept; 0 gives none
             numbers = {k.split(",")[0]: v for k, v in found["results"][name].items() if k.endswith(",none")}
             golden[name] = {"file": file}
             golden[name]["examples"] = [
@@ -202,12 +215,25 @@ def main():
                 }
                 for sample in sorted(found["samples"][name], key=lambda s: s["doc_id"])
             ]
-            for key in ("acc", "acc_norm", "perplexity"):
+            for key in ("acc", "acc_stderr", "acc_norm", "acc_norm_stderr", "perplexity"):
                 if key in numbers:
                     golden[name][key] = numbers[key]
+            if file in PUBLIC:
+                golden[name].update(limit=PUBLIC_LIMIT, delimiter=PUBLIC[file][1])
     with open(out, "w") as file:
         json.dump(golden, file, indent=1)
         file.write("\n")
+
+
+def main():
+    model, out, *public = sys.argv[1:]
+    harness = HFLM(pretrained=model, device="cpu", dtype="float32", batch_size=1)
+    write_examples()
+    measure(harness, DEFINITIONS, out)
+    if public:
+        folder, out = public
+        rows = {f: public_rows(folder, f) for f in PUBLIC}
+        measure(harness, {f.split(".")[0]: (f, d, rows[f]) for f, (d, _) in PUBLIC.items()}, out)
 
 
 if __name__ == "__main__":

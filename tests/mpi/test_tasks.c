@@ -42,15 +42,20 @@ static void bench_close(struct bench *bench)
 
 static struct task_settings one_task;
 
-// The one task of the job: a file of tests/golden/tasks. Freed with ask_for_nothing.
-static void ask_for(const char *file)
+// The one task of the job: a file of a folder in the source tree. Freed with ask_for_nothing.
+static void ask_in(const char *where, const char *file)
 {
     char relative[128];
-    snprintf(relative, sizeof relative, "tests/golden/tasks/%s", file);
+    snprintf(relative, sizeof relative, "%s/%s", where, file);
     one_task = (struct task_settings){
         .name = strdup("one"), .data = source_path(relative), .format = TASK_RECOGNISED};
     settings.tasks = &one_task;
     settings.num_tasks = 1;
+}
+
+static void ask_for(const char *file)
+{
+    ask_in("tests/golden/tasks", file);
 }
 
 static void ask_for_nothing(void)
@@ -98,7 +103,7 @@ static void check_share(const json_t *golden, const char *key, double found, dou
         fail_msg("%s: %.9g beside %.9g of the harness", key, found, json_number_value(expected));
 }
 
-static void check_task(const char *name, const json_t *golden)
+static void check_task(const char *name, const char *where, const json_t *golden)
 {
     struct error err = {0};
     struct bench bench;
@@ -106,7 +111,9 @@ static void check_task(const char *name, const json_t *golden)
     struct task_result result;
 
     print_message("%s\n", name);
-    ask_for(json_string_value(json_object_get(golden, "file")));
+    ask_in(where, json_string_value(json_object_get(golden, "file")));
+    one_task.limit = (size_t)json_integer_value(json_object_get(golden, "limit"));
+    one_task.delimiter = (char *)json_string_value(json_object_get(golden, "delimiter")); // read only
     bench_open(&bench, 1);
     read_set(&set, &bench.stage);
     double *log_likelihood = calloc(set.tokens[0].num_options, sizeof *log_likelihood);
@@ -128,20 +135,33 @@ static void check_task(const char *name, const json_t *golden)
     ask_for_nothing();
 }
 
-static void every_task_agrees_with_the_harness(void **state)
+static void check_golden(const char *golden_path, const char *where, size_t count)
 {
-    char *path = source_path("tests/golden/tasks.json");
+    char *path = source_path(golden_path);
     json_t *golden = json_load_file(path, 0, NULL), *task;
     const char *name;
-    (void)state;
 
-    assert_true(json_object_size(golden) >= 12);
+    assert_int_equal(json_object_size(golden), count);
     json_object_foreach(golden, name, task)
     {
-        check_task(name, task);
+        check_task(name, where, task);
     }
     json_decref(golden);
     free(path);
+}
+
+static void every_task_agrees_with_the_harness(void **state)
+{
+    (void)state;
+    check_golden("tests/golden/tasks.json", "tests/golden/tasks", 12);
+}
+
+static void public_tasks_agree_with_the_harness(void **state)
+{
+    char *folder = source_path("../shared/tasks"); // skips the test when they are not here
+    (void)state;
+    free(folder);
+    check_golden("tests/golden/tasks_public.json", "../shared/tasks", 5);
 }
 
 static void all_ranks_and_one_give_the_same_bits(void **state)
@@ -223,6 +243,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(every_task_agrees_with_the_harness),
+        mpi_unit_test(public_tasks_agree_with_the_harness),
         mpi_unit_test(all_ranks_and_one_give_the_same_bits),
         mpi_unit_test(what_options_share_is_computed_once),
         mpi_unit_test(a_bad_file_is_refused_on_all_ranks),
