@@ -5,89 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- members of an example ------------------------------------------------------------------------------
-
-static enum status get_text(const char **text, const struct task_builder *builder, const json_t *object,
-                            const char *member, struct error *err)
-{
-    const json_t *value = json_object_get(object, member);
-    if (value == NULL)
-        return task_refuse(builder, err, "the example has no \"%s\"", member);
-    *text = json_string_value(value);
-    return *text != NULL ? STATUS_OK : task_refuse(builder, err, "\"%s\" is not a text", member);
-}
-
-static enum status get_list(const json_t **list, const struct task_builder *builder, const json_t *object,
-                            const char *member, struct error *err)
-{
-    size_t i;
-    json_t *item;
-
-    *list = json_object_get(object, member);
-    if (*list == NULL)
-        return task_refuse(builder, err, "the example has no \"%s\"", member);
-    if (!json_is_array(*list))
-        return task_refuse(builder, err, "\"%s\" is not a list", member);
-    if (json_array_size(*list) == 0)
-        return task_refuse(builder, err, "\"%s\" is empty", member);
-    json_array_foreach(*list, i, item)
-    {
-        if (!json_is_string(item))
-            return task_refuse(builder, err, "\"%s\"[%zu] is not a text", member, i);
-    }
-    return STATUS_OK;
-}
-
-// Which of `count` choices is right, in a member that counts them from `first`. A number may be written as a
-// text.
-static enum status get_answer(size_t *gold, const struct task_builder *builder, const json_t *object,
-                              const char *member, long first, size_t count, struct error *err)
-{
-    const json_t *value = json_object_get(object, member);
-    const char *text = json_string_value(value);
-    char *end = NULL;
-    long long number = 0;
-
-    if (value == NULL)
-        return task_refuse(builder, err, "the example has no \"%s\"", member);
-    if (text != NULL)
-        number = strtoll(text, &end, 10);
-    else
-        number = json_integer_value(value);
-    if (text != NULL ? *text == '\0' || *end != '\0' : !json_is_integer(value))
-        return task_refuse(builder, err, "\"%s\" is not a whole number", member);
-    if (number < first || number - first >= (long long)count)
-        return task_refuse(builder, err, "\"%s\" is %lld: not one of %zu choices, counted from %ld", member,
-                           number, count, first);
-    *gold = (size_t)(number - first);
-    return STATUS_OK;
-}
-
-// The same from the list of labels that is published beside the examples.
-static enum status get_label(size_t *gold, struct task_builder *builder, long first, size_t count,
-                             const char *member, struct error *err)
-{
-    const size_t example = builder->task->num_examples;
-
-    FORWARD_IF_ERROR(task_find_labels(builder, err));
-    if (builder->labels == NULL)
-        return task_refuse(builder, err, "the example has no \"%s\", and there is no %s beside the file",
-                           member, builder->labels_name);
-    if (example >= builder->num_labels)
-        return task_refuse(builder, err, "the example has no label: %s ends after %zu", builder->labels_name,
-                           builder->num_labels);
-    const long label = builder->labels[example];
-    if (label < first || (size_t)(label - first) >= count)
-        return task_refuse(builder, err, "its label, line %zu of %s, is %ld: not one of %zu choices",
-                           example + 1, builder->labels_name, label, count);
-    *gold = (size_t)(label - first);
-    return STATUS_OK;
-}
-
 // ---- examples -------------------------------------------------------------------------------------------
 
-static enum status add_choices(struct task_builder *builder, const char *const *context,
-                               const char *const *choices, size_t count, size_t gold, struct error *err)
+enum status task_add_choices(struct task_builder *builder, const char *const *context,
+                             const char *const *choices, size_t count, size_t gold, struct error *err)
 {
     struct task_span span;
 
@@ -122,36 +43,25 @@ static enum status add_boolq(struct task_builder *builder, const json_t *object,
     const json_t *label = json_object_get(object, "label");
     const char *const name = label != NULL ? "label" : "answer"; // of SuperGLUE, of the original
 
-    FORWARD_IF_ERROR(get_text(&passage, builder, object, "passage", err));
-    FORWARD_IF_ERROR(get_text(&question, builder, object, "question", err));
+    FORWARD_IF_ERROR(task_get_text(&passage, builder, object, "passage", err));
+    FORWARD_IF_ERROR(task_get_text(&question, builder, object, "question", err));
     label = json_object_get(object, name);
     if (label == NULL)
         return task_refuse(builder, err, "the example has no \"label\" and no \"answer\"");
     if (!json_is_boolean(label))
         return task_refuse(builder, err, "\"%s\" is not true or false", name);
     const char *const context[] = {passage, "\nQuestion: ", question, "?\nAnswer:", NULL};
-    return add_choices(builder, context, choices, 2, json_is_true(label), err);
-}
-
-static enum status add_entailment(struct task_builder *builder, const char *premise, const char *hypothesis,
-                                  const char *label, struct error *err)
-{
-    static const char *const choices[] = {"True", "False"};
-    const char *const context[] = {premise, "\nQuestion: ", hypothesis, " True or False?\nAnswer:", NULL};
-
-    if (strcmp(label, "entailment") != 0 && strcmp(label, "not_entailment") != 0)
-        return task_refuse(builder, err, "the label is neither entailment nor not_entailment");
-    return add_choices(builder, context, choices, 2, strcmp(label, "entailment") != 0, err);
+    return task_add_choices(builder, context, choices, 2, json_is_true(label), err);
 }
 
 static enum status add_rte(struct task_builder *builder, const json_t *object, struct error *err)
 {
     const char *premise, *hypothesis, *label;
 
-    FORWARD_IF_ERROR(get_text(&premise, builder, object, "premise", err));
-    FORWARD_IF_ERROR(get_text(&hypothesis, builder, object, "hypothesis", err));
-    FORWARD_IF_ERROR(get_text(&label, builder, object, "label", err));
-    return add_entailment(builder, premise, hypothesis, label, err);
+    FORWARD_IF_ERROR(task_get_text(&premise, builder, object, "premise", err));
+    FORWARD_IF_ERROR(task_get_text(&hypothesis, builder, object, "hypothesis", err));
+    FORWARD_IF_ERROR(task_get_text(&label, builder, object, "label", err));
+    return task_add_entailment(builder, premise, hypothesis, label, err);
 }
 
 // The reference's texts go through a function of its own (lm_eval/tasks/hellaswag/utils.py).
@@ -183,11 +93,11 @@ static enum status add_hellaswag(struct task_builder *builder, const json_t *obj
     const json_t *endings;
     size_t gold;
 
-    FORWARD_IF_ERROR(get_text(&activity, builder, object, "activity_label", err));
-    FORWARD_IF_ERROR(get_text(&first, builder, object, "ctx_a", err));
-    FORWARD_IF_ERROR(get_text(&second, builder, object, "ctx_b", err));
-    FORWARD_IF_ERROR(get_list(&endings, builder, object, "endings", err));
-    FORWARD_IF_ERROR(get_answer(&gold, builder, object, "label", 0, json_array_size(endings), err));
+    FORWARD_IF_ERROR(task_get_text(&activity, builder, object, "activity_label", err));
+    FORWARD_IF_ERROR(task_get_text(&first, builder, object, "ctx_a", err));
+    FORWARD_IF_ERROR(task_get_text(&second, builder, object, "ctx_b", err));
+    FORWARD_IF_ERROR(task_get_list(&endings, builder, object, "endings", err));
+    FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "label", 0, json_array_size(endings), err));
     char *capital = capitalised(second);
     json_t *query = capital != NULL ? json_sprintf("%s: %s %s", activity, first, capital) : NULL;
     char *text = query != NULL ? strdup(json_string_value(query)) : NULL;
@@ -209,13 +119,13 @@ static enum status add_winogrande(struct task_builder *builder, const json_t *ob
     const char *sentence, *options[2];
     size_t gold;
 
-    FORWARD_IF_ERROR(get_text(&sentence, builder, object, "sentence", err));
-    FORWARD_IF_ERROR(get_text(&options[0], builder, object, "option1", err));
-    FORWARD_IF_ERROR(get_text(&options[1], builder, object, "option2", err));
+    FORWARD_IF_ERROR(task_get_text(&sentence, builder, object, "sentence", err));
+    FORWARD_IF_ERROR(task_get_text(&options[0], builder, object, "option1", err));
+    FORWARD_IF_ERROR(task_get_text(&options[1], builder, object, "option2", err));
     if (json_object_get(object, "answer") != NULL)
-        FORWARD_IF_ERROR(get_answer(&gold, builder, object, "answer", 1, 2, err));
+        FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "answer", 1, 2, err));
     else
-        FORWARD_IF_ERROR(get_label(&gold, builder, 1, 2, "answer", err));
+        FORWARD_IF_ERROR(task_get_label(&gold, builder, 1, 2, "answer", err));
     const char *gap = strchr(sentence, '_');
     if (gap == NULL)
         return task_refuse(builder, err, "\"sentence\" has no gap, a _");
@@ -251,8 +161,8 @@ static enum status add_question(struct task_builder *builder, const json_t *obje
 
     if (!json_is_object(question))
         return task_refuse(builder, err, "the example has no object \"question\"");
-    FORWARD_IF_ERROR(get_text(&stem, builder, question, "stem", err));
-    FORWARD_IF_ERROR(get_text(&key, builder, object, "answerKey", err));
+    FORWARD_IF_ERROR(task_get_text(&stem, builder, question, "stem", err));
+    FORWARD_IF_ERROR(task_get_text(&key, builder, object, "answerKey", err));
     if (!json_is_array(list) || json_array_size(list) == 0)
         return task_refuse(builder, err, "the question has no \"choices\"");
     texts = json_array();
@@ -260,9 +170,9 @@ static enum status add_question(struct task_builder *builder, const json_t *obje
     json_array_foreach(list, i, choice)
     {
         if (status == STATUS_OK)
-            status = get_text(&text, builder, choice, "text", err);
+            status = task_get_text(&text, builder, choice, "text", err);
         if (status == STATUS_OK)
-            status = get_text(&label, builder, choice, "label", err);
+            status = task_get_text(&label, builder, choice, "label", err);
         if (status != STATUS_OK)
             break;
         json_array_append_new(texts, json_string(text));
@@ -295,39 +205,21 @@ static enum status add_piqa(struct task_builder *builder, const json_t *object, 
     const char *goal, *choices[2];
     size_t gold;
 
-    FORWARD_IF_ERROR(get_text(&goal, builder, object, "goal", err));
-    FORWARD_IF_ERROR(get_text(&choices[0], builder, object, "sol1", err));
-    FORWARD_IF_ERROR(get_text(&choices[1], builder, object, "sol2", err));
+    FORWARD_IF_ERROR(task_get_text(&goal, builder, object, "goal", err));
+    FORWARD_IF_ERROR(task_get_text(&choices[0], builder, object, "sol1", err));
+    FORWARD_IF_ERROR(task_get_text(&choices[1], builder, object, "sol2", err));
     if (json_object_get(object, "label") != NULL)
-        FORWARD_IF_ERROR(get_answer(&gold, builder, object, "label", 0, 2, err));
+        FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "label", 0, 2, err));
     else
-        FORWARD_IF_ERROR(get_label(&gold, builder, 0, 2, "label", err));
+        FORWARD_IF_ERROR(task_get_label(&gold, builder, 0, 2, "label", err));
     const char *const context[] = {"Question: ", goal, "\nAnswer:", NULL};
-    return add_choices(builder, context, choices, 2, gold, err);
-}
-
-enum status task_add_text(struct task_builder *builder, const char *text, struct error *err)
-{
-    const char *last = strrchr(text, ' ');
-    char *before = strndup(text, last != NULL ? (size_t)(last - text) : 0);
-    const char *const context[] = {before, NULL};
-    enum status status = before != NULL
-                             ? task_add_example(builder, 0, err)
-                             : error_set(err, STATUS_MEMORY, "out of memory for %s", builder->path);
-    struct task_span span;
-
-    if (status == STATUS_OK)
-        status = task_join(&span, builder, context, err);
-    if (status == STATUS_OK)
-        status = task_add_option(builder, span, builder->delimiter, last != NULL ? last + 1 : text, err);
-    free(before);
-    return status;
+    return task_add_choices(builder, context, choices, 2, gold, err);
 }
 
 static enum status add_lambada(struct task_builder *builder, const json_t *object, struct error *err)
 {
     const char *text;
-    FORWARD_IF_ERROR(get_text(&text, builder, object, "text", err));
+    FORWARD_IF_ERROR(task_get_text(&text, builder, object, "text", err));
     return task_add_text(builder, text, err);
 }
 
@@ -337,9 +229,9 @@ static enum status add_multiple_choice(struct task_builder *builder, const json_
     const json_t *choices;
     size_t gold;
 
-    FORWARD_IF_ERROR(get_text(&query, builder, object, "query", err));
-    FORWARD_IF_ERROR(get_list(&choices, builder, object, "choices", err));
-    FORWARD_IF_ERROR(get_answer(&gold, builder, object, "gold", 0, json_array_size(choices), err));
+    FORWARD_IF_ERROR(task_get_text(&query, builder, object, "query", err));
+    FORWARD_IF_ERROR(task_get_list(&choices, builder, object, "choices", err));
+    FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "gold", 0, json_array_size(choices), err));
     const char *const context[] = {query, NULL};
     return add_list(builder, context, choices, gold, err);
 }
@@ -351,9 +243,9 @@ static enum status add_context_options(struct task_builder *builder, const json_
     size_t gold, i;
     json_t *item;
 
-    FORWARD_IF_ERROR(get_list(&contexts, builder, object, "context_options", err));
-    FORWARD_IF_ERROR(get_text(&continuation, builder, object, "continuation", err));
-    FORWARD_IF_ERROR(get_answer(&gold, builder, object, "gold", 0, json_array_size(contexts), err));
+    FORWARD_IF_ERROR(task_get_list(&contexts, builder, object, "context_options", err));
+    FORWARD_IF_ERROR(task_get_text(&continuation, builder, object, "continuation", err));
+    FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "gold", 0, json_array_size(contexts), err));
     FORWARD_IF_ERROR(task_add_example(builder, gold, err));
     json_array_foreach(contexts, i, item)
     {
@@ -370,59 +262,12 @@ static enum status add_continuation(struct task_builder *builder, const json_t *
     const char *text, *continuation;
     struct task_span span;
 
-    FORWARD_IF_ERROR(get_text(&text, builder, object, "context", err));
-    FORWARD_IF_ERROR(get_text(&continuation, builder, object, "continuation", err));
+    FORWARD_IF_ERROR(task_get_text(&text, builder, object, "context", err));
+    FORWARD_IF_ERROR(task_get_text(&continuation, builder, object, "continuation", err));
     const char *const context[] = {text, NULL};
     FORWARD_IF_ERROR(task_add_example(builder, 0, err));
     FORWARD_IF_ERROR(task_join(&span, builder, context, err));
     return task_add_option(builder, span, builder->delimiter, continuation, err);
-}
-
-// ---- GLUE's tables --------------------------------------------------------------------------------------
-
-// The line's next cell, ended with a NUL; NULL after the last.
-static char *next_cell(char **rest)
-{
-    char *cell = *rest;
-    if (cell != NULL) {
-        char *tab = strchr(cell, '\t');
-        if (tab != NULL)
-            *tab++ = '\0';
-        *rest = tab;
-    }
-    return cell;
-}
-
-static const char *const column_names[3] = {"sentence1", "sentence2", "label"};
-
-enum status task_begin_table(struct task_builder *builder, char *line, struct error *err)
-{
-    for (size_t c = 0; c < 3; c++)
-        builder->columns[c] = SIZE_MAX;
-    size_t column = 0;
-    for (char *cell; (cell = next_cell(&line)) != NULL; column++)
-        for (size_t c = 0; c < 3; c++)
-            if (strcmp(cell, column_names[c]) == 0)
-                builder->columns[c] = column;
-    for (size_t c = 0; c < 3; c++)
-        if (builder->columns[c] == SIZE_MAX)
-            return task_refuse(builder, err, "the table has no column \"%s\"", column_names[c]);
-    return STATUS_OK;
-}
-
-enum status task_add_row(struct task_builder *builder, char *line, struct error *err)
-{
-    const char *cells[3] = {NULL, NULL, NULL};
-    size_t column = 0;
-    for (char *cell; (cell = next_cell(&line)) != NULL; column++)
-        for (size_t c = 0; c < 3; c++)
-            if (builder->columns[c] == column)
-                cells[c] = cell;
-    for (size_t c = 0; c < 3; c++)
-        if (cells[c] == NULL)
-            return task_refuse(builder, err, "the row has no \"%s\": it ends after %zu cells",
-                               column_names[c], column);
-    return add_entailment(builder, cells[0], cells[1], cells[2], err);
 }
 
 // ---- the table ------------------------------------------------------------------------------------------
