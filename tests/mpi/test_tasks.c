@@ -213,6 +213,115 @@ static void what_options_share_is_computed_once(void **state)
     ask_for_nothing();
 }
 
+// ---- every family ---------------------------------------------------------------------------------------
+
+// Sequences of random ids: an example of `options`, whose prefix is as given, and branches of 1, 4, 7, ...
+// tokens. Returns how many ids there are then.
+static size_t add_random(struct task_tokens *tokens, size_t example, size_t first, size_t options,
+                         size_t prefix, size_t used)
+{
+    tokens->first_option[example] = first;
+    tokens->first_id[example] = used;
+    tokens->prefix[example] = prefix;
+    used += prefix;
+    for (size_t o = 0; o < options; o++) {
+        tokens->branch[first + o] = 1 + 3 * o;
+        tokens->scored[first + o] = 1 + 2 * o; // of the longer ones the first token is context
+        used += tokens->branch[first + o];
+    }
+    return used;
+}
+
+static void fill_random(struct task_tokens *tokens, const struct model *of)
+{
+    uint64_t s = 7;
+    for (size_t i = 0; i < tokens->num_ids; i++) {
+        s = s * UINT64_C(6364136223846793005) + 1; // Knuth's MMIX generator
+        tokens->ids[i] = (int32_t)((s >> 33) % of->config.vocab_size);
+    }
+}
+
+// The option's sequence alone, through the forward pass that agrees with transformers.
+static double sum_alone(const struct task_tokens *tokens, size_t example, size_t option,
+                        const struct model *of)
+{
+    const size_t prefix = tokens->prefix[example], count = prefix + tokens->branch[option];
+    const size_t scored = tokens->scored[option];
+    int32_t *ids = calloc(count, sizeof *ids), *own = tokens->ids + tokens->first_id[example] + prefix;
+    struct lm_head head;
+    double sum = 0;
+
+    for (size_t o = tokens->first_option[example]; o < option; o++)
+        own += tokens->branch[o];
+    memcpy(ids, tokens->ids + tokens->first_id[example], prefix * sizeof *ids);
+    memcpy(ids + prefix, own, tokens->branch[option] * sizeof *ids);
+    float *hidden = hidden_after_layers(of, ids, count - 1);
+    model_lm_head(&head, of);
+    float *workspace = calloc(lm_head_workspace_size(&head, count), sizeof *workspace);
+    double *log_likelihood = calloc(count, sizeof *log_likelihood);
+    lm_head_log_likelihood(log_likelihood, NULL, &head, hidden, ids + 1, count - 1, workspace);
+    for (size_t t = count - 1 - scored; t + 1 < count; t++)
+        sum += log_likelihood[t];
+    free(log_likelihood);
+    free(workspace);
+    free(hidden);
+    free(ids);
+    return sum;
+}
+
+static void check_family(const char *name)
+{
+    enum { EXAMPLES = 3, OPTIONS = 9 };
+    struct task_tokens tokens = {.num_examples = EXAMPLES, .num_options = OPTIONS, .num_ids = 250};
+    struct error err = {0};
+    struct bench bench;
+    struct model *demo = model;
+    double log_likelihood[OPTIONS];
+    uint8_t greedy[OPTIONS];
+    char relative[128];
+    size_t used;
+
+    snprintf(relative, sizeof relative, "tests/golden/families/%s", name);
+    char *directory = source_path(relative);
+    assert_int_equal(model_open(&model, directory, &err), STATUS_OK);
+    assert_int_equal(task_tokens_allocate(&tokens, &err), STATUS_OK);
+    used = add_random(&tokens, 0, 0, 4, 11, 0);
+    used = add_random(&tokens, 1, 4, 4, strcmp(name, "phi3") == 0 ? 66 : 33, used); // its long factors
+    used = add_random(&tokens, 2, 8, 1, 5, used);
+    assert_true(used <= tokens.num_ids);
+    tokens.first_option[EXAMPLES] = OPTIONS;
+    tokens.first_id[EXAMPLES] = used;
+    fill_random(&tokens, model);
+    bench_open(&bench, 1);
+    assert_int_equal(
+        task_log_likelihoods(log_likelihood, greedy, &bench.stage, &bench.weights, &tokens, NULL, &err),
+        STATUS_OK);
+    for (size_t e = 0; e < EXAMPLES; e++)
+        for (size_t o = tokens.first_option[e]; o < tokens.first_option[e + 1]; o++) {
+            const double alone = sum_alone(&tokens, e, o, model);
+            // The same arithmetic but for attention, whose sums are split at the prefix.
+            if (!(fabs(log_likelihood[o] - alone) <= 1e-5 * fabs(alone)))
+                fail_msg("%s, example %zu, option %zu: %.9g, alone %.9g", name, e, o, log_likelihood[o],
+                         alone);
+        }
+    bench_close(&bench);
+    task_tokens_free(&tokens);
+    model_close(model);
+    model = demo;
+    free(directory);
+}
+
+static void options_are_scored_as_if_alone_in_every_family(void **state)
+{
+    static const char *const families[] = {"gemma2",       "gemma3",     "gpt-neox",       "llama-dynamic",
+                                           "llama-linear", "llama-yarn", "llama3",         "mistral",
+                                           "mixtral",      "opt",        "opt-norm-after", "phi3",
+                                           "qwen2",        "qwen2-moe",  "qwen3-moe"};
+    (void)state;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        check_family(families[i]);
+}
+
 static void a_bad_file_is_refused_on_all_ranks(void **state)
 {
     struct error err = {0};
@@ -246,6 +355,7 @@ int main(int argc, char **argv)
         mpi_unit_test(public_tasks_agree_with_the_harness),
         mpi_unit_test(all_ranks_and_one_give_the_same_bits),
         mpi_unit_test(what_options_share_is_computed_once),
+        mpi_unit_test(options_are_scored_as_if_alone_in_every_family),
         mpi_unit_test(a_bad_file_is_refused_on_all_ranks),
     };
     const char *source = getenv("COPPICE_SOURCE");
