@@ -19,10 +19,8 @@ json_t *allocation_to_json(const struct settings *settings, const struct variant
         allocation_targets(targets, outliers, settings, variant, layers, err) == STATUS_OK)
         array = json_array();
     for (size_t l = 0; l < layers && array != NULL; l++) {
-        const double weights = (double)outliers[l].weights;
         json_array_append_new(array, json_pack("{s:I, s:f, s:f}", "layer", (json_int_t)l, "outlier_ratio",
-                                               weights > 0 ? (double)outliers[l].outliers / weights : 0.0,
-                                               "sparsity", targets[l]));
+                                               outlier_ratio(&outliers[l]), "sparsity", targets[l]));
     }
     free(targets);
     free(outliers);

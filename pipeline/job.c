@@ -1,6 +1,7 @@
 #include "pipeline/job.h"
 #include "io/commit.h"
 #include "pipeline/job_read.h"
+#include "pipeline/job_tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,10 +81,24 @@ static enum status take_ratios(struct settings *settings, struct job_values *val
 // What a single model was made for is its weights; of a sweep that is measured, the results.
 static void decide_weights(struct settings *settings, const struct job_values *values)
 {
-    settings->keep_weights =
-        is_given(values, KEY_KEEP_WEIGHTS)
-            ? values->of[KEY_KEEP_WEIGHTS].items[0].flag
-            : settings->num_variants == 1 || settings->perplexity == NULL || settings->output != NULL;
+    const bool is_measured = settings->perplexity != NULL || settings->num_tasks > 0;
+    settings->keep_weights = is_given(values, KEY_KEEP_WEIGHTS)
+                                 ? values->of[KEY_KEEP_WEIGHTS].items[0].flag
+                                 : settings->num_variants == 1 || !is_measured || settings->output != NULL;
+}
+
+static enum status take_tasks(struct settings *settings, struct job_values *values, struct error *err)
+{
+    struct job_value *tasks = &values->of[KEY_TASKS];
+
+    FORWARD_IF_ERROR(
+        allocate(&settings->tasks, tasks->count, sizeof *settings->tasks, "evaluate.tasks", err));
+    for (size_t i = 0; i < tasks->count; i++) {
+        settings->tasks[settings->num_tasks++] = *tasks->items[i].task;
+        free(tasks->items[i].task); // not its texts, which the settings have now
+        tasks->items[i].task = NULL;
+    }
+    return STATUS_OK;
 }
 
 // ---- the sweep -----------------------------------------------------------------------------------------
@@ -301,6 +316,7 @@ static enum status build(struct settings **settings, struct job_values *values, 
     take_single_values(*settings, values);
     FORWARD_IF_ERROR(take_skip(*settings, values, err));
     FORWARD_IF_ERROR(take_ratios(*settings, values, err));
+    FORWARD_IF_ERROR(take_tasks(*settings, values, err));
     FORWARD_IF_ERROR(expand(*settings, values, path, err));
     decide_weights(*settings, values);
     return STATUS_OK;
@@ -357,5 +373,8 @@ void settings_free(struct settings *settings)
     free(settings->ratios);
     free(settings->variants);
     free(settings->perplexity);
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        task_settings_free(&settings->tasks[i]);
+    free(settings->tasks);
     free(settings);
 }

@@ -47,7 +47,8 @@ enum job_type {
     TYPE_CHOICE,
     TYPE_PATTERN,    // N:M
     TYPE_DIRECTIONS, // a list of columns, rows
-    TYPE_RATIOS      // a mapping of patterns to numbers
+    TYPE_RATIOS,     // a mapping of patterns to numbers
+    TYPE_TASK        // a file or a section, see job_tasks.h
 };
 
 enum job_shape {

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/error.h"
 #include "pipeline/job_keys.h"
+#include "stages/settings.h"
 #include <stdint.h>
 
 enum { DIRECTION_COLUMNS = 1, DIRECTION_ROWS = 2 };
@@ -21,6 +22,7 @@ union job_item {
         double number;
         size_t line;
     } ratio;
+    struct task_settings *task;
 };
 
 // What a key was given: one item for a scalar, any number for a list or a mapping. line 0: the key is not in

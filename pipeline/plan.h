@@ -13,9 +13,10 @@ enum stage_kind {
     STAGE_COMPENSATE, // pruned weights of a layer
     STAGE_PROPAGATE,  // outputs of the pruned layer
     STAGE_EVALUATE,   // perplexity of a model
+    STAGE_TASKS,      // accuracy of a model on one task
     STAGE_EXPORT      // Hugging Face folder of a variant
 };
-enum { STAGE_COUNT = 8, NO_LAYER = -1 };
+enum { STAGE_COUNT = 9, NO_LAYER = -1 };
 
 const char *stage_name(enum stage_kind stage);
 
@@ -28,10 +29,15 @@ struct unit {
     long layer;                    // NO_LAYER where a unit is not of one layer
     size_t phase, chain;
     double work; // floating-point operations, the common currency of progress
+    size_t task; // of STAGE_TASKS: index into settings->tasks
 };
 
 // Tokens of a test set of the usual size (WikiText-2: some 300 thousand), where nothing better is known.
 #define PLAN_EVALUATION_TOKENS 300000.0
+// Tokens of the examples of a task, and of the longest of them, before its file is read: a token for every
+// four bytes of the file, if that is known.
+double plan_task_tokens(const struct task_settings *task);
+enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 };
 
 struct plan {
     const struct settings *settings;
@@ -72,6 +78,8 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
 // path: size 4200.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t layers, size_t index);
+// Whether everything that the job wants to know of the variant is there, the unit `but` (may be NULL) apart.
+bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but);
 // Whether the committed file of the variant's pruned layer is there, or no longer needed: weights that are
 // not kept go when the variant's results are there.
 bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer);

@@ -3,6 +3,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "kernels/outliers.h"
+#include "stages/few_tokens.h"
 
 #include <float.h>
 #include <jansson.h>
@@ -59,14 +60,20 @@ static enum status counter_create(struct counter *c, const struct stage *stage,
     return allocate(&c->sums, tallest, sizeof *c->sums, "sums of scores", err);
 }
 
-// wanda's factors of the linear's columns.
-static enum status read_factors(struct counter *c, const struct layer_tensor *tensor, struct error *err)
+// wanda's factors of the linear's columns. *scored: whether the calibration saw enough of the linear.
+static enum status read_factors(struct counter *c, const struct layer_tensor *tensor, bool *scored,
+                                struct error *err)
 {
+    uint64_t tokens = 0;
     const struct importance_parameters parameters = importance_defaults(METHOD_WANDA);
     double *second_moment = NULL;
     char name[160];
     enum status status = allocate(&second_moment, tensor->in, sizeof *second_moment, "second moments", err);
 
+    snprintf(name, sizeof name, "/%s/count", tensor->linear);
+    if (status == STATUS_OK)
+        status = store_read(c->statistics, name, STORE_U64, 0, 1, &tokens, err);
+    *scored = few_tokens_of(tensor, tokens, false) != TOKENS_FOR_NOTHING;
     snprintf(name, sizeof name, "/%s/second_moment", tensor->linear);
     if (status == STATUS_OK)
         status = store_read(c->statistics, name, STORE_F64, 0, tensor->in, second_moment, err);
@@ -82,15 +89,20 @@ static void score_row(struct counter *c, const struct layer_tensor *tensor, size
                    tensor->in);
 }
 
-// *sum += the scores of a linear: of every row on the rank that has it, then row by row on all.
+// *sum and *scored += the scores of a linear, and how many they are: of every row on the rank that has it,
+// then row by row on all.
 static enum status add_scores(struct counter *c, const struct layer_tensor *tensor, double *sum,
-                              struct error *err)
+                              uint64_t *scored, struct error *err)
 {
     const struct team *team = c->stage->team;
     size_t first, count;
+    bool has_scores;
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, err), err));
+    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, &has_scores, err), err));
+    if (!has_scores)
+        return STATUS_OK;
+    *scored += (uint64_t)tensor->out * tensor->in;
     for (size_t row = first; row < first + count; row++) {
         score_row(c, tensor, row);
         c->sums[row] = outlier_sum(c->scores, tensor->in);
@@ -107,10 +119,11 @@ static enum status count_outliers(struct counter *c, const struct layer_tensor *
 {
     const struct team *team = c->stage->team;
     size_t first, count;
+    bool has_scores;
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, err), err));
-    for (size_t row = first; row < first + count; row++) {
+    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, &has_scores, err), err));
+    for (size_t row = first; row < first + count && has_scores; row++) {
         score_row(c, tensor, row);
         *outliers += outlier_count(c->scores, tensor->in, limit);
     }
@@ -130,12 +143,12 @@ static enum status count_layer(struct layer_outliers *found, struct counter *c, 
             continue;
         FORWARD_IF_ERROR(
             stage_safe_point(c->stage, STATUS_OK, 0.5 * (double)i / (double)map->num_tensors, err));
-        FORWARD_IF_ERROR(add_scores(c, &map->tensors[i], &sum, err));
+        FORWARD_IF_ERROR(add_scores(c, &map->tensors[i], &sum, &found->scored, err));
         found->weights += (uint64_t)map->tensors[i].out * map->tensors[i].in;
     }
-    if (found->weights == 0)
+    if (found->scored == 0)
         return STATUS_OK;
-    found->mean = sum / (double)found->weights;
+    found->mean = sum / (double)found->scored;
     RETURN_ERROR_IF(!(found->mean <= DBL_MAX), err, STATUS_INPUT,
                     "layers.%zu: the mean of its importance is not finite, so that owl cannot find its "
                     "outliers",
@@ -156,16 +169,21 @@ void outliers_path(char *path, size_t size, const struct settings *settings, con
                 variant->owl_threshold, layer);
 }
 
+double outlier_ratio(const struct layer_outliers *outliers)
+{
+    return outliers->scored > 0 ? (double)outliers->outliers / (double)outliers->scored : 0;
+}
+
 static enum status write_outliers(const struct layer_outliers *found, const struct stage *stage,
                                   const struct variant *variant, size_t layer, struct error *err)
 {
     const struct settings *settings = stage->settings;
     char path[PATH_SIZE];
-    json_t *json = json_pack("{s:I, s:I, s:f, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "layers",
+    json_t *json = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "layers",
                              (json_int_t)stage->model->config.num_hidden_layers, "threshold",
-                             variant->owl_threshold, "weights", (json_int_t)found->weights, "outliers",
-                             (json_int_t)found->outliers, "mean_score", found->mean, "outlier_ratio",
-                             found->weights > 0 ? (double)found->outliers / (double)found->weights : 0.0);
+                             variant->owl_threshold, "weights", (json_int_t)found->weights, "scored",
+                             (json_int_t)found->scored, "outliers", (json_int_t)found->outliers, "mean_score",
+                             found->mean, "outlier_ratio", outlier_ratio(found));
 
     outliers_path(path, sizeof path, settings, variant, layer);
     const enum status status = json != NULL ? sealed_json_write(path, json, err)
@@ -179,17 +197,19 @@ static enum status read_outliers(struct layer_outliers *found, const struct sett
 {
     char path[PATH_SIZE];
     json_error_t where;
-    json_int_t weights, outliers;
+    json_int_t weights, scored, outliers;
     json_t *json = NULL;
 
     outliers_path(path, sizeof path, settings, variant, layer);
     FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
-    const int bad = json_unpack_ex(json, &where, 0, "{s:I, s:I, s:F}", "weights", &weights, "outliers",
-                                   &outliers, "mean_score", &found->mean);
+    const int bad = json_unpack_ex(json, &where, 0, "{s:I, s:I, s:I, s:F}", "weights", &weights, "scored",
+                                   &scored, "outliers", &outliers, "mean_score", &found->mean);
     json_decref(json);
     RETURN_ERROR_IF(bad != 0, err, STATUS_DAMAGED, "%s: %s", path, where.text);
-    RETURN_ERROR_IF(outliers < 0 || outliers > weights, err, STATUS_DAMAGED,
-                    "%s: %lld outliers of %lld weights", path, (long long)outliers, (long long)weights);
+    RETURN_ERROR_IF(outliers < 0 || outliers > scored || scored > weights, err, STATUS_DAMAGED,
+                    "%s: %lld outliers of %lld scores of %lld weights", path, (long long)outliers,
+                    (long long)scored, (long long)weights);
+    found->scored = (uint64_t)scored;
     found->weights = (uint64_t)weights;
     found->outliers = (uint64_t)outliers;
     return STATUS_OK;
@@ -252,7 +272,7 @@ static enum status targets_by_outliers(double *targets, struct layer_outliers *o
         if (status != STATUS_OK)
             break;
         weights[l] = (double)found.weights;
-        ratios[l] = found.weights > 0 ? (double)found.outliers / (double)found.weights : 0;
+        ratios[l] = outlier_ratio(&found);
         if (outliers != NULL)
             outliers[l] = found;
     }

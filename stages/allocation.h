@@ -11,9 +11,14 @@
 
 // What a layer's outlier unit found.
 struct layer_outliers {
-    uint64_t weights, outliers; // 0, 0: no linear of the layer is allocated
-    double mean;                // of the scores
+    uint64_t weights; // of the layer's linears that are allocated; may be 0
+    uint64_t scored;  // those with a score: experts that saw too few tokens (few_tokens.h) have none
+    uint64_t outliers;
+    double mean; // of the scores
 };
+
+// The share of the scores that are outliers: D_l of kernels/outliers.h.
+double outlier_ratio(const struct layer_outliers *outliers);
 
 // Where the unit of a variant with ALLOCATION_OWL commits; the variants of one threshold share it.
 void outliers_path(char *path, size_t size, const struct settings *settings, const struct variant *variant,

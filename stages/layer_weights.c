@@ -165,12 +165,16 @@ static enum status overlay_bias(float *block, const struct stage *stage, const s
     const struct team *team = stage->team;
     const struct layer_tensor *bias = layer_map_bias(tensor);
     const enum dtype dtype = bias_dtype(tensor);
+    bool is_set;
     char name[160];
     size_t first, count;
 
     snprintf(name, sizeof name, "/%s/bias", tensor->linear);
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (bias == NULL || count == 0 || !store_has(reader, name))
+    if (bias == NULL || count == 0)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
+    if (!is_set)
         return STATUS_OK;
     FORWARD_IF_ERROR(
         store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
@@ -196,6 +200,7 @@ static enum status mask_rows(float *block, const struct stage *stage, const stru
     const size_t bytes = mask_row_bytes(tensor->in);
     float *target = block + tensor->offset;
     uint8_t *mask = NULL;
+    bool is_updated;
     char name[160];
     size_t first, count;
     enum status status;
@@ -206,7 +211,8 @@ static enum status mask_rows(float *block, const struct stage *stage, const stru
     target += first * tensor->in;
     FORWARD_IF_ERROR(allocate(&mask, count, bytes, "masks", err));
     snprintf(name, sizeof name, "/%s/update", tensor->linear);
-    if (store_has(reader, name)) {
+    GOTO_IF_ERROR(store_find(reader, name, &is_updated, err), done);
+    if (is_updated) {
         GOTO_IF_ERROR(store_read(reader, name, STORE_F32, first, count, target, err), done);
         dtype_from_f32(buffer, target, dtype, count * tensor->in);
         dtype_to_f32(target, buffer, dtype, count * tensor->in);
