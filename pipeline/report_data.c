@@ -7,6 +7,7 @@
 #include "pipeline/plan_record.h"
 #include "pipeline/report.h"
 #include "pipeline/report_series.h"
+#include "pipeline/task_results.h"
 #include "stages/evaluate.h"
 #include "stages/few_tokens.h"
 
@@ -178,9 +179,10 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     }
     json_array_append_new(g->models, row);
     add_perplexity(g, row, variant);
-    read_result(g, &result, name, "tasks.json");
-    if (result != NULL)
-        json_object_set_new(row, "tasks", result);
+    result = tasks_to_json(g->view->settings, variant, g->missing);
+    if (json_object_size(result) > 0)
+        json_object_set(row, "tasks", result);
+    json_decref(result);
     read_result(g, &result, name, "diagnostics.json");
     if (result != NULL) {
         json_object_set_new(row, "alignment", diagnose_means(result));

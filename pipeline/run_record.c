@@ -3,7 +3,10 @@
 #include "io/json.h"
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
+#include "io/task.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
+#include "pipeline/task_record.h"
 #include "stages/sequences.h"
 #include "version.h"
 
@@ -206,6 +209,32 @@ static enum status fingerprint_corpus(json_t *list, const struct team *team, con
     return fingerprint(list, team, path, NULL, old, strict, err);
 }
 
+// The tasks' files and the lists of labels beside them, and the tokenizer where calibration did without it;
+// each stamp says its task.
+static enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
+                                     const json_t *old, bool strict, struct error *err)
+{
+    for (size_t i = 0; i < settings->num_tasks; i++) {
+        const char *data = settings->tasks[i].data;
+        char labels[PATH_SIZE], tokenizer[PATH_SIZE];
+        const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
+        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), strict, err));
+        task_record_name(list, settings->tasks[i].name);
+        if (team_any(team, labelled)) {
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, labels, NULL, task_record_find(old, labels), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+        if (sequences_are_given(settings)) {
+            path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+    }
+    return STATUS_OK;
+}
+
 // What results depend on, without paths: hashes and settings. variants are not part of it.
 static json_t *identity_of(const json_t *record)
 {
@@ -222,8 +251,8 @@ static json_t *identity_of(const json_t *record)
     {
         size_t i;
         json_t *file;
-        if (strcmp(list, "evaluation") == 0)
-            continue; // may come later; compared on its own
+        if (strcmp(list, "evaluation") == 0 || strcmp(list, "tasks") == 0)
+            continue; // may come later; compared on their own
         json_t *hashes = json_object();
         json_array_foreach(files, i, file)
         {
@@ -283,9 +312,14 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
             path, (long long)json_integer_value(a), (long long)json_integer_value(b));
     } else if (json_array_size(old_evaluate) > 0) {
         json_object_set(json_object_get(now, "fingerprints"), "evaluation", (json_t *)old_evaluate);
-        json_object_set(json_object_get(now, "job"), "evaluate",
-                        json_object_get(json_object_get(before, "job"), "evaluate"));
+        json_t *evaluate = json_copy(json_object_get(json_object_get(before, "job"), "evaluate"));
+        json_t *tasks = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "tasks");
+        json_object_del(evaluate, "tasks"); // compared below
+        if (tasks != NULL)
+            json_object_set(evaluate, "tasks", tasks);
+        json_object_set_new(json_object_get(now, "job"), "evaluate", evaluate);
     }
+    FORWARD_IF_ERROR(task_record_compare(now, before, path, err));
     // Variants that an earlier job asked for stay on record.
     json_array_foreach(json_object_get(json_object_get(before, "job"), "variants"), i, variant)
     {
@@ -342,8 +376,11 @@ static enum status share_record(struct run_record *record, const struct team *te
         status = json_parse(&record->json, text, head[0], "run.json", err);
     record->is_first = head[1] != 0;
     record->is_changed = head[2] != 0;
-    GOTO_IF_ERROR(team_agree(team, status, err), done);
-    identity_hash(record->identity, record->json);
+    if (status == STATUS_OK) {
+        identity_hash(record->identity, record->json);
+        status = json_memory_check("run.json", err);
+    }
+    status = team_agree(team, status, err);
 done:
     free(text);
     return status;
@@ -374,7 +411,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
 {
     const bool root = team->rank == 0;
     json_t *old = NULL, *model_list = json_array(), *corpus_list = json_array(),
-           *evaluation_list = json_array();
+           *evaluation_list = json_array(), *task_list = json_array();
     const json_t *old_prints = NULL;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
@@ -394,12 +431,20 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
     GOTO_IF_ERROR(fingerprint_evaluation(evaluation_list, team, settings,
                                          json_object_get(old_prints, "evaluation"), strict, err),
                   done);
+    GOTO_IF_ERROR(
+        fingerprint_tasks(task_list, team, settings, json_object_get(old_prints, "tasks"), strict, err),
+        done);
     if (root) {
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
                                  corpus_list, "evaluation", evaluation_list);
+        if (settings->num_tasks > 0)
+            json_object_set(json_object_get(record->json, "fingerprints"), "tasks", task_list);
         status = record->json != NULL ? settle(record, old, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+        // What is missing for want of memory is neither put on record nor taken for a contradiction.
+        if (json_memory_check(path, err) != STATUS_OK)
+            status = STATUS_MEMORY;
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     status = share_record(record, team, err);
@@ -408,6 +453,7 @@ done:
     json_decref(model_list);
     json_decref(corpus_list);
     json_decref(evaluation_list);
+    json_decref(task_list);
     if (status != STATUS_OK)
         run_record_free(record);
     return status;
@@ -440,7 +486,7 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
     RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
     identity_hash(record->identity, record->json);
-    return STATUS_OK;
+    return json_memory_check(path, err);
 }
 
 void run_record_variant(char *identity, size_t size, const struct run_record *record,

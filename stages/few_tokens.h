@@ -4,10 +4,9 @@
 //   fewer than FEWEST_EXPERT_TOKENS   the expert is pruned by its weights alone, as if all its input channels
 //                                     were equally active: statistics of 1. Then wanda and sparsegpt score
 //                                     like magnitude, ria by relative importance, cvr by column variance.
-//   fewer than twice a linear's width sparsegpt takes the input channels as independent: H is its diagonal,
-//   and
-//                                     nothing is corrected. A Hessian of about as many tokens as channels is
-//                                     worse than none.
+//   fewer than twice a linear's width sparsegpt takes the input channels as independent: H is its
+//                                     diagonal and nothing is corrected. A Hessian of about as many tokens as
+//                                     channels is worse than none.
 // Nothing is taken over from other experts or other tokens. A notice names the experts, and attributes of the
 // masks, coppice.json and the report say it of every linear.
 //

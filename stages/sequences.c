@@ -133,6 +133,7 @@ enum status sequences_open(struct store_reader **reader, const struct stage *sta
         (rank != 2 || dims[0] != stage->settings->sequences || dims[1] != stage->settings->length))
         status = error_set(err, STATUS_DAMAGED, "%s: /tokens does not have the job's shape [%zu, %zu]", path,
                            stage->settings->sequences, stage->settings->length);
+    status = team_agree(stage->team, status, err);
     if (status != STATUS_OK) {
         store_close(*reader);
         *reader = NULL;
