@@ -92,11 +92,16 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     return PLAN_EVALUATION_TOKENS * work;
 }
 
-double plan_task_tokens(const struct task_settings *task)
+double plan_task_bytes(const struct task_settings *task)
 {
     struct stat info;
+    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
+}
+
+double plan_task_tokens(const struct task_settings *task)
+{
     const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
-    const double all = stat(task->data, &info) == 0 ? (double)info.st_size / 4 : 0;
+    const double all = plan_task_bytes(task) / 4;
     return task->limit > 0 && limited < all ? limited : all;
 }
 

@@ -37,6 +37,7 @@ struct unit {
 // Tokens of the examples of a task, and of the longest of them, before its file is read: a token for every
 // four bytes of the file, if that is known.
 double plan_task_tokens(const struct task_settings *task);
+double plan_task_bytes(const struct task_settings *task); // of its file; 0 when it is not there
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 };
 
 struct plan {

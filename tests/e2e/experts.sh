@@ -8,8 +8,8 @@ maker=$(dirname "$COPPICE")/tests/make_checkpoint
 [ -x "$maker" ] || skip_test "make_checkpoint is not built"
 
 # Two of five experts for each token; the last one is never chosen. 5 x 120 tokens: each of the others sees 128 or
-# more (300 on average), enough for 32 channels, too few for the Hessian of 512.
-"$maker" --layers 2 --hidden 32 --intermediate 512 --heads 2 --tied --experts 5 --dtype F32 "$folder/model"
+# more (300 on average), enough for 32 channels, too few for the Hessian of 256.
+"$maker" --layers 2 --hidden 32 --intermediate 256 --heads 2 --tied --experts 5 --dtype F32 "$folder/model"
 idle=block_sparse_moe.experts.4
 used=block_sparse_moe.experts.0
 dataset() { h5dump -d "$2" -b LE -o "$folder/bytes" "$1" >/dev/null && sha256sum <"$folder/bytes"; }
@@ -48,7 +48,7 @@ corrected() {
     awk '$1 != "00000000" && $1 != $2 { n++ } END { print n + 0 }'
 }
 check "sparsegpt corrects nothing where inputs are taken as independent" same "$(corrected $used.w2)" 0
-check "but where there are tokens enough" [ "$(corrected $used.w1)" -gt 5000 ]
+check "but where there are tokens enough" [ "$(corrected $used.w1)" -gt 2000 ]
 
 of() { jq -c ".linears[\"layers.1.$2\"] | [.tokens, .fallback]" "$folder/models/$1/coppice.json"; }
 check "coppice.json says so of the idle expert" same "$(of wanda-2of4 $idle.w1)" '[0,"weights"]'
