@@ -3,6 +3,7 @@
 #include "pipeline/compare_show.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/report_series.h"
 #include "pipeline/run_record.h"
 #include "pipeline/task_results.h"
@@ -243,6 +244,8 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
     enum status status = gather(&comparison, runs, count, err);
     size_t i;
 
+    if (status == STATUS_OK)
+        status = json_memory_check("the comparison", err);
     if (status == STATUS_OK && html != NULL)
         status = compare_write_page(comparison, html, err);
     if (status == STATUS_OK) {

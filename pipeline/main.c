@@ -1,10 +1,12 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
+#include "pipeline/bus_error.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/report.h"
@@ -20,6 +22,7 @@
 #include <blis.h>
 #include <errno.h>
 #include <hdf5.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +111,10 @@ static enum status check_output(const struct program *program, struct error *err
         char path[PATH_SIZE], identity[40];
         export_path(path, sizeof path, settings, &settings->variants[v]);
         run_record_variant(identity, sizeof identity, &program->record, &settings->variants[v]);
-        RETURN_ERROR_IF(export_state_of(path, identity) == EXPORT_FOREIGN, err, STATUS_USAGE,
+        const enum export_state state = export_state_of(path, identity, err);
+        if (state == EXPORT_UNKNOWN)
+            return STATUS_FAILED;
+        RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
                         "%s: output: %s exists and is not this run's: remove it or choose another",
                         program->options.path, path);
     }
@@ -122,6 +128,7 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
+    bus_error_name(program->model->checkpoint);
     FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
@@ -256,11 +263,13 @@ static enum status command_stages(struct program *program, struct error *err)
     enum status status;
 
     FORWARD_IF_ERROR(open_job(program, err));
-    FORWARD_IF_ERROR(
-        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
-    GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
-    if (options->num_variants > 0)
-        GOTO_IF_ERROR(plan_select(&plan, options->variants, options->num_variants, err), done);
+    status =
+        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
+    FORWARD_IF_ERROR(team_agree(&program->world, status, err));
+    status = plan_create(&plan, program->model, program->settings, err);
+    if (status == STATUS_OK && options->num_variants > 0)
+        status = plan_select(&plan, options->variants, options->num_variants, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     runner.options = options;
     runner.settings = program->settings;
     runner.model = program->model;
@@ -353,6 +362,7 @@ static enum status make_plan(struct program *program, struct error *err)
 
 static void program_free(struct program *program)
 {
+    bus_error_name(NULL);
     run_record_free(&program->record);
     model_close(program->model);
     settings_free(program->settings);
@@ -389,6 +399,9 @@ int main(int argc, char **argv)
     struct program program = {.started = stop_clock()};
     struct error err = {0};
     const bool first = launched_as_first();
+
+    json_memory_watch();
+    signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit is an error of the call, with a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
     if (status != STATUS_OK || program.options.done)
@@ -412,6 +425,7 @@ int main(int argc, char **argv)
         bli_thread_set_num_threads(program.options.threads);
     status = team_create(&program.world, MPI_COMM_WORLD, 1, &err);
     program.root = program.world.rank == 0;
+    bus_error_watch(program.world.rank);
     if (status == STATUS_OK) {
         status = run_command(&program, &err);
         program_free(&program);

@@ -363,7 +363,7 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
     unit_path(path, sizeof path, unit, settings);
     if (unit->stage == STAGE_EXPORT) {
         run_record_variant(identity, sizeof identity, record, unit->variant);
-        return export_state_of(path, identity) == EXPORT_DONE;
+        return export_state_of(path, identity, NULL) == EXPORT_DONE;
     }
     if (unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS)
         return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none

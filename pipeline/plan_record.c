@@ -4,6 +4,7 @@
 #include "io/sealed_json.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -174,10 +175,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
     GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
     now = plan_to_json(&plan);
-    if (now == NULL) {
-        status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-        goto done;
-    }
+    GOTO_IF_ERROR(json_memory_check(path, err), done);
     if (sealed_json_read(&before, path, NULL) == STATUS_OK) {
         json_object_del(before, "xxh3");
         if (json_equal(before, now))

@@ -9,6 +9,7 @@
 #include "pipeline/report_series.h"
 #include "pipeline/task_results.h"
 #include "stages/evaluate.h"
+#include "stages/few_tokens.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,6 +80,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
         return STATUS_OK;
     json_object_set_new(row, "kept", json_integer((json_int_t)kept));
+    few_tokens_describe(row, files->masks, linear);
     if (total > 0) {
         add_real(row, "sparsity", 1 - (double)kept / (double)total);
         *files->kept += kept;

@@ -2,6 +2,7 @@
 
 #include "io/run_directory.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/task_results.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
@@ -77,10 +78,11 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         json_t *all = json_pack("{s:s, s:o}", "run", settings->run, "results", list);
         char *text = json_dumps(all, JSON_INDENT(2));
         json_decref(all);
-        RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the results");
-        fprintf(out, "%s\n", text);
+        const enum status status = json_memory_check("the results", err);
+        if (status == STATUS_OK)
+            fprintf(out, "%s\n", text);
         free(text);
-        return STATUS_OK;
+        return status;
     }
     if (has_dense)
         fprintf(out, "\nPerplexity at sequence length %llu, %llu windows of %s\n\n",

@@ -5,6 +5,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/plan_record.h"
 #include "pipeline/task_results.h"
 #include "stages/calibrate.h"
@@ -209,7 +210,9 @@ static enum status export_model(struct runner *runner, const struct unit *unit, 
                                 json_pack("{s:o, s:o}", "dense", tasks_to_json(runner->settings, NULL, NULL),
                                           "pruned", tasks_to_json(runner->settings, unit->variant, NULL)));
     }
-    enum status status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
+    enum status status = team_agree(runner->team, json_memory_check("coppice.json", err), err);
+    if (status == STATUS_OK)
+        status = export_variant(&runner->stage, unit->variant, identity, provenance, err);
     json_decref(provenance);
     return status;
 }
@@ -394,10 +397,11 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     return status;
 }
 
-// 1 when the file was there, did not match its checksum, and was removed.
+// 1 when the file was there, did not match its checksum, and was removed. One that cannot be read now, for
+// want of memory or by a failing disk, stays.
 static size_t remove_if_damaged(const char *path)
 {
-    if (!store_exists(path) || store_verify(path, NULL) == STATUS_OK)
+    if (!store_exists(path) || store_verify(path, NULL) != STATUS_DAMAGED)
         return 0;
     remove_file(path);
     return 1;
@@ -437,16 +441,21 @@ static enum status check_found(struct runner *runner, struct error *err)
     enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
 
     GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
-    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0; i += (size_t)size) {
+    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0 && status == STATUS_OK;
+         i += (size_t)size) {
         const struct unit *unit = &plan->units[i];
         if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
         if (store_exists(path))
-            damaged[i] = (unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS
-                              ? sealed_json_read(NULL, path, NULL)
-                              : store_verify(path, NULL)) != STATUS_OK;
+            status = unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS
+                         ? sealed_json_read(NULL, path, err)
+                         : store_verify(path, err);
+        damaged[i] = status == STATUS_DAMAGED;
+        if (damaged[i])
+            status = STATUS_OK;
     }
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
     GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
         if (damaged[i] == 0)

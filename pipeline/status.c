@@ -3,6 +3,7 @@
 #include "pipeline/duration.h"
 #include "pipeline/history.h"
 #include "pipeline/holders.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/log.h"
 #include "pipeline/plan_record.h"
 #include "pipeline/rates.h"
@@ -234,10 +235,11 @@ static enum status print_json(const struct look *look, FILE *out, struct error *
                   "variants", variants_to_json(look));
     char *text = json_dumps(result, JSON_INDENT(2));
     json_decref(result);
-    RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the status");
-    fprintf(out, "%s\n", text);
+    const enum status status = json_memory_check("the status", err);
+    if (status == STATUS_OK)
+        fprintf(out, "%s\n", text);
     free(text);
-    return STATUS_OK;
+    return status;
 }
 
 // ---- for people -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/json_memory.h"
 
 #include <errno.h>
 #include <fts.h>

@@ -164,12 +164,16 @@ static enum status overlay_bias(float *block, const struct stage *stage, const s
     const struct team *team = stage->team;
     const struct layer_tensor *bias = layer_map_bias(tensor);
     const enum dtype dtype = bias_dtype(tensor);
+    bool is_set;
     char name[160];
     size_t first, count;
 
     snprintf(name, sizeof name, "/%s/bias", tensor->linear);
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (bias == NULL || count == 0 || !store_has(reader, name))
+    if (bias == NULL || count == 0)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
+    if (!is_set)
         return STATUS_OK;
     FORWARD_IF_ERROR(
         store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));

@@ -63,6 +63,7 @@ small_job() {
   local file=$1 model=jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
   local sequences=5 length=48 seed=3 keep_activations=false method='[wanda, cvr]' sparsity=0.5 pattern=2:4
   local alpha= activation_exponent= group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
+  local compensate=
   local perplexity=$folder/test.jsonl evaluate_length=64
   shift
   [ $# = 0 ] || local "$@"
@@ -83,7 +84,7 @@ small_job() {
     echo "  group: $group"
     echo "  propagation: $propagation"
     echo "  skip: $skip"
-    echo "compensate: {energy: $energy, clamp: $clamp}"
+    echo "compensate: {energy: $energy, clamp: $clamp$compensate}"
     [ -z "$perplexity" ] || echo "evaluate: {perplexity: $perplexity, length: $evaluate_length}"
   } >"$file"
 }
