@@ -33,7 +33,7 @@ export OMPI_MCA_odls_base_sigkill_timeout=0
 export MALLOC_PERTURB_=165
 seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
 RANDOM=$seed
-ranks=3 limit=${FAULT_LIMIT:-20}
+ranks=3 limit=${FAULT_LIMIT:-60}
 
 # ---- the scenes -------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ options_of() { [ "$1" != dense ] || echo --teams 2; }
 
 # What a scene begins with. "again" is a start in a run directory that a killed job left.
 set_scene() {
-  rm -rf "$folder/run" "$folder/models" "$folder"/models-*
+  rm -rf "$folder/run" "$folder/models" "$folder"/.models*
   [ "$1" = again ] || return 0
   cp -a "$folder/wanted-again/run" "$folder/run"
   rm "$folder"/run/*/*/layer-001.h5 "$folder"/run/results/sparsegpt*/perplexity.json
@@ -216,7 +216,7 @@ prepare() {
   [ ! -d "$folder/wanted-$scene" ] || return 0
   scene_job "$scene" true >"$folder/$scene.yaml"
   for n in whole wanted; do
-    rm -rf "$folder/run" "$folder/models" "$folder"/models-*
+    rm -rf "$folder/run" "$folder/models" "$folder"/.models*
     # shellcheck disable=SC2046
     runs ranks 2 run --progress none $(options_of "$scene") "$folder/$scene.yaml" || exit 1
     mkdir "$folder/$n-$scene"
