@@ -42,8 +42,8 @@ static enum status check_room(uint64_t bytes, const char *purpose, struct error 
     void *probe = mmap(NULL, (size_t)with_slack(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     RETURN_ERROR_IF(probe == MAP_FAILED, err, STATUS_MEMORY,
-                    "out of memory: cannot map %llu bytes for %s: %s", (unsigned long long)bytes, purpose,
-                    strerror(errno));
+                    "out of shared memory: cannot map %llu bytes for %s: %s", (unsigned long long)bytes,
+                    purpose, strerror(errno));
     munmap(probe, (size_t)with_slack(bytes));
     return STATUS_OK;
 }

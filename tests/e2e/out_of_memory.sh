@@ -37,12 +37,12 @@ one_limit() {
   [ "$code" != 0 ] || { echo ended; return 0; }
   same "$code" 1 || { cat "$folder/stderr"; return 1; }
   same "$(grep -c '^coppice: rank 1: .*' "$folder/stderr")" 1 || { cat "$folder/stderr"; return 1; }
-  grep -q '^coppice: rank 1: \(out of memory: cannot .*bytes.* for\|.*: mapping its .* bytes failed: Cannot allocate\)' \
+  grep -q '^coppice: rank 1: \(out of \(shared \)\?memory: cannot .*bytes.* for\|.*: mapping its .* bytes failed: Cannot allocate\)' \
     "$folder/stderr" || { cat "$folder/stderr"; return 1; }
 }
 for percent in 99 95 91 88 85; do
   check "$percent % of the $peak MB that it maps" one_limit $((peak * percent / 100))
-  if grep -q '^coppice: rank 1: out of memory: cannot' "$folder/stderr"; then said=$((said + 1)); fi
+  if grep -q '^coppice: rank 1: out of.* memory: cannot' "$folder/stderr"; then said=$((said + 1)); fi
 done
 check "somewhere it was told what was missing, and what for" [ "$said" -gt 0 ]
 goes_on() { runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"; }
