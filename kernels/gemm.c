@@ -7,9 +7,10 @@
 // change with the number of threads, and for these products (b transposed) it is also up to twice as slow. It
 // is switched off, so that every element is summed over k in one fixed order.
 static void gemm(trans_t transpose_a, trans_t transpose_b, float *c, size_t c_stride, const float *a,
-                 size_t a_stride, const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale)
+                 size_t a_stride, const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale,
+                 float keep)
 {
-    float alpha = scale, beta = 0.0F;
+    float alpha = scale, beta = keep;
     rntm_t runtime;
 
     bli_rntm_init_from_global(&runtime);
@@ -22,19 +23,25 @@ static void gemm(trans_t transpose_a, trans_t transpose_b, float *c, size_t c_st
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale)
 {
-    gemm(BLIS_NO_TRANSPOSE, BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale);
+    gemm(BLIS_NO_TRANSPOSE, BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale, 0.0F);
 }
 
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F);
+    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 0.0F);
+}
+
+void gemm_add_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                 size_t m, size_t n, size_t k)
+{
+    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 1.0F);
 }
 
 void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F);
+    gemm(BLIS_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 0.0F);
 }
 
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,

@@ -20,6 +20,9 @@ void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 // c[m, n] = a[m, k] b[k, n]
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k);
+// c[m, n] += a[m, k] b[k, n]
+void gemm_add_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                 size_t m, size_t n, size_t k);
 // c[m, n] = a[k, m]^T b[k, n]
 void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k);

@@ -6,7 +6,9 @@
 #include "pipeline/plan.h"
 #include "stages/evaluate.h"
 #include "stages/layer_weights.h"
+#include "stages/tasks.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,6 +148,26 @@ static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, cons
     }
 }
 
+// Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
+// the largest file with its texts while it is read.
+static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
+{
+    const struct model *model = plan->model;
+    const size_t longest = PLAN_EXAMPLE_TOKENS;
+    double tokens = 0, file = 0;
+
+    if (plan->settings->num_tasks == 0)
+        return 0;
+    for (size_t i = 0; i < plan->settings->num_tasks; i++) {
+        tokens += plan_task_tokens(&plan->settings->tasks[i]);
+        file = fmax(file, plan_task_bytes(&plan->settings->tasks[i]));
+    }
+    return forward_bytes(model, longest) +
+           (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
+           sizeof(float) * (lm_head_workspace_size(head, longest) +
+                            task_tokens_in_memory(model, longest) * model->config.decoder.hidden_size);
+}
+
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
 {
     const struct model *model = plan->model;
@@ -173,6 +195,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
+    memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
     cost->node_bytes = (uint64_t)floats * sizeof(float) + memory.factor;
     cost->rank_bytes =
         resident_bytes() + mpi_bytes +

@@ -5,6 +5,7 @@
 #include "stages/hessian.h"
 #include "stages/pieces.h"
 #include "stages/stage.h"
+#include "stages/tasks.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -251,6 +252,25 @@ static void evaluate(struct worker *w, struct estimate *e, const struct unit *un
     spend(e, PART_ARITHMETIC, waves * head / rank_flops(w->machine));
 }
 
+static void evaluate_tasks(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct model *model = w->plan->model;
+    const struct settings *settings = w->plan->settings;
+    const double tokens = plan_task_tokens(&settings->tasks[unit->task]);
+    const double in_memory = (double)task_tokens_in_memory(model, PLAN_EXAMPLE_TOKENS);
+    const double groups = ceil(tokens / (w->ranks * in_memory));
+
+    for (size_t layer = 0; layer < model->config.num_hidden_layers; layer++) {
+        const double forward = w->shapes[layer].forward / (double)settings->length;
+        for (double group = 0; group < groups; group++) {
+            w->loaded = 0;
+            load_layer(w, e, layer, unit->variant);
+        }
+        spend(e, PART_ARITHMETIC, tokens * forward / (w->ranks * rank_flops(w->machine)));
+        agree(w, e, ceil(tokens / (w->ranks * PLAN_USUAL_EXAMPLE_TOKENS)));
+    }
+}
+
 static void export(struct worker *w, struct estimate *e)
 {
     const double bytes = (double)checkpoint_bytes(w->plan->model->checkpoint);
@@ -279,6 +299,9 @@ static void carry_out(struct worker *w, struct estimate *e, const struct unit *u
         return;
     case STAGE_EVALUATE:
         evaluate(w, e, unit);
+        return;
+    case STAGE_TASKS:
+        evaluate_tasks(w, e, unit);
         return;
     case STAGE_EXPORT:
         export(w, e);

@@ -1,6 +1,7 @@
 #include "pipeline/job.h"
 #include "io/commit.h"
 #include "pipeline/job_read.h"
+#include "pipeline/job_tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,20 @@ static enum status take_skip(struct settings *settings, struct job_values *value
     for (size_t i = 0; i < skip->count; i++) {
         settings->skip[i] = skip->items[i].text;
         skip->items[i].text = NULL;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_tasks(struct settings *settings, struct job_values *values, struct error *err)
+{
+    struct job_value *tasks = &values->of[KEY_TASKS];
+
+    FORWARD_IF_ERROR(
+        allocate(&settings->tasks, tasks->count, sizeof *settings->tasks, "evaluate.tasks", err));
+    for (size_t i = 0; i < tasks->count; i++) {
+        settings->tasks[settings->num_tasks++] = *tasks->items[i].task;
+        free(tasks->items[i].task); // not its texts, which the settings have now
+        tasks->items[i].task = NULL;
     }
     return STATUS_OK;
 }
@@ -220,6 +235,7 @@ static enum status build(struct settings **settings, struct job_values *values, 
     FORWARD_IF_ERROR(allocate(settings, 1, sizeof **settings, "the job", err));
     take_single_values(*settings, values);
     FORWARD_IF_ERROR(take_skip(*settings, values, err));
+    FORWARD_IF_ERROR(take_tasks(*settings, values, err));
     return expand(*settings, values, path, err);
 }
 
@@ -271,5 +287,8 @@ void settings_free(struct settings *settings)
     free(settings->skip);
     free(settings->variants);
     free(settings->perplexity);
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        task_settings_free(&settings->tasks[i]);
+    free(settings->tasks);
     free(settings);
 }

@@ -25,12 +25,14 @@
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
 //   evaluate.perplexity           file                                none: nothing is evaluated
 //   evaluate.length               tokens, 2 to 1e7                    calibration.length
+//   evaluate.tasks                list of files, or of sections       []
+//                                 {data: file, name, format, limit, delimiter}: see io/task_format.h
 //
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
 // value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt;
 // guard without compensation) does not multiply the variants. Relative paths count from the working directory
-// of the program. evaluate.tasks is known but refused as not supported by this version, unless it says [].
+// of the program.
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"

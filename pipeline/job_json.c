@@ -1,6 +1,7 @@
 #include "pipeline/job_json.h"
 #include "pipeline/job.h"
 #include "pipeline/job_keys.h"
+#include "pipeline/job_tasks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -95,16 +96,41 @@ static json_t *skip_to_json(const struct settings *settings)
     return array;
 }
 
+// Adds the tasks, if there are some. NULL when memory ran out.
+static json_t *with_tasks(json_t *job, const struct settings *settings)
+{
+    json_t *list = settings->num_tasks > 0 ? json_array() : NULL;
+    size_t count;
+
+    for (size_t i = 0; i < settings->num_tasks; i++) {
+        const struct task_settings *task = &settings->tasks[i];
+        const char *format = task->format != TASK_RECOGNISED ? task_format_names(&count)[task->format] : NULL;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s?, s:o, s:s?}", "name", task->name, "data", task->data,
+                                        "format", format, "limit",
+                                        task->limit > 0 ? json_integer((json_int_t)task->limit) : json_null(),
+                                        "delimiter", task->delimiter));
+    }
+    if (settings->num_tasks > 0 && (json_array_size(list) < settings->num_tasks ||
+                                    json_object_set(json_object_get(job, "evaluate"), "tasks", list) != 0)) {
+        json_decref(job);
+        job = NULL;
+    }
+    json_decref(list);
+    return job;
+}
+
 json_t *settings_to_json(const struct settings *settings)
 {
-    return json_pack("{s:s, s:s, s:s?, s:{s:s, s:I, s:I, s:I, s:b}, s:{s:s, s:o}, s:o, s:{s:s?, s:I}}",
-                     "model", settings->model, "run", settings->run, "output", settings->output,
-                     "calibration", "corpus", settings->corpus, "sequences", (json_int_t)settings->sequences,
-                     "length", (json_int_t)settings->length, "seed", (json_int_t)settings->seed,
-                     "keep_activations", (int)settings->keep_activations, "prune", "propagation",
-                     propagation_word(settings->propagation), "skip", skip_to_json(settings), "variants",
-                     variants_to_json(settings), "evaluate", "perplexity", settings->perplexity, "length",
-                     (json_int_t)settings->evaluate_length);
+    json_t *job = json_pack(
+        "{s:s, s:s, s:s?, s:{s:s, s:I, s:I, s:I, s:b}, s:{s:s, s:o}, s:o, s:{s:s?, s:I}}", "model",
+        settings->model, "run", settings->run, "output", settings->output, "calibration", "corpus",
+        settings->corpus, "sequences", (json_int_t)settings->sequences, "length",
+        (json_int_t)settings->length, "seed", (json_int_t)settings->seed, "keep_activations",
+        (int)settings->keep_activations, "prune", "propagation", propagation_word(settings->propagation),
+        "skip", skip_to_json(settings), "variants", variants_to_json(settings), "evaluate", "perplexity",
+        settings->perplexity, "length", (json_int_t)settings->evaluate_length);
+    return with_tasks(job, settings);
 }
 
 // ---- from JSON -----------------------------------------------------------------------------------------
@@ -229,6 +255,42 @@ static enum status lists_from_json(struct settings *settings, const json_t *skip
     return STATUS_OK;
 }
 
+static enum status task_from_json(struct task_settings *task, const json_t *json, const char *origin,
+                                  struct error *err)
+{
+    const char *format = json_string_value(json_object_get(json, "format"));
+    const json_t *limit = json_object_get(json, "limit");
+    unsigned index = TASK_RECOGNISED;
+    size_t count;
+    const char *const *formats = task_format_names(&count);
+
+    RETURN_ERROR_IF(!json_is_string(json_object_get(json, "name")) ||
+                        !json_is_string(json_object_get(json, "data")) ||
+                        (format != NULL && !word_index(format, formats, count, &index)) ||
+                        (json_is_integer(limit) && json_integer_value(limit) < 1),
+                    err, STATUS_DAMAGED, "%s: evaluate.tasks: not a task of this version", origin);
+    task->format = (enum task_format)index;
+    task->limit = (size_t)json_integer_value(limit);
+    FORWARD_IF_ERROR(copy_text(&task->name, json_object_get(json, "name"), "evaluate.tasks", origin, err));
+    FORWARD_IF_ERROR(copy_text(&task->data, json_object_get(json, "data"), "evaluate.tasks", origin, err));
+    if (json_object_get(json, "delimiter") == NULL)
+        return STATUS_OK;
+    return copy_text(&task->delimiter, json_object_get(json, "delimiter"), "evaluate.tasks", origin, err);
+}
+
+static enum status tasks_from_json(struct settings *settings, const json_t *tasks, const char *origin,
+                                   struct error *err)
+{
+    const size_t count = json_array_size(tasks);
+
+    FORWARD_IF_ERROR(allocate(&settings->tasks, count, sizeof *settings->tasks, "evaluate.tasks", err));
+    for (size_t i = 0; i < count; i++) {
+        settings->num_tasks = i + 1;
+        FORWARD_IF_ERROR(task_from_json(&settings->tasks[i], json_array_get(tasks, i), origin, err));
+    }
+    return STATUS_OK;
+}
+
 static enum status fill_settings(struct settings *settings, const json_t *json, const char *origin,
                                  struct error *err)
 {
@@ -267,6 +329,8 @@ static enum status fill_settings(struct settings *settings, const json_t *json, 
     FORWARD_IF_ERROR(copy_text(&settings->output, output, "output", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->corpus, corpus, "calibration.corpus", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->perplexity, perplexity, "evaluate.perplexity", origin, err));
+    FORWARD_IF_ERROR(
+        tasks_from_json(settings, json_object_get(json_object_get(json, "evaluate"), "tasks"), origin, err));
     return lists_from_json(settings, skip, variants, origin, err);
 }
 

@@ -7,7 +7,8 @@
 // {"model", "run", "output" (null: none), "calibration": {"corpus", "sequences", "length", "seed",
 // "keep_activations"},
 //  "prune": {"propagation", "skip"}, "variants": [variant_to_json...], "evaluate": {"perplexity" (or null),
-//  "length"}}
+//  "length", "tasks" (when there are some): [{"name", "data", "format", "limit", "delimiter"} (null:
+//  default)]}}
 // New references; NULL when memory ran out or a text is not UTF-8.
 json_t *settings_to_json(const struct settings *settings);
 

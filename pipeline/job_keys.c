@@ -48,7 +48,7 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_GUARD] = {"compensate.guard", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
     [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, .what = "a file"},
     [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
-    [KEY_TASKS] = {"evaluate.tasks", TYPE_TEXT, SHAPE_LIST, .flags = KEY_FOR_LATER, .what = "a task"},
+    [KEY_TASKS] = {"evaluate.tasks", TYPE_TASK, SHAPE_LIST, .flags = 0},
 };
 
 static const char *const sections[] = {"calibration", "prune", "compensate", "evaluate"};
@@ -150,6 +150,9 @@ const char *job_key_requirement(const struct job_key_row *row, char *text, size_
         break;
     case TYPE_DIRECTIONS:
         snprintf(text, size, "must be [], [columns], [rows] or [columns, rows], or a list of such lists");
+        break;
+    case TYPE_TASK:
+        snprintf(text, size, "must be a file, or {data: a file, name, format, limit, delimiter}");
         break;
     }
     return text;

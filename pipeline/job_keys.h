@@ -40,8 +40,9 @@ enum job_type {
     TYPE_NUMBER,
     TYPE_FLAG,
     TYPE_CHOICE,
-    TYPE_PATTERN,   // N:M
-    TYPE_DIRECTIONS // a list of columns, rows
+    TYPE_PATTERN,    // N:M
+    TYPE_DIRECTIONS, // a list of columns, rows
+    TYPE_TASK        // a file or a section, see job_tasks.h
 };
 
 enum job_shape {

@@ -1,4 +1,5 @@
 #include "pipeline/job_read.h"
+#include "pipeline/job_tasks.h"
 #include "pipeline/job_yaml.h"
 #include "pipeline/number.h"
 #include "pipeline/suggest.h"
@@ -141,6 +142,7 @@ static enum status read_item(const struct reader *reader, const struct job_key_r
             good = parse_pattern(node->text, &item->pattern.keep, &item->pattern.of);
             break;
         case TYPE_DIRECTIONS:
+        case TYPE_TASK:
             good = false;
             break;
         }
@@ -177,15 +179,41 @@ static enum status read_directions(const struct reader *reader, const struct job
 
 // ---- one key -------------------------------------------------------------------------------------------
 
+static enum status read_list_item(const struct reader *reader, const struct job_key_row *row,
+                                  const struct job_node *node, union job_item *item)
+{
+    switch (row->type) {
+    case TYPE_DIRECTIONS:
+        return read_directions(reader, row, node, item);
+    case TYPE_TASK:
+        return job_task_read(&item->task, reader->document, node, reader->err);
+    default:
+        return read_item(reader, row, node, item);
+    }
+}
+
+// Results are kept by the tasks' names.
+static enum status check_last_task(const struct reader *reader, const struct job_value *value, size_t line)
+{
+    const struct task_settings *last = value->items[value->count - 1].task;
+    for (size_t i = 0; i + 1 < value->count; i++)
+        if (strcmp(value->items[i].task->name, last->name) == 0)
+            return job_refuse(reader->document, line, "evaluate.tasks", reader->err,
+                              "two tasks are called %s: give one another name, {name: ..., data: ...}",
+                              last->name);
+    return STATUS_OK;
+}
+
 static enum status read_items(const struct reader *reader, const struct job_key_row *row,
                               const struct job_node *node, struct job_value *value)
 {
     FORWARD_IF_ERROR(allocate(&value->items, node->count, sizeof *value->items, row->path, reader->err));
     for (size_t i = 0; i < node->count; i++) {
         const struct job_node item = job_list_item(reader->document, node, i);
-        FORWARD_IF_ERROR(row->type == TYPE_DIRECTIONS ? read_directions(reader, row, &item, &value->items[i])
-                                                      : read_item(reader, row, &item, &value->items[i]));
+        FORWARD_IF_ERROR(read_list_item(reader, row, &item, &value->items[i]));
         value->count = i + 1; // so that job_values_free sees what was read when the next one fails
+        if (row->type == TYPE_TASK)
+            FORWARD_IF_ERROR(check_last_task(reader, value, item.line));
     }
     return STATUS_OK;
 }
@@ -348,6 +376,8 @@ void job_values_free(struct job_values *values)
         struct job_value *value = &values->of[i];
         for (size_t j = 0; j < value->count && job_key_row((enum job_key)i)->type == TYPE_TEXT; j++)
             free(value->items[j].text);
+        for (size_t j = 0; j < value->count && job_key_row((enum job_key)i)->type == TYPE_TASK; j++)
+            job_task_free(value->items[j].task);
         free(value->items);
         *value = (struct job_value){0};
     }

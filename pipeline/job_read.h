@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/error.h"
 #include "pipeline/job_keys.h"
+#include "stages/settings.h"
 #include <stdint.h>
 
 enum { DIRECTION_COLUMNS = 1, DIRECTION_ROWS = 2 };
@@ -16,6 +17,7 @@ union job_item {
         size_t keep, of;
     } pattern;
     unsigned directions; // DIRECTION_*, or-ed
+    struct task_settings *task;
 };
 
 // What a key was given: one item for a scalar, any number for a list. line 0: the key is not in the file.

@@ -100,6 +100,9 @@ static enum status check_paths(const struct program *program, struct error *err)
     if (settings->perplexity != NULL)
         FORWARD_IF_ERROR(
             check_readable(settings->perplexity, "evaluate.perplexity", program->options.path, err));
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        FORWARD_IF_ERROR(
+            check_readable(settings->tasks[i].data, "evaluate.tasks", program->options.path, err));
     return STATUS_OK;
 }
 
@@ -143,7 +146,7 @@ static unsigned stages_of(enum command_id command)
     case COMMAND_COMPENSATE:
         return 1U << STAGE_COMPENSATE;
     case COMMAND_EVALUATE:
-        return 1U << STAGE_EVALUATE;
+        return 1U << STAGE_EVALUATE | 1U << STAGE_TASKS;
     case COMMAND_EXPORT:
         return 1U << STAGE_EXPORT;
     default:

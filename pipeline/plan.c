@@ -8,24 +8,26 @@
 #include "stages/hessian.h"
 #include "stages/sequences.h"
 #include "stages/stage.h"
+#include "stages/tasks.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *stage_name(enum stage_kind stage)
 {
     static const char *const names[STAGE_COUNT] = {"sequences", "calibrate", "score", "compensate",
-                                                   "propagate", "evaluate",  "export"};
+                                                   "propagate", "evaluate",  "tasks", "export"};
     return names[stage];
 }
 
 static void add_unit(struct plan *plan, enum stage_kind stage, const struct variant *variant, long layer,
                      size_t phase, size_t chain, double work)
 {
-    plan->units[plan->num_units++] = (struct unit){stage, variant, layer, phase, chain, work};
+    plan->units[plan->num_units++] = (struct unit){stage, variant, layer, phase, chain, work, 0};
     plan->work += work;
     if (phase + 1 > plan->num_phases)
         plan->num_phases = phase + 1;
@@ -60,6 +62,31 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
         work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
     return PLAN_EVALUATION_TOKENS * work;
+}
+
+double plan_task_bytes(const struct task_settings *task)
+{
+    struct stat info;
+    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
+}
+
+double plan_task_tokens(const struct task_settings *task)
+{
+    const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
+    const double all = plan_task_bytes(task) / 4;
+    return task->limit > 0 && limited < all ? limited : all;
+}
+
+// Units of all tasks; `forward` is the work of PLAN_EVALUATION_TOKENS.
+static void add_tasks(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
+                      double forward)
+{
+    for (size_t i = 0; i < plan->settings->num_tasks; i++) {
+        const double tokens = plan_task_tokens(&plan->settings->tasks[i]);
+        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, phase, chain,
+                 forward * tokens / PLAN_EVALUATION_TOKENS);
+        plan->units[plan->num_units - 1].task = i;
+    }
 }
 
 static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
@@ -110,6 +137,7 @@ static void add_results(struct plan *plan, const struct variant *variant, size_t
 {
     if (plan->settings->perplexity != NULL)
         add_unit(plan, STAGE_EVALUATE, variant, NO_LAYER, phase, chain, evaluation);
+    add_tasks(plan, variant, phase, chain, evaluation);
     if (plan->settings->output != NULL)
         add_unit(plan, STAGE_EXPORT, variant, NO_LAYER, phase, chain,
                  (double)checkpoint_bytes(plan->model->checkpoint));
@@ -169,6 +197,7 @@ static void add_units(struct plan *plan, const struct layer_cost *costs)
     add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
     if (plan->settings->perplexity != NULL)
         add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
+    add_tasks(plan, NULL, 0, 0, evaluation);
     if (plan->settings->propagation == PROPAGATION_DENSE)
         add_dense(plan, costs, evaluation);
     else
@@ -185,7 +214,9 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
     memset(plan, 0, sizeof *plan);
     plan->model = model;
     plan->settings = settings;
-    FORWARD_IF_ERROR(allocate(&plan->units, 2 + layers + settings->num_variants * (5 * layers + 2),
+    FORWARD_IF_ERROR(allocate(&plan->units,
+                              2 + layers + settings->num_variants * (5 * layers + 2) +
+                                  settings->num_tasks * (settings->num_variants + 1),
                               sizeof *plan->units, "the plan", err));
     status = allocate(&costs, layers, sizeof *costs, "the plan", err);
     if (status == STATUS_OK)
@@ -280,6 +311,9 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
     case STAGE_EVALUATE:
         perplexity_path(path, size, settings, unit->variant);
         return;
+    case STAGE_TASKS:
+        task_result_path(path, size, settings, unit->task, unit->variant);
+        return;
     case STAGE_EXPORT:
         export_path(path, size, settings, unit->variant);
         return;
@@ -331,7 +365,7 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity, NULL) == EXPORT_DONE;
     }
-    if (unit->stage == STAGE_EVALUATE)
+    if (unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS)
         return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
     if (store_exists(path)) {
         // Statistics of an earlier job may be there without the Hessian that this one asks for.
@@ -376,6 +410,7 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
         input.stage = STAGE_SCORE;
         break;
     case STAGE_EVALUATE:
+    case STAGE_TASKS:
     case STAGE_EXPORT:
         if (unit->variant == NULL || index == (size_t)-1)
             return false;

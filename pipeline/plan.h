@@ -12,9 +12,10 @@ enum stage_kind {
     STAGE_COMPENSATE, // pruned weights of a layer
     STAGE_PROPAGATE,  // outputs of the pruned layer
     STAGE_EVALUATE,   // perplexity of a model
+    STAGE_TASKS,      // accuracy of a model on one task
     STAGE_EXPORT      // Hugging Face folder of a variant
 };
-enum { STAGE_COUNT = 7, NO_LAYER = -1 };
+enum { STAGE_COUNT = 8, NO_LAYER = -1 };
 
 const char *stage_name(enum stage_kind stage);
 
@@ -27,10 +28,16 @@ struct unit {
     long layer;                    // NO_LAYER where a unit is not of one layer
     size_t phase, chain;
     double work; // floating-point operations, the common currency of progress
+    size_t task; // of STAGE_TASKS: index into settings->tasks
 };
 
 // Tokens of a test set of the usual size (WikiText-2: some 300 thousand), where nothing better is known.
 #define PLAN_EVALUATION_TOKENS 300000.0
+// Tokens of the examples of a task, and of the longest of them, before its file is read: a token for every
+// four bytes of the file, if that is known.
+double plan_task_tokens(const struct task_settings *task);
+double plan_task_bytes(const struct task_settings *task); // of its file; 0 when it is not there
+enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 };
 
 struct plan {
     const struct settings *settings;

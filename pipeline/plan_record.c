@@ -30,6 +30,11 @@ json_t *plan_to_json(const struct plan *plan)
         const struct unit *unit = &plan->units[i];
         const char *name = unit->variant != NULL ? unit->variant->name : dense;
         json_t *stage = member(work, stage_name(unit->stage));
+        if (unit->stage == STAGE_TASKS) {
+            json_object_set_new(member(stage, name), plan->settings->tasks[unit->task].name,
+                                json_real(unit->work));
+            continue;
+        }
         if (unit->layer < 0) {
             json_object_set_new(stage, name, json_real(unit->work));
             continue;
@@ -75,6 +80,26 @@ static void add_unit(struct plan *plan, enum stage_kind stage, const struct vari
     plan->work += json_number_value(work);
 }
 
+// Units of STAGE_TASKS: the works of one variant by the tasks' names. False when one is not of the job.
+static bool add_tasks(struct plan *plan, const struct variant *variant, json_t *works)
+{
+    const struct settings *settings = plan->settings;
+    const char *name;
+    json_t *work;
+
+    json_object_foreach(works, name, work)
+    {
+        size_t t = 0;
+        while (t < settings->num_tasks && strcmp(settings->tasks[t].name, name) != 0)
+            t++;
+        if (t == settings->num_tasks)
+            return false;
+        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, work);
+        plan->units[plan->num_units - 1].task = t;
+    }
+    return true;
+}
+
 static size_t count_units(json_t *work)
 {
     const char *stage, *name;
@@ -85,7 +110,9 @@ static size_t count_units(json_t *work)
     {
         json_object_foreach(variants, name, amount)
         {
-            count += json_is_array(amount) ? json_array_size(amount) : 1;
+            count += json_is_array(amount)    ? json_array_size(amount)
+                     : json_is_object(amount) ? json_object_size(amount)
+                                              : 1;
         }
     }
     return count;
@@ -108,7 +135,8 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
         json_object_foreach(variants, name, amount)
         {
             struct unit unit = {.layer = NO_LAYER};
-            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name)) {
+            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
+                !add_tasks(plan, unit.variant, amount)) {
                 plan_free(plan);
                 RETURN_ERROR(err, STATUS_DAMAGED, "%s: %s of %s is not of this run", origin, stage, name);
             }

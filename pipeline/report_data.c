@@ -7,7 +7,9 @@
 #include "pipeline/plan_record.h"
 #include "pipeline/report.h"
 #include "pipeline/report_series.h"
+#include "pipeline/task_results.h"
 #include "stages/evaluate.h"
+#include "stages/few_tokens.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -78,6 +80,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
         return STATUS_OK;
     json_object_set_new(row, "kept", json_integer((json_int_t)kept));
+    few_tokens_describe(row, files->masks, linear);
     if (total > 0) {
         add_real(row, "sparsity", 1 - (double)kept / (double)total);
         *files->kept += kept;
@@ -176,9 +179,10 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     }
     json_array_append_new(g->models, row);
     add_perplexity(g, row, variant);
-    read_result(g, &result, name, "tasks.json");
-    if (result != NULL)
-        json_object_set_new(row, "tasks", result);
+    result = tasks_to_json(g->view->settings, variant, g->missing);
+    if (json_object_size(result) > 0)
+        json_object_set(row, "tasks", result);
+    json_decref(result);
     read_result(g, &result, name, "diagnostics.json");
     if (result != NULL) {
         json_object_set_new(row, "alignment", diagnose_means(result));

@@ -1,5 +1,6 @@
 #include "pipeline/report.h"
 #include "pipeline/report_page.h"
+#include "pipeline/report_tasks.h"
 
 #include "pipeline/duration.h"
 
@@ -414,6 +415,7 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     plot(&page, "accuracy");
     plot(&page, "accuracy-patterns");
     write_models(&page);
+    report_write_tasks(report, out);
     fputs("<h2>Layers</h2>\n<p>Sparsity of every linear, and the centred energy of its rows before pruning, "
           "after "
           "it, and after compensation. Energies are those that were measured when the weights were "

@@ -7,6 +7,7 @@
 #include "pipeline/job_json.h"
 #include "pipeline/json_memory.h"
 #include "pipeline/plan_record.h"
+#include "pipeline/task_results.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
@@ -159,6 +160,25 @@ static enum status evaluate_model(struct runner *runner, const struct unit *unit
     return STATUS_OK;
 }
 
+static enum status evaluate_on_task(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    const char *name = runner->settings->tasks[unit->task].name;
+    struct task_result result;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(evaluate_task(&result, &runner->stage, &runner->weights, &runner->tasks, unit->task,
+                                   unit->variant, err));
+    unit_path(path, sizeof path, unit, runner->settings);
+    if (runner->team->rank == 0)
+        status = task_result_write(&result, path, runner->settings, unit->task, unit->variant, err);
+    FORWARD_IF_ERROR(team_agree(runner->team, status, err));
+    progress_message(&runner->progress, "%s: %s acc %.4f (%llu examples)",
+                     unit->variant != NULL ? unit->variant->name : "dense", name, result.acc,
+                     (unsigned long long)result.examples);
+    return STATUS_OK;
+}
+
 static void add_perplexity(json_t *object, const char *key, const struct runner *runner,
                            const struct variant *variant)
 {
@@ -185,6 +205,10 @@ static enum status export_model(struct runner *runner, const struct unit *unit, 
         provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                "variant", variant_to_json(unit->variant), "fingerprints",
                                json_object_get(runner->record->json, "fingerprints"), "perplexity", results);
+        if (runner->settings->num_tasks > 0)
+            json_object_set_new(provenance, "tasks",
+                                json_pack("{s:o, s:o}", "dense", tasks_to_json(runner->settings, NULL, NULL),
+                                          "pruned", tasks_to_json(runner->settings, unit->variant, NULL)));
     }
     enum status status = team_agree(runner->team, json_memory_check("coppice.json", err), err);
     if (status == STATUS_OK)
@@ -222,6 +246,8 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
                                     (size_t)unit->layer + 1, err);
     case STAGE_EVALUATE:
         return evaluate_model(runner, unit, err);
+    case STAGE_TASKS:
+        return evaluate_on_task(runner, unit, err);
     case STAGE_EXPORT:
         return export_model(runner, unit, err);
     }
@@ -270,10 +296,11 @@ static void log_unit(struct runner *runner, const struct unit *unit, const char 
         return;
     process_identity_self(&self);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s}", "stage",
+    (void)log_event(runner->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s, s:s*}", "stage",
                     stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
                     "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
-                    team->world_rank, "team_ranks", team->size, "node", self.host);
+                    team->world_rank, "team_ranks", team->size, "node", self.host, "task",
+                    unit->stage == STAGE_TASKS ? runner->settings->tasks[unit->task].name : NULL);
 }
 
 static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
@@ -421,8 +448,9 @@ static enum status check_found(struct runner *runner, struct error *err)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
         if (store_exists(path))
-            status =
-                unit->stage == STAGE_EVALUATE ? sealed_json_read(NULL, path, err) : store_verify(path, err);
+            status = unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS
+                         ? sealed_json_read(NULL, path, err)
+                         : store_verify(path, err);
         damaged[i] = status == STATUS_DAMAGED;
         if (damaged[i])
             status = STATUS_OK;
@@ -468,6 +496,31 @@ static bool evaluates(const struct runner *runner)
     return team_any(runner->world, any);
 }
 
+// Reads the tasks that some model is still to be measured on; at the first start all, so that a bad file is
+// refused before any work.
+static enum status prepare_tasks(struct runner *runner, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = runner->settings;
+    bool *wanted = NULL, any = false;
+    enum status status = allocate(&wanted, settings->num_tasks, sizeof *wanted, "the tasks", err);
+
+    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
+    for (size_t i = 0; i < runner->plan->num_units && runner->world->rank == 0; i++) {
+        const struct unit *unit = &runner->plan->units[i];
+        if (unit->stage == STAGE_TASKS && !wanted[unit->task])
+            wanted[unit->task] = runner->record->is_first || (runner->stages & 1U << STAGE_TASKS &&
+                                                              !unit_is_done(unit, settings, runner->record));
+    }
+    GOTO_IF_ERROR(team_broadcast(runner->world, wanted, settings->num_tasks * sizeof *wanted, 0, err), done);
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        any = any || wanted[i];
+    if (any)
+        status = task_set_create(&runner->tasks, stage, wanted, err);
+done:
+    free(wanted);
+    return status;
+}
+
 enum status runner_prepare(struct runner *runner, struct error *err)
 {
     const struct stage stage = {runner->world, runner->model, runner->settings, {NULL, NULL, NULL, NULL}};
@@ -479,6 +532,8 @@ enum status runner_prepare(struct runner *runner, struct error *err)
         GOTO_IF_ERROR(sequences_draw(&draft, &stage, runner->record->is_first, err), done);
     if (evaluates(runner))
         GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
+    if (runner->settings->num_tasks > 0)
+        GOTO_IF_ERROR(prepare_tasks(runner, &stage, err), done);
     GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);
     if (runner->world->rank == 0)
         status = plan_record_write(runner->record, runner->model, runner->settings, err);
@@ -535,5 +590,6 @@ enum status runner_run(struct runner *runner, struct error *err)
 done:
     alarm_free(&runner->alarm);
     evaluation_free(&runner->evaluation);
+    task_set_free(&runner->tasks);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "stages/alarm.h"
 #include "stages/evaluate.h"
 #include "stages/stage.h"
+#include "stages/tasks.h"
 
 struct runner {
     const struct options *options;
@@ -24,6 +25,7 @@ struct runner {
     unsigned stages; // bit set of enum stage_kind: what the command asks for
 
     struct evaluation evaluation; // its windows, when something is to be evaluated
+    struct task_set tasks;        // those that are to be evaluated
     struct alarm alarm;           // a team that fails ends the others, too
 
     // Of the phase in hand.

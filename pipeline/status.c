@@ -187,6 +187,8 @@ static json_t *units_to_json(const struct look *look, const struct lock_holder *
                       (json_int_t)event->team_ranks, "node", event->node);
         if (event->layer >= 0)
             json_object_set_new(unit, "layer", json_integer(event->layer));
+        if (event->task[0] != '\0')
+            json_object_set_new(unit, "task", json_string(event->task));
         json_array_append_new(units, unit);
     }
     return units;
@@ -266,8 +268,11 @@ static void print_begun(const struct look *look, const struct lock_holder *holde
             continue;
         fprintf(out, "  team %zu on %s, %zu rank%s: %s", event->team, event->node, event->team_ranks,
                 event->team_ranks == 1 ? "" : "s", event->stage);
-        if (strcmp(event->variant, "dense") != 0 || strcmp(event->stage, "evaluate") == 0)
+        if (strcmp(event->variant, "dense") != 0 || strcmp(event->stage, "evaluate") == 0 ||
+            event->task[0] != '\0')
             fprintf(out, " %s", event->variant);
+        if (event->task[0] != '\0')
+            fprintf(out, " %s", event->task);
         if (event->layer >= 0)
             fprintf(out, " layer %ld", event->layer);
         fprintf(out, ", for %s\n", duration_format(look->now - event->time, time, sizeof time));

@@ -16,7 +16,8 @@
 //   output_error_pruned, output_error_compensated   sum |y - z|^2 / sum |y - mean y|^2 of the outputs, as
 //                       pruned and in the end, over `output_error_sequences` calibration sequences: those
 //                       that the guard holds out, without it all
-// Rows are split over the team; the bytes do not depend on how.
+// Rows are split over the team; the bytes do not depend on how. A weight or bias that the model's dtype
+// cannot hold is STATUS_FAILED and names layer, linear, row and column: nothing is committed.
 //
 // Output matching reads activations/dense/layer-l.h5 and the variant's own activations/VARIANT/layer-l.h5
 // (l > 0), a guard without matching those of hidden_stream (stage.h). Linears are matched in the order of

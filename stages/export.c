@@ -6,6 +6,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/added_bias.h"
+#include "stages/few_tokens.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -374,10 +375,11 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             snprintf(name, sizeof name, "/%s/mask", map.tensors[i].linear);
             status = store_read_attribute_u64(masks, name, "kept", &kept, err);
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
-            if (status == STATUS_OK &&
-                json_object_set_new(linears, name,
-                                    json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total",
-                                              (json_int_t)total, "sparsity", 1 - (double)kept / total)) != 0)
+            json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total", (json_int_t)total,
+                                    "sparsity", 1 - (double)kept / total);
+            if (status == STATUS_OK)
+                few_tokens_describe(row, masks, map.tensors[i].linear);
+            if (json_object_set_new(linears, name, row) != 0 && status == STATUS_OK)
                 status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         }
         store_close(masks);

@@ -222,7 +222,7 @@ enum status hessian_sum_add(struct hessian_sum *sum, struct error *err)
 // ---- the file -------------------------------------------------------------------------------------------
 
 static enum status write_source(struct hessian_sum *sum, struct store_writer *writer, size_t source,
-                                struct error *err)
+                                uint64_t tokens, struct error *err)
 {
     const struct team *team = sum->stage->team;
     const size_t in = sum->map->source_channels[source], size = (size_t)team->size;
@@ -243,6 +243,7 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_F64, 2, dims, NULL,
                                    "upper triangle of 2 / sequences times the sum of x x^T over all inputs x",
                                    err));
+    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "tokens", tokens, err));
     for (size_t wave = 0; wave < num_blocks(in); wave += size) {
         const size_t block = wave + (size_t)team->rank;
         const bool mine = block < num_blocks(in);
@@ -253,7 +254,8 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
     return STATUS_OK;
 }
 
-enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, struct error *err)
+enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, const uint64_t *tokens,
+                               struct error *err)
 {
     const struct stage *stage = sum->stage;
     struct store_writer *writer = NULL;
@@ -265,7 +267,7 @@ enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, stru
     for (size_t s = 0; s < sum->map->num_sources; s++) {
         if (!sum->wanted[s])
             continue;
-        GOTO_IF_ERROR(write_source(sum, writer, s, err), done);
+        GOTO_IF_ERROR(write_source(sum, writer, s, tokens[s], err), done);
     }
     status = store_commit(writer, err);
     writer = NULL;

@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/store.h"
 #include "kernels/select.h"
+#include "stages/few_tokens.h"
 #include "stages/sparsegpt.h"
 
 #include <math.h>
@@ -45,6 +46,7 @@ struct scorer {
     float *reciprocal; // [in] a_j, ria only
     float *scores;     // [in] one row
     uint8_t *mask;     // [count, mask_row_bytes(in)]
+    uint64_t tokens;   // that the statistics are of
 };
 
 static void scorer_free(struct scorer *scorer)
@@ -85,6 +87,24 @@ static enum status read_statistic(double **values, const struct store_reader *st
     return store_read(statistics, name, STORE_F64, 0, in, *values, err);
 }
 
+// second_moment[in], variance[in]: those of the calibration, or 1 where it saw too little of the linear.
+static enum status read_statistics(struct scorer *scorer, double **second_moment, double **variance,
+                                   const struct store_reader *statistics, struct error *err)
+{
+    const struct layer_tensor *tensor = scorer->tensor;
+    char name[160];
+
+    snprintf(name, sizeof name, "/%s/count", tensor->linear);
+    FORWARD_IF_ERROR(store_read(statistics, name, STORE_U64, 0, 1, &scorer->tokens, err));
+    FORWARD_IF_ERROR(
+        read_statistic(second_moment, statistics, tensor->linear, "second_moment", tensor->in, err));
+    FORWARD_IF_ERROR(read_statistic(variance, statistics, tensor->linear, "variance", tensor->in, err));
+    const bool alone = few_tokens_of(tensor, scorer->tokens, false) == TOKENS_FOR_NOTHING;
+    for (size_t j = 0; j < tensor->in && alone; j++)
+        (*second_moment)[j] = (*variance)[j] = 1;
+    return STATUS_OK;
+}
+
 // The per-channel factors. Column sums of the weight run over all rows, so each rank takes a share of the
 // columns.
 static enum status prepare_factors(struct scorer *scorer, const struct store_reader *statistics,
@@ -98,11 +118,8 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
     size_t first, count;
     enum status status = STATUS_OK;
 
-    if (needs & NEEDS_STATISTICS) {
-        status = read_statistic(&second_moment, statistics, tensor->linear, "second_moment", tensor->in, err);
-        if (status == STATUS_OK)
-            status = read_statistic(&variance, statistics, tensor->linear, "variance", tensor->in, err);
-    }
+    if (needs & NEEDS_STATISTICS)
+        status = read_statistics(scorer, &second_moment, &variance, statistics, err);
     if (status == STATUS_OK && needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS)) {
         share_of(tensor->in, (size_t)team->rank, (size_t)team->size, &first, &count);
         status = allocate(&mean, count, sizeof *mean, "column sums", err);
@@ -220,6 +237,8 @@ static enum status score_linear(const struct stage *stage, const struct variant 
     else
         select_by_rows(&scorer);
     status = mask_write(stage, tensor, scorer.first, scorer.count, scorer.mask, writer, err);
+    if (status == STATUS_OK && statistics != NULL)
+        status = few_tokens_write(writer, tensor, scorer.tokens, false, err);
 done:
     scorer_free(&scorer);
     return status;

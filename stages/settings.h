@@ -1,5 +1,6 @@
 // settings.h - what a job asks of the stages, after it was parsed and checked (pipeline/job.h).
 #pragma once
+#include "io/task_format.h"
 #include "kernels/energy.h"
 #include "kernels/importance.h"
 #include "kernels/matching.h"
@@ -26,6 +27,15 @@ struct variant {
     struct energy_clamp clamp;
 };
 
+// One task of the evaluation.
+struct task_settings {
+    char *name; // also its result's file
+    char *data;
+    enum task_format format;
+    size_t limit;    // examples; 0: all
+    char *delimiter; // between prompt and continuation; NULL: a space
+};
+
 struct settings {
     char *model, *run, *output; // directories; output NULL: no export
     char *corpus;
@@ -39,4 +49,6 @@ struct settings {
     struct variant *variants;
     char *perplexity; // corpus of the evaluation; NULL: none
     size_t evaluate_length;
+    size_t num_tasks;
+    struct task_settings *tasks; // in the job's order; their names differ
 };

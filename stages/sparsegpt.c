@@ -4,6 +4,7 @@
 #include "kernels/gemm.h"
 #include "kernels/second_order.h"
 #include "kernels/select.h"
+#include "stages/few_tokens.h"
 #include "stages/hessian.h"
 #include "stages/score.h"
 
@@ -26,6 +27,7 @@ struct factor {
     uint8_t *dead;              // [in]
     size_t num_dead;
     double damping;
+    uint64_t tokens; // that reached the source
 };
 
 // ---- the factor -----------------------------------------------------------------------------------------
@@ -51,6 +53,20 @@ static void factor_free(struct factor *factor)
     free(factor->dead);
 }
 
+// h[in, in]; where the calibration saw too little of the source its diagonal, or the unit matrix.
+static enum status read_hessian(double *h, uint64_t tokens, const struct layer_tensor *tensor,
+                                const char *name, const struct store_reader *hessians, struct error *err)
+{
+    const size_t in = tensor->in;
+    const enum few_tokens few = few_tokens_of(tensor, tokens, true);
+
+    FORWARD_IF_ERROR(store_read(hessians, name, STORE_F64, 0, in, h, err));
+    for (size_t i = 0; i < in && few != TOKENS_SUFFICE; i++)
+        for (size_t j = 0; j < in; j++)
+            h[i * in + j] = i != j ? 0 : few == TOKENS_FOR_DIAGONAL ? h[i * in + i] : 1;
+    return STATUS_OK;
+}
+
 // One attempt, on the first rank of each node; *done is the same on every rank.
 static enum status try_factor(struct factor *factor, const struct stage *stage, size_t layer,
                               const struct layer_tensor *tensor, const char *name,
@@ -63,14 +79,14 @@ static enum status try_factor(struct factor *factor, const struct stage *stage, 
     enum status status = STATUS_OK;
 
     if (stage->team->node_rank == 0) {
-        status = store_read(hessians, name, STORE_F64, 0, in, h, err);
+        status = read_hessian(h, factor->tokens, tensor, name, hessians, err);
         for (size_t j = 0; j < in && status == STATUS_OK; j++)
             mean += h[j * in + j] / (double)in;
         if (status == STATUS_OK && mean == 0)
             status =
                 error_set(err, STATUS_INPUT,
-                          "layers.%zu.%s: no calibration token reached it, so sparsegpt cannot prune it: "
-                          "use more sequences, or prune.skip",
+                          "layers.%zu.%s: all its inputs are 0 over the calibration sequences, so sparsegpt "
+                          "cannot prune it: use more sequences, or prune.skip",
                           layer, tensor->linear);
         if (status == STATUS_OK) {
             factor->num_dead = hessian_damp(h, factor->dead, in, factor->damping);
@@ -93,6 +109,8 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
     if (factor->source == tensor->source)
         return STATUS_OK;
     snprintf(name, sizeof name, "/%s/hessian", hessian_name(map, tensor->source));
+    FORWARD_IF_ERROR(team_agree(
+        stage->team, store_read_attribute_u64(hessians, name, "tokens", &factor->tokens, err), err));
     shared_block_sync(&factor->memory, stage->team); // neighbours may still use the last one
     factor->damping = first_damping;
     for (int attempt = 0; attempt < ATTEMPTS && !done; attempt++) {
@@ -239,6 +257,7 @@ static enum status write_linear(struct pruner *p, const struct factor *factor, s
     char name[160];
 
     FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
+    FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
     snprintf(name, sizeof name, "/%s/update", p->tensor->linear);
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
                                    "weight after the second-order corrections, 0 where pruned", err));

@@ -521,9 +521,39 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: compensate.bias: must be true or false, got 'off'"},
         {MINIMAL "compensate: {guard: []}\n",
          "job.yaml:8: compensate.guard: must be true or false, or a list of such, got an empty list"},
-        // versions to come
-        {MINIMAL "evaluate: {tasks: [boolq]}\n",
-         "job.yaml:8: evaluate.tasks: 'boolq' is not supported by this version"},
+        // tasks
+        {MINIMAL "evaluate: {tasks: boolq.jsonl}\n",
+         "job.yaml:8: evaluate.tasks: must be a list, got 'boolq.jsonl'"},
+        {MINIMAL "evaluate:\n  tasks:\n    - a.jsonl\n    - [b.jsonl]\n",
+         "job.yaml:11: evaluate.tasks: must be a file, or {data: a file, name, format, limit, delimiter}, "
+         "got "
+         "a list"},
+        {MINIMAL "evaluate:\n  tasks:\n    - a.jsonl\n    - {data: b.jsonl, lmit: 3}\n",
+         "job.yaml:11: evaluate.tasks: unknown key lmit, did you mean limit?"},
+        {MINIMAL "evaluate: {tasks: [{data: b, shots: 5}]}\n",
+         "job.yaml:8: evaluate.tasks: unknown key shots; known are data, name, format, limit, delimiter"},
+        {MINIMAL "evaluate: {tasks: [{name: b}]}\n", "job.yaml:8: evaluate.tasks.data: is missing"},
+        {MINIMAL "evaluate: {tasks: [{data: b, data: c}]}\n",
+         "job.yaml:8: evaluate.tasks.data: given twice, first on line 8"},
+        {MINIMAL "evaluate: {tasks: [{data: []}]}\n",
+         "job.yaml:8: evaluate.tasks.data: must be a file, got an empty list"},
+        {MINIMAL "evaluate: {tasks: [{data: b, limit: 0}]}\n",
+         "job.yaml:8: evaluate.tasks.limit: must be a whole number from 1 to 1000000000, got 0"},
+        {MINIMAL "evaluate: {tasks: [{data: b, name: a/b}]}\n",
+         "job.yaml:8: evaluate.tasks.name: must be of letters, digits, -, _ and ., not beginning with ., 64 "
+         "at "
+         "most, got 'a/b'"},
+        {MINIMAL "evaluate: {tasks: [{data: b, format: arc_easy}]}\n",
+         "job.yaml:8: evaluate.tasks.format: must be one of boolq, rte, hellaswag, winogrande, arc, "
+         "openbookqa, piqa, lambada, multiple-choice, context-options, continuation, got 'arc_easy'"},
+        {MINIMAL "evaluate: {tasks: [{data: b, delimiter: ~}]}\n",
+         "job.yaml:8: evaluate.tasks.delimiter: must be a text, in quotes, got nothing"},
+        {MINIMAL "evaluate: {tasks: [a/val.jsonl, b/val.jsonl.gz]}\n",
+         "job.yaml:8: evaluate.tasks: two tasks are called val: give one another name, {name: ..., data: "
+         "...}"},
+        {MINIMAL "evaluate: {tasks: [a/b c.jsonl]}\n",
+         "job.yaml:8: evaluate.tasks: 'b c.jsonl' gives no name of letters, digits, -, _ and .: write {name: "
+         "..., data: ...}"},
         // directories that must differ
         {"model: /m\nrun: /m/\ncalibration: {corpus: /c}\nprune: {method: ria, sparsity: 0.5}\n",
          "job.yaml:2: run: must not be the same directory as model"},
@@ -533,6 +563,31 @@ static void bad_jobs_are_refused_with_one_line(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_refused(cases[i].text, strlen(cases[i].text), cases[i].message);
+}
+
+static void tasks_are_files_or_sections(void **state)
+{
+    struct settings *s = parse(MINIMAL "evaluate:\n"
+                                       "  tasks:\n"
+                                       "    - data/ARC-Easy-Test.jsonl\n"
+                                       "    - lambada.test.jsonl.gz\n"
+                                       "    - {name: boolq, data: val.jsonl, format: boolq, limit: 200}\n"
+                                       "    - {data: plain, delimiter: \"\\nAnswer: \"}\n"
+                                       "    - {data: other, delimiter: ''}\n");
+    (void)state;
+    assert_int_equal(s->num_tasks, 5);
+    assert_string_equal(s->tasks[0].name, "ARC-Easy-Test");
+    assert_string_equal(s->tasks[0].data, "data/ARC-Easy-Test.jsonl");
+    assert_int_equal(s->tasks[0].format, TASK_RECOGNISED);
+    assert_int_equal(s->tasks[0].limit, 0);
+    assert_null(s->tasks[0].delimiter);
+    assert_string_equal(s->tasks[1].name, "lambada.test");
+    assert_string_equal(s->tasks[2].name, "boolq");
+    assert_int_equal(s->tasks[2].format, TASK_BOOLQ);
+    assert_int_equal(s->tasks[2].limit, 200);
+    assert_string_equal(s->tasks[3].delimiter, "\nAnswer: ");
+    assert_string_equal(s->tasks[4].delimiter, "");
+    settings_free(s);
 }
 
 static void long_values_are_cut_in_messages_between_characters(void **state)
@@ -663,6 +718,7 @@ int main(void)
         cmocka_unit_test(variants_with_one_name_have_one_content),
         cmocka_unit_test(a_long_name_is_cut_and_stays_its_own),
         cmocka_unit_test(bad_jobs_are_refused_with_one_line),
+        cmocka_unit_test(tasks_are_files_or_sections),
         cmocka_unit_test(long_values_are_cut_in_messages_between_characters),
         cmocka_unit_test(too_many_variants_are_refused),
         cmocka_unit_test(every_beginning_of_a_job_is_handled),

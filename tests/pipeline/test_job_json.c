@@ -27,6 +27,10 @@ static const char matching_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "compensate: {output: [off, mixed], bias: [false, true], guard: [true, false], clamp: [0.3, 3]}\n";
 
+static const char tasks_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
+    "evaluate: {tasks: [/a.jsonl, {data: /b, name: c, format: arc, limit: 7}, {data: /d, delimiter: ''}]}\n";
+
 static struct settings *parse(const char *text)
 {
     struct settings *settings = NULL;
@@ -114,6 +118,19 @@ static void matching_is_written_where_it_is_asked_for(void **state)
     json_decref(expected);
 }
 
+static void tasks_are_written_with_their_choices(void **state)
+{
+    json_t *json = json_of(tasks_job);
+    json_t *expected = read_json(
+        "[{\"name\": \"a\", \"data\": \"/a.jsonl\", \"format\": null, \"limit\": null, \"delimiter\": null},"
+        " {\"name\": \"c\", \"data\": \"/b\", \"format\": \"arc\", \"limit\": 7, \"delimiter\": null},"
+        " {\"name\": \"d\", \"data\": \"/d\", \"format\": null, \"limit\": null, \"delimiter\": \"\"}]");
+    (void)state;
+    assert_true(json_equal(json_object_get(json_object_get(json, "evaluate"), "tasks"), expected));
+    json_decref(json);
+    json_decref(expected);
+}
+
 static void what_is_not_asked_for_is_null(void **state)
 {
     json_t *json = json_of(small_job);
@@ -125,7 +142,7 @@ static void what_is_not_asked_for_is_null(void **state)
 
 static void a_job_comes_back_from_its_json(void **state)
 {
-    static const char *const jobs[] = {full_job, small_job, matching_job};
+    static const char *const jobs[] = {full_job, small_job, matching_job, tasks_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
         struct settings *before = parse(jobs[i]), *after = NULL;
@@ -286,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_written_with_all_its_values),
         cmocka_unit_test(matching_is_written_where_it_is_asked_for),
+        cmocka_unit_test(tasks_are_written_with_their_choices),
         cmocka_unit_test(what_is_not_asked_for_is_null),
         cmocka_unit_test(a_job_comes_back_from_its_json),
         cmocka_unit_test(json_that_is_no_job_is_damaged),
