@@ -3,12 +3,12 @@
 # stages. Each time the job must end within seconds with that rank's message, once, and one exit code; nothing temporary
 # is left, what was committed has the bytes of an undisturbed run, and a plain start afterwards goes on to the same end.
 # Usage: tests/faults.sh [--sample N | --sites | --all] [--seed SEED] [--scene NAME] [--rank R] [--call NAME]
-#                        [--one SCENE RANK CALL:NUMBER[+]:ERRNO]
+#                        [--in FUNCTION] [--one SCENE RANK CALL:NUMBER[+]:ERRNO]
 #   --sample N  N calls, spread over the run (default 60)      --sites  one call of each place in the program
 #   --all       every call: tens of thousands                  --one    this one, and what it printed
 # A place is a call and the two functions that it is made from. --scene: pruned and dense propagation, again (a start in
 # what a killed job left), verify, diagnose.
-mode=sample sample=60 seed= only_scene= only_rank= only_call= one=()
+mode=sample sample=60 seed= only_scene= only_rank= only_call= only_in= one=()
 while [ $# -gt 0 ]; do
   case $1 in
     --sample) mode=sample sample=$2; shift ;;
@@ -17,6 +17,7 @@ while [ $# -gt 0 ]; do
     --scene) only_scene=$2; shift ;;
     --rank) only_rank=$2; shift ;;
     --call) only_call=$2; shift ;;
+    --in) only_in=$2; shift ;;
     --one) mode=one one=("$2" "$3" "$4"); shift 3 ;;
     *) sed -n '2,12s/^# //p' "$0" >&2; exit 2 ;;
   esac
@@ -48,10 +49,13 @@ model: $folder/model
 run: $folder/run
 output: $folder/models
 calibration: {corpus: $folder/train.jsonl, sequences: 3, length: 8, keep_activations: $2}
-evaluate: {perplexity: $folder/test.txt, length: 32}
+evaluate:
+  perplexity: $folder/test.txt
+  length: 32
 END
   case $1 in
     dense)
+      echo "  tasks: [{data: $COPPICE_SOURCE/tests/golden/tasks/ARC-Easy-Test.jsonl, limit: 1}]"
       echo "prune: {method: [ria, sparsegpt], sparsity: 0.5, group: layer, propagation: dense}"
       echo "compensate: {energy: [rows]}" ;;
     *)
@@ -162,12 +166,12 @@ judge() {
   esac
   if [ "$code" = 0 ]; then
     bad=$(diff <(hashes "$folder/wanted-$scene") <(hashes "$folder")) || echo "silent success, other bytes: $bad"
-    [ ! -s "$folder/stderr" ] || ! grep -v ': perplexity ' "$folder/stderr" | grep -q 'cannot\|fail' || echo "says, and ends with 0"
+    [ ! -s "$folder/stderr" ] || ! grep -v -e ': perplexity ' -e ' examples)$' "$folder/stderr" | grep -q 'cannot\|fail' || echo "says, and ends with 0"
   else
     # The message, once, and nothing else that speaks of an error.
     lines=$(grep -c '^coppice: ' "$folder/stderr")
     [ "$lines" = 1 ] || echo "$lines messages"
-    bad=$(grep -v -e '^coppice: ' -e ': perplexity ' -e 'was left by a program' "$folder/stderr") && echo "also prints: $bad"
+    bad=$(grep -v -e '^coppice: ' -e ': perplexity ' -e ' examples)$' -e 'was left by a program' "$folder/stderr") && echo "also prints: $bad"
     [ "$rank" = 0 ] || [ "$code" != 1 ] || grep -q "^coppice: .*rank $rank: " "$folder/stderr" || echo "does not name rank $rank"
     case $call in
       malloc | calloc | realloc | aligned_alloc | posix_memalign | strdup | open_memstream)
@@ -254,6 +258,18 @@ candidates() {
   # shellcheck disable=SC2046
   runs timeout 120 mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
     "$COPPICE" $(arguments_of "$1") || exit 1
+  if [ -n "$only_in" ]; then
+    # What has a return address in the function.
+    awk -v range="$(nm -S --defined-only "$COPPICE" | awk -v name="$only_in" '$4 == name { print $1, $2; exit }')" '
+      function number(hex, i, n) {
+        for (i = 1; i <= length(hex); i++) n = n * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
+        return n
+      }
+      BEGIN { split(range, ends, " "); begin = number(ends[1]); end = begin + number(ends[2]) }
+      { for (i = 3; i <= NF; i++) { at = number(substr($i, 3)); if (at >= begin && at < end) { print; next } } }' \
+      "$folder/count" >"$folder/count.in"
+    mv "$folder/count.in" "$folder/count"
+  fi
   awk -v scene="$1" -v rank="$2" -v mode="$mode" -v seed="$seed" -v only="$only_call" '
     BEGIN { srand(seed) }
     only != "" && $1 != only { next }
