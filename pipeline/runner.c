@@ -699,8 +699,8 @@ enum status runner_run(struct runner *runner, struct error *err)
 
     runner->team = runner->world;
     if (!runner->options->no_check)
-        FORWARD_IF_ERROR(check_found(runner, err));
-    FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
+        GOTO_IF_ERROR(check_found(runner, err), done);
+    GOTO_IF_ERROR(alarm_create(&runner->alarm, runner->world, err), done);
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);
         if (status != STATUS_DAMAGED || runner->options->strict || repair == REPAIRS)
@@ -713,6 +713,7 @@ enum status runner_run(struct runner *runner, struct error *err)
     }
     if (status == STATUS_OK)
         drop_dense_stream(runner);
+done:
     alarm_free(&runner->alarm);
     evaluation_free(&runner->evaluation);
     task_set_free(&runner->tasks);

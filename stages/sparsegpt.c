@@ -280,10 +280,11 @@ static enum status write_linear(struct pruner *p, const struct factor *factor, s
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
     enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);
-    FORWARD_IF_ERROR(team_agree(p->stage->team, status, err));
+    GOTO_IF_ERROR(team_agree(p->stage->team, status, err), done);
     for (size_t k = 0; k < p->count * p->in; k++)
         update[k] = (float)p->weights[k];
     status = store_write(writer, name, p->first, p->count, update, err);
+done:
     free(update);
     return status;
 }
