@@ -2,6 +2,7 @@
 #include "io/commit.h"
 #include "io/json.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +25,16 @@ static enum status join(char path[PATH_MAX], const char *directory, const char *
     return STATUS_OK;
 }
 
-static bool has_file(const char *directory, const char *name)
+// Whether a file of that name is there; a folder that cannot be looked into is an error, not an absence.
+static enum status look_for(bool *found, const char *directory, const char *name, struct error *err)
 {
     char path[PATH_MAX];
     struct stat info;
-    return join(path, directory, name, NULL) == STATUS_OK && stat(path, &info) == 0;
+
+    FORWARD_IF_ERROR(join(path, directory, name, err));
+    *found = stat(path, &info) == 0;
+    RETURN_ERROR_IF(!*found && errno != ENOENT, err, STATUS_FAILED, "%s: %s", path, strerror(errno));
+    return STATUS_OK;
 }
 
 static int compare_strings(const void *a, const void *b)
@@ -96,9 +102,10 @@ static enum status open_shards(struct checkpoint *checkpoint, const char *listed
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
         FORWARD_IF_ERROR(join(path, checkpoint->directory, checkpoint->shard_names[i], err));
         const enum status status = safetensors_open(&checkpoint->shards[i], path, err);
-        RETURN_ERROR_IF(status != STATUS_OK && listed_in != NULL &&
-                            !has_file(checkpoint->directory, checkpoint->shard_names[i]),
-                        err, STATUS_INPUT, "%s: the shard %s is listed but not there", listed_in,
+        bool is_there = true;
+        if (status == STATUS_INPUT && listed_in != NULL)
+            (void)look_for(&is_there, checkpoint->directory, checkpoint->shard_names[i], NULL);
+        RETURN_ERROR_IF(!is_there, err, STATUS_INPUT, "%s: the shard %s is listed but not there", listed_in,
                         checkpoint->shard_names[i]);
         FORWARD_IF_ERROR(status);
     }
@@ -194,14 +201,19 @@ static enum status open_any(struct checkpoint *checkpoint, struct error *err)
     const char *directory = checkpoint->directory;
     char path[PATH_MAX];
     struct stat info;
+    bool found;
     json_t *index;
 
-    RETURN_ERROR_IF(stat(directory, &info) != 0, err, STATUS_INPUT, "%s: no such model folder", directory);
+    const int reason = stat(directory, &info) != 0 ? errno : 0;
+    RETURN_ERROR_IF(reason == ENOENT, err, STATUS_INPUT, "%s: no such model folder", directory);
+    RETURN_ERROR_IF(reason != 0, err, STATUS_FAILED, "%s: %s", directory, strerror(reason));
     RETURN_ERROR_IF(!S_ISDIR(info.st_mode), err, STATUS_INPUT,
                     "%s: not a folder; a model is a folder with config.json", directory);
-    if (has_file(directory, single_name))
+    FORWARD_IF_ERROR(look_for(&found, directory, single_name, err));
+    if (found)
         return open_single(checkpoint, err);
-    if (has_file(directory, index_name)) {
+    FORWARD_IF_ERROR(look_for(&found, directory, index_name, err));
+    if (found) {
         checkpoint->has_index = true;
         FORWARD_IF_ERROR(join(path, directory, index_name, err));
         FORWARD_IF_ERROR(json_read(&index, path, err));
@@ -209,11 +221,13 @@ static enum status open_any(struct checkpoint *checkpoint, struct error *err)
         json_decref(index);
         return status;
     }
-    for (size_t i = 0; i < sizeof other_formats / sizeof other_formats[0]; i++)
-        RETURN_ERROR_IF(has_file(directory, other_formats[i]), err, STATUS_INPUT,
+    for (size_t i = 0; i < sizeof other_formats / sizeof other_formats[0]; i++) {
+        FORWARD_IF_ERROR(look_for(&found, directory, other_formats[i], err));
+        RETURN_ERROR_IF(found, err, STATUS_INPUT,
                         "%s: holds %s but no %s; convert the model to safetensors first "
                         "(save_pretrained with safe_serialization=True)",
                         directory, other_formats[i], single_name);
+    }
     return error_set(err, STATUS_INPUT, "%s: holds neither %s nor %s", directory, single_name, index_name);
 }
 

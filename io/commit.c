@@ -146,6 +146,13 @@ static int sync_descriptor(int fd)
     return result;
 }
 
+enum status check_renamed(const char *temporary, const char *path, struct error *err)
+{
+    RETURN_ERROR_IF(access(path, F_OK) != 0 || access(temporary, F_OK) == 0, err, STATUS_FAILED,
+                    "%s: is not there after it was given its name: is the file system failing?", path);
+    return STATUS_OK;
+}
+
 enum status commit_end(struct commit_file *file, struct error *err)
 {
     RETURN_ERROR_IF(file->fd < 0, err, STATUS_FAILED, "commit of a file that is not open");
@@ -158,6 +165,11 @@ enum status commit_end(struct commit_file *file, struct error *err)
         return abandon_failed(file, err, "closing");
     if (rename(file->temporary, file->path) != 0)
         return abandon_failed(file, err, "renaming");
+    const enum status renamed = check_renamed(file->temporary, file->path, err);
+    if (renamed != STATUS_OK) {
+        commit_abandon(file);
+        return renamed;
+    }
     free(file->temporary); // that name is the file now: nothing to unlink
     file->temporary = NULL;
 

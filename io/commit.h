@@ -29,6 +29,9 @@ enum status commit_write_at(struct commit_file *file, const void *bytes, size_t 
 enum status commit_end(struct commit_file *file, struct error *err); // fsync, close, rename, fsync of folder
 void commit_abandon(struct commit_file *file); // close and unlink; safe after a failure and after commit_end
 
+// After a rename that the system confirmed: that it was done. Network file systems have lost some.
+enum status check_renamed(const char *temporary, const char *path, struct error *err);
+
 // mkdir -p.
 enum status make_directories(const char *path, struct error *err);
 // fsync of a folder: makes the names in it durable. A file system that does not know this (EINVAL) is fine.

@@ -134,10 +134,13 @@ static enum status add_json_line(struct builder *builder, const char *line, size
     // Fields beside "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
     json_error_t reason;
+    bool no_memory;
 
     if (is_blank(line, size))
         return STATUS_OK;
-    json_t *object = json_loadb(line, size, flags, &reason);
+    json_t *object = json_load_bytes(line, size, flags, &reason, &no_memory);
+    RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "%s:%zu: out of memory for a line of %zu bytes",
+                    builder->path, builder->line, size);
     if (object == NULL) {
         char shown[JSON_ERROR_TEXT_LENGTH];
         return error_set(

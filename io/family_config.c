@@ -98,7 +98,9 @@ enum status configure_phi3(struct model_config *config, const struct config_read
     size_t window;
 
     RETURN_ERROR_IF(config->rope.type != ROPE_DEFAULT && config->rope.type != ROPE_LONGROPE, err,
-                    STATUS_INPUT, "%s: rope_scaling.type: phi3 has only \"longrope\"", reader->path);
+                    STATUS_INPUT, "%s: %s: phi3 has only \"longrope\"", reader->path,
+                    config_find(reader, "rope_scaling") != NULL ? "rope_scaling.type"
+                                                                : "rope_parameters.rope_type");
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
     set_windows(config, window);
     return STATUS_OK;

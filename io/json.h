@@ -2,12 +2,17 @@
 #pragma once
 #include "kernels/error.h"
 #include <jansson.h>
+#include <stdbool.h>
 
 // Parses text[size]; a key that occurs twice in one object is refused. `what` (a file name) opens the
 // message, which ends in line and column. *json is freed with json_decref. STATUS_INPUT when it is not JSON.
 enum status json_parse(json_t **json, const char *text, size_t size, const char *what, struct error *err);
 // The same for a whole file; a file that cannot be read is STATUS_INPUT.
 enum status json_read(json_t **json, const char *path, struct error *err);
+
+// json_loadb, where the above does not do. NULL on failure; *no_memory then tells a want of memory, which
+// Jansson often takes for wrong JSON, from JSON that is wrong.
+json_t *json_load_bytes(const char *text, size_t size, size_t flags, json_error_t *reason, bool *no_memory);
 
 // Copies text (any bytes) into out[size] for use in a one-line message: control characters and bytes that are
 // not ASCII become '?', what does not fit is cut. Returns out.

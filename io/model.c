@@ -135,6 +135,12 @@ enum status model_check_ids(const struct model *model, const int32_t *ids, size_
 
 void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens)
 {
+    model_embed_at(model, hidden, ids, tokens, 0);
+}
+
+void model_embed_at(const struct model *model, float *hidden, const int32_t *ids, size_t tokens,
+                    size_t position)
+{
     struct embedding embedding = {.table = model->embedding->data,
                                   .dtype = model->embedding->dtype,
                                   .hidden_size = model->config.decoder.hidden_size,
@@ -143,7 +149,7 @@ void model_embed(const struct model *model, float *hidden, const int32_t *ids, s
     if (model->positions != NULL) {
         embedding.positions = model->positions->data;
         embedding.positions_dtype = model->positions->dtype;
-        embedding.first_position = model->config.first_position;
+        embedding.first_position = model->config.first_position + position;
     }
     embedding_forward(hidden, &embedding, ids, tokens);
 }

@@ -86,6 +86,9 @@ enum status model_check_ids(const struct model *model, const int32_t *ids, size_
 // hidden[tokens, hidden_size] <- the input of the first layer, for the sequence ids[tokens] (checked, see
 // above).
 void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens);
+// The same for a part of a sequence, whose first token is at `position`.
+void model_embed_at(const struct model *model, float *hidden, const int32_t *ids, size_t tokens,
+                    size_t position);
 // What comes after the last layer; head points into model.
 void model_lm_head(struct lm_head *head, const struct model *model);
 

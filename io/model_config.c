@@ -133,6 +133,24 @@ static enum status read_common(struct model_config *config, const struct config_
     return rope_config_read(&config->rope, reader, family->theta_key, decoder->rotary_dim, err);
 }
 
+// Quantised weights are stored as tensors of other names and types: better said by the key.
+static enum status refuse_quantised(const struct config_reader *reader, struct error *err)
+{
+    static const char *const keys[] = {"quantization_config", "compression_config"};
+    char method[64];
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *config = config_find(reader, keys[i]);
+        const char *name = json_string_value(json_object_get(config, "quant_method"));
+        RETURN_ERROR_IF(config != NULL, err, STATUS_INPUT,
+                        "%s: %s: quantised%s%s%s checkpoints are not supported; use the float32, float16 or "
+                        "bfloat16 original",
+                        reader->path, keys[i], name != NULL ? " (" : "",
+                        name != NULL ? printable(method, sizeof method, name) : "", name != NULL ? ")" : "");
+    }
+    return STATUS_OK;
+}
+
 static enum status find_family(const struct family **family, const struct config_reader *reader,
                                struct error *err)
 {
@@ -149,12 +167,7 @@ static enum status find_family(const struct family **family, const struct config
                         ? "runs on code of its own (auto_map), which coppice does not execute"
                         : "is not supported",
                     family_list(supported, sizeof supported));
-    RETURN_ERROR_IF(
-        config_find(reader, "quantization_config") != NULL, err, STATUS_INPUT,
-        "%s: quantization_config: quantised checkpoints are not supported; use the float32, float16 or "
-        "bfloat16 original",
-        reader->path);
-    return STATUS_OK;
+    return refuse_quantised(reader, err);
 }
 
 static enum status read_config(struct model_config *config, const struct family **family,

@@ -234,7 +234,12 @@ static enum status map_file(struct safetensors_file *file, struct error *err)
         fd = open(file->path, O_RDONLY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     RETURN_ERROR_IF(fd < 0, err, STATUS_INPUT, "%s: %s", file->path, strerror(errno));
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (fstat(fd, &info) != 0) {
+        const int reason = errno;
+        close(fd);
+        return error_set(err, STATUS_FAILED, "%s: %s", file->path, strerror(reason));
+    }
+    if (!S_ISREG(info.st_mode)) {
         close(fd);
         return error_set(err, STATUS_INPUT, "%s: not a regular file", file->path);
     }
@@ -249,8 +254,8 @@ static enum status map_file(struct safetensors_file *file, struct error *err)
     void *mapping = mmap(NULL, (size_t)file->file_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     const int reason = errno;
     close(fd); // the mapping keeps the file
-    RETURN_ERROR_IF(mapping == MAP_FAILED, err, STATUS_FAILED, "%s: mapping it failed: %s", file->path,
-                    strerror(reason));
+    RETURN_ERROR_IF(mapping == MAP_FAILED, err, STATUS_FAILED, "%s: mapping its %llu bytes failed: %s",
+                    file->path, (unsigned long long)file->file_bytes, strerror(reason));
     file->mapping = mapping;
     return STATUS_OK;
 }

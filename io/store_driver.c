@@ -90,7 +90,11 @@ static herr_t driver_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
                          : state->end_of_file - at < size ? (size_t)(state->end_of_file - at)
                                                           : size;
     memset((char *)buffer + there, 0, size - there);
-    return there == 0 || read_all(state->file->fd, buffer, there, at) ? 0 : -1;
+    if (there == 0 || read_all(state->file->fd, buffer, there, at))
+        return 0;
+    if (state->file->failure == 0)
+        state->file->failure = errno != 0 ? errno : EIO; // 0: it became shorter
+    return -1;
 }
 
 static herr_t driver_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t size,

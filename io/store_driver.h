@@ -10,7 +10,7 @@
 
 struct store_driver_file {
     int fd;      // open for reading and writing; stays open
-    int failure; // errno of the first write or truncation that failed; 0: none
+    int failure; // errno of the first read, write or truncation that failed; 0: none
 };
 
 // Registers the driver; the id goes to H5FDunregister. Negative on failure.

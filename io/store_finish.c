@@ -104,6 +104,7 @@ static enum status name_it(struct store_writer *writer, const struct store_heade
     FORWARD_IF_ERROR(sync_file(writer, err));
     RETURN_ERROR_IF(rename(writer->temporary, writer->path) != 0, err, STATUS_FAILED,
                     "%s: cannot give it its name: %s", writer->path, strerror(errno));
+    FORWARD_IF_ERROR(check_renamed(writer->temporary, writer->path, err));
     writer->created = false;
     return sync_directory(writer->folder, err);
 }

@@ -92,13 +92,18 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
     const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     enum status status = look_at_file(writer, err);
 
-    if (status == STATUS_OK && fapl < 0)
+    if (status == STATUS_OK && (fapl < 0 || store_set_format(fapl) < 0))
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
     status = agree(writer->comm, status, err);
+    // From here on both calls are collective: a rank that failed before one would leave the others in it.
     if (status == STATUS_OK) {
-        // From here on both calls are collective.
-        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) >= 0 && store_set_format(fapl) >= 0)
-            writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
+        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) < 0)
+            status =
+                store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
+        status = agree(writer->comm, status, err);
+    }
+    if (status == STATUS_OK) {
+        writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
         if (writer->parallel < 0)
             status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open it for parallel writing",
                                        writer->path);

@@ -141,8 +141,9 @@ static herr_t visit_link(hid_t root, const char *name, const H5L_info_t *info, v
     const bool is_group = object >= 0 && H5Iget_type(object) == H5I_GROUP;
 
     (void)info;
-    if (object >= 0)
-        H5Oclose(object);
+    if (object < 0)
+        return -1;
+    H5Oclose(object);
     if (is_group)
         walk->status = walk->visit(walk->context, name, walk->err);
     return walk->status == STATUS_OK ? 0 : 1;
@@ -170,17 +171,19 @@ void store_close(struct store_reader *reader)
 
 // ---- datasets --------------------------------------------------------------------------------------------
 
-// H5Lexists wants every group on the way to be there.
-static bool object_exists(hid_t file, const char *name)
+// H5Lexists wants every group on the way to be there. Negative when HDF5 failed.
+static htri_t object_exists(hid_t file, const char *name)
 {
-    bool exists = name[0] == '/' && name[1] != '\0';
+    htri_t exists = name[0] == '/' && name[1] != '\0';
     char *path = strdup(name);
 
-    for (char *slash = path; exists && slash != NULL;) {
+    if (path == NULL)
+        return -1;
+    for (char *slash = path; exists > 0 && slash != NULL;) {
         slash = strchr(slash + 1, '/');
         if (slash != NULL)
             *slash = '\0';
-        exists = H5Lexists(file, path, H5P_DEFAULT) > 0;
+        exists = H5Lexists(file, path, H5P_DEFAULT);
         if (slash != NULL)
             *slash = '/';
     }
@@ -188,18 +191,23 @@ static bool object_exists(hid_t file, const char *name)
     return exists;
 }
 
+enum status store_find(const struct store_reader *reader, const char *name, bool *is_there, struct error *err)
+{
+    const htri_t exists = object_exists(reader->file, name);
+    const hid_t object = exists > 0 ? H5Oopen(reader->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
+
+    *is_there = object >= 0 && H5Iget_type(object) == H5I_DATASET;
+    if (exists < 0 || (exists > 0 && object < 0))
+        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot look for %s", reader->path, name);
+    if (object >= 0)
+        H5Oclose(object);
+    return STATUS_OK;
+}
+
 bool store_has(const struct store_reader *reader, const char *name)
 {
-    bool is_dataset = false;
-
-    if (object_exists(reader->file, name)) {
-        const hid_t object = H5Oopen(reader->file, name, H5P_DEFAULT);
-        if (object >= 0) {
-            is_dataset = H5Iget_type(object) == H5I_DATASET;
-            H5Oclose(object);
-        }
-    }
-    return is_dataset;
+    bool is_there;
+    return store_find(reader, name, &is_there, NULL) == STATUS_OK && is_there;
 }
 
 struct open_dataset {

@@ -222,8 +222,8 @@ static enum status with_serial_file(struct store_writer *writer, const uint64_t 
     if (close(target.fd) != 0 && target.failure == 0 && errno != EINTR)
         target.failure = errno;
     // The system's reason is better than what HDF5 made of it.
-    RETURN_ERROR_IF(target.failure != 0, err, STATUS_FAILED, "%s: cannot write: %s", writer->path,
-                    strerror(target.failure));
+    RETURN_ERROR_IF(target.failure != 0, err, STATUS_FAILED, "%s: cannot write its structure: %s",
+                    writer->path, strerror(target.failure));
     return status;
 }
 

@@ -34,11 +34,12 @@ static struct cut cut_rows(const struct store_dataset *dataset, uint64_t rows, u
     return cut;
 }
 
-// Selects piece i of rows [first, first + rows) in the file's dataspace; returns its number of elements.
-static hsize_t select_piece(hid_t space, const struct store_dataset *dataset, uint64_t first, uint64_t rows,
-                            const struct cut *cut, uint64_t i)
+// Selects piece i of rows [first, first + rows) in the file's dataspace; *elements is their number, 0 when
+// HDF5 could not.
+static herr_t select_piece(hid_t space, const struct store_dataset *dataset, uint64_t first, uint64_t rows,
+                           const struct cut *cut, uint64_t i, hsize_t *elements)
 {
-    hsize_t start[STORE_MAX_RANK], count[STORE_MAX_RANK], elements = 1;
+    hsize_t start[STORE_MAX_RANK], count[STORE_MAX_RANK], total = 1;
     const uint64_t extent = cut->axis == 0 ? rows : dataset->dims[cut->axis];
     uint64_t outer = i / cut->along;
 
@@ -53,10 +54,12 @@ static hsize_t select_piece(hid_t space, const struct store_dataset *dataset, ui
             count[axis] = 1;
             outer /= axis == 0 ? 1 : dataset->dims[axis];
         }
-        elements *= count[axis];
+        total *= count[axis];
     }
     start[0] += first;
-    return H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ? 0 : elements;
+    const herr_t result = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    *elements = result >= 0 ? total : 0;
+    return result;
 }
 
 struct transfer {
@@ -104,7 +107,33 @@ static enum status write_again(const struct store_writer *writer, const struct s
                      (unsigned long long)(offset + size), strerror(errno));
 }
 
-// Collective: all ranks make the same number of H5Dwrite calls, those that are through with nothing selected.
+// What this rank gives to its piece number i: selected in the file, and as large in *memory. A rank that is
+// through takes part with nothing selected.
+static enum status begin_piece(hid_t *memory, hsize_t *elements, const struct transfer *transfer,
+                               const struct store_writer *writer, const struct store_dataset *dataset,
+                               uint64_t first, uint64_t rows, const struct cut *cut, uint64_t i,
+                               struct error *err)
+{
+    herr_t result;
+
+    *memory = H5I_INVALID_HID;
+    *elements = 0;
+    if (i < cut->count)
+        result = select_piece(transfer->space, dataset, first, rows, cut, i, elements);
+    else
+        result = H5Sselect_none(transfer->space);
+    const hsize_t extent = *elements != 0 ? *elements : 1;
+    if (result >= 0)
+        *memory = H5Screate_simple(1, &extent, NULL);
+    if (*memory >= 0 && *elements == 0)
+        result = H5Sselect_none(*memory);
+    if (result < 0 || *memory < 0)
+        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", writer->path, dataset->name);
+    return STATUS_OK;
+}
+
+// Collective: all ranks make the same number of H5Dwrite calls. Before each they agree: a rank that cannot
+// make it would leave the others waiting in it.
 static enum status transfer_pieces(const struct transfer *transfer, const struct store_writer *writer,
                                    const struct store_dataset *dataset, uint64_t first, uint64_t rows,
                                    const struct cut *cut, uint64_t calls, const void *data, struct error *err)
@@ -116,24 +145,21 @@ static enum status transfer_pieces(const struct transfer *transfer, const struct
     const char *next = data != NULL ? data : nothing;
     enum status status = STATUS_OK;
 
-    for (uint64_t i = 0; i < calls; i++) {
-        hsize_t elements = 0;
-        if (i < cut->count && status == STATUS_OK)
-            elements = select_piece(transfer->space, dataset, first, rows, cut, i);
+    for (uint64_t i = 0; i < calls && status == STATUS_OK; i++) {
+        hid_t memory;
+        hsize_t elements;
+        status =
+            agree(writer->comm,
+                  begin_piece(&memory, &elements, transfer, writer, dataset, first, rows, cut, i, err), err);
         const size_t bytes = elements * store_type_size(dataset->type);
-        const hsize_t extent = elements != 0 ? elements : 1;
-        const hid_t memory = H5Screate_simple(1, &extent, NULL);
-        if (elements == 0) {
-            H5Sselect_none(transfer->space);
-            H5Sselect_none(memory);
-        }
-        // Also after a failure: the others are in the same call.
-        if (H5Dwrite(transfer->dataset, type, memory, transfer->space, transfer->list, next) < 0 &&
-            status == STATUS_OK) {
+        if (status == STATUS_OK &&
+            H5Dwrite(transfer->dataset, type, memory, transfer->space, transfer->list, next) < 0) {
             H5Eclear2(H5E_DEFAULT);
             status = write_again(writer, dataset, at, next, bytes, err);
         }
-        H5Sclose(memory);
+        if (memory >= 0)
+            H5Sclose(memory);
+        status = agree(writer->comm, status, err);
         next += bytes;
         at += bytes;
     }
@@ -185,10 +211,8 @@ static enum status write_rows(struct store_writer *writer, const char *name, uin
     cut = cut_rows(dataset, count, writer->piece);
     uint64_t calls = cut.count;
     status = agree_max(writer->comm, status, &calls, err);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = transfer_pieces(&transfer, writer, dataset, first, count, &cut, calls, data, err);
-        status = agree(writer->comm, status, err);
-    }
     if (status == STATUS_OK)
         note_rows(dataset, first, count, data);
     end_transfer(&transfer);

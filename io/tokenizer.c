@@ -1,6 +1,7 @@
 #include "io/tokenizer.h"
 
 #include "io/commit.h"
+#include "io/json.h"
 #include "io/tokenizer_added.h"
 #include "io/tokenizer_bpe.h"
 #include "io/tokenizer_json.h"
@@ -65,12 +66,14 @@ static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, s
 static enum status parse_file(json_t **root, const char *path, struct error *err)
 {
     json_error_t problem;
+    bool no_memory;
     char *bytes;
     size_t size;
 
     FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
-    *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
+    *root = json_load_bytes(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem, &no_memory);
     free(bytes);
+    RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", path, size);
     RETURN_ERROR_IF(*root == NULL, err, STATUS_INPUT, "%s: not valid JSON: %s (line %d, column %d)", path,
                     problem.text, problem.line, problem.column);
     return STATUS_OK;

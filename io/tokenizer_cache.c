@@ -70,7 +70,8 @@ void word_cache_add(struct word_cache *cache, uint64_t hash, const char *word, s
                                         .size = (uint16_t)size,
                                         .count = (uint16_t)count};
     memcpy(cache->bytes + cache->bytes_used, word, size);
-    memcpy(cache->ids + cache->ids_used, ids, count * sizeof *ids);
+    if (count > 0) // ids may be NULL
+        memcpy(cache->ids + cache->ids_used, ids, count * sizeof *ids);
     cache->bytes_used += size;
     cache->ids_used += count;
     cache->words++;

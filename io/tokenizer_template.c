@@ -37,12 +37,13 @@ static enum status append(struct templates *templates, int32_t id, struct error 
 static enum status read_special(struct templates *templates, const json_t *special_tokens, struct slice name,
                                 struct error *err)
 {
+    static const char *const known[] = {"id", "ids", "tokens", NULL};
     const json_t *token = json_object_get(special_tokens, name.bytes);
     json_t *ids;
 
     RETURN_ERROR_IF(token == NULL, err, STATUS_INPUT, "\"%s\" is not in special_tokens", name.bytes);
-    RETURN_ERROR_IF(!json_is_object(token), err, STATUS_INPUT, "special_tokens: \"%s\" must be an object",
-                    name.bytes);
+    if (json_only_members(token, known, err) != STATUS_OK)
+        return error_prefix(err, "special_tokens: \"%s\"", name.bytes);
     FORWARD_IF_ERROR(json_array_member(token, "ids", &ids, err));
     for (size_t i = 0; i < json_array_size(ids); i++) {
         int32_t id = 0;

@@ -38,24 +38,45 @@ static void masked_softmax(float *scores, size_t rows, size_t keys, size_t begin
     }
 }
 
+// One block of queries of one head: `rows` from `first` on, whose keys begin with the past's.
+static void attend_block(float *out, const struct attention *attention, const struct attention_past *past,
+                         size_t head, size_t first, size_t rows, float *scores)
+{
+    const size_t head_dim = attention->head_dim, stride = attention->token_stride;
+    const size_t out_stride = attention->num_heads * head_dim;
+    const size_t offset =
+        head / (attention->num_heads / attention->num_key_value_heads) * attention->key_value_head_stride;
+    const float *query = attention->query + head * attention->query_head_stride + first * stride;
+    const size_t position = past->tokens + first; // of the first query
+    const size_t begin = first_key(attention, position), keys = position + rows - begin;
+    const size_t old = begin < past->tokens ? past->tokens - begin : 0; // keys that are of the past
+    const size_t skip = begin > past->tokens ? begin - past->tokens : 0;
+    float *target = out + first * out_stride + head * head_dim;
+
+    if (old > 0)
+        gemm_nt(scores, keys, query, stride, past->key + offset + begin * stride, stride, rows, old, head_dim,
+                attention->scale);
+    gemm_nt(scores + old, keys, query, stride, attention->key + offset + skip * stride, stride, rows,
+            keys - old, head_dim, attention->scale);
+    masked_softmax(scores, rows, keys, begin, position, attention);
+    gemm_nn(target, out_stride, scores + old, keys, attention->value + offset + skip * stride, stride, rows,
+            head_dim, keys - old);
+    if (old > 0)
+        gemm_add_nn(target, out_stride, scores, keys, past->value + offset + begin * stride, stride, rows,
+                    head_dim, old);
+}
+
+void attention_forward_after(float *out, const struct attention *attention, const struct attention_past *past,
+                             size_t tokens, float *workspace)
+{
+    for (size_t h = 0; h < attention->num_heads; h++)
+        for (size_t first = 0; first < tokens; first += QUERY_BLOCK)
+            attend_block(out, attention, past, h, first,
+                         tokens - first < QUERY_BLOCK ? tokens - first : QUERY_BLOCK, workspace);
+}
+
 void attention_forward(float *out, const struct attention *attention, size_t tokens, float *workspace)
 {
-    const size_t head_dim = attention->head_dim, out_stride = attention->num_heads * head_dim;
-    const size_t group = attention->num_heads / attention->num_key_value_heads;
-
-    for (size_t h = 0; h < attention->num_heads; h++) {
-        const float *query = attention->query + h * attention->query_head_stride;
-        const float *key = attention->key + h / group * attention->key_value_head_stride;
-        const float *value = attention->value + h / group * attention->key_value_head_stride;
-        for (size_t first = 0; first < tokens; first += QUERY_BLOCK) {
-            const size_t rows = tokens - first < QUERY_BLOCK ? tokens - first : QUERY_BLOCK;
-            const size_t begin = first_key(attention, first), keys = first + rows - begin;
-            const size_t stride = attention->token_stride;
-            gemm_nt(workspace, keys, query + first * stride, stride, key + begin * stride, stride, rows, keys,
-                    head_dim, attention->scale);
-            masked_softmax(workspace, rows, keys, begin, first, attention);
-            gemm_nn(out + first * out_stride + h * head_dim, out_stride, workspace, keys,
-                    value + begin * stride, stride, rows, head_dim, keys);
-        }
-    }
+    const struct attention_past none = {0, NULL, NULL};
+    attention_forward_after(out, attention, &none, tokens, workspace);
 }

@@ -19,3 +19,14 @@ size_t attention_workspace_size(size_t tokens);
 
 // out[tokens, num_heads * head_dim] = softmax(scale * Q K^T, causal) V.
 void attention_forward(float *out, const struct attention *attention, size_t tokens, float *workspace);
+
+// Tokens that came before those of an attention, with key and value like the attention's (same strides).
+struct attention_past {
+    size_t tokens;
+    const float *key, *value;
+};
+
+// The same for tokens that continue a past: token t sees all of it (or what the window leaves of it) and the
+// tokens up to t. Workspace for past->tokens + tokens.
+void attention_forward_after(float *out, const struct attention *attention, const struct attention_past *past,
+                             size_t tokens, float *workspace);

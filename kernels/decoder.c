@@ -11,10 +11,11 @@ struct pass {
     const struct decoder_layer *layer;
     const struct rotary_table *rotary;
     const struct decoder_observer *observer;
-    size_t tokens;
-    float *input; // [T, max(hidden, heads * head_dim)]: the normed input; then the heads' outputs
-    float *delta; // [T, hidden]: what is added to the residual stream
-    float *inner; // query, key and value [T, qkv] and attention's scores; then what the MLP needs
+    const struct token_tree *tree;
+    size_t tokens; // of the whole tree
+    float *input;  // [T, max(hidden, heads * head_dim)]: the normed input; then the heads' outputs
+    float *delta;  // [T, hidden]: what is added to the residual stream
+    float *inner;  // query, key and value [T, qkv] and attention's scores; then what the MLP needs
 };
 
 static size_t query_size(const struct decoder_config *config)
@@ -94,20 +95,71 @@ static void project(const struct pass *pass, const struct heads *heads)
     linear_forward(heads->value, heads->stride, &layer->v, pass->input, pass->tokens);
 }
 
+size_t token_tree_size(const struct token_tree *tree)
+{
+    size_t tokens = tree->prefix;
+    for (size_t b = 0; b < tree->num_branches; b++)
+        tokens += tree->branches[b];
+    return tokens;
+}
+
+size_t token_tree_depth(const struct token_tree *tree)
+{
+    size_t longest = 0;
+    for (size_t b = 0; b < tree->num_branches; b++)
+        longest = larger(longest, tree->branches[b]);
+    return tree->prefix + longest;
+}
+
+// Rotates the heads of `tokens` rows of x by their positions, the first of which is `start`.
+static void rotate(const struct pass *pass, float *x, size_t tokens, size_t start, size_t stride,
+                   size_t num_heads, size_t head_stride)
+{
+    const size_t rotary_dim = pass->config->rotary_dim, offset = start * (rotary_dim / 2);
+    const bool local = pass->layer->local_rotary;
+
+    rotary_forward(x, tokens, stride, num_heads, head_stride, rotary_dim,
+                   (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset,
+                   (local ? pass->rotary->local_sine : pass->rotary->sine) + offset);
+}
+
 // Norms, then rotates the heads of query or key.
 static void position(const struct pass *pass, float *x, size_t stride, size_t num_heads, size_t head_stride,
                      const struct norm *norm)
 {
     const struct decoder_config *config = pass->config;
-    const bool local = pass->layer->local_rotary;
+    const struct token_tree *tree = pass->tree;
 
     if (norm->weight != NULL)
         norm_heads(x, pass->tokens, stride, num_heads, head_stride, config->head_dim, norm, config->norm,
                    config->norm_epsilon);
-    if (config->rotary_dim != 0)
-        rotary_forward(x, pass->tokens, stride, num_heads, head_stride, config->rotary_dim,
-                       local ? pass->rotary->local_cosine : pass->rotary->cosine,
-                       local ? pass->rotary->local_sine : pass->rotary->sine);
+    if (config->rotary_dim == 0)
+        return;
+    rotate(pass, x, tree->prefix, 0, stride, num_heads, head_stride);
+    x += tree->prefix * stride;
+    for (size_t b = 0; b < tree->num_branches; b++) {
+        rotate(pass, x, tree->branches[b], tree->prefix, stride, num_heads, head_stride);
+        x += tree->branches[b] * stride;
+    }
+}
+
+// Attention of the whole tree: the prefix by itself, then every branch with the prefix as its past.
+static void attend_tree(float *out, const struct attention *prefix, const struct token_tree *tree,
+                        float *workspace)
+{
+    const struct attention_past past = {tree->prefix, prefix->key, prefix->value};
+    const size_t out_stride = prefix->num_heads * prefix->head_dim;
+    size_t row = tree->prefix;
+
+    attention_forward(out, prefix, tree->prefix, workspace);
+    for (size_t b = 0; b < tree->num_branches; b++) {
+        struct attention branch = *prefix;
+        branch.query += row * prefix->token_stride;
+        branch.key += row * prefix->token_stride;
+        branch.value += row * prefix->token_stride;
+        attention_forward_after(out + row * out_stride, &branch, &past, tree->branches[b], workspace);
+        row += tree->branches[b];
+    }
 }
 
 // pass->delta <- attention of pass->input, which is overwritten. False when the observer ended the pass.
@@ -139,7 +191,7 @@ static bool attend(const struct pass *pass)
         .soft_cap = config->attention_soft_cap,
         .sliding_window = layer->sliding_window,
     };
-    attention_forward(pass->input, &attention, pass->tokens, scores);
+    attend_tree(pass->input, &attention, pass->tree, scores);
     if (!notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens,
                          query_size(config)))
         return false;
@@ -248,20 +300,38 @@ static void forward_norm_before(const struct pass *pass, float *hidden)
     add(hidden, pass->delta, size);
 }
 
+static void forward(struct pass *pass, float *hidden, float *workspace)
+{
+    const struct decoder_config *config = pass->config;
+
+    pass->tokens = token_tree_size(pass->tree);
+    if (pass->tokens == 0)
+        return;
+    pass->input = workspace;
+    pass->delta = pass->input + input_size(config, pass->tokens);
+    pass->inner = pass->delta + cache_lines(pass->tokens * config->hidden_size);
+    if (config->norm_after)
+        forward_norm_after(pass, hidden);
+    else
+        forward_norm_before(pass, hidden);
+}
+
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
                            const struct rotary_table *rotary, float *hidden, size_t tokens, float *workspace,
                            const struct decoder_observer *observer)
 {
+    const struct token_tree sequence = {tokens, 0, NULL};
     struct pass pass = {
-        .config = config, .layer = layer, .rotary = rotary, .observer = observer, .tokens = tokens};
+        .config = config, .layer = layer, .rotary = rotary, .observer = observer, .tree = &sequence};
 
-    if (tokens == 0)
-        return;
-    pass.input = workspace;
-    pass.delta = pass.input + input_size(config, tokens);
-    pass.inner = pass.delta + cache_lines(tokens * config->hidden_size);
-    if (config->norm_after)
-        forward_norm_after(&pass, hidden);
-    else
-        forward_norm_before(&pass, hidden);
+    forward(&pass, hidden, workspace);
+}
+
+void decoder_layer_forward_tree(const struct decoder_config *config, const struct decoder_layer *layer,
+                                const struct rotary_table *rotary, float *hidden,
+                                const struct token_tree *tree, float *workspace)
+{
+    struct pass pass = {.config = config, .layer = layer, .rotary = rotary, .tree = tree};
+
+    forward(&pass, hidden, workspace);
 }

@@ -11,6 +11,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Sequences that begin alike, as one row of tokens: the beginning that they share, then what each goes on
+// with. A token of a branch sees the prefix and the tokens before it in its own branch, and its position
+// counts from the start of the prefix.
+struct token_tree {
+    size_t prefix; // tokens
+    size_t num_branches;
+    const size_t *branches; // [num_branches] tokens of each; may be 0
+};
+// Tokens of the whole row; of the longest of its sequences.
+size_t token_tree_size(const struct token_tree *tree);
+size_t token_tree_depth(const struct token_tree *tree);
+
 // How query, key and value lie in the output of the linear `qkv`, if the family has that instead of q, k and
 // v.
 enum qkv_layout {
@@ -74,3 +86,9 @@ size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
                            const struct rotary_table *rotary, float *hidden, size_t tokens, float *workspace,
                            const struct decoder_observer *observer);
+// The same for the row of a tree, hidden[token_tree_size, hidden_size]: each of its sequences comes out as if
+// it had been computed alone, and the prefix is computed once. Workspace for token_tree_size tokens; rotary
+// has token_tree_depth positions.
+void decoder_layer_forward_tree(const struct decoder_config *config, const struct decoder_layer *layer,
+                                const struct rotary_table *rotary, float *hidden,
+                                const struct token_tree *tree, float *workspace);

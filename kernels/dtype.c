@@ -241,3 +241,40 @@ size_t find_non_finite(const float *x, size_t n)
 {
     return first_non_finite(x, n);
 }
+
+// All bits of the exponent set: infinity or NaN, in both 16-bit formats.
+SIMD_CLONES
+static size_t first_with_exponent(const unsigned char *in, uint16_t exponent, size_t n)
+{
+    enum { BLOCK = 1024 };
+
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t end = n - start < BLOCK ? n : start + BLOCK;
+        uint16_t half, found = 0;
+        for (size_t i = start; i < end; i++) {
+            memcpy(&half, in + 2 * i, sizeof half);
+            found = (uint16_t)(found | ((half & exponent) == exponent));
+        }
+        for (size_t i = start; found != 0 && i < end; i++) {
+            memcpy(&half, in + 2 * i, sizeof half);
+            if ((half & exponent) == exponent)
+                return i;
+        }
+    }
+    return n;
+}
+
+size_t dtype_find_non_finite(const void *in, enum dtype dtype, size_t n)
+{
+    const unsigned char *bytes = in;
+
+    if (dtype != DTYPE_F32)
+        return first_with_exponent(bytes, dtype == DTYPE_F16 ? 0x7c00 : 0x7f80, n);
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, bytes + 4 * i, sizeof x);
+        if ((float_bits(x) & 0x7f800000) == 0x7f800000)
+            return i;
+    }
+    return n;
+}

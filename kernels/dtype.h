@@ -22,3 +22,5 @@ void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
 
 // Index of the first NaN or infinity in x[n]; n when all are finite.
 size_t find_non_finite(const float *x, size_t n);
+// The same of elements of any dtype (any alignment): what does not fit a dtype became an infinity in it.
+size_t dtype_find_non_finite(const void *in, enum dtype dtype, size_t n);

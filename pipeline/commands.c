@@ -28,19 +28,21 @@ static const struct command table[] = {
      "mpirun -n 8 coppice calibrate job.yaml\n"},
     {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
      "Gives every weight its importance and selects those that stay, for every layer and variant whose "
-     "statistics are there.",
+     "statistics are there; with 'allocation: owl' after counting the outliers of all layers.",
      "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
     {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
      "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "
-     "and variant whose mask is there.",
+     "and variant whose mask is there. Has nothing to do where a sweep keeps no weights and the mask says "
+     "all "
+     "that changes them.",
      "mpirun -n 8 coppice compensate --teams 8 job.yaml\n"},
     {COMMAND_EXPORT, "export", ARGUMENT_JOB, TAKES_ALL, "pruned models as Hugging Face directories",
      "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging "
      "Face format.",
      "coppice export job.yaml\n"},
-    {COMMAND_EVALUATE, "evaluate", ARGUMENT_JOB, TAKES_ALL, "perplexity of the dense and the pruned models",
-     "Measures the perplexity of the dense model and of every variant on the text that 'evaluate' in "
-     "the job names. Always read it beside its sequence length.",
+    {COMMAND_EVALUATE, "evaluate", ARGUMENT_JOB, TAKES_ALL, "quality of the dense and the pruned models",
+     "Measures the perplexity of the dense model and of every variant on the text, and their accuracy on the "
+     "tasks, that 'evaluate' in the job names. Always read a perplexity beside its sequence length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
      "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
@@ -56,9 +58,10 @@ static const struct command table[] = {
      "also while the run goes on.",
      "coppice report /scratch/runs/llama-2-7b\n"
      "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
-    {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "perplexities of several runs side by side",
-     "Prints the perplexity of every variant of every run as one table, and says so when the runs are not of "
-     "the same model, or were not measured on the same text at the same length. Works without a launcher.",
+    {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "results of several runs side by side",
+     "Prints the perplexity of every variant of every run as one table, and their accuracy on each task, and "
+     "says so when the runs are not of the same model, or were not measured on the same text at the same "
+     "length, or on the same examples. Works without a launcher.",
      "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
      "coppice compare --html comparison.html /scratch/runs/*\n"},
     {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, 0,

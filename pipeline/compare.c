@@ -1,12 +1,12 @@
 #include "pipeline/compare.h"
 
-#include "io/commit.h"
+#include "pipeline/compare_show.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
-#include "pipeline/report.h"
-#include "pipeline/report_page.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/report_series.h"
 #include "pipeline/run_record.h"
+#include "pipeline/task_results.h"
 #include "stages/evaluate.h"
 
 #include <math.h>
@@ -19,7 +19,8 @@
 //   "calibration_length",
 //              "seed", "propagation"}],
 //    "same_model", "same_evaluation", "warnings": [...],
-//    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null]}]}
+//    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
+//                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]}}]}
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -69,6 +70,13 @@ static json_t *variant_row(json_t *variants, const struct variant *variant)
     return row;
 }
 
+// Nulls up to `count` values.
+static void fill(json_t *values, size_t count)
+{
+    while (json_array_size(values) < count)
+        json_array_append_new(values, json_null());
+}
+
 static enum status add_result(json_t *variants, size_t run, const struct settings *settings,
                               const struct variant *variant, uint64_t *length, struct error *err)
 {
@@ -76,8 +84,7 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
     char path[4200];
     json_t *values = json_object_get(variant_row(variants, variant), "perplexity");
 
-    while (json_array_size(values) <= run)
-        json_array_append_new(values, json_null());
+    fill(values, run + 1);
     perplexity_path(path, sizeof path, settings, variant);
     if (access(path, F_OK) != 0)
         return STATUS_OK;
@@ -86,6 +93,25 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
     // JSON has no infinities: a perplexity that overflowed is null.
     json_array_set_new(values, run, isfinite(result.perplexity) ? json_real(result.perplexity) : json_null());
     return STATUS_OK;
+}
+
+static void add_tasks(json_t *variants, size_t run, const struct settings *settings,
+                      const struct variant *variant)
+{
+    json_t *row = variant_row(variants, variant), *results = tasks_to_json(settings, variant, NULL), *result;
+    const char *name;
+
+    if (json_object_size(results) > 0 && json_object_get(row, "tasks") == NULL)
+        json_object_set_new(row, "tasks", json_object());
+    json_t *tasks = json_object_get(row, "tasks");
+    json_object_foreach(results, name, result)
+    {
+        if (json_object_get(tasks, name) == NULL)
+            json_object_set_new(tasks, name, json_array());
+        fill(json_object_get(tasks, name), run);
+        json_array_append(json_object_get(tasks, name), result);
+    }
+    json_decref(results);
 }
 
 static enum status add_run(json_t *comparison, size_t run, const char *path, struct error *err)
@@ -107,6 +133,9 @@ static enum status add_run(json_t *comparison, size_t run, const char *path, str
     GOTO_IF_ERROR(add_result(variants, run, settings, NULL, &length, err), done);
     for (size_t v = 0; v < settings->num_variants; v++)
         GOTO_IF_ERROR(add_result(variants, run, settings, &settings->variants[v], &length, err), done);
+    add_tasks(variants, run, settings, NULL);
+    for (size_t v = 0; v < settings->num_variants; v++)
+        add_tasks(variants, run, settings, &settings->variants[v]);
     json_array_append_new(
         json_object_get(comparison, "runs"),
         json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:s}", "run", path, "model",
@@ -135,6 +164,30 @@ static bool all_same(const json_t *runs, const char *key)
     return true;
 }
 
+// A task is the same when its examples are: the contents of its file, and how many of them.
+static bool same_tasks(const json_t *comparison, const char **which)
+{
+    static const char *const keys[] = {"data_xxh3", "examples", "format"};
+    size_t i, r, k;
+    json_t *row, *values, *value;
+
+    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    {
+        json_object_foreach(json_object_get(row, "tasks"), *which, values)
+        {
+            const json_t *first = NULL;
+            json_array_foreach(values, r, value)
+            {
+                first = first == NULL && json_is_object(value) ? value : first;
+                for (k = 0; json_is_object(value) && k < sizeof keys / sizeof *keys; k++)
+                    if (!json_equal(json_object_get(value, keys[k]), json_object_get(first, keys[k])))
+                        return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void judge(json_t *comparison)
 {
     const json_t *runs = json_object_get(comparison, "runs");
@@ -149,6 +202,12 @@ static void judge(json_t *comparison)
     if (!length)
         json_array_append_new(warnings,
                               json_string("perplexities were measured at different sequence lengths"));
+    const char *task = NULL;
+    const bool tasks = same_tasks(comparison, &task);
+    if (!tasks)
+        json_array_append_new(warnings,
+                              json_sprintf("accuracies on %s were measured on different examples", task));
+    json_object_set_new(comparison, "same_tasks", json_boolean(tasks));
     json_object_set_new(comparison, "same_model", json_boolean(model));
     json_object_set_new(comparison, "same_evaluation", json_boolean(text && length));
 }
@@ -167,159 +226,15 @@ static enum status gather(json_t **comparison, const char *const *runs, size_t c
     judge(*comparison);
     json_array_foreach(json_object_get(*comparison, "variants"), i, row)
     {
-        json_t *values = json_object_get(row, "perplexity");
-        while (json_array_size(values) < count)
-            json_array_append_new(values, json_null());
+        const char *name;
+        json_t *values;
+        fill(json_object_get(row, "perplexity"), count);
+        json_object_foreach(json_object_get(row, "tasks"), name, values)
+        {
+            fill(values, count);
+        }
     }
     return STATUS_OK;
-}
-
-// ---- for people -----------------------------------------------------------------------------------------
-
-static void describe_run(char *text, size_t size, const json_t *run)
-{
-    snprintf(text, size,
-             "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, measured at length %lld",
-             text_of(run, "run"), (long long)json_integer_value(json_object_get(run, "sequences")),
-             (long long)json_integer_value(json_object_get(run, "calibration_length")),
-             (long long)json_integer_value(json_object_get(run, "seed")), text_of(run, "propagation"),
-             (long long)json_integer_value(json_object_get(run, "length")));
-}
-
-static void print_table(const json_t *comparison, FILE *out)
-{
-    char text[4400];
-    size_t i, r;
-    json_t *run, *row, *value;
-
-    json_array_foreach(json_object_get(comparison, "runs"), r, run)
-    {
-        describe_run(text, sizeof text, run);
-        fprintf(out, "[%zu] %s\n", r + 1, text);
-    }
-    fprintf(out, "\n%-36s", "perplexity");
-    json_array_foreach(json_object_get(comparison, "runs"), r, run)
-    {
-        snprintf(text, sizeof text, "[%zu]", r + 1);
-        fprintf(out, " %12s", text);
-    }
-    fprintf(out, "\n");
-    json_array_foreach(json_object_get(comparison, "variants"), i, row)
-    {
-        fprintf(out, "%-36s", text_of(row, "variant"));
-        json_array_foreach(json_object_get(row, "perplexity"), r, value)
-        {
-            if (json_is_number(value))
-                fprintf(out, " %12.4f", json_number_value(value));
-            else
-                fprintf(out, " %12s", "-");
-        }
-        fprintf(out, "\n");
-    }
-}
-
-// What report_draw draws: every variant of every run as a model of its own, its series named after the run.
-static json_t *as_report(const json_t *comparison)
-{
-    json_t *models = json_array(), *row, *value,
-           *first = json_array_get(json_object_get(comparison, "variants"), 0);
-    char series[160];
-    size_t i, r;
-
-    json_array_append_new(models, json_pack("{s:s, s:O}", "variant", "dense", "perplexity",
-                                            json_array_get(json_object_get(first, "perplexity"), 0)));
-    json_array_foreach(json_object_get(comparison, "variants"), i, row)
-    {
-        json_array_foreach(json_object_get(row, "perplexity"), r, value)
-        {
-            if (i == 0 || !json_is_number(value))
-                continue;
-            snprintf(series, sizeof series, "[%zu] %s", r + 1, text_of(row, "series"));
-            json_array_append_new(models, json_pack("{s:O, s:s, s:O, s:O, s:O}", "variant",
-                                                    json_object_get(row, "variant"), "series", series,
-                                                    "choice", json_object_get(row, "choice"), "target",
-                                                    json_object_get(row, "target"), "perplexity", value));
-        }
-    }
-    return json_pack("{s:o}", "models", models);
-}
-
-static void write_page(const json_t *comparison, const json_t *plots, const char *no_plots, FILE *out)
-{
-    char text[4400];
-    size_t i, r;
-    json_t *item, *value;
-
-    html_begin(out, "Comparison of pruning runs");
-    json_array_foreach(json_object_get(comparison, "warnings"), i, item)
-    {
-        fputs("<p class=\"warning\">Careful: ", out);
-        html_text(out, json_string_value(item));
-        fputs(".</p>\n", out);
-    }
-    fputs("<ol>\n", out);
-    json_array_foreach(json_object_get(comparison, "runs"), r, item)
-    {
-        describe_run(text, sizeof text, item);
-        fputs("<li>", out);
-        html_text(out, text);
-        fputs("</li>\n", out);
-    }
-    fputs("</ol>\n", out);
-    if (no_plots != NULL)
-        fprintf(out, "<p class=\"warning\">%s</p>\n", no_plots);
-    json_array_foreach(plots, i, item)
-    {
-        if (json_object_get(item, "svg") != NULL)
-            fprintf(out, "<figure role=\"img\" aria-label=\"Perplexity\">%s</figure>\n",
-                    text_of(item, "svg"));
-    }
-    fputs("<div class=\"wide\"><table class=\"sortable\"><thead><tr><th scope=\"col\" class=\"text\">"
-          "<button type=\"button\">variant</button></th>",
-          out);
-    for (r = 0; r < json_array_size(json_object_get(comparison, "runs")); r++)
-        fprintf(out, "<th scope=\"col\"><button type=\"button\">[%zu]</button></th>", r + 1);
-    fputs("</tr></thead>\n<tbody>", out);
-    json_array_foreach(json_object_get(comparison, "variants"), i, item)
-    {
-        fputs("<tr><td class=\"text\">", out);
-        html_text(out, text_of(item, "variant"));
-        fputs("</td>", out);
-        json_array_foreach(json_object_get(item, "perplexity"), r, value)
-        {
-            if (json_is_number(value))
-                fprintf(out, "<td data-value=\"%.17g\">%.4f</td>", json_number_value(value),
-                        json_number_value(value));
-            else
-                fputs("<td>&ndash;</td>", out);
-        }
-        fputs("</tr>\n", out);
-    }
-    fputs("</tbody></table></div>\n", out);
-    html_end(out);
-}
-
-static enum status write_html(const json_t *comparison, const char *path, struct error *err)
-{
-    json_t *report = as_report(comparison), *plots = NULL;
-    const char *no_plots;
-    char *bytes = NULL;
-    size_t size = 0;
-    enum status status = report_draw(&plots, &no_plots, report, err);
-
-    if (status == STATUS_OK) {
-        FILE *out = open_memstream(&bytes, &size);
-        if (out != NULL)
-            write_page(comparison, plots, no_plots, out);
-        if (out == NULL || fclose(out) != 0)
-            status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    }
-    if (status == STATUS_OK)
-        status = commit_bytes(path, bytes, size, err);
-    free(bytes);
-    json_decref(plots);
-    json_decref(report);
-    return status;
 }
 
 enum status compare_runs(const char *const *runs, size_t count, bool json, const char *html, FILE *out,
@@ -329,8 +244,10 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
     enum status status = gather(&comparison, runs, count, err);
     size_t i;
 
+    if (status == STATUS_OK)
+        status = json_memory_check("the comparison", err);
     if (status == STATUS_OK && html != NULL)
-        status = write_html(comparison, html, err);
+        status = compare_write_page(comparison, html, err);
     if (status == STATUS_OK) {
         json_array_foreach(json_object_get(comparison, "warnings"), i, warning)
         {
@@ -340,7 +257,7 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
             json_dumpf(comparison, out, JSON_INDENT(2));
             fputc('\n', out);
         } else {
-            print_table(comparison, out);
+            compare_print(comparison, out);
         }
     }
     json_decref(comparison);

@@ -3,8 +3,10 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/bus_error.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/run_record.h"
 #include "stages/diagnose.h"
 
@@ -36,7 +38,9 @@ static enum status is_complete(bool *complete, const struct diagnosis *d, const 
     uint8_t seen = 1;
     char path[PATH_SIZE];
     for (size_t l = 0; variant != NULL && l < d->model->config.num_hidden_layers && seen == 1; l++) {
-        run_layer_path(path, sizeof path, d->settings->run, "weights", variant->name, l);
+        // As layer_weights_load finds them.
+        run_layer_path(path, sizeof path, d->settings->run,
+                       weights_are_written(d->settings, variant) ? "weights" : "masks", variant->name, l);
         seen = store_exists(path);
     }
     FORWARD_IF_ERROR(team_broadcast(d->stage.team, &seen, 1, 0, err));
@@ -82,10 +86,14 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
     if (!team_any(team, team->rank == 0 && sealed_json_read(&result, path, NULL) == STATUS_OK)) {
         FORWARD_IF_ERROR(measure(&result, d, variant, err));
         if (team->rank == 0)
+            status = json_memory_check(path, err);
+        if (team->rank == 0 && status == STATUS_OK)
             status = sealed_json_write(path, result, err);
     }
     if (result != NULL)
         json_object_set_new(d->results, name, result);
+    if (status == STATUS_OK)
+        status = json_memory_check(path, err);
     return team_agree(team, status, err);
 }
 
@@ -206,6 +214,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
 
     GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, path, err), err), done);
     GOTO_IF_ERROR(team_agree(world, model_open(&d.model, d.settings->model, err), err), done);
+    bus_error_name(d.model->checkpoint);
     d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
     status = diagnose_all(&d, err);
     layer_weights_free(&d.weights, &d.stage);
@@ -217,6 +226,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
     }
 done:
     json_decref(d.results);
+    bus_error_name(NULL);
     model_close(d.model);
     settings_free(d.settings);
     return status;

@@ -7,6 +7,7 @@
 // One "unit" or "begin" event. Texts are as in the log; "" where it has none.
 struct history_unit {
     char stage[24], variant[128]; // variant "dense" for what all share
+    char task[72];                // of the stage "tasks": its name
     long layer;                   // -1: none
     double time;                  // of the event: seconds since 1970
     double seconds;               // that the unit took; 0 while it is worked on

@@ -7,7 +7,8 @@
 
 static enum status refuse_syntax(const yaml_parser_t *parser, const char *name, struct error *err)
 {
-    if (parser->error == YAML_MEMORY_ERROR)
+    // LibYAML also fails without a word when it has no memory for a copy of its own.
+    if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
         RETURN_ERROR(err, STATUS_MEMORY, "%s: out of memory for the job file", name);
     if (parser->error == YAML_READER_ERROR) // knows bytes, not lines
         RETURN_ERROR(err, STATUS_USAGE, "%s: not valid YAML: %s at byte %zu", name, parser->problem,

@@ -1,10 +1,14 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
+#include "kernels/gemm.h"
+#include "pipeline/bus_error.h"
+#include "pipeline/capacity.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/report.h"
@@ -12,6 +16,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/allocation.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
@@ -20,6 +25,7 @@
 #include <blis.h>
 #include <errno.h>
 #include <hdf5.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +101,9 @@ static enum status check_paths(const struct program *program, struct error *err)
     if (settings->perplexity != NULL)
         FORWARD_IF_ERROR(
             check_readable(settings->perplexity, "evaluate.perplexity", program->options.path, err));
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        FORWARD_IF_ERROR(
+            check_readable(settings->tasks[i].data, "evaluate.tasks", program->options.path, err));
     return STATUS_OK;
 }
 
@@ -105,7 +114,10 @@ static enum status check_output(const struct program *program, struct error *err
         char path[PATH_SIZE], identity[40];
         export_path(path, sizeof path, settings, &settings->variants[v]);
         run_record_variant(identity, sizeof identity, &program->record, &settings->variants[v]);
-        RETURN_ERROR_IF(export_state_of(path, identity) == EXPORT_FOREIGN, err, STATUS_USAGE,
+        const enum export_state state = export_state_of(path, identity, err);
+        if (state == EXPORT_UNKNOWN)
+            return STATUS_FAILED;
+        RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
                         "%s: output: %s exists and is not this run's: remove it or choose another",
                         program->options.path, path);
     }
@@ -115,11 +127,16 @@ static enum status check_output(const struct program *program, struct error *err
 // Everything up to the point where work starts.
 static enum status open_job(struct program *program, struct error *err)
 {
+    FORWARD_IF_ERROR(team_agree(&program->world, gemm_prepare(err), err));
     FORWARD_IF_ERROR(team_agree(&program->world, load_job(program, err), err));
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
+    bus_error_name(program->model->checkpoint);
     FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    FORWARD_IF_ERROR(
+        team_agree(&program->world,
+                   allocation_check(program->model, program->settings, program->options.path, err), err));
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
@@ -129,16 +146,33 @@ static unsigned stages_of(enum command_id command)
     case COMMAND_CALIBRATE:
         return 1U << STAGE_SEQUENCES | 1U << STAGE_CALIBRATE | 1U << STAGE_PROPAGATE;
     case COMMAND_SCORE:
-        return 1U << STAGE_SCORE;
+        return 1U << STAGE_OUTLIERS | 1U << STAGE_SCORE;
     case COMMAND_COMPENSATE:
         return 1U << STAGE_COMPENSATE;
     case COMMAND_EVALUATE:
-        return 1U << STAGE_EVALUATE;
+        return 1U << STAGE_EVALUATE | 1U << STAGE_TASKS;
     case COMMAND_EXPORT:
         return 1U << STAGE_EXPORT;
     default:
         return (1U << STAGE_COUNT) - 1;
     }
+}
+
+// What `plan` warned of, for whoever did not ask it.
+static enum status warn_of_limits(const struct program *program, const struct runner *runner,
+                                  struct error *err)
+{
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    const size_t ranks = (size_t)program->world.node_size;
+    struct capacity capacity;
+    struct plan_cost cost;
+
+    FORWARD_IF_ERROR(plan_cost(&cost, runner->plan, ranks, err));
+    capacity_measure(&capacity, program->settings->run, program->settings->output);
+    const size_t count = capacity_warn(warnings, &capacity, &cost, ranks, !program->record.is_first);
+    for (size_t i = 0; i < count && program->options.verbosity > VERBOSITY_QUIET; i++)
+        fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
+    return STATUS_OK;
 }
 
 static enum status run_plan(struct program *program, struct runner *runner, struct error *err)
@@ -229,6 +263,9 @@ static enum status with_claim(struct program *program, struct runner *runner, st
     if (program->root)
         status = check_output(program, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    if (program->root)
+        status = warn_of_limits(program, runner, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(runner_prepare(runner, err), done);
     if (program->root)
         status = log_open(&runner->log, program->settings->run, program->world.size, err);
@@ -253,11 +290,13 @@ static enum status command_stages(struct program *program, struct error *err)
     enum status status;
 
     FORWARD_IF_ERROR(open_job(program, err));
-    FORWARD_IF_ERROR(
-        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err));
-    GOTO_IF_ERROR(plan_create(&plan, program->model, program->settings, err), done);
-    if (options->num_variants > 0)
-        GOTO_IF_ERROR(plan_select(&plan, options->variants, options->num_variants, err), done);
+    status =
+        stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
+    FORWARD_IF_ERROR(team_agree(&program->world, status, err));
+    status = plan_create(&plan, program->model, program->settings, err);
+    if (status == STATUS_OK && options->num_variants > 0)
+        status = plan_select(&plan, options->variants, options->num_variants, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     runner.options = options;
     runner.settings = program->settings;
     runner.model = program->model;
@@ -343,6 +382,7 @@ static enum status make_plan(struct program *program, struct error *err)
     FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
     FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
     FORWARD_IF_ERROR(compensate_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(allocation_check(program->model, program->settings, options->path, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
     status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
     plan_free(&plan);
@@ -351,6 +391,7 @@ static enum status make_plan(struct program *program, struct error *err)
 
 static void program_free(struct program *program)
 {
+    bus_error_name(NULL);
     run_record_free(&program->record);
     model_close(program->model);
     settings_free(program->settings);
@@ -387,6 +428,9 @@ int main(int argc, char **argv)
     struct program program = {.started = stop_clock()};
     struct error err = {0};
     const bool first = launched_as_first();
+
+    json_memory_watch();
+    signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit is an error of the call, with a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
     if (status != STATUS_OK || program.options.done)
@@ -410,6 +454,7 @@ int main(int argc, char **argv)
         bli_thread_set_num_threads(program.options.threads);
     status = team_create(&program.world, MPI_COMM_WORLD, 1, &err);
     program.root = program.world.rank == 0;
+    bus_error_watch(program.world.rank);
     if (status == STATUS_OK) {
         status = run_command(&program, &err);
         program_free(&program);

@@ -1,8 +1,10 @@
 #include "pipeline/plan_print.h"
 
+#include "pipeline/capacity.h"
 #include "pipeline/duration.h"
 #include "pipeline/estimate.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/run_record.h"
 
 #include <stdlib.h>
@@ -16,6 +18,8 @@ struct summary {
     struct plan_estimate estimate;
     size_t units[STAGE_COUNT], done[STAGE_COUNT];
     double work[STAGE_COUNT];
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    size_t num_warnings;
 };
 
 static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
@@ -41,6 +45,20 @@ static void count_units(struct summary *summary)
         summary->done[unit->stage] += unit_is_done(unit, summary->plan->settings, &record) ? 1 : 0;
     }
     run_record_free(&record);
+}
+
+// What this machine has too little of.
+static void compare_with_machine(struct summary *summary)
+{
+    const struct settings *settings = summary->plan->settings;
+    struct capacity capacity;
+    bool is_started = false;
+
+    capacity_measure(&capacity, settings->run, settings->output);
+    for (int s = 0; s < STAGE_COUNT; s++)
+        is_started = is_started || summary->done[s] > 0;
+    summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
+                                          summary->machine->ranks_per_node, is_started);
 }
 
 // Which part of the time is the largest.
@@ -119,6 +137,10 @@ static json_t *summary_to_json(const struct summary *summary)
                   "statistics", (json_int_t)cost->statistics_bytes, "activations",
                   (json_int_t)cost->activations_bytes, "masks", (json_int_t)cost->masks_bytes, "weights",
                   (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < summary->num_warnings; i++)
+        json_array_append_new(warnings, json_string(summary->warnings[i]));
+    json_object_set_new(object, "warnings", warnings);
     return object;
 }
 
@@ -214,14 +236,16 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     if (out == NULL)
         return STATUS_OK;
     count_units(&summary);
+    compare_with_machine(&summary);
     if (json) {
         json_t *object = summary_to_json(&summary);
         char *text = json_dumps(object, JSON_INDENT(2));
         json_decref(object);
-        RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the plan");
-        fprintf(out, "%s\n", text);
+        const enum status status = json_memory_check("the plan", err);
+        if (status == STATUS_OK)
+            fprintf(out, "%s\n", text);
         free(text);
-        return STATUS_OK;
+        return status;
     }
     fprintf(out, "variants\n  dense\n");
     for (size_t v = 0; v < plan->settings->num_variants; v++)
@@ -229,5 +253,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     print_units(&summary, out);
     print_times(&summary, out);
     print_costs(&summary, out);
+    for (size_t i = 0; i < summary.num_warnings; i++)
+        fprintf(out, "%scareful: %s\n", i == 0 ? "\n" : "", summary.warnings[i]);
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "io/sealed_json.h"
 #include "pipeline/job.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,11 @@ json_t *plan_to_json(const struct plan *plan)
         const struct unit *unit = &plan->units[i];
         const char *name = unit->variant != NULL ? unit->variant->name : dense;
         json_t *stage = member(work, stage_name(unit->stage));
+        if (unit->stage == STAGE_TASKS) {
+            json_object_set_new(member(stage, name), plan->settings->tasks[unit->task].name,
+                                json_real(unit->work));
+            continue;
+        }
         if (unit->layer < 0) {
             json_object_set_new(stage, name, json_real(unit->work));
             continue;
@@ -74,6 +80,26 @@ static void add_unit(struct plan *plan, enum stage_kind stage, const struct vari
     plan->work += json_number_value(work);
 }
 
+// Units of STAGE_TASKS: the works of one variant by the tasks' names. False when one is not of the job.
+static bool add_tasks(struct plan *plan, const struct variant *variant, json_t *works)
+{
+    const struct settings *settings = plan->settings;
+    const char *name;
+    json_t *work;
+
+    json_object_foreach(works, name, work)
+    {
+        size_t t = 0;
+        while (t < settings->num_tasks && strcmp(settings->tasks[t].name, name) != 0)
+            t++;
+        if (t == settings->num_tasks)
+            return false;
+        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, work);
+        plan->units[plan->num_units - 1].task = t;
+    }
+    return true;
+}
+
 static size_t count_units(json_t *work)
 {
     const char *stage, *name;
@@ -84,7 +110,9 @@ static size_t count_units(json_t *work)
     {
         json_object_foreach(variants, name, amount)
         {
-            count += json_is_array(amount) ? json_array_size(amount) : 1;
+            count += json_is_array(amount)    ? json_array_size(amount)
+                     : json_is_object(amount) ? json_object_size(amount)
+                                              : 1;
         }
     }
     return count;
@@ -107,7 +135,8 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
         json_object_foreach(variants, name, amount)
         {
             struct unit unit = {.layer = NO_LAYER};
-            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name)) {
+            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
+                !add_tasks(plan, unit.variant, amount)) {
                 plan_free(plan);
                 RETURN_ERROR(err, STATUS_DAMAGED, "%s: %s of %s is not of this run", origin, stage, name);
             }
@@ -146,10 +175,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
     GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
     now = plan_to_json(&plan);
-    if (now == NULL) {
-        status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-        goto done;
-    }
+    GOTO_IF_ERROR(json_memory_check(path, err), done);
     if (sealed_json_read(&before, path, NULL) == STATUS_OK) {
         json_object_del(before, "xxh3");
         if (json_equal(before, now))

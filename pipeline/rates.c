@@ -9,6 +9,8 @@ const struct unit *rates_unit(const struct plan *plan, const struct history_unit
 {
     for (size_t i = 0; i < plan->num_units; i++) {
         const struct unit *unit = &plan->units[i];
+        if (unit->stage == STAGE_TASKS && strcmp(plan->settings->tasks[unit->task].name, event->task) != 0)
+            continue;
         if (unit->layer == event->layer && strcmp(stage_name(unit->stage), event->stage) == 0 &&
             strcmp(unit->variant != NULL ? unit->variant->name : "dense", event->variant) == 0)
             return unit;
@@ -18,7 +20,8 @@ const struct unit *rates_unit(const struct plan *plan, const struct history_unit
 
 static bool is_forward(enum stage_kind stage)
 {
-    return stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE || stage == STAGE_EVALUATE;
+    return stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE || stage == STAGE_EVALUATE ||
+           stage == STAGE_TASKS;
 }
 
 void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan)

@@ -3,6 +3,7 @@
 #include "io/commit.h"
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
+#include "pipeline/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ enum status report_run(const char *run, bool json, FILE *out, struct error *err)
     enum status status;
 
     GOTO_IF_ERROR(report_gather(&report, run, err), done);
+    GOTO_IF_ERROR(json_memory_check("the report", err), done);
     GOTO_IF_ERROR(open_text(&file, &as_csv, err), done);
     report_write_csv(report, file);
     GOTO_IF_ERROR(close_text(file, err), done);

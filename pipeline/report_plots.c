@@ -1,5 +1,6 @@
 #include "pipeline/gnuplot.h"
 #include "pipeline/report.h"
+#include "pipeline/task_results.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -112,27 +113,7 @@ static bool perplexity_of(double *value, const json_t *model)
 
 bool report_accuracy(double *value, const json_t *model)
 {
-    json_t *tasks = json_object_get(json_object_get(model, "tasks"), "tasks"), *task;
-    const char *name;
-    double sum = 0, accuracy;
-    size_t count = 0, i;
-
-    json_array_foreach(tasks, i, task)
-    {
-        if (number_of(&accuracy, task, "acc")) {
-            sum += accuracy;
-            count++;
-        }
-    }
-    json_object_foreach(tasks, name, task)
-    {
-        if (number_of(&accuracy, task, "acc")) {
-            sum += accuracy;
-            count++;
-        }
-    }
-    *value = count > 0 ? sum / (double)count : 0;
-    return count > 0;
+    return tasks_mean(value, json_object_get(model, "tasks"));
 }
 
 static bool adjacent_of(double *value, const json_t *model)

@@ -1,7 +1,10 @@
 #include "pipeline/results.h"
 
 #include "io/run_directory.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/job_json.h"
+#include "pipeline/json_memory.h"
+#include "pipeline/task_results.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
 
@@ -29,6 +32,16 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
         json_object_set_new(json, "tokens", json_integer((json_int_t)result.tokens));
         json_object_set_new(json, "windows", json_integer((json_int_t)result.windows));
         json_object_set_new(json, "length", json_integer((json_int_t)result.length));
+    }
+    json_t *allocation = allocation_to_json(settings, variant, NULL);
+    if (allocation != NULL)
+        json_object_set_new(json, "allocation", allocation);
+    if (settings->num_tasks > 0) {
+        json_t *tasks = tasks_to_json(settings, variant, NULL);
+        double mean;
+        if (tasks_mean(&mean, tasks) && json_object_size(tasks) == settings->num_tasks)
+            json_object_set_new(json, "mean_acc", json_real(mean));
+        json_object_set_new(json, "tasks", tasks);
     }
     if (variant != NULL && settings->output != NULL) {
         export_path(output, sizeof output, settings, variant);
@@ -69,19 +82,25 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         json_t *all = json_pack("{s:s, s:o}", "run", settings->run, "results", list);
         char *text = json_dumps(all, JSON_INDENT(2));
         json_decref(all);
-        RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the results");
-        fprintf(out, "%s\n", text);
+        const enum status status = json_memory_check("the results", err);
+        if (status == STATUS_OK)
+            fprintf(out, "%s\n", text);
         free(text);
-        return STATUS_OK;
+        return status;
     }
     if (has_dense)
         fprintf(out, "\nPerplexity at sequence length %llu, %llu windows of %s\n\n",
                 (unsigned long long)dense.length, (unsigned long long)dense.windows,
                 settings->perplexity != NULL ? settings->perplexity : "the corpus");
+    if (settings->perplexity == NULL && settings->output == NULL && settings->num_tasks > 0) {
+        tasks_print(settings, out);
+        return STATUS_OK;
+    }
     fprintf(out, "%-36s %12s %9s  %s\n", "variant", "perplexity", "x dense",
             settings->output != NULL ? "model" : "");
     print_row(settings, NULL, NULL, out);
     for (size_t v = 0; v < settings->num_variants; v++)
         print_row(settings, &settings->variants[v], has_dense ? &dense : NULL, out);
+    tasks_print(settings, out);
     return STATUS_OK;
 }

@@ -8,7 +8,9 @@
 #include "pipeline/stop.h"
 #include "stages/alarm.h"
 #include "stages/evaluate.h"
+#include "stages/score.h"
 #include "stages/stage.h"
+#include "stages/tasks.h"
 
 struct runner {
     const struct options *options;
@@ -24,13 +26,15 @@ struct runner {
     unsigned stages; // bit set of enum stage_kind: what the command asks for
 
     struct evaluation evaluation; // its windows, when something is to be evaluated
+    struct task_set tasks;        // those that are to be evaluated
     struct alarm alarm;           // a team that fails ends the others, too
 
     // Of the phase in hand.
     const struct team *team;
     struct stage stage;
     struct layer_weights weights;
-    const struct unit *unit;
+    const struct unit *units[SCORE_BATCH]; // in hand: one, or masks that are cut from the same scores
+    size_t num_units;
     double unit_started;
     size_t units_done, units_found; // carried out, found done
     char waiting[512];              // why the command could not go on with a chain, "" if it could

@@ -3,6 +3,7 @@
 #include "pipeline/duration.h"
 #include "pipeline/history.h"
 #include "pipeline/holders.h"
+#include "pipeline/json_memory.h"
 #include "pipeline/log.h"
 #include "pipeline/plan_record.h"
 #include "pipeline/rates.h"
@@ -186,6 +187,8 @@ static json_t *units_to_json(const struct look *look, const struct lock_holder *
                       (json_int_t)event->team_ranks, "node", event->node);
         if (event->layer >= 0)
             json_object_set_new(unit, "layer", json_integer(event->layer));
+        if (event->task[0] != '\0')
+            json_object_set_new(unit, "task", json_string(event->task));
         json_array_append_new(units, unit);
     }
     return units;
@@ -232,10 +235,11 @@ static enum status print_json(const struct look *look, FILE *out, struct error *
                   "variants", variants_to_json(look));
     char *text = json_dumps(result, JSON_INDENT(2));
     json_decref(result);
-    RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the status");
-    fprintf(out, "%s\n", text);
+    const enum status status = json_memory_check("the status", err);
+    if (status == STATUS_OK)
+        fprintf(out, "%s\n", text);
     free(text);
-    return STATUS_OK;
+    return status;
 }
 
 // ---- for people -----------------------------------------------------------------------------------------
@@ -264,8 +268,11 @@ static void print_begun(const struct look *look, const struct lock_holder *holde
             continue;
         fprintf(out, "  team %zu on %s, %zu rank%s: %s", event->team, event->node, event->team_ranks,
                 event->team_ranks == 1 ? "" : "s", event->stage);
-        if (strcmp(event->variant, "dense") != 0 || strcmp(event->stage, "evaluate") == 0)
+        if (strcmp(event->variant, "dense") != 0 || strcmp(event->stage, "evaluate") == 0 ||
+            event->task[0] != '\0')
             fprintf(out, " %s", event->variant);
+        if (event->task[0] != '\0')
+            fprintf(out, " %s", event->task);
         if (event->layer >= 0)
             fprintf(out, " layer %ld", event->layer);
         fprintf(out, ", for %s\n", duration_format(look->now - event->time, time, sizeof time));

@@ -1,6 +1,7 @@
 #include "stages/added_bias.h"
 
 #include "io/commit.h"
+#include "io/json.h"
 #include "io/run_directory.h"
 
 #include <jansson.h>
@@ -151,13 +152,13 @@ static enum status rewrite_json(const char *from, const char *to, const struct s
                                                       struct error *err),
                                 struct error *err)
 {
-    json_error_t where;
-    json_t *json = json_load_file(from, 0, &where);
+    json_t *json;
     char *text = NULL;
     enum status status;
 
-    RETURN_ERROR_IF(!json_is_object(json), err, STATUS_INPUT, "%s: %s", from, where.text);
-    status = change(json, stage, err);
+    FORWARD_IF_ERROR(json_read(&json, from, err));
+    status = json_is_object(json) ? change(json, stage, err)
+                                  : error_set(err, STATUS_INPUT, "%s: not a JSON object", from);
     if (status == STATUS_OK)
         text = json_dumps(json, JSON_INDENT(2));
     if (status == STATUS_OK && text == NULL)

@@ -2,6 +2,7 @@
 
 #include "io/run_directory.h"
 #include "kernels/statistics.h"
+#include "stages/few_tokens.h"
 #include "stages/hessian.h"
 #include "stages/hidden_states.h"
 
@@ -200,6 +201,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     GOTO_IF_ERROR(ordered_sum_finish(sum, totals, err), done);
     GOTO_IF_ERROR(team_sum_u64(team, partial.count, partial.num_sources, err), done);
     GOTO_IF_ERROR(check_totals(&weights->map, &partial, totals, err), done);
+    few_tokens_notice(stage, &weights->map, partial.count, hessian);
 
     // The statistics are the unit's proof of completion: they come last.
     if (output != NULL) {
@@ -209,7 +211,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
             goto done;
     }
     if (hessian)
-        GOTO_IF_ERROR(hessian_sum_commit(partial.hessian, stream, err), done);
+        GOTO_IF_ERROR(hessian_sum_commit(partial.hessian, stream, partial.count, err), done);
     status = commit_statistics(stage, &weights->map, stream, &partial, totals, partial.count, err);
 done:
     hidden_states_close(&input);

@@ -4,6 +4,7 @@
 #include "io/store.h"
 #include "kernels/candidates.h"
 #include "kernels/select.h"
+#include "stages/few_tokens.h"
 #include "stages/guard.h"
 #include "stages/hidden_states.h"
 #include "stages/layer_trial.h"
@@ -33,6 +34,7 @@ struct choosing {
     const struct layer_weights *weights;
     struct layer_weights pruned; // the layer with what was chosen so far
     struct store_reader *statistics;
+    struct cut cut; // the variant's
     struct hidden_states states;
     size_t candidates, count;         // count: linears
     struct trial *trials;             // [count], those of one source one after the other
@@ -104,6 +106,12 @@ static void pruned_rows(float *target, const struct trial *trial, size_t candida
         mask_apply(target + i * in, mask + i * bytes, in);
 }
 
+static double sparsity_of(struct choosing *c, const struct layer_tensor *tensor)
+{
+    cuts_begin_linear(&c->cut, 1, c->stage->settings, c->weights->map.layer, tensor->linear);
+    return c->cut.sparsity;
+}
+
 // All candidates' masks of one linear: each rank's rows, then everyone has all. Collective.
 static enum status make_masks(struct choosing *c, struct trial *trial, struct error *err)
 {
@@ -116,8 +124,9 @@ static enum status make_masks(struct choosing *c, struct trial *trial, struct er
     share_of(out, (size_t)team->rank, (size_t)team->size, &first, &count);
     for (size_t k = 0; k < c->candidates; k++) {
         const struct variant candidate = candidate_variant(c, k);
+        const struct cut cut = {.variant = &candidate, .sparsity = sparsity_of(c, trial->tensor)};
         uint8_t *mask = trial->masks + k * out * bytes;
-        FORWARD_IF_ERROR(score_rows(mask + first * bytes, c->stage, &candidate, c->weights, trial->tensor,
+        FORWARD_IF_ERROR(score_rows(mask + first * bytes, NULL, c->stage, &cut, c->weights, trial->tensor,
                                     c->statistics, err));
         FORWARD_IF_ERROR(team_allgather(team, mask, out, bytes, err));
     }
@@ -162,6 +171,7 @@ static enum status choose_by_layer(struct choosing *c, struct error *err)
     const struct layer_trial trial = {.stage = c->stage,
                                       .dense = c->weights,
                                       .pruned = &c->pruned,
+                                      .dense_states = &c->states,
                                       .states = &c->states,
                                       .put = put_in_place,
                                       .context = c};
@@ -304,20 +314,24 @@ static enum status write_choice(const struct trial *trial, struct store_writer *
     return STATUS_OK;
 }
 
-static enum status write_linear(struct choosing *c, size_t i, struct store_writer *writer, struct error *err)
+static enum status write_linear(struct choosing *c, size_t i, struct error *err)
 {
     const struct team *team = c->stage->team;
     const struct layer_tensor *tensor = c->trials[i].tensor;
     const struct variant chosen = candidate_variant(c, c->trials[i].choice);
+    const struct cut cut = {.variant = &chosen, .sparsity = sparsity_of(c, tensor)};
     uint8_t *mask = NULL;
+    uint64_t tokens;
     size_t first, count;
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
     enum status status = allocate(&mask, count, mask_row_bytes(tensor->in), "mask", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    GOTO_IF_ERROR(score_rows(mask, c->stage, &chosen, c->weights, tensor, c->statistics, err), done);
-    GOTO_IF_ERROR(mask_write(c->stage, tensor, first, count, mask, writer, err), done);
-    status = write_choice(&c->trials[i], writer, err);
+    GOTO_IF_ERROR(score_rows(mask, &tokens, c->stage, &cut, c->weights, tensor, c->statistics, err), done);
+    GOTO_IF_ERROR(mask_write(c->stage, tensor, first, count, mask, c->cut.writer, err), done);
+    if (importance_needs(chosen.method, &chosen.parameters) & NEEDS_STATISTICS)
+        GOTO_IF_ERROR(few_tokens_write(c->cut.writer, tensor, tokens, false, err), done);
+    status = write_choice(&c->trials[i], c->cut.writer, err);
 done:
     free(mask);
     return status;
@@ -328,7 +342,6 @@ enum status choose_layer(const struct stage *stage, const struct layer_weights *
 {
     const char *stream = stream_name(stage->settings, variant);
     struct choosing c = {.stage = stage, .variant = variant, .weights = weights};
-    struct store_writer *writer = NULL;
     char path[PATH_SIZE];
     enum status status = choosing_create(&c, err);
 
@@ -338,17 +351,14 @@ enum status choose_layer(const struct stage *stage, const struct layer_weights *
     GOTO_IF_ERROR(hidden_states_open(&c.states, stage, stream, layer, err), done);
     GOTO_IF_ERROR(layer_weights_create(&c.pruned, stage, err), done);
     GOTO_IF_ERROR(layer_weights_load(&c.pruned, stage, layer, NULL, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(cuts_open(&c.cut, stage, &variant, 1, &weights->map, err), done);
     GOTO_IF_ERROR(choose_all(&c, err), done);
     for (size_t i = 0; i < c.count; i++) {
-        GOTO_IF_ERROR(write_linear(&c, i, writer, err), done);
+        GOTO_IF_ERROR(write_linear(&c, i, err), done);
         stage_advance(stage, 4.0 * (double)c.trials[i].tensor->out * (double)c.trials[i].tensor->in);
     }
-    status = store_commit(writer, err);
-    writer = NULL;
 done:
-    store_abandon(writer);
+    status = cuts_finish(&c.cut, 1, status, err);
     choosing_free(&c);
     return status;
 }

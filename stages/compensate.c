@@ -57,7 +57,21 @@ static void row_results_free(struct row_results *results)
     free(results->rows);
 }
 
-static enum status compute_rows(struct row_results *results, struct pruned_linear *linear, struct error *err)
+// A factor may push a weight beyond the largest number of a 16-bit dtype: better said here than exported.
+static enum status check_row(const struct pruned_linear *linear, size_t layer, size_t i, struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
+    RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
+                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: narrow "
+                    "compensate.clamp, or leave the linear dense with prune.skip",
+                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype));
+    return STATUS_OK;
+}
+
+static enum status compute_rows(struct row_results *results, struct pruned_linear *linear, size_t layer,
+                                struct error *err)
 {
     const struct team *team = linear->stage->team;
     const size_t out = linear->tensor->out;
@@ -73,14 +87,16 @@ static enum status compute_rows(struct row_results *results, struct pruned_linea
     if (status == STATUS_OK)
         status = allocate_aligned(&results->rows, results->count, row_bytes, "rows of a pruned weight", err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    for (size_t row = 0; row < results->count; row++) {
+    for (size_t row = 0; row < results->count && status == STATUS_OK; row++) {
         const size_t i = results->first + row;
         double energies[3];
         results->gamma[i] = pruned_linear_final(linear, i, energies);
         for (size_t k = 0; k < 3; k++)
             results->energy[k][i] = energies[k];
         memcpy((char *)results->rows + row * row_bytes, linear->rounded, row_bytes);
+        status = check_row(linear, layer, i, err);
     }
+    FORWARD_IF_ERROR(team_agree(team, status, err));
     for (size_t k = 0; k < 3; k++)
         FORWARD_IF_ERROR(team_allgather(team, results->energy[k], out, sizeof(double), err));
     return team_allgather(team, results->gamma, out, sizeof(double), err);
@@ -125,6 +141,15 @@ static enum status write_bias(struct compensation *c, struct pruned_linear *line
 
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
     pruned_linear_bias(linear, bias);
+    const size_t i = dtype_find_non_finite(bias, dtype, tensor->out);
+    if (i < tensor->out) { // the same on every rank
+        status =
+            error_set(err, STATUS_FAILED,
+                      "layers.%zu.%s: bias [%zu] becomes more than %s can hold: narrow compensate.clamp, "
+                      "or switch compensate.bias off",
+                      c->dense->map.layer, tensor->linear, i, dtype_name(dtype));
+        goto done;
+    }
     snprintf(name, sizeof name, "/%s/bias", tensor->linear);
     GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 1, dims, NULL,
                                 "bias, [out]", err),
@@ -176,7 +201,7 @@ static enum status write_linear(struct compensation *c, struct pruned_linear *li
     char name[160];
     enum status status;
 
-    GOTO_IF_ERROR(compute_rows(&results, linear, err), done);
+    GOTO_IF_ERROR(compute_rows(&results, linear, c->dense->map.layer, err), done);
     snprintf(name, sizeof name, "/%s/weight", tensor->linear);
     GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 2, dims, NULL,
                                 "pruned and compensated weight, [out, in]", err),
@@ -221,9 +246,11 @@ static void put_choice(void *context, size_t choice)
 // What is kept of the linears in hand, by the layer's output with each choice.
 static enum status choose_by_layer(struct compensation *c, size_t first, struct error *err)
 {
+    const bool matches = variant_matches(c->variant); // then the dense model's own states are there
     const struct layer_trial trial = {.stage = c->stage,
                                       .dense = c->dense,
                                       .pruned = &c->pruned,
+                                      .dense_states = matches ? &c->dense_states : &c->states,
                                       .states = &c->states,
                                       .put = put_choice,
                                       .context = c};

@@ -1,10 +1,12 @@
 #include "stages/export.h"
 
 #include "io/commit.h"
+#include "io/json.h"
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "stages/added_bias.h"
+#include "stages/few_tokens.h"
 #include "stages/linear_record.h"
 
 #include <dirent.h>
@@ -28,16 +30,23 @@ void export_path(char *path, size_t size, const struct settings *settings, const
         path_format(path, size, "%s/%s", settings->output, variant->name);
 }
 
-enum export_state export_state_of(const char *path, const char *identity)
+enum export_state export_state_of(const char *path, const char *identity, struct error *err)
 {
     char name[PATH_SIZE];
     struct stat stat_buffer;
     enum export_state state = EXPORT_FOREIGN;
+    json_t *json;
 
-    if (lstat(path, &stat_buffer) != 0)
-        return EXPORT_ABSENT;
     path_format(name, sizeof name, "%s/coppice.json", path);
-    json_t *json = json_load_file(name, 0, NULL);
+    if (lstat(path, &stat_buffer) != 0 || lstat(name, &stat_buffer) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return lstat(path, &stat_buffer) != 0 ? EXPORT_ABSENT : EXPORT_FOREIGN;
+        error_set(err, STATUS_FAILED, "%s: %s", name, strerror(errno));
+        return EXPORT_UNKNOWN;
+    }
+    const enum status status = json_read(&json, name, err);
+    if (status != STATUS_OK) // what is no JSON is not ours
+        return status == STATUS_INPUT ? EXPORT_FOREIGN : EXPORT_UNKNOWN;
     const char *found = json_string_value(json_object_get(json, "identity"));
     if (found != NULL && strcmp(found, identity) == 0)
         state = EXPORT_DONE;
@@ -106,11 +115,24 @@ static enum status shard_end(struct shard *shard, enum status mine, struct error
     return team_agree(team, mine, err);
 }
 
+// Reads a byte of every page. What cannot be read is met here, and told of as what it is: inside a write it
+// would look like the new file's failure.
+static void touch_pages(const uint8_t *bytes, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile uint8_t seen;
+    for (size_t i = 0; i < size; i += page)
+        seen = bytes[i];
+    seen = bytes[size - 1];
+    (void)seen;
+}
+
 static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_t size, uint64_t offset,
                               struct error *err)
 {
     for (uint64_t done = 0; done < size; done += piece_bytes) {
         size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        touch_pages(bytes + done, n);
         FORWARD_IF_ERROR(commit_write_at(&shard->file, bytes + done, n, offset + done, err));
         safetensors_release(shard->source, bytes + done, n);
     }
@@ -169,6 +191,7 @@ static enum status write_linear(struct shard *shard, const struct layer_tensor *
                                 const struct store_reader *weights, bool *written, struct error *err)
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
+    bool has_bias = false;
     char name[160];
 
     if (is_in_shard(shard, tensor)) {
@@ -177,7 +200,9 @@ static enum status write_linear(struct shard *shard, const struct layer_tensor *
         written[tensor->tensor - shard->source->tensors] = true;
     }
     snprintf(name, sizeof name, "/%s/bias", tensor->linear);
-    if (is_in_shard(shard, bias) && store_has(weights, name)) {
+    if (is_in_shard(shard, bias))
+        FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
+    if (has_bias) {
         FORWARD_IF_ERROR(write_rows(shard, bias, name, weights, err));
         written[bias->tensor - shard->source->tensors] = true;
     }
@@ -190,11 +215,14 @@ static enum status write_added_bias(struct shard *shard, const struct added_bias
 {
     const size_t element = dtype_size(bias->dtype);
     void *values = NULL;
+    bool is_set = false;
     char name[160];
     enum status status = allocate(&values, bias->out, element, "a bias", err);
 
     snprintf(name, sizeof name, "/%s/bias", bias->linear);
-    if (status == STATUS_OK && store_has(weights, name))
+    if (status == STATUS_OK)
+        status = store_find(weights, name, &is_set, err);
+    if (status == STATUS_OK && is_set)
         status = store_read(weights, name, bias->dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 0, bias->out,
                             values, err);
     if (status == STATUS_OK)
@@ -299,7 +327,7 @@ static enum status copy_side_files(const char *from, const char *to, struct erro
     DIR *directory = opendir(from);
 
     RETURN_ERROR_IF(directory == NULL, err, STATUS_INPUT, "%s: %s", from, strerror(errno));
-    while (status == STATUS_OK && (entry = readdir(directory)) != NULL) {
+    while (status == STATUS_OK && (errno = 0, entry = readdir(directory)) != NULL) {
         char source[PATH_SIZE], target[PATH_SIZE];
         struct stat stat_buffer;
         char *bytes = NULL;
@@ -307,13 +335,18 @@ static enum status copy_side_files(const char *from, const char *to, struct erro
 
         path_format(source, sizeof source, "%s/%s", from, entry->d_name);
         path_format(target, sizeof target, "%s/%s", to, entry->d_name);
-        if (!is_copied(entry->d_name) || stat(source, &stat_buffer) != 0 || !S_ISREG(stat_buffer.st_mode))
+        if (!is_copied(entry->d_name))
             continue;
-        status = read_file(&bytes, &size, source, err);
-        if (status == STATUS_OK)
+        if (stat(source, &stat_buffer) != 0)
+            status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
+        else if (S_ISREG(stat_buffer.st_mode))
+            status = read_file(&bytes, &size, source, err);
+        if (status == STATUS_OK && bytes != NULL)
             status = commit_bytes(target, bytes, size, err);
         free(bytes);
     }
+    if (status == STATUS_OK && errno != 0)
+        status = error_set(err, STATUS_FAILED, "%s: listing the folder failed: %s", from, strerror(errno));
     closedir(directory);
     return status;
 }
@@ -347,12 +380,14 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             snprintf(name, sizeof name, "/%s/mask", map.tensors[i].linear);
             status = store_read_attribute_u64(masks, name, "kept", &kept, err);
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
-            if (status != STATUS_OK)
-                break;
-            json_t *record = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total",
-                                       (json_int_t)total, "sparsity", 1 - (double)kept / total);
-            linear_record_add(record, masks, weights, map.tensors[i].linear);
-            json_object_set_new(linears, name, record);
+            json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total", (json_int_t)total,
+                                    "sparsity", 1 - (double)kept / total);
+            if (status == STATUS_OK) {
+                few_tokens_describe(row, masks, map.tensors[i].linear);
+                linear_record_add(row, masks, weights, map.tensors[i].linear);
+            }
+            if (json_object_set_new(linears, name, row) != 0 && status == STATUS_OK)
+                status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         }
         store_close(masks);
         store_close(weights);
@@ -380,8 +415,12 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
-    json_object_set_new(json, "identity", json_string(identity));
-    json_object_set_new(json, "linears", linears);
+    if (json_object_size(json) != json_object_size(provenance) || // it leaves out what it has no memory for
+        json_object_set_new(json, "identity", json_string(identity)) != 0 ||
+        json_object_set(json, "linears", linears) != 0) {
+        status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
+        goto done;
+    }
     path_format(path, sizeof path, "%s/coppice.json", partial);
     GOTO_IF_ERROR(sealed_json_write(path, json, err), done);
     GOTO_IF_ERROR(sync_directory(partial, err), done);
@@ -389,9 +428,11 @@ static enum status finish(const struct stage *stage, const struct variant *varia
         status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
         goto done;
     }
+    GOTO_IF_ERROR(check_renamed(partial, output, err), done);
     snprintf(folder, sizeof folder, "%s", output);
     status = sync_directory(dirname(folder), err);
 done:
+    json_decref(linears);
     json_decref(json);
     return status;
 }

@@ -6,10 +6,10 @@
 // Where a variant goes: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
 
-enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN };
+enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN, EXPORT_UNKNOWN };
 // Whether the output folder is not there, is this run's (its coppice.json says `identity`), or is somebody
-// else's. Not collective.
-enum export_state export_state_of(const char *path, const char *identity);
+// else's. EXPORT_UNKNOWN: the system did not let us see; err (may be NULL) says why. Not collective.
+enum export_state export_state_of(const char *path, const char *identity, struct error *err);
 
 // Writes the folder: the same shards with the same headers, pruned tensors (and biases that the variant set)
 // replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new

@@ -29,5 +29,7 @@ void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x,
                          size_t channels);
 // Collective. Adds what the ranks observed in this wave, the lowest rank's sequence first.
 enum status hessian_sum_add(struct hessian_sum *sum, struct error *err);
-// Collective. Divides and commits the file.
-enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, struct error *err);
+// Collective. Divides and commits the file. tokens[source]: how many reached it, of all ranks; they become
+// the attribute "tokens" of each H.
+enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, const uint64_t *tokens,
+                               struct error *err);

@@ -30,6 +30,7 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
                                 dims[2] != hidden_size))
         status = error_set(err, STATUS_DAMAGED, "%s: %s does not have the job's shape [%zu, %zu, %zu]", path,
                            dataset, settings->sequences, settings->length, (size_t)hidden_size);
+    status = team_agree(stage->team, status, err);
     if (status != STATUS_OK)
         hidden_states_close(states);
     return status;

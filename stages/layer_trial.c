@@ -69,13 +69,15 @@ static enum status try_sequence(struct bench *bench, size_t sequence, bool mine,
     enum status status = STATUS_OK;
 
     if (mine)
-        status = hidden_states_read(trial->states, trial->stage, sequence, bench->input, err);
-    mine = mine && status == STATUS_OK;
-    if (mine) {
+        status = hidden_states_read(trial->dense_states, trial->stage, sequence, bench->input, err);
+    if (mine && status == STATUS_OK) {
         forward(bench, trial->dense);
         memcpy(bench->output, bench->buffers.hidden, bench->values * sizeof *bench->output);
         bench->partial[bench->candidates] = squared_distance(bench->output, bench->input, bench->values);
+        if (trial->states != trial->dense_states)
+            status = hidden_states_read(trial->states, trial->stage, sequence, bench->input, err);
     }
+    mine = mine && status == STATUS_OK;
     for (size_t k = 0; k < bench->candidates; k++) {
         trial->put(trial->context, k);
         shared_block_sync(&trial->pruned->memory, trial->stage->team);
@@ -109,6 +111,7 @@ enum status try_in_layer(double *errors, size_t candidates, const struct layer_t
 {
     struct bench bench;
     double *totals = NULL;
+    bool any = false;
     enum status status = bench_create(&bench, trial, candidates, err);
 
     if (status == STATUS_OK)
@@ -117,13 +120,14 @@ enum status try_in_layer(double *errors, size_t candidates, const struct layer_t
     GOTO_IF_ERROR(try_all(totals, &bench, first, err), done);
     for (size_t k = 0; k < candidates; k++) {
         errors[k] = totals[k] == 0 ? 0 : totals[k] / totals[candidates];
-        if (!isfinite(errors[k])) {
-            status = error_set(err, STATUS_INPUT,
-                               "layers.%zu: its output is not finite over the calibration sequences",
-                               trial->dense->map.layer);
-            break;
-        }
+        if (!isfinite(errors[k]))
+            errors[k] = INFINITY;
+        any = any || isfinite(errors[k]);
     }
+    if (!any)
+        status = error_set(err, STATUS_INPUT,
+                           "layers.%zu: its output is not finite over the calibration sequences",
+                           trial->dense->map.layer);
 done:
     bench_free(&bench);
     free(totals);

@@ -47,6 +47,7 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
                                  struct error *err)
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
+    bool has_update;
     char name[160];
 
     *linear = (struct pruned_linear){.stage = stage,
@@ -70,7 +71,8 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
     FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
     FORWARD_IF_ERROR(allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err));
     snprintf(name, sizeof name, "/%s/update", tensor->linear);
-    if (store_has(masks, name))
+    FORWARD_IF_ERROR(store_find(masks, name, &has_update, err));
+    if (has_update)
         FORWARD_IF_ERROR(read_update(linear, masks, name, err));
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     return store_read(masks, name, STORE_U8, 0, tensor->out, linear->mask, err);

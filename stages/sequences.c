@@ -18,6 +18,11 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+bool sequences_are_given(const struct settings *settings)
+{
+    return ends_with(settings->corpus, ".h5");
+}
+
 // Token ids given by the user instead of text.
 static enum status load_tokens(int32_t **ids, const struct settings *settings, struct error *err)
 {
@@ -41,7 +46,7 @@ static enum status draw(int32_t **ids, uint64_t *corpus_hash, const struct stage
     enum status status;
 
     *corpus_hash = 0;
-    if (ends_with(settings->corpus, ".h5")) {
+    if (sequences_are_given(settings)) {
         GOTO_IF_ERROR(load_tokens(ids, settings, err), done);
     } else {
         path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
@@ -128,6 +133,7 @@ enum status sequences_open(struct store_reader **reader, const struct stage *sta
         (rank != 2 || dims[0] != stage->settings->sequences || dims[1] != stage->settings->length))
         status = error_set(err, STATUS_DAMAGED, "%s: /tokens does not have the job's shape [%zu, %zu]", path,
                            stage->settings->sequences, stage->settings->length);
+    status = team_agree(stage->team, status, err);
     if (status != STATUS_OK) {
         store_close(*reader);
         *reader = NULL;

@@ -22,5 +22,7 @@ void sequences_draft_free(struct sequences_draft *draft);
 // Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);
 
+// Whether the calibration's corpus holds token ids (*.h5), so that it takes no tokenizer to read it.
+bool sequences_are_given(const struct settings *settings);
 // RUN/sequences.h5. Not collective.
 void sequences_path(char *path, size_t size, const struct settings *settings);

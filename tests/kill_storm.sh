@@ -21,13 +21,12 @@ echo "# seed $seed, $rounds kills"
 
 maker=$(dirname "$COPPICE")/tests/make_checkpoint
 [ -x "$maker" ] || skip_test "make_checkpoint is not built"
-"$maker" --layers 6 --hidden 64 --intermediate 128 --heads 4 --kv-heads 2 --tied --shards 2 "$folder/model"
-layers=6
-
-# job_of PROPAGATION
+"$maker" --layers 5 --hidden 64 --intermediate 128 --heads 4 --kv-heads 2 --tied --shards 2 "$folder/model"
+# job_of PROPAGATION: every stage there is: Hessians and second-order masks beside plain ones, outputs matched and
+# guarded.
 job_of() {
-  small_job "$folder/$1.yaml" model="$folder/model" propagation="$1" method='[wanda, magnitude]' sequences=7 length=64 \
-    energy='[rows]' perplexity="$folder/test.jsonl"
+  small_job "$folder/$1.yaml" model="$folder/model" propagation="$1" method='[wanda, sparsegpt]' sequences=5 length=48 \
+    energy='[rows]' compensate=', output: mixed, guard: true' perplexity="$folder/test.jsonl"
 }
 undisturbed() {
   local began=${EPOCHREALTIME/./}
@@ -36,23 +35,23 @@ undisturbed() {
   declare -g "wanted_$1=$(fingerprint)" "time_$1=$((${EPOCHREALTIME/./} - began))"
 }
 
-# The stage of the unit in hand, from what is done: see pipeline/plan.c for the order of the units.
-stage_in_hand() {
-  alone status --json "$folder/run" 2>/dev/null | jq -r --argjson layers $layers --arg propagation "$1" '
-    def done(stage): .stages[stage].done // 0;
-    def left(stage): (.stages[stage] // {done: 0, all: 0}) | .done < .all;
-    (.variants[0] | if left("sequences") then "sequences" elif left("evaluate") then "evaluate"
-      elif left("calibrate") then "calibrate" else empty end),
-    (if $propagation == "dense" then
-      ([.variants[1:][] | done("score")] | add) as $s | ([.variants[1:][] | done("compensate")] | add) as $c |
-      if $c < $s then "compensate" elif $s < $layers * (.variants[1:] | length) then "score" else empty end
-    else empty end),
-    (.variants[1:][] | done("calibrate") as $k | done("score") as $s | done("compensate") as $c |
-      if $propagation == "pruned" and $s < $k then "score" elif $propagation == "pruned" and $c < $s then "compensate"
-      elif left("propagate") and done("propagate") < $c and $c < $layers then "propagate"
-      elif left("calibrate") then "calibrate"
-      elif left("evaluate") then "evaluate" elif left("export") then "export" else empty end),
-    "the end"' 2>/dev/null | head -n 1
+# What was in hand, from the log: the last unit that was begun and not ended since the last start. Layers with
+# second-order information are told apart.
+in_hand() {
+  tail -n 200 "$folder/run/log.jsonl" 2>/dev/null | jq -R -s -r --arg propagation "$1" '
+    [split("\n")[] | fromjson?] |
+    (map(.event) | rindex("start")) as $start |
+    if $start == null then "the start" else
+      .[$start:] | (map(select(.event == "unit") | [.stage, .variant, .layer])) as $done |
+      (map(select(.event == "begin")) | map(select([.stage, .variant, .layer] as $unit | $done | index([$unit]) | not))) |
+      last as $unit |
+      if $unit == null then "between units"
+      elif $unit.stage == "calibrate" and ($propagation == "dense" or ($unit.variant | startswith("sparsegpt"))) then
+        "calibrate, with Hessians"
+      elif $unit.stage == "score" and ($unit.variant | startswith("sparsegpt")) then "score, second order"
+      elif $unit.stage == "compensate" then "compensate, outputs matched and guarded"
+      else $unit.stage end
+    end'
 }
 
 # The share of the units that is still to do, in thousandths.
@@ -60,14 +59,18 @@ left_to_do() {
   alone status --json "$folder/run" 2>/dev/null | jq '((.all - .done) * 1000 / .all) | floor' 2>/dev/null || echo 1000
 }
 
+# All are to be hit; a short storm hits some.
+stages=("the start" sequences calibrate "calibrate, with Hessians" score "score, second order"
+  "compensate, outputs matched and guarded" evaluate export)
 declare -A by_stage by_target
 kills=0 jobs=0 broken=0
 choose() { local options=("$@"); chosen=${options[RANDOM % $#]}; }
 
 # Files whose appearance means that a stage is at work; each is waited for now and then, so that short stages are
 # struck too.
-moments=('run/lock*' 'run/.sequences.h5.*' 'run/statistics/*/.layer-*' 'run/masks/*/.layer-*' 'run/weights/*/.layer-*'
-  'run/activations/*/.layer-*' 'run/results/*/.perp*' 'models/.*.partial-*' 'models/.*.partial-*/model-00001-of-00002.*')
+moments=('run/lock*' 'run/.sequences.h5.*' 'run/statistics/*/.layer-*' 'run/hessians/*/.layer-*' 'run/masks/*/.layer-*'
+  'run/weights/*/.layer-*' 'run/activations/*/.layer-*' 'run/results/*/.perp*' 'models/.*.partial-*'
+  'models/.*.partial-*/model-00001-of-00002.*')
 
 # One kill, unless the job ends first: sets `ended`.
 strike() {
@@ -77,12 +80,15 @@ strike() {
   [ "$propagation" = pruned ] || { choose 1 2; options=(--teams "$chosen"); }
   choose rank all mpirun; target=$chosen
   choose "${moments[@]}"; moment=$chosen
+  [ ! -e "$folder/run/sequences.h5" ] || [ "$moment" != 'run/.sequences.h5.*' ] || moment='run/masks/*/.layer-*'
   left=$(left_to_do)
   ended=
   [ "$left" != 0 ] || { ended=1; return 0; }
   start "$n" run "${options[@]}" "$folder/$propagation.yaml"
-  if [ $((RANDOM % 3)) = 0 ]; then
+  if [ $((RANDOM % 2)) = 0 ]; then
     await 60 exists_or_gone "$folder/$moment"
+    # Not always in the first moment of writing.
+    [ $((RANDOM % 2)) = 0 ] || sleep "0.0$((RANDOM % 10))"
   else
     # From the start of the program to its likely end; launching, too, takes its time.
     until=$((${EPOCHREALTIME/./} + (RANDOM * 32768 + RANDOM) % (${!time} * left / 1000 + 400000)))
@@ -100,8 +106,8 @@ strike() {
   fi
   # 137 is a killed program; a rank that loses the others may say so before mpirun ends it.
   [ "$code" = 137 ] || [ "$code" = 1 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
-  if [ -e "$folder/run/run.json" ]; then stage=$(stage_in_hand "$propagation"); else stage=start; fi
-  stage=${stage:-unreadable}
+  if [ -e "$folder/run/sequences.h5" ]; then stage=$(in_hand "$propagation"); else stage=sequences; fi
+  stage=${stage:-the start}
   case $target in [0-9]*) target="one rank" ;; esac
   by_stage[$stage]=$((${by_stage[$stage]:-0} + 1))
   by_target[$target]=$((${by_target[$target]:-0} + 1))
@@ -119,6 +125,13 @@ one_job() {
   runs ranks "$n" run "$folder/$propagation.yaml" && same "${!wanted}" "$(fingerprint)" && no_leftovers && no_unit_twice &&
     runs alone verify "$folder/run"
 }
+
+print_counts() {
+  echo "# seed $seed: $kills kills in $jobs jobs"
+  for stage in "${!by_stage[@]}"; do printf '# %6d  %s\n' "${by_stage[$stage]}" "in hand: $stage"; done | sort -k 3
+  for target in "${!by_target[@]}"; do printf '# %6d  %s\n' "${by_target[$target]}" "killed: $target"; done | sort -k 3
+}
+trap 'print_counts; exit 130' INT TERM
 
 for propagation in pruned dense; do
   job_of $propagation
@@ -140,6 +153,10 @@ while [ "$kills" -lt "$rounds" ]; do
     [ "$broken" -lt 5 ] || break
   fi
 done
-echo "# seed $seed: $kills kills in $jobs jobs"
-for stage in "${!by_stage[@]}"; do printf '# %6d  %s\n' "${by_stage[$stage]}" "in hand: $stage"; done | sort -k 3
-for target in "${!by_target[@]}"; do printf '# %6d  %s\n' "${by_target[$target]}" "killed: $target"; done | sort -k 3
+every_stage() {
+  local stage missed=0
+  for stage in "${stages[@]}"; do [ -n "${by_stage[$stage]:-}" ] || { echo "never in hand: $stage"; missed=1; }; done
+  return $missed
+}
+[ "$rounds" -lt 100 ] || check "every stage was hit" every_stage
+print_counts

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden]     --golden     makes golden files of the default tests anew from the reference
+# Usage: tests/parity.sh [--golden | --families | --tokenizers]
+#   --golden     makes the golden files of the default tests anew from the reference
+#   --families   only this part: every model family, pruned, exported, and measured by transformers
+#   --tokenizers instead: random texts through every layout of tokenizer.json, ids compared; then both are timed
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -35,6 +38,22 @@ compare() {
   [ "$variants" = $(($2 + 1)) ] || { echo "NOT OK $1: $variants perplexities, expected $(($2 + 1))"; exit 1; }
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py check "$folder/$1/run"
 }
+
+families() {
+  echo "== families"
+  "$python" tests/golden/family_parity.py "$program"
+}
+if [ "${1:-}" = --families ]; then
+  families
+  exit
+fi
+
+if [ "${1:-}" = --tokenizers ]; then
+  tool=$(dirname "$program")/tests/tokenizer_ids
+  "$python" tests/golden/fuzz_tokenizer.py "$tool" --corpus jobs/demo/train.jsonl --texts "${TEXTS:-100000}"
+  "$python" tests/golden/tokenizer_speed.py "$tool"
+  exit
+fi
 
 mkdir "$folder/demo"
 sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
@@ -164,3 +183,4 @@ YAML
 else
   echo "stories260K is not there: left out"
 fi
+families

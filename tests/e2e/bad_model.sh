@@ -84,3 +84,16 @@ broken "NaN in a weight" one "$file|$up|[2, 6]|NaN" 'poke $up 70 "\300\177"'
 broken "infinity in a weight" one "$file|$up|[0, 31]|infinite" 'poke $up 31 "\200\377"'
 broken "NaN in a norm" one "$file|model.norm.weight|NaN" 'poke model.norm.weight 3 "\300\177"'
 broken "NaN in the embedding" one "$file|model.embed_tokens.weight|NaN" 'poke model.embed_tokens.weight 3000 "\300\177"'
+
+# A weight near the largest number of float16, and a factor of at least 1.5: what would be infinite is not committed.
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied --dtype F16 "$folder/half"
+(cd "$folder/half" && poke $up 70 '\123\173') # [2, 6] becomes 60000
+overflows() {
+  small_job "$folder/job.yaml" model="$folder/half" pattern= method=magnitude perplexity= "$@"
+  refused_late 1 layers.1.mlp.up_proj "[2, 6]" F16 compensate.clamp && not exists "$folder/run/weights/*/layer-001.h5"
+}
+check "a weight that overflows float16 when a row is rescaled" overflows energy='[rows]' clamp='[1.5, 10]' compensate=', guard: false'
+check "or a column" overflows energy='[columns]' clamp='[1.5, 10]' compensate=', guard: false'
+check "and none without compensation" eval '
+  small_job "$folder/job.yaml" model="$folder/half" pattern= method=magnitude energy="[]" && rm -rf "$folder/run" &&
+  runs alone run --progress none "$folder/job.yaml"'

@@ -3,6 +3,10 @@
     fuzz_tokenizer.py TOOL [--corpus JSONL] [--seed N] [--texts N] [--layout NAME ...] [--tokenizer FILE ...]
                            [--pipelines N] [--code-points]
 
+Beside the texts a tenth as many byte strings are encoded that mostly are no UTF-8. `tokenizers` takes none of them; coppice
+refuses a text that is not UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms, nothing above U+10FFFF, nothing
+cut off) with the offset of the first byte that is wrong, which is where Python's decoder finds it.
+
 TOOL is the program tokenizer_ids of the build (tests/tools). Without --layout and --tokenizer every layout of
 tokenizer_layouts.py is compared, trained on --corpus. --pipelines adds random pipelines of every normaliser and
 pre-tokenizer that coppice knows; --code-points compares every code point, alone and among others, with a pipeline
@@ -82,9 +86,31 @@ def random_text(rng, special):
     return "".join(parts)
 
 
+BROKEN = [b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc3", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xe2\x82", b"\xed\xa0\x80", b"\xed\xbf\xbf",
+          b"\xf0\x80\x80\x80", b"\xf0\x8f\xbf\xbf", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xfe", b"\xff"]
+
+
+def random_bytes(rng, special):
+    """A text with something broken in it; now and then nothing is."""
+    data = bytearray(random_text(rng, special).encode())
+    for _ in range(rng.choice((1, 1, 2))):
+        at, kind = rng.randrange(len(data) + 1), rng.randrange(5)
+        if kind == 0:
+            data[at:at] = rng.choice(BROKEN)
+        elif kind == 1:
+            del data[at : at + 1]
+        elif kind == 2:
+            data[at : at + 1] = bytes([rng.randrange(256)])
+        elif kind == 3:
+            del data[at:]
+        else:
+            data[at:at] = rng.randbytes(rng.randrange(1, 5))
+    return bytes(data)
+
+
 def our_ids(tool, path, texts, special):
     """The ids of each text, or the message of its error."""
-    data = b"".join(b"%d\n%s" % (len(t), t) for t in (text.encode() for text in texts))
+    data = b"".join(b"%d\n%s" % (len(t), t) for t in (text.encode() if isinstance(text, str) else text for text in texts))
     command = [tool, path] + (["--special"] if special else [])
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode != 0:
@@ -124,6 +150,23 @@ def compare(tool, name, path, texts, shown=8, quiet=False):
     if not quiet:
         print(f"{name}: {len(texts)} texts, {different} different" + (f", {panics} panics of the reference" if panics else ""),
               flush=True)
+    return different
+
+
+def compare_bytes(tool, name, path, texts):
+    """Number of byte strings that one of the two takes and the other does not, or at other places."""
+    reference = Tokenizer.from_file(path)
+    different = invalid = 0
+    for text, ours in zip(texts, our_ids(tool, path, texts, False)):
+        try:
+            expected = reference_ids(reference, [text.decode()], False)[0]
+        except UnicodeDecodeError as error:
+            invalid += 1
+            expected = f"error: the text is not UTF-8 at byte {error.start}"
+        if expected is not None and ours != expected:
+            different += 1
+            print(f"{name}: {text[:200]!r}\n  ours     {str(ours)[:300]}\n  expected {str(expected)[:300]}")
+    print(f"{name}: {len(texts)} byte strings, {invalid} of them no UTF-8, {different} different", flush=True)
     return different
 
 
@@ -285,6 +328,7 @@ def main():
                 special = [t["content"] for t in json.load(file)["added_tokens"]]
             rng = random.Random(f"{options.seed} {os.path.basename(path)}")
             different += compare(options.tool, name, path, [random_text(rng, special) for _ in range(options.texts)])
+            different += compare_bytes(options.tool, name, path, [random_bytes(rng, special) for _ in range(options.texts // 10)])
         for number in range(options.first, options.first + options.pipelines):
             rng = random.Random(f"{options.seed} pipeline {number}")
             pipeline = random_pipeline(rng, list(made.values()))

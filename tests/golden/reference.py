@@ -359,8 +359,9 @@ def compensate_layer(model, variant, layer, masks, updates, dense_hidden, hidden
         return weights, report
     x = inputs_of(model, layer, dense, dense_hidden if matches(variant) else hidden)
     judges = hidden[-held_out(hidden):]
-    outputs = [model.layer(layer, dense, h) for h in judges]
-    added = sum(((d - h).double() ** 2).sum().item() for d, h in zip(outputs, judges))
+    wanted = dense_hidden[-held_out(hidden):] if matches(variant) else judges
+    outputs = [model.layer(layer, dense, h) for h in wanted]
+    added = sum(((d - h).double() ** 2).sum().item() for d, h in zip(outputs, wanted))
     for source in dict.fromkeys(SOURCES.values()):
         linears = [linear for linear in masks if SOURCES[linear] == source]
         if not linears:

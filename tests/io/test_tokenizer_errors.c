@@ -154,6 +154,8 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         // model
         {"'type':'BPE'", "'type':'Unigram'", "model: type \"Unigram\" is not supported, only \"BPE\" is"},
         {"'type':'BPE'", "'type':'WordPiece'", "model: type \"WordPiece\" is not supported"},
+        {"'type':'BPE'", "'type':'WordLevel'", "model: type \"WordLevel\" is not supported"},
+        {"'dropout':null", "'dropout':0.0", ""}, // none
         {"'dropout':null", "'dropout':0.1", "model: dropout is not supported"},
         {"'continuing_subword_prefix':null", "'continuing_subword_prefix':'##'",
          "model: continuing_subword_prefix \"##\" is not supported"},
@@ -223,6 +225,11 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         {"'ids':[0]", "'ids':['0']", "the id of <s> must be an integer, is a string"},
         {"'ids':[0]", "'ids':[7]", "post_processor: the special token's id 7 is not in the vocabulary"},
         {"'ids':[0]", "'ids':0", "\"ids\" must be an array, is a number"},
+        {"'ids':[0]", "'ids':[0],'x':1", "special_tokens: \"<s>\": unknown member \"x\""},
+        {"{'Sequence':{'id':'A','type_id':0}}", "{'Sequence':{'id':'A','type_id':0,'x':1}}",
+         "single[1]: unknown member \"x\""},
+        {"{'Sequence':{'id':'A','type_id':0}}", "{'Text':{'id':'A','type_id':0}}",
+         "single[1]: unknown member \"Text\""},
     };
 
     (void)state;
@@ -243,6 +250,69 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         }
         free(text);
     }
+}
+
+// One value of every kind that is read, with all its members; each is refused when there is one more.
+static void no_member_is_ignored_anywhere(void **state)
+{
+    static const struct {
+        const char *section;
+        const char *value;
+    } cases[] = {
+        {"normalizer", "{'type':'Sequence','normalizers':[]}"},
+        {"normalizer", "{'type':'Prepend','prepend':'_'}"},
+        {"normalizer", "{'type':'Replace','pattern':{'String':'x'},'content':'y'}"},
+        {"normalizer", "{'type':'NFC'}"},
+        {"normalizer", "{'type':'NFD'}"},
+        {"normalizer", "{'type':'NFKC'}"},
+        {"normalizer", "{'type':'NFKD'}"},
+        {"normalizer", "{'type':'Lowercase'}"},
+        {"normalizer", "{'type':'Strip','strip_left':true,'strip_right':false}"},
+        {"normalizer", "{'type':'StripAccents'}"},
+        {"normalizer", "{'type':'Nmt'}"},
+        {"normalizer", "{'type':'ByteLevel'}"},
+        {"pre_tokenizer", "{'type':'Sequence','pretokenizers':[]}"},
+        {"pre_tokenizer",
+         "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':true}"},
+        {"pre_tokenizer",
+         "{'type':'Split','pattern':{'Regex':'x'},'behavior':'MergedWithNext','invert':true}"},
+        {"pre_tokenizer", "{'type':'Metaspace','replacement':'_','prepend_scheme':'first','split':false}"},
+        {"pre_tokenizer", "{'type':'Digits','individual_digits':true}"},
+        {"pre_tokenizer", "{'type':'Punctuation','behavior':'Contiguous'}"},
+        {"pre_tokenizer", "{'type':'Whitespace'}"},
+        {"pre_tokenizer", "{'type':'WhitespaceSplit'}"},
+        {"pre_tokenizer", "{'type':'CharDelimiterSplit','delimiter':'-'}"},
+        {"pre_tokenizer", "{'type':'BertPreTokenizer'}"},
+        {"post_processor", "{'type':'Sequence','processors':[]}"},
+        {"post_processor",
+         "{'type':'ByteLevel','add_prefix_space':true,'trim_offsets':false,'use_regex':true}"},
+        {"post_processor", "{'type':'BertProcessing','sep':['b',2],'cls':['a',1]}"},
+        {"post_processor", "{'type':'RobertaProcessing','sep':['b',2],'cls':['a',1],'trim_offsets':true,"
+                           "'add_prefix_space':true}"},
+        {"post_processor", "{'type':'TemplateProcessing','single':[],'pair':[],'special_tokens':{}}"},
+    };
+    static const char frame[] =
+        "{'%s':%.*s%s,'model':{'type':'BPE','vocab':{'a':1,'b':2,'c':0},'merges':[]}}";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int more = 0; more < 2; more++) {
+            const size_t size = strlen(cases[i].value);
+            struct tokenizer *tokenizer = NULL;
+            struct error err;
+            char text[512];
+            snprintf(text, sizeof text, frame, cases[i].section, (int)size - 1, cases[i].value,
+                     more ? ",'one_more':null}" : "}");
+            const enum status status = load_text(text, strlen(text), &tokenizer, &err);
+            if (more) {
+                assert_int_equal(status, STATUS_INPUT);
+                assert_error(err, STATUS_INPUT, cases[i].section);
+                assert_error(err, STATUS_INPUT, "unknown member \"one_more\"");
+            } else {
+                assert_ok(status, err);
+            }
+            tokenizer_free(tokenizer);
+        }
 }
 
 static void a_file_that_cannot_be_read_is_named(void **state)
@@ -284,6 +354,7 @@ int main(void)
         cmocka_unit_test(every_truncated_prefix_is_refused),
         cmocka_unit_test(no_single_byte_breaks_the_reader),
         cmocka_unit_test(what_is_wrong_or_unknown_is_named),
+        cmocka_unit_test(no_member_is_ignored_anywhere),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),
     };

@@ -106,6 +106,43 @@ static void what_comes_later_never_matters(void **state)
     free(after);
 }
 
+// The last `tokens - past` tokens as the continuation of the others, beside all in one.
+static void check_past(size_t tokens, size_t past, size_t window)
+{
+    enum { HEADS = 4, KV_HEADS = 2, SIZE = 6, ROW = (HEADS + 2 * KV_HEADS) * SIZE };
+    float *rows = uniform_floats(tokens * ROW, 1.0F, 1);
+    float *whole = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2),
+          *part = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2);
+    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 3);
+    struct attention attention = {
+        HEADS, KV_HEADS, SIZE, rows,  rows + HEADS * SIZE, rows + (HEADS + KV_HEADS) * SIZE, ROW, SIZE,
+        SIZE,  0.7F,     3.0F, window};
+    const struct attention_past old = {past, attention.key, attention.value};
+    attention_forward(whole, &attention, tokens, workspace);
+    attention.query += past * ROW;
+    attention.key += past * ROW;
+    attention.value += past * ROW;
+    attention_forward_after(part, &attention, &old, tokens - past, workspace);
+    assert_true(largest_difference(whole + past * HEADS * SIZE, part, (tokens - past) * HEADS * SIZE) <
+                tolerance);
+    free(rows);
+    free(whole);
+    free(part);
+    free(workspace);
+}
+
+static void a_past_counts_as_if_it_were_there(void **state)
+{
+    static const size_t windows[] = {0, 1, 3, 70, 131, 500};
+    static const size_t pasts[] = {0, 1, 5, 128, 150, 199};
+    (void)state;
+    for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++)
+        for (size_t p = 0; p < sizeof pasts / sizeof pasts[0]; p++)
+            check_past(200, pasts[p], windows[w]);
+    check_past(400, 30, 0); // more than one block of queries, both see the past
+    check_past(400, 30, 140);
+}
+
 static void memory_is_a_block_of_queries_not_the_square(void **state)
 {
     (void)state;
@@ -138,6 +175,7 @@ int main(void)
         cmocka_unit_test(groups_of_heads_share_keys_and_values),
         cmocka_unit_test(a_window_hides_what_is_too_old),
         cmocka_unit_test(what_comes_later_never_matters),
+        cmocka_unit_test(a_past_counts_as_if_it_were_there),
         cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
         cmocka_unit_test(a_soft_cap_bends_the_scores),
     };

@@ -380,6 +380,51 @@ static void per_head_qkv_gives_the_bits_of_separate_linears(void **state)
     free_layer(&layer);
 }
 
+// Every sequence of the tree alone, beside the tree in one.
+static void check_tree(const struct decoder_config *config, const struct decoder_layer *layer)
+{
+    static const size_t branches[] = {5, 0, 17, 1, 5};
+    const struct token_tree tree = {40, 5, branches};
+    struct rotary_table rotary = small_rotary();
+    const size_t size = token_tree_size(&tree), depth = token_tree_depth(&tree);
+    float *row = uniform_floats(size * HIDDEN, 1.0F, 50), *start = uniform_floats(size * HIDDEN, 1.0F, 50);
+    float *alone = uniform_floats(depth * HIDDEN, 1.0F, 51);
+    float *workspace = uniform_floats(decoder_workspace_size(config, size), 1.0F, 52);
+    size_t first = tree.prefix;
+
+    assert_int_equal(size, 68);
+    assert_int_equal(depth, 57);
+    decoder_layer_forward_tree(config, layer, &rotary, row, &tree, workspace);
+    for (size_t b = 0; b < tree.num_branches; b++) {
+        memcpy(alone, start, tree.prefix * HIDDEN * sizeof *alone);
+        memcpy(alone + tree.prefix * HIDDEN, start + first * HIDDEN, branches[b] * HIDDEN * sizeof *alone);
+        decoder_layer_forward(config, layer, &rotary, alone, tree.prefix + branches[b], workspace, NULL);
+        // Sums of attention are split at the prefix: a rounding or two of values up to 10.
+        assert_true(largest_difference(row, alone, tree.prefix * HIDDEN) < 1e-5);
+        assert_true(largest_difference(row + first * HIDDEN, alone + tree.prefix * HIDDEN,
+                                       branches[b] * HIDDEN) < 1e-5);
+        first += branches[b];
+    }
+    free(row);
+    free(start);
+    free(alone);
+    free(workspace);
+    free_rotary(&rotary);
+}
+
+static void sequences_that_begin_alike_are_those_computed_alone(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    check_tree(&config, &layer);
+    layer.sliding_window = 9;
+    check_tree(&config, &layer);
+    config.rotary_dim = 0;
+    check_tree(&config, &layer);
+    free_layer(&layer);
+}
+
 static void a_layer_of_one_token(void **state)
 {
     (void)state;
@@ -466,6 +511,7 @@ int main(void)
         cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
         cmocka_unit_test(fused_linears_give_the_bits_of_separate_ones),
         cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
+        cmocka_unit_test(sequences_that_begin_alike_are_those_computed_alone),
         cmocka_unit_test(a_layer_of_one_token),
         cmocka_unit_test(experts_have_sources_of_their_own),
         cmocka_unit_test(a_pass_ends_within_the_experts_too),

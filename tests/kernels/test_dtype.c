@@ -280,6 +280,35 @@ static void the_first_nan_or_infinity_is_found_wherever_it_is(void **state)
     }
 }
 
+static void what_overflowed_a_dtype_is_found_in_it(void **state)
+{
+    (void)state;
+    enum { N = 2500 };
+    const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    const double largest[] = {(double)FLT_MAX, 65504, 0x1.fep127}, beyond[] = {1e39, 65520, 0x1.ffp127};
+    double x[N];
+    unsigned char bytes[4 * N + 1];
+
+    for (size_t d = 0; d < 3; d++) {
+        for (size_t i = 0; i < N; i++)
+            x[i] = i % 2 == 0 ? largest[d] : -largest[d];
+        for (size_t shift = 0; shift < 2; shift++) {
+            dtype_from_f64(bytes + shift, x, dtypes[d], N);
+            assert_int_equal(dtype_find_non_finite(bytes + shift, dtypes[d], N), N);
+            assert_int_equal(dtype_find_non_finite(bytes + shift, dtypes[d], 0), 0);
+        }
+        for (size_t at = 0; at < N; at += 13) {
+            const double good = x[at];
+            x[at] = at % 3 == 0 ? beyond[d] : at % 3 == 1 ? -beyond[d] : NAN;
+            x[N - 1] = NAN;
+            dtype_from_f64(bytes, x, dtypes[d], N);
+            assert_int_equal(dtype_find_non_finite(bytes, dtypes[d], N), at);
+            assert_int_equal(dtype_find_non_finite(bytes, dtypes[d], at), at); // beyond the end
+            x[at] = good;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_float32_rounds_the_same_whether_it_comes_as_float32_or_as_double),
         cmocka_unit_test(any_length_and_any_alignment_give_what_single_values_give),
         cmocka_unit_test(the_first_nan_or_infinity_is_found_wherever_it_is),
+        cmocka_unit_test(what_overflowed_a_dtype_is_found_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,15 +179,17 @@ static void when_memory_is_short_the_message_says_how_much_was_asked_for_and_wha
     assert_int_equal(zeroed, STATUS_MEMORY);
     assert_int_equal(err.status, STATUS_MEMORY);
     assert_null(memory); // not what was there before
-    assert_string_equal(err.message, "out of memory: 12 x 34 bytes for the scores of a row");
+    assert_string_equal(err.message,
+                        "out of memory: cannot allocate 408 bytes (12 x 34 bytes) for the scores of a row");
 
     memory = &some;
     out_of_memory = true;
-    const enum status aligned = allocate_aligned(&memory, 56, 78, "a layer's weights", &err);
+    const enum status aligned = allocate_aligned(&memory, 4, 314572800, "a layer's weights", &err);
     out_of_memory = false;
     assert_int_equal(aligned, STATUS_MEMORY);
     assert_null(memory);
-    assert_string_equal(err.message, "out of memory: 56 x 78 bytes for a layer's weights");
+    assert_string_equal(err.message,
+                        "out of memory: cannot allocate 1.3 GB (4 x 314572800 bytes) for a layer's weights");
 }
 
 static void a_size_that_overflows_is_an_error_and_not_a_small_block(void **state)
@@ -201,20 +203,19 @@ static void a_size_that_overflows_is_an_error_and_not_a_small_block(void **state
         int some = 0;
         void *memory = &some;
         char expected[200];
-        snprintf(expected, sizeof expected, "out of memory: %zu x %zu bytes for a test", sizes[i][0],
-                 sizes[i][1]);
+        snprintf(expected, sizeof expected, "(%zu x %zu bytes) for a test", sizes[i][0], sizes[i][1]);
 
         if (i < 3) { // a sanitizer's calloc stops the program at SIZE_MAX bytes instead of failing
 #ifndef COPPICE_SANITIZE
             assert_int_equal(allocate(&memory, sizes[i][0], sizes[i][1], "a test", &err), STATUS_MEMORY);
             assert_null(memory);
-            assert_string_equal(err.message, expected);
+            assert_non_null(strstr(err.message, expected));
 #endif
         }
         memory = &some;
         assert_int_equal(allocate_aligned(&memory, sizes[i][0], sizes[i][1], "a test", &err), STATUS_MEMORY);
         assert_null(memory);
-        assert_string_equal(err.message, expected);
+        assert_non_null(strstr(err.message, expected));
     }
 }
 

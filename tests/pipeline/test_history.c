@@ -123,13 +123,13 @@ static void lines_that_are_no_events_are_skipped(void **state)
 
 static struct variant variants[2] = {{.name = "a"}, {.name = "b"}};
 static struct settings settings = {.num_variants = 2, .variants = variants};
-static struct unit units[] = {{STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0},
-                              {STAGE_CALIBRATE, NULL, 0, 0, 0, 100},
-                              {STAGE_CALIBRATE, NULL, 1, 0, 0, 300},
-                              {STAGE_SCORE, &variants[0], 0, 1, 0, 8},
-                              {STAGE_SCORE, &variants[0], 1, 1, 1, 8},
-                              {STAGE_SCORE, &variants[1], 0, 1, 0, 8},
-                              {STAGE_EVALUATE, &variants[1], NO_LAYER, 2, 0, 50}};
+static struct unit units[] = {{STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0, 0},
+                              {STAGE_CALIBRATE, NULL, 0, 0, 0, 100, 0},
+                              {STAGE_CALIBRATE, NULL, 1, 0, 0, 300, 0},
+                              {STAGE_SCORE, &variants[0], 0, 1, 0, 8, 0},
+                              {STAGE_SCORE, &variants[0], 1, 1, 1, 8, 0},
+                              {STAGE_SCORE, &variants[1], 0, 1, 0, 8, 0},
+                              {STAGE_EVALUATE, &variants[1], NO_LAYER, 2, 0, 50, 0}};
 enum { NUM_UNITS = sizeof units / sizeof *units };
 static const struct plan plan = {.settings = &settings, .num_units = NUM_UNITS, .units = units, .work = 474};
 

@@ -107,8 +107,7 @@ static void a_table_has_one_number_a_line(void **state)
 
 static void accuracy_is_the_mean_over_tasks(void **state)
 {
-    json_t *model =
-        json_pack("{s:{s:{s:{s:f}, s:{s:f}}}}", "tasks", "tasks", "boolq", "acc", 0.5, "rte", "acc", 0.75);
+    json_t *model = json_pack("{s:{s:{s:f}, s:{s:f}}}", "tasks", "boolq", "acc", 0.5, "rte", "acc", 0.75);
     double value;
     (void)state;
     assert_true(report_accuracy(&value, model));

@@ -35,8 +35,7 @@ static void *new_floats(size_t count)
     return floats;
 }
 
-// The sequence's hidden states after the last layer.
-static float *run_layers(const struct model *model, const int32_t *ids, size_t tokens)
+float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t tokens)
 {
     const struct decoder_config *config = &model->config.decoder;
     float *hidden = new_floats(tokens * config->hidden_size);
@@ -103,7 +102,7 @@ void golden_compare(struct golden_result *result, const char *directory, const c
         ids[t] = (int32_t)json_integer_value(json_array_get(id_list, t));
     ids[tokens] = -1;
 
-    float *hidden = run_layers(model, ids, tokens);
+    float *hidden = hidden_after_layers(model, ids, tokens);
     model_lm_head(&head, model);
     float *workspace = new_floats(lm_head_workspace_size(&head, tokens));
     float *logits = new_floats(tokens * vocabulary);

@@ -95,6 +95,11 @@ void check_known(const char *path, MPI_Comm comm)
 
     comm_shape(comm, &rank_in_comm, &size);
     assert_int_equal(store_open(&reader, path, comm, &err), STATUS_OK);
+    bool is_there = false;
+    assert_int_equal(store_find(reader, "/mlp.down_proj/weight", &is_there, NULL), STATUS_OK);
+    assert_true(is_there);
+    assert_int_equal(store_find(reader, "/no/such/thing", &is_there, NULL), STATUS_OK);
+    assert_false(is_there);
     assert_true(store_has(reader, "/mlp.down_proj/weight"));
     assert_false(store_has(reader, "/mlp.down_proj"));
     assert_false(store_has(reader, "/mlp.down_proj/weights"));

@@ -1,10 +1,14 @@
-// make_checkpoint - writes a LLaMA checkpoint with random weights, of any shape: a folder with config.json,
-// tokenizer.json, tokenizer_config.json and model.safetensors or its shards with an index. For tests,
-// benchmarks and plans on models of real size; the same arguments give the same bytes everywhere.
+// make_checkpoint - writes a LLaMA or Mixtral checkpoint with random weights, of any shape: a folder with
+// config.json, tokenizer.json, tokenizer_config.json and model.safetensors or its shards with an index. For
+// tests, benchmarks and plans on models of real size; the same arguments give the same bytes everywhere.
 //
 // Linear weights and embeddings are drawn from N(0, 1/in), norms are 1 + N(0, 0.01). Normal numbers come from
 // a table of 65536 quantiles, so a weight costs 16 random bits and a load; every weight is rounded once to
 // the dtype. Memory does not grow with the model.
+//
+// With experts, two of which a token takes, the rows of a router come in pairs v, -v; with an odd number the
+// last row is 0. Of each pair one has a positive logit, so that from five on an expert with a row of 0 is
+// never chosen.
 #include "io/generator.h"
 #include "kernels/dtype.h"
 
@@ -21,7 +25,7 @@
 enum { QUANTILES = 1 << 16, BUFFER_ELEMENTS = 1 << 18 };
 
 struct options {
-    size_t hidden, intermediate, layers, heads, kv_heads, vocab, shards, seed;
+    size_t hidden, intermediate, layers, heads, kv_heads, vocab, shards, seed, experts;
     enum dtype dtype;
     bool tied;
     const char *out;
@@ -52,7 +56,7 @@ static void finish(FILE *file, const char *name)
 // ---- tensors
 // ------------------------------------------------------------------------------------------------
 
-enum kind { WEIGHT, NORM };
+enum kind { WEIGHT, NORM, ROUTER };
 
 struct tensor {
     char name[96];
@@ -62,7 +66,33 @@ struct tensor {
 
 static size_t tensor_bytes(const struct tensor *tensor, const struct options *options)
 {
-    return tensor->out * (tensor->kind == WEIGHT ? tensor->in : 1) * dtype_size(options->dtype);
+    return tensor->out * (tensor->kind != NORM ? tensor->in : 1) * dtype_size(options->dtype);
+}
+
+static size_t most_tensors(const struct options *options)
+{
+    return (options->experts > 0 ? 7 + 3 * options->experts : 9) * options->layers + 3;
+}
+
+static void add_tensor(struct tensor *tensors, size_t *count, size_t layer, const char *name, enum kind kind,
+                       size_t out, size_t in)
+{
+    struct tensor *tensor = &tensors[(*count)++];
+    *tensor = (struct tensor){.kind = kind, .out = out, .in = in};
+    snprintf(tensor->name, sizeof tensor->name, "model.layers.%zu.%s.weight", layer, name);
+}
+
+static void list_experts(struct tensor *tensors, size_t *count, size_t layer, const struct options *options)
+{
+    char name[48];
+
+    add_tensor(tensors, count, layer, "block_sparse_moe.gate", ROUTER, options->experts, options->hidden);
+    for (size_t expert = 0; expert < options->experts; expert++)
+        for (size_t i = 1; i <= 3; i++) {
+            snprintf(name, sizeof name, "block_sparse_moe.experts.%zu.w%zu", expert, i);
+            add_tensor(tensors, count, layer, name, WEIGHT, i == 2 ? options->hidden : options->intermediate,
+                       i == 2 ? options->intermediate : options->hidden);
+        }
 }
 
 static size_t list_tensors(struct tensor *tensors, const struct options *options)
@@ -83,16 +113,16 @@ static size_t list_tensors(struct tensor *tensors, const struct options *options
         {"mlp.up_proj", WEIGHT, options->intermediate, hidden},
         {"mlp.down_proj", WEIGHT, hidden, options->intermediate},
     };
-    const size_t num_members = sizeof members / sizeof members[0];
+    const size_t num_members = options->experts > 0 ? 6 : sizeof members / sizeof members[0];
     size_t count = 0;
 
     tensors[count++] = (struct tensor){"model.embed_tokens.weight", WEIGHT, options->vocab, hidden};
     for (size_t layer = 0; layer < options->layers; layer++) {
-        for (size_t i = 0; i < num_members; i++) {
-            struct tensor *tensor = &tensors[count++];
-            *tensor = (struct tensor){.kind = members[i].kind, .out = members[i].out, .in = members[i].in};
-            snprintf(tensor->name, sizeof tensor->name, "model.layers.%zu.%s.weight", layer, members[i].name);
-        }
+        for (size_t i = 0; i < num_members; i++)
+            add_tensor(tensors, &count, layer, members[i].name, members[i].kind, members[i].out,
+                       members[i].in);
+        if (options->experts > 0)
+            list_experts(tensors, &count, layer, options);
     }
     tensors[count++] = (struct tensor){"model.norm.weight", NORM, hidden, 1};
     if (!options->tied)
@@ -172,7 +202,7 @@ static void write_header(FILE *file, const struct tensor *tensors, size_t count,
         const size_t bytes = tensor_bytes(&tensors[i], options);
         fprintf(header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu", tensors[i].name,
                 dtype_name(options->dtype), tensors[i].out);
-        if (tensors[i].kind == WEIGHT)
+        if (tensors[i].kind != NORM)
             fprintf(header, ",%zu", tensors[i].in);
         fprintf(header, "],\"data_offsets\":[%zu,%zu]}", offset, offset + bytes);
         offset += bytes;
@@ -186,10 +216,33 @@ static void write_header(FILE *file, const struct tensor *tensors, size_t count,
     free(text);
 }
 
+// Rows v, -v, and a last one of zeros: see the top.
+static void write_router(FILE *file, const struct tensor *tensor, const struct options *options,
+                         struct generator *generator, const double *quantiles)
+{
+    const size_t in = tensor->in, element = dtype_size(options->dtype);
+    double *values = malloc(in * sizeof *values);
+    void *row = malloc(in * element);
+
+    if (values == NULL || row == NULL)
+        fail(options->out, "out of memory");
+    for (size_t i = 0; i < tensor->out; i++) {
+        const bool alone = i % 2 == 0 && i + 1 == tensor->out;
+        for (size_t j = 0; j < in; j++)
+            values[j] = alone        ? 0
+                        : i % 2 == 1 ? -values[j]
+                                     : quantiles[generator_next(generator) >> 48] / sqrt((double)in);
+        dtype_from_f64(row, values, options->dtype, in);
+        fwrite(row, element, in, file);
+    }
+    free(values);
+    free(row);
+}
+
 static void write_weights(const struct options *options)
 {
     const size_t element = dtype_size(options->dtype);
-    struct tensor *tensors = calloc(9 * options->layers + 3, sizeof *tensors);
+    struct tensor *tensors = calloc(most_tensors(options), sizeof *tensors);
     double *quantiles = malloc(QUANTILES * sizeof *quantiles);
     void *table = malloc(QUANTILES * element), *buffer = malloc((BUFFER_ELEMENTS + 4) * element);
     struct generator generator;
@@ -220,7 +273,10 @@ static void write_weights(const struct options *options)
         FILE *file = create(options, name);
         write_header(file, tensors + first, end - first, options);
         for (size_t i = first; i < end; i++) {
-            write_values(file, &tensors[i], options, &generator, quantiles, table, buffer);
+            if (tensors[i].kind == ROUTER)
+                write_router(file, &tensors[i], options, &generator, quantiles);
+            else
+                write_values(file, &tensors[i], options, &generator, quantiles, table, buffer);
             if (index != NULL)
                 fprintf(index, "%s\n    \"%s\": \"%s\"", i > 0 ? "," : "", tensors[i].name, name);
         }
@@ -241,15 +297,18 @@ static void write_config(const struct options *options)
 {
     FILE *file = create(options, "config.json");
     fprintf(file,
-            "{\n  \"architectures\": [\"LlamaForCausalLM\"],\n  \"model_type\": \"llama\",\n"
+            "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n"
             "  \"hidden_size\": %zu,\n  \"intermediate_size\": %zu,\n  \"num_hidden_layers\": %zu,\n"
             "  \"num_attention_heads\": %zu,\n  \"num_key_value_heads\": %zu,\n  \"head_dim\": %zu,\n"
             "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": 4096,\n  \"rms_norm_eps\": 1e-05,\n"
             "  \"rope_theta\": 10000.0,\n  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n"
             "  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"bos_token_id\": 0,\n"
-            "  \"eos_token_id\": 1,\n  \"torch_dtype\": \"%s\"\n}\n",
-            options->hidden, options->intermediate, options->layers, options->heads, options->kv_heads,
-            options->hidden / options->heads, options->vocab, options->tied ? "true" : "false",
+            "  \"eos_token_id\": 1,\n  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": 2,\n"
+            "  \"torch_dtype\": \"%s\"\n}\n",
+            options->experts > 0 ? "MixtralForCausalLM" : "LlamaForCausalLM",
+            options->experts > 0 ? "mixtral" : "llama", options->hidden, options->intermediate,
+            options->layers, options->heads, options->kv_heads, options->hidden / options->heads,
+            options->vocab, options->tied ? "true" : "false", options->experts,
             options->dtype == DTYPE_F32   ? "float32"
             : options->dtype == DTYPE_F16 ? "float16"
                                           : "bfloat16");
@@ -377,6 +436,7 @@ static const struct argp_option argp_options[] = {
     {"dtype", 'd', "F32|F16|BF16", 0, "dtype of all tensors (BF16)", 0},
     {"shards", 'n', "N", 0, "number of safetensors files (1)", 0},
     {"tied", 't', NULL, 0, "no lm_head: the embedding is used", 0},
+    {"experts", 'e', "N", 0, "experts of each layer, as in Mixtral (none: LLaMA)", 0},
     {"seed", 's', "N", 0, "of the random weights (0)", 0},
     {0},
 };
@@ -387,7 +447,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     size_t *const numbers[128] = {
         ['h'] = &options->hidden, ['i'] = &options->intermediate, ['l'] = &options->layers,
         ['a'] = &options->heads,  ['k'] = &options->kv_heads,     ['v'] = &options->vocab,
-        ['n'] = &options->shards, ['s'] = &options->seed,
+        ['n'] = &options->shards, ['s'] = &options->seed,         ['e'] = &options->experts,
     };
 
     if (key == 't') {
@@ -414,7 +474,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 int main(int argc, char **argv)
 {
     const struct argp argp = {
-        argp_options, parse_option, "OUT", "Writes a LLaMA checkpoint with random weights.",
+        argp_options, parse_option, "OUT", "Writes a LLaMA or Mixtral checkpoint with random weights.",
         NULL,         NULL,         NULL};
     struct options options = {.hidden = 64,
                               .intermediate = 172,
@@ -436,7 +496,9 @@ int main(int argc, char **argv)
         fail(options.out, "hidden / heads must be even: rotary embeddings turn pairs");
     if (options.vocab < 258)
         fail(options.out, "the vocabulary needs 256 bytes and two special tokens: at least 258");
-    if (options.shards > 9 * options.layers + 2)
+    if (options.experts == 1)
+        fail(options.out, "a token takes two experts: at least 2");
+    if (options.shards > most_tensors(&options) - 1)
         fail(options.out, "more shards than tensors");
     if (mkdir(options.out, 0777) != 0 && errno != EEXIST)
         fail(options.out, strerror(errno));

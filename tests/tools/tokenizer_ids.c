@@ -1,20 +1,31 @@
 // tokenizer_ids - prints the ids of texts, for scripts that compare them with another tokenizer's.
 //
-//     tokenizer_ids TOKENIZER.JSON [--special] < texts > ids
+//     tokenizer_ids TOKENIZER.JSON [--special | --time] < texts > ids
 //
 // Reads any number of texts, each a length in ASCII digits, a newline, and so many bytes; writes for each a
 // line of ids separated by spaces, or "error: " and the message. --special adds the special tokens of the
-// template.
+// template. --time prints one line instead, when all texts are done: processor seconds that encoding them
+// took, and how many ids there were.
 #include "io/tokenizer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static int encode_all(struct tokenizer *tokenizer, bool special)
+static void print_ids(const int32_t *ids, size_t count)
 {
-    size_t size;
+    for (size_t i = 0; i < count; i++)
+        printf(i > 0 ? " %" PRId32 : "%" PRId32, ids[i]);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static int encode_all(struct tokenizer *tokenizer, bool special, bool timed)
+{
+    size_t size, total = 0;
+    clock_t taken = 0;
 
     while (scanf("%zu", &size) == 1 && getchar() == '\n') {
         struct error err = {0};
@@ -27,15 +38,18 @@ static int encode_all(struct tokenizer *tokenizer, bool special)
             free(text);
             return EXIT_FAILURE;
         }
+        const clock_t start = clock();
         if (tokenizer_encode(tokenizer, text, size, special, &ids, &count, &err) != STATUS_OK)
             printf("error: %s", err.message);
-        for (size_t i = 0; i < count; i++)
-            printf(i > 0 ? " %" PRId32 : "%" PRId32, ids[i]);
-        putchar('\n');
-        fflush(stdout);
+        taken += clock() - start;
+        total += count;
+        if (!timed)
+            print_ids(ids, count);
         free(ids);
         free(text);
     }
+    if (timed)
+        printf("%.6f %zu\n", (double)taken / CLOCKS_PER_SEC, total);
     return feof(stdin) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -45,15 +59,17 @@ int main(int argc, char **argv)
     struct error err = {0};
     int result;
 
-    if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "--special") != 0)) {
-        fprintf(stderr, "usage: tokenizer_ids TOKENIZER.JSON [--special] < texts\n");
+    const char *option = argc == 3 ? argv[2] : "";
+    if (argc < 2 || argc > 3 ||
+        (argc == 3 && strcmp(option, "--special") != 0 && strcmp(option, "--time") != 0)) {
+        fprintf(stderr, "usage: tokenizer_ids TOKENIZER.JSON [--special | --time] < texts\n");
         return 2;
     }
     if (tokenizer_load(&tokenizer, argv[1], &err) != STATUS_OK) {
         fprintf(stderr, "tokenizer_ids: %s\n", err.message);
         return EXIT_FAILURE;
     }
-    result = encode_all(tokenizer, argc == 3);
+    result = encode_all(tokenizer, strcmp(option, "--special") == 0, strcmp(option, "--time") == 0);
     tokenizer_free(tokenizer);
     return result;
 }

@@ -1,0 +1,12 @@
+// json_memory.h - whether a JSON value that was built is whole.
+//
+// When memory runs out, Jansson leaves out what it could not add and says so in return values of the many
+// small steps that build a value. Instead of looking at each, its allocator is watched: whoever has built
+// something that matters asks once at the end.
+#pragma once
+#include "kernels/error.h"
+
+// From now on failed allocations of Jansson are remembered. Before the first use of Jansson; one thread.
+void json_memory_watch(void);
+// STATUS_MEMORY, and "out of memory for WHAT", when one has failed since the last call; forgets it.
+enum status json_memory_check(const char *what, struct error *err);

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# experts.sh - experts to which the router gave no calibration tokens, or few, are named and pruned without them.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+need h5dump
+maker=$(dirname "$COPPICE")/tests/make_checkpoint
+[ -x "$maker" ] || maker=$COPPICE_SOURCE/build/tests/make_checkpoint
+[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+
+# Two of five experts for each token; the last one is never chosen. 5 x 120 tokens: each of the others sees 128 or
+# more (300 on average), enough for 32 channels, too few for the Hessian of 256.
+"$maker" --layers 2 --hidden 32 --intermediate 256 --heads 2 --tied --experts 5 --dtype F32 "$folder/model"
+idle=block_sparse_moe.experts.4
+used=block_sparse_moe.experts.0
+dataset() { h5dump -d "$2" -b LE -o "$folder/bytes" "$1" >/dev/null && sha256sum <"$folder/bytes"; }
+mask() { dataset "$folder/run/masks/$1/layer-001.h5" "/$2/mask"; }
+
+small_job "$folder/job.yaml" model="$folder/model" length=120 propagation=dense energy='[]' \
+  method='[magnitude, wanda, ria, cvr, sparsegpt]' activation_exponent='' sparsity= pattern=2:4
+check "the models are pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+check "one line for each layer names the idle expert" \
+  same "$(grep -c "1 of 5 experts saw fewer than 128 tokens.*$idle: 0)" "$folder/stderr")" 2
+check "and one those with too few for a Hessian" \
+  same "$(grep -c "4 of 5 experts saw fewer tokens than twice their width.*$used: [0-9]" "$folder/stderr")" 2
+check "so does the log" jq -s -e '[.[] | select(.event == "notice")] | length == 4' "$folder/run/log.jsonl"
+
+# Without statistics: by magnitude (wanda, sparsegpt), as with an activation exponent of 0 (ria, cvr).
+for linear in w1 w2 w3; do
+  for variant in wanda-2of4 sparsegpt-2of4; do
+    check "$variant prunes $linear of the idle expert by magnitude" \
+      same "$(mask $variant $idle.$linear)" "$(mask magnitude-2of4 $idle.$linear)"
+  done
+  check "$linear of a used one otherwise" not same "$(mask wanda-2of4 $used.$linear)" "$(mask magnitude-2of4 $used.$linear)"
+done
+check "sparsegpt leaves what it keeps of the idle expert as it was" \
+  same "$(dataset "$folder/run/weights/sparsegpt-2of4/layer-001.h5" /$idle.w1/weight)" \
+  "$(dataset "$folder/run/weights/magnitude-2of4/layer-001.h5" /$idle.w1/weight)"
+
+# corrected LINEAR: how many of its weights are neither 0 nor the model's own.
+corrected() {
+  local header file=$folder/model/model.safetensors begin end
+  header=$(od -A n -t u8 -N 8 "$file")
+  read -r begin end < <(tail -c +9 "$file" | head -c $((header)) |
+    jq -r --arg name "model.layers.1.$1.weight" '.[$name].data_offsets | "\(.[0]) \(.[1])"')
+  dataset "$folder/run/weights/sparsegpt-2of4/layer-001.h5" "/$1/weight" >/dev/null
+  paste <(od -A n -v -w4 -t x4 "$folder/bytes") \
+    <(tail -c +$((9 + header + begin)) "$file" | head -c $((end - begin)) | od -A n -v -w4 -t x4) |
+    awk '$1 != "00000000" && $1 != $2 { n++ } END { print n + 0 }'
+}
+check "sparsegpt corrects nothing where inputs are taken as independent" same "$(corrected $used.w2)" 0
+check "but where there are tokens enough" [ "$(corrected $used.w1)" -gt 2000 ]
+
+of() { jq -c ".linears[\"layers.1.$2\"] | [.tokens, .fallback]" "$folder/models/$1/coppice.json"; }
+check "coppice.json says so of the idle expert" same "$(of wanda-2of4 $idle.w1)" '[0,"weights"]'
+check "of one with too few for a Hessian" eval 'of sparsegpt-2of4 $used.w2 | grep "^\[[0-9][0-9]*,\"diagonal\"\]"'
+check "of one with enough" eval 'of sparsegpt-2of4 $used.w1 | grep "^\[[0-9][0-9]*,\"none\"\]"'
+check "nothing of a method without statistics" same "$(of magnitude-2of4 $idle.w1)" '[null,null]'
+check "nor of a linear that is no expert's" same "$(of wanda-2of4 self_attn.q_proj)" '[null,null]'
+check "a report is made" runs alone report "$folder/run"
+check "and says so, too" jq -e --arg linear "$idle.w1" '[.linears[] | select(.linear == $linear and
+  .variant == "wanda-2of4" and .tokens == 0 and .fallback == "weights")] | length == 2' "$folder/run/report.json"
+
+mv "$folder/run" "$folder/first"
+small_job "$folder/exponent.yaml" model="$folder/model" run="$folder/zero" output= length=120 propagation=dense \
+  method='[ria, cvr]' activation_exponent='[0]' sparsity= pattern=2:4 energy='[]' perplexity=
+check "the same without activations" runs alone run --progress none "$folder/exponent.yaml"
+for method in ria cvr; do
+  zero=$(cd "$folder/zero/masks" && echo $method*)
+  given=$(cd "$folder/first/masks" && echo $method*)
+  check "$method prunes the idle expert like $zero" same \
+    "$(dataset "$folder/first/masks/$given/layer-001.h5" /$idle.w2/mask)" \
+    "$(dataset "$folder/zero/masks/$zero/layer-001.h5" /$idle.w2/mask)"
+done
+
+small_job "$folder/job.yaml" model="$folder/model" length=120 method=sparsegpt sparsity=0.5 pattern= propagation=pruned \
+  energy='[columns, rows]'
+rm -rf "$folder/models"
+check "unstructured, layer after layer, compensated" runs ranks 3 run --progress none "$folder/job.yaml"
+check "what the user leaves dense is no news" eval '
+  small_job "$folder/job.yaml" model="$folder/model" run="$folder/other" output= length=120 method=wanda pattern= \
+    skip="[block_sparse_moe.experts.4.*]" perplexity= && runs alone run --progress none "$folder/job.yaml" &&
+  [ ! -s "$folder/stderr" ]'

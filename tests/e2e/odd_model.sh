@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# odd_model.sh - what a model folder asks for and coppice does not compute is refused with exit code 3 and one line
+# that names the key; tensors that it does not know travel into the exported model as they are.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+maker=$(dirname "$COPPICE")/tests/make_checkpoint
+[ -x "$maker" ] || maker=$COPPICE_SOURCE/build/tests/make_checkpoint
+[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 "$folder/llama"
+ln -s "$COPPICE_SOURCE"/tests/golden/families/* "$folder"
+
+# odd NAME SOURCE FILTER WORDS: `plan` on SOURCE whose config.json went through jq says all the words.
+# Words that begin with "fine" mean that it is accepted.
+odd() {
+  local name=$1 words model=$folder/model
+  IFS='|' read -r -a words <<<"$4"
+  rm -rf "$model"
+  cp -rL "$folder/$2" "$model"
+  jq "$3" "$folder/$2/config.json" >"$model/config.json" || { echo "Bail out! jq '$3'"; exit 1; }
+  small_job "$folder/job.yaml" model="$model" pattern= method=magnitude
+  if [ "$4" = fine ]; then
+    check "$name" runs alone plan "$folder/job.yaml"
+  else
+    check "$name" refuses_plan "${words[@]}"
+  fi
+}
+refuses_plan() { exits 3 alone plan "$folder/job.yaml" && one_line "$@"; }
+
+odd "an unknown family" llama '.model_type = "deepseek_v3"' "config.json: model_type: 'deepseek_v3' is not supported|supported: llama"
+odd "no family at all" llama 'del(.model_type)' "config.json: model_type: is missing"
+odd "a family that runs on code of its own" llama '.model_type = "chatglm" | .auto_map = {AutoModel: "modeling_chatglm.ChatGLM"}' \
+  "config.json: model_type: 'chatglm' runs on code of its own (auto_map)"
+odd "a known family needs none of that code" llama '.auto_map = {AutoModel: "modeling_llama.Llama"}' fine
+odd "an unknown activation" llama '.hidden_act = "quick_gelu"' "config.json: hidden_act: 'quick_gelu' is not supported|silu"
+odd "by the name that the family gives it" opt '.activation_function = "xielu"' "config.json: activation_function: 'xielu'"
+odd "a GPTQ checkpoint" llama '.quantization_config = {quant_method: "gptq", bits: 4}' \
+  "config.json: quantization_config: quantised (gptq) checkpoints are not supported"
+odd "a quantised one that does not say how" llama '.quantization_config = {}' "config.json: quantization_config: quantised"
+odd "one by compressed-tensors' older key" llama '.compression_config = {format: "pack-quantized"}' \
+  "config.json: compression_config: quantised"
+odd "an unknown rope_type" llama '.rope_scaling = {rope_type: "ntk", factor: 2}' \
+  "config.json: rope_scaling.rope_type: 'ntk' is not supported|llama3"
+odd "by its older key" llama '.rope_scaling = {type: "mrope", mrope_section: [2, 3, 3]}' \
+  "config.json: rope_scaling.rope_type: 'mrope' is not supported"
+odd "by its newer place" llama '.rope_parameters = {rope_type: "proportional"}' \
+  "config.json: rope_parameters.rope_type: 'proportional'"
+odd "yarn is known" llama '.rope_scaling = {rope_type: "yarn", factor: 2, original_max_position_embeddings: 2048}' fine
+odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "yarn"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
+odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"
+odd "a text model inside a larger one" gemma3 '.model_type = "gemma3"' "config.json: model_type: 'gemma3'"
+
+# ---- tensors that nobody asked for ----------------------------------------------------------------------
+
+# with_tensors FILE JSON BYTES: appends tensors to a safetensors file; JSON has their entries, offsets from 0.
+with_tensors() {
+  local size header data length
+  size=$(od -A n -t u8 -N 8 "$1" | tr -d ' ')
+  header=$(tail -c +9 "$1" | head -c "$size")
+  data=$(($(stat -c %s "$1") - 8 - size))
+  header=$(jq -c --argjson more "$2" --argjson at "$data" \
+    '. + ($more | map_values(.data_offsets |= map(. + $at)))' <<<"$header")
+  while [ $((${#header} % 8)) != 0 ]; do header+=' '; done
+  length=$(printf '%016x' ${#header})
+  {
+    for i in 14 12 10 8 6 4 2 0; do printf "\\x${length:$i:2}"; done
+    printf '%s' "$header"
+    tail -c "$data" "$1"
+    cat "$3"
+  } >"$folder/grown" && mv "$folder/grown" "$1"
+}
+head -c 1000 /dev/urandom >"$folder/bytes"
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --shards 2 "$folder/odd"
+# A buffer of an old transformers, a vision tower in a dtype that is not computed with, an empty tensor, a scalar.
+with_tensors "$folder/odd/model-00001-of-00002.safetensors" '{
+  "model.layers.0.self_attn.rotary_emb.inv_freq": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]},
+  "vision_tower.patch_embedding.weight": {"dtype": "F8_E4M3", "shape": [23, 40], "data_offsets": [32, 952]},
+  "model.layers.7.self_attn.q_proj.weight": {"dtype": "BF16", "shape": [4, 5], "data_offsets": [952, 992]},
+  "nothing": {"dtype": "I64", "shape": [0, 3], "data_offsets": [992, 992]},
+  "step": {"dtype": "I64", "shape": [], "data_offsets": [992, 1000]}}' "$folder/bytes"
+small_job "$folder/job.yaml" model="$folder/odd" method=wanda pattern= perplexity=
+check "a model with tensors that nobody knows is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+first=models/model-00001-of-00002.safetensors
+carried_over() {
+  local size
+  size=$(od -A n -t u8 -N 8 "$folder/odd/${first#*/}" | tr -d ' ')
+  cmp <(head -c $((8 + size)) "$folder/$first") <(head -c $((8 + size)) "$folder/odd/${first#*/}") &&
+    cmp <(tail -c 1000 "$folder/$first") "$folder/bytes"
+}
+check "their bytes are carried over, and the header is the same" carried_over
+check "so is the index" cmp "$folder/models/model.safetensors.index.json" "$folder/odd/model.safetensors.index.json"
+check "the linears beside them are pruned" not cmp -s "$folder/$first" "$folder/odd/${first#*/}"
+check "the export is a model again" eval 'small_job "$folder/again.yaml" model="$folder/models" run="$folder/again" output= method=wanda pattern= perplexity= && runs alone plan "$folder/again.yaml"'

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# tasks.sh - tasks are measured for the dense model and every variant, resumed one by one, shown everywhere; the same
+# bytes for any number of ranks; what is bad is refused with file and line.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+export OMPI_MCA_odls_base_sigkill_timeout=0
+need jq
+cp -r tests/golden/tasks "$folder/tasks"
+tasks=$folder/tasks
+
+# job TASKS [KEY=VALUE...]
+job() {
+  local list=$1
+  shift
+  small_job "$folder/job.yaml" method=wanda pattern= energy='[]' perplexity= output= "$@"
+  echo "evaluate: {tasks: [$list]}" >>"$folder/job.yaml"
+}
+three="{name: boolq, data: $tasks/boolq.jsonl}, $tasks/ARC-Easy-Test.jsonl, {data: $tasks/lambada.jsonl, limit: 4}"
+result() { jq -c "$2" "$folder/${3:-run}/results/$1.json"; }
+says() { jq -e "$1" "$folder/stdout" >/dev/null || { cat "$folder/stdout"; return 1; }; }
+
+job "$three"
+check "plan" exits 0 alone plan --json "$folder/job.yaml"
+check "counts a unit for each task and model" says '.stages.tasks.units == 6 and .stages.tasks.done == 0 and .stages.tasks.work > 0'
+check "run" runs ranks 2 run "$folder/job.yaml"
+check "ends with a table" grep -qE '^wanda-0.5 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$' "$folder/stdout"
+check "the numbers are the harness's" same "$(jq '.boolq.acc, .arc_easy.acc, .arc_easy.acc_norm' tests/golden/tasks.json)" \
+  "$(result dense/tasks/boolq .acc; result dense/tasks/ARC-Easy-Test .acc; result dense/tasks/ARC-Easy-Test .acc_norm_characters)"
+check "with what they depend on" same '["boolq",6,2,false]' "$(result dense/tasks/boolq '[.format, .examples, .truncated, .special_tokens]')"
+check "a limit is kept" same 4 "$(result wanda-0.5/tasks/lambada .examples)"
+check "without choices there is a perplexity" result wanda-0.5/tasks/lambada '.perplexity > 1 and .acc_norm == null'
+check "the pruned model is another" test "$(result dense/tasks/lambada .perplexity)" != "$(result wanda-0.5/tasks/lambada .perplexity)"
+check "the run verifies" runs alone verify "$folder/run"
+check "status" exits 0 alone status --json "$folder/run"
+check "is complete, with all tasks" says '.complete and (.variants | all(.stages.tasks == {done: 3, all: 3}))'
+check "evaluate --json" exits 0 alone evaluate --json "$folder/job.yaml"
+check "has every task and their mean" says '.results | all((.tasks | keys | length) == 3 and
+  ([.tasks[].acc] | add / 3 - 1e-9) < .mean_acc and ([.tasks[].acc] | add / 3 + 1e-9) > .mean_acc)'
+check "report" exits 0 alone report "$folder/run"
+check "has them" jq -e '(.models | all(.tasks.boolq.acc_stderr > 0)) and .missing == []' "$folder/run/report.json"
+check "so has its table" jq -en "$(awk -F, '$9 != "" && /tasks.boolq.acc,/' "$folder/run/report.csv" | wc -l) == 2"
+check "and its page" grep -q '>ARC-Easy-Test</button>' "$folder/run/report.html"
+
+# ---- the same bytes, and one task at a time -------------------------------------------------------------
+
+three_ranks() {
+  job "$three" run="$folder/other"
+  runs ranks 3 run "$folder/job.yaml" && diff -r "$folder/run/results" "$folder/other/results"
+}
+check "three ranks give the same bytes" three_ranks
+check "two runs are compared" exits 0 alone compare --json "$folder/run" "$folder/other"
+check "task by task" says '.same_tasks and .variants[1].tasks.boolq[0].acc == .variants[1].tasks.boolq[1].acc'
+check "also for people" exits 0 alone compare "$folder/run" "$folder/other"
+check "with a table for each" grep -q '^boolq, acc in per cent' "$folder/stdout"
+
+resumed() {
+  job "$three"
+  cp -r "$folder/run/results" "$folder/before"
+  rm "$folder/run/results/dense/tasks/boolq.json"
+  echo >>"$folder/run/results/wanda-0.5/tasks/lambada.json"
+  runs alone run "$folder/job.yaml" && diff -r "$folder/run/results" "$folder/before" &&
+    same 2 "$(grep -c ' acc ' "$folder/stderr")"
+}
+check "a result that is gone or damaged is made again, and no other" resumed
+added() {
+  job "$three, {data: $tasks/continuation.jsonl}"
+  runs alone evaluate "$folder/job.yaml" && same 2 "$(grep -c ' acc ' "$folder/stderr")"
+}
+check "a task may be added" added
+job "$tasks/continuation.jsonl"
+check "and left out" runs alone evaluate "$folder/job.yaml"
+check "it stays on record" same '["continuation","boolq","ARC-Easy-Test","lambada"]' "$(jq -c '[.job.evaluate.tasks[].name]' "$folder/run/run.json")"
+job "{name: boolq, data: $tasks/boolq.jsonl, limit: 2}"
+check "one that is not the same is refused" exits 2 alone run "$folder/job.yaml"
+check "by name" grep -q 'task boolq: limit: nothing before, 2 now' "$folder/stderr"
+job "{name: boolq, data: $tasks/rte.jsonl}"
+check "another file of that name, too" exits 2 alone run "$folder/job.yaml"
+check "and said so" grep -q "task boolq: its data is not what it was" "$folder/stderr"
+
+exported() {
+  job "$tasks/boolq.jsonl" run="$folder/third" output="$folder/models"
+  runs alone run "$folder/job.yaml" &&
+    jq -e '.tasks.dense.boolq.acc >= 0 and .tasks.pruned.boolq.examples == 6' "$folder/models/coppice.json"
+}
+check "an exported model says how it did" exported
+
+# ---- bad input ------------------------------------------------------------------------------------------
+
+bad() {
+  local name=$1 text=$2
+  shift 2
+  printf '%s\n' "$text" >"$folder/bad.jsonl"
+  job "$folder/bad.jsonl"
+  check "$name" refused 3 "$folder/bad.jsonl" "$@"
+}
+bad "a right answer that is none" '{"query": "a", "choices": ["b"], "gold": 1}' "bad.jsonl:1" gold
+bad "no known task" '{"a": 1}' "bad.jsonl:1" "known formats"
+bad "a continuation longer than the model" "{\"context\": \"a\", \"continuation\": \"$(printf 'ab %.0s' {1..900})\"}" "bad.jsonl:1" positions
+job "{data: $tasks/boolq.jsonl, shots: 5}"
+check "an unknown key" refused 2 "job.yaml:12: evaluate.tasks: unknown key shots"
+job "$folder/nowhere.jsonl"
+check "a file that is not there" refused 2 "nowhere.jsonl"
