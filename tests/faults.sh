@@ -165,7 +165,7 @@ judge() {
     *) outcome=crash; echo "exit code $code" ;;
   esac
   if [ "$code" = 0 ]; then
-    bad=$(diff <(hashes "$folder/wanted-$scene") <(hashes "$folder")) || echo "silent success, other bytes: $bad"
+    bad=$(hashes "$folder/wanted-$scene" | grep -vxF -f <(hashes "$folder")) && echo "silent success without: $bad"
     [ ! -s "$folder/stderr" ] || ! grep -v -e ': perplexity ' -e ' examples)$' "$folder/stderr" | grep -q 'cannot\|fail' || echo "says, and ends with 0"
   else
     # The message, once, and nothing else that speaks of an error.
@@ -176,7 +176,7 @@ judge() {
     case $call in
       malloc | calloc | realloc | aligned_alloc | posix_memalign | strdup | open_memstream)
         grep -qi 'memory' "$folder/stderr" || echo "does not speak of memory" ;;
-      H5* | readdir | getline) ;;
+      H5* | readdir | __getdelim) ;;
       *) grep -qF -e "$(errno_text "$reason")" "$folder/stderr" || echo "does not give the system's reason" ;;
     esac
   fi
@@ -191,7 +191,8 @@ resumes() {
   local bad
   # shellcheck disable=SC2046
   runs ranks 2 $(arguments_of "$1") || return
-  bad=$(diff <(hashes "$folder/wanted-$1") <(hashes "$folder")) || echo "after going on, other bytes: $bad"
+  # What could not be removed may stay.
+  bad=$(hashes "$folder/wanted-$1" | grep -vxF -f <(hashes "$folder")) && echo "after going on, other bytes: $bad"
   no_leftovers_of_run
 }
 no_leftovers_of_run() {
