@@ -16,6 +16,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/allocation.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
@@ -133,6 +134,9 @@ static enum status open_job(struct program *program, struct error *err)
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
     bus_error_name(program->model->checkpoint);
     FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    FORWARD_IF_ERROR(
+        team_agree(&program->world,
+                   allocation_check(program->model, program->settings, program->options.path, err), err));
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
@@ -142,7 +146,7 @@ static unsigned stages_of(enum command_id command)
     case COMMAND_CALIBRATE:
         return 1U << STAGE_SEQUENCES | 1U << STAGE_CALIBRATE | 1U << STAGE_PROPAGATE;
     case COMMAND_SCORE:
-        return 1U << STAGE_SCORE;
+        return 1U << STAGE_OUTLIERS | 1U << STAGE_SCORE;
     case COMMAND_COMPENSATE:
         return 1U << STAGE_COMPENSATE;
     case COMMAND_EVALUATE:
@@ -377,6 +381,7 @@ static enum status make_plan(struct program *program, struct error *err)
     FORWARD_IF_ERROR(check_paths(program, err));
     FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
     FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(allocation_check(program->model, program->settings, options->path, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
     status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
     plan_free(&plan);

@@ -64,3 +64,9 @@ first dense 2
 check "dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
 check "dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
 check "dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3
+
+# 2 sequences and no windows: there is no work for the other ranks, and they take part in nothing.
+small_job "$folder/few.yaml" method=cvr pattern= sequences=2 perplexity=
+first few 1
+check "4 ranks for 2 sequences" compare few 4
+check "two of them calibrate" same "$(jq -r 'select(.event == "unit" and .stage == "calibrate") | .team_ranks' "$folder/run/log.jsonl" | sort -u)" 2
