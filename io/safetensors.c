@@ -254,8 +254,8 @@ static enum status map_file(struct safetensors_file *file, struct error *err)
     void *mapping = mmap(NULL, (size_t)file->file_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     const int reason = errno;
     close(fd); // the mapping keeps the file
-    RETURN_ERROR_IF(mapping == MAP_FAILED, err, STATUS_FAILED, "%s: mapping it failed: %s", file->path,
-                    strerror(reason));
+    RETURN_ERROR_IF(mapping == MAP_FAILED, err, STATUS_FAILED, "%s: mapping its %llu bytes failed: %s",
+                    file->path, (unsigned long long)file->file_bytes, strerror(reason));
     file->mapping = mapping;
     return STATUS_OK;
 }

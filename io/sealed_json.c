@@ -14,11 +14,14 @@ static const char *const seal_name = "xxh3";
 // 16 hexadecimal digits of everything but the seal. False when memory ran out.
 static bool compute_seal(char text[17], json_t *object)
 {
+    const bool is_sealed = json_object_get(object, seal_name) != NULL;
     json_t *rest = json_copy(object);
-    char *dump;
+    char *dump = NULL;
 
     json_object_del(rest, seal_name);
-    dump = rest != NULL ? json_dumps(rest, JSON_COMPACT) : NULL;
+    // json_copy leaves out what it has no memory for.
+    if (json_object_size(rest) + is_sealed == json_object_size(object))
+        dump = json_dumps(rest, JSON_COMPACT);
     json_decref(rest);
     if (dump == NULL)
         return false;
@@ -71,8 +74,10 @@ enum status sealed_json_read(json_t **json, const char *path, struct error *err)
     size_t size;
     enum status status;
 
-    if (read_file(&bytes, &size, path, err) != STATUS_OK)
-        return err != NULL ? (err->status = STATUS_FAILED) : STATUS_FAILED;
+    status = read_file(&bytes, &size, path, err);
+    if (status == STATUS_INPUT) // a file of ours, not the user's
+        status = err != NULL ? (err->status = STATUS_FAILED) : STATUS_FAILED;
+    FORWARD_IF_ERROR(status);
     status = json_parse(&object, bytes, size, path, err);
     if (status == STATUS_INPUT)
         status = err != NULL ? (err->status = STATUS_DAMAGED) : STATUS_DAMAGED;

@@ -5,6 +5,7 @@
 // arrays lie in memory (64-byte alignment is faster). Nothing is promised between machines of different
 // instruction sets.
 #pragma once
+#include "kernels/error.h"
 #include <stddef.h>
 
 struct linear {
@@ -28,6 +29,10 @@ void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 // c[m, n] -= a[m, k] b[k, n], in double
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
+
+// Lets BLIS take the memory that it packs matrices into, some MB, which it keeps: without it BLIS ends the
+// program in the middle of a product. Once, after the number of threads is known. STATUS_MEMORY.
+enum status gemm_prepare(struct error *err);
 
 // Threads of the products from here on, also of those that LAPACK calls; -1: as the environment says.
 long gemm_threads(void);

@@ -53,6 +53,19 @@ static uint64_t control_group_limit(void)
     return limit;
 }
 
+// Bytes of addresses that this process has and that are no memory: what libraries map and nobody touched.
+static uint64_t only_mapped(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+            size = resident;
+        fclose(file);
+    }
+    return (size - resident) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 // The file system of the nearest folder on the way up that is there.
 static uint64_t free_space(const char *path, dev_t *device)
 {
@@ -82,7 +95,7 @@ void capacity_measure(struct capacity *capacity, const char *run, const char *ou
         capacity->memory = (uint64_t)pages * (uint64_t)page;
     capacity->memory = smaller(capacity->memory, control_group_limit());
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        capacity->address_space = (uint64_t)limit.rlim_cur;
+        capacity->address_space = (uint64_t)limit.rlim_cur - smaller((uint64_t)limit.rlim_cur, only_mapped());
     capacity->run_free = free_space(run, &run_device);
     if (output != NULL)
         capacity->output_free = free_space(output, &output_device);

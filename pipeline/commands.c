@@ -28,11 +28,13 @@ static const struct command table[] = {
      "mpirun -n 8 coppice calibrate job.yaml\n"},
     {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
      "Gives every weight its importance and selects those that stay, for every layer and variant whose "
-     "statistics are there.",
+     "statistics are there; with 'allocation: owl' after counting the outliers of all layers.",
      "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
     {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
      "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "
-     "and variant whose mask is there.",
+     "and variant whose mask is there. Has nothing to do where a sweep keeps no weights and the mask says "
+     "all "
+     "that changes them.",
      "mpirun -n 8 coppice compensate --teams 8 job.yaml\n"},
     {COMMAND_EXPORT, "export", ARGUMENT_JOB, TAKES_ALL, "pruned models as Hugging Face directories",
      "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging "

@@ -6,8 +6,10 @@
 #include "pipeline/plan.h"
 #include "stages/evaluate.h"
 #include "stages/layer_weights.h"
+#include "stages/score.h"
 #include "stages/tasks.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +55,20 @@ static bool needs_hessian(const struct settings *settings)
     return false;
 }
 
+// The most masks that are cut from one linear's scores at a time: with pruned propagation each variant has
+// its own.
+static uint64_t masks_at_once(const struct settings *settings)
+{
+    uint64_t most = 1;
+    for (size_t v = 0; v < settings->num_variants && settings->propagation == PROPAGATION_DENSE; v++) {
+        uint64_t masks = 0;
+        for (size_t u = 0; u < settings->num_variants; u++)
+            masks += variants_share_scores(&settings->variants[v], &settings->variants[u]) ? 1 : 0;
+        most = larger(most, masks < SCORE_BATCH ? masks : SCORE_BATCH);
+    }
+    return most;
+}
+
 static size_t divide_up(size_t a, size_t b)
 {
     return (a + b - 1) / b;
@@ -91,6 +107,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
                              const struct layer_map *map, size_t ranks)
 {
     const bool hessian = needs_hessian(plan->settings);
+    const uint64_t masks = masks_at_once(plan->settings);
     uint64_t channels = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
@@ -102,7 +119,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
         if (!tensor_is_pruned(plan->settings, map->layer, tensor))
             continue;
-        memory->score = larger(memory->score, rows * mask_row_bytes(in) + 40 * in);
+        memory->score = larger(memory->score, masks * rows * mask_row_bytes(in) + 40 * in);
         memory->compensate =
             larger(memory->compensate, tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
                                            rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
@@ -124,10 +141,16 @@ static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, cons
 {
     const struct settings *settings = plan->settings;
     const bool dense = settings->propagation == PROPAGATION_DENSE;
-    const uint64_t streams = dense ? 1 : settings->num_variants;
-    uint64_t second_order = 0; // variants
-    for (size_t v = 0; v < settings->num_variants; v++)
+    uint64_t streams = dense ? 1 : settings->num_variants;
+    uint64_t second_order = 0, written = 0; // variants
+    bool owl = false;
+    for (size_t v = 0; v < settings->num_variants; v++) {
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
+        // What is not kept goes variant by variant, when its results are there.
+        written += weights_are_written(settings, &settings->variants[v]) ? 1 : 0;
+        owl = owl || settings->variants[v].allocation == ALLOCATION_OWL;
+    }
+    streams += owl && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
     if (second_order > 0)
         cost->hessians_bytes = dense
@@ -141,24 +164,27 @@ static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, cons
         cost->masks_bytes += second_order * tensor->out * tensor->in * sizeof(float);
         cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
         cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
-        cost->weights_bytes +=
-            settings->num_variants *
-            (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) + 4 * tensor->out * sizeof(double));
+        cost->weights_bytes += written * (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) +
+                                          4 * tensor->out * sizeof(double));
     }
 }
 
-// Hidden states of the examples in hand, the longest one on its way through a layer, and the tokens of all.
+// Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
+// the largest file with its texts while it is read.
 static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
 {
     const struct model *model = plan->model;
     const size_t longest = PLAN_EXAMPLE_TOKENS;
-    double tokens = 0;
+    double tokens = 0, file = 0;
 
     if (plan->settings->num_tasks == 0)
         return 0;
-    for (size_t i = 0; i < plan->settings->num_tasks; i++)
+    for (size_t i = 0; i < plan->settings->num_tasks; i++) {
         tokens += plan_task_tokens(&plan->settings->tasks[i]);
-    return forward_bytes(model, longest) + (uint64_t)(tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
+        file = fmax(file, plan_task_bytes(&plan->settings->tasks[i]));
+    }
+    return forward_bytes(model, longest) +
+           (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
            sizeof(float) * (lm_head_workspace_size(head, longest) +
                             task_tokens_in_memory(model, longest) * model->config.decoder.hidden_size);
 }

@@ -38,7 +38,9 @@ static enum status is_complete(bool *complete, const struct diagnosis *d, const 
     uint8_t seen = 1;
     char path[PATH_SIZE];
     for (size_t l = 0; variant != NULL && l < d->model->config.num_hidden_layers && seen == 1; l++) {
-        run_layer_path(path, sizeof path, d->settings->run, "weights", variant->name, l);
+        // As layer_weights_load finds them.
+        run_layer_path(path, sizeof path, d->settings->run,
+                       weights_are_written(d->settings, variant) ? "weights" : "masks", variant->name, l);
         seen = store_exists(path);
     }
     FORWARD_IF_ERROR(team_broadcast(d->stage.team, &seen, 1, 0, err));

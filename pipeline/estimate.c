@@ -76,7 +76,7 @@ struct worker {
     const struct machine *machine;
     const struct layer_shape *shapes;
     double nodes, ranks;          // of the team
-    double node_read, node_write; // bytes a second of one node while all nodes are busy
+    double node_read, node_write; // bytes a second of one node while all that work are busy
     // What is in the node's shared memory, as layer_weights.c keeps it: 1 + layer, and whose.
     size_t loaded;
     const struct variant *loaded_variant;
@@ -144,8 +144,8 @@ static void load_layer(struct worker *w, struct estimate *e, size_t layer, const
     w->loaded = layer + 1;
     w->loaded_variant = variant;
     read_on_every_node(w, e, shape->checkpoint);
-    if (variant != NULL)
-        read_together(w, e, shape->weights); // its checksum
+    if (variant != NULL) // its checksum
+        read_together(w, e, weights_are_written(w->plan->settings, variant) ? shape->weights : shape->masks);
     // Every node expands the whole layer.
     spend(e, PART_ARITHMETIC,
           sweep(w, w->nodes * shape->checkpoint / 2, w->machine->convert / 2, convert_traffic));
@@ -228,12 +228,31 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
     agree(w, e, 10 * shape->linears);
 }
 
+static size_t evaluation_windows(const struct settings *settings)
+{
+    return (size_t)ceil(PLAN_EVALUATION_TOKENS / (double)settings->evaluate_length);
+}
+
+// Scores are computed twice: for their mean, and for what is above it.
+static void count_outliers(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_shape *shape = &w->shapes[unit->layer];
+
+    if (unit->work == 0) // another variant's
+        return;
+    load_layer(w, e, (size_t)unit->layer, NULL);
+    read_together(w, e, shape->statistics);
+    spend(e, PART_ARITHMETIC, sweep(w, 2 * shape->pruned, w->machine->score, score_traffic));
+    write_file(w, e, 256);
+    agree(w, e, 4 * shape->linears);
+}
+
 static void evaluate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct model *model = w->plan->model;
     const struct settings *settings = w->plan->settings;
     const size_t length = settings->evaluate_length;
-    const double windows = ceil(PLAN_EVALUATION_TOKENS / (double)length);
+    const double windows = (double)evaluation_windows(settings);
     const double in_memory =
         (double)evaluation_windows_in_memory(model, (size_t)windows, length, (size_t)w->ranks);
     const double groups = ceil(windows / (w->ranks * in_memory)), waves = ceil(windows / w->ranks);
@@ -288,10 +307,15 @@ static void carry_out(struct worker *w, struct estimate *e, const struct unit *u
     const bool last = unit->layer + 1 == (long)w->plan->model->config.num_hidden_layers;
     switch (unit->stage) {
     case STAGE_CALIBRATE:
-        pass_sequences(w, e, unit, true, w->plan->settings->propagation == PROPAGATION_DENSE && !last);
+        pass_sequences(w, e, unit, true,
+                       (w->plan->settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) &&
+                           !last);
         return;
     case STAGE_PROPAGATE:
         pass_sequences(w, e, unit, false, true);
+        return;
+    case STAGE_OUTLIERS:
+        count_outliers(w, e, unit);
         return;
     case STAGE_SCORE:
     case STAGE_COMPENSATE:
@@ -330,11 +354,19 @@ static void estimate_phase(struct plan_estimate *estimate, struct worker *w, siz
     const struct plan *plan = w->plan;
     const size_t nodes = w->machine->nodes;
     const size_t chains = plan_chains(plan, phase), count = chains < nodes ? chains : nodes;
+    const double useful = (double)plan_useful_ranks(plan, phase, ~0U, evaluation_windows(plan->settings));
     struct estimate slowest[STAGE_COUNT] = {0};
     double longest = -1;
 
     w->nodes = (double)nodes / (double)count;
     w->ranks = w->nodes * (double)w->machine->ranks_per_node;
+    if (useful < w->ranks) {
+        w->ranks = useful;
+        w->nodes = smaller(w->nodes, ceil(useful / (double)w->machine->ranks_per_node));
+    }
+    const double busy = w->nodes * (double)count;
+    w->node_read = smaller(w->machine->node_read, w->machine->total_read / busy);
+    w->node_write = smaller(w->machine->node_write, w->machine->total_write / busy);
     for (size_t team = 0; team < count; team++) {
         double seconds = 0;
         memset(teams, 0, STAGE_COUNT * sizeof *teams);
@@ -369,8 +401,6 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
     struct worker worker = {.plan = plan, .machine = machine, .shapes = shapes};
 
     memset(estimate, 0, sizeof *estimate);
-    worker.node_read = smaller(machine->node_read, machine->total_read / (double)machine->nodes);
-    worker.node_write = smaller(machine->node_write, machine->total_write / (double)machine->nodes);
     for (size_t phase = 0; phase < plan->num_phases; phase++)
         if (plan_chains(plan, phase) > 0)
             estimate_phase(estimate, &worker, phase, team);

@@ -62,6 +62,31 @@ static enum status take_skip(struct settings *settings, struct job_values *value
     return STATUS_OK;
 }
 
+static enum status take_ratios(struct settings *settings, struct job_values *values, struct error *err)
+{
+    struct job_value *given = &values->of[KEY_RATIOS];
+
+    FORWARD_IF_ERROR(
+        allocate(&settings->ratios, given->count, sizeof *settings->ratios, "prune.ratios", err));
+    settings->num_ratios = given->count;
+    for (size_t i = 0; i < given->count; i++) {
+        settings->ratios[i] = (struct ratio){.pattern = given->items[i].ratio.pattern,
+                                             .sparsity = given->items[i].ratio.number,
+                                             .line = given->items[i].ratio.line};
+        given->items[i].ratio.pattern = NULL;
+    }
+    return STATUS_OK;
+}
+
+// What a single model was made for is its weights; of a sweep that is measured, the results.
+static void decide_weights(struct settings *settings, const struct job_values *values)
+{
+    const bool is_measured = settings->perplexity != NULL || settings->num_tasks > 0;
+    settings->keep_weights = is_given(values, KEY_KEEP_WEIGHTS)
+                                 ? values->of[KEY_KEEP_WEIGHTS].items[0].flag
+                                 : settings->num_variants == 1 || !is_measured || settings->output != NULL;
+}
+
 static enum status take_tasks(struct settings *settings, struct job_values *values, struct error *err)
 {
     struct job_value *tasks = &values->of[KEY_TASKS];
@@ -79,7 +104,22 @@ static enum status take_tasks(struct settings *settings, struct job_values *valu
 // ---- the sweep -----------------------------------------------------------------------------------------
 
 // The dimensions of the sweep, slowest first. AMOUNT is the union of sparsity and pattern.
-enum { METHOD, ALPHA, EPSILON, EXPONENT, AMOUNT, GROUP, ENERGY, OUTPUT, BIAS, GUARD, NUM_DIMENSIONS };
+enum {
+    METHOD,
+    ALPHA,
+    EPSILON,
+    EXPONENT,
+    AMOUNT,
+    GROUP,
+    ALLOCATION,
+    OWL_THRESHOLD,
+    OWL_RANGE,
+    ENERGY,
+    OUTPUT,
+    BIAS,
+    GUARD,
+    NUM_DIMENSIONS
+};
 
 static size_t count_or_one(const struct job_values *values, enum job_key key)
 {
@@ -117,6 +157,11 @@ static void fill_variant(struct variant *variant, const struct job_values *value
     fill_amount(variant, values, point[AMOUNT]);
     if (is_given(values, KEY_GROUP))
         variant->group = (enum group)values->of[KEY_GROUP].items[point[GROUP]].choice;
+    if (is_given(values, KEY_ALLOCATION))
+        variant->allocation = (enum allocation)values->of[KEY_ALLOCATION].items[point[ALLOCATION]].choice;
+    variant->owl_threshold =
+        number_or(values, KEY_OWL_THRESHOLD, point[OWL_THRESHOLD], DEFAULT_OWL_THRESHOLD);
+    variant->owl_range = number_or(values, KEY_OWL_RANGE, point[OWL_RANGE], DEFAULT_OWL_RANGE);
     if (is_given(values, KEY_ENERGY)) {
         const unsigned directions = values->of[KEY_ENERGY].items[point[ENERGY]].directions;
         variant->energy_columns = (directions & DIRECTION_COLUMNS) != 0;
@@ -162,6 +207,9 @@ static enum status expand(struct settings *settings, const struct job_values *va
         [EXPONENT] = count_or_one(values, KEY_EXPONENT),
         [AMOUNT] = values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count,
         [GROUP] = count_or_one(values, KEY_GROUP),
+        [ALLOCATION] = count_or_one(values, KEY_ALLOCATION),
+        [OWL_THRESHOLD] = count_or_one(values, KEY_OWL_THRESHOLD),
+        [OWL_RANGE] = count_or_one(values, KEY_OWL_RANGE),
         [ENERGY] = count_or_one(values, KEY_ENERGY),
         [OUTPUT] = count_or_one(values, KEY_OUTPUT_MATCHING),
         [BIAS] = count_or_one(values, KEY_BIAS),
@@ -212,6 +260,31 @@ static enum status check_different(const struct job_values *values, enum job_key
     return STATUS_OK;
 }
 
+// N of every M is one sparsity for all layers: nothing else can be asked of a pattern.
+static enum status check_allocation(const struct job_values *values, const char *path, struct error *err)
+{
+    const struct job_value *allocation = &values->of[KEY_ALLOCATION], *ratios = &values->of[KEY_RATIOS];
+    bool uniform = !is_given(values, KEY_ALLOCATION), owl = false;
+
+    for (size_t i = 0; i < allocation->count; i++) {
+        uniform = uniform || allocation->items[i].choice == ALLOCATION_UNIFORM;
+        owl = owl || allocation->items[i].choice == ALLOCATION_OWL;
+    }
+    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && !uniform, err, STATUS_USAGE,
+                    "%s:%zu: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
+                    "prune.sparsity, or uniform beside it for the patterns",
+                    path, allocation->line);
+    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && ratios->count > 0, err, STATUS_USAGE,
+                    "%s:%zu: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
+                    "prune.sparsity instead of prune.pattern",
+                    path, ratios->line);
+    for (enum job_key key = KEY_OWL_THRESHOLD; key <= KEY_OWL_RANGE; key++)
+        RETURN_ERROR_IF(is_given(values, key) && !owl, err, STATUS_USAGE,
+                        "%s:%zu: %s: means something with prune.allocation: owl only", path,
+                        values->of[key].line, job_key_row(key)->path);
+    return STATUS_OK;
+}
+
 static enum status check_together(const struct job_values *values, const char *path, struct error *err)
 {
     const struct job_value *clamp = &values->of[KEY_CLAMP];
@@ -221,6 +294,13 @@ static enum status check_together(const struct job_values *values, const char *p
                     values->of[KEY_METHOD].line); // a line of the section that lacks it
     RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items[0].number > clamp->items[1].number, err,
                     STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
+    RETURN_ERROR_IF(
+        is_given(values, KEY_KEEP_WEIGHTS) && !values->of[KEY_KEEP_WEIGHTS].items[0].flag &&
+            is_given(values, KEY_OUTPUT),
+        err, STATUS_USAGE,
+        "%s:%zu: compensate.keep_weights: must be true where there is output, which is made of them", path,
+        values->of[KEY_KEEP_WEIGHTS].line);
+    FORWARD_IF_ERROR(check_allocation(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));
     return check_different(values, KEY_RUN, KEY_OUTPUT, path, err);
@@ -235,8 +315,11 @@ static enum status build(struct settings **settings, struct job_values *values, 
     FORWARD_IF_ERROR(allocate(settings, 1, sizeof **settings, "the job", err));
     take_single_values(*settings, values);
     FORWARD_IF_ERROR(take_skip(*settings, values, err));
+    FORWARD_IF_ERROR(take_ratios(*settings, values, err));
     FORWARD_IF_ERROR(take_tasks(*settings, values, err));
-    return expand(*settings, values, path, err);
+    FORWARD_IF_ERROR(expand(*settings, values, path, err));
+    decide_weights(*settings, values);
+    return STATUS_OK;
 }
 
 enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
@@ -285,6 +368,9 @@ void settings_free(struct settings *settings)
     for (size_t i = 0; i < settings->num_skip; i++)
         free(settings->skip[i]);
     free(settings->skip);
+    for (size_t i = 0; i < settings->num_ratios; i++)
+        free(settings->ratios[i].pattern);
+    free(settings->ratios);
     free(settings->variants);
     free(settings->perplexity);
     for (size_t i = 0; i < settings->num_tasks; i++)

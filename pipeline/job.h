@@ -16,6 +16,10 @@
 //   0.25 prune.sparsity          *     0 to 1                              one of the two is required
 //   prune.pattern           *     N:M, 1 <= N <= M <= 32, N are kept
 //   prune.group             *     row, layer                          row
+//   prune.allocation        *     uniform, owl                        uniform
+//   prune.owl_threshold     *     above 0, to 1e6                     5
+//   prune.owl_range         *     0 to 1                              0.08
+//   prune.ratios                  mapping of patterns to 0 to 1       {}
 //   prune.propagation             pruned, dense                       pruned
 //   prune.skip                    list of shell patterns              []
 //   compensate.energy       *     list of columns, rows               []: none
@@ -23,6 +27,8 @@
 //   compensate.bias         *     true, false                         false
 //   compensate.guard        *     true, false                         false
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
+//   compensate.keep_weights       true, false                         false for a sweep that is measured and
+//                                                                     not exported, else true
 //   evaluate.perplexity           file                                none: nothing is evaluated
 //   evaluate.length               tokens, 2 to 1e7                    calibration.length
 //   evaluate.tasks                list of files, or of sections       []
@@ -31,8 +37,8 @@
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
 // value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt;
-// guard without compensation) does not multiply the variants. Relative paths count from the working directory
-// of the program.
+// owl_threshold without owl; guard without compensation) does not multiply the variants. Relative paths count
+// from the working directory of the program.
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"
@@ -43,6 +49,8 @@
          // fixed
 #define DEFAULT_CLAMP_LOW 0.1
 #define DEFAULT_CLAMP_HIGH 10.0
+#define DEFAULT_OWL_THRESHOLD 5.0
+#define DEFAULT_OWL_RANGE 0.08
 
 // Reads and checks a job file. An unknown key, a wrong type, a missing key or a value out of range is
 // STATUS_USAGE: "FILE:LINE: prune.sparsity: must be a number from 0 to 1, got 1.5". A file that cannot be
@@ -57,13 +65,13 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
 void settings_free(struct settings *settings); // NULL is fine
 
 // Sets what the variant's choices make meaningless to its default, so that equal variants have equal
-// contents: the parameters of sparsegpt, epsilon without alpha, group of a pattern, clamp where no factor is
-// clamped, guard without compensation.
+// contents: the parameters of sparsegpt, epsilon without alpha, group and allocation of a pattern, owl's
+// parameters without it, clamp where no factor is clamped, guard without compensation.
 void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:
-// METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-columns][-rows][-output-MATCHING][-bias][-clampLOW-HIGH]
-// [-guarded], alpha where the method uses it, epsilon and clamp when they are not the defaults:
-// "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a folder's name. A name that
-// does not fit ends in a hash of the whole.
+// METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-owl][-thresholdM][-rangeR][-columns][-rows]
+// [-output-MATCHING][-bias][-clampLOW-HIGH][-guarded], alpha where the method uses it, epsilon, clamp and
+// owl's parameters when they are not the defaults: "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows",
+// "ria-0.5-layer-rows". Safe as a folder's name. A name that does not fit ends in a hash of the whole.
 void variant_name(struct variant *variant);

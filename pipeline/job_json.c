@@ -49,6 +49,11 @@ static int add_parameters(json_t *json, const struct variant *variant)
     }
     if (variant->parameters.exponent != defaults.exponent)
         failed |= json_object_set_new(json, "activation_exponent", json_real(variant->parameters.exponent));
+    if (variant->allocation == ALLOCATION_OWL) {
+        failed |= json_object_set_new(json, "allocation", json_string("owl"));
+        failed |= json_object_set_new(json, "owl_threshold", json_real(variant->owl_threshold));
+        failed |= json_object_set_new(json, "owl_range", json_real(variant->owl_range));
+    }
     if (variant->output != MATCHING_OFF)
         failed |= json_object_set_new(json, "output", json_string(matching_names(&count)[variant->output]));
     if (variant->bias)
@@ -96,6 +101,19 @@ static json_t *skip_to_json(const struct settings *settings)
     return array;
 }
 
+// NULL when there are none, too: a job without them says what it said before there were any.
+static json_t *ratios_to_json(const struct settings *settings)
+{
+    json_t *array = settings->num_ratios > 0 ? json_array() : NULL;
+    for (size_t i = 0; i < settings->num_ratios && array != NULL; i++)
+        if (json_array_append_new(
+                array, json_pack("[s, f]", settings->ratios[i].pattern, settings->ratios[i].sparsity)) != 0) {
+            json_decref(array);
+            array = NULL;
+        }
+    return array;
+}
+
 // Adds the tasks, if there are some. NULL when memory ran out.
 static json_t *with_tasks(json_t *job, const struct settings *settings)
 {
@@ -122,14 +140,18 @@ static json_t *with_tasks(json_t *job, const struct settings *settings)
 
 json_t *settings_to_json(const struct settings *settings)
 {
+    json_t *ratios = ratios_to_json(settings);
+    if (ratios == NULL && settings->num_ratios > 0)
+        return NULL;
     json_t *job = json_pack(
-        "{s:s, s:s, s:s?, s:{s:s, s:I, s:I, s:I, s:b}, s:{s:s, s:o}, s:o, s:{s:s?, s:I}}", "model",
+        "{s:s, s:s, s:s?, s:{s:s, s:I, s:I, s:I, s:b}, s:{s:s, s:o, s:o*}, s:b, s:o, s:{s:s?, s:I}}", "model",
         settings->model, "run", settings->run, "output", settings->output, "calibration", "corpus",
         settings->corpus, "sequences", (json_int_t)settings->sequences, "length",
         (json_int_t)settings->length, "seed", (json_int_t)settings->seed, "keep_activations",
         (int)settings->keep_activations, "prune", "propagation", propagation_word(settings->propagation),
-        "skip", skip_to_json(settings), "variants", variants_to_json(settings), "evaluate", "perplexity",
-        settings->perplexity, "length", (json_int_t)settings->evaluate_length);
+        "skip", skip_to_json(settings), "ratios", ratios, "keep_weights", (int)settings->keep_weights,
+        "variants", variants_to_json(settings), "evaluate", "perplexity", settings->perplexity, "length",
+        (json_int_t)settings->evaluate_length);
     return with_tasks(job, settings);
 }
 
@@ -180,26 +202,31 @@ static bool amount_from_json(struct variant *variant, const json_t *json)
 
 static bool variant_from_json(struct variant *variant, const json_t *json)
 {
-    const char *name, *method, *group, *output = "off";
+    const char *name, *method, *group, *output = "off", *allocation = "uniform";
     const json_t *energy;
     size_t count;
-    unsigned group_index, output_index;
+    unsigned group_index, output_index, allocation_index;
     int bias = 0, guard = 0;
 
     *variant = (struct variant){
         .parameters = {.alpha = NAN, .epsilon = DEFAULT_EPSILON, .exponent = NAN},
+        .owl_threshold = DEFAULT_OWL_THRESHOLD,
+        .owl_range = DEFAULT_OWL_RANGE,
         .clamp = {.low = DEFAULT_CLAMP_LOW, .high = DEFAULT_CLAMP_HIGH, .epsilon = DEFAULT_EPSILON},
     };
     // jansson's unpacking reads only, but its prototype does not say const.
-    if (json_unpack((json_t *)json, "{s:s, s:s, s:s, s:o, s?F, s?F, s?F, s?s, s?b, s?b, s?[F, F]}", "name",
-                    &name, "method", &method, "group", &group, "energy", &energy, "alpha",
-                    &variant->parameters.alpha, "epsilon", &variant->parameters.epsilon,
-                    "activation_exponent", &variant->parameters.exponent, "output", &output, "bias", &bias,
-                    "guard", &guard, "clamp", &variant->clamp.low, &variant->clamp.high) != 0)
+    if (json_unpack(
+            (json_t *)json, "{s:s, s:s, s:s, s:o, s?F, s?F, s?F, s?s, s?F, s?F, s?s, s?b, s?b, s?[F, F]}",
+            "name", &name, "method", &method, "group", &group, "energy", &energy, "alpha",
+            &variant->parameters.alpha, "epsilon", &variant->parameters.epsilon, "activation_exponent",
+            &variant->parameters.exponent, "allocation", &allocation, "owl_threshold",
+            &variant->owl_threshold, "owl_range", &variant->owl_range, "output", &output, "bias", &bias,
+            "guard", &guard, "clamp", &variant->clamp.low, &variant->clamp.high) != 0)
         return false;
     const char *const *groups = group_names(&count);
     if (!method_from_name(method, &variant->method) || !word_index(group, groups, count, &group_index) ||
         !word_index(output, matching_names(&count), MATCHING_MIXED + 1, &output_index) ||
+        !word_index(allocation, allocation_names(&count), ALLOCATION_OWL + 1, &allocation_index) ||
         !json_is_array(energy) || !energy_from_json(variant, energy) || !amount_from_json(variant, json))
         return false;
     // What is not there is the method's own.
@@ -209,6 +236,7 @@ static bool variant_from_json(struct variant *variant, const json_t *json)
         variant->parameters.exponent = importance_defaults(variant->method).exponent;
     variant->group = (enum group)group_index;
     variant->output = (enum matching)output_index;
+    variant->allocation = (enum allocation)allocation_index;
     variant->bias = bias != 0;
     variant->guard = guard != 0;
     variant_normalise(variant);
@@ -229,6 +257,25 @@ static enum status copy_text(char **copy, const json_t *json, const char *key, c
     const size_t size = strlen(text) + 1;
     FORWARD_IF_ERROR(allocate(copy, size, 1, "the job", err));
     memcpy(*copy, text, size);
+    return STATUS_OK;
+}
+
+static enum status ratios_from_json(struct settings *settings, const json_t *ratios, const char *origin,
+                                    struct error *err)
+{
+    FORWARD_IF_ERROR(
+        allocate(&settings->ratios, json_array_size(ratios), sizeof *settings->ratios, "prune.ratios", err));
+    for (size_t i = 0; i < json_array_size(ratios); i++) {
+        const json_t *pair = json_array_get(ratios, i);
+        struct ratio *ratio = &settings->ratios[i];
+        ratio->sparsity = json_number_value(json_array_get(pair, 1));
+        RETURN_ERROR_IF(
+            !json_is_string(json_array_get(pair, 0)) || !json_is_number(json_array_get(pair, 1)) ||
+                !(ratio->sparsity >= 0 && ratio->sparsity <= 1),
+            err, STATUS_DAMAGED, "%s: prune.ratios[%zu] is not a pattern and a sparsity", origin, i);
+        settings->num_ratios = i + 1;
+        FORWARD_IF_ERROR(copy_text(&ratio->pattern, json_array_get(pair, 0), "prune.ratios", origin, err));
+    }
     return STATUS_OK;
 }
 
@@ -297,19 +344,20 @@ static enum status fill_settings(struct settings *settings, const json_t *json, 
     const json_t *model, *run, *output, *corpus, *perplexity;
     const char *propagation;
     json_int_t sequences, length, seed, evaluate_length;
-    int keep_activations;
-    json_t *skip, *variants;
+    int keep_activations, keep_weights = 1;
+    json_t *skip, *variants, *ratios = NULL;
     json_error_t why;
     size_t count;
     unsigned propagation_index;
 
     RETURN_ERROR_IF(
-        json_unpack_ex((json_t *)json, &why, 0,
-                       "{s:o, s:o, s:o, s:{s:o, s:I, s:I, s:I, s:b}, s:{s:s, s:o}, s:o, s:{s:o, s:I}}",
-                       "model", &model, "run", &run, "output", &output, "calibration", "corpus", &corpus,
-                       "sequences", &sequences, "length", &length, "seed", &seed, "keep_activations",
-                       &keep_activations, "prune", "propagation", &propagation, "skip", &skip, "variants",
-                       &variants, "evaluate", "perplexity", &perplexity, "length", &evaluate_length) != 0,
+        json_unpack_ex(
+            (json_t *)json, &why, 0,
+            "{s:o, s:o, s:o, s:{s:o, s:I, s:I, s:I, s:b}, s:{s:s, s:o, s?o}, s?b, s:o, s:{s:o, s:I}}",
+            "model", &model, "run", &run, "output", &output, "calibration", "corpus", &corpus, "sequences",
+            &sequences, "length", &length, "seed", &seed, "keep_activations", &keep_activations, "prune",
+            "propagation", &propagation, "skip", &skip, "ratios", &ratios, "keep_weights", &keep_weights,
+            "variants", &variants, "evaluate", "perplexity", &perplexity, "length", &evaluate_length) != 0,
         err, STATUS_DAMAGED, "%s: not a job: %s", origin, why.text);
     const char *const *propagations = propagation_names(&count);
     RETURN_ERROR_IF(json_is_null(model) || json_is_null(run) || json_is_null(corpus), err, STATUS_DAMAGED,
@@ -323,12 +371,14 @@ static enum status fill_settings(struct settings *settings, const json_t *json, 
     settings->seed = (uint64_t)seed;
     settings->evaluate_length = (size_t)evaluate_length;
     settings->keep_activations = keep_activations != 0;
+    settings->keep_weights = keep_weights != 0;
     settings->propagation = (enum propagation)propagation_index;
     FORWARD_IF_ERROR(copy_text(&settings->model, model, "model", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->run, run, "run", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->output, output, "output", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->corpus, corpus, "calibration.corpus", origin, err));
     FORWARD_IF_ERROR(copy_text(&settings->perplexity, perplexity, "evaluate.perplexity", origin, err));
+    FORWARD_IF_ERROR(ratios_from_json(settings, ratios, origin, err));
     FORWARD_IF_ERROR(
         tasks_from_json(settings, json_object_get(json_object_get(json, "evaluate"), "tasks"), origin, err));
     return lists_from_json(settings, skip, variants, origin, err);

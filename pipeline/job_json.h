@@ -6,15 +6,15 @@
 
 // {"model", "run", "output" (null: none), "calibration": {"corpus", "sequences", "length", "seed",
 // "keep_activations"},
-//  "prune": {"propagation", "skip"}, "variants": [variant_to_json...], "evaluate": {"perplexity" (or null),
-//  "length", "tasks" (when there are some): [{"name", "data", "format", "limit", "delimiter"} (null:
-//  default)]}}
+//  "prune": {"propagation", "skip"} and, if there are any, "ratios": [[PATTERN, SPARSITY]...],
+//  "keep_weights", "variants": [variant_to_json...], "evaluate": {"perplexity" (or null), "length", "tasks"
+//  (when there are some): [{"name", "data", "format", "limit", "delimiter"} (null: default)]}}
 // New references; NULL when memory ran out or a text is not UTF-8.
 json_t *settings_to_json(const struct settings *settings);
 
 // {"name", "method", "sparsity": 0.5 or "pattern": "2:4", "group", "energy": ["columns", "rows"]} and, where
-// the method or the compensation uses them, "alpha", "epsilon", "activation_exponent", "output": "mixed",
-// "bias": true, "guard", "clamp": [low, high].
+// the method or the compensation uses them, "allocation": "owl", "owl_threshold", "owl_range", "alpha",
+// "epsilon", "activation_exponent", "output": "mixed", "bias": true, "guard", "clamp": [low, high].
 json_t *variant_to_json(const struct variant *variant);
 
 // Back again, for commands that are given a run directory. origin (the file's name) begins the messages.

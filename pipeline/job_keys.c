@@ -15,6 +15,13 @@ const char *const *group_names(size_t *count)
     return names;
 }
 
+const char *const *allocation_names(size_t *count)
+{
+    static const char *const names[] = {"uniform", "owl"};
+    *count = sizeof names / sizeof names[0];
+    return names;
+}
+
 const char *const *propagation_names(size_t *count)
 {
     static const char *const names[] = {"pruned", "dense"};
@@ -38,6 +45,11 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_SPARSITY] = {"prune.sparsity", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
     [KEY_PATTERN] = {"prune.pattern", TYPE_PATTERN, SHAPE_SWEEP, .flags = 0},
     [KEY_GROUP] = {"prune.group", TYPE_CHOICE, SHAPE_SWEEP, .choices = group_names},
+    [KEY_ALLOCATION] = {"prune.allocation", TYPE_CHOICE, SHAPE_SWEEP, .choices = allocation_names},
+    [KEY_OWL_THRESHOLD] = {"prune.owl_threshold", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0,
+                           .high = 1e6},
+    [KEY_OWL_RANGE] = {"prune.owl_range", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
+    [KEY_RATIOS] = {"prune.ratios", TYPE_RATIOS, SHAPE_ONE, .low = 0, .high = 1},
     [KEY_PROPAGATION] = {"prune.propagation", TYPE_CHOICE, SHAPE_ONE, .choices = propagation_names},
     [KEY_SKIP] = {"prune.skip", TYPE_TEXT, SHAPE_LIST, .what = "a pattern of linear names"},
     [KEY_ENERGY] = {"compensate.energy", TYPE_DIRECTIONS, SHAPE_LIST, .flags = 0},
@@ -46,6 +58,7 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_SWEEP, .choices = matching_names},
     [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
     [KEY_GUARD] = {"compensate.guard", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
+    [KEY_KEEP_WEIGHTS] = {"compensate.keep_weights", TYPE_FLAG, SHAPE_ONE, .flags = 0},
     [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, .what = "a file"},
     [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
     [KEY_TASKS] = {"evaluate.tasks", TYPE_TASK, SHAPE_LIST, .flags = 0},
@@ -147,6 +160,10 @@ const char *job_key_requirement(const struct job_key_row *row, char *text, size_
     }
     case TYPE_PATTERN:
         snprintf(text, size, "must be N:M, of every M weights N are kept, 1 <= N <= M <= 32");
+        break;
+    case TYPE_RATIOS:
+        snprintf(text, size, "must be a mapping of patterns of linear names to numbers from %s to %s",
+                 number_format(row->low, low, sizeof low), number_format(row->high, high, sizeof high));
         break;
     case TYPE_DIRECTIONS:
         snprintf(text, size, "must be [], [columns], [rows] or [columns, rows], or a list of such lists");

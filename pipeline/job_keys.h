@@ -21,6 +21,10 @@ enum job_key {
     KEY_SPARSITY,
     KEY_PATTERN,
     KEY_GROUP,
+    KEY_ALLOCATION,
+    KEY_OWL_THRESHOLD,
+    KEY_OWL_RANGE,
+    KEY_RATIOS,
     KEY_PROPAGATION,
     KEY_SKIP,
     KEY_ENERGY,
@@ -28,6 +32,7 @@ enum job_key {
     KEY_OUTPUT_MATCHING,
     KEY_BIAS,
     KEY_GUARD,
+    KEY_KEEP_WEIGHTS,
     KEY_PERPLEXITY,
     KEY_EVALUATE_LENGTH,
     KEY_TASKS,
@@ -42,6 +47,7 @@ enum job_type {
     TYPE_CHOICE,
     TYPE_PATTERN,    // N:M
     TYPE_DIRECTIONS, // a list of columns, rows
+    TYPE_RATIOS,     // a mapping of patterns to numbers
     TYPE_TASK        // a file or a section, see job_tasks.h
 };
 
@@ -73,6 +79,7 @@ const struct job_key_row *job_key_row(enum job_key key);
 
 // Words of choices, in the order of the enums in settings.h.
 const char *const *group_names(size_t *count);
+const char *const *allocation_names(size_t *count);
 const char *const *propagation_names(size_t *count);
 
 // The key called `name` in a section ("" is the top); NUM_JOB_KEYS when there is none.

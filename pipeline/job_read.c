@@ -142,6 +142,7 @@ static enum status read_item(const struct reader *reader, const struct job_key_r
             good = parse_pattern(node->text, &item->pattern.keep, &item->pattern.of);
             break;
         case TYPE_DIRECTIONS:
+        case TYPE_RATIOS:
         case TYPE_TASK:
             good = false;
             break;
@@ -173,6 +174,49 @@ static enum status read_directions(const struct reader *reader, const struct job
             return job_refuse(reader->document, word.line, row->path, reader->err,
                               "columns come before rows, each at most once");
         item->directions |= direction;
+    }
+    return STATUS_OK;
+}
+
+// One pair of a mapping of patterns to numbers.
+static enum status read_ratio(const struct reader *reader, const struct job_key_row *row,
+                              const struct job_node *mapping, size_t index, union job_item *item)
+{
+    struct job_node name, value, earlier, unused;
+    char got[80], low[32], high[32];
+
+    job_mapping_pair(reader->document, mapping, index, &name, &value);
+    if (name.kind != NODE_SCALAR || name.is_null || name.size == 0)
+        return refuse_item(reader, row, &name);
+    for (size_t i = 0; i < index; i++) {
+        job_mapping_pair(reader->document, mapping, i, &earlier, &unused);
+        if (strcmp(name.text, earlier.text) == 0)
+            return job_refuse(reader->document, name.line, row->path, reader->err,
+                              "'%s' is given twice, first on line %zu",
+                              job_printable(name.text, got, sizeof got), earlier.line);
+    }
+    item->ratio.line = name.line;
+    if (value.kind != NODE_SCALAR || !value.plain || !number_parse(value.text, &item->ratio.number) ||
+        !in_range(row, item->ratio.number))
+        return job_refuse(reader->document, value.line, row->path, reader->err,
+                          "the sparsity of a pattern must be a number from %s to %s, got %s",
+                          number_format(row->low, low, sizeof low),
+                          number_format(row->high, high, sizeof high),
+                          job_node_describe(&value, got, sizeof got));
+    FORWARD_IF_ERROR(allocate(&item->ratio.pattern, name.size + 1, 1, row->path, reader->err));
+    memcpy(item->ratio.pattern, name.text, name.size + 1);
+    return STATUS_OK;
+}
+
+static enum status read_ratios(const struct reader *reader, const struct job_key_row *row,
+                               const struct job_node *node, struct job_value *value)
+{
+    if (node->kind != NODE_MAPPING)
+        return refuse_item(reader, row, node);
+    FORWARD_IF_ERROR(allocate(&value->items, node->count, sizeof *value->items, row->path, reader->err));
+    for (size_t i = 0; i < node->count; i++) {
+        FORWARD_IF_ERROR(read_ratio(reader, row, node, i, &value->items[i]));
+        value->count = i + 1;
     }
     return STATUS_OK;
 }
@@ -226,6 +270,8 @@ static enum status read_value(const struct reader *reader, enum job_key index, c
     bool is_single = row->shape == SHAPE_ONE || (row->shape == SHAPE_SWEEP && !is_list);
 
     value->line = node->line;
+    if (row->type == TYPE_RATIOS)
+        return read_ratios(reader, row, node, value);
     if (row->type == TYPE_DIRECTIONS && is_list)
         is_single = node->count == 0 || job_list_item(reader->document, node, 0).kind != NODE_LIST;
     else if (!is_single && !is_list)
@@ -374,10 +420,14 @@ void job_values_free(struct job_values *values)
 {
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         struct job_value *value = &values->of[i];
-        for (size_t j = 0; j < value->count && job_key_row((enum job_key)i)->type == TYPE_TEXT; j++)
-            free(value->items[j].text);
-        for (size_t j = 0; j < value->count && job_key_row((enum job_key)i)->type == TYPE_TASK; j++)
-            job_task_free(value->items[j].task);
+        const enum job_type type = job_key_row((enum job_key)i)->type;
+        for (size_t j = 0; j < value->count; j++)
+            if (type == TYPE_TEXT)
+                free(value->items[j].text);
+            else if (type == TYPE_RATIOS)
+                free(value->items[j].ratio.pattern);
+            else if (type == TYPE_TASK)
+                job_task_free(value->items[j].task);
         free(value->items);
         *value = (struct job_value){0};
     }

@@ -17,10 +17,16 @@ union job_item {
         size_t keep, of;
     } pattern;
     unsigned directions; // DIRECTION_*, or-ed
+    struct {
+        char *pattern;
+        double number;
+        size_t line;
+    } ratio;
     struct task_settings *task;
 };
 
-// What a key was given: one item for a scalar, any number for a list. line 0: the key is not in the file.
+// What a key was given: one item for a scalar, any number for a list or a mapping. line 0: the key is not in
+// the file.
 struct job_value {
     size_t line, count;
     union job_item *items;

@@ -1,6 +1,8 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/commit.h"
+#include "kernels/gemm.h"
 #include "pipeline/bus_error.h"
+#include "pipeline/capacity.h"
 #include "pipeline/claim.h"
 #include "pipeline/compare.h"
 #include "pipeline/diagnose.h"
@@ -14,6 +16,7 @@
 #include "pipeline/runner.h"
 #include "pipeline/status.h"
 #include "pipeline/verify.h"
+#include "stages/allocation.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/score.h"
@@ -124,12 +127,16 @@ static enum status check_output(const struct program *program, struct error *err
 // Everything up to the point where work starts.
 static enum status open_job(struct program *program, struct error *err)
 {
+    FORWARD_IF_ERROR(team_agree(&program->world, gemm_prepare(err), err));
     FORWARD_IF_ERROR(team_agree(&program->world, load_job(program, err), err));
     FORWARD_IF_ERROR(team_agree(&program->world, program->root ? check_paths(program, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
     bus_error_name(program->model->checkpoint);
     FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    FORWARD_IF_ERROR(
+        team_agree(&program->world,
+                   allocation_check(program->model, program->settings, program->options.path, err), err));
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
@@ -139,7 +146,7 @@ static unsigned stages_of(enum command_id command)
     case COMMAND_CALIBRATE:
         return 1U << STAGE_SEQUENCES | 1U << STAGE_CALIBRATE | 1U << STAGE_PROPAGATE;
     case COMMAND_SCORE:
-        return 1U << STAGE_SCORE;
+        return 1U << STAGE_OUTLIERS | 1U << STAGE_SCORE;
     case COMMAND_COMPENSATE:
         return 1U << STAGE_COMPENSATE;
     case COMMAND_EVALUATE:
@@ -149,6 +156,23 @@ static unsigned stages_of(enum command_id command)
     default:
         return (1U << STAGE_COUNT) - 1;
     }
+}
+
+// What `plan` warned of, for whoever did not ask it.
+static enum status warn_of_limits(const struct program *program, const struct runner *runner,
+                                  struct error *err)
+{
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    const size_t ranks = (size_t)program->world.node_size;
+    struct capacity capacity;
+    struct plan_cost cost;
+
+    FORWARD_IF_ERROR(plan_cost(&cost, runner->plan, ranks, err));
+    capacity_measure(&capacity, program->settings->run, program->settings->output);
+    const size_t count = capacity_warn(warnings, &capacity, &cost, ranks, !program->record.is_first);
+    for (size_t i = 0; i < count && program->options.verbosity > VERBOSITY_QUIET; i++)
+        fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
+    return STATUS_OK;
 }
 
 static enum status run_plan(struct program *program, struct runner *runner, struct error *err)
@@ -238,6 +262,9 @@ static enum status with_claim(struct program *program, struct runner *runner, st
                   done);
     if (program->root)
         status = check_output(program, err);
+    GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    if (program->root)
+        status = warn_of_limits(program, runner, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     GOTO_IF_ERROR(runner_prepare(runner, err), done);
     if (program->root)
@@ -354,6 +381,7 @@ static enum status make_plan(struct program *program, struct error *err)
     FORWARD_IF_ERROR(check_paths(program, err));
     FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
     FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(allocation_check(program->model, program->settings, options->path, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
     status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);
     plan_free(&plan);

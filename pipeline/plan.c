@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "stages/allocation.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
 #include "stages/hessian.h"
@@ -19,8 +20,9 @@
 
 const char *stage_name(enum stage_kind stage)
 {
-    static const char *const names[STAGE_COUNT] = {"sequences", "calibrate", "score", "compensate",
-                                                   "propagate", "evaluate",  "tasks", "export"};
+    static const char *const names[STAGE_COUNT] = {"sequences", "calibrate",  "outliers",
+                                                   "score",     "compensate", "propagate",
+                                                   "evaluate",  "tasks",      "export"};
     return names[stage];
 }
 
@@ -35,9 +37,33 @@ static void add_unit(struct plan *plan, enum stage_kind stage, const struct vari
 
 // Per-layer amounts that units' costs are made of.
 struct layer_cost {
-    double forward; // of all calibration sequences
-    double weights; // weights in pruned linears
+    double forward;      // of all calibration sequences
+    double weights;      // weights in pruned linears
+    double second_order; // operations of sparsegpt: factors of the Hessians, corrections of the weights
+    double hessian;      // operations that gather the Hessians of all calibration sequences
 };
+
+static void add_linear_cost(struct layer_cost *cost, const struct layer_tensor *tensor)
+{
+    const double weights = (double)tensor->out * (double)tensor->in;
+    cost->weights += weights;
+    cost->second_order += weights * (double)tensor->in;
+}
+
+static void add_source_cost(struct layer_cost *cost, const struct plan *plan, const struct layer_map *map,
+                            size_t source)
+{
+    const double channels = (double)map->source_channels[source];
+    double tokens = (double)plan->settings->sequences * (double)plan->settings->length;
+
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].expert && map->tensors[i].source == source) {
+            tokens *= routed_share(&plan->model->config.decoder);
+            break;
+        }
+    cost->second_order += 2.0 / 3 * channels * channels * channels;
+    cost->hessian += tokens * channels * channels; // the upper triangle, a product and a sum each
+}
 
 static enum status measure_layers(struct layer_cost *costs, const struct plan *plan, struct error *err)
 {
@@ -48,7 +74,9 @@ static enum status measure_layers(struct layer_cost *costs, const struct plan *p
             (double)plan->settings->sequences * layer_forward_work(plan->model, &map, plan->settings->length);
         for (size_t i = 0; i < map.num_tensors; i++)
             if (tensor_is_pruned(plan->settings, layer, &map.tensors[i]))
-                costs[layer].weights += (double)map.tensors[i].out * (double)map.tensors[i].in;
+                add_linear_cost(&costs[layer], &map.tensors[i]);
+        for (size_t i = 0; i < map.num_sources; i++)
+            add_source_cost(&costs[layer], plan, &map, i);
         layer_map_free(&map);
     }
     return STATUS_OK;
@@ -64,11 +92,16 @@ static double evaluation_work(const struct plan *plan, const struct layer_cost *
     return PLAN_EVALUATION_TOKENS * work;
 }
 
-double plan_task_tokens(const struct task_settings *task)
+double plan_task_bytes(const struct task_settings *task)
 {
     struct stat info;
+    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
+}
+
+double plan_task_tokens(const struct task_settings *task)
+{
     const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
-    const double all = stat(task->data, &info) == 0 ? (double)info.st_size / 4 : 0;
+    const double all = plan_task_bytes(task) / 4;
     return task->limit > 0 && limited < all ? limited : all;
 }
 
@@ -87,7 +120,44 @@ static void add_tasks(struct plan *plan, const struct variant *variant, size_t p
 static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                       size_t chain, const struct layer_cost *costs)
 {
-    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, 4 * costs[layer].weights);
+    const bool second_order = (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
+    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain,
+             4 * costs[layer].weights + (second_order ? costs[layer].second_order : 0));
+}
+
+// owner NULL: the dense model's statistics.
+static void add_calibrate(struct plan *plan, const struct variant *owner, size_t layer, size_t phase,
+                          size_t chain, const struct layer_cost *costs)
+{
+    const bool hessian = stream_needs_hessian(plan->settings, owner);
+    add_unit(plan, STAGE_CALIBRATE, owner, (long)layer, phase, chain,
+             costs[layer].forward + (hessian ? costs[layer].hessian : 0));
+}
+
+static bool uses_outliers(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (settings->variants[v].allocation == ALLOCATION_OWL)
+            return true;
+    return false;
+}
+
+// The outlier counts of all variants that ask for them, a chain per layer. Variants of one threshold share a
+// file: it is work for the first of them only.
+static void add_outliers(struct plan *plan, size_t phase, const struct layer_cost *costs)
+{
+    const struct settings *settings = plan->settings;
+    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
+        for (size_t v = 0; v < settings->num_variants; v++) {
+            const struct variant *variant = &settings->variants[v];
+            bool first = true;
+            for (size_t u = 0; u < v; u++)
+                first = first && !(settings->variants[u].allocation == ALLOCATION_OWL &&
+                                   settings->variants[u].owl_threshold == variant->owl_threshold);
+            if (variant->allocation == ALLOCATION_OWL)
+                add_unit(plan, STAGE_OUTLIERS, variant, (long)layer, phase, layer,
+                         first ? 4 * costs[layer].weights : 0);
+        }
 }
 
 // Matching passes the sequences of both streams through part of the layer for each of its sources, in all
@@ -98,6 +168,9 @@ static void add_compensate(struct plan *plan, const struct variant *variant, siz
 {
     const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
     double work = 16 * costs[layer].weights;
+
+    if (!weights_are_written(plan->settings, variant))
+        return;
     if (variant_matches(variant))
         work += (3 + products) * costs[layer].forward;
     else if (variant_measures(variant))
@@ -145,43 +218,54 @@ static void add_dense(struct plan *plan, const struct layer_cost *costs, double 
     const struct settings *settings = plan->settings;
     const size_t layers = plan->model->config.num_hidden_layers;
 
+    size_t phase = 1;
+
     for (size_t layer = 0; layer < layers; layer++)
-        add_unit(plan, STAGE_CALIBRATE, NULL, (long)layer, 0, 0, costs[layer].forward);
+        add_calibrate(plan, NULL, layer, 0, 0, costs);
+    if (uses_outliers(settings))
+        add_outliers(plan, phase++, costs);
     for (size_t layer = 0; layer < layers; layer++)
         for (size_t v = 0; v < settings->num_variants; v++) {
-            add_score(plan, &settings->variants[v], layer, 1, layer, costs);
+            add_score(plan, &settings->variants[v], layer, phase, layer, costs);
             if (!variant_matches(&settings->variants[v]))
-                add_compensate(plan, &settings->variants[v], layer, 1, layer, costs);
+                add_compensate(plan, &settings->variants[v], layer, phase, layer, costs);
         }
+    phase++;
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         for (size_t layer = 0; layer < layers && variant_matches(variant); layer++) {
-            add_compensate(plan, variant, layer, 2, v, costs);
-            add_propagate(plan, variant, layer, 2, v, costs);
+            add_compensate(plan, variant, layer, phase, v, costs);
+            add_propagate(plan, variant, layer, phase, v, costs);
         }
-        add_results(plan, variant, 2, v, evaluation);
+        add_results(plan, variant, phase, v, evaluation);
     }
 }
 
-// Everything layer by layer, the variants side by side.
+// Everything layer by layer, the variants side by side; outliers are those of the dense model, and known
+// before the first layer is pruned.
 static void add_pruned(struct plan *plan, const struct layer_cost *costs, double evaluation)
 {
     const struct settings *settings = plan->settings;
     const size_t layers = plan->model->config.num_hidden_layers, readers = dense_stream_readers(settings);
+    size_t phase = 1;
 
+    for (size_t layer = 0; layer < layers && uses_outliers(settings); layer++)
+        add_calibrate(plan, NULL, layer, 0, 0, costs);
+    if (uses_outliers(settings))
+        add_outliers(plan, phase++, costs);
     for (size_t layer = 0; layer < layers && readers > 1; layer++)
         add_propagate(plan, NULL, layer, 0, 0, costs);
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         for (size_t layer = 0; layer < layers; layer++) {
-            add_unit(plan, STAGE_CALIBRATE, variant, (long)layer, 1, v, costs[layer].forward);
-            add_score(plan, variant, layer, 1, v, costs);
-            add_compensate(plan, variant, layer, 1, v, costs);
-            add_propagate(plan, variant, layer, 1, v, costs);
+            add_calibrate(plan, variant, layer, phase, v, costs);
+            add_score(plan, variant, layer, phase, v, costs);
+            add_compensate(plan, variant, layer, phase, v, costs);
+            add_propagate(plan, variant, layer, phase, v, costs);
             if (readers == 1 && variant_matches(variant))
-                add_propagate(plan, NULL, layer, 1, v, costs);
+                add_propagate(plan, NULL, layer, phase, v, costs);
         }
-        add_results(plan, variant, 1, v, evaluation);
+        add_results(plan, variant, phase, v, evaluation);
     }
 }
 
@@ -210,7 +294,7 @@ enum status plan_create(struct plan *plan, const struct model *model, const stru
     plan->model = model;
     plan->settings = settings;
     FORWARD_IF_ERROR(allocate(&plan->units,
-                              2 + layers + settings->num_variants * (5 * layers + 2) +
+                              2 + 2 * layers + settings->num_variants * (6 * layers + 2) +
                                   settings->num_tasks * (settings->num_variants + 1),
                               sizeof *plan->units, "the plan", err));
     status = allocate(&costs, layers, sizeof *costs, "the plan", err);
@@ -231,6 +315,24 @@ size_t plan_chains(const struct plan *plan, size_t phase)
         if (plan->units[i].phase == phase && plan->units[i].chain + 1 > chains)
             chains = plan->units[i].chain + 1;
     return chains;
+}
+
+size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows)
+{
+    const size_t sequences = plan->settings->sequences;
+    size_t useful = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        const enum stage_kind stage = plan->units[i].stage;
+        if (plan->units[i].phase != phase || (stages & 1U << stage) == 0)
+            continue;
+        if ((stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE) && sequences > useful)
+            useful = sequences;
+        if (stage == STAGE_EVALUATE && windows > useful)
+            useful = windows;
+        if (stage == STAGE_TASKS) // of examples there are many
+            return SIZE_MAX;
+    }
+    return useful > 0 ? useful : SIZE_MAX;
 }
 
 void plan_free(struct plan *plan)
@@ -293,6 +395,9 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
     case STAGE_CALIBRATE:
         run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant), layer);
         return;
+    case STAGE_OUTLIERS:
+        outliers_path(path, size, settings, unit->variant, layer);
+        return;
     case STAGE_SCORE:
         run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer);
         return;
@@ -315,25 +420,50 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
     }
 }
 
+static bool is_result(const struct unit *unit, const struct settings *settings)
+{
+    char path[PATH_SIZE];
+    unit_path(path, sizeof path, unit, settings);
+    return sealed_json_read(NULL, path, NULL) == STATUS_OK;
+}
+
+bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but)
+{
+    struct unit unit = {.stage = STAGE_EVALUATE, .variant = variant, .layer = NO_LAYER};
+    bool done = settings->output == NULL && (settings->perplexity != NULL || settings->num_tasks > 0);
+
+    if (settings->perplexity != NULL && (but == NULL || but->stage != STAGE_EVALUATE))
+        done = done && is_result(&unit, settings);
+    unit.stage = STAGE_TASKS;
+    for (unit.task = 0; unit.task < settings->num_tasks && done; unit.task++)
+        if (but == NULL || but->stage != STAGE_TASKS || but->task != unit.task)
+            done = is_result(&unit, settings);
+    return done;
+}
+
+bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer)
+{
+    char path[PATH_SIZE];
+    run_layer_path(path, sizeof path, settings->run, "weights", variant->name, layer);
+    return store_exists(path) || (!settings->keep_weights && results_are_done(settings, variant, NULL));
+}
+
 // What propagation makes is only needed for the next layer, and removed afterwards.
 static bool is_past(const struct unit *unit, const struct settings *settings)
 {
+    const size_t next = (size_t)unit->layer + 1;
     char path[PATH_SIZE];
-    struct unit next = *unit;
     bool past = true;
 
-    next.layer++;
-    next.stage = settings->propagation == PROPAGATION_PRUNED ? STAGE_CALIBRATE : STAGE_COMPENSATE;
+    if (unit->variant != NULL && settings->propagation == PROPAGATION_DENSE)
+        return weights_are_done(settings, unit->variant, next);
     if (unit->variant != NULL) {
-        unit_path(path, sizeof path, &next, settings);
+        run_layer_path(path, sizeof path, settings->run, "statistics", unit->variant->name, next);
         return store_exists(path);
     }
-    next.stage = STAGE_COMPENSATE;
-    for (size_t v = 0; v < settings->num_variants && past; v++) {
-        next.variant = &settings->variants[v];
-        unit_path(path, sizeof path, &next, settings);
-        past = !variant_matches(next.variant) || store_exists(path);
-    }
+    for (size_t v = 0; v < settings->num_variants && past; v++)
+        past = !variant_matches(&settings->variants[v]) ||
+               weights_are_done(settings, &settings->variants[v], next);
     return past;
 }
 
@@ -356,27 +486,60 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
 {
     char path[PATH_SIZE], identity[40];
     unit_path(path, sizeof path, unit, settings);
-    if (unit->stage == STAGE_EXPORT) {
+    switch (unit->stage) {
+    case STAGE_EXPORT:
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity, NULL) == EXPORT_DONE;
-    }
-    if (unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS)
+    case STAGE_EVALUATE:
+    case STAGE_TASKS:
+    case STAGE_OUTLIERS:
         return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
-    if (store_exists(path)) {
+    case STAGE_COMPENSATE:
+        return weights_are_done(settings, unit->variant, (size_t)unit->layer);
+    case STAGE_PROPAGATE:
+        return store_exists(path) || is_past(unit, settings);
+    case STAGE_CALIBRATE:
         // Statistics of an earlier job may be there without the Hessian that this one asks for.
-        if (unit->stage != STAGE_CALIBRATE ||
-            !hessian_is_needed(settings, unit->variant, (size_t)unit->layer))
-            return true;
+        if (!store_exists(path) || !hessian_is_needed(settings, unit->variant, (size_t)unit->layer))
+            return store_exists(path);
         hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
         return store_exists(path);
+    default:
+        return store_exists(path);
     }
-    return unit->stage == STAGE_PROPAGATE && is_past(unit, settings);
+}
+
+// What a mask is made of, besides the model.
+static bool score_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                        size_t layers, size_t index)
+{
+    const struct variant *variant = unit->variant;
+    const char *stream = stream_name(settings, variant);
+    const unsigned needs = importance_needs(variant->method, &variant->parameters);
+
+    if (variant->allocation == ALLOCATION_OWL && index < layers) {
+        outliers_path(path, size, settings, variant, index);
+        return true;
+    }
+    if (variant->allocation == ALLOCATION_OWL)
+        index -= layers;
+    if (index != 0 || !(needs & (NEEDS_HESSIAN | NEEDS_STATISTICS)))
+        return false;
+    if (needs & NEEDS_HESSIAN)
+        hessian_path(path, settings, stream, (size_t)unit->layer);
+    else
+        run_layer_path(path, size, settings->run, "statistics", stream, (size_t)unit->layer);
+    return true;
 }
 
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
-                size_t index)
+                size_t layers, size_t index)
 {
     struct unit input = *unit;
+    // Where the pruned model is read from.
+    const enum stage_kind pruned = unit->variant != NULL && !weights_are_written(settings, unit->variant)
+                                       ? STAGE_SCORE
+                                       : STAGE_COMPENSATE;
     switch (unit->stage) {
     case STAGE_SEQUENCES:
         return false;
@@ -385,20 +548,18 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
         // Hidden states of earlier layers are made again when they are missing, down to the token ids.
         input.stage = STAGE_SEQUENCES;
         if (index == 1 && unit->stage == STAGE_PROPAGATE && unit->variant != NULL)
-            input.stage = STAGE_COMPENSATE;
+            input.stage = pruned;
         else if (index != 0)
             return false;
         break;
-    case STAGE_SCORE:
-        if (index == 0 && method_needs(unit->variant->method) & NEEDS_HESSIAN) {
-            hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
-            return true;
-        }
-        if (index != 0 ||
-            !(importance_needs(unit->variant->method, &unit->variant->parameters) & NEEDS_STATISTICS))
+    case STAGE_OUTLIERS:
+        if (index != 0)
             return false;
         input.stage = STAGE_CALIBRATE;
+        input.variant = NULL;
         break;
+    case STAGE_SCORE:
+        return score_input(path, size, unit, settings, layers, index);
     case STAGE_COMPENSATE:
         if (index != 0)
             return false;
@@ -407,9 +568,9 @@ bool unit_input(char *path, size_t size, const struct unit *unit, const struct s
     case STAGE_EVALUATE:
     case STAGE_TASKS:
     case STAGE_EXPORT:
-        if (unit->variant == NULL || index == (size_t)-1)
+        if (unit->variant == NULL || index >= layers)
             return false;
-        input.stage = STAGE_COMPENSATE;
+        input.stage = pruned;
         input.layer = (long)index;
         break;
     }

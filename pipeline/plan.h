@@ -8,6 +8,7 @@
 enum stage_kind {
     STAGE_SEQUENCES,  // draw the calibration sequences
     STAGE_CALIBRATE,  // statistics of a layer (dense propagation: and its outputs)
+    STAGE_OUTLIERS,   // how much sparsity a layer can bear (owl)
     STAGE_SCORE,      // mask of a layer
     STAGE_COMPENSATE, // pruned weights of a layer
     STAGE_PROPAGATE,  // outputs of the pruned layer
@@ -15,7 +16,7 @@ enum stage_kind {
     STAGE_TASKS,      // accuracy of a model on one task
     STAGE_EXPORT      // Hugging Face folder of a variant
 };
-enum { STAGE_COUNT = 8, NO_LAYER = -1 };
+enum { STAGE_COUNT = 9, NO_LAYER = -1 };
 
 const char *stage_name(enum stage_kind stage);
 
@@ -36,6 +37,7 @@ struct unit {
 // Tokens of the examples of a task, and of the longest of them, before its file is read: a token for every
 // four bytes of the file, if that is known.
 double plan_task_tokens(const struct task_settings *task);
+double plan_task_bytes(const struct task_settings *task); // of its file; 0 when it is not there
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 };
 
 struct plan {
@@ -53,6 +55,11 @@ void plan_free(struct plan *plan);
 // How many chains a phase has: as many teams can work on it side by side.
 size_t plan_chains(const struct plan *plan, size_t phase);
 
+// How many ranks of a team the work of a phase can be shared out to: as many as there are sequences to
+// calibrate with, or `windows` to evaluate, whichever are more; SIZE_MAX when it is shared out by rows only.
+// stages: bit set of enum stage_kind that are carried out.
+size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows);
+
 // Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
 // without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
 enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err);
@@ -68,9 +75,15 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
 // the Hessian for it.
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
-// The committed files that the unit reads, one at a time: index 0, 1, ... until false. path: size 4200.
+// The committed files that the unit reads, one at a time: index 0, 1, ... until false; layers: the model's.
+// path: size 4200.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
-                size_t index);
+                size_t layers, size_t index);
+// Whether everything that the job wants to know of the variant is there, the unit `but` (may be NULL) apart.
+bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but);
+// Whether the committed file of the variant's pruned layer is there, or no longer needed: weights that are
+// not kept go when the variant's results are there.
+bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer);
 
 // How many variants read hidden states of the dense stream when they are compensated.
 size_t dense_stream_readers(const struct settings *settings);

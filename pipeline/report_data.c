@@ -1,6 +1,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/history.h"
 #include "pipeline/job_json.h"
@@ -58,7 +59,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     static const char *const energies[] = {"energy_before", "energy_pruned", "energy_compensated"};
     struct layer_files *files = context;
     char group[160], name[200];
-    uint64_t dims[STORE_MAX_RANK], kept, total = 0;
+    uint64_t dims[STORE_MAX_RANK], kept, columns, total = 0;
     size_t rank;
     double value;
     json_t *row = json_pack("{s:s, s:I, s:s}", "variant", files->variant->name, "layer",
@@ -80,6 +81,12 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
         return STATUS_OK;
     json_object_set_new(row, "kept", json_integer((json_int_t)kept));
+    // Weights that are not kept are as many as the mask has bits.
+    if (total == 0 && store_read_attribute_u64(files->masks, name, "columns", &columns, NULL) == STATUS_OK &&
+        store_dims(files->masks, name, &rank, dims, NULL) == STATUS_OK && rank == 2) {
+        total = dims[0] * columns;
+        json_object_set_new(row, "weights", json_integer((json_int_t)total));
+    }
     few_tokens_describe(row, files->masks, linear);
     if (total > 0) {
         add_real(row, "sparsity", 1 - (double)kept / (double)total);
@@ -153,6 +160,16 @@ static void read_result(struct gathering *g, json_t **result, const char *name, 
         json_object_del(*result, "xxh3");
 }
 
+static void add_allocation(struct gathering *g, json_t *row, const struct variant *variant)
+{
+    struct error why = {0};
+    json_t *allocation = allocation_to_json(g->view->settings, variant, &why);
+    if (allocation != NULL)
+        json_object_set_new(row, "allocation", allocation);
+    else if (variant->allocation == ALLOCATION_OWL && why.status == STATUS_DAMAGED)
+        miss(g, &why);
+}
+
 static void gather_model(struct gathering *g, const struct variant *variant)
 {
     const char *name = variant != NULL ? variant->name : "dense";
@@ -169,6 +186,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
                             json_real(variant->is_pattern ? 1 - (double)variant->keep / (double)variant->of
                                                           : variant->sparsity));
         json_object_set_new(row, "choice", choice);
+        add_allocation(g, row, variant);
         for (size_t layer = 0; layer < g->layers; layer++)
             gather_layer(g, variant, layer, &kept, &total);
     }

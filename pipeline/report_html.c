@@ -270,6 +270,28 @@ static bool has_rows(const struct page *page, const char *table, const char *key
     return false;
 }
 
+// Where owl put the sparsity.
+static void write_allocation(const struct page *page, const json_t *allocation)
+{
+    static const char *const names[] = {"layer", "outliers among its scores", "sparsity asked for"};
+    size_t i;
+    json_t *row;
+
+    if (json_array_size(allocation) == 0)
+        return;
+    fputs("<div class=\"wide\"><table class=\"sortable\">", page->out);
+    head_cells(page, names, sizeof names / sizeof *names);
+    json_array_foreach(allocation, i, row)
+    {
+        fputs("<tr>", page->out);
+        cell(page, json_object_get(row, "layer"), 6);
+        cell(page, json_object_get(row, "outlier_ratio"), 4);
+        cell(page, json_object_get(row, "sparsity"), 5);
+        fputs("</tr>\n", page->out);
+    }
+    fputs("</tbody></table></div>\n", page->out);
+}
+
 // What is known of each variant's layers, folded away.
 static void write_details(const struct page *page)
 {
@@ -287,6 +309,7 @@ static void write_details(const struct page *page)
         fputs("</summary>\n", page->out);
         snprintf(id, sizeof id, "energy-%s", variant);
         plot(page, id);
+        write_allocation(page, json_object_get(model, "allocation"));
         write_linears(page, variant);
         if (strcmp(variant, "dense") != 0 && has_rows(page, "channels", "stream", variant)) {
             fputs("<h3>Inputs of the linears</h3>\n", page->out);

@@ -1,6 +1,7 @@
 #include "pipeline/results.h"
 
 #include "io/run_directory.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/job_json.h"
 #include "pipeline/json_memory.h"
 #include "pipeline/task_results.h"
@@ -32,6 +33,9 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
         json_object_set_new(json, "windows", json_integer((json_int_t)result.windows));
         json_object_set_new(json, "length", json_integer((json_int_t)result.length));
     }
+    json_t *allocation = allocation_to_json(settings, variant, NULL);
+    if (allocation != NULL)
+        json_object_set_new(json, "allocation", allocation);
     if (settings->num_tasks > 0) {
         json_t *tasks = tasks_to_json(settings, variant, NULL);
         double mean;

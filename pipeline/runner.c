@@ -4,15 +4,16 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "pipeline/allocation_json.h"
 #include "pipeline/job_json.h"
 #include "pipeline/json_memory.h"
 #include "pipeline/plan_record.h"
 #include "pipeline/task_results.h"
+#include "stages/allocation.h"
 #include "stages/calibrate.h"
 #include "stages/compensate.h"
 #include "stages/export.h"
 #include "stages/hessian.h"
-#include "stages/score.h"
 #include "stages/sequences.h"
 
 #include <errno.h>
@@ -115,7 +116,8 @@ static enum status ensure_hidden_states(struct runner *runner, const struct vari
 static enum status calibrate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const size_t layer = (size_t)unit->layer;
-    const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
+    // The dense stream's statistics; with pruned propagation a variant's are followed by its own outputs.
+    const bool dense = runner->settings->propagation == PROPAGATION_DENSE || unit->variant == NULL;
     const bool output = dense && layer + 1 < runner->model->config.num_hidden_layers;
     const char *stream = stream_name(runner->settings, unit->variant);
 
@@ -142,6 +144,25 @@ static enum status compensate(struct runner *runner, const struct unit *unit, st
     return compensate_layer(&runner->stage, &runner->weights, variant, layer, err);
 }
 
+// Weights that nobody asked to keep, when the last result is about to be written: a kill before it is written
+// leaves nothing behind, and they are made again from the masks.
+static void drop_weights(const struct runner *runner, const struct unit *unit)
+{
+    struct unit weights = {.stage = STAGE_COMPENSATE, .variant = unit->variant};
+    char path[PATH_SIZE];
+
+    if (runner->team->rank != 0 || unit->variant == NULL || runner->settings->keep_weights ||
+        !results_are_done(runner->settings, unit->variant, unit))
+        return;
+    for (size_t layer = 0; layer < runner->model->config.num_hidden_layers; layer++) {
+        weights.layer = (long)layer;
+        unit_path(path, sizeof path, &weights, runner->settings);
+        remove_file(path);
+    }
+    *strrchr(path, '/') = '\0';
+    (void)rmdir(path);
+}
+
 static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct perplexity result;
@@ -151,6 +172,7 @@ static enum status evaluate_model(struct runner *runner, const struct unit *unit
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
+    drop_weights(runner, unit);
     if (runner->team->rank == 0)
         status = perplexity_write(&result, path, runner->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(runner->team, status, err));
@@ -170,6 +192,7 @@ static enum status evaluate_on_task(struct runner *runner, const struct unit *un
     FORWARD_IF_ERROR(evaluate_task(&result, &runner->stage, &runner->weights, &runner->tasks, unit->task,
                                    unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
+    drop_weights(runner, unit);
     if (runner->team->rank == 0)
         status = task_result_write(&result, path, runner->settings, unit->task, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(runner->team, status, err));
@@ -205,6 +228,9 @@ static enum status export_model(struct runner *runner, const struct unit *unit, 
         provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                "variant", variant_to_json(unit->variant), "fingerprints",
                                json_object_get(runner->record->json, "fingerprints"), "perplexity", results);
+        json_t *allocation = allocation_to_json(runner->settings, unit->variant, NULL);
+        if (allocation != NULL)
+            json_object_set_new(provenance, "allocation", allocation);
         if (runner->settings->num_tasks > 0)
             json_object_set_new(provenance, "tasks",
                                 json_pack("{s:o, s:o}", "dense", tasks_to_json(runner->settings, NULL, NULL),
@@ -227,6 +253,18 @@ static enum status redraw_sequences(const struct stage *stage, struct error *err
     return status;
 }
 
+// All units in hand.
+static enum status score(struct runner *runner, struct error *err)
+{
+    const struct variant *variants[SCORE_BATCH];
+    for (size_t k = 0; k < runner->num_units; k++)
+        variants[k] = runner->units[k]->variant;
+    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, variants, runner->num_units,
+                                 (size_t)runner->units[0]->layer, err));
+    trim_hessian(runner, runner->units[0]);
+    return STATUS_OK;
+}
+
 static enum status carry_out(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const struct stage *stage = &runner->stage;
@@ -236,9 +274,9 @@ static enum status carry_out(struct runner *runner, const struct unit *unit, str
     case STAGE_CALIBRATE:
         return calibrate(runner, unit, err);
     case STAGE_SCORE:
-        FORWARD_IF_ERROR(score_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err));
-        trim_hessian(runner, unit);
-        return STATUS_OK;
+        return score(runner, err);
+    case STAGE_OUTLIERS:
+        return outliers_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
     case STAGE_COMPENSATE:
         return compensate(runner, unit, err);
     case STAGE_PROPAGATE:
@@ -259,7 +297,7 @@ static bool is_ready(struct runner *runner, const struct unit *unit)
 {
     char path[PATH_SIZE];
     const size_t layers = runner->model->config.num_hidden_layers;
-    for (size_t i = 0; i < layers && unit_input(path, sizeof path, unit, runner->settings, i); i++)
+    for (size_t i = 0; unit_input(path, sizeof path, unit, runner->settings, layers, i); i++)
         if (!store_exists(path)) {
             snprintf(runner->waiting, sizeof runner->waiting, "%s waits for %.400s", stage_name(unit->stage),
                      path);
@@ -303,9 +341,12 @@ static void log_unit(struct runner *runner, const struct unit *unit, const char 
                     unit->stage == STAGE_TASKS ? runner->settings->tasks[unit->task].name : NULL);
 }
 
-static enum status run_unit(struct runner *runner, const struct unit *unit, struct error *err)
+// The units in hand. The time of several is shared out among them.
+static enum status run_units(struct runner *runner, struct error *err)
 {
-    runner->unit = unit;
+    const struct unit *unit = runner->units[0];
+    double work = 0;
+
     runner->unit_started = stop_clock();
     if (team_any(runner->team, stop_level(runner->stop) > 0 || alarm_heard(&runner->alarm)))
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
@@ -314,57 +355,136 @@ static enum status run_unit(struct runner *runner, const struct unit *unit, stru
                   unit->layer >= 0 ? (size_t)unit->layer : 0,
                   unit->layer >= 0 ? runner->model->config.num_hidden_layers : 0);
     const double before = runner->progress.done;
-    log_unit(runner, unit, "begin", 0);
+    for (size_t k = 0; k < runner->num_units; k++) {
+        work += runner->units[k]->work;
+        log_unit(runner, runner->units[k], "begin", 0);
+    }
     enum status status = carry_out(runner, unit, err);
     if (status == STATUS_OK) {
-        // Costs were estimates: the unit counts for what it was planned at.
-        progress_advance(&runner->progress,
-                         before + unit->work * runner->team->count - runner->progress.done);
-        log_unit(runner, unit, "unit", stop_clock() - runner->unit_started);
-        runner->units_done++;
+        // Costs were estimates: the units count for what they were planned at.
+        progress_advance(&runner->progress, before + work * runner->team->count - runner->progress.done);
+        const double seconds = (stop_clock() - runner->unit_started) / (double)runner->num_units;
+        for (size_t k = 0; k < runner->num_units; k++)
+            log_unit(runner, runner->units[k], "unit", seconds);
+        runner->units_done += runner->num_units;
     }
     return status;
+}
+
+static bool is_mine(const struct runner *runner, const struct unit *unit, size_t phase)
+{
+    return unit->phase == phase && (int)(unit->chain % (size_t)runner->team->count) == runner->team->index &&
+           (runner->stages & 1U << unit->stage) != 0;
+}
+
+// Takes the i-th unit in hand, and with a mask those of its layer behind it that are to be cut from the same
+// scores; these are marked as taken.
+static enum status take_units(struct runner *runner, size_t phase, size_t i, bool *taken, struct error *err)
+{
+    const struct unit *units = runner->plan->units;
+
+    runner->units[0] = &units[i];
+    runner->num_units = 1;
+    for (size_t k = i + 1;
+         units[i].stage == STAGE_SCORE && k < runner->plan->num_units && runner->num_units < SCORE_BATCH;
+         k++) {
+        enum verdict verdict;
+        if (!is_mine(runner, &units[k], phase) || units[k].stage != STAGE_SCORE || taken[k] ||
+            units[k].chain != units[i].chain || units[k].layer != units[i].layer ||
+            !variants_share_scores(units[k].variant, units[i].variant))
+            continue;
+        FORWARD_IF_ERROR(judge(runner, &units[k], &verdict, err));
+        if (verdict == UNIT_TODO) {
+            taken[k] = true;
+            runner->units[runner->num_units++] = &units[k];
+        }
+    }
+    return STATUS_OK;
 }
 
 static enum status run_chains(struct runner *runner, size_t phase, struct error *err)
 {
     size_t blocked = SIZE_MAX; // a chain that cannot go on
+    bool *taken = NULL;
+    enum status status =
+        allocate(&taken, runner->plan->num_units, sizeof *taken, "what is done already", err);
+
+    GOTO_IF_ERROR(team_agree(runner->team, status, err), done);
     for (size_t i = 0; i < runner->plan->num_units; i++) {
         const struct unit *unit = &runner->plan->units[i];
         enum verdict verdict;
-        if (unit->phase != phase || (int)(unit->chain % (size_t)runner->team->count) != runner->team->index ||
-            !(runner->stages & 1U << unit->stage) || unit->chain == blocked)
+        if (!is_mine(runner, unit, phase) || unit->chain == blocked || taken[i])
             continue;
-        FORWARD_IF_ERROR(judge(runner, unit, &verdict, err));
+        GOTO_IF_ERROR(judge(runner, unit, &verdict, err), done);
         if (verdict == UNIT_DONE) {
             runner->units_found++;
             progress_skip(&runner->progress, unit->work);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {
-            FORWARD_IF_ERROR(run_unit(runner, unit, err));
+            GOTO_IF_ERROR(take_units(runner, phase, i, taken, err), done);
+            GOTO_IF_ERROR(run_units(runner, err), done);
         }
     }
-    return STATUS_OK;
+done:
+    free(taken);
+    return status;
 }
 
-// Teams where a phase has several chains; without --teams one per node, so that each node loads a layer once.
+// Layers in float32 that the teams of a node may hold beside one another, when --teams says nothing.
+static const uint64_t node_memory = (uint64_t)256 << 20;
+
+// Without --teams each node is a team, which loads a layer once. Where layers are small, a node has as many
+// as fit: ranks of different teams need not wait for each other.
+static size_t teams_of_node(const struct runner *runner)
+{
+    const size_t ranks = (size_t)runner->world->node_size;
+    size_t floats = 0;
+    if (layer_weights_size(&floats, runner->model, NULL) != STATUS_OK || floats == 0)
+        return 1;
+    const uint64_t fit = node_memory / (floats * sizeof(float));
+    return fit < 1 ? 1 : fit < ranks ? (size_t)fit : ranks;
+}
+
+// Teams where a phase has several chains. More than one on a node only where all get about as many.
 static int teams_for(const struct runner *runner, size_t phase)
 {
-    size_t chains = plan_chains(runner->plan, phase);
-    size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams
-                                              : (size_t)(runner->world->size / runner->world->node_size);
-    if (teams > (size_t)runner->world->size)
-        teams = (size_t)runner->world->size;
+    const size_t chains = plan_chains(runner->plan, phase), size = (size_t)runner->world->size;
+    const size_t nodes = size / (size_t)runner->world->node_size;
+    size_t teams = runner->options->teams > 0 ? (size_t)runner->options->teams : nodes;
+
+    for (size_t more = runner->options->teams > 0 ? 1 : teams_of_node(runner); more > 1; more--) {
+        const size_t rounds = (chains + nodes * more - 1) / (nodes * more);
+        if (10 * chains >= 9 * rounds * nodes * more) {
+            teams = nodes * more;
+            break;
+        }
+    }
+    if (teams > size)
+        teams = size;
     if (teams > chains)
         teams = chains;
     return teams > 0 ? (int)teams : 1;
 }
 
+// Splits the world: as rank 0 counts nodes, which may be unequal. Teams take no more ranks than there is work
+// for; a rank too many would only read layers and wait.
+static enum status create_teams(struct team *team, const struct runner *runner, size_t phase,
+                                struct error *err)
+{
+    const size_t size = (size_t)runner->world->size;
+    const size_t useful = plan_useful_ranks(runner->plan, phase, runner->stages, runner->evaluation.windows);
+    int teams = teams_for(runner, phase);
+
+    FORWARD_IF_ERROR(team_broadcast(runner->world, &teams, sizeof teams, 0, err));
+    const bool few = useful < size / (size_t)teams;
+    return team_create_within(team, runner->world->comm, teams, few ? (int)useful * teams : (int)size, err);
+}
+
 // Every team writes down its own units. Not collective; a log that cannot be opened stops nobody.
 static void open_team_log(struct runner *runner, const struct team *team)
 {
-    if (team->rank != 0 || team->world_rank == 0 || runner->log != NULL)
+    if (team->rank != 0 || team->world_rank == 0 || team_is_idle(team) || runner->log != NULL)
         return;
     if (log_open(&runner->log, runner->settings->run, runner->world->size, NULL) == STATUS_OK)
         log_set_process(runner->log, runner->process);
@@ -373,15 +493,16 @@ static void open_team_log(struct runner *runner, const struct team *team)
 static enum status run_phase(struct runner *runner, size_t phase, struct error *err)
 {
     struct team team;
-    enum status status;
+    enum status status = STATUS_OK;
 
-    FORWARD_IF_ERROR(team_create(&team, runner->world->comm, teams_for(runner, phase), err));
+    FORWARD_IF_ERROR(create_teams(&team, runner, phase, err));
     runner->team = &team;
     runner->stage =
         (struct stage){&team, runner->model, runner->settings, {runner, should_stop, advance, notice}};
     open_team_log(runner, &team);
-    status = layer_weights_create(&runner->weights, &runner->stage, err);
-    if (status == STATUS_OK)
+    if (!team_is_idle(&team))
+        status = layer_weights_create(&runner->weights, &runner->stage, err);
+    if (!team_is_idle(&team) && status == STATUS_OK)
         status = run_chains(runner, phase, err);
     if (status != STATUS_OK && team.count > 1 && team.rank == 0)
         alarm_raise(&runner->alarm);
@@ -397,31 +518,42 @@ static enum status run_phase(struct runner *runner, size_t phase, struct error *
     return status;
 }
 
+static enum status check_file(const char *path, struct error *err)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL && strcmp(dot, ".json") == 0 ? sealed_json_read(NULL, path, err)
+                                                    : store_verify(path, err);
+}
+
 // 1 when the file was there, did not match its checksum, and was removed. One that cannot be read now, for
 // want of memory or by a failing disk, stays.
 static size_t remove_if_damaged(const char *path)
 {
-    if (!store_exists(path) || store_verify(path, NULL) != STATUS_DAMAGED)
+    if (!store_exists(path) || check_file(path, NULL) != STATUS_DAMAGED)
         return 0;
     remove_file(path);
     return 1;
 }
 
-// Removes what does not match its checksum among the files that the failed unit read, so that it is made
+// Removes what does not match its checksum among the files that the failed units read, so that it is made
 // again.
-static enum status remove_damaged(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status remove_damaged(struct runner *runner, struct error *err)
 {
     const struct settings *settings = runner->settings;
+    const size_t layers = runner->model->config.num_hidden_layers;
     char path[PATH_SIZE];
     size_t removed = 0;
 
-    for (size_t i = 0; i < runner->model->config.num_hidden_layers; i++) {
-        if (unit_input(path, sizeof path, unit, settings, i))
+    for (size_t k = 0; k < runner->num_units; k++) {
+        const struct unit *unit = runner->units[k];
+        for (size_t i = 0; unit_input(path, sizeof path, unit, settings, layers, i); i++)
             removed += remove_if_damaged(path);
-        hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
-        removed += remove_if_damaged(path);
-        hidden_path(path, runner, "dense", i);
-        removed += remove_if_damaged(path);
+        for (size_t i = 0; i < layers; i++) {
+            hidden_path(path, runner, hidden_stream(settings, unit->variant), i);
+            removed += remove_if_damaged(path);
+            hidden_path(path, runner, "dense", i);
+            removed += remove_if_damaged(path);
+        }
     }
     if (removed == 0)
         return STATUS_DAMAGED; // nothing to mend: the error stands
@@ -448,9 +580,7 @@ static enum status check_found(struct runner *runner, struct error *err)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
         if (store_exists(path))
-            status = unit->stage == STAGE_EVALUATE || unit->stage == STAGE_TASKS
-                         ? sealed_json_read(NULL, path, err)
-                         : store_verify(path, err);
+            status = check_file(path, err);
         damaged[i] = status == STATUS_DAMAGED;
         if (damaged[i])
             status = STATUS_OK;
@@ -554,13 +684,9 @@ static void drop_dense_stream(const struct runner *runner)
     if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
         return;
     for (size_t v = 0; v < settings->num_variants; v++)
-        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++) {
-            const struct unit unit = {
-                .stage = STAGE_COMPENSATE, .variant = &settings->variants[v], .layer = (long)layer};
-            unit_path(path, sizeof path, &unit, settings);
-            if (!store_exists(path))
+        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++)
+            if (!weights_are_done(settings, &settings->variants[v], layer))
                 return;
-        }
     for (size_t layer = 1; layer + 2 < layers; layer++) {
         hidden_path(path, runner, "dense", layer);
         remove_file(path);
@@ -573,20 +699,21 @@ enum status runner_run(struct runner *runner, struct error *err)
 
     runner->team = runner->world;
     if (!runner->options->no_check)
-        FORWARD_IF_ERROR(check_found(runner, err));
-    FORWARD_IF_ERROR(alarm_create(&runner->alarm, runner->world, err));
+        GOTO_IF_ERROR(check_found(runner, err), done);
+    GOTO_IF_ERROR(alarm_create(&runner->alarm, runner->world, err), done);
     for (int repair = 0;; repair++) {
         status = run_phases(runner, err);
         if (status != STATUS_DAMAGED || runner->options->strict || repair == REPAIRS)
             break;
         // Each team leader looks at what its own unit read.
-        bool mended = runner->unit != NULL && remove_damaged(runner, runner->unit, err) == STATUS_OK;
+        bool mended = runner->num_units > 0 && remove_damaged(runner, err) == STATUS_OK;
         if (!team_any(runner->world, mended))
             break;
         *err = (struct error){0};
     }
     if (status == STATUS_OK)
         drop_dense_stream(runner);
+done:
     alarm_free(&runner->alarm);
     evaluation_free(&runner->evaluation);
     task_set_free(&runner->tasks);

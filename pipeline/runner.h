@@ -8,6 +8,7 @@
 #include "pipeline/stop.h"
 #include "stages/alarm.h"
 #include "stages/evaluate.h"
+#include "stages/score.h"
 #include "stages/stage.h"
 #include "stages/tasks.h"
 
@@ -32,7 +33,8 @@ struct runner {
     const struct team *team;
     struct stage stage;
     struct layer_weights weights;
-    const struct unit *unit;
+    const struct unit *units[SCORE_BATCH]; // in hand: one, or masks that are cut from the same scores
+    size_t num_units;
     double unit_started;
     size_t units_done, units_found; // carried out, found done
     char waiting[512];              // why the command could not go on with a chain, "" if it could

@@ -32,9 +32,14 @@ void variant_normalise(struct variant *variant)
         variant->parameters.epsilon = DEFAULT_EPSILON;
     if (variant->is_pattern) {
         variant->group = GROUP_ROW;
+        variant->allocation = ALLOCATION_UNIFORM;
         variant->sparsity = 0;
     } else {
         variant->keep = variant->of = 0;
+    }
+    if (variant->allocation != ALLOCATION_OWL) {
+        variant->owl_threshold = DEFAULT_OWL_THRESHOLD;
+        variant->owl_range = DEFAULT_OWL_RANGE;
     }
     if (!is_energy(variant) && variant->output == MATCHING_OFF) {
         variant->clamp.low = DEFAULT_CLAMP_LOW;
@@ -101,6 +106,12 @@ void variant_name(struct variant *variant)
     add_amount(&name, variant);
     if (!variant->is_pattern && variant->group == GROUP_LAYER)
         add(&name, "-layer");
+    if (variant->allocation == ALLOCATION_OWL)
+        add(&name, "-owl");
+    if (variant->owl_threshold != DEFAULT_OWL_THRESHOLD)
+        add_number(&name, "-threshold", variant->owl_threshold);
+    if (variant->owl_range != DEFAULT_OWL_RANGE)
+        add_number(&name, "-range", variant->owl_range);
     if (variant->energy_columns)
         add(&name, "-columns");
     if (variant->energy_rows)

@@ -65,10 +65,14 @@ static enum status list_files(struct file_list *list, const char *run, struct er
     path_format(root, sizeof root, "%s", run);
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
-    while (status == STATUS_OK && (entry = fts_read(walk)) != NULL)
-        if (entry->fts_info == FTS_F &&
-            (has_suffix(entry->fts_name, ".h5") || has_suffix(entry->fts_name, ".json")))
+    while (status == STATUS_OK && (errno = 0, entry = fts_read(walk)) != NULL)
+        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
+            status = error_set(err, STATUS_FAILED, "%s: %s", entry->fts_path, strerror(entry->fts_errno));
+        else if (entry->fts_info == FTS_F &&
+                 (has_suffix(entry->fts_name, ".h5") || has_suffix(entry->fts_name, ".json")))
             status = file_list_add(list, entry->fts_path, err);
+    if (status == STATUS_OK && errno != 0)
+        status = error_set(err, STATUS_FAILED, "%s: listing its files failed: %s", run, strerror(errno));
     fts_close(walk);
     return status;
 }
@@ -83,14 +87,21 @@ static enum status verify_file(const char *path, struct error *err)
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)
 {
     struct file_list list = {0};
+    struct error unread = {0};
     uint64_t *damaged = NULL, count = 0;
     enum status status = list_files(&list, run, err);
 
     if (status == STATUS_OK)
         status = allocate(&damaged, list.count, sizeof *damaged, "the list of files", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    for (size_t i = (size_t)team->rank; i < list.count; i += (size_t)team->size)
-        damaged[i] = verify_file(list.paths[i], NULL) != STATUS_OK;
+    // What cannot be read, for want of memory or by a failing disk, is told when all others have been looked
+    // at.
+    for (size_t i = (size_t)team->rank; i < list.count; i += (size_t)team->size) {
+        struct error why = {0};
+        damaged[i] = verify_file(list.paths[i], &why) == STATUS_DAMAGED;
+        if (why.status != STATUS_OK && !damaged[i] && unread.status == STATUS_OK)
+            unread = why;
+    }
     GOTO_IF_ERROR(team_sum_u64(team, damaged, list.count, err), done);
 
     json_t *names = json_array();
@@ -107,14 +118,23 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
     }
     if (out != NULL && json) {
         json_t *result = json_pack("{s:I, s:O}", "files", (json_int_t)list.count, "damaged", names);
-        json_dumpf(result, out, JSON_INDENT(2));
-        fputc('\n', out);
+        status = json_memory_check("the names of the damaged files", err);
+        if (status == STATUS_OK) {
+            json_dumpf(result, out, JSON_INDENT(2));
+            fputc('\n', out);
+        }
         json_decref(result);
     } else if (out != NULL) {
         fprintf(out, "%zu files, %llu damaged\n", list.count, (unsigned long long)count);
     }
     json_decref(names);
-    status = count > 0 ? STATUS_DAMAGED : STATUS_OK;
+    if (status == STATUS_OK && count > 0)
+        status = STATUS_DAMAGED;
+    if (unread.status != STATUS_OK) {
+        *err = unread;
+        status = unread.status;
+    }
+    status = team_agree(team, status, err);
 done:
     file_list_free(&list);
     free(damaged);

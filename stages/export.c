@@ -407,7 +407,8 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
-    if (json_object_set_new(json, "identity", json_string(identity)) != 0 ||
+    if (json_object_size(json) != json_object_size(provenance) || // it leaves out what it has no memory for
+        json_object_set_new(json, "identity", json_string(identity)) != 0 ||
         json_object_set(json, "linears", linears) != 0) {
         status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         goto done;

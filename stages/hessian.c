@@ -23,7 +23,7 @@ struct hessian_sum {
     size_t used, room; // of inputs, in floats
     struct observed *observed; // [num_sources]
     size_t num_observed;
-    bool out_of_memory;
+    struct error failure;      // of observing: the forward pass goes on, and it is told afterwards
     struct observed *received; // [num_sources] another rank's
     float *other;              // another rank's input of one source
     size_t other_room;
@@ -136,22 +136,21 @@ void hessian_sum_free(struct hessian_sum *sum)
 // ---- gathering ------------------------------------------------------------------------------------------
 
 // Room for `floats` in a buffer that keeps its first `used`.
-static bool grow(float **buffer, size_t *room, size_t used, size_t floats)
+static enum status grow(float **buffer, size_t *room, size_t used, size_t floats, struct error *err)
 {
     float *larger = NULL;
-    struct error ignored = {0};
 
     if (floats <= *room)
-        return true;
+        return STATUS_OK;
     const size_t wanted = floats + floats / 4; // experts see a little more or less each time
-    if (allocate_aligned(&larger, wanted, sizeof *larger, "inputs of linears", &ignored) != STATUS_OK)
-        return false;
+    FORWARD_IF_ERROR(allocate_aligned(&larger, wanted, sizeof *larger,
+                                      "the inputs of a layer's linears in one sequence", err));
     if (used != 0)
         memcpy(larger, *buffer, used * sizeof *larger);
     free(*buffer);
     *buffer = larger;
     *room = wanted;
-    return true;
+    return STATUS_OK;
 }
 
 void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens,
@@ -161,10 +160,9 @@ void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x,
 
     if (!sum->wanted[source] || tokens == 0)
         return;
-    if (!grow(&sum->inputs, &sum->room, sum->used, sum->used + floats)) {
-        sum->out_of_memory = true;
+    if (sum->failure.status != STATUS_OK ||
+        grow(&sum->inputs, &sum->room, sum->used, sum->used + floats, &sum->failure) != STATUS_OK)
         return;
-    }
     memcpy(sum->inputs + sum->used, x, floats * sizeof *x);
     sum->used += floats;
     sum->observed[sum->num_observed++] = (struct observed){source, tokens};
@@ -196,9 +194,8 @@ static enum status add_sequence(struct hessian_sum *sum, int root, struct error 
     for (size_t i = 0; i < count; i++) {
         const size_t floats = list[i].tokens * sum->map->source_channels[list[i].source];
         enum status status = STATUS_OK;
-        if (!mine && !grow(&sum->other, &sum->other_room, 0, floats))
-            status = error_set(err, STATUS_MEMORY, "out of memory: %zu bytes for inputs of linears",
-                               floats * sizeof(float));
+        if (!mine)
+            status = grow(&sum->other, &sum->other_room, 0, floats, err);
         if (team->size > 1)
             FORWARD_IF_ERROR(team_agree(team, status, err));
         float *x = mine ? sum->inputs + offset : sum->other;
@@ -212,11 +209,10 @@ static enum status add_sequence(struct hessian_sum *sum, int root, struct error 
 enum status hessian_sum_add(struct hessian_sum *sum, struct error *err)
 {
     const struct team *team = sum->stage->team;
-    enum status status = STATUS_OK;
 
-    if (sum->out_of_memory)
-        status = error_set(err, STATUS_MEMORY, "out of memory for the inputs of a layer's linears");
-    FORWARD_IF_ERROR(team_agree(team, status, err));
+    if (sum->failure.status != STATUS_OK && err != NULL)
+        *err = sum->failure;
+    FORWARD_IF_ERROR(team_agree(team, sum->failure.status, err));
     for (int root = 0; root < team->size; root++)
         FORWARD_IF_ERROR(add_sequence(sum, root, err));
     sum->used = sum->num_observed = 0;

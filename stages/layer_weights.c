@@ -2,6 +2,7 @@
 
 #include "io/run_directory.h"
 #include "io/store.h"
+#include "kernels/select.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -188,8 +189,53 @@ static enum status overlay_linear(float *block, const struct stage *stage, const
     return overlay_bias(block, stage, tensor, reader, buffer, err);
 }
 
+// This rank's rows of one linear from its mask: the dense weights, already expanded, or the method's own
+// (`update`), rounded to the model's dtype; 0 where the mask is 0. What compensate_layer writes when there is
+// nothing to compensate.
+static enum status mask_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                             const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t bytes = mask_row_bytes(tensor->in);
+    float *target = block + tensor->offset;
+    uint8_t *mask = NULL;
+    bool is_updated;
+    char name[160];
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+    target += first * tensor->in;
+    FORWARD_IF_ERROR(allocate(&mask, count, bytes, "masks", err));
+    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    GOTO_IF_ERROR(store_find(reader, name, &is_updated, err), done);
+    if (is_updated) {
+        GOTO_IF_ERROR(store_read(reader, name, STORE_F32, first, count, target, err), done);
+        dtype_from_f32(buffer, target, dtype, count * tensor->in);
+        dtype_to_f32(target, buffer, dtype, count * tensor->in);
+    }
+    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    GOTO_IF_ERROR(store_read(reader, name, STORE_U8, first, count, mask, err), done);
+    for (size_t row = 0; row < count; row++)
+        mask_apply(target + row * tensor->in, mask + row * bytes, tensor->in);
+done:
+    free(mask);
+    return status;
+}
+
+// Where the pruned weights of a variant's layer come from.
+static void overlay_path(char *path, size_t size, const struct settings *settings,
+                         const struct variant *variant, size_t layer)
+{
+    run_layer_path(path, size, settings->run, weights_are_written(settings, variant) ? "weights" : "masks",
+                   variant->name, layer);
+}
+
 static enum status overlay_layer(struct layer_weights *weights, const struct stage *stage, const char *path,
-                                 struct error *err)
+                                 bool is_mask, struct error *err)
 {
     struct store_reader *reader = NULL;
     void *buffer = NULL;
@@ -207,8 +253,8 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
     status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
-            status =
-                overlay_linear(weights->memory.data, stage, &weights->map.tensors[i], reader, buffer, err);
+            status = (is_mask ? mask_rows : overlay_linear)(weights->memory.data, stage,
+                                                            &weights->map.tensors[i], reader, buffer, err);
     free(buffer);
     status = team_agree(stage->team, status, err);
     store_close(reader);
@@ -219,10 +265,11 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
                                const struct variant *variant, struct error *err)
 {
     char path[sizeof weights->source] = "";
+    const bool is_mask = variant != NULL && !weights_are_written(stage->settings, variant);
     enum status status = STATUS_OK;
 
     if (variant != NULL)
-        run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
+        overlay_path(path, sizeof path, stage->settings, variant, layer);
     if (weights->loaded == layer && strcmp(weights->source, path) == 0)
         return STATUS_OK;
 
@@ -233,11 +280,11 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
     memset(&weights->map, 0, sizeof weights->map);
     status = layer_map_create(&weights->map, stage->model, layer, err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
-        if (variant == NULL || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
+        if (variant == NULL || is_mask || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
             status = expand_rows(weights->memory.data, stage, &weights->map.tensors[i], err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     if (variant != NULL)
-        FORWARD_IF_ERROR(overlay_layer(weights, stage, path, err));
+        FORWARD_IF_ERROR(overlay_layer(weights, stage, path, is_mask, err));
     shared_block_sync(&weights->memory, stage->team);
 
     layer_map_bind(&weights->layer, &weights->map, stage->model, weights->memory.data);

@@ -8,7 +8,7 @@ struct layer_weights {
     struct layer_map map;       // of the layer that is loaded
     struct decoder_layer layer; // bound into memory
     size_t loaded;              // layer index, or SIZE_MAX
-    char source[PATH_SIZE];     // the weights file that lies over the checkpoint, "" for the dense layer
+    char source[PATH_SIZE]; // the weights or masks file that lies over the checkpoint, "" for the dense layer
 };
 
 // Allocates room for the largest layer. Freed with layer_weights_free.
@@ -17,8 +17,9 @@ void layer_weights_free(struct layer_weights *weights,
                         const struct stage *stage); // collective; zeroed is fine
 
 // Loads a layer from the checkpoint; with variant != NULL its pruned linears come from
-// weights/VARIANT/layer-l.h5. Does nothing when exactly that is loaded already. NaN or infinity in a weight
-// is STATUS_INPUT and names file, tensor and index.
+// weights/VARIANT/layer-l.h5, or where that is not written (weights_are_written) from
+// masks/VARIANT/layer-l.h5: the same bits. Does nothing when exactly that is loaded already. NaN or infinity
+// in a weight is STATUS_INPUT and names file, tensor and index.
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
 

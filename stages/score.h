@@ -3,15 +3,41 @@
 #include "io/store.h"
 #include "stages/layer_weights.h"
 
-// Scores every pruned linear of `layer` as `variant` says and commits masks/VARIANT/layer-l.h5: per linear
+// Variants that are scored in one pass: their importance is the same, only what is cut from it differs.
+enum { SCORE_BATCH = 16 };
+bool variants_share_scores(const struct variant *a, const struct variant *b);
+
+// Scores every pruned linear of `layer` once for all of variants[count] (count <= SCORE_BATCH, which share
+// their scores), cuts each one's mask from that, and commits masks/VARIANT/layer-l.h5 of each: per linear
 // "mask", uint8 [out, ceil(in / 8)], bit k of byte b = column 8b + k, 1 = kept. Reads
 // statistics/STREAM/layer-l.h5 only when the method asks for them. Rows are split over the team; the bytes do
-// not depend on how. The method sparsegpt goes its own way: sparsegpt.h.
+// not depend on how, nor on which variants are scored together. The method sparsegpt goes its own way:
+// sparsegpt.h.
 enum status score_layer(const struct stage *stage, struct layer_weights *weights,
-                        const struct variant *variant, size_t layer, struct error *err);
+                        const struct variant *const *variants, size_t count, size_t layer, struct error *err);
 
-// What every mask file has of a linear: "mask", of which this rank writes the rows [first, first + count),
-// and its attributes "columns" and "kept".
+// A variant's part in scoring a layer.
+struct cut {
+    const struct variant *variant;
+    double target;   // sparsity of the layer's linears that have no ratio of their own
+    double sparsity; // of the linear in hand
+    size_t like;     // the first cut of the same linear that is the same as this one, perhaps itself
+    struct store_writer *writer;
+};
+
+// Opens the mask files of variants[count], with the masks of all pruned linears of the layer declared (before
+// the first one is written: a file whose structure is complete is opened once), and fills cuts[count]. On
+// failure, and when all is written, cuts_finish.
+enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct variant *const *variants,
+                      size_t count, const struct layer_map *map, struct error *err);
+// Sets sparsity and like for a linear.
+void cuts_begin_linear(struct cut *cuts, size_t count, const struct settings *settings, size_t layer,
+                       const char *linear);
+// Commits the mask files, or with a status that is not STATUS_OK abandons them. Returns that or what failed.
+enum status cuts_finish(struct cut *cuts, size_t count, enum status status, struct error *err);
+
+// What every mask file has of a linear that cuts_open declared: "mask", of which this rank writes the rows
+// [first, first + count), and its attribute "kept".
 enum status mask_write(const struct stage *stage, const struct layer_tensor *tensor, size_t first,
                        size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err);
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
+enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1 };
 enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
 // One choice of method, sparsity or pattern, alpha, compensation: one pruned model.
@@ -20,11 +21,20 @@ struct variant {
     size_t keep, of; // N:M when is_pattern: `keep` of every `of` neighbours
     double sparsity; // otherwise
     enum group group;
+    enum allocation allocation;      // of the sparsity over the layers
+    double owl_threshold, owl_range; // with ALLOCATION_OWL: what is an outlier, and how far targets go
     bool energy_columns, energy_rows;
     enum matching output;
     bool bias;  // mean outputs are matched, too; with MATCHING_OFF they alone
     bool guard; // compensation must not make the measured output error grow
     struct energy_clamp clamp;
+};
+
+// The linears that a pattern fits have a sparsity of their own.
+struct ratio {
+    char *pattern; // as those of `skip`
+    double sparsity;
+    size_t line; // of the job file, for messages
 };
 
 // One task of the evaluation.
@@ -45,6 +55,9 @@ struct settings {
     enum propagation propagation;
     size_t num_skip;
     char **skip; // shell patterns (fnmatch) of linear names that stay dense: "mlp.down_proj", "layers.0.*"
+    size_t num_ratios;
+    struct ratio *ratios; // where several fit, the last one counts
+    bool keep_weights;    // weights/VARIANT stays when the variant's results are there
     size_t num_variants;
     struct variant *variants;
     char *perplexity; // corpus of the evaluation; NULL: none

@@ -29,18 +29,36 @@ static const char *backing_folder(void)
 }
 #endif
 
+// Open MPI wants 5 % more, and has data of its own.
+static uint64_t with_slack(uint64_t bytes)
+{
+    return bytes + bytes / 16 + (1 << 20);
+}
+
+// Every rank maps all of the block. One that has no room for that in its address space (ulimit -v) gets a
+// window from Open MPI (4.1.4) all the same, and crashes in the next call.
+static enum status check_room(uint64_t bytes, const char *purpose, struct error *err)
+{
+    void *probe = mmap(NULL, (size_t)with_slack(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    RETURN_ERROR_IF(probe == MAP_FAILED, err, STATUS_MEMORY,
+                    "out of shared memory: cannot map %llu bytes for %s: %s", (unsigned long long)bytes,
+                    purpose, strerror(errno));
+    munmap(probe, (size_t)with_slack(bytes));
+    return STATUS_OK;
+}
+
 static enum status check_space(uint64_t bytes, const char *purpose, struct error *err)
 {
 #ifdef OPEN_MPI
     const char *folder = backing_folder();
-    const uint64_t slack = bytes / 16 + (1 << 20); // Open MPI wants 5 % more, and has data of its own
     struct statvfs space;
 
     RETURN_ERROR_IF(statvfs(folder, &space) != 0 || access(folder, W_OK | X_OK) != 0, err, STATUS_MEMORY,
                     "out of shared memory: %llu bytes for %s, and %s cannot be used: %s",
                     (unsigned long long)bytes, purpose, folder, strerror(errno));
     const uint64_t available = (uint64_t)space.f_bavail * space.f_frsize;
-    RETURN_ERROR_IF(bytes + slack > available, err, STATUS_MEMORY,
+    RETURN_ERROR_IF(with_slack(bytes) > available, err, STATUS_MEMORY,
                     "out of shared memory: %llu bytes for %s, and %s has %llu bytes free",
                     (unsigned long long)bytes, purpose, folder, (unsigned long long)available);
 #else
@@ -112,7 +130,10 @@ enum status shared_block_allocate(struct shared_block *block, const struct team 
     if (bytes > INT64_MAX / 2)
         status = error_set(err, STATUS_MEMORY, "out of shared memory: %llu bytes for %s",
                            (unsigned long long)bytes, purpose);
-    else if (team->node_rank == 0 && team->node_size > 1) // a rank alone gets ordinary memory
+    else
+        status = check_room(bytes, purpose, err);
+    if (status == STATUS_OK && team->node_rank == 0 &&
+        team->node_size > 1) // a rank alone gets ordinary memory
         status = check_space(bytes, purpose, err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
 

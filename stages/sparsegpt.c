@@ -144,6 +144,7 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
 struct pruner {
     const struct stage *stage;
     const struct variant *variant;
+    double sparsity; // of this linear
     const struct layer_tensor *tensor;
     const double *factor; // U [in, in]
     size_t first, count;  // this rank's rows
@@ -166,15 +167,17 @@ static void pruner_free(struct pruner *p)
     free(p->mask);
 }
 
-static enum status pruner_create(struct pruner *p, const struct stage *stage, const struct variant *variant,
+static enum status pruner_create(struct pruner *p, const struct stage *stage, const struct cut *cut,
                                  const struct layer_weights *weights, const struct layer_tensor *tensor,
                                  const struct factor *factor, struct error *err)
 {
+    const struct variant *variant = cut->variant;
     const float *weight = layer_weights_of(weights, tensor);
     const size_t in = tensor->in, blocks = (tensor->out + ROWS - 1) / ROWS;
     size_t last;
 
-    *p = (struct pruner){.stage = stage, .variant = variant, .tensor = tensor, .in = in};
+    *p = (struct pruner){
+        .stage = stage, .variant = variant, .sparsity = cut->sparsity, .tensor = tensor, .in = in};
     p->factor = factor->memory.data;
     p->width = second_order_width(variant->is_pattern ? variant->of : 0);
     share_of(blocks, (size_t)stage->team->rank, (size_t)stage->team->size, &p->first, &p->count);
@@ -200,14 +203,14 @@ static enum status find_threshold(struct pruner *p, size_t column, size_t width,
                                   struct error *err)
 {
     const uint64_t all = (uint64_t)p->tensor->out * width;
-    const uint64_t at = prune_count(all, p->variant->sparsity); // its index in ascending order
+    const uint64_t at = prune_count(all, p->sparsity); // its index in ascending order
     double diagonal[SECOND_ORDER_COLUMNS] = {0};
 
     for (size_t j = 0; j < width; j++)
         diagonal[j] = p->block[j * width + j];
     for (size_t i = 0; i < p->count; i++)
         second_order_scores(p->scores + i * width, p->weights + i * p->in + column, diagonal, width);
-    select_search_begin(search, p->variant->sparsity == 0 ? 0 : at < all ? at + 1 : all);
+    select_search_begin(search, p->sparsity == 0 ? 0 : at < all ? at + 1 : all);
     for (int digit = 0; digit < SELECT_DIGITS; digit++) {
         uint64_t histogram[SELECT_BINS] = {0};
         select_search_count(search, histogram, p->scores, p->count * width);
@@ -249,36 +252,50 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
     return STATUS_OK;
 }
 
+static enum status declare_updates(const struct stage *stage, const struct layer_map *map,
+                                   struct store_writer *writer, struct error *err)
+{
+    char name[160];
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const uint64_t dims[2] = {tensor->out, tensor->in};
+        if (!tensor_is_pruned(stage->settings, map->layer, tensor))
+            continue;
+        snprintf(name, sizeof name, "/%s/update", tensor->linear);
+        FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
+                                       "weight after the second-order corrections, 0 where pruned", err));
+    }
+    return STATUS_OK;
+}
+
 static enum status write_linear(struct pruner *p, const struct factor *factor, struct store_writer *writer,
                                 struct error *err)
 {
-    const uint64_t dims[2] = {p->tensor->out, p->in};
     float *update = NULL;
     char name[160];
 
     FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
     FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
     snprintf(name, sizeof name, "/%s/update", p->tensor->linear);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
-                                   "weight after the second-order corrections, 0 where pruned", err));
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
     enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);
-    FORWARD_IF_ERROR(team_agree(p->stage->team, status, err));
+    GOTO_IF_ERROR(team_agree(p->stage->team, status, err), done);
     for (size_t k = 0; k < p->count * p->in; k++)
         update[k] = (float)p->weights[k];
     status = store_write(writer, name, p->first, p->count, update, err);
+done:
     free(update);
     return status;
 }
 
-static enum status prune_linear(const struct stage *stage, const struct variant *variant,
+// One of the cuts, and all that are like it.
+static enum status prune_linear(const struct stage *stage, const struct cut *cuts, size_t count, size_t which,
                                 const struct layer_weights *weights, const struct layer_tensor *tensor,
-                                const struct factor *factor, double fraction, struct store_writer *writer,
-                                struct error *err)
+                                const struct factor *factor, double fraction, struct error *err)
 {
     struct pruner pruner;
-    enum status status = pruner_create(&pruner, stage, variant, weights, tensor, factor, err);
+    enum status status = pruner_create(&pruner, stage, &cuts[which], weights, tensor, factor, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     for (size_t column = 0; column < tensor->in; column += pruner.width) {
@@ -286,43 +303,49 @@ static enum status prune_linear(const struct stage *stage, const struct variant 
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, fraction, err), done);
         GOTO_IF_ERROR(prune_block(&pruner, column, width, err), done);
     }
-    status = write_linear(&pruner, factor, writer, err);
+    for (size_t k = which; k < count; k++)
+        if (cuts[k].like == which)
+            GOTO_IF_ERROR(write_linear(&pruner, factor, cuts[k].writer, err), done);
 done:
     pruner_free(&pruner);
     return status;
 }
 
 enum status sparsegpt_layer(const struct stage *stage, const struct layer_weights *weights,
-                            const struct variant *variant, size_t layer, struct error *err)
+                            const struct variant *const *variants, size_t count, size_t layer,
+                            struct error *err)
 {
     const struct layer_map *map = &weights->map;
     struct store_reader *hessians = NULL;
-    struct store_writer *writer = NULL;
+    struct cut cuts[SCORE_BATCH] = {{0}};
     struct factor factor;
     char path[PATH_SIZE];
     enum status status = factor_create(&factor, stage, map, err);
 
     if (status != STATUS_OK)
         goto done;
-    hessian_path(path, stage->settings, stream_name(stage->settings, variant), layer);
+    hessian_path(path, stage->settings, stream_name(stage->settings, variants[0]), layer);
     GOTO_IF_ERROR(store_open(&hessians, path, stage->team->comm, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, map, err), done);
+    for (size_t k = 0; k < count; k++)
+        GOTO_IF_ERROR(declare_updates(stage, map, cuts[k].writer, err), done);
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
+        const double step = 1 / (double)map->num_tensors;
         if (!tensor_is_pruned(stage->settings, layer, tensor))
             continue;
         GOTO_IF_ERROR(load_factor(&factor, stage, map, tensor, hessians, err), done);
-        GOTO_IF_ERROR(prune_linear(stage, variant, weights, tensor, &factor,
-                                   (double)i / (double)map->num_tensors, writer, err),
-                      done);
-        stage_advance(stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+        cuts_begin_linear(cuts, count, stage->settings, layer, tensor->linear);
+        for (size_t k = 0; k < count; k++) {
+            if (cuts[k].like == k)
+                GOTO_IF_ERROR(prune_linear(stage, cuts, count, k, weights, tensor, &factor,
+                                           step * ((double)i + (double)k / (double)count), err),
+                              done);
+            stage_advance(stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+        }
     }
-    status = store_commit(writer, err);
-    writer = NULL;
 done:
-    store_abandon(writer);
     store_close(hessians);
     factor_free(&factor);
-    return status;
+    return cuts_finish(cuts, count, status, err);
 }

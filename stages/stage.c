@@ -14,6 +14,16 @@ bool variant_matches(const struct variant *variant)
     return variant->output != MATCHING_OFF || variant->bias;
 }
 
+bool variant_compensates(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows || variant_matches(variant);
+}
+
+bool weights_are_written(const struct settings *settings, const struct variant *variant)
+{
+    return settings->keep_weights || variant_compensates(variant);
+}
+
 bool variant_measures(const struct variant *variant)
 {
     return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
@@ -59,19 +69,37 @@ void stage_notice(const struct stage *stage, const char *format, ...)
     stage->hooks.notice(stage->hooks.context, text);
 }
 
-bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
+static bool fits(const char *pattern, size_t layer, const char *linear)
 {
     char qualified[160];
     snprintf(qualified, sizeof qualified, "layers.%zu.%s", layer, linear);
+    return fnmatch(pattern, linear, 0) == 0 || fnmatch(pattern, qualified, 0) == 0;
+}
+
+bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
+{
     for (size_t i = 0; i < settings->num_skip; i++)
-        if (fnmatch(settings->skip[i], linear, 0) == 0 || fnmatch(settings->skip[i], qualified, 0) == 0)
+        if (fits(settings->skip[i], layer, linear))
             return true;
     return false;
+}
+
+const struct ratio *linear_ratio(const struct settings *settings, size_t layer, const char *linear)
+{
+    for (size_t i = settings->num_ratios; i-- > 0;)
+        if (fits(settings->ratios[i].pattern, layer, linear))
+            return &settings->ratios[i];
+    return NULL;
 }
 
 bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor)
 {
     return tensor->linear[0] != '\0' && !linear_is_skipped(settings, layer, tensor->linear);
+}
+
+double routed_share(const struct decoder_config *config)
+{
+    return config->num_experts > 0 ? (double)config->num_experts_per_tok / (double)config->num_experts : 1;
 }
 
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens)
@@ -80,7 +108,8 @@ double layer_forward_work(const struct model *model, const struct layer_map *map
     double weights = 0;
     for (size_t i = 0; i < map->num_tensors; i++)
         if (map->tensors[i].linear[0] != '\0')
-            weights += (double)map->tensors[i].out * (double)map->tensors[i].in;
+            weights += (map->tensors[i].expert ? routed_share(config) : 1) * (double)map->tensors[i].out *
+                       (double)map->tensors[i].in;
     // Each weight multiplies and adds once a token; causal attention touches half of tokens x tokens, twice.
     double attention = 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
     return (double)tokens * (2.0 * weights + attention);

@@ -32,6 +32,12 @@ const char *stream_name(const struct settings *settings, const struct variant *v
 // Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
 // by side: the dense model's own, and the variant's.
 bool variant_matches(const struct variant *variant);
+// Whether anything but the mask and the method itself changes the weights.
+bool variant_compensates(const struct variant *variant);
+// Whether the pruned weights get files of their own, weights/VARIANT/layer-l.h5. Where they do not, they are
+// the mask over the dense weights (sparsegpt: over `update` beside the mask), and made of these whenever a
+// layer is loaded.
+bool weights_are_written(const struct settings *settings, const struct variant *variant);
 // Whether its outputs are measured: matched, or compensation guarded.
 bool variant_measures(const struct variant *variant);
 // Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or
@@ -51,5 +57,11 @@ bool linear_is_skipped(const struct settings *settings, size_t layer, const char
 // True when tensor is the weight of a linear that this job prunes.
 bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor);
 
-// Floating-point operations of one sequence of `tokens` through a layer.
+// The last ratio of `prune.ratios` that fits the linear as a pattern of `skip` does, or NULL.
+const struct ratio *linear_ratio(const struct settings *settings, size_t layer, const char *linear);
+
+// Floating-point operations of one sequence of `tokens` through a layer; of experts those that a token is
+// routed to.
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
+// The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
+double routed_share(const struct decoder_config *config);

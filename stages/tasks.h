@@ -1,5 +1,5 @@
-// tasks.h - measured accuracy on multiple-choice and continuation tasks (io/task_format.h), of the dense model and
-// of every variant.
+// tasks.h - measured accuracy on multiple-choice and continuation tasks (io/task_format.h), of the dense
+// model and of every variant.
 #pragma once
 #include "io/task_tokens.h"
 #include "stages/layer_weights.h"
@@ -28,8 +28,8 @@ struct task_result {
     enum task_format format;
     uint64_t examples, truncated, hash;
     bool special_tokens;
-    // Share of the examples in which the largest sum is the right option's; without choices (io/task_format.h), in
-    // which the model writes the continuation. Of equal sums the first counts.
+    // Share of the examples in which the largest sum is the right option's; without choices
+    // (io/task_format.h), in which the model writes the continuation. Of equal sums the first counts.
     double acc, acc_stderr;
     // Choices: the same with the sums divided by the bytes of the options' texts; by their characters, which
     // is what the reference's acc_norm divides by.

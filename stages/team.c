@@ -14,29 +14,41 @@ void share_of(size_t total, size_t part, size_t parts, size_t *first, size_t *co
     *count = each + (part < more);
 }
 
-// Index of the team of `count` that has world rank `rank`.
-static int team_of(int rank, int world_size, int count)
+// Index of the team of `count` that has rank `rank` of `ranks`; count for a rank beyond them.
+static int team_of(int rank, int ranks, int count)
 {
     for (int index = 0; index < count; index++) {
-        size_t first, ranks;
-        share_of((size_t)world_size, (size_t)index, (size_t)count, &first, &ranks);
-        if ((size_t)rank < first + ranks)
+        size_t first, share;
+        share_of((size_t)ranks, (size_t)index, (size_t)count, &first, &share);
+        if ((size_t)rank < first + share)
             return index;
     }
-    return count - 1;
+    return count;
 }
 
 enum status team_create(struct team *team, MPI_Comm world, int count, struct error *err)
+{
+    int size;
+    MPI_Comm_size(world, &size);
+    return team_create_within(team, world, count, size, err);
+}
+
+bool team_is_idle(const struct team *team)
+{
+    return team->index == team->count;
+}
+
+enum status team_create_within(struct team *team, MPI_Comm world, int count, int ranks, struct error *err)
 {
     int code;
 
     *team = (struct team){.comm = MPI_COMM_NULL, .node = MPI_COMM_NULL};
     MPI_Comm_rank(world, &team->world_rank);
     MPI_Comm_size(world, &team->world_size);
-    RETURN_ERROR_IF(count < 1 || count > team->world_size, err, STATUS_USAGE, "%d teams of %d ranks", count,
-                    team->world_size);
+    RETURN_ERROR_IF(count < 1 || count > ranks || ranks > team->world_size, err, STATUS_USAGE,
+                    "%d teams of %d of %d ranks", count, ranks, team->world_size);
     team->count = count;
-    team->index = team_of(team->world_rank, team->world_size, count);
+    team->index = team_of(team->world_rank, ranks, count);
 
     code = MPI_Comm_split(world, team->index, team->world_rank, &team->comm);
     if (code == MPI_SUCCESS)

@@ -20,6 +20,10 @@ struct team {
 // Splits world into `count` teams of contiguous ranks, as equal as possible (1 <= count <= world size).
 // Collective.
 enum status team_create(struct team *team, MPI_Comm world, int count, struct error *err);
+// The same of the first `ranks` ranks of world (count <= ranks <= world size). The others, if there are any,
+// form one more team, whose index is `count`: it has nothing to do.
+enum status team_create_within(struct team *team, MPI_Comm world, int count, int ranks, struct error *err);
+bool team_is_idle(const struct team *team);
 void team_free(struct team *team); // collective
 
 // Collective. Returns the worst status of all ranks, and fills err with the message of the lowest rank that

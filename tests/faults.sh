@@ -3,11 +3,12 @@
 # stages. Each time the job must end within seconds with that rank's message, once, and one exit code; nothing temporary
 # is left, what was committed has the bytes of an undisturbed run, and a plain start afterwards goes on to the same end.
 # Usage: tests/faults.sh [--sample N | --sites | --all] [--seed SEED] [--scene NAME] [--rank R] [--call NAME]
-#                        [--one SCENE RANK CALL:NUMBER[+]:ERRNO]
+#                        [--in FUNCTION] [--one SCENE RANK CALL:NUMBER[+]:ERRNO]
 #   --sample N  N calls, spread over the run (default 60)      --sites  one call of each place in the program
 #   --all       every call: tens of thousands                  --one    this one, and what it printed
-# A place is a call and the two functions that it is made from. --scene: pruned, dense, again.
-mode=sample sample=60 seed= only_scene= only_rank= only_call= one=()
+# A place is a call and the two functions that it is made from. --scene: pruned and dense propagation, again (a start in
+# what a killed job left), verify, diagnose.
+mode=sample sample=60 seed= only_scene= only_rank= only_call= only_in= one=()
 while [ $# -gt 0 ]; do
   case $1 in
     --sample) mode=sample sample=$2; shift ;;
@@ -16,8 +17,9 @@ while [ $# -gt 0 ]; do
     --scene) only_scene=$2; shift ;;
     --rank) only_rank=$2; shift ;;
     --call) only_call=$2; shift ;;
+    --in) only_in=$2; shift ;;
     --one) mode=one one=("$2" "$3" "$4"); shift 3 ;;
-    *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,12s/^# //p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -33,7 +35,7 @@ export OMPI_MCA_odls_base_sigkill_timeout=0
 export MALLOC_PERTURB_=165
 seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
 RANDOM=$seed
-ranks=3 limit=${FAULT_LIMIT:-20}
+ranks=3 limit=${FAULT_LIMIT:-60}
 
 # ---- the scenes -------------------------------------------------------------------------------------------
 
@@ -47,10 +49,13 @@ model: $folder/model
 run: $folder/run
 output: $folder/models
 calibration: {corpus: $folder/train.jsonl, sequences: 3, length: 8, keep_activations: $2}
-evaluate: {perplexity: $folder/test.txt, length: 32}
+evaluate:
+  perplexity: $folder/test.txt
+  length: 32
 END
   case $1 in
     dense)
+      echo "  tasks: [{data: $COPPICE_SOURCE/tests/golden/tasks/ARC-Easy-Test.jsonl, limit: 1}]"
       echo "prune: {method: [ria, sparsegpt], sparsity: 0.5, group: layer, propagation: dense}"
       echo "compensate: {energy: [rows]}" ;;
     *)
@@ -58,14 +63,25 @@ END
       echo "compensate: {energy: [columns, rows], output: mixed, guard: true}" ;;
   esac
 }
-options_of() { [ "$1" != dense ] || echo --teams 2; }
+arguments_of() {
+  case $1 in
+    dense) echo "run --progress none --teams 2 $folder/dense.yaml" ;;
+    verify | diagnose) echo "$1 $folder/run" ;;
+    *) echo "run --progress none $folder/$1.yaml" ;;
+  esac
+}
 
 # What a scene begins with. "again" is a start in a run directory that a killed job left.
 set_scene() {
-  rm -rf "$folder/run" "$folder/models" "$folder"/models-*
-  [ "$1" = again ] || return 0
-  cp -a "$folder/wanted-again/run" "$folder/run"
-  rm "$folder"/run/*/*/layer-001.h5 "$folder"/run/results/sparsegpt*/perplexity.json
+  rm -rf "$folder/run" "$folder/models" "$folder"/.models*
+  case $1 in
+    again)
+      cp -a "$folder/wanted-again/run" "$folder/run"
+      rm "$folder"/run/*/*/layer-001.h5 "$folder"/run/results/sparsegpt*/perplexity.json ;;
+    verify | diagnose)
+      cp -a "$folder/wanted-$1/run" "$folder/run"
+      rm -f "$folder"/run/results/*/diagnostics.json ;;
+  esac
 }
 # Files of a run, with their hashes; of run.json what does not tell the time.
 hashes() {
@@ -113,8 +129,7 @@ inject() {
   rm -f "$folder/fault"
   # shellcheck disable=SC2046
   timeout -k 5 120 mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
-    -x FAULT_REPORT="$folder/fault" -x FAULT_LIMIT="$limit" "$COPPICE" run --progress none $(options_of "$1") \
-    "$folder/$1.yaml" >"$folder/stdout" 2>"$folder/stderr" </dev/null
+    -x FAULT_REPORT="$folder/fault" -x FAULT_LIMIT="$limit" "$COPPICE" $(arguments_of "$1") >"$folder/stdout" 2>"$folder/stderr" </dev/null
   code=$?
   took=
   [ -e "$folder/fault" ] || return 0
@@ -151,12 +166,12 @@ judge() {
   esac
   if [ "$code" = 0 ]; then
     bad=$(diff <(hashes "$folder/wanted-$scene") <(hashes "$folder")) || echo "silent success, other bytes: $bad"
-    [ ! -s "$folder/stderr" ] || ! grep -v ': perplexity ' "$folder/stderr" | grep -q 'cannot\|fail' || echo "says, and ends with 0"
+    [ ! -s "$folder/stderr" ] || ! grep -v -e ': perplexity ' -e ' examples)$' "$folder/stderr" | grep -q 'cannot\|fail' || echo "says, and ends with 0"
   else
     # The message, once, and nothing else that speaks of an error.
     lines=$(grep -c '^coppice: ' "$folder/stderr")
     [ "$lines" = 1 ] || echo "$lines messages"
-    bad=$(grep -v -e '^coppice: ' -e ': perplexity ' -e 'was left by a program' "$folder/stderr") && echo "also prints: $bad"
+    bad=$(grep -v -e '^coppice: ' -e ': perplexity ' -e ' examples)$' -e 'was left by a program' "$folder/stderr") && echo "also prints: $bad"
     [ "$rank" = 0 ] || [ "$code" != 1 ] || grep -q "^coppice: .*rank $rank: " "$folder/stderr" || echo "does not name rank $rank"
     case $call in
       malloc | calloc | realloc | aligned_alloc | posix_memalign | strdup | open_memstream)
@@ -175,7 +190,7 @@ judge() {
 resumes() {
   local bad
   # shellcheck disable=SC2046
-  runs ranks 2 run --progress none $(options_of "$1") "$folder/$1.yaml" || return
+  runs ranks 2 $(arguments_of "$1") || return
   bad=$(diff <(hashes "$folder/wanted-$1") <(hashes "$folder")) || echo "after going on, other bytes: $bad"
   no_leftovers_of_run
 }
@@ -210,26 +225,31 @@ try() {
 
 # ---- which faults ------------------------------------------------------------------------------------------
 
+keep_as() {
+  mkdir "$folder/$1"
+  cp -a "$folder/run" "$folder/$1/"
+  [ ! -e "$folder/models" ] || cp -a "$folder/models" "$folder/$1/"
+}
 # prepare SCENE: the bytes that are wanted; whole-SCENE has also what an undisturbed run removes on its way.
 prepare() {
-  local scene=$1 n
+  local scene=$1
   [ ! -d "$folder/wanted-$scene" ] || return 0
-  scene_job "$scene" true >"$folder/$scene.yaml"
-  for n in whole wanted; do
-    rm -rf "$folder/run" "$folder/models" "$folder"/models-*
+  for keep in true false; do
+    rm -rf "$folder/run" "$folder/models" "$folder"/.models*
+    scene_job "$scene" $keep >"$folder/$scene.yaml"
+    case $scene in
+      verify | diagnose) runs ranks 2 run --progress none "$folder/$scene.yaml" || exit 1; rm -r "$folder/models" ;;
+    esac
     # shellcheck disable=SC2046
-    runs ranks 2 run --progress none $(options_of "$scene") "$folder/$scene.yaml" || exit 1
-    mkdir "$folder/$n-$scene"
-    cp -a "$folder"/run "$folder"/models* "$folder/$n-$scene/"
-    scene_job "$scene" false >"$folder/$scene.yaml"
+    runs ranks 2 $(arguments_of "$scene") || exit 1
+    [ $keep = false ] || keep_as "whole-$scene"
   done
-  if [ "$scene" = again ]; then # what was removed before is not made again
-    set_scene again
-    runs ranks 2 run --progress none "$folder/again.yaml" || exit 1
-    mv "$folder/wanted-again" "$folder/first-again"
-    mkdir "$folder/wanted-again"
-    cp -a "$folder"/run "$folder"/models* "$folder/wanted-again/"
-  fi
+  keep_as "wanted-$scene"
+  [ "$scene" = again ] || return 0
+  set_scene again # what was removed before is not made again
+  runs ranks 2 run --progress none "$folder/again.yaml" || exit 1
+  rm -r "$folder/wanted-again"
+  keep_as wanted-again
 }
 # candidates SCENE RANK: "SCENE RANK CALL NUMBER", in the order in which they happen.
 candidates() {
@@ -237,7 +257,19 @@ candidates() {
   set_scene "$1"
   # shellcheck disable=SC2046
   runs timeout 120 mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
-    "$COPPICE" run --progress none $(options_of "$1") "$folder/$1.yaml" || exit 1
+    "$COPPICE" $(arguments_of "$1") || exit 1
+  if [ -n "$only_in" ]; then
+    # What has a return address in the function.
+    awk -v range="$(nm -S --defined-only "$COPPICE" | awk -v name="$only_in" '$4 == name { print $1, $2; exit }')" '
+      function number(hex, i, n) {
+        for (i = 1; i <= length(hex); i++) n = n * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
+        return n
+      }
+      BEGIN { split(range, ends, " "); begin = number(ends[1]); end = begin + number(ends[2]) }
+      { for (i = 3; i <= NF; i++) { at = number(substr($i, 3)); if (at >= begin && at < end) { print; next } } }' \
+      "$folder/count" >"$folder/count.in"
+    mv "$folder/count.in" "$folder/count"
+  fi
   awk -v scene="$1" -v rank="$2" -v mode="$mode" -v seed="$seed" -v only="$only_call" '
     BEGIN { srand(seed) }
     only != "" && $1 != only { next }
@@ -258,7 +290,7 @@ if [ "$mode" = one ]; then
 fi
 echo "# seed $seed"
 : >"$folder/candidates"
-for scene in ${only_scene:-pruned dense again}; do
+for scene in ${only_scene:-pruned dense again verify diagnose}; do
   prepare "$scene"
   for rank in ${only_rank:-0 1}; do
     candidates "$scene" "$rank" >>"$folder/candidates"

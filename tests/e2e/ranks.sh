@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ranks.sh - the same job gives the same bytes on any number of ranks, with any number of threads and teams:
 # statistics, activations, masks, weights, results, exported models.
+# COPPICE_LARGE=1: on a larger model (8 layers, 512 wide), every method, outputs matched and guarded; takes many minutes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
@@ -24,6 +25,32 @@ first() {
   compare "$@" || { echo "Bail out! the first run failed"; exit 1; }
 }
 
+if [ -n "${COPPICE_LARGE:-}" ]; then
+  maker=$(dirname "$COPPICE")/tests/make_checkpoint
+  [ -x "$maker" ] || skip_test "make_checkpoint is not built"
+  export WATCHDOG=${WATCHDOG:-3600}
+  "$maker" --layers 8 --hidden 512 --intermediate 1376 --heads 8 --kv-heads 2 --vocab 2000 --shards 3 "$folder/model"
+  # 1376 columns are 11 blocks of 128 but for 32, 9 sequences and 7 ranks have nothing in common.
+  large_job() {
+    small_job "$folder/$1.yaml" model="$folder/model" propagation="$1" sequences=9 length=64 "${@:2}"
+  }
+  all='[magnitude, wanda, ria, cvr, sparsegpt]'
+  large_job pruned method="$all" sparsity=0.5 pattern= group=layer energy='[columns, rows]' \
+    compensate=', output: mixed, guard: true'
+  first pruned 1
+  for n in 2 3 4 7; do
+    check "large, pruned propagation, all methods, matched and guarded, $n ranks" compare pruned "$n"
+  done
+  check "large, pruned propagation, 3 ranks of 2 threads" compare pruned 3 --threads 2
+  large_job dense method="$all" sparsity= pattern=2:4 energy='[rows]' compensate=', output: regression'
+  first dense 7
+  check "large, dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
+  check "large, dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
+  check "large, dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3
+  check "large, dense propagation, 7 ranks in 5 teams of 1 and 2, 2 threads" compare dense 7 --teams 5 --threads 2
+  exit 0
+fi
+
 # 5 sequences and 13 windows: no number of ranks divides them. Whole-matrix selection goes over all ranks' rows.
 small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true
 first pruned 1
@@ -37,3 +64,9 @@ first dense 2
 check "dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
 check "dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
 check "dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3
+
+# 2 sequences and no windows: there is no work for the other ranks, and they take part in nothing.
+small_job "$folder/few.yaml" method=cvr pattern= sequences=2 perplexity=
+first few 1
+check "4 ranks for 2 sequences" compare few 4
+check "two of them calibrate" same "$(jq -r 'select(.event == "unit" and .stage == "calibrate") | .team_ranks' "$folder/run/log.jsonl" | sort -u)" 2

@@ -93,8 +93,6 @@ bad() {
   check "$name" refused 3 "$folder/bad.jsonl" "$@"
 }
 bad "a right answer that is none" '{"query": "a", "choices": ["b"], "gold": 1}' "bad.jsonl:1" gold
-bad "no choices" '{"query": "a", "choices": [], "gold": 0}' "bad.jsonl:1" choices
-bad "no JSON" '{"query": "a"' "bad.jsonl:1" JSON
 bad "no known task" '{"a": 1}' "bad.jsonl:1" "known formats"
 bad "a continuation longer than the model" "{\"context\": \"a\", \"continuation\": \"$(printf 'ab %.0s' {1..900})\"}" "bad.jsonl:1" positions
 job "{data: $tasks/boolq.jsonl, shots: 5}"

@@ -200,7 +200,7 @@ def public_rows(folder, file):
         return [json.loads(line) for line, _ in zip(lines, range(PUBLIC_LIMIT))]
 
 
-def measure(harness, definitions, out):
+def measure(harness, definitions, out, is_public):
     golden = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (file, definition, rows) in definitions.items():
@@ -218,7 +218,7 @@ def measure(harness, definitions, out):
             for key in ("acc", "acc_stderr", "acc_norm", "acc_norm_stderr", "perplexity"):
                 if key in numbers:
                     golden[name][key] = numbers[key]
-            if file in PUBLIC:
+            if is_public:
                 golden[name].update(limit=PUBLIC_LIMIT, delimiter=PUBLIC[file][1])
     with open(out, "w") as file:
         json.dump(golden, file, indent=1)
@@ -229,11 +229,11 @@ def main():
     model, out, *public = sys.argv[1:]
     harness = HFLM(pretrained=model, device="cpu", dtype="float32", batch_size=1)
     write_examples()
-    measure(harness, DEFINITIONS, out)
+    measure(harness, DEFINITIONS, out, False)
     if public:
         folder, out = public
         rows = {f: public_rows(folder, f) for f in PUBLIC}
-        measure(harness, {f.split(".")[0]: (f, d, rows[f]) for f, (d, _) in PUBLIC.items()}, out)
+        measure(harness, {f.split(".")[0]: (f, d, rows[f]) for f, (d, _) in PUBLIC.items()}, out, True)
 
 
 if __name__ == "__main__":

@@ -213,6 +213,53 @@ static void what_options_share_is_computed_once(void **state)
     ask_for_nothing();
 }
 
+// ---- from sums to accuracies ----------------------------------------------------------------------------
+
+static void accuracies_by_hand(void **state)
+{
+    // Three examples of two options. By sum the first is right, by bytes the second, by characters the first
+    // and the second; of the third's equal sums the first counts, which is wrong.
+    const double sums[] = {-4.0, -5.0, -4.0, -6.0, -2.0, -2.0};
+    const uint8_t greedy[6] = {0};
+    struct task_tokens tokens = {.num_examples = 3, .num_options = 6};
+    struct task_result result;
+    struct error err = {0};
+    (void)state;
+
+    assert_int_equal(task_tokens_allocate(&tokens, &err), STATUS_OK);
+    const uint64_t first[] = {0, 2, 4, 6}, gold[] = {0, 1, 1}, bytes[] = {2, 4, 2, 6, 1, 1},
+                   characters[] = {2, 2, 2, 6, 1, 1};
+    memcpy(tokens.first_option, first, sizeof first);
+    memcpy(tokens.gold, gold, sizeof gold);
+    memcpy(tokens.bytes, bytes, sizeof bytes);
+    memcpy(tokens.characters, characters, sizeof characters);
+    task_score(&result, &tokens, true, sums, greedy);
+    assert_close(result.acc, 1.0 / 3, rounding);
+    assert_close(result.acc_norm, 1.0 / 3, rounding);
+    assert_close(result.acc_norm_characters, 2.0 / 3, rounding);
+    // 1, 0, 0: deviations 2/3, 1/3, 1/3; sample variance 1/3; sqrt(1/3 / 3)
+    assert_close(result.acc_stderr, 1.0 / 3, rounding);
+    assert_true(isnan(result.perplexity));
+    task_tokens_free(&tokens);
+}
+
+static void continuations_by_hand(void **state)
+{
+    const double sums[] = {-1.0, -3.0};
+    const uint8_t greedy[] = {1, 0};
+    const struct task_tokens tokens = {.num_examples = 2, .num_options = 2};
+    struct task_result result;
+    (void)state;
+
+    task_score(&result, &tokens, false, sums, greedy);
+    assert_close(result.acc, 0.5, rounding);
+    assert_close(result.acc_stderr, 0.5, rounding);
+    assert_close(result.perplexity, 7.38905609893065, 1e-9); // e^2
+    // The sums deviate by sqrt(2), their mean by 1.
+    assert_close(result.perplexity_stderr, 7.38905609893065, 1e-9);
+    assert_true(isnan(result.acc_norm));
+}
+
 // ---- every family ---------------------------------------------------------------------------------------
 
 // Sequences of random ids: an example of `options`, whose prefix is as given, and branches of 1, 4, 7, ...
@@ -355,6 +402,8 @@ int main(int argc, char **argv)
         mpi_unit_test(public_tasks_agree_with_the_harness),
         mpi_unit_test(all_ranks_and_one_give_the_same_bits),
         mpi_unit_test(what_options_share_is_computed_once),
+        mpi_unit_test(accuracies_by_hand),
+        mpi_unit_test(continuations_by_hand),
         mpi_unit_test(options_are_scored_as_if_alone_in_every_family),
         mpi_unit_test(a_bad_file_is_refused_on_all_ranks),
     };

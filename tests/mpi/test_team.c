@@ -61,6 +61,35 @@ static void teams_are_contiguous_and_as_equal_as_possible(void **state)
     }
 }
 
+// Given more ranks than there is work for, the rest form a team with nothing to do.
+static void ranks_beyond_those_that_are_wanted_are_idle(void **state)
+{
+    (void)state;
+    for (int ranks = 1; ranks <= mpi_size(); ranks++)
+        for (int count = 1; count <= ranks; count++) {
+            struct team team;
+            struct error err = {0};
+            size_t first, share;
+            assert_int_equal(team_create_within(&team, MPI_COMM_WORLD, count, ranks, &err), STATUS_OK);
+            assert_int_equal(team.count, count);
+            assert_int_equal(team.world_size, mpi_size());
+            assert_true(team_is_idle(&team) == (mpi_rank() >= ranks));
+            if (team_is_idle(&team)) {
+                assert_int_equal(team.size, mpi_size() - ranks);
+                assert_int_equal(team.rank, mpi_rank() - ranks);
+            } else {
+                share_of((size_t)ranks, (size_t)team.index, (size_t)count, &first, &share);
+                assert_int_equal(team.size, share);
+                assert_int_equal(team.rank, mpi_rank() - (int)first);
+            }
+            // It works like any other.
+            uint64_t one = 1;
+            assert_int_equal(team_sum_u64(&team, &one, 1, &err), STATUS_OK);
+            assert_int_equal(one, team.size);
+            team_free(&team);
+        }
+}
+
 static void too_many_teams_are_refused(void **state)
 {
     (void)state;
@@ -68,6 +97,8 @@ static void too_many_teams_are_refused(void **state)
     struct error err = {0};
     assert_int_equal(team_create(&team, MPI_COMM_WORLD, mpi_size() + 1, &err), STATUS_USAGE);
     assert_int_equal(team_create(&team, MPI_COMM_WORLD, 0, &err), STATUS_USAGE);
+    assert_int_equal(team_create_within(&team, MPI_COMM_WORLD, 1, mpi_size() + 1, &err), STATUS_USAGE);
+    assert_int_equal(team_create_within(&team, MPI_COMM_WORLD, 2, 1, &err), STATUS_USAGE);
 }
 
 static void all_well_is_agreed_and_leaves_the_error_alone(void **state)
@@ -456,6 +487,7 @@ int main(int argc, char **argv)
         mpi_unit_test(shares_cover_everything_once_and_differ_by_at_most_one),
         mpi_unit_test(shares_of_huge_totals_do_not_overflow),
         mpi_unit_test(teams_are_contiguous_and_as_equal_as_possible),
+        mpi_unit_test(ranks_beyond_those_that_are_wanted_are_idle),
         mpi_unit_test(too_many_teams_are_refused),
         mpi_unit_test(all_well_is_agreed_and_leaves_the_error_alone),
         mpi_unit_test(every_rank_leaves_with_the_worst_status_and_the_lowest_ranks_message),

@@ -2,6 +2,7 @@
 // demonstration's model: 4 layers, hidden 128, intermediate 344, keys and values 64, bfloat16.
 #include "pipeline/estimate.h"
 #include "pipeline/job.h"
+#include "stages/stage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,12 +153,71 @@ static void a_stage_that_waits_for_commits_has_no_use_for_many_nodes(void **stat
     assert_int_equal(e.useful_nodes[STAGE_SCORE], LAYERS);
 }
 
+// 32 sequences and 300000 / 256 windows: from 1172 ranks on there is no work for more of them, and the nodes
+// without read nothing.
+static void nodes_without_work_read_nothing(void **state)
+{
+    struct machine machine;
+    machine_default(&machine, 100);
+    machine.nodes = 12;
+    const struct plan_estimate enough = estimate_on(*state, &machine);
+    machine.nodes = 50;
+    const struct plan_estimate more = estimate_on(*state, &machine);
+    assert_close(enough.stages[STAGE_CALIBRATE].read, more.stages[STAGE_CALIBRATE].read);
+    assert_close(enough.stages[STAGE_CALIBRATE].messages, more.stages[STAGE_CALIBRATE].messages);
+}
+
+// Ranks that the phases of the plan have work for: calibration and the dense model's evaluation, scoring, and
+// the variants' evaluation.
+static void work_is_shared_out_by_sequences_windows_or_rows(void **state)
+{
+    const struct fixture *fixture = *state;
+    const unsigned all = ~0U, calibrate = 1U << STAGE_CALIBRATE;
+    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, all, 13), SEQUENCES);
+    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, all, 99), 99);
+    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, calibrate, 99), SEQUENCES);
+    assert_true(plan_useful_ranks(&fixture->plan, 1, all, 99) == SIZE_MAX);
+    assert_int_equal(plan_useful_ranks(&fixture->plan, 2, all, 99), 99);
+}
+
+// What a token costs in a layer of routed experts: those that it visits, and everything else.
+static void a_token_works_with_the_experts_that_it_visits(void **state)
+{
+    const char *source = getenv("COPPICE_SOURCE");
+    char path[4096];
+    struct model *model;
+    struct layer_map map;
+    struct error err;
+    double expected = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/families/mixtral", source);
+    if (model_open(&model, path, &err) != STATUS_OK || layer_map_create(&map, model, 0, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
+    const struct decoder_config *config = &model->config.decoder;
+    assert_true(config->num_experts > config->num_experts_per_tok && config->num_experts_per_tok > 0);
+    for (size_t i = 0; i < map.num_tensors; i++) {
+        const double size = (double)map.tensors[i].out * (double)map.tensors[i].in;
+        if (strstr(map.tensors[i].linear, "experts.") != NULL)
+            expected += 2 * size * (double)config->num_experts_per_tok / (double)config->num_experts;
+        else if (map.tensors[i].linear[0] != '\0')
+            expected += 2 * size;
+    }
+    expected += 2.0 * 10 * (double)(config->num_attention_heads * config->head_dim);
+    assert_close(layer_forward_work(model, &map, 10), 10 * expected);
+    layer_map_free(&map);
+    model_close(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_those_of_the_shapes),
-        cmocka_unit_test(every_node_reads_the_checkpoint_once), cmocka_unit_test(arithmetic_goes_in_waves),
+        cmocka_unit_test(every_node_reads_the_checkpoint_once),
+        cmocka_unit_test(arithmetic_goes_in_waves),
         cmocka_unit_test(parts_add_up_to_the_time),
-        cmocka_unit_test(a_stage_that_waits_for_commits_has_no_use_for_many_nodes)};
+        cmocka_unit_test(a_stage_that_waits_for_commits_has_no_use_for_many_nodes),
+        cmocka_unit_test(nodes_without_work_read_nothing),
+        cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
+        cmocka_unit_test(a_token_works_with_the_experts_that_it_visits)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -100,6 +100,9 @@ static void a_minimal_job_gets_the_defaults(void **state)
     assert_int_equal(v->group, GROUP_ROW);
     assert_false(v->energy_columns);
     assert_false(v->energy_rows);
+    assert_int_equal(v->allocation, ALLOCATION_UNIFORM);
+    assert_int_equal(s->num_ratios, 0);
+    assert_true(s->keep_weights);
     assert_int_equal(v->output, MATCHING_OFF);
     assert_false(v->bias);
     assert_false(v->guard);
@@ -285,6 +288,69 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
 }
 
+static void owl_makes_a_sweep_of_its_own(void **state)
+{
+    static const char *const names[] = {"wanda-0.5",
+                                        "wanda-0.5-owl",
+                                        "wanda-0.5-owl-range0.1",
+                                        "wanda-0.5-owl-threshold7",
+                                        "wanda-0.5-owl-threshold7-range0.1",
+                                        "wanda-2of4"};
+    (void)state;
+    // What only owl uses does not multiply the uniform ones, and patterns are uniform.
+    assert_variants(HEAD "prune:\n  method: wanda\n  sparsity: 0.5\n  pattern: 2:4\n"
+                         "  allocation: [uniform, owl]\n  owl_threshold: [5, 7]\n  owl_range: [0.08, 0.1]\n",
+                    names, COUNT(names));
+
+    struct settings *s = parse(
+        HEAD "prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: 3, owl_range: 0.2}\n");
+    assert_int_equal(s->variants[0].allocation, ALLOCATION_OWL);
+    assert_true(s->variants[0].owl_threshold == 3 && s->variants[0].owl_range == 0.2);
+    settings_free(s);
+}
+
+static void ratios_keep_their_order_and_lines(void **state)
+{
+    struct settings *s = parse(MINIMAL "  ratios:\n    'mlp.*': 0.7\n    layers.0.mlp.up_proj: 0\n");
+    (void)state;
+    assert_int_equal(s->num_ratios, 2);
+    assert_string_equal(s->ratios[0].pattern, "mlp.*");
+    assert_true(s->ratios[0].sparsity == 0.7 && s->ratios[0].line == 9);
+    assert_string_equal(s->ratios[1].pattern, "layers.0.mlp.up_proj");
+    assert_true(s->ratios[1].sparsity == 0 && s->ratios[1].line == 10);
+    settings_free(s);
+    s = parse(MINIMAL "  ratios: {}\n");
+    assert_int_equal(s->num_ratios, 0);
+    settings_free(s);
+}
+
+// One model is made for its weights; a sweep that is measured for its numbers.
+static void a_measured_sweep_keeps_no_weights_unless_asked(void **state)
+{
+    static const struct {
+        const char *more;
+        bool kept;
+    } cases[] = {
+        {"", true},
+        {"evaluate: {perplexity: /p}\n", true},
+        {"  pattern: 2:4\n", true},
+        {"  pattern: 2:4\nevaluate: {perplexity: /p}\n", false},
+        {"  pattern: 2:4\nevaluate: {perplexity: /p}\noutput: /o\n", true},
+        {"  pattern: 2:4\nevaluate: {perplexity: /p}\ncompensate: {keep_weights: true}\n", true},
+        {"evaluate: {perplexity: /p}\ncompensate: {keep_weights: false}\n", false},
+        {"  pattern: 2:4\nevaluate: {tasks: [/t.jsonl]}\n", false},
+    };
+    char text[1000];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(text, sizeof text, "%s%s", MINIMAL, cases[i].more);
+        struct settings *s = parse(text);
+        if (s->keep_weights != cases[i].kept)
+            fail_msg("%s", text);
+        settings_free(s);
+    }
+}
+
 static void the_clamp_is_named_only_where_it_acts(void **state)
 {
     (void)state;
@@ -353,6 +419,37 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: *nobody\n", "job.yaml:1: not valid YAML: found undefined alias"},
         {"model: \xff\n", "job.yaml: not valid YAML: invalid leading UTF-8 octet at byte 7"},
         {"model: \"a\\0b\"\n", "job.yaml:1: a text must not contain a NUL character"},
+        // allocation
+        {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: owl\n",
+         "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
+         "prune.sparsity, or uniform beside it for the patterns"},
+        {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  ratios: {'*': 0.5}\n",
+         "job.yaml:8: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
+         "prune.sparsity instead of prune.pattern"},
+        {MINIMAL "  owl_range: 0.1\n",
+         "job.yaml:8: prune.owl_range: means something with prune.allocation: owl only"},
+        {MINIMAL "  allocation: [uniform]\n  owl_threshold: 7\n",
+         "job.yaml:9: prune.owl_threshold: means something with prune.allocation: owl only"},
+        {MINIMAL "  allocation: owls\n",
+         "job.yaml:8: prune.allocation: must be one of uniform, owl, got 'owls', did you mean owl?"},
+        {MINIMAL "  ratios: 0.5\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names "
+                                    "to numbers from 0 to 1, got 0.5"},
+        {MINIMAL "  ratios: [0.5]\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear "
+                                      "names to numbers from 0 to 1, got a list"},
+        {MINIMAL "  ratios:\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names to "
+                                "numbers from 0 to 1, got "
+                                "nothing"},
+        {MINIMAL "  ratios:\n    a: 0.5\n    b: 1.5\n",
+         "job.yaml:10: prune.ratios: the sparsity of a pattern must be a number from 0 to 1, got 1.5"},
+        {MINIMAL "  ratios: {a: [0.5]}\n",
+         "job.yaml:8: prune.ratios: the sparsity of a pattern must be a number from 0 to 1, got a list"},
+        {MINIMAL "  ratios:\n    a: 0.5\n    b: 0.5\n    a: 0.6\n",
+         "job.yaml:11: prune.ratios: 'a' is given twice, first on line 9"},
+        {MINIMAL "  ratios: {'': 0.5}\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear "
+                                          "names to numbers from 0 to 1, got "
+                                          "the text ''"},
+        {MINIMAL "output: /o\ncompensate:\n  keep_weights: false\n",
+         "job.yaml:10: compensate.keep_weights: must be true where there is output, which is made of them"},
         // keys
         {MINIMAL "  sparcity: 0.5\n",
          "job.yaml:8: prune.sparcity: unknown key, did you mean prune.sparsity?"},
@@ -627,7 +724,8 @@ static void every_beginning_of_a_job_is_handled(void **state)
 {
     static const char text[] =
         "model: &m /m\nrun: '/r'\ncalibration: {corpus: \"/c\", seed: 1}\nprune:\n"
-        "  method: [wanda, cvr]\n  pattern: [2:4]\n  skip: [a, b]\ncompensate:\n"
+        "  method: [wanda, cvr]\n  sparsity: [0.5]\n  ratios: {a: 0.5, \"b\": 1}\n  skip: [a, b]\n"
+        "  allocation: owl\n  owl_range: 0.1\ncompensate:\n"
         "  energy: [[], [columns, rows]]\n  clamp: [0.5, 2]\nevaluate: {perplexity: *m}\n";
     (void)state;
     for (size_t size = 0; size < sizeof text; size++) {
@@ -648,9 +746,9 @@ static void every_beginning_of_a_job_is_handled(void **state)
 // leak (which the sanitizers would see).
 static void memory_may_run_out_anywhere(void **state)
 {
-    static const char text[] =
-        HEAD "prune: {method: [wanda, ria], sparsity: [0.5], skip: [a, b]}\noutput: /o\n"
-             "compensate: {energy: [[], [rows]]}\nevaluate: {perplexity: /p}\n";
+    static const char text[] = HEAD
+        "prune: {method: [wanda, ria], sparsity: [0.5], skip: [a, b], ratios: {a: 1, b: 0}}\noutput: /o\n"
+        "compensate: {energy: [[], [rows]]}\nevaluate: {perplexity: /p}\n";
     enum status status = STATUS_MEMORY;
     int n = 0;
     (void)state;
@@ -714,6 +812,9 @@ int main(void)
         cmocka_unit_test(the_same_value_twice_makes_one_variant),
         cmocka_unit_test(energy_is_one_choice_or_a_list_of_choices),
         cmocka_unit_test(matching_bias_and_guard_make_sweeps_too),
+        cmocka_unit_test(owl_makes_a_sweep_of_its_own),
+        cmocka_unit_test(ratios_keep_their_order_and_lines),
+        cmocka_unit_test(a_measured_sweep_keeps_no_weights_unless_asked),
         cmocka_unit_test(the_clamp_is_named_only_where_it_acts),
         cmocka_unit_test(variants_with_one_name_have_one_content),
         cmocka_unit_test(a_long_name_is_cut_and_stays_its_own),

@@ -27,6 +27,12 @@ static const char matching_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "compensate: {output: [off, mixed], bias: [false, true], guard: [true, false], clamp: [0.3, 3]}\n";
 
+static const char allocating_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune:\n  method: wanda\n  sparsity: 0.5\n"
+    "  allocation: [uniform, owl]\n  owl_threshold: [5, 7]\n  owl_range: 0.1\n"
+    "  ratios: {'layers.0.*': 0.3, mlp.down_proj: 0}\n"
+    "compensate: {keep_weights: false}\n";
+
 static const char tasks_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "evaluate: {tasks: [/a.jsonl, {data: /b, name: c, format: arc, limit: 7}, {data: /d, delimiter: ''}]}\n";
@@ -65,6 +71,7 @@ static void a_job_is_written_with_all_its_values(void **state)
                   "9223372036854775807,"
                   "   \"keep_activations\": true},"
                   " \"prune\": {\"propagation\": \"dense\", \"skip\": [\"layers.0.*\", \"mlp.down_proj\"]},"
+                  " \"keep_weights\": true,"
                   " \"variants\": ["
                   "  {\"name\": \"ria-0.7-layer\", \"method\": \"ria\", \"sparsity\": 0.7,"
                   "   \"group\": \"layer\", \"energy\": []},"
@@ -118,6 +125,41 @@ static void matching_is_written_where_it_is_asked_for(void **state)
     json_decref(expected);
 }
 
+static void allocation_is_written_where_it_is_asked_for(void **state)
+{
+    json_t *json = json_of(allocating_job), *variants = json_object_get(json, "variants");
+    json_t *expected =
+        read_json("[[\"layers.0.*\", 0.3], [\"mlp.down_proj\", 0.0],"
+                  " {\"name\": \"wanda-0.5-owl-threshold7-range0.1\", \"method\": \"wanda\","
+                  "  \"sparsity\": 0.5, \"group\": \"row\", \"energy\": [], \"allocation\": \"owl\","
+                  "  \"owl_threshold\": 7.0, \"owl_range\": 0.1}]");
+    const json_t *ratios = json_object_get(json_object_get(json, "prune"), "ratios");
+    (void)state;
+    assert_int_equal(json_array_size(variants), 3); // uniform has no threshold
+    assert_null(json_object_get(json_array_get(variants, 0), "allocation"));
+    assert_true(json_equal(json_array_get(variants, 2), json_array_get(expected, 2)));
+    assert_true(json_equal(json_array_get(ratios, 0), json_array_get(expected, 0)));
+    assert_true(json_equal(json_array_get(ratios, 1), json_array_get(expected, 1)));
+    assert_true(json_is_false(json_object_get(json, "keep_weights")));
+    json_decref(json);
+    json_decref(expected);
+}
+
+// Run directories from before there was a choice have all their weights.
+static void a_job_of_old_keeps_its_weights(void **state)
+{
+    json_t *json = json_of(small_job);
+    struct settings *settings;
+    struct error err = {0};
+    (void)state;
+    json_object_del(json, "keep_weights");
+    assert_int_equal(settings_from_json(&settings, json, "run.json", &err), STATUS_OK);
+    assert_true(settings->keep_weights);
+    assert_int_equal(settings->num_ratios, 0);
+    settings_free(settings);
+    json_decref(json);
+}
+
 static void tasks_are_written_with_their_choices(void **state)
 {
     json_t *json = json_of(tasks_job);
@@ -142,7 +184,7 @@ static void what_is_not_asked_for_is_null(void **state)
 
 static void a_job_comes_back_from_its_json(void **state)
 {
-    static const char *const jobs[] = {full_job, small_job, matching_job, tasks_job};
+    static const char *const jobs[] = {full_job, small_job, matching_job, allocating_job, tasks_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
         struct settings *before = parse(jobs[i]), *after = NULL;
@@ -163,6 +205,8 @@ static void a_job_comes_back_from_its_json(void **state)
             assert_true(a->parameters.alpha == b->parameters.alpha);
             assert_true(a->parameters.epsilon == b->parameters.epsilon);
             assert_true(a->parameters.exponent == b->parameters.exponent);
+            assert_true(a->allocation == b->allocation && a->owl_threshold == b->owl_threshold &&
+                        a->owl_range == b->owl_range);
             assert_true(a->output == b->output && a->bias == b->bias && a->guard == b->guard);
             assert_true(a->energy_columns == b->energy_columns && a->energy_rows == b->energy_rows);
             assert_true(a->clamp.low == b->clamp.low && a->clamp.high == b->clamp.high);
@@ -303,6 +347,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_written_with_all_its_values),
         cmocka_unit_test(matching_is_written_where_it_is_asked_for),
+        cmocka_unit_test(allocation_is_written_where_it_is_asked_for),
+        cmocka_unit_test(a_job_of_old_keeps_its_weights),
         cmocka_unit_test(tasks_are_written_with_their_choices),
         cmocka_unit_test(what_is_not_asked_for_is_null),
         cmocka_unit_test(a_job_comes_back_from_its_json),

@@ -9,7 +9,8 @@
 //   FAULT_COUNT=FILE      writes a line "NAME NUMBER ADDRESS ADDRESS..." per call at the end: the return
 //   addresses
 //                         within the program, the innermost first, relative to where it is loaded
-//   FAULT_CALL=NAME:NUMBER:ERRNO   fails that call with this errno (a number); NUMBER+ : and all later ones
+//   FAULT_CALL=NAME:NUMBER:ERRNO   fails that call with this errno (a number); NUMBER+ : and all later ones;
+//                         rename with 0 is lost: neither made nor failed
 //   FAULT_REPORT=FILE     gets "TIME ADDRESSES..." once the call has failed; TIME in microseconds since 1970
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
 #include <dirent.h>
@@ -384,10 +385,19 @@ BEFORE(ssize_t, pread, -1, (int fd, void *bytes, size_t size, off_t at), (fd, by
 BEFORE(ssize_t, write, -1, (int fd, const void *bytes, size_t size), (fd, bytes, size))
 BEFORE(ssize_t, pwrite, -1, (int fd, const void *bytes, size_t size, off_t at), (fd, bytes, size, at))
 BEFORE(ssize_t, getline, -1, (char **line, size_t *size, FILE *file), (line, size, file))
+// With errno 0 it lies: it says that it was done.
+int rename(const char *from, const char *to)
+{
+    static int (*next)(const char *, const char *);
+    NEXT(next, "rename");
+    if (is_failing("rename", CALLER))
+        return errno == 0 ? 0 : -1;
+    return next(from, to);
+}
+
 BEFORE(int, fsync, -1, (int fd), (fd))
 BEFORE(int, ftruncate, -1, (int fd, off_t size), (fd, size))
 BEFORE(int, fallocate, -1, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
-BEFORE(int, rename, -1, (const char *from, const char *to), (from, to))
 BEFORE(int, link, -1, (const char *from, const char *to), (from, to))
 BEFORE(int, unlink, -1, (const char *path), (path))
 BEFORE(int, unlinkat, -1, (int folder, const char *path, int flags), (folder, path, flags))

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# out_of_memory.sh - a rank that may have little memory (ulimit -v) ends the whole job quickly, with one line that says
+# what was asked for and what for, wherever the limit is met; `plan` and `run` have warned.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+export OMPI_MCA_odls_base_sigkill_timeout=0
+maker=$(dirname "$COPPICE")/tests/make_checkpoint
+[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+! grep -q libasan "$COPPICE" || skip_test "the sanitizers take terabytes of addresses"
+# Hidden states and the inputs of linears are tens of MB: larger than what the program's libraries take.
+"$maker" --layers 1 --hidden 512 --intermediate 1024 --heads 4 --vocab 1000 --tied "$folder/model"
+jq -r .text jobs/demo/train.jsonl | tr '\n' ' ' >"$folder/train.txt"
+small_job "$folder/job.yaml" model="$folder/model" method=sparsegpt pattern=2:4 sparsity= sequences=2 length=1024 output= \
+  corpus="$folder/train.txt" perplexity="$folder/train.txt" evaluate_length=512 compensate=', output: mixed'
+sed -i 's/^evaluate:.*/evaluate: {perplexity: '"${folder//\//\\/}"'\/short.txt, length: 512}/' "$folder/job.yaml"
+head -c 8000 "$folder/train.txt" >"$folder/short.txt"
+
+# limited MB ARGUMENTS...: rank 1 of 2 may have MB megabytes of addresses.
+limited() {
+  timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 bash -c '
+    [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -v $(($0 * 1000)); exec "$@"' "$1" "$COPPICE" "${@:2}"
+}
+# What a rank has mapped in an undisturbed run, in MB.
+rm -f "$folder/peak"
+mpirun --quiet -n 2 bash -c '"$@" & while grep VmPeak /proc/$!/status 2>/dev/null; do sleep 0.02; done >>"$0.$OMPI_COMM_WORLD_RANK"
+  wait $!' "$folder/peak" "$COPPICE" run --quiet "$folder/job.yaml" >/dev/null 2>&1
+peak=$(awk '{ n = $2 > n ? $2 : n } END { print int(n / 1000) }' "$folder/peak.1")
+wanted=$(fingerprint)
+rm -rf "$folder/run"
+
+said=0 ended=0
+# one_limit MB: ends well, or as an error should.
+one_limit() {
+  rm -rf "$folder/run"
+  limited "$1" run --progress none "$folder/job.yaml" >"$folder/stdout" 2>"$folder/stderr" </dev/null
+  local code=$?
+  [ "$code" != 0 ] || { echo ended; return 0; }
+  same "$code" 1 || { cat "$folder/stderr"; return 1; }
+  same "$(grep -c '^coppice: rank 1: .*' "$folder/stderr")" 1 || { cat "$folder/stderr"; return 1; }
+  grep -q '^coppice: rank 1: \(out of \(shared \)\?memory: cannot .*bytes.* for\|.*: mapping its .* bytes failed: Cannot allocate\)' \
+    "$folder/stderr" || { cat "$folder/stderr"; return 1; }
+}
+for percent in 99 95 91 88 85; do
+  check "$percent % of the $peak MB that it maps" one_limit $((peak * percent / 100))
+  if grep -q '^coppice: rank 1: out of.* memory: cannot' "$folder/stderr"; then said=$((said + 1)); fi
+done
+check "somewhere it was told what was missing, and what for" [ "$said" -gt 0 ]
+goes_on() { runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"; }
+check "without the limit it goes on" goes_on
+warned() {
+  local need
+  need=$(ranks 2 plan --json "$folder/job.yaml" | jq '.memory | .rank + .node_shared')
+  exits 0 bash -c 'ulimit -v $(($0 / 1024 * 9 / 10)); exec "$@"' "$need" "$COPPICE" plan --json "$folder/job.yaml" &&
+    jq -e '.warnings | length == 1 and (.[0] | test("a rank needs .* GB of memory, a process may have .* GB here"))' \
+      "$folder/stdout" || { jq .warnings "$folder/stdout"; return 1; }
+}
+check "plan had warned of such a limit" warned

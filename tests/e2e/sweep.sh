@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# sweep.sh - a sweep costs what it must: one calibration, one pass over the scores of a layer and method, no weights
+# that nobody asked for; the same masks and perplexities as the variants one by one; growing by what is new.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+# The text is short: what counts here is not how well.
+head -n 1 jobs/demo/test.jsonl | cut -c 1-1200 | sed 's/$/"}/' >"$folder/test.jsonl"
+sweep_job() { small_job "$folder/job.yaml" propagation=dense output= energy='[]' "$@"; }
+masks() { (cd "${1:-$folder/run}/masks" && find . -type f | sort | xargs sha256sum); }
+perplexities() { (cd "${1:-$folder/run}/results" && jq -c '[.variant, .perplexity, .mean_nll]' */perplexity.json); }
+
+# ---- one calibration, no weights --------------------------------------------------------------------------
+
+sweep_job method='[wanda, sparsegpt]' sparsity='[0.3, 0.5]' pattern=2:4
+check "a sweep ends well" runs ranks 2 run "$folder/job.yaml"
+wanted=$(masks) wanted_results=$(perplexities)
+check "each layer is calibrated once" same "$(logged_units | grep -c ^calibrate)" 4
+check "the dense model is evaluated once" same "$(logged_units | grep -c '^evaluate null')" 1
+check "every variant has its masks and its result" same "$(echo "$wanted" | wc -l) $(echo "$wanted_results" | wc -l)" "24 7"
+check "there are no weights" not exists "$folder/run/weights/*/*"
+check "nothing was compensated" not grep -q compensate <(logged_units)
+check "status: complete" eval 'alone status "$folder/run" | grep -q ": complete$"'
+check "verify: nothing is amiss" runs alone verify "$folder/run"
+check "report" eval 'runs alone report "$folder/run" && jq -e "[.models[] | .sparsity // 0] | max > 0.49" "$folder/run/report.json"'
+check "and again nothing is done" eval 'runs alone run "$folder/job.yaml" && no_unit_twice'
+
+# Masks of a layer and method are begun together, and done together.
+begun_together() {
+  jq -r 'select(.stage == "score") | .event' "$folder/run/log.jsonl" | uniq -c | awk '$1 != 3 { bad = 1 } END { exit bad }'
+}
+rm -rf "$folder/run"
+check "in one team" runs ranks 2 run --teams 1 "$folder/job.yaml"
+check "three masks are cut from the same scores" begun_together
+check "any teams, the same masks and results" same "$wanted $wanted_results" "$(masks) $(perplexities)"
+
+# ---- the same as one by one ---------------------------------------------------------------------------------
+
+one_by_one() {
+  local variant method=$1 amount=$2
+  rm -rf "$folder/run"
+  case $amount in
+    *:*) sweep_job method="$method" sparsity= pattern="$amount"; variant=$method-${amount/:/of} ;;
+    *) sweep_job method="$method" sparsity="$amount" pattern=; variant=$method-$amount ;;
+  esac
+  runs ranks 2 run "$folder/job.yaml" && exists "$folder/run/weights/$variant/layer-003.h5" &&
+    same "$(masks)" "$(echo "$wanted" | grep "/$variant/")" &&
+    same "$(perplexities)" "$(echo "$wanted_results" | grep -e '"dense"' -e "\"$variant\"")"
+}
+# Alone a variant keeps its weights, and is measured from them: they are what the mask makes of the dense ones.
+check "wanda 0.5 alone" one_by_one wanda 0.5
+check "sparsegpt 2:4 alone" one_by_one sparsegpt 2:4
+
+# ---- groups, and variants that differ in compensation only --------------------------------------------------
+
+rm -rf "$folder/run"
+sweep_job method=cvr sparsity='[0.3, 0.5]' pattern=2:4 group='[row, layer]' energy='[[], [rows], [columns]]'
+check "rows, matrices, patterns, compensation" runs ranks 3 run "$folder/job.yaml"
+wanted=$(masks)
+same_masks() {
+  local one
+  for one in "$@"; do
+    same "$(echo "$wanted" | sed -n "s#  ./$1/# #p")" "$(echo "$wanted" | sed -n "s#  ./$one/# #p")" || return 1
+  done
+}
+check "compensation does not change masks" same_masks cvr-alpha0.25-0.5-layer cvr-alpha0.25-0.5-layer-rows cvr-alpha0.25-0.5-layer-columns
+check "the group does" not same_masks cvr-alpha0.25-0.5-layer cvr-alpha0.25-0.5
+check "weights of compensated variants are gone when they are measured" not exists "$folder/run/weights/*"
+check "all are done" eval 'alone status "$folder/run" | grep -q ": complete$"'
+check "and stay done" eval 'runs alone run "$folder/job.yaml" && no_unit_twice'
+rm -rf "$folder/run"
+sweep_job method=cvr sparsity=0.3 pattern= group=layer
+check "a whole matrix alone" eval 'runs alone run "$folder/job.yaml" &&
+  same "$(masks)" "$(echo "$wanted" | grep "/cvr-alpha0.25-0.3-layer/")"'
+
+# A result that is lost takes the weights with it that it was measured from.
+rm -rf "$folder/run"
+sweep_job method=wanda sparsity=0.5 pattern=2:4 energy='[rows]'
+check "compensated, measured" runs ranks 2 run "$folder/job.yaml"
+wanted_results=$(perplexities)
+rm "$folder/run/results/wanda-2of4-rows/perplexity.json"
+check "a lost result is measured again" eval 'runs ranks 2 run "$folder/job.yaml" && same "$wanted_results" "$(perplexities)"'
+check "from weights made again for it alone" same "$(logged_units | sort | uniq -d)" \
+  "$(for l in 0 1 2 3; do echo "compensate wanda-2of4-rows $l"; done; echo "evaluate wanda-2of4-rows -1")"
+check "weights are kept when asked" eval '
+  sed -i "s/^compensate: {/compensate: {keep_weights: true, /" "$folder/job.yaml" && runs ranks 2 run "$folder/job.yaml" &&
+  exists "$folder/run/weights/wanda-0.5-rows/layer-003.h5" && exists "$folder/run/weights/wanda-2of4-rows/layer-000.h5"'
+
+# ---- growing ------------------------------------------------------------------------------------------------
+
+rm -rf "$folder/run"
+sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.5]' pattern=
+runs ranks 2 run "$folder/job.yaml"
+before=$(masks; perplexities)
+logged_units | sort >"$folder/before"
+sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.4, 0.5]' pattern=
+check "a sweep grows by a value" runs ranks 2 run "$folder/job.yaml"
+new_units() {
+  for m in magnitude wanda; do
+    echo "evaluate $m-0.4 -1"
+    for l in 0 1 2 3; do echo "score $m-0.4 $l"; done
+  done | sort
+}
+check "only what is new is done" same "$(logged_units | sort | comm -13 "$folder/before" -)" "$(new_units)"
+check "what was there is as it was" same "$(printf '%s\n' "$before" | sort)" "$( (masks; perplexities) | grep -v -e '-0\.4' | sort)"
+check "stopped and gone on with, nothing is done twice" eval '
+  rm -rf "$folder/run"; code=0; ranks 2 run --max-time 1 --margin 0 "$folder/job.yaml" >/dev/null 2>&1 || code=$?;
+  [ $code = 75 ] || [ $code = 0 ]; runs ranks 2 run "$folder/job.yaml" && no_unit_twice &&
+  same "$(printf "%s\n" "$before" | sort)" "$( (masks; perplexities) | grep -v -e "-0\.4" | sort)"'
