@@ -354,12 +354,15 @@ static void a_first_character_may_be_stripped_from_behind_what_stands_before_it(
     static const char json[] =
         "{'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'ab'},"
         "{'type':'Strip','strip_left':false,'strip_right':true},{'type':'ByteLevel'}]},"
+        "'added_tokens':[{'id':4,'content':'<s>','single_word':false,'lstrip':false,'rstrip':false,"
+        "'normalized':false,'special':true}],"
         "'model':{'type':'BPE','vocab':{'a':0,'b':1,'\xc4\xa0':2,'ab':3},'merges':['a b']}}";
     static const struct {
         const char *text;
         size_t count;
         int32_t ids[3];
-    } cases[] = {{" ", 1, {3}}, {"   ", 1, {3}}, {" a ", 3, {3, 2, 0}}, {"b  ", 2, {3, 1}}};
+    } cases[] = {
+        {"<s>a", 3, {4, 3, 0}}, {" ", 1, {3}}, {"   ", 1, {3}}, {" a ", 3, {3, 2, 0}}, {"b  ", 2, {3, 1}}};
     struct tokenizer *tokenizer = NULL;
     struct error err;
 
