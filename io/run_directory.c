@@ -56,10 +56,12 @@ static enum status clean_folder(int fd, const char *path, size_t depth, size_t *
             fstatat(dirfd(folder), name, &info, AT_SYMLINK_NOFOLLOW) != 0)
             continue; // gone meanwhile
         if (S_ISDIR(info.st_mode) && depth < DEEPEST_FOLDER) {
+            char path_below[PATH_SIZE];
+            path_format(path_below, sizeof path_below, "%s/%s", path, name);
             const int below = openat(dirfd(folder), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             status = below < 0 ? error_set(err, STATUS_FAILED, "%s/%s: opening the folder failed: %s", path,
                                            name, strerror(errno))
-                               : clean_folder(below, name, depth + 1, removed, err);
+                               : clean_folder(below, path_below, depth + 1, removed, err);
         } else if (S_ISREG(info.st_mode) && commit_is_temporary(name)) {
             if (unlinkat(dirfd(folder), name, 0) == 0)
                 ++*removed;

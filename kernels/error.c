@@ -1,5 +1,7 @@
 #include "kernels/error.h"
 
+#include "kernels/amount.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,24 +34,12 @@ enum status error_prefix(struct error *err, const char *format, ...)
     return err->status;
 }
 
-// "1.2 GB": powers of 1000, as `plan` and schedulers count.
-static const char *amount(double bytes, char text[32])
-{
-    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB", "EB"};
-    size_t u = 0;
-    while (bytes >= 1000 && u + 1 < sizeof units / sizeof *units) {
-        bytes /= 1000;
-        u++;
-    }
-    snprintf(text, 32, u > 0 && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[u]);
-    return text;
-}
-
 static enum status allocation_failed(size_t count, size_t size, const char *purpose, struct error *err)
 {
     char text[32];
     return error_set(err, STATUS_MEMORY, "out of memory: cannot allocate %s (%zu x %zu bytes) for %s",
-                     amount((double)count * (double)size, text), count, size, purpose);
+                     amount_format((double)count * (double)size, "B", text, sizeof text), count, size,
+                     purpose);
 }
 
 enum status allocate(void *out, size_t count, size_t size, const char *purpose, struct error *err)

@@ -1,6 +1,7 @@
 #include "pipeline/capacity.h"
 
 #include "io/run_directory.h"
+#include "kernels/amount.h"
 
 #include <inttypes.h>
 #include <libgen.h>
@@ -102,9 +103,14 @@ void capacity_measure(struct capacity *capacity, const char *run, const char *ou
     capacity->output_shares_the_run = output != NULL && run_device == output_device;
 }
 
-static double gigabytes(uint64_t bytes)
+// A line with two amounts of bytes at its end but for `last`.
+static void warn(char *line, const char *what, uint64_t needed, const char *but, uint64_t has,
+                 const char *last)
 {
-    return (double)bytes / 1e9;
+    char is_needed[32], is_there[32];
+    snprintf(line, CAPACITY_WARNING_SIZE, "%s %s%s %s%s", what,
+             amount_format((double)needed, "B", is_needed, sizeof is_needed), but,
+             amount_format((double)has, "B", is_there, sizeof is_there), last);
 }
 
 size_t capacity_warn(char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], const struct capacity *capacity,
@@ -117,22 +123,21 @@ size_t capacity_warn(char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], co
                          cost->masks_bytes + cost->weights_bytes + (together ? cost->output_bytes : 0);
     size_t count = 0;
 
-    if (node > capacity->memory)
-        snprintf(warnings[count++], CAPACITY_WARNING_SIZE,
-                 "%zu ranks need %.3g GB of memory on each node, this machine has %.3g GB: fewer ranks on a "
-                 "node need less",
-                 ranks_per_node, gigabytes(node), gigabytes(capacity->memory));
+    if (node > capacity->memory) {
+        char what[64];
+        snprintf(what, sizeof what, "%zu ranks need, on each node,", ranks_per_node);
+        warn(warnings[count++], what, node, " of memory, this machine has", capacity->memory,
+             ": fewer ranks on a node need less");
+    }
     if (process > capacity->address_space)
-        snprintf(warnings[count++], CAPACITY_WARNING_SIZE,
-                 "a rank needs %.3g GB of memory, a process may have %.3g GB here (ulimit -v)",
-                 gigabytes(process), gigabytes(capacity->address_space));
+        warn(warnings[count++], "a rank needs", process, " of memory, a process may have",
+             capacity->address_space, " here (ulimit -v)");
     if (!is_started && run > capacity->run_free)
-        snprintf(warnings[count++], CAPACITY_WARNING_SIZE, "%s %.3g GB of disk, %.3g GB are free there",
-                 together ? "the run directory and the output need" : "the run directory needs",
-                 gigabytes(run), gigabytes(capacity->run_free));
+        warn(warnings[count++],
+             together ? "the run directory and the output need" : "the run directory needs", run, " of disk,",
+             capacity->run_free, " are free there");
     if (!is_started && !together && cost->output_bytes > capacity->output_free)
-        snprintf(warnings[count++], CAPACITY_WARNING_SIZE,
-                 "the output needs %.3g GB of disk, %.3g GB are free there", gigabytes(cost->output_bytes),
-                 gigabytes(capacity->output_free));
+        warn(warnings[count++], "the output needs", cost->output_bytes, " of disk,", capacity->output_free,
+             " are free there");
     return count;
 }

@@ -1,5 +1,6 @@
 #include "pipeline/plan_print.h"
 
+#include "kernels/amount.h"
 #include "pipeline/capacity.h"
 #include "pipeline/duration.h"
 #include "pipeline/estimate.h"
@@ -146,19 +147,6 @@ static json_t *summary_to_json(const struct summary *summary)
 
 // ---- for people ----------------------------------------------------------------------------------------
 
-// "1.5 GB": powers of 1000, as disks and schedulers count.
-static const char *amount(double value, const char *unit, char *text, size_t size)
-{
-    static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E"};
-    size_t p = 0;
-    while (value >= 1000 && p + 1 < sizeof prefixes / sizeof *prefixes) {
-        value /= 1000;
-        p++;
-    }
-    snprintf(text, size, p > 0 && value < 100 ? "%.1f %s%s" : "%.0f %s%s", value, prefixes[p], unit);
-    return text;
-}
-
 static void print_units(const struct summary *summary, FILE *out)
 {
     char text[32];
@@ -167,7 +155,7 @@ static void print_units(const struct summary *summary, FILE *out)
         if (summary->units[s] > 0)
             fprintf(out, "%-14s %8zu %8zu %14s\n", stage_name((enum stage_kind)s), summary->units[s],
                     summary->done[s],
-                    amount(summary->work[s], s == STAGE_EXPORT ? "B" : "flop", text, sizeof text));
+                    amount_format(summary->work[s], s == STAGE_EXPORT ? "B" : "flop", text, sizeof text));
 }
 
 static void print_row(const char *name, const struct estimate *estimate, size_t useful_nodes, FILE *out)
@@ -175,9 +163,9 @@ static void print_row(const char *name, const struct estimate *estimate, size_t 
     char time[24], read[32], written[32], sent[32];
     fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13zu\n", name,
             duration_format(estimate->seconds, time, sizeof time), limit_of(estimate),
-            amount(estimate->read, "B", read, sizeof read),
-            amount(estimate->written, "B", written, sizeof written),
-            amount(estimate->sent, "B", sent, sizeof sent), useful_nodes);
+            amount_format(estimate->read, "B", read, sizeof read),
+            amount_format(estimate->written, "B", written, sizeof written),
+            amount_format(estimate->sent, "B", sent, sizeof sent), useful_nodes);
 }
 
 static void print_times(const struct summary *summary, FILE *out)
@@ -212,19 +200,21 @@ static void print_costs(const struct summary *summary, FILE *out)
 
     fprintf(out, "\nmemory, on %zu ranks of one node\n", ranks);
     fprintf(out, "  %-28s %12s\n", "private to each rank",
-            amount((double)cost->rank_bytes, "B", text, sizeof text));
+            amount_format((double)cost->rank_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "shared by a node's ranks",
-            amount((double)cost->node_bytes, "B", text, sizeof text));
+            amount_format((double)cost->node_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "of the node",
-            amount((double)(cost->rank_bytes * ranks + cost->node_bytes), "B", text, sizeof text));
+            amount_format((double)(cost->rank_bytes * ranks + cost->node_bytes), "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "resident size of a rank",
-            amount((double)cost->peak_bytes, "B", text, sizeof text));
+            amount_format((double)cost->peak_bytes, "B", text, sizeof text));
     fprintf(out, "\ndisk\n");
     for (size_t i = 0; i < sizeof disk / sizeof *disk; i++)
-        fprintf(out, "  %-28s %12s\n", disk[i].name, amount((double)disk[i].bytes, "B", text, sizeof text));
+        fprintf(out, "  %-28s %12s\n", disk[i].name,
+                amount_format((double)disk[i].bytes, "B", text, sizeof text));
     fprintf(out, "\nwork %s, %zu layers, %zu sequences of %zu tokens\n",
-            amount(cost->work, "flop", text, sizeof text), summary->plan->model->config.num_hidden_layers,
-            summary->plan->settings->sequences, summary->plan->settings->length);
+            amount_format(cost->work, "flop", text, sizeof text),
+            summary->plan->model->config.num_hidden_layers, summary->plan->settings->sequences,
+            summary->plan->settings->length);
 }
 
 enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,

@@ -155,7 +155,13 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
 static enum status recorded_settings(struct settings **settings, const struct run_record *record,
                                      const char *run, struct error *err)
 {
-    FORWARD_IF_ERROR(settings_from_json(settings, json_object_get(record->json, "job"), run, err));
+    enum status status = settings_from_json(settings, json_object_get(record->json, "job"), run, err);
+    if (json_memory_check(run, err) != STATUS_OK) { // not what is missing for that
+        settings_free(status == STATUS_OK ? *settings : NULL);
+        *settings = NULL;
+        return STATUS_MEMORY;
+    }
+    FORWARD_IF_ERROR(status);
     free((*settings)->run);
     (*settings)->run = strdup(run);
     RETURN_ERROR_IF((*settings)->run == NULL, err, STATUS_MEMORY, "out of memory for a name");

@@ -2,6 +2,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/allocation_json.h"
+#include "pipeline/compensation_record.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/history.h"
 #include "pipeline/job_json.h"
@@ -51,7 +52,8 @@ struct layer_files {
     struct gathering *g;
     const struct variant *variant;
     size_t layer;
-    struct store_reader *masks, *weights; // NULL: not there yet
+    struct store_reader *masks, *weights; // NULL: not there yet, or no longer
+    const json_t *compensation;           // what is left of weights that are not kept, or NULL
     uint64_t *kept, *total;               // of the variant
 };
 
@@ -78,6 +80,9 @@ static enum status add_linear(void *context, const char *linear, struct error *e
                 add_real(row, energies[k], value);
     }
     linear_record_add(row, files->masks, files->weights, linear);
+    if (files->weights == NULL)
+        json_object_update_missing(
+            row, (json_t *)compensation_record_find(files->compensation, files->layer, linear));
     snprintf(name, sizeof name, "/%s/mask", linear);
     if (files->masks == NULL ||
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
@@ -108,10 +113,15 @@ static void open_if_there(struct gathering *g, struct store_reader **reader, con
         miss(g, &why);
 }
 
-static void gather_layer(struct gathering *g, const struct variant *variant, size_t layer, uint64_t *kept,
-                         uint64_t *total)
+static void gather_layer(struct gathering *g, const struct variant *variant, const json_t *compensation,
+                         size_t layer, uint64_t *kept, uint64_t *total)
 {
-    struct layer_files files = {.g = g, .variant = variant, .layer = layer, .kept = kept, .total = total};
+    struct layer_files files = {.g = g,
+                                .variant = variant,
+                                .layer = layer,
+                                .compensation = compensation,
+                                .kept = kept,
+                                .total = total};
     struct error why = {0};
 
     open_if_there(g, &files.masks, "masks", variant->name, layer);
@@ -177,6 +187,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     const char *name = variant != NULL ? variant->name : "dense";
     char series[128];
     uint64_t kept = 0, total = 0;
+    struct error why = {0};
     json_t *row = json_pack("{s:s}", "variant", name), *choice, *result;
 
     if (variant != NULL) {
@@ -189,8 +200,12 @@ static void gather_model(struct gathering *g, const struct variant *variant)
                                                           : variant->sparsity));
         json_object_set_new(row, "choice", choice);
         add_allocation(g, row, variant);
+        json_t *compensation = compensation_record_read(g->view->settings, variant, &why);
+        if (why.status == STATUS_DAMAGED)
+            miss(g, &why);
         for (size_t layer = 0; layer < g->layers; layer++)
-            gather_layer(g, variant, layer, &kept, &total);
+            gather_layer(g, variant, compensation, layer, &kept, &total);
+        json_decref(compensation);
     }
     if (total > 0) {
         json_object_set_new(row, "kept", json_integer((json_int_t)kept));

@@ -51,7 +51,7 @@ warned() {
   local need
   need=$(ranks 2 plan --json "$folder/job.yaml" | jq '.memory | .rank + .node_shared')
   exits 0 bash -c 'ulimit -v $(($0 / 1024 * 9 / 10)); exec "$@"' "$need" "$COPPICE" plan --json "$folder/job.yaml" &&
-    jq -e '.warnings | length == 1 and (.[0] | test("a rank needs .* GB of memory, a process may have .* GB here"))' \
+    jq -e '.warnings | length == 1 and (.[0] | test("a rank needs .*B of memory, a process may have .*B here"))' \
       "$folder/stdout" || { jq .warnings "$folder/stdout"; return 1; }
 }
 check "plan had warned of such a limit" warned

@@ -180,7 +180,7 @@ static void when_memory_is_short_the_message_says_how_much_was_asked_for_and_wha
     assert_int_equal(err.status, STATUS_MEMORY);
     assert_null(memory); // not what was there before
     assert_string_equal(err.message,
-                        "out of memory: cannot allocate 408 bytes (12 x 34 bytes) for the scores of a row");
+                        "out of memory: cannot allocate 408 B (12 x 34 bytes) for the scores of a row");
 
     memory = &some;
     out_of_memory = true;

@@ -37,11 +37,12 @@ static void each_thing_that_is_short_has_a_line(void **state)
     const struct capacity small = {13 * giga, 4 * giga, 9 * giga, 6 * giga, false};
     assert_int_equal(capacity_warn(warnings, &small, &cost, 4, false), 4);
     assert_string_equal(warnings[0],
-                        "4 ranks need 14 GB of memory on each node, this machine has 13 GB: fewer "
+                        "4 ranks need, on each node, 14.0 GB of memory, this machine has 13.0 GB: fewer "
                         "ranks on a node need less");
-    assert_string_equal(warnings[1], "a rank needs 5 GB of memory, a process may have 4 GB here (ulimit -v)");
-    assert_string_equal(warnings[2], "the run directory needs 10 GB of disk, 9 GB are free there");
-    assert_string_equal(warnings[3], "the output needs 7 GB of disk, 6 GB are free there");
+    assert_string_equal(warnings[1],
+                        "a rank needs 5.0 GB of memory, a process may have 4.0 GB here (ulimit -v)");
+    assert_string_equal(warnings[2], "the run directory needs 10.0 GB of disk, 9.0 GB are free there");
+    assert_string_equal(warnings[3], "the output needs 7.0 GB of disk, 6.0 GB are free there");
 }
 
 static void what_shares_a_disk_is_added_up(void **state)
@@ -50,7 +51,7 @@ static void what_shares_a_disk_is_added_up(void **state)
     const struct capacity shared = {UINT64_MAX, UINT64_MAX, 16 * giga, 16 * giga, true};
     assert_int_equal(capacity_warn(warnings, &shared, &cost, 4, false), 1);
     assert_string_equal(warnings[0],
-                        "the run directory and the output need 17 GB of disk, 16 GB are free there");
+                        "the run directory and the output need 17.0 GB of disk, 16.0 GB are free there");
 }
 
 static void a_run_that_has_begun_has_its_files_already(void **state)
