@@ -224,6 +224,18 @@ static enum status add_lines(struct task_builder *builder, enum task_format *for
     return STATUS_OK;
 }
 
+// What a delimiter says is the prompt's; only the blanks at its end are scored with what follows them.
+static enum status split_delimiter(struct task_builder *builder, struct error *err)
+{
+    const char *delimiter = builder->delimiter != NULL ? builder->delimiter : " ";
+    const size_t size = strlen(delimiter), end = size - blank_at_end(delimiter, size);
+
+    FORWARD_IF_ERROR(allocate(&builder->prompt_end, end + 1, 1, "a task", err));
+    memcpy(builder->prompt_end, delimiter, end);
+    builder->delimiter = delimiter + end;
+    return STATUS_OK;
+}
+
 static enum status load(struct task_builder *builder, enum task_format format, size_t limit, char **text,
                         struct error *err)
 {
@@ -231,8 +243,7 @@ static enum status load(struct task_builder *builder, enum task_format format, s
     const bool delimited = builder->delimiter != NULL;
     size_t size;
 
-    if (!delimited)
-        builder->delimiter = " ";
+    FORWARD_IF_ERROR(split_delimiter(builder, err));
     FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
     FORWARD_IF_ERROR(read_text(text, &size, &builder->task->hash, builder, err));
     FORWARD_IF_ERROR(add_lines(builder, &format, layout, limit, *text, size, err));
@@ -255,6 +266,7 @@ enum status task_load(struct task **task, const char *path, enum task_format for
     const enum status status = load(&builder, format, limit, &text, err);
     free(text);
     free(builder.labels);
+    free(builder.prompt_end);
     if (status == STATUS_OK)
         *task = builder.task;
     else

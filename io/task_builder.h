@@ -4,7 +4,9 @@
 #include <jansson.h>
 
 struct task_builder {
-    const char *path, *delimiter;
+    const char *path;
+    char *prompt_end;      // of ready prompts: the delimiter up to its blanks at the end; "" for others
+    const char *delimiter; // those blanks, the beginning of every continuation
     struct task *task;
     size_t text_size, text_capacity, examples_capacity, options_capacity;
     size_t line; // of the file, from 1

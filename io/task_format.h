@@ -24,8 +24,9 @@
 //   context-options  {"context_options", "continuation", "gold"}      CONTEXT_OPTION| CONTINUATION
 //   continuation     {"context", "continuation"}                      CONTEXT| CONTINUATION
 //
-// In the last three the texts are prompts already: a delimiter (one space unless told) goes between. lambada
-// and continuation have nothing to choose from: there the model is to write the continuation.
+// In the last three the texts are prompts already: a delimiter (one space unless told) goes between, up to
+// its blanks at the end as a part of the context. lambada and continuation have nothing to choose from: there
+// the model is to write the continuation.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

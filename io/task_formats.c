@@ -232,7 +232,7 @@ static enum status add_multiple_choice(struct task_builder *builder, const json_
     FORWARD_IF_ERROR(task_get_text(&query, builder, object, "query", err));
     FORWARD_IF_ERROR(task_get_list(&choices, builder, object, "choices", err));
     FORWARD_IF_ERROR(task_get_answer(&gold, builder, object, "gold", 0, json_array_size(choices), err));
-    const char *const context[] = {query, NULL};
+    const char *const context[] = {query, builder->prompt_end, NULL};
     return add_list(builder, context, choices, gold, err);
 }
 
@@ -249,7 +249,7 @@ static enum status add_context_options(struct task_builder *builder, const json_
     FORWARD_IF_ERROR(task_add_example(builder, gold, err));
     json_array_foreach(contexts, i, item)
     {
-        const char *const context[] = {json_string_value(item), NULL};
+        const char *const context[] = {json_string_value(item), builder->prompt_end, NULL};
         struct task_span span;
         FORWARD_IF_ERROR(task_join(&span, builder, context, err));
         FORWARD_IF_ERROR(task_add_option(builder, span, builder->delimiter, continuation, err));
@@ -264,7 +264,7 @@ static enum status add_continuation(struct task_builder *builder, const json_t *
 
     FORWARD_IF_ERROR(task_get_text(&text, builder, object, "context", err));
     FORWARD_IF_ERROR(task_get_text(&continuation, builder, object, "continuation", err));
-    const char *const context[] = {text, NULL};
+    const char *const context[] = {text, builder->prompt_end, NULL};
     FORWARD_IF_ERROR(task_add_example(builder, 0, err));
     FORWARD_IF_ERROR(task_join(&span, builder, context, err));
     return task_add_option(builder, span, builder->delimiter, continuation, err);

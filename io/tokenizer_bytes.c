@@ -23,6 +23,8 @@ enum status byte_level_append(struct text *out, const char *bytes, size_t size, 
 {
     char *to;
 
+    if (size == 0) // and there may be no buffer yet
+        return STATUS_OK;
     FORWARD_IF_ERROR(grow(&out->bytes, &out->capacity, out->size + 2 * size, 1, "a text to tokenise", err));
     to = out->bytes + out->size;
     for (size_t i = 0; i < size; i++) {

@@ -77,8 +77,8 @@ static void select_group(uint8_t *keep, const double *weights, const double *blo
                          size_t first, size_t n, size_t of)
 {
     double diagonal[SECOND_ORDER_COLUMNS] = {0};
-    float scores[SECOND_ORDER_COLUMNS];
-    uint8_t mask[SECOND_ORDER_COLUMNS / 8];
+    float scores[SECOND_ORDER_COLUMNS] = {0};
+    uint8_t mask[SECOND_ORDER_COLUMNS / 8] = {0};
 
     for (size_t k = 0; k < of; k++)
         diagonal[k] = block[(first + k) * count + first + k];

@@ -2,6 +2,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/allocation_json.h"
+#include "pipeline/compensation_record.h"
 #include "pipeline/diagnose.h"
 #include "pipeline/history.h"
 #include "pipeline/job_json.h"
@@ -50,7 +51,8 @@ struct layer_files {
     struct gathering *g;
     const struct variant *variant;
     size_t layer;
-    struct store_reader *masks, *weights; // NULL: not there yet
+    struct store_reader *masks, *weights; // NULL: not there yet, or no longer
+    const json_t *compensation;           // what is left of weights that are not kept, or NULL
     uint64_t *kept, *total;               // of the variant
 };
 
@@ -76,6 +78,10 @@ static enum status add_linear(void *context, const char *linear, struct error *e
             if (store_read_attribute_f64(files->weights, group, energies[k], &value, NULL) == STATUS_OK)
                 add_real(row, energies[k], value);
     }
+    const json_t *left = compensation_record_find(files->compensation, files->layer, linear);
+    for (size_t k = 0; k < sizeof energies / sizeof *energies && files->weights == NULL; k++)
+        if (json_object_get(left, energies[k]) != NULL)
+            json_object_set(row, energies[k], json_object_get(left, energies[k]));
     snprintf(name, sizeof name, "/%s/mask", linear);
     if (files->masks == NULL ||
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
@@ -106,10 +112,15 @@ static void open_if_there(struct gathering *g, struct store_reader **reader, con
         miss(g, &why);
 }
 
-static void gather_layer(struct gathering *g, const struct variant *variant, size_t layer, uint64_t *kept,
-                         uint64_t *total)
+static void gather_layer(struct gathering *g, const struct variant *variant, const json_t *compensation,
+                         size_t layer, uint64_t *kept, uint64_t *total)
 {
-    struct layer_files files = {.g = g, .variant = variant, .layer = layer, .kept = kept, .total = total};
+    struct layer_files files = {.g = g,
+                                .variant = variant,
+                                .layer = layer,
+                                .compensation = compensation,
+                                .kept = kept,
+                                .total = total};
     struct error why = {0};
 
     open_if_there(g, &files.masks, "masks", variant->name, layer);
@@ -175,6 +186,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     const char *name = variant != NULL ? variant->name : "dense";
     char series[128];
     uint64_t kept = 0, total = 0;
+    struct error why = {0};
     json_t *row = json_pack("{s:s}", "variant", name), *choice, *result;
 
     if (variant != NULL) {
@@ -187,8 +199,12 @@ static void gather_model(struct gathering *g, const struct variant *variant)
                                                           : variant->sparsity));
         json_object_set_new(row, "choice", choice);
         add_allocation(g, row, variant);
+        json_t *compensation = compensation_record_read(g->view->settings, variant, &why);
+        if (why.status == STATUS_DAMAGED)
+            miss(g, &why);
         for (size_t layer = 0; layer < g->layers; layer++)
-            gather_layer(g, variant, layer, &kept, &total);
+            gather_layer(g, variant, compensation, layer, &kept, &total);
+        json_decref(compensation);
     }
     if (total > 0) {
         json_object_set_new(row, "kept", json_integer((json_int_t)kept));

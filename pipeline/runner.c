@@ -5,6 +5,7 @@
 #include "io/sealed_json.h"
 #include "io/store.h"
 #include "pipeline/allocation_json.h"
+#include "pipeline/compensation_record.h"
 #include "pipeline/job_json.h"
 #include "pipeline/json_memory.h"
 #include "pipeline/plan_record.h"
@@ -144,23 +145,28 @@ static enum status compensate(struct runner *runner, const struct unit *unit, st
     return compensate_layer(&runner->stage, &runner->weights, variant, layer, err);
 }
 
-// Weights that nobody asked to keep, when the last result is about to be written: a kill before it is written
-// leaves nothing behind, and they are made again from the masks.
-static void drop_weights(const struct runner *runner, const struct unit *unit)
+// Rank 0, when the variant's last result is about to be written: weights that nobody asked to keep go, and
+// what their files say of the compensation stays. A kill before the result is written leaves nothing behind;
+// they are made again from the masks.
+static enum status drop_weights(const struct runner *runner, const struct unit *unit, struct error *err)
 {
+    const struct settings *settings = runner->settings;
+    const size_t layers = runner->model->config.num_hidden_layers;
     struct unit weights = {.stage = STAGE_COMPENSATE, .variant = unit->variant};
     char path[PATH_SIZE];
 
-    if (runner->team->rank != 0 || unit->variant == NULL || runner->settings->keep_weights ||
-        !results_are_done(runner->settings, unit->variant, unit))
-        return;
-    for (size_t layer = 0; layer < runner->model->config.num_hidden_layers; layer++) {
+    if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant) ||
+        !results_are_done(settings, unit->variant, unit))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(compensation_record_write(settings, unit->variant, layers, err));
+    for (size_t layer = 0; layer < layers; layer++) {
         weights.layer = (long)layer;
-        unit_path(path, sizeof path, &weights, runner->settings);
+        unit_path(path, sizeof path, &weights, settings);
         remove_file(path);
     }
     *strrchr(path, '/') = '\0';
     (void)rmdir(path);
+    return STATUS_OK;
 }
 
 static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
@@ -172,8 +178,9 @@ static enum status evaluate_model(struct runner *runner, const struct unit *unit
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
-    drop_weights(runner, unit);
     if (runner->team->rank == 0)
+        status = drop_weights(runner, unit, err);
+    if (runner->team->rank == 0 && status == STATUS_OK)
         status = perplexity_write(&result, path, runner->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(runner->team, status, err));
     progress_message(&runner->progress, "%s: perplexity %.4f (length %zu, %llu windows)",
@@ -192,8 +199,9 @@ static enum status evaluate_on_task(struct runner *runner, const struct unit *un
     FORWARD_IF_ERROR(evaluate_task(&result, &runner->stage, &runner->weights, &runner->tasks, unit->task,
                                    unit->variant, err));
     unit_path(path, sizeof path, unit, runner->settings);
-    drop_weights(runner, unit);
     if (runner->team->rank == 0)
+        status = drop_weights(runner, unit, err);
+    if (runner->team->rank == 0 && status == STATUS_OK)
         status = task_result_write(&result, path, runner->settings, unit->task, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(runner->team, status, err));
     progress_message(&runner->progress, "%s: %s acc %.4f (%llu examples)",

@@ -50,17 +50,31 @@ bool tasks_mean(double *mean, const json_t *tasks)
 
 // ---- for people -----------------------------------------------------------------------------------------
 
-enum { COLUMN = 12 };
+// A column is as wide as its task's name, and wide enough for a number.
+enum { NARROWEST = 8 };
 
-// A name that is too long for its column loses its end.
+static int width_of(const char *name)
+{
+    const size_t length = strlen(name);
+    return length > NARROWEST ? (int)length : NARROWEST;
+}
+
 static void print_head(const struct settings *settings, FILE *out)
 {
     fprintf(out, "\nAccuracy in per cent\n\n%-36s", "variant");
     for (size_t i = 0; i < settings->num_tasks; i++)
-        fprintf(out, " %*.*s", COLUMN, COLUMN, settings->tasks[i].name);
+        fprintf(out, " %*s", width_of(settings->tasks[i].name), settings->tasks[i].name);
     if (settings->num_tasks > 1)
-        fprintf(out, " %*s", COLUMN, "mean");
+        fprintf(out, " %*s", NARROWEST, "mean");
     fprintf(out, "\n");
+}
+
+static void print_share(bool there, double share, int width, FILE *out)
+{
+    if (there)
+        fprintf(out, " %*.2f", width, 100 * share);
+    else
+        fprintf(out, " %*s", width, "-");
 }
 
 static void print_row(const struct settings *settings, const struct variant *variant, FILE *out)
@@ -74,17 +88,13 @@ static void print_row(const struct settings *settings, const struct variant *var
     }
     fprintf(out, "%-36s", variant != NULL ? variant->name : "dense");
     for (size_t i = 0; i < settings->num_tasks; i++) {
-        const json_t *accuracy = json_object_get(json_object_get(tasks, settings->tasks[i].name), "acc");
-        if (json_is_number(accuracy))
-            fprintf(out, " %*.2f", COLUMN, 100 * json_number_value(accuracy));
-        else
-            fprintf(out, " %*s", COLUMN, "-");
+        const char *name = settings->tasks[i].name;
+        const json_t *accuracy = json_object_get(json_object_get(tasks, name), "acc");
+        print_share(json_is_number(accuracy), json_number_value(accuracy), width_of(name), out);
     }
     // A mean over some of the tasks cannot be compared with one over all.
-    if (settings->num_tasks > 1 && json_object_size(tasks) == settings->num_tasks)
-        fprintf(out, " %*.2f", COLUMN, 100 * mean);
-    else if (settings->num_tasks > 1)
-        fprintf(out, " %*s", COLUMN, "-");
+    if (settings->num_tasks > 1)
+        print_share(json_object_size(tasks) == settings->num_tasks, mean, NARROWEST, out);
     fprintf(out, "\n");
     json_decref(tasks);
 }

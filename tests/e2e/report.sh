@@ -5,6 +5,7 @@ need jq
 
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
 small_job "$folder/job.yaml" model="$folder/model" method='[wanda, ria]' sparsity='[0.5, 0.7]' output=
+sed -i 's/^compensate: {/compensate: {keep_weights: true, /' "$folder/job.yaml"
 check "a folder that is no run is refused" exits 2 alone report "$folder"
 check "run" runs ranks 2 run --teams 2 "$folder/job.yaml"
 rm -r "$folder/model"

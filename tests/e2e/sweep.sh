@@ -77,6 +77,9 @@ check "a whole matrix alone" eval 'runs alone run "$folder/job.yaml" &&
 rm -rf "$folder/run"
 sweep_job method=wanda sparsity=0.5 pattern=2:4 energy='[rows]'
 check "compensated, measured" runs ranks 2 run "$folder/job.yaml"
+check "what the compensation came to is kept" runs alone report "$folder/run"
+energies='[.linears[] | select(.variant == "wanda-2of4-rows") | {layer, linear, energy_before, energy_pruned, energy_compensated}] | sort'
+cp "$folder/run/report.json" "$folder/report.json"
 wanted_results=$(perplexities)
 rm "$folder/run/results/wanda-2of4-rows/perplexity.json"
 check "a lost result is measured again" eval 'runs ranks 2 run "$folder/job.yaml" && same "$wanted_results" "$(perplexities)"'
@@ -85,6 +88,8 @@ check "from weights made again for it alone" same "$(logged_units | sort | uniq 
 check "weights are kept when asked" eval '
   sed -i "s/^compensate: {/compensate: {keep_weights: true, /" "$folder/job.yaml" && runs ranks 2 run "$folder/job.yaml" &&
   exists "$folder/run/weights/wanda-0.5-rows/layer-003.h5" && exists "$folder/run/weights/wanda-2of4-rows/layer-000.h5"'
+check "and say the same of it" eval 'runs alone report "$folder/run" && jq -e "$energies | length == 28 and (map(.energy_compensated > 0) | all)" "$folder/report.json" &&
+  same "$(jq -c "$energies" "$folder/report.json")" "$(jq -c "$energies" "$folder/run/report.json")"'
 
 # ---- growing ------------------------------------------------------------------------------------------------
 

@@ -108,13 +108,21 @@ def random_bytes(rng, special):
     return bytes(data)
 
 
+HARD_LIMIT = resource.getrlimit(resource.RLIMIT_AS)[1]
+
+
+class OurCrash(Exception):
+    """coppice's tool ended by a signal or a sanitizer."""
+
+
 def our_ids(tool, path, texts, special):
     """The ids of each text, or the message of its error."""
     data = b"".join(b"%d\n%s" % (len(t), t) for t in (text.encode() if isinstance(text, str) else text for text in texts))
     command = [tool, path] + (["--special"] if special else [])
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    done = subprocess.run(command, input=data, capture_output=True, check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (HARD_LIMIT, HARD_LIMIT)))
     if done.returncode != 0:
-        raise RuntimeError(f"{path}: {done.stderr.decode().strip()} ({done.returncode})")
+        raise (RuntimeError if done.returncode == 1 and b"Sanitizer" not in done.stderr else OurCrash)(f"{path}: {done.stderr.decode().strip()} ({done.returncode})")
     lines = done.stdout.decode().split("\n")[:-1]
     assert len(lines) == len(texts), (len(lines), len(texts))
     return [line if line.startswith("error") else [int(i) for i in line.split()] for line in lines]
@@ -178,9 +186,12 @@ def in_a_process(function, *arguments):
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, HARD_LIMIT))  # of the reference: a sanitizer takes more
         try:
             os._exit(min(function(*arguments), 250))
+        except OurCrash as problem:
+            print(f"{arguments[1]}: OUR CRASH {str(problem)[:300]}", flush=True)
+            os._exit(1)
         except BaseException as problem:  # pylint: disable=broad-except
             print(f"{arguments[1]}: {str(problem)[:300]}", flush=True)
         os._exit(251)

@@ -29,7 +29,8 @@ TASKS = os.path.join(os.path.dirname(lm_eval.__file__), "tasks")
 # ---- examples, invented for this file -------------------------------------------------------------------
 
 LONG = " ".join(
-    f"And in the {n} year the shepherd counted {n} sheep, and the well had water, and the children slept." for n in range(1, 31)
+    f"And in the {n} year the shepherd counted {n} sheep, and the well had water, and the children slept."
+    for n in range(1, 31)
 )
 PASSAGES = [
     ("The old mill by the river ground barley until the flood took its wheel", "did the mill grind barley", True),
@@ -44,14 +45,54 @@ ENTAILMENTS = [
     ("No rain fell in the land for three years.", "The land was wet.", "not_entailment"),
     ("Miriam's brother crossed the sea in a boat.", "A boat crossed the sea.", "entailment"),
     ("They built the wall in 52 days.", "The wall took a year to build.", "not_entailment"),
-    ("The wise man answered \"nothing\" to the judge.", "The judge heard a speech.", "not_entailment"),
+    ('The wise man answered "nothing" to the judge.', "The judge heard a speech.", "not_entailment"),
 ]
 ENDINGS = [
-    ("Baking bread", "A woman kneads dough on a table.", "she", ["puts the dough into the oven.", "throws the table away.", "sings to the moon and sleeps.", "swims across the dough."], 0),
-    ("Fishing", "[header] How to mend a net [title] Lay it out. [step] Look for holes", "then You", [" tie the broken threads. [substeps] Use good cord.", "eat  the net", "burn the boat [title] and go", "sell all fish"], 0),
-    ("Washing a dog", "The dog stands in the tub.", "éLAN and WATER follow; the dog", ["shakes itself dry.", "reads a book.", "becomes a bird.", "counts to ten."], 0),
-    ("Riding", "The rider mounts the horse and holds the reins.", "the horse", ["walks slowly out of the gate", "walks slowly up the stairs", "walks", "writes a letter"], 1),
-    ("Harvest [note", "Men cut the corn [with sickles] in the field.", "", ["They bind it in sheaves.", "They drink the field.", "They fly.", "They are corn."], 0),
+    (
+        "Baking bread",
+        "A woman kneads dough on a table.",
+        "she",
+        [
+            "puts the dough into the oven.",
+            "throws the table away.",
+            "sings to the moon and sleeps.",
+            "swims across the dough.",
+        ],
+        0,
+    ),
+    (
+        "Fishing",
+        "[header] How to mend a net [title] Lay it out. [step] Look for holes",
+        "then You",
+        [
+            " tie the broken threads. [substeps] Use good cord.",
+            "eat  the net",
+            "burn the boat [title] and go",
+            "sell all fish",
+        ],
+        0,
+    ),
+    (
+        "Washing a dog",
+        "The dog stands in the tub.",
+        "éLAN and WATER follow; the dog",
+        ["shakes itself dry.", "reads a book.", "becomes a bird.", "counts to ten."],
+        0,
+    ),
+    (
+        "Riding",
+        "The rider mounts the horse and holds the reins.",
+        "the horse",
+        ["walks slowly out of the gate", "walks slowly up the stairs", "walks", "writes a letter"],
+        1,
+    ),
+    (
+        "Harvest [note",
+        "Men cut the corn [with sickles] in the field.",
+        "",
+        ["They bind it in sheaves.", "They drink the field.", "They fly.", "They are corn."],
+        0,
+    ),
 ]
 SENTENCES = [
     ("Ruth gave bread to Orpah because _ was hungry.", "Ruth", "Orpah", "2"),
@@ -92,8 +133,19 @@ READY_CHOICES = [
     {"query": LONG, "choices": ["And they rested.", "no", LONG[:600]], "gold": 0},
 ]
 READY_CONTEXTS = [
-    {"context_options": ["The bow did not fit the case because the bow", "The bow did not fit the case because the case"], "continuation": "was too long.", "gold": 0},
-    {"context_options": ["Dan thanked Asher since Dan", "Dan thanked Asher since Asher"], "continuation": "had helped.", "gold": 1},
+    {
+        "context_options": [
+            "The bow did not fit the case because the bow",
+            "The bow did not fit the case because the case",
+        ],
+        "continuation": "was too long.",
+        "gold": 0,
+    },
+    {
+        "context_options": ["Dan thanked Asher since Dan", "Dan thanked Asher since Asher"],
+        "continuation": "had helped.",
+        "gold": 1,
+    },
 ]
 READY_CONTINUATIONS = [
     {"context": "And the children of", "continuation": "Israel"},
@@ -122,17 +174,41 @@ def write_lines(name, rows):
 def write_examples():
     """The examples as their authors distribute them."""
     os.makedirs(FOLDER, exist_ok=True)
-    write_lines("boolq.jsonl", [{"question": q, "passage": p, "idx": i, "label": l} for i, (p, q, l) in enumerate(PASSAGES)])
-    write_lines("rte.jsonl", [{"premise": p, "hypothesis": h, "label": l, "idx": i} for i, (p, h, l) in enumerate(ENTAILMENTS)])
-    write_lines("rte.tsv", ["index\tsentence1\tsentence2\tlabel"] + [f"{i}\t{p}\t{h}\t{l}" for i, (p, h, l) in enumerate(ENTAILMENTS)])
+    write_lines(
+        "boolq.jsonl", [{"question": q, "passage": p, "idx": i, "label": l} for i, (p, q, l) in enumerate(PASSAGES)]
+    )
+    write_lines(
+        "rte.jsonl", [{"premise": p, "hypothesis": h, "label": l, "idx": i} for i, (p, h, l) in enumerate(ENTAILMENTS)]
+    )
+    write_lines(
+        "rte.tsv",
+        ["index\tsentence1\tsentence2\tlabel"] + [f"{i}\t{p}\t{h}\t{l}" for i, (p, h, l) in enumerate(ENTAILMENTS)],
+    )
     write_lines(
         "hellaswag_val.jsonl",
         [
-            {"ind": i, "activity_label": a, "ctx_a": x, "ctx_b": y, "ctx": f"{x} {y}", "split": "val", "split_type": "indomain", "label": l, "endings": e, "source_id": "none"}
+            {
+                "ind": i,
+                "activity_label": a,
+                "ctx_a": x,
+                "ctx_b": y,
+                "ctx": f"{x} {y}",
+                "split": "val",
+                "split_type": "indomain",
+                "label": l,
+                "endings": e,
+                "source_id": "none",
+            }
             for i, (a, x, y, e, l) in enumerate(ENDINGS)
         ],
     )
-    write_lines("winogrande.jsonl", [{"qID": f"Q{i}", "sentence": s, "option1": a, "option2": b, "answer": k} for i, (s, a, b, k) in enumerate(SENTENCES)])
+    write_lines(
+        "winogrande.jsonl",
+        [
+            {"qID": f"Q{i}", "sentence": s, "option1": a, "option2": b, "answer": k}
+            for i, (s, a, b, k) in enumerate(SENTENCES)
+        ],
+    )
     write_lines("ARC-Easy-Test.jsonl", [question(*q, f"Invented_{i}") for i, q in enumerate(QUESTIONS)])
     write_lines("openbookqa.jsonl", [question(*q, f"7-{i}") for i, q in enumerate(OPEN_QUESTIONS)])
     write_lines("valid.jsonl", [{"goal": g, "sol1": a, "sol2": b} for g, a, b, _ in GOALS])
@@ -147,25 +223,82 @@ def write_examples():
 
 READY = {"target_delimiter": " ", "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}]}
 DEFINITIONS = {
-    "boolq": ("boolq.jsonl", "super_glue/boolq/default.yaml", [{"passage": p, "question": q, "label": int(l)} for p, q, l in PASSAGES]),
-    "rte": ("rte.jsonl", "glue/rte/default.yaml", [{"sentence1": p, "sentence2": h, "label": int(l != "entailment")} for p, h, l in ENTAILMENTS]),
-    "rte_table": ("rte.tsv", "glue/rte/default.yaml", [{"sentence1": p, "sentence2": h, "label": int(l != "entailment")} for p, h, l in ENTAILMENTS]),
-    "hellaswag": ("hellaswag_val.jsonl", "hellaswag/hellaswag.yaml", [{"activity_label": a, "ctx_a": x, "ctx_b": y, "endings": e, "label": str(l)} for a, x, y, e, l in ENDINGS]),
-    "winogrande": ("winogrande.jsonl", "winogrande/default.yaml", [{"sentence": s, "option1": a, "option2": b, "answer": k} for s, a, b, k in SENTENCES]),
+    "boolq": (
+        "boolq.jsonl",
+        "super_glue/boolq/default.yaml",
+        [{"passage": p, "question": q, "label": int(l)} for p, q, l in PASSAGES],
+    ),
+    "rte": (
+        "rte.jsonl",
+        "glue/rte/default.yaml",
+        [{"sentence1": p, "sentence2": h, "label": int(l != "entailment")} for p, h, l in ENTAILMENTS],
+    ),
+    "rte_table": (
+        "rte.tsv",
+        "glue/rte/default.yaml",
+        [{"sentence1": p, "sentence2": h, "label": int(l != "entailment")} for p, h, l in ENTAILMENTS],
+    ),
+    "hellaswag": (
+        "hellaswag_val.jsonl",
+        "hellaswag/hellaswag.yaml",
+        [{"activity_label": a, "ctx_a": x, "ctx_b": y, "endings": e, "label": str(l)} for a, x, y, e, l in ENDINGS],
+    ),
+    "winogrande": (
+        "winogrande.jsonl",
+        "winogrande/default.yaml",
+        [{"sentence": s, "option1": a, "option2": b, "answer": k} for s, a, b, k in SENTENCES],
+    ),
     "arc_easy": ("ARC-Easy-Test.jsonl", "arc/arc_easy.yaml", [flat(*q, "question") for q in QUESTIONS]),
-    "openbookqa": ("openbookqa.jsonl", "openbookqa/openbookqa.yaml", [flat(*q, "question_stem") for q in OPEN_QUESTIONS]),
+    "openbookqa": (
+        "openbookqa.jsonl",
+        "openbookqa/openbookqa.yaml",
+        [flat(*q, "question_stem") for q in OPEN_QUESTIONS],
+    ),
     "piqa": ("valid.jsonl", "piqa/piqa.yaml", [{"goal": g, "sol1": a, "sol2": b, "label": k} for g, a, b, k in GOALS]),
     "lambada": ("lambada.jsonl", "lambada/lambada_openai.yaml", [{"text": t} for t in PASSAGES_TO_END]),
     # The two formats of ready prompts have no definition of their own there: the plainest one that says the same.
-    "multiple_choice": ("multiple_choice.jsonl", {**READY, "output_type": "multiple_choice", "doc_to_text": "{{query}}", "doc_to_choice": "{{choices}}", "doc_to_target": "{{gold}}"}, READY_CHOICES),
+    "multiple_choice": (
+        "multiple_choice.jsonl",
+        {
+            **READY,
+            "output_type": "multiple_choice",
+            "doc_to_text": "{{query}}",
+            "doc_to_choice": "{{choices}}",
+            "doc_to_target": "{{gold}}",
+        },
+        READY_CHOICES,
+    ),
+    "delimited": (
+        "multiple_choice.jsonl",
+        {
+            **READY,
+            "output_type": "multiple_choice",
+            "doc_to_text": "{{query}}\nAnswer:",
+            "doc_to_choice": "{{choices}}",
+            "doc_to_target": "{{gold}}",
+        },
+        READY_CHOICES,
+    ),
     "context_options": (
         "context_options.jsonl",
-        {**READY, "output_type": "multiple_choice", "doc_to_text": lambda d: d["gold"], "doc_to_target": lambda d: d["continuation"], "doc_to_choice": lambda d: d["context_options"], "metric_list": [{"metric": "acc"}]},
+        {
+            **READY,
+            "output_type": "multiple_choice",
+            "doc_to_text": lambda d: d["gold"],
+            "doc_to_target": lambda d: d["continuation"],
+            "doc_to_choice": lambda d: d["context_options"],
+            "metric_list": [{"metric": "acc"}],
+        },
         READY_CONTEXTS,
     ),
     "continuation": (
         "continuation.jsonl",
-        {"output_type": "loglikelihood", "doc_to_text": "{{context}}", "doc_to_target": "{{' ' + continuation}}", "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}]},
+        {
+            "output_type": "loglikelihood",
+            "doc_to_text": "{{context}}",
+            "doc_to_target": "{{' ' + continuation}}",
+            "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}],
+        },
         READY_CONTINUATIONS,
     ),
 }
@@ -178,8 +311,18 @@ def make_task(name, definition, rows, folder):
             file.write(json.dumps(row) + "\n")
     if isinstance(definition, str):
         definition = load_yaml_config(os.path.join(TASKS, definition), mode="full")
-    config = {k: v for k, v in definition.items() if k not in ("tag", "task", "dataset_name", "training_split", "validation_split", "test_split", "metadata")}
-    config.update(task=name, dataset_path="json", dataset_kwargs={"data_files": {"test": path}}, test_split="test", metadata={"version": 0})
+    config = {
+        k: v
+        for k, v in definition.items()
+        if k not in ("tag", "task", "dataset_name", "training_split", "validation_split", "test_split", "metadata")
+    }
+    config.update(
+        task=name,
+        dataset_path="json",
+        dataset_kwargs={"data_files": {"test": path}},
+        test_split="test",
+        metadata={"version": 0},
+    )
     return ConfigurableTask(config=config)
 
 
@@ -205,7 +348,9 @@ def measure(harness, definitions, out, is_public):
     with tempfile.TemporaryDirectory() as folder:
         for name, (file, definition, rows) in definitions.items():
             task = make_task(name, definition, rows, folder)
-            found = lm_eval.simple_evaluate(model=harness, tasks=[task], log_samples=True, bootstrap_iters=2)  # of the perplexity's error, which is not kept; 0 gives none
+            found = lm_eval.simple_evaluate(
+                model=harness, tasks=[task], log_samples=True, bootstrap_iters=2
+            )  # of the perplexity's error, which is not kept; 0 gives none
             numbers = {k.split(",")[0]: v for k, v in found["results"][name].items() if k.endswith(",none")}
             golden[name] = {"file": file}
             golden[name]["examples"] = [
@@ -218,6 +363,8 @@ def measure(harness, definitions, out, is_public):
             for key in ("acc", "acc_stderr", "acc_norm", "acc_norm_stderr", "perplexity"):
                 if key in numbers:
                     golden[name][key] = numbers[key]
+            if name == "delimited":
+                golden[name]["delimiter"] = "\nAnswer: "
             if is_public:
                 golden[name].update(limit=PUBLIC_LIMIT, delimiter=PUBLIC[file][1])
     with open(out, "w") as file:

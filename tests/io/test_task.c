@@ -143,7 +143,7 @@ static void a_delimiter_goes_between_ready_prompts_only(void **state)
     const char *path = write_text(folder, "a.jsonl", "{\"query\": \"Q\", \"choices\": [\"a\"], \"gold\": 0}");
     (void)state;
     assert_ok(task_load(&task, path, TASK_RECOGNISED, 0, "\nAnswer: ", &err), err);
-    assert_asks(task, 0, 0, "Q|\nAnswer: a");
+    assert_asks(task, 0, 0, "Q\nAnswer:| a");
     assert_int_equal(task->options[0].bytes, 1); // not the delimiter's
     task_free(task);
     path = write_text(folder, "l.jsonl", "{\"text\": \"a b\"}");

@@ -347,6 +347,39 @@ static void an_unknown_token_that_is_no_token_is_refused_when_it_is_needed(void 
     free(text);
 }
 
+// What was put in front of a character stays when the character itself goes. The ids are those of
+// `tokenizers`.
+static void a_first_character_may_be_stripped_from_behind_what_stands_before_it(void **state)
+{
+    static const char json[] =
+        "{'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'ab'},"
+        "{'type':'Strip','strip_left':false,'strip_right':true},{'type':'ByteLevel'}]},"
+        "'added_tokens':[{'id':4,'content':'<s>','single_word':false,'lstrip':false,'rstrip':false,"
+        "'normalized':false,'special':true}],"
+        "'model':{'type':'BPE','vocab':{'a':0,'b':1,'\xc4\xa0':2,'ab':3},'merges':['a b']}}";
+    static const struct {
+        const char *text;
+        size_t count;
+        int32_t ids[3];
+    } cases[] = {
+        {"<s>a", 3, {4, 3, 0}}, {" ", 1, {3}}, {"   ", 1, {3}}, {" a ", 3, {3, 2, 0}}, {"b  ", 2, {3, 1}}};
+    struct tokenizer *tokenizer = NULL;
+    struct error err;
+
+    (void)state;
+    assert_ok(load_text(json, strlen(json), &tokenizer, &err), err);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int32_t *ids = NULL;
+        size_t count = 0;
+        assert_ok(tokenizer_encode(tokenizer, cases[i].text, strlen(cases[i].text), true, &ids, &count, &err),
+                  err);
+        assert_int_equal(count, cases[i].count);
+        assert_memory_equal(ids, cases[i].ids, count * sizeof *ids);
+        free(ids);
+    }
+    tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +389,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_or_unknown_is_named),
         cmocka_unit_test(no_member_is_ignored_anywhere),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+        cmocka_unit_test(a_first_character_may_be_stripped_from_behind_what_stands_before_it),
         cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -153,7 +153,7 @@ static void check_golden(const char *golden_path, const char *where, size_t coun
 static void every_task_agrees_with_the_harness(void **state)
 {
     (void)state;
-    check_golden("tests/golden/tasks.json", "tests/golden/tasks", 12);
+    check_golden("tests/golden/tasks.json", "tests/golden/tasks", 13);
 }
 
 static void public_tasks_agree_with_the_harness(void **state)
