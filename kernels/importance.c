@@ -46,10 +46,12 @@ static const struct {
     [METHOD_RIA] = {"ria", NEEDS_ABSOLUTE_SUMS, false, 0.25, 0},
     [METHOD_CVR] = {"cvr", 0, true, 0.25, 0.25},
     [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, false, 0, 0},
+    [METHOD_AUTO] = {"auto", NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS,
+                     false, 0, 0},
 };
 enum { NUM_METHODS = sizeof methods / sizeof *methods };
 
-static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt"};
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt", "auto"};
 
 bool method_from_name(const char *name, enum method *method)
 {
@@ -81,7 +83,7 @@ struct importance_parameters importance_defaults(enum method method)
 unsigned importance_needs(enum method method, const struct importance_parameters *parameters)
 {
     unsigned needs = methods[method].needs;
-    if (needs & NEEDS_HESSIAN)
+    if (needs & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
         return needs;
     if (parameters->exponent != 0)
         needs |= NEEDS_STATISTICS;

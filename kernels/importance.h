@@ -3,13 +3,20 @@
 // A method is one row of the table in importance.c: its name, what it needs, and the function that gives the
 // per-channel factor c_j. Everything per channel is computed in double and rounded once to float32; the score
 // is then one float32 product (ria: two and a sum). sparsegpt is a method as well, but has no such factor:
-// second_order.h.
+// second_order.h; and so is auto, which takes one of the others for each linear (candidates.h).
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum method { METHOD_MAGNITUDE = 0, METHOD_WANDA = 1, METHOD_RIA = 2, METHOD_CVR = 3, METHOD_SPARSEGPT = 4 };
+enum method {
+    METHOD_MAGNITUDE = 0,
+    METHOD_WANDA = 1,
+    METHOD_RIA = 2,
+    METHOD_CVR = 3,
+    METHOD_SPARSEGPT = 4,
+    METHOD_AUTO = 5
+};
 
 // Bits of what a variant of a method needs.
 enum importance_needs {
@@ -17,20 +24,21 @@ enum importance_needs {
     NEEDS_COLUMN_VARIANCE = 2, // Var_i(W_ij)
     NEEDS_ABSOLUTE_SUMS = 4,   // sum_i |W_ij| and sum_j |W_ij|
     NEEDS_HESSIAN = 8,         // sum x x^T: second_order.h instead of the factors here
+    NEEDS_OUTPUTS = 16,        // a choice of method and parameters by what linears put out
 };
 
 // With these the named methods are points of one space:
 //   S_ij = w_ij * activation_j^exponent * (Var_i(W_ij) + epsilon)^(-alpha / 2)
 // where activation_j is the second moment of the input channel (cvr: its variance) and w_ij is |W_ij| (ria:
 // relative to its row and column). importance_defaults gives a method's own point; exponent 0 or alpha 0
-// leaves its factor out. sparsegpt uses none of them.
+// leaves its factor out. sparsegpt and auto use none of them.
 struct importance_parameters {
     double alpha;    // of the weight variance: cvr 0.25, else 0
     double epsilon;  // added to the weight variance: 1e-8
     double exponent; // of the activation: magnitude 0, wanda 0.5, ria 0.25 (its a / 2), cvr 0.25
 };
 
-// "magnitude", "wanda", "ria", "cvr", "sparsegpt"
+// "magnitude", "wanda", "ria", "cvr", "sparsegpt", "auto"
 bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // all of them, for messages and help
@@ -49,7 +57,7 @@ void column_moments(double *mean, double *variance, double *absolute_sum, const 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
 // column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out
 // infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
-// tells. Not for a method that needs the Hessian.
+// tells. Not for a method that needs the Hessian or a choice.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);

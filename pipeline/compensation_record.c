@@ -3,6 +3,7 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "stages/linear_record.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,22 +23,17 @@ struct layer_record {
 
 static enum status add_linear(void *context, const char *linear, struct error *err)
 {
-    static const char *const numbers[] = {"energy_before", "energy_pruned", "energy_compensated",
-                                          "output_error_pruned", "output_error_compensated"};
-    static const char *const counts[] = {"energy_kept", "output_kept", "output_error_sequences"};
+    static const char *const numbers[] = {"energy_before", "energy_pruned", "energy_compensated"};
     const struct layer_record *record = context;
     char group[160];
     double number;
-    uint64_t count;
     json_t *row = json_pack("{s:I, s:s}", "layer", (json_int_t)record->layer, "linear", linear);
 
     snprintf(group, sizeof group, "/%s", linear);
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         if (store_read_attribute_f64(record->weights, group, numbers[k], &number, NULL) == STATUS_OK)
             json_object_set_new(row, numbers[k], json_real(number));
-    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
-        if (store_read_attribute_u64(record->weights, group, counts[k], &count, NULL) == STATUS_OK)
-            json_object_set_new(row, counts[k], json_integer((json_int_t)count));
+    linear_record_add(row, NULL, record->weights, linear);
     if (json_array_append_new(record->linears, row) != 0)
         return error_set(err, STATUS_MEMORY, "out of memory for what a compensation came to");
     return STATUS_OK;

@@ -1,11 +1,15 @@
 // What a plan costs in memory, on disk and in arithmetic, from shapes alone.
 #include "io/store.h"
+#include "kernels/candidates.h"
 #include "kernels/logits.h"
 #include "kernels/second_order.h"
 #include "kernels/select.h"
 #include "pipeline/plan.h"
+#include "stages/choose.h"
 #include "stages/evaluate.h"
+#include "stages/layer_trial.h"
 #include "stages/layer_weights.h"
+#include "stages/measure.h"
 #include "stages/score.h"
 #include "stages/tasks.h"
 
@@ -137,6 +141,63 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
     }
 }
 
+// Measuring outputs: a forward pass and its products, and of the linears that are measured together masks and
+// sums: one sequence's, its slices, what is received, and both parts' totals, all twice with energy
+// compensation.
+static void add_measured_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t masks = 0, out = 0, in = 0;
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->linear[0] == '\0')
+            continue;
+        masks += tensor->out * mask_row_bytes(tensor->in);
+        out += tensor->out;
+        in = larger(in, tensor->in);
+    }
+    memory->compensate = larger(
+        memory->compensate,
+        masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+            larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
+            forward_bytes(model, tokens));
+}
+
+// Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
+// measures outputs.
+static void add_choosing_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t group = 0, experts = 0, expert = 0, in = 0, out = 0;
+    size_t candidates;
+
+    importance_candidates(&candidates);
+    for (size_t source = 0; source < map->num_sources; source++) {
+        uint64_t masks = 0;
+        for (size_t i = 0; i < map->num_tensors; i++) {
+            const struct layer_tensor *tensor = &map->tensors[i];
+            const uint64_t bytes = tensor->out * mask_row_bytes(tensor->in);
+            if (tensor->linear[0] == '\0' || tensor->source != source)
+                continue;
+            if (!tensor->expert) {
+                masks += bytes;
+                continue;
+            }
+            experts += bytes;
+            expert = larger(expert, bytes);
+            in = larger(in, tensor->in);
+            out += tensor->out;
+        }
+        group = larger(group, masks);
+    }
+    const uint64_t measuring =
+        candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
+    memory->score =
+        larger(memory->score,
+               choose_memory(group, experts, expert) + forward_bytes(model, tokens) +
+                   larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
+}
+
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
 {
     const struct settings *settings = plan->settings;
@@ -169,6 +230,23 @@ static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, cons
     }
 }
 
+// Streams of hidden states that went through a variant's own layers.
+static uint64_t own_streams(const struct settings *settings)
+{
+    uint64_t streams = 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        streams += stream_owner(settings, &settings->variants[v]) != NULL;
+    return streams;
+}
+
+// Layers whose hidden states of the dense stream are on disk at a time; `files` of a stream that is trimmed.
+static uint64_t dense_files(const struct settings *settings, uint64_t files, size_t layers)
+{
+    if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0)
+        return 0;
+    return dense_stream_is_kept(settings) ? layers - 1 : files;
+}
+
 // Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
 // the largest file with its texts while it is read.
 static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
@@ -196,14 +274,23 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
+    bool measures = false, chooses = false;
     size_t floats;
 
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        measures = measures || variant_measures(&settings->variants[v]);
+        chooses = chooses || variant_chooses(&settings->variants[v]);
+    }
     memset(cost, 0, sizeof *cost);
     FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
     for (size_t layer = 0; layer < layers; layer++) {
         struct layer_map map;
         FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
         add_layer_memory(&memory, plan, &map, ranks);
+        if (measures)
+            add_measured_memory(&memory, &map, model, settings->length);
+        if (chooses)
+            add_choosing_memory(&memory, &map, model, settings->length);
         add_layer_disk(cost, plan, &map);
         layer_map_free(&map);
     }
@@ -217,16 +304,18 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
     memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
-    cost->node_bytes = (uint64_t)floats * sizeof(float) + memory.factor;
+    // Measuring and choosing keep the pruned layer beside the dense one; no Hessian is there at the same
+    // time.
+    cost->node_bytes = (uint64_t)floats * sizeof(float);
+    cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
     cost->rank_bytes =
         resident_bytes() + mpi_bytes +
         larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
-    const uint64_t streams = settings->propagation == PROPAGATION_DENSE ? 1 : settings->num_variants;
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
-    cost->activations_bytes =
-        streams * files * settings->sequences * settings->length * hidden_size * sizeof(float);
+    cost->activations_bytes = (own_streams(settings) * files + dense_files(settings, files, layers)) *
+                              settings->sequences * settings->length * hidden_size * sizeof(float);
     cost->output_bytes =
         settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
     cost->work = plan->work;

@@ -197,6 +197,41 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
         write_file(w, e, shape->statistics);
 }
 
+// What compensation passes through the layer, once a source: of one stream what is held out, or of two all;
+// and what is held out with each choice of the guard.
+static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct settings *settings = w->plan->settings;
+    const struct layer_shape *shape = &w->shapes[unit->layer];
+    const bool matches = variant_matches(unit->variant);
+    const double sequences = ceil((double)settings->sequences / (matches ? 1 : 8)), passes = 4;
+    const double hidden = sequences * (double)settings->length *
+                          (double)w->plan->model->config.decoder.hidden_size * (double)sizeof(float);
+    const double waves = ceil(sequences / w->ranks), work = (unit->work - 16 * shape->pruned) / sequences;
+
+    read_on_every_node(w, e, shape->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        read_together(w, e, (matches ? 2 : 1) * (1 + passes) * hidden);
+    spend(e, PART_ARITHMETIC, waves * work / rank_flops(w->machine));
+    agree(w, e, passes * waves * 2);
+}
+
+// The method auto: what is held out passes through the layer once for each candidate and input.
+static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct settings *settings = w->plan->settings;
+    const struct layer_shape *shape = &w->shapes[unit->layer];
+    const double sequences = ceil((double)settings->sequences / 8), waves = ceil(sequences / w->ranks);
+    const double hidden = sequences * (double)settings->length *
+                          (double)w->plan->model->config.decoder.hidden_size * (double)sizeof(float);
+
+    read_on_every_node(w, e, shape->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        read_together(w, e, (1 + 4) * hidden);
+    spend(e, PART_ARITHMETIC, waves * (unit->work - 4 * shape->pruned) / sequences / rank_flops(w->machine));
+    agree(w, e, 4 * waves * 2);
+}
+
 // sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
 static void prune_by_second_order(struct worker *w, struct estimate *e, const struct layer_shape *shape)
 {
@@ -216,6 +251,8 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
         read_together(w, e, shape->statistics);
         if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
             prune_by_second_order(w, e, shape);
+        if (variant_chooses(unit->variant))
+            choose(w, e, unit);
         spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->score, score_traffic));
         write_file(w, e, shape->masks);
     } else {
@@ -223,6 +260,8 @@ static void prune_layer(struct worker *w, struct estimate *e, const struct unit 
         read_together(w, e, shape->masks);
         read_on_every_node(w, e, shape->masks);
         spend(e, PART_ARITHMETIC, sweep(w, shape->pruned, w->machine->compensate, compensate_traffic));
+        if (variant_measures(unit->variant))
+            measure(w, e, unit);
         write_file(w, e, shape->weights);
     }
     agree(w, e, 10 * shape->linears);

@@ -170,7 +170,7 @@ static void fill_variant(struct variant *variant, const struct job_values *value
     if (is_given(values, KEY_OUTPUT_MATCHING))
         variant->output = (enum matching)values->of[KEY_OUTPUT_MATCHING].items[point[OUTPUT]].choice;
     variant->bias = is_given(values, KEY_BIAS) && values->of[KEY_BIAS].items[point[BIAS]].flag;
-    variant->guard = is_given(values, KEY_GUARD) && values->of[KEY_GUARD].items[point[GUARD]].flag;
+    variant->guard = !is_given(values, KEY_GUARD) || values->of[KEY_GUARD].items[point[GUARD]].flag;
     variant->clamp.low = number_or(values, KEY_CLAMP, 0, DEFAULT_CLAMP_LOW);
     variant->clamp.high = number_or(values, KEY_CLAMP, 1, DEFAULT_CLAMP_HIGH);
     variant->clamp.epsilon = DEFAULT_EPSILON;

@@ -9,11 +9,12 @@
 //   calibration.seed              0 to 2^63 - 1                       0
 //   calibration.keep_activations  true, false                         false
 //   prune.method            *     magnitude, wanda, ria, cvr,         required
-//                                 sparsegpt
+//                                 sparsegpt, auto
 //   prune.alpha             *     0 to 8                              cvr 0.25, others 0
 //   prune.epsilon           *     above 0, to 1                       1e-8
-//   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria 0.25, cvr
-//   0.25 prune.sparsity          *     0 to 1                              one of the two is required
+//   prune.activation_exponent *   0 to 8                              magnitude 0, wanda 0.5, ria
+//                                                                     and cvr 0.25
+//   prune.sparsity          *     0 to 1                              one of the two is required
 //   prune.pattern           *     N:M, 1 <= N <= M <= 32, N are kept
 //   prune.group             *     row, layer                          row
 //   prune.allocation        *     uniform, owl                        uniform
@@ -25,7 +26,7 @@
 //   compensate.energy       *     list of columns, rows               []: none
 //   compensate.output       *     off, moment, regression, mixed      off
 //   compensate.bias         *     true, false                         false
-//   compensate.guard        *     true, false                         false
+//   compensate.guard        *     true, false                         true
 //   compensate.clamp              [low, high], above 0                [0.1, 10]
 //   compensate.keep_weights       true, false                         false for a sweep that is measured and
 //                                                                     not exported, else true
@@ -37,8 +38,8 @@
 // * A list makes a sweep (for energy: a list of lists): the cartesian product, the first of these keys
 // changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then each pattern. A
 // value that a method does not use (epsilon without alpha, group with a pattern, any of them with sparsegpt;
-// owl_threshold without owl; guard without compensation) does not multiply the variants. Relative paths count
-// from the working directory of the program.
+// parameters with auto; owl_threshold without owl; guard without compensation) does not multiply the
+// variants. Relative paths count from the working directory of the program.
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"
@@ -65,13 +66,14 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
 void settings_free(struct settings *settings); // NULL is fine
 
 // Sets what the variant's choices make meaningless to its default, so that equal variants have equal
-// contents: the parameters of sparsegpt, epsilon without alpha, group and allocation of a pattern, owl's
-// parameters without it, clamp where no factor is clamped, guard without compensation.
+// contents: the parameters of sparsegpt and auto, epsilon without alpha, group and allocation of a pattern,
+// owl's parameters without it, clamp where no factor is clamped, guard without compensation.
 void variant_normalise(struct variant *variant);
 
 // A variant's name from its contents, the same for the same contents:
 // METHOD[-alphaA][-epsilonE]-{SPARSITY|NofM}[-layer][-owl][-thresholdM][-rangeR][-columns][-rows]
-// [-output-MATCHING][-bias][-clampLOW-HIGH][-guarded], alpha where the method uses it, epsilon, clamp and
-// owl's parameters when they are not the defaults: "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows",
-// "ria-0.5-layer-rows". Safe as a folder's name. A name that does not fit ends in a hash of the whole.
+// [-output-MATCHING][-bias][-clampLOW-HIGH][-unguarded], alpha where the method uses it, epsilon, clamp and
+// owl's parameters when they are not the defaults, unguarded where compensation is not guarded: "wanda-0.5",
+// "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a folder's name. A name that does not fit
+// ends in a hash of the whole.
 void variant_name(struct variant *variant);

@@ -2,6 +2,7 @@
 #include "pipeline/job.h"
 #include "pipeline/job_keys.h"
 #include "pipeline/job_tasks.h"
+#include "stages/stage.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ static int add_parameters(json_t *json, const struct variant *variant)
         failed |= json_object_set_new(json, "output", json_string(matching_names(&count)[variant->output]));
     if (variant->bias)
         failed |= json_object_set_new(json, "bias", json_true());
-    if (variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF || variant->bias)
+    if (variant_compensates(variant))
         failed |= json_object_set_new(json, "guard", json_boolean(variant->guard));
     if (variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF)
         failed |=

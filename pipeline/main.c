@@ -381,6 +381,7 @@ static enum status make_plan(struct program *program, struct error *err)
     FORWARD_IF_ERROR(check_paths(program, err));
     FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
     FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(compensate_check(program->model, program->settings, err));
     FORWARD_IF_ERROR(allocation_check(program->model, program->settings, options->path, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));
     status = plan_print(&plan, &machine, options->json, program->root ? stdout : NULL, err);

@@ -3,9 +3,11 @@
 #include "io/run_directory.h"
 #include "io/sealed_json.h"
 #include "io/store.h"
+#include "kernels/candidates.h"
 #include "stages/allocation.h"
 #include "stages/evaluate.h"
 #include "stages/export.h"
+#include "stages/guard.h"
 #include "stages/hessian.h"
 #include "stages/sequences.h"
 #include "stages/stage.h"
@@ -121,8 +123,16 @@ static void add_score(struct plan *plan, const struct variant *variant, size_t l
                       size_t chain, const struct layer_cost *costs)
 {
     const bool second_order = (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
-    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain,
-             4 * costs[layer].weights + (second_order ? costs[layer].second_order : 0));
+    double work = 4 * costs[layer].weights + (second_order ? costs[layer].second_order : 0);
+    size_t candidates;
+    if (variant_chooses(variant)) {
+        // For each of the layer's four inputs an eighth of the sequences, through the dense layer and through
+        // that with each candidate.
+        importance_candidates(&candidates);
+        work += 4 * (double)candidates * costs[layer].weights;
+        work += 4 * (double)(1 + candidates) / 8 * costs[layer].forward;
+    }
+    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, work);
 }
 
 // owner NULL: the dense model's statistics.
@@ -162,11 +172,14 @@ static void add_outliers(struct plan *plan, size_t phase, const struct layer_cos
 
 // Matching passes the sequences of both streams through part of the layer for each of its sources, in all
 // about three times through a layer, and multiplies them with the dense and the pruned weights; a guard alone
-// does that once with an eighth of one stream.
+// does that once with an eighth of one stream. The guard passes that eighth through the layer with each of
+// its choices, for each source.
 static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
                            size_t chain, const struct layer_cost *costs)
 {
     const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
+    struct guard_choice choices[GUARD_CHOICES];
+    const size_t count = guard_choices(choices, variant);
     double work = 16 * costs[layer].weights;
 
     if (!weights_are_written(plan->settings, variant))
@@ -174,7 +187,9 @@ static void add_compensate(struct plan *plan, const struct variant *variant, siz
     if (variant_matches(variant))
         work += (3 + products) * costs[layer].forward;
     else if (variant_measures(variant))
-        work += (1 + products) / 8 * costs[layer].forward;
+        work += (3 + products) / 8 * costs[layer].forward;
+    if (variant_measures(variant) && count > 1)
+        work += 4 * (double)(1 + count) / 8 * costs[layer].forward;
     add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
 }
 
@@ -191,7 +206,8 @@ size_t dense_stream_readers(const struct settings *settings)
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     size_t readers = 0;
     for (size_t v = 0; v < settings->num_variants; v++)
-        readers += dense ? variant_measures(&settings->variants[v]) : variant_matches(&settings->variants[v]);
+        readers +=
+            dense ? variant_reads_states(&settings->variants[v]) : variant_matches(&settings->variants[v]);
     return readers;
 }
 

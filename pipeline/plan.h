@@ -85,7 +85,7 @@ bool results_are_done(const struct settings *settings, const struct variant *var
 // not kept go when the variant's results are there.
 bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer);
 
-// How many variants read hidden states of the dense stream when they are compensated.
+// How many variants read hidden states of the dense stream when they are scored or compensated.
 size_t dense_stream_readers(const struct settings *settings);
 // Whether the dense stream's hidden states of all layers are kept until those variants are done: when they
 // are made before the variants, or by the first of several.

@@ -12,6 +12,7 @@
 #include "pipeline/task_results.h"
 #include "stages/evaluate.h"
 #include "stages/few_tokens.h"
+#include "stages/linear_record.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -78,10 +79,10 @@ static enum status add_linear(void *context, const char *linear, struct error *e
             if (store_read_attribute_f64(files->weights, group, energies[k], &value, NULL) == STATUS_OK)
                 add_real(row, energies[k], value);
     }
-    const json_t *left = compensation_record_find(files->compensation, files->layer, linear);
-    for (size_t k = 0; k < sizeof energies / sizeof *energies && files->weights == NULL; k++)
-        if (json_object_get(left, energies[k]) != NULL)
-            json_object_set(row, energies[k], json_object_get(left, energies[k]));
+    linear_record_add(row, files->masks, files->weights, linear);
+    if (files->weights == NULL)
+        json_object_update_missing(
+            row, (json_t *)compensation_record_find(files->compensation, files->layer, linear));
     snprintf(name, sizeof name, "/%s/mask", linear);
     if (files->masks == NULL ||
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)

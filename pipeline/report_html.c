@@ -200,10 +200,49 @@ static void share_cell(const struct page *page, const json_t *row, const char *k
         fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(energy) / before);
 }
 
+static void error_cell(const struct page *page, const json_t *row, const char *key)
+{
+    const json_t *error = json_object_get(row, key);
+    if (json_is_number(error))
+        fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(error));
+    else
+        fputs("<td>&ndash;</td>", page->out);
+}
+
+// What the guard kept of the compensation that was asked for; what auto chose.
+static void kept_cell(const struct page *page, const json_t *row)
+{
+    const json_t *energy = json_object_get(row, "energy_kept"), *output = json_object_get(row, "output_kept");
+    char text[40];
+    snprintf(text, sizeof text, "%s%s%s", json_is_true(energy) ? "energy" : "",
+             json_is_true(energy) && json_is_true(output) ? ", " : "", json_is_true(output) ? "output" : "");
+    text_cell(page, text[0] != '\0' ? text : energy != NULL || output != NULL ? "nothing" : "");
+}
+
+static void choice_cell(const struct page *page, const json_t *row)
+{
+    const json_t *choice = json_object_get(row, "choice");
+    char text[120] = "";
+    if (choice != NULL)
+        snprintf(text, sizeof text, "%s, exponent %g, alpha %g", text_of(choice, "method"),
+                 json_number_value(json_object_get(choice, "activation_exponent")),
+                 json_number_value(json_object_get(choice, "alpha")));
+    text_cell(page, text);
+}
+
 static void write_linears(const struct page *page, const char *variant)
 {
-    static const char *const names[] = {"layer",         "<linear",       "weights",           "sparsity",
-                                        "energy before", "after pruning", "after compensation"};
+    static const char *const names[] = {"layer",
+                                        "<linear",
+                                        "weights",
+                                        "sparsity",
+                                        "energy before",
+                                        "after pruning",
+                                        "after compensation",
+                                        "output error, pruned",
+                                        "compensated",
+                                        "<kept",
+                                        "<chosen"};
     size_t i;
     json_t *row;
 
@@ -221,6 +260,10 @@ static void write_linears(const struct page *page, const char *variant)
         cell(page, json_object_get(row, "energy_before"), 5);
         share_cell(page, row, "energy_pruned");
         share_cell(page, row, "energy_compensated");
+        error_cell(page, row, "output_error_pruned");
+        error_cell(page, row, "output_error_compensated");
+        kept_cell(page, row);
+        choice_cell(page, row);
         fputs("</tr>\n", page->out);
     }
     fputs("</tbody></table></div>\n", page->out);

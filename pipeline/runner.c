@@ -264,11 +264,15 @@ static enum status redraw_sequences(const struct stage *stage, struct error *err
 // All units in hand.
 static enum status score(struct runner *runner, struct error *err)
 {
+    const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
+    const size_t layer = (size_t)runner->units[0]->layer;
     const struct variant *variants[SCORE_BATCH];
-    for (size_t k = 0; k < runner->num_units; k++)
+    for (size_t k = 0; k < runner->num_units; k++) {
         variants[k] = runner->units[k]->variant;
-    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, variants, runner->num_units,
-                                 (size_t)runner->units[0]->layer, err));
+        if (variant_chooses(variants[k]))
+            FORWARD_IF_ERROR(ensure_hidden_states(runner, dense ? NULL : variants[k], layer, err));
+    }
+    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, variants, runner->num_units, layer, err));
     trim_hessian(runner, runner->units[0]);
     return STATUS_OK;
 }
@@ -682,6 +686,16 @@ done:
     return status;
 }
 
+// Whether a variant has still to be scored or compensated with hidden states of the layer.
+static bool still_reads_states(const struct settings *settings, const struct variant *variant, size_t layer)
+{
+    char path[PATH_SIZE];
+    if (!variant_reads_states(variant) || weights_are_done(settings, variant, layer))
+        return false;
+    run_layer_path(path, sizeof path, settings->run, "masks", variant->name, layer);
+    return variant_measures(variant) || !store_exists(path);
+}
+
 // The dense stream that was kept for several variants, when all of them are done.
 static void drop_dense_stream(const struct runner *runner)
 {
@@ -692,8 +706,8 @@ static void drop_dense_stream(const struct runner *runner)
     if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
         return;
     for (size_t v = 0; v < settings->num_variants; v++)
-        for (size_t layer = 0; layer < layers && variant_measures(&settings->variants[v]); layer++)
-            if (!weights_are_done(settings, &settings->variants[v], layer))
+        for (size_t layer = 0; layer < layers; layer++)
+            if (still_reads_states(settings, &settings->variants[v], layer))
                 return;
     for (size_t layer = 1; layer + 2 < layers; layer++) {
         hidden_path(path, runner, "dense", layer);

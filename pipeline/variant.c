@@ -1,5 +1,6 @@
 #include "pipeline/job.h"
 #include "pipeline/number.h"
+#include "stages/stage.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -24,10 +25,10 @@ static bool is_energy(const struct variant *variant)
 
 void variant_normalise(struct variant *variant)
 {
-    if (method_needs(variant->method) & NEEDS_HESSIAN) {
+    if (method_needs(variant->method) & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
         variant->parameters = importance_defaults(variant->method);
+    if (method_needs(variant->method) & NEEDS_HESSIAN)
         variant->group = GROUP_ROW; // has groups of its own
-    }
     if (variant->parameters.alpha == 0)
         variant->parameters.epsilon = DEFAULT_EPSILON;
     if (variant->is_pattern) {
@@ -45,7 +46,7 @@ void variant_normalise(struct variant *variant)
         variant->clamp.low = DEFAULT_CLAMP_LOW;
         variant->clamp.high = DEFAULT_CLAMP_HIGH;
     }
-    if (!is_energy(variant) && variant->output == MATCHING_OFF && !variant->bias)
+    if (!variant_compensates(variant))
         variant->guard = false; // of nothing
 }
 
@@ -126,8 +127,8 @@ void variant_name(struct variant *variant)
         add_number(&name, "-clamp", variant->clamp.low);
         add_number(&name, "-", variant->clamp.high);
     }
-    if (variant->guard)
-        add(&name, "-guarded");
+    if (variant_compensates(variant) && !variant->guard)
+        add(&name, "-unguarded");
     if (name.length < sizeof variant->name) {
         memcpy(variant->name, name.text, name.length + 1);
         return;

@@ -31,6 +31,7 @@ prune:
   propagation: dense
 compensate:
   energy: [columns, rows]
+  guard: false
 evaluate:
   perplexity: $here/../jobs/demo/test.jsonl
 YAML

@@ -3,7 +3,9 @@
 #include "io/run_directory.h"
 #include "stages/guard.h"
 #include "stages/hidden_states.h"
+#include "stages/layer_trial.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@ struct compensation {
     const struct stage *stage;
     const struct variant *variant;
     const struct layer_weights *dense;
-    // With output matching: the layer so far, dense where nothing was pruned yet, in memory of its own.
+    // Where outputs are measured: the layer so far, dense where nothing was pruned yet, in memory of its own.
     struct layer_weights pruned;
     struct hidden_states dense_states, states; // what enters the layer: dense stream, variant's stream
     struct store_reader *masks;
@@ -24,6 +26,8 @@ struct compensation {
     struct pruned_linear *linears; // in hand
     struct measured_linear *measured;
     size_t count;
+    struct guard_choice choices[GUARD_CHOICES]; // what may be kept
+    size_t num_choices;
 };
 
 // ---- the file -------------------------------------------------------------------------------------------
@@ -178,7 +182,14 @@ static enum status write_output(struct compensation *c, struct pruned_linear *li
     FORWARD_IF_ERROR(store_attribute_f64(c->writer, group, "output_error_pruned", linear->error_pruned, err));
     FORWARD_IF_ERROR(
         store_attribute_f64(c->writer, group, "output_error_compensated", linear->error_compensated, err));
-    return store_attribute_u64(c->writer, group, "output_error_sequences", linear->measured_sequences, err);
+    FORWARD_IF_ERROR(
+        store_attribute_u64(c->writer, group, "output_error_sequences", linear->measured_sequences, err));
+    if (isnan(linear->layer_error_pruned))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        store_attribute_f64(c->writer, group, "layer_error_pruned", linear->layer_error_pruned, err));
+    return store_attribute_f64(c->writer, group, "layer_error_compensated", linear->layer_error_compensated,
+                               err);
 }
 
 static enum status write_linear(struct compensation *c, struct pruned_linear *linear, struct error *err)
@@ -206,26 +217,55 @@ done:
 
 // ---- measuring ------------------------------------------------------------------------------------------
 
-// The finished linear takes its place in the pruned layer, each rank of a node bringing some rows.
-static enum status put_in_place(struct compensation *c, struct pruned_linear *linear, struct error *err)
+// The linear, as what is kept now makes it, takes its place in the pruned layer, each rank of a node bringing
+// some rows.
+static void put_in_place(struct compensation *c, struct pruned_linear *linear)
 {
     const struct team *team = c->stage->team;
     const struct layer_tensor *tensor = linear->tensor, *bias = layer_map_bias(tensor);
     float *block = c->pruned.memory.data;
-    void *rounded = NULL;
     size_t first, count;
-    enum status status;
 
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
     for (size_t i = first; i < first + count; i++)
         pruned_linear_final_f32(linear, i, block + tensor->offset + i * tensor->in);
-    status = allocate(&rounded, tensor->out, sizeof(float), "a bias", err);
-    if (status == STATUS_OK && bias != NULL && team->node_rank == 0) {
-        pruned_linear_bias(linear, rounded);
-        dtype_to_f32(block + bias->offset, rounded, bias_dtype(tensor), tensor->out);
+    if (bias != NULL && team->node_rank == 0)
+        pruned_linear_bias_f32(linear, block + bias->offset);
+}
+
+// A choice of the guard for all linears in hand, in place.
+static void put_choice(void *context, size_t choice)
+{
+    struct compensation *c = context;
+    for (size_t i = 0; i < c->count; i++) {
+        guard_take(&c->linears[i], &c->measured[i], &c->choices[choice]);
+        put_in_place(c, &c->linears[i]);
     }
-    free(rounded);
-    return team_agree(team, status, err);
+}
+
+// What is kept of the linears in hand, by the layer's output with each choice.
+static enum status choose_by_layer(struct compensation *c, size_t first, struct error *err)
+{
+    const bool matches = variant_matches(c->variant); // then the dense model's own states are there
+    const struct layer_trial trial = {.stage = c->stage,
+                                      .dense = c->dense,
+                                      .pruned = &c->pruned,
+                                      .dense_states = matches ? &c->dense_states : &c->states,
+                                      .states = &c->states,
+                                      .put = put_choice,
+                                      .context = c};
+    double errors[GUARD_CHOICES];
+    size_t best = 0;
+
+    FORWARD_IF_ERROR(try_in_layer(errors, c->num_choices, &trial, first, err));
+    for (size_t k = 1; k < c->num_choices; k++)
+        best = errors[k] < errors[best] ? k : best;
+    for (size_t i = 0; i < c->count; i++) {
+        guard_take(&c->linears[i], &c->measured[i], &c->choices[best]);
+        c->linears[i].layer_error_pruned = errors[c->num_choices - 1];
+        c->linears[i].layer_error_compensated = errors[best];
+    }
+    return STATUS_OK;
 }
 
 // Measures the linears in hand and decides what is kept.
@@ -244,13 +284,22 @@ static enum status measure(struct compensation *c, struct error *err)
     for (size_t i = 0; i < c->count; i++)
         c->measured[i] = guard_candidates(&c->linears[i]);
     FORWARD_IF_ERROR(measure_outputs(c->measured, c->count, c->stage, &streams, first, held_out, err));
+    if (c->num_choices == 1) {
+        for (size_t i = 0; i < c->count; i++)
+            guard_take(&c->linears[i], &c->measured[i], &c->choices[0]);
+    } else if (c->linears[0].tensor->expert) {
+        for (size_t i = 0; i < c->count; i++)
+            guard_take(
+                &c->linears[i], &c->measured[i],
+                &c->choices[guard_choose(&c->linears[i], &c->measured[i], c->choices, c->num_choices)]);
+    } else {
+        FORWARD_IF_ERROR(choose_by_layer(c, held_out < settings->sequences ? held_out : 0, err));
+    }
     for (size_t i = 0; i < c->count; i++)
-        guard_decide(&c->linears[i], &c->measured[i]);
-    if (!matches)
-        return STATUS_OK;
+        guard_report(&c->linears[i], &c->measured[i]);
     shared_block_sync(&c->pruned.memory, c->stage->team);
     for (size_t i = 0; i < c->count; i++)
-        FORWARD_IF_ERROR(put_in_place(c, &c->linears[i], err));
+        put_in_place(c, &c->linears[i]);
     shared_block_sync(&c->pruned.memory, c->stage->team);
     return STATUS_OK;
 }
@@ -290,9 +339,9 @@ done:
     return status;
 }
 
-// How many of the following linears, sorted by source, are dealt with together: those of one source when
-// outputs are matched, because the next ones read what these put out; as many as fit when they are only
-// measured, in one pass; else one.
+// How many of the following linears, sorted by source, are dealt with together: where outputs are measured
+// those of one source, because the next ones read what these put out, or as many experts as fit, which are
+// measured by themselves; else one.
 static size_t batch_size(const struct variant *variant, const struct layer_tensor *const *tensors,
                          size_t count)
 {
@@ -303,8 +352,8 @@ static size_t batch_size(const struct variant *variant, const struct layer_tenso
         return 1;
     for (; n < count; n++) {
         weights += (double)tensors[n]->out * (double)tensors[n]->in;
-        if (variant_matches(variant) ? tensors[n]->source != tensors[0]->source
-                                     : weights > most_weights_at_once)
+        if (tensors[0]->expert ? !tensors[n]->expert || weights > most_weights_at_once
+                               : tensors[n]->source != tensors[0]->source)
             break;
     }
     return n;
@@ -357,9 +406,8 @@ static enum status open_streams(struct compensation *c, size_t layer, struct err
         return STATUS_OK;
     FORWARD_IF_ERROR(
         hidden_states_open(&c->states, stage, hidden_stream(stage->settings, c->variant), layer, err));
-    if (!variant_matches(c->variant))
-        return STATUS_OK;
-    FORWARD_IF_ERROR(hidden_states_open(&c->dense_states, stage, "dense", layer, err));
+    if (variant_matches(c->variant))
+        FORWARD_IF_ERROR(hidden_states_open(&c->dense_states, stage, "dense", layer, err));
     FORWARD_IF_ERROR(layer_weights_create(&c->pruned, stage, err));
     return layer_weights_load(&c->pruned, stage, layer, NULL, err);
 }
@@ -368,6 +416,7 @@ enum status compensate_layer(const struct stage *stage, struct layer_weights *we
                              const struct variant *variant, size_t layer, struct error *err)
 {
     struct compensation c = {.stage = stage, .variant = variant, .dense = weights};
+    c.num_choices = guard_choices(c.choices, variant);
     char path[PATH_SIZE];
     enum status status;
 

@@ -7,6 +7,7 @@
 #include "io/store.h"
 #include "stages/added_bias.h"
 #include "stages/few_tokens.h"
+#include "stages/linear_record.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -350,7 +351,8 @@ static enum status copy_side_files(const char *from, const char *to, struct erro
     return status;
 }
 
-// {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks.
+// {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks, and
+// what linear_record.h adds.
 static enum status describe_linears(json_t **out, const struct stage *stage, const struct variant *variant,
                                     struct error *err)
 {
@@ -360,13 +362,16 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
         linears != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
 
     for (size_t layer = 0; layer < model->config.num_hidden_layers && status == STATUS_OK; layer++) {
-        struct store_reader *masks = NULL;
+        struct store_reader *masks = NULL, *weights = NULL;
         struct layer_map map;
         char path[PATH_SIZE], name[160];
 
         GOTO_IF_ERROR(layer_map_create(&map, model, layer, err), failed);
         run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
         status = store_open(&masks, path, MPI_COMM_SELF, err);
+        run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
+        if (status == STATUS_OK)
+            status = store_open(&weights, path, MPI_COMM_SELF, err);
         for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
             const double total = (double)map.tensors[i].out * (double)map.tensors[i].in;
             uint64_t kept;
@@ -377,12 +382,15 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
             json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total", (json_int_t)total,
                                     "sparsity", 1 - (double)kept / total);
-            if (status == STATUS_OK)
+            if (status == STATUS_OK) {
                 few_tokens_describe(row, masks, map.tensors[i].linear);
+                linear_record_add(row, masks, weights, map.tensors[i].linear);
+            }
             if (json_object_set_new(linears, name, row) != 0 && status == STATUS_OK)
                 status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         }
         store_close(masks);
+        store_close(weights);
         layer_map_free(&map);
     }
     if (status == STATUS_OK) {

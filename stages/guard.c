@@ -4,12 +4,17 @@
 
 enum { PLAIN = 0, ENERGY = 1 };
 
-size_t first_held_out(const struct settings *settings, const struct variant *variant)
+size_t held_out_sequences(const struct settings *settings)
 {
     const size_t eighth = settings->sequences / 8;
-    if (!variant->guard || settings->sequences < 2)
-        return settings->sequences;
-    return settings->sequences - (eighth > 0 ? eighth : 1);
+    if (settings->sequences < 2)
+        return 0;
+    return eighth > 0 ? eighth : 1;
+}
+
+size_t first_held_out(const struct settings *settings, const struct variant *variant)
+{
+    return settings->sequences - (variant->guard ? held_out_sequences(settings) : 0);
 }
 
 static const float *candidate_rows(void *context, size_t candidate, size_t first, size_t count, float *buffer)
@@ -55,37 +60,60 @@ static double relative_error(const struct pruned_linear *linear, const struct me
     return error == 0 ? 0 : error / variance;
 }
 
-void guard_decide(struct pruned_linear *linear, const struct measured_linear *measured)
+size_t guard_choices(struct guard_choice choices[GUARD_CHOICES], const struct variant *variant)
 {
-    const struct variant *variant = linear->variant;
-    const struct settings *settings = linear->stage->settings;
-    const bool asks_energy = linear->energy, asks_output = variant_matches(variant);
-    const enum sequence_part part = measured->tokens[HELD_OUT] > 0 ? HELD_OUT : FITTED;
-    const size_t held_out = settings->sequences - first_held_out(settings, variant);
-    double error, least = INFINITY;
+    const bool asks_energy = variant->energy_columns || variant->energy_rows;
+    const bool asks_output = variant_matches(variant);
+    size_t count = 0;
 
-    linear->energy = asks_energy && !variant->guard;
-    linear->output = asks_output && !variant->guard;
-    linear->measured_sequences = part == HELD_OUT ? held_out : settings->sequences - held_out;
-    if (measured->tokens[part] == 0) {
-        linear->measured_sequences = 0;
-        return;
-    }
-    // From the most compensated to the least, so that it stays among equals.
-    for (int choice = 3; choice >= 0 && variant->guard; choice--) {
+    for (int choice = GUARD_CHOICES - 1; choice >= 0; choice--) {
         const bool energy = choice / 2 != 0, output = choice % 2 != 0;
         if ((energy && !asks_energy) || (output && !asks_output))
             continue;
-        error = relative_error(linear, measured, part, energy ? ENERGY : PLAIN, output);
+        choices[count++] = (struct guard_choice){energy, output};
+        if (!variant->guard)
+            break;
+    }
+    return count;
+}
+
+void guard_take(struct pruned_linear *linear, const struct measured_linear *measured,
+                const struct guard_choice *choice)
+{
+    linear->energy = choice->energy;
+    linear->output = choice->output;
+    for (size_t i = 0; i < linear->tensor->out && linear->output; i++)
+        fit(&linear->gamma[i], &linear->shift[i], linear, measured, choice->energy ? ENERGY : PLAIN, i);
+}
+
+size_t guard_choose(struct pruned_linear *linear, const struct measured_linear *measured,
+                    const struct guard_choice *choices, size_t count)
+{
+    size_t best = count - 1;
+    double least = INFINITY;
+
+    for (size_t k = 0; k < count && measured->tokens[HELD_OUT] > 0; k++) {
+        const size_t candidate = choices[k].energy ? ENERGY : PLAIN;
+        const double error = relative_error(linear, measured, HELD_OUT, candidate, choices[k].output);
         if (error < least) {
             least = error;
-            linear->energy = energy;
-            linear->output = output;
+            best = k;
         }
     }
-    const size_t candidate = linear->energy ? ENERGY : PLAIN;
+    return best;
+}
+
+void guard_report(struct pruned_linear *linear, const struct measured_linear *measured)
+{
+    const struct settings *settings = linear->stage->settings;
+    const enum sequence_part part = measured->tokens[HELD_OUT] > 0 ? HELD_OUT : FITTED;
+    const size_t held_out = settings->sequences - first_held_out(settings, linear->variant);
+
+    linear->measured_sequences = 0;
+    if (measured->tokens[part] == 0)
+        return;
+    linear->measured_sequences = part == HELD_OUT ? held_out : settings->sequences - held_out;
     linear->error_pruned = relative_error(linear, measured, part, PLAIN, false);
-    linear->error_compensated = relative_error(linear, measured, part, candidate, linear->output);
-    for (size_t i = 0; i < linear->tensor->out && linear->output; i++)
-        fit(&linear->gamma[i], &linear->shift[i], linear, measured, candidate, i);
+    linear->error_compensated =
+        relative_error(linear, measured, part, linear->energy ? ENERGY : PLAIN, linear->output);
 }

@@ -38,8 +38,8 @@ struct measured_streams {
 };
 
 // Measures over the sequences [first, held_out), which are FITTED, and [held_out, all), HELD_OUT. Sums are
-// added in the order of the sequences: their bits do not depend on the number of ranks. Outputs that are not
-// finite are STATUS_INPUT.
+// added in the order of the sequences: their bits do not depend on the number of ranks. Outputs of the
+// first candidate that are not finite are STATUS_INPUT.
 enum status measure_outputs(struct measured_linear *linears, size_t count, const struct stage *stage,
                             const struct measured_streams *streams, size_t first, size_t held_out,
                             struct error *err);

@@ -3,6 +3,7 @@
 #include "kernels/energy.h"
 #include "kernels/select.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,9 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
                                      .weight = layer_weights_of(weights, tensor),
                                      .updated = layer_weights_of(weights, tensor),
                                      .bias = bias != NULL ? layer_weights_of(weights, bias) : NULL,
-                                     .energy = uses_energy(variant)};
+                                     .energy = uses_energy(variant),
+                                     .layer_error_pruned = NAN,
+                                     .layer_error_compensated = NAN};
     FORWARD_IF_ERROR(allocate(&linear->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
     if (variant->energy_columns) {
         FORWARD_IF_ERROR(allocate(&linear->column_mean, tensor->in, sizeof(double), "column means", err));
@@ -141,11 +144,25 @@ void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *targ
     dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
 }
 
-void pruned_linear_bias(struct pruned_linear *linear, void *target)
+// One element, rounded.
+static void round_bias(const struct pruned_linear *linear, size_t i, void *target)
 {
-    const enum dtype dtype = bias_dtype(linear->tensor);
+    const double bias = (double)linear->bias[i] + (linear->output ? linear->shift[i] : 0);
+    dtype_from_f64(target, &bias, bias_dtype(linear->tensor), 1);
+}
+
+void pruned_linear_bias(const struct pruned_linear *linear, void *target)
+{
+    const size_t element = dtype_size(bias_dtype(linear->tensor));
+    for (size_t i = 0; i < linear->tensor->out; i++)
+        round_bias(linear, i, (char *)target + i * element);
+}
+
+void pruned_linear_bias_f32(const struct pruned_linear *linear, float *target)
+{
     for (size_t i = 0; i < linear->tensor->out; i++) {
-        const double bias = (double)linear->bias[i] + (linear->output ? linear->shift[i] : 0);
-        dtype_from_f64((char *)target + i * dtype_size(dtype), &bias, dtype, 1);
+        float rounded;
+        round_bias(linear, i, &rounded);
+        dtype_to_f32(target + i, &rounded, bias_dtype(linear->tensor), 1);
     }
 }

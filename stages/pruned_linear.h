@@ -23,6 +23,9 @@ struct pruned_linear {
     // sequences (0: not measured).
     double error_pruned, error_compensated;
     size_t measured_sequences;
+    // The same of the layer's output beside what the layer adds, as the linears that share this one's input
+    // were pruned and in the end; NAN: not measured.
+    double layer_error_pruned, layer_error_compensated;
 };
 
 // Reads the mask from the variant's mask file; energy says that energy compensation, as the variant asks for
@@ -46,4 +49,6 @@ double pruned_linear_final(struct pruned_linear *linear, size_t i, double energi
 // The same as float32 in target[in].
 void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target);
 // target[out] <- the final bias, in bias_dtype. For a linear that has one.
-void pruned_linear_bias(struct pruned_linear *linear, void *target);
+void pruned_linear_bias(const struct pruned_linear *linear, void *target);
+// The same as float32.
+void pruned_linear_bias_f32(const struct pruned_linear *linear, float *target);

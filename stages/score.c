@@ -4,6 +4,7 @@
 #include "io/store.h"
 #include "kernels/select.h"
 #include "stages/allocation.h"
+#include "stages/choose.h"
 #include "stages/few_tokens.h"
 #include "stages/sparsegpt.h"
 
@@ -380,6 +381,26 @@ done:
     return status;
 }
 
+enum status score_rows(uint8_t *mask, uint64_t *tokens, const struct stage *stage, const struct cut *cut,
+                       const struct layer_weights *weights, const struct layer_tensor *tensor,
+                       const struct store_reader *statistics, struct error *err)
+{
+    struct cut one = {.variant = cut->variant, .sparsity = cut->sparsity, .like = 0};
+    struct scorer scorer;
+    enum status status = scorer_create(&scorer, stage, &one, 1, weights, tensor, err);
+
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    GOTO_IF_ERROR(prepare_factors(&scorer, statistics, err), done);
+    select_by_rows(&scorer);
+    GOTO_IF_ERROR(select_by_layer(&scorer, err), done);
+    memcpy(mask, scorer.masks[0], scorer.count * mask_row_bytes(tensor->in));
+    if (tokens != NULL)
+        *tokens = scorer.tokens;
+done:
+    scorer_free(&scorer);
+    return status;
+}
+
 enum status score_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *const *variants, size_t count, size_t layer, struct error *err)
 {
@@ -392,6 +413,11 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
     if (needs & NEEDS_HESSIAN)
         return sparsegpt_layer(stage, weights, variants, count, layer, err);
+    if (needs & NEEDS_OUTPUTS) {
+        for (size_t k = 0; k < count; k++)
+            FORWARD_IF_ERROR(choose_layer(stage, weights, variants[k], layer, err));
+        return STATUS_OK;
+    }
     if (needs & NEEDS_STATISTICS) {
         run_layer_path(path, sizeof path, stage->settings->run, "statistics",
                        stream_name(stage->settings, variants[0]), layer);

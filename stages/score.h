@@ -11,8 +11,8 @@ bool variants_share_scores(const struct variant *a, const struct variant *b);
 // their scores), cuts each one's mask from that, and commits masks/VARIANT/layer-l.h5 of each: per linear
 // "mask", uint8 [out, ceil(in / 8)], bit k of byte b = column 8b + k, 1 = kept. Reads
 // statistics/STREAM/layer-l.h5 only when the method asks for them. Rows are split over the team; the bytes do
-// not depend on how, nor on which variants are scored together. The method sparsegpt goes its own way:
-// sparsegpt.h.
+// not depend on how, nor on which variants are scored together. The methods sparsegpt and auto go their
+// own ways: sparsegpt.h, choose.h.
 enum status score_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *const *variants, size_t count, size_t layer, struct error *err);
 
@@ -40,6 +40,13 @@ enum status cuts_finish(struct cut *cuts, size_t count, enum status status, stru
 // [first, first + count), and its attribute "kept".
 enum status mask_write(const struct stage *stage, const struct layer_tensor *tensor, size_t first,
                        size_t count, const uint8_t *mask, struct store_writer *writer, struct error *err);
+
+// This rank's rows of a linear's mask, those of share_of: mask[count, mask_row_bytes(in)], as cut->variant,
+// which neither chooses nor needs the Hessian, scores and selects them at cut->sparsity. statistics may be
+// NULL where the method needs none. tokens, if not NULL, is what the statistics are of. Collective.
+enum status score_rows(uint8_t *mask, uint64_t *tokens, const struct stage *stage, const struct cut *cut,
+                       const struct layer_weights *weights, const struct layer_tensor *tensor,
+                       const struct store_reader *statistics, struct error *err);
 
 // STATUS_USAGE, naming the linear, when a pattern N:M does not divide the width of one that is pruned. Not
 // collective.

@@ -26,7 +26,17 @@ bool weights_are_written(const struct settings *settings, const struct variant *
 
 bool variant_measures(const struct variant *variant)
 {
-    return variant_matches(variant) || (variant->guard && (variant->energy_columns || variant->energy_rows));
+    return variant_matches(variant) || (variant->guard && variant_compensates(variant));
+}
+
+bool variant_chooses(const struct variant *variant)
+{
+    return (method_needs(variant->method) & NEEDS_OUTPUTS) != 0;
+}
+
+bool variant_reads_states(const struct variant *variant)
+{
+    return variant_chooses(variant) || variant_measures(variant);
 }
 
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)

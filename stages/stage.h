@@ -40,6 +40,10 @@ bool variant_compensates(const struct variant *variant);
 bool weights_are_written(const struct settings *settings, const struct variant *variant);
 // Whether its outputs are measured: matched, or compensation guarded.
 bool variant_measures(const struct variant *variant);
+// Whether its method is chosen for each linear by what candidates put out.
+bool variant_chooses(const struct variant *variant);
+// Whether it reads hidden states when it is scored or compensated.
+bool variant_reads_states(const struct variant *variant);
 // Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or
 // NULL for the dense ones. Its own with pruned propagation, and with output matching.
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);

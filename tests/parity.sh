@@ -2,7 +2,7 @@
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
 # Usage: tests/parity.sh [--golden | --families | --tokenizers]
-#   --golden     makes tests/golden/demo and sparsegpt anew from the reference
+#   --golden     makes the golden files of the default tests anew from the reference
 #   --families   only this part: every model family, pruned, exported, and measured by transformers
 #   --tokenizers instead: random texts through every layout of tokenizer.json, ids compared; then both are timed
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
@@ -70,6 +70,27 @@ evaluate: {perplexity: $folder/test.jsonl, length: 64}
 YAML
   run_job sparsegpt
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/sparsegpt/run" tests/golden/sparsegpt
+  # As tests/e2e/matching.sh runs it.
+  cat >"$folder/matching.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/matching/run
+calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
+prune: {method: wanda, sparsity: 0.5}
+compensate: {energy: [rows], output: [off, mixed], bias: [false, true], guard: [true, false]}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job matching
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/matching/run" tests/golden/matching
+  # As tests/e2e/auto.sh runs it.
+  cat >"$folder/auto.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/auto/run
+calibration: {corpus: $folder/train.jsonl, sequences: 9, length: 48, seed: 3}
+prune: {method: auto, sparsity: 0.5, pattern: 2:4}
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  run_job auto
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/auto/run" tests/golden/auto
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
   sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
@@ -119,6 +140,34 @@ compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}
 evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
 YAML
 compare dense 12
+
+# The automatic choice, with and without compensation.
+for propagation in pruned dense; do
+  cat >"$folder/auto-$propagation.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/auto-$propagation/run
+output: $folder/auto-$propagation/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
+prune: {method: auto, sparsity: 0.6, pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
+compensate: {energy: [[], [rows]], output: [off, regression]}
+evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
+YAML
+  compare "auto-$propagation" 8
+done
+
+# Output matching on both streams, with every method and bias, guarded and not; a linear left dense.
+for propagation in pruned dense; do
+  cat >"$folder/matching-$propagation.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/matching-$propagation/run
+output: $folder/matching-$propagation/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
+prune: {method: [wanda, sparsegpt], pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
+compensate: {energy: [[], [rows]], output: [off, regression, mixed], bias: [false, true], guard: [true, false]}
+evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
+YAML
+  compare "matching-$propagation" 46
+done
 
 if [ -d ../shared/models/stories260K ]; then
   cat >"$folder/stories.yaml" <<YAML

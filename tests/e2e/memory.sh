@@ -12,11 +12,11 @@ make_model() { "$maker" --layers "$1" --hidden 768 --intermediate 2048 --heads 8
 make_model 2
 make_model 6
 
-# measure LAYERS SEQUENCES: runs the job on two ranks; $said and $peak, the larger of the ranks', in bytes.
+# measure LAYERS SEQUENCES [METHOD]: runs the job on two ranks; $said and $peak, the larger of the ranks', in bytes.
 measure() {
   local job=$folder/job.yaml
   rm -rf "$folder/run" "$folder/peak"
-  small_job "$job" model="$folder/model-$1" method=cvr pattern= sequences="$2" length=64 output= energy='[columns]'
+  small_job "$job" model="$folder/model-$1" method="${3:-cvr}" pattern= sequences="$2" length=64 output= energy='[columns]'
   said=$(ranks 2 plan --json "$job" | jq .memory.peak_resident)
   runs timeout 150 mpirun -n 2 /usr/bin/time -f %M -a -o "$folder/peak" "$COPPICE" run "$job" || exit 1
   peak=$(($(sort -n "$folder/peak" | tail -n 1) * 1024))
@@ -36,3 +36,5 @@ measure 6 4
 check "three times the layers: within 20 % of the plan" within "$peak" "$said"
 check "and no more memory" not_above "$peak" "$small"
 check "nor does the plan say more" not_above "$said" "$planned"
+measure 2 8 auto
+check "with a choice of masks: within 20 % of the plan" within "$peak" "$said"

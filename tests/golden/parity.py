@@ -74,6 +74,17 @@ class Run:
                         result[linear][key] = torch.from_numpy(dataset[:]).view(kind_of)
         return result
 
+    def decisions(self, name, layer):
+        """{linear: {attribute: value}} of a weights file: what was kept, and the measured errors."""
+        with h5py.File(self.folder / "weights" / name / f"layer-{layer:03d}.h5") as file:
+            return {linear: dict(group.attrs) for linear, group in file.items()}
+
+    def choices(self, name, layer):
+        """{linear: {attribute: value}} of the masks of the method auto."""
+        with h5py.File(self.folder / "masks" / name / f"layer-{layer:03d}.h5") as file:
+            text = lambda v: v.decode() if isinstance(v, bytes) else v
+            return {linear: {k: text(v) for k, v in group["mask"].attrs.items()} for linear, group in file.items()}
+
     def mask(self, masks, linear, columns):
         bits = np.unpackbits(masks[linear]["mask"], axis=1, bitorder="little")
         assert not bits[:, columns:].any(), "padding bits of a mask are 0"
@@ -150,10 +161,12 @@ class Worst:
 def check_variant(run, model, variant):
     """Hidden states flow through coppice's own weights, so that a layer's deviation is that layer's alone."""
     worst, total = Worst(), 0
-    hidden = [model.embed(ids) for ids in run.sequences]
+    dense = hidden = [model.embed(ids) for ids in run.sequences]
+    own_stream = run.propagation == "pruned" or reference.matches(variant)
     pruned_linears = []
     for layer in range(model.layers):
-        own, outputs = reference.calibrate(model, layer, model.dense(layer), hidden)
+        entering = hidden if run.propagation == "pruned" else dense
+        own, outputs = reference.calibrate(model, layer, model.dense(layer), entering)
         stored = run.read("statistics", run.stream(variant), layer)
         for linear, source in reference.SOURCES.items():
             for key, value in deviation(stored[linear], own[source]).items():
@@ -163,18 +176,19 @@ def check_variant(run, model, variant):
         masks = run.read("masks", variant["name"], layer)
         weights = run.read("weights", variant["name"], layer)
         second_order = variant["method"] == "sparsegpt"
-        exact, _, _ = reference.prune_layer(model, variant, layer, own if second_order else theirs, run.skips)
-        near, _, scores = reference.prune_layer(model, variant, layer, own, run.skips)
-        linears = dict(model.dense(layer))
+        chosen = check_choice(run, model, variant, layer, worst, own, entering)
+        exact, _, _ = reference.mask_layer(model, variant, layer, own if second_order else theirs, entering,
+                                           run.skips, chosen)
+        near, _, scores = reference.mask_layer(model, variant, layer, own, entering, run.skips, chosen)
         worst.add("linears", len(set(masks) ^ set(exact)) + len(set(weights) ^ set(exact)))
+        found, updates = {}, {}
         for linear in exact:
             weight = model.original(layer, linear)
-            mask = run.mask(masks, linear, weight.shape[1])
+            mask = found[linear] = run.mask(masks, linear, weight.shape[1])
             total += mask.size
-            update = None
             if second_order:
                 # A near tie that is decided otherwise moves the columns behind it.
-                update = masks[linear]["update"].astype(np.float64)
+                update = updates[linear] = masks[linear]["update"].astype(np.float64)
                 worst.add("second", (mask != exact[linear]).sum())
                 same = (mask == exact[linear]).all(1)
                 away = np.abs(update - scores[linear])[same] / np.abs(weight.numpy()).mean()
@@ -183,21 +197,77 @@ def check_variant(run, model, variant):
                 worst.add("mask", (mask != exact[linear]).sum())
                 worst.add("tie", (mask != near[linear]).sum())
                 worst.note("distance", distance_to_threshold(variant, scores[linear], near[linear], mask))
-            values = weights[linear]["weight"]
-            expected = reference.compensate(variant, weight, mask, update)
-            expected_bits = reference.round_to(values.dtype, expected)
-            worst.add("weight", (expected_bits.float() != values.float()).sum())
-            worst.add("pruned", (values.float().numpy()[~mask] != 0).sum())
-            check_energies(worst, weights[linear], weight, mask, update, expected)
-            linears[linear] = values.float()
+        linears = check_weights(run, model, variant, layer, worst, found, updates, weights, dense,
+                                hidden if own_stream else dense)
         pruned_linears.append(linears)
+        if layer + 1 == model.layers:
+            break
         if run.propagation == "dense":
-            hidden = outputs
-        elif layer + 1 < model.layers:
+            dense = outputs
+        elif reference.matches(variant):
+            dense = [model.layer(layer, model.dense(layer), x) for x in dense]
+        if own_stream:
             hidden = [model.layer(layer, linears, x) for x in hidden]
 
     report(variant["name"], worst.values, total)
     return pruned_linears
+
+
+def check_choice(run, model, variant, layer, worst, statistics, entering):
+    """Errors of the candidates of the method auto. Returns what coppice chose, {linear: candidate}."""
+    if variant["method"] != "auto":
+        return None
+    stored, chosen = run.choices(variant["name"], layer), {}
+    for linear, found in stored.items():
+        point = (found["method"], found["activation_exponent"], found["alpha"])
+        chosen[linear] = next(name for name, values in reference.CANDIDATES.items() if values == point)
+    _, _, errors = reference.choose(model, variant, layer, statistics, entering, run.skips, chosen)
+    for linear, own in errors.items():
+        for name, error in own.items():
+            worst.note("candidate", abs(stored[linear][f"candidate_error_{name}"] / error - 1))
+        worst.note("chosen", own[chosen[linear]] / min(own.values()) - 1)
+    return chosen
+
+
+def check_weights(run, model, variant, layer, worst, masks, updates, weights, dense, hidden):
+    """Compensation of a layer from coppice's masks. Returns coppice's linears for the forward pass."""
+    attributes = run.decisions(variant["name"], layer)
+    kept_of = {linear: (bool(attributes[linear].get("energy_kept", bool(variant.get("energy")))),
+                        bool(attributes[linear].get("output_kept", False))) for linear in masks}
+    expected, decided = reference.compensate_layer(model, variant, layer, masks, updates, dense, hidden, kept_of)
+    linears = dict(model.dense(layer))
+    for linear, mask in masks.items():
+        energy, output = kept_of[linear]
+        weight, values = model.original(layer, linear), weights[linear]["weight"]
+        differ = (expected[linear].float() - values.float()).abs()
+        if output:
+            # Factors come from float32 outputs: some weights are rounded to the other neighbour.
+            worst.add("matched", 0 if values.dtype == torch.float32 else (differ > 0).sum())
+            worst.note("far", (differ / (expected[linear].float().abs() + 1e-30)).max())
+        else:
+            worst.add("weight", (differ > 0).sum())
+        worst.add("pruned", (values.float().numpy()[~mask] != 0).sum())
+        compensated = reference.compensate(variant if energy else {**variant, "energy": []}, weight, mask,
+                                           updates.get(linear))
+        check_energies(worst, weights[linear], weight, mask, updates.get(linear), compensated)
+        linears[linear] = values.float()
+        if linear in decided:
+            check_decision(worst, attributes[linear], kept_of[linear], *decided[linear])
+        if variant.get("bias"):
+            bias, wanted = weights[linear]["bias"].float(), expected[linear + ".bias"].float()
+            worst.note("bias", (bias - wanted).abs().max() / (wanted.abs().max() + 1e-30))
+            linears[linear + ".bias"] = bias
+    return linears
+
+
+def check_decision(worst, attributes, taken, kept, errors, found):
+    for key, choice in (("pruned", (False, False)), ("compensated", taken)):
+        stored, own = attributes[f"output_error_{key}"], found[choice][2]
+        worst.note("error", abs(stored - own) / own if own else stored)
+        if errors:
+            worst.note("layer", abs(attributes[f"layer_error_{key}"] / errors[choice] - 1))
+    # Another choice is fine where the two are as good as equal.
+    worst.note("choice", 0 if taken == kept else abs(errors[taken] / errors[kept] - 1))
 
 
 def check_energies(worst, stored, weight, mask, update, compensated):
@@ -222,7 +292,19 @@ def report(name, worst, total):
     else:
         check(f"{name}: second-order mask, share of differing weights", worst["second"] / total, 1e-3)
         check(f"{name}: corrected weights in rows of equal masks, beside the mean weight", worst["update"], 1e-3)
-    check(f"{name}: weights that differ in the last bit", worst["weight"] / total, 1e-5)
+    check(f"{name}: weights that differ in the last bit", worst.get("weight", 0) / total, 1e-5)
+    if "far" in worst:
+        check(f"{name}: matched weights, share of those that differ", worst["matched"] / total, 2e-3)
+        check(f"{name}: matched weights, relative", worst["far"], 2**-7)
+    if "bias" in worst:
+        check(f"{name}: biases, beside the largest", worst["bias"], 2**-7)
+    if "candidate" in worst:
+        check(f"{name}: errors of candidates", worst["candidate"], 1e-3)
+        check(f"{name}: what another candidate would have meant", worst["chosen"], 1e-3)
+    if "error" in worst:
+        check(f"{name}: measured output errors", worst["error"], 1e-3)
+        check(f"{name}: the layer's output errors", worst.get("layer", 0), 1e-3)
+        check(f"{name}: what another choice of the guard would have meant", worst["choice"], 1e-3)
     check(f"{name}: pruned weights that are not zero", worst["pruned"], 0)
     check(f"{name}: energies", worst["energy"], 1e-11)
 
@@ -255,7 +337,9 @@ def check_export(run, model, variant):
     for shard in sorted(source.glob("*.safetensors")):
         before, old = read_raw(shard)
         after, new = read_raw(target / shard.name)
-        headers += before != after
+        added = {key for key in new if key not in old}
+        wanted = {key.replace(".weight", ".bias") for key in old if split_name(key)[1]} if variant.get("bias") else set()
+        headers += before != after if not wanted else added != wanted
         for key in old:
             layer, linear = split_name(key)
             if linear is None or run.skips(layer, linear):
@@ -275,9 +359,19 @@ def check_export(run, model, variant):
                 asked += more
             off += abs(zeros - int(zero_before) - asked)
             off += abs(int((~mask).sum()) - asked)
+        for key in added:
+            layer, linear = split_name(key)
+            bias = b"" if run.skips(layer, linear) else run.read("weights", name, layer)[linear]["bias"]
+            bias = bias if isinstance(bias, bytes) else bias.contiguous().view(torch.uint8).numpy().tobytes()
+            wrong += bias != new[key] if bias else any(new[key])
     for path in source.iterdir():
         if path.suffix in (".json", ".model", ".txt"):
-            missing += not (target / path.name).exists() or (target / path.name).read_bytes() != path.read_bytes()
+            theirs = (target / path.name).read_bytes() if (target / path.name).exists() else b"{}"
+            if path.name == "config.json" and variant.get("bias"):
+                config = {**json.loads(path.read_text()), "attention_bias": True, "mlp_bias": True}
+                missing += json.loads(theirs) != config
+            else:
+                missing += theirs != path.read_bytes()
     about = json.loads((target / "coppice.json").read_text())
     check(f"{name}: exported headers that differ", headers, 0)
     check(f"{name}: untouched tensors that differ", tensors, 0)
@@ -388,7 +482,7 @@ def command_golden(args):
         elif variant["method"] == "sparsegpt":
             (folder / f"self_attn.q_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["self_attn.q_proj"]))
             (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
-        elif not variant.get("energy"):
+        elif not variant.get("energy") and variant["method"] != "auto":
             (folder / f"mlp.down_proj.{variant['name']}.mask").write_bytes(pack(masks[0]["mlp.down_proj"]))
     (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     return 0

@@ -1,5 +1,5 @@
 """The whole method a second time, in numpy and torch, written from its description and not from the C sources:
-forward pass, channel statistics, importance, masks, energy compensation, propagation, perplexity.
+forward pass, channel statistics, importance, masks, their automatic choice, energy compensation, output matching, propagation, perplexity.
 
 It is slow, holds everything in memory and knows the LLaMA family only. tests/golden/parity.py compares coppice
 with it.
@@ -77,14 +77,19 @@ class Model:
         return x * cos + torch.cat([-b, a], -1) * sin
 
     def layer(self, layer, weights, x, observe=None):
-        """One decoder layer. x [tokens, hidden]; weights: linear name -> [out, in]; observe(source, inputs)."""
+        """One decoder layer. x [tokens, hidden]; weights: linear name -> [out, in], perhaps NAME.bias -> [out];
+        observe(source, inputs)."""
         tokens = x.shape[0]
         see = observe or (lambda source, inputs: None)
+
+        def linear(name, h):
+            y = h @ weights[name].T
+            return y + weights[name + ".bias"] if name + ".bias" in weights else y
 
         h = self.norm(x, f"model.layers.{layer}.input_layernorm.weight")
         see("attention", h)
         q, k, v = (
-            (h @ weights[f"self_attn.{p}_proj"].T).view(tokens, n, self.head_dim).transpose(0, 1)
+            linear(f"self_attn.{p}_proj", h).view(tokens, n, self.head_dim).transpose(0, 1)
             for p, n in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads))
         )
         q, k = self.rotate(q), self.rotate(k)
@@ -93,13 +98,13 @@ class Model:
         scores = scores.masked_fill(torch.ones(tokens, tokens, dtype=torch.bool).triu(1), -math.inf)
         h = (scores.softmax(-1) @ v).transpose(0, 1).reshape(tokens, -1)
         see("attention_output", h)
-        x = x + h @ weights["self_attn.o_proj"].T
+        x = x + linear("self_attn.o_proj", h)
 
         h = self.norm(x, f"model.layers.{layer}.post_attention_layernorm.weight")
         see("mlp", h)
-        h = F.silu(h @ weights["mlp.gate_proj"].T) * (h @ weights["mlp.up_proj"].T)
+        h = F.silu(linear("mlp.gate_proj", h)) * linear("mlp.up_proj", h)
         see("mlp_down", h)
-        return x + h @ weights["mlp.down_proj"].T
+        return x + linear("mlp.down_proj", h)
 
     def logits(self, x):
         head = self.tensors.get("lm_head.weight", self.tensors["model.embed_tokens.weight"])
@@ -266,40 +271,229 @@ def round_to(dtype, values):
     return torch.from_numpy(np.copysign(bits.view(np.float32), values).astype(np.float32)).to(torch.bfloat16)
 
 
+# ---- output matching, and the guard ---------------------------------------------------------------------
+
+
+def matches(variant):
+    return variant.get("output", "off") != "off" or variant.get("bias", False)
+
+
+def measures(variant):
+    return matches(variant) or bool(variant.get("energy") and variant.get("guard", True))
+
+
+def inputs_of(model, layer, weights, hidden):
+    """{source: [its input in every sequence]}"""
+    found = {}
+    for x in hidden:
+        model.layer(layer, weights, x, lambda source, h: found.setdefault(source, []).append(h))
+    return found
+
+
+def match(variant, y, z):
+    """Factor and shift of each output channel, from the outputs [tokens, out] themselves."""
+    kind = variant.get("output", "off")
+    low, high = variant.get("clamp", [0.1, 10.0])
+    vary, varz = y.var(0), z.var(0)
+    covariance = ((y - y.mean(0)) * (z - z.mean(0))).mean(0)
+    safe = np.where(varz > 0, varz, 1)
+    moment = np.sqrt(vary / safe)
+    regression = np.maximum(covariance / safe, 0.001)
+    gamma = {"off": np.ones_like(vary), "moment": moment, "regression": regression,
+             "mixed": np.sqrt(regression * moment)}[kind]
+    gamma = gamma if kind == "off" else np.clip(np.where(varz > 0, gamma, 1), low, high)
+    return gamma, y.mean(0) - gamma * z.mean(0) if variant.get("bias") else np.zeros_like(gamma)
+
+
+def relative_error(y, z, gamma=1.0, shift=0.0):
+    return ((y - gamma * z - shift) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()
+
+
+def held_out(sequences):
+    """How many of them only judge."""
+    return max(1, len(sequences) // 8) if len(sequences) > 1 else 0
+
+
+def choices(variant):
+    """What may be kept, (energy, output), the most compensated first."""
+    asked = [(energy, output) for energy in ((True, False) if variant.get("energy") else (False,))
+             for output in ((True, False) if matches(variant) else (False,))]
+    return asked if variant.get("guard", True) else asked[:1]
+
+
+def measure(variant, weight, mask, update, x, pruned_x, dtype):
+    """{choice: (factors, shifts, error of the linear's own outputs)}, (False, False) always among them.
+    x, pruned_x: its input in every sequence, in the two streams."""
+    judges = held_out(x) if variant.get("guard", True) else 0
+    fitted = slice(0, len(x) - judges)
+    judged = slice(len(x) - judges, None) if judges else fitted
+    put_out = lambda part, inputs, w: np.concatenate([(h @ w.T).numpy() for h in inputs[part]]).astype(np.float64)
+    y, judged_y = put_out(fitted, x, weight) if matches(variant) else None, put_out(judged, x, weight)
+    found = {}
+    for energy, output in choices(variant) + [(False, False)]:
+        w = compensate(variant if energy else {**variant, "energy": []}, weight, mask, update)
+        w = round_to(dtype, w).float()
+        gamma, shift = match(variant, y, put_out(fitted, pruned_x, w)) if output else (1.0, 0.0)
+        found[energy, output] = gamma, shift, relative_error(judged_y, put_out(judged, pruned_x, w), gamma, shift)
+    return found
+
+
+def finish(variant, weight, mask, update, dtype, choice, gamma, shift):
+    """The weight and, where the variant sets it, the bias of a linear with what is kept, in the model's dtype."""
+    w = compensate(variant if choice[0] else {**variant, "energy": []}, weight, mask, update)
+    w = round_to(dtype, np.reshape(gamma, (-1, 1)) * w)
+    return w, round_to(dtype, np.broadcast_to(shift, len(w)).astype(np.float64)) if variant.get("bias") else None
+
+
+def compensate_layer(model, variant, layer, masks, updates, dense_hidden, hidden, kept_of=None):
+    """The weights of a layer's masked linears in the model's dtype (and NAME.bias), and of each, where outputs are
+    measured, (what the reference keeps, the layer's error with each choice, what `measure` found).
+    dense_hidden, hidden: what enters the layer in the dense stream and in the one that the variant works with,
+    every sequence. kept_of: {linear: (energy, output)}, to follow another's decisions."""
+    dense = model.dense(layer)
+    finished, weights, report = dict(dense), {}, {}
+    if not measures(variant):
+        for linear in masks:
+            weights[linear], _ = finish(variant, dense[linear], masks[linear], updates.get(linear),
+                                        model.dtype(layer, linear), (True, False), 1.0, 0.0)
+        return weights, report
+    x = inputs_of(model, layer, dense, dense_hidden if matches(variant) else hidden)
+    judges = hidden[-held_out(hidden):]
+    wanted = dense_hidden[-held_out(hidden):] if matches(variant) else judges
+    outputs = [model.layer(layer, dense, h) for h in wanted]
+    added = sum(((d - h).double() ** 2).sum().item() for d, h in zip(outputs, wanted))
+    for source in dict.fromkeys(SOURCES.values()):
+        linears = [linear for linear in masks if SOURCES[linear] == source]
+        if not linears:
+            continue
+        pruned_x = inputs_of(model, layer, finished, hidden) if matches(variant) else x
+        found = {n: measure(variant, dense[n], masks[n], updates.get(n), x[source], pruned_x[source],
+                            model.dtype(layer, n)) for n in linears}
+        made, errors = {}, {}
+        for choice in choices(variant):
+            made[choice] = {}
+            for n in linears:
+                w, bias = finish(variant, dense[n], masks[n], updates.get(n), model.dtype(layer, n), choice,
+                                 *found[n][choice][:2])
+                made[choice].update({n: w} if bias is None else {n: w, n + ".bias": bias})
+            if variant.get("guard", True):
+                candidate = {**finished, **{name: t.float() for name, t in made[choice].items()}}
+                errors[choice] = sum(((d - model.layer(layer, candidate, h)).double() ** 2).sum().item()
+                                     for d, h in zip(outputs, judges)) / added
+        kept = min(errors, key=errors.get) if errors else choices(variant)[0]
+        taken = kept_of[linears[0]] if kept_of else kept
+        weights.update(made[taken])
+        finished.update({name: t.float() for name, t in made[taken].items()})
+        for n in linears:
+            report[n] = kept, errors, found[n]
+    return weights, report
+
+
+# ---- the automatic choice -------------------------------------------------------------------------------
+
+# name: (method, activation exponent, alpha)
+CANDIDATES = {
+    "wanda": ("wanda", 0.5, 0),
+    "wanda-alpha0.125": ("wanda", 0.5, 0.125),
+    "wanda-alpha0.25": ("wanda", 0.5, 0.25),
+    "wanda-exponent0.375": ("wanda", 0.375, 0),
+    "wanda-alpha0.125-exponent0.375": ("wanda", 0.375, 0.125),
+    "wanda-alpha0.25-exponent0.375": ("wanda", 0.375, 0.25),
+    "wanda-exponent0.25": ("wanda", 0.25, 0),
+    "wanda-alpha0.25-exponent0.25": ("wanda", 0.25, 0.25),
+    "wanda-exponent0.625": ("wanda", 0.625, 0),
+    "wanda-alpha0.125-exponent0.625": ("wanda", 0.625, 0.125),
+    "ria": ("ria", 0.25, 0),
+    "ria-exponent0.5": ("ria", 0.5, 0),
+    "cvr-alpha0.25": ("cvr", 0.25, 0.25),
+    "cvr-alpha0-exponent0.5": ("cvr", 0.5, 0),
+    "magnitude": ("magnitude", 0, 0),
+}
+
+
+def candidate_masks(model, variant, layer, statistics, linear):
+    weight, masks = model.original(layer, linear), {}
+    for name, (method, exponent, alpha) in CANDIDATES.items():
+        chosen = {**variant, "method": method, "activation_exponent": exponent, "alpha": alpha}
+        masks[name] = select(variant, importance(chosen, weight, statistics[SOURCES[linear]]))
+    return masks
+
+
+def choose(model, variant, layer, statistics, entering, skip, chosen_of=None):
+    """{linear: mask}, {linear: candidate} and {linear: {candidate: error}}: for the linears of each source in
+    turn the candidate with which the layer's output differs least from the dense layer's, over the last eighth
+    of the sequences. entering: what enters the layer, every sequence. chosen_of: {linear: candidate}, to follow
+    another's choices."""
+    dense = model.dense(layer)
+    judges = entering[-held_out(entering):]
+    outputs = [model.layer(layer, dense, x) for x in judges]
+    added = sum(((d - x).double() ** 2).sum().item() for d, x in zip(outputs, judges))
+    pruned, masks, chosen, errors = dict(dense), {}, {}, {}
+    for source in dict.fromkeys(SOURCES.values()):
+        linears = [n for n in LINEARS if SOURCES[n] == source and not skip(layer, n)]
+        if not linears:
+            continue
+        tried = {n: candidate_masks(model, variant, layer, statistics, n) for n in linears}
+        found = {}
+        for name in CANDIDATES:
+            weights = {**pruned, **{n: dense[n] * torch.from_numpy(tried[n][name]) for n in linears}}
+            found[name] = sum(((d - model.layer(layer, weights, x)).double() ** 2).sum().item()
+                              for d, x in zip(outputs, judges)) / added
+        best = min(found, key=found.get)
+        for n in linears:
+            chosen[n], errors[n] = chosen_of[n] if chosen_of else best, found
+            masks[n] = tried[n][chosen[n]]
+            pruned[n] = dense[n] * torch.from_numpy(masks[n])
+    return masks, chosen, errors
+
+
 # ---- a whole run ----------------------------------------------------------------------------------------
 
 
-def prune_layer(model, variant, layer, statistics, skip=lambda layer, linear: False):
-    """masks, weights in the model's dtype and scores of one layer; of sparsegpt the corrected weights as scores."""
-    masks, weights, scores = {}, {}, {}
+def mask_layer(model, variant, layer, statistics, entering, skip=lambda layer, linear: False, chosen_of=None):
+    """masks, corrected weights (of sparsegpt alone) and scores of one layer; of sparsegpt the corrected weights,
+    before they are stored in float32, as scores."""
+    masks, updates, scores = {}, {}, {}
+    if variant["method"] == "auto":
+        masks, chosen, _ = choose(model, variant, layer, statistics, entering, skip, chosen_of)
+        for linear, name in chosen.items():
+            method, exponent, alpha = CANDIDATES[name]
+            point = {**variant, "method": method, "activation_exponent": exponent, "alpha": alpha}
+            scores[linear] = importance(point, model.original(layer, linear), statistics[SOURCES[linear]])
+        return masks, updates, scores
     for linear, source in SOURCES.items():
         if skip(layer, linear):
             continue
         weight = model.original(layer, linear)
         if variant["method"] == "sparsegpt":
-            masks[linear], update = sparsegpt(variant, weight, statistics[source]["hessian"])
-            scores[linear] = update
-            update = update.astype(np.float32).astype(np.float64)
-            weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear], update))
+            masks[linear], scores[linear] = sparsegpt(variant, weight, statistics[source]["hessian"])
+            updates[linear] = scores[linear].astype(np.float32).astype(np.float64)
             continue
         scores[linear] = importance(variant, weight, statistics and statistics[source])
         masks[linear] = select(variant, scores[linear])
-        weights[linear] = round_to(model.dtype(layer, linear), compensate(variant, weight, masks[linear]))
-    return masks, weights, scores
+    return masks, updates, scores
 
 
 def prune(model, variant, sequences, propagation, skip=lambda layer, linear: False):
     """Everything from the token ids on: masks[layer][linear] and the pruned model's linears, all layers."""
-    hidden = [model.embed(ids) for ids in sequences]
+    dense = [model.embed(ids) for ids in sequences]
+    hidden = dense
     masks, pruned = [], []
     for layer in range(model.layers):
-        statistics, outputs = calibrate(model, layer, model.dense(layer), hidden)
-        found, weights, _ = prune_layer(model, variant, layer, statistics, skip)
+        own = propagation == "pruned" or matches(variant)  # the stream that the variant works with
+        entering = hidden if propagation == "pruned" else dense
+        statistics, outputs = calibrate(model, layer, model.dense(layer), entering)
+        found, updates, _ = mask_layer(model, variant, layer, statistics, entering, skip)
+        weights, _ = compensate_layer(model, variant, layer, found, updates, dense, hidden if own else dense)
         masks.append(found)
         pruned.append({**model.dense(layer), **{k: w.float() for k, w in weights.items()}})
+        if layer + 1 == model.layers:
+            break
         if propagation == "dense":
-            hidden = outputs
-        elif layer + 1 < model.layers:
+            dense = outputs
+        elif matches(variant):
+            dense = [model.layer(layer, model.dense(layer), x) for x in dense]
+        if own:
             hidden = [model.layer(layer, pruned[layer], x) for x in hidden]
     return masks, pruned
 

@@ -29,13 +29,14 @@ static void every_method_has_a_name_and_says_what_it_needs(void **state)
         {"ria", METHOD_RIA, NEEDS_STATISTICS | NEEDS_ABSOLUTE_SUMS},
         {"cvr", METHOD_CVR, NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE},
         {"sparsegpt", METHOD_SPARSEGPT, NEEDS_HESSIAN},
+        {"auto", METHOD_AUTO, NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS},
     };
     size_t count;
     enum method method;
     const char *const *names = method_names(&count);
 
-    assert_int_equal(count, 5);
-    for (size_t i = 0; i < 5; i++) {
+    assert_int_equal(count, 6);
+    for (size_t i = 0; i < 6; i++) {
         assert_string_equal(names[i], expected[i].name);
         assert_string_equal(method_name(expected[i].method), expected[i].name);
         assert_true(method_from_name(expected[i].name, &method));

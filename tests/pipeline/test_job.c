@@ -167,6 +167,7 @@ static void every_key_arrives_where_it_belongs(void **state)
     assert_int_equal(v->keep, 2);
     assert_int_equal(v->of, 4);
     assert_true(v->energy_columns && v->energy_rows);
+    assert_true(v->guard); // by default, where there is something to guard
     assert_true(v->clamp.low == 0.5 && v->clamp.high == 2);
     assert_true(v->clamp.epsilon == 1e-8);
     settings_free(s);
@@ -239,6 +240,9 @@ static void the_methods_are_points_of_one_space(void **state)
     ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0.3, 1], alpha: [0, 1], "
                          "group: [row, layer], sparsity: 0.5}\n",
                     "sparsegpt-0.5");
+    ASSERT_VARIANTS(HEAD "prune: {method: auto, activation_exponent: [0.3, 1], alpha: [0, 1], "
+                         "epsilon: [1e-6, 1e-8], group: [row, layer], sparsity: 0.5}\n",
+                    "auto-0.5", "auto-0.5-layer");
 }
 
 static void sparsity_and_pattern_together_are_a_union(void **state)
@@ -282,10 +286,10 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-output-regression-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {bias: true}\n", "wanda-0.5-bias");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [[], [rows]], guard: [true, false]}\n", "wanda-0.5",
-                    "wanda-0.5-rows-guarded", "wanda-0.5-rows");
+                    "wanda-0.5-rows", "wanda-0.5-rows-unguarded");
     ASSERT_VARIANTS(MINIMAL "compensate: {energy: [columns], output: mixed, bias: true, clamp: [0.5, 2], "
-                            "guard: true}\n",
-                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-guarded");
+                            "guard: false}\n",
+                    "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-unguarded");
 }
 
 static void owl_makes_a_sweep_of_its_own(void **state)
@@ -370,7 +374,7 @@ static void variants_with_one_name_have_one_content(void **state)
     settings_free(with);
     settings_free(without);
     with = parse(MINIMAL "compensate: {guard: true}\n");
-    without = parse(MINIMAL);
+    without = parse(MINIMAL "compensate: {guard: false}\n");
     assert_string_equal(with->variants[0].name, without->variants[0].name);
     assert_false(with->variants[0].guard || without->variants[0].guard);
     settings_free(with);
@@ -385,6 +389,7 @@ static void a_long_name_is_cut_and_stays_its_own(void **state)
                         .group = GROUP_LAYER,
                         .energy_columns = true,
                         .energy_rows = true,
+                        .guard = true,
                         .clamp = {.low = 1.0 / 7, .high = 10.0 / 3}};
     struct variant b = a;
     (void)state;
@@ -547,16 +552,16 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {HEAD "prune:\n  alpha: 8.5\n", "job.yaml:6: prune.alpha: must be a number from 0 to 8, got 8.5"},
         {HEAD "prune:\n  epsilon: 0\n", "job.yaml:6: prune.epsilon: must be a number above 0, to 1, got 0"},
         // choices
-        {HEAD "prune:\n  method: wand\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'wand', did "
-         "you mean wanda?"},
+        {HEAD "prune:\n  method: wand\n", "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, "
+                                          "cvr, sparsegpt, auto, got 'wand', did "
+                                          "you mean wanda?"},
         {HEAD "prune:\n  method: best\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'best'"},
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got 'best'"},
         {HEAD "prune:\n  method: Wanda\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got 'Wanda', "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got 'Wanda', "
          "did you mean wanda?"},
         {HEAD "prune:\n  method: []\n",
-         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, or a list of "
+         "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, or a list of "
          "such, got an empty list"},
         {HEAD "prune:\n  group: column\n",
          "job.yaml:6: prune.group: must be one of row, layer, got 'column'"},
@@ -697,10 +702,10 @@ static void long_values_are_cut_in_messages_between_characters(void **state)
                  "éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé");
         const size_t kept = i == 0 ? 44 : 43;
         snprintf(text, sizeof text, "%sprune:\n  method: %s\n", HEAD, value);
-        snprintf(
-            message, sizeof message,
-            "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, got '%.*s...'",
-            (int)kept, value);
+        snprintf(message, sizeof message,
+                 "job.yaml:6: prune.method: must be one of magnitude, wanda, ria, cvr, sparsegpt, auto, got "
+                 "'%.*s...'",
+                 (int)kept, value);
         assert_refused(text, strlen(text), message);
     }
 }

@@ -77,27 +77,27 @@ static void a_job_is_written_with_all_its_values(void **state)
                   "   \"group\": \"layer\", \"energy\": []},"
                   "  {\"name\": \"ria-0.7-layer-rows-clamp0.3-3\", \"method\": \"ria\", "
                   "\"sparsity\": 0.7,"
-                  "   \"group\": \"layer\", \"energy\": [\"rows\"], \"guard\": false, \"clamp\": [0.3, 3.0]},"
+                  "   \"group\": \"layer\", \"energy\": [\"rows\"], \"guard\": true, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"ria-2of4\", \"method\": \"ria\", \"pattern\": \"2:4\", "
                   "\"group\": \"row\","
                   "   \"energy\": []},"
                   "  {\"name\": \"ria-2of4-rows-clamp0.3-3\", \"method\": \"ria\", "
                   "\"pattern\": \"2:4\","
-                  "   \"group\": \"row\", \"energy\": [\"rows\"], \"guard\": false, \"clamp\": [0.3, 3.0]},"
+                  "   \"group\": \"row\", \"energy\": [\"rows\"], \"guard\": true, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-0.7-layer\", \"method\": \"cvr\", \"alpha\": "
                   "0.25, \"epsilon\": 1e-6,"
                   "   \"sparsity\": 0.7, \"group\": \"layer\", \"energy\": []},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-0.7-layer-rows-clamp0.3-3\", \"method\": "
                   "\"cvr\", \"alpha\": 0.25,"
                   "   \"epsilon\": 1e-6, \"sparsity\": 0.7, \"group\": \"layer\", \"energy\": [\"rows\"], "
-                  "\"guard\": false, \"clamp\": [0.3, 3.0]},"
+                  "\"guard\": true, \"clamp\": [0.3, 3.0]},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-2of4\", \"method\": \"cvr\", \"alpha\": 0.25, "
                   "\"epsilon\": 1e-6,"
                   "   \"pattern\": \"2:4\", \"group\": \"row\", \"energy\": []},"
                   "  {\"name\": \"cvr-alpha0.25-epsilon1e-6-2of4-rows-clamp0.3-3\", \"method\": \"cvr\", "
                   "\"alpha\": 0.25,"
                   "   \"epsilon\": 1e-6, \"pattern\": \"2:4\", \"group\": \"row\", \"energy\": [\"rows\"], "
-                  "\"guard\": false, \"clamp\": [0.3, 3.0]}],"
+                  "\"guard\": true, \"clamp\": [0.3, 3.0]}],"
                   " \"evaluate\": {\"perplexity\": \"/p\", \"length\": 99}}");
     char difference[512];
     (void)state;
@@ -114,7 +114,7 @@ static void matching_is_written_where_it_is_asked_for(void **state)
     json_t *expected = read_json(
         "[{\"name\": \"wanda-0.5\", \"method\": \"wanda\", \"sparsity\": 0.5, \"group\": \"row\","
         "  \"energy\": []},"
-        " {\"name\": \"wanda-0.5-output-mixed-bias-clamp0.3-3\", \"method\": \"wanda\","
+        " {\"name\": \"wanda-0.5-output-mixed-bias-clamp0.3-3-unguarded\", \"method\": \"wanda\","
         "  \"sparsity\": 0.5, \"group\": \"row\", \"energy\": [], \"output\": \"mixed\", \"bias\": true,"
         "  \"guard\": false, \"clamp\": [0.3, 3.0]}]");
     (void)state;
