@@ -67,7 +67,6 @@ enum status store_groups(const struct store_reader *reader,
 // Whether there is a dataset `name`. What is missing is no error; that HDF5 fails is STATUS_FAILED.
 enum status store_find(const struct store_reader *reader, const char *name, bool *is_there,
                        struct error *err);
-bool store_has(const struct store_reader *reader, const char *name); // false also when HDF5 fails
 enum status store_dims(const struct store_reader *reader, const char *name, size_t *rank,
                        uint64_t dims[STORE_MAX_RANK], struct error *err);
 // Not collective (independent transfers): rows [first, first + count) of `name` into data, which must have

@@ -204,12 +204,6 @@ enum status store_find(const struct store_reader *reader, const char *name, bool
     return STATUS_OK;
 }
 
-bool store_has(const struct store_reader *reader, const char *name)
-{
-    bool is_there;
-    return store_find(reader, name, &is_there, NULL) == STATUS_OK && is_there;
-}
-
 struct open_dataset {
     hid_t id, space;
     enum store_type type;

@@ -59,8 +59,8 @@ left_to_do() {
   alone status --json "$folder/run" 2>/dev/null | jq '((.all - .done) * 1000 / .all) | floor' 2>/dev/null || echo 1000
 }
 
-# All are to be hit; a short storm hits some.
-stages=("the start" sequences calibrate "calibrate, with Hessians" score "score, second order"
+# All are to be hit; a short storm hits some. Beside them there are moments: the start, between units.
+stages=(sequences calibrate "calibrate, with Hessians" score "score, second order"
   "compensate, outputs matched and guarded" evaluate export)
 declare -A by_stage by_target
 kills=0 jobs=0 broken=0
