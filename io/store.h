@@ -73,6 +73,9 @@ enum status store_dims(const struct store_reader *reader, const char *name, size
 // the dataset's type. Wrong type or range is an error.
 enum status store_read(const struct store_reader *reader, const char *name, enum store_type type,
                        uint64_t first, uint64_t count, void *data, struct error *err);
+// Whether an object has an attribute; as store_find.
+enum status store_find_attribute(const struct store_reader *reader, const char *object, const char *attribute,
+                                 bool *is_there, struct error *err);
 enum status store_read_attribute_f64(const struct store_reader *reader, const char *object,
                                      const char *attribute, double *value, struct error *err);
 enum status store_read_attribute_u64(const struct store_reader *reader, const char *object,

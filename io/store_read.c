@@ -300,6 +300,17 @@ enum status store_read(const struct store_reader *reader, const char *name, enum
 // ---- attributes ------------------------------------------------------------------------------------------
 
 // Opens the attribute and its type, which must be one scalar of `class`.
+enum status store_find_attribute(const struct store_reader *reader, const char *object, const char *attribute,
+                                 bool *is_there, struct error *err)
+{
+    const htri_t exists = H5Aexists_by_name(reader->file, object, attribute, H5P_DEFAULT);
+
+    *is_there = exists > 0;
+    return exists >= 0 ? STATUS_OK
+                       : store_hdf5_failed(err, STATUS_FAILED, "%s: cannot look for attribute %s of %s",
+                                           reader->path, attribute, object);
+}
+
 static enum status open_attribute(const struct store_reader *reader, const char *object, const char *name,
                                   H5T_class_t class, hid_t *attribute, hid_t *type, struct error *err)
 {

@@ -26,17 +26,17 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     static const char *const numbers[] = {"energy_before", "energy_pruned", "energy_compensated"};
     const struct layer_record *record = context;
     char group[160];
-    double number;
     json_t *row = json_pack("{s:I, s:s}", "layer", (json_int_t)record->layer, "linear", linear);
+    struct attribute_copy copy = {row, record->weights, group, STATUS_OK, err};
 
     snprintf(group, sizeof group, "/%s", linear);
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-        if (store_read_attribute_f64(record->weights, group, numbers[k], &number, NULL) == STATUS_OK)
-            json_object_set_new(row, numbers[k], json_real(number));
-    linear_record_add(row, NULL, record->weights, linear);
-    if (json_array_append_new(record->linears, row) != 0)
+        attribute_copy_real(&copy, numbers[k], numbers[k]);
+    if (copy.status == STATUS_OK)
+        copy.status = linear_record_add(row, NULL, record->weights, linear, err);
+    if (json_array_append_new(record->linears, row) != 0 && copy.status == STATUS_OK)
         return error_set(err, STATUS_MEMORY, "out of memory for what a compensation came to");
-    return STATUS_OK;
+    return copy.status;
 }
 
 enum status compensation_record_write(const struct settings *settings, const struct variant *variant,

@@ -148,8 +148,9 @@ static double number_or(const struct job_values *values, enum job_key key, size_
 static void fill_variant(struct variant *variant, const struct job_values *values,
                          const size_t point[NUM_DIMENSIONS])
 {
-    *variant = (struct variant){.group = GROUP_ROW};
-    variant->method = (enum method)values->of[KEY_METHOD].items[point[METHOD]].choice;
+    *variant = (struct variant){.group = GROUP_ROW, .method = METHOD_AUTO};
+    if (is_given(values, KEY_METHOD))
+        variant->method = (enum method)values->of[KEY_METHOD].items[point[METHOD]].choice;
     const struct importance_parameters own = importance_defaults(variant->method);
     variant->parameters.alpha = number_or(values, KEY_ALPHA, point[ALPHA], own.alpha);
     variant->parameters.epsilon = number_or(values, KEY_EPSILON, point[EPSILON], DEFAULT_EPSILON);
@@ -167,8 +168,11 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         variant->energy_columns = (directions & DIRECTION_COLUMNS) != 0;
         variant->energy_rows = (directions & DIRECTION_ROWS) != 0;
     }
+    // Who leaves the choice of a method to the program gets the compensation that is best with it, too.
     if (is_given(values, KEY_OUTPUT_MATCHING))
         variant->output = (enum matching)values->of[KEY_OUTPUT_MATCHING].items[point[OUTPUT]].choice;
+    else if (!is_given(values, KEY_METHOD) && !is_given(values, KEY_ENERGY))
+        variant->output = MATCHING_MIXED;
     variant->bias = is_given(values, KEY_BIAS) && values->of[KEY_BIAS].items[point[BIAS]].flag;
     variant->guard = !is_given(values, KEY_GUARD) || values->of[KEY_GUARD].items[point[GUARD]].flag;
     variant->clamp.low = number_or(values, KEY_CLAMP, 0, DEFAULT_CLAMP_LOW);
@@ -201,7 +205,7 @@ static enum status expand(struct settings *settings, const struct job_values *va
                           struct error *err)
 {
     const size_t counts[NUM_DIMENSIONS] = {
-        [METHOD] = values->of[KEY_METHOD].count,
+        [METHOD] = count_or_one(values, KEY_METHOD),
         [ALPHA] = count_or_one(values, KEY_ALPHA),
         [EPSILON] = count_or_one(values, KEY_EPSILON),
         [EXPONENT] = count_or_one(values, KEY_EXPONENT),
@@ -289,9 +293,6 @@ static enum status check_together(const struct job_values *values, const char *p
 {
     const struct job_value *clamp = &values->of[KEY_CLAMP];
 
-    RETURN_ERROR_IF(!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
-                    "%s:%zu: prune.sparsity: is missing, or prune.pattern", path,
-                    values->of[KEY_METHOD].line); // a line of the section that lacks it
     RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items[0].number > clamp->items[1].number, err,
                     STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
     RETURN_ERROR_IF(

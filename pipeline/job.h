@@ -8,7 +8,7 @@
 //   calibration.length            tokens, 2 to 1e7                    2048
 //   calibration.seed              0 to 2^63 - 1                       0
 //   calibration.keep_activations  true, false                         false
-//   prune.method            *     magnitude, wanda, ria, cvr,         required
+//   prune.method            *     magnitude, wanda, ria, cvr,         auto
 //                                 sparsegpt, auto
 //   prune.alpha             *     0 to 8                              cvr 0.25, others 0
 //   prune.epsilon           *     above 0, to 1                       1e-8
@@ -24,7 +24,8 @@
 //   prune.propagation             pruned, dense                       pruned
 //   prune.skip                    list of shell patterns              []
 //   compensate.energy       *     list of columns, rows               []: none
-//   compensate.output       *     off, moment, regression, mixed      off
+//   compensate.output       *     off, moment, regression, mixed      off; mixed when neither the method nor
+//                                                                     compensate.energy is given
 //   compensate.bias         *     true, false                         false
 //   compensate.guard        *     true, false                         true
 //   compensate.clamp              [low, high], above 0                [0.1, 10]

@@ -38,7 +38,7 @@ static const struct job_key_row rows[NUM_JOB_KEYS] = {
     [KEY_LENGTH] = {"calibration.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
     [KEY_SEED] = {"calibration.seed", TYPE_WHOLE, SHAPE_ONE, .low = 0, .high = 0x1p63},
     [KEY_KEEP_ACTIVATIONS] = {"calibration.keep_activations", TYPE_FLAG, SHAPE_ONE, .flags = 0},
-    [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, .flags = KEY_REQUIRED, .choices = method_names},
+    [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, .choices = method_names},
     [KEY_ALPHA] = {"prune.alpha", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
     [KEY_EPSILON] = {"prune.epsilon", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0, .high = 1},
     [KEY_EXPONENT] = {"prune.activation_exponent", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},

@@ -391,6 +391,9 @@ static enum status check_required(const struct reader *reader, const struct job_
             return job_refuse(reader->document, section_line(reader, root, row->path), row->path, reader->err,
                               "is missing");
     }
+    if (reader->values->of[KEY_SPARSITY].line == 0 && reader->values->of[KEY_PATTERN].line == 0)
+        return job_refuse(reader->document, section_line(reader, root, "prune.sparsity"), "prune.sparsity",
+                          reader->err, "is missing, or prune.pattern");
     return STATUS_OK;
 }
 

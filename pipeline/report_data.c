@@ -64,7 +64,6 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     char group[160], name[200];
     uint64_t dims[STORE_MAX_RANK], kept, columns, total = 0;
     size_t rank;
-    double value;
     json_t *row = json_pack("{s:s, s:I, s:s}", "variant", files->variant->name, "layer",
                             (json_int_t)files->layer, "linear", linear);
 
@@ -75,11 +74,12 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         FORWARD_IF_ERROR(store_dims(files->weights, name, &rank, dims, err));
         total = rank == 2 ? dims[0] * dims[1] : 0;
         json_object_set_new(row, "weights", json_integer((json_int_t)total));
+        struct attribute_copy copy = {row, files->weights, group, STATUS_OK, err};
         for (size_t k = 0; k < sizeof energies / sizeof *energies; k++)
-            if (store_read_attribute_f64(files->weights, group, energies[k], &value, NULL) == STATUS_OK)
-                add_real(row, energies[k], value);
+            attribute_copy_real(&copy, energies[k], energies[k]);
+        FORWARD_IF_ERROR(copy.status);
     }
-    linear_record_add(row, files->masks, files->weights, linear);
+    FORWARD_IF_ERROR(linear_record_add(row, files->masks, files->weights, linear, err));
     if (files->weights == NULL)
         json_object_update_missing(
             row, (json_t *)compensation_record_find(files->compensation, files->layer, linear));
@@ -94,7 +94,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
         total = dims[0] * columns;
         json_object_set_new(row, "weights", json_integer((json_int_t)total));
     }
-    few_tokens_describe(row, files->masks, linear);
+    FORWARD_IF_ERROR(few_tokens_describe(row, files->masks, linear, err));
     if (total > 0) {
         add_real(row, "sparsity", 1 - (double)kept / (double)total);
         *files->kept += kept;

@@ -382,10 +382,10 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
             json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total", (json_int_t)total,
                                     "sparsity", 1 - (double)kept / total);
-            if (status == STATUS_OK) {
-                few_tokens_describe(row, masks, map.tensors[i].linear);
-                linear_record_add(row, masks, weights, map.tensors[i].linear);
-            }
+            if (status == STATUS_OK)
+                status = few_tokens_describe(row, masks, map.tensors[i].linear, err);
+            if (status == STATUS_OK)
+                status = linear_record_add(row, masks, weights, map.tensors[i].linear, err);
             if (json_object_set_new(linears, name, row) != 0 && status == STATUS_OK)
                 status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         }

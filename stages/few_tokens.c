@@ -1,5 +1,7 @@
 #include "stages/few_tokens.h"
 
+#include "stages/linear_record.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +88,14 @@ enum status few_tokens_write(struct store_writer *masks, const struct layer_tens
                                   err);
 }
 
-void few_tokens_describe(json_t *row, const struct store_reader *masks, const char *linear)
+enum status few_tokens_describe(json_t *row, const struct store_reader *masks, const char *linear,
+                                struct error *err)
 {
-    uint64_t tokens;
-    char name[160], *fallback = NULL;
+    char name[160];
+    struct attribute_copy copy = {row, masks, name, STATUS_OK, err};
 
     snprintf(name, sizeof name, "/%s/mask", linear);
-    if (store_read_attribute_u64(masks, name, "tokens", &tokens, NULL) != STATUS_OK ||
-        store_read_attribute_string(masks, name, "fallback", &fallback, NULL) != STATUS_OK)
-        return;
-    json_object_set_new(row, "tokens", json_integer((json_int_t)tokens));
-    json_object_set_new(row, "fallback", json_string(fallback));
-    free(fallback);
+    attribute_copy_count(&copy, "tokens", "tokens");
+    attribute_copy_text(&copy, "fallback", "fallback");
+    return copy.status;
 }

@@ -35,4 +35,5 @@ void few_tokens_notice(const struct stage *stage, const struct layer_map *map, c
 enum status few_tokens_write(struct store_writer *masks, const struct layer_tensor *tensor, uint64_t tokens,
                              bool hessian, struct error *err);
 // The same two as members of `row`, where they are. Not collective.
-void few_tokens_describe(json_t *row, const struct store_reader *masks, const char *linear);
+enum status few_tokens_describe(json_t *row, const struct store_reader *masks, const char *linear,
+                                struct error *err);

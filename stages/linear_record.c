@@ -6,73 +6,108 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void add_real(json_t *record, const char *key, const struct store_reader *reader, const char *object,
-                     const char *attribute)
+static bool is_there(struct attribute_copy *copy, const char *attribute)
 {
-    double value;
-    // JSON has no infinities.
-    if (store_read_attribute_f64(reader, object, attribute, &value, NULL) == STATUS_OK)
-        json_object_set_new(record, key, isfinite(value) ? json_real(value) : json_null());
+    bool found = false;
+    if (copy->status == STATUS_OK)
+        copy->status = store_find_attribute(copy->reader, copy->object, attribute, &found, copy->err);
+    return found;
 }
 
-static void add_text(json_t *record, const char *key, const struct store_reader *reader, const char *object,
-                     const char *attribute)
+static bool read_count(struct attribute_copy *copy, const char *attribute, uint64_t *value)
+{
+    if (!is_there(copy, attribute))
+        return false;
+    copy->status = store_read_attribute_u64(copy->reader, copy->object, attribute, value, copy->err);
+    return copy->status == STATUS_OK;
+}
+
+void attribute_copy_real(struct attribute_copy *copy, const char *key, const char *attribute)
+{
+    double value;
+    if (!is_there(copy, attribute))
+        return;
+    copy->status = store_read_attribute_f64(copy->reader, copy->object, attribute, &value, copy->err);
+    // JSON has no infinities.
+    if (copy->status == STATUS_OK)
+        json_object_set_new(copy->record, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+void attribute_copy_count(struct attribute_copy *copy, const char *key, const char *attribute)
+{
+    uint64_t value;
+    if (read_count(copy, attribute, &value))
+        json_object_set_new(copy->record, key, json_integer((json_int_t)value));
+}
+
+void attribute_copy_flag(struct attribute_copy *copy, const char *key, const char *attribute)
+{
+    uint64_t value;
+    if (read_count(copy, attribute, &value))
+        json_object_set_new(copy->record, key, json_boolean(value != 0));
+}
+
+void attribute_copy_text(struct attribute_copy *copy, const char *key, const char *attribute)
 {
     char *value = NULL;
-    if (store_read_attribute_string(reader, object, attribute, &value, NULL) == STATUS_OK)
-        json_object_set_new(record, key, json_string(value));
+    if (!is_there(copy, attribute))
+        return;
+    copy->status = store_read_attribute_string(copy->reader, copy->object, attribute, &value, copy->err);
+    if (copy->status == STATUS_OK)
+        json_object_set_new(copy->record, key, json_string(value));
     free(value);
 }
 
-static void add_choice(json_t *record, const struct store_reader *masks, const char *linear)
+static enum status add_choice(json_t *record, const struct store_reader *masks, const char *linear,
+                              struct error *err)
 {
     json_t *choice = json_object(), *errors = json_object();
     size_t count;
     const struct importance_candidate *candidates = importance_candidates(&count);
     char object[160], attribute[160];
+    struct attribute_copy copy = {choice, masks, object, STATUS_OK, err};
 
     snprintf(object, sizeof object, "/%s/mask", linear);
-    add_text(choice, "method", masks, object, "method");
-    if (json_object_size(choice) == 0) {
-        json_decref(choice);
-        json_decref(errors);
-        return;
+    attribute_copy_text(&copy, "method", "method");
+    if (json_object_size(choice) > 0) {
+        attribute_copy_real(&copy, "activation_exponent", "activation_exponent");
+        attribute_copy_real(&copy, "alpha", "alpha");
+        attribute_copy_text(&copy, "measured", "measured");
+        attribute_copy_real(&copy, "error", "candidate_error");
+        copy.record = errors;
+        for (size_t k = 0; k < count; k++) {
+            snprintf(attribute, sizeof attribute, "candidate_error_%s", candidates[k].name);
+            attribute_copy_real(&copy, candidates[k].name, attribute);
+        }
+        json_object_set(choice, "candidates", errors);
+        json_object_set(record, "choice", choice);
     }
-    add_real(choice, "activation_exponent", masks, object, "activation_exponent");
-    add_real(choice, "alpha", masks, object, "alpha");
-    add_text(choice, "measured", masks, object, "measured");
-    add_real(choice, "error", masks, object, "candidate_error");
-    for (size_t k = 0; k < count; k++) {
-        snprintf(attribute, sizeof attribute, "candidate_error_%s", candidates[k].name);
-        add_real(errors, candidates[k].name, masks, object, attribute);
-    }
-    json_object_set_new(choice, "candidates", errors);
-    json_object_set_new(record, "choice", choice);
+    json_decref(choice);
+    json_decref(errors);
+    return copy.status;
 }
 
-static void add_guard(json_t *record, const struct store_reader *weights, const char *linear)
+static enum status add_guard(json_t *record, const struct store_reader *weights, const char *linear,
+                             struct error *err)
 {
-    static const char *const kept[] = {"energy_kept", "output_kept"};
-    uint64_t value;
     char object[160];
+    struct attribute_copy copy = {record, weights, object, STATUS_OK, err};
 
     snprintf(object, sizeof object, "/%s", linear);
-    for (size_t k = 0; k < sizeof kept / sizeof *kept; k++)
-        if (store_read_attribute_u64(weights, object, kept[k], &value, NULL) == STATUS_OK)
-            json_object_set_new(record, kept[k], json_boolean(value != 0));
-    add_real(record, "output_error_pruned", weights, object, "output_error_pruned");
-    add_real(record, "output_error_compensated", weights, object, "output_error_compensated");
-    add_real(record, "layer_error_pruned", weights, object, "layer_error_pruned");
-    add_real(record, "layer_error_compensated", weights, object, "layer_error_compensated");
-    if (store_read_attribute_u64(weights, object, "output_error_sequences", &value, NULL) == STATUS_OK)
-        json_object_set_new(record, "output_error_sequences", json_integer((json_int_t)value));
+    attribute_copy_flag(&copy, "energy_kept", "energy_kept");
+    attribute_copy_flag(&copy, "output_kept", "output_kept");
+    attribute_copy_real(&copy, "output_error_pruned", "output_error_pruned");
+    attribute_copy_real(&copy, "output_error_compensated", "output_error_compensated");
+    attribute_copy_real(&copy, "layer_error_pruned", "layer_error_pruned");
+    attribute_copy_real(&copy, "layer_error_compensated", "layer_error_compensated");
+    attribute_copy_count(&copy, "output_error_sequences", "output_error_sequences");
+    return copy.status;
 }
 
-void linear_record_add(json_t *record, const struct store_reader *masks, const struct store_reader *weights,
-                       const char *linear)
+enum status linear_record_add(json_t *record, const struct store_reader *masks,
+                              const struct store_reader *weights, const char *linear, struct error *err)
 {
     if (masks != NULL)
-        add_choice(record, masks, linear);
-    if (weights != NULL)
-        add_guard(record, weights, linear);
+        FORWARD_IF_ERROR(add_choice(record, masks, linear, err));
+    return weights != NULL ? add_guard(record, weights, linear, err) : STATUS_OK;
 }

@@ -3,6 +3,20 @@
 #include "io/store.h"
 #include <jansson.h>
 
+// Attributes of an object, to be copied into a JSON object. After the first failure nothing more is done:
+// status and err say what it was. What is not there is left out, and no failure.
+struct attribute_copy {
+    json_t *record;
+    const struct store_reader *reader;
+    const char *object;
+    enum status status;
+    struct error *err; // NULL: nobody asks
+};
+void attribute_copy_real(struct attribute_copy *copy, const char *key, const char *attribute);
+void attribute_copy_count(struct attribute_copy *copy, const char *key, const char *attribute);
+void attribute_copy_flag(struct attribute_copy *copy, const char *key, const char *attribute);
+void attribute_copy_text(struct attribute_copy *copy, const char *key, const char *attribute);
+
 // Adds to record, as far as it is there (masks, weights: the variant's files of the layer, or NULL):
 //   "choice": {"method", "activation_exponent", "alpha", "measured", "error", "candidates": {NAME: error}}
 //             of the method auto (choose.h)
@@ -10,5 +24,5 @@
 //   "output_error_sequences", "layer_error_pruned", "layer_error_compensated"
 //             where compensation was measured (compensate.h)
 // Not collective.
-void linear_record_add(json_t *record, const struct store_reader *masks, const struct store_reader *weights,
-                       const char *linear);
+enum status linear_record_add(json_t *record, const struct store_reader *masks,
+                              const struct store_reader *weights, const char *linear, struct error *err);

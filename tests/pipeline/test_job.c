@@ -112,6 +112,23 @@ static void a_minimal_job_gets_the_defaults(void **state)
     settings_free(s);
 }
 
+static void who_names_no_method_gets_the_default_one(void **state)
+{
+    static const struct {
+        const char *job, *name;
+    } cases[] = {
+        {HEAD "prune: {sparsity: 0.5}\n", "auto-0.5-output-mixed"},
+        {HEAD "prune: {pattern: 2:4}\ncompensate: {bias: true}\n", "auto-2of4-output-mixed-bias"},
+        // What is asked for stands alone.
+        {HEAD "prune: {sparsity: 0.5}\ncompensate: {output: off}\n", "auto-0.5"},
+        {HEAD "prune: {sparsity: 0.5}\ncompensate: {energy: [rows]}\n", "auto-0.5-rows"},
+        {HEAD "prune: {method: auto, sparsity: 0.5}\n", "auto-0.5"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_variants(cases[i].job, &cases[i].name, 1);
+}
+
 static void every_key_arrives_where_it_belongs(void **state)
 {
     struct settings *s = parse("# a job with all keys\n"
@@ -479,8 +496,8 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: /m\n", "job.yaml: run: is missing"},
         {"model: /m\nrun: /r\n", "job.yaml: calibration.corpus: is missing"},
         {"model: /m\nrun: /r\ncalibration:\n  seed: 1\n", "job.yaml:3: calibration.corpus: is missing"},
-        {HEAD, "job.yaml: prune.method: is missing"},
-        {HEAD "prune:\n", "job.yaml:5: prune.method: is missing"},
+        {HEAD, "job.yaml: prune.sparsity: is missing, or prune.pattern"},
+        {HEAD "prune:\n", "job.yaml:5: prune.sparsity: is missing, or prune.pattern"},
         {HEAD "prune: {method: ria}\n", "job.yaml:5: prune.sparsity: is missing, or prune.pattern"},
         // texts
         {"model:\nrun: /r\n", "job.yaml:1: model: must be a directory, got nothing"},
@@ -806,6 +823,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_minimal_job_gets_the_defaults),
+        cmocka_unit_test(who_names_no_method_gets_the_default_one),
         cmocka_unit_test(every_key_arrives_where_it_belongs),
         cmocka_unit_test(values_at_the_ends_of_their_ranges_are_taken),
         cmocka_unit_test(anchors_and_aliases_are_taken),

@@ -40,6 +40,7 @@ prune:
   propagation: $2
 compensate:
   energy: [columns, rows]
+  guard: false   # which would keep a second copy of a layer: test_placement counts them
 evaluate:
   perplexity: $folder/test.jsonl
 YAML
