@@ -107,10 +107,10 @@ END {
     printf "\n%s; dense %.2f\n\n| |", title[t], dense[title[t]]
     for (c = 1; c <= columns; c++) printf " %s |", name[c] ~ /:/ ? name[c] : name[c] * 100 " %"
     printf "\n|---|"; for (c = 1; c <= columns; c++) printf "---|"; printf "\n"
-    lines = split(rows[title[t]], row, "\n")
+    lines = split(rows[title[t]], label, "\n")
     for (i = 1; i < lines; i++) {
-      printf "| %s |", row[i]
-      for (c = 1; c <= columns; c++) printf " %s |", cell(title[t] SUBSEP row[i] SUBSEP name[c])
+      printf "| %s |", label[i]
+      for (c = 1; c <= columns; c++) printf " %s |", cell(title[t] SUBSEP label[i] SUBSEP name[c])
       printf "\n"
     }
   }

@@ -84,7 +84,7 @@ static void add_tensor(struct tensor *tensors, size_t *count, size_t layer, cons
 
 static void list_experts(struct tensor *tensors, size_t *count, size_t layer, const struct options *options)
 {
-    char name[48];
+    char name[80];
 
     add_tensor(tensors, count, layer, "block_sparse_moe.gate", ROUTER, options->experts, options->hidden);
     for (size_t expert = 0; expert < options->experts; expert++)
