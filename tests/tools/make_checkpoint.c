@@ -59,7 +59,7 @@ static void finish(FILE *file, const char *name)
 enum kind { WEIGHT, NORM, ROUTER };
 
 struct tensor {
-    char name[96];
+    char name[128];
     enum kind kind;
     size_t out, in; // a norm is [out]
 };
