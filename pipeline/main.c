@@ -9,6 +9,7 @@
 #include "pipeline/exit_code.h"
 #include "pipeline/job.h"
 #include "pipeline/json_memory.h"
+#include "pipeline/launcher.h"
 #include "pipeline/number.h"
 #include "pipeline/plan_print.h"
 #include "pipeline/report.h"
@@ -447,6 +448,7 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     }
 
+    launcher_watch();
     store_before_mpi();
     MPI_Init(&argc, &argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
