@@ -1,6 +1,6 @@
 #include "stages/diagnose.h"
 
-#include "kernels/diagnostics.h"
+#include "kernels/pruning/diagnostics.h"
 
 #include <stdlib.h>
 #include <string.h>

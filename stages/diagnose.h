@@ -1,7 +1,7 @@
 // diagnose.h - what pruning did to the alignment between the linears of a layer, from the weights alone.
 // Formulas and their sources: kernels/diagnostics.h.
 #pragma once
-#include "stages/layer_weights.h"
+#include "stages/layer/layer_weights.h"
 #include <jansson.h>
 
 // Largest k of a comparison between whole linears.

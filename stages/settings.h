@@ -1,9 +1,9 @@
-// settings.h - what a job asks of the stages, after it was parsed and checked (pipeline/job.h).
+// settings.h - what a job asks of the stages, after it was parsed and checked (pipeline/job/job.h).
 #pragma once
-#include "io/task_format.h"
-#include "kernels/energy.h"
-#include "kernels/importance.h"
-#include "kernels/matching.h"
+#include "io/tasks/format.h"
+#include "kernels/pruning/energy.h"
+#include "kernels/pruning/importance.h"
+#include "kernels/pruning/matching.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

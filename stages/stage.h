@@ -3,9 +3,9 @@
 // All functions of stages/ are collective over the team unless they say otherwise: every rank calls them, and
 // every rank returns the same status and message.
 #pragma once
-#include "io/model.h"
+#include "io/model/model.h"
 #include "stages/settings.h"
-#include "stages/team.h"
+#include "stages/team/team.h"
 
 // How the program above listens in. All may be NULL.
 struct stage_hooks {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh - installs what is missing, builds coppice and its tests, and runs them all.
-# Usage: tests/run.sh [ctest arguments], e.g. tests/run.sh -R mpi
+# Usage: tests/run.sh [ctest arguments], e.g. tests/run.sh -R io.store
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/packages.sh

@@ -1,9 +1,9 @@
 // bench_forward.c - the forward pass at LLaMA-7B's sizes, beside bare sgemm of the same products in the same
 // run.
-#include "kernels/attention.h"
-#include "kernels/decoder.h"
 #include "kernels/error.h"
-#include "kernels/logits.h"
+#include "kernels/forward/attention.h"
+#include "kernels/forward/decoder.h"
+#include "kernels/forward/logits.h"
 #include "tests/bench/bench.h"
 
 #include <cblas.h>

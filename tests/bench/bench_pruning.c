@@ -1,10 +1,10 @@
 // Scores, masks and compensation of one linear of 4096 x 11008 (the largest of a 7 B model), beside a memcpy
 // of its float32 weight, on one core.
 #include "kernels/dtype.h"
-#include "kernels/energy.h"
-#include "kernels/importance.h"
-#include "kernels/select.h"
-#include "kernels/statistics.h"
+#include "kernels/pruning/energy.h"
+#include "kernels/pruning/importance.h"
+#include "kernels/pruning/select.h"
+#include "kernels/pruning/statistics.h"
 #include "tests/bench/bench.h"
 #include "tests/support/random.h"
 

@@ -3,8 +3,8 @@
 // write their share, in both.
 //
 // The files are made in $BENCH_FOLDER, or the current one.
-#include "io/commit.h"
-#include "io/store.h"
+#include "io/file/commit.h"
+#include "io/store/store.h"
 #include "tests/bench/bench.h"
 
 #include <fcntl.h>

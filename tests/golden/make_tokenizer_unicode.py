@@ -1,6 +1,6 @@
-"""Makes io/tokenizer_unicode_data.c: where Hugging Face's `tokenizers` and the C libraries disagree about Unicode.
+"""Makes io/tokenizer/unicode_data.c: where Hugging Face's `tokenizers` and the C libraries disagree about Unicode.
 
-    make_tokenizer_unicode.py > io/tokenizer_unicode_data.c && clang-format -i io/tokenizer_unicode_data.c
+    make_tokenizer_unicode.py > io/tokenizer/unicode_data.c && clang-format -i io/tokenizer/unicode_data.c
 
 `tokenizers` mixes versions of Unicode, one for each library that it uses: Oniguruma for the regular expressions of Split,
 Replace and ByteLevel, the regex crate for Whitespace, the standard library of Rust for Digits and Lowercase, the
@@ -176,7 +176,7 @@ def main():
         "unicode_inert": inert(utf8proc), "unicode_lower_corrections": lower, "unicode_stand_ins": stand_ins(pcre2)}
     print(f"""// Made by tests/golden/make_tokenizer_unicode.py with tokenizers {tokenizers.__version__}, PCRE2 with Unicode
 // {pcre2.version()} and utf8proc with Unicode {utf8proc.version()}.
-#include "io/tokenizer_unicode_data.h"
+#include "io/tokenizer/unicode_data.h"
 """)
     for name, values in tables.items():
         rows = ranges(values)

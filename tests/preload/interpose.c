@@ -431,7 +431,7 @@ AFTER(int, fclose, EOF, (FILE * file), (file))
 
 // HDF5. Those that are collective with the MPI-IO driver are made, so that the other ranks come back from
 // them; what fails inside MPI-IO before it talks to others is another test's
-// (tests/mpi/test_store_failures.c).
+// (tests/io/store/test_failures.c).
 BEFORE(hid_t, H5Fcreate, -1, (const char *path, unsigned flags, hid_t creation, hid_t access_list),
        (path, flags, creation, access_list))
 BEFORE(hid_t, H5Gcreate2, -1, (hid_t at, const char *name, hid_t links, hid_t creation, hid_t access_list),

@@ -1,5 +1,5 @@
 #include "tests/support/golden.h"
-#include "io/model.h"
+#include "io/model/model.h"
 
 #include <jansson.h>
 #include <math.h>

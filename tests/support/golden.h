@@ -1,6 +1,6 @@
 // golden.h - compares a model's forward pass with golden logits (tests/golden/golden.py).
 #pragma once
-#include "io/model.h"
+#include "io/model/model.h"
 #include <stddef.h>
 #include <stdint.h>
 

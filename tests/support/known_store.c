@@ -1,7 +1,7 @@
 #include "tests/support/known_store.h"
 
 #include "io/agree.h"
-#include "io/store_writer.h"
+#include "io/store/writer.h"
 #include "tests/support/mpi_test.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "tests/support/mpi_test.h"
 
-#include "io/store.h"
+#include "io/store/store.h"
 
 #include <dirent.h>
 #include <fcntl.h>

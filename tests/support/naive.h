@@ -1,7 +1,7 @@
 // naive.h - the oracles of the forward pass: plain loops in double, written from the formulas, independent of
 // kernels/.
 #pragma once
-#include "kernels/decoder.h"
+#include "kernels/forward/decoder.h"
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

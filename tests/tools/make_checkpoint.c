@@ -9,7 +9,7 @@
 // With experts, two of which a token takes, the rows of a router come in pairs v, -v; with an odd number the
 // last row is 0. Of each pair one has a positive logit, so that from five on an expert with a row of 0 is
 // never chosen.
-#include "io/generator.h"
+#include "io/corpus/generator.h"
 #include "kernels/dtype.h"
 
 #include <argp.h>

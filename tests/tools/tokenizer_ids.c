@@ -6,7 +6,7 @@
 // line of ids separated by spaces, or "error: " and the message. --special adds the special tokens of the
 // template. --time prints one line instead, when all texts are done: processor seconds that encoding them
 // took, and how many ids there were.
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,288 @@
+#include "io/corpus/corpus.h"
+#include "io/file/json.h"
+#include "io/file/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+enum format { FORMAT_JSON_LINES, FORMAT_RAW_LINES, FORMAT_WHOLE };
+
+// A corpus while it grows.
+struct builder {
+    const char *path;
+    enum format format;
+    struct corpus *corpus;
+    size_t text_capacity, offsets_capacity;
+    size_t line;   // of the file, from 1
+    char *pending; // the beginning of a line whose end has not been read yet
+    size_t pending_size, pending_capacity;
+};
+
+static bool ends_with(const char *text, size_t size, const char *ending)
+{
+    const size_t length = strlen(ending);
+    return size >= length && memcmp(text + size - length, ending, length) == 0;
+}
+
+static enum format format_of(const char *path)
+{
+    size_t size = strlen(path);
+    if (ends_with(path, size, ".gz"))
+        size -= 3;
+    if (ends_with(path, size, ".jsonl") || ends_with(path, size, ".json"))
+        return FORMAT_JSON_LINES;
+    return ends_with(path, size, ".raw") ? FORMAT_RAW_LINES : FORMAT_WHOLE;
+}
+
+// Makes room for `more` elements behind `used`; grows by half, so that appending is linear.
+static enum status reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
+                           struct error *err)
+{
+    void *old, *grown;
+
+    if (more <= *capacity - used)
+        return STATUS_OK;
+    size_t wanted = *capacity + *capacity / 2;
+    RETURN_ERROR_IF(more > SIZE_MAX / 2 / size - used, err, STATUS_MEMORY,
+                    "out of memory: a corpus too large");
+    if (wanted < used + more)
+        wanted = used + more;
+    if (wanted < 4096)
+        wanted = 4096;
+    memcpy(&old, array, sizeof old);
+    grown = realloc(old, wanted * size);
+    RETURN_ERROR_IF(grown == NULL, err, STATUS_MEMORY, "out of memory: %zu x %zu bytes for a corpus", wanted,
+                    size);
+    memcpy(array, &grown, sizeof grown);
+    *capacity = wanted;
+    return STATUS_OK;
+}
+
+static enum status append_text(struct builder *builder, const char *text, size_t size, struct error *err)
+{
+    struct corpus *corpus = builder->corpus;
+    const size_t used = corpus->offsets[corpus->count];
+
+    FORWARD_IF_ERROR(reserve(&corpus->text, &builder->text_capacity, used, size, 1, err));
+    if (size != 0)
+        memcpy(corpus->text + used, text, size);
+    FORWARD_IF_ERROR(reserve(&corpus->offsets, &builder->offsets_capacity, corpus->count + 1, 1,
+                             sizeof *corpus->offsets, err));
+    corpus->offsets[++corpus->count] = used + size;
+    return STATUS_OK;
+}
+
+// Offset of the first byte that is not UTF-8; size when all of it is. ASCII, the common case, goes eight
+// bytes at a time.
+static size_t find_invalid_utf8(const char *text, size_t size)
+{
+    size_t i = 0;
+
+    while (i < size) {
+        uint64_t eight;
+        utf8proc_int32_t code_point;
+        if (size - i >= sizeof eight) {
+            memcpy(&eight, text + i, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                i += sizeof eight;
+                continue;
+            }
+        }
+        if ((unsigned char)text[i] < 0x80) {
+            i++;
+            continue;
+        }
+        const size_t left = size - i < 4 ? size - i : 4;
+        const utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)left, &code_point);
+        if (length <= 0)
+            return i;
+        i += (size_t)length;
+    }
+    return size;
+}
+
+// What Python's str.isspace calls white space, for valid UTF-8: the field's WikiText loader strips with it.
+static bool is_blank(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        utf8proc_int32_t code_point;
+        const utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &code_point);
+        if (length <= 0)
+            return false;
+        const utf8proc_property_t *property = utf8proc_get_property(code_point);
+        if (property->category != UTF8PROC_CATEGORY_ZS && property->bidi_class != UTF8PROC_BIDI_CLASS_WS &&
+            property->bidi_class != UTF8PROC_BIDI_CLASS_B && property->bidi_class != UTF8PROC_BIDI_CLASS_S)
+            return false;
+        i += (size_t)length;
+    }
+    return true;
+}
+
+static enum status check_utf8(const struct builder *builder, const char *text, size_t size, struct error *err)
+{
+    const size_t invalid = find_invalid_utf8(text, size);
+    RETURN_ERROR_IF(invalid < size, err, STATUS_INPUT, "%s:%zu: not valid UTF-8 at byte %zu of the line",
+                    builder->path, builder->line, invalid + 1);
+    return STATUS_OK;
+}
+
+static enum status add_json_line(struct builder *builder, const char *line, size_t size, struct error *err)
+{
+    // Fields beside "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
+    json_error_t reason;
+    bool no_memory;
+
+    if (is_blank(line, size))
+        return STATUS_OK;
+    json_t *object = json_load_bytes(line, size, flags, &reason, &no_memory);
+    RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "%s:%zu: out of memory for a line of %zu bytes",
+                    builder->path, builder->line, size);
+    if (object == NULL) {
+        char shown[JSON_ERROR_TEXT_LENGTH];
+        return error_set(
+            err, STATUS_INPUT, "%s:%zu: not valid JSON: %s (column %d); each line must be one object",
+            builder->path, builder->line, printable(shown, sizeof shown, reason.text), reason.column);
+    }
+    const json_t *text = json_object_get(object, "text");
+    const enum status status =
+        json_is_string(text)
+            ? append_text(builder, json_string_value(text), json_string_length(text), err)
+            : error_set(err, STATUS_INPUT, "%s:%zu: %s", builder->path, builder->line,
+                        json_is_object(object) ? "the object has no string \"text\"" : "not a JSON object");
+    json_decref(object);
+    return status;
+}
+
+// line includes its newline, if it has one.
+static enum status add_line(struct builder *builder, const char *line, size_t size, struct error *err)
+{
+    builder->line++;
+    FORWARD_IF_ERROR(check_utf8(builder, line, size, err));
+    if (builder->format == FORMAT_JSON_LINES)
+        return add_json_line(builder, line, size, err);
+    return append_text(builder, line, is_blank(line, size) ? 0 : size, err);
+}
+
+static enum status keep_pending(struct builder *builder, const char *bytes, size_t size, struct error *err)
+{
+    FORWARD_IF_ERROR(
+        reserve(&builder->pending, &builder->pending_capacity, builder->pending_size, size, 1, err));
+    memcpy(builder->pending + builder->pending_size, bytes, size);
+    builder->pending_size += size;
+    return STATUS_OK;
+}
+
+static enum status add_bytes(struct builder *builder, const char *bytes, size_t size, struct error *err)
+{
+    while (size > 0) {
+        const char *newline = builder->format != FORMAT_WHOLE ? memchr(bytes, '\n', size) : NULL;
+        const size_t length = newline != NULL ? (size_t)(newline - bytes) + 1 : size;
+        if (newline == NULL || builder->pending_size > 0)
+            FORWARD_IF_ERROR(keep_pending(builder, bytes, length, err));
+        if (newline != NULL) {
+            const bool whole = builder->pending_size == 0;
+            FORWARD_IF_ERROR(add_line(builder, whole ? bytes : builder->pending,
+                                      whole ? length : builder->pending_size, err));
+            builder->pending_size = 0;
+        }
+        bytes += length;
+        size -= length;
+    }
+    return STATUS_OK;
+}
+
+// The whole file is one document: the pending bytes become the text without a copy.
+static enum status finish_whole(struct builder *builder, struct error *err)
+{
+    const char *text = builder->pending;
+    const size_t invalid = find_invalid_utf8(text, builder->pending_size);
+
+    if (invalid < builder->pending_size) {
+        size_t line = 1, start = 0;
+        for (size_t i = 0; i < invalid; i++) {
+            if (text[i] == '\n') {
+                line++;
+                start = i + 1;
+            }
+        }
+        return error_set(err, STATUS_INPUT, "%s:%zu: not valid UTF-8 at byte %zu of the line", builder->path,
+                         line, invalid - start + 1);
+    }
+    builder->corpus->text = builder->pending;
+    builder->corpus->offsets[1] = builder->pending_size;
+    builder->corpus->count = 1;
+    builder->pending = NULL;
+    return STATUS_OK;
+}
+
+static enum status read_documents(struct builder *builder, struct error *err)
+{
+    struct stream *stream;
+    const char *bytes;
+    size_t size;
+    enum status status;
+
+    FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
+    do {
+        GOTO_IF_ERROR(stream_read(stream, &bytes, &size, err), done);
+        GOTO_IF_ERROR(add_bytes(builder, bytes, size, err), done);
+    } while (size > 0);
+    builder->corpus->hash = stream_hash(stream);
+    if (builder->format == FORMAT_WHOLE)
+        status = finish_whole(builder, err);
+    else if (builder->pending_size > 0)
+        status = add_line(builder, builder->pending, builder->pending_size, err);
+done:
+    stream_close(stream);
+    return status;
+}
+
+// Gives back what growing by half left over.
+static void shrink(struct corpus *corpus)
+{
+    char *text = realloc(corpus->text, corpus->offsets[corpus->count]);
+    if (text != NULL)
+        corpus->text = text;
+    size_t *offsets = realloc(corpus->offsets, (corpus->count + 1) * sizeof *offsets);
+    if (offsets != NULL)
+        corpus->offsets = offsets;
+}
+
+enum status corpus_load(struct corpus **out, const char *path, struct error *err)
+{
+    struct corpus *corpus;
+    struct builder builder = {.path = path, .format = format_of(path), .offsets_capacity = 2};
+    enum status status;
+
+    *out = NULL;
+    FORWARD_IF_ERROR(allocate(&corpus, 1, sizeof *corpus, "a corpus", err));
+    builder.corpus = corpus;
+    GOTO_IF_ERROR(
+        allocate(&corpus->offsets, builder.offsets_capacity, sizeof *corpus->offsets, "a corpus", err), done);
+    GOTO_IF_ERROR(read_documents(&builder, err), done);
+    if (corpus->count == 0 || corpus->offsets[corpus->count] == 0) {
+        status = error_set(err, STATUS_INPUT, "%s: the corpus is empty: %s", path,
+                           corpus->count == 0 ? "no documents" : "no document has any text");
+        goto done;
+    }
+    shrink(corpus);
+    *out = corpus;
+    corpus = NULL;
+done:
+    free(builder.pending);
+    corpus_free(corpus);
+    return status;
+}
+
+void corpus_free(struct corpus *corpus)
+{
+    if (corpus == NULL)
+        return;
+    free(corpus->text);
+    free(corpus->offsets);
+    free(corpus);
+}

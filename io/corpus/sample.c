@@ -1,0 +1,201 @@
+#include "io/corpus/sample.h"
+#include "io/corpus/generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Tokens that stay in memory for later passes: 64 MiB.
+static const size_t cache_limit = ((size_t)64 << 20) / sizeof(int32_t);
+
+// A corpus that is drawn from. order[next .. available) is what is left of this pass; documents that proved
+// long enough are moved to order[0 .. found): they are what the next pass draws from.
+struct drawing {
+    struct tokenizer *tokenizer;
+    const struct corpus *corpus;
+    struct generator generator;
+    size_t *order;
+    size_t next, found, available;
+    size_t longest;   // tokens of the longest document seen
+    int32_t **cached; // [documents], NULL: not kept
+    size_t *cached_counts;
+    size_t cache_used;
+};
+
+static void drawing_free(struct drawing *drawing)
+{
+    if (drawing->cached != NULL) {
+        for (size_t i = 0; i < drawing->corpus->count; i++)
+            free(drawing->cached[i]);
+    }
+    free(drawing->cached);
+    free(drawing->cached_counts);
+    free(drawing->order);
+}
+
+static enum status drawing_start(struct drawing *drawing, uint64_t seed, struct error *err)
+{
+    const size_t documents = drawing->corpus->count;
+
+    FORWARD_IF_ERROR(allocate(&drawing->order, documents, sizeof *drawing->order, "drawing documents", err));
+    FORWARD_IF_ERROR(
+        allocate(&drawing->cached, documents, sizeof *drawing->cached, "drawing documents", err));
+    FORWARD_IF_ERROR(allocate(&drawing->cached_counts, documents, sizeof *drawing->cached_counts,
+                              "drawing documents", err));
+    for (size_t i = 0; i < documents; i++)
+        drawing->order[i] = i;
+    drawing->available = documents;
+    generator_seed(&drawing->generator, seed);
+    return STATUS_OK;
+}
+
+// Tokens of a document; *owned is what the caller frees, NULL when they stay in the cache.
+static enum status document_tokens(struct drawing *drawing, size_t document, size_t length, int32_t **tokens,
+                                   int32_t **owned, size_t *count, struct error *err)
+{
+    const size_t *offsets = drawing->corpus->offsets;
+
+    *owned = NULL;
+    *tokens = drawing->cached[document];
+    *count = drawing->cached_counts[document];
+    if (*tokens != NULL)
+        return STATUS_OK;
+    if (tokenizer_encode(drawing->tokenizer, drawing->corpus->text + offsets[document],
+                         offsets[document + 1] - offsets[document], true, tokens, count, err) != STATUS_OK)
+        return error_prefix(err, "document %zu of the corpus", document + 1);
+    // A document that is too short is not drawn again.
+    if (*count > length && *count <= cache_limit - drawing->cache_used) {
+        drawing->cached[document] = *tokens;
+        drawing->cached_counts[document] = *count;
+        drawing->cache_used += *count;
+    } else {
+        *owned = *tokens;
+    }
+    return STATUS_OK;
+}
+
+// One step of a Fisher-Yates shuffle: a random one of those left.
+static size_t draw_document(struct drawing *drawing)
+{
+    size_t *order = drawing->order;
+    const size_t k = drawing->next++;
+    const size_t pick = k + (size_t)generator_below(&drawing->generator, drawing->available - k);
+    const size_t document = order[pick];
+    order[pick] = order[k];
+    order[k] = document;
+    return document;
+}
+
+static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *sequence, struct error *err)
+{
+    for (;;) {
+        int32_t *tokens, *owned;
+        size_t count;
+        if (drawing->next == drawing->available) {
+            RETURN_ERROR_IF(
+                drawing->found == 0, err, STATUS_INPUT,
+                "no document of the corpus is longer than a sequence of %zu tokens; the longest of its %zu "
+                "documents has %zu",
+                length, drawing->corpus->count, drawing->longest);
+            drawing->available = drawing->found;
+            drawing->next = drawing->found = 0;
+        }
+        const size_t document = draw_document(drawing);
+        FORWARD_IF_ERROR(document_tokens(drawing, document, length, &tokens, &owned, &count, err));
+        if (count > drawing->longest)
+            drawing->longest = count;
+        if (count > length) {
+            const size_t start = (size_t)generator_below(&drawing->generator, count - length + 1);
+            memcpy(sequence, tokens + start, length * sizeof *sequence);
+            drawing->order[drawing->found++] = document; // in place of one that this pass is done with
+        }
+        free(owned);
+        if (count > length)
+            return STATUS_OK;
+    }
+}
+
+enum status sample_sequences(int32_t **ids, struct tokenizer *tokenizer, const struct corpus *corpus,
+                             size_t sequences, size_t length, uint64_t seed, struct error *err)
+{
+    struct drawing drawing = {.tokenizer = tokenizer, .corpus = corpus};
+    enum status status;
+
+    *ids = NULL;
+    RETURN_ERROR_IF(sequences == 0 || length == 0, err, STATUS_USAGE,
+                    "%zu sequences of %zu tokens: neither may be 0", sequences, length);
+    RETURN_ERROR_IF(length > SIZE_MAX / sizeof **ids / sequences, err, STATUS_MEMORY,
+                    "out of memory: %zu sequences of %zu tokens", sequences, length);
+    GOTO_IF_ERROR(allocate(ids, sequences * length, sizeof **ids, "the sequences", err), done);
+    GOTO_IF_ERROR(drawing_start(&drawing, seed, err), done);
+    for (size_t i = 0; i < sequences; i++)
+        GOTO_IF_ERROR(draw_sequence(&drawing, length, *ids + i * length, err), done);
+done:
+    drawing_free(&drawing);
+    if (status != STATUS_OK) {
+        free(*ids);
+        *ids = NULL;
+    }
+    return status;
+}
+
+// The documents with "\n\n" between them.
+static enum status join_documents(char **joined, size_t *size, const struct corpus *corpus, struct error *err)
+{
+    const size_t text = corpus->offsets[corpus->count];
+    char *next;
+
+    *size = text + 2 * (corpus->count - 1);
+    FORWARD_IF_ERROR(allocate(joined, *size, 1, "the joined corpus", err));
+    next = *joined;
+    for (size_t i = 0; i < corpus->count; i++) {
+        const size_t length = corpus->offsets[i + 1] - corpus->offsets[i];
+        if (i > 0) {
+            *next++ = '\n';
+            *next++ = '\n';
+        }
+        if (length > 0)
+            memcpy(next, corpus->text + corpus->offsets[i], length);
+        next += length;
+    }
+    return STATUS_OK;
+}
+
+enum status sample_windows(int32_t **ids, size_t *windows, struct tokenizer *tokenizer,
+                           const struct corpus *corpus, size_t length, struct error *err)
+{
+    char *joined = NULL;
+    const char *text = corpus->text;
+    size_t size = corpus->offsets[corpus->count], count;
+
+    *ids = NULL;
+    *windows = 0;
+    RETURN_ERROR_IF(length == 0, err, STATUS_USAGE, "windows of 0 tokens");
+    if (corpus->count > 1) {
+        FORWARD_IF_ERROR(join_documents(&joined, &size, corpus, err));
+        text = joined;
+    }
+    const enum status status = tokenizer_encode(tokenizer, text, size, true, ids, &count, err);
+    free(joined);
+    FORWARD_IF_ERROR(status);
+    *windows = count / length;
+    if (*windows == 0) {
+        free(*ids);
+        *ids = NULL;
+        RETURN_ERROR(err, STATUS_INPUT, "the text has %zu tokens, less than one window of %zu", count,
+                     length);
+    }
+    int32_t *shrunk = realloc(*ids, *windows * length * sizeof **ids);
+    if (shrunk != NULL)
+        *ids = shrunk;
+    return STATUS_OK;
+}
+
+enum status sample_check(const int32_t *ids, size_t count, size_t vocab_size, const char *what,
+                         struct error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        RETURN_ERROR_IF(ids[i] < 0 || (size_t)ids[i] >= vocab_size, err, STATUS_INPUT,
+                        "%s: token id %ld at position %zu is outside the model's vocabulary of %zu", what,
+                        (long)ids[i], i, vocab_size);
+    return STATUS_OK;
+}

@@ -1,0 +1,100 @@
+#include "io/file/sealed_json.h"
+
+#include "io/file/commit.h"
+#include "io/file/json.h"
+#include "io/file/run_directory.h"
+
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static const char *const seal_name = "xxh3";
+
+// 16 hexadecimal digits of everything but the seal. False when memory ran out.
+static bool compute_seal(char text[17], json_t *object)
+{
+    const bool is_sealed = json_object_get(object, seal_name) != NULL;
+    json_t *rest = json_copy(object);
+    char *dump = NULL;
+
+    json_object_del(rest, seal_name);
+    // json_copy leaves out what it has no memory for.
+    if (json_object_size(rest) + is_sealed == json_object_size(object))
+        dump = json_dumps(rest, JSON_COMPACT);
+    json_decref(rest);
+    if (dump == NULL)
+        return false;
+    snprintf(text, 17, "%016llx", (unsigned long long)XXH3_64bits(dump, strlen(dump)));
+    free(dump);
+    return true;
+}
+
+// What the file of a sealed object is, byte for byte. Caller frees; NULL when memory ran out.
+static char *file_text(const json_t *object)
+{
+    char *text = json_dumps(object, JSON_INDENT(2));
+    if (text != NULL) {
+        const size_t length = strlen(text);
+        char *longer = realloc(text, length + 2);
+        if (longer == NULL) {
+            free(text);
+            return NULL;
+        }
+        memcpy(longer + length, "\n", 2);
+        text = longer;
+    }
+    return text;
+}
+
+enum status sealed_json_write(const char *path, json_t *object, struct error *err)
+{
+    char seal[17], folder[PATH_SIZE];
+    char *text = NULL;
+    enum status status = STATUS_OK;
+
+    json_object_del(object, seal_name); // so that it comes last
+    if (!compute_seal(seal, object) || json_object_set_new(object, seal_name, json_string(seal)) != 0 ||
+        (text = file_text(object)) == NULL)
+        status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    path_format(folder, sizeof folder, "%s", path);
+    if (status == STATUS_OK)
+        status = make_directories(dirname(folder), err);
+    if (status == STATUS_OK)
+        status = commit_bytes(path, text, strlen(text), err);
+    free(text);
+    return status;
+}
+
+enum status sealed_json_read(json_t **json, const char *path, struct error *err)
+{
+    json_t *object = NULL;
+    char *bytes = NULL, *text = NULL;
+    char seal[17];
+    size_t size;
+    enum status status;
+
+    status = read_file(&bytes, &size, path, err);
+    if (status == STATUS_INPUT) // a file of ours, not the user's
+        status = err != NULL ? (err->status = STATUS_FAILED) : STATUS_FAILED;
+    FORWARD_IF_ERROR(status);
+    status = json_parse(&object, bytes, size, path, err);
+    if (status == STATUS_INPUT)
+        status = err != NULL ? (err->status = STATUS_DAMAGED) : STATUS_DAMAGED;
+    if (status == STATUS_OK) {
+        const char *found = json_string_value(json_object_get(object, seal_name));
+        text = file_text(object);
+        if (text == NULL || !compute_seal(seal, object))
+            status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+        else if (found == NULL || strcmp(found, seal) != 0 || strlen(text) != size ||
+                 memcmp(text, bytes, size) != 0)
+            status = error_set(err, STATUS_DAMAGED, "%s: does not match its checksum", path);
+    }
+    free(bytes);
+    free(text);
+    if (status == STATUS_OK && json != NULL)
+        *json = object;
+    else
+        json_decref(object);
+    return status;
+}

@@ -1,0 +1,286 @@
+#include "io/model/checkpoint.h"
+#include "io/file/commit.h"
+#include "io/file/json.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char single_name[] = "model.safetensors";
+static const char index_name[] = "model.safetensors.index.json";
+
+struct checkpoint_entry {
+    const struct safetensors_tensor *tensor;
+    size_t shard;
+};
+
+static enum status join(char path[PATH_MAX], const char *directory, const char *name, struct error *err)
+{
+    const int used = snprintf(path, PATH_MAX, "%s/%s", directory, name);
+    RETURN_ERROR_IF(used < 0 || used >= PATH_MAX, err, STATUS_INPUT, "%.200s...: the name is too long",
+                    directory);
+    return STATUS_OK;
+}
+
+// Whether a file of that name is there; a folder that cannot be looked into is an error, not an absence.
+static enum status look_for(bool *found, const char *directory, const char *name, struct error *err)
+{
+    char path[PATH_MAX];
+    struct stat info;
+
+    FORWARD_IF_ERROR(join(path, directory, name, err));
+    *found = stat(path, &info) == 0;
+    RETURN_ERROR_IF(!*found && errno != ENOENT, err, STATUS_FAILED, "%s: %s", path, strerror(errno));
+    return STATUS_OK;
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+// A shard's name is a plain file name: an index from elsewhere must not reach out of the model's folder.
+static bool is_plain_name(const char *name)
+{
+    return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strchr(name, '/') == NULL;
+}
+
+// Collects the different shard names of weight_map, sorted, into checkpoint->shard_names.
+static enum status list_shards(struct checkpoint *checkpoint, json_t *weight_map, const char *path,
+                               struct error *err)
+{
+    const char *tensor;
+    json_t *value;
+    const char **names;
+    size_t count = 0, different = 0;
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(allocate(&names, json_object_size(weight_map), sizeof *names, "a list of shards", err));
+    json_object_foreach(weight_map, tensor, value)
+    {
+        char shown_tensor[200], shown_name[200];
+        const char *name = json_string_value(value);
+        printable(shown_tensor, sizeof shown_tensor, tensor);
+        if (name == NULL || !is_plain_name(name)) {
+            status = error_set(err, STATUS_INPUT,
+                               "%s: the shard of tensor '%s' is %s%s, not a file name in this folder", path,
+                               shown_tensor, name != NULL ? "" : "not a string",
+                               name != NULL ? printable(shown_name, sizeof shown_name, name) : "");
+            goto done;
+        }
+        names[count++] = name;
+    }
+    qsort(names, count, sizeof *names, compare_strings);
+    for (size_t i = 0; i < count; i++) {
+        if (different == 0 || strcmp(names[different - 1], names[i]) != 0)
+            names[different++] = names[i];
+    }
+    GOTO_IF_ERROR(
+        allocate(&checkpoint->shard_names, different, sizeof *checkpoint->shard_names, "shards", err), done);
+    GOTO_IF_ERROR(allocate(&checkpoint->shards, different, sizeof *checkpoint->shards, "shards", err), done);
+    for (; checkpoint->num_shards < different; checkpoint->num_shards++) {
+        char *copy = strdup(names[checkpoint->num_shards]);
+        if (copy == NULL) {
+            status = error_set(err, STATUS_MEMORY, "%s: out of memory for the names of its shards", path);
+            goto done;
+        }
+        checkpoint->shard_names[checkpoint->num_shards] = copy;
+    }
+done:
+    free(names);
+    return status;
+}
+
+static enum status open_shards(struct checkpoint *checkpoint, const char *listed_in, struct error *err)
+{
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        FORWARD_IF_ERROR(join(path, checkpoint->directory, checkpoint->shard_names[i], err));
+        const enum status status = safetensors_open(&checkpoint->shards[i], path, err);
+        bool is_there = true;
+        if (status == STATUS_INPUT && listed_in != NULL)
+            (void)look_for(&is_there, checkpoint->directory, checkpoint->shard_names[i], NULL);
+        RETURN_ERROR_IF(!is_there, err, STATUS_INPUT, "%s: the shard %s is listed but not there", listed_in,
+                        checkpoint->shard_names[i]);
+        FORWARD_IF_ERROR(status);
+    }
+    return STATUS_OK;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a, *y = b;
+    return strcmp(x->tensor->name, y->tensor->name);
+}
+
+static int compare_entry_name(const void *key, const void *element)
+{
+    const struct checkpoint_entry *entry = element;
+    return strcmp(key, entry->tensor->name);
+}
+
+// One table of all tensors, sorted by name.
+static enum status build_table(struct checkpoint *checkpoint, struct error *err)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < checkpoint->num_shards; i++)
+        total += checkpoint->shards[i]->count;
+    FORWARD_IF_ERROR(
+        allocate(&checkpoint->entries, total, sizeof *checkpoint->entries, "a table of tensors", err));
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        for (size_t j = 0; j < checkpoint->shards[i]->count; j++)
+            checkpoint->entries[checkpoint->num_entries++] =
+                (struct checkpoint_entry){&checkpoint->shards[i]->tensors[j], i};
+    }
+    qsort(checkpoint->entries, total, sizeof *checkpoint->entries, compare_entries);
+    for (size_t i = 1; i < total; i++) {
+        const struct checkpoint_entry *first = &checkpoint->entries[i - 1], *second = &checkpoint->entries[i];
+        char shown[200];
+        RETURN_ERROR_IF(compare_entries(first, second) == 0, err, STATUS_INPUT,
+                        "%s: tensor '%s' is in two shards, %s and %s", checkpoint->directory,
+                        printable(shown, sizeof shown, first->tensor->name),
+                        checkpoint->shard_names[first->shard], checkpoint->shard_names[second->shard]);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_listed(const struct checkpoint *checkpoint, json_t *weight_map, const char *path,
+                                struct error *err)
+{
+    const char *tensor;
+    json_t *value;
+
+    json_object_foreach(weight_map, tensor, value)
+    {
+        char shown[200];
+        size_t shard;
+        const char *listed = json_string_value(value);
+        const struct safetensors_tensor *found = checkpoint_find(checkpoint, tensor, &shard);
+        RETURN_ERROR_IF(found == NULL || strcmp(checkpoint->shard_names[shard], listed) != 0, err,
+                        STATUS_INPUT, "%s: tensor '%s' is listed in %s but is not in that file", path,
+                        printable(shown, sizeof shown, tensor), listed);
+    }
+    return STATUS_OK;
+}
+
+static enum status open_indexed(struct checkpoint *checkpoint, json_t *index, const char *path,
+                                struct error *err)
+{
+    json_t *weight_map = json_object_get(index, "weight_map");
+
+    RETURN_ERROR_IF(!json_is_object(weight_map), err, STATUS_INPUT,
+                    "%s: 'weight_map' is missing or not an object", path);
+    RETURN_ERROR_IF(json_object_size(weight_map) == 0, err, STATUS_INPUT, "%s: 'weight_map' is empty", path);
+    FORWARD_IF_ERROR(list_shards(checkpoint, weight_map, path, err));
+    FORWARD_IF_ERROR(open_shards(checkpoint, path, err));
+    FORWARD_IF_ERROR(build_table(checkpoint, err));
+    return check_listed(checkpoint, weight_map, path, err);
+}
+
+static enum status open_single(struct checkpoint *checkpoint, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(&checkpoint->shard_names, 1, sizeof *checkpoint->shard_names, "shards", err));
+    FORWARD_IF_ERROR(allocate(&checkpoint->shards, 1, sizeof *checkpoint->shards, "shards", err));
+    checkpoint->shard_names[0] = strdup(single_name);
+    RETURN_ERROR_IF(checkpoint->shard_names[0] == NULL, err, STATUS_MEMORY, "out of memory for a file name");
+    checkpoint->num_shards = 1;
+    FORWARD_IF_ERROR(open_shards(checkpoint, NULL, err));
+    return build_table(checkpoint, err);
+}
+
+static enum status open_any(struct checkpoint *checkpoint, struct error *err)
+{
+    static const char *const other_formats[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                                "consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
+    const char *directory = checkpoint->directory;
+    char path[PATH_MAX];
+    struct stat info;
+    bool found;
+    json_t *index;
+
+    const int reason = stat(directory, &info) != 0 ? errno : 0;
+    RETURN_ERROR_IF(reason == ENOENT, err, STATUS_INPUT, "%s: no such model folder", directory);
+    RETURN_ERROR_IF(reason != 0, err, STATUS_FAILED, "%s: %s", directory, strerror(reason));
+    RETURN_ERROR_IF(!S_ISDIR(info.st_mode), err, STATUS_INPUT,
+                    "%s: not a folder; a model is a folder with config.json", directory);
+    FORWARD_IF_ERROR(look_for(&found, directory, single_name, err));
+    if (found)
+        return open_single(checkpoint, err);
+    FORWARD_IF_ERROR(look_for(&found, directory, index_name, err));
+    if (found) {
+        checkpoint->has_index = true;
+        FORWARD_IF_ERROR(join(path, directory, index_name, err));
+        FORWARD_IF_ERROR(json_read(&index, path, err));
+        const enum status status = open_indexed(checkpoint, index, path, err);
+        json_decref(index);
+        return status;
+    }
+    for (size_t i = 0; i < sizeof other_formats / sizeof other_formats[0]; i++) {
+        FORWARD_IF_ERROR(look_for(&found, directory, other_formats[i], err));
+        RETURN_ERROR_IF(found, err, STATUS_INPUT,
+                        "%s: holds %s but no %s; convert the model to safetensors first "
+                        "(save_pretrained with safe_serialization=True)",
+                        directory, other_formats[i], single_name);
+    }
+    return error_set(err, STATUS_INPUT, "%s: holds neither %s nor %s", directory, single_name, index_name);
+}
+
+enum status checkpoint_open(struct checkpoint **out, const char *directory, struct error *err)
+{
+    struct checkpoint *checkpoint;
+
+    *out = NULL;
+    FORWARD_IF_ERROR(allocate(&checkpoint, 1, sizeof *checkpoint, directory, err));
+    checkpoint->directory = strdup(directory);
+    const enum status status =
+        checkpoint->directory != NULL
+            ? open_any(checkpoint, err)
+            : error_set(err, STATUS_MEMORY, "%s: out of memory for its name", directory);
+    if (status != STATUS_OK) {
+        checkpoint_close(checkpoint);
+        return status;
+    }
+    *out = checkpoint;
+    return STATUS_OK;
+}
+
+void checkpoint_close(struct checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return;
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        safetensors_close(checkpoint->shards[i]);
+        free(checkpoint->shard_names[i]);
+    }
+    free(checkpoint->shards);
+    free(checkpoint->shard_names);
+    free(checkpoint->entries);
+    free(checkpoint->directory);
+    free(checkpoint);
+}
+
+const struct safetensors_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name,
+                                                 size_t *shard)
+{
+    const struct checkpoint_entry *entry = bsearch(name, checkpoint->entries, checkpoint->num_entries,
+                                                   sizeof *checkpoint->entries, compare_entry_name);
+    if (entry == NULL)
+        return NULL;
+    if (shard != NULL)
+        *shard = entry->shard;
+    return entry->tensor;
+}
+
+uint64_t checkpoint_bytes(const struct checkpoint *checkpoint)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < checkpoint->num_shards; i++)
+        bytes += checkpoint->shards[i]->file_bytes - checkpoint->shards[i]->header_bytes;
+    return bytes;
+}

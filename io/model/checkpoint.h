@@ -1,0 +1,27 @@
+// checkpoint.h - the weights of a Hugging Face model directory: model.safetensors, or the shards that
+// model.safetensors.index.json lists. When both are there model.safetensors counts, as in the reference
+// loader.
+#pragma once
+#include "io/model/safetensors.h"
+
+struct checkpoint {
+    char *directory;
+    size_t num_shards;
+    struct safetensors_file **shards; // in the order of their names
+    char **shard_names;               // file names, without folders
+    bool has_index;                   // the shards come from model.safetensors.index.json
+    size_t num_entries;
+    struct checkpoint_entry *entries; // all tensors by name, for checkpoint_find
+};
+
+// Opens every shard. A missing shard, a shard name that leaves the folder, a tensor in two shards or listed
+// but absent is STATUS_INPUT, and so is a folder with weights in another format only (pytorch_model.bin). A
+// tensor that a listed shard has beyond the list is there like any other. *checkpoint is freed with
+// checkpoint_close.
+enum status checkpoint_open(struct checkpoint **checkpoint, const char *directory, struct error *err);
+void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
+// The tensor and (shard may be NULL) the index of its shard; NULL when there is none.
+const struct safetensors_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name,
+                                                 size_t *shard);
+// Bytes of all tensor data.
+uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);

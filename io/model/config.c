@@ -1,0 +1,207 @@
+#include "io/model/family.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum status read_activation(enum activation *activation, const struct config_reader *reader,
+                                   const struct family *family, struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum activation activation;
+    } names[] = {{"silu", ACTIVATION_SILU},
+                 {"swish", ACTIVATION_SILU},
+                 {"gelu", ACTIVATION_GELU},
+                 {"gelu_new", ACTIVATION_GELU_TANH},
+                 {"gelu_fast", ACTIVATION_GELU_TANH},
+                 {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+                 {"relu", ACTIVATION_RELU}};
+    const char *name = family->default_activation;
+    char text[64];
+
+    FORWARD_IF_ERROR(config_string(reader, family->activation_key, &name, err));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i].name, name) == 0) {
+            *activation = names[i].activation;
+            return STATUS_OK;
+        }
+    }
+    return error_set(
+        err, STATUS_INPUT,
+        "%s: %s: '%s' is not supported (silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu)",
+        reader->path, family->activation_key, printable(text, sizeof text, name));
+}
+
+// The channels of a head that are rotated.
+static enum status read_rotary_dim(struct decoder_config *decoder, const struct config_reader *reader,
+                                   const struct family *family, struct error *err)
+{
+    double fraction = 1.0;
+
+    if (family->rotary_fraction_key != NULL) {
+        struct config_reader parameters;
+        fraction = family->default_rotary_fraction;
+        FORWARD_IF_ERROR(config_number(reader, family->rotary_fraction_key, 0.0, 1.0, &fraction, err));
+        FORWARD_IF_ERROR(config_object(reader, "rope_parameters", "rope_parameters.", &parameters, err));
+        if (parameters.object != NULL)
+            FORWARD_IF_ERROR(config_number(&parameters, "partial_rotary_factor", 0.0, 1.0, &fraction, err));
+    }
+    decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
+    RETURN_ERROR_IF(decoder->rotary_dim % 2 != 0, err, STATUS_INPUT,
+                    "%s: head_dim: %zu rotary channels are odd, and rotary embedding pairs channels",
+                    reader->path, decoder->rotary_dim);
+    return STATUS_OK;
+}
+
+static enum status read_heads(struct decoder_config *decoder, const struct config_reader *reader,
+                              const struct family *family, struct error *err)
+{
+    const size_t hidden = decoder->hidden_size;
+    const bool null_heads = json_is_null(json_object_get(reader->object, "num_key_value_heads"));
+
+    FORWARD_IF_ERROR(config_size(reader, "num_attention_heads", &decoder->num_attention_heads, err));
+    decoder->num_key_value_heads = family->default_key_value_heads;
+    if (null_heads || decoder->num_key_value_heads == 0)
+        decoder->num_key_value_heads = decoder->num_attention_heads;
+    if (!family->multi_head)
+        FORWARD_IF_ERROR(
+            config_optional_size(reader, "num_key_value_heads", &decoder->num_key_value_heads, err));
+    RETURN_ERROR_IF(decoder->num_attention_heads % decoder->num_key_value_heads != 0, err, STATUS_INPUT,
+                    "%s: num_attention_heads: %zu is not a multiple of num_key_value_heads %zu", reader->path,
+                    decoder->num_attention_heads, decoder->num_key_value_heads);
+
+    decoder->head_dim = family->default_head_dim;
+    if (!family->multi_head)
+        FORWARD_IF_ERROR(config_optional_size(reader, "head_dim", &decoder->head_dim, err));
+    if (decoder->head_dim == 0) {
+        RETURN_ERROR_IF(hidden % decoder->num_attention_heads != 0, err, STATUS_INPUT,
+                        "%s: hidden_size: %zu is not a multiple of num_attention_heads %zu", reader->path,
+                        hidden, decoder->num_attention_heads);
+        decoder->head_dim = hidden / decoder->num_attention_heads;
+    }
+    decoder->attention_scale = (float)(1.0 / sqrt((double)decoder->head_dim));
+    return STATUS_OK;
+}
+
+static enum status read_sizes(struct model_config *config, const struct config_reader *reader,
+                              const struct family *family, struct error *err)
+{
+    struct decoder_config *decoder = &config->decoder;
+
+    FORWARD_IF_ERROR(config_size(reader, "num_hidden_layers", &config->num_hidden_layers, err));
+    RETURN_ERROR_IF(config->num_hidden_layers > 65536, err, STATUS_INPUT,
+                    "%s: num_hidden_layers: must be at most 65536", reader->path);
+    FORWARD_IF_ERROR(allocate(&config->layers, config->num_hidden_layers, sizeof *config->layers,
+                              "the list of layers", err));
+    FORWARD_IF_ERROR(config_size(reader, "vocab_size", &config->vocab_size, err));
+    FORWARD_IF_ERROR(config_size(reader, "hidden_size", &decoder->hidden_size, err));
+    FORWARD_IF_ERROR(config_size(reader, family->intermediate_key, &decoder->intermediate_size, err));
+    config->max_position_embeddings = family->default_max_positions;
+    FORWARD_IF_ERROR(
+        config_optional_size(reader, "max_position_embeddings", &config->max_position_embeddings, err));
+    return read_heads(decoder, reader, family, err);
+}
+
+// What all families have, by the names and with the defaults that their rows say.
+static enum status read_common(struct model_config *config, const struct config_reader *reader,
+                               const struct family *family, struct error *err)
+{
+    struct decoder_config *decoder = &config->decoder;
+    double epsilon = family->default_epsilon;
+
+    FORWARD_IF_ERROR(read_sizes(config, reader, family, err));
+    if (family->epsilon_key != NULL)
+        FORWARD_IF_ERROR(config_number(reader, family->epsilon_key, 0.0, 1.0, &epsilon, err));
+    decoder->norm = family->norm;
+    decoder->norm_epsilon = (float)epsilon;
+    FORWARD_IF_ERROR(read_activation(&decoder->activation, reader, family, err));
+    config->tie_word_embeddings = family->default_tie;
+    config->attention_bias = family->default_attention_bias;
+    FORWARD_IF_ERROR(config_bool(reader, "tie_word_embeddings", &config->tie_word_embeddings, err));
+    FORWARD_IF_ERROR(config_bool(reader, "attention_bias", &config->attention_bias, err));
+    FORWARD_IF_ERROR(config_bool(reader, "mlp_bias", &config->mlp_bias, err));
+
+    FORWARD_IF_ERROR(read_rotary_dim(decoder, reader, family, err));
+    config->rope.theta = family->default_theta;
+    config->rope.max_position_embeddings = config->local_rope.max_position_embeddings =
+        (double)config->max_position_embeddings;
+    if (family->theta_key == NULL)
+        return STATUS_OK;
+    return rope_config_read(&config->rope, reader, family->theta_key, decoder->rotary_dim, err);
+}
+
+// Quantised weights are stored as tensors of other names and types: better said by the key.
+static enum status refuse_quantised(const struct config_reader *reader, struct error *err)
+{
+    static const char *const keys[] = {"quantization_config", "compression_config"};
+    char method[64];
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *config = config_find(reader, keys[i]);
+        const char *name = json_string_value(json_object_get(config, "quant_method"));
+        RETURN_ERROR_IF(config != NULL, err, STATUS_INPUT,
+                        "%s: %s: quantised%s%s%s checkpoints are not supported; use the float32, float16 or "
+                        "bfloat16 original",
+                        reader->path, keys[i], name != NULL ? " (" : "",
+                        name != NULL ? printable(method, sizeof method, name) : "", name != NULL ? ")" : "");
+    }
+    return STATUS_OK;
+}
+
+static enum status find_family(const struct family **family, const struct config_reader *reader,
+                               struct error *err)
+{
+    const char *model_type = NULL;
+    char type[64], supported[512];
+
+    FORWARD_IF_ERROR(config_string(reader, "model_type", &model_type, err));
+    RETURN_ERROR_IF(model_type == NULL, err, STATUS_INPUT, "%s: model_type: is missing; supported: %s",
+                    reader->path, family_list(supported, sizeof supported));
+    *family = family_find(model_type);
+    RETURN_ERROR_IF(*family == NULL, err, STATUS_INPUT, "%s: model_type: '%s' %s; supported: %s",
+                    reader->path, printable(type, sizeof type, model_type),
+                    config_find(reader, "auto_map") != NULL
+                        ? "runs on code of its own (auto_map), which coppice does not execute"
+                        : "is not supported",
+                    family_list(supported, sizeof supported));
+    return refuse_quantised(reader, err);
+}
+
+static enum status read_config(struct model_config *config, const struct family **family,
+                               const struct config_reader *reader, struct error *err)
+{
+    RETURN_ERROR_IF(!json_is_object(reader->object), err, STATUS_INPUT, "%s: must be a JSON object",
+                    reader->path);
+    FORWARD_IF_ERROR(find_family(family, reader, err));
+    snprintf(config->model_type, sizeof config->model_type, "%s", (*family)->model_type);
+    FORWARD_IF_ERROR(read_common(config, reader, *family, err));
+    return (*family)->configure != NULL ? (*family)->configure(config, reader, err) : STATUS_OK;
+}
+
+enum status model_config_read(struct model_config *config, const struct family **family,
+                              const char *directory, struct error *err)
+{
+    char path[PATH_MAX];
+    json_t *json;
+
+    *config = (struct model_config){0};
+    *family = NULL;
+    RETURN_ERROR_IF(snprintf(path, sizeof path, "%s/config.json", directory) >= (int)sizeof path, err,
+                    STATUS_INPUT, "%s: path is too long", directory);
+    FORWARD_IF_ERROR(json_read(&json, path, err));
+    const struct config_reader reader = {.object = json, .path = path, .prefix = ""};
+    const enum status status = read_config(config, family, &reader, err);
+    json_decref(json);
+    return status;
+}
+
+void model_config_free(struct model_config *config)
+{
+    rope_config_free(&config->rope);
+    rope_config_free(&config->local_rope);
+    free(config->layers);
+    config->layers = NULL;
+}

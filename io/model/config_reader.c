@@ -1,0 +1,87 @@
+#include "io/model/config_reader.h"
+
+#include <math.h>
+#include <stdint.h>
+
+const json_t *config_find(const struct config_reader *reader, const char *key)
+{
+    const json_t *value = json_object_get(reader->object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+static enum status refuse(const struct config_reader *reader, const char *key, const char *what,
+                          struct error *err)
+{
+    return error_set(err, STATUS_INPUT, "%s: %s%s: %s", reader->path, reader->prefix, key, what);
+}
+
+enum status config_size(const struct config_reader *reader, const char *key, size_t *value, struct error *err)
+{
+    if (config_find(reader, key) == NULL)
+        return refuse(reader, key, "is missing", err);
+    return config_optional_size(reader, key, value, err);
+}
+
+enum status config_optional_size(const struct config_reader *reader, const char *key, size_t *value,
+                                 struct error *err)
+{
+    const json_t *json = config_find(reader, key);
+
+    if (json == NULL)
+        return STATUS_OK;
+    if (!json_is_integer(json) || json_integer_value(json) < 1 || json_integer_value(json) > INT32_MAX)
+        return refuse(reader, key, "must be an integer from 1 to 2147483647", err);
+    *value = (size_t)json_integer_value(json);
+    return STATUS_OK;
+}
+
+enum status config_bool(const struct config_reader *reader, const char *key, bool *value, struct error *err)
+{
+    const json_t *json = config_find(reader, key);
+
+    if (json == NULL)
+        return STATUS_OK;
+    if (!json_is_boolean(json))
+        return refuse(reader, key, "must be true or false", err);
+    *value = json_is_true(json);
+    return STATUS_OK;
+}
+
+enum status config_number(const struct config_reader *reader, const char *key, double min, double max,
+                          double *value, struct error *err)
+{
+    const json_t *json = config_find(reader, key);
+
+    if (json == NULL)
+        return STATUS_OK;
+    const double number = json_number_value(json);
+    if (!json_is_number(json) || !isfinite(number) || number < min || number > max)
+        return error_set(err, STATUS_INPUT, "%s: %s%s: must be a number from %g to %g", reader->path,
+                         reader->prefix, key, min, max);
+    *value = number;
+    return STATUS_OK;
+}
+
+enum status config_string(const struct config_reader *reader, const char *key, const char **value,
+                          struct error *err)
+{
+    const json_t *json = config_find(reader, key);
+
+    if (json == NULL)
+        return STATUS_OK;
+    if (!json_is_string(json))
+        return refuse(reader, key, "must be a string", err);
+    *value = json_string_value(json);
+    return STATUS_OK;
+}
+
+enum status config_object(const struct config_reader *reader, const char *key, const char *prefix,
+                          struct config_reader *object, struct error *err)
+{
+    const json_t *json = config_find(reader, key);
+
+    *object = (struct config_reader){.object = json, .path = reader->path, .prefix = prefix};
+    if (json != NULL && !json_is_object(json))
+        return refuse(reader, key, "must be an object", err);
+    return STATUS_OK;
+}

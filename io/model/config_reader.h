@@ -1,0 +1,32 @@
+// config_reader.h - typed reading of one JSON object of config.json: a wrong type or an impossible value is
+// one line that names file and key. JSON's null counts as absent, as Hugging Face writes it for None.
+#pragma once
+#include "io/file/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config_reader {
+    const json_t *object;
+    const char *path;   // of the file, for messages
+    const char *prefix; // "" or "rope_scaling." and the like, put before keys in messages
+};
+
+// The value at key, NULL when absent or null.
+const json_t *config_find(const struct config_reader *reader, const char *key);
+
+// An integer from 1 to 2^31 - 1; missing: STATUS_INPUT.
+enum status config_size(const struct config_reader *reader, const char *key, size_t *value,
+                        struct error *err);
+// These leave *value as it is (the default) when the key is absent.
+enum status config_optional_size(const struct config_reader *reader, const char *key, size_t *value,
+                                 struct error *err);
+enum status config_bool(const struct config_reader *reader, const char *key, bool *value, struct error *err);
+// A finite number from min to max.
+enum status config_number(const struct config_reader *reader, const char *key, double min, double max,
+                          double *value, struct error *err);
+// *value points into the JSON object.
+enum status config_string(const struct config_reader *reader, const char *key, const char **value,
+                          struct error *err);
+// *object is a reader of the nested object, its object NULL when absent. prefix must outlive it.
+enum status config_object(const struct config_reader *reader, const char *key, const char *prefix,
+                          struct config_reader *object, struct error *err);

@@ -1,0 +1,129 @@
+// family.h - model families: which tensors a layer has, what they are called, and how config.json is to be
+// read.
+//
+// A family is one row of the table in family.c; FAMILIES.md says how to add one.
+#pragma once
+#include "io/model/config_reader.h"
+#include "io/model/model.h"
+
+// A size that the shapes of tensors are made of, computed from the model's config.
+enum dimension {
+    DIMENSION_ONE,
+    DIMENSION_HIDDEN,
+    DIMENSION_QUERY,     // heads * head_dim
+    DIMENSION_KEY_VALUE, // key-value heads * head_dim
+    DIMENSION_QKV,       // query, key and value together
+    DIMENSION_HEAD,      // head_dim
+    DIMENSION_INTERMEDIATE,
+    DIMENSION_GATE_UP, // 2 * intermediate
+    DIMENSION_EXPERTS, // number of experts
+    DIMENSION_EXPERT_INTERMEDIATE,
+    DIMENSION_SHARED_INTERMEDIATE,
+};
+
+// When a bias is there.
+enum presence {
+    NEVER,
+    ALWAYS,
+    WITH_ATTENTION_BIAS, // model_config's attention_bias
+    WITH_QKV_BIAS,       // qkv_bias
+    WITH_MLP_BIAS,       // mlp_bias
+};
+
+enum member_kind {
+    MEMBER_NORM,   // "<name>.weight" [out]
+    MEMBER_LINEAR, // "<name>.weight" [out, in], pruned
+    MEMBER_ROUTER, // the same, never pruned
+};
+
+// Which layers have a member.
+enum layer_part {
+    EVERY_LAYER,
+    DENSE_LAYER,  // without experts
+    SPARSE_LAYER, // with experts
+    EXPERT,       // once for every expert of a sparse layer; these rows come last
+};
+
+// One norm or linear of a layer: "<name>.weight" and perhaps "<name>.bias".
+struct family_member {
+    enum member_kind kind;
+    enum layer_part part;
+    const char *name;   // within the layer: "self_attn.q_proj"; within the expert, for EXPERT
+    size_t member;      // offset in struct decoder_layer of its struct norm or struct linear
+    enum dimension out; // rows of the weight; a norm's size
+    enum dimension in;  // columns; DIMENSION_ONE for a norm
+    size_t source;      // of a linear: its statistics source (enum decoder_source); 0 or 1 for EXPERT
+    enum presence bias;
+};
+
+struct family {
+    const char *model_type;
+    // Names. A layer's tensors are "<prefix><layers>.<index>.<member>", an expert's
+    // "<prefix><layers>.<index>.<experts>.<expert>.<member>".
+    const char *prefix;    // before all names but lm_head: "model."
+    const char *embedding; // "embed_tokens"
+    const char *positions; // learned positions, or NULL
+    const char *layers, *experts, *final_norm;
+    const char *lm_head,
+        *lm_head_elsewhere; // without prefix; a second name that some checkpoints use, or NULL
+    const struct family_member *members;
+    size_t num_members;
+    // What config.json calls these.
+    const char *intermediate_key, *activation_key, *epsilon_key, *theta_key;
+    const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
+    enum norm_kind norm;
+    bool multi_head; // each head has a key and a value of its own, and its size is hidden / heads
+    // What the reference takes for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
+    // heads.
+    size_t default_key_value_heads, default_head_dim, default_max_positions;
+    double default_epsilon, default_theta, default_rotary_fraction;
+    const char *default_activation;
+    bool default_tie, default_attention_bias;
+    // Which keys of config.json the reference heeds, so that biases can be added.
+    bool can_add_attention_bias, can_add_mlp_bias;
+    // Reads what is the family's own, after all of the above was read. NULL: there is nothing more.
+    enum status (*configure)(struct model_config *config, const struct config_reader *reader,
+                             struct error *err);
+};
+
+// NULL when there is none.
+const struct family *family_find(const char *model_type);
+// Writes all model types, separated by ", ", into text[size]; returns text.
+const char *family_list(char *text, size_t size);
+
+size_t family_dimension(enum dimension dimension, const struct model_config *config);
+bool family_presence(enum presence presence, const struct model_config *config);
+
+// Fills config from directory/config.json; freed with model_config_free, whatever the outcome. *family is the
+// row of its model_type.
+enum status model_config_read(struct model_config *config, const struct family **family,
+                              const char *directory, struct error *err);
+void model_config_free(struct model_config *config);
+
+// The `configure` functions (family_config.c).
+enum status configure_mistral(struct model_config *config, const struct config_reader *reader,
+                              struct error *err);
+enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
+                            struct error *err);
+enum status configure_phi3(struct model_config *config, const struct config_reader *reader,
+                           struct error *err);
+enum status configure_gemma2(struct model_config *config, const struct config_reader *reader,
+                             struct error *err);
+enum status configure_gemma3(struct model_config *config, const struct config_reader *reader,
+                             struct error *err);
+enum status configure_gpt_neox(struct model_config *config, const struct config_reader *reader,
+                               struct error *err);
+enum status configure_opt(struct model_config *config, const struct config_reader *reader, struct error *err);
+enum status configure_mixtral(struct model_config *config, const struct config_reader *reader,
+                              struct error *err);
+enum status configure_qwen2_moe(struct model_config *config, const struct config_reader *reader,
+                                struct error *err);
+enum status configure_qwen3_moe(struct model_config *config, const struct config_reader *reader,
+                                struct error *err);
+
+// The tensor of that name with the shape [size] or [out, in] in a dtype that coppice computes with; anything
+// else is STATUS_INPUT and names file and tensor.
+enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, size_t size, struct error *err);
+enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, size_t out, size_t in, struct error *err);

@@ -1,0 +1,236 @@
+#include "io/model/rope.h"
+#include "io/model/config_reader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double two_pi = 6.283185307179586476925;
+
+static const struct {
+    const char *name;
+    enum rope_type type;
+} rope_types[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC},
+                  {"yarn", ROPE_YARN},       {"llama3", ROPE_LLAMA3}, {"longrope", ROPE_LONGROPE},
+                  {"su", ROPE_LONGROPE} /* its first name, in Phi-3 */};
+
+static enum status read_type(struct rope_config *rope, const struct config_reader *reader, struct error *err)
+{
+    const char *name = "default";
+    char text[64];
+
+    FORWARD_IF_ERROR(config_string(reader, "type", &name, err)); // the key's name before `rope_type` came
+    FORWARD_IF_ERROR(config_string(reader, "rope_type", &name, err));
+    for (size_t i = 0; i < sizeof rope_types / sizeof rope_types[0]; i++) {
+        if (strcmp(rope_types[i].name, name) == 0) {
+            rope->type = rope_types[i].type;
+            return STATUS_OK;
+        }
+    }
+    return error_set(
+        err, STATUS_INPUT,
+        "%s: %srope_type: '%s' is not supported (default, linear, dynamic, yarn, llama3, longrope)",
+        reader->path, reader->prefix, printable(text, sizeof text, name));
+}
+
+static enum status require(const struct config_reader *reader, const char *key, struct error *err)
+{
+    RETURN_ERROR_IF(config_find(reader, key) == NULL, err, STATUS_INPUT, "%s: %s%s: is missing", reader->path,
+                    reader->prefix, key);
+    return STATUS_OK;
+}
+
+static enum status read_factors(float **factors, const struct config_reader *reader, const char *key,
+                                size_t count, struct error *err)
+{
+    const json_t *list = config_find(reader, key);
+
+    FORWARD_IF_ERROR(require(reader, key, err));
+    RETURN_ERROR_IF(!json_is_array(list) || json_array_size(list) != count, err, STATUS_INPUT,
+                    "%s: %s%s: must be a list of %zu numbers, half the rotary channels", reader->path,
+                    reader->prefix, key, count);
+    FORWARD_IF_ERROR(allocate(factors, count, sizeof **factors, "rotary factors", err));
+    for (size_t i = 0; i < count; i++) {
+        const double factor = json_number_value(json_array_get(list, i));
+        RETURN_ERROR_IF(!(factor > 0.0), err, STATUS_INPUT, "%s: %s%s: element %zu must be a number above 0",
+                        reader->path, reader->prefix, key, i);
+        (*factors)[i] = (float)factor;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_llama3(struct rope_config *rope, const struct config_reader *reader,
+                               struct error *err)
+{
+    FORWARD_IF_ERROR(require(reader, "low_freq_factor", err));
+    FORWARD_IF_ERROR(require(reader, "high_freq_factor", err));
+    FORWARD_IF_ERROR(config_number(reader, "low_freq_factor", 1e-6, 1e6, &rope->low_freq_factor, err));
+    FORWARD_IF_ERROR(config_number(reader, "high_freq_factor", 1e-6, 1e6, &rope->high_freq_factor, err));
+    RETURN_ERROR_IF(rope->high_freq_factor <= rope->low_freq_factor, err, STATUS_INPUT,
+                    "%s: %shigh_freq_factor: must be above low_freq_factor", reader->path, reader->prefix);
+    return STATUS_OK;
+}
+
+static double yarn_scale(double factor, double multiplier)
+{
+    return factor <= 1.0 ? 1.0 : 0.1 * multiplier * log(factor) + 1.0;
+}
+
+static enum status read_yarn(struct rope_config *rope, const struct config_reader *reader, struct error *err)
+{
+    double mscale = 0.0, mscale_all_dim = 0.0;
+
+    rope->beta_fast = 32.0;
+    rope->beta_slow = 1.0;
+    rope->truncate = true;
+    FORWARD_IF_ERROR(config_number(reader, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
+    FORWARD_IF_ERROR(config_number(reader, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
+    FORWARD_IF_ERROR(config_bool(reader, "truncate", &rope->truncate, err));
+    FORWARD_IF_ERROR(config_number(reader, "mscale", 0.0, 1e6, &mscale, err));
+    FORWARD_IF_ERROR(config_number(reader, "mscale_all_dim", 0.0, 1e6, &mscale_all_dim, err));
+    rope->attention_factor = mscale != 0.0 && mscale_all_dim != 0.0
+                                 ? yarn_scale(rope->factor, mscale) / yarn_scale(rope->factor, mscale_all_dim)
+                                 : yarn_scale(rope->factor, 1.0);
+    return STATUS_OK;
+}
+
+static enum status read_longrope(struct rope_config *rope, const struct config_reader *reader,
+                                 size_t rotary_dim, struct error *err)
+{
+    FORWARD_IF_ERROR(read_factors(&rope->short_factor, reader, "short_factor", rotary_dim / 2, err));
+    FORWARD_IF_ERROR(read_factors(&rope->long_factor, reader, "long_factor", rotary_dim / 2, err));
+    rope->attention_factor =
+        rope->factor <= 1.0 ? 1.0
+                            : sqrt(1.0 + log(rope->factor) / log(rope->original_max_position_embeddings));
+    return STATUS_OK;
+}
+
+static enum status read_factor(struct rope_config *rope, const struct config_reader *root,
+                               const struct config_reader *reader, struct error *err)
+{
+    const bool has_original =
+        rope->type == ROPE_YARN || rope->type == ROPE_LLAMA3 || rope->type == ROPE_LONGROPE;
+
+    if (has_original) {
+        // The value at the root comes first: that is where Phi-3 keeps it.
+        const char *const key = "original_max_position_embeddings";
+        FORWARD_IF_ERROR(config_number(reader, key, 2, 1e12, &rope->original_max_position_embeddings, err));
+        FORWARD_IF_ERROR(config_number(root, key, 2, 1e12, &rope->original_max_position_embeddings, err));
+    }
+    rope->factor = rope->max_position_embeddings / rope->original_max_position_embeddings;
+    if (rope->type != ROPE_YARN && rope->type != ROPE_LONGROPE)
+        FORWARD_IF_ERROR(require(reader, "factor", err));
+    return config_number(reader, "factor", 1e-6, 1e6, &rope->factor, err);
+}
+
+enum status rope_parameters_read(struct rope_config *rope, const struct config_reader *root,
+                                 const struct config_reader *parameters, size_t rotary_dim, struct error *err)
+{
+    rope->type = ROPE_DEFAULT;
+    rope->factor = rope->attention_factor = 1.0;
+    rope->original_max_position_embeddings = rope->max_position_embeddings;
+    if (parameters->object == NULL)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(read_type(rope, parameters, err));
+    FORWARD_IF_ERROR(config_number(parameters, "rope_theta", 1.0 + 1e-6, 1e30, &rope->theta, err));
+    if (rope->type == ROPE_DEFAULT)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(read_factor(rope, root, parameters, err));
+    if (rope->type == ROPE_LLAMA3)
+        FORWARD_IF_ERROR(read_llama3(rope, parameters, err));
+    else if (rope->type == ROPE_YARN)
+        FORWARD_IF_ERROR(read_yarn(rope, parameters, err));
+    else if (rope->type == ROPE_LONGROPE)
+        FORWARD_IF_ERROR(read_longrope(rope, parameters, rotary_dim, err));
+    if (rope->type == ROPE_YARN || rope->type == ROPE_LONGROPE)
+        FORWARD_IF_ERROR(
+            config_number(parameters, "attention_factor", 1e-6, 1e6, &rope->attention_factor, err));
+    return STATUS_OK;
+}
+
+enum status rope_config_read(struct rope_config *rope, const struct config_reader *root,
+                             const char *theta_key, size_t rotary_dim, struct error *err)
+{
+    struct config_reader parameters;
+
+    FORWARD_IF_ERROR(config_number(root, theta_key, 1.0 + 1e-6, 1e30, &rope->theta, err));
+    FORWARD_IF_ERROR(config_object(root, "rope_scaling", "rope_scaling.", &parameters, err));
+    if (parameters.object == NULL)
+        FORWARD_IF_ERROR(config_object(root, "rope_parameters", "rope_parameters.", &parameters, err));
+    return rope_parameters_read(rope, root, &parameters, rotary_dim, err);
+}
+
+void rope_config_free(struct rope_config *rope)
+{
+    free(rope->short_factor);
+    free(rope->long_factor);
+    rope->short_factor = rope->long_factor = NULL;
+}
+
+// Llama 3.1: wavelengths that fit often into the original context keep their frequency, those that hardly fit
+// are divided by factor, those between are interpolated.
+static double llama3_frequency(const struct rope_config *rope, double frequency)
+{
+    const double rotations =
+        rope->original_max_position_embeddings * frequency / two_pi; // in the original context
+    const double smooth =
+        (rotations - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
+
+    if (smooth <= 0.0)
+        return frequency / rope->factor;
+    if (smooth >= 1.0)
+        return frequency;
+    return (1.0 - smooth) * frequency / rope->factor + smooth * frequency;
+}
+
+// Where on the axis of frequencies (index i of rotary_dim / 2) a given number of rotations fills the original
+// context.
+static double yarn_index(const struct rope_config *rope, double rotations, double rotary_dim)
+{
+    return rotary_dim * log(rope->original_max_position_embeddings / (rotations * two_pi)) /
+           (2.0 * log(rope->theta));
+}
+
+// YaRN: frequencies below the ramp keep their value, those above are divided by factor.
+static double yarn_frequency(const struct rope_config *rope, double frequency, size_t i, size_t rotary_dim)
+{
+    double low = yarn_index(rope, rope->beta_fast, (double)rotary_dim);
+    double high = yarn_index(rope, rope->beta_slow, (double)rotary_dim);
+
+    if (rope->truncate) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0.0);
+    high = fmin(high, (double)rotary_dim - 1.0);
+    if (low == high)
+        high += 0.001; // the reference's way out of a division by zero
+    const double ramp = fmin(fmax(((double)i - low) / (high - low), 0.0), 1.0);
+    return frequency / rope->factor * ramp + frequency * (1.0 - ramp);
+}
+
+static double dynamic_theta(const struct rope_config *rope, size_t rotary_dim, size_t tokens)
+{
+    const double d = (double)rotary_dim, length = fmax((double)tokens, rope->max_position_embeddings);
+    const double stretch = rope->factor * length / rope->max_position_embeddings - (rope->factor - 1.0);
+    return rope->theta * pow(stretch, d / (d - 2.0));
+}
+
+void rope_frequencies(float *frequencies, const struct rope_config *rope, size_t rotary_dim, size_t tokens)
+{
+    const double theta = rope->type == ROPE_DYNAMIC ? dynamic_theta(rope, rotary_dim, tokens) : rope->theta;
+    const bool is_long = (double)tokens > rope->original_max_position_embeddings;
+
+    for (size_t i = 0; i < rotary_dim / 2; i++) {
+        double frequency = pow(theta, -(double)(2 * i) / (double)rotary_dim);
+        if (rope->type == ROPE_LINEAR)
+            frequency /= rope->factor;
+        else if (rope->type == ROPE_LLAMA3)
+            frequency = llama3_frequency(rope, frequency);
+        else if (rope->type == ROPE_YARN)
+            frequency = yarn_frequency(rope, frequency, i, rotary_dim);
+        else if (rope->type == ROPE_LONGROPE)
+            frequency /= (double)(is_long ? rope->long_factor[i] : rope->short_factor[i]);
+        frequencies[i] = (float)frequency;
+    }
+}

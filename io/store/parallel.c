@@ -1,0 +1,171 @@
+// The step from noting a structure to writing rows: space for the file, and the file opened by all ranks.
+#include "io/store/writer.h"
+
+#include "io/agree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { SUPERBLOCK = 48 }; // bytes of HDF5's superblock, version 2, right behind the user block
+
+// Rank 0, after the structure was closed: takes the space of the whole file, so that a full disk or a quota
+// is met here, by one rank, and not in the middle of a collective write. File systems that cannot do that are
+// left alone.
+static enum status reserve_space(const struct store_writer *writer, struct error *err)
+{
+#ifdef __linux__
+    struct stat status;
+    struct statvfs space;
+
+    RETURN_ERROR_IF(fstat(writer->fd, &status) != 0, err, STATUS_FAILED, "%s: %s", writer->path,
+                    strerror(errno));
+    if (status.st_size == 0 || fallocate(writer->fd, 0, 0, status.st_size) == 0)
+        return STATUS_OK;
+    const int reason = errno;
+    if (reason != ENOSPC && reason != EDQUOT && reason != EFBIG && reason != EIO)
+        return STATUS_OK;
+    const bool known = reason == ENOSPC && fstatvfs(writer->fd, &space) == 0;
+    return error_set(err, STATUS_FAILED, "%s: cannot reserve its %lld bytes: %s (%llu bytes are free)",
+                     writer->path, (long long)status.st_size, strerror(reason),
+                     known ? (unsigned long long)space.f_bavail * space.f_frsize : 0ULL);
+#else
+    (void)writer;
+    (void)err;
+    return STATUS_OK;
+#endif
+}
+
+static enum status write_structure(struct store_writer *writer, struct error *err)
+{
+    FORWARD_IF_ERROR(store_structure_write(writer, err));
+    return reserve_space(writer, err);
+}
+
+static void forget_noted(struct store_writer *writer)
+{
+    for (size_t i = 0; i < writer->num_datasets; i++)
+        writer->datasets[i].exists = true;
+    for (size_t i = 0; i < writer->num_attributes; i++) {
+        free(writer->attributes[i].object);
+        free(writer->attributes[i].name);
+        free(writer->attributes[i].string);
+    }
+    writer->num_attributes = 0;
+    writer->structure_exists = true;
+}
+
+// The structure in the file, as far as datasets go, is complete.
+static bool structure_is_complete(const struct store_writer *writer)
+{
+    return writer->structure_exists &&
+           (writer->num_datasets == 0 || writer->datasets[writer->num_datasets - 1].exists);
+}
+
+// This rank sees the file as rank 0 wrote it. What would fail inside the collective opening, where the other
+// ranks wait for ever, fails here.
+static enum status look_at_file(const struct store_writer *writer, struct error *err)
+{
+    char start[STORE_USER_BLOCK + SUPERBLOCK];
+    const int fd = open(writer->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    RETURN_ERROR_IF(fd < 0, err, STATUS_FAILED, "%s: cannot open its temporary file: %s", writer->path,
+                    strerror(errno));
+    const bool seen = read_all(fd, start, sizeof start, 0);
+    const int reason = errno;
+    close(fd);
+    RETURN_ERROR_IF(!seen, err, STATUS_FAILED, "%s: cannot read its temporary file: %s", writer->path,
+                    reason != 0 ? strerror(reason) : "what rank 0 wrote is not there");
+    return STATUS_OK;
+}
+
+static enum status open_parallel(struct store_writer *writer, struct error *err)
+{
+    const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
+    enum status status = look_at_file(writer, err);
+
+    if (status == STATUS_OK && (fapl < 0 || store_set_format(fapl) < 0))
+        status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
+    status = agree(writer->comm, status, err);
+    // From here on both calls are collective: a rank that failed before one would leave the others in it.
+    if (status == STATUS_OK) {
+        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) < 0)
+            status =
+                store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
+        status = agree(writer->comm, status, err);
+    }
+    if (status == STATUS_OK) {
+        writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
+        if (writer->parallel < 0)
+            status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open it for parallel writing",
+                                       writer->path);
+        status = agree(writer->comm, status, err);
+    }
+    if (fapl >= 0)
+        H5Pclose(fapl);
+    return status;
+}
+
+// Lets HDF5's descriptor of the file lead into memory from now on.
+//
+// H5Fclose writes the superblock once more, 48 bytes that are there already and are all it has left to write.
+// If that fails, HDF5 (1.10) leaves an id that points to freed memory, and the ranks that did not fail wait
+// for ever. So it shall not meet the storage again. A system without these means takes that chance.
+static void detach(const struct store_writer *writer)
+{
+#ifdef __linux__
+    struct stat own, other;
+    const int memory = memfd_create("coppice-store", MFD_CLOEXEC);
+    DIR *descriptors = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    if (memory >= 0 && descriptors != NULL && fstat(writer->fd, &own) == 0)
+        while ((entry = readdir(descriptors)) != NULL) {
+            const int fd = atoi(entry->d_name);
+            if (entry->d_name[0] != '.' && fd != writer->fd && fstat(fd, &other) == 0 &&
+                other.st_dev == own.st_dev && other.st_ino == own.st_ino)
+                dup2(memory, fd);
+        }
+    if (descriptors != NULL)
+        closedir(descriptors);
+    if (memory >= 0)
+        close(memory);
+#else
+    (void)writer;
+#endif
+}
+
+enum status store_close_parallel(struct store_writer *writer, struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    if (writer->parallel < 0)
+        return STATUS_OK;
+    detach(writer);
+    if (H5Fclose(writer->parallel) < 0)
+        status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot end parallel writing", writer->path);
+    writer->parallel = H5I_INVALID_HID;
+    return agree(writer->comm, status, err);
+}
+
+enum status store_ready_to_write(struct store_writer *writer, struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    if (writer->parallel >= 0 && structure_is_complete(writer))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(store_close_parallel(writer, err));
+    if (writer->rank == 0)
+        status = write_structure(writer, err);
+    FORWARD_IF_ERROR(agree(writer->comm, status, err));
+    forget_noted(writer);
+    return open_parallel(writer, err);
+}

@@ -1,0 +1,87 @@
+#include "io/tasks/builder.h"
+#include "io/tasks/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status task_refuse(const struct task_builder *builder, struct error *err, const char *format, ...)
+{
+    char reason[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return error_set(err, STATUS_INPUT, "%s:%zu: %s", builder->path, builder->line, reason);
+}
+
+// ---- growing --------------------------------------------------------------------------------------------
+
+enum status task_reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
+                         const struct task_builder *builder, struct error *err)
+{
+    void *old, *grown;
+
+    if (more <= *capacity - used)
+        return STATUS_OK;
+    RETURN_ERROR_IF(more > SIZE_MAX / 4 / size - used, err, STATUS_MEMORY, "out of memory for %s",
+                    builder->path);
+    size_t wanted = used + more + (used + more) / 2 + 64;
+    memcpy(&old, array, sizeof old);
+    grown = realloc(old, wanted * size);
+    RETURN_ERROR_IF(grown == NULL, err, STATUS_MEMORY, "out of memory: %zu bytes for %s", wanted * size,
+                    builder->path);
+    memcpy(array, &grown, sizeof grown);
+    *capacity = wanted;
+    return STATUS_OK;
+}
+
+enum status task_join(struct task_span *span, struct task_builder *builder, const char *const *pieces,
+                      struct error *err)
+{
+    struct task *task = builder->task;
+
+    span->offset = builder->text_size;
+    for (; *pieces != NULL; pieces++) {
+        const size_t size = strlen(*pieces);
+        FORWARD_IF_ERROR(task_reserve(&task->text, &builder->text_capacity, builder->text_size, size + 1, 1,
+                                      builder, err));
+        memcpy(task->text + builder->text_size, *pieces, size);
+        builder->text_size += size;
+    }
+    span->size = builder->text_size - span->offset;
+    return STATUS_OK;
+}
+
+enum status task_add_example(struct task_builder *builder, size_t gold, struct error *err)
+{
+    struct task *task = builder->task;
+
+    FORWARD_IF_ERROR(task_reserve(&task->examples, &builder->examples_capacity, task->num_examples, 1,
+                                  sizeof *task->examples, builder, err));
+    task->examples[task->num_examples++] =
+        (struct task_example){.line = builder->line, .first_option = task->num_options, .gold = gold};
+    return STATUS_OK;
+}
+
+enum status task_add_option(struct task_builder *builder, struct task_span context, const char *between,
+                            const char *text, struct error *err)
+{
+    struct task *task = builder->task;
+    struct task_example *example = &task->examples[task->num_examples - 1];
+    const char *const pieces[] = {between, text, NULL};
+    struct task_option option = {.context = context, .bytes = strlen(text)};
+
+    // acc_norm divides by its length.
+    if (option.bytes == 0)
+        return task_refuse(builder, err, "choice %zu is empty", example->num_options);
+    option.characters = count_characters(text, option.bytes);
+    FORWARD_IF_ERROR(task_join(&option.continuation, builder, pieces, err));
+    FORWARD_IF_ERROR(task_reserve(&task->options, &builder->options_capacity, task->num_options, 1,
+                                  sizeof *task->options, builder, err));
+    task->options[task->num_options++] = option;
+    example->num_options++;
+    return STATUS_OK;
+}

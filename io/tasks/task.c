@@ -1,0 +1,285 @@
+#include "io/tasks/task.h"
+
+#include "io/file/json.h"
+#include "io/file/stream.h"
+#include "io/tasks/builder.h"
+#include "io/tasks/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utf8proc.h>
+#include <xxhash.h>
+
+// ---- files ----------------------------------------------------------------------------------------------
+
+static enum status read_text(char **text, size_t *size, uint64_t *hash, const struct task_builder *builder,
+                             struct error *err)
+{
+    struct stream *stream;
+    const char *bytes;
+    size_t count, capacity = 0;
+    enum status status;
+
+    *text = NULL;
+    *size = 0;
+    FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
+    do {
+        GOTO_IF_ERROR(stream_read(stream, &bytes, &count, err), done);
+        GOTO_IF_ERROR(task_reserve(text, &capacity, *size, count + 1, 1, builder, err), done);
+        if (count > 0)
+            memcpy(*text + *size, bytes, count);
+        *size += count;
+    } while (count > 0);
+    (*text)[*size] = '\0';
+    *hash = stream_hash(stream);
+done:
+    stream_close(stream);
+    return status;
+}
+
+static bool ends_with(const char *text, size_t size, const char *ending)
+{
+    const size_t length = strlen(ending);
+    return size >= length && memcmp(text + size - length, ending, length) == 0;
+}
+
+// The part of path before its ending, ".gz" not counted.
+static size_t stem_size(const char *path)
+{
+    size_t size = strlen(path);
+    const char *dot, *slash = strrchr(path, '/');
+    if (ends_with(path, size, ".gz"))
+        size -= 3;
+    for (dot = path + size; dot > path && *dot != '.'; dot--)
+        ;
+    return dot > path && (slash == NULL || dot > slash + 1) ? (size_t)(dot - path) : size;
+}
+
+bool task_labels_path(char *labels, size_t size, const char *path)
+{
+    const size_t stem = stem_size(path);
+    const int written = snprintf(labels, size, "%.*s-labels.lst", (int)stem, path);
+    return written > 0 && (size_t)written < size && access(labels, R_OK) == 0;
+}
+
+// A list of labels: one whole number a line.
+static enum status parse_labels(struct task_builder *builder, char *text, struct error *err)
+{
+    const size_t most = strlen(text) / 2 + 1;
+    char *end;
+
+    FORWARD_IF_ERROR(allocate(&builder->labels, most, sizeof *builder->labels, "labels", err));
+    while (*text != '\0') {
+        builder->labels[builder->num_labels++] = strtol(text, &end, 10);
+        RETURN_ERROR_IF(end == text || (*end != '\n' && *end != '\r' && *end != '\0'), err, STATUS_INPUT,
+                        "%s:%zu: not a label: each line must be a whole number", builder->labels_path,
+                        builder->num_labels);
+        text = end + strspn(end, "\r\n");
+    }
+    return STATUS_OK;
+}
+
+enum status task_find_labels(struct task_builder *builder, struct error *err)
+{
+    const struct task_builder of_labels = {.path = builder->labels_path};
+    char *text = NULL;
+    size_t size;
+    uint64_t hashes[2] = {builder->task->hash};
+
+    if (builder->looked_for_labels)
+        return STATUS_OK;
+    builder->looked_for_labels = true;
+    const bool found = task_labels_path(builder->labels_path, sizeof builder->labels_path, builder->path);
+    const char *slash = strrchr(builder->labels_path, '/');
+    builder->labels_name = slash != NULL ? slash + 1 : builder->labels_path;
+    if (!found)
+        return STATUS_OK;
+    enum status status = read_text(&text, &size, &hashes[1], &of_labels, err);
+    if (status == STATUS_OK)
+        status = parse_labels(builder, text, err);
+    if (status == STATUS_OK)
+        builder->task->hash = XXH3_64bits(hashes, sizeof hashes);
+    free(text);
+    return status;
+}
+
+// ---- lines ----------------------------------------------------------------------------------------------
+
+enum layout { LAYOUT_JSON, LAYOUT_TABLE, LAYOUT_TEXT };
+
+static enum layout layout_of(const char *path)
+{
+    size_t size = strlen(path);
+    if (ends_with(path, size, ".gz"))
+        size -= 3;
+    if (ends_with(path, size, ".tsv"))
+        return LAYOUT_TABLE;
+    return ends_with(path, size, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
+}
+
+// Which formats a layout can have; a file of JSON without a format given is looked at later.
+static enum status settle_format(struct task_builder *builder, enum task_format *format, enum layout layout,
+                                 struct error *err)
+{
+    const enum task_format only = layout == LAYOUT_TABLE ? TASK_RTE : TASK_LAMBADA;
+    size_t count;
+
+    if (layout == LAYOUT_JSON)
+        return STATUS_OK;
+    RETURN_ERROR_IF(*format != TASK_RECOGNISED && *format != only, err, STATUS_INPUT,
+                    "%s: a %s file can only be %s", builder->path, layout == LAYOUT_TABLE ? ".tsv" : ".txt",
+                    task_format_names(&count)[only]);
+    *format = only;
+    return STATUS_OK;
+}
+
+static enum status recognise(const struct task_builder *builder, enum task_format *format,
+                             const json_t *object, struct error *err)
+{
+    char list[256];
+    size_t count, used = 0;
+    const char *const *names = task_format_names(&count);
+
+    if (*format == TASK_RECOGNISED)
+        *format = task_recognise(object);
+    if (*format != TASK_RECOGNISED)
+        return STATUS_OK;
+    for (size_t f = 0; f < count && used < sizeof list; f++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", f > 0 ? ", " : "", names[f]);
+    return task_refuse(builder, err, "not an example of a known task; known formats are %s", list);
+}
+
+static enum status add_json(struct task_builder *builder, enum task_format *format, const char *line,
+                            size_t size, struct error *err)
+{
+    json_error_t reason;
+    char shown[JSON_ERROR_TEXT_LENGTH];
+    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &reason);
+    enum status status = STATUS_OK;
+
+    if (object == NULL)
+        return task_refuse(builder, err, "not valid JSON: %s (column %d); each line must be one object",
+                           printable(shown, sizeof shown, reason.text), reason.column);
+    if (!json_is_object(object))
+        status = task_refuse(builder, err, "not a JSON object");
+    if (status == STATUS_OK)
+        status = recognise(builder, format, object, err);
+    if (status == STATUS_OK)
+        status = task_reader(*format)->add(builder, object, err);
+    json_decref(object);
+    return status;
+}
+
+// A plain line must be UTF-8 without NUL; JSON's parser looks by itself.
+static enum status check_line(const struct task_builder *builder, const char *line, size_t size,
+                              struct error *err)
+{
+    for (size_t i = 0; i < size;) {
+        utf8proc_int32_t code_point;
+        const utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)line + i, (utf8proc_ssize_t)(size - i), &code_point);
+        if (length <= 0 || code_point == 0)
+            return task_refuse(builder, err, "not valid UTF-8 text at byte %zu of the line", i + 1);
+        i += (size_t)length;
+    }
+    return STATUS_OK;
+}
+
+// line ends with a NUL in place of its newline.
+static enum status add_line(struct task_builder *builder, enum task_format *format, enum layout layout,
+                            char *line, size_t size, struct error *err)
+{
+    if (layout != LAYOUT_JSON)
+        FORWARD_IF_ERROR(check_line(builder, line, size, err));
+    if (layout == LAYOUT_TABLE && builder->line == 1)
+        return task_begin_table(builder, line, err);
+    if (blank_at_start(line, size) == size)
+        return STATUS_OK;
+    if (layout == LAYOUT_TABLE)
+        return task_add_row(builder, line, err);
+    return layout == LAYOUT_TEXT ? task_add_text(builder, line, err)
+                                 : add_json(builder, format, line, size, err);
+}
+
+static enum status add_lines(struct task_builder *builder, enum task_format *format, enum layout layout,
+                             size_t limit, char *text, size_t size, struct error *err)
+{
+    const struct task *task = builder->task;
+
+    for (char *end = text + size; text < end && (limit == 0 || task->num_examples < limit);) {
+        char *newline = memchr(text, '\n', (size_t)(end - text));
+        char *next = newline != NULL ? newline + 1 : end;
+        size_t length = newline != NULL ? (size_t)(newline - text) : (size_t)(end - text);
+        if (length > 0 && text[length - 1] == '\r')
+            length--;
+        text[length] = '\0';
+        builder->line++;
+        FORWARD_IF_ERROR(add_line(builder, format, layout, text, length, err));
+        text = next;
+    }
+    RETURN_ERROR_IF(task->num_examples == 0, err, STATUS_INPUT, "%s: there are no examples in it",
+                    builder->path);
+    return STATUS_OK;
+}
+
+// What a delimiter says is the prompt's; only the blanks at its end are scored with what follows them.
+static enum status split_delimiter(struct task_builder *builder, struct error *err)
+{
+    const char *delimiter = builder->delimiter != NULL ? builder->delimiter : " ";
+    const size_t size = strlen(delimiter), end = size - blank_at_end(delimiter, size);
+
+    FORWARD_IF_ERROR(allocate(&builder->prompt_end, end + 1, 1, "a task", err));
+    memcpy(builder->prompt_end, delimiter, end);
+    builder->delimiter = delimiter + end;
+    return STATUS_OK;
+}
+
+static enum status load(struct task_builder *builder, enum task_format format, size_t limit, char **text,
+                        struct error *err)
+{
+    const enum layout layout = layout_of(builder->path);
+    const bool delimited = builder->delimiter != NULL;
+    size_t size;
+
+    FORWARD_IF_ERROR(split_delimiter(builder, err));
+    FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
+    FORWARD_IF_ERROR(read_text(text, &size, &builder->task->hash, builder, err));
+    FORWARD_IF_ERROR(add_lines(builder, &format, layout, limit, *text, size, err));
+    builder->task->format = format;
+    size_t count;
+    RETURN_ERROR_IF(delimited && task_reader(format)->has_prompt, err, STATUS_INPUT,
+                    "%s: %s has a prompt of its own, a delimiter is for files of ready prompts",
+                    builder->path, task_format_names(&count)[format]);
+    return STATUS_OK;
+}
+
+enum status task_load(struct task **task, const char *path, enum task_format format, size_t limit,
+                      const char *delimiter, struct error *err)
+{
+    struct task_builder builder = {.path = path, .delimiter = delimiter};
+    char *text = NULL;
+
+    *task = NULL;
+    FORWARD_IF_ERROR(allocate(&builder.task, 1, sizeof *builder.task, "a task", err));
+    const enum status status = load(&builder, format, limit, &text, err);
+    free(text);
+    free(builder.labels);
+    free(builder.prompt_end);
+    if (status == STATUS_OK)
+        *task = builder.task;
+    else
+        task_free(builder.task);
+    return status;
+}
+
+void task_free(struct task *task)
+{
+    if (task == NULL)
+        return;
+    free(task->examples);
+    free(task->options);
+    free(task->text);
+    free(task);
+}

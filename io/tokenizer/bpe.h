@@ -1,0 +1,21 @@
+// tokenizer_bpe.h - byte-pair encoding: the "model" of tokenizer.json.
+//
+// A word is a row of symbols, at first its characters. Again and again the pair of neighbours with the lowest
+// rank (the leftmost of equals) becomes one symbol, until no pair has a rank (Sennrich et al., 2016).
+#pragma once
+#include "io/tokenizer/text.h"
+#include "io/tokenizer/vocabulary.h"
+#include "kernels/error.h"
+#include <jansson.h>
+
+struct bpe; // opaque
+
+// value is the member "model". Other models than BPE, dropout, and affixes of subwords are refused by name.
+// Freed with bpe_free.
+enum status bpe_from_json(struct bpe **bpe, const json_t *value, struct error *err);
+void bpe_free(struct bpe *bpe); // NULL is fine
+
+const struct vocabulary *bpe_vocabulary(const struct bpe *bpe);
+
+// Appends the ids of one word to ids. Time is that of merges_apply.
+enum status bpe_encode(struct bpe *bpe, const char *word, size_t size, struct ids *ids, struct error *err);

@@ -1,0 +1,234 @@
+#include "io/tokenizer/tokenizer.h"
+
+#include "io/file/commit.h"
+#include "io/file/json.h"
+#include "io/tokenizer/added.h"
+#include "io/tokenizer/bpe.h"
+#include "io/tokenizer/json.h"
+#include "io/tokenizer/normalizer.h"
+#include "io/tokenizer/pre_tokenizer.h"
+#include "io/tokenizer/template.h"
+#include "io/tokenizer/text.h"
+#include <stdlib.h>
+
+struct tokenizer {
+    struct normalizer *normalizer;
+    struct pre_tokenizer *pre_tokenizer;
+    struct added_tokens *added;
+    struct bpe *bpe;
+    struct templates *templates;
+    // Memory to work in, reused from text to text.
+    struct text normalized; // what lies between two added tokens, normalised
+    struct text part;       // what lies between two added tokens of it
+    struct text scratch;
+    struct pieces pieces;
+    struct pre_tokenizer_work work;
+};
+
+// ---- loading
+// -----------------------------------------------------------------------------------------------
+
+static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, struct error *err)
+{
+    static const char *const known[] = {
+        "version",       "truncation",     "padding", "added_tokens", "normalizer",
+        "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
+    struct slice version = {"1.0", 3};
+
+    FORWARD_IF_ERROR(json_only_members(root, known, err)); // decoder: ids are not turned into text here
+    if (json_object_get(root, "version") != NULL)
+        FORWARD_IF_ERROR(json_text_member(root, "version", &version, err));
+    RETURN_ERROR_IF(!slice_is(version, "1.0"), err, STATUS_INPUT, "unknown version \"%s\"", version.bytes);
+    for (int i = 0; i < 2; i++) {
+        const char *key = i == 0 ? "truncation" : "padding";
+        const json_t *value = json_object_get(root, key);
+        RETURN_ERROR_IF(value != NULL && !json_is_null(value), err, STATUS_INPUT,
+                        "%s is not supported: remove it, texts are cut to length elsewhere", key);
+    }
+    if (bpe_from_json(&tokenizer->bpe, json_object_get(root, "model"), err) != STATUS_OK)
+        return error_prefix(err, "model");
+    if (normalizer_from_json(&tokenizer->normalizer, json_object_get(root, "normalizer"), err) != STATUS_OK)
+        return error_prefix(err, "normalizer");
+    if (pre_tokenizer_from_json(&tokenizer->pre_tokenizer, json_object_get(root, "pre_tokenizer"), err) !=
+        STATUS_OK)
+        return error_prefix(err, "pre_tokenizer");
+    if (added_tokens_from_json(&tokenizer->added, json_object_get(root, "added_tokens"),
+                               bpe_vocabulary(tokenizer->bpe), tokenizer->normalizer, err) != STATUS_OK)
+        return error_prefix(err, "added_tokens");
+    if (templates_from_json(&tokenizer->templates, json_object_get(root, "post_processor"), err) != STATUS_OK)
+        return error_prefix(err, "post_processor");
+    RETURN_ERROR_IF(templates_bound(tokenizer->templates) > tokenizer_vocabulary_size(tokenizer), err,
+                    STATUS_INPUT, "post_processor: the special token's id %zu is not in the vocabulary",
+                    templates_bound(tokenizer->templates) - 1);
+    return STATUS_OK;
+}
+
+static enum status parse_file(json_t **root, const char *path, struct error *err)
+{
+    json_error_t problem;
+    bool no_memory;
+    char *bytes;
+    size_t size;
+
+    FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
+    *root = json_load_bytes(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem, &no_memory);
+    free(bytes);
+    RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", path, size);
+    RETURN_ERROR_IF(*root == NULL, err, STATUS_INPUT, "%s: not valid JSON: %s (line %d, column %d)", path,
+                    problem.text, problem.line, problem.column);
+    return STATUS_OK;
+}
+
+// Messages quote tokens, and tokens hold anything: a message stays one line.
+static void keep_one_line(struct error *err)
+{
+    for (char *c = err->message; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+}
+
+enum status tokenizer_load(struct tokenizer **out, const char *path, struct error *err)
+{
+    struct tokenizer *tokenizer = NULL;
+    json_t *root = NULL;
+    struct error unwanted;
+    enum status status;
+
+    *out = NULL;
+    if (err == NULL)
+        err = &unwanted;
+    status = parse_file(&root, path, err);
+    if (status == STATUS_OK)
+        status = allocate(&tokenizer, 1, sizeof *tokenizer, "a tokenizer", err);
+    if (status == STATUS_OK) {
+        status = read_parts(tokenizer, root, err);
+        if (status == STATUS_INPUT)
+            error_prefix(err, "%s", path);
+    }
+    json_decref(root);
+    if (status != STATUS_OK) {
+        keep_one_line(err);
+        tokenizer_free(tokenizer);
+        return status;
+    }
+    *out = tokenizer;
+    return STATUS_OK;
+}
+
+void tokenizer_free(struct tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return;
+    normalizer_free(tokenizer->normalizer);
+    pre_tokenizer_free(tokenizer->pre_tokenizer);
+    added_tokens_free(tokenizer->added);
+    bpe_free(tokenizer->bpe);
+    templates_free(tokenizer->templates);
+    text_free(&tokenizer->normalized);
+    text_free(&tokenizer->part);
+    text_free(&tokenizer->scratch);
+    pieces_free(&tokenizer->pieces);
+    pre_tokenizer_work_free(&tokenizer->work);
+    free(tokenizer);
+}
+
+size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer)
+{
+    const size_t vocabulary = vocabulary_bound(bpe_vocabulary(tokenizer->bpe));
+    const size_t added = added_tokens_bound(tokenizer->added);
+    return vocabulary > added ? vocabulary : added;
+}
+
+// ---- encoding
+// ----------------------------------------------------------------------------------------------
+
+// What is left when all added tokens are taken out: tokenizer->part.
+static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, struct ids *ids,
+                               struct error *err)
+{
+    struct text *text = &tokenizer->part;
+    struct pieces *pieces = &tokenizer->pieces;
+
+    pieces->count = 0;
+    pieces->at_origin = at_origin ? 1 : 0;
+    FORWARD_IF_ERROR(pieces_append(pieces, 0, text->size, err));
+    FORWARD_IF_ERROR(pre_tokenizer_apply(tokenizer->pre_tokenizer, text, pieces, &tokenizer->work, err));
+    for (size_t i = 0; i < pieces->count; i++)
+        FORWARD_IF_ERROR(bpe_encode(tokenizer->bpe, text->bytes + pieces->items[i].start,
+                                    pieces->items[i].size, ids, err));
+    return STATUS_OK;
+}
+
+// What lies between two added tokens that are not normalised.
+static enum status encode_stretch(struct tokenizer *tokenizer, struct slice stretch, bool at_origin,
+                                  struct ids *ids, struct error *err)
+{
+    struct text *text = &tokenizer->normalized;
+    struct added_search search = {0};
+    struct added_stretch found;
+    size_t first = 0;
+
+    text_clear(text);
+    FORWARD_IF_ERROR(text_append(text, stretch.bytes, stretch.size, err));
+    if (at_origin) {
+        (void)utf8_decode(stretch.bytes, &first);
+        text->origin_bytes = first;
+    }
+    FORWARD_IF_ERROR(normalizer_apply(tokenizer->normalizer, text, &tokenizer->scratch, err));
+    while (
+        added_tokens_next(tokenizer->added, true, (struct slice){text->bytes, text->size}, &search, &found)) {
+        if (found.id >= 0) {
+            FORWARD_IF_ERROR(ids_append(ids, &found.id, 1, err));
+            continue;
+        }
+        text_clear(&tokenizer->part);
+        FORWARD_IF_ERROR(
+            text_append(&tokenizer->part, text->bytes + found.start, found.end - found.start, err));
+        if (found.start < text->origin_bytes)
+            tokenizer->part.origin_bytes =
+                (text->origin_bytes < found.end ? text->origin_bytes : found.end) - found.start;
+        FORWARD_IF_ERROR(encode_part(tokenizer, tokenizer->part.origin_bytes > 0, ids, err));
+    }
+    return STATUS_OK;
+}
+
+static enum status encode_text(struct tokenizer *tokenizer, struct slice text, struct ids *ids,
+                               struct error *err)
+{
+    struct added_search search = {0};
+    struct added_stretch found;
+
+    while (added_tokens_next(tokenizer->added, false, text, &search, &found)) {
+        if (found.id >= 0) {
+            FORWARD_IF_ERROR(ids_append(ids, &found.id, 1, err));
+            continue;
+        }
+        FORWARD_IF_ERROR(encode_stretch(tokenizer,
+                                        (struct slice){text.bytes + found.start, found.end - found.start},
+                                        found.start == 0, ids, err));
+    }
+    return STATUS_OK;
+}
+
+enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
+                             bool add_special_tokens, int32_t **out, size_t *count, struct error *err)
+{
+    struct ids ids = {0};
+    enum status status;
+    size_t offset = 0;
+
+    *out = NULL;
+    *count = 0;
+    RETURN_ERROR_IF(!utf8_check(text, size, &offset), err, STATUS_INPUT, "the text is not UTF-8 at byte %zu",
+                    offset);
+    GOTO_IF_ERROR(encode_text(tokenizer, (struct slice){text, size}, &ids, err), failed);
+    GOTO_IF_ERROR(templates_apply(tokenizer->templates, add_special_tokens, &ids, err), failed);
+    if (ids.items == NULL) // an empty result is a valid pointer as well
+        GOTO_IF_ERROR(grow(&ids.items, &ids.capacity, 1, sizeof *ids.items, "token ids", err), failed);
+    *out = ids.items;
+    *count = ids.count;
+    return STATUS_OK;
+failed:
+    free(ids.items);
+    return status;
+}

@@ -1,0 +1,22 @@
+// tokenizer_unicode.h - what a tokenizer asks of Unicode: classes of code points, normal forms, lower case.
+#pragma once
+#include "io/tokenizer/text.h"
+#include "kernels/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+bool unicode_is_whitespace(uint32_t code_point);  // White_Space
+bool unicode_is_numeric(uint32_t code_point);     // Nd, Nl, No
+bool unicode_is_punctuation(uint32_t code_point); // P* and all ASCII signs
+bool unicode_is_mark(uint32_t code_point);        // Mn, Mc, Me
+bool unicode_is_word(uint32_t code_point);        // Alphabetic, M*, Nd, Pc, Join_Control: \w of UTS #18
+
+enum unicode_form { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD };
+
+// Puts the normal form of in into out, which is empty, in time linear in its size.
+enum status unicode_normalize(enum unicode_form form, const struct text *in, struct text *out,
+                              struct error *err);
+
+// Puts in into out, which is empty, with every character in lower case, by itself (no rule that looks at its
+// neighbours).
+enum status unicode_lowercase(const struct text *in, struct text *out, struct error *err);

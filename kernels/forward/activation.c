@@ -1,0 +1,155 @@
+#include "kernels/forward/activation.h"
+#include "kernels/forward/elementary.h"
+
+#include <math.h>
+
+enum { LANES = 8 }; // independent partial results: lets a loop run at the machine's width, in one fixed order
+
+float sigmoid(float x)
+{
+    return 1.0F / (1.0F + exp32(-x));
+}
+
+SIMD_CLONES
+static void silu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] / (1.0F + exp32(-x[i]));
+}
+
+SIMD_CLONES
+static void gelu_tanh(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float twice_u =
+            1.5957691216057308F * (x[i] + 0.044715F * x[i] * x[i] * x[i]); // 2 sqrt(2/pi) (...)
+        x[i] = x[i] / (1.0F + exp32(-twice_u));
+    }
+}
+
+void activation_forward(float *x, size_t n, enum activation activation)
+{
+    switch (activation) {
+    case ACTIVATION_SILU:
+        silu(x, n);
+        break;
+    case ACTIVATION_GELU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = (float)(0.5 * (double)x[i] * (1.0 + erf((double)x[i] * 0.70710678118654752440)));
+        break;
+    case ACTIVATION_GELU_TANH:
+        gelu_tanh(x, n);
+        break;
+    case ACTIVATION_RELU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] < 0.0F ? 0.0F : x[i];
+        break;
+    }
+}
+
+void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
+                     size_t columns, enum activation activation)
+{
+    for (size_t r = 0; r < rows; r++) {
+        float *g = gate + r * gate_stride;
+        const float *u = up + r * up_stride;
+        activation_forward(g, columns, activation);
+        for (size_t i = 0; i < columns; i++)
+            g[i] *= u[i];
+    }
+}
+
+SIMD_CLONES
+static void cap_all(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * tanh32(x[i] / cap);
+}
+
+void soft_cap(float *x, size_t n, float cap)
+{
+    cap_all(x, n, cap);
+}
+
+// NaN counts as smaller than anything, unless it comes first.
+SIMD_INLINE float max_inline(const float *x, size_t n)
+{
+    float lanes[LANES], max = x[0];
+    size_t i = 0;
+
+    for (size_t lane = 0; lane < LANES; lane++)
+        lanes[lane] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        max = lanes[lane] > max ? lanes[lane] : max;
+    for (; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+// Adds x[n] into LANES partial sums and those in order.
+SIMD_INLINE double sum_inline(const float *x, size_t n)
+{
+    double lanes[LANES] = {0.0};
+    double sum = 0.0;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            lanes[lane] += (double)x[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += lanes[lane];
+    for (; i < n; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+SIMD_CLONES
+static float find_max(const float *x, size_t n)
+{
+    return max_inline(x, n);
+}
+
+float max_of(const float *x, size_t n)
+{
+    return find_max(x, n);
+}
+
+SIMD_CLONES
+static double add_powers(const float *x, size_t n, float shift)
+{
+    enum { CHUNK = 256 };
+    float powers[CHUNK];
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i += CHUNK) {
+        const size_t count = n - i < CHUNK ? n - i : CHUNK;
+        for (size_t j = 0; j < count; j++)
+            powers[j] = exp32(x[i + j] - shift);
+        sum += sum_inline(powers, count);
+    }
+    return sum;
+}
+
+double sum_exp(const float *x, size_t n, float shift)
+{
+    return add_powers(x, n, shift);
+}
+
+SIMD_CLONES
+static void softmax_row(float *x, size_t n)
+{
+    const float max = max_inline(x, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = exp32(x[i] - max);
+    const float scale = (float)(1.0 / sum_inline(x, n));
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+}
+
+void softmax(float *x, size_t n)
+{
+    softmax_row(x, n);
+}

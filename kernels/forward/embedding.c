@@ -1,0 +1,34 @@
+#include "kernels/forward/embedding.h"
+
+// Adds count values of a table, of any alignment, to hidden.
+static void add_values(float *hidden, const unsigned char *values, enum dtype dtype, size_t count)
+{
+    enum { CHUNK = 256 };
+    float expanded[CHUNK];
+
+    for (size_t i = 0; i < count; i += CHUNK) {
+        const size_t n = count - i < CHUNK ? count - i : CHUNK;
+        dtype_to_f32(expanded, values + i * dtype_size(dtype), dtype, n);
+        for (size_t j = 0; j < n; j++)
+            hidden[i + j] += expanded[j];
+    }
+}
+
+void embedding_forward(float *hidden, const struct embedding *embedding, const int32_t *ids, size_t tokens)
+{
+    const size_t size = embedding->hidden_size;
+    const unsigned char *table = embedding->table, *positions = embedding->positions;
+
+    for (size_t t = 0; t < tokens; t++) {
+        float *row = hidden + t * size;
+        dtype_to_f32(row, table + (size_t)ids[t] * size * dtype_size(embedding->dtype), embedding->dtype,
+                     size);
+        for (size_t i = 0; i < size && embedding->scale != 1.0F; i++)
+            row[i] *= embedding->scale;
+        if (positions != NULL) {
+            const size_t offset =
+                (embedding->first_position + t) * size * dtype_size(embedding->positions_dtype);
+            add_values(row, positions + offset, embedding->positions_dtype, size);
+        }
+    }
+}

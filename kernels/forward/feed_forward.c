@@ -1,0 +1,39 @@
+#include "kernels/forward/feed_forward.h"
+#include "kernels/workspace.h"
+
+// The inner channels are computed a slab at a time, so that only one of the two branches is held whole.
+enum { SLAB = 1024 };
+
+size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens)
+{
+    const size_t slab = intermediate_size < SLAB ? intermediate_size : SLAB;
+    return cache_lines(tokens * intermediate_size) + cache_lines(tokens * slab);
+}
+
+bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,
+                  const struct decoder_observer *observer, size_t source)
+{
+    const size_t intermediate = mlp->up.out;
+    float *inner = workspace, *slab = workspace + cache_lines(tokens * intermediate);
+
+    if (!notify_observer(observer, source, x, tokens, mlp->up.in))
+        return false;
+    for (size_t first = 0; first < intermediate; first += SLAB) {
+        const size_t count = intermediate - first < SLAB ? intermediate - first : SLAB;
+        const struct linear up = linear_slice(&mlp->up, first, count);
+        if (mlp->gate.weight == NULL) {
+            linear_forward(inner + first, intermediate, &up, x, tokens);
+            continue;
+        }
+        const struct linear gate = linear_slice(&mlp->gate, first, count);
+        linear_forward(inner + first, intermediate, &gate, x, tokens);
+        linear_forward(slab, count, &up, x, tokens);
+        activation_gate(inner + first, intermediate, slab, count, tokens, count, mlp->activation);
+    }
+    if (mlp->gate.weight == NULL)
+        activation_forward(inner, tokens * intermediate, mlp->activation);
+    if (!notify_observer(observer, source + 1, inner, tokens, intermediate))
+        return false;
+    linear_forward(out, mlp->down.out, &mlp->down, inner, tokens);
+    return true;
+}

@@ -1,0 +1,58 @@
+#include "kernels/forward/norm.h"
+
+#include <math.h>
+
+enum { LANES = 8 }; // independent partial sums, added in one fixed order
+
+// sum of (x - centre)^power over x[n], power 1 or 2.
+static double sum_powers(const float *x, size_t n, double centre, int power)
+{
+    double lanes[LANES] = {0.0};
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t count = n - i < LANES ? n - i : LANES;
+        for (size_t lane = 0; lane < count; lane++) {
+            const double d = (double)x[i + lane] - centre;
+            lanes[lane] += power == 2 ? d * d : d;
+        }
+    }
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += lanes[lane];
+    return sum;
+}
+
+static void norm_row(float *out, const float *x, size_t size, const struct norm *norm, enum norm_kind kind,
+                     float epsilon)
+{
+    const double n = (double)size;
+    const double mean = kind == NORM_LAYER ? sum_powers(x, size, 0.0, 1) / n : 0.0;
+    const double variance = sum_powers(x, size, mean, 2) / n;
+    const float centre = (float)mean;
+    const float scale = (float)(1.0 / sqrt(variance + (double)epsilon));
+
+    const float offset = kind == NORM_RMS_ONE_PLUS ? 1.0F : 0.0F;
+    for (size_t i = 0; i < size; i++)
+        out[i] = (x[i] - centre) * scale * (offset + norm->weight[i]);
+    if (norm->bias != NULL)
+        for (size_t i = 0; i < size; i++)
+            out[i] += norm->bias[i];
+}
+
+void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
+                  enum norm_kind kind, float epsilon)
+{
+    for (size_t r = 0; r < rows; r++)
+        norm_row(out + r * size, x + r * size, size, norm, kind, epsilon);
+}
+
+void norm_heads(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride, size_t size,
+                const struct norm *norm, enum norm_kind kind, float epsilon)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            float *head = x + t * token_stride + h * head_stride;
+            norm_row(head, head, size, norm, kind, epsilon);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+#include "kernels/forward/rotary.h"
+
+#include <math.h>
+
+void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens,
+                   float scale)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t i = 0; i < pairs; i++) {
+            const float angle = (float)t * frequencies[i];
+            cosine[t * pairs + i] = (float)cos((double)angle) * scale;
+            sine[t * pairs + i] = (float)sin((double)angle) * scale;
+        }
+    }
+}
+
+void rotary_forward(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride,
+                    size_t rotary_dim, const float *cosine, const float *sine)
+{
+    const size_t pairs = rotary_dim / 2;
+
+    for (size_t t = 0; t < tokens; t++) {
+        const float *c = cosine + t * pairs, *s = sine + t * pairs;
+        for (size_t h = 0; h < heads; h++) {
+            float *low = x + t * token_stride + h * head_stride, *high = low + pairs;
+            for (size_t i = 0; i < pairs; i++) {
+                const float a = low[i], b = high[i];
+                low[i] = a * c[i] - b * s[i];
+                high[i] = b * c[i] + a * s[i];
+            }
+        }
+    }
+}

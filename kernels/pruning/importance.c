@@ -1,0 +1,248 @@
+#include "kernels/pruning/importance.h"
+#include "kernels/lanes.h"
+#include "kernels/simd.h"
+
+#include <math.h>
+#include <string.h>
+
+// ---- factors: one row of the table per method ------------------------------------------
+
+struct channel {
+    double second_moment, variance; // of the input channel
+    double column_variance;         // of the weights that read it
+};
+
+// pow() may differ in the last bit from processor to processor (the C library has copies of it with and
+// without fused multiply-add); with the spare bits of long double the rounded double does not.
+static double power(double base, double exponent)
+{
+    return (double)powl((long double)base, (long double)exponent);
+}
+
+// x^exponent, exactly 1 or sqrt where that is asked for.
+static double raise(double x, double exponent)
+{
+    return exponent == 0 ? 1 : exponent == 0.5 ? sqrt(x) : power(x, exponent);
+}
+
+static double factor_of(const struct channel *channel, bool of_variance,
+                        const struct importance_parameters *parameters)
+{
+    const double activation =
+        raise(of_variance ? channel->variance : channel->second_moment, parameters->exponent);
+    if (parameters->alpha == 0)
+        return activation;
+    return activation * power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
+}
+
+static const struct {
+    const char *name;
+    unsigned needs; // beyond what the parameters ask for
+    bool of_variance;
+    double exponent, alpha;
+} methods[] = {
+    [METHOD_MAGNITUDE] = {"magnitude", 0, false, 0, 0},
+    [METHOD_WANDA] = {"wanda", 0, false, 0.5, 0},
+    [METHOD_RIA] = {"ria", NEEDS_ABSOLUTE_SUMS, false, 0.25, 0},
+    [METHOD_CVR] = {"cvr", 0, true, 0.25, 0.25},
+    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, false, 0, 0},
+    [METHOD_AUTO] = {"auto", NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS,
+                     false, 0, 0},
+};
+enum { NUM_METHODS = sizeof methods / sizeof *methods };
+
+static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt", "auto"};
+
+bool method_from_name(const char *name, enum method *method)
+{
+    for (size_t i = 0; i < NUM_METHODS; i++)
+        if (strcmp(name, methods[i].name) == 0) {
+            *method = (enum method)i;
+            return true;
+        }
+    return false;
+}
+
+const char *method_name(enum method method)
+{
+    return methods[method].name;
+}
+
+const char *const *method_names(size_t *count)
+{
+    *count = NUM_METHODS;
+    return names;
+}
+
+struct importance_parameters importance_defaults(enum method method)
+{
+    return (struct importance_parameters){
+        .alpha = methods[method].alpha, .epsilon = 1e-8, .exponent = methods[method].exponent};
+}
+
+unsigned importance_needs(enum method method, const struct importance_parameters *parameters)
+{
+    unsigned needs = methods[method].needs;
+    if (needs & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
+        return needs;
+    if (parameters->exponent != 0)
+        needs |= NEEDS_STATISTICS;
+    if (parameters->alpha != 0)
+        needs |= NEEDS_COLUMN_VARIANCE;
+    return needs;
+}
+
+unsigned method_needs(enum method method)
+{
+    const struct importance_parameters parameters = importance_defaults(method);
+    return importance_needs(method, &parameters);
+}
+
+void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
+                        const double *second_moment, const double *variance, const double *column_variance,
+                        size_t in)
+{
+    for (size_t j = 0; j < in; j++) {
+        const struct channel channel = {
+            .second_moment = second_moment != NULL ? second_moment[j] : 0,
+            .variance = variance != NULL ? variance[j] : 0,
+            .column_variance = column_variance != NULL ? column_variance[j] : 0,
+        };
+        factors[j] = (float)factor_of(&channel, methods[method].of_variance, parameters);
+    }
+}
+
+// (float)(1 / sum); 0 for an empty sum. At most 2^126, so that a_j + b_i is finite: infinity times a weight
+// of 0 would be NaN.
+static float reciprocal_sum(double sum)
+{
+    const double reciprocal = sum > 0 ? 1 / sum : 0;
+    return reciprocal < 0x1p126 ? (float)reciprocal : 0x1p126F;
+}
+
+void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        reciprocal[j] = reciprocal_sum(absolute_sum[j]);
+}
+
+// ---- sums down the columns of a weight ------------------------------------------------------------------
+
+// Columns are taken in blocks whose running sums stay in the nearest cache and whose second pass still finds
+// the weights in the last one; rows four at a time, so that a running sum is loaded and stored once for four
+// additions, which still happen one after the other.
+enum { BLOCK = 2048, ROWS = 8 };
+
+SIMD_INLINE void add_values(double *restrict sum, double *restrict absolute_sum, const float *restrict weight,
+                            size_t rows, size_t stride, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        double s = sum[j], a = absolute_sum[j];
+        for (size_t r = 0; r < rows; r++) {
+            const double value = (double)weight[r * stride + j];
+            s += value;
+            a += fabs(value);
+        }
+        sum[j] = s;
+        absolute_sum[j] = a;
+    }
+}
+
+SIMD_INLINE void add_squares(double *restrict sum, const double *restrict mean, const float *restrict weight,
+                             size_t rows, size_t stride, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        double s = sum[j];
+        for (size_t r = 0; r < rows; r++) {
+            const double centred = (double)weight[r * stride + j] - mean[j];
+            s += centred * centred;
+        }
+        sum[j] = s;
+    }
+}
+
+struct block {
+    double mean[BLOCK], absolute[BLOCK], squares[BLOCK];
+};
+
+// The sums of `count` columns; squares only when asked for.
+SIMD_CLONES
+static void sum_moment_block(struct block *block, const float *weight, size_t out, size_t stride,
+                             size_t count, bool squares)
+{
+    size_t i = 0;
+
+    for (; i + ROWS <= out; i += ROWS)
+        add_values(block->mean, block->absolute, weight + i * stride, ROWS, stride, count);
+    for (; i < out; i++)
+        add_values(block->mean, block->absolute, weight + i * stride, 1, stride, count);
+    for (size_t j = 0; j < count; j++)
+        block->mean[j] /= (double)out;
+    if (!squares)
+        return;
+    for (i = 0; i + ROWS <= out; i += ROWS)
+        add_squares(block->squares, block->mean, weight + i * stride, ROWS, stride, count);
+    for (; i < out; i++)
+        add_squares(block->squares, block->mean, weight + i * stride, 1, stride, count);
+}
+
+void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
+                    size_t in, size_t first, size_t count)
+{
+    for (size_t start = 0; start < count; start += BLOCK) {
+        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+        struct block block = {{0}, {0}, {0}};
+
+        if (out > 0)
+            sum_moment_block(&block, weight + first + start, out, in, width, variance != NULL);
+        if (mean != NULL)
+            memcpy(mean + start, block.mean, width * sizeof *mean);
+        if (absolute_sum != NULL)
+            memcpy(absolute_sum + start, block.absolute, width * sizeof *absolute_sum);
+        for (size_t j = 0; variance != NULL && j < width; j++)
+            variance[start + j] = out > 0 ? block.squares[j] / (double)out : 0;
+    }
+}
+
+// ---- scores ---------------------------------------------------------------------------------------------
+
+SIMD_CLONES
+static double absolute_row_sum(const float *row, size_t in)
+{
+    double lanes[LANES] = {0};
+    size_t j = 0;
+
+    for (; j + LANES <= in; j += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lanes[l] += fabs((double)row[j + l]);
+    for (size_t l = 0; j + l < in; l++)
+        lanes[l] += fabs((double)row[j + l]);
+    return lanes_fold(lanes);
+}
+
+SIMD_CLONES
+static void score_row(float *restrict scores, const float *restrict row, const float *restrict factors,
+                      size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        scores[j] = fabsf(row[j]) * factors[j];
+}
+
+SIMD_CLONES
+static void score_relative_row(float *restrict scores, const float *restrict row,
+                               const float *restrict factors, const float *restrict column, float own,
+                               size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        scores[j] = fabsf(row[j]) * ((column[j] + own) * factors[j]);
+}
+
+void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
+                    size_t in)
+{
+    if (reciprocal_sums == NULL)
+        score_row(scores, row, factors, in);
+    else
+        score_relative_row(scores, row, factors, reciprocal_sums, reciprocal_sum(absolute_row_sum(row, in)),
+                           in);
+}

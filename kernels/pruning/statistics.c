@@ -1,0 +1,74 @@
+#include "kernels/pruning/statistics.h"
+#include "kernels/simd.h"
+
+#include <math.h>
+#include <string.h>
+
+// Channels are taken in blocks whose running sums stay in the nearest cache, and tokens four at a time so
+// that a running sum is loaded and stored once for four additions, which still happen one after the other.
+enum { BLOCK = 2048, ROWS = 8 };
+
+SIMD_INLINE void add_rows(double *restrict sum, double *restrict sum_squares, double *restrict max_abs,
+                          const float *restrict x, size_t rows, size_t stride, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        double s = sum[j], s2 = sum_squares[j], largest = max_abs[j];
+        for (size_t r = 0; r < rows; r++) {
+            const double value = (double)x[r * stride + j];
+            s += value;
+            s2 += value * value;
+            largest = fabs(value) > largest ? fabs(value) : largest;
+        }
+        sum[j] = s;
+        sum_squares[j] = s2;
+        max_abs[j] = largest;
+    }
+}
+
+SIMD_CLONES
+static void sum_channel_block(double *sum, double *sum_squares, double *max_abs, const float *x,
+                              size_t tokens, size_t stride, size_t count)
+{
+    size_t t = 0;
+
+    for (size_t j = 0; j < count; j++)
+        sum[j] = sum_squares[j] = max_abs[j] = 0;
+    for (; t + ROWS <= tokens; t += ROWS)
+        add_rows(sum, sum_squares, max_abs, x + t * stride, ROWS, stride, count);
+    for (; t < tokens; t++)
+        add_rows(sum, sum_squares, max_abs, x + t * stride, 1, stride, count);
+}
+
+void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
+                  size_t channels)
+{
+    for (size_t first = 0; first < channels; first += BLOCK) {
+        const size_t count = channels - first < BLOCK ? channels - first : BLOCK;
+        sum_channel_block(sum + first, sum_squares + first, max_abs + first, tokens > 0 ? x + first : NULL,
+                          tokens, channels, count);
+    }
+}
+
+void channel_sums_add(double *sum, double *sum_squares, double *max_abs, const double *partial_sum,
+                      const double *partial_sum_squares, const double *partial_max_abs, size_t channels)
+{
+    for (size_t j = 0; j < channels; j++) {
+        sum[j] += partial_sum[j];
+        sum_squares[j] += partial_sum_squares[j];
+        max_abs[j] = partial_max_abs[j] > max_abs[j] ? partial_max_abs[j] : max_abs[j];
+    }
+}
+
+void channel_moments(double *mean, double *variance, double *second_moment, const double *sum,
+                     const double *sum_squares, uint64_t count, size_t channels)
+{
+    for (size_t j = 0; j < channels; j++) {
+        const double m = count > 0 ? sum[j] / (double)count : 0;
+        const double s = count > 0 ? sum_squares[j] / (double)count : 0;
+        const double v = s - m * m;
+        mean[j] = m;
+        second_moment[j] = s;
+        variance[j] =
+            v < 0 ? 0 : v; // a constant channel may round below 0; NaN stays, for the caller to find
+    }
+}

@@ -1,0 +1,109 @@
+#include "pipeline/cli/commands.h"
+
+#include <string.h>
+
+enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
+
+static const struct command table[] = {
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS,
+     "what would run: units, memory, disk, work, time",
+     "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
+     "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
+     "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Reads no "
+     "weights and writes nothing.",
+     "coppice plan jobs/llama-2-7b.yaml\n"
+     "coppice plan --nodes 8 --ranks-per-node 64 jobs/llama-2-7b.yaml\n"
+     "coppice plan --json jobs/sweep.yaml | jq -r '.variants[].name'\n"},
+    {COMMAND_RUN, "run", ARGUMENT_JOB, TAKES_ALL, "everything that the job asks for",
+     "Calibrates, scores, compensates, exports and evaluates, as far as the job asks for it. What is in "
+     "the run directory already is not done again: starting the same command once more is the way to "
+     "resume.",
+     "coppice run job.yaml\n"
+     "mpirun -n 8 coppice run --threads 4 job.yaml\n"
+     "srun coppice run --max-time \"$(squeue -h -j $SLURM_JOB_ID -O TimeLeft)\" job.yaml\n"},
+    {COMMAND_CALIBRATE, "calibrate", ARGUMENT_JOB, TAKES_ALL, "statistics of the activations, layer by layer",
+     "Draws the calibration sequences from the corpus and gathers, for every layer, the statistics of "
+     "what its linears get. The first stage of a run with dense propagation; with pruned propagation "
+     "calibration and pruning take turns, and 'run' does both.",
+     "mpirun -n 8 coppice calibrate job.yaml\n"},
+    {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
+     "Gives every weight its importance and selects those that stay, for every layer and variant whose "
+     "statistics are there; with 'allocation: owl' after counting the outliers of all layers.",
+     "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
+    {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
+     "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "
+     "and variant whose mask is there. Has nothing to do where a sweep keeps no weights and the mask says "
+     "all "
+     "that changes them.",
+     "mpirun -n 8 coppice compensate --teams 8 job.yaml\n"},
+    {COMMAND_EXPORT, "export", ARGUMENT_JOB, TAKES_ALL, "pruned models as Hugging Face directories",
+     "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging "
+     "Face format.",
+     "coppice export job.yaml\n"},
+    {COMMAND_EVALUATE, "evaluate", ARGUMENT_JOB, TAKES_ALL, "quality of the dense and the pruned models",
+     "Measures the perplexity of the dense model and of every variant on the text, and their accuracy on the "
+     "tasks, that 'evaluate' in the job names. Always read a perplexity beside its sequence length.",
+     "mpirun -n 8 coppice evaluate --json job.yaml\n"},
+    {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
+     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
+     "coppice status /scratch/runs/llama-2-7b\n"
+     "watch coppice status /scratch/runs/llama-2-7b\n"},
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page of what a run found, with plots",
+     "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
+     "every linear, statistics of the channels with their outliers, time of every stage and rank, and where "
+     "it all comes from. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
+     "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
+     "also while the run goes on.",
+     "coppice report /scratch/runs/llama-2-7b\n"
+     "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
+    {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "results of several runs side by side",
+     "Prints the perplexity of every variant of every run as one table, and their accuracy on each task, and "
+     "says so when the runs are not of the same model, or were not measured on the same text at the same "
+     "length, or on the same examples. Works without a launcher.",
+     "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
+     "coppice compare --html comparison.html /scratch/runs/*\n"},
+    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, 0,
+     "alignment between the weights, before and after pruning",
+     "Measures, from the weights alone, how the linears of each layer are aligned with each other, for the "
+     "dense model and every variant whose weights are complete: overlap of the leading singular subspaces of "
+     "adjacent linears, the same of query and key and of value and output of every head, and the magnitude "
+     "of commutators. Results go to RUN/results/VARIANT/diagnostics.json and into the report.",
+     "mpirun -n 8 coppice diagnose job.yaml\n"},
+    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
+     "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
+     "the job again redoes those units. Changes nothing.",
+     "coppice verify /scratch/runs/llama-2-7b\n"},
+};
+
+const char *const program_summary = "Prunes large language models after training, without gradients, on MPI "
+                                    "clusters. Start it alone, with mpirun or with srun.";
+
+const char *const program_examples = "coppice plan job.yaml\n"
+                                     "mpirun -n 8 coppice run job.yaml\n"
+                                     "coppice status /scratch/runs/llama-2-7b\n";
+
+const char *const exit_codes_help =
+    "Exit codes: 0 done, 1 failed, 2 wrong command line or job file, 3 bad input data,\n"
+    "75 stopped early and nothing lost: run the same command again.\n";
+
+const struct command *commands(size_t *count)
+{
+    *count = sizeof table / sizeof table[0];
+    return table;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+const char *command_argument_name(enum command_argument argument)
+{
+    static const char *const names[] = {"JOB", "RUN", "RUN...", "JOB|RUN"}; // as enum command_argument
+    return names[argument];
+}

@@ -1,0 +1,146 @@
+#include "pipeline/cli/stop.h"
+#include "pipeline/text/number.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+// The signals that may mean "stop". KILL and STOP cannot be caught, the faults (SEGV, ABRT, ...) must end the
+// program, and CHLD, PIPE and the terminal's belong to others.
+static const struct {
+    int number;
+    const char *name;
+} stop_signals[] = {
+    {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"},
+    {SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"},
+    {SIGALRM, "SIGALRM"}, {SIGXCPU, "SIGXCPU"}, {SIGCONT, "SIGCONT"},
+};
+enum { NUM_STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
+
+// All that a signal handler may touch: how many stop signals came (at most 2) times SIGNAL_STRIDE, plus the
+// last one's number. The one piece of global state that signals force on the program.
+enum { SIGNAL_STRIDE = 256 };
+static volatile sig_atomic_t signals_seen;
+
+static void note_signal(int signal_number)
+{
+    const int seen = signals_seen / SIGNAL_STRIDE;
+    signals_seen = (seen < 2 ? seen + 1 : 2) * SIGNAL_STRIDE + signal_number;
+}
+
+double stop_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void fill_handled(const struct stop *stop, int handled[3])
+{
+    handled[0] = SIGTERM;
+    handled[1] = SIGINT;
+    handled[2] = stop->stop_signal;
+}
+
+enum status stop_install(struct stop *stop, int stop_signal, double started, double max_time, double margin,
+                         struct error *err)
+{
+    RETURN_ERROR_IF(stop_signal_name(stop_signal) == NULL, err, STATUS_USAGE,
+                    "signal %d cannot be the stop signal, choose one of %s", stop_signal, stop_signal_list());
+    stop_uninstall(stop);
+    *stop =
+        (struct stop){.clock = stop_clock, .first = INFINITY, .second = INFINITY, .stop_signal = stop_signal};
+    if (max_time > 0) {
+        stop->first = started + max_time - margin;
+        stop->second = started + max_time - margin / 2;
+    }
+
+    int handled[3];
+    // Without SA_RESTART a signal would make reads and writes inside MPI and HDF5 fail with EINTR.
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+    fill_handled(stop, handled);
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < 3; i++)
+        sigaddset(&action.sa_mask, handled[i]);
+    signals_seen = 0;
+    for (int i = 0; i < 3; i++) {
+        struct sigaction now;
+        if (i == 1 && sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            continue; // a shell's background job: Ctrl-C is meant for somebody else
+        if (sigaction(handled[i], &action, &stop->before[i]) != 0) {
+            stop_uninstall(stop);
+            RETURN_ERROR(err, STATUS_FAILED, "cannot handle %s: %s", stop_signal_name(handled[i]),
+                         strerror(errno));
+        }
+        stop->replaced[i] = true;
+    }
+    return STATUS_OK;
+}
+
+void stop_uninstall(struct stop *stop)
+{
+    int handled[3];
+    fill_handled(stop, handled);
+    for (int i = 2; i >= 0; i--) // backwards: the stop signal may be one of the other two
+        if (stop->replaced[i]) {
+            sigaction(handled[i], &stop->before[i], NULL);
+            stop->replaced[i] = false;
+        }
+}
+
+static int time_level(const struct stop *stop)
+{
+    if (isinf(stop->first))
+        return 0;
+    const double now = stop->clock();
+    return (now >= stop->first) + (now >= stop->second);
+}
+
+int stop_level(const struct stop *stop)
+{
+    const int signals = signals_seen / SIGNAL_STRIDE, clock = time_level(stop);
+    return signals > clock ? signals : clock;
+}
+
+const char *stop_reason(const struct stop *stop, char *text, size_t size)
+{
+    const int seen = signals_seen;
+    if (seen != 0)
+        snprintf(text, size, "signal %s", stop_signal_name(seen % SIGNAL_STRIDE));
+    else
+        snprintf(text, size, "%s", time_level(stop) != 0 ? "the time limit (--max-time)" : "");
+    return text;
+}
+
+bool stop_signal_from_name(const char *name, int *signal_number)
+{
+    uint64_t number = 0;
+    const bool is_number = whole_parse(name, &number);
+
+    for (size_t i = 0; i < NUM_STOP_SIGNALS; i++) {
+        const char *known = stop_signals[i].name;
+        if (is_number ? number == (uint64_t)stop_signals[i].number
+                      : strcasecmp(name, known) == 0 || strcasecmp(name, known + strlen("SIG")) == 0) {
+            *signal_number = stop_signals[i].number;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *stop_signal_name(int signal_number)
+{
+    for (size_t i = 0; i < NUM_STOP_SIGNALS; i++)
+        if (stop_signals[i].number == signal_number)
+            return stop_signals[i].name;
+    return NULL;
+}
+
+const char *stop_signal_list(void)
+{
+    return "HUP, INT, QUIT, TERM, USR1, USR2, ALRM, XCPU, CONT";
+}

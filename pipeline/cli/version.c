@@ -1,0 +1,24 @@
+#include "version.h"
+#include "pipeline/cli/options.h"
+
+#include <blis.h>
+#include <hdf5.h>
+#include <mpi.h>
+#include <string.h>
+
+// The library that runs, which may be another than the one compiled against.
+void options_print_version(FILE *out)
+{
+    char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "unknown";
+    int length, standard, minor;
+    unsigned hdf5_major, hdf5_minor, hdf5_release;
+
+    MPI_Get_library_version(mpi, &length);
+    mpi[strcspn(mpi, "\n,")] = '\0'; // what follows is who packaged it
+    MPI_Get_version(&standard, &minor);
+    H5get_libversion(&hdf5_major, &hdf5_minor, &hdf5_release);
+    fprintf(out, "coppice %s\n", COPPICE_VERSION);
+    fprintf(out, "MPI %d.%d (%s)\n", standard, minor, mpi);
+    fprintf(out, "HDF5 %u.%u.%u\n", hdf5_major, hdf5_minor, hdf5_release);
+    fprintf(out, "BLIS %s\n", bli_info_get_version_str());
+}

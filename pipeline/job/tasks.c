@@ -1,0 +1,199 @@
+#include "pipeline/job/tasks.h"
+
+#include "pipeline/text/number.h"
+#include "pipeline/text/suggest.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_LENGTH = 64 };
+
+// The keys of a section, in the order in which they are looked up.
+enum task_key {
+    TASK_KEY_DATA,
+    TASK_KEY_NAME,
+    TASK_KEY_FORMAT,
+    TASK_KEY_LIMIT,
+    TASK_KEY_DELIMITER,
+    TASK_KEYS
+};
+static const char *const key_names[TASK_KEYS] = {"data", "name", "format", "limit", "delimiter"};
+static const char *const key_paths[TASK_KEYS] = {"evaluate.tasks.data", "evaluate.tasks.name",
+                                                 "evaluate.tasks.format", "evaluate.tasks.limit",
+                                                 "evaluate.tasks.delimiter"};
+
+static enum status refuse(const struct job_document *document, const struct job_node *node, enum task_key key,
+                          const char *requirement, struct error *err)
+{
+    char got[80];
+    return job_refuse(document, node->line, key_paths[key], err, "%s, got %s", requirement,
+                      job_node_describe(node, got, sizeof got));
+}
+
+static enum status copy_text(char **copy, const struct job_node *node, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, "evaluate.tasks", err));
+    memcpy(*copy, node->text, node->size + 1);
+    return STATUS_OK;
+}
+
+static bool is_name(const char *text, size_t size)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    return size > 0 && size <= NAME_MAX_LENGTH && text[0] != '.' && strspn(text, allowed) >= size;
+}
+
+static enum status read_format(struct task_settings *task, const struct job_document *document,
+                               const struct job_node *node, struct error *err)
+{
+    char list[256];
+    size_t count, used = 0;
+    const char *const *words = task_format_names(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (node->kind == NODE_SCALAR && strcmp(node->text, words[i]) == 0) {
+            task->format = (enum task_format)i;
+            return STATUS_OK;
+        }
+    used = (size_t)snprintf(list, sizeof list, "must be one of");
+    for (size_t i = 0; i < count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s %s", i > 0 ? "," : "", words[i]);
+    return refuse(document, node, TASK_KEY_FORMAT, list, err);
+}
+
+static enum status read_value(struct task_settings *task, enum task_key key,
+                              const struct job_document *document, const struct job_node *node,
+                              struct error *err)
+{
+    const bool is_text = node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0';
+    uint64_t limit;
+
+    switch (key) {
+    case TASK_KEY_DATA:
+        return is_text ? copy_text(&task->data, node, err)
+                       : refuse(document, node, key, "must be a file", err);
+    case TASK_KEY_NAME:
+        if (!is_text || !is_name(node->text, node->size))
+            return refuse(document, node, key,
+                          "must be of letters, digits, -, _ and ., not beginning with ., 64 at most", err);
+        return copy_text(&task->name, node, err);
+    case TASK_KEY_FORMAT:
+        return read_format(task, document, node, err);
+    case TASK_KEY_LIMIT:
+        if (!is_text || !node->plain || !whole_parse(node->text, &limit) || limit < 1 || limit > 1000000000)
+            return refuse(document, node, key, "must be a whole number from 1 to 1000000000", err);
+        task->limit = (size_t)limit;
+        return STATUS_OK;
+    default: // a delimiter may be empty
+        if (node->kind != NODE_SCALAR || node->is_null)
+            return refuse(document, node, key, "must be a text, in quotes", err);
+        return copy_text(&task->delimiter, node, err);
+    }
+}
+
+// The file's name without folder and endings.
+static enum status default_name(struct task_settings *task, const struct job_document *document,
+                                const struct job_node *node, struct error *err)
+{
+    const char *slash = strrchr(task->data, '/'), *base = slash != NULL ? slash + 1 : task->data;
+    size_t size = strlen(base);
+
+    if (size > 3 && strcmp(base + size - 3, ".gz") == 0)
+        size -= 3;
+    for (size_t dot = size; dot-- > 1;)
+        if (base[dot] == '.') {
+            size = dot;
+            break;
+        }
+    if (!is_name(base, size)) {
+        char shown[80];
+        return job_refuse(document, node->line, "evaluate.tasks", err,
+                          "'%s' gives no name of letters, digits, -, _ and .: write {name: ..., data: ...}",
+                          job_printable(base, shown, sizeof shown));
+    }
+    FORWARD_IF_ERROR(allocate(&task->name, size + 1, 1, "evaluate.tasks", err));
+    memcpy(task->name, base, size);
+    return STATUS_OK;
+}
+
+static enum status refuse_unknown(const struct job_document *document, const struct job_node *name,
+                                  struct error *err)
+{
+    char shown[64];
+    const char *near = name->kind == NODE_SCALAR ? suggest_nearest(name->text, key_names, TASK_KEYS) : NULL;
+    const char *key = name->kind == NODE_SCALAR ? job_printable(name->text, shown, sizeof shown) : "a list";
+
+    if (near != NULL)
+        return job_refuse(document, name->line, "evaluate.tasks", err, "unknown key %s, did you mean %s?",
+                          key, near);
+    return job_refuse(document, name->line, "evaluate.tasks", err,
+                      "unknown key %s; known are data, name, format, limit, delimiter", key);
+}
+
+static enum status read_section(struct task_settings *task, const struct job_document *document,
+                                const struct job_node *node, struct error *err)
+{
+    size_t lines[TASK_KEYS] = {0};
+
+    for (size_t i = 0; i < node->count; i++) {
+        struct job_node name, value;
+        size_t key = 0;
+        job_mapping_pair(document, node, i, &name, &value);
+        while (key < TASK_KEYS && (name.kind != NODE_SCALAR || strcmp(name.text, key_names[key]) != 0))
+            key++;
+        if (key == TASK_KEYS)
+            return refuse_unknown(document, &name, err);
+        if (lines[key] != 0)
+            return job_refuse(document, name.line, key_paths[key], err, "given twice, first on line %zu",
+                              lines[key]);
+        lines[key] = name.line;
+        FORWARD_IF_ERROR(read_value(task, (enum task_key)key, document, &value, err));
+    }
+    return lines[TASK_KEY_DATA] != 0
+               ? STATUS_OK
+               : job_refuse(document, node->line, key_paths[TASK_KEY_DATA], err, "is missing");
+}
+
+static enum status read_task(struct task_settings *task, const struct job_document *document,
+                             const struct job_node *node, struct error *err)
+{
+    char got[80];
+
+    if (node->kind == NODE_MAPPING)
+        FORWARD_IF_ERROR(read_section(task, document, node, err));
+    else if (node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0')
+        FORWARD_IF_ERROR(copy_text(&task->data, node, err));
+    else
+        return job_refuse(document, node->line, "evaluate.tasks", err,
+                          "must be a file, or {data: a file, name, format, limit, delimiter}, got %s",
+                          job_node_describe(node, got, sizeof got));
+    return task->name != NULL ? STATUS_OK : default_name(task, document, node, err);
+}
+
+enum status job_task_read(struct task_settings **task, const struct job_document *document,
+                          const struct job_node *node, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(task, 1, sizeof **task, "evaluate.tasks", err));
+    (*task)->format = TASK_RECOGNISED;
+    const enum status status = read_task(*task, document, node, err);
+    if (status != STATUS_OK) {
+        job_task_free(*task);
+        *task = NULL;
+    }
+    return status;
+}
+
+void task_settings_free(struct task_settings *task)
+{
+    free(task->name);
+    free(task->data);
+    free(task->delimiter);
+}
+
+void job_task_free(struct task_settings *task)
+{
+    if (task != NULL)
+        task_settings_free(task);
+    free(task);
+}

@@ -1,0 +1,185 @@
+#include "pipeline/job/yaml.h"
+#include "pipeline/text/number.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum status refuse_syntax(const yaml_parser_t *parser, const char *name, struct error *err)
+{
+    // LibYAML also fails without a word when it has no memory for a copy of its own.
+    if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
+        RETURN_ERROR(err, STATUS_MEMORY, "%s: out of memory for the job file", name);
+    if (parser->error == YAML_READER_ERROR) // knows bytes, not lines
+        RETURN_ERROR(err, STATUS_USAGE, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
+                     parser->problem_offset);
+    RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: not valid YAML: %s%s%s", name, parser->problem_mark.line + 1,
+                 parser->problem, parser->context != NULL ? " " : "",
+                 parser->context != NULL ? parser->context : "");
+}
+
+static enum status check_texts(struct job_document *document, struct error *err)
+{
+    for (int i = 1;; i++) {
+        const yaml_node_t *node = yaml_document_get_node(&document->yaml, i);
+        if (node == NULL)
+            return STATUS_OK;
+        if (node->type == YAML_SCALAR_NODE &&
+            strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
+            RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: a text must not contain a NUL character", document->name,
+                         node->start_mark.line + 1);
+    }
+}
+
+static enum status refuse_second_document(yaml_parser_t *parser, const char *name, struct error *err)
+{
+    yaml_document_t second;
+    enum status status = STATUS_OK;
+
+    if (!yaml_parser_load(parser, &second))
+        return refuse_syntax(parser, name, err);
+    const yaml_node_t *root = yaml_document_get_root_node(&second);
+    if (root != NULL)
+        status = error_set(err, STATUS_USAGE, "%s:%zu: a second YAML document begins here, a job is only one",
+                           name, second.start_mark.line + 1);
+    yaml_document_delete(&second);
+    return status;
+}
+
+enum status job_document_load(struct job_document *document, const char *text, size_t size, const char *name,
+                              struct error *err)
+{
+    yaml_parser_t parser;
+    enum status status;
+
+    document->name = name;
+    RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY,
+                    "%s: out of memory for the job file", name);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    if (!yaml_parser_load(&parser, &document->yaml)) {
+        status = refuse_syntax(&parser, name, err);
+        yaml_parser_delete(&parser);
+        return status;
+    }
+    if (yaml_document_get_root_node(&document->yaml) == NULL)
+        status = error_set(err, STATUS_USAGE, "%s: the file is empty", name);
+    else
+        status = check_texts(document, err);
+    if (status == STATUS_OK)
+        status = refuse_second_document(&parser, name, err);
+    yaml_parser_delete(&parser);
+    if (status != STATUS_OK)
+        yaml_document_delete(&document->yaml);
+    return status;
+}
+
+void job_document_free(struct job_document *document)
+{
+    yaml_document_delete(&document->yaml);
+}
+
+static bool is_null_word(const char *word)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static struct job_node view(const yaml_node_t *yaml)
+{
+    struct job_node node = {.kind = NODE_SCALAR, .line = yaml->start_mark.line + 1, .text = "", .yaml = yaml};
+
+    switch (yaml->type) {
+    case YAML_SCALAR_NODE:
+        node.text = (const char *)yaml->data.scalar.value;
+        node.size = yaml->data.scalar.length;
+        node.plain = yaml->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        node.is_null = node.plain && is_null_word(node.text);
+        break;
+    case YAML_SEQUENCE_NODE:
+        node.kind = NODE_LIST;
+        node.count = (size_t)(yaml->data.sequence.items.top - yaml->data.sequence.items.start);
+        break;
+    case YAML_MAPPING_NODE:
+        node.kind = NODE_MAPPING;
+        node.count = (size_t)(yaml->data.mapping.pairs.top - yaml->data.mapping.pairs.start);
+        break;
+    case YAML_NO_NODE:
+        break;
+    }
+    return node;
+}
+
+// libyaml only reads the document here, but its prototypes do not say const.
+static yaml_document_t *writable(const struct job_document *document)
+{
+    return (yaml_document_t *)&document->yaml;
+}
+
+struct job_node job_document_root(const struct job_document *document)
+{
+    return view(yaml_document_get_root_node(writable(document)));
+}
+
+struct job_node job_list_item(const struct job_document *document, const struct job_node *list, size_t index)
+{
+    return view(yaml_document_get_node(writable(document), list->yaml->data.sequence.items.start[index]));
+}
+
+void job_mapping_pair(const struct job_document *document, const struct job_node *mapping, size_t index,
+                      struct job_node *name, struct job_node *value)
+{
+    const yaml_node_pair_t *pair = &mapping->yaml->data.mapping.pairs.start[index];
+    *name = view(yaml_document_get_node(writable(document), pair->key));
+    *value = view(yaml_document_get_node(writable(document), pair->value));
+}
+
+const char *job_printable(const char *text, char *shown, size_t size)
+{
+    size_t length = strlen(text);
+    const bool cut = length > size - 4;
+
+    if (cut)
+        for (length = size - 4; length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80;)
+            length--; // not in the middle of a UTF-8 character
+    for (size_t i = 0; i < length; i++)
+        shown[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+    memcpy(shown + length, cut ? "..." : "", cut ? sizeof "..." : 1);
+    return shown;
+}
+
+const char *job_node_describe(const struct job_node *node, char *text, size_t size)
+{
+    char shown[48];
+    double number;
+
+    if (node->kind != NODE_SCALAR)
+        snprintf(text, size,
+                 node->kind == NODE_MAPPING ? "a section"
+                 : node->count == 0         ? "an empty list"
+                                            : "a list");
+    else if (node->is_null)
+        snprintf(text, size, "nothing");
+    else if (node->plain && number_parse(node->text, &number))
+        snprintf(text, size, "%s", job_printable(node->text, shown, sizeof shown));
+    else
+        snprintf(text, size, "%s'%s'", node->plain ? "" : "the text ",
+                 job_printable(node->text, shown, sizeof shown));
+    return text;
+}
+
+enum status job_refuse(const struct job_document *document, size_t line, const char *key, struct error *err,
+                       const char *format, ...)
+{
+    char reason[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    if (line == 0)
+        return error_set(err, STATUS_USAGE, "%s: %s: %s", document->name, key, reason);
+    return error_set(err, STATUS_USAGE, "%s:%zu: %s: %s", document->name, line, key, reason);
+}

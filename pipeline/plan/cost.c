@@ -1,0 +1,323 @@
+// What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "io/store/store.h"
+#include "kernels/forward/logits.h"
+#include "kernels/pruning/candidates.h"
+#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/select.h"
+#include "pipeline/plan/plan.h"
+#include "stages/evaluate/perplexity.h"
+#include "stages/evaluate/tasks.h"
+#include "stages/layer/layer_trial.h"
+#include "stages/layer/layer_weights.h"
+#include "stages/layer/measure.h"
+#include "stages/prune/auto.h"
+#include "stages/prune/score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+// Planning does without MPI. Open MPI 4.1 adds 11 to 13 MB to a rank, at 2 as at 16 ranks of a node.
+static const uint64_t mpi_bytes = 16000000;
+
+// Resident bytes of this process as it stands: the program and its libraries.
+static uint64_t resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+            resident = 0;
+        fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+struct stage_memory {
+    uint64_t calibrate, score, compensate, evaluate; // of a rank
+    uint64_t factor;                                 // of sparsegpt's Hessian, shared by a node
+};
+
+static uint64_t forward_bytes(const struct model *model, size_t tokens)
+{
+    const struct decoder_config *config = &model->config.decoder;
+    return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * config->hidden_size +
+                            tokens * config->rotary_dim);
+}
+
+static bool needs_hessian(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN)
+            return true;
+    return false;
+}
+
+// The most masks that are cut from one linear's scores at a time: with pruned propagation each variant has
+// its own.
+static uint64_t masks_at_once(const struct settings *settings)
+{
+    uint64_t most = 1;
+    for (size_t v = 0; v < settings->num_variants && settings->propagation == PROPAGATION_DENSE; v++) {
+        uint64_t masks = 0;
+        for (size_t u = 0; u < settings->num_variants; u++)
+            masks += variants_share_scores(&settings->variants[v], &settings->variants[u]) ? 1 : 0;
+        most = larger(most, masks < SCORE_BATCH ? masks : SCORE_BATCH);
+    }
+    return most;
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+// Doubles of the Hessians of all inputs that reach a linear which is pruned.
+static uint64_t hessian_values(const struct plan *plan, const struct layer_map *map)
+{
+    uint64_t values = 0;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        bool wanted = false;
+        for (size_t i = 0; i < map->num_tensors; i++)
+            wanted = wanted || (tensor_is_pruned(plan->settings, map->layer, &map->tensors[i]) &&
+                                map->tensors[i].source == s);
+        values += wanted ? (uint64_t)map->source_channels[s] * map->source_channels[s] : 0;
+    }
+    return values;
+}
+
+// What sparsegpt adds to a layer's calibration: this rank's blocks of rows, its own inputs and another's.
+static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_map *map, size_t ranks)
+{
+    const size_t length = plan->settings->length;
+    uint64_t bytes = 0, inputs = 0, widest = 0;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        const uint64_t in = map->source_channels[s];
+        bytes += divide_up(divide_up(in, HESSIAN_ROWS), ranks) * HESSIAN_ROWS * in * sizeof(double);
+        inputs += in;
+        widest = larger(widest, in);
+    }
+    // Buffers grow by a quarter more than is asked for.
+    return bytes + (inputs + widest) * length * sizeof(float) * 5 / 4 + HESSIAN_ROWS * widest * sizeof(float);
+}
+
+static void add_layer_memory(struct stage_memory *memory, const struct plan *plan,
+                             const struct layer_map *map, size_t ranks)
+{
+    const bool hessian = needs_hessian(plan->settings);
+    const uint64_t masks = masks_at_once(plan->settings);
+    uint64_t channels = 0;
+    for (size_t i = 0; i < map->num_sources; i++)
+        channels += map->source_channels[i];
+    // A sequence's partial sums, the slice that is summed, what is received, and the totals.
+    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double) +
+                                                      (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
+        if (!tensor_is_pruned(plan->settings, map->layer, tensor))
+            continue;
+        memory->score = larger(memory->score, masks * rows * mask_row_bytes(in) + 40 * in);
+        memory->compensate =
+            larger(memory->compensate, tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                                           rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+        if (!hessian)
+            continue;
+        // Rows in double and what becomes of them, the errors and scores of a block of columns.
+        const uint64_t most = divide_up(rows, HESSIAN_ROWS / 2) * (HESSIAN_ROWS / 2);
+        memory->score =
+            larger(memory->score, most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
+                                      8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
+        memory->compensate = larger(memory->compensate,
+                                    tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                                        rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
+        memory->factor = larger(memory->factor, in * in * sizeof(double));
+    }
+}
+
+// Measuring outputs: a forward pass and its products, and of the linears that are measured together masks and
+// sums: one sequence's, its slices, what is received, and both parts' totals, all twice with energy
+// compensation.
+static void add_measured_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t masks = 0, out = 0, in = 0;
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->linear[0] == '\0')
+            continue;
+        masks += tensor->out * mask_row_bytes(tensor->in);
+        out += tensor->out;
+        in = larger(in, tensor->in);
+    }
+    memory->compensate = larger(
+        memory->compensate,
+        masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+            larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
+            forward_bytes(model, tokens));
+}
+
+// Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
+// measures outputs.
+static void add_choosing_memory(struct stage_memory *memory, const struct layer_map *map,
+                                const struct model *model, size_t tokens)
+{
+    uint64_t group = 0, experts = 0, expert = 0, in = 0, out = 0;
+    size_t candidates;
+
+    importance_candidates(&candidates);
+    for (size_t source = 0; source < map->num_sources; source++) {
+        uint64_t masks = 0;
+        for (size_t i = 0; i < map->num_tensors; i++) {
+            const struct layer_tensor *tensor = &map->tensors[i];
+            const uint64_t bytes = tensor->out * mask_row_bytes(tensor->in);
+            if (tensor->linear[0] == '\0' || tensor->source != source)
+                continue;
+            if (!tensor->expert) {
+                masks += bytes;
+                continue;
+            }
+            experts += bytes;
+            expert = larger(expert, bytes);
+            in = larger(in, tensor->in);
+            out += tensor->out;
+        }
+        group = larger(group, masks);
+    }
+    const uint64_t measuring =
+        candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
+    memory->score =
+        larger(memory->score,
+               choose_memory(group, experts, expert) + forward_bytes(model, tokens) +
+                   larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
+}
+
+static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
+{
+    const struct settings *settings = plan->settings;
+    const bool dense = settings->propagation == PROPAGATION_DENSE;
+    uint64_t streams = dense ? 1 : settings->num_variants;
+    uint64_t second_order = 0, written = 0; // variants
+    bool owl = false;
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
+        // What is not kept goes variant by variant, when its results are there.
+        written += weights_are_written(settings, &settings->variants[v]) ? 1 : 0;
+        owl = owl || settings->variants[v].allocation == ALLOCATION_OWL;
+    }
+    streams += owl && !dense ? 1 : 0; // the dense model's as well
+    // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
+    if (second_order > 0)
+        cost->hessians_bytes = dense
+                                   ? cost->hessians_bytes + hessian_values(plan, map) * sizeof(double)
+                                   : larger(cost->hessians_bytes, hessian_values(plan, map) * sizeof(double));
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->linear[0] == '\0')
+            continue;
+        // What sparsegpt made of the weights is kept beside the mask.
+        cost->masks_bytes += second_order * tensor->out * tensor->in * sizeof(float);
+        cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
+        cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
+        cost->weights_bytes += written * (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) +
+                                          4 * tensor->out * sizeof(double));
+    }
+}
+
+// Streams of hidden states that went through a variant's own layers.
+static uint64_t own_streams(const struct settings *settings)
+{
+    uint64_t streams = 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        streams += stream_owner(settings, &settings->variants[v]) != NULL;
+    return streams;
+}
+
+// Layers whose hidden states of the dense stream are on disk at a time; `files` of a stream that is trimmed.
+static uint64_t dense_files(const struct settings *settings, uint64_t files, size_t layers)
+{
+    if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0)
+        return 0;
+    return dense_stream_is_kept(settings) ? layers - 1 : files;
+}
+
+// Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
+// the largest file with its texts while it is read.
+static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
+{
+    const struct model *model = plan->model;
+    const size_t longest = PLAN_EXAMPLE_TOKENS;
+    double tokens = 0, file = 0;
+
+    if (plan->settings->num_tasks == 0)
+        return 0;
+    for (size_t i = 0; i < plan->settings->num_tasks; i++) {
+        tokens += plan_task_tokens(&plan->settings->tasks[i]);
+        file = fmax(file, plan_task_bytes(&plan->settings->tasks[i]));
+    }
+    return forward_bytes(model, longest) +
+           (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
+           sizeof(float) * (lm_head_workspace_size(head, longest) +
+                            task_tokens_in_memory(model, longest) * model->config.decoder.hidden_size);
+}
+
+enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
+{
+    const struct model *model = plan->model;
+    const struct settings *settings = plan->settings;
+    const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
+    struct stage_memory memory = {0};
+    struct lm_head head;
+    bool measures = false, chooses = false;
+    size_t floats;
+
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        measures = measures || variant_measures(&settings->variants[v]);
+        chooses = chooses || variant_chooses(&settings->variants[v]);
+    }
+    memset(cost, 0, sizeof *cost);
+    FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
+    for (size_t layer = 0; layer < layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        add_layer_memory(&memory, plan, &map, ranks);
+        if (measures)
+            add_measured_memory(&memory, &map, model, settings->length);
+        if (chooses)
+            add_choosing_memory(&memory, &map, model, settings->length);
+        add_layer_disk(cost, plan, &map);
+        layer_map_free(&map);
+    }
+    memory.calibrate += forward_bytes(model, settings->length);
+    model_lm_head(&head, model);
+    if (settings->perplexity != NULL) {
+        const size_t length = settings->evaluate_length;
+        const size_t windows = evaluation_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
+        memory.evaluate =
+            forward_bytes(model, length) +
+            sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
+    }
+    memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
+    // Measuring and choosing keep the pruned layer beside the dense one; no Hessian is there at the same
+    // time.
+    cost->node_bytes = (uint64_t)floats * sizeof(float);
+    cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
+    cost->rank_bytes =
+        resident_bytes() + mpi_bytes +
+        larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
+    cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
+
+    const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
+    cost->activations_bytes = (own_streams(settings) * files + dense_files(settings, files, layers)) *
+                              settings->sequences * settings->length * hidden_size * sizeof(float);
+    cost->output_bytes =
+        settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
+    cost->work = plan->work;
+    return STATUS_OK;
+}

@@ -1,0 +1,249 @@
+#include "pipeline/plan/print.h"
+
+#include "kernels/amount.h"
+#include "pipeline/job/json.h"
+#include "pipeline/plan/capacity.h"
+#include "pipeline/plan/estimate.h"
+#include "pipeline/record/run_record.h"
+#include "pipeline/text/duration.h"
+#include "pipeline/text/json_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Everything that both forms of the answer are made of.
+struct summary {
+    const struct plan *plan;
+    const struct machine *machine;
+    struct plan_cost cost;
+    struct plan_estimate estimate;
+    size_t units[STAGE_COUNT], done[STAGE_COUNT];
+    double work[STAGE_COUNT];
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    size_t num_warnings;
+};
+
+static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
+                             struct error *err)
+{
+    memset(summary, 0, sizeof *summary);
+    summary->plan = plan;
+    summary->machine = machine;
+    // Where units are independent a team is one node: its ranks share the rows.
+    FORWARD_IF_ERROR(plan_cost(&summary->cost, plan, machine->ranks_per_node, err));
+    return plan_estimate(&summary->estimate, plan, machine, err);
+}
+
+static void count_units(struct summary *summary)
+{
+    struct run_record record = {0};
+    // Before the first start there is no record, and nothing is done.
+    (void)run_record_read(&record, summary->plan->settings->run, NULL);
+    for (size_t i = 0; i < summary->plan->num_units; i++) {
+        const struct unit *unit = &summary->plan->units[i];
+        summary->units[unit->stage]++;
+        summary->work[unit->stage] += unit->work;
+        summary->done[unit->stage] += unit_is_done(unit, summary->plan->settings, &record) ? 1 : 0;
+    }
+    run_record_free(&record);
+}
+
+// What this machine has too little of.
+static void compare_with_machine(struct summary *summary)
+{
+    const struct settings *settings = summary->plan->settings;
+    struct capacity capacity;
+    bool is_started = false;
+
+    capacity_measure(&capacity, settings->run, settings->output);
+    for (int s = 0; s < STAGE_COUNT; s++)
+        is_started = is_started || summary->done[s] > 0;
+    summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
+                                          summary->machine->ranks_per_node, is_started);
+}
+
+// Which part of the time is the largest.
+static const char *limit_of(const struct estimate *estimate)
+{
+    enum part largest = PART_ARITHMETIC;
+    for (int p = 1; p < PART_COUNT; p++)
+        if (estimate->parts[p] > estimate->parts[largest])
+            largest = (enum part)p;
+    return part_name(largest);
+}
+
+// ---- for machines --------------------------------------------------------------------------------------
+
+static json_t *estimate_to_json(const struct estimate *estimate)
+{
+    json_t *parts = json_object();
+    for (int p = 0; p < PART_COUNT; p++)
+        json_object_set_new(parts, part_name((enum part)p), json_real(estimate->parts[p]));
+    return json_pack("{s:f, s:o, s:s, s:f, s:f, s:f, s:f}", "seconds", estimate->seconds, "parts", parts,
+                     "limit", limit_of(estimate), "bytes_read", estimate->read, "bytes_written",
+                     estimate->written, "bytes_sent", estimate->sent, "messages", estimate->messages);
+}
+
+static json_t *variants_to_json(const struct settings *settings)
+{
+    json_t *variants = json_array();
+    json_array_append_new(variants, json_pack("{s:s}", "name", "dense"));
+    for (size_t v = 0; v < settings->num_variants; v++)
+        json_array_append_new(variants, variant_to_json(&settings->variants[v]));
+    return variants;
+}
+
+static json_t *stages_to_json(const struct summary *summary)
+{
+    json_t *stages = json_object();
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        if (summary->units[s] == 0)
+            continue;
+        json_t *stage = json_pack("{s:I, s:I, s:f, s:I}", "units", (json_int_t)summary->units[s], "done",
+                                  (json_int_t)summary->done[s], "work", summary->work[s], "useful_nodes",
+                                  (json_int_t)summary->estimate.useful_nodes[s]);
+        json_t *estimate = estimate_to_json(&summary->estimate.stages[s]);
+        json_object_update(stage, estimate);
+        json_decref(estimate);
+        json_object_set_new(stages, stage_name((enum stage_kind)s), stage);
+    }
+    return stages;
+}
+
+static json_t *summary_to_json(const struct summary *summary)
+{
+    const struct plan_cost *cost = &summary->cost;
+    const struct settings *settings = summary->plan->settings;
+    json_t *object = json_pack(
+        "{s:s, s:s?, s:s, s:o, s:o, s:o, s:I, s:f, s:I}", "run", settings->run, "output", settings->output,
+        "propagation", settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned", "variants",
+        variants_to_json(settings), "machine", machine_to_json(summary->machine), "stages",
+        stages_to_json(summary), "ranks",
+        (json_int_t)(summary->machine->nodes * summary->machine->ranks_per_node), "work", cost->work,
+        "useful_nodes", (json_int_t)summary->estimate.useful_nodes_all);
+    json_t *estimate = estimate_to_json(&summary->estimate.all);
+    json_object_update(object, estimate);
+    json_decref(estimate);
+    json_object_set_new(object, "best",
+                        json_pack("{s:I, s:I}", "ranks_per_node",
+                                  (json_int_t)summary->estimate.best.ranks_per_node, "threads",
+                                  (json_int_t)summary->estimate.best.threads));
+    json_object_set_new(object, "memory",
+                        json_pack("{s:I, s:I, s:I}", "rank", (json_int_t)cost->rank_bytes, "node_shared",
+                                  (json_int_t)cost->node_bytes, "peak_resident",
+                                  (json_int_t)cost->peak_bytes));
+    json_object_set_new(
+        object, "disk",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "hessians", (json_int_t)cost->hessians_bytes,
+                  "statistics", (json_int_t)cost->statistics_bytes, "activations",
+                  (json_int_t)cost->activations_bytes, "masks", (json_int_t)cost->masks_bytes, "weights",
+                  (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < summary->num_warnings; i++)
+        json_array_append_new(warnings, json_string(summary->warnings[i]));
+    json_object_set_new(object, "warnings", warnings);
+    return object;
+}
+
+// ---- for people ----------------------------------------------------------------------------------------
+
+static void print_units(const struct summary *summary, FILE *out)
+{
+    char text[32];
+    fprintf(out, "\n%-14s %8s %8s %14s\n", "stage", "units", "done", "work");
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (summary->units[s] > 0)
+            fprintf(out, "%-14s %8zu %8zu %14s\n", stage_name((enum stage_kind)s), summary->units[s],
+                    summary->done[s],
+                    amount_format(summary->work[s], s == STAGE_EXPORT ? "B" : "flop", text, sizeof text));
+}
+
+static void print_row(const char *name, const struct estimate *estimate, size_t useful_nodes, FILE *out)
+{
+    char time[24], read[32], written[32], sent[32];
+    fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13zu\n", name,
+            duration_format(estimate->seconds, time, sizeof time), limit_of(estimate),
+            amount_format(estimate->read, "B", read, sizeof read),
+            amount_format(estimate->written, "B", written, sizeof written),
+            amount_format(estimate->sent, "B", sent, sizeof sent), useful_nodes);
+}
+
+static void print_times(const struct summary *summary, FILE *out)
+{
+    const struct plan_estimate *estimate = &summary->estimate;
+    fprintf(out,
+            "\nestimate for nodes: %zu, ranks on each: %zu, threads of each: %zu (--json shows the rates, "
+            "--machine changes them)\n",
+            summary->machine->nodes, summary->machine->ranks_per_node, summary->machine->threads);
+    if (estimate->best.threads != summary->machine->threads)
+        fprintf(out, "better for %zu sequences: ranks on each node: %zu, threads of each: %zu\n",
+                summary->plan->settings->sequences, estimate->best.ranks_per_node, estimate->best.threads);
+    fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13s\n", "stage", "time", "most of it", "read", "written",
+            "sent", "useful nodes");
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (summary->units[s] > 0 && s != STAGE_SEQUENCES)
+            print_row(stage_name((enum stage_kind)s), &estimate->stages[s], estimate->useful_nodes[s], out);
+    print_row("all", &estimate->all, estimate->useful_nodes_all, out);
+}
+
+static void print_costs(const struct summary *summary, FILE *out)
+{
+    const struct plan_cost *cost = &summary->cost;
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } disk[] = {{"statistics", cost->statistics_bytes},   {"hessians", cost->hessians_bytes},
+                {"activations", cost->activations_bytes}, {"masks", cost->masks_bytes},
+                {"weights", cost->weights_bytes},         {"output", cost->output_bytes}};
+    const size_t ranks = summary->machine->ranks_per_node;
+    char text[32];
+
+    fprintf(out, "\nmemory, on %zu ranks of one node\n", ranks);
+    fprintf(out, "  %-28s %12s\n", "private to each rank",
+            amount_format((double)cost->rank_bytes, "B", text, sizeof text));
+    fprintf(out, "  %-28s %12s\n", "shared by a node's ranks",
+            amount_format((double)cost->node_bytes, "B", text, sizeof text));
+    fprintf(out, "  %-28s %12s\n", "of the node",
+            amount_format((double)(cost->rank_bytes * ranks + cost->node_bytes), "B", text, sizeof text));
+    fprintf(out, "  %-28s %12s\n", "resident size of a rank",
+            amount_format((double)cost->peak_bytes, "B", text, sizeof text));
+    fprintf(out, "\ndisk\n");
+    for (size_t i = 0; i < sizeof disk / sizeof *disk; i++)
+        fprintf(out, "  %-28s %12s\n", disk[i].name,
+                amount_format((double)disk[i].bytes, "B", text, sizeof text));
+    fprintf(out, "\nwork %s, %zu layers, %zu sequences of %zu tokens\n",
+            amount_format(cost->work, "flop", text, sizeof text),
+            summary->plan->model->config.num_hidden_layers, summary->plan->settings->sequences,
+            summary->plan->settings->length);
+}
+
+enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
+                       struct error *err)
+{
+    struct summary summary;
+
+    FORWARD_IF_ERROR(summarise(&summary, plan, machine, err));
+    if (out == NULL)
+        return STATUS_OK;
+    count_units(&summary);
+    compare_with_machine(&summary);
+    if (json) {
+        json_t *object = summary_to_json(&summary);
+        char *text = json_dumps(object, JSON_INDENT(2));
+        json_decref(object);
+        const enum status status = json_memory_check("the plan", err);
+        if (status == STATUS_OK)
+            fprintf(out, "%s\n", text);
+        free(text);
+        return status;
+    }
+    fprintf(out, "variants\n  dense\n");
+    for (size_t v = 0; v < plan->settings->num_variants; v++)
+        fprintf(out, "  %s\n", plan->settings->variants[v].name);
+    print_units(&summary, out);
+    print_times(&summary, out);
+    print_costs(&summary, out);
+    for (size_t i = 0; i < summary.num_warnings; i++)
+        fprintf(out, "%scareful: %s\n", i == 0 ? "\n" : "", summary.warnings[i]);
+    return STATUS_OK;
+}

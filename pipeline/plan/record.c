@@ -1,0 +1,236 @@
+#include "pipeline/plan/record.h"
+
+#include "io/file/run_directory.h"
+#include "io/file/sealed_json.h"
+#include "pipeline/job/job.h"
+#include "pipeline/job/json.h"
+#include "pipeline/text/json_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PLAN_FORMAT = 1 };
+
+static const char dense[] = "dense";
+
+static json_t *member(json_t *object, const char *key)
+{
+    if (json_object_get(object, key) == NULL)
+        json_object_set_new(object, key, json_object());
+    return json_object_get(object, key);
+}
+
+json_t *plan_to_json(const struct plan *plan)
+{
+    json_t *work = json_object();
+    size_t layers = 0;
+
+    for (size_t i = 0; i < plan->num_units; i++) {
+        const struct unit *unit = &plan->units[i];
+        const char *name = unit->variant != NULL ? unit->variant->name : dense;
+        json_t *stage = member(work, stage_name(unit->stage));
+        if (unit->stage == STAGE_TASKS) {
+            json_object_set_new(member(stage, name), plan->settings->tasks[unit->task].name,
+                                json_real(unit->work));
+            continue;
+        }
+        if (unit->layer < 0) {
+            json_object_set_new(stage, name, json_real(unit->work));
+            continue;
+        }
+        if (json_object_get(stage, name) == NULL)
+            json_object_set_new(stage, name, json_array());
+        // Units of a chain come in the order of the layers.
+        json_array_append_new(json_object_get(stage, name), json_real(unit->work));
+        if ((size_t)unit->layer >= layers)
+            layers = (size_t)unit->layer + 1;
+    }
+    return json_pack("{s:i, s:I, s:o}", "format", PLAN_FORMAT, "layers", (json_int_t)layers, "work", work);
+}
+
+static bool find_stage(enum stage_kind *stage, const char *name)
+{
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (strcmp(stage_name((enum stage_kind)s), name) == 0) {
+            *stage = (enum stage_kind)s;
+            return true;
+        }
+    return false;
+}
+
+static bool find_variant(const struct variant **variant, const struct settings *settings, const char *name)
+{
+    *variant = NULL;
+    if (strcmp(name, dense) == 0)
+        return true;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (strcmp(settings->variants[v].name, name) == 0) {
+            *variant = &settings->variants[v];
+            return true;
+        }
+    return false;
+}
+
+static void add_unit(struct plan *plan, enum stage_kind stage, const struct variant *variant, long layer,
+                     const json_t *work)
+{
+    plan->units[plan->num_units++] =
+        (struct unit){.stage = stage, .variant = variant, .layer = layer, .work = json_number_value(work)};
+    plan->work += json_number_value(work);
+}
+
+// Units of STAGE_TASKS: the works of one variant by the tasks' names. False when one is not of the job.
+static bool add_tasks(struct plan *plan, const struct variant *variant, json_t *works)
+{
+    const struct settings *settings = plan->settings;
+    const char *name;
+    json_t *work;
+
+    json_object_foreach(works, name, work)
+    {
+        size_t t = 0;
+        while (t < settings->num_tasks && strcmp(settings->tasks[t].name, name) != 0)
+            t++;
+        if (t == settings->num_tasks)
+            return false;
+        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, work);
+        plan->units[plan->num_units - 1].task = t;
+    }
+    return true;
+}
+
+static size_t count_units(json_t *work)
+{
+    const char *stage, *name;
+    json_t *variants, *amount;
+    size_t count = 0;
+
+    json_object_foreach(work, stage, variants)
+    {
+        json_object_foreach(variants, name, amount)
+        {
+            count += json_is_array(amount)    ? json_array_size(amount)
+                     : json_is_object(amount) ? json_object_size(amount)
+                                              : 1;
+        }
+    }
+    return count;
+}
+
+enum status plan_from_json(struct plan *plan, const struct settings *settings, const json_t *json,
+                           const char *origin, struct error *err)
+{
+    json_t *work = json_object_get(json, "work"), *variants, *amount, *item;
+    const char *stage, *name;
+    size_t i;
+
+    memset(plan, 0, sizeof *plan);
+    plan->settings = settings;
+    RETURN_ERROR_IF(json_integer_value(json_object_get(json, "format")) != PLAN_FORMAT || work == NULL, err,
+                    STATUS_DAMAGED, "%s: not a plan of this version of the program", origin);
+    FORWARD_IF_ERROR(allocate(&plan->units, count_units(work) + 1, sizeof *plan->units, "the plan", err));
+    json_object_foreach(work, stage, variants)
+    {
+        json_object_foreach(variants, name, amount)
+        {
+            struct unit unit = {.layer = NO_LAYER};
+            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
+                !add_tasks(plan, unit.variant, amount)) {
+                plan_free(plan);
+                RETURN_ERROR(err, STATUS_DAMAGED, "%s: %s of %s is not of this run", origin, stage, name);
+            }
+            if (json_is_number(amount))
+                add_unit(plan, unit.stage, unit.variant, NO_LAYER, amount);
+            json_array_foreach(amount, i, item)
+            {
+                add_unit(plan, unit.stage, unit.variant, (long)i, item);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+// The job as the record has it, in the run directory as it is called now: it may have been moved.
+static enum status recorded_settings(struct settings **settings, const struct run_record *record,
+                                     const char *run, struct error *err)
+{
+    enum status status = settings_from_json(settings, json_object_get(record->json, "job"), run, err);
+    if (json_memory_check(run, err) != STATUS_OK) { // not what is missing for that
+        settings_free(status == STATUS_OK ? *settings : NULL);
+        *settings = NULL;
+        return STATUS_MEMORY;
+    }
+    FORWARD_IF_ERROR(status);
+    free((*settings)->run);
+    (*settings)->run = strdup(run);
+    RETURN_ERROR_IF((*settings)->run == NULL, err, STATUS_MEMORY, "out of memory for a name");
+    return STATUS_OK;
+}
+
+enum status plan_record_write(const struct run_record *record, const struct model *model,
+                              const struct settings *settings, struct error *err)
+{
+    struct settings *recorded = NULL;
+    struct plan plan = {0};
+    json_t *now = NULL, *before = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    path_format(path, sizeof path, "%s/plan.json", settings->run);
+    GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
+    GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
+    now = plan_to_json(&plan);
+    GOTO_IF_ERROR(json_memory_check(path, err), done);
+    if (sealed_json_read(&before, path, NULL) == STATUS_OK) {
+        json_object_del(before, "xxh3");
+        if (json_equal(before, now))
+            goto done;
+    }
+    status = sealed_json_write(path, now, err);
+done:
+    json_decref(before);
+    json_decref(now);
+    plan_free(&plan);
+    settings_free(recorded);
+    return status;
+}
+
+static enum status view_plan(struct run_view *view, const char *run, struct error *err)
+{
+    char path[PATH_SIZE];
+    json_t *json = NULL;
+
+    path_format(path, sizeof path, "%s/plan.json", run);
+    if (access(path, F_OK) == 0) {
+        FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
+        const enum status status = plan_from_json(&view->plan, view->settings, json, path, err);
+        json_decref(json);
+        return status;
+    }
+    FORWARD_IF_ERROR(model_open(&view->model, view->settings->model, err));
+    return plan_create(&view->plan, view->model, view->settings, err);
+}
+
+enum status run_view_open(struct run_view *view, const char *run, struct error *err)
+{
+    enum status status;
+
+    memset(view, 0, sizeof *view);
+    GOTO_IF_ERROR(run_record_read(&view->record, run, err), failed);
+    GOTO_IF_ERROR(recorded_settings(&view->settings, &view->record, run, err), failed);
+    GOTO_IF_ERROR(view_plan(view, run, err), failed);
+    return STATUS_OK;
+failed:
+    run_view_close(view);
+    return status;
+}
+
+void run_view_close(struct run_view *view)
+{
+    plan_free(&view->plan);
+    model_close(view->model);
+    settings_free(view->settings);
+    run_record_free(&view->record);
+    memset(view, 0, sizeof *view);
+}

@@ -1,0 +1,497 @@
+#include "pipeline/record/run_record.h"
+
+#include "io/file/json.h"
+#include "io/file/run_directory.h"
+#include "io/file/sealed_json.h"
+#include "io/tasks/task.h"
+#include "pipeline/job/json.h"
+#include "pipeline/record/task_record.h"
+#include "pipeline/text/json_memory.h"
+#include "stages/layer/sequences.h"
+#include "version.h"
+
+#include <blis.h>
+#include <errno.h>
+#include <hdf5.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <xxhash.h>
+
+enum { RUN_FORMAT = 1 };
+
+json_t *library_versions(void)
+{
+    unsigned major, minor, release;
+    char mpi[MPI_MAX_LIBRARY_VERSION_STRING], hdf5[32];
+    int length = 0;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
+    MPI_Get_library_version(mpi, &length);
+    mpi[strcspn(mpi, ",\n")] = '\0';
+    return json_pack("{s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5, "blis",
+                     bli_info_get_version_str());
+}
+
+static void hex(char *text, uint64_t value)
+{
+    snprintf(text, 17, "%016llx", (unsigned long long)value);
+}
+
+// {"file", "bytes", "modified"} as the file system has it now.
+static enum status file_stamp(json_t **stamp, const char *path, struct error *err)
+{
+    struct stat info;
+    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    *stamp = json_pack("{s:s, s:I, s:I}", "file", path, "bytes", (json_int_t)info.st_size, "modified",
+                       (json_int_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec);
+    return STATUS_OK;
+}
+
+// The recorded hash of a file that has not been touched since, else NULL.
+static const char *known_hash(const json_t *recorded, const json_t *stamp)
+{
+    static const char *const keys[] = {"file", "bytes", "modified"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!json_equal(json_object_get(recorded, keys[i]), json_object_get(stamp, keys[i])))
+            return NULL;
+    return json_string_value(json_object_get(recorded, "xxh3"));
+}
+
+// Rank 0: XXH3-64 of a file, read in pieces.
+static enum status hash_file(uint64_t *hash, const char *path, struct error *err)
+{
+    enum { PIECE = 1 << 20 };
+    char *buffer = NULL;
+    XXH3_state_t *state = NULL;
+    size_t n;
+    FILE *file = fopen(path, "rb");
+
+    RETURN_ERROR_IF(file == NULL, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    enum status status = allocate(&buffer, PIECE, 1, "fingerprint", err);
+    state = XXH3_createState();
+    if (status == STATUS_OK && state == NULL)
+        status = error_set(err, STATUS_MEMORY, "out of memory for the fingerprint of %s", path);
+    if (status == STATUS_OK) {
+        XXH3_64bits_reset(state);
+        while ((n = fread(buffer, 1, PIECE, file)) > 0)
+            XXH3_64bits_update(state, buffer, n);
+        if (ferror(file))
+            status = error_set(err, STATUS_FAILED, "%s: read: %s", path, strerror(errno));
+        *hash = XXH3_64bits_digest(state);
+    }
+    XXH3_freeState(state);
+    free(buffer);
+    fclose(file);
+    return status;
+}
+
+// All ranks together: the hash of a shard is that of its header and its tensors' hashes, in order.
+static enum status hash_shard(uint64_t *hash, const struct team *team, const struct safetensors_file *shard,
+                              struct error *err)
+{
+    uint64_t *hashes = NULL;
+    enum status status = allocate(&hashes, shard->count + 1, sizeof *hashes, "fingerprint", err);
+
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    for (size_t i = 0; i < shard->count; i++) {
+        const struct safetensors_tensor *tensor = &shard->tensors[i];
+        if (i % (size_t)team->size != (size_t)team->rank)
+            continue;
+        hashes[i] = XXH3_64bits(tensor->data, tensor->end - tensor->begin);
+        safetensors_release(shard, tensor->data, tensor->end - tensor->begin);
+    }
+    if (team->rank == 0)
+        hashes[shard->count] = XXH3_64bits(shard->mapping, shard->header_bytes);
+    status = team_sum_u64(team, hashes, shard->count + 1, err);
+    *hash = XXH3_64bits(hashes, (shard->count + 1) * sizeof *hashes);
+    free(hashes);
+    return status;
+}
+
+// One input file: its stamp with the hash, taken from the record where the file was not touched. shard NULL:
+// a plain file. Collective; only rank 0 appends to `list`.
+static enum status fingerprint(json_t *list, const struct team *team, const char *path,
+                               const struct safetensors_file *shard, const json_t *recorded, bool strict,
+                               struct error *err)
+{
+    const bool root = team->rank == 0;
+    json_t *stamp = NULL;
+    const char *known = NULL;
+    char text[17];
+    uint64_t hash = 0;
+    enum status status = STATUS_OK;
+
+    if (root) {
+        status = file_stamp(&stamp, path, err);
+        if (status == STATUS_OK && !strict)
+            known = known_hash(recorded, stamp);
+    }
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    if (team_any(team, root && known == NULL)) {
+        if (shard != NULL)
+            status = hash_shard(&hash, team, shard, err);
+        else if (root)
+            status = hash_file(&hash, path, err);
+        GOTO_IF_ERROR(team_agree(team, status, err), done);
+        hex(text, hash);
+        known = text;
+    }
+    if (root) {
+        json_object_set_new(stamp, "xxh3", json_string(known));
+        json_array_append(list, stamp);
+    }
+done:
+    json_decref(stamp);
+    return status;
+}
+
+// One of the model's side files.
+static enum status fingerprint_side_file(json_t *list, const struct team *team,
+                                         const struct settings *settings, const char *name, const json_t *old,
+                                         bool strict, struct error *err)
+{
+    char path[PATH_SIZE];
+    path_format(path, sizeof path, "%s/%s", settings->model, name);
+    return fingerprint(list, team, path, NULL, old, strict, err);
+}
+
+// Fingerprints of the model's files: config.json, tokenizer.json, then the shards. Where calibration starts
+// from token ids, masks and weights do not depend on the tokenizer, and there need not be one.
+static enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
+                                     const struct settings *settings, const json_t *old, bool strict,
+                                     struct error *err)
+{
+    static const char *const names[] = {"config.json", "tokenizer.json"};
+    const size_t count = sequences_are_given(settings) ? 1 : 2;
+    size_t index = 0;
+
+    for (size_t i = 0; i < count; i++, index++)
+        FORWARD_IF_ERROR(
+            fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), strict, err));
+    for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
+        const struct safetensors_file *shard = model->checkpoint->shards[i];
+        FORWARD_IF_ERROR(
+            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
+    }
+    return STATUS_OK;
+}
+
+// The text that is evaluated, and with token ids for calibration the tokenizer, which then matters here
+// alone.
+static enum status fingerprint_evaluation(json_t *list, const struct team *team,
+                                          const struct settings *settings, const json_t *old, bool strict,
+                                          struct error *err)
+{
+    if (settings->perplexity == NULL)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), strict, err));
+    if (!sequences_are_given(settings))
+        return STATUS_OK;
+    return fingerprint_side_file(list, team, settings, "tokenizer.json", json_array_get(old, 1), strict, err);
+}
+
+// A corpus that is gone is no obstacle when what was drawn from it is stored: the record is believed.
+static enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path,
+                                      const json_t *old, bool strict, struct error *err)
+{
+    struct stat info;
+    const bool gone = team->rank == 0 && old != NULL && stat(path, &info) != 0;
+    if (team_any(team, gone)) {
+        if (team->rank == 0)
+            json_array_append(list, (json_t *)old);
+        return STATUS_OK;
+    }
+    return fingerprint(list, team, path, NULL, old, strict, err);
+}
+
+// The tasks' files and the lists of labels beside them, and the tokenizer where calibration did without it;
+// each stamp says its task.
+static enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
+                                     const json_t *old, bool strict, struct error *err)
+{
+    for (size_t i = 0; i < settings->num_tasks; i++) {
+        const char *data = settings->tasks[i].data;
+        char labels[PATH_SIZE], tokenizer[PATH_SIZE];
+        const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
+        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), strict, err));
+        task_record_name(list, settings->tasks[i].name);
+        if (team_any(team, labelled)) {
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, labels, NULL, task_record_find(old, labels), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+        if (sequences_are_given(settings)) {
+            path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+    }
+    return STATUS_OK;
+}
+
+// What results depend on, without paths: hashes and settings. variants are not part of it.
+static json_t *identity_of(const json_t *record)
+{
+    const json_t *job = json_object_get(record, "job"), *prints = json_object_get(record, "fingerprints");
+    json_t *identity = json_object(), *calibration = json_deep_copy(json_object_get(job, "calibration"));
+    const char *list;
+    json_t *files;
+
+    json_object_del(calibration, "corpus");
+    json_object_del(calibration, "keep_activations");
+    json_object_set_new(identity, "calibration", calibration);
+    json_object_set(identity, "prune", json_object_get(job, "prune"));
+    json_object_foreach((json_t *)prints, list, files)
+    {
+        size_t i;
+        json_t *file;
+        if (strcmp(list, "evaluation") == 0 || strcmp(list, "tasks") == 0)
+            continue; // may come later; compared on their own
+        json_t *hashes = json_object();
+        json_array_foreach(files, i, file)
+        {
+            const char *name = json_string_value(json_object_get(file, "file"));
+            const char *base = strrchr(name, '/');
+            json_object_set(hashes, base != NULL ? base + 1 : name, json_object_get(file, "xxh3"));
+        }
+        json_object_set_new(identity, list, hashes);
+    }
+    return identity;
+}
+
+static void identity_hash(char text[17], const json_t *record)
+{
+    json_t *identity = identity_of(record);
+    char *dump = json_dumps(identity, JSON_SORT_KEYS | JSON_COMPACT);
+    hex(text, dump != NULL ? XXH3_64bits(dump, strlen(dump)) : 0);
+    free(dump);
+    json_decref(identity);
+}
+
+// Refuses what contradicts the record; what may be added is taken over from it.
+static enum status compare(json_t *now, const json_t *before, const char *path, struct error *err)
+{
+    char difference[512];
+    json_t *old = identity_of(before), *new = identity_of(now);
+    const json_t *old_evaluate, *new_evaluate;
+    json_t *variants = json_object_get(json_object_get(now, "job"), "variants");
+    json_t *variant;
+    size_t i, j;
+    bool differs = json_difference(old, new, difference, sizeof difference);
+
+    json_decref(old);
+    json_decref(new);
+    RETURN_ERROR_IF(differs, err, STATUS_USAGE, "%s: contradicts the job: %s; use another run directory",
+                    path, difference);
+
+    old_evaluate = json_object_get(json_object_get(before, "fingerprints"), "evaluation");
+    new_evaluate = json_object_get(json_object_get(now, "fingerprints"), "evaluation");
+    if (json_array_size(old_evaluate) > 0 && json_array_size(new_evaluate) > 0) {
+        const json_t *a = json_object_get(json_array_get(old_evaluate, 0), "xxh3");
+        const json_t *b = json_object_get(json_array_get(new_evaluate, 0), "xxh3");
+        RETURN_ERROR_IF(
+            !json_equal(a, b), err, STATUS_USAGE,
+            "%s: contradicts the job: evaluate.perplexity is another text; use another run directory", path);
+        a = json_object_get(json_array_get(old_evaluate, 1), "xxh3");
+        b = json_object_get(json_array_get(new_evaluate, 1), "xxh3");
+        RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
+                        "%s: contradicts the job: tokenizer.json is another one than the one of the "
+                        "evaluation; use another run directory",
+                        path);
+        a = json_object_get(json_object_get(json_object_get(before, "job"), "evaluate"), "length");
+        b = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "length");
+        RETURN_ERROR_IF(
+            !json_equal(a, b), err, STATUS_USAGE,
+            "%s: contradicts the job: evaluate.length: %lld before, %lld now; use another run directory",
+            path, (long long)json_integer_value(a), (long long)json_integer_value(b));
+    } else if (json_array_size(old_evaluate) > 0) {
+        json_object_set(json_object_get(now, "fingerprints"), "evaluation", (json_t *)old_evaluate);
+        json_t *evaluate = json_copy(json_object_get(json_object_get(before, "job"), "evaluate"));
+        json_t *tasks = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "tasks");
+        json_object_del(evaluate, "tasks"); // compared below
+        if (tasks != NULL)
+            json_object_set(evaluate, "tasks", tasks);
+        json_object_set_new(json_object_get(now, "job"), "evaluate", evaluate);
+    }
+    FORWARD_IF_ERROR(task_record_compare(now, before, path, err));
+    // Variants that an earlier job asked for stay on record.
+    json_array_foreach(json_object_get(json_object_get(before, "job"), "variants"), i, variant)
+    {
+        bool found = false;
+        for (j = 0; j < json_array_size(variants) && !found; j++)
+            found = json_equal(json_object_get(json_array_get(variants, j), "name"),
+                               json_object_get(variant, "name"));
+        if (!found)
+            json_array_append(variants, variant);
+    }
+    return STATUS_OK;
+}
+
+static json_t *started_now(void)
+{
+    char text[32];
+    time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return json_string(text);
+}
+
+// Rank 0: settles the new record against the old one.
+static enum status settle(struct run_record *record, const json_t *old, const char *path, struct error *err)
+{
+    record->is_first = old == NULL;
+    if (old != NULL) {
+        json_object_set(record->json, "xxh3", json_object_get(old, "xxh3"));
+        FORWARD_IF_ERROR(compare(record->json, old, path, err));
+        json_object_set(record->json, "started", json_object_get(old, "started"));
+        json_object_set(record->json, "versions", json_object_get(old, "versions"));
+    } else {
+        json_object_set_new(record->json, "started", started_now());
+        json_object_set_new(record->json, "versions", library_versions());
+    }
+    record->is_changed = old == NULL || !json_equal(old, record->json);
+    return STATUS_OK;
+}
+
+// Every rank learns what rank 0 settled.
+static enum status share_record(struct run_record *record, const struct team *team, struct error *err)
+{
+    char *text = record->json != NULL ? json_dumps(record->json, JSON_COMPACT) : NULL;
+    uint64_t head[3] = {text != NULL ? strlen(text) : 0, record->is_first, record->is_changed};
+    enum status status;
+
+    GOTO_IF_ERROR(team_broadcast(team, head, sizeof head, 0, err), done);
+    if (team->rank != 0)
+        status = allocate(&text, head[0] + 1, 1, "run.json", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(team, text, head[0], 0, err), done);
+    if (team->rank != 0)
+        status = json_parse(&record->json, text, head[0], "run.json", err);
+    record->is_first = head[1] != 0;
+    record->is_changed = head[2] != 0;
+    if (status == STATUS_OK) {
+        identity_hash(record->identity, record->json);
+        status = json_memory_check("run.json", err);
+    }
+    status = team_agree(team, status, err);
+done:
+    free(text);
+    return status;
+}
+
+static enum status load(json_t **json, const char *path, struct error *err)
+{
+    struct stat info;
+    *json = NULL;
+    if (stat(path, &info) != 0 && errno == ENOENT)
+        return STATUS_OK;
+    const enum status status = sealed_json_read(json, path, err);
+    if (status == STATUS_DAMAGED)
+        error_set(err, status,
+                  "%s: does not match its checksum; remove it to go on with the same job: it is written anew",
+                  path);
+    FORWARD_IF_ERROR(status);
+    if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
+        return STATUS_OK;
+    json_decref(*json);
+    *json = NULL;
+    RETURN_ERROR(err, STATUS_USAGE, "%s: written in a format that this version (%s) does not know", path,
+                 COPPICE_VERSION);
+}
+
+enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
+                            const struct settings *settings, bool strict, struct error *err)
+{
+    const bool root = team->rank == 0;
+    json_t *old = NULL, *model_list = json_array(), *corpus_list = json_array(),
+           *evaluation_list = json_array(), *task_list = json_array();
+    const json_t *old_prints = NULL;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    memset(record, 0, sizeof *record);
+    path_format(path, sizeof path, "%s/run.json", settings->run);
+    if (root)
+        status = load(&old, path, err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    old_prints = json_object_get(old, "fingerprints");
+    GOTO_IF_ERROR(fingerprint_model(model_list, team, model, settings, json_object_get(old_prints, "model"),
+                                    strict, err),
+                  done);
+    GOTO_IF_ERROR(fingerprint_corpus(corpus_list, team, settings->corpus,
+                                     json_array_get(json_object_get(old_prints, "corpus"), 0), strict, err),
+                  done);
+    GOTO_IF_ERROR(fingerprint_evaluation(evaluation_list, team, settings,
+                                         json_object_get(old_prints, "evaluation"), strict, err),
+                  done);
+    GOTO_IF_ERROR(
+        fingerprint_tasks(task_list, team, settings, json_object_get(old_prints, "tasks"), strict, err),
+        done);
+    if (root) {
+        record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
+                                 settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
+                                 corpus_list, "evaluation", evaluation_list);
+        if (settings->num_tasks > 0)
+            json_object_set(json_object_get(record->json, "fingerprints"), "tasks", task_list);
+        status = record->json != NULL ? settle(record, old, path, err)
+                                      : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+        // What is missing for want of memory is neither put on record nor taken for a contradiction.
+        if (json_memory_check(path, err) != STATUS_OK)
+            status = STATUS_MEMORY;
+    }
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    status = share_record(record, team, err);
+done:
+    json_decref(old);
+    json_decref(model_list);
+    json_decref(corpus_list);
+    json_decref(evaluation_list);
+    json_decref(task_list);
+    if (status != STATUS_OK)
+        run_record_free(record);
+    return status;
+}
+
+enum status run_record_commit(struct run_record *record, const struct team *team,
+                              const struct settings *settings, struct error *err)
+{
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    path_format(path, sizeof path, "%s/run.json", settings->run);
+    if (record->is_changed && team->rank == 0)
+        status = sealed_json_write(path, record->json, err);
+    return team_agree(team, status, err);
+}
+
+void run_record_free(struct run_record *record)
+{
+    json_decref(record->json);
+    memset(record, 0, sizeof *record);
+}
+
+enum status run_record_read(struct run_record *record, const char *run, struct error *err)
+{
+    char path[PATH_SIZE];
+    memset(record, 0, sizeof *record);
+    path_format(path, sizeof path, "%s/run.json", run);
+    FORWARD_IF_ERROR(load(&record->json, path, err));
+    RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
+                    "%s: not a run directory: there is no run.json in it", run);
+    identity_hash(record->identity, record->json);
+    return json_memory_check(path, err);
+}
+
+void run_record_variant(char *identity, size_t size, const struct run_record *record,
+                        const struct variant *variant)
+{
+    snprintf(identity, size, "%s-%016llx", record->identity,
+             (unsigned long long)XXH3_64bits(variant->name, strlen(variant->name)));
+}

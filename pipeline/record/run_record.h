@@ -1,0 +1,37 @@
+// run_record.h - RUN/run.json: the job as frozen at the first start, fingerprints of its inputs, and what
+// made it.
+//
+// A later start must ask for the same: model, corpora, calibration, propagation and skipped linears may not
+// change; variants may be added (a sweep is extended), an evaluation or an output may be added.
+#pragma once
+#include "io/model/model.h"
+#include "stages/settings.h"
+#include "stages/team/team.h"
+#include <jansson.h>
+
+struct run_record {
+    json_t *json;      // what run.json holds or will hold
+    char identity[17]; // hexadecimal hash of everything that results depend on
+    bool is_first;     // there was no run.json
+    bool is_changed;   // run.json is to be written
+};
+
+// Collective. Compares RUN/run.json with the job; writes nothing. Fingerprints: XXH3 of every file, tensors
+// hashed by all ranks together; a file whose size and time of change are as recorded is taken as unchanged
+// unless strict. A contradiction is STATUS_USAGE and names the key or the file. Freed with run_record_free.
+enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
+                            const struct settings *settings, bool strict, struct error *err);
+// Collective. Commits run.json where it says something new: when all inputs were found to be good.
+enum status run_record_commit(struct run_record *record, const struct team *team,
+                              const struct settings *settings, struct error *err);
+void run_record_free(struct run_record *record);
+
+// Reads RUN/run.json, for commands that only look. Not collective. STATUS_USAGE when there is none.
+enum status run_record_read(struct run_record *record, const char *run, struct error *err);
+
+// The identity of one variant's export. identity: size 40.
+void run_record_variant(char *identity, size_t size, const struct run_record *record,
+                        const struct variant *variant);
+
+// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ...}: what runs now.
+json_t *library_versions(void);

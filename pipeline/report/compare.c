@@ -1,0 +1,265 @@
+#include "pipeline/report/compare.h"
+
+#include "pipeline/job/job.h"
+#include "pipeline/job/json.h"
+#include "pipeline/record/run_record.h"
+#include "pipeline/record/task_results.h"
+#include "pipeline/report/compare_show.h"
+#include "pipeline/report/series.h"
+#include "pipeline/text/json_memory.h"
+#include "stages/evaluate/perplexity.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// All is kept as JSON:
+//   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "length", "sequences",
+//   "calibration_length",
+//              "seed", "propagation"}],
+//    "same_model", "same_evaluation", "warnings": [...],
+//    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
+//                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]}}]}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+// ---- one run --------------------------------------------------------------------------------------------
+
+// Names without folders and hashes: what makes two inputs the same.
+static json_t *identities(const json_t *record, const char *list)
+{
+    json_t *result = json_array(), *file;
+    size_t i;
+
+    json_array_foreach(json_object_get(json_object_get(record, "fingerprints"), list), i, file)
+    {
+        const char *name = text_of(file, "file"), *base = strrchr(name, '/');
+        json_array_append_new(result, json_pack("{s:s, s:O?}", "file", base != NULL ? base + 1 : name, "xxh3",
+                                                json_object_get(file, "xxh3")));
+    }
+    return result;
+}
+
+static json_t *variant_row(json_t *variants, const struct variant *variant)
+{
+    const char *name = variant != NULL ? variant->name : "dense";
+    char series[128];
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(variants, i, row)
+    {
+        if (strcmp(text_of(row, "variant"), name) == 0)
+            return row;
+    }
+    row = json_pack("{s:s, s:[]}", "variant", name, "perplexity");
+    if (variant != NULL) {
+        series_of(series, sizeof series, variant);
+        json_object_set_new(row, "series", json_string(series));
+        json_object_set_new(row, "choice", variant_to_json(variant));
+        json_object_set_new(row, "target",
+                            json_real(variant->is_pattern ? 1 - (double)variant->keep / (double)variant->of
+                                                          : variant->sparsity));
+    }
+    json_array_append_new(variants, row);
+    return row;
+}
+
+// Nulls up to `count` values.
+static void fill(json_t *values, size_t count)
+{
+    while (json_array_size(values) < count)
+        json_array_append_new(values, json_null());
+}
+
+static enum status add_result(json_t *variants, size_t run, const struct settings *settings,
+                              const struct variant *variant, uint64_t *length, struct error *err)
+{
+    struct perplexity result;
+    char path[4200];
+    json_t *values = json_object_get(variant_row(variants, variant), "perplexity");
+
+    fill(values, run + 1);
+    perplexity_path(path, sizeof path, settings, variant);
+    if (access(path, F_OK) != 0)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(perplexity_read(&result, path, err));
+    *length = result.length;
+    // JSON has no infinities: a perplexity that overflowed is null.
+    json_array_set_new(values, run, isfinite(result.perplexity) ? json_real(result.perplexity) : json_null());
+    return STATUS_OK;
+}
+
+static void add_tasks(json_t *variants, size_t run, const struct settings *settings,
+                      const struct variant *variant)
+{
+    json_t *row = variant_row(variants, variant), *results = tasks_to_json(settings, variant, NULL), *result;
+    const char *name;
+
+    if (json_object_size(results) > 0 && json_object_get(row, "tasks") == NULL)
+        json_object_set_new(row, "tasks", json_object());
+    json_t *tasks = json_object_get(row, "tasks");
+    json_object_foreach(results, name, result)
+    {
+        if (json_object_get(tasks, name) == NULL)
+            json_object_set_new(tasks, name, json_array());
+        fill(json_object_get(tasks, name), run);
+        json_array_append(json_object_get(tasks, name), result);
+    }
+    json_decref(results);
+}
+
+static enum status add_run(json_t *comparison, size_t run, const char *path, struct error *err)
+{
+    json_t *variants = json_object_get(comparison, "variants");
+    struct run_record record;
+    struct settings *settings = NULL;
+    uint64_t length = 0;
+    enum status status;
+
+    FORWARD_IF_ERROR(run_record_read(&record, path, err));
+    GOTO_IF_ERROR(settings_from_json(&settings, json_object_get(record.json, "job"), path, err), done);
+    free(settings->run);
+    settings->run = strdup(path);
+    if (settings->run == NULL) {
+        status = error_set(err, STATUS_MEMORY, "out of memory for a name");
+        goto done;
+    }
+    GOTO_IF_ERROR(add_result(variants, run, settings, NULL, &length, err), done);
+    for (size_t v = 0; v < settings->num_variants; v++)
+        GOTO_IF_ERROR(add_result(variants, run, settings, &settings->variants[v], &length, err), done);
+    add_tasks(variants, run, settings, NULL);
+    for (size_t v = 0; v < settings->num_variants; v++)
+        add_tasks(variants, run, settings, &settings->variants[v]);
+    json_array_append_new(
+        json_object_get(comparison, "runs"),
+        json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:s}", "run", path, "model",
+                  identities(record.json, "model"), "evaluation", identities(record.json, "evaluation"),
+                  "length", (json_int_t)length, "sequences", (json_int_t)settings->sequences,
+                  "calibration_length", (json_int_t)settings->length, "seed", (json_int_t)settings->seed,
+                  "propagation", settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned"));
+done:
+    settings_free(settings);
+    run_record_free(&record);
+    return status;
+}
+
+// ---- may they be compared? ------------------------------------------------------------------------------
+
+static bool all_same(const json_t *runs, const char *key)
+{
+    const json_t *first = json_object_get(json_array_get(runs, 0), key);
+    size_t i;
+    json_t *run;
+    json_array_foreach(runs, i, run)
+    {
+        if (!json_equal(json_object_get(run, key), first))
+            return false;
+    }
+    return true;
+}
+
+// A task is the same when its examples are: the contents of its file, and how many of them.
+static bool same_tasks(const json_t *comparison, const char **which)
+{
+    static const char *const keys[] = {"data_xxh3", "examples", "format"};
+    size_t i, r, k;
+    json_t *row, *values, *value;
+
+    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    {
+        json_object_foreach(json_object_get(row, "tasks"), *which, values)
+        {
+            const json_t *first = NULL;
+            json_array_foreach(values, r, value)
+            {
+                first = first == NULL && json_is_object(value) ? value : first;
+                for (k = 0; json_is_object(value) && k < sizeof keys / sizeof *keys; k++)
+                    if (!json_equal(json_object_get(value, keys[k]), json_object_get(first, keys[k])))
+                        return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void judge(json_t *comparison)
+{
+    const json_t *runs = json_object_get(comparison, "runs");
+    json_t *warnings = json_object_get(comparison, "warnings");
+    const bool model = all_same(runs, "model");
+    const bool text = all_same(runs, "evaluation"), length = all_same(runs, "length");
+
+    if (!model)
+        json_array_append_new(warnings, json_string("the runs are of different models"));
+    if (!text)
+        json_array_append_new(warnings, json_string("perplexities were measured on different texts"));
+    if (!length)
+        json_array_append_new(warnings,
+                              json_string("perplexities were measured at different sequence lengths"));
+    const char *task = NULL;
+    const bool tasks = same_tasks(comparison, &task);
+    if (!tasks)
+        json_array_append_new(warnings,
+                              json_sprintf("accuracies on %s were measured on different examples", task));
+    json_object_set_new(comparison, "same_tasks", json_boolean(tasks));
+    json_object_set_new(comparison, "same_model", json_boolean(model));
+    json_object_set_new(comparison, "same_evaluation", json_boolean(text && length));
+}
+
+static enum status gather(json_t **comparison, const char *const *runs, size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    size_t i;
+    json_t *row;
+
+    *comparison = json_pack("{s:[], s:[], s:[]}", "runs", "warnings", "variants");
+    RETURN_ERROR_IF(*comparison == NULL, err, STATUS_MEMORY, "out of memory for the comparison");
+    for (size_t r = 0; r < count && status == STATUS_OK; r++)
+        status = add_run(*comparison, r, runs[r], err);
+    FORWARD_IF_ERROR(status);
+    judge(*comparison);
+    json_array_foreach(json_object_get(*comparison, "variants"), i, row)
+    {
+        const char *name;
+        json_t *values;
+        fill(json_object_get(row, "perplexity"), count);
+        json_object_foreach(json_object_get(row, "tasks"), name, values)
+        {
+            fill(values, count);
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status compare_runs(const char *const *runs, size_t count, bool json, const char *html, FILE *out,
+                         FILE *warnings, struct error *err)
+{
+    json_t *comparison = NULL, *warning;
+    enum status status = gather(&comparison, runs, count, err);
+    size_t i;
+
+    if (status == STATUS_OK)
+        status = json_memory_check("the comparison", err);
+    if (status == STATUS_OK && html != NULL)
+        status = compare_write_page(comparison, html, err);
+    if (status == STATUS_OK) {
+        json_array_foreach(json_object_get(comparison, "warnings"), i, warning)
+        {
+            fprintf(warnings, "coppice: careful: %s\n", json_string_value(warning));
+        }
+        if (json) {
+            json_dumpf(comparison, out, JSON_INDENT(2));
+            fputc('\n', out);
+        } else {
+            compare_print(comparison, out);
+        }
+    }
+    json_decref(comparison);
+    return status;
+}

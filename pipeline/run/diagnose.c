@@ -1,0 +1,233 @@
+#include "pipeline/run/diagnose.h"
+
+#include "io/file/run_directory.h"
+#include "io/file/sealed_json.h"
+#include "io/store/store.h"
+#include "pipeline/job/job.h"
+#include "pipeline/job/json.h"
+#include "pipeline/record/run_record.h"
+#include "pipeline/run/bus_error.h"
+#include "pipeline/text/json_memory.h"
+#include "stages/diagnose.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct diagnosis {
+    struct stage stage;
+    struct layer_weights weights;
+    struct settings *settings; // of the record, in the run directory as it is called now
+    struct model *model;
+    FILE *out, *errors;
+    json_t *results; // {VARIANT: ...}
+};
+
+static void result_path(char *path, const struct diagnosis *d, const struct variant *variant)
+{
+    path_format(path, PATH_SIZE, "%s/results/%s/diagnostics.json", d->settings->run,
+                variant != NULL ? variant->name : "dense");
+}
+
+// Whether all layers of the variant are there. The same on every rank.
+static enum status is_complete(bool *complete, const struct diagnosis *d, const struct variant *variant,
+                               struct error *err)
+{
+    uint8_t seen = 1;
+    char path[PATH_SIZE];
+    for (size_t l = 0; variant != NULL && l < d->model->config.num_hidden_layers && seen == 1; l++) {
+        // As layer_weights_load finds them.
+        run_layer_path(path, sizeof path, d->settings->run,
+                       weights_are_written(d->settings, variant) ? "weights" : "masks", variant->name, l);
+        seen = store_exists(path);
+    }
+    FORWARD_IF_ERROR(team_broadcast(d->stage.team, &seen, 1, 0, err));
+    *complete = seen != 0;
+    return STATUS_OK;
+}
+
+static enum status measure(json_t **result, struct diagnosis *d, const struct variant *variant,
+                           struct error *err)
+{
+    json_t *layers = json_array(), *layer;
+
+    for (size_t l = 0; l < d->model->config.num_hidden_layers; l++) {
+        const enum status status = diagnose_layer(&layer, &d->stage, &d->weights, variant, l, err);
+        if (status != STATUS_OK) {
+            json_decref(layers);
+            return status;
+        }
+        json_array_append_new(layers, layer);
+    }
+    *result = json_pack("{s:i, s:s, s:o}", "format", 1, "variant", variant != NULL ? variant->name : "dense",
+                        "layers", layers);
+    return STATUS_OK;
+}
+
+// One variant: read, or measured and written by rank 0.
+static enum status diagnose_variant(struct diagnosis *d, const struct variant *variant, struct error *err)
+{
+    const struct team *team = d->stage.team;
+    const char *name = variant != NULL ? variant->name : "dense";
+    char path[PATH_SIZE];
+    json_t *result = NULL;
+    bool complete;
+    enum status status = STATUS_OK;
+
+    result_path(path, d, variant);
+    FORWARD_IF_ERROR(is_complete(&complete, d, variant, err));
+    if (!complete) {
+        if (d->errors != NULL)
+            fprintf(d->errors, "coppice: %s is left out: its weights are not complete\n", name);
+        return STATUS_OK;
+    }
+    if (!team_any(team, team->rank == 0 && sealed_json_read(&result, path, NULL) == STATUS_OK)) {
+        FORWARD_IF_ERROR(measure(&result, d, variant, err));
+        if (team->rank == 0)
+            status = json_memory_check(path, err);
+        if (team->rank == 0 && status == STATUS_OK)
+            status = sealed_json_write(path, result, err);
+    }
+    if (result != NULL)
+        json_object_set_new(d->results, name, result);
+    if (status == STATUS_OK)
+        status = json_memory_check(path, err);
+    return team_agree(team, status, err);
+}
+
+// ---- for people -----------------------------------------------------------------------------------------
+
+struct mean {
+    double sum;
+    size_t count;
+};
+
+static void add_value(struct mean *mean, const json_t *number)
+{
+    mean->sum += json_number_value(number);
+    mean->count++;
+}
+
+static const char *const mean_names[] = {"adjacent", "query_key", "value_output", "commutator"};
+enum { ADJACENT_MEAN, QUERY_KEY_MEAN, VALUE_OUTPUT_MEAN, COMMUTATOR_MEAN, MEANS };
+
+json_t *diagnose_means(const json_t *result)
+{
+    struct mean means[MEANS] = {{0, 0}};
+    json_t *layer, *item, *heads, *object = json_object();
+    size_t l, i;
+
+    json_array_foreach(json_object_get(result, "layers"), l, layer)
+    {
+        heads = json_object_get(layer, "heads");
+        json_array_foreach(json_object_get(layer, "adjacent"), i, item)
+        {
+            add_value(&means[ADJACENT_MEAN], json_object_get(item, "overlap"));
+        }
+        json_array_foreach(json_object_get(heads, "query_key"), i, item)
+        {
+            add_value(&means[QUERY_KEY_MEAN], item);
+        }
+        json_array_foreach(json_object_get(heads, "value_output"), i, item)
+        {
+            add_value(&means[VALUE_OUTPUT_MEAN], item);
+        }
+        json_array_foreach(json_object_get(layer, "commutators"), i, item)
+        {
+            add_value(&means[COMMUTATOR_MEAN], json_object_get(item, "magnitude"));
+        }
+    }
+    for (size_t m = 0; m < MEANS; m++)
+        if (means[m].count > 0)
+            json_object_set_new(object, mean_names[m], json_real(means[m].sum / (double)means[m].count));
+    return object;
+}
+
+static void print_results(const struct diagnosis *d)
+{
+    const char *name;
+    json_t *result;
+
+    fprintf(d->out, "%-36s", "means over layers");
+    for (size_t m = 0; m < MEANS; m++)
+        fprintf(d->out, " %12s", mean_names[m]);
+    fprintf(d->out, "\n");
+    json_object_foreach(d->results, name, result)
+    {
+        json_t *means = diagnose_means(result);
+        fprintf(d->out, "%-36s", name);
+        for (size_t m = 0; m < MEANS; m++) {
+            const json_t *mean = json_object_get(means, mean_names[m]);
+            if (mean != NULL)
+                fprintf(d->out, " %12.4f", json_number_value(mean));
+            else
+                fprintf(d->out, " %12s", "-");
+        }
+        fprintf(d->out, "\n");
+        json_decref(means);
+    }
+}
+
+// ---- the whole ------------------------------------------------------------------------------------------
+
+// The job on record of a run directory, or of the run directory of a job file.
+static enum status open_settings(struct settings **settings, const char *path, struct error *err)
+{
+    struct settings *job = NULL;
+    struct run_record record = {0};
+    struct stat info;
+    enum status status;
+
+    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(info.st_mode)) {
+        FORWARD_IF_ERROR(job_load(&job, path, err));
+        path = job->run;
+    }
+    GOTO_IF_ERROR(run_record_read(&record, path, err), done);
+    GOTO_IF_ERROR(settings_from_json(settings, json_object_get(record.json, "job"), path, err), done);
+    free((*settings)->run);
+    (*settings)->run = strdup(path);
+    if ((*settings)->run == NULL)
+        status = error_set(err, STATUS_MEMORY, "out of memory for a name");
+done:
+    run_record_free(&record);
+    settings_free(job);
+    return status;
+}
+
+static enum status diagnose_all(struct diagnosis *d, struct error *err)
+{
+    FORWARD_IF_ERROR(layer_weights_create(&d->weights, &d->stage, err));
+    FORWARD_IF_ERROR(diagnose_variant(d, NULL, err));
+    for (size_t v = 0; v < d->settings->num_variants; v++)
+        FORWARD_IF_ERROR(diagnose_variant(d, &d->settings->variants[v], err));
+    return STATUS_OK;
+}
+
+enum status diagnose_run(const char *path, const struct team *world, bool json, FILE *out, FILE *errors,
+                         struct error *err)
+{
+    struct diagnosis d = {.out = out, .errors = errors, .results = json_object()};
+    enum status status;
+
+    GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, path, err), err), done);
+    GOTO_IF_ERROR(team_agree(world, model_open(&d.model, d.settings->model, err), err), done);
+    bus_error_name(d.model->checkpoint);
+    d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
+    status = diagnose_all(&d, err);
+    layer_weights_free(&d.weights, &d.stage);
+    if (status == STATUS_OK && out != NULL && json) {
+        json_dumpf(d.results, out, JSON_INDENT(2));
+        fputc('\n', out);
+    } else if (status == STATUS_OK && out != NULL) {
+        print_results(&d);
+    }
+done:
+    json_decref(d.results);
+    bus_error_name(NULL);
+    model_close(d.model);
+    settings_free(d.settings);
+    return status;
+}

@@ -1,0 +1,39 @@
+#include "pipeline/run/launcher.h"
+
+#ifdef __linux__
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static volatile pid_t launcher;
+
+// The kernel also tells of the end of the launcher's thread that started us: whose child we are decides.
+static void look_for_launcher(int signal_number)
+{
+    (void)signal_number;
+    if (getppid() != launcher)
+        _exit(EXIT_FAILURE);
+}
+
+void launcher_watch(void)
+{
+    const struct sigaction action = {.sa_handler = look_for_launcher, .sa_flags = SA_RESTART};
+
+    if (getenv("OMPI_COMM_WORLD_RANK") == NULL)
+        return;
+    launcher = getppid();
+    // SIGPWR: nobody else's, and none of those that may mean "stop".
+    if (sigaction(SIGPWR, &action, NULL) == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGPWR);
+    look_for_launcher(0); // it may have ended just now
+}
+
+#else
+
+void launcher_watch(void)
+{
+}
+
+#endif

@@ -1,0 +1,68 @@
+#include "pipeline/status/rates.h"
+
+#include <string.h>
+
+// The newest of each stage: a run may have been started anew elsewhere, with other ranks.
+enum { NEWEST = 64 };
+
+const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event)
+{
+    for (size_t i = 0; i < plan->num_units; i++) {
+        const struct unit *unit = &plan->units[i];
+        if (unit->stage == STAGE_TASKS && strcmp(plan->settings->tasks[unit->task].name, event->task) != 0)
+            continue;
+        if (unit->layer == event->layer && strcmp(stage_name(unit->stage), event->stage) == 0 &&
+            strcmp(unit->variant != NULL ? unit->variant->name : "dense", event->variant) == 0)
+            return unit;
+    }
+    return NULL;
+}
+
+static bool is_forward(enum stage_kind stage)
+{
+    return stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE || stage == STAGE_EVALUATE ||
+           stage == STAGE_TASKS;
+}
+
+void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan)
+{
+    double work[STAGE_COUNT] = {0}, seconds[STAGE_COUNT] = {0};
+    double all_work = 0, all_seconds = 0, forward_work = 0, forward_seconds = 0;
+    size_t counts[STAGE_COUNT] = {0};
+
+    memset(rates, 0, sizeof *rates);
+    for (size_t i = history->num_units; i-- > 0;) {
+        const struct history_unit *event = &history->units[i];
+        int stage = 0;
+        while (stage < STAGE_COUNT && strcmp(stage_name((enum stage_kind)stage), event->stage) != 0)
+            stage++;
+        if (stage == STAGE_COUNT || counts[stage] == NEWEST || !(event->seconds > 0))
+            continue;
+        const struct unit *unit = rates_unit(plan, event);
+        if (unit == NULL)
+            continue;
+        counts[stage]++;
+        work[unit->stage] += unit->work;
+        seconds[unit->stage] += event->seconds * (double)event->team_ranks;
+    }
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        all_work += work[s];
+        all_seconds += seconds[s];
+        if (is_forward((enum stage_kind)s)) {
+            forward_work += work[s];
+            forward_seconds += seconds[s];
+        }
+        rates->of_stage[s] = seconds[s] > 0 ? work[s] / seconds[s] : 0;
+    }
+    rates->forward = forward_seconds > 0 ? forward_work / forward_seconds : 0;
+    rates->any = all_seconds > 0 ? all_work / all_seconds : 0;
+}
+
+double rates_of(const struct rates *rates, enum stage_kind stage)
+{
+    if (rates->of_stage[stage] > 0)
+        return rates->of_stage[stage];
+    if (is_forward(stage) && rates->forward > 0)
+        return rates->forward;
+    return rates->any;
+}

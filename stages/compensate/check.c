@@ -1,0 +1,59 @@
+#include "stages/compensate/compensate.h"
+
+#include "stages/stage.h"
+
+// What matching meets in the model's pruned linears.
+struct places {
+    size_t linears, present, attention, mlp;
+};
+
+static enum status check_layer(struct places *places, const struct model *model,
+                               const struct settings *settings, size_t layer, struct error *err)
+{
+    struct layer_map map;
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
+        const struct layer_tensor *tensor = &map.tensors[i];
+        if (!tensor_is_pruned(settings, layer, tensor))
+            continue;
+        places->linears++;
+        places->present += tensor->bias == BIAS_PRESENT;
+        places->attention += tensor->bias == BIAS_ATTENTION;
+        places->mlp += tensor->bias == BIAS_MLP;
+        if (tensor->expert)
+            status =
+                error_set(err, STATUS_USAGE,
+                          "compensate.output: layers.%zu.%s: outputs of experts cannot be matched: the "
+                          "dense and the pruned model route other tokens to them; leave experts out with "
+                          "prune.skip, or matching off",
+                          layer, tensor->linear);
+    }
+    layer_map_free(&map);
+    return status;
+}
+
+enum status compensate_check(struct model *model, const struct settings *settings, struct error *err)
+{
+    struct places places = {0};
+    bool matches = false, bias = false;
+
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        matches = matches || variant_matches(&settings->variants[v]);
+        bias = bias || settings->variants[v].bias;
+    }
+    if (!matches)
+        return STATUS_OK;
+    for (size_t layer = 0; layer < model->config.num_hidden_layers; layer++)
+        FORWARD_IF_ERROR(check_layer(&places, model, settings, layer, err));
+    if (!bias)
+        return STATUS_OK;
+    RETURN_ERROR_IF(places.linears > 0 && places.present + places.attention + places.mlp == 0, err,
+                    STATUS_USAGE,
+                    "compensate.bias: %s has no place for the biases of the linears that are pruned: the "
+                    "family's config.json cannot ask for them",
+                    model->config.model_type);
+    model_add_biases(model, places.attention > 0, places.mlp > 0);
+    return STATUS_OK;
+}

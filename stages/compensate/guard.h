@@ -1,0 +1,37 @@
+// guard.h - fits output matching to what a linear's outputs were measured to be, and keeps of the
+// compensation what the measurement speaks for.
+#pragma once
+#include "stages/compensate/pruned_linear.h"
+#include "stages/layer/measure.h"
+
+// How many of the calibration sequences only judge: the last eighth, at least one, of at least two.
+size_t held_out_sequences(const struct settings *settings);
+// The first of the sequences that the variant holds out: those, with the guard; none without.
+size_t first_held_out(const struct settings *settings, const struct variant *variant);
+
+// What is measured for a linear: candidate 0 is the weight as pruned; 1, where energy compensation is asked
+// for, with that. linear stays the caller's.
+struct measured_linear guard_candidates(struct pruned_linear *linear);
+
+// What may be kept of a variant's compensation: everything, parts of it, nothing.
+struct guard_choice {
+    bool energy, output;
+};
+enum { GUARD_CHOICES = 4 };
+// Fills choices from the most compensated to the least; returns how many. Without the guard it is one:
+// everything that is asked for.
+size_t guard_choices(struct guard_choice choices[GUARD_CHOICES], const struct variant *variant);
+
+// Sets what is kept of a linear, and its gamma and shift, fitted to the FITTED sequences. measured may be
+// NULL where outputs are not matched.
+void guard_take(struct pruned_linear *linear, const struct measured_linear *measured,
+                const struct guard_choice *choice);
+
+// Which choice leaves the smallest squared error of the linear's own outputs over the HELD_OUT sequences; the
+// first among equals. The last one, nothing, for a linear that no held-out token reached.
+size_t guard_choose(struct pruned_linear *linear, const struct measured_linear *measured,
+                    const struct guard_choice *choices, size_t count);
+
+// Sets the errors of a linear's own outputs, as pruned and with what is kept: over the HELD_OUT sequences if
+// there are any, else over the FITTED ones.
+void guard_report(struct pruned_linear *linear, const struct measured_linear *measured);

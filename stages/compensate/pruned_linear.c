@@ -1,0 +1,168 @@
+#include "stages/compensate/pruned_linear.h"
+
+#include "kernels/pruning/energy.h"
+#include "kernels/pruning/select.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Columns run over all rows, and so do measurements; without them this rank's rows are enough.
+static enum status read_update(struct pruned_linear *linear, const struct store_reader *masks,
+                               const char *name, struct error *err)
+{
+    const struct team *team = linear->stage->team;
+    const size_t out = linear->tensor->out, in = linear->tensor->in;
+    size_t first = 0, count = out;
+
+    if (!linear->variant->energy_columns && !variant_measures(linear->variant))
+        share_of(out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    FORWARD_IF_ERROR(allocate(&linear->update, out * in, sizeof *linear->update, "corrected weights", err));
+    linear->updated = linear->update;
+    return store_read(masks, name, STORE_F32, first, count, linear->update + first * in, err);
+}
+
+static bool uses_energy(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows;
+}
+
+void pruned_linear_free(struct pruned_linear *linear)
+{
+    free(linear->mask);
+    free(linear->update);
+    free(linear->column_mean);
+    free(linear->column_gamma);
+    free(linear->row);
+    free(linear->rounded);
+    free(linear->gamma);
+    free(linear->shift);
+    memset(linear, 0, sizeof *linear);
+}
+
+enum status pruned_linear_create(struct pruned_linear *linear, const struct stage *stage,
+                                 const struct variant *variant, const struct layer_weights *weights,
+                                 const struct layer_tensor *tensor, const struct store_reader *masks,
+                                 struct error *err)
+{
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    bool has_update;
+    char name[160];
+
+    *linear = (struct pruned_linear){.stage = stage,
+                                     .variant = variant,
+                                     .tensor = tensor,
+                                     .weight = layer_weights_of(weights, tensor),
+                                     .updated = layer_weights_of(weights, tensor),
+                                     .bias = bias != NULL ? layer_weights_of(weights, bias) : NULL,
+                                     .energy = uses_energy(variant),
+                                     .layer_error_pruned = NAN,
+                                     .layer_error_compensated = NAN};
+    FORWARD_IF_ERROR(allocate(&linear->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
+    if (variant->energy_columns) {
+        FORWARD_IF_ERROR(allocate(&linear->column_mean, tensor->in, sizeof(double), "column means", err));
+        FORWARD_IF_ERROR(allocate(&linear->column_gamma, tensor->in, sizeof(double), "column factors", err));
+    }
+    if (variant_matches(variant)) {
+        FORWARD_IF_ERROR(allocate(&linear->gamma, tensor->out, sizeof(double), "output factors", err));
+        FORWARD_IF_ERROR(allocate(&linear->shift, tensor->out, sizeof(double), "output means", err));
+    }
+    FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
+    FORWARD_IF_ERROR(allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err));
+    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    FORWARD_IF_ERROR(store_find(masks, name, &has_update, err));
+    if (has_update)
+        FORWARD_IF_ERROR(read_update(linear, masks, name, err));
+    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    return store_read(masks, name, STORE_U8, 0, tensor->out, linear->mask, err);
+}
+
+// Columns run over all rows: each rank computes a share of them.
+enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err)
+{
+    const struct team *team = linear->stage->team;
+    const size_t out = linear->tensor->out, in = linear->tensor->in;
+    double *energy = NULL, *pruned = NULL;
+    size_t first, count;
+    enum status status;
+
+    if (linear->column_gamma == NULL)
+        return STATUS_OK;
+    share_of(in, (size_t)team->rank, (size_t)team->size, &first, &count);
+    status = allocate(&energy, count, sizeof *energy, "column energies", err);
+    if (status == STATUS_OK)
+        status = allocate(&pruned, count, sizeof *pruned, "column energies", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    energy_columns(linear->column_mean + first, linear->column_gamma + first, energy, pruned, linear->weight,
+                   linear->updated, linear->mask, out, in, first, count, &linear->variant->clamp);
+    GOTO_IF_ERROR(team_allgather(team, linear->column_mean, in, sizeof(double), err), done);
+    status = team_allgather(team, linear->column_gamma, in, sizeof(double), err);
+done:
+    free(energy);
+    free(pruned);
+    return status;
+}
+
+double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
+{
+    const size_t in = linear->tensor->in;
+    return energy_row(linear->row, energies, linear->weight + i * in, linear->updated + i * in,
+                      linear->mask + i * mask_row_bytes(in), energy ? linear->column_mean : NULL,
+                      energy ? linear->column_gamma : NULL, energy && linear->variant->energy_rows, in,
+                      &linear->variant->clamp);
+}
+
+static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)
+{
+    const size_t in = linear->tensor->in;
+    if (scale)
+        for (size_t j = 0; j < in; j++)
+            linear->row[j] *= linear->gamma[i];
+    dtype_from_f64(linear->rounded, linear->row, linear->tensor->tensor->dtype, in);
+}
+
+void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target)
+{
+    double energies[3];
+    pruned_linear_row(linear, i, energy, energies);
+    scale_and_round(linear, i, false);
+    dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
+}
+
+double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3])
+{
+    const double gamma = pruned_linear_row(linear, i, linear->energy, energies);
+    scale_and_round(linear, i, linear->output);
+    return gamma;
+}
+
+void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target)
+{
+    double energies[3];
+    pruned_linear_final(linear, i, energies);
+    dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
+}
+
+// One element, rounded.
+static void round_bias(const struct pruned_linear *linear, size_t i, void *target)
+{
+    const double bias = (double)linear->bias[i] + (linear->output ? linear->shift[i] : 0);
+    dtype_from_f64(target, &bias, bias_dtype(linear->tensor), 1);
+}
+
+void pruned_linear_bias(const struct pruned_linear *linear, void *target)
+{
+    const size_t element = dtype_size(bias_dtype(linear->tensor));
+    for (size_t i = 0; i < linear->tensor->out; i++)
+        round_bias(linear, i, (char *)target + i * element);
+}
+
+void pruned_linear_bias_f32(const struct pruned_linear *linear, float *target)
+{
+    for (size_t i = 0; i < linear->tensor->out; i++) {
+        float rounded;
+        round_bias(linear, i, &rounded);
+        dtype_to_f32(target + i, &rounded, bias_dtype(linear->tensor), 1);
+    }
+}

@@ -1,0 +1,256 @@
+#include "stages/evaluate/perplexity.h"
+
+#include "io/corpus/sample.h"
+#include "io/file/run_directory.h"
+#include "io/file/sealed_json.h"
+#include "kernels/forward/logits.h"
+#include "stages/layer/hidden_states.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Hidden states of the windows in hand: more of them mean that a layer's weights are loaded less often.
+static const size_t window_memory = (size_t)16 << 20, fewest_windows = 4;
+
+static enum status tokenise(struct evaluation *evaluation, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    struct tokenizer *tokenizer = NULL;
+    struct corpus *corpus = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
+    GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
+    GOTO_IF_ERROR(corpus_load(&corpus, settings->perplexity, err), done);
+    evaluation->corpus_hash = corpus->hash;
+    status =
+        sample_windows(&evaluation->ids, &evaluation->windows, tokenizer, corpus, evaluation->length, err);
+    if (status == STATUS_INPUT)
+        error_prefix(err, "%s", settings->perplexity);
+    if (status != STATUS_OK)
+        goto done;
+    status = sample_check(evaluation->ids, evaluation->windows * evaluation->length,
+                          stage->model->config.vocab_size, settings->perplexity, err);
+done:
+    corpus_free(corpus);
+    tokenizer_free(tokenizer);
+    return status;
+}
+
+enum status evaluation_create(struct evaluation *evaluation, const struct stage *stage, struct error *err)
+{
+    const struct team *team = stage->team;
+    uint64_t shape[2] = {0, 0};
+    enum status status = STATUS_OK;
+
+    memset(evaluation, 0, sizeof *evaluation);
+    evaluation->length = stage->settings->evaluate_length;
+    if (team->rank == 0)
+        status = tokenise(evaluation, stage, err);
+    GOTO_IF_ERROR(team_agree(team, status, err), failed);
+    shape[0] = evaluation->windows;
+    shape[1] = evaluation->corpus_hash;
+    GOTO_IF_ERROR(team_broadcast(team, shape, sizeof shape, 0, err), failed);
+    evaluation->windows = shape[0];
+    evaluation->corpus_hash = shape[1];
+    if (team->rank != 0)
+        status = allocate(&evaluation->ids, evaluation->windows * evaluation->length, sizeof(int32_t),
+                          "evaluation windows", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), failed);
+    status = team_broadcast(team, evaluation->ids, evaluation->windows * evaluation->length * sizeof(int32_t),
+                            0, err);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+failed:
+    evaluation_free(evaluation);
+    return status;
+}
+
+void evaluation_free(struct evaluation *evaluation)
+{
+    free(evaluation->ids);
+    memset(evaluation, 0, sizeof *evaluation);
+}
+
+size_t evaluation_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks)
+{
+    const size_t bytes = length * model->config.decoder.hidden_size * sizeof(float);
+    const size_t share = (windows + ranks - 1) / ranks;
+    size_t fit = window_memory / bytes;
+    if (fit < fewest_windows)
+        fit = fewest_windows;
+    return fit < share ? fit : share;
+}
+
+// One rank's share of the work on a group of windows.
+struct evaluator {
+    const struct stage *stage;
+    const struct evaluation *evaluation;
+    struct forward_buffers buffers;
+    size_t in_memory; // windows per rank and group
+    float *hidden;    // [in_memory, length, hidden_size]
+    struct lm_head head;
+    float *head_workspace;
+    double *log_likelihood; // [length - 1]
+    double *nll;            // [windows] mean cross-entropy; 0 where another rank computes it
+};
+
+static void evaluator_free(struct evaluator *e)
+{
+    forward_buffers_free(&e->buffers);
+    free(e->hidden);
+    free(e->head_workspace);
+    free(e->log_likelihood);
+    free(e->nll);
+}
+
+static enum status evaluator_create(struct evaluator *e, const struct stage *stage,
+                                    const struct evaluation *evaluation, struct error *err)
+{
+    const size_t length = evaluation->length, hidden_size = stage->model->config.decoder.hidden_size;
+    memset(e, 0, sizeof *e);
+    e->stage = stage;
+    e->evaluation = evaluation;
+    e->in_memory =
+        evaluation_windows_in_memory(stage->model, evaluation->windows, length, (size_t)stage->team->size);
+    FORWARD_IF_ERROR(forward_buffers_create(&e->buffers, stage->model, length, err));
+    model_lm_head(&e->head, stage->model);
+    FORWARD_IF_ERROR(allocate_aligned(&e->hidden, e->in_memory * length * hidden_size, sizeof(float),
+                                      "hidden states of the evaluation", err));
+    FORWARD_IF_ERROR(allocate_aligned(&e->head_workspace, lm_head_workspace_size(&e->head, length - 1),
+                                      sizeof(float), "logits", err));
+    FORWARD_IF_ERROR(allocate(&e->log_likelihood, length, sizeof(double), "log-likelihoods", err));
+    return allocate(&e->nll, evaluation->windows, sizeof(double), "cross-entropies", err);
+}
+
+// The w-th window of this rank in the group that starts at `group`; false when there is none.
+static bool window_of(const struct evaluator *e, size_t group, size_t w, size_t *window)
+{
+    *window = group + w * (size_t)e->stage->team->size + (size_t)e->stage->team->rank;
+    return *window < e->evaluation->windows;
+}
+
+static enum status evaluate_group(struct evaluator *e, struct layer_weights *weights,
+                                  const struct variant *variant, size_t group, struct error *err)
+{
+    const struct model *model = e->stage->model;
+    const size_t length = e->evaluation->length, layers = model->config.num_hidden_layers;
+    const size_t floats = length * model->config.decoder.hidden_size;
+    const size_t span = e->in_memory * (size_t)e->stage->team->size;
+    const size_t in_group = e->evaluation->windows - group < span ? e->evaluation->windows - group : span;
+    size_t window;
+
+    for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++)
+        model_embed(model, e->hidden + w * floats, e->evaluation->ids + window * length, length);
+    for (size_t layer = 0; layer < layers; layer++) {
+        FORWARD_IF_ERROR(layer_weights_load(weights, e->stage, layer, variant, err));
+        const double work = layer_forward_work(model, &weights->map, length);
+        for (size_t w = 0; w < e->in_memory; w++) {
+            if (window_of(e, group, w, &window))
+                decoder_layer_forward(&model->config.decoder, &weights->layer, &e->buffers.rotary,
+                                      e->hidden + w * floats, length, e->buffers.workspace, NULL);
+            double fraction = ((double)group + (double)in_group * (double)layer / (double)layers) /
+                              (double)e->evaluation->windows;
+            FORWARD_IF_ERROR(stage_safe_point(e->stage, STATUS_OK, fraction, err));
+        }
+        stage_advance(e->stage, work * (double)in_group);
+    }
+    for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++) {
+        const int32_t *ids = e->evaluation->ids + window * length;
+        double sum = 0;
+        lm_head_log_likelihood(e->log_likelihood, NULL, &e->head, e->hidden + w * floats, ids + 1, length - 1,
+                               e->head_workspace);
+        for (size_t t = 0; t + 1 < length; t++)
+            sum += e->log_likelihood[t];
+        e->nll[window] = -sum / (double)(length - 1);
+    }
+    stage_advance(e->stage, 2.0 * (double)in_group * (double)floats * (double)model->config.vocab_size);
+    return STATUS_OK;
+}
+
+// Each window's value is on one rank and 0.0 (all bits zero) on the others: adding the bit patterns moves it
+// exactly.
+static enum status gather_nll(struct evaluator *e, struct error *err)
+{
+    uint64_t *bits = NULL;
+    enum status status = allocate(&bits, e->evaluation->windows, sizeof *bits, "cross-entropies", err);
+    GOTO_IF_ERROR(team_agree(e->stage->team, status, err), done);
+    memcpy(bits, e->nll, e->evaluation->windows * sizeof *bits);
+    GOTO_IF_ERROR(team_sum_u64(e->stage->team, bits, e->evaluation->windows, err), done);
+    memcpy(e->nll, bits, e->evaluation->windows * sizeof *bits);
+done:
+    free(bits);
+    return status;
+}
+
+enum status evaluate_perplexity(struct perplexity *result, const struct stage *stage,
+                                struct layer_weights *weights, const struct evaluation *evaluation,
+                                const struct variant *variant, struct error *err)
+{
+    struct evaluator e;
+    double sum = 0;
+    enum status status = evaluator_create(&e, stage, evaluation, err);
+
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    for (size_t group = 0; group < evaluation->windows; group += e.in_memory * (size_t)stage->team->size)
+        GOTO_IF_ERROR(evaluate_group(&e, weights, variant, group, err), done);
+    GOTO_IF_ERROR(gather_nll(&e, err), done);
+    for (size_t window = 0; window < evaluation->windows; window++)
+        sum += e.nll[window];
+    result->mean_nll = sum / (double)evaluation->windows;
+    result->perplexity = exp(result->mean_nll);
+    if (!isfinite(result->perplexity)) {
+        status = error_set(err, STATUS_INPUT, "the perplexity of %s is not finite: its activations overflow",
+                           variant != NULL ? variant->name : "the dense model");
+        goto done;
+    }
+    result->windows = evaluation->windows;
+    result->length = evaluation->length;
+    result->tokens = evaluation->windows * evaluation->length;
+done:
+    evaluator_free(&e);
+    return status;
+}
+
+void perplexity_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
+{
+    path_format(path, size, "%s/results/%s/perplexity.json", settings->run,
+                variant != NULL ? variant->name : "dense");
+}
+
+enum status perplexity_write(const struct perplexity *result, const char *path,
+                             const struct settings *settings, const struct variant *variant,
+                             struct error *err)
+{
+    json_t *json =
+        json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s}", "variant", variant != NULL ? variant->name : "dense",
+                  "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
+                  (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
+                  (json_int_t)result->length, "corpus", settings->perplexity);
+    enum status status = json != NULL ? sealed_json_write(path, json, err)
+                                      : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    json_decref(json);
+    return status;
+}
+
+enum status perplexity_read(struct perplexity *result, const char *path, struct error *err)
+{
+    json_error_t where;
+    json_int_t tokens, windows, length;
+    json_t *json = NULL;
+
+    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
+    int bad = json_unpack_ex(json, &where, 0, "{s:F, s:F, s:I, s:I, s:I}", "perplexity", &result->perplexity,
+                             "mean_nll", &result->mean_nll, "tokens", &tokens, "windows", &windows, "length",
+                             &length);
+    json_decref(json);
+    RETURN_ERROR_IF(bad != 0, err, STATUS_DAMAGED, "%s: %s", path, where.text);
+    result->tokens = (uint64_t)tokens;
+    result->windows = (uint64_t)windows;
+    result->length = (uint64_t)length;
+    return STATUS_OK;
+}

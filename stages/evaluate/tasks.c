@@ -1,0 +1,382 @@
+#include "stages/evaluate/tasks.h"
+
+#include "kernels/forward/logits.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Hidden states of the examples in hand: more of them mean that a layer's weights are loaded less often. The
+// same as for perplexity (evaluate.c) with windows of 2048.
+static const size_t example_memory = (size_t)16 << 20, fewest_tokens = 4 * 2048;
+// Examples are short: the ranks need not agree after each.
+static const size_t safe_point_tokens = 2048;
+
+size_t task_tokens_in_memory(const struct model *model, size_t longest)
+{
+    size_t fit = example_memory / (model->config.decoder.hidden_size * sizeof(float));
+    if (fit < fewest_tokens)
+        fit = fewest_tokens;
+    return fit > longest ? fit : longest;
+}
+
+// ---- the shape of an example ----------------------------------------------------------------------------
+
+struct example_shape {
+    size_t index;
+    size_t tokens; // that go through the layers: every option's but its last
+    size_t depth;  // of the longest option
+    size_t scored;
+    size_t options;
+};
+
+static struct example_shape shape_of(const struct task_tokens *tokens, size_t example)
+{
+    struct example_shape shape = {.index = example, .tokens = tokens->prefix[example]};
+    size_t longest = 0;
+
+    for (size_t o = tokens->first_option[example]; o < tokens->first_option[example + 1]; o++) {
+        const size_t own = tokens->branch[o] - 1;
+        shape.tokens += own;
+        shape.scored += tokens->scored[o];
+        shape.options++;
+        longest = own > longest ? own : longest;
+    }
+    shape.depth = tokens->prefix[example] + longest;
+    return shape;
+}
+
+// The longest first: ranks that work side by side then have examples of about the same length.
+static int by_length(const void *a, const void *b)
+{
+    const struct example_shape *x = a, *y = b;
+    if (x->tokens != y->tokens)
+        return x->tokens < y->tokens ? 1 : -1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+// ---- one rank's share -----------------------------------------------------------------------------------
+
+struct scorer {
+    const struct stage *stage;
+    const struct task_tokens *tokens;
+    struct example_shape *order;         // [examples], the longest first
+    struct example_shape most;           // the largest of each member
+    struct rotary_table rotary, shorter; // shorter: see rotary_of
+    size_t capacity;                     // tokens of hidden states
+    float *hidden;                       // [capacity, hidden_size]
+    float *workspace;
+    size_t *branches; // [most.options]
+    struct lm_head head;
+    float *rows; // [most.scored, hidden_size]
+    int32_t *targets, *greedy;
+    double *log_likelihood;
+    float *head_workspace;
+    // Bits of each option's sum, and whether it is greedy; 0 where another rank computes it.
+    uint64_t *sums, *is_greedy;
+};
+
+static void scorer_free(struct scorer *s)
+{
+    free(s->order);
+    rotary_table_free(&s->rotary);
+    rotary_table_free(&s->shorter);
+    free(s->hidden);
+    free(s->workspace);
+    free(s->branches);
+    free(s->rows);
+    free(s->targets);
+    free(s->greedy);
+    free(s->log_likelihood);
+    free(s->head_workspace);
+    free(s->sums);
+    free(s->is_greedy);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum status order_examples(struct scorer *s, struct error *err)
+{
+    const size_t examples = s->tokens->num_examples;
+
+    FORWARD_IF_ERROR(allocate(&s->order, examples, sizeof *s->order, "a task's examples", err));
+    for (size_t e = 0; e < examples; e++) {
+        const struct example_shape shape = s->order[e] = shape_of(s->tokens, e);
+        s->most.tokens = larger(s->most.tokens, shape.tokens);
+        s->most.depth = larger(s->most.depth, shape.depth);
+        s->most.scored = larger(s->most.scored, shape.scored);
+        s->most.options = larger(s->most.options, shape.options);
+    }
+    qsort(s->order, examples, sizeof *s->order, by_length);
+    return STATUS_OK;
+}
+
+// longrope turns by other angles in sequences beyond the original context. All other angles are those of the
+// longest sequence; none is longer than the model's positions, so that the dynamic ones do not grow.
+static size_t short_context(const struct model *model, size_t depth)
+{
+    const struct rope_config *rope = &model->config.rope;
+    const bool two = rope->type == ROPE_LONGROPE && (double)depth > rope->original_max_position_embeddings;
+    return two ? (size_t)rope->original_max_position_embeddings : 0;
+}
+
+static const struct rotary_table *rotary_of(const struct scorer *s, size_t depth)
+{
+    return depth <= s->shorter.tokens ? &s->shorter : &s->rotary;
+}
+
+static enum status scorer_create(struct scorer *s, const struct stage *stage,
+                                 const struct task_tokens *tokens, struct error *err)
+{
+    const struct model *model = stage->model;
+    const size_t hidden_size = model->config.decoder.hidden_size;
+
+    memset(s, 0, sizeof *s);
+    s->stage = stage;
+    s->tokens = tokens;
+    FORWARD_IF_ERROR(order_examples(s, err));
+    FORWARD_IF_ERROR(model_rotary_table(&s->rotary, model, s->most.depth, err));
+    if (short_context(model, s->most.depth) != 0)
+        FORWARD_IF_ERROR(model_rotary_table(&s->shorter, model, short_context(model, s->most.depth), err));
+    s->capacity = task_tokens_in_memory(model, s->most.tokens);
+    FORWARD_IF_ERROR(allocate_aligned(&s->hidden, s->capacity * hidden_size, sizeof(float),
+                                      "hidden states of a task", err));
+    FORWARD_IF_ERROR(allocate_aligned(&s->workspace,
+                                      decoder_workspace_size(&model->config.decoder, s->most.tokens),
+                                      sizeof(float), "the forward pass of an example", err));
+    FORWARD_IF_ERROR(
+        allocate(&s->branches, s->most.options, sizeof *s->branches, "the options of an example", err));
+    model_lm_head(&s->head, model);
+    FORWARD_IF_ERROR(allocate_aligned(&s->rows, s->most.scored * hidden_size, sizeof(float),
+                                      "hidden states before the scored tokens", err));
+    FORWARD_IF_ERROR(allocate(&s->targets, s->most.scored, sizeof *s->targets, "scored tokens", err));
+    FORWARD_IF_ERROR(allocate(&s->greedy, s->most.scored, sizeof *s->greedy, "scored tokens", err));
+    FORWARD_IF_ERROR(
+        allocate(&s->log_likelihood, s->most.scored, sizeof *s->log_likelihood, "log-likelihoods", err));
+    FORWARD_IF_ERROR(allocate_aligned(&s->head_workspace, lm_head_workspace_size(&s->head, s->most.scored),
+                                      sizeof(float), "logits", err));
+    FORWARD_IF_ERROR(allocate(&s->sums, tokens->num_options, sizeof *s->sums, "log-likelihoods", err));
+    return allocate(&s->is_greedy, tokens->num_options, sizeof *s->is_greedy, "log-likelihoods", err);
+}
+
+static void embed(const struct scorer *s, const struct example_shape *shape, float *hidden)
+{
+    const struct task_tokens *tokens = s->tokens;
+    const struct model *model = s->stage->model;
+    const size_t hidden_size = model->config.decoder.hidden_size, prefix = tokens->prefix[shape->index];
+    const int32_t *ids = tokens->ids + tokens->first_id[shape->index];
+
+    model_embed(model, hidden, ids, prefix);
+    ids += prefix;
+    hidden += prefix * hidden_size;
+    for (size_t o = tokens->first_option[shape->index]; o < tokens->first_option[shape->index + 1]; o++) {
+        const size_t own = tokens->branch[o] - 1;
+        model_embed_at(model, hidden, ids, own, prefix);
+        ids += own + 1;
+        hidden += own * hidden_size;
+    }
+}
+
+static void forward(struct scorer *s, const struct layer_weights *weights, const struct example_shape *shape,
+                    float *hidden)
+{
+    const struct task_tokens *tokens = s->tokens;
+    const size_t first = tokens->first_option[shape->index];
+
+    for (size_t b = 0; b < shape->options; b++)
+        s->branches[b] = tokens->branch[first + b] - 1;
+    const struct token_tree tree = {tokens->prefix[shape->index], shape->options, s->branches};
+    decoder_layer_forward_tree(&s->stage->model->config.decoder, &weights->layer, rotary_of(s, shape->depth),
+                               hidden, &tree, s->workspace);
+}
+
+// rows and targets <- for each scored token of each option, the hidden state that it follows and its id.
+static void gather_rows(struct scorer *s, const struct example_shape *shape, const float *hidden)
+{
+    const struct task_tokens *tokens = s->tokens;
+    const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
+    const size_t prefix = tokens->prefix[shape->index];
+    const int32_t *shared = tokens->ids + tokens->first_id[shape->index], *own = shared + prefix;
+    size_t row = 0, branch_row = prefix;
+
+    for (size_t o = tokens->first_option[shape->index]; o < tokens->first_option[shape->index + 1]; o++) {
+        const size_t end = prefix + tokens->branch[o];
+        for (size_t t = end - tokens->scored[o]; t < end; t++, row++) {
+            const size_t before = t - 1 < prefix ? t - 1 : branch_row + (t - 1 - prefix);
+            s->targets[row] = t < prefix ? shared[t] : own[t - prefix];
+            memcpy(s->rows + row * hidden_size, hidden + before * hidden_size, hidden_size * sizeof *hidden);
+        }
+        own += tokens->branch[o];
+        branch_row += tokens->branch[o] - 1;
+    }
+}
+
+static void score_example(struct scorer *s, const struct example_shape *shape, const float *hidden)
+{
+    const struct task_tokens *tokens = s->tokens;
+    size_t row = 0;
+
+    gather_rows(s, shape, hidden);
+    lm_head_log_likelihood(s->log_likelihood, s->greedy, &s->head, s->rows, s->targets, shape->scored,
+                           s->head_workspace);
+    for (size_t o = tokens->first_option[shape->index]; o < tokens->first_option[shape->index + 1]; o++) {
+        double sum = 0;
+        bool greedy = true;
+        for (size_t t = 0; t < tokens->scored[o]; t++, row++) {
+            sum += s->log_likelihood[row];
+            greedy = greedy && s->greedy[row] == s->targets[row];
+        }
+        memcpy(&s->sums[o], &sum, sizeof sum);
+        s->is_greedy[o] = greedy;
+    }
+}
+
+// ---- groups of examples ---------------------------------------------------------------------------------
+
+// Waves of one example per rank, whose hidden states are in memory together. The ranks' bounds are those of
+// the longest example of each wave, so that all agree on them.
+struct example_group {
+    size_t begin, end; // in the order
+    size_t waves;
+};
+
+static struct example_group next_group(const struct scorer *s, size_t begin)
+{
+    const size_t ranks = (size_t)s->stage->team->size, examples = s->tokens->num_examples;
+    struct example_group group = {.begin = begin, .end = begin};
+    size_t tokens = 0;
+
+    while (group.end < examples && tokens + s->order[group.end].tokens <= s->capacity) {
+        tokens += s->order[group.end].tokens;
+        group.end = examples - group.end < ranks ? examples : group.end + ranks;
+        group.waves++;
+    }
+    return group;
+}
+
+// This rank's example of a wave; NULL when it has none.
+static const struct example_shape *example_of(const struct scorer *s, const struct example_group *group,
+                                              size_t wave)
+{
+    const size_t at = group->begin + wave * (size_t)s->stage->team->size + (size_t)s->stage->team->rank;
+    return at < group->end ? &s->order[at] : NULL;
+}
+
+static double group_work(const struct scorer *s, const struct example_group *group,
+                         const struct layer_map *map)
+{
+    double work = 0;
+    for (size_t i = group->begin; i < group->end; i++)
+        work += layer_forward_work(s->stage->model, map, s->order[i].tokens);
+    return work;
+}
+
+// All waves through one layer.
+static enum status forward_group(struct scorer *s, const struct layer_weights *weights,
+                                 const struct example_group *group, double fraction, struct error *err)
+{
+    const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
+    const size_t ranks = (size_t)s->stage->team->size;
+    const struct example_shape *shape;
+    float *hidden = s->hidden;
+    size_t tokens = 0; // of one rank since the last safe point
+
+    for (size_t w = 0; w < group->waves; w++) {
+        if ((shape = example_of(s, group, w)) != NULL) {
+            forward(s, weights, shape, hidden);
+            hidden += shape->tokens * hidden_size;
+        }
+        tokens += s->order[group->begin + w * ranks].tokens;
+        if (tokens < safe_point_tokens && w + 1 < group->waves)
+            continue;
+        FORWARD_IF_ERROR(stage_safe_point(s->stage, STATUS_OK, fraction, err));
+        tokens = 0;
+    }
+    return STATUS_OK;
+}
+
+static enum status score_group(struct scorer *s, struct layer_weights *weights, const struct variant *variant,
+                               const struct example_group *group, struct error *err)
+{
+    const struct model *model = s->stage->model;
+    const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
+    const double all = (double)s->tokens->num_examples, in_group = (double)(group->end - group->begin);
+    const struct example_shape *shape;
+    double scored = 0;
+    float *hidden = s->hidden;
+
+    for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL; w++) {
+        embed(s, shape, hidden);
+        hidden += shape->tokens * hidden_size;
+    }
+    for (size_t layer = 0; layer < layers; layer++) {
+        const double fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
+        FORWARD_IF_ERROR(layer_weights_load(weights, s->stage, layer, variant, err));
+        FORWARD_IF_ERROR(forward_group(s, weights, group, fraction, err));
+        stage_advance(s->stage, group_work(s, group, &weights->map));
+    }
+    hidden = s->hidden;
+    for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL; w++) {
+        score_example(s, shape, hidden);
+        hidden += shape->tokens * hidden_size;
+    }
+    for (size_t i = group->begin; i < group->end; i++)
+        scored += (double)s->order[i].scored;
+    stage_advance(s->stage, 2 * scored * (double)hidden_size * (double)model->config.vocab_size);
+    return STATUS_OK;
+}
+
+enum status task_log_likelihoods(double *log_likelihood, uint8_t *greedy, const struct stage *stage,
+                                 struct layer_weights *weights, const struct task_tokens *tokens,
+                                 const struct variant *variant, struct error *err)
+{
+    struct scorer s;
+    enum status status = scorer_create(&s, stage, tokens, err);
+
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    for (struct example_group group = next_group(&s, 0); group.waves > 0; group = next_group(&s, group.end))
+        GOTO_IF_ERROR(score_group(&s, weights, variant, &group, err), done);
+    // Each value is on one rank and all bits zero on the others: adding the bit patterns moves it exactly.
+    GOTO_IF_ERROR(team_sum_u64(stage->team, s.sums, tokens->num_options, err), done);
+    GOTO_IF_ERROR(team_sum_u64(stage->team, s.is_greedy, tokens->num_options, err), done);
+    memcpy(log_likelihood, s.sums, tokens->num_options * sizeof *log_likelihood);
+    for (size_t o = 0; o < tokens->num_options; o++)
+        greedy[o] = s.is_greedy[o] != 0;
+done:
+    scorer_free(&s);
+    return status;
+}
+
+enum status evaluate_task(struct task_result *result, const struct stage *stage,
+                          struct layer_weights *weights, const struct task_set *set, size_t index,
+                          const struct variant *variant, struct error *err)
+{
+    const struct task_tokens *tokens = &set->tokens[index];
+    double *log_likelihood = NULL;
+    uint8_t *greedy = NULL;
+    enum status status =
+        allocate(&log_likelihood, tokens->num_options, sizeof *log_likelihood, "log-likelihoods", err);
+
+    if (status == STATUS_OK)
+        status = allocate(&greedy, tokens->num_options, 1, "log-likelihoods", err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    GOTO_IF_ERROR(task_log_likelihoods(log_likelihood, greedy, stage, weights, tokens, variant, err), done);
+    for (size_t o = 0; o < tokens->num_options && status == STATUS_OK; o++)
+        if (!isfinite(log_likelihood[o]))
+            status = error_set(
+                err, STATUS_INPUT, "a log-likelihood of %s in %s is not finite: its activations overflow",
+                variant != NULL ? variant->name : "the dense model", stage->settings->tasks[index].name);
+    if (status != STATUS_OK)
+        goto done;
+    task_score(result, tokens, task_has_choices(set->formats[index]), log_likelihood, greedy);
+    result->format = set->formats[index];
+    result->hash = set->hashes[index];
+    result->special_tokens = set->special_tokens[index] != 0;
+done:
+    free(log_likelihood);
+    free(greedy);
+    return status;
+}

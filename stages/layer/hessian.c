@@ -1,0 +1,277 @@
+#include "stages/layer/hessian.h"
+
+#include "io/file/run_directory.h"
+#include "kernels/pruning/second_order.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// One source's input in the sequence in hand.
+struct observed {
+    uint64_t source, tokens;
+};
+
+struct hessian_sum {
+    const struct stage *stage;
+    const struct layer_map *map;
+    bool *wanted;      // [num_sources] reaches a pruned linear
+    double **rows;     // [num_sources] this rank's blocks, one after the other, each [HESSIAN_ROWS, in]
+    float *product;    // [HESSIAN_ROWS, widest]
+    float *inputs;     // this rank's sequence: every observed input, one after the other
+    size_t used, room; // of inputs, in floats
+    struct observed *observed; // [num_sources]
+    size_t num_observed;
+    struct error failure;      // of observing: the forward pass goes on, and it is told afterwards
+    struct observed *received; // [num_sources] another rank's
+    float *other;              // another rank's input of one source
+    size_t other_room;
+};
+
+bool stream_needs_hessian(const struct settings *settings, const struct variant *variant)
+{
+    if (variant != NULL && settings->propagation == PROPAGATION_PRUNED)
+        return (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN)
+            return true;
+    return false;
+}
+
+void hessian_path(char *path, const struct settings *settings, const char *stream, size_t layer)
+{
+    run_layer_path(path, PATH_SIZE, settings->run, "hessians", stream, layer);
+}
+
+const char *hessian_name(const struct layer_map *map, size_t source)
+{
+    size_t i = 0;
+    while (map->tensors[i].linear[0] == '\0' || map->tensors[i].source != source)
+        i++;
+    return map->tensors[i].linear;
+}
+
+// ---- blocks of rows: block b belongs to rank b % size ---------------------------------------------------
+
+static size_t num_blocks(size_t in)
+{
+    return (in + HESSIAN_ROWS - 1) / HESSIAN_ROWS;
+}
+
+static size_t own_blocks(const struct team *team, size_t in)
+{
+    const size_t rank = (size_t)team->rank, size = (size_t)team->size;
+    return (num_blocks(in) + size - 1 - rank) / size;
+}
+
+static size_t block_rows(size_t in, size_t block)
+{
+    const size_t first = block * HESSIAN_ROWS;
+    return in - first < HESSIAN_ROWS ? in - first : HESSIAN_ROWS;
+}
+
+// ---- making and freeing ---------------------------------------------------------------------------------
+
+static enum status create_rows(struct hessian_sum *sum, struct error *err)
+{
+    const struct layer_map *map = sum->map;
+    const struct team *team = sum->stage->team;
+    size_t widest = 0;
+
+    FORWARD_IF_ERROR(allocate(&sum->wanted, map->num_sources, sizeof *sum->wanted, "a Hessian", err));
+    FORWARD_IF_ERROR(allocate(&sum->rows, map->num_sources, sizeof *sum->rows, "a Hessian", err));
+    FORWARD_IF_ERROR(allocate(&sum->observed, map->num_sources, sizeof *sum->observed, "a Hessian", err));
+    FORWARD_IF_ERROR(allocate(&sum->received, map->num_sources, sizeof *sum->received, "a Hessian", err));
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(sum->stage->settings, map->layer, &map->tensors[i]))
+            sum->wanted[map->tensors[i].source] = true;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        const size_t in = map->source_channels[s];
+        if (!sum->wanted[s])
+            continue;
+        widest = in > widest ? in : widest;
+        FORWARD_IF_ERROR(allocate_aligned(&sum->rows[s], own_blocks(team, in) * HESSIAN_ROWS * in,
+                                          sizeof(double), "rows of a Hessian", err));
+        memset(sum->rows[s], 0, own_blocks(team, in) * HESSIAN_ROWS * in * sizeof(double));
+    }
+    return allocate_aligned(&sum->product, HESSIAN_ROWS * widest, sizeof(float), "rows of a Hessian", err);
+}
+
+enum status hessian_sum_begin(struct hessian_sum **sum, const struct stage *stage,
+                              const struct layer_map *map, struct error *err)
+{
+    struct hessian_sum *new = NULL;
+    enum status status = allocate(&new, 1, sizeof *new, "a Hessian", err);
+
+    *sum = NULL;
+    if (status == STATUS_OK) {
+        *new = (struct hessian_sum){.stage = stage, .map = map};
+        status = create_rows(new, err);
+    }
+    status = team_agree(stage->team, status, err);
+    if (status == STATUS_OK)
+        *sum = new;
+    else
+        hessian_sum_free(new);
+    return status;
+}
+
+void hessian_sum_free(struct hessian_sum *sum)
+{
+    if (sum == NULL)
+        return;
+    for (size_t s = 0; sum->rows != NULL && s < sum->map->num_sources; s++)
+        free(sum->rows[s]);
+    free(sum->rows);
+    free(sum->wanted);
+    free(sum->product);
+    free(sum->inputs);
+    free(sum->observed);
+    free(sum->received);
+    free(sum->other);
+    free(sum);
+}
+
+// ---- gathering ------------------------------------------------------------------------------------------
+
+// Room for `floats` in a buffer that keeps its first `used`.
+static enum status grow(float **buffer, size_t *room, size_t used, size_t floats, struct error *err)
+{
+    float *larger = NULL;
+
+    if (floats <= *room)
+        return STATUS_OK;
+    const size_t wanted = floats + floats / 4; // experts see a little more or less each time
+    FORWARD_IF_ERROR(allocate_aligned(&larger, wanted, sizeof *larger,
+                                      "the inputs of a layer's linears in one sequence", err));
+    if (used != 0)
+        memcpy(larger, *buffer, used * sizeof *larger);
+    free(*buffer);
+    *buffer = larger;
+    *room = wanted;
+    return STATUS_OK;
+}
+
+void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens,
+                         size_t channels)
+{
+    const size_t floats = tokens * channels;
+
+    if (!sum->wanted[source] || tokens == 0)
+        return;
+    if (sum->failure.status != STATUS_OK ||
+        grow(&sum->inputs, &sum->room, sum->used, sum->used + floats, &sum->failure) != STATUS_OK)
+        return;
+    memcpy(sum->inputs + sum->used, x, floats * sizeof *x);
+    sum->used += floats;
+    sum->observed[sum->num_observed++] = (struct observed){source, tokens};
+}
+
+static void add_input(struct hessian_sum *sum, const struct observed *observed, const float *x)
+{
+    const struct team *team = sum->stage->team;
+    const size_t in = sum->map->source_channels[observed->source];
+    double *rows = sum->rows[observed->source];
+
+    for (size_t block = (size_t)team->rank; block < num_blocks(in); block += (size_t)team->size) {
+        hessian_add(rows, sum->product, x, observed->tokens, in, block * HESSIAN_ROWS, block_rows(in, block));
+        rows += HESSIAN_ROWS * in;
+    }
+}
+
+// The sequence of rank `root`: each of its inputs goes round and is added.
+static enum status add_sequence(struct hessian_sum *sum, int root, struct error *err)
+{
+    const struct team *team = sum->stage->team;
+    const bool mine = team->rank == root;
+    struct observed *list = mine ? sum->observed : sum->received;
+    uint64_t count = sum->num_observed;
+    size_t offset = 0;
+
+    FORWARD_IF_ERROR(team_broadcast(team, &count, sizeof count, root, err));
+    FORWARD_IF_ERROR(team_broadcast(team, list, count * sizeof *list, root, err));
+    for (size_t i = 0; i < count; i++) {
+        const size_t floats = list[i].tokens * sum->map->source_channels[list[i].source];
+        enum status status = STATUS_OK;
+        if (!mine)
+            status = grow(&sum->other, &sum->other_room, 0, floats, err);
+        if (team->size > 1)
+            FORWARD_IF_ERROR(team_agree(team, status, err));
+        float *x = mine ? sum->inputs + offset : sum->other;
+        FORWARD_IF_ERROR(team_broadcast(team, x, floats * sizeof *x, root, err));
+        add_input(sum, &list[i], x);
+        offset += floats;
+    }
+    return STATUS_OK;
+}
+
+enum status hessian_sum_add(struct hessian_sum *sum, struct error *err)
+{
+    const struct team *team = sum->stage->team;
+
+    if (sum->failure.status != STATUS_OK && err != NULL)
+        *err = sum->failure;
+    FORWARD_IF_ERROR(team_agree(team, sum->failure.status, err));
+    for (int root = 0; root < team->size; root++)
+        FORWARD_IF_ERROR(add_sequence(sum, root, err));
+    sum->used = sum->num_observed = 0;
+    return STATUS_OK;
+}
+
+// ---- the file -------------------------------------------------------------------------------------------
+
+static enum status write_source(struct hessian_sum *sum, struct store_writer *writer, size_t source,
+                                uint64_t tokens, struct error *err)
+{
+    const struct team *team = sum->stage->team;
+    const size_t in = sum->map->source_channels[source], size = (size_t)team->size;
+    const uint64_t dims[2] = {in, in};
+    const double scale = 2.0 / (double)sum->stage->settings->sequences;
+    double *rows = sum->rows[source];
+    char name[160];
+
+    for (size_t k = 0; k < own_blocks(team, in) * HESSIAN_ROWS * in; k++)
+        rows[k] *= scale;
+    // A block's products start at its first column: what they left below the diagonal goes.
+    for (size_t b = 0; b < own_blocks(team, in); b++)
+        for (size_t i = 1; i < HESSIAN_ROWS; i++)
+            for (size_t j = 0, first = (b * size + (size_t)team->rank) * HESSIAN_ROWS;
+                 j < i && first + j < in; j++)
+                rows[(b * HESSIAN_ROWS + i) * in + first + j] = 0;
+    snprintf(name, sizeof name, "/%s/hessian", hessian_name(sum->map, source));
+    FORWARD_IF_ERROR(store_declare(writer, name, STORE_F64, 2, dims, NULL,
+                                   "upper triangle of 2 / sequences times the sum of x x^T over all inputs x",
+                                   err));
+    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "tokens", tokens, err));
+    for (size_t wave = 0; wave < num_blocks(in); wave += size) {
+        const size_t block = wave + (size_t)team->rank;
+        const bool mine = block < num_blocks(in);
+        FORWARD_IF_ERROR(store_write(writer, name, mine ? block * HESSIAN_ROWS : 0,
+                                     mine ? block_rows(in, block) : 0, rows, err));
+        rows += mine ? HESSIAN_ROWS * in : 0;
+    }
+    return STATUS_OK;
+}
+
+enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, const uint64_t *tokens,
+                               struct error *err)
+{
+    const struct stage *stage = sum->stage;
+    struct store_writer *writer = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    hessian_path(path, stage->settings, stream, sum->map->layer);
+    FORWARD_IF_ERROR(store_create(&writer, path, stage->team->comm, err));
+    for (size_t s = 0; s < sum->map->num_sources; s++) {
+        if (!sum->wanted[s])
+            continue;
+        GOTO_IF_ERROR(write_source(sum, writer, s, tokens[s], err), done);
+    }
+    status = store_commit(writer, err);
+    writer = NULL;
+done:
+    store_abandon(writer);
+    return status;
+}

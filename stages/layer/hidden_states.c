@@ -1,0 +1,105 @@
+#include "stages/layer/hidden_states.h"
+
+#include "io/file/run_directory.h"
+#include "stages/layer/sequences.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *dataset = "/hidden_states";
+
+enum status hidden_states_open(struct hidden_states *states, const struct stage *stage, const char *stream,
+                               size_t layer, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const uint64_t hidden_size = stage->model->config.decoder.hidden_size;
+    char path[PATH_SIZE];
+    size_t rank;
+    uint64_t dims[STORE_MAX_RANK];
+
+    memset(states, 0, sizeof *states);
+    states->layer = layer;
+    if (layer == 0)
+        return sequences_open(&states->reader, stage, err);
+
+    run_layer_path(path, sizeof path, settings->run, "activations", stream, layer);
+    FORWARD_IF_ERROR(store_open(&states->reader, path, stage->team->comm, err));
+    enum status status = store_dims(states->reader, dataset, &rank, dims, err);
+    if (status == STATUS_OK && (rank != 3 || dims[0] != settings->sequences || dims[1] != settings->length ||
+                                dims[2] != hidden_size))
+        status = error_set(err, STATUS_DAMAGED, "%s: %s does not have the job's shape [%zu, %zu, %zu]", path,
+                           dataset, settings->sequences, settings->length, (size_t)hidden_size);
+    status = team_agree(stage->team, status, err);
+    if (status != STATUS_OK)
+        hidden_states_close(states);
+    return status;
+}
+
+void hidden_states_close(struct hidden_states *states)
+{
+    store_close(states->reader);
+    memset(states, 0, sizeof *states);
+}
+
+enum status hidden_states_read(const struct hidden_states *states, const struct stage *stage, size_t sequence,
+                               float *hidden, struct error *err)
+{
+    const size_t length = stage->settings->length;
+    int32_t *ids = NULL;
+
+    if (states->layer > 0)
+        return store_read(states->reader, dataset, STORE_F32, sequence, 1, hidden, err);
+    FORWARD_IF_ERROR(allocate(&ids, length, sizeof *ids, "token ids of one sequence", err));
+    enum status status = store_read(states->reader, "/tokens", STORE_I32, sequence, 1, ids, err);
+    if (status == STATUS_OK)
+        model_embed(stage->model, hidden, ids, length);
+    free(ids);
+    return status;
+}
+
+enum status hidden_states_create(struct store_writer **writer, const struct stage *stage, const char *stream,
+                                 size_t layer, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const uint64_t dims[3] = {settings->sequences, settings->length,
+                              stage->model->config.decoder.hidden_size};
+    char path[PATH_SIZE];
+
+    run_layer_path(path, sizeof path, settings->run, "activations", stream, layer);
+    FORWARD_IF_ERROR(store_create(writer, path, stage->team->comm, err));
+    enum status status =
+        store_declare(*writer, dataset, STORE_F32, 3, dims, NULL,
+                      "hidden states entering the layer, [sequences, length, hidden_size]", err);
+    if (status != STATUS_OK) {
+        store_abandon(*writer);
+        *writer = NULL;
+    }
+    return status;
+}
+
+enum status hidden_states_write(struct store_writer *writer, size_t sequence, size_t count,
+                                const float *hidden, struct error *err)
+{
+    return store_write(writer, dataset, sequence, count, hidden, err);
+}
+
+enum status forward_buffers_create(struct forward_buffers *buffers, const struct model *model, size_t tokens,
+                                   struct error *err)
+{
+    const struct decoder_config *config = &model->config.decoder;
+    memset(buffers, 0, sizeof *buffers);
+    FORWARD_IF_ERROR(model_rotary_table(&buffers->rotary, model, tokens, err));
+    FORWARD_IF_ERROR(allocate_aligned(&buffers->hidden, tokens * config->hidden_size, sizeof(float),
+                                      "hidden states", err));
+    return allocate_aligned(&buffers->workspace, decoder_workspace_size(config, tokens), sizeof(float),
+                            "the forward pass of one sequence", err);
+}
+
+void forward_buffers_free(struct forward_buffers *buffers)
+{
+    rotary_table_free(&buffers->rotary);
+    free(buffers->hidden);
+    free(buffers->workspace);
+    memset(buffers, 0, sizeof *buffers);
+}

@@ -1,0 +1,35 @@
+// hidden_states.h - the hidden states [length, hidden_size] of each calibration sequence where they enter a
+// layer: for layer 0 the embedding of the token ids, later activations/STREAM/layer-l.h5.
+#pragma once
+#include "io/store/store.h"
+#include "stages/stage.h"
+
+struct hidden_states {
+    struct store_reader *reader; // token ids for layer 0, activations after it
+    size_t layer;
+};
+
+// Opens what enters `layer` in `stream`. Freed with hidden_states_close.
+enum status hidden_states_open(struct hidden_states *states, const struct stage *stage, const char *stream,
+                               size_t layer, struct error *err);
+void hidden_states_close(struct hidden_states *states); // collective; zeroed is fine
+// One sequence: hidden[length, hidden_size]. Not collective.
+enum status hidden_states_read(const struct hidden_states *states, const struct stage *stage, size_t sequence,
+                               float *hidden, struct error *err);
+
+// Starts activations/STREAM/layer-l.h5. Each wave then writes one sequence per rank (count 0: none).
+enum status hidden_states_create(struct store_writer **writer, const struct stage *stage, const char *stream,
+                                 size_t layer, struct error *err);
+enum status hidden_states_write(struct store_writer *writer, size_t sequence, size_t count,
+                                const float *hidden, struct error *err);
+
+// Buffers of one rank for passing sequences of `tokens` through layers.
+struct forward_buffers {
+    struct rotary_table rotary;
+    float *hidden;    // [tokens, hidden_size]
+    float *workspace; // decoder_workspace_size
+};
+// Not collective. Freed with forward_buffers_free.
+enum status forward_buffers_create(struct forward_buffers *buffers, const struct model *model, size_t tokens,
+                                   struct error *err);
+void forward_buffers_free(struct forward_buffers *buffers);

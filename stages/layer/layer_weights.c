@@ -1,0 +1,294 @@
+#include "stages/layer/layer_weights.h"
+
+#include "io/file/run_directory.h"
+#include "io/store/store.h"
+#include "kernels/pruning/select.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status layer_weights_size(size_t *floats, const struct model *model, struct error *err)
+{
+    *floats = 0;
+    for (size_t layer = 0; layer < model->config.num_hidden_layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        if (map.block_size > *floats)
+            *floats = map.block_size;
+        layer_map_free(&map);
+    }
+    return STATUS_OK;
+}
+
+enum status layer_weights_create(struct layer_weights *weights, const struct stage *stage, struct error *err)
+{
+    size_t floats = 0;
+    memset(weights, 0, sizeof *weights);
+    weights->loaded = SIZE_MAX;
+    FORWARD_IF_ERROR(team_agree(stage->team, layer_weights_size(&floats, stage->model, err), err));
+    return shared_block_allocate(&weights->memory, stage->team, (uint64_t)floats * sizeof(float),
+                                 "the float32 weights of one layer", err);
+}
+
+void layer_weights_free(struct layer_weights *weights, const struct stage *stage)
+{
+    (void)stage;
+    layer_map_free(&weights->map);
+    shared_block_free(&weights->memory);
+    memset(weights, 0, sizeof *weights);
+    weights->loaded = SIZE_MAX;
+}
+
+const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor)
+{
+    return (const float *)weights->memory.data + tensor->offset;
+}
+
+// Which shard a tensor lies in, for messages.
+static const char *tensor_file(const struct model *model, const struct safetensors_tensor *tensor)
+{
+    size_t shard = 0;
+    return checkpoint_find(model->checkpoint, tensor->name, &shard) != NULL
+               ? model->checkpoint->shards[shard]->path
+               : "checkpoint";
+}
+
+// values[n] are elements [offset, offset + n) of a tensor with rows of `width`.
+static enum status check_finite(const struct model *model, const struct safetensors_tensor *tensor,
+                                const float *values, size_t n, size_t offset, size_t width, struct error *err)
+{
+    const size_t bad = find_non_finite(values, n);
+    RETURN_ERROR_IF(bad < n, err, STATUS_INPUT, "%s: tensor %s: weight [%zu, %zu] is %s",
+                    tensor_file(model, tensor), tensor->name, (offset + bad) / width, (offset + bad) % width,
+                    values[bad] != values[bad] ? "NaN" : "infinite");
+    return STATUS_OK;
+}
+
+// Expands this rank's rows of one tensor from the memory-mapped checkpoint.
+static enum status expand_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                               struct error *err)
+{
+    const struct team *team = stage->team;
+    size_t first, count;
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+
+    const struct safetensors_tensor *source = tensor->tensor;
+    if (source == NULL) { // a bias that was added
+        memset(block + tensor->offset + first * tensor->in, 0, count * tensor->in * sizeof *block);
+        return STATUS_OK;
+    }
+    const size_t element = dtype_size(source->dtype);
+    const char *bytes = (const char *)source->data + first * tensor->in * element;
+    float *target = block + tensor->offset + first * tensor->in;
+    const size_t n = count * tensor->in;
+
+    dtype_to_f32(target, bytes, source->dtype, n);
+    size_t shard = 0;
+    if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
+        safetensors_release(stage->model->checkpoint->shards[shard], bytes, n * element);
+
+    return check_finite(stage->model, source, target, n, first * tensor->in, tensor->in, err);
+}
+
+enum { PIECE = 1 << 16 };
+
+static enum status check_tensor(const struct stage *stage, const struct safetensors_tensor *tensor,
+                                float *piece, struct error *err)
+{
+    const struct team *team = stage->team;
+    const size_t element = dtype_size(tensor->dtype), width = tensor->rank > 1 ? tensor->shape[1] : 1;
+    size_t first, count, shard = 0;
+
+    share_of((tensor->end - tensor->begin) / element, (size_t)team->rank, (size_t)team->size, &first, &count);
+    for (size_t done = 0; done < count; done += PIECE) {
+        const size_t n = count - done < PIECE ? count - done : PIECE;
+        const char *bytes = (const char *)tensor->data + (first + done) * element;
+        dtype_to_f32(piece, bytes, tensor->dtype, n);
+        FORWARD_IF_ERROR(check_finite(stage->model, tensor, piece, n, first + done, width, err));
+    }
+    if (checkpoint_find(stage->model->checkpoint, tensor->name, &shard) != NULL)
+        safetensors_release(stage->model->checkpoint->shards[shard], tensor->data,
+                            tensor->end - tensor->begin);
+    return STATUS_OK;
+}
+
+enum status check_outer_tensors(const struct stage *stage, struct error *err)
+{
+    const struct model *model = stage->model;
+    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->final_norm,
+                                                        model->lm_head != model->embedding ? model->lm_head
+                                                                                           : NULL};
+    float *piece = NULL;
+    enum status status = allocate(&piece, PIECE, sizeof *piece, "a look at the weights", err);
+
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors && status == STATUS_OK; i++)
+        if (tensors[i] != NULL)
+            status = check_tensor(stage, tensors[i], piece, err);
+    free(piece);
+    return team_agree(stage->team, status, err);
+}
+
+// Reads this rank's rows of one pruned linear from the variant's weights file.
+static enum status overlay_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    char name[160];
+    size_t first, count;
+
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    float *target = block + tensor->offset + first * tensor->in;
+    FORWARD_IF_ERROR(
+        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
+    dtype_to_f32(target, buffer, dtype, count * tensor->in);
+    return STATUS_OK;
+}
+
+enum dtype bias_dtype(const struct layer_tensor *weight)
+{
+    const struct layer_tensor *bias = layer_map_bias(weight);
+    return bias != NULL && bias->tensor != NULL ? bias->tensor->dtype : weight->tensor->dtype;
+}
+
+// The same of its bias, where the variant has set it.
+static enum status overlay_bias(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    const enum dtype dtype = bias_dtype(tensor);
+    bool is_set;
+    char name[160];
+    size_t first, count;
+
+    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (bias == NULL || count == 0)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
+    if (!is_set)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
+    dtype_to_f32(block + bias->offset + first, buffer, dtype, count);
+    return STATUS_OK;
+}
+
+static enum status overlay_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                                  const struct store_reader *reader, void *buffer, struct error *err)
+{
+    FORWARD_IF_ERROR(overlay_rows(block, stage, tensor, reader, buffer, err));
+    return overlay_bias(block, stage, tensor, reader, buffer, err);
+}
+
+// This rank's rows of one linear from its mask: the dense weights, already expanded, or the method's own
+// (`update`), rounded to the model's dtype; 0 where the mask is 0. What compensate_layer writes when there is
+// nothing to compensate.
+static enum status mask_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                             const struct store_reader *reader, void *buffer, struct error *err)
+{
+    const struct team *team = stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t bytes = mask_row_bytes(tensor->in);
+    float *target = block + tensor->offset;
+    uint8_t *mask = NULL;
+    bool is_updated;
+    char name[160];
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+    target += first * tensor->in;
+    FORWARD_IF_ERROR(allocate(&mask, count, bytes, "masks", err));
+    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    GOTO_IF_ERROR(store_find(reader, name, &is_updated, err), done);
+    if (is_updated) {
+        GOTO_IF_ERROR(store_read(reader, name, STORE_F32, first, count, target, err), done);
+        dtype_from_f32(buffer, target, dtype, count * tensor->in);
+        dtype_to_f32(target, buffer, dtype, count * tensor->in);
+    }
+    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    GOTO_IF_ERROR(store_read(reader, name, STORE_U8, first, count, mask, err), done);
+    for (size_t row = 0; row < count; row++)
+        mask_apply(target + row * tensor->in, mask + row * bytes, tensor->in);
+done:
+    free(mask);
+    return status;
+}
+
+// Where the pruned weights of a variant's layer come from.
+static void overlay_path(char *path, size_t size, const struct settings *settings,
+                         const struct variant *variant, size_t layer)
+{
+    run_layer_path(path, size, settings->run, weights_are_written(settings, variant) ? "weights" : "masks",
+                   variant->name, layer);
+}
+
+static enum status overlay_layer(struct layer_weights *weights, const struct stage *stage, const char *path,
+                                 bool is_mask, struct error *err)
+{
+    struct store_reader *reader = NULL;
+    void *buffer = NULL;
+    size_t largest = 0;
+    enum status status;
+
+    for (size_t i = 0; i < weights->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &weights->map.tensors[i];
+        size_t first, count;
+        share_of(tensor->out, (size_t)stage->team->node_rank, (size_t)stage->team->node_size, &first, &count);
+        if (tensor_is_pruned(stage->settings, weights->map.layer, tensor) && count * tensor->in > largest)
+            largest = count * tensor->in;
+    }
+    FORWARD_IF_ERROR(store_open(&reader, path, stage->team->comm, err));
+    status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
+    for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
+            status = (is_mask ? mask_rows : overlay_linear)(weights->memory.data, stage,
+                                                            &weights->map.tensors[i], reader, buffer, err);
+    free(buffer);
+    status = team_agree(stage->team, status, err);
+    store_close(reader);
+    return status;
+}
+
+enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
+                               const struct variant *variant, struct error *err)
+{
+    char path[sizeof weights->source] = "";
+    const bool is_mask = variant != NULL && !weights_are_written(stage->settings, variant);
+    enum status status = STATUS_OK;
+
+    if (variant != NULL)
+        overlay_path(path, sizeof path, stage->settings, variant, layer);
+    if (weights->loaded == layer && strcmp(weights->source, path) == 0)
+        return STATUS_OK;
+
+    // The neighbours may still compute with what is loaded: wait for them before it is overwritten.
+    shared_block_sync(&weights->memory, stage->team);
+    weights->loaded = SIZE_MAX;
+    layer_map_free(&weights->map);
+    memset(&weights->map, 0, sizeof weights->map);
+    status = layer_map_create(&weights->map, stage->model, layer, err);
+    for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
+        if (variant == NULL || is_mask || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
+            status = expand_rows(weights->memory.data, stage, &weights->map.tensors[i], err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    if (variant != NULL)
+        FORWARD_IF_ERROR(overlay_layer(weights, stage, path, is_mask, err));
+    shared_block_sync(&weights->memory, stage->team);
+
+    layer_map_bind(&weights->layer, &weights->map, stage->model, weights->memory.data);
+    weights->loaded = layer;
+    snprintf(weights->source, sizeof weights->source, "%s", path);
+    return STATUS_OK;
+}

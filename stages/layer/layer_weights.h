@@ -1,0 +1,36 @@
+// layer_weights.h - one layer's weights in float32, one copy per node.
+#pragma once
+#include "io/file/run_directory.h"
+#include "stages/stage.h"
+
+struct layer_weights {
+    struct shared_block memory;
+    struct layer_map map;       // of the layer that is loaded
+    struct decoder_layer layer; // bound into memory
+    size_t loaded;              // layer index, or SIZE_MAX
+    char source[PATH_SIZE]; // the weights or masks file that lies over the checkpoint, "" for the dense layer
+};
+
+// Allocates room for the largest layer. Freed with layer_weights_free.
+enum status layer_weights_create(struct layer_weights *weights, const struct stage *stage, struct error *err);
+void layer_weights_free(struct layer_weights *weights,
+                        const struct stage *stage); // collective; zeroed is fine
+
+// Loads a layer from the checkpoint; with variant != NULL its pruned linears come from
+// weights/VARIANT/layer-l.h5, or where that is not written (weights_are_written) from
+// masks/VARIANT/layer-l.h5: the same bits. Does nothing when exactly that is loaded already. NaN or infinity
+// in a weight is STATUS_INPUT and names file, tensor and index.
+enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
+                               const struct variant *variant, struct error *err);
+
+// Looks at what lies outside the layers (embedding, positions, final norm, language-model head): NaN or
+// infinity is STATUS_INPUT as above. Each rank takes a share.
+enum status check_outer_tensors(const struct stage *stage, struct error *err);
+
+// The dtype in which a bias is stored: that of the checkpoint, for one that is added that of its weight.
+enum dtype bias_dtype(const struct layer_tensor *weight);
+
+// The float32 copy of a tensor, [out, in].
+const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);
+// Floats of the largest layer's block. Not collective.
+enum status layer_weights_size(size_t *floats, const struct model *model, struct error *err);

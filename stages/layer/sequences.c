@@ -1,0 +1,142 @@
+#include "stages/layer/sequences.h"
+
+#include "io/corpus/sample.h"
+#include "io/file/run_directory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sequences_path(char *path, size_t size, const struct settings *settings)
+{
+    path_format(path, size, "%s/sequences.h5", settings->run);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+bool sequences_are_given(const struct settings *settings)
+{
+    return ends_with(settings->corpus, ".h5");
+}
+
+// Token ids given by the user instead of text.
+static enum status load_tokens(int32_t **ids, const struct settings *settings, struct error *err)
+{
+    size_t sequences, length;
+    FORWARD_IF_ERROR(sample_load_tokens(ids, &sequences, &length, settings->corpus, err));
+    if (length != settings->length || sequences < settings->sequences) {
+        free(*ids);
+        *ids = NULL;
+        RETURN_ERROR(err, STATUS_INPUT, "%s: holds %zu sequences of %zu tokens, the job asks for %zu of %zu",
+                     settings->corpus, sequences, length, settings->sequences, settings->length);
+    }
+    return STATUS_OK;
+}
+
+static enum status draw(int32_t **ids, uint64_t *corpus_hash, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    struct tokenizer *tokenizer = NULL;
+    struct corpus *corpus = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    *corpus_hash = 0;
+    if (sequences_are_given(settings)) {
+        GOTO_IF_ERROR(load_tokens(ids, settings, err), done);
+    } else {
+        path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
+        GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
+        GOTO_IF_ERROR(corpus_load(&corpus, settings->corpus, err), done);
+        *corpus_hash = corpus->hash;
+        status = sample_sequences(ids, tokenizer, corpus, settings->sequences, settings->length,
+                                  settings->seed, err);
+        if (status == STATUS_INPUT)
+            error_prefix(err, "%s", settings->corpus);
+        if (status != STATUS_OK)
+            goto done;
+    }
+    status = sample_check(*ids, settings->sequences * settings->length, stage->model->config.vocab_size,
+                          settings->corpus, err);
+done:
+    corpus_free(corpus);
+    tokenizer_free(tokenizer);
+    return status;
+}
+
+enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,
+                           struct error *err)
+{
+    const bool root = stage->team->rank == 0;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    memset(draft, 0, sizeof *draft);
+    sequences_path(path, sizeof path, stage->settings);
+    draft->needed = team_any(stage->team, root && (again || !store_exists(path)));
+    if (root && draft->needed)
+        status = draw(&draft->ids, &draft->corpus_hash, stage, err);
+    status = team_agree(stage->team, status, err);
+    if (status == STATUS_OK)
+        status = team_broadcast(stage->team, &draft->corpus_hash, sizeof draft->corpus_hash, 0, err);
+    if (status != STATUS_OK)
+        sequences_draft_free(draft);
+    return status;
+}
+
+enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const uint64_t dims[2] = {settings->sequences, settings->length};
+    struct store_writer *writer = NULL;
+    char path[PATH_SIZE];
+    enum status status;
+
+    if (!draft->needed)
+        return STATUS_OK;
+    sequences_path(path, sizeof path, settings);
+    GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(store_declare(writer, "/tokens", STORE_I32, 2, dims, "token id",
+                                "calibration sequences, [sequences, length]", err),
+                  done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "seed", settings->seed, err), done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "corpus_xxh3", draft->corpus_hash, err), done);
+    GOTO_IF_ERROR(store_write(writer, "/tokens", 0, stage->team->rank == 0 ? dims[0] : 0, draft->ids, err),
+                  done);
+    status = store_commit(writer, err);
+    writer = NULL;
+done:
+    store_abandon(writer);
+    return status;
+}
+
+void sequences_draft_free(struct sequences_draft *draft)
+{
+    free(draft->ids);
+    memset(draft, 0, sizeof *draft);
+}
+
+enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)
+{
+    char path[PATH_SIZE];
+    size_t rank;
+    uint64_t dims[STORE_MAX_RANK];
+
+    sequences_path(path, sizeof path, stage->settings);
+    FORWARD_IF_ERROR(store_open(reader, path, stage->team->comm, err));
+    enum status status = store_dims(*reader, "/tokens", &rank, dims, err);
+    if (status == STATUS_OK &&
+        (rank != 2 || dims[0] != stage->settings->sequences || dims[1] != stage->settings->length))
+        status = error_set(err, STATUS_DAMAGED, "%s: /tokens does not have the job's shape [%zu, %zu]", path,
+                           stage->settings->sequences, stage->settings->length);
+    status = team_agree(stage->team, status, err);
+    if (status != STATUS_OK) {
+        store_close(*reader);
+        *reader = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,28 @@
+// sequences.h - RUN/sequences.h5: the calibration token ids, drawn once and stored, so that a run can be
+// repeated without the corpus.
+#pragma once
+#include "io/store/store.h"
+#include "stages/stage.h"
+
+// What is drawn but not committed yet: the corpus is known to be good before anything is written.
+struct sequences_draft {
+    bool needed;  // sequences.h5 is to be written
+    int32_t *ids; // [sequences, length], on rank 0
+    uint64_t corpus_hash;
+};
+
+// Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 is there and `again` is
+// false. Freed with sequences_draft_free.
+enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,
+                           struct error *err);
+// Commits sequences.h5 where it is needed.
+enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err);
+void sequences_draft_free(struct sequences_draft *draft);
+
+// Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
+enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);
+
+// Whether the calibration's corpus holds token ids (*.h5), so that it takes no tokenizer to read it.
+bool sequences_are_given(const struct settings *settings);
+// RUN/sequences.h5. Not collective.
+void sequences_path(char *path, size_t size, const struct settings *settings);

@@ -1,0 +1,54 @@
+// allocation.h - where the sparsity of a variant goes: the same for all layers, by outliers (OWL), or as
+// `prune.ratios` says.
+//
+// OWL looks at the dense model, whatever the propagation, and at the scores |W_ij| sqrt(s_j) (wanda's),
+// whatever the method, as its authors' program does: how many are above `owl_threshold` times their mean over
+// the layer. One unit per layer counts them and commits RUN/outliers/threshold-T/layer-l.json; when all
+// layers are there, the targets follow (kernels/pruning/outliers.h). Linears that are skipped or have a ratio
+// of their own are left out.
+#pragma once
+#include "stages/layer/layer_weights.h"
+
+// What a layer's outlier unit found.
+struct layer_outliers {
+    uint64_t weights; // of the layer's linears that are allocated; may be 0
+    uint64_t scored;  // those with a score: experts that saw too few tokens (few_tokens.h) have none
+    uint64_t outliers;
+    double mean; // of the scores
+};
+
+// The share of the scores that are outliers: D_l of kernels/outliers.h.
+double outlier_ratio(const struct layer_outliers *outliers);
+
+// Where the unit of a variant with ALLOCATION_OWL commits; the variants of one threshold share it.
+void outliers_path(char *path, size_t size, const struct settings *settings, const struct variant *variant,
+                   size_t layer);
+
+// Collective: counts the outliers of `layer` from the dense weights and statistics/dense/layer-l.h5 and
+// commits the file. Its bytes do not depend on the number of ranks.
+enum status outliers_layer(const struct stage *stage, struct layer_weights *weights,
+                           const struct variant *variant, size_t layer, struct error *err);
+
+// targets[layers] <- the sparsity of every layer's linears that have no ratio of their own:
+// variant->sparsity, or with ALLOCATION_OWL what follows from the outlier files. outliers[layers] <- what
+// these say; may be NULL. Not collective. STATUS_DAMAGED names a file that is not what outliers_layer writes.
+enum status allocation_targets(double *targets, struct layer_outliers *outliers,
+                               const struct settings *settings, const struct variant *variant, size_t layers,
+                               struct error *err);
+
+// *layers <- how many the model has, as the outlier files say. Not collective. Fails when there are
+// none.
+enum status outliers_layers(size_t *layers, const struct settings *settings, const struct variant *variant,
+                            struct error *err);
+
+// Collective: the target of one layer, read by rank 0.
+enum status allocation_target(double *target, const struct stage *stage, const struct variant *variant,
+                              size_t layer, struct error *err);
+
+// The sparsity of a linear whose layer has this target.
+double linear_sparsity(const struct settings *settings, double target, size_t layer, const char *linear);
+
+// STATUS_USAGE "JOB:LINE: prune.ratios: ..." for a pattern that fits no linear which is pruned. Not
+// collective.
+enum status allocation_check(const struct model *model, const struct settings *settings, const char *job,
+                             struct error *err);

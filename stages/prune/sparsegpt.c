@@ -1,0 +1,351 @@
+#include "stages/prune/sparsegpt.h"
+
+#include "io/store/store.h"
+#include "kernels/gemm.h"
+#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/select.h"
+#include "stages/layer/few_tokens.h"
+#include "stages/layer/hessian.h"
+#include "stages/prune/score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double first_damping = 0.01;
+enum { ATTEMPTS = 4 };
+
+// Rows that are corrected by one product, and dealt out as a whole: the sizes of the products, and with them
+// the bits, do not depend on the number of ranks.
+enum { ROWS = 32 };
+
+// The factor U of one source; linears that share inputs follow one another and share it.
+struct factor {
+    struct shared_block memory; // [in, in] of the widest source
+    size_t source;              // SIZE_MAX: none yet
+    uint8_t *dead;              // [in]
+    size_t num_dead;
+    double damping;
+    uint64_t tokens; // that reached the source
+};
+
+// ---- the factor -----------------------------------------------------------------------------------------
+
+static enum status factor_create(struct factor *factor, const struct stage *stage,
+                                 const struct layer_map *map, struct error *err)
+{
+    size_t widest = 0;
+
+    *factor = (struct factor){.source = SIZE_MAX};
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]) && map->tensors[i].in > widest)
+            widest = map->tensors[i].in;
+    const enum status status = allocate(&factor->dead, widest, 1, "dead channels", err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    return shared_block_allocate(&factor->memory, stage->team, (uint64_t)widest * widest * sizeof(double),
+                                 "the Hessian of one linear", err);
+}
+
+static void factor_free(struct factor *factor)
+{
+    shared_block_free(&factor->memory);
+    free(factor->dead);
+}
+
+// h[in, in]; where the calibration saw too little of the source its diagonal, or the unit matrix.
+static enum status read_hessian(double *h, uint64_t tokens, const struct layer_tensor *tensor,
+                                const char *name, const struct store_reader *hessians, struct error *err)
+{
+    const size_t in = tensor->in;
+    const enum few_tokens few = few_tokens_of(tensor, tokens, true);
+
+    FORWARD_IF_ERROR(store_read(hessians, name, STORE_F64, 0, in, h, err));
+    for (size_t i = 0; i < in && few != TOKENS_SUFFICE; i++)
+        for (size_t j = 0; j < in; j++)
+            h[i * in + j] = i != j ? 0 : few == TOKENS_FOR_DIAGONAL ? h[i * in + i] : 1;
+    return STATUS_OK;
+}
+
+// One attempt, on the first rank of each node; *done is the same on every rank.
+static enum status try_factor(struct factor *factor, const struct stage *stage, size_t layer,
+                              const struct layer_tensor *tensor, const char *name,
+                              const struct store_reader *hessians, bool *done, struct error *err)
+{
+    const size_t in = tensor->in;
+    double *h = factor->memory.data;
+    double mean = 0;
+    bool failed = false;
+    enum status status = STATUS_OK;
+
+    if (stage->team->node_rank == 0) {
+        status = read_hessian(h, factor->tokens, tensor, name, hessians, err);
+        for (size_t j = 0; j < in && status == STATUS_OK; j++)
+            mean += h[j * in + j] / (double)in;
+        if (status == STATUS_OK && mean == 0)
+            status =
+                error_set(err, STATUS_INPUT,
+                          "layers.%zu.%s: all its inputs are 0 over the calibration sequences, so sparsegpt "
+                          "cannot prune it: use more sequences, or prune.skip",
+                          layer, tensor->linear);
+        if (status == STATUS_OK) {
+            factor->num_dead = hessian_damp(h, factor->dead, in, factor->damping);
+            failed = !hessian_factor(h, in);
+        }
+    }
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    *done = !team_any(stage->team, failed);
+    return STATUS_OK;
+}
+
+static enum status load_factor(struct factor *factor, const struct stage *stage, const struct layer_map *map,
+                               const struct layer_tensor *tensor, const struct store_reader *hessians,
+                               struct error *err)
+{
+    char name[160];
+    bool done = false;
+    uint64_t num_dead;
+
+    if (factor->source == tensor->source)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "/%s/hessian", hessian_name(map, tensor->source));
+    FORWARD_IF_ERROR(team_agree(
+        stage->team, store_read_attribute_u64(hessians, name, "tokens", &factor->tokens, err), err));
+    shared_block_sync(&factor->memory, stage->team); // neighbours may still use the last one
+    factor->damping = first_damping;
+    for (int attempt = 0; attempt < ATTEMPTS && !done; attempt++) {
+        if (attempt != 0) {
+            factor->damping *= 10;
+            stage_notice(
+                stage,
+                "layers.%zu.%s: its Hessian is not positive definite; damping raised to %g of the mean "
+                "of its diagonal",
+                map->layer, tensor->linear, factor->damping);
+        }
+        FORWARD_IF_ERROR(try_factor(factor, stage, map->layer, tensor, name, hessians, &done, err));
+    }
+    if (!done)
+        RETURN_ERROR(err, STATUS_INPUT,
+                     "layers.%zu.%s: its Hessian is not positive definite, even with %g of the mean of its "
+                     "diagonal added",
+                     map->layer, tensor->linear, factor->damping);
+    shared_block_sync(&factor->memory, stage->team);
+    num_dead = factor->num_dead;
+    FORWARD_IF_ERROR(team_broadcast(stage->team, factor->dead, tensor->in, 0, err));
+    FORWARD_IF_ERROR(team_broadcast(stage->team, &num_dead, sizeof num_dead, 0, err));
+    factor->num_dead = num_dead;
+    factor->source = tensor->source;
+    return STATUS_OK;
+}
+
+// ---- one linear -----------------------------------------------------------------------------------------
+
+// Everything that pruning one linear needs, on one rank.
+struct pruner {
+    const struct stage *stage;
+    const struct variant *variant;
+    double sparsity; // of this linear
+    const struct layer_tensor *tensor;
+    const double *factor; // U [in, in]
+    size_t first, count;  // this rank's rows
+    size_t in, width;     // columns of a block
+    double *weights;      // [count, in] as corrected so far
+    double *errors;       // [count, width] of the block in hand
+    double *block;        // [width, width] the block's part of U
+    float *scores;        // [count, width]
+    uint8_t *keep;        // [width] of one row
+    uint8_t *mask;        // [count, mask_row_bytes(in)]
+};
+
+static void pruner_free(struct pruner *p)
+{
+    free(p->weights);
+    free(p->errors);
+    free(p->block);
+    free(p->scores);
+    free(p->keep);
+    free(p->mask);
+}
+
+static enum status pruner_create(struct pruner *p, const struct stage *stage, const struct cut *cut,
+                                 const struct layer_weights *weights, const struct layer_tensor *tensor,
+                                 const struct factor *factor, struct error *err)
+{
+    const struct variant *variant = cut->variant;
+    const float *weight = layer_weights_of(weights, tensor);
+    const size_t in = tensor->in, blocks = (tensor->out + ROWS - 1) / ROWS;
+    size_t last;
+
+    *p = (struct pruner){
+        .stage = stage, .variant = variant, .sparsity = cut->sparsity, .tensor = tensor, .in = in};
+    p->factor = factor->memory.data;
+    p->width = second_order_width(variant->is_pattern ? variant->of : 0);
+    share_of(blocks, (size_t)stage->team->rank, (size_t)stage->team->size, &p->first, &p->count);
+    last = (p->first + p->count) * ROWS;
+    p->first = p->first * ROWS < tensor->out ? p->first * ROWS : tensor->out;
+    p->count = (last < tensor->out ? last : tensor->out) - p->first;
+    FORWARD_IF_ERROR(
+        allocate_aligned(&p->weights, p->count * in, sizeof(double), "rows of a weight in double", err));
+    FORWARD_IF_ERROR(
+        allocate_aligned(&p->errors, p->count * p->width, sizeof(double), "pruning errors", err));
+    FORWARD_IF_ERROR(allocate_aligned(&p->block, p->width * p->width, sizeof(double), "pruning errors", err));
+    FORWARD_IF_ERROR(allocate_aligned(&p->scores, p->count * p->width, sizeof(float), "scores", err));
+    FORWARD_IF_ERROR(allocate(&p->keep, p->width, 1, "mask", err));
+    FORWARD_IF_ERROR(allocate(&p->mask, p->count, mask_row_bytes(in), "mask", err));
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t j = 0; j < in; j++)
+            p->weights[i * in + j] = factor->dead[j] ? 0 : (double)weight[(p->first + i) * in + j];
+    return STATUS_OK;
+}
+
+// scores of the block, and in `search` the largest one that is pruned: a radix search over the team's rows.
+static enum status find_threshold(struct pruner *p, size_t column, size_t width, struct select_search *search,
+                                  struct error *err)
+{
+    const uint64_t all = (uint64_t)p->tensor->out * width;
+    const uint64_t at = prune_count(all, p->sparsity); // its index in ascending order
+    double diagonal[SECOND_ORDER_COLUMNS] = {0};
+
+    for (size_t j = 0; j < width; j++)
+        diagonal[j] = p->block[j * width + j];
+    for (size_t i = 0; i < p->count; i++)
+        second_order_scores(p->scores + i * width, p->weights + i * p->in + column, diagonal, width);
+    select_search_begin(search, p->sparsity == 0 ? 0 : at < all ? at + 1 : all);
+    for (int digit = 0; digit < SELECT_DIGITS; digit++) {
+        uint64_t histogram[SELECT_BINS] = {0};
+        select_search_count(search, histogram, p->scores, p->count * width);
+        FORWARD_IF_ERROR(team_sum_u64(p->stage->team, histogram, SELECT_BINS, err));
+        select_search_narrow(search, histogram);
+    }
+    return STATUS_OK;
+}
+
+static bool is_above(const struct select_search *search, float score)
+{
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits); // scores are not negative: their bits are in their order
+    return search->keep_all || bits > search->threshold;
+}
+
+static enum status prune_block(struct pruner *p, size_t column, size_t width, struct error *err)
+{
+    const size_t behind = p->in - column - width, of = p->variant->is_pattern ? p->variant->of : 0;
+    struct select_search search = {0};
+
+    for (size_t j = 0; j < width; j++)
+        memcpy(p->block + j * width, p->factor + (column + j) * p->in + column, width * sizeof *p->block);
+    if (of == 0)
+        FORWARD_IF_ERROR(find_threshold(p, column, width, &search, err));
+    for (size_t i = 0; i < p->count; i++) {
+        uint8_t *mask = p->mask + i * mask_row_bytes(p->in);
+        for (size_t j = 0; j < width && of == 0; j++)
+            p->keep[j] = is_above(&search, p->scores[i * width + j]);
+        second_order_prune(p->weights + i * p->in + column, p->errors + i * width, p->keep, p->block, width,
+                           p->variant->keep, of);
+        for (size_t j = 0; j < width; j++)
+            mask[(column + j) / 8] |= (uint8_t)(p->keep[j] << (column + j) % 8);
+    }
+    for (size_t i = 0; i < p->count && behind != 0; i += ROWS)
+        gemm_subtract_f64(p->weights + i * p->in + column + width, p->in, p->errors + i * width, width,
+                          p->factor + column * p->in + column + width, p->in,
+                          p->count - i < ROWS ? p->count - i : ROWS, behind, width);
+    return STATUS_OK;
+}
+
+static enum status declare_updates(const struct stage *stage, const struct layer_map *map,
+                                   struct store_writer *writer, struct error *err)
+{
+    char name[160];
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const uint64_t dims[2] = {tensor->out, tensor->in};
+        if (!tensor_is_pruned(stage->settings, map->layer, tensor))
+            continue;
+        snprintf(name, sizeof name, "/%s/update", tensor->linear);
+        FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
+                                       "weight after the second-order corrections, 0 where pruned", err));
+    }
+    return STATUS_OK;
+}
+
+static enum status write_linear(struct pruner *p, const struct factor *factor, struct store_writer *writer,
+                                struct error *err)
+{
+    float *update = NULL;
+    char name[160];
+
+    FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
+    FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
+    snprintf(name, sizeof name, "/%s/update", p->tensor->linear);
+    FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
+    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
+    enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);
+    GOTO_IF_ERROR(team_agree(p->stage->team, status, err), done);
+    for (size_t k = 0; k < p->count * p->in; k++)
+        update[k] = (float)p->weights[k];
+    status = store_write(writer, name, p->first, p->count, update, err);
+done:
+    free(update);
+    return status;
+}
+
+// One of the cuts, and all that are like it.
+static enum status prune_linear(const struct stage *stage, const struct cut *cuts, size_t count, size_t which,
+                                const struct layer_weights *weights, const struct layer_tensor *tensor,
+                                const struct factor *factor, double fraction, struct error *err)
+{
+    struct pruner pruner;
+    enum status status = pruner_create(&pruner, stage, &cuts[which], weights, tensor, factor, err);
+
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    for (size_t column = 0; column < tensor->in; column += pruner.width) {
+        const size_t width = tensor->in - column < pruner.width ? tensor->in - column : pruner.width;
+        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, fraction, err), done);
+        GOTO_IF_ERROR(prune_block(&pruner, column, width, err), done);
+    }
+    for (size_t k = which; k < count; k++)
+        if (cuts[k].like == which)
+            GOTO_IF_ERROR(write_linear(&pruner, factor, cuts[k].writer, err), done);
+done:
+    pruner_free(&pruner);
+    return status;
+}
+
+enum status sparsegpt_layer(const struct stage *stage, const struct layer_weights *weights,
+                            const struct variant *const *variants, size_t count, size_t layer,
+                            struct error *err)
+{
+    const struct layer_map *map = &weights->map;
+    struct store_reader *hessians = NULL;
+    struct cut cuts[SCORE_BATCH] = {{0}};
+    struct factor factor;
+    char path[PATH_SIZE];
+    enum status status = factor_create(&factor, stage, map, err);
+
+    if (status != STATUS_OK)
+        goto done;
+    hessian_path(path, stage->settings, stream_name(stage->settings, variants[0]), layer);
+    GOTO_IF_ERROR(store_open(&hessians, path, stage->team->comm, err), done);
+    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, map, err), done);
+    for (size_t k = 0; k < count; k++)
+        GOTO_IF_ERROR(declare_updates(stage, map, cuts[k].writer, err), done);
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const double step = 1 / (double)map->num_tensors;
+        if (!tensor_is_pruned(stage->settings, layer, tensor))
+            continue;
+        GOTO_IF_ERROR(load_factor(&factor, stage, map, tensor, hessians, err), done);
+        cuts_begin_linear(cuts, count, stage->settings, layer, tensor->linear);
+        for (size_t k = 0; k < count; k++) {
+            if (cuts[k].like == k)
+                GOTO_IF_ERROR(prune_linear(stage, cuts, count, k, weights, tensor, &factor,
+                                           step * ((double)i + (double)k / (double)count), err),
+                              done);
+            stage_advance(stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+        }
+    }
+done:
+    store_close(hessians);
+    factor_free(&factor);
+    return cuts_finish(cuts, count, status, err);
+}

@@ -1,0 +1,459 @@
+// sample.h: which tokens of which documents become calibration sequences and evaluation windows.
+#include "io/corpus/generator.h"
+#include "io/corpus/sample.h"
+#include "tests/golden/sample.h"
+#include "tests/support/temporary_folder.h"
+
+#include <hdf5.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// ---- a tokenizer that tells where each token came from ------------------------------------------
+// One token a byte: 1000 * (first byte - 'a') + position, after a special token at position 0. A text that
+// begins with '!' cannot be tokenised.
+
+struct tokenizer {
+    size_t calls;
+};
+
+static const char *encoded_text; // of the last call, copied
+static char encoded_copy[4096];
+
+enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct error *err)
+{
+    (void)path;
+    return allocate(tokenizer, 1, sizeof **tokenizer, "a tokenizer", err);
+}
+
+void tokenizer_free(struct tokenizer *tokenizer)
+{
+    free(tokenizer);
+}
+
+size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer)
+{
+    (void)tokenizer;
+    return 26000;
+}
+
+enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
+                             bool add_special_tokens, int32_t **out, size_t *count, struct error *err)
+{
+    tokenizer->calls++;
+    if (size < sizeof encoded_copy) {
+        memcpy(encoded_copy, text, size);
+        encoded_copy[size] = '\0';
+        encoded_text = encoded_copy;
+    }
+    RETURN_ERROR_IF(size > 0 && text[0] == '!', err, STATUS_INPUT, "invalid text");
+    assert_true(add_special_tokens);
+    *count = size + 1;
+    FORWARD_IF_ERROR(allocate(out, *count, sizeof **out, "tokens", err));
+    for (size_t i = 0; i < *count; i++)
+        (*out)[i] = (int32_t)(1000 * (size > 0 ? text[0] - 'a' : 0) + (int)i);
+    return STATUS_OK;
+}
+
+// A corpus whose document i has counts[i] tokens, all of letter 'a' + i.
+static struct corpus make_corpus(size_t documents, const size_t *counts)
+{
+    struct corpus corpus = {.count = documents};
+    size_t total = 0;
+
+    corpus.offsets = calloc(documents + 1, sizeof *corpus.offsets);
+    assert_non_null(corpus.offsets);
+    for (size_t i = 0; i < documents; i++)
+        corpus.offsets[i + 1] = total += counts[i] - 1; // without the special token
+    corpus.text = malloc(total + 1);
+    assert_non_null(corpus.text);
+    for (size_t i = 0; i < documents; i++)
+        memset(corpus.text + corpus.offsets[i], 'a' + (int)i, counts[i] - 1);
+    return corpus;
+}
+
+static void free_corpus(struct corpus *corpus)
+{
+    free(corpus->text);
+    free(corpus->offsets);
+}
+
+// ---- the generator ------------------------------------------------------------------------------
+
+static void test_generator_gives_the_published_numbers(void **state)
+{
+    (void)state;
+    struct generator generator;
+
+    // SplitMix64 from 1234567: https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
+    generator_seed(&generator, 1234567);
+    assert_true(generator.state[0] == UINT64_C(6457827717110365317));
+    assert_true(generator.state[1] == UINT64_C(3203168211198807973));
+    assert_true(generator.state[2] == UINT64_C(9817491932198370423));
+    assert_true(generator.state[3] == UINT64_C(4593380528125082431));
+
+    // xoshiro256** from the state 1, 2, 3, 4: the test vector of the rand_xoshiro crate, made with the
+    // authors' C code.
+    generator = (struct generator){{1, 2, 3, 4}};
+    const uint64_t expected[] = {11520,
+                                 0,
+                                 1509978240,
+                                 UINT64_C(1215971899390074240),
+                                 UINT64_C(1216172134540287360),
+                                 UINT64_C(607988272756665600),
+                                 UINT64_C(16172922978634559625),
+                                 UINT64_C(8476171486693032832),
+                                 UINT64_C(10595114339597558777),
+                                 UINT64_C(2904607092377533576)};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        assert_true(generator_next(&generator) == expected[i]);
+}
+
+static void test_bounded_numbers_are_below_and_even(void **state)
+{
+    (void)state;
+    enum { DRAWS = 60000, BOUND = 6 };
+    struct generator generator;
+    size_t seen[BOUND] = {0};
+
+    generator_seed(&generator, 1);
+    for (size_t i = 0; i < DRAWS; i++) {
+        const uint64_t value = generator_below(&generator, BOUND);
+        assert_true(value < BOUND);
+        seen[value]++;
+    }
+    for (size_t i = 0; i < BOUND; i++) // 10000 expected, standard deviation 91: five of them
+        assert_in_range(seen[i], 10000 - 457, 10000 + 457);
+    assert_int_equal(generator_below(&generator, 1), 0);
+
+    // With a bound of three quarters of 2^64 a quarter of all values must be drawn again; without that the
+    // lowest third would come twice as often: a mean of 5/12 instead of 1/2.
+    double mean = 0;
+    const uint64_t bound = UINT64_C(3) << 62;
+    for (size_t i = 0; i < DRAWS; i++)
+        mean += (double)generator_below(&generator, bound) / (double)bound / DRAWS;
+    assert_true(mean > 0.49 && mean < 0.51); // standard deviation 0.0012
+}
+
+// ---- calibration sequences ----------------------------------------------------------------------
+
+static void test_drawing_agrees_with_a_second_implementation(void **state)
+{
+    (void)state;
+    struct corpus corpus = make_corpus(sizeof golden_counts / sizeof golden_counts[0], golden_counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+
+    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, &err),
+              err);
+    for (size_t i = 0; i < GOLDEN_SEQUENCES; i++) {
+        for (size_t j = 0; j < GOLDEN_LENGTH; j++)
+            assert_int_equal(ids[i * GOLDEN_LENGTH + j],
+                             1000 * golden_draws[i].document + golden_draws[i].start + j);
+    }
+    free(ids);
+    free_corpus(&corpus);
+}
+
+static void test_every_long_document_is_used_before_any_is_used_again(void **state)
+{
+    (void)state;
+    const size_t counts[] = {5, 50, 11, 10, 12, 200, 3};
+    const size_t long_ones = 4, length = 10, passes = 7; // longer than 10: documents 1, 2, 4 and 5
+    struct corpus corpus = make_corpus(7, counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        assert_ok(sample_sequences(&ids, &tokenizer, &corpus, passes * long_ones, length, seed, &err), err);
+        for (size_t pass = 0; pass < passes; pass++) {
+            unsigned used = 0;
+            for (size_t i = 0; i < long_ones; i++)
+                used |= 1u << (ids[(pass * long_ones + i) * length] / 1000);
+            assert_int_equal(used, 1u << 1 | 1u << 2 | 1u << 4 | 1u << 5);
+        }
+        free(ids);
+    }
+    free_corpus(&corpus);
+}
+
+static void test_documents_are_tokenised_once_each(void **state)
+{
+    (void)state;
+    const size_t counts[] = {5, 50, 11};
+    struct corpus corpus = make_corpus(3, counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+
+    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 100, 10, 0, &err), err);
+    assert_int_equal(tokenizer.calls, 3);
+    free(ids);
+    free_corpus(&corpus);
+}
+
+static void test_all_starts_occur_and_seeds_differ(void **state)
+{
+    (void)state;
+    const size_t counts[] = {14};
+    struct corpus corpus = make_corpus(1, counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids, *again, *other;
+    unsigned starts = 0;
+
+    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 200, 10, 5, &err), err);
+    for (size_t i = 0; i < 200; i++)
+        starts |= 1u << ids[i * 10];
+    assert_int_equal(starts, 0x1f); // 14 - 10 + 1 of them; one is missed in 200 draws with probability 2e-19
+    assert_ok(sample_sequences(&again, &tokenizer, &corpus, 200, 10, 5, &err), err);
+    assert_memory_equal(ids, again, 200 * 10 * sizeof *ids);
+    assert_ok(sample_sequences(&other, &tokenizer, &corpus, 200, 10, 6, &err), err);
+    assert_memory_not_equal(ids, other, 200 * 10 * sizeof *ids);
+    free(ids);
+    free(again);
+    free(other);
+    free_corpus(&corpus);
+}
+
+static void test_documents_that_are_all_too_short_are_bad_input(void **state)
+{
+    (void)state;
+    const size_t counts[] = {5, 10, 7};
+    struct corpus corpus = make_corpus(3, counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+
+    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 10, 0, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT,
+                 "longer than a sequence of 10 tokens; the longest of its 3 documents has 10");
+    assert_null(ids);
+    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 1, 9, 0, &err), err);
+    free(ids);
+    free_corpus(&corpus);
+}
+
+static void test_senseless_requests_are_refused(void **state)
+{
+    (void)state;
+    const size_t counts[] = {5};
+    struct corpus corpus = make_corpus(1, counts);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+    size_t windows;
+
+    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 0, 4, 0, &err), STATUS_USAGE);
+    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 0, 0, &err), STATUS_USAGE);
+    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, SIZE_MAX / 2, 3, 0, &err), STATUS_MEMORY);
+    assert_int_equal(sample_windows(&ids, &windows, &tokenizer, &corpus, 0, &err), STATUS_USAGE);
+    corpus.text[0] = '!';
+    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 4, 0, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "document 1 of the corpus: invalid text");
+    free_corpus(&corpus);
+}
+
+// ---- evaluation windows -------------------------------------------------------------------------
+
+static void test_windows_cut_the_joined_documents_without_overlap(void **state)
+{
+    (void)state;
+    struct corpus corpus = {.count = 4, .text = (char[]){"abcde"}, .offsets = (size_t[]){0, 2, 2, 4, 5}};
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+    size_t windows;
+
+    // "ab", "", "cd", "e" with two newlines between: 11 bytes, 12 tokens.
+    assert_ok(sample_windows(&ids, &windows, &tokenizer, &corpus, 5, &err), err);
+    assert_string_equal(encoded_text, "ab\n\n\n\ncd\n\ne");
+    assert_int_equal(tokenizer.calls, 1);
+    assert_int_equal(windows, 2);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(ids[i], i); // the leading special token is the first of the first window only
+    free(ids);
+
+    assert_ok(sample_windows(&ids, &windows, &tokenizer, &corpus, 12, &err), err);
+    assert_int_equal(windows, 1);
+    free(ids);
+    assert_int_equal(sample_windows(&ids, &windows, &tokenizer, &corpus, 13, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "the text has 12 tokens, less than one window of 13");
+    assert_null(ids);
+}
+
+static void test_one_document_is_not_changed_by_joining(void **state)
+{
+    (void)state;
+    struct corpus corpus = {.count = 1, .text = (char[]){"abc"}, .offsets = (size_t[]){0, 3}};
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    int32_t *ids;
+    size_t windows;
+
+    assert_ok(sample_windows(&ids, &windows, &tokenizer, &corpus, 2, &err), err);
+    assert_string_equal(encoded_text, "abc");
+    assert_int_equal(windows, 2);
+    free(ids);
+}
+
+static void test_ids_outside_the_vocabulary_are_named(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {0, 9, 10, -1};
+    struct error err = {0};
+
+    assert_ok(sample_check(ids, 2, 10, "tokens.h5", &err), err);
+    assert_int_equal(sample_check(ids, 4, 10, "tokens.h5", &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT,
+                 "tokens.h5: token id 10 at position 2 is outside the model's vocabulary of 10");
+    assert_int_equal(sample_check(ids, 4, 11, "tokens.h5", &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "token id -1 at position 3");
+}
+
+// ---- token files --------------------------------------------------------------------------------
+
+static int set_up(void **state)
+{
+    *state = temporary_folder_create();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    temporary_folder_remove(*state);
+    return 0;
+}
+
+// Writes dataset `name` of `rank` dimensions in FOLDER/tokens.h5.
+static const char *write_dataset(const char *folder, const char *name, hid_t stored, hid_t given, int rank,
+                                 const hsize_t *dims, const void *values)
+{
+    const char *path = path_in(folder, "tokens.h5");
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(rank, dims, NULL);
+    const hid_t dataset = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    if (values != NULL)
+        assert_true(H5Dwrite(dataset, given, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Fclose(file);
+    return path;
+}
+
+static void test_token_files_of_any_integer_type_are_read(void **state)
+{
+    const hsize_t dims[] = {3, 2};
+    const int64_t values[] = {1, 2, 3, 40, 50, 127};
+    const hid_t types[] = {H5T_STD_I8LE,  H5T_STD_U8LE,  H5T_STD_I16BE, H5T_STD_U16LE,
+                           H5T_STD_I32LE, H5T_STD_U32BE, H5T_STD_I64LE, H5T_STD_U64LE};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct error err = {0};
+        int32_t *ids;
+        size_t sequences, length;
+        const char *path = write_dataset(*state, "tokens", types[i], H5T_NATIVE_INT64, 2, dims, values);
+
+        assert_ok(sample_load_tokens(&ids, &sequences, &length, path, &err), err);
+        assert_int_equal(sequences, 3);
+        assert_int_equal(length, 2);
+        for (size_t j = 0; j < 6; j++)
+            assert_int_equal(ids[j], values[j]);
+        free(ids);
+    }
+}
+
+static void test_long_token_files_are_read_in_batches(void **state)
+{
+    const hsize_t dims[] = {700, 1000}; // more than one batch, the last one shorter
+    struct error err = {0};
+    int32_t *ids, *values = malloc(700 * 1000 * sizeof *values);
+    size_t sequences, length;
+
+    assert_non_null(values);
+    for (int32_t i = 0; i < 700 * 1000; i++)
+        values[i] = i;
+    const char *path = write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, values);
+    assert_ok(sample_load_tokens(&ids, &sequences, &length, path, &err), err);
+    assert_memory_equal(ids, values, 700 * 1000 * sizeof *values);
+    free(ids);
+    free(values);
+}
+
+static herr_t count_prints(hid_t stack, void *count)
+{
+    (void)stack;
+    ++*(size_t *)count;
+    return 0;
+}
+
+static void test_unfit_token_files_are_bad_input(void **state)
+{
+    const hsize_t dims[] = {2, 2, 1}, none[] = {0, 2};
+    const int64_t negative[] = {1, 2, -3, 4}, large[] = {1, 2, 3, INT64_C(1) << 31};
+    const uint64_t enormous[] = {1, UINT64_MAX, 3, 4};
+    const double fractions[] = {1, 2, 3, 4};
+    struct error err = {0};
+    int32_t *ids;
+    size_t sequences, length, prints = 0;
+
+    H5Eset_auto2(H5E_DEFAULT, count_prints, &prints); // nothing may reach HDF5's own error printing
+#define REFUSED(path, complaint)                                                                     \
+    do {                                                                                             \
+        assert_int_equal(sample_load_tokens(&ids, &sequences, &length, (path), &err), STATUS_INPUT); \
+        assert_error(err, STATUS_INPUT, complaint);                                                  \
+        assert_null(ids);                                                                            \
+    } while (0)
+    REFUSED(path_in(*state, "absent.h5"), "absent.h5: No such file or directory");
+    REFUSED(write_text(*state, "text.h5", "not HDF5 at all"), "text.h5: not an HDF5 file");
+    REFUSED(write_dataset(*state, "ids", H5T_STD_I32LE, H5T_NATIVE_INT64, 2, dims, negative),
+            "there is no dataset \"tokens\"");
+    REFUSED(write_dataset(*state, "tokens", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, dims, fractions),
+            "does not hold integers");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT64, 1, dims, negative),
+            "two dimensions");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT64, 3, dims, negative),
+            "two dimensions");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT64, 2, none, NULL), "is empty");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT64, 2, dims, negative),
+            "\"tokens\" [1, 0] is -3, not a token id");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I64LE, H5T_NATIVE_INT64, 2, dims, large),
+            "\"tokens\" [1, 1] is 2147483648, not a token id");
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_U64LE, H5T_NATIVE_UINT64, 2, dims, enormous),
+            "\"tokens\" [0, 1] is 9223372036854775807, not a token id"); // the largest that HDF5 converts to
+    assert_int_equal(prints, 0);
+
+    H5E_auto2_t print;
+    void *data;
+    H5Eget_auto2(H5E_DEFAULT, &print, &data);
+    assert_true(print == count_prints && data == &prints);                  // put back
+    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0); // nothing left open
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_generator_gives_the_published_numbers),
+        cmocka_unit_test(test_bounded_numbers_are_below_and_even),
+        cmocka_unit_test(test_drawing_agrees_with_a_second_implementation),
+        cmocka_unit_test(test_every_long_document_is_used_before_any_is_used_again),
+        cmocka_unit_test(test_documents_are_tokenised_once_each),
+        cmocka_unit_test(test_all_starts_occur_and_seeds_differ),
+        cmocka_unit_test(test_documents_that_are_all_too_short_are_bad_input),
+        cmocka_unit_test(test_senseless_requests_are_refused),
+        cmocka_unit_test(test_windows_cut_the_joined_documents_without_overlap),
+        cmocka_unit_test(test_one_document_is_not_changed_by_joining),
+        cmocka_unit_test(test_ids_outside_the_vocabulary_are_named),
+        cmocka_unit_test_setup_teardown(test_token_files_of_any_integer_type_are_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_token_files_are_read_in_batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unfit_token_files_are_bad_input, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

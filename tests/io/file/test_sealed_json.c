@@ -1,0 +1,91 @@
+// sealed_json: a committed JSON file is read back as it was written, and any changed byte is found.
+#include "io/file/commit.h"
+#include "io/file/sealed_json.h"
+#include "tests/support/temporary_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static json_t *sample(void)
+{
+    return json_pack("{s:s, s:f, s:[i, i], s:{s:n}}", "variant", "wanda-0.5", "perplexity",
+                     15.641912345678901, "list", 1, 2, "nested", "nothing");
+}
+
+static void written_is_read_back(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    struct error err;
+    char path[4096];
+    json_t *json = sample(), *back = NULL;
+
+    snprintf(path, sizeof path, "%s/a/b/result.json", folder);
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_OK);
+    assert_int_equal(sealed_json_read(&back, path, &err), STATUS_OK);
+    assert_true(json_equal(json, back));
+    // Sealing what is sealed already changes nothing.
+    assert_int_equal(sealed_json_write(path, back, &err), STATUS_OK);
+    assert_true(json_equal(json, back));
+    json_decref(json);
+    json_decref(back);
+    temporary_folder_remove(folder);
+}
+
+static void every_changed_byte_and_every_truncation_is_found(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    struct error err;
+    char path[4096], *bytes;
+    size_t size;
+    json_t *json = sample();
+
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_OK);
+    json_decref(json);
+    assert_int_equal(read_file(&bytes, &size, path, &err), STATUS_OK);
+    for (size_t i = 0; i < size; i++) {
+        for (unsigned char flip = 1; flip != 0; flip = (unsigned char)(flip << 1)) {
+            bytes[i] = (char)((unsigned char)bytes[i] ^ flip);
+            assert_int_equal(commit_bytes(path, bytes, size, &err), STATUS_OK);
+            assert_int_equal(sealed_json_read(NULL, path, &err), STATUS_DAMAGED);
+            assert_non_null(strstr(err.message, "result.json"));
+            bytes[i] = (char)((unsigned char)bytes[i] ^ flip);
+            if (i % 16 != 0)
+                break; // one bit of most bytes, all bits of some
+        }
+        assert_int_equal(commit_bytes(path, bytes, i, &err), STATUS_OK);
+        assert_int_equal(sealed_json_read(NULL, path, &err), STATUS_DAMAGED);
+    }
+    free(bytes);
+    temporary_folder_remove(folder);
+}
+
+static void a_missing_file_is_not_a_damaged_one(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    struct error err;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/none.json", folder);
+    assert_int_equal(sealed_json_read(NULL, path, &err), STATUS_FAILED);
+    temporary_folder_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(written_is_read_back),
+        cmocka_unit_test(every_changed_byte_and_every_truncation_is_found),
+        cmocka_unit_test(a_missing_file_is_not_a_damaged_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,220 @@
+// checkpoint.h: a model folder of one file or of shards, and what is wrong with a broken one.
+#include "io/model/checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int set_up(void **state)
+{
+    *state = temporary_folder_create();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    temporary_folder_remove(*state);
+    return 0;
+}
+
+// A safetensors file with one-byte tensors of these names; the byte is `value`.
+static void write_shard(const char *folder, const char *file_name, unsigned char value, size_t count,
+                        const char *const *names)
+{
+    char bytes[4096];
+    size_t used = 8;
+
+    bytes[used++] = '{';
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)sprintf(bytes + used,
+                                "%s\"%s\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}",
+                                i > 0 ? "," : "", names[i], i, i + 1);
+    bytes[used++] = '}';
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (char)((used - 8) >> (8 * i));
+    for (size_t i = 0; i < count; i++)
+        bytes[used++] = (char)value;
+    write_file(folder, file_name, bytes, used);
+}
+#define SHARD(folder, file_name, value, ...)                                                      \
+    write_shard(folder, file_name, value, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
+                (const char *const[]){__VA_ARGS__})
+
+static void write_index(const char *folder, const char *weight_map)
+{
+    char text[4096];
+    snprintf(text, sizeof text, "{\"metadata\":{\"total_size\":4},\"weight_map\":%s}", weight_map);
+    write_text(folder, "model.safetensors.index.json", text);
+}
+
+static void assert_refused(const char *folder, const char *complaint)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+
+    assert_int_equal(checkpoint_open(&checkpoint, folder, &err), STATUS_INPUT);
+    assert_null(checkpoint);
+    assert_error(err, STATUS_INPUT, folder);
+    assert_error(err, STATUS_INPUT, complaint);
+}
+
+static void test_a_single_file_is_one_shard(void **state)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+    size_t shard = 9;
+
+    SHARD(*state, "model.safetensors", 7, "a", "b", "c");
+    assert_ok(checkpoint_open(&checkpoint, *state, &err), err);
+    assert_int_equal(checkpoint->num_shards, 1);
+    assert_string_equal(checkpoint->shard_names[0], "model.safetensors");
+    assert_false(checkpoint->has_index);
+    assert_int_equal(checkpoint_bytes(checkpoint), 3);
+    assert_string_equal(checkpoint_find(checkpoint, "b", &shard)->name, "b");
+    assert_int_equal(shard, 0);
+    assert_null(checkpoint_find(checkpoint, "d", NULL));
+    checkpoint_close(checkpoint);
+    checkpoint_close(NULL);
+}
+
+static void test_shards_are_sorted_and_every_tensor_is_found_in_its_own(void **state)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+    size_t shard;
+
+    SHARD(*state, "model-2.safetensors", 2, "a", "z");
+    SHARD(*state, "model-1.safetensors", 1, "m", "unlisted");
+    write_index(
+        *state,
+        "{\"z\":\"model-2.safetensors\",\"a\":\"model-2.safetensors\",\"m\":\"model-1.safetensors\"}");
+    assert_ok(checkpoint_open(&checkpoint, *state, &err), err);
+    assert_int_equal(checkpoint->num_shards, 2);
+    assert_string_equal(checkpoint->shard_names[0], "model-1.safetensors");
+    assert_string_equal(checkpoint->shard_names[1], "model-2.safetensors");
+    assert_true(checkpoint->has_index);
+    assert_int_equal(checkpoint_bytes(checkpoint), 4);
+    const struct {
+        const char *name;
+        size_t shard;
+    } expected[] = {{"a", 1}, {"m", 0}, {"unlisted", 0}, {"z", 1}};
+    for (size_t i = 0; i < 4; i++) {
+        const struct safetensors_tensor *tensor = checkpoint_find(checkpoint, expected[i].name, &shard);
+        assert_non_null(tensor);
+        assert_int_equal(shard, expected[i].shard);
+        assert_int_equal(*(const unsigned char *)tensor->data, shard + 1);
+    }
+    checkpoint_close(checkpoint);
+}
+
+static void test_the_single_file_counts_when_an_index_is_there_too(void **state)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+
+    SHARD(*state, "model.safetensors", 7, "a");
+    write_index(*state, "{\"a\":\"absent.safetensors\"}");
+    assert_ok(checkpoint_open(&checkpoint, *state, &err), err);
+    assert_false(checkpoint->has_index);
+    checkpoint_close(checkpoint);
+}
+
+static void test_shard_names_that_leave_the_folder_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "../model.safetensors", "/etc/passwd", "sub/model.safetensors", "..", ".", ""};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char weight_map[200];
+        snprintf(weight_map, sizeof weight_map, "{\"a\":\"%s\"}", names[i]);
+        write_index(*state, weight_map);
+        assert_refused(*state, "not a file name in this folder");
+        assert_refused(*state, "'a'");
+    }
+}
+
+static void test_broken_indices_are_refused(void **state)
+{
+    write_text(*state, "model.safetensors.index.json", "{\"weight_map\":");
+    assert_refused(*state, "model.safetensors.index.json: not valid JSON");
+    write_text(*state, "model.safetensors.index.json", "[]");
+    assert_refused(*state, "'weight_map' is missing");
+    write_text(*state, "model.safetensors.index.json", "{\"weight_map\":[]}");
+    assert_refused(*state, "'weight_map' is missing or not an object");
+    write_index(*state, "{}");
+    assert_refused(*state, "'weight_map' is empty");
+    write_index(*state, "{\"a\":3}");
+    assert_refused(*state, "the shard of tensor 'a' is not a string");
+    write_index(*state, "{\"a\":\"x\",\"a\":\"x\"}");
+    assert_refused(*state, "duplicate object key");
+}
+
+static void test_a_missing_shard_is_named(void **state)
+{
+    SHARD(*state, "model-1.safetensors", 1, "a");
+    write_index(*state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\"}");
+    assert_refused(*state, "the shard model-2.safetensors is listed but not there");
+}
+
+static void test_a_broken_shard_is_named(void **state)
+{
+    write_text(*state, "model-1.safetensors", "x");
+    write_index(*state, "{\"a\":\"model-1.safetensors\"}");
+    assert_refused(*state, "model-1.safetensors: shorter than the 8 bytes");
+}
+
+static void test_a_tensor_listed_but_absent_is_named(void **state)
+{
+    SHARD(*state, "model-1.safetensors", 1, "a");
+    SHARD(*state, "model-2.safetensors", 2, "b");
+    write_index(
+        *state,
+        "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\",\"c\":\"model-1.safetensors\"}");
+    assert_refused(*state, "tensor 'c' is listed in model-1.safetensors but is not in that file");
+    write_index(*state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-1.safetensors\"}");
+    assert_refused(*state, "tensor 'b' is listed in model-1.safetensors but is not in that file");
+    write_index(*state, "{\"a\":\"model-2.safetensors\",\"b\":\"model-1.safetensors\"}");
+    assert_refused(*state, "tensor 'a' is listed in model-2.safetensors but is not in that file");
+}
+
+static void test_a_tensor_in_two_shards_is_named(void **state)
+{
+    SHARD(*state, "model-1.safetensors", 1, "a", "x");
+    SHARD(*state, "model-2.safetensors", 2, "b", "x");
+    write_index(*state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\"}");
+    assert_refused(*state, "tensor 'x' is in two shards, model-1.safetensors and model-2.safetensors");
+}
+
+static void test_other_formats_are_told_apart_from_nothing(void **state)
+{
+    assert_refused(*state, "holds neither model.safetensors nor model.safetensors.index.json");
+    write_text(*state, "pytorch_model.bin", "PK");
+    assert_refused(
+        *state, "holds pytorch_model.bin but no model.safetensors; convert the model to safetensors first");
+    assert_refused(path_in(*state, "absent"), "no such model folder");
+    assert_refused(path_in(*state, "pytorch_model.bin"), "not a folder");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_single_file_is_one_shard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shards_are_sorted_and_every_tensor_is_found_in_its_own, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_single_file_counts_when_an_index_is_there_too, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_shard_names_that_leave_the_folder_are_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_broken_indices_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_missing_shard_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_broken_shard_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_tensor_listed_but_absent_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_tensor_in_two_shards_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_formats_are_told_apart_from_nothing, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+// Every model family against Hugging Face transformers: tiny random checkpoints that it wrote, and the logits
+// that it computed from them in float32 (tests/golden/make_families.py).
+#include "io/model/model.h"
+#include "tests/support/golden.h"
+#include "tests/support/temporary_folder.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// What the project promises; transformers' own logits move by about 1e-6 when it computes in another order.
+static const double tolerance = 1e-4;
+
+static void assert_parity(const char *name, const char *file)
+{
+    struct golden_result result;
+    char relative[256];
+    snprintf(relative, sizeof relative, "tests/golden/families/%s", name);
+    char *directory = source_path(relative);
+    snprintf(relative, sizeof relative, "tests/golden/families/%s/%s", name, file);
+    char *golden = source_path(relative);
+    golden_compare(&result, directory, golden);
+    print_message("%-20s relative logit error %.2g, log-likelihood error %.2g\n", name, result.logit_error,
+                  result.log_likelihood_error);
+    assert_true(result.logit_error < tolerance);
+    assert_true(result.log_likelihood_error < tolerance);
+    free(directory);
+    free(golden);
+}
+
+static void parity(void **state)
+{
+    assert_parity(*state, "golden.json");
+}
+
+static void phi3_takes_other_factors_for_short_sequences(void **state)
+{
+    (void)state;
+    assert_parity("phi3", "golden-short.json");
+}
+
+// ---- a committed model, changed
+// ------------------------------------------------------------------------------------
+
+// A folder like the family's, whose config.json has `value` (JSON) at `key`.
+static char *changed_model(const char *name, const char *key, const char *value)
+{
+    char relative[256], path[4096];
+    snprintf(relative, sizeof relative, "tests/golden/families/%s", name);
+    char *source = source_path(relative), *folder = temporary_folder_create();
+    DIR *entries = opendir(source);
+    assert_non_null(entries);
+    for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
+        if (strstr(entry->d_name, "safetensors") == NULL)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", source, entry->d_name);
+        assert_int_equal(symlink(path, path_in(folder, entry->d_name)), 0);
+    }
+    closedir(entries);
+    snprintf(path, sizeof path, "%s/config.json", source);
+    json_t *config = json_load_file(path, 0, NULL);
+    assert_non_null(config);
+    if (key != NULL)
+        assert_int_equal(json_object_set_new(config, key, json_loads(value, JSON_DECODE_ANY, NULL)), 0);
+    assert_int_equal(json_dump_file(config, path_in(folder, "config.json"), 0), 0);
+    json_decref(config);
+    free(source);
+    return folder;
+}
+
+static void refused(const char *name, const char *key, const char *value, const char *part)
+{
+    char *folder = changed_model(name, key, value);
+    struct model *model;
+    struct error err = {0};
+    if (model_open(&model, folder, &err) == STATUS_OK)
+        fail_msg("%s with %s: %s was opened", name, key, value);
+    assert_error(err, STATUS_INPUT, part);
+    temporary_folder_remove(folder);
+}
+
+static void what_a_family_cannot_do_is_refused_by_key(void **state)
+{
+    (void)state;
+    refused("opt", "word_embed_proj_dim", "8", "config.json: word_embed_proj_dim");
+    refused("opt", "layer_norm_elementwise_affine", "false", "config.json: layer_norm_elementwise_affine");
+    refused("gemma3", "use_bidirectional_attention", "true", "config.json: use_bidirectional_attention");
+    refused("gemma3", "model_type", "\"gemma3\"", "config.json: model_type: 'gemma3' is not supported");
+    refused("gemma2", "layer_types", "[\"full_attention\"]", "config.json: layer_types: must be a list of 2");
+    refused("gemma2", "layer_types", "[\"full_attention\", \"chunked_attention\"]", "element 1");
+    refused("qwen3", "sliding_window", "null", "layer_types: element 0 is \"sliding_attention\", but");
+    refused("mistral", "sliding_window", "-3", "config.json: sliding_window");
+    refused("qwen2", "use_sliding_window", "\"yes\"", "config.json: use_sliding_window");
+    refused("qwen2-moe", "num_experts_per_tok", "9", "num_experts_per_tok: 9 of only 4");
+    refused("qwen2-moe", "mlp_only_layers", "1", "config.json: mlp_only_layers");
+    refused("qwen2-moe", "mlp_only_layers", "[\"1\"]", "config.json: mlp_only_layers");
+    refused("gpt-neox", "num_attention_heads", "3", "config.json: hidden_size: 16 is not a multiple");
+    refused("gpt-neox", "rotary_pct", "2", "config.json: rotary_pct");
+    refused("gemma2", "query_pre_attn_scalar", "0", "config.json: query_pre_attn_scalar");
+    refused("gemma2", "num_hidden_layers", "1000000", "num_hidden_layers: must be at most 65536");
+}
+
+static void impossible_ropes_are_refused_by_key(void **state)
+{
+    (void)state;
+    refused("phi3", "rope_parameters", "{\"rope_type\": \"yarn\"}", "phi3 has only \"longrope\"");
+    refused("phi3", "rope_parameters",
+            "{\"rope_type\": \"longrope\", \"partial_rotary_factor\": 0.75, \"short_factor\": [1, 2]}",
+            "rope_parameters.short_factor: must be a list of 3 numbers");
+    refused("phi3", "rope_parameters",
+            "{\"rope_type\": \"longrope\", \"partial_rotary_factor\": 0.75, \"short_factor\": [1, 2, 0]}",
+            "rope_parameters.short_factor: element 2");
+    refused("phi3", "rope_parameters",
+            "{\"rope_type\": \"longrope\", \"partial_rotary_factor\": 0.75, \"short_factor\": [1, 2, 3]}",
+            "rope_parameters.long_factor: is missing");
+    refused("llama3", "rope_parameters", "{\"rope_type\": \"llama3\", \"factor\": 8}",
+            "rope_parameters.low_freq_factor: is missing");
+    refused("llama3", "rope_parameters",
+            "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+            "rope_parameters.high_freq_factor: must be above");
+    refused("gemma3", "rope_parameters", "{\"full_attention\": {\"rope_type\": \"linear\"}}",
+            "rope_parameters.full_attention.factor: is missing");
+}
+
+static void a_config_that_contradicts_the_tensors_names_the_first(void **state)
+{
+    (void)state;
+    refused("mixtral", "num_local_experts", "3",
+            "'model.layers.0.block_sparse_moe.gate.weight' must have the shape [3,");
+    refused("qwen3-moe", "decoder_sparse_step", "1", "'model.layers.0.mlp.gate.weight' is missing");
+    refused("qwen2-moe", "shared_expert_intermediate_size", "5",
+            "'model.layers.0.mlp.shared_expert.gate_proj.weight'");
+    refused("phi3", "intermediate_size", "25",
+            "'model.layers.0.mlp.gate_up_proj.weight' must have the shape [50, 16]");
+}
+
+// ---- what stages see
+// -----------------------------------------------------------------------------------------------
+
+static struct model *open_family(const char *name)
+{
+    char relative[256];
+    struct model *model;
+    struct error err = {0};
+    snprintf(relative, sizeof relative, "tests/golden/families/%s", name);
+    char *directory = source_path(relative);
+    assert_ok(model_open(&model, directory, &err), err);
+    free(directory);
+    return model;
+}
+
+static void experts_are_linears_with_sources_of_their_own(void **state)
+{
+    static const struct {
+        const char *linear;
+        size_t source, out, in;
+    } expected[] = {{"self_attn.q_proj", 0, 16, 16},
+                    {"self_attn.k_proj", 0, 8, 16},
+                    {"self_attn.v_proj", 0, 8, 16},
+                    {"self_attn.o_proj", 1, 16, 16},
+                    {"mlp.shared_expert.gate_proj", 2, 12, 16},
+                    {"mlp.shared_expert.up_proj", 2, 12, 16},
+                    {"mlp.shared_expert.down_proj", 3, 16, 12},
+                    {"mlp.experts.0.gate_proj", 4, 8, 16},
+                    {"mlp.experts.0.up_proj", 4, 8, 16},
+                    {"mlp.experts.0.down_proj", 5, 16, 8},
+                    {"mlp.experts.1.gate_proj", 6, 8, 16}};
+    (void)state;
+    struct model *model = open_family("qwen2-moe");
+    struct layer_map map;
+    struct error err = {0};
+    size_t next = 0;
+    assert_ok(layer_map_create(&map, model, 0, &err), err);
+    for (size_t i = 0; i < map.num_tensors && next < sizeof expected / sizeof expected[0]; i++) {
+        if (map.tensors[i].linear[0] ==
+            '\0') // norms, biases, the router and the shared expert's gate are not pruned
+            continue;
+        assert_string_equal(map.tensors[i].linear, expected[next].linear);
+        assert_int_equal(map.tensors[i].source, expected[next].source);
+        assert_int_equal(map.tensors[i].out, expected[next].out);
+        assert_int_equal(map.tensors[i].in, expected[next].in);
+        next++;
+    }
+    assert_int_equal(map.num_sources, 4 + 2 * 4);
+    const size_t channels[12] = {16, 16, 16, 12, 16, 8, 16, 8, 16, 8, 16, 8};
+    for (size_t s = 0; s < 12; s++)
+        assert_int_equal(map.source_channels[s], channels[s]);
+    layer_map_free(&map);
+
+    assert_ok(layer_map_create(&map, model, 1, &err), err); // in mlp_only_layers
+    assert_int_equal(map.num_sources, 4);
+    layer_map_free(&map);
+    model_close(model);
+}
+
+static void fused_linears_are_pruned_as_the_one_that_they_are(void **state)
+{
+    static const char *const expected[] = {"self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj",
+                                           "mlp.down_proj"};
+    (void)state;
+    struct model *model = open_family("phi3");
+    struct layer_map map;
+    struct error err = {0};
+    size_t next = 0;
+    assert_ok(layer_map_create(&map, model, 0, &err), err);
+    for (size_t i = 0; i < map.num_tensors; i++) {
+        if (map.tensors[i].linear[0] == '\0')
+            continue;
+        assert_true(next < 4);
+        assert_string_equal(map.tensors[i].linear, expected[next]);
+        assert_int_equal(map.tensors[i].source, next);
+        next++;
+    }
+    layer_map_free(&map);
+    model_close(model);
+}
+
+static void learned_positions_limit_the_length(void **state)
+{
+    (void)state;
+    struct model *model = open_family("opt");
+    struct rotary_table table;
+    struct error err = {0};
+    assert_ok(model_rotary_table(&table, model, 256, &err), err);
+    rotary_table_free(&table);
+    assert_int_equal(model_rotary_table(&table, model, 257, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "257 tokens do not fit: the model has 256 learned positions");
+    model_close(model);
+}
+
+static void a_checkpoint_without_the_prefix_is_the_same_model(void **state)
+{
+    (void)state;
+    char *source = source_path("tests/golden/families/qwen2/model.safetensors");
+    char *golden = source_path("tests/golden/families/qwen2/golden.json"),
+         *folder = changed_model("qwen2", NULL, NULL);
+    FILE *file = fopen(source, "rb");
+    assert_non_null(file);
+    static char bytes[1 << 16];
+    const size_t size = fread(bytes, 1, sizeof bytes, file);
+    assert_true(size > 0 && size < sizeof bytes);
+    fclose(file);
+    uint64_t length;
+    memcpy(&length, bytes, sizeof length);
+    for (char *name = bytes + 8; name + 7 < bytes + 8 + length; name++) {
+        if (memcmp(name, "\"model.", 7) != 0)
+            continue;
+        char *end = memchr(name + 7, '"',
+                           (size_t)(bytes + 8 + length - name - 7)); // "model.x" becomes "x" and blanks
+        memmove(name + 1, name + 7, (size_t)(end - name - 6));
+        memset(end - 5, ' ', 6);
+    }
+    assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
+    write_file(folder, "model.safetensors", bytes, size);
+    struct golden_result result;
+    golden_compare(&result, folder, golden);
+    assert_true(result.logit_error < tolerance);
+    free(source);
+    free(golden);
+    temporary_folder_remove(folder);
+}
+
+#define FAMILY(text)                                                                    \
+    {                                                                                   \
+        .name = "parity of " text, .test_func = parity, .initial_state = (void *)(text) \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FAMILY("llama3"),
+        FAMILY("llama-linear"),
+        FAMILY("llama-dynamic"),
+        FAMILY("llama-yarn"),
+        FAMILY("mistral"),
+        FAMILY("qwen2"),
+        FAMILY("qwen3"),
+        FAMILY("phi3"),
+        cmocka_unit_test(phi3_takes_other_factors_for_short_sequences),
+        FAMILY("gemma2"),
+        FAMILY("gemma3"),
+        FAMILY("gemma3-old"),
+        FAMILY("gpt-neox"),
+        FAMILY("gpt-neox-sequential"),
+        FAMILY("opt"),
+        FAMILY("opt-norm-after"),
+        FAMILY("mixtral"),
+        FAMILY("qwen2-moe"),
+        FAMILY("qwen3-moe"),
+        cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
+        cmocka_unit_test(impossible_ropes_are_refused_by_key),
+        cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),
+        cmocka_unit_test(experts_are_linears_with_sources_of_their_own),
+        cmocka_unit_test(fused_linears_are_pruned_as_the_one_that_they_are),
+        cmocka_unit_test(learned_positions_limit_the_length),
+        cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,396 @@
+// tokenizer.h: a tokenizer.json that is damaged, or holds what is not known here, is refused with one line
+// that names the file and the part; it is never ignored in part.
+#include "io/tokenizer/tokenizer.h"
+#include "tests/support/temporary_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// A small valid file with something of every part. ' stands for ".
+static const char valid[] =
+    "{'version':'1.0','truncation':null,'padding':null,"
+    "'added_tokens':[{'id':0,'content':'<s>','single_word':false,'lstrip':false,'rstrip':false,"
+    "'normalized':false,'special':true},"
+    "{'id':6,'content':'new','single_word':false,'lstrip':true,'rstrip':true,'normalized':true,'special':"
+    "false}],"
+    "'normalizer':{'type':'Sequence','normalizers':[{'type':'NFC'},"
+    "{'type':'Replace','pattern':{'String':' '},'content':'\xe2\x96\x81'}]},"
+    "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'Split','pattern':{'Regex':'a+|b'},"
+    "'behavior':'Isolated','invert':false},{'type':'Metaspace','replacement':'\xe2\x96\x81',"
+    "'prepend_scheme':'never','split':true}]},"
+    "'post_processor':{'type':'TemplateProcessing','single':[{'SpecialToken':{'id':'<s>','type_id':0}},"
+    "{'Sequence':{'id':'A','type_id':0}}],'pair':[],"
+    "'special_tokens':{'<s>':{'id':'<s>','ids':[0],'tokens':['<s>']}}},"
+    "'decoder':null,"
+    "'model':{'type':'BPE','dropout':null,'unk_token':'<s>','continuing_subword_prefix':null,"
+    "'end_of_word_suffix':'','fuse_unk':false,'byte_fallback':false,'ignore_merges':false,"
+    "'vocab':{'<s>':0,'a':1,'b':2,'\xe2\x96\x81':3,'ab':4,'\xe2\x96\x81"
+    "ab':5},"
+    "'merges':['a b',['\xe2\x96\x81','ab']]}}";
+
+static char *folder;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    folder = temporary_folder_create();
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    temporary_folder_remove(folder);
+    return 0;
+}
+
+// Loads the first `size` bytes of json, whose ' are made ".
+static enum status load_text(const char *json, size_t size, struct tokenizer **tokenizer, struct error *err)
+{
+    char *text = malloc(size + 1);
+    enum status status;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++)
+        text[i] = json[i];
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == '\'')
+            text[i] = '"';
+    *err = (struct error){0};
+    status = tokenizer_load(tokenizer, write_file(folder, "tokenizer.json", text, size), err);
+    free(text);
+    return status;
+}
+
+// The valid file with `old` replaced by `new`; the caller frees it.
+static char *changed(const char *old, const char *new)
+{
+    const char *at = strstr(valid, old);
+    const size_t size = strlen(valid) - strlen(old) + strlen(new);
+    char *text = malloc(size + 1);
+
+    if (at == NULL)
+        fail_msg("not in the valid file: %s", old);
+    assert_non_null(text);
+    snprintf(text, size + 1, "%.*s%s%s", (int)(at - valid), valid, new, at + strlen(old));
+    return text;
+}
+
+static void the_valid_file_loads(void **state)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error err;
+    int32_t *ids = NULL;
+    size_t count = 0;
+    const int32_t expected[] = {0, 3, 1, 2,
+                                6, 3, 1}; // <s>, space, a, b, new, space, a: nothing merges across a cut
+
+    (void)state;
+    assert_ok(load_text(valid, strlen(valid), &tokenizer, &err), err);
+    assert_int_equal(tokenizer_vocabulary_size(tokenizer), 7);
+    assert_ok(tokenizer_encode(tokenizer, " abnew a", 8, true, &ids, &count, &err), err);
+    assert_int_equal(count, sizeof expected / sizeof expected[0]);
+    assert_memory_equal(ids, expected, sizeof expected);
+    free(ids);
+    tokenizer_free(tokenizer);
+    tokenizer_free(NULL);
+}
+
+static void every_truncated_prefix_is_refused(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < strlen(valid); size++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        assert_int_equal(load_text(valid, size, &tokenizer, &err), STATUS_INPUT);
+        assert_error(err, STATUS_INPUT, "tokenizer.json: ");
+        assert_null(tokenizer);
+    }
+}
+
+// Whatever one byte becomes, the file is loaded or refused; the sanitizers watch.
+static void no_single_byte_breaks_the_reader(void **state)
+{
+    static const char bytes[] = {'"', '0', ',', '}', ']', '\0', (char)0xff, 'z'};
+    const size_t size = strlen(valid);
+    char *text = malloc(size);
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i += 2) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        enum status status;
+        memcpy(text, valid, size);
+        text[i] = bytes[i / 2 % sizeof bytes];
+        status = load_text(text, size, &tokenizer, &err);
+        assert_true(status == STATUS_OK || status == STATUS_INPUT);
+        if (status == STATUS_INPUT)
+            assert_error(err, STATUS_INPUT, "tokenizer.json: ");
+        tokenizer_free(tokenizer);
+    }
+    free(text);
+}
+
+static void what_is_wrong_or_unknown_is_named(void **state)
+{
+    static const struct {
+        const char *old;
+        const char *new;
+        const char *message; // after "tokenizer.json: "
+    } cases[] = {
+        // the file as a whole
+        {"'version':'1.0'", "'version':'2.0'", "unknown version \"2.0\""},
+        {"'version':'1.0'", "'versoin':'1.0'", "unknown member \"versoin\""},
+        {"'version':'1.0'", "'version':1", "\"version\" must be a string, is a number"},
+        {"'padding':null", "'padding':{'strategy':'BatchLongest'}", "padding is not supported"},
+        {"'truncation':null", "'truncation':{'max_length':8}", "truncation is not supported"},
+        {"'decoder':null", "'padding':null", "not valid JSON: duplicate object key"},
+        // model
+        {"'type':'BPE'", "'type':'Unigram'", "model: type \"Unigram\" is not supported, only \"BPE\" is"},
+        {"'type':'BPE'", "'type':'WordPiece'", "model: type \"WordPiece\" is not supported"},
+        {"'type':'BPE'", "'type':'WordLevel'", "model: type \"WordLevel\" is not supported"},
+        {"'dropout':null", "'dropout':0.0", ""}, // none
+        {"'dropout':null", "'dropout':0.1", "model: dropout is not supported"},
+        {"'continuing_subword_prefix':null", "'continuing_subword_prefix':'##'",
+         "model: continuing_subword_prefix \"##\" is not supported"},
+        {"'end_of_word_suffix':''", "'end_of_word_suffix':'</w>'",
+         "model: end_of_word_suffix \"</w>\" is not supported"},
+        {"'fuse_unk':false", "'fuse_unk':'no'", "model: \"fuse_unk\" must be true or false, is a string"},
+        {"'ignore_merges':false", "'ignore_merge':false", "model: unknown member \"ignore_merge\""},
+        {"'model':{", "'model':[],'x':{", "unknown member \"x\""},
+        // vocabulary
+        {"'a':1", "'a':'1'", "model: vocab: the id of \"a\" must be an integer, is a string"},
+        {"'a':1", "'a':-1", "model: vocab: the id of \"a\" must be from 0 to 2147483646, is -1"},
+        {"'a':1", "'a':2147483647", "model: vocab: the id of \"a\" must be from 0 to 2147483646"},
+        {"'a':1", "'a':1.5", "model: vocab: the id of \"a\" must be an integer"},
+        {"'a':1,'b':2", "'a':2,'b':2", "have the same id 2"},
+        {"'a':1,'b':2", "'a':1,'a':2", "duplicate object key"},
+        {"'vocab':{", "'vocab':[],'vocabulary':{", "model: unknown member \"vocabulary\""},
+        // merges
+        {"'a b'", "'a c'", "model: merges: [0]: \"c\" is not in the vocabulary"},
+        {"'a b'", "'b a'", "model: merges: [0]: \"ba\" is not in the vocabulary"},
+        {"'a b'", "'a b c'", "model: merges: [0]: \"a b c\" must be two tokens with one space between"},
+        {"'a b'", "'ab'", "model: merges: [0]: \"ab\" must be two tokens"},
+        {"'a b'", "' b'", "model: merges: [0]: one side is empty"},
+        {"'a b'", "7", "model: merges: [0]: must be a string or a pair of strings"},
+        {"['\xe2\x96\x81','ab']", "['a','b','c']", "model: merges: [1]: must be a string or a pair"},
+        {"'merges':[", "'merges':{},'x':[", "model: unknown member \"x\""},
+        // added tokens
+        {"'id':6", "'id':7",
+         "added_tokens: [1]: \"new\" has the id 7 here, but its place in the vocabulary is 6"},
+        {"'id':0,'content':'<s>'", "'id':1,'content':'<s>'", "added_tokens: [0]: \"<s>\" has the id 1"},
+        {"'content':'new'", "'content':''", "added_tokens: [1]: \"content\" is empty"},
+        {"'content':'new','single_word':false", "'content':'new'",
+         "added_tokens: [1]: \"single_word\" must be true or false, is nothing"},
+        {"'lstrip':true", "'left':true", "added_tokens: [1]: unknown member \"left\""},
+        {"{'id':6,'content':'new','single_word':false,'lstrip':true,'rstrip':true,'normalized':true",
+         "{'id':0,'content':'<s>','single_word':false,'lstrip':true,'rstrip':true,'normalized':false",
+         "added_tokens: [1]: \"<s>\" is there twice"},
+        {"'content':'new'", "'content':'n\\new'", ""}, // valid: a token may hold anything
+        {"'id':6,'content':'new'", "'id':9,'content':'n\\new'",
+         "\"n?ew\" has the id 9"}, // the message is one line
+        // normalizer
+        {"'type':'NFC'", "'type':'Precompiled'", "normalizer: normalizers[0]: unknown type \"Precompiled\""},
+        {"'type':'NFC'", "'type':'NFC','x':1", "normalizer: normalizers[0]: NFC: unknown member \"x\""},
+        {"{'type':'NFC'}", "'NFC'", "normalizer: normalizers[0]: must be an object, is a string"},
+        {"{'type':'NFC'}", "{}", "normalizer: normalizers[0]: \"type\" must be a string, is nothing"},
+        {"{'String':' '}", "{'String':''}", "Replace: \"pattern\": the pattern is an empty string"},
+        {"{'String':' '}", "{'Glob':' '}", "Replace: \"pattern\": unknown member \"Glob\""},
+        {"{'String':' '}", "{}", "\"pattern\": must have either \"String\" or \"Regex\""},
+        {"'content':'\xe2\x96\x81'}", "'content':null}", "Replace: \"content\" must be a string, is null"},
+        // pre-tokenizer
+        {"'type':'Split'", "'type':'UnicodeScripts'",
+         "pre_tokenizer: pretokenizers[0]: unknown type \"UnicodeScripts\""},
+        {"'Isolated'", "'Alone'", "pretokenizers[0]: Split: unknown behavior \"Alone\""},
+        {"'behavior':'Isolated',", "", "pretokenizers[0]: Split: no \"behavior\""},
+        {"'invert':false", "'invert':0", "Split: \"invert\" must be true or false, is a number"},
+        {"'a+|b'", "'a+|(b'", "\"pattern\": bad regular expression: missing closing parenthesis"},
+        {"'a+|b'", "'\\\\b'", "regular expression: this escape is not supported, at byte 0"},
+        {"'prepend_scheme':'never'", "'prepend_scheme':'sometimes'", "unknown prepend_scheme \"sometimes\""},
+        {"'prepend_scheme':'never'", "'prepend_scheme':'first','add_prefix_space':false",
+         "add_prefix_space false contradicts prepend_scheme \"first\""},
+        {"'replacement':'\xe2\x96\x81'", "'replacement':'__'",
+         "\"replacement\" must be one character, is \"__\""},
+        // post-processor
+        {"'TemplateProcessing'", "'PairProcessing'", "post_processor: unknown type \"PairProcessing\""},
+        {"'SpecialToken':{'id':'<s>'", "'SpecialToken':{'id':'<t>'",
+         "post_processor: TemplateProcessing: single[0]: \"<t>\" is not in special_tokens"},
+        {"'id':'A'", "'id':'B'", "single[1]: Sequence \"B\" in the template of a single text must be \"A\""},
+        {"'ids':[0]", "'ids':['0']", "the id of <s> must be an integer, is a string"},
+        {"'ids':[0]", "'ids':[7]", "post_processor: the special token's id 7 is not in the vocabulary"},
+        {"'ids':[0]", "'ids':0", "\"ids\" must be an array, is a number"},
+        {"'ids':[0]", "'ids':[0],'x':1", "special_tokens: \"<s>\": unknown member \"x\""},
+        {"{'Sequence':{'id':'A','type_id':0}}", "{'Sequence':{'id':'A','type_id':0,'x':1}}",
+         "single[1]: unknown member \"x\""},
+        {"{'Sequence':{'id':'A','type_id':0}}", "{'Text':{'id':'A','type_id':0}}",
+         "single[1]: unknown member \"Text\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        char *text = changed(cases[i].old, cases[i].new);
+        const enum status status = load_text(text, strlen(text), &tokenizer, &err);
+
+        if (cases[i].message[0] == '\0') {
+            assert_int_equal(status, STATUS_OK);
+            tokenizer_free(tokenizer);
+        } else {
+            assert_int_equal(status, STATUS_INPUT);
+            assert_error(err, STATUS_INPUT, "tokenizer.json: ");
+            assert_error(err, STATUS_INPUT, cases[i].message);
+            assert_null(tokenizer);
+        }
+        free(text);
+    }
+}
+
+// One value of every kind that is read, with all its members; each is refused when there is one more.
+static void no_member_is_ignored_anywhere(void **state)
+{
+    static const struct {
+        const char *section;
+        const char *value;
+    } cases[] = {
+        {"normalizer", "{'type':'Sequence','normalizers':[]}"},
+        {"normalizer", "{'type':'Prepend','prepend':'_'}"},
+        {"normalizer", "{'type':'Replace','pattern':{'String':'x'},'content':'y'}"},
+        {"normalizer", "{'type':'NFC'}"},
+        {"normalizer", "{'type':'NFD'}"},
+        {"normalizer", "{'type':'NFKC'}"},
+        {"normalizer", "{'type':'NFKD'}"},
+        {"normalizer", "{'type':'Lowercase'}"},
+        {"normalizer", "{'type':'Strip','strip_left':true,'strip_right':false}"},
+        {"normalizer", "{'type':'StripAccents'}"},
+        {"normalizer", "{'type':'Nmt'}"},
+        {"normalizer", "{'type':'ByteLevel'}"},
+        {"pre_tokenizer", "{'type':'Sequence','pretokenizers':[]}"},
+        {"pre_tokenizer",
+         "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':true}"},
+        {"pre_tokenizer",
+         "{'type':'Split','pattern':{'Regex':'x'},'behavior':'MergedWithNext','invert':true}"},
+        {"pre_tokenizer", "{'type':'Metaspace','replacement':'_','prepend_scheme':'first','split':false}"},
+        {"pre_tokenizer", "{'type':'Digits','individual_digits':true}"},
+        {"pre_tokenizer", "{'type':'Punctuation','behavior':'Contiguous'}"},
+        {"pre_tokenizer", "{'type':'Whitespace'}"},
+        {"pre_tokenizer", "{'type':'WhitespaceSplit'}"},
+        {"pre_tokenizer", "{'type':'CharDelimiterSplit','delimiter':'-'}"},
+        {"pre_tokenizer", "{'type':'BertPreTokenizer'}"},
+        {"post_processor", "{'type':'Sequence','processors':[]}"},
+        {"post_processor",
+         "{'type':'ByteLevel','add_prefix_space':true,'trim_offsets':false,'use_regex':true}"},
+        {"post_processor", "{'type':'BertProcessing','sep':['b',2],'cls':['a',1]}"},
+        {"post_processor", "{'type':'RobertaProcessing','sep':['b',2],'cls':['a',1],'trim_offsets':true,"
+                           "'add_prefix_space':true}"},
+        {"post_processor", "{'type':'TemplateProcessing','single':[],'pair':[],'special_tokens':{}}"},
+    };
+    static const char frame[] =
+        "{'%s':%.*s%s,'model':{'type':'BPE','vocab':{'a':1,'b':2,'c':0},'merges':[]}}";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int more = 0; more < 2; more++) {
+            const size_t size = strlen(cases[i].value);
+            struct tokenizer *tokenizer = NULL;
+            struct error err;
+            char text[512];
+            snprintf(text, sizeof text, frame, cases[i].section, (int)size - 1, cases[i].value,
+                     more ? ",'one_more':null}" : "}");
+            const enum status status = load_text(text, strlen(text), &tokenizer, &err);
+            if (more) {
+                assert_int_equal(status, STATUS_INPUT);
+                assert_error(err, STATUS_INPUT, cases[i].section);
+                assert_error(err, STATUS_INPUT, "unknown member \"one_more\"");
+            } else {
+                assert_ok(status, err);
+            }
+            tokenizer_free(tokenizer);
+        }
+}
+
+static void a_file_that_cannot_be_read_is_named(void **state)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(tokenizer_load(&tokenizer, path_in(folder, "nothing.json"), &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "nothing.json: No such file");
+    assert_int_equal(tokenizer_load(&tokenizer, folder, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, folder);
+    assert_int_equal(tokenizer_load(&tokenizer, path_in(folder, "nothing.json"), NULL), STATUS_INPUT);
+}
+
+// `tokenizers` says so only when a text needs the token, and most texts do not.
+static void an_unknown_token_that_is_no_token_is_refused_when_it_is_needed(void **state)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct error err;
+    int32_t *ids = NULL;
+    size_t count = 0;
+    char *text = changed("'unk_token':'<s>'", "'unk_token':'<unk>'");
+
+    (void)state;
+    assert_ok(load_text(text, strlen(text), &tokenizer, &err), err);
+    assert_ok(tokenizer_encode(tokenizer, "ab", 2, false, &ids, &count, &err), err);
+    free(ids);
+    assert_int_equal(tokenizer_encode(tokenizer, "abc", 3, false, &ids, &count, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "unk_token \"<unk>\"");
+    tokenizer_free(tokenizer);
+    free(text);
+}
+
+// What was put in front of a character stays when the character itself goes. The ids are those of
+// `tokenizers`.
+static void a_first_character_may_be_stripped_from_behind_what_stands_before_it(void **state)
+{
+    static const char json[] =
+        "{'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'ab'},"
+        "{'type':'Strip','strip_left':false,'strip_right':true},{'type':'ByteLevel'}]},"
+        "'added_tokens':[{'id':4,'content':'<s>','single_word':false,'lstrip':false,'rstrip':false,"
+        "'normalized':false,'special':true}],"
+        "'model':{'type':'BPE','vocab':{'a':0,'b':1,'\xc4\xa0':2,'ab':3},'merges':['a b']}}";
+    static const struct {
+        const char *text;
+        size_t count;
+        int32_t ids[3];
+    } cases[] = {
+        {"<s>a", 3, {4, 3, 0}}, {" ", 1, {3}}, {"   ", 1, {3}}, {" a ", 3, {3, 2, 0}}, {"b  ", 2, {3, 1}}};
+    struct tokenizer *tokenizer = NULL;
+    struct error err;
+
+    (void)state;
+    assert_ok(load_text(json, strlen(json), &tokenizer, &err), err);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int32_t *ids = NULL;
+        size_t count = 0;
+        assert_ok(tokenizer_encode(tokenizer, cases[i].text, strlen(cases[i].text), true, &ids, &count, &err),
+                  err);
+        assert_int_equal(count, cases[i].count);
+        assert_memory_equal(ids, cases[i].ids, count * sizeof *ids);
+        free(ids);
+    }
+    tokenizer_free(tokenizer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_valid_file_loads),
+        cmocka_unit_test(every_truncated_prefix_is_refused),
+        cmocka_unit_test(no_single_byte_breaks_the_reader),
+        cmocka_unit_test(what_is_wrong_or_unknown_is_named),
+        cmocka_unit_test(no_member_is_ignored_anywhere),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+        cmocka_unit_test(a_first_character_may_be_stripped_from_behind_what_stands_before_it),
+        cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

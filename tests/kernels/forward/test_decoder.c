@@ -1,0 +1,520 @@
+// One decoder layer against the same layer written with the plain loops, and its promises about bits and
+// memory.
+#include "kernels/forward/decoder.h"
+#include "tests/support/naive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+void bli_thread_set_num_threads(
+    int64_t threads); // of BLIS, whose own header does not compile without warnings
+
+enum { TOKENS = 150, HIDDEN = 24, HEADS = 6, KV_HEADS = 2, HEAD_DIM = 8, INTERMEDIATE = 40 };
+enum { QUERY = HEADS * HEAD_DIM, KEY_VALUE = KV_HEADS * HEAD_DIM };
+
+static struct decoder_config small_config(void)
+{
+    return (struct decoder_config){.hidden_size = HIDDEN,
+                                   .intermediate_size = INTERMEDIATE,
+                                   .num_attention_heads = HEADS,
+                                   .num_key_value_heads = KV_HEADS,
+                                   .head_dim = HEAD_DIM,
+                                   .rotary_dim = HEAD_DIM,
+                                   .norm = NORM_RMS,
+                                   .norm_epsilon = 1e-5F,
+                                   .activation = ACTIVATION_SILU,
+                                   .attention_scale = 0.35F};
+}
+
+static struct norm random_norm(uint64_t seed)
+{
+    return (struct norm){.weight = uniform_floats(HIDDEN, 1.0F, seed)};
+}
+
+static struct linear random_linear(size_t out, size_t in, bool bias, uint64_t seed)
+{
+    return (struct linear){.out = out,
+                           .in = in,
+                           .weight = uniform_floats(out * in, 0.4F, seed),
+                           .bias = bias ? uniform_floats(out, 0.4F, seed + 100) : NULL};
+}
+
+static struct decoder_layer random_layer(bool bias)
+{
+    return (struct decoder_layer){.input_norm = random_norm(1),
+                                  .post_attention_norm = random_norm(2),
+                                  .q = random_linear(QUERY, HIDDEN, bias, 3),
+                                  .k = random_linear(KEY_VALUE, HIDDEN, bias, 4),
+                                  .v = random_linear(KEY_VALUE, HIDDEN, bias, 5),
+                                  .o = random_linear(HIDDEN, QUERY, bias, 6),
+                                  .gate = random_linear(INTERMEDIATE, HIDDEN, bias, 7),
+                                  .up = random_linear(INTERMEDIATE, HIDDEN, bias, 8),
+                                  .down = random_linear(HIDDEN, INTERMEDIATE, bias, 9)};
+}
+
+static void free_layer(struct decoder_layer *layer)
+{
+    const struct linear *linears[] = {&layer->q,    &layer->k,  &layer->v,   &layer->o,
+                                      &layer->gate, &layer->up, &layer->down};
+    for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
+        free((void *)linears[i]->weight);
+        free((void *)linears[i]->bias);
+    }
+    free((void *)layer->input_norm.weight);
+    free((void *)layer->post_attention_norm.weight);
+}
+
+static struct rotary_table small_rotary(void)
+{
+    float frequencies[HEAD_DIM / 2];
+    const size_t pairs = HEAD_DIM / 2;
+    float *cosine = uniform_floats(TOKENS * pairs, 1.0F, 0), *sine = uniform_floats(TOKENS * pairs, 1.0F, 0);
+    for (size_t i = 0; i < pairs; i++)
+        frequencies[i] = (float)pow(10000.0, -2.0 * (double)i / HEAD_DIM);
+    rotary_angles(cosine, sine, frequencies, pairs, TOKENS, 1.0F);
+    return (struct rotary_table){.tokens = TOKENS, .cosine = cosine, .sine = sine};
+}
+
+static void free_rotary(struct rotary_table *rotary)
+{
+    free((void *)rotary->cosine);
+    free((void *)rotary->sine);
+}
+
+// The four inputs of a layer's linears, and its output.
+struct trace {
+    float attention[TOKENS * HIDDEN], output[TOKENS * QUERY], mlp[TOKENS * HIDDEN],
+        down[TOKENS * INTERMEDIATE];
+    float hidden[TOKENS * HIDDEN];
+};
+
+static void apply(float *out, const struct linear *linear, const float *x)
+{
+    naive_linear(out, x, linear->weight, linear->bias, TOKENS, linear->out, linear->in);
+}
+
+// hidden + attention(norm(hidden)), then + mlp(norm(that)): the pre-norm layer of LLaMA.
+static void naive_layer(struct trace *trace, const struct decoder_config *config,
+                        const struct decoder_layer *layer, const float *hidden)
+{
+    static float q[TOKENS * QUERY], k[TOKENS * KEY_VALUE], v[TOKENS * KEY_VALUE], delta[TOKENS * HIDDEN];
+    static float gate[TOKENS * INTERMEDIATE], up[TOKENS * INTERMEDIATE];
+    const double epsilon = (double)config->norm_epsilon;
+
+    naive_norm(trace->attention, hidden, TOKENS, HIDDEN, &layer->input_norm, config->norm, epsilon);
+    apply(q, &layer->q, trace->attention);
+    apply(k, &layer->k, trace->attention);
+    apply(v, &layer->v, trace->attention);
+    naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
+    naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
+    naive_attention(trace->output, q, k, v, TOKENS, HEADS, KV_HEADS, HEAD_DIM,
+                    (double)config->attention_scale, layer->sliding_window);
+    apply(delta, &layer->o, trace->output);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace->hidden[i] = hidden[i] + delta[i];
+    naive_norm(trace->mlp, trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config->norm, epsilon);
+    apply(gate, &layer->gate, trace->mlp);
+    apply(up, &layer->up, trace->mlp);
+    for (size_t i = 0; i < TOKENS * INTERMEDIATE; i++)
+        trace->down[i] = (float)(naive_activation((double)gate[i], config->activation) * (double)up[i]);
+    apply(delta, &layer->down, trace->down);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace->hidden[i] += delta[i];
+}
+
+static void run_layer(float *hidden, const struct decoder_config *config, const struct decoder_layer *layer,
+                      const struct decoder_observer *observer)
+{
+    struct rotary_table rotary = small_rotary();
+    float *workspace = uniform_floats(decoder_workspace_size(config, TOKENS), 1e30F, 1);
+    decoder_layer_forward(config, layer, &rotary, hidden, TOKENS, workspace, observer);
+    free(workspace);
+    free_rotary(&rotary);
+}
+
+// Everything stays below 10, through sums of up to 48 products and a softmax: about a hundred roundings of
+// 2^-24.
+static const double tolerance = 5e-5;
+
+static void check_layer(bool bias, size_t window)
+{
+    static struct trace trace;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(bias);
+    layer.sliding_window = window;
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    run_layer(hidden, &config, &layer, NULL);
+    assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
+    free(hidden);
+    free_layer(&layer);
+}
+
+static void a_llama_layer(void **state)
+{
+    (void)state;
+    check_layer(false, 0);
+}
+
+static void a_layer_with_biases(void **state)
+{
+    (void)state;
+    check_layer(true, 0);
+}
+
+static void a_layer_with_a_sliding_window(void **state)
+{
+    (void)state;
+    check_layer(false, 9);
+}
+
+struct seen {
+    const struct trace *trace;
+    size_t calls;
+};
+
+static void look(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+{
+    struct seen *seen = context;
+    const float *expected[] = {seen->trace->attention, seen->trace->output, seen->trace->mlp,
+                               seen->trace->down};
+    const size_t sizes[] = {HIDDEN, QUERY, HIDDEN, INTERMEDIATE};
+    assert_int_equal(source, seen->calls++); // in order, each once
+    assert_int_equal(tokens, TOKENS);
+    assert_int_equal(channels, sizes[source]);
+    assert_close(largest_difference(x, expected[source], tokens * channels), 0.0, tolerance);
+}
+
+static void the_observer_sees_the_input_of_every_linear_once(void **state)
+{
+    static struct trace trace;
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    struct seen seen = {.trace = &trace};
+    run_layer(hidden, &config, &layer, &(struct decoder_observer){.context = &seen, .input = look});
+    assert_int_equal(seen.calls, 4);
+    free(hidden);
+    free_layer(&layer);
+}
+
+static void an_observer_that_has_seen_enough_ends_the_pass(void **state)
+{
+    static struct trace trace;
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, &config, &layer, hidden);
+    for (size_t last = 0; last < 4; last++) {
+        struct seen seen = {.trace = &trace};
+        float *copy = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+        run_layer(copy, &config, &layer,
+                  &(struct decoder_observer){.context = &seen, .input = look, .stops = true, .last = last});
+        assert_int_equal(seen.calls, last + 1);
+        free(copy);
+    }
+    free(hidden);
+    free_layer(&layer);
+}
+
+static void bits_are_the_same_for_one_and_two_threads(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    float *one = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    bli_thread_set_num_threads(1);
+    run_layer(one, &config, &layer, NULL);
+    float *two = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    bli_thread_set_num_threads(2);
+    run_layer(two, &config, &layer, NULL);
+    assert_memory_equal(one, two, TOKENS * HIDDEN * sizeof *one);
+    free(two);
+    bli_thread_set_num_threads(1);
+    free(one);
+    free_layer(&layer);
+}
+
+static void an_mlp_wider_than_a_slab(void **state)
+{
+    (void)state;
+    enum { WIDE = 2500, FEW = 3 };
+    struct decoder_config config = small_config();
+    config.intermediate_size = WIDE;
+    struct decoder_layer layer = random_layer(false);
+    struct linear *mlp[] = {&layer.gate, &layer.up, &layer.down};
+    for (size_t i = 0; i < 3; i++)
+        free((void *)mlp[i]->weight);
+    layer.gate = random_linear(WIDE, HIDDEN, true, 7);
+    layer.up = random_linear(WIDE, HIDDEN, true, 8);
+    layer.down = random_linear(HIDDEN, WIDE, false, 9);
+    memset((void *)layer.o.weight, 0, sizeof(float) * HIDDEN * QUERY); // the MLP alone
+
+    float *hidden = uniform_floats(FEW * HIDDEN, 1.0F, 50),
+          *expected = uniform_floats(FEW * HIDDEN, 1.0F, 50);
+    float *x = uniform_floats(FEW * HIDDEN, 1, 0), *delta = uniform_floats(FEW * HIDDEN, 1, 0);
+    float *gate = uniform_floats(FEW * WIDE, 1, 0), *up = uniform_floats(FEW * WIDE, 1, 0);
+    naive_norm(x, expected, FEW, HIDDEN, &layer.post_attention_norm, NORM_RMS, 1e-5);
+    naive_linear(gate, x, layer.gate.weight, layer.gate.bias, FEW, WIDE, HIDDEN);
+    naive_linear(up, x, layer.up.weight, layer.up.bias, FEW, WIDE, HIDDEN);
+    for (size_t i = 0; i < (size_t)FEW * WIDE; i++)
+        gate[i] = (float)naive_activation((double)gate[i], ACTIVATION_SILU) * up[i];
+    naive_linear(delta, gate, layer.down.weight, NULL, FEW, HIDDEN, WIDE);
+    for (size_t i = 0; i < (size_t)FEW * HIDDEN; i++)
+        expected[i] += delta[i];
+
+    struct rotary_table rotary = small_rotary();
+    float *workspace = uniform_floats(decoder_workspace_size(&config, FEW), 1.0F, 1);
+    decoder_layer_forward(&config, &layer, &rotary, hidden, FEW, workspace, NULL);
+    // 2500 products of up to 0.4 * 10 each.
+    assert_close(largest_difference(hidden, expected, (size_t)FEW * HIDDEN), 0.0, 1e-3);
+    free(workspace);
+    free_rotary(&rotary);
+    free(hidden);
+    free(expected);
+    free(x);
+    free(delta);
+    free(gate);
+    free(up);
+    free_layer(&layer);
+}
+
+static void the_workspace_is_used_no_further_than_it_says(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    struct rotary_table rotary = small_rotary();
+    const size_t size = decoder_workspace_size(&config, TOKENS), guard = 64;
+    float *workspace = uniform_floats(size + guard, 1.0F, 1),
+          *untouched = uniform_floats(size + guard, 1.0F, 1);
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    decoder_layer_forward(&config, &layer, &rotary, hidden, TOKENS, workspace, NULL);
+    assert_memory_equal(workspace + size, untouched + size, guard * sizeof *workspace);
+    free(workspace);
+    free(untouched);
+    free(hidden);
+    free_rotary(&rotary);
+    free_layer(&layer);
+}
+
+// rows[] of b after those of a: one weight for what were several.
+static struct linear stacked(const struct linear *parts, size_t count)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < count; i++)
+        out += parts[i].out;
+    float *weight = uniform_floats(out * parts[0].in, 1.0F, 0), *bias = uniform_floats(out, 1.0F, 0);
+    size_t row = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(weight + row * parts[0].in, parts[i].weight, parts[i].out * parts[0].in * sizeof *weight);
+        memcpy(bias + row, parts[i].bias, parts[i].out * sizeof *bias);
+        row += parts[i].out;
+    }
+    return (struct linear){.out = out, .in = parts[0].in, .weight = weight, .bias = bias};
+}
+
+static void free_linear(struct linear *linear)
+{
+    free((void *)linear->weight);
+    free((void *)linear->bias);
+    *linear = (struct linear){0};
+}
+
+static void assert_same_output(const struct decoder_config *config, const struct decoder_layer *layer,
+                               const struct decoder_config *other_config, const struct decoder_layer *other)
+{
+    float *expected = uniform_floats(TOKENS * HIDDEN, 1.0F, 50),
+          *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    run_layer(expected, config, layer, NULL);
+    run_layer(hidden, other_config, other, NULL);
+    assert_memory_equal(hidden, expected, TOKENS * HIDDEN * sizeof *hidden);
+    free(expected);
+    free(hidden);
+}
+
+static void fused_linears_give_the_bits_of_separate_ones(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true), fused = layer;
+    fused.qkv = stacked((const struct linear[]){layer.q, layer.k, layer.v}, 3);
+    fused.gate_up = stacked((const struct linear[]){layer.gate, layer.up}, 2);
+    fused.q = fused.k = fused.v = fused.gate = fused.up = (struct linear){0};
+    assert_same_output(&config, &layer, &config, &fused);
+    free_linear(&fused.qkv);
+    free_linear(&fused.gate_up);
+    free_layer(&layer);
+}
+
+static void per_head_qkv_gives_the_bits_of_separate_linears(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config(), per_head = config;
+    config.num_key_value_heads = per_head.num_key_value_heads = HEADS;
+    per_head.qkv_layout = QKV_PER_HEAD;
+    struct decoder_layer layer = random_layer(true);
+    free_linear(&layer.k);
+    free_linear(&layer.v);
+    layer.k = random_linear(QUERY, HIDDEN, true, 4);
+    layer.v = random_linear(QUERY, HIDDEN, true, 5);
+    struct linear parts[3 * HEADS];
+    for (size_t h = 0; h < HEADS; h++) {
+        parts[3 * h] = linear_slice(&layer.q, h * HEAD_DIM, HEAD_DIM);
+        parts[3 * h + 1] = linear_slice(&layer.k, h * HEAD_DIM, HEAD_DIM);
+        parts[3 * h + 2] = linear_slice(&layer.v, h * HEAD_DIM, HEAD_DIM);
+    }
+    struct decoder_layer fused = layer;
+    fused.qkv = stacked(parts, 3 * HEADS);
+    fused.q = fused.k = fused.v = (struct linear){0};
+    assert_same_output(&config, &layer, &per_head, &fused);
+    free_linear(&fused.qkv);
+    free_layer(&layer);
+}
+
+// Every sequence of the tree alone, beside the tree in one.
+static void check_tree(const struct decoder_config *config, const struct decoder_layer *layer)
+{
+    static const size_t branches[] = {5, 0, 17, 1, 5};
+    const struct token_tree tree = {40, 5, branches};
+    struct rotary_table rotary = small_rotary();
+    const size_t size = token_tree_size(&tree), depth = token_tree_depth(&tree);
+    float *row = uniform_floats(size * HIDDEN, 1.0F, 50), *start = uniform_floats(size * HIDDEN, 1.0F, 50);
+    float *alone = uniform_floats(depth * HIDDEN, 1.0F, 51);
+    float *workspace = uniform_floats(decoder_workspace_size(config, size), 1.0F, 52);
+    size_t first = tree.prefix;
+
+    assert_int_equal(size, 68);
+    assert_int_equal(depth, 57);
+    decoder_layer_forward_tree(config, layer, &rotary, row, &tree, workspace);
+    for (size_t b = 0; b < tree.num_branches; b++) {
+        memcpy(alone, start, tree.prefix * HIDDEN * sizeof *alone);
+        memcpy(alone + tree.prefix * HIDDEN, start + first * HIDDEN, branches[b] * HIDDEN * sizeof *alone);
+        decoder_layer_forward(config, layer, &rotary, alone, tree.prefix + branches[b], workspace, NULL);
+        // Sums of attention are split at the prefix: a rounding or two of values up to 10.
+        assert_true(largest_difference(row, alone, tree.prefix * HIDDEN) < 1e-5);
+        assert_true(largest_difference(row + first * HIDDEN, alone + tree.prefix * HIDDEN,
+                                       branches[b] * HIDDEN) < 1e-5);
+        first += branches[b];
+    }
+    free(row);
+    free(start);
+    free(alone);
+    free(workspace);
+    free_rotary(&rotary);
+}
+
+static void sequences_that_begin_alike_are_those_computed_alone(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    check_tree(&config, &layer);
+    layer.sliding_window = 9;
+    check_tree(&config, &layer);
+    config.rotary_dim = 0;
+    check_tree(&config, &layer);
+    free_layer(&layer);
+}
+
+static void a_layer_of_one_token(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    struct rotary_table rotary = small_rotary();
+    float *all = uniform_floats(TOKENS * HIDDEN, 1.0F, 50), *one = uniform_floats(HIDDEN, 1.0F, 50);
+    float *workspace = uniform_floats(decoder_workspace_size(&config, TOKENS), 1.0F, 1);
+    decoder_layer_forward(&config, &layer, &rotary, all, TOKENS, workspace, NULL);
+    decoder_layer_forward(&config, &layer, &rotary, one, 1, workspace, NULL);
+    assert_close(largest_difference(one, all, HIDDEN), 0.0, tolerance); // the first token sees itself alone
+    decoder_layer_forward(&config, &layer, &rotary, one, 0, workspace, NULL); // and none is fine
+    free(all);
+    free(one);
+    free(workspace);
+    free_rotary(&rotary);
+    free_layer(&layer);
+}
+
+static void note_source(void *context, size_t source, const float *x, size_t tokens, size_t channels)
+{
+    (void)x;
+    (void)tokens;
+    (void)channels;
+    *(unsigned *)context |= 1U << source;
+}
+
+// The sources that a layer with three experts, all of them taken, reports: bit s for source s.
+static unsigned sources_of_experts(bool shared, bool stops, size_t last)
+{
+    enum { EXPERTS = 3 };
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    config.num_experts = config.num_experts_per_tok = EXPERTS;
+    config.moe_intermediate_size = INTERMEDIATE;
+    config.shared_expert_intermediate_size = INTERMEDIATE;
+    layer.router = random_linear(EXPERTS, HIDDEN, false, 20);
+    layer.expert_gate = layer.gate; // experts of equal weights
+    layer.expert_up = layer.up;
+    layer.expert_down = layer.down;
+    if (shared)
+        layer.shared_expert_gate = random_linear(1, HIDDEN, false, 21);
+    struct decoder_layer used = layer;
+    if (!shared)
+        used.gate = used.up = used.down = (struct linear){0};
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    unsigned sources = 0;
+    run_layer(
+        hidden, &config, &used,
+        &(struct decoder_observer){.context = &sources, .input = note_source, .stops = stops, .last = last});
+    free(hidden);
+    free_linear(&layer.router);
+    free_linear(&layer.shared_expert_gate);
+    free_layer(&layer);
+    return sources;
+}
+
+static void experts_have_sources_of_their_own(void **state)
+{
+    (void)state;
+    assert_int_equal(sources_of_experts(false, false, 0), 0xff); // attention's two, then two for each expert
+    assert_int_equal(sources_of_experts(true, false, 0), 0x3ff); // the shared expert's two between them
+}
+
+static void a_pass_ends_within_the_experts_too(void **state)
+{
+    (void)state;
+    assert_int_equal(sources_of_experts(false, true, SOURCE_ATTENTION_OUTPUT), 0x3);
+    assert_int_equal(sources_of_experts(false, true, SOURCE_EXPERTS + 2), 0x1f);
+    assert_int_equal(sources_of_experts(true, true, SOURCE_MLP_DOWN), 0xf);
+    assert_int_equal(sources_of_experts(true, true, SOURCE_EXPERTS_BESIDE_SHARED + 1), 0x3f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_llama_layer),
+        cmocka_unit_test(a_layer_with_biases),
+        cmocka_unit_test(a_layer_with_a_sliding_window),
+        cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),
+        cmocka_unit_test(an_observer_that_has_seen_enough_ends_the_pass),
+        cmocka_unit_test(bits_are_the_same_for_one_and_two_threads),
+        cmocka_unit_test(an_mlp_wider_than_a_slab),
+        cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
+        cmocka_unit_test(fused_linears_give_the_bits_of_separate_ones),
+        cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
+        cmocka_unit_test(sequences_that_begin_alike_are_those_computed_alone),
+        cmocka_unit_test(a_layer_of_one_token),
+        cmocka_unit_test(experts_have_sources_of_their_own),
+        cmocka_unit_test(a_pass_ends_within_the_experts_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+// The head against plain loops in double, over more vocabulary and positions than one chunk holds.
+#include "kernels/forward/logits.h"
+#include "tests/support/naive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { HIDDEN = 12 };
+
+struct fixture {
+    size_t vocabulary, tokens;
+    struct lm_head head;
+    float *table, *norm, *hidden, *workspace;
+    double *logits; // [tokens, vocabulary]
+};
+
+static void create(struct fixture *f, size_t vocabulary, size_t tokens, float scale)
+{
+    f->vocabulary = vocabulary;
+    f->tokens = tokens;
+    f->table = uniform_floats(vocabulary * HIDDEN, scale, 1);
+    f->norm = uniform_floats(HIDDEN, 1.0F, 2);
+    f->hidden = uniform_floats(tokens * HIDDEN, 1.0F, 3);
+    f->head = (struct lm_head){.weight = f->table,
+                               .dtype = DTYPE_F32,
+                               .vocab_size = vocabulary,
+                               .hidden_size = HIDDEN,
+                               .norm = {.weight = f->norm},
+                               .norm_kind = NORM_RMS,
+                               .norm_epsilon = 1e-5F};
+    f->workspace = uniform_floats(lm_head_workspace_size(&f->head, tokens), 1e30F, 4);
+    f->logits = calloc(tokens * vocabulary, sizeof *f->logits);
+    float *normed = uniform_floats(tokens * HIDDEN, 1.0F, 0);
+    naive_norm(normed, f->hidden, tokens, HIDDEN, &f->head.norm, NORM_RMS, 1e-5);
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t v = 0; v < vocabulary; v++)
+            for (size_t i = 0; i < HIDDEN; i++)
+                f->logits[t * vocabulary + v] +=
+                    (double)normed[t * HIDDEN + i] * (double)f->table[v * HIDDEN + i];
+    free(normed);
+}
+
+static void destroy(struct fixture *f)
+{
+    free(f->table);
+    free(f->norm);
+    free(f->hidden);
+    free(f->workspace);
+    free(f->logits);
+}
+
+static void check(size_t vocabulary, size_t tokens, float scale, double tolerance)
+{
+    struct fixture f;
+    create(&f, vocabulary, tokens, scale);
+    int32_t *targets = calloc(tokens, sizeof *targets), *greedy = calloc(tokens, sizeof *greedy);
+    double *log_likelihood = calloc(tokens, sizeof *log_likelihood);
+    float *logits = uniform_floats(tokens * vocabulary, 1.0F, 9);
+    for (size_t t = 0; t < tokens; t++)
+        targets[t] = (int32_t)(t * 7919 % vocabulary);
+    lm_head_log_likelihood(log_likelihood, greedy, &f.head, f.hidden, targets, tokens, f.workspace);
+    lm_head_logits(logits, &f.head, f.hidden, tokens, f.workspace);
+
+    for (size_t t = 0; t < tokens; t++) {
+        const double *row = f.logits + t * vocabulary;
+        double max = row[0], sum = 0.0;
+        for (size_t v = 0; v < vocabulary; v++) {
+            max = row[v] > max ? row[v] : max;
+            assert_close((double)logits[t * vocabulary + v], row[v], tolerance);
+        }
+        for (size_t v = 0; v < vocabulary; v++)
+            sum += exp(row[v] - max);
+        assert_close(log_likelihood[t], row[targets[t]] - max - log(sum), 2 * tolerance);
+        for (size_t v = 0; v < vocabulary; v++) // the first of the largest, as the logits have it
+            assert_true(logits[t * vocabulary + v] < logits[t * vocabulary + (size_t)greedy[t]] ||
+                        (logits[t * vocabulary + v] == logits[t * vocabulary + (size_t)greedy[t]] &&
+                         v >= (size_t)greedy[t]));
+    }
+    free(targets);
+    free(greedy);
+    free(log_likelihood);
+    free(logits);
+    destroy(&f);
+}
+
+static void one_chunk(void **state)
+{
+    (void)state;
+    check(5, 1, 1.0F, 1e-5);
+    check(64, 17, 1.0F, 1e-5); // 12 products of up to 3: a few roundings of 2^-20
+}
+
+static void many_chunks_and_blocks(void **state)
+{
+    (void)state;
+    check(2500, 30, 1.0F, 1e-5);
+    check(1025, 1030, 1.0F, 1e-5);
+}
+
+static void huge_logits_do_not_overflow(void **state)
+{
+    (void)state;
+    check(1500, 10, 1e4F, 0.05); // logits up to 1e5 have units of 2^-7
+}
+
+static void a_negative_target_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    create(&f, 20, 2, 1.0F);
+    const int32_t targets[2] = {-1, 3};
+    double log_likelihood[2] = {7, 7};
+    lm_head_log_likelihood(log_likelihood, NULL, &f.head, f.hidden, targets, 2, f.workspace);
+    assert_true(log_likelihood[0] == 0.0);
+    assert_true(log_likelihood[1] < 0.0);
+    destroy(&f);
+}
+
+static void sixteen_bit_heads_are_expanded_exactly(void **state)
+{
+    (void)state;
+    struct fixture f;
+    create(&f, 1100, 4, 1.0F);
+    uint16_t *narrow = calloc(f.vocabulary * HIDDEN, sizeof *narrow);
+    const int32_t targets[4] = {0, 1, 1024, 1099};
+    double wide_result[4], narrow_result[4];
+    for (int dtype = DTYPE_F16; dtype <= DTYPE_BF16; dtype++) {
+        dtype_from_f32(narrow, f.table, (enum dtype)dtype, f.vocabulary * HIDDEN);
+        dtype_to_f32(f.table, narrow, (enum dtype)dtype, f.vocabulary * HIDDEN);
+        lm_head_log_likelihood(wide_result, NULL, &f.head, f.hidden, targets, 4, f.workspace);
+        struct lm_head head = f.head;
+        head.weight = narrow;
+        head.dtype = (enum dtype)dtype;
+        lm_head_log_likelihood(narrow_result, NULL, &head, f.hidden, targets, 4, f.workspace);
+        assert_memory_equal(wide_result, narrow_result, sizeof wide_result);
+    }
+    free(narrow);
+    destroy(&f);
+}
+
+static void memory_does_not_grow_with_the_vocabulary_times_positions(void **state)
+{
+    (void)state;
+    const struct lm_head head = {.vocab_size = 256000, .hidden_size = 4096};
+    assert_true(lm_head_workspace_size(&head, 4096) * sizeof(float) < (size_t)64 << 20);
+}
+
+static void soft_capped_logits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    create(&f, 30, 3, 4.0F);
+    const int32_t targets[3] = {0, 7, 29};
+    double log_likelihood[3];
+    float logits[3 * 30];
+    f.head.logit_soft_cap = 2.0F;
+    lm_head_log_likelihood(log_likelihood, NULL, &f.head, f.hidden, targets, 3, f.workspace);
+    lm_head_logits(logits, &f.head, f.hidden, 3, f.workspace);
+    for (size_t t = 0; t < 3; t++) {
+        double sum = 0.0;
+        for (size_t v = 0; v < 30; v++) {
+            const double capped = 2.0 * tanh(f.logits[t * 30 + v] / 2.0);
+            assert_close((double)logits[t * 30 + v], capped, 1e-5);
+            sum += exp(capped);
+        }
+        const double target = 2.0 * tanh(f.logits[t * 30 + (size_t)targets[t]] / 2.0);
+        assert_close(log_likelihood[t], target - log(sum), 1e-5);
+    }
+    destroy(&f);
+}
+
+static void without_a_final_norm_hidden_states_are_taken_as_they_are(void **state)
+{
+    (void)state;
+    const float weight[2][2] = {{1, 2}, {3, -1}}, hidden[2] = {5, 7}, expected[2] = {19, 8};
+    const struct lm_head head = {.weight = weight, .vocab_size = 2, .hidden_size = 2};
+    float logits[2], *workspace = uniform_floats(lm_head_workspace_size(&head, 1), 1.0F, 1);
+    lm_head_logits(logits, &head, hidden, 1, workspace);
+    assert_memory_equal(logits, expected, sizeof logits);
+    free(workspace);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_chunk),
+        cmocka_unit_test(many_chunks_and_blocks),
+        cmocka_unit_test(huge_logits_do_not_overflow),
+        cmocka_unit_test(a_negative_target_is_not_asked_for),
+        cmocka_unit_test(sixteen_bit_heads_are_expanded_exactly),
+        cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
+        cmocka_unit_test(soft_capped_logits),
+        cmocka_unit_test(without_a_final_norm_hidden_states_are_taken_as_they_are),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+// Second-order pruning. The oracle knows neither Cholesky nor blocks: for every column it inverts what is
+// left of H by Gauss-Jordan elimination and moves the remaining weights as the optimal brain surgeon says.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/gemm.h"
+#include "kernels/pruning/second_order.h"
+#include "tests/support/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 150 };
+
+// h[in, in] <- full symmetric sum of x^T x over `tokens` random tokens whose channels are correlated.
+static float *random_inputs(struct random_state *random, size_t tokens, size_t in)
+{
+    float *x = malloc(tokens * in * sizeof *x);
+    assert_non_null(x);
+    random_fill(random, x, tokens * in, 1);
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t j = 1; j < in; j++)
+            x[t * in + j] += 0.7F * x[t * in + j - 1];
+    return x;
+}
+
+static void gram(double *h, const float *x, size_t tokens, size_t in)
+{
+    for (size_t j = 0; j < in; j++)
+        for (size_t k = 0; k < in; k++) {
+            h[j * in + k] = 0;
+            for (size_t t = 0; t < tokens; t++)
+                h[j * in + k] += (double)x[t * in + j] * (double)x[t * in + k];
+        }
+}
+
+// inverse[n, n] of the last n rows and columns of h[in, in], by Gauss-Jordan elimination without pivoting
+// (h is positive definite).
+static void invert_tail(double *inverse, const double *h, size_t in, size_t n)
+{
+    static double a[MOST][MOST];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            a[i][j] = h[(in - n + i) * in + in - n + j];
+            inverse[i * n + j] = i == j;
+        }
+    for (size_t p = 0; p < n; p++) {
+        const double pivot = a[p][p];
+        for (size_t j = 0; j < n; j++) {
+            a[p][j] /= pivot;
+            inverse[p * n + j] /= pivot;
+        }
+        for (size_t i = 0; i < n; i++) {
+            const double factor = a[i][p];
+            for (size_t j = 0; j < n && i != p; j++) {
+                a[i][j] -= factor * a[p][j];
+                inverse[i * n + j] -= factor * inverse[p * n + j];
+            }
+        }
+    }
+}
+
+static void hessians_are_sums_of_products(void **state)
+{
+    (void)state;
+    enum { IN = 100, TOKENS = 37 };
+    struct random_state random = random_seed(1);
+    static double h[IN * IN], part[IN * IN], expected[IN * IN], more[IN * IN];
+    static float product[HESSIAN_ROWS * IN];
+    float *first = random_inputs(&random, TOKENS, IN), *second = random_inputs(&random, TOKENS, IN);
+
+    gram(expected, first, TOKENS, IN);
+    gram(more, second, TOKENS, IN);
+    for (size_t row = 0; row < IN; row += HESSIAN_ROWS) {
+        const size_t rows = IN - row < HESSIAN_ROWS ? IN - row : HESSIAN_ROWS;
+        hessian_add(h + row * IN, product, first, TOKENS, IN, row, rows);
+        hessian_add(h + row * IN, product, second, TOKENS, IN, row, rows);
+        hessian_add(h + row * IN, product, NULL, 0, IN, row, rows); // no token: nothing is added
+    }
+    for (size_t j = 0; j < IN; j++)
+        for (size_t k = j; k < IN; k++)
+            // TOKENS float32 additions of terms of about 2
+            assert_true(fabs(h[j * IN + k] - expected[j * IN + k] - more[j * IN + k]) < 1e-4);
+
+    // A block alone has the bits that it has beside the others.
+    hessian_add(part, product, first, TOKENS, IN, HESSIAN_ROWS, IN - HESSIAN_ROWS);
+    hessian_add(part, product, second, TOKENS, IN, HESSIAN_ROWS, IN - HESSIAN_ROWS);
+    for (size_t i = 0; i < IN - HESSIAN_ROWS; i++)
+        assert_memory_equal(part + i * IN + HESSIAN_ROWS, h + (HESSIAN_ROWS + i) * IN + HESSIAN_ROWS,
+                            (IN - HESSIAN_ROWS) * sizeof *h);
+    free(first);
+    free(second);
+}
+
+static void damping_is_a_share_of_the_mean_diagonal_and_dead_channels_become_one(void **state)
+{
+    (void)state;
+    double h[9] = {4, 0.5, 0, 9, 0, 0, 9, 9, 7};
+    uint8_t dead[3];
+
+    assert_int_equal(hessian_damp(h, dead, 3, 0.5), 1);
+    assert_memory_equal(dead, ((uint8_t[]){0, 1, 0}), 3);
+    assert_true(h[0] == 4 + 0.5 * 4 && h[4] == 1 + 0.5 * 4 && h[8] == 7 + 0.5 * 4); // mean of 4, 1, 7
+    assert_true(h[1] == 0.5);
+}
+
+static void the_factor_is_the_upper_cholesky_factor_of_the_inverse(void **state)
+{
+    (void)state;
+    for (size_t in = 1; in <= 131; in += 26) {
+        struct random_state random = random_seed(in);
+        static double h[MOST * MOST], inverse[MOST * MOST], u[MOST * MOST];
+        float *x = random_inputs(&random, 2 * in + 3, in);
+
+        gram(h, x, 2 * in + 3, in);
+        invert_tail(inverse, h, in, in);
+        for (size_t j = 0; j < in; j++)
+            for (size_t k = 0; k < in; k++)
+                u[j * in + k] = k >= j ? h[j * in + k] : NAN; // below the diagonal nothing is read
+        assert_true(hessian_factor(u, in));
+        for (size_t j = 0; j < in; j++) {
+            assert_true(u[j * in + j] > 0);
+            for (size_t k = j; k < in; k++) {
+                double sum = 0;
+                for (size_t i = 0; i <= j; i++)
+                    sum += u[i * in + j] * u[i * in + k];
+                // condition number below 1e6
+                assert_true(fabs(sum - inverse[j * in + k]) <= 1e-9 * fabs(inverse[j * in + j]));
+            }
+        }
+        free(x);
+    }
+}
+
+static void threads_do_not_change_the_bits_of_the_factor(void **state)
+{
+    (void)state;
+    enum { IN = 300 };
+    struct random_state random = random_seed(3);
+    static double h[IN * IN], one[IN * IN], two[IN * IN];
+    float *x = random_inputs(&random, 2 * IN, IN);
+    const long threads = gemm_threads();
+
+    gram(h, x, 2 * IN, IN);
+    memcpy(one, h, sizeof h);
+    memcpy(two, h, sizeof h);
+    gemm_set_threads(1);
+    assert_true(hessian_factor(one, IN));
+    gemm_set_threads(2);
+    assert_true(hessian_factor(two, IN));
+    assert_int_equal(gemm_threads(), 2); // left as it was
+    gemm_set_threads(threads);
+    assert_memory_equal(one, two, sizeof one);
+    free(x);
+}
+
+static void what_is_not_positive_definite_is_not_factored(void **state)
+{
+    (void)state;
+    double indefinite[4] = {1, 2, 0, 1}, negative[1] = {-1}, singular[4] = {1, 1, 0, 1};
+    double nan[4] = {1, 0, 0, NAN}, infinite[1] = {INFINITY}, none[1] = {0};
+
+    assert_false(hessian_factor(indefinite, 2));
+    assert_false(hessian_factor(negative, 1));
+    assert_false(hessian_factor(singular, 2));
+    assert_false(hessian_factor(nan, 2));
+    assert_false(hessian_factor(infinite, 1));
+    assert_false(hessian_factor(none, 1));
+}
+
+// The optimal brain surgeon, column after column: weights[in] of one row; keep[in] given, or with of != 0
+// decided.
+static void oracle(double *weights, uint8_t *keep, const double *h, size_t in, size_t n, size_t of)
+{
+    static double inverse[MOST * MOST];
+    for (size_t j = 0; j < in; j++) {
+        if (of != 0 && j % of == 0) {
+            double scores[32];
+            for (size_t k = 0; k < of; k++) {
+                invert_tail(inverse, h, in, in - j - k);
+                scores[k] = weights[j + k] * weights[j + k] / inverse[0];
+            }
+            for (size_t k = 0; k < of; k++) {
+                size_t above = 0;
+                for (size_t l = 0; l < of; l++)
+                    above += scores[l] > scores[k];
+                keep[j + k] = above < n;
+            }
+        }
+        if (keep[j])
+            continue;
+        invert_tail(inverse, h, in, in - j);
+        const double error = weights[j] / inverse[0];
+        for (size_t k = j; k < in; k++)
+            weights[k] -= error * inverse[k - j];
+        weights[j] = 0;
+    }
+}
+
+static void check_row(size_t in, size_t n, size_t of, uint64_t seed)
+{
+    static double h[MOST * MOST], u[MOST * MOST];
+    double weights[MOST], expected[MOST], errors[MOST], original[MOST];
+    uint8_t keep[MOST], expected_keep[MOST];
+    struct random_state random = random_seed(seed);
+    float *x = random_inputs(&random, 2 * in, in);
+
+    gram(h, x, 2 * in, in);
+    memcpy(u, h, sizeof u);
+    assert_true(hessian_factor(u, in));
+    for (size_t j = 0; j < in; j++) {
+        original[j] = weights[j] = expected[j] = random_normal(&random);
+        keep[j] = expected_keep[j] = (uint8_t)random_below(&random, 2);
+    }
+    oracle(expected, expected_keep, h, in, n, of);
+    second_order_prune(weights, errors, keep, u, in, n, of);
+    for (size_t j = 0; j < in; j++) {
+        assert_int_equal(keep[j], expected_keep[j]);
+        assert_true(fabs(weights[j] - expected[j]) < 1e-8); // condition number below 1e6
+        assert_true(keep[j] || (weights[j] == 0 && !signbit(weights[j])));
+        assert_true(!keep[j] || errors[j] == 0);
+    }
+    // errors times U is what the whole row was moved by: what columns behind the block will see, too.
+    for (size_t k = 0; k < in; k++) {
+        double moved = original[k];
+        for (size_t j = 0; j <= k; j++)
+            moved -= errors[j] * u[j * in + k];
+        assert_true(fabs(moved - weights[k]) < 1e-9);
+    }
+    free(x);
+}
+
+static void rows_are_corrected_as_the_surgeon_says(void **state)
+{
+    (void)state;
+    check_row(1, 0, 0, 7);
+    check_row(2, 0, 0, 8);
+    check_row(33, 0, 0, 9);
+    check_row(64, 0, 0, 10);
+}
+
+static void patterns_are_chosen_from_corrected_weights(void **state)
+{
+    (void)state;
+    check_row(64, 2, 4, 11);
+    check_row(48, 4, 8, 12);
+    check_row(32, 3, 32, 13);
+    check_row(30, 2, 3, 14);
+    check_row(12, 4, 4, 15); // all are kept
+}
+
+static void blocks_hold_whole_groups(void **state)
+{
+    (void)state;
+    assert_int_equal(second_order_width(0), 128);
+    assert_int_equal(second_order_width(4), 128);
+    assert_int_equal(second_order_width(3), 126);
+    assert_int_equal(second_order_width(32), 128);
+    assert_int_equal(second_order_width(31), 124);
+}
+
+static void scores_are_squares_over_the_diagonal(void **state)
+{
+    (void)state;
+    const double row[3] = {-3, 0, 1e-30}, diagonal[3] = {2, 5, 1};
+    float scores[3];
+
+    second_order_scores(scores, row, diagonal, 3);
+    assert_true(scores[0] == 2.25F && scores[1] == 0 && !signbit(scores[1]) && scores[2] == 0);
+}
+
+static void products_in_double_are_subtracted(void **state)
+{
+    (void)state;
+    enum { M = 5, N = 19, K = 13 };
+    struct random_state random = random_seed(5);
+    double a[M * K], b[K * N], c[M * N], expected[M * N];
+
+    for (size_t i = 0; i < M * K; i++)
+        a[i] = random_normal(&random);
+    for (size_t i = 0; i < K * N; i++)
+        b[i] = random_normal(&random);
+    for (size_t i = 0; i < M * N; i++)
+        expected[i] = c[i] = random_normal(&random);
+    for (size_t i = 0; i < M; i++)
+        for (size_t j = 0; j < N; j++)
+            for (size_t k = 0; k < K; k++)
+                expected[i * N + j] -= a[i * K + k] * b[k * N + j];
+    gemm_subtract_f64(c, N, a, K, b, N, M, N, K);
+    for (size_t i = 0; i < M * N; i++)
+        assert_true(fabs(c[i] - expected[i]) < 1e-13); // K additions of terms of about 1
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hessians_are_sums_of_products),
+        cmocka_unit_test(damping_is_a_share_of_the_mean_diagonal_and_dead_channels_become_one),
+        cmocka_unit_test(the_factor_is_the_upper_cholesky_factor_of_the_inverse),
+        cmocka_unit_test(threads_do_not_change_the_bits_of_the_factor),
+        cmocka_unit_test(what_is_not_positive_definite_is_not_factored),
+        cmocka_unit_test(rows_are_corrected_as_the_surgeon_says),
+        cmocka_unit_test(patterns_are_chosen_from_corrected_weights),
+        cmocka_unit_test(blocks_hold_whole_groups),
+        cmocka_unit_test(scores_are_squares_over_the_diagonal),
+        cmocka_unit_test(products_in_double_are_subtracted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

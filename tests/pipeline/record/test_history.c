@@ -1,0 +1,215 @@
+// The log read back, the plan read back, and the rates that follow from both.
+#include "pipeline/plan/record.h"
+#include "pipeline/record/history.h"
+#include "pipeline/status/rates.h"
+#include "tests/support/temporary_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LINE(time, process, rest) \
+    "{\"time\":\"2026-02-03T04:05:" time "Z\",\"process\":\"" process "\",\"ranks\":4," rest "}\n"
+#define UNIT(event, variant, layer, team, seconds)                                         \
+    "\"event\":\"" event "\",\"stage\":\"score\",\"variant\":" variant ",\"layer\":" layer \
+    ",\"seconds\":" seconds ",\"team\":" team ",\"first_rank\":2,\"team_ranks\":2,\"node\":\"n1\""
+
+static int set_up(void **state)
+{
+    *state = temporary_folder_create();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    temporary_folder_remove(*state);
+    return 0;
+}
+
+static struct history read_log(const char *folder, const char *text)
+{
+    struct history history;
+    struct error err = {0};
+    write_text(folder, "log.jsonl", text);
+    assert_ok(history_read(&history, folder, &err), err);
+    return history;
+}
+
+static void a_run_without_a_log_has_no_history(void **state)
+{
+    struct history history;
+    struct error err = {0};
+    assert_ok(history_read(&history, *state, &err), err);
+    assert_int_equal(history.num_units + history.num_begun + history.num_starts, 0);
+    history_free(&history);
+}
+
+static void times_are_seconds_of_utc(void **state)
+{
+    (void)state;
+    assert_true(history_time("1970-01-02T00:00:01.250Z") == 86401.25);
+    assert_true(history_time("2026-02-03T04:05:06Z") == 1770091506.0); // date -u -d ... +%s
+    assert_true(history_time("yesterday") == 0);
+    assert_true(history_time(NULL) == 0);
+}
+
+static void what_is_begun_and_not_done_is_in_hand(void **state)
+{
+    struct history history = read_log(
+        *state, LINE("01", "h:1", "\"event\":\"start\",\"command\":\"run\"")
+                    LINE("02", "h:1", UNIT("begin", "\"a\"", "0", "0", "0"))
+                        LINE("03", "h:1", UNIT("begin", "\"b\"", "1", "1", "0"))
+                            LINE("04.5", "h:1", UNIT("unit", "\"a\"", "0", "0", "2.5"))
+                                LINE("05", "h:1", UNIT("begin", "null", "-1", "0", "0")) "{\"time\":\"20");
+    assert_int_equal(history.num_starts, 1);
+    assert_int_equal(history.starts[0].ranks, 4);
+    assert_true(history.starts[0].end == 0);
+    assert_int_equal(history.num_units, 1);
+    assert_string_equal(history.units[0].variant, "a");
+    assert_true(history.units[0].seconds == 2.5);
+    assert_int_equal(history.units[0].team_ranks, 2);
+    assert_int_equal(history.units[0].first_rank, 2);
+    assert_int_equal(history.num_begun, 2);
+    assert_string_equal(history.begun[0].variant, "b");
+    assert_int_equal(history.begun[0].layer, 1);
+    assert_string_equal(history.begun[0].node, "n1");
+    assert_string_equal(history.begun[1].variant, "dense");
+    assert_int_equal(history.begun[1].layer, -1);
+    history_free(&history);
+}
+
+static void a_start_that_ended_has_nothing_in_hand_and_others_do(void **state)
+{
+    struct history history = read_log(
+        *state, LINE("01", "h:1", "\"event\":\"start\",\"command\":\"run\"")
+                    LINE("01", "h:2", "\"event\":\"start\",\"command\":\"run\"")
+                        LINE("02", "h:1", UNIT("begin", "\"a\"", "0", "0", "0"))
+                            LINE("03", "h:2", UNIT("begin", "\"b\"", "0", "0", "0"))
+                                LINE("04", "h:1", "\"event\":\"end\",\"exit_code\":75,\"message\":\"m\""));
+    assert_int_equal(history.num_begun, 1);
+    assert_string_equal(history.begun[0].process, "h:2");
+    assert_int_equal(history.starts[0].exit_code, 75);
+    assert_string_equal(history.starts[0].message, "m");
+    assert_true(history.starts[0].end > history.starts[0].time);
+    assert_true(history.starts[1].end == 0);
+    history_free(&history);
+}
+
+static void a_killed_start_loses_what_it_had_in_hand_to_the_next(void **state)
+{
+    struct history history = read_log(*state, LINE("01", "h:1", "\"event\":\"start\"")
+                                                  LINE("02", "h:1", UNIT("begin", "\"a\"", "0", "0", "0"))
+                                                      LINE("03", "h:1", "\"event\":\"start\""));
+    assert_int_equal(history.num_begun, 0);
+    assert_int_equal(history.num_starts, 2);
+    history_free(&history);
+}
+
+static void lines_that_are_no_events_are_skipped(void **state)
+{
+    struct history history = read_log(*state, "\n[1]\n{\"event\":3}\nnonsense\n{\"event\":\"damaged\"}\n"
+                                              "{\"event\":\"unit\"}\n");
+    assert_int_equal(history.num_units, 1); // with nothing in it
+    assert_int_equal(history.units[0].layer, -1);
+    assert_int_equal(history.units[0].team_ranks, 1);
+    history_free(&history);
+}
+
+// ---- the plan -------------------------------------------------------------------------------------------
+
+static struct variant variants[2] = {{.name = "a"}, {.name = "b"}};
+static struct settings settings = {.num_variants = 2, .variants = variants};
+static struct unit units[] = {{STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0, 0},
+                              {STAGE_CALIBRATE, NULL, 0, 0, 0, 100, 0},
+                              {STAGE_CALIBRATE, NULL, 1, 0, 0, 300, 0},
+                              {STAGE_SCORE, &variants[0], 0, 1, 0, 8, 0},
+                              {STAGE_SCORE, &variants[0], 1, 1, 1, 8, 0},
+                              {STAGE_SCORE, &variants[1], 0, 1, 0, 8, 0},
+                              {STAGE_EVALUATE, &variants[1], NO_LAYER, 2, 0, 50, 0}};
+enum { NUM_UNITS = sizeof units / sizeof *units };
+static const struct plan plan = {.settings = &settings, .num_units = NUM_UNITS, .units = units, .work = 474};
+
+static void a_plan_comes_back_from_its_record(void **state)
+{
+    struct plan again;
+    struct error err = {0};
+    json_t *json = plan_to_json(&plan);
+    (void)state;
+    assert_ok(plan_from_json(&again, &settings, json, "plan.json", &err), err);
+    assert_int_equal(again.num_units, NUM_UNITS);
+    assert_true(again.work == plan.work);
+    for (size_t i = 0; i < NUM_UNITS; i++) {
+        assert_int_equal(again.units[i].stage, units[i].stage);
+        assert_ptr_equal(again.units[i].variant, units[i].variant);
+        assert_int_equal(again.units[i].layer, units[i].layer);
+        assert_true(again.units[i].work == units[i].work);
+    }
+    plan_free(&again);
+    json_decref(json);
+}
+
+static void a_record_of_another_run_is_refused(void **state)
+{
+    struct settings fewer = settings;
+    struct plan again;
+    struct error err = {0};
+    json_t *json = plan_to_json(&plan);
+    (void)state;
+    fewer.num_variants = 1;
+    assert_int_equal(plan_from_json(&again, &fewer, json, "plan.json", &err), STATUS_DAMAGED);
+    assert_error(err, STATUS_DAMAGED, "plan.json: score of b");
+    json_object_set_new(json, "format", json_integer(7));
+    assert_int_equal(plan_from_json(&again, &settings, json, "plan.json", &err), STATUS_DAMAGED);
+    json_decref(json);
+}
+
+// ---- rates ----------------------------------------------------------------------------------------------
+
+static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
+{
+    struct history_unit events[] = {
+        {.stage = "calibrate", .variant = "dense", .layer = 0, .seconds = 5, .team_ranks = 2},
+        {.stage = "calibrate", .variant = "dense", .layer = 1, .seconds = 5, .team_ranks = 2},
+        {.stage = "score", .variant = "a", .layer = 0, .seconds = 2, .team_ranks = 1},
+        {.stage = "score", .variant = "of another plan", .layer = 0, .seconds = 99, .team_ranks = 1}};
+    const struct history history = {.num_units = 4, .units = events};
+    struct rates rates;
+    (void)state;
+    rates_measure(&rates, &history, &plan);
+    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 20); // 400 in 10 seconds of 2 ranks
+    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
+    assert_true(rates_of(&rates, STAGE_EVALUATE) == 20); // passes sequences through layers, too
+    assert_true(rates_of(&rates, STAGE_COMPENSATE) == 408.0 / 22);
+}
+
+static void without_a_history_there_are_no_rates(void **state)
+{
+    const struct history history = {.num_units = 0};
+    struct rates rates;
+    (void)state;
+    rates_measure(&rates, &history, &plan);
+    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_run_without_a_log_has_no_history, set_up, tear_down),
+        cmocka_unit_test(times_are_seconds_of_utc),
+        cmocka_unit_test_setup_teardown(what_is_begun_and_not_done_is_in_hand, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_start_that_ended_has_nothing_in_hand_and_others_do, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_killed_start_loses_what_it_had_in_hand_to_the_next, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(lines_that_are_no_events_are_skipped, set_up, tear_down),
+        cmocka_unit_test(a_plan_comes_back_from_its_record),
+        cmocka_unit_test(a_record_of_another_run_is_refused),
+        cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
+        cmocka_unit_test(without_a_history_there_are_no_rates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
