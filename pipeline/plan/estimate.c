@@ -4,6 +4,7 @@
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/layer/hessian.h"
+#include "stages/layer/layer_trial.h"
 #include "stages/stage.h"
 #include "stages/team/pieces.h"
 
@@ -221,7 +222,8 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
 {
     const struct settings *settings = w->plan->settings;
     const struct layer_shape *shape = &w->shapes[unit->layer];
-    const double sequences = ceil((double)settings->sequences / 8), waves = ceil(sequences / w->ranks);
+    const double sequences = ceil((double)settings->sequences / HELD_OUT_DIVISOR);
+    const double waves = ceil(sequences / w->ranks);
     const double hidden = sequences * (double)settings->length *
                           (double)w->plan->model->config.decoder.hidden_size * (double)sizeof(float);
 

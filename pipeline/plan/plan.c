@@ -3,6 +3,7 @@
 #include "kernels/pruning/candidates.h"
 #include "stages/compensate/guard.h"
 #include "stages/layer/hessian.h"
+#include "stages/layer/layer_trial.h"
 #include "stages/prune/allocation.h"
 #include "stages/stage.h"
 
@@ -115,7 +116,7 @@ static void add_score(struct plan *plan, const struct variant *variant, size_t l
         // that with each candidate.
         importance_candidates(&candidates);
         work += 4 * (double)candidates * costs[layer].weights;
-        work += 4 * (double)(1 + candidates) / 8 * costs[layer].forward;
+        work += 4 * (double)(1 + candidates) / HELD_OUT_DIVISOR * costs[layer].forward;
     }
     add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, work);
 }
@@ -172,9 +173,9 @@ static void add_compensate(struct plan *plan, const struct variant *variant, siz
     if (variant_matches(variant))
         work += (3 + products) * costs[layer].forward;
     else if (variant_measures(variant))
-        work += (3 + products) / 8 * costs[layer].forward;
+        work += (3 + products) / HELD_OUT_DIVISOR * costs[layer].forward;
     if (variant_measures(variant) && count > 1)
-        work += 4 * (double)(1 + count) / 8 * costs[layer].forward;
+        work += 4 * (double)(1 + count) / HELD_OUT_DIVISOR * costs[layer].forward;
     add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
 }
 

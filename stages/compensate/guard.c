@@ -1,21 +1,10 @@
 #include "stages/compensate/guard.h"
 
+#include "stages/layer/layer_trial.h"
+
 #include <math.h>
 
 enum { PLAIN = 0, ENERGY = 1 };
-
-size_t held_out_sequences(const struct settings *settings)
-{
-    const size_t eighth = settings->sequences / 8;
-    if (settings->sequences < 2)
-        return 0;
-    return eighth > 0 ? eighth : 1;
-}
-
-size_t first_held_out(const struct settings *settings, const struct variant *variant)
-{
-    return settings->sequences - (variant->guard ? held_out_sequences(settings) : 0);
-}
 
 static const float *candidate_rows(void *context, size_t candidate, size_t first, size_t count, float *buffer)
 {

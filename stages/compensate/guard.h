@@ -4,11 +4,6 @@
 #include "stages/compensate/pruned_linear.h"
 #include "stages/layer/measure.h"
 
-// How many of the calibration sequences only judge: the last eighth, at least one, of at least two.
-size_t held_out_sequences(const struct settings *settings);
-// The first of the sequences that the variant holds out: those, with the guard; none without.
-size_t first_held_out(const struct settings *settings, const struct variant *variant);
-
 // What is measured for a linear: candidate 0 is the weight as pruned; 1, where energy compensation is asked
 // for, with that. linear stays the caller's.
 struct measured_linear guard_candidates(struct pruned_linear *linear);

@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t held_out_sequences(const struct settings *settings)
+{
+    const size_t held_out = settings->sequences / HELD_OUT_DIVISOR;
+    if (settings->sequences < 2)
+        return 0;
+    return held_out > 0 ? held_out : 1;
+}
+
+size_t first_held_out(const struct settings *settings, const struct variant *variant)
+{
+    return settings->sequences - (variant->guard ? held_out_sequences(settings) : 0);
+}
+
 size_t layer_trial_workspace(const struct model *model, size_t tokens)
 {
     return 2 * tokens * model->config.decoder.hidden_size;

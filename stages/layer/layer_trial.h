@@ -4,6 +4,14 @@
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_weights.h"
 
+// One calibration sequence of so many is held out: no factor is fitted to it, it only judges.
+enum { HELD_OUT_DIVISOR = 8 };
+// How many sequences are held out: the last eighth, at least one of two or more, none of one.
+size_t held_out_sequences(const struct settings *settings);
+// The first sequence that a variant holds out. Without the guard it holds out none, and this is the number of
+// sequences.
+size_t first_held_out(const struct settings *settings, const struct variant *variant);
+
 struct layer_trial {
     const struct stage *stage;
     const struct layer_weights *dense; // the layer as it is

@@ -4,10 +4,10 @@
 #include "io/store/store.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
-#include "stages/compensate/guard.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_trial.h"
+#include "stages/layer/measure.h"
 #include "stages/prune/score.h"
 
 #include <math.h>
