@@ -141,24 +141,6 @@ static enum status open_job(struct program *program, struct error *err)
     return team_agree(&program->world, compensate_check(program->model, program->settings, err), err);
 }
 
-static unsigned stages_of(enum command_id command)
-{
-    switch (command) {
-    case COMMAND_CALIBRATE:
-        return 1U << STAGE_SEQUENCES | 1U << STAGE_CALIBRATE | 1U << STAGE_PROPAGATE;
-    case COMMAND_SCORE:
-        return 1U << STAGE_OUTLIERS | 1U << STAGE_SCORE;
-    case COMMAND_COMPENSATE:
-        return 1U << STAGE_COMPENSATE;
-    case COMMAND_EVALUATE:
-        return 1U << STAGE_EVALUATE | 1U << STAGE_TASKS;
-    case COMMAND_EXPORT:
-        return 1U << STAGE_EXPORT;
-    default:
-        return (1U << STAGE_COUNT) - 1;
-    }
-}
-
 // What `plan` warned of, for whoever did not ask it.
 static enum status warn_of_limits(const struct program *program, const struct runner *runner,
                                   struct error *err)
@@ -305,7 +287,7 @@ static enum status command_stages(struct program *program, struct error *err)
     runner.plan = &plan;
     runner.stop = &stop;
     runner.world = &program->world;
-    runner.stages = stages_of(options->command->id);
+    runner.stages = stages_of_command(options->command->name);
     GOTO_IF_ERROR(with_claim(program, &runner, err), done);
     if (program->root && (options->command->id == COMMAND_RUN || options->command->id == COMMAND_EVALUATE))
         status = results_print(program->settings, options->json, stdout, err);

@@ -321,18 +321,27 @@ size_t plan_chains(const struct plan *plan, size_t phase)
 
 size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows)
 {
-    const size_t sequences = plan->settings->sequences;
     size_t useful = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
         const enum stage_kind stage = plan->units[i].stage;
+        size_t parts = 0;
         if (plan->units[i].phase != phase || (stages & 1U << stage) == 0)
             continue;
-        if ((stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE) && sequences > useful)
-            useful = sequences;
-        if (stage == STAGE_EVALUATE && windows > useful)
-            useful = windows;
-        if (stage == STAGE_TASKS) // of examples there are many
-            return SIZE_MAX;
+        switch (stage_row(stage)->shared_by) {
+        case SHARED_BY_SEQUENCES:
+            parts = plan->settings->sequences;
+            break;
+        case SHARED_BY_WINDOWS:
+            parts = windows;
+            break;
+        case SHARED_BY_EXAMPLES:
+            return SIZE_MAX; // there are many
+        case SHARED_BY_NOTHING:
+        case SHARED_BY_ROWS:
+        case SHARED_BY_BYTES:
+            break;
+        }
+        useful = parts > useful ? parts : useful;
     }
     return useful > 0 ? useful : SIZE_MAX;
 }
@@ -343,11 +352,6 @@ void plan_free(struct plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-static const char *unit_variant(const struct unit *unit)
-{
-    return unit->variant != NULL ? unit->variant->name : "dense";
-}
-
 enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err)
 {
     size_t kept = 0;
@@ -355,14 +359,14 @@ enum status plan_select(struct plan *plan, const char *const *patterns, size_t c
     for (size_t p = 0; p < count; p++) {
         bool any = false;
         for (size_t i = 0; i < plan->num_units && !any; i++)
-            any = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+            any = fnmatch(patterns[p], unit_variant_name(&plan->units[i]), 0) == 0;
         RETURN_ERROR_IF(!any, err, STATUS_USAGE, "--variant: the job has no variant '%s'", patterns[p]);
     }
     plan->work = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
-        bool wanted = plan->units[i].stage == STAGE_SEQUENCES;
+        bool wanted = stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN;
         for (size_t p = 0; p < count && !wanted; p++)
-            wanted = fnmatch(patterns[p], unit_variant(&plan->units[i]), 0) == 0;
+            wanted = fnmatch(patterns[p], unit_variant_name(&plan->units[i]), 0) == 0;
         if (!wanted)
             continue;
         plan->units[kept++] = plan->units[i];
@@ -377,12 +381,12 @@ size_t plan_names(const struct plan *plan, const char **names)
     size_t count = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
         size_t n = 0;
-        if (plan->units[i].stage == STAGE_SEQUENCES)
+        if (stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN)
             continue;
-        while (n < count && strcmp(names[n], unit_variant(&plan->units[i])) != 0)
+        while (n < count && strcmp(names[n], unit_variant_name(&plan->units[i])) != 0)
             n++;
         if (n == count)
-            names[count++] = unit_variant(&plan->units[i]);
+            names[count++] = unit_variant_name(&plan->units[i]);
     }
     return count;
 }

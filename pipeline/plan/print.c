@@ -18,6 +18,7 @@ struct summary {
     struct plan_cost cost;
     struct plan_estimate estimate;
     size_t units[STAGE_COUNT], done[STAGE_COUNT];
+    size_t dense_units[STAGE_COUNT]; // of `units` those that are of no variant
     double work[STAGE_COUNT];
     char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
     size_t num_warnings;
@@ -42,6 +43,7 @@ static void count_units(struct summary *summary)
     for (size_t i = 0; i < summary->plan->num_units; i++) {
         const struct unit *unit = &summary->plan->units[i];
         summary->units[unit->stage]++;
+        summary->dense_units[unit->stage] += unit->variant == NULL ? 1 : 0;
         summary->work[unit->stage] += unit->work;
         summary->done[unit->stage] += unit_is_done(unit, summary->plan->settings, &record) ? 1 : 0;
     }
@@ -110,6 +112,39 @@ static json_t *stages_to_json(const struct summary *summary)
     return stages;
 }
 
+// The commands that carry the stages out, in the order in which they wait for one another.
+static json_t *commands_to_json(const struct summary *summary)
+{
+    const char *names[STAGE_COUNT];
+    const size_t count = stage_commands(names);
+    json_t *commands = json_array();
+
+    for (size_t c = 0; c < count; c++) {
+        const unsigned carried_out = stages_of_command(names[c]);
+        json_t *stages = json_array();
+        size_t units = 0, dense_units = 0, useful_nodes = 1;
+        double seconds = 0;
+        for (int s = 0; s < STAGE_COUNT; s++) {
+            if (!(carried_out & 1U << s) || summary->units[s] == 0)
+                continue;
+            const size_t useful = summary->estimate.useful_nodes[s];
+            json_array_append_new(stages, json_string(stage_name((enum stage_kind)s)));
+            units += summary->units[s];
+            dense_units += summary->dense_units[s];
+            useful_nodes = useful > useful_nodes ? useful : useful_nodes;
+            seconds += summary->estimate.stages[s].seconds;
+        }
+        if (units > 0)
+            json_array_append_new(commands, json_pack("{s:s, s:o, s:I, s:I, s:f, s:I}", "name", names[c],
+                                                      "stages", stages, "units", (json_int_t)units,
+                                                      "dense_units", (json_int_t)dense_units, "seconds",
+                                                      seconds, "useful_nodes", (json_int_t)useful_nodes));
+        else
+            json_decref(stages);
+    }
+    return commands;
+}
+
 static json_t *summary_to_json(const struct summary *summary)
 {
     const struct plan_cost *cost = &summary->cost;
@@ -138,6 +173,7 @@ static json_t *summary_to_json(const struct summary *summary)
                   "statistics", (json_int_t)cost->statistics_bytes, "activations",
                   (json_int_t)cost->activations_bytes, "masks", (json_int_t)cost->masks_bytes, "weights",
                   (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
+    json_object_set_new(object, "commands", commands_to_json(summary));
     json_t *warnings = json_array();
     for (size_t i = 0; i < summary->num_warnings; i++)
         json_array_append_new(warnings, json_string(summary->warnings[i]));
@@ -147,6 +183,11 @@ static json_t *summary_to_json(const struct summary *summary)
 
 // ---- for people ----------------------------------------------------------------------------------------
 
+static const char *work_name(enum stage_kind stage)
+{
+    return stage_row(stage)->shared_by == SHARED_BY_BYTES ? "B" : "flop";
+}
+
 static void print_units(const struct summary *summary, FILE *out)
 {
     char text[32];
@@ -155,7 +196,7 @@ static void print_units(const struct summary *summary, FILE *out)
         if (summary->units[s] > 0)
             fprintf(out, "%-14s %8zu %8zu %14s\n", stage_name((enum stage_kind)s), summary->units[s],
                     summary->done[s],
-                    amount_format(summary->work[s], s == STAGE_EXPORT ? "B" : "flop", text, sizeof text));
+                    amount_format(summary->work[s], work_name((enum stage_kind)s), text, sizeof text));
 }
 
 static void print_row(const char *name, const struct estimate *estimate, size_t useful_nodes, FILE *out)
@@ -181,7 +222,7 @@ static void print_times(const struct summary *summary, FILE *out)
     fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13s\n", "stage", "time", "most of it", "read", "written",
             "sent", "useful nodes");
     for (int s = 0; s < STAGE_COUNT; s++)
-        if (summary->units[s] > 0 && s != STAGE_SEQUENCES)
+        if (summary->units[s] > 0 && estimate->stages[s].seconds > 0)
             print_row(stage_name((enum stage_kind)s), &estimate->stages[s], estimate->useful_nodes[s], out);
     print_row("all", &estimate->all, estimate->useful_nodes_all, out);
 }

@@ -28,35 +28,27 @@ json_t *plan_to_json(const struct plan *plan)
 
     for (size_t i = 0; i < plan->num_units; i++) {
         const struct unit *unit = &plan->units[i];
-        const char *name = unit->variant != NULL ? unit->variant->name : dense;
-        json_t *stage = member(work, stage_name(unit->stage));
-        if (unit->stage == STAGE_TASKS) {
-            json_object_set_new(member(stage, name), plan->settings->tasks[unit->task].name,
-                                json_real(unit->work));
-            continue;
+        const char *name = unit_variant_name(unit);
+        json_t *stage = member(work, stage_name(unit->stage)), *amount = json_real(unit->work);
+        switch (stage_row(unit->stage)->unit_of) {
+        case UNIT_OF_RUN:
+        case UNIT_OF_MODEL:
+            json_object_set_new(stage, name, amount);
+            break;
+        case UNIT_OF_TASK:
+            json_object_set_new(member(stage, name), unit_task_name(unit, plan->settings), amount);
+            break;
+        case UNIT_OF_LAYER:
+            if (json_object_get(stage, name) == NULL)
+                json_object_set_new(stage, name, json_array());
+            // Units of a chain come in the order of the layers.
+            json_array_append_new(json_object_get(stage, name), amount);
+            if ((size_t)unit->layer >= layers)
+                layers = (size_t)unit->layer + 1;
+            break;
         }
-        if (unit->layer < 0) {
-            json_object_set_new(stage, name, json_real(unit->work));
-            continue;
-        }
-        if (json_object_get(stage, name) == NULL)
-            json_object_set_new(stage, name, json_array());
-        // Units of a chain come in the order of the layers.
-        json_array_append_new(json_object_get(stage, name), json_real(unit->work));
-        if ((size_t)unit->layer >= layers)
-            layers = (size_t)unit->layer + 1;
     }
     return json_pack("{s:i, s:I, s:o}", "format", PLAN_FORMAT, "layers", (json_int_t)layers, "work", work);
-}
-
-static bool find_stage(enum stage_kind *stage, const char *name)
-{
-    for (int s = 0; s < STAGE_COUNT; s++)
-        if (strcmp(stage_name((enum stage_kind)s), name) == 0) {
-            *stage = (enum stage_kind)s;
-            return true;
-        }
-    return false;
 }
 
 static bool find_variant(const struct variant **variant, const struct settings *settings, const char *name)
@@ -135,7 +127,7 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
         json_object_foreach(variants, name, amount)
         {
             struct unit unit = {.layer = NO_LAYER};
-            if (!find_stage(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
+            if (!stage_find(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
                 !add_tasks(plan, unit.variant, amount)) {
                 plan_free(plan);
                 RETURN_ERROR(err, STATUS_DAMAGED, "%s: %s of %s is not of this run", origin, stage, name);

@@ -11,48 +11,82 @@
 #include "stages/prune/allocation.h"
 #include "stages/stage.h"
 
-const char *stage_name(enum stage_kind stage)
+const char *unit_variant_name(const struct unit *unit)
 {
-    static const char *const names[STAGE_COUNT] = {"sequences", "calibrate",  "outliers",
-                                                   "score",     "compensate", "propagate",
-                                                   "evaluate",  "tasks",      "export"};
-    return names[stage];
+    return unit->variant != NULL ? unit->variant->name : "dense";
+}
+
+const char *unit_task_name(const struct unit *unit, const struct settings *settings)
+{
+    return stage_row(unit->stage)->unit_of == UNIT_OF_TASK ? settings->tasks[unit->task].name : NULL;
+}
+
+// ---- the file of each stage -----------------------------------------------------------------------------
+
+static size_t layer_of(const struct unit *unit)
+{
+    return unit->layer >= 0 ? (size_t)unit->layer : 0;
+}
+
+static void path_sequences(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    (void)unit;
+    sequences_path(path, size, settings);
+}
+
+static void path_calibrate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant),
+                   layer_of(unit));
+}
+
+static void path_outliers(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    outliers_path(path, size, settings, unit->variant, layer_of(unit));
+}
+
+static void path_score(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer_of(unit));
+}
+
+static void path_compensate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer_of(unit));
+}
+
+static void path_propagate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    run_layer_path(path, size, settings->run, "activations", hidden_stream(settings, unit->variant),
+                   layer_of(unit) + 1);
+}
+
+static void path_evaluate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    perplexity_path(path, size, settings, unit->variant);
+}
+
+static void path_tasks(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    task_result_path(path, size, settings, unit->task, unit->variant);
+}
+
+static void path_export(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    export_path(path, size, settings, unit->variant);
 }
 
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)
 {
-    const size_t layer = unit->layer >= 0 ? (size_t)unit->layer : 0;
-    switch (unit->stage) {
-    case STAGE_SEQUENCES:
-        sequences_path(path, size, settings);
-        return;
-    case STAGE_CALIBRATE:
-        run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant), layer);
-        return;
-    case STAGE_OUTLIERS:
-        outliers_path(path, size, settings, unit->variant, layer);
-        return;
-    case STAGE_SCORE:
-        run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer);
-        return;
-    case STAGE_COMPENSATE:
-        run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer);
-        return;
-    case STAGE_PROPAGATE:
-        run_layer_path(path, size, settings->run, "activations", hidden_stream(settings, unit->variant),
-                       layer + 1);
-        return;
-    case STAGE_EVALUATE:
-        perplexity_path(path, size, settings, unit->variant);
-        return;
-    case STAGE_TASKS:
-        task_result_path(path, size, settings, unit->task, unit->variant);
-        return;
-    case STAGE_EXPORT:
-        export_path(path, size, settings, unit->variant);
-        return;
-    }
+    static void (*const paths[STAGE_COUNT])(char *, size_t, const struct unit *, const struct settings *) = {
+#define PATH(kind, name, ...) [STAGE_##kind] = path_##name,
+        STAGES(PATH)
+#undef PATH
+    };
+    paths[unit->stage](path, size, unit, settings);
 }
+
+// ---- whether it is done ---------------------------------------------------------------------------------
 
 static bool is_result(const struct unit *unit, const struct settings *settings)
 {
@@ -116,39 +150,100 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
     return false;
 }
 
-bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+static bool proof_is_there(const char *path, const struct unit *unit, const struct run_record *record)
 {
-    char path[PATH_SIZE], identity[40];
-    unit_path(path, sizeof path, unit, settings);
-    switch (unit->stage) {
-    case STAGE_EXPORT:
+    char identity[40];
+    switch (stage_row(unit->stage)->proof) {
+    case PROOF_STORE:
+        return store_exists(path);
+    case PROOF_JSON:
+        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
+    case PROOF_FOLDER:
         run_record_variant(identity, sizeof identity, record, unit->variant);
         return export_state_of(path, identity, NULL) == EXPORT_DONE;
-    case STAGE_EVALUATE:
-    case STAGE_TASKS:
-    case STAGE_OUTLIERS:
-        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
-    case STAGE_COMPENSATE:
-        return weights_are_done(settings, unit->variant, (size_t)unit->layer);
-    case STAGE_PROPAGATE:
-        return store_exists(path) || is_past(unit, settings);
-    case STAGE_CALIBRATE:
-        // Statistics of an earlier job may be there without the Hessian that this one asks for.
-        if (!store_exists(path) || !hessian_is_needed(settings, unit->variant, (size_t)unit->layer))
-            return store_exists(path);
-        hessian_path(path, settings, stream_name(settings, unit->variant), (size_t)unit->layer);
-        return store_exists(path);
-    default:
-        return store_exists(path);
     }
+    return false;
 }
 
-// What a mask is made of, besides the model.
-static bool score_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+{
+    char path[PATH_SIZE];
+    unit_path(path, sizeof path, unit, settings);
+    const bool is_there = proof_is_there(path, unit, record);
+
+    if (unit->stage == STAGE_COMPENSATE)
+        return weights_are_done(settings, unit->variant, layer_of(unit));
+    if (unit->stage == STAGE_PROPAGATE)
+        return is_there || is_past(unit, settings);
+    if (unit->stage == STAGE_CALIBRATE && is_there &&
+        hessian_is_needed(settings, unit->variant, layer_of(unit))) {
+        // Statistics of an earlier job may be there without the Hessian that this one asks for.
+        hessian_path(path, settings, stream_name(settings, unit->variant), layer_of(unit));
+        return store_exists(path);
+    }
+    return is_there;
+}
+
+// ---- what each stage reads ------------------------------------------------------------------------------
+
+// Arguments as those of unit_input.
+typedef bool input_function(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                            size_t layers, size_t index);
+
+// The proof of the same layer's unit of another stage.
+static bool proof_of(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                     enum stage_kind stage)
+{
+    struct unit other = *unit;
+    other.stage = stage;
+    unit_path(path, size, &other, settings);
+    return true;
+}
+
+// The file that a layer of the pruned model is read from.
+static bool pruned_layer(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+{
+    return proof_of(path, size, unit, settings,
+                    weights_are_written(settings, unit->variant) ? STAGE_COMPENSATE : STAGE_SCORE);
+}
+
+// All layers of the pruned model; nothing of the dense one.
+static bool pruned_model(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                         size_t layers, size_t index)
+{
+    struct unit layer = *unit;
+    layer.layer = (long)index;
+    return unit->variant != NULL && index < layers && pruned_layer(path, size, &layer, settings);
+}
+
+static bool input_sequences(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                            size_t layers, size_t index)
+{
+    (void)path, (void)size, (void)unit, (void)settings, (void)layers, (void)index;
+    return false;
+}
+
+// Hidden states of earlier layers are made again when they are missing, down to the token ids.
+static bool input_calibrate(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                            size_t layers, size_t index)
+{
+    (void)layers;
+    return index == 0 && proof_of(path, size, unit, settings, STAGE_SEQUENCES);
+}
+
+static bool input_outliers(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                           size_t layers, size_t index)
+{
+    const struct unit dense = {.layer = unit->layer};
+    (void)layers;
+    return index == 0 && proof_of(path, size, &dense, settings, STAGE_CALIBRATE);
+}
+
+// What a mask is made of, besides the model: with owl the outliers of all layers, then statistics.
+static bool input_score(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                         size_t layers, size_t index)
 {
     const struct variant *variant = unit->variant;
-    const char *stream = stream_name(settings, variant);
     const unsigned needs = importance_needs(variant->method, &variant->parameters);
 
     if (variant->allocation == ALLOCATION_OWL && index < layers) {
@@ -159,55 +254,39 @@ static bool score_input(char *path, size_t size, const struct unit *unit, const 
         index -= layers;
     if (index != 0 || !(needs & (NEEDS_HESSIAN | NEEDS_STATISTICS)))
         return false;
-    if (needs & NEEDS_HESSIAN)
-        hessian_path(path, settings, stream, (size_t)unit->layer);
-    else
-        run_layer_path(path, size, settings->run, "statistics", stream, (size_t)unit->layer);
-    return true;
+    if (needs & NEEDS_HESSIAN) {
+        hessian_path(path, settings, stream_name(settings, variant), layer_of(unit));
+        return true;
+    }
+    return proof_of(path, size, unit, settings, STAGE_CALIBRATE);
 }
+
+static bool input_compensate(char *path, size_t size, const struct unit *unit,
+                             const struct settings *settings, size_t layers, size_t index)
+{
+    (void)layers;
+    return index == 0 && proof_of(path, size, unit, settings, STAGE_SCORE);
+}
+
+static bool input_propagate(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+                            size_t layers, size_t index)
+{
+    (void)layers;
+    if (index == 1 && unit->variant != NULL)
+        return pruned_layer(path, size, unit, settings);
+    return index == 0 && proof_of(path, size, unit, settings, STAGE_SEQUENCES);
+}
+
+static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model,
+                             *const input_export = pruned_model;
 
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t layers, size_t index)
 {
-    struct unit input = *unit;
-    // Where the pruned model is read from.
-    const enum stage_kind pruned = unit->variant != NULL && !weights_are_written(settings, unit->variant)
-                                       ? STAGE_SCORE
-                                       : STAGE_COMPENSATE;
-    switch (unit->stage) {
-    case STAGE_SEQUENCES:
-        return false;
-    case STAGE_CALIBRATE:
-    case STAGE_PROPAGATE:
-        // Hidden states of earlier layers are made again when they are missing, down to the token ids.
-        input.stage = STAGE_SEQUENCES;
-        if (index == 1 && unit->stage == STAGE_PROPAGATE && unit->variant != NULL)
-            input.stage = pruned;
-        else if (index != 0)
-            return false;
-        break;
-    case STAGE_OUTLIERS:
-        if (index != 0)
-            return false;
-        input.stage = STAGE_CALIBRATE;
-        input.variant = NULL;
-        break;
-    case STAGE_SCORE:
-        return score_input(path, size, unit, settings, layers, index);
-    case STAGE_COMPENSATE:
-        if (index != 0)
-            return false;
-        input.stage = STAGE_SCORE;
-        break;
-    case STAGE_EVALUATE:
-    case STAGE_TASKS:
-    case STAGE_EXPORT:
-        if (unit->variant == NULL || index >= layers)
-            return false;
-        input.stage = pruned;
-        input.layer = (long)index;
-        break;
-    }
-    unit_path(path, size, &input, settings);
-    return true;
+    input_function *const inputs[STAGE_COUNT] = {
+#define INPUT(kind, name, ...) [STAGE_##kind] = input_##name,
+        STAGES(INPUT)
+#undef INPUT
+    };
+    return inputs[unit->stage](path, size, unit, settings, layers, index);
 }

@@ -1,23 +1,13 @@
-// unit.h - the smallest piece of work that is committed, resumed or redone as a whole: its files, and whether
-// it is done.
+// unit.h - a unit of work: its files, and whether it is done.
+//
+// In: the settings of a job and, for exports, the record of the run. Out: names of files, and what the file
+// system says of them. No MPI; a checksum only of small files.
 #pragma once
+#include "pipeline/plan/stages.h"
 #include "pipeline/record/run_record.h"
 #include "stages/settings.h"
 
-enum stage_kind {
-    STAGE_SEQUENCES,  // draw the calibration sequences
-    STAGE_CALIBRATE,  // statistics of a layer (dense propagation: and its outputs)
-    STAGE_OUTLIERS,   // how much sparsity a layer can bear (owl)
-    STAGE_SCORE,      // mask of a layer
-    STAGE_COMPENSATE, // pruned weights of a layer
-    STAGE_PROPAGATE,  // outputs of the pruned layer
-    STAGE_EVALUATE,   // perplexity of a model
-    STAGE_TASKS,      // accuracy of a model on one task
-    STAGE_EXPORT      // Hugging Face folder of a variant
-};
-enum { STAGE_COUNT = 9, NO_LAYER = -1 };
-
-const char *stage_name(enum stage_kind stage);
+enum { NO_LAYER = -1 };
 
 // The smallest piece of work that is committed, resumed or redone as a whole. Units of one chain depend on
 // those before them in the chain; chains of one phase are independent and may run on different teams; phases
@@ -28,19 +18,23 @@ struct unit {
     long layer;                    // NO_LAYER where a unit is not of one layer
     size_t phase, chain;
     double work; // floating-point operations, the common currency of progress
-    size_t task; // of STAGE_TASKS: index into settings->tasks
+    size_t task; // of a UNIT_OF_TASK: index into settings->tasks
 };
 
-// Whether the unit's committed file is there. record: tells this run's exports from others. No MPI, no
-// checksum.
+// "dense" for a unit without a variant.
+const char *unit_variant_name(const struct unit *unit);
+// NULL but for a UNIT_OF_TASK.
+const char *unit_task_name(const struct unit *unit, const struct settings *settings);
+
+// Whether the unit's proof is there, or no longer needed. record: tells this run's exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
-// The file that proves the unit, "" for one without. path: size 4200.
+// The file or folder that proves the unit. path has PATH_SIZE bytes, here and below.
 void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings);
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
 // the Hessian for it.
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
 // The committed files that the unit reads, one at a time: index 0, 1, ... until false; layers: the model's.
-// path: size 4200.
+// Hidden states are not among them: those that are missing are made again.
 bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
                 size_t layers, size_t index);
 // Whether everything that the job wants to know of the variant is there, the unit `but` (may be NULL) apart.

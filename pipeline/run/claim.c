@@ -1,6 +1,7 @@
 #include "pipeline/run/claim.h"
 
 #include "io/file/run_directory.h"
+#include "pipeline/plan/stages.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -174,24 +175,31 @@ void claim_release(struct claim *claim)
     free(claim);
 }
 
+// Adds to *removed.
+static enum status clean_stage(const struct claim *claim, const char *variant, const struct stage_row *stage,
+                               size_t *removed, struct error *err)
+{
+    for (size_t k = 0; k < STAGE_FOLDERS && stage->folders[k] != NULL; k++) {
+        char folder[PATH_SIZE];
+        struct stat info;
+        size_t here = 0;
+        path_format(folder, sizeof folder, "%s/%s/%s", claim->run, stage->folders[k], variant);
+        if (stat(folder, &info) != 0)
+            continue;
+        FORWARD_IF_ERROR(run_clean_temporaries(folder, &here, err));
+        *removed += here;
+    }
+    return STATUS_OK;
+}
+
 enum status claim_clean(const struct claim *claim, size_t *removed, struct error *err)
 {
-    static const char *const kinds[] = {"statistics", "hessians", "activations",
-                                        "masks",      "weights",  "results"};
-
     *removed = 0;
     if (claim->whole)
         return run_clean_temporaries(claim->run, removed, err);
     for (size_t i = 0; i < claim->count; i++)
-        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-            char folder[PATH_SIZE];
-            struct stat info;
-            size_t here = 0;
-            path_format(folder, sizeof folder, "%s/%s/%s", claim->run, kinds[k], claim->names[i]);
-            if (stat(folder, &info) != 0)
-                continue;
-            FORWARD_IF_ERROR(run_clean_temporaries(folder, &here, err));
-            *removed += here;
-        }
+        for (int s = 0; s < STAGE_COUNT; s++)
+            FORWARD_IF_ERROR(
+                clean_stage(claim, claim->names[i], stage_row((enum stage_kind)s), removed, err));
     return STATUS_OK;
 }

@@ -63,7 +63,7 @@ enum status repair_found(struct runner *runner, struct error *err)
     for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0 && status == STATUS_OK;
          i += (size_t)size) {
         const struct unit *unit = &plan->units[i];
-        if (!(runner->stages & 1U << unit->stage) || unit->stage == STAGE_EXPORT)
+        if (!(runner->stages & 1U << unit->stage) || stage_row(unit->stage)->proof == PROOF_FOLDER)
             continue;
         unit_path(path, sizeof path, unit, runner->settings);
         if (store_exists(path))

@@ -91,7 +91,7 @@ static void log_unit(struct runner *runner, const struct unit *unit, const char 
                     stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
                     "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
                     team->world_rank, "team_ranks", team->size, "node", self.host, "task",
-                    unit->stage == STAGE_TASKS ? runner->settings->tasks[unit->task].name : NULL);
+                    unit_task_name(unit, runner->settings));
 }
 
 // The units in hand. The time of several is shared out among them.

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum status calibrate(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status carry_out_calibrate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const size_t layer = (size_t)unit->layer;
     // The dense stream's statistics; with pruned propagation a variant's are followed by its own outputs.
@@ -37,7 +37,7 @@ static enum status calibrate(struct runner *runner, const struct unit *unit, str
     return STATUS_OK;
 }
 
-static enum status compensate(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status carry_out_compensate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const struct variant *variant = unit->variant;
     const size_t layer = (size_t)unit->layer;
@@ -78,7 +78,7 @@ static enum status drop_weights(const struct runner *runner, const struct unit *
     return STATUS_OK;
 }
 
-static enum status evaluate_model(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status carry_out_evaluate(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct perplexity result;
     char path[PATH_SIZE];
@@ -98,7 +98,7 @@ static enum status evaluate_model(struct runner *runner, const struct unit *unit
     return STATUS_OK;
 }
 
-static enum status evaluate_on_task(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status carry_out_tasks(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const char *name = runner->settings->tasks[unit->task].name;
     struct task_result result;
@@ -131,7 +131,7 @@ static void add_perplexity(json_t *object, const char *key, const struct runner 
                                       (json_int_t)result.length, "windows", (json_int_t)result.windows));
 }
 
-static enum status export_model(struct runner *runner, const struct unit *unit, struct error *err)
+static enum status carry_out_export(struct runner *runner, const struct unit *unit, struct error *err)
 {
     char identity[40];
     json_t *provenance = NULL;
@@ -161,20 +161,31 @@ static enum status export_model(struct runner *runner, const struct unit *unit, 
 }
 
 // sequences.h5 was found to be damaged.
-static enum status redraw_sequences(const struct stage *stage, struct error *err)
+static enum status carry_out_sequences(struct runner *runner, const struct unit *unit, struct error *err)
 {
     struct sequences_draft draft;
-    FORWARD_IF_ERROR(sequences_draw(&draft, stage, true, err));
-    enum status status = sequences_commit(&draft, stage, err);
+    (void)unit;
+    FORWARD_IF_ERROR(sequences_draw(&draft, &runner->stage, true, err));
+    enum status status = sequences_commit(&draft, &runner->stage, err);
     sequences_draft_free(&draft);
     return status;
 }
 
+static enum status carry_out_outliers(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    return outliers_layer(&runner->stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
+}
+
+static enum status carry_out_propagate(struct runner *runner, const struct unit *unit, struct error *err)
+{
+    return states_ensure(runner, stream_owner(runner->settings, unit->variant), (size_t)unit->layer + 1, err);
+}
+
 // All units in hand.
-static enum status score(struct runner *runner, struct error *err)
+static enum status carry_out_score(struct runner *runner, const struct unit *unit, struct error *err)
 {
     const bool dense = runner->settings->propagation == PROPAGATION_DENSE;
-    const size_t layer = (size_t)runner->units[0]->layer;
+    const size_t layer = (size_t)unit->layer;
     const struct variant *variants[SCORE_BATCH];
     for (size_t k = 0; k < runner->num_units; k++) {
         variants[k] = runner->units[k]->variant;
@@ -185,33 +196,17 @@ static enum status score(struct runner *runner, struct error *err)
     for (size_t k = 0; k < runner->num_units; k++)
         if (variant_chooses(variants[k]))
             states_trim_behind(runner, dense ? NULL : variants[k], layer);
-    states_trim_hessian(runner, runner->units[0]);
+    states_trim_hessian(runner, unit);
     return STATUS_OK;
 }
 
 enum status unit_carry_out(struct runner *runner, const struct unit *unit, struct error *err)
 {
-    const struct stage *stage = &runner->stage;
-    switch (unit->stage) {
-    case STAGE_SEQUENCES:
-        return redraw_sequences(stage, err);
-    case STAGE_CALIBRATE:
-        return calibrate(runner, unit, err);
-    case STAGE_SCORE:
-        return score(runner, err);
-    case STAGE_OUTLIERS:
-        return outliers_layer(stage, &runner->weights, unit->variant, (size_t)unit->layer, err);
-    case STAGE_COMPENSATE:
-        return compensate(runner, unit, err);
-    case STAGE_PROPAGATE:
-        return states_ensure(runner, stream_owner(runner->settings, unit->variant), (size_t)unit->layer + 1,
-                             err);
-    case STAGE_EVALUATE:
-        return evaluate_model(runner, unit, err);
-    case STAGE_TASKS:
-        return evaluate_on_task(runner, unit, err);
-    case STAGE_EXPORT:
-        return export_model(runner, unit, err);
-    }
-    return STATUS_OK;
+    static enum status (*const carry_out[STAGE_COUNT])(struct runner *, const struct unit *,
+                                                       struct error *) = {
+#define CARRY_OUT(kind, name, ...) [STAGE_##kind] = carry_out_##name,
+        STAGES(CARRY_OUT)
+#undef CARRY_OUT
+    };
+    return carry_out[unit->stage](runner, unit, err);
 }

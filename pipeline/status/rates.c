@@ -9,19 +9,14 @@ const struct unit *rates_unit(const struct plan *plan, const struct history_unit
 {
     for (size_t i = 0; i < plan->num_units; i++) {
         const struct unit *unit = &plan->units[i];
-        if (unit->stage == STAGE_TASKS && strcmp(plan->settings->tasks[unit->task].name, event->task) != 0)
+        const char *task = unit_task_name(unit, plan->settings);
+        if (task != NULL && strcmp(task, event->task) != 0)
             continue;
         if (unit->layer == event->layer && strcmp(stage_name(unit->stage), event->stage) == 0 &&
-            strcmp(unit->variant != NULL ? unit->variant->name : "dense", event->variant) == 0)
+            strcmp(unit_variant_name(unit), event->variant) == 0)
             return unit;
     }
     return NULL;
-}
-
-static bool is_forward(enum stage_kind stage)
-{
-    return stage == STAGE_CALIBRATE || stage == STAGE_PROPAGATE || stage == STAGE_EVALUATE ||
-           stage == STAGE_TASKS;
 }
 
 void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan)
@@ -33,10 +28,8 @@ void rates_measure(struct rates *rates, const struct history *history, const str
     memset(rates, 0, sizeof *rates);
     for (size_t i = history->num_units; i-- > 0;) {
         const struct history_unit *event = &history->units[i];
-        int stage = 0;
-        while (stage < STAGE_COUNT && strcmp(stage_name((enum stage_kind)stage), event->stage) != 0)
-            stage++;
-        if (stage == STAGE_COUNT || counts[stage] == NEWEST || !(event->seconds > 0))
+        enum stage_kind stage;
+        if (!stage_find(&stage, event->stage) || counts[stage] == NEWEST || !(event->seconds > 0))
             continue;
         const struct unit *unit = rates_unit(plan, event);
         if (unit == NULL)
@@ -48,7 +41,7 @@ void rates_measure(struct rates *rates, const struct history *history, const str
     for (int s = 0; s < STAGE_COUNT; s++) {
         all_work += work[s];
         all_seconds += seconds[s];
-        if (is_forward((enum stage_kind)s)) {
+        if (stage_is_forward((enum stage_kind)s)) {
             forward_work += work[s];
             forward_seconds += seconds[s];
         }
@@ -62,7 +55,7 @@ double rates_of(const struct rates *rates, enum stage_kind stage)
 {
     if (rates->of_stage[stage] > 0)
         return rates->of_stage[stage];
-    if (is_forward(stage) && rates->forward > 0)
+    if (stage_is_forward(stage) && rates->forward > 0)
         return rates->forward;
     return rates->any;
 }
