@@ -24,16 +24,6 @@ const char *dtype_name(enum dtype dtype)
     return dtypes[dtype].name;
 }
 
-bool dtype_from_name(const char *name, enum dtype *dtype)
-{
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(name, dtypes[i].name) == 0) {
-            *dtype = (enum dtype)i;
-            return true;
-        }
-    return false;
-}
-
 SIMD_INLINE uint32_t float_bits(float x)
 {
     uint32_t bits;

@@ -1,6 +1,5 @@
 // dtype.h - the three number formats of checkpoints, and exact conversions between them and float/double.
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 
 enum dtype { DTYPE_F32 = 0, DTYPE_F16 = 1, DTYPE_BF16 = 2 };
@@ -9,8 +8,6 @@ enum dtype { DTYPE_F32 = 0, DTYPE_F16 = 1, DTYPE_BF16 = 2 };
 size_t dtype_size(enum dtype dtype);
 // The name that safetensors uses: "F32", "F16", "BF16".
 const char *dtype_name(enum dtype dtype);
-// The reverse; false when the name is none of the three.
-bool dtype_from_name(const char *name, enum dtype *dtype);
 
 // out[n] float <- in[n] of dtype (any alignment). Exact.
 void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n);

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-// Channels are taken in blocks whose running sums stay in the nearest cache, and tokens four at a time so
-// that a running sum is loaded and stored once for four additions, which still happen one after the other.
+// Channels are taken in blocks whose running sums stay in the nearest cache, and tokens ROWS at a time, so
+// that a running sum is loaded and stored once for ROWS additions, which still happen one after the other.
 enum { BLOCK = 2048, ROWS = 8 };
 
 SIMD_INLINE void add_rows(double *restrict sum, double *restrict sum_squares, double *restrict max_abs,
@@ -46,16 +46,6 @@ void channel_sums(double *sum, double *sum_squares, double *max_abs, const float
         const size_t count = channels - first < BLOCK ? channels - first : BLOCK;
         sum_channel_block(sum + first, sum_squares + first, max_abs + first, tokens > 0 ? x + first : NULL,
                           tokens, channels, count);
-    }
-}
-
-void channel_sums_add(double *sum, double *sum_squares, double *max_abs, const double *partial_sum,
-                      const double *partial_sum_squares, const double *partial_max_abs, size_t channels)
-{
-    for (size_t j = 0; j < channels; j++) {
-        sum[j] += partial_sum[j];
-        sum_squares[j] += partial_sum_squares[j];
-        max_abs[j] = partial_max_abs[j] > max_abs[j] ? partial_max_abs[j] : max_abs[j];
     }
 }
 

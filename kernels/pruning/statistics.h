@@ -12,10 +12,6 @@
 void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
                   size_t channels);
 
-// total += partial for the sums, max for max_abs. Called in the order of the sequences, which fixes the bits.
-void channel_sums_add(double *sum, double *sum_squares, double *max_abs, const double *partial_sum,
-                      const double *partial_sum_squares, const double *partial_max_abs, size_t channels);
-
 // mean = sum/count, second_moment = sum_squares/count, variance = population variance, never negative.
 // count == 0 gives zeros.
 void channel_moments(double *mean, double *variance, double *second_moment, const double *sum,

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct options {
     struct random_checkpoint shape;
@@ -41,8 +42,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     if (key == 't') {
         shape->tied = true;
     } else if (key == 'd') {
-        if (!dtype_from_name(argument, &shape->dtype))
-            argp_error(state, "unknown dtype %s", argument);
+        shape->dtype = DTYPE_F32;
+        while (strcmp(argument, dtype_name(shape->dtype)) != 0)
+            if (shape->dtype++ == DTYPE_BF16)
+                argp_error(state, "unknown dtype %s", argument);
     } else if (key > 0 && key < 128 && numbers[key] != NULL) {
         char *end;
         errno = 0;

@@ -97,23 +97,6 @@ static void a_nan_or_infinity_reaches_the_sums(void **state)
                 isnan(second[0])); // not hidden by the lower bound of 0
 }
 
-static void sums_of_sequences_are_added_in_the_order_of_the_calls(void **state)
-{
-    (void)state;
-    // 1e17 + 1 - 1e17 is 0 in this order and 1 in another.
-    const double partials[3][2] = {{1e17, 0.1}, {1, 0.2}, {-1e17, 0.3}};
-    const double largest_of[3][2] = {{3, 1}, {7, 0}, {5, 2}};
-    double sum[2] = {0}, squares[2] = {0}, largest[2] = {0};
-
-    for (size_t s = 0; s < 3; s++)
-        channel_sums_add(sum, squares, largest, partials[s], partials[s], largest_of[s], 2);
-    for (size_t j = 0; j < 2; j++) {
-        assert_true(sum[j] == partials[0][j] + partials[1][j] + partials[2][j]);
-        assert_true(squares[j] == sum[j]);
-    }
-    assert_true(largest[0] == 7 && largest[1] == 2);
-}
-
 // Against the two-pass definition, which knows no cancellation.
 static void moments_are_mean_second_moment_and_population_variance(void **state)
 {
@@ -185,7 +168,6 @@ int main(void)
         cmocka_unit_test(without_tokens_all_sums_are_zero),
         cmocka_unit_test(squares_of_huge_and_of_denormal_activations_are_neither_infinite_nor_lost),
         cmocka_unit_test(a_nan_or_infinity_reaches_the_sums),
-        cmocka_unit_test(sums_of_sequences_are_added_in_the_order_of_the_calls),
         cmocka_unit_test(moments_are_mean_second_moment_and_population_variance),
         cmocka_unit_test(a_constant_channel_has_no_variance_and_never_a_negative_one),
         cmocka_unit_test(without_any_token_all_moments_are_zero),
