@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-enum { LANES = 8 }; // independent partial results: lets a loop run at the machine's width, in one fixed order
+enum {
+    PARTIALS = 8
+}; // independent of each other, so that a loop runs at the machine's width; joined in one order
 
 float sigmoid(float x)
 {
@@ -74,33 +76,33 @@ void soft_cap(float *x, size_t n, float cap)
 // NaN counts as smaller than anything, unless it comes first.
 SIMD_INLINE float max_inline(const float *x, size_t n)
 {
-    float lanes[LANES], max = x[0];
+    float partial[PARTIALS], max = x[0];
     size_t i = 0;
 
-    for (size_t lane = 0; lane < LANES; lane++)
-        lanes[lane] = x[0];
-    for (; i + LANES <= n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
-    for (size_t lane = 0; lane < LANES; lane++)
-        max = lanes[lane] > max ? lanes[lane] : max;
+    for (size_t k = 0; k < PARTIALS; k++)
+        partial[k] = x[0];
+    for (; i + PARTIALS <= n; i += PARTIALS)
+        for (size_t k = 0; k < PARTIALS; k++)
+            partial[k] = x[i + k] > partial[k] ? x[i + k] : partial[k];
+    for (size_t k = 0; k < PARTIALS; k++)
+        max = partial[k] > max ? partial[k] : max;
     for (; i < n; i++)
         max = x[i] > max ? x[i] : max;
     return max;
 }
 
-// Adds x[n] into LANES partial sums and those in order.
+// Adds x[n] into PARTIALS partial sums and those in order.
 SIMD_INLINE double sum_inline(const float *x, size_t n)
 {
-    double lanes[LANES] = {0.0};
+    double partial[PARTIALS] = {0.0};
     double sum = 0.0;
     size_t i = 0;
 
-    for (; i + LANES <= n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            lanes[lane] += (double)x[i + lane];
-    for (size_t lane = 0; lane < LANES; lane++)
-        sum += lanes[lane];
+    for (; i + PARTIALS <= n; i += PARTIALS)
+        for (size_t k = 0; k < PARTIALS; k++)
+            partial[k] += (double)x[i + k];
+    for (size_t k = 0; k < PARTIALS; k++)
+        sum += partial[k];
     for (; i < n; i++)
         sum += (double)x[i];
     return sum;

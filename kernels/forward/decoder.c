@@ -63,39 +63,44 @@ static void normalise(const struct pass *pass, float *out, const float *x, const
                  pass->config->norm_epsilon);
 }
 
-// Where the heads of query, key and value lie in a row of pass->inner.
-struct heads {
-    float *query, *key, *value;
-    size_t stride, query_stride, key_value_stride; // from token to token, from head to head
+// The heads of query, key and value in pass->inner, of all tokens.
+struct qkv_heads {
+    struct heads query, key, value;
 };
 
-static struct heads find_heads(const struct pass *pass)
+static struct qkv_heads find_heads(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
     const size_t head_dim = config->head_dim, query = query_size(config), key_value = key_value_size(config);
+    const bool per_head = pass->layer->qkv.weight != NULL && config->qkv_layout == QKV_PER_HEAD;
+    const struct heads all = {.tokens = pass->tokens,
+                              .token_stride = per_head ? 3 * query : query + 2 * key_value,
+                              .head_stride = per_head ? 3 * head_dim : head_dim};
+    struct qkv_heads heads = {all, all, all};
 
-    if (pass->layer->qkv.weight != NULL && config->qkv_layout == QKV_PER_HEAD)
-        return (struct heads){pass->inner, pass->inner + head_dim, pass->inner + 2 * head_dim,
-                              3 * query,   3 * head_dim,           3 * head_dim};
-    return (struct heads){
-        pass->inner, pass->inner + query, pass->inner + query + key_value, query + 2 * key_value, head_dim,
-        head_dim};
+    heads.query.num_heads = config->num_attention_heads;
+    heads.key.num_heads = heads.value.num_heads = config->num_key_value_heads;
+    heads.query.data = pass->inner;
+    heads.key.data = heads.query.data + (per_head ? head_dim : query);
+    heads.value.data = heads.key.data + (per_head ? head_dim : key_value);
+    return heads;
 }
 
-static void project(const struct pass *pass, const struct heads *heads)
+static void project(const struct pass *pass, const struct qkv_heads *heads)
 {
     const struct decoder_layer *layer = pass->layer;
+    const size_t stride = heads->query.token_stride;
 
     if (layer->qkv.weight != NULL) {
-        linear_forward(pass->inner, heads->stride, &layer->qkv, pass->input, pass->tokens);
+        linear_forward(pass->inner, stride, &layer->qkv, pass->input, pass->tokens);
         return;
     }
-    linear_forward(heads->query, heads->stride, &layer->q, pass->input, pass->tokens);
-    linear_forward(heads->key, heads->stride, &layer->k, pass->input, pass->tokens);
-    linear_forward(heads->value, heads->stride, &layer->v, pass->input, pass->tokens);
+    linear_forward(heads->query.data, stride, &layer->q, pass->input, pass->tokens);
+    linear_forward(heads->key.data, stride, &layer->k, pass->input, pass->tokens);
+    linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
 }
 
-size_t token_tree_size(const struct token_tree *tree)
+static size_t tree_size(const struct token_tree *tree)
 {
     size_t tokens = tree->prefix;
     for (size_t b = 0; b < tree->num_branches; b++)
@@ -103,44 +108,32 @@ size_t token_tree_size(const struct token_tree *tree)
     return tokens;
 }
 
-size_t token_tree_depth(const struct token_tree *tree)
-{
-    size_t longest = 0;
-    for (size_t b = 0; b < tree->num_branches; b++)
-        longest = larger(longest, tree->branches[b]);
-    return tree->prefix + longest;
-}
-
-// Rotates the heads of `tokens` rows of x by their positions, the first of which is `start`.
-static void rotate(const struct pass *pass, float *x, size_t tokens, size_t start, size_t stride,
-                   size_t num_heads, size_t head_stride)
+// Rotates the heads of the next `tokens` tokens, the first of which is at position `start`, and goes on to
+// the token after them.
+static void rotate_next(const struct pass *pass, struct heads *heads, size_t tokens, size_t start)
 {
     const size_t rotary_dim = pass->config->rotary_dim, offset = start * (rotary_dim / 2);
     const bool local = pass->layer->local_rotary;
 
-    rotary_forward(x, tokens, stride, num_heads, head_stride, rotary_dim,
-                   (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset,
+    heads->tokens = tokens;
+    rotary_forward(heads, rotary_dim, (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset,
                    (local ? pass->rotary->local_sine : pass->rotary->sine) + offset);
+    heads->data += tokens * heads->token_stride;
 }
 
 // Norms, then rotates the heads of query or key.
-static void position(const struct pass *pass, float *x, size_t stride, size_t num_heads, size_t head_stride,
-                     const struct norm *norm)
+static void position(const struct pass *pass, struct heads heads, const struct norm *norm)
 {
     const struct decoder_config *config = pass->config;
     const struct token_tree *tree = pass->tree;
 
     if (norm->weight != NULL)
-        norm_heads(x, pass->tokens, stride, num_heads, head_stride, config->head_dim, norm, config->norm,
-                   config->norm_epsilon);
+        norm_heads(&heads, config->head_dim, norm, config->norm, config->norm_epsilon);
     if (config->rotary_dim == 0)
         return;
-    rotate(pass, x, tree->prefix, 0, stride, num_heads, head_stride);
-    x += tree->prefix * stride;
-    for (size_t b = 0; b < tree->num_branches; b++) {
-        rotate(pass, x, tree->branches[b], tree->prefix, stride, num_heads, head_stride);
-        x += tree->branches[b] * stride;
-    }
+    rotate_next(pass, &heads, tree->prefix, 0);
+    for (size_t b = 0; b < tree->num_branches; b++)
+        rotate_next(pass, &heads, tree->branches[b], tree->prefix);
 }
 
 // Attention of the whole tree: the prefix by itself, then every branch with the prefix as its past.
@@ -167,26 +160,24 @@ static bool attend(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
-    const struct heads heads = find_heads(pass);
+    const struct qkv_heads heads = find_heads(pass);
     float *scores = pass->inner + qkv_size(config, pass->tokens);
 
     if (!notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size))
         return false;
     project(pass, &heads);
-    position(pass, heads.query, heads.stride, config->num_attention_heads, heads.query_stride,
-             &layer->query_norm);
-    position(pass, heads.key, heads.stride, config->num_key_value_heads, heads.key_value_stride,
-             &layer->key_norm);
+    position(pass, heads.query, &layer->query_norm);
+    position(pass, heads.key, &layer->key_norm);
     const struct attention attention = {
         .num_heads = config->num_attention_heads,
         .num_key_value_heads = config->num_key_value_heads,
         .head_dim = config->head_dim,
-        .query = heads.query,
-        .key = heads.key,
-        .value = heads.value,
-        .token_stride = heads.stride,
-        .query_head_stride = heads.query_stride,
-        .key_value_head_stride = heads.key_value_stride,
+        .query = heads.query.data,
+        .key = heads.key.data,
+        .value = heads.value.data,
+        .token_stride = heads.query.token_stride,
+        .query_head_stride = heads.query.head_stride,
+        .key_value_head_stride = heads.key.head_stride,
         .scale = config->attention_scale,
         .soft_cap = config->attention_soft_cap,
         .sliding_window = layer->sliding_window,
@@ -304,7 +295,7 @@ static void forward(struct pass *pass, float *hidden, float *workspace)
 {
     const struct decoder_config *config = pass->config;
 
-    pass->tokens = token_tree_size(pass->tree);
+    pass->tokens = tree_size(pass->tree);
     if (pass->tokens == 0)
         return;
     pass->input = workspace;

@@ -19,18 +19,15 @@ struct token_tree {
     size_t num_branches;
     const size_t *branches; // [num_branches] tokens of each; may be 0
 };
-// Tokens of the whole row; of the longest of its sequences.
-size_t token_tree_size(const struct token_tree *tree);
-size_t token_tree_depth(const struct token_tree *tree);
 
-// How query, key and value lie in the output of the linear `qkv`, if the family has that instead of q, k and
-// v.
+// How query, key and value lie in the output of the linear `qkv`, in families that have it instead of q, k
+// and v.
 enum qkv_layout {
     QKV_BLOCKS = 0,   // all queries, all keys, all values
     QKV_PER_HEAD = 1, // head by head: its query, its key, its value (GPT-NeoX)
 };
 
-// What does not change from layer to layer.
+// The same for every layer of a model.
 struct decoder_config {
     size_t hidden_size, intermediate_size;
     size_t num_attention_heads, num_key_value_heads, head_dim,
@@ -48,7 +45,7 @@ struct decoder_config {
     bool norm_topk_prob;
 };
 
-// One layer's weights; what the family does not have stays zeroed.
+// One layer's weights. A member that the family does not have is zero.
 struct decoder_layer {
     struct norm input_norm, post_attention_norm;    // before attention; before the MLP
     struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
@@ -57,7 +54,7 @@ struct decoder_layer {
     struct linear qkv; // instead of q, k and v
     struct linear gate, up, down;
     struct linear gate_up; // instead of gate and up: [2 intermediate, hidden], gate first
-    // Experts, instead of or (as the shared expert) beside gate, up and down.
+    // Experts, instead of gate, up and down; these are then absent, or the shared expert.
     struct linear router;                              // [num_experts, hidden]
     struct linear expert_gate, expert_up, expert_down; // of expert 0
     size_t expert_stride;                              // floats from an expert's weights to the next one's
@@ -73,22 +70,22 @@ enum decoder_source {
     SOURCE_MLP = 2,              // gate, up (also of the shared expert)
     SOURCE_MLP_DOWN = 3,         // down
 };
-// Expert e's gate and up are the source first + 2e, its down first + 2e + 1, where first is
+// Expert e's gate and up are the source first + 2e, its down is first + 2e + 1. This is first, without and
+// with a shared expert:
 enum { SOURCE_EXPERTS = 2, SOURCE_EXPERTS_BESIDE_SHARED = 4 };
 
 // Floats of workspace that decoder_layer_forward needs for a sequence of `tokens`.
 size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens);
 
-// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL; one that
-// stops the pass leaves hidden undefined. workspace is memory from an
-// allocator, since part of it may hold integers. Workspace and weights are faster when aligned to 64 bytes;
-// the bits are the same anywhere.
+// hidden[T, hidden_size] <- the layer's output, in place. observer may be NULL; one that stops the pass
+// leaves hidden undefined. workspace is memory from an allocator, since part of it may hold integers.
+// Workspace and weights are faster when aligned to 64 bytes; the bits are the same anywhere.
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
                            const struct rotary_table *rotary, float *hidden, size_t tokens, float *workspace,
                            const struct decoder_observer *observer);
-// The same for the row of a tree, hidden[token_tree_size, hidden_size]: each of its sequences comes out as if
-// it had been computed alone, and the prefix is computed once. Workspace for token_tree_size tokens; rotary
-// has token_tree_depth positions.
+// The same for the row of a tree, hidden[tokens of prefix and branches, hidden_size]: each of its sequences
+// comes out as if it had been computed alone, and the prefix is computed once. The workspace is for all these
+// tokens; rotary has a position for each token of the longest sequence.
 void decoder_layer_forward_tree(const struct decoder_config *config, const struct decoder_layer *layer,
                                 const struct rotary_table *rotary, float *hidden,
                                 const struct token_tree *tree, float *workspace);

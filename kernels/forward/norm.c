@@ -2,23 +2,23 @@
 
 #include <math.h>
 
-enum { LANES = 8 }; // independent partial sums, added in one fixed order
+enum { PARTIAL_SUMS = 8 }; // independent of each other, added in one fixed order
 
 // sum of (x - centre)^power over x[n], power 1 or 2.
 static double sum_powers(const float *x, size_t n, double centre, int power)
 {
-    double lanes[LANES] = {0.0};
+    double partial[PARTIAL_SUMS] = {0.0};
     double sum = 0.0;
 
-    for (size_t i = 0; i < n; i += LANES) {
-        const size_t count = n - i < LANES ? n - i : LANES;
-        for (size_t lane = 0; lane < count; lane++) {
-            const double d = (double)x[i + lane] - centre;
-            lanes[lane] += power == 2 ? d * d : d;
+    for (size_t i = 0; i < n; i += PARTIAL_SUMS) {
+        const size_t count = n - i < PARTIAL_SUMS ? n - i : PARTIAL_SUMS;
+        for (size_t k = 0; k < count; k++) {
+            const double d = (double)x[i + k] - centre;
+            partial[k] += power == 2 ? d * d : d;
         }
     }
-    for (size_t lane = 0; lane < LANES; lane++)
-        sum += lanes[lane];
+    for (size_t k = 0; k < PARTIAL_SUMS; k++)
+        sum += partial[k];
     return sum;
 }
 
@@ -46,12 +46,12 @@ void norm_forward(float *out, const float *x, size_t rows, size_t size, const st
         norm_row(out + r * size, x + r * size, size, norm, kind, epsilon);
 }
 
-void norm_heads(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride, size_t size,
-                const struct norm *norm, enum norm_kind kind, float epsilon)
+void norm_heads(const struct heads *heads, size_t size, const struct norm *norm, enum norm_kind kind,
+                float epsilon)
 {
-    for (size_t t = 0; t < tokens; t++) {
-        for (size_t h = 0; h < heads; h++) {
-            float *head = x + t * token_stride + h * head_stride;
+    for (size_t t = 0; t < heads->tokens; t++) {
+        for (size_t h = 0; h < heads->num_heads; h++) {
+            float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
             norm_row(head, head, size, norm, kind, epsilon);
         }
     }

@@ -1,5 +1,6 @@
 // norm.h - root-mean-square and layer normalisation over the last dimension.
 #pragma once
+#include "kernels/forward/heads.h"
 #include <stddef.h>
 
 enum norm_kind { NORM_RMS = 0, NORM_LAYER = 1, NORM_RMS_ONE_PLUS = 2 };
@@ -15,7 +16,6 @@ struct norm {
 //   NORM_LAYER  (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias         (Ba, Kiros and Hinton, 2016)
 void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
                   enum norm_kind kind, float epsilon);
-// The same, in place, for every head of x: head h of token t is the size channels at x + t * token_stride +
-// h * head_stride.
-void norm_heads(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride, size_t size,
-                const struct norm *norm, enum norm_kind kind, float epsilon);
+// The same, in place, for the first `size` channels of every head.
+void norm_heads(const struct heads *heads, size_t size, const struct norm *norm, enum norm_kind kind,
+                float epsilon);

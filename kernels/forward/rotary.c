@@ -14,15 +14,14 @@ void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t 
     }
 }
 
-void rotary_forward(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride,
-                    size_t rotary_dim, const float *cosine, const float *sine)
+void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *cosine, const float *sine)
 {
     const size_t pairs = rotary_dim / 2;
 
-    for (size_t t = 0; t < tokens; t++) {
+    for (size_t t = 0; t < heads->tokens; t++) {
         const float *c = cosine + t * pairs, *s = sine + t * pairs;
-        for (size_t h = 0; h < heads; h++) {
-            float *low = x + t * token_stride + h * head_stride, *high = low + pairs;
+        for (size_t h = 0; h < heads->num_heads; h++) {
+            float *low = heads->data + t * heads->token_stride + h * heads->head_stride, *high = low + pairs;
             for (size_t i = 0; i < pairs; i++) {
                 const float a = low[i], b = high[i];
                 low[i] = a * c[i] - b * s[i];

@@ -1,6 +1,7 @@
 // rotary.h - rotary position embedding (Su et al., RoFormer, 2021), in the rotate-half layout of Hugging
 // Face.
 #pragma once
+#include "kernels/forward/heads.h"
 #include <stddef.h>
 
 // cos and sin of the rotary angles of positions 0 ... tokens - 1: [tokens, rotary_dim / 2] each.
@@ -16,9 +17,8 @@ struct rotary_table {
 void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t pairs, size_t tokens,
                    float scale);
 
-// Rotates, in place, the first rotary_dim channels of every head of x: head h of token t starts at
-// x + t * token_stride + h * head_stride. Channel i is paired with channel i + rotary_dim / 2:
+// Rotates, in place, the first rotary_dim channels of every head. Channel i is paired with channel
+// i + rotary_dim / 2:
 //   (a, b) -> (a cos - b sin, b cos + a sin)
 // cosine, sine: [tokens, rotary_dim / 2].
-void rotary_forward(float *x, size_t tokens, size_t token_stride, size_t heads, size_t head_stride,
-                    size_t rotary_dim, const float *cosine, const float *sine);
+void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *cosine, const float *sine);

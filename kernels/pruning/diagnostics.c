@@ -24,9 +24,14 @@ static void expand(double *out, const struct matrix_view *matrix, size_t row, si
             out[i * columns + j] = (double)matrix->data[(row + i) * matrix->stride + column + j];
 }
 
-// c[m, n] += a b with a[m, k] and b[k, n] or, read the other way round, their transposes.
-static void multiply_add(double *c, const double *a, bool a_transposed, const double *b, bool b_transposed,
-                         size_t m, size_t n, size_t k)
+// One factor of a product: a matrix as it lies in memory, contiguous and row-major, or its transpose.
+struct factor {
+    const double *data;
+    bool transposed;
+};
+
+// c[m, n] += a b, where a is [m, k] and b is [k, n] after transposition.
+static void multiply_add(double *c, struct factor a, struct factor b, size_t m, size_t n, size_t k)
 {
     double one = 1;
     rntm_t runtime;
@@ -34,9 +39,9 @@ static void multiply_add(double *c, const double *a, bool a_transposed, const do
     // As in gemm.c: the path for small matrices has bits that change with the number of threads.
     bli_rntm_init_from_global(&runtime);
     bli_rntm_disable_l3_sup(&runtime);
-    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one, (double *)a,
-                 a_transposed ? 1 : (inc_t)k, a_transposed ? (inc_t)m : 1, (double *)b,
-                 b_transposed ? 1 : (inc_t)n, b_transposed ? (inc_t)k : 1, &one, c, (inc_t)n, 1, NULL,
+    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one, (double *)a.data,
+                 a.transposed ? 1 : (inc_t)k, a.transposed ? (inc_t)m : 1, (double *)b.data,
+                 b.transposed ? 1 : (inc_t)n, b.transposed ? (inc_t)k : 1, &one, c, (inc_t)n, 1, NULL,
                  &runtime);
 }
 
@@ -49,15 +54,16 @@ static enum status gram(double *result, const struct matrix_view *matrix, enum s
     double *panel = NULL;
 
     FORWARD_IF_ERROR(allocate(&panel, n * PANEL, sizeof *panel, "a panel of a weight", err));
+    const struct factor as_is = {panel, false}, transposed = {panel, true};
     memset(result, 0, n * n * sizeof *result);
     for (size_t first = 0; first < length; first += PANEL) {
         const size_t count = smaller(PANEL, length - first);
         if (left) {
             expand(panel, matrix, 0, n, first, count);
-            multiply_add(result, panel, false, panel, true, n, n, count);
+            multiply_add(result, as_is, transposed, n, n, count);
         } else {
             expand(panel, matrix, first, count, 0, n);
-            multiply_add(result, panel, true, panel, false, n, n, count);
+            multiply_add(result, transposed, as_is, n, n, count);
         }
     }
     free(panel);
@@ -164,8 +170,8 @@ enum status commutator_magnitude(double *magnitude, const struct matrix_view *a,
     GOTO_IF_ERROR(allocate(&yx, n * n, sizeof *yx, "a commutator", err), done);
     expand(x, a, 0, n, 0, n);
     expand(y, b, 0, n, 0, n);
-    multiply_add(xy, x, false, y, false, n, n, n);
-    multiply_add(yx, y, false, x, false, n, n, n);
+    multiply_add(xy, (struct factor){x, false}, (struct factor){y, false}, n, n, n);
+    multiply_add(yx, (struct factor){y, false}, (struct factor){x, false}, n, n, n);
     for (size_t i = 0; i < n * n; i++)
         difference += (xy[i] - yx[i]) * (xy[i] - yx[i]);
     scale = sqrt(square_norm(x, n * n)) * sqrt(square_norm(y, n * n));

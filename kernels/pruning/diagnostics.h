@@ -25,13 +25,8 @@
 // caller's.
 #pragma once
 #include "kernels/error.h"
+#include "kernels/matrix_view.h"
 #include <stddef.h>
-
-// A matrix in float32, or a block of one: element (i, j) is data[i * stride + j].
-struct matrix_view {
-    const float *data;
-    size_t rows, columns, stride;
-};
 
 enum singular_side { SINGULAR_LEFT, SINGULAR_RIGHT };
 

@@ -1,6 +1,7 @@
 #include "kernels/pruning/energy.h"
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
+#include "kernels/pruning/select.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,7 +17,7 @@ static double energy_gamma(double energy, double pruned_energy, const struct ene
 
 // ---- columns --------------------------------------------------------------------------------------------
 
-// Blocks as in column_moments (importance.c): running sums in the nearest cache, four rows to a load and a
+// Blocks as in column_moments (importance.c): running sums in the nearest cache, ROWS rows to a load and a
 // store.
 enum { BLOCK = 512, ROWS = 4 };
 
@@ -52,38 +53,41 @@ SIMD_INLINE double kept_f64(double x, uint8_t keep)
     return x;
 }
 
-SIMD_INLINE void add_energies(double *restrict energy, double *restrict pruned_energy,
-                              const double *restrict mean, const float *weight, const float *updated,
-                              const uint8_t *restrict keep, size_t rows, size_t stride, size_t count)
+// Sums of up to BLOCK columns.
+struct block {
+    double mean[BLOCK], energy[BLOCK], pruned[BLOCK];
+    uint8_t keep[ROWS * BLOCK]; // of the rows in hand
+};
+
+// Adds `rows` rows, whose first `count` columns are at weight and updated.
+SIMD_INLINE void add_energies(struct block *restrict block, const float *weight, const float *updated,
+                              size_t rows, size_t stride, size_t count)
 {
     for (size_t j = 0; j < count; j++) {
-        double e = energy[j], p = pruned_energy[j];
+        const double mean = block->mean[j];
+        double e = block->energy[j], p = block->pruned[j];
         for (size_t r = 0; r < rows; r++) {
-            const double centred = (double)weight[r * stride + j] - mean[j];
-            const double pruned = (double)kept_f32(updated[r * stride + j], keep[r * BLOCK + j]) - mean[j];
+            const double centred = (double)weight[r * stride + j] - mean;
+            const double pruned =
+                (double)kept_f32(updated[r * stride + j], block->keep[r * BLOCK + j]) - mean;
             e += centred * centred;
             p += pruned * pruned;
         }
-        energy[j] = e;
-        pruned_energy[j] = p;
+        block->energy[j] = e;
+        block->pruned[j] = p;
     }
 }
 
-struct block {
-    double mean[BLOCK], energy[BLOCK], pruned_energy[BLOCK];
-    uint8_t keep[ROWS * BLOCK];
-};
-
 // The sums of the `count` columns from `column` on.
 SIMD_CLONES
-static void sum_energy_block(struct block *block, const float *weight, const float *updated,
-                             const uint8_t *mask, size_t out, size_t in, size_t column, size_t count)
+static void sum_energy_block(struct block *restrict block, const struct linear_view *linear, size_t column,
+                             size_t count)
 {
-    const size_t mask_bytes = (in + 7) / 8;
+    const size_t out = linear->out, in = linear->in, mask_bytes = mask_row_bytes(in);
+    const float *weight = linear->weight + column, *updated = linear->updated + column;
+    const uint8_t *mask = linear->mask;
     size_t i = 0;
 
-    weight += column;
-    updated += column;
     for (; i + ROWS <= out; i += ROWS)
         add_values(block->mean, weight + i * in, ROWS, in, count);
     for (; i < out; i++)
@@ -97,31 +101,28 @@ static void sum_energy_block(struct block *block, const float *weight, const flo
                 SIMD_PREFETCH(mask + r * mask_bytes + byte);
         for (size_t r = 0; r < ROWS; r++)
             mask_unpack(block->keep + r * BLOCK, mask + (i + r) * mask_bytes, column, count);
-        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
-                     block->keep, ROWS, in, count);
+        add_energies(block, weight + i * in, updated + i * in, ROWS, in, count);
     }
     for (; i < out; i++) {
         mask_unpack(block->keep, mask + i * mask_bytes, column, count);
-        add_energies(block->energy, block->pruned_energy, block->mean, weight + i * in, updated + i * in,
-                     block->keep, 1, in, count);
+        add_energies(block, weight + i * in, updated + i * in, 1, in, count);
     }
 }
 
-void energy_columns(double *mean, double *gamma, double *energy, double *pruned_energy, const float *weight,
-                    const float *updated, const uint8_t *mask, size_t out, size_t in, size_t first,
+void energy_columns(const struct column_energies *columns, const struct linear_view *linear, size_t first,
                     size_t count, const struct energy_clamp *clamp)
 {
     for (size_t start = 0; start < count; start += BLOCK) {
         const size_t width = count - start < BLOCK ? count - start : BLOCK;
         struct block block = {{0}, {0}, {0}, {0}};
 
-        if (out > 0)
-            sum_energy_block(&block, weight, updated, mask, out, in, first + start, width);
-        memcpy(mean + start, block.mean, width * sizeof *mean);
-        memcpy(energy + start, block.energy, width * sizeof *energy);
-        memcpy(pruned_energy + start, block.pruned_energy, width * sizeof *pruned_energy);
+        if (linear->out > 0)
+            sum_energy_block(&block, linear, first + start, width);
+        memcpy(columns->mean + start, block.mean, width * sizeof(double));
+        memcpy(columns->energy + start, block.energy, width * sizeof(double));
+        memcpy(columns->pruned + start, block.pruned, width * sizeof(double));
         for (size_t j = 0; j < width; j++)
-            gamma[start + j] = energy_gamma(block.energy[j], block.pruned_energy[j], clamp);
+            columns->gamma[start + j] = energy_gamma(block.energy[j], block.pruned[j], clamp);
     }
 }
 
@@ -147,19 +148,33 @@ struct row_sums {
     double before[LANES], pruned[LANES], after[LANES];
 };
 
-// LANES (or, at the end of the row, fewer) columns: result <- the column result; all three energies.
-SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restrict sums, double mean,
-                                 const float *weight, const float *updated, const uint8_t *restrict keep,
-                                 const double *restrict column_mean, const double *restrict column_gamma,
-                                 size_t count)
+// One row of a linear: the pointers are at its first column.
+struct row_view {
+    const float *weight, *updated;
+    const uint8_t *mask;
+    const double *column_mean, *column_gamma; // or both NULL
+    double mean;                              // of the dense row
+    size_t in;
+};
+
+// LANES (or, at the end of the row, fewer) columns from `first` on: result <- the column result; all three
+// energies.
+SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restrict sums,
+                                 const struct row_view *restrict row, const uint8_t *restrict keep,
+                                 size_t first, size_t count)
 {
+    const float *weight = row->weight + first, *updated = row->updated + first;
+    const double *column_mean = row->column_mean != NULL ? row->column_mean + first : NULL;
+    const double *column_gamma = row->column_mean != NULL ? row->column_gamma + first : NULL;
+    const double mean = row->mean;
+
     for (size_t l = 0; l < count; l++) {
         const double w = (double)weight[l], u = (double)updated[l];
         const double kept = (double)kept_f32(updated[l], keep[l]);
         double after = kept;
         if (column_mean != NULL)
             after = kept_f64(column_mean[l] + column_gamma[l] * (u - column_mean[l]), keep[l]);
-        result[l] = after;
+        result[first + l] = after;
         sums->before[l] += (w - mean) * (w - mean);
         sums->pruned[l] += (kept - mean) * (kept - mean);
         sums->after[l] += (after - mean) * (after - mean);
@@ -167,21 +182,15 @@ SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restr
 }
 
 SIMD_CLONES
-static void rescale_row_columns(double *result, double energies[3], double mean, const float *weight,
-                                const float *updated, const uint8_t *mask, const double *column_mean,
-                                const double *column_gamma, size_t in)
+static void rescale_row_columns(double *result, double energies[3], const struct row_view *row)
 {
     struct row_sums sums = {{0}, {0}, {0}};
     uint8_t keep[LANES];
 
-    for (size_t j = 0; j < in; j += LANES) {
-        const size_t count = in - j < LANES ? in - j : LANES;
-        mask_unpack(keep, mask, j, count);
-        if (column_mean == NULL)
-            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, NULL, NULL, count);
-        else
-            rescale_columns(result + j, &sums, mean, weight + j, updated + j, keep, column_mean + j,
-                            column_gamma + j, count);
+    for (size_t j = 0; j < row->in; j += LANES) {
+        const size_t count = row->in - j < LANES ? row->in - j : LANES;
+        mask_unpack(keep, row->mask, j, count);
+        rescale_columns(result, &sums, row, keep, j, count);
     }
     energies[0] = lanes_fold(sums.before);
     energies[1] = lanes_fold(sums.pruned);
@@ -207,16 +216,23 @@ static double rescale_row(double *result, double mean, double gamma, const uint8
     return lanes_fold(lanes);
 }
 
-double energy_row(double *result, double energies[3], const float *weight, const float *updated,
-                  const uint8_t *mask, const double *column_mean, const double *column_gamma, int rows,
-                  size_t in, const struct energy_clamp *clamp)
+double energy_row(double *result, double energies[3], const struct linear_view *linear, size_t row,
+                  const struct row_compensation *how)
 {
-    const double mean = in > 0 ? row_mean(weight, in) : 0;
+    const size_t in = linear->in;
+    const float *weight = linear->weight + row * in;
+    const struct row_view view = {.weight = weight,
+                                  .updated = linear->updated + row * in,
+                                  .mask = linear->mask + row * mask_row_bytes(in),
+                                  .column_mean = how->column_mean,
+                                  .column_gamma = how->column_gamma,
+                                  .mean = in > 0 ? row_mean(weight, in) : 0,
+                                  .in = in};
 
-    rescale_row_columns(result, energies, mean, weight, updated, mask, column_mean, column_gamma, in);
-    if (rows == 0)
+    rescale_row_columns(result, energies, &view);
+    if (!how->rows)
         return 1;
-    const double gamma = energy_gamma(energies[0], energies[2], clamp);
-    energies[2] = rescale_row(result, mean, gamma, mask, in);
+    const double gamma = energy_gamma(energies[0], energies[2], how->clamp);
+    energies[2] = rescale_row(result, view.mean, gamma, view.mask, in);
     return gamma;
 }

@@ -1,35 +1,49 @@
-// energy.h - energy compensation: closed-form rescaling of what pruning kept (METHOD.md, "Energy
+// energy.h - energy compensation: closed-form rescaling of the weights that pruning kept (METHOD.md, "Energy
 // compensation").
 //
 // Columns first, then rows, all in double; the result is rounded once, by the caller, to the model's dtype.
 // Weights must be finite (find_non_finite of dtype.h tells): nothing is checked here.
-//
-// `updated` are the weights as they stay where the mask keeps them: sparsegpt has moved them; for other
-// methods they are the original ones, the same array as `weight`.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct energy_clamp {
     double low, high; // gamma is clamped to [low, high]
-    double epsilon;   // added under the square root's denominator
+    double epsilon;   // added to the denominator under the square root
 };
 
-// For the columns [first, first + count) of weight[out, in] with mask[out, mask_row_bytes(in)]:
-//   mean[count]   = mean_i W_ij
-//   energy[count] = sum_i (W_ij - mean_j)^2
-//   pruned_energy[count] = the same of the pruned weight, zeros included
-//   gamma[count]  = clamp(sqrt(energy / (pruned_energy + epsilon))); clamp(1) for the 0 / 0 of epsilon 0
-// Rows in order, so any split over columns gives the same bits.
-void energy_columns(double *mean, double *gamma, double *energy, double *pruned_energy, const float *weight,
-                    const float *updated, const uint8_t *mask, size_t out, size_t in, size_t first,
+// A linear between its mask and its pruned weight.
+struct linear_view {
+    size_t out, in;
+    const float *weight;  // [out, in], dense
+    const float *updated; // [out, in], what the kept weights are now: moved by sparsegpt, else the same array
+    const uint8_t *mask;  // [out, mask_row_bytes(in)], select.h
+};
+
+// One value of each per column.
+struct column_energies {
+    double *mean;   // mean_i W_ij
+    double *energy; // sum_i (W_ij - mean_j)^2
+    double *pruned; // the same of the pruned weight around the same mean, zeros included
+    double *gamma;  // clamp(sqrt(energy / (pruned + epsilon))); clamp(1) for the 0 / 0 of epsilon 0
+};
+
+// Fills arrays of `count` for the columns [first, first + count). Rows in order: any split over columns gives
+// the same bits.
+void energy_columns(const struct column_energies *columns, const struct linear_view *linear, size_t first,
                     size_t count, const struct energy_clamp *clamp);
 
-// One row: result[in] (double) from weight[in] (original) and mask. column_mean/column_gamma [in], or both
-// NULL when columns are not compensated; rows != 0 compensates the row as well, starting from the column
-// result and from the original row's mean. energies[3] is set to the row's centred energy before, after
-// pruning and after compensation (around the original row mean). Pruned weights become exactly +0. Returns
-// the row's gamma (1 if rows == 0). Sums along the row are added in the order of lanes.h.
-double energy_row(double *result, double energies[3], const float *weight, const float *updated,
-                  const uint8_t *mask, const double *column_mean, const double *column_gamma, int rows,
-                  size_t in, const struct energy_clamp *clamp);
+// How a row is to be compensated.
+struct row_compensation {
+    const double *column_mean, *column_gamma; // [in], or both NULL: columns are not compensated
+    bool rows;                                // the row itself is
+    const struct energy_clamp *clamp;
+};
+
+// result[in] <- row `row` of the linear: the column result, then, with `rows`, rescaled around the mean of
+// the dense row. energies[3] <- the row's centred energy before, after pruning and after compensation, all
+// around that mean. Pruned weights become exactly +0. Returns the row's gamma, 1 without `rows`. Sums along
+// the row are added in the order of lanes.h.
+double energy_row(double *result, double energies[3], const struct linear_view *linear, size_t row,
+                  const struct row_compensation *how);

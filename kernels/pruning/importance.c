@@ -129,7 +129,7 @@ void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in)
 // ---- sums down the columns of a weight ------------------------------------------------------------------
 
 // Columns are taken in blocks whose running sums stay in the nearest cache and whose second pass still finds
-// the weights in the last one; rows four at a time, so that a running sum is loaded and stored once for four
+// the weights in the last one; rows ROWS at a time, so that a running sum is loaded and stored once for ROWS
 // additions, which still happen one after the other.
 enum { BLOCK = 2048, ROWS = 8 };
 
@@ -186,21 +186,23 @@ static void sum_moment_block(struct block *block, const float *weight, size_t ou
         add_squares(block->squares, block->mean, weight + i * stride, 1, stride, count);
 }
 
-void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
-                    size_t in, size_t first, size_t count)
+void column_moments(const struct column_moments *moments, const struct matrix_view *weight)
 {
-    for (size_t start = 0; start < count; start += BLOCK) {
-        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+    const size_t out = weight->rows;
+
+    for (size_t start = 0; start < weight->columns; start += BLOCK) {
+        const size_t width = weight->columns - start < BLOCK ? weight->columns - start : BLOCK;
         struct block block = {{0}, {0}, {0}};
 
         if (out > 0)
-            sum_moment_block(&block, weight + first + start, out, in, width, variance != NULL);
-        if (mean != NULL)
-            memcpy(mean + start, block.mean, width * sizeof *mean);
-        if (absolute_sum != NULL)
-            memcpy(absolute_sum + start, block.absolute, width * sizeof *absolute_sum);
-        for (size_t j = 0; variance != NULL && j < width; j++)
-            variance[start + j] = out > 0 ? block.squares[j] / (double)out : 0;
+            sum_moment_block(&block, weight->data + start, out, weight->stride, width,
+                             moments->variance != NULL);
+        if (moments->mean != NULL)
+            memcpy(moments->mean + start, block.mean, width * sizeof *moments->mean);
+        if (moments->absolute_sum != NULL)
+            memcpy(moments->absolute_sum + start, block.absolute, width * sizeof *moments->absolute_sum);
+        for (size_t j = 0; moments->variance != NULL && j < width; j++)
+            moments->variance[start + j] = out > 0 ? block.squares[j] / (double)out : 0;
     }
 }
 

@@ -5,6 +5,7 @@
 // is then one float32 product (ria: two and a sum). sparsegpt is a method as well, but has no such factor:
 // second_order.h; and so is auto, which takes one of the others for each linear (candidates.h).
 #pragma once
+#include "kernels/matrix_view.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,12 +48,14 @@ struct importance_parameters importance_defaults(enum method method);
 // The same with these parameters: what an exponent of 0 leaves out is not needed.
 unsigned importance_needs(enum method method, const struct importance_parameters *parameters);
 
-// Per-column sums of a weight W[out, in] in row-major float32, for the columns [first, first + count):
-//   mean[count] = mean_i W_ij, variance[count] = population variance over rows (two passes),
-//   absolute_sum[count] = sum_i |W_ij|; double, rows in order, so that any split over columns gives the same
-//   bits. Outputs that are NULL are skipped.
-void column_moments(double *mean, double *variance, double *absolute_sum, const float *weight, size_t out,
-                    size_t in, size_t first, size_t count);
+// Sums down the columns of a weight, one of each per column. An output that is NULL is skipped.
+struct column_moments {
+    double *mean;         // mean_i W_ij
+    double *variance;     // population variance over the rows, in two passes
+    double *absolute_sum; // sum_i |W_ij|
+};
+// In double, rows in their order: a view of some of the columns gives the bits that the whole matrix gives.
+void column_moments(const struct column_moments *moments, const struct matrix_view *weight);
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
 // column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out

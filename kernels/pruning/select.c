@@ -88,7 +88,7 @@ static size_t count_below(const float *scores, size_t n, int32_t threshold)
 // A search for the place between the scores where `prune` of them lie below: fewer lie below `low`, more
 // below `high`. One step is one counting pass, which costs so little that a handful of them is faster than
 // any partition or histogram.
-struct cut {
+struct row_search {
     const float *scores;
     size_t n, prune;
     int32_t low, high;
@@ -97,58 +97,60 @@ struct cut {
 
 // Moves low or high to guess, which lies between them. When exactly `prune` scores are below it, low = high =
 // guess.
-static void cut_step(struct cut *cut, int32_t guess)
+static void row_search_step(struct row_search *search, int32_t guess)
 {
-    const size_t below = count_below(cut->scores, cut->n, guess);
+    const size_t below = count_below(search->scores, search->n, guess);
 
-    if (below <= cut->prune) {
-        cut->low = guess;
-        cut->below_low = below;
+    if (below <= search->prune) {
+        search->low = guess;
+        search->below_low = below;
     }
-    if (below >= cut->prune) {
-        cut->high = guess;
-        cut->below_high = below;
+    if (below >= search->prune) {
+        search->high = guess;
+        search->below_high = below;
     }
 }
 
-static int32_t cut_interpolate(const struct cut *cut)
+static int32_t row_search_interpolate(const struct row_search *search)
 {
-    const double share = (double)(cut->prune - cut->below_low) / (double)(cut->below_high - cut->below_low);
-    const int32_t distance = cut->high - cut->low;
+    const double share =
+        (double)(search->prune - search->below_low) / (double)(search->below_high - search->below_low);
+    const int32_t distance = search->high - search->low;
     const int32_t step = (int32_t)(share * distance);
 
-    return cut->low + (step < 1 ? 1 : step >= distance ? distance - 1 : step);
+    return search->low + (step < 1 ? 1 : step >= distance ? distance - 1 : step);
 }
 
 // Afterwards all scores below `low` are to be pruned, and prune - below_low of those equal to it.
 // Interpolation finds the place in a few steps; halving at every third bounds them by 3 x 31 whatever the
 // scores are.
-static void cut_search(struct cut *cut)
+static void row_search_run(struct row_search *search)
 {
-    for (unsigned steps = 1; cut->high - cut->low > 1; steps++)
-        cut_step(cut, steps % 3 == 0 ? cut->low + (cut->high - cut->low) / 2 : cut_interpolate(cut));
+    for (unsigned steps = 1; search->high - search->low > 1; steps++)
+        row_search_step(search, steps % 3 == 0 ? search->low + (search->high - search->low) / 2
+                                               : row_search_interpolate(search));
 }
 
 // A sample of the scores says where to start: the places just below and just above the wanted share of it.
-static void cut_bracket(struct cut *cut)
+static void row_search_bracket(struct row_search *search)
 {
     enum { SAMPLE = 256, MARGIN = 16 }; // two standard deviations of the count of a sample's lower half
     float sample[SAMPLE];
-    const size_t stride = cut->n / SAMPLE;
-    const size_t rank = (size_t)((double)cut->prune / (double)cut->n * SAMPLE);
+    const size_t stride = search->n / SAMPLE;
+    const size_t rank = (size_t)((double)search->prune / (double)search->n * SAMPLE);
     const size_t ranks[2] = {rank > MARGIN ? rank - MARGIN : 0, rank + MARGIN};
 
-    if (cut->n < 8 * SAMPLE)
+    if (search->n < 8 * SAMPLE)
         return;
     for (size_t i = 0; i < SAMPLE; i++)
-        sample[i] = cut->scores[i * stride];
+        sample[i] = search->scores[i * stride];
     for (size_t i = 0; i < 2; i++) {
         if (ranks[i] == 0 || ranks[i] >= SAMPLE)
             continue;
-        struct cut guess = {sample, SAMPLE, ranks[i], 0, INT32_MAX, 0, SAMPLE};
-        cut_search(&guess);
-        if (guess.low > cut->low && guess.low < cut->high)
-            cut_step(cut, guess.low);
+        struct row_search guess = {sample, SAMPLE, ranks[i], 0, INT32_MAX, 0, SAMPLE};
+        row_search_run(&guess);
+        if (guess.low > search->low && guess.low < search->high)
+            row_search_step(search, guess.low);
     }
 }
 
@@ -158,11 +160,11 @@ void select_row(uint8_t *mask, const float *scores, size_t in, size_t prune)
         keep_all_or_none(mask, in, prune == 0);
         return;
     }
-    struct cut cut = {scores, in, prune, 0, INT32_MAX, 0, in};
-    cut_bracket(&cut);
-    cut_search(&cut);
-    keep_at_least(mask, scores, in, cut.low);
-    prune_ties(mask, scores, in, cut.low, prune - cut.below_low);
+    struct row_search search = {scores, in, prune, 0, INT32_MAX, 0, in};
+    row_search_bracket(&search);
+    row_search_run(&search);
+    keep_at_least(mask, scores, in, search.low);
+    prune_ties(mask, scores, in, search.low, prune - search.below_low);
 }
 
 // ---- a whole matrix -------------------------------------------------------------------------------------

@@ -78,11 +78,20 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
     return store_read(masks, name, STORE_U8, 0, tensor->out, linear->mask, err);
 }
 
+static struct linear_view view_of(const struct pruned_linear *linear)
+{
+    return (struct linear_view){.out = linear->tensor->out,
+                                .in = linear->tensor->in,
+                                .weight = linear->weight,
+                                .updated = linear->updated,
+                                .mask = linear->mask};
+}
+
 // Columns run over all rows: each rank computes a share of them.
 enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err)
 {
     const struct team *team = linear->stage->team;
-    const size_t out = linear->tensor->out, in = linear->tensor->in;
+    const size_t in = linear->tensor->in;
     double *energy = NULL, *pruned = NULL;
     size_t first, count;
     enum status status;
@@ -94,8 +103,12 @@ enum status pruned_linear_columns(struct pruned_linear *linear, struct error *er
     if (status == STATUS_OK)
         status = allocate(&pruned, count, sizeof *pruned, "column energies", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    energy_columns(linear->column_mean + first, linear->column_gamma + first, energy, pruned, linear->weight,
-                   linear->updated, linear->mask, out, in, first, count, &linear->variant->clamp);
+    const struct column_energies columns = {.mean = linear->column_mean + first,
+                                            .energy = energy,
+                                            .pruned = pruned,
+                                            .gamma = linear->column_gamma + first};
+    const struct linear_view view = view_of(linear);
+    energy_columns(&columns, &view, first, count, &linear->variant->clamp);
     GOTO_IF_ERROR(team_allgather(team, linear->column_mean, in, sizeof(double), err), done);
     status = team_allgather(team, linear->column_gamma, in, sizeof(double), err);
 done:
@@ -106,11 +119,12 @@ done:
 
 double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
 {
-    const size_t in = linear->tensor->in;
-    return energy_row(linear->row, energies, linear->weight + i * in, linear->updated + i * in,
-                      linear->mask + i * mask_row_bytes(in), energy ? linear->column_mean : NULL,
-                      energy ? linear->column_gamma : NULL, energy && linear->variant->energy_rows, in,
-                      &linear->variant->clamp);
+    const struct linear_view view = view_of(linear);
+    const struct row_compensation how = {.column_mean = energy ? linear->column_mean : NULL,
+                                         .column_gamma = energy ? linear->column_gamma : NULL,
+                                         .rows = energy && linear->variant->energy_rows,
+                                         .clamp = &linear->variant->clamp};
+    return energy_row(linear->row, energies, &view, i, &how);
 }
 
 static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)

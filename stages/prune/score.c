@@ -197,8 +197,7 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
     const struct team *team = scorer->stage->team;
     const struct layer_tensor *tensor = scorer->tensor;
     const unsigned needs = importance_needs(scorer->variant->method, &scorer->variant->parameters);
-    double *mean = NULL, *column_variance = NULL, *absolute_sum = NULL, *second_moment = NULL,
-           *variance = NULL;
+    double *column_variance = NULL, *absolute_sum = NULL, *second_moment = NULL, *variance = NULL;
     size_t first, count;
     enum status status = STATUS_OK;
 
@@ -206,15 +205,15 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
         status = read_statistics(scorer, &second_moment, &variance, statistics, err);
     if (status == STATUS_OK && needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS)) {
         share_of(tensor->in, (size_t)team->rank, (size_t)team->size, &first, &count);
-        status = allocate(&mean, count, sizeof *mean, "column sums", err);
-        if (status == STATUS_OK && needs & NEEDS_COLUMN_VARIANCE)
+        if (needs & NEEDS_COLUMN_VARIANCE)
             status = allocate(&column_variance, tensor->in, sizeof *column_variance, "column sums", err);
         if (status == STATUS_OK && needs & NEEDS_ABSOLUTE_SUMS)
             status = allocate(&absolute_sum, tensor->in, sizeof *absolute_sum, "column sums", err);
         if (status == STATUS_OK)
-            column_moments(mean, column_variance != NULL ? column_variance + first : NULL,
-                           absolute_sum != NULL ? absolute_sum + first : NULL, scorer->weight, tensor->out,
-                           tensor->in, first, count);
+            column_moments(
+                &(struct column_moments){.variance = column_variance != NULL ? column_variance + first : NULL,
+                                         .absolute_sum = absolute_sum != NULL ? absolute_sum + first : NULL},
+                &(struct matrix_view){scorer->weight + first, tensor->out, count, tensor->in});
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     if (column_variance != NULL)
@@ -227,7 +226,6 @@ static enum status prepare_factors(struct scorer *scorer, const struct store_rea
     if (needs & NEEDS_ABSOLUTE_SUMS)
         reciprocal_sums(scorer->reciprocal, absolute_sum, tensor->in);
 done:
-    free(mean);
     free(column_variance);
     free(absolute_sum);
     free(second_moment);

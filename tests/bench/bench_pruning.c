@@ -48,8 +48,9 @@ static void mask_linear(void *context)
     const bool ria = (needs & NEEDS_ABSOLUTE_SUMS) != 0, cvr = (needs & NEEDS_COLUMN_VARIANCE) != 0;
 
     if (ria || cvr)
-        column_moments(NULL, cvr ? linear->column[0] : NULL, ria ? linear->column[1] : NULL, linear->weight,
-                       OUT, IN, 0, IN);
+        column_moments(&(struct column_moments){.variance = cvr ? linear->column[0] : NULL,
+                                                .absolute_sum = ria ? linear->column[1] : NULL},
+                       &(struct matrix_view){linear->weight, OUT, IN, IN});
     importance_factors(linear->factors, linear->method, &parameters, linear->second_moment, linear->variance,
                        linear->column[0], IN);
     if (ria)
@@ -93,12 +94,16 @@ static void compensate(void *context)
     const struct energy_clamp clamp = {.low = 0.1, .high = 10, .epsilon = 1e-8};
     double energies[3];
 
-    energy_columns(linear->column[0], linear->column[1], linear->column[2], linear->column[3], linear->weight,
-                   linear->weight, linear->mask, OUT, IN, 0, IN, &clamp);
+    const struct linear_view view = {OUT, IN, linear->weight, linear->weight, linear->mask};
+    const struct column_energies columns = {.mean = linear->column[0],
+                                            .gamma = linear->column[1],
+                                            .energy = linear->column[2],
+                                            .pruned = linear->column[3]};
+    const struct row_compensation how = {linear->column[0], linear->column[1], true, &clamp};
+
+    energy_columns(&columns, &view, 0, IN, &clamp);
     for (size_t i = 0; i < OUT; i++) {
-        energy_row(linear->row, energies, linear->weight + i * IN, linear->weight + i * IN,
-                   linear->mask + i * mask_row_bytes(IN), linear->column[0], linear->column[1], 1, IN,
-                   &clamp);
+        energy_row(linear->row, energies, &view, i, &how);
         dtype_from_f64(linear->bf16 + i * IN, linear->row, DTYPE_BF16, IN);
     }
 }

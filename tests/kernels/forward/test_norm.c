@@ -89,7 +89,7 @@ static void heads_are_normed_one_by_one_where_they_lie(void **state)
         norm_forward(expected[0], &x[t][0], 1, 2, &norm, NORM_RMS, 1e-6F);
         norm_forward(expected[1], &x[t][4], 1, 2, &norm, NORM_RMS, 1e-6F);
         const float others[3] = {x[t][2], x[t][3], x[t][6]};
-        norm_heads(&x[t][0], 1, 7, 2, 4, 2, &norm, NORM_RMS, 1e-6F);
+        norm_heads(&(struct heads){&x[t][0], 1, 7, 2, 4}, 2, &norm, NORM_RMS, 1e-6F);
         assert_memory_equal(&x[t][0], expected[0], sizeof expected[0]);
         assert_memory_equal(&x[t][4], expected[1], sizeof expected[1]);
         assert_true(x[t][2] == others[0] && x[t][3] == others[1] && x[t][6] == others[2]);
@@ -102,7 +102,7 @@ static void heads_of_several_tokens(void **state)
     const float weight[2] = {1, 1};
     float x[2][3] = {{3, 4, 9}, {-4, 3, 9}};
     const float half = 0.7071067812F; // (3, 4) / (5 / sqrt 2)
-    norm_heads(&x[0][0], 2, 3, 1, 2, 2, &(struct norm){.weight = weight}, NORM_RMS, 0.0F);
+    norm_heads(&(struct heads){&x[0][0], 2, 3, 1, 2}, 2, &(struct norm){.weight = weight}, NORM_RMS, 0.0F);
     assert_close((double)x[0][0], (double)half * 3.0 / 2.5, 1e-6);
     assert_close((double)x[1][0], (double)half * -4.0 / 2.5, 1e-6);
     assert_true(x[0][2] == 9 && x[1][2] == 9);

@@ -26,7 +26,8 @@ static void check(size_t rotary_dim)
     float *expected = uniform_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
     fill_table(cosine, sine, rotary_dim);
     naive_rotary(expected, TOKENS, HEADS, HEAD_DIM, rotary_dim, 10000.0);
-    rotary_forward(x, TOKENS, (size_t)HEADS * HEAD_DIM, HEADS, HEAD_DIM, rotary_dim, cosine, sine);
+    rotary_forward(&(struct heads){x, TOKENS, (size_t)HEADS * HEAD_DIM, HEADS, HEAD_DIM}, rotary_dim, cosine,
+                   sine);
     // Angles up to 32 are float32 numbers, so they are off by up to 32 * 2^-24.
     assert_true(largest_difference(x, expected, (size_t)TOKENS * HEADS * HEAD_DIM) < 5e-6);
     free(x);
@@ -51,7 +52,7 @@ static void strides_leave_neighbours_alone(void **state)
     const float cosine[2] = {1, 0}, sine[2] = {0, 1}; // a quarter turn at position 1
     float x[2][5] = {{1, 2, 9, 9, 9}, {1, 2, 9, 3, 4}};
     const float expected[2][5] = {{1, 2, 9, 9, 9}, {-2, 1, 9, -4, 3}};
-    rotary_forward(&x[0][0], 2, 5, 2, 3, 2, cosine, sine);
+    rotary_forward(&(struct heads){&x[0][0], 2, 5, 2, 3}, 2, cosine, sine);
     assert_memory_equal(x, expected, sizeof x);
 }
 

@@ -51,6 +51,11 @@ static bool is_kept(const struct matrix *m, size_t i, size_t j)
     return m->mask[i * m->bytes + j / 8] >> j % 8 & 1;
 }
 
+static struct linear_view view_of(const struct matrix *m)
+{
+    return (struct linear_view){m->out, m->in, m->weight, m->weight, m->mask};
+}
+
 static double gamma_oracle(double energy, double pruned, const struct energy_clamp *clamp)
 {
     return fmin(fmax(sqrt(energy / (pruned + clamp->epsilon)), clamp->low), clamp->high);
@@ -80,8 +85,12 @@ static void columns_oracle(struct columns *c, const struct matrix *m, const stru
 static void columns_of(struct columns *c, const struct matrix *m, size_t first, size_t count,
                        const struct energy_clamp *clamp)
 {
-    energy_columns(c->mean + first, c->gamma + first, c->energy + first, c->pruned + first, m->weight,
-                   m->weight, m->mask, m->out, m->in, first, count, clamp);
+    const struct linear_view view = view_of(m);
+    energy_columns(&(struct column_energies){.mean = c->mean + first,
+                                             .energy = c->energy + first,
+                                             .pruned = c->pruned + first,
+                                             .gamma = c->gamma + first},
+                   &view, first, count, clamp);
 }
 
 static void column_energies_are_those_of_the_formula_however_columns_are_split(void **state)
@@ -140,7 +149,9 @@ static void without_pruning_gamma_is_one(void **state)
     columns_of(&c, &m, 0, m.in, &wide);
     for (size_t j = 0; j < m.in; j++)
         assert_true(c.gamma[j] == 1 && c.energy[j] == c.pruned[j]);
-    assert_true(energy_row(result, energies, m.weight, m.weight, m.mask, NULL, NULL, 1, m.in, &wide) == 1);
+    const struct linear_view view = view_of(&m);
+    const struct row_compensation rows = {.rows = true, .clamp = &wide};
+    assert_true(energy_row(result, energies, &view, 0, &rows) == 1);
     assert_true(energies[0] == energies[1]);
     for (size_t j = 0; j < m.in; j++) // mean + (w - mean): one rounding each way
         assert_true(fabs(result[j] - (double)m.weight[j]) <= 4 * 0x1p-53 * 0.1);
@@ -160,8 +171,10 @@ static void what_stays_is_taken_from_the_updated_weight(void **state)
     updated = m;
     for (size_t k = 0; k < m.out * m.in; k++)
         updated.weight[k] += (float)(0.01 * random_normal(&random));
-    energy_columns(c.mean, c.gamma, c.energy, c.pruned, m.weight, updated.weight, m.mask, m.out, m.in, 0,
-                   m.in, &usual);
+    const struct linear_view view = {m.out, m.in, m.weight, updated.weight, m.mask};
+    energy_columns(
+        &(struct column_energies){.mean = c.mean, .energy = c.energy, .pruned = c.pruned, .gamma = c.gamma},
+        &view, 0, m.in, &usual);
     for (size_t j = 0; j < m.in; j++) {
         double mean = 0, energy = 0, pruned = 0;
         for (size_t i = 0; i < m.out; i++)
@@ -176,7 +189,7 @@ static void what_stays_is_taken_from_the_updated_weight(void **state)
         assert_true(c.mean[j] == mean && c.energy[j] == energy && c.pruned[j] == pruned);
         assert_true(c.gamma[j] == gamma_oracle(energy, pruned, &usual));
     }
-    energy_row(result, energies, m.weight, updated.weight, m.mask, c.mean, c.gamma, 0, m.in, &usual);
+    energy_row(result, energies, &view, 0, &(struct row_compensation){c.mean, c.gamma, false, &usual});
     for (size_t j = 0; j < m.in; j++)
         assert_true(
             result[j] ==
@@ -187,28 +200,29 @@ static void gamma_is_clamped_and_defined_where_there_is_no_energy(void **state)
 {
     (void)state;
     double mean, gamma, energy, pruned;
+    const struct column_energies one = {.mean = &mean, .energy = &energy, .pruned = &pruned, .gamma = &gamma};
     const uint8_t all[4] = {1, 1, 1, 1}, none[4] = {0, 0, 0, 0}, first[4] = {1, 0, 0, 0};
     const float symmetric[4] = {1, -1, 1, -1}, constant[4] = {3, 3, 3, 3}, zeros[4] = {0, 0, 0, 0};
     const struct energy_clamp narrow = {.low = 0.9, .high = 1.1, .epsilon = 0};
 
     // All of a column without a mean pruned: nothing is left to scale, gamma only must be a number.
-    energy_columns(&mean, &gamma, &energy, &pruned, symmetric, symmetric, none, 4, 1, 0, 1, &usual);
+    energy_columns(&one, &(struct linear_view){4, 1, symmetric, symmetric, none}, 0, 1, &usual);
     assert_true(energy == 4 && pruned == 0 && gamma == 10);
-    energy_columns(&mean, &gamma, &energy, &pruned, symmetric, symmetric, none, 4, 1, 0, 1, &wide); // 4 / 0
+    energy_columns(&one, &(struct linear_view){4, 1, symmetric, symmetric, none}, 0, 1, &wide); // 4 / 0
     assert_true(gamma == 1e300);
-    energy_columns(&mean, &gamma, &energy, &pruned, symmetric, symmetric, first, 4, 1, 0, 1, &wide);
+    energy_columns(&one, &(struct linear_view){4, 1, symmetric, symmetric, first}, 0, 1, &wide);
     assert_true(energy == 4 && pruned == 1 && gamma == 2);
-    energy_columns(&mean, &gamma, &energy, &pruned, symmetric, symmetric, first, 4, 1, 0, 1, &narrow);
+    energy_columns(&one, &(struct linear_view){4, 1, symmetric, symmetric, first}, 0, 1, &narrow);
     assert_true(gamma == 1.1);
     // A constant column has no centred energy, but its pruned weight does.
-    energy_columns(&mean, &gamma, &energy, &pruned, constant, constant, first, 4, 1, 0, 1, &usual);
+    energy_columns(&one, &(struct linear_view){4, 1, constant, constant, first}, 0, 1, &usual);
     assert_true(mean == 3 && energy == 0 && pruned == 27 && gamma == 0.1);
-    energy_columns(&mean, &gamma, &energy, &pruned, constant, constant, first, 4, 1, 0, 1, &narrow);
+    energy_columns(&one, &(struct linear_view){4, 1, constant, constant, first}, 0, 1, &narrow);
     assert_true(gamma == 0.9);
     // 0 / 0 without an epsilon: nothing was there and nothing was lost.
-    energy_columns(&mean, &gamma, &energy, &pruned, zeros, zeros, all, 4, 1, 0, 1, &wide);
+    energy_columns(&one, &(struct linear_view){4, 1, zeros, zeros, all}, 0, 1, &wide);
     assert_true(energy == 0 && pruned == 0 && gamma == 1);
-    energy_columns(&mean, &gamma, &energy, &pruned, zeros, zeros, all, 4, 1, 0, 1, &usual);
+    energy_columns(&one, &(struct linear_view){4, 1, zeros, zeros, all}, 0, 1, &usual);
     assert_true(gamma == 0.1);
 }
 
@@ -276,14 +290,15 @@ static void rows_are_rescaled_from_the_column_result_as_the_formula_says(void **
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         random_matrix(&m, shapes[s][0], shapes[s][1], 0.003, &random);
         columns_of(&c, &m, 0, m.in, &usual);
+        const struct linear_view view = view_of(&m);
         for (int directions = 0; directions < 4; directions++)
             for (size_t i = 0; i < m.out; i++) {
                 const bool columns = directions & 1, rows = directions & 2;
                 memset(got, 0xee, sizeof got);
                 got[m.in] = 42;
-                const double got_gamma = energy_row(
-                    got, got_energies, m.weight + i * m.in, m.weight + i * m.in, m.mask + i * m.bytes,
-                    columns ? c.mean : NULL, columns ? c.gamma : NULL, rows, m.in, &usual);
+                const struct row_compensation how = {columns ? c.mean : NULL, columns ? c.gamma : NULL, rows,
+                                                     &usual};
+                const double got_gamma = energy_row(got, got_energies, &view, i, &how);
                 const double gamma = row_oracle(expected, energies, &m, i, columns ? &c : NULL, rows, &usual);
                 assert_memory_equal(got, expected, m.in * sizeof *got);
                 assert_memory_equal(got_energies, energies, sizeof energies);
@@ -304,9 +319,10 @@ static void what_was_pruned_stays_positive_zero(void **state)
 
     random_matrix(&m, 10, 200, -0.5, &random); // a mean far from 0 would show at once
     columns_of(&c, &m, 0, m.in, &usual);
+    const struct linear_view view = view_of(&m);
+    const struct row_compensation how = {c.mean, c.gamma, true, &usual};
     for (size_t i = 0; i < m.out; i++) {
-        energy_row(result, energies, m.weight + i * m.in, m.weight + i * m.in, m.mask + i * m.bytes, c.mean,
-                   c.gamma, 1, m.in, &usual);
+        energy_row(result, energies, &view, i, &how);
         for (size_t j = 0; j < m.in; j++)
             if (!is_kept(&m, i, j))
                 assert_true(result[j] == 0 && signbit(result[j]) == 0);
@@ -328,7 +344,9 @@ static void a_row_without_a_mean_gets_its_energy_back(void **state)
     for (size_t j = 0; j < IN / 2; j++)
         row[IN / 2 + j] = -row[j]; // the mean is exactly 0
     memset(mask, 0x5a, sizeof mask);
-    const double gamma = energy_row(result, energies, row, row, mask, NULL, NULL, 1, IN, &wide);
+    const struct linear_view view = {1, IN, row, row, mask};
+    const struct row_compensation rows = {.rows = true, .clamp = &wide};
+    const double gamma = energy_row(result, energies, &view, 0, &rows);
     assert_true(gamma > 1 && energies[1] < energies[0]);
     assert_true(fabs(energies[2] / energies[0] - 1) < 1e-13); // roundings of sums of 128
 }
@@ -343,12 +361,15 @@ static void a_row_with_everything_pruned_is_all_zero(void **state)
     struct random_state random = random_seed(26);
 
     random_fill(&random, row, IN, 1);
-    assert_true(isfinite(energy_row(result, energies, row, row, mask, NULL, NULL, 1, IN, &usual)));
+    const struct linear_view view = {1, IN, row, row, mask};
+    struct row_compensation rows = {.rows = true, .clamp = &usual};
+    assert_true(isfinite(energy_row(result, energies, &view, 0, &rows)));
     for (size_t j = 0; j < IN; j++)
         assert_true(result[j] == 0);
     assert_true(energies[1] == energies[2]); // IN times the mean squared
     memset(row, 0, sizeof row);
-    assert_true(energy_row(result, energies, row, row, mask, NULL, NULL, 1, IN, &wide) == 1); // 0 / 0
+    rows.clamp = &wide;
+    assert_true(energy_row(result, energies, &view, 0, &rows) == 1); // 0 / 0
     assert_true(energies[0] == 0 && energies[1] == 0 && energies[2] == 0);
 }
 
@@ -366,9 +387,10 @@ static void the_result_keeps_double_precision_for_one_rounding_at_the_end(void *
 
     random_matrix(&m, 20, MOST_IN, 0.003, &random);
     columns_of(&c, &m, 0, m.in, &usual);
+    const struct linear_view view = view_of(&m);
+    const struct row_compensation how = {c.mean, c.gamma, true, &usual};
     for (size_t i = 0; i < m.out; i++) {
-        energy_row(result, energies, m.weight + i * m.in, m.weight + i * m.in, m.mask + i * m.bytes, c.mean,
-                   c.gamma, 1, m.in, &usual);
+        energy_row(result, energies, &view, i, &how);
         for (size_t j = 0; j < m.in; j++)
             different += (double)(float)result[j] != result[j];
     }

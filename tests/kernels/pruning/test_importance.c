@@ -199,7 +199,8 @@ static void column_moments_are_those_of_adding_row_after_row_however_columns_are
             memset(got, 0xee, sizeof got);
             for (size_t part = 0; part < parts; part++) {
                 const size_t first = in * part / parts, count = in * (part + 1) / parts - first;
-                column_moments(got[0] + first, got[1] + first, got[2] + first, weight, out, in, first, count);
+                column_moments(&(struct column_moments){got[0] + first, got[1] + first, got[2] + first},
+                               &(struct matrix_view){weight + first, out, count, in});
             }
             for (size_t k = 0; k < 3; k++)
                 assert_memory_equal(got[k], expected[k], in * sizeof **got);
@@ -215,14 +216,15 @@ static void outputs_that_are_not_asked_for_are_skipped(void **state)
     double all[3][20], one[20];
 
     random_fill(&random, weight, 200, 1);
-    column_moments(all[0], all[1], all[2], weight, 10, 20, 0, 20);
-    column_moments(one, NULL, NULL, weight, 10, 20, 0, 20);
+    const struct matrix_view view = {weight, 10, 20, 20};
+    column_moments(&(struct column_moments){all[0], all[1], all[2]}, &view);
+    column_moments(&(struct column_moments){.mean = one}, &view);
     assert_memory_equal(one, all[0], sizeof one);
-    column_moments(NULL, one, NULL, weight, 10, 20, 0, 20);
+    column_moments(&(struct column_moments){.variance = one}, &view);
     assert_memory_equal(one, all[1], sizeof one);
-    column_moments(NULL, NULL, one, weight, 10, 20, 0, 20);
+    column_moments(&(struct column_moments){.absolute_sum = one}, &view);
     assert_memory_equal(one, all[2], sizeof one);
-    column_moments(NULL, NULL, NULL, weight, 10, 20, 0, 20);
+    column_moments(&(struct column_moments){NULL}, &view);
 }
 
 static void a_constant_column_has_no_variance_and_an_empty_one_no_sum(void **state)
@@ -231,7 +233,8 @@ static void a_constant_column_has_no_variance_and_an_empty_one_no_sum(void **sta
     const float weight[3 * 2] = {0.1F, 0, 0.1F, -0.0F, 0.1F, 0};
     double mean[2], variance[2], absolute[2];
 
-    column_moments(mean, variance, absolute, weight, 3, 2, 0, 2);
+    column_moments(&(struct column_moments){mean, variance, absolute},
+                   &(struct matrix_view){weight, 3, 2, 2});
     assert_true(variance[0] >= 0 && variance[0] < 1e-33); // one rounding of the mean
     assert_true(mean[1] == 0 && variance[1] == 0 && absolute[1] == 0);
 }
@@ -291,7 +294,8 @@ static void the_score_of_ria_is_relative_to_row_and_column(void **state)
         const size_t in = sizes[s];
         random_fill(&random, weight, 9 * in, 0.02);
         random_fill(&random, factors, in, 1);
-        column_moments(NULL, NULL, absolute, weight, 9, in, 0, in);
+        column_moments(&(struct column_moments){.absolute_sum = absolute},
+                       &(struct matrix_view){weight, 9, in, in});
         reciprocal_sums(reciprocal, absolute, in);
         for (size_t i = 0; i < 9; i++) {
             const float *row = weight + i * in;
