@@ -1,5 +1,6 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/file/commit.h"
+#include "io/file/run_paths.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/job/job.h"
@@ -94,8 +95,8 @@ static enum status check_paths(const struct program *program, struct error *err)
     FORWARD_IF_ERROR(check_length(settings->run, "run", program->options.path, err));
     FORWARD_IF_ERROR(check_length(settings->output, "output", program->options.path, err));
     FORWARD_IF_ERROR(check_readable(settings->model, "model", program->options.path, err));
-    path_format(sequences, sizeof sequences, "%s/sequences.h5", settings->run);
-    path_format(record, sizeof record, "%s/run.json", settings->run);
+    run_file_path(sequences, settings->run, RUN_SEQUENCES);
+    run_file_path(record, settings->run, RUN_RECORD);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
         FORWARD_IF_ERROR(check_readable(settings->corpus, "calibration.corpus", program->options.path, err));

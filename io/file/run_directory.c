@@ -1,34 +1,17 @@
 #include "io/file/run_directory.h"
+
 #include "io/file/commit.h"
+#include "io/file/run_paths.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 // Folders below this depth are not ours: a run directory has three levels.
 enum { DEEPEST_FOLDER = 16 };
-
-void path_format(char *path, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    const int used = vsnprintf(path, size, format, arguments);
-    va_end(arguments);
-    if ((used < 0 || (size_t)used >= size) && size > 0)
-        path[0] = '\0';
-}
-
-void run_layer_path(char *path, size_t size, const char *run, const char *kind, const char *stream,
-                    size_t layer)
-{
-    path_format(path, size, "%s/%s/%s/layer-%03zu.h5", run, kind, stream, layer);
-}
 
 // fd is closed in any case. path is for messages.
 static enum status clean_folder(int fd, const char *path, size_t depth, size_t *removed, struct error *err)

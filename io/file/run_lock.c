@@ -6,9 +6,9 @@
 // RUN/lock again; if that has changed, someone finished before and the claim is worth nothing; else it
 // renames its file over RUN/lock, which is never absent. A taker that dies in between leaves a claim, which
 // is a lock file like any other: whoever finds it stale claims that one in turn.
+#include "io/file/run_lock.h"
 #include "io/file/commit.h"
 #include "io/file/process_identity.h"
-#include "io/file/run_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

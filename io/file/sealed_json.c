@@ -2,7 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/json.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
 #include <libgen.h>
 #include <stdlib.h>

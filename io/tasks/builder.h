@@ -1,5 +1,6 @@
 // task_builder.h - a task while its file is read. For task.c and task_formats.c.
 #pragma once
+#include "io/file/run_paths.h"
 #include "io/tasks/task.h"
 #include <jansson.h>
 
@@ -13,7 +14,7 @@ struct task_builder {
     bool looked_for_labels;
     size_t num_labels; // of the list beside the file
     long *labels;      // [num_labels], or NULL: there is none
-    char labels_path[4200];
+    char labels_path[PATH_SIZE];
     const char *labels_name; // the list's, without its folder, for messages
     size_t columns[3];       // of a table: where sentence1, sentence2 and label are
 };

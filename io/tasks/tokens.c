@@ -1,7 +1,7 @@
 #include "io/tasks/tokens.h"
 
 #include "io/file/json.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/tasks/text.h"
 
 #include <stdlib.h>

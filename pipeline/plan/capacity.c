@@ -1,6 +1,6 @@
 #include "pipeline/plan/capacity.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "kernels/amount.h"
 
 #include <inttypes.h>

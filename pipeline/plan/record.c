@@ -1,6 +1,6 @@
 #include "pipeline/plan/record.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
@@ -169,7 +169,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
     char path[PATH_SIZE];
     enum status status;
 
-    path_format(path, sizeof path, "%s/plan.json", settings->run);
+    run_file_path(path, settings->run, RUN_PLAN);
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
     GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
     now = plan_to_json(&plan);
@@ -193,7 +193,7 @@ static enum status view_plan(struct run_view *view, const char *run, struct erro
     char path[PATH_SIZE];
     json_t *json = NULL;
 
-    path_format(path, sizeof path, "%s/plan.json", run);
+    run_file_path(path, run, RUN_PLAN);
     if (access(path, F_OK) == 0) {
         FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
         const enum status status = plan_from_json(&view->plan, view->settings, json, path, err);

@@ -4,12 +4,12 @@
 
 static const struct stage_row rows[STAGE_COUNT] = {
 // clang-format off
-#define FOLDERS(...) {__VA_ARGS__}
+#define FOLDER(name) (1U << RUN_##name)
 // clang-format on
 #define DESCRIBE(kind, text, ...) [STAGE_##kind] = {#text, __VA_ARGS__},
     STAGES(DESCRIBE)
 #undef DESCRIBE
-#undef FOLDERS
+#undef FOLDER
 };
 
 const struct stage_row *stage_row(enum stage_kind stage)

@@ -9,6 +9,7 @@
 // are there: path_NAME, input_NAME (unit.c), work_NAME, time_NAME (unit_cost.c), carry_out_NAME
 // (run/unit_work.c). What follows what is the order of the units in plan.c.
 #pragma once
+#include "io/file/run_paths.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,29 +45,28 @@ enum shared_by {
 // clang-format off
 #define STAGES(ROW) \
     /*  kind        name        a unit of      proof         shared by            command       folders */ \
-    ROW(SEQUENCES,  sequences,  UNIT_OF_RUN,   PROOF_STORE,  SHARED_BY_NOTHING,   "calibrate",  FOLDERS(NULL)) \
-    ROW(CALIBRATE,  calibrate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDERS("statistics", "hessians", "activations")) \
-    ROW(OUTLIERS,   outliers,   UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      FOLDERS(NULL)) \
-    ROW(SCORE,      score,      UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "score",      FOLDERS("masks")) \
-    ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDERS("weights")) \
-    ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDERS("activations")) \
-    ROW(EVALUATE,   evaluate,   UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_WINDOWS,   "evaluate",   FOLDERS("results")) \
-    ROW(TASKS,      tasks,      UNIT_OF_TASK,  PROOF_JSON,   SHARED_BY_EXAMPLES,  "evaluate",   FOLDERS("results")) \
-    ROW(EXPORT,     export,     UNIT_OF_MODEL, PROOF_FOLDER, SHARED_BY_BYTES,     "export",     FOLDERS(NULL))
+    ROW(SEQUENCES,  sequences,  UNIT_OF_RUN,   PROOF_STORE,  SHARED_BY_NOTHING,   "calibrate",  0) \
+    ROW(CALIBRATE,  calibrate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(STATISTICS) | FOLDER(HESSIANS) | FOLDER(ACTIVATIONS)) \
+    ROW(OUTLIERS,   outliers,   UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
+    ROW(SCORE,      score,      UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "score",      FOLDER(MASKS)) \
+    ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDER(WEIGHTS)) \
+    ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(ACTIVATIONS)) \
+    ROW(EVALUATE,   evaluate,   UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_WINDOWS,   "evaluate",   FOLDER(RESULTS)) \
+    ROW(TASKS,      tasks,      UNIT_OF_TASK,  PROOF_JSON,   SHARED_BY_EXAMPLES,  "evaluate",   FOLDER(RESULTS)) \
+    ROW(EXPORT,     export,     UNIT_OF_MODEL, PROOF_FOLDER, SHARED_BY_BYTES,     "export",     0)
 // clang-format on
 
 #define STAGE_KIND(kind, ...) STAGE_##kind,
 enum stage_kind { STAGES(STAGE_KIND) STAGE_COUNT };
 #undef STAGE_KIND
 
-enum { STAGE_FOLDERS = 3 };
 struct stage_row {
     const char *name;
     enum unit_of unit_of;
     enum proof proof;
     enum shared_by shared_by;
     const char *command;
-    const char *folders[STAGE_FOLDERS]; // the first NULL ends them
+    unsigned folders; // bit set of 1U << enum run_folder
 };
 
 const struct stage_row *stage_row(enum stage_kind stage);

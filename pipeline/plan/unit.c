@@ -1,6 +1,6 @@
 #include "pipeline/plan/unit.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/evaluate/perplexity.h"
@@ -28,62 +28,61 @@ static size_t layer_of(const struct unit *unit)
     return unit->layer >= 0 ? (size_t)unit->layer : 0;
 }
 
-static void path_sequences(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_sequences(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
     (void)unit;
-    sequences_path(path, size, settings);
+    sequences_path(path, settings);
 }
 
-static void path_calibrate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_calibrate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    run_layer_path(path, size, settings->run, "statistics", stream_name(settings, unit->variant),
-                   layer_of(unit));
+    run_layer_path(path, settings->run, RUN_STATISTICS, stream_name(settings, unit->variant), layer_of(unit));
 }
 
-static void path_outliers(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_outliers(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    outliers_path(path, size, settings, unit->variant, layer_of(unit));
+    outliers_path(path, settings, unit->variant, layer_of(unit));
 }
 
-static void path_score(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    run_layer_path(path, size, settings->run, "masks", unit->variant->name, layer_of(unit));
+    run_layer_path(path, settings->run, RUN_MASKS, unit->variant->name, layer_of(unit));
 }
 
-static void path_compensate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_compensate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    run_layer_path(path, size, settings->run, "weights", unit->variant->name, layer_of(unit));
+    run_layer_path(path, settings->run, RUN_WEIGHTS, unit->variant->name, layer_of(unit));
 }
 
-static void path_propagate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_propagate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    run_layer_path(path, size, settings->run, "activations", hidden_stream(settings, unit->variant),
+    run_layer_path(path, settings->run, RUN_ACTIVATIONS, hidden_stream(settings, unit->variant),
                    layer_of(unit) + 1);
 }
 
-static void path_evaluate(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_evaluate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    perplexity_path(path, size, settings, unit->variant);
+    perplexity_path(path, settings, unit->variant);
 }
 
-static void path_tasks(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_tasks(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    task_result_path(path, size, settings, unit->task, unit->variant);
+    task_result_path(path, settings, unit->task, unit->variant);
 }
 
-static void path_export(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static void path_export(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    export_path(path, size, settings, unit->variant);
+    export_path(path, PATH_SIZE, settings, unit->variant);
 }
 
-void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    static void (*const paths[STAGE_COUNT])(char *, size_t, const struct unit *, const struct settings *) = {
+    static void (*const paths[STAGE_COUNT])(char *, const struct unit *, const struct settings *) = {
 #define PATH(kind, name, ...) [STAGE_##kind] = path_##name,
         STAGES(PATH)
 #undef PATH
     };
-    paths[unit->stage](path, size, unit, settings);
+    paths[unit->stage](path, unit, settings);
 }
 
 // ---- whether it is done ---------------------------------------------------------------------------------
@@ -91,7 +90,7 @@ void unit_path(char *path, size_t size, const struct unit *unit, const struct se
 static bool is_result(const struct unit *unit, const struct settings *settings)
 {
     char path[PATH_SIZE];
-    unit_path(path, sizeof path, unit, settings);
+    unit_path(path, unit, settings);
     return sealed_json_read(NULL, path, NULL) == STATUS_OK;
 }
 
@@ -112,7 +111,7 @@ bool results_are_done(const struct settings *settings, const struct variant *var
 bool weights_are_done(const struct settings *settings, const struct variant *variant, size_t layer)
 {
     char path[PATH_SIZE];
-    run_layer_path(path, sizeof path, settings->run, "weights", variant->name, layer);
+    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
     return store_exists(path) || (!settings->keep_weights && results_are_done(settings, variant, NULL));
 }
 
@@ -126,7 +125,7 @@ static bool is_past(const struct unit *unit, const struct settings *settings)
     if (unit->variant != NULL && settings->propagation == PROPAGATION_DENSE)
         return weights_are_done(settings, unit->variant, next);
     if (unit->variant != NULL) {
-        run_layer_path(path, sizeof path, settings->run, "statistics", unit->variant->name, next);
+        run_layer_path(path, settings->run, RUN_STATISTICS, unit->variant->name, next);
         return store_exists(path);
     }
     for (size_t v = 0; v < settings->num_variants && past; v++)
@@ -143,7 +142,7 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
         const struct variant *other = &settings->variants[v];
         if (!(method_needs(other->method) & NEEDS_HESSIAN) || (!dense && other != variant))
             continue;
-        run_layer_path(path, sizeof path, settings->run, "masks", other->name, layer);
+        run_layer_path(path, settings->run, RUN_MASKS, other->name, layer);
         if (!store_exists(path))
             return true;
     }
@@ -168,7 +167,7 @@ static bool proof_is_there(const char *path, const struct unit *unit, const stru
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
     char path[PATH_SIZE];
-    unit_path(path, sizeof path, unit, settings);
+    unit_path(path, unit, settings);
     const bool is_there = proof_is_there(path, unit, record);
 
     if (unit->stage == STAGE_COMPENSATE)
@@ -187,67 +186,67 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
 // ---- what each stage reads ------------------------------------------------------------------------------
 
 // Arguments as those of unit_input.
-typedef bool input_function(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+typedef bool input_function(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index);
 
 // The proof of the same layer's unit of another stage.
-static bool proof_of(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool proof_of(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                      enum stage_kind stage)
 {
     struct unit other = *unit;
     other.stage = stage;
-    unit_path(path, size, &other, settings);
+    unit_path(path, &other, settings);
     return true;
 }
 
 // The file that a layer of the pruned model is read from.
-static bool pruned_layer(char *path, size_t size, const struct unit *unit, const struct settings *settings)
+static bool pruned_layer(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    return proof_of(path, size, unit, settings,
+    return proof_of(path, unit, settings,
                     weights_are_written(settings, unit->variant) ? STAGE_COMPENSATE : STAGE_SCORE);
 }
 
 // All layers of the pruned model; nothing of the dense one.
-static bool pruned_model(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool pruned_model(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                          size_t layers, size_t index)
 {
     struct unit layer = *unit;
     layer.layer = (long)index;
-    return unit->variant != NULL && index < layers && pruned_layer(path, size, &layer, settings);
+    return unit->variant != NULL && index < layers && pruned_layer(path, &layer, settings);
 }
 
-static bool input_sequences(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool input_sequences(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index)
 {
-    (void)path, (void)size, (void)unit, (void)settings, (void)layers, (void)index;
+    (void)path, (void)unit, (void)settings, (void)layers, (void)index;
     return false;
 }
 
 // Hidden states of earlier layers are made again when they are missing, down to the token ids.
-static bool input_calibrate(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool input_calibrate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index)
 {
     (void)layers;
-    return index == 0 && proof_of(path, size, unit, settings, STAGE_SEQUENCES);
+    return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
 }
 
-static bool input_outliers(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool input_outliers(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                            size_t layers, size_t index)
 {
     const struct unit dense = {.layer = unit->layer};
     (void)layers;
-    return index == 0 && proof_of(path, size, &dense, settings, STAGE_CALIBRATE);
+    return index == 0 && proof_of(path, &dense, settings, STAGE_CALIBRATE);
 }
 
 // What a mask is made of, besides the model: with owl the outliers of all layers, then statistics.
-static bool input_score(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool input_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                         size_t layers, size_t index)
 {
     const struct variant *variant = unit->variant;
     const unsigned needs = importance_needs(variant->method, &variant->parameters);
 
     if (variant->allocation == ALLOCATION_OWL && index < layers) {
-        outliers_path(path, size, settings, variant, index);
+        outliers_path(path, settings, variant, index);
         return true;
     }
     if (variant->allocation == ALLOCATION_OWL)
@@ -258,35 +257,35 @@ static bool input_score(char *path, size_t size, const struct unit *unit, const 
         hessian_path(path, settings, stream_name(settings, variant), layer_of(unit));
         return true;
     }
-    return proof_of(path, size, unit, settings, STAGE_CALIBRATE);
+    return proof_of(path, unit, settings, STAGE_CALIBRATE);
 }
 
-static bool input_compensate(char *path, size_t size, const struct unit *unit,
-                             const struct settings *settings, size_t layers, size_t index)
+static bool input_compensate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                             size_t layers, size_t index)
 {
     (void)layers;
-    return index == 0 && proof_of(path, size, unit, settings, STAGE_SCORE);
+    return index == 0 && proof_of(path, unit, settings, STAGE_SCORE);
 }
 
-static bool input_propagate(char *path, size_t size, const struct unit *unit, const struct settings *settings,
+static bool input_propagate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index)
 {
     (void)layers;
     if (index == 1 && unit->variant != NULL)
-        return pruned_layer(path, size, unit, settings);
-    return index == 0 && proof_of(path, size, unit, settings, STAGE_SEQUENCES);
+        return pruned_layer(path, unit, settings);
+    return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
 }
 
 static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model,
                              *const input_export = pruned_model;
 
-bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
-                size_t layers, size_t index)
+bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings, size_t layers,
+                size_t index)
 {
     input_function *const inputs[STAGE_COUNT] = {
 #define INPUT(kind, name, ...) [STAGE_##kind] = input_##name,
         STAGES(INPUT)
 #undef INPUT
     };
-    return inputs[unit->stage](path, size, unit, settings, layers, index);
+    return inputs[unit->stage](path, unit, settings, layers, index);
 }

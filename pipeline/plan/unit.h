@@ -3,6 +3,7 @@
 // In: the settings of a job and, for exports, the record of the run. Out: names of files, and what the file
 // system says of them. No MPI; a checksum only of small files.
 #pragma once
+#include "io/file/run_paths.h"
 #include "pipeline/plan/stages.h"
 #include "pipeline/record/run_record.h"
 #include "stages/settings.h"
@@ -28,15 +29,15 @@ const char *unit_task_name(const struct unit *unit, const struct settings *setti
 
 // Whether the unit's proof is there, or no longer needed. record: tells this run's exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
-// The file or folder that proves the unit. path has PATH_SIZE bytes, here and below.
-void unit_path(char *path, size_t size, const struct unit *unit, const struct settings *settings);
+// The file or folder that proves the unit.
+void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings);
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
 // the Hessian for it.
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
 // The committed files that the unit reads, one at a time: index 0, 1, ... until false; layers: the model's.
 // Hidden states are not among them: those that are missing are made again.
-bool unit_input(char *path, size_t size, const struct unit *unit, const struct settings *settings,
-                size_t layers, size_t index);
+bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings, size_t layers,
+                size_t index);
 // Whether everything that the job wants to know of the variant is there, the unit `but` (may be NULL) apart.
 bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but);
 // Whether the committed file of the variant's pruned layer is there, or no longer needed: weights that are

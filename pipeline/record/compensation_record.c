@@ -1,17 +1,16 @@
 #include "pipeline/record/compensation_record.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/layer/linear_record.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void record_path(char *path, const struct settings *settings, const struct variant *variant)
+static void record_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant)
 {
-    path_format(path, PATH_SIZE, "%s/results/%s/compensation.json", settings->run, variant->name);
+    run_result_path(path, settings->run, variant->name, RESULT_COMPENSATION);
 }
 
 // One weights file on its way into the record.
@@ -23,15 +22,16 @@ struct layer_record {
 
 static enum status add_linear(void *context, const char *linear, struct error *err)
 {
-    static const char *const numbers[] = {"energy_before", "energy_pruned", "energy_compensated"};
+    static const enum dataset energies[] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
+                                            DATASET_ENERGY_COMPENSATED};
     const struct layer_record *record = context;
-    char group[160];
+    char group[DATASET_PATH_SIZE];
     json_t *row = json_pack("{s:I, s:s}", "layer", (json_int_t)record->layer, "linear", linear);
     struct attribute_copy copy = {row, record->weights, group, STATUS_OK, err};
 
-    snprintf(group, sizeof group, "/%s", linear);
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-        attribute_copy_real(&copy, numbers[k], numbers[k]);
+    group_path(group, linear);
+    for (size_t k = 0; k < sizeof energies / sizeof *energies; k++)
+        attribute_copy_real(&copy, dataset_name(energies[k]), dataset_name(energies[k]));
     if (copy.status == STATUS_OK)
         copy.status = linear_record_add(row, NULL, record->weights, linear, err);
     if (json_array_append_new(record->linears, row) != 0 && copy.status == STATUS_OK)
@@ -49,7 +49,7 @@ enum status compensation_record_write(const struct settings *settings, const str
 
     for (record.layer = 0; record.layer < layers && status == STATUS_OK; record.layer++) {
         struct store_reader *weights = NULL;
-        run_layer_path(path, sizeof path, settings->run, "weights", variant->name, record.layer);
+        run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, record.layer);
         status = store_look(&weights, path, err);
         record.weights = weights;
         if (status == STATUS_OK)

@@ -1,6 +1,6 @@
 #include "pipeline/record/history.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -145,7 +145,7 @@ enum status history_read(struct history *history, const char *run, struct error 
     enum status status = STATUS_OK;
 
     memset(history, 0, sizeof *history);
-    path_format(path, sizeof path, "%s/log.jsonl", run);
+    run_file_path(path, run, RUN_LOG);
     FILE *file = fopen(path, "re");
     if (file == NULL && errno == ENOENT)
         return STATUS_OK;

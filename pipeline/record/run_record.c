@@ -1,7 +1,7 @@
 #include "pipeline/record/run_record.h"
 
 #include "io/file/json.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/tasks/task.h"
 #include "pipeline/job/json.h"
@@ -417,7 +417,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
     enum status status = STATUS_OK;
 
     memset(record, 0, sizeof *record);
-    path_format(path, sizeof path, "%s/run.json", settings->run);
+    run_file_path(path, settings->run, RUN_RECORD);
     if (root)
         status = load(&old, path, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
@@ -465,7 +465,7 @@ enum status run_record_commit(struct run_record *record, const struct team *team
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    path_format(path, sizeof path, "%s/run.json", settings->run);
+    run_file_path(path, settings->run, RUN_RECORD);
     if (record->is_changed && team->rank == 0)
         status = sealed_json_write(path, record->json, err);
     return team_agree(team, status, err);
@@ -481,7 +481,7 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
 {
     char path[PATH_SIZE];
     memset(record, 0, sizeof *record);
-    path_format(path, sizeof path, "%s/run.json", run);
+    run_file_path(path, run, RUN_RECORD);
     FORWARD_IF_ERROR(load(&record->json, path, err));
     RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);

@@ -1,6 +1,6 @@
 #include "pipeline/record/task_results.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "stages/evaluate/tasks.h"
 
@@ -16,7 +16,7 @@ json_t *tasks_to_json(const struct settings *settings, const struct variant *var
         char path[PATH_SIZE];
         struct error why = {0};
         json_t *result = NULL;
-        task_result_path(path, sizeof path, settings, i, variant);
+        task_result_path(path, settings, i, variant);
         if (access(path, F_OK) != 0)
             continue;
         if (sealed_json_read(&result, path, &why) != STATUS_OK) {

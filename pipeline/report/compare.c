@@ -1,4 +1,5 @@
 #include "pipeline/report/compare.h"
+#include "io/file/run_paths.h"
 
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
@@ -81,11 +82,11 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
                               const struct variant *variant, uint64_t *length, struct error *err)
 {
     struct perplexity result;
-    char path[4200];
+    char path[PATH_SIZE];
     json_t *values = json_object_get(variant_row(variants, variant), "perplexity");
 
     fill(values, run + 1);
-    perplexity_path(path, sizeof path, settings, variant);
+    perplexity_path(path, settings, variant);
     if (access(path, F_OK) != 0)
         return STATUS_OK;
     FORWARD_IF_ERROR(perplexity_read(&result, path, err));

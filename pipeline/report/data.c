@@ -1,4 +1,4 @@
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/job/json.h"
@@ -59,31 +59,32 @@ struct layer_files {
 
 static enum status add_linear(void *context, const char *linear, struct error *err)
 {
-    static const char *const energies[] = {"energy_before", "energy_pruned", "energy_compensated"};
+    static const enum dataset energies[] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
+                                            DATASET_ENERGY_COMPENSATED};
     struct layer_files *files = context;
-    char group[160], name[200];
+    char group[DATASET_PATH_SIZE], name[DATASET_PATH_SIZE];
     uint64_t dims[STORE_MAX_RANK], kept, columns, total = 0;
     size_t rank;
     json_t *row = json_pack("{s:s, s:I, s:s}", "variant", files->variant->name, "layer",
                             (json_int_t)files->layer, "linear", linear);
 
     json_array_append_new(files->g->linears, row);
-    snprintf(group, sizeof group, "/%s", linear);
+    group_path(group, linear);
     if (files->weights != NULL) {
-        snprintf(name, sizeof name, "/%s/weight", linear);
+        dataset_path(name, linear, DATASET_WEIGHT);
         FORWARD_IF_ERROR(store_dims(files->weights, name, &rank, dims, err));
         total = rank == 2 ? dims[0] * dims[1] : 0;
         json_object_set_new(row, "weights", json_integer((json_int_t)total));
         struct attribute_copy copy = {row, files->weights, group, STATUS_OK, err};
         for (size_t k = 0; k < sizeof energies / sizeof *energies; k++)
-            attribute_copy_real(&copy, energies[k], energies[k]);
+            attribute_copy_real(&copy, dataset_name(energies[k]), dataset_name(energies[k]));
         FORWARD_IF_ERROR(copy.status);
     }
     FORWARD_IF_ERROR(linear_record_add(row, files->masks, files->weights, linear, err));
     if (files->weights == NULL)
         json_object_update_missing(
             row, (json_t *)compensation_record_find(files->compensation, files->layer, linear));
-    snprintf(name, sizeof name, "/%s/mask", linear);
+    dataset_path(name, linear, DATASET_MASK);
     if (files->masks == NULL ||
         store_read_attribute_u64(files->masks, name, "kept", &kept, NULL) != STATUS_OK)
         return STATUS_OK;
@@ -103,12 +104,12 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     return STATUS_OK;
 }
 
-static void open_if_there(struct gathering *g, struct store_reader **reader, const char *kind,
+static void open_if_there(struct gathering *g, struct store_reader **reader, enum run_folder folder,
                           const char *stream, size_t layer)
 {
     char path[PATH_SIZE];
     struct error why = {0};
-    run_layer_path(path, sizeof path, g->view->settings->run, kind, stream, layer);
+    run_layer_path(path, g->view->settings->run, folder, stream, layer);
     if (store_exists(path) && store_look(reader, path, &why) != STATUS_OK)
         miss(g, &why);
 }
@@ -124,8 +125,8 @@ static void gather_layer(struct gathering *g, const struct variant *variant, con
                                 .total = total};
     struct error why = {0};
 
-    open_if_there(g, &files.masks, "masks", variant->name, layer);
-    open_if_there(g, &files.weights, "weights", variant->name, layer);
+    open_if_there(g, &files.masks, RUN_MASKS, variant->name, layer);
+    open_if_there(g, &files.weights, RUN_WEIGHTS, variant->name, layer);
     const struct store_reader *lead = files.masks != NULL ? files.masks : files.weights;
     if (lead != NULL && store_groups(lead, add_linear, &files, &why) != STATUS_OK)
         miss(g, &why);
@@ -141,7 +142,7 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
     struct error why = {0};
     char path[PATH_SIZE];
 
-    perplexity_path(path, sizeof path, g->view->settings, variant);
+    perplexity_path(path, g->view->settings, variant);
     if (access(path, F_OK) != 0)
         return;
     if (perplexity_read(&result, path, &why) != STATUS_OK) {
@@ -157,13 +158,13 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
         add_real(row, "ratio", result.perplexity / json_number_value(dense));
 }
 
-static void read_result(struct gathering *g, json_t **result, const char *name, const char *file)
+static void read_result(struct gathering *g, json_t **result, const char *name, enum run_result file)
 {
     char path[PATH_SIZE];
     struct error why = {0};
 
     *result = NULL;
-    path_format(path, sizeof path, "%s/results/%s/%s", g->view->settings->run, name, file);
+    run_result_path(path, g->view->settings->run, name, file);
     if (access(path, F_OK) != 0)
         return;
     if (sealed_json_read(result, path, &why) != STATUS_OK)
@@ -218,7 +219,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     if (json_object_size(result) > 0)
         json_object_set(row, "tasks", result);
     json_decref(result);
-    read_result(g, &result, name, "diagnostics.json");
+    read_result(g, &result, name, RESULT_DIAGNOSTICS);
     if (result != NULL) {
         json_object_set_new(row, "alignment", diagnose_means(result));
         json_object_set_new(g->diagnostics, name, result);
@@ -279,20 +280,20 @@ struct stream_file {
 static enum status add_channels(void *context, const char *linear, struct error *err)
 {
     struct stream_file *file = context;
-    char name[200];
+    char name[DATASET_PATH_SIZE];
     uint64_t dims[STORE_MAX_RANK], tokens = 0;
     double *second_moment = NULL, *max_abs = NULL;
     size_t rank;
     enum status status;
 
-    snprintf(name, sizeof name, "/%s/second_moment", linear);
+    dataset_path(name, linear, DATASET_SECOND_MOMENT);
     FORWARD_IF_ERROR(store_dims(file->statistics, name, &rank, dims, err));
     GOTO_IF_ERROR(allocate(&second_moment, dims[0], sizeof *second_moment, "channel statistics", err), done);
     GOTO_IF_ERROR(allocate(&max_abs, dims[0], sizeof *max_abs, "channel statistics", err), done);
     GOTO_IF_ERROR(store_read(file->statistics, name, STORE_F64, 0, dims[0], second_moment, err), done);
-    snprintf(name, sizeof name, "/%s/max_abs", linear);
+    dataset_path(name, linear, DATASET_MAX_ABS);
     GOTO_IF_ERROR(store_read(file->statistics, name, STORE_F64, 0, dims[0], max_abs, err), done);
-    snprintf(name, sizeof name, "/%s/count", linear);
+    dataset_path(name, linear, DATASET_COUNT);
     GOTO_IF_ERROR(store_read(file->statistics, name, STORE_U64, 0, 1, &tokens, err), done);
     json_t *row = json_pack("{s:s, s:I, s:s, s:I}", "stream", file->stream, "layer", (json_int_t)file->layer,
                             "linear", linear, "tokens", (json_int_t)tokens);
@@ -309,7 +310,7 @@ static void gather_stream(struct gathering *g, const char *stream)
     for (size_t layer = 0; layer < g->layers; layer++) {
         struct stream_file file = {.g = g, .stream = stream, .layer = layer};
         struct error why = {0};
-        open_if_there(g, &file.statistics, "statistics", stream, layer);
+        open_if_there(g, &file.statistics, RUN_STATISTICS, stream, layer);
         if (file.statistics != NULL && store_groups(file.statistics, add_channels, &file, &why) != STATUS_OK)
             miss(g, &why);
         store_close(file.statistics);

@@ -1,7 +1,7 @@
 #include "pipeline/report/gnuplot.h"
 
 #include "io/file/commit.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "pipeline/report/report.h"
 
 #include "io/file/commit.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "pipeline/text/json_memory.h"
 

@@ -1,6 +1,6 @@
 #include "pipeline/report/results.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/task_results.h"
@@ -16,7 +16,7 @@ static bool read_result(struct perplexity *result, const struct settings *settin
                         const struct variant *variant)
 {
     char path[PATH_SIZE];
-    perplexity_path(path, sizeof path, settings, variant);
+    perplexity_path(path, settings, variant);
     return perplexity_read(result, path, NULL) == STATUS_OK;
 }
 

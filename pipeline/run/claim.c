@@ -1,6 +1,8 @@
 #include "pipeline/run/claim.h"
 
 #include "io/file/run_directory.h"
+#include "io/file/run_lock.h"
+#include "io/file/run_paths.h"
 #include "pipeline/plan/stages.h"
 
 #include <pthread.h>
@@ -97,7 +99,7 @@ static enum status take_variants(struct claim *claim, const char *const *names, 
         bool left = false;
         claim->names[i] = strdup(names[i]);
         RETURN_ERROR_IF(claim->names[i] == NULL, err, STATUS_MEMORY, "out of memory for the locks");
-        path_format(folder, sizeof folder, "%s/results/%s", claim->run, names[i]);
+        run_subfolder_path(folder, claim->run, RUN_RESULTS, names[i]);
         FORWARD_IF_ERROR(run_lock_acquire(&claim->locks[i], folder, &left, err));
         claim->count = i + 1;
         *stole = *stole || left;
@@ -143,10 +145,10 @@ static void remove_empty_folders(const struct claim *claim)
 {
     char folder[PATH_SIZE];
     for (size_t i = 0; i < claim->count; i++) {
-        path_format(folder, sizeof folder, "%s/results/%s", claim->run, claim->names[i]);
+        run_subfolder_path(folder, claim->run, RUN_RESULTS, claim->names[i]);
         (void)rmdir(folder);
     }
-    path_format(folder, sizeof folder, "%s/results", claim->run);
+    run_folder_path(folder, claim->run, RUN_RESULTS);
     (void)rmdir(folder);
     (void)rmdir(claim->run);
 }
@@ -179,12 +181,12 @@ void claim_release(struct claim *claim)
 static enum status clean_stage(const struct claim *claim, const char *variant, const struct stage_row *stage,
                                size_t *removed, struct error *err)
 {
-    for (size_t k = 0; k < STAGE_FOLDERS && stage->folders[k] != NULL; k++) {
+    for (enum run_folder kind = 0; kind < RUN_FOLDER_COUNT; kind++) {
         char folder[PATH_SIZE];
         struct stat info;
         size_t here = 0;
-        path_format(folder, sizeof folder, "%s/%s/%s", claim->run, stage->folders[k], variant);
-        if (stat(folder, &info) != 0)
+        run_subfolder_path(folder, claim->run, kind, variant);
+        if ((stage->folders & 1U << kind) == 0 || stat(folder, &info) != 0)
             continue;
         FORWARD_IF_ERROR(run_clean_temporaries(folder, &here, err));
         *removed += here;

@@ -1,6 +1,6 @@
 #include "pipeline/run/diagnose.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/job/job.h"
@@ -25,10 +25,9 @@ struct diagnosis {
     json_t *results; // {VARIANT: ...}
 };
 
-static void result_path(char *path, const struct diagnosis *d, const struct variant *variant)
+static void result_path(char path[PATH_SIZE], const struct diagnosis *d, const struct variant *variant)
 {
-    path_format(path, PATH_SIZE, "%s/results/%s/diagnostics.json", d->settings->run,
-                variant != NULL ? variant->name : "dense");
+    run_result_path(path, d->settings->run, variant != NULL ? variant->name : "dense", RESULT_DIAGNOSTICS);
 }
 
 // Whether all layers of the variant are there. The same on every rank.
@@ -39,8 +38,8 @@ static enum status is_complete(bool *complete, const struct diagnosis *d, const 
     char path[PATH_SIZE];
     for (size_t l = 0; variant != NULL && l < d->model->config.num_hidden_layers && seen == 1; l++) {
         // As layer_weights_load finds them.
-        run_layer_path(path, sizeof path, d->settings->run,
-                       weights_are_written(d->settings, variant) ? "weights" : "masks", variant->name, l);
+        run_layer_path(path, d->settings->run,
+                       weights_are_written(d->settings, variant) ? RUN_WEIGHTS : RUN_MASKS, variant->name, l);
         seen = store_exists(path);
     }
     FORWARD_IF_ERROR(team_broadcast(d->stage.team, &seen, 1, 0, err));

@@ -1,6 +1,6 @@
 #include "pipeline/run/repair.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/run/states.h"
@@ -35,7 +35,7 @@ enum status repair_inputs(struct runner *runner, struct error *err)
 
     for (size_t k = 0; k < runner->num_units; k++) {
         const struct unit *unit = runner->units[k];
-        for (size_t i = 0; unit_input(path, sizeof path, unit, settings, layers, i); i++)
+        for (size_t i = 0; unit_input(path, unit, settings, layers, i); i++)
             removed += remove_if_damaged(path);
         for (size_t i = 0; i < layers; i++) {
             states_path(path, runner, hidden_stream(settings, unit->variant), i);
@@ -65,7 +65,7 @@ enum status repair_found(struct runner *runner, struct error *err)
         const struct unit *unit = &plan->units[i];
         if (!(runner->stages & 1U << unit->stage) || stage_row(unit->stage)->proof == PROOF_FOLDER)
             continue;
-        unit_path(path, sizeof path, unit, runner->settings);
+        unit_path(path, unit, runner->settings);
         if (store_exists(path))
             status = check_file(path, err);
         damaged[i] = status == STATUS_DAMAGED;
@@ -77,7 +77,7 @@ enum status repair_found(struct runner *runner, struct error *err)
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
         if (damaged[i] == 0)
             continue;
-        unit_path(path, sizeof path, &plan->units[i], runner->settings);
+        unit_path(path, &plan->units[i], runner->settings);
         if (runner->options->strict) {
             status = error_set(err, STATUS_DAMAGED, "%s is damaged; without --strict it would be made again",
                                path);

@@ -1,7 +1,7 @@
 #include "pipeline/run/runner.h"
 
 #include "io/file/process_identity.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "pipeline/run/repair.h"
 #include "pipeline/run/states.h"
@@ -50,7 +50,7 @@ static bool is_ready(struct runner *runner, const struct unit *unit)
 {
     char path[PATH_SIZE];
     const size_t layers = runner->model->config.num_hidden_layers;
-    for (size_t i = 0; unit_input(path, sizeof path, unit, runner->settings, layers, i); i++)
+    for (size_t i = 0; unit_input(path, unit, runner->settings, layers, i); i++)
         if (!store_exists(path)) {
             snprintf(runner->waiting, sizeof runner->waiting, "%s waits for %.400s", stage_name(unit->stage),
                      path);

@@ -1,6 +1,6 @@
 #include "pipeline/run/states.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
@@ -9,9 +9,9 @@
 
 // A file too many is no harm: whether an unlink succeeds does not matter here.
 
-void states_path(char *path, const struct runner *runner, const char *stream, size_t layer)
+void states_path(char path[PATH_SIZE], const struct runner *runner, const char *stream, size_t layer)
 {
-    run_layer_path(path, PATH_SIZE, runner->settings->run, "activations", stream, layer);
+    run_layer_path(path, runner->settings->run, RUN_ACTIVATIONS, stream, layer);
 }
 
 void states_trim(const struct runner *runner, const struct variant *owner, size_t newest)
@@ -62,7 +62,7 @@ static bool still_reads_states(const struct settings *settings, const struct var
     char path[PATH_SIZE];
     if (!variant_reads_states(variant) || weights_are_done(settings, variant, layer))
         return false;
-    run_layer_path(path, sizeof path, settings->run, "masks", variant->name, layer);
+    run_layer_path(path, settings->run, RUN_MASKS, variant->name, layer);
     return variant_measures(variant) || !store_exists(path);
 }
 

@@ -1,9 +1,10 @@
 // states.h - which hidden states and Hessians a run keeps on disk, and how those that a unit reads come back.
 #pragma once
+#include "io/file/run_paths.h"
 #include "pipeline/run/runner.h"
 
 // activations/STREAM/layer-l.h5. path has PATH_SIZE bytes.
-void states_path(char *path, const struct runner *runner, const char *stream, size_t layer);
+void states_path(char path[PATH_SIZE], const struct runner *runner, const char *stream, size_t layer);
 
 // Collective over the team. Makes sure that what enters `layer` in the stream of `owner` (NULL: the dense
 // one) is there, from the nearest layer below that is.

@@ -1,6 +1,6 @@
 #include "pipeline/run/unit_work.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/compensation_record.h"
@@ -14,7 +14,6 @@
 #include "stages/layer/sequences.h"
 #include "stages/prune/allocation.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,7 +69,7 @@ static enum status drop_weights(const struct runner *runner, const struct unit *
     FORWARD_IF_ERROR(compensation_record_write(settings, unit->variant, layers, err));
     for (size_t layer = 0; layer < layers; layer++) {
         weights.layer = (long)layer;
-        unit_path(path, sizeof path, &weights, settings);
+        unit_path(path, &weights, settings);
         (void)unlink(path);
     }
     *strrchr(path, '/') = '\0';
@@ -86,7 +85,7 @@ static enum status carry_out_evaluate(struct runner *runner, const struct unit *
 
     FORWARD_IF_ERROR(evaluate_perplexity(&result, &runner->stage, &runner->weights, &runner->evaluation,
                                          unit->variant, err));
-    unit_path(path, sizeof path, unit, runner->settings);
+    unit_path(path, unit, runner->settings);
     if (runner->team->rank == 0)
         status = drop_weights(runner, unit, err);
     if (runner->team->rank == 0 && status == STATUS_OK)
@@ -107,7 +106,7 @@ static enum status carry_out_tasks(struct runner *runner, const struct unit *uni
 
     FORWARD_IF_ERROR(evaluate_task(&result, &runner->stage, &runner->weights, &runner->tasks, unit->task,
                                    unit->variant, err));
-    unit_path(path, sizeof path, unit, runner->settings);
+    unit_path(path, unit, runner->settings);
     if (runner->team->rank == 0)
         status = drop_weights(runner, unit, err);
     if (runner->team->rank == 0 && status == STATUS_OK)
@@ -124,7 +123,7 @@ static void add_perplexity(json_t *object, const char *key, const struct runner 
 {
     struct perplexity result;
     char path[PATH_SIZE];
-    perplexity_path(path, sizeof path, runner->settings, variant);
+    perplexity_path(path, runner->settings, variant);
     if (perplexity_read(&result, path, NULL) == STATUS_OK)
         json_object_set_new(object, key,
                             json_pack("{s:f, s:I, s:I}", "perplexity", result.perplexity, "length",

@@ -1,6 +1,6 @@
 #include "pipeline/run/verify.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/text/json_memory.h"
@@ -59,7 +59,7 @@ static enum status list_files(struct file_list *list, const char *run, struct er
     FTSENT *entry;
     enum status status = STATUS_OK;
 
-    path_format(root, sizeof root, "%s/run.json", run);
+    run_file_path(root, run, RUN_RECORD);
     RETURN_ERROR_IF(stat(root, &info) != 0, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
     path_format(root, sizeof root, "%s", run);

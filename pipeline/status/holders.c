@@ -1,6 +1,6 @@
 #include "pipeline/status/holders.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// As io/file/run_directory.h says: a minute without a heartbeat, and another host takes a lock over.
+// As io/file/run_lock.h says: after a minute without a heartbeat another host takes a lock over.
 static const double patience = 60;
 
 const char *holder_state_name(enum holder_state state)
@@ -101,13 +101,14 @@ enum status holders_read(struct holders *holders, const char *run, struct error 
     enum status status;
 
     memset(holders, 0, sizeof *holders);
-    path_format(path, sizeof path, "%s/lock", run);
+    run_file_path(path, run, RUN_LOCK);
     status = add_lock(holders, path, NULL, err);
-    path_format(folder, sizeof folder, "%s/results", run);
+    run_folder_path(folder, run, RUN_RESULTS);
     const int count = status == STATUS_OK ? scandir(folder, &entries, NULL, alphasort) : 0;
     for (int i = 0; i < count; i++) {
         if (status == STATUS_OK && entries[i]->d_name[0] != '.') {
-            path_format(path, sizeof path, "%s/%s/lock", folder, entries[i]->d_name);
+            run_subfolder_path(folder, run, RUN_RESULTS, entries[i]->d_name);
+            run_file_path(path, folder, RUN_LOCK);
             status = add_lock(holders, path, entries[i]->d_name, err);
         }
         free(entries[i]);

@@ -1,12 +1,11 @@
 #include "stages/compensate/compensate.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "stages/compensate/guard.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_trial.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,12 +31,12 @@ struct compensation {
 
 // ---- the file -------------------------------------------------------------------------------------------
 
-static enum status write_vector(struct compensation *c, const char *linear, const char *what,
+static enum status write_vector(struct compensation *c, const char *linear, enum dataset dataset,
                                 const double *values, size_t length, const char *meaning, struct error *err)
 {
     const uint64_t dims[1] = {length};
-    char name[160];
-    snprintf(name, sizeof name, "/%s/%s", linear, what);
+    char name[DATASET_PATH_SIZE];
+    dataset_path(name, linear, dataset);
     FORWARD_IF_ERROR(store_declare(c->writer, name, STORE_F64, 1, dims, NULL, meaning, err));
     return store_write(c->writer, name, 0, c->stage->team->rank == 0 ? length : 0, values, err);
 }
@@ -105,28 +104,29 @@ static enum status compute_rows(struct row_results *results, struct pruned_linea
 static enum status write_energy(struct compensation *c, const struct pruned_linear *linear,
                                 const struct row_results *results, struct error *err)
 {
-    static const char *const names[3] = {"energy_before", "energy_pruned", "energy_compensated"};
+    static const enum dataset energies[3] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
+                                             DATASET_ENERGY_COMPENSATED};
     static const char *const meanings[3] = {
         "centred energy of each row around its original mean, of the dense weight",
         "the same of the pruned weight, zeros included", "the same after energy compensation"};
     const struct layer_tensor *tensor = linear->tensor;
-    char group[128];
+    char group[DATASET_PATH_SIZE];
 
-    snprintf(group, sizeof group, "/%s", tensor->linear);
+    group_path(group, tensor->linear);
     for (size_t k = 0; k < 3; k++) {
         double total = 0;
         for (size_t i = 0; i < tensor->out; i++)
             total += results->energy[k][i];
         FORWARD_IF_ERROR(
-            write_vector(c, tensor->linear, names[k], results->energy[k], tensor->out, meanings[k], err));
-        FORWARD_IF_ERROR(store_attribute_f64(c->writer, group, names[k], total, err));
+            write_vector(c, tensor->linear, energies[k], results->energy[k], tensor->out, meanings[k], err));
+        FORWARD_IF_ERROR(store_attribute_f64(c->writer, group, dataset_name(energies[k]), total, err));
     }
     if (linear->energy && c->variant->energy_rows)
-        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "row_gamma", results->gamma, tensor->out,
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, DATASET_ROW_GAMMA, results->gamma, tensor->out,
                                       "factor of each row", err));
     if (linear->energy && c->variant->energy_columns)
-        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "column_gamma", linear->column_gamma, tensor->in,
-                                      "factor of each column", err));
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, DATASET_COLUMN_GAMMA, linear->column_gamma,
+                                      tensor->in, "factor of each column", err));
     return STATUS_OK;
 }
 
@@ -135,7 +135,7 @@ static enum status write_bias(struct compensation *c, struct pruned_linear *line
     const struct layer_tensor *tensor = linear->tensor;
     const uint64_t dims[1] = {tensor->out};
     const enum dtype dtype = bias_dtype(tensor);
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     void *bias = NULL;
     enum status status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
 
@@ -150,7 +150,7 @@ static enum status write_bias(struct compensation *c, struct pruned_linear *line
                       c->dense->map.layer, tensor->linear, i, dtype_name(dtype));
         goto done;
     }
-    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_BIAS);
     GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 1, dims, NULL,
                                 "bias, [out]", err),
                   done);
@@ -165,15 +165,15 @@ static enum status write_output(struct compensation *c, struct pruned_linear *li
 {
     const struct variant *variant = c->variant;
     const struct layer_tensor *tensor = linear->tensor;
-    char group[128];
+    char group[DATASET_PATH_SIZE];
 
-    snprintf(group, sizeof group, "/%s", tensor->linear);
+    group_path(group, tensor->linear);
     if (variant->bias && linear->bias != NULL)
         FORWARD_IF_ERROR(write_bias(c, linear, err));
     if (!variant_measures(variant))
         return STATUS_OK;
     if (variant->output != MATCHING_OFF && linear->output)
-        FORWARD_IF_ERROR(write_vector(c, tensor->linear, "output_gamma", linear->gamma, tensor->out,
+        FORWARD_IF_ERROR(write_vector(c, tensor->linear, DATASET_OUTPUT_GAMMA, linear->gamma, tensor->out,
                                       "factor of each row, from the outputs", err));
     if (variant->energy_columns || variant->energy_rows)
         FORWARD_IF_ERROR(store_attribute_u64(c->writer, group, "energy_kept", linear->energy, err));
@@ -198,11 +198,11 @@ static enum status write_linear(struct compensation *c, struct pruned_linear *li
     const enum dtype dtype = tensor->tensor->dtype;
     const uint64_t dims[2] = {tensor->out, tensor->in};
     struct row_results results;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     enum status status;
 
     GOTO_IF_ERROR(compute_rows(&results, linear, c->dense->map.layer, err), done);
-    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_WEIGHT);
     GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 2, dims, NULL,
                                 "pruned and compensated weight, [out, in]", err),
                   done);
@@ -422,9 +422,9 @@ enum status compensate_layer(const struct stage *stage, struct layer_weights *we
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
     GOTO_IF_ERROR(open_streams(&c, layer, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
+    run_layer_path(path, stage->settings->run, RUN_MASKS, variant->name, layer);
     GOTO_IF_ERROR(store_open(&c.masks, path, stage->team->comm, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
+    run_layer_path(path, stage->settings->run, RUN_WEIGHTS, variant->name, layer);
     GOTO_IF_ERROR(store_create(&c.writer, path, stage->team->comm, err), done);
     GOTO_IF_ERROR(compensate_all(&c, err), done);
     status = store_commit(c.writer, err);

@@ -1,10 +1,10 @@
 #include "stages/compensate/pruned_linear.h"
 
+#include "io/file/run_paths.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/select.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +48,7 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
     bool has_update;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     *linear = (struct pruned_linear){.stage = stage,
                                      .variant = variant,
@@ -70,11 +70,11 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
     }
     FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
     FORWARD_IF_ERROR(allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err));
-    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_UPDATE);
     FORWARD_IF_ERROR(store_find(masks, name, &has_update, err));
     if (has_update)
         FORWARD_IF_ERROR(read_update(linear, masks, name, err));
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_MASK);
     return store_read(masks, name, STORE_U8, 0, tensor->out, linear->mask, err);
 }
 

@@ -1,14 +1,13 @@
 #include "stages/evaluate/perplexity.h"
 
 #include "io/corpus/sample.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "kernels/forward/logits.h"
 #include "stages/layer/hidden_states.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,10 +215,9 @@ done:
     return status;
 }
 
-void perplexity_path(char *path, size_t size, const struct settings *settings, const struct variant *variant)
+void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant)
 {
-    path_format(path, size, "%s/results/%s/perplexity.json", settings->run,
-                variant != NULL ? variant->name : "dense");
+    run_result_path(path, settings->run, variant != NULL ? variant->name : "dense", RESULT_PERPLEXITY);
 }
 
 enum status perplexity_write(const struct perplexity *result, const char *path,

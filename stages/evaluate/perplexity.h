@@ -1,5 +1,6 @@
 // evaluate.h - measured perplexity of the dense model and of every variant.
 #pragma once
+#include "io/file/run_paths.h"
 #include "stages/layer/layer_weights.h"
 
 struct perplexity {
@@ -23,7 +24,7 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
                                 const struct variant *variant, struct error *err);
 
 // RUN/results/VARIANT/perplexity.json (VARIANT "dense" for NULL). Not collective.
-void perplexity_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
+void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant);
 enum status perplexity_write(const struct perplexity *result, const char *path,
                              const struct settings *settings, const struct variant *variant,
                              struct error *err);

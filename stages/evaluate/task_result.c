@@ -1,5 +1,5 @@
 // From log-likelihoods to accuracies, and their files.
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "stages/evaluate/tasks.h"
 
@@ -80,11 +80,11 @@ void task_score(struct task_result *result, const struct task_tokens *tokens, bo
 
 // ---- files ----------------------------------------------------------------------------------------------
 
-void task_result_path(char *path, size_t size, const struct settings *settings, size_t index,
+void task_result_path(char path[PATH_SIZE], const struct settings *settings, size_t index,
                       const struct variant *variant)
 {
-    path_format(path, size, "%s/results/%s/tasks/%s.json", settings->run,
-                variant != NULL ? variant->name : "dense", settings->tasks[index].name);
+    run_task_result_path(path, settings->run, variant != NULL ? variant->name : "dense",
+                         settings->tasks[index].name);
 }
 
 // A number that is not there (NaN) has no member.

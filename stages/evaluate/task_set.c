@@ -1,5 +1,5 @@
 // Reading and tokenising the tasks of a job.
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "stages/evaluate/tasks.h"
 
 #include <stdlib.h>

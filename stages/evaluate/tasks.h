@@ -1,6 +1,7 @@
 // tasks.h - measured accuracy on multiple-choice and continuation tasks (io/tasks/format.h), of the dense
 // model and of every variant.
 #pragma once
+#include "io/file/run_paths.h"
 #include "io/tasks/tokens.h"
 #include "stages/layer/layer_weights.h"
 
@@ -49,7 +50,7 @@ enum status evaluate_task(struct task_result *result, const struct stage *stage,
                           const struct variant *variant, struct error *err);
 
 // RUN/results/VARIANT/tasks/NAME.json (VARIANT "dense" for NULL). Not collective.
-void task_result_path(char *path, size_t size, const struct settings *settings, size_t index,
+void task_result_path(char path[PATH_SIZE], const struct settings *settings, size_t index,
                       const struct variant *variant);
 enum status task_result_write(const struct task_result *result, const char *path,
                               const struct settings *settings, size_t index, const struct variant *variant,

@@ -2,7 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/json.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/json.h"
 #include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
@@ -192,14 +193,14 @@ static enum status write_linear(struct shard *shard, const struct layer_tensor *
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
     bool has_bias = false;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     if (is_in_shard(shard, tensor)) {
-        snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+        dataset_path(name, tensor->linear, DATASET_WEIGHT);
         FORWARD_IF_ERROR(write_rows(shard, tensor, name, weights, err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
-    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_BIAS);
     if (is_in_shard(shard, bias))
         FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
     if (has_bias) {
@@ -216,10 +217,10 @@ static enum status write_added_bias(struct shard *shard, const struct added_bias
     const size_t element = dtype_size(bias->dtype);
     void *values = NULL;
     bool is_set = false;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     enum status status = allocate(&values, bias->out, element, "a bias", err);
 
-    snprintf(name, sizeof name, "/%s/bias", bias->linear);
+    dataset_path(name, bias->linear, DATASET_BIAS);
     if (status == STATUS_OK)
         status = store_find(weights, name, &is_set, err);
     if (status == STATUS_OK && is_set)
@@ -248,7 +249,7 @@ static enum status write_layer(struct shard *shard, const struct variant *varian
         layer_map_free(&map);
         return STATUS_OK;
     }
-    run_layer_path(path, sizeof path, settings->run, "weights", variant->name, layer);
+    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
     GOTO_IF_ERROR(store_open(&weights, path, team->comm, err), done);
     for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(settings, layer, &map.tensors[i]))
@@ -364,12 +365,12 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
     for (size_t layer = 0; layer < model->config.num_hidden_layers && status == STATUS_OK; layer++) {
         struct store_reader *masks = NULL, *weights = NULL;
         struct layer_map map;
-        char path[PATH_SIZE], name[160];
+        char path[PATH_SIZE], name[DATASET_PATH_SIZE];
 
         GOTO_IF_ERROR(layer_map_create(&map, model, layer, err), failed);
-        run_layer_path(path, sizeof path, stage->settings->run, "masks", variant->name, layer);
+        run_layer_path(path, stage->settings->run, RUN_MASKS, variant->name, layer);
         status = store_open(&masks, path, MPI_COMM_SELF, err);
-        run_layer_path(path, sizeof path, stage->settings->run, "weights", variant->name, layer);
+        run_layer_path(path, stage->settings->run, RUN_WEIGHTS, variant->name, layer);
         if (status == STATUS_OK)
             status = store_open(&weights, path, MPI_COMM_SELF, err);
         for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++) {
@@ -377,7 +378,7 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             uint64_t kept;
             if (!tensor_is_pruned(stage->settings, layer, &map.tensors[i]))
                 continue;
-            snprintf(name, sizeof name, "/%s/mask", map.tensors[i].linear);
+            dataset_path(name, map.tensors[i].linear, DATASET_MASK);
             status = store_read_attribute_u64(masks, name, "kept", &kept, err);
             snprintf(name, sizeof name, "layers.%zu.%s", layer, map.tensors[i].linear);
             json_t *row = json_pack("{s:I, s:I, s:f}", "kept", (json_int_t)kept, "total", (json_int_t)total,

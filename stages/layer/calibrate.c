@@ -1,13 +1,12 @@
 #include "stages/layer/calibrate.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "kernels/pruning/statistics.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,12 +71,12 @@ static enum status check_totals(const struct layer_map *map, const struct partia
 }
 
 static enum status write_vector(struct store_writer *writer, const struct stage *stage, const char *linear,
-                                const char *what, enum store_type type, size_t length, const void *values,
+                                enum dataset dataset, enum store_type type, size_t length, const void *values,
                                 const char *meaning, struct error *err)
 {
     const uint64_t dims[1] = {length};
-    char name[160];
-    snprintf(name, sizeof name, "/%s/%s", linear, what);
+    char name[DATASET_PATH_SIZE];
+    dataset_path(name, linear, dataset);
     FORWARD_IF_ERROR(store_declare(writer, name, type, 1, dims, NULL, meaning, err));
     return store_write(writer, name, 0, stage->team->rank == 0 ? length : 0, values, err);
 }
@@ -88,15 +87,15 @@ static enum status write_linear(struct store_writer *writer, const struct stage 
 {
     double *mean = moments, *variance = moments + channels, *second_moment = moments + 2 * channels;
     channel_moments(mean, variance, second_moment, totals, totals + all, count, channels);
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, "count", STORE_U64, 1, &count,
+    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_COUNT, STORE_U64, 1, &count,
                                   "tokens that reached the linear", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, "mean", STORE_F64, channels, mean,
+    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_MEAN, STORE_F64, channels, mean,
                                   "mean of each input channel", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, "variance", STORE_F64, channels, variance,
+    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_VARIANCE, STORE_F64, channels, variance,
                                   "population variance of each input channel", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, "second_moment", STORE_F64, channels, second_moment,
-                                  "mean square of each input channel", err));
-    return write_vector(writer, stage, linear, "max_abs", STORE_F64, channels, totals + 2 * all,
+    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_SECOND_MOMENT, STORE_F64, channels,
+                                  second_moment, "mean square of each input channel", err));
+    return write_vector(writer, stage, linear, DATASET_MAX_ABS, STORE_F64, channels, totals + 2 * all,
                         "largest magnitude of each input channel", err);
 }
 
@@ -115,7 +114,7 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
             widest = partial->source_channels[i];
     status = allocate(&moments, 3 * widest, sizeof *moments, "channel moments", err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "statistics", stream, map->layer);
+    run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, map->layer);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];

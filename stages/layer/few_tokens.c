@@ -1,5 +1,6 @@
 #include "stages/layer/few_tokens.h"
 
+#include "io/file/run_paths.h"
 #include "stages/layer/linear_record.h"
 
 #include <stdio.h>
@@ -78,11 +79,11 @@ enum status few_tokens_write(struct store_writer *masks, const struct layer_tens
 {
     static const char *const fallbacks[] = {
         [TOKENS_SUFFICE] = "none", [TOKENS_FOR_DIAGONAL] = "diagonal", [TOKENS_FOR_NOTHING] = "weights"};
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     if (!tensor->expert)
         return STATUS_OK;
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_MASK);
     FORWARD_IF_ERROR(store_attribute_u64(masks, name, "tokens", tokens, err));
     return store_attribute_string(masks, name, "fallback", fallbacks[few_tokens_of(tensor, tokens, hessian)],
                                   err);
@@ -91,10 +92,10 @@ enum status few_tokens_write(struct store_writer *masks, const struct layer_tens
 enum status few_tokens_describe(json_t *row, const struct store_reader *masks, const char *linear,
                                 struct error *err)
 {
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     struct attribute_copy copy = {row, masks, name, STATUS_OK, err};
 
-    snprintf(name, sizeof name, "/%s/mask", linear);
+    dataset_path(name, linear, DATASET_MASK);
     attribute_copy_count(&copy, "tokens", "tokens");
     attribute_copy_text(&copy, "fallback", "fallback");
     return copy.status;

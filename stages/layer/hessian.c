@@ -1,10 +1,9 @@
 #include "stages/layer/hessian.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "kernels/pruning/second_order.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +38,9 @@ bool stream_needs_hessian(const struct settings *settings, const struct variant 
     return false;
 }
 
-void hessian_path(char *path, const struct settings *settings, const char *stream, size_t layer)
+void hessian_path(char path[PATH_SIZE], const struct settings *settings, const char *stream, size_t layer)
 {
-    run_layer_path(path, PATH_SIZE, settings->run, "hessians", stream, layer);
+    run_layer_path(path, settings->run, RUN_HESSIANS, stream, layer);
 }
 
 const char *hessian_name(const struct layer_map *map, size_t source)
@@ -229,7 +228,7 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
     const uint64_t dims[2] = {in, in};
     const double scale = 2.0 / (double)sum->stage->settings->sequences;
     double *rows = sum->rows[source];
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     for (size_t k = 0; k < own_blocks(team, in) * HESSIAN_ROWS * in; k++)
         rows[k] *= scale;
@@ -239,7 +238,7 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
             for (size_t j = 0, first = (b * size + (size_t)team->rank) * HESSIAN_ROWS;
                  j < i && first + j < in; j++)
                 rows[(b * HESSIAN_ROWS + i) * in + first + j] = 0;
-    snprintf(name, sizeof name, "/%s/hessian", hessian_name(sum->map, source));
+    dataset_path(name, hessian_name(sum->map, source), DATASET_HESSIAN);
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_F64, 2, dims, NULL,
                                    "upper triangle of 2 / sequences times the sum of x x^T over all inputs x",
                                    err));

@@ -9,13 +9,14 @@
 // The file has, for each source of inputs that reaches a pruned linear, under the name of the first linear
 // that reads it: "/LINEAR/hessian", float64 [in, in], the upper triangle of H with zeros below.
 #pragma once
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/stage.h"
 
 // Whether the stream of `variant` (NULL or dense propagation: the dense one) is to gather H.
 bool stream_needs_hessian(const struct settings *settings, const struct variant *variant);
 // hessians/STREAM/layer-l.h5. path: PATH_SIZE.
-void hessian_path(char *path, const struct settings *settings, const char *stream, size_t layer);
+void hessian_path(char path[PATH_SIZE], const struct settings *settings, const char *stream, size_t layer);
 // The first linear that reads the source: the name of its H. map must have one.
 const char *hessian_name(const struct layer_map *map, size_t source);
 

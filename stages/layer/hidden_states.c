@@ -1,13 +1,10 @@
 #include "stages/layer/hidden_states.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "stages/layer/sequences.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *dataset = "/hidden_states";
 
 enum status hidden_states_open(struct hidden_states *states, const struct stage *stage, const char *stream,
                                size_t layer, struct error *err)
@@ -23,13 +20,13 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
     if (layer == 0)
         return sequences_open(&states->reader, stage, err);
 
-    run_layer_path(path, sizeof path, settings->run, "activations", stream, layer);
+    run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
     FORWARD_IF_ERROR(store_open(&states->reader, path, stage->team->comm, err));
-    enum status status = store_dims(states->reader, dataset, &rank, dims, err);
+    enum status status = store_dims(states->reader, HIDDEN_STATES_DATASET, &rank, dims, err);
     if (status == STATUS_OK && (rank != 3 || dims[0] != settings->sequences || dims[1] != settings->length ||
                                 dims[2] != hidden_size))
         status = error_set(err, STATUS_DAMAGED, "%s: %s does not have the job's shape [%zu, %zu, %zu]", path,
-                           dataset, settings->sequences, settings->length, (size_t)hidden_size);
+                           HIDDEN_STATES_DATASET, settings->sequences, settings->length, (size_t)hidden_size);
     status = team_agree(stage->team, status, err);
     if (status != STATUS_OK)
         hidden_states_close(states);
@@ -49,9 +46,9 @@ enum status hidden_states_read(const struct hidden_states *states, const struct 
     int32_t *ids = NULL;
 
     if (states->layer > 0)
-        return store_read(states->reader, dataset, STORE_F32, sequence, 1, hidden, err);
+        return store_read(states->reader, HIDDEN_STATES_DATASET, STORE_F32, sequence, 1, hidden, err);
     FORWARD_IF_ERROR(allocate(&ids, length, sizeof *ids, "token ids of one sequence", err));
-    enum status status = store_read(states->reader, "/tokens", STORE_I32, sequence, 1, ids, err);
+    enum status status = store_read(states->reader, TOKENS_DATASET, STORE_I32, sequence, 1, ids, err);
     if (status == STATUS_OK)
         model_embed(stage->model, hidden, ids, length);
     free(ids);
@@ -66,10 +63,10 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
                               stage->model->config.decoder.hidden_size};
     char path[PATH_SIZE];
 
-    run_layer_path(path, sizeof path, settings->run, "activations", stream, layer);
+    run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
     FORWARD_IF_ERROR(store_create(writer, path, stage->team->comm, err));
     enum status status =
-        store_declare(*writer, dataset, STORE_F32, 3, dims, NULL,
+        store_declare(*writer, HIDDEN_STATES_DATASET, STORE_F32, 3, dims, NULL,
                       "hidden states entering the layer, [sequences, length, hidden_size]", err);
     if (status != STATUS_OK) {
         store_abandon(*writer);
@@ -81,7 +78,7 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
 enum status hidden_states_write(struct store_writer *writer, size_t sequence, size_t count,
                                 const float *hidden, struct error *err)
 {
-    return store_write(writer, dataset, sequence, count, hidden, err);
+    return store_write(writer, HIDDEN_STATES_DATASET, sequence, count, hidden, err);
 }
 
 enum status forward_buffers_create(struct forward_buffers *buffers, const struct model *model, size_t tokens,

@@ -1,6 +1,6 @@
 #include "stages/layer/layer_weights.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 
@@ -138,13 +138,13 @@ static enum status overlay_rows(float *block, const struct stage *stage, const s
 {
     const struct team *team = stage->team;
     const enum dtype dtype = tensor->tensor->dtype;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     size_t first, count;
 
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
     if (count == 0)
         return STATUS_OK;
-    snprintf(name, sizeof name, "/%s/weight", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_WEIGHT);
     float *target = block + tensor->offset + first * tensor->in;
     FORWARD_IF_ERROR(
         store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
@@ -166,10 +166,10 @@ static enum status overlay_bias(float *block, const struct stage *stage, const s
     const struct layer_tensor *bias = layer_map_bias(tensor);
     const enum dtype dtype = bias_dtype(tensor);
     bool is_set;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     size_t first, count;
 
-    snprintf(name, sizeof name, "/%s/bias", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_BIAS);
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
     if (bias == NULL || count == 0)
         return STATUS_OK;
@@ -201,7 +201,7 @@ static enum status mask_rows(float *block, const struct stage *stage, const stru
     float *target = block + tensor->offset;
     uint8_t *mask = NULL;
     bool is_updated;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     size_t first, count;
     enum status status;
 
@@ -210,14 +210,14 @@ static enum status mask_rows(float *block, const struct stage *stage, const stru
         return STATUS_OK;
     target += first * tensor->in;
     FORWARD_IF_ERROR(allocate(&mask, count, bytes, "masks", err));
-    snprintf(name, sizeof name, "/%s/update", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_UPDATE);
     GOTO_IF_ERROR(store_find(reader, name, &is_updated, err), done);
     if (is_updated) {
         GOTO_IF_ERROR(store_read(reader, name, STORE_F32, first, count, target, err), done);
         dtype_from_f32(buffer, target, dtype, count * tensor->in);
         dtype_to_f32(target, buffer, dtype, count * tensor->in);
     }
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_MASK);
     GOTO_IF_ERROR(store_read(reader, name, STORE_U8, first, count, mask, err), done);
     for (size_t row = 0; row < count; row++)
         mask_apply(target + row * tensor->in, mask + row * bytes, tensor->in);
@@ -227,10 +227,10 @@ done:
 }
 
 // Where the pruned weights of a variant's layer come from.
-static void overlay_path(char *path, size_t size, const struct settings *settings,
-                         const struct variant *variant, size_t layer)
+static void overlay_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant,
+                         size_t layer)
 {
-    run_layer_path(path, size, settings->run, weights_are_written(settings, variant) ? "weights" : "masks",
+    run_layer_path(path, settings->run, weights_are_written(settings, variant) ? RUN_WEIGHTS : RUN_MASKS,
                    variant->name, layer);
 }
 
@@ -269,7 +269,7 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
     enum status status = STATUS_OK;
 
     if (variant != NULL)
-        overlay_path(path, sizeof path, stage->settings, variant, layer);
+        overlay_path(path, stage->settings, variant, layer);
     if (weights->loaded == layer && strcmp(weights->source, path) == 0)
         return STATUS_OK;
 

@@ -1,6 +1,6 @@
 // layer_weights.h - one layer's weights in float32, one copy per node.
 #pragma once
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "stages/stage.h"
 
 struct layer_weights {

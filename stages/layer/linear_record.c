@@ -1,5 +1,6 @@
 #include "stages/layer/linear_record.h"
 
+#include "io/file/run_paths.h"
 #include "kernels/pruning/candidates.h"
 
 #include <math.h>
@@ -64,10 +65,10 @@ static enum status add_choice(json_t *record, const struct store_reader *masks, 
     json_t *choice = json_object(), *errors = json_object();
     size_t count;
     const struct importance_candidate *candidates = importance_candidates(&count);
-    char object[160], attribute[160];
+    char object[DATASET_PATH_SIZE], attribute[160];
     struct attribute_copy copy = {choice, masks, object, STATUS_OK, err};
 
-    snprintf(object, sizeof object, "/%s/mask", linear);
+    dataset_path(object, linear, DATASET_MASK);
     attribute_copy_text(&copy, "method", "method");
     if (json_object_size(choice) > 0) {
         attribute_copy_real(&copy, "activation_exponent", "activation_exponent");
@@ -90,10 +91,10 @@ static enum status add_choice(json_t *record, const struct store_reader *masks, 
 static enum status add_guard(json_t *record, const struct store_reader *weights, const char *linear,
                              struct error *err)
 {
-    char object[160];
+    char object[DATASET_PATH_SIZE];
     struct attribute_copy copy = {record, weights, object, STATUS_OK, err};
 
-    snprintf(object, sizeof object, "/%s", linear);
+    group_path(object, linear);
     attribute_copy_flag(&copy, "energy_kept", "energy_kept");
     attribute_copy_flag(&copy, "output_kept", "output_kept");
     attribute_copy_real(&copy, "output_error_pruned", "output_error_pruned");

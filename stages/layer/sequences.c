@@ -1,15 +1,14 @@
 #include "stages/layer/sequences.h"
 
 #include "io/corpus/sample.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void sequences_path(char *path, size_t size, const struct settings *settings)
+void sequences_path(char path[PATH_SIZE], const struct settings *settings)
 {
-    path_format(path, size, "%s/sequences.h5", settings->run);
+    run_file_path(path, settings->run, RUN_SEQUENCES);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -76,7 +75,7 @@ enum status sequences_draw(struct sequences_draft *draft, const struct stage *st
     enum status status = STATUS_OK;
 
     memset(draft, 0, sizeof *draft);
-    sequences_path(path, sizeof path, stage->settings);
+    sequences_path(path, stage->settings);
     draft->needed = team_any(stage->team, root && (again || !store_exists(path)));
     if (root && draft->needed)
         status = draw(&draft->ids, &draft->corpus_hash, stage, err);
@@ -98,15 +97,15 @@ enum status sequences_commit(struct sequences_draft *draft, const struct stage *
 
     if (!draft->needed)
         return STATUS_OK;
-    sequences_path(path, sizeof path, settings);
+    sequences_path(path, settings);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
-    GOTO_IF_ERROR(store_declare(writer, "/tokens", STORE_I32, 2, dims, "token id",
+    GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, STORE_I32, 2, dims, "token id",
                                 "calibration sequences, [sequences, length]", err),
                   done);
-    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "seed", settings->seed, err), done);
-    GOTO_IF_ERROR(store_attribute_u64(writer, "/tokens", "corpus_xxh3", draft->corpus_hash, err), done);
-    GOTO_IF_ERROR(store_write(writer, "/tokens", 0, stage->team->rank == 0 ? dims[0] : 0, draft->ids, err),
-                  done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "seed", settings->seed, err), done);
+    GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "corpus_xxh3", draft->corpus_hash, err), done);
+    GOTO_IF_ERROR(
+        store_write(writer, TOKENS_DATASET, 0, stage->team->rank == 0 ? dims[0] : 0, draft->ids, err), done);
     status = store_commit(writer, err);
     writer = NULL;
 done:
@@ -126,9 +125,9 @@ enum status sequences_open(struct store_reader **reader, const struct stage *sta
     size_t rank;
     uint64_t dims[STORE_MAX_RANK];
 
-    sequences_path(path, sizeof path, stage->settings);
+    sequences_path(path, stage->settings);
     FORWARD_IF_ERROR(store_open(reader, path, stage->team->comm, err));
-    enum status status = store_dims(*reader, "/tokens", &rank, dims, err);
+    enum status status = store_dims(*reader, TOKENS_DATASET, &rank, dims, err);
     if (status == STATUS_OK &&
         (rank != 2 || dims[0] != stage->settings->sequences || dims[1] != stage->settings->length))
         status = error_set(err, STATUS_DAMAGED, "%s: /tokens does not have the job's shape [%zu, %zu]", path,

@@ -1,6 +1,7 @@
 // sequences.h - RUN/sequences.h5: the calibration token ids, drawn once and stored, so that a run can be
 // repeated without the corpus.
 #pragma once
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/stage.h"
 
@@ -25,4 +26,4 @@ enum status sequences_open(struct store_reader **reader, const struct stage *sta
 // Whether the calibration's corpus holds token ids (*.h5), so that it takes no tokenizer to read it.
 bool sequences_are_given(const struct settings *settings);
 // RUN/sequences.h5. Not collective.
-void sequences_path(char *path, size_t size, const struct settings *settings);
+void sequences_path(char path[PATH_SIZE], const struct settings *settings);

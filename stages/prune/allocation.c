@@ -7,7 +7,6 @@
 
 #include <float.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,14 +66,14 @@ static enum status read_factors(struct counter *c, const struct layer_tensor *te
     uint64_t tokens = 0;
     const struct importance_parameters parameters = importance_defaults(METHOD_WANDA);
     double *second_moment = NULL;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     enum status status = allocate(&second_moment, tensor->in, sizeof *second_moment, "second moments", err);
 
-    snprintf(name, sizeof name, "/%s/count", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_COUNT);
     if (status == STATUS_OK)
         status = store_read(c->statistics, name, STORE_U64, 0, 1, &tokens, err);
     *scored = few_tokens_of(tensor, tokens, false) != TOKENS_FOR_NOTHING;
-    snprintf(name, sizeof name, "/%s/second_moment", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_SECOND_MOMENT);
     if (status == STATUS_OK)
         status = store_read(c->statistics, name, STORE_F64, 0, tensor->in, second_moment, err);
     if (status == STATUS_OK)
@@ -162,11 +161,10 @@ static enum status count_layer(struct layer_outliers *found, struct counter *c, 
 
 // ---- the file ---------------------------------------------------------------------------------------------
 
-void outliers_path(char *path, size_t size, const struct settings *settings, const struct variant *variant,
+void outliers_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant,
                    size_t layer)
 {
-    path_format(path, size, "%s/outliers/threshold-%.17g/layer-%03zu.json", settings->run,
-                variant->owl_threshold, layer);
+    run_outliers_path(path, settings->run, variant->owl_threshold, layer);
 }
 
 double outlier_ratio(const struct layer_outliers *outliers)
@@ -185,7 +183,7 @@ static enum status write_outliers(const struct layer_outliers *found, const stru
                              (json_int_t)found->scored, "outliers", (json_int_t)found->outliers, "mean_score",
                              found->mean, "outlier_ratio", outlier_ratio(found));
 
-    outliers_path(path, sizeof path, settings, variant, layer);
+    outliers_path(path, settings, variant, layer);
     const enum status status = json != NULL ? sealed_json_write(path, json, err)
                                             : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
@@ -200,7 +198,7 @@ static enum status read_outliers(struct layer_outliers *found, const struct sett
     json_int_t weights, scored, outliers;
     json_t *json = NULL;
 
-    outliers_path(path, sizeof path, settings, variant, layer);
+    outliers_path(path, settings, variant, layer);
     FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
     const int bad = json_unpack_ex(json, &where, 0, "{s:I, s:I, s:I, s:F}", "weights", &weights, "scored",
                                    &scored, "outliers", &outliers, "mean_score", &found->mean);
@@ -222,7 +220,7 @@ enum status outliers_layers(size_t *layers, const struct settings *settings, con
     json_int_t count = 0;
     json_t *json = NULL;
 
-    outliers_path(path, sizeof path, settings, variant, 0);
+    outliers_path(path, settings, variant, 0);
     FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
     count = json_integer_value(json_object_get(json, "layers"));
     json_decref(json);
@@ -241,7 +239,7 @@ enum status outliers_layer(const struct stage *stage, struct layer_weights *weig
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    run_layer_path(path, sizeof path, stage->settings->run, "statistics", "dense", layer);
+    run_layer_path(path, stage->settings->run, RUN_STATISTICS, "dense", layer);
     FORWARD_IF_ERROR(store_open(&statistics, path, stage->team->comm, err));
     status = counter_create(&counter, stage, weights, statistics, err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);

@@ -7,6 +7,7 @@
 // layers are there, the targets follow (kernels/pruning/outliers.h). Linears that are skipped or have a ratio
 // of their own are left out.
 #pragma once
+#include "io/file/run_paths.h"
 #include "stages/layer/layer_weights.h"
 
 // What a layer's outlier unit found.
@@ -21,7 +22,7 @@ struct layer_outliers {
 double outlier_ratio(const struct layer_outliers *outliers);
 
 // Where the unit of a variant with ALLOCATION_OWL commits; the variants of one threshold share it.
-void outliers_path(char *path, size_t size, const struct settings *settings, const struct variant *variant,
+void outliers_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant,
                    size_t layer);
 
 // Collective: counts the outliers of `layer` from the dense weights and statistics/dense/layer-l.h5 and

@@ -1,6 +1,6 @@
 #include "stages/prune/auto.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
@@ -292,9 +292,9 @@ static enum status write_choice(const struct trial *trial, struct store_writer *
     const struct importance_candidate *candidates = importance_candidates(&count);
     const struct importance_candidate *chosen = &candidates[trial->choice];
     const bool measured = !isnan(trial->errors[trial->choice]);
-    char object[160], name[160];
+    char object[DATASET_PATH_SIZE], name[160];
 
-    snprintf(object, sizeof object, "/%s/mask", trial->tensor->linear);
+    dataset_path(object, trial->tensor->linear, DATASET_MASK);
     FORWARD_IF_ERROR(store_attribute_string(writer, object, "method", method_name(chosen->method), err));
     FORWARD_IF_ERROR(store_attribute_f64(writer, object, "activation_exponent", chosen->exponent, err));
     FORWARD_IF_ERROR(store_attribute_f64(writer, object, "alpha", chosen->alpha, err));
@@ -346,7 +346,7 @@ enum status choose_layer(const struct stage *stage, const struct layer_weights *
     enum status status = choosing_create(&c, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    run_layer_path(path, sizeof path, stage->settings->run, "statistics", stream, layer);
+    run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, layer);
     GOTO_IF_ERROR(store_open(&c.statistics, path, stage->team->comm, err), done);
     GOTO_IF_ERROR(hidden_states_open(&c.states, stage, stream, layer, err), done);
     GOTO_IF_ERROR(layer_weights_create(&c.pruned, stage, err), done);

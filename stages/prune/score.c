@@ -1,6 +1,6 @@
 #include "stages/prune/score.h"
 
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
@@ -9,7 +9,6 @@
 #include "stages/prune/sparsegpt.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,9 +47,9 @@ static enum status declare_mask(const struct layer_tensor *tensor, struct store_
                                 struct error *err)
 {
     const uint64_t dims[2] = {tensor->out, mask_row_bytes(tensor->in)};
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_MASK);
     FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
                                    "bit k of byte b of a row is column 8b + k; 1 = kept", err));
     return store_attribute_u64(writer, name, "columns", tensor->in, err);
@@ -65,7 +64,7 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
     for (size_t k = 0; k < count; k++) {
         cuts[k].variant = variants[k];
         FORWARD_IF_ERROR(allocation_target(&cuts[k].target, stage, variants[k], map->layer, err));
-        run_layer_path(path, sizeof path, stage->settings->run, "masks", variants[k]->name, map->layer);
+        run_layer_path(path, stage->settings->run, RUN_MASKS, variants[k]->name, map->layer);
         FORWARD_IF_ERROR(store_create(&cuts[k].writer, path, stage->team->comm, err));
         for (size_t i = 0; i < map->num_tensors; i++)
             if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
@@ -163,10 +162,10 @@ static enum status scorer_create(struct scorer *scorer, const struct stage *stag
 }
 
 static enum status read_statistic(double **values, const struct store_reader *statistics, const char *linear,
-                                  const char *what, size_t in, struct error *err)
+                                  enum dataset dataset, size_t in, struct error *err)
 {
-    char name[160];
-    snprintf(name, sizeof name, "/%s/%s", linear, what);
+    char name[DATASET_PATH_SIZE];
+    dataset_path(name, linear, dataset);
     FORWARD_IF_ERROR(allocate(values, in, sizeof **values, "statistics", err));
     return store_read(statistics, name, STORE_F64, 0, in, *values, err);
 }
@@ -176,13 +175,13 @@ static enum status read_statistics(struct scorer *scorer, double **second_moment
                                    const struct store_reader *statistics, struct error *err)
 {
     const struct layer_tensor *tensor = scorer->tensor;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
-    snprintf(name, sizeof name, "/%s/count", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_COUNT);
     FORWARD_IF_ERROR(store_read(statistics, name, STORE_U64, 0, 1, &scorer->tokens, err));
     FORWARD_IF_ERROR(
-        read_statistic(second_moment, statistics, tensor->linear, "second_moment", tensor->in, err));
-    FORWARD_IF_ERROR(read_statistic(variance, statistics, tensor->linear, "variance", tensor->in, err));
+        read_statistic(second_moment, statistics, tensor->linear, DATASET_SECOND_MOMENT, tensor->in, err));
+    FORWARD_IF_ERROR(read_statistic(variance, statistics, tensor->linear, DATASET_VARIANCE, tensor->in, err));
     const bool alone = few_tokens_of(tensor, scorer->tokens, false) == TOKENS_FOR_NOTHING;
     for (size_t j = 0; j < tensor->in && alone; j++)
         (*second_moment)[j] = (*variance)[j] = 1;
@@ -344,12 +343,12 @@ enum status mask_write(const struct stage *stage, const struct layer_tensor *ten
 {
     const size_t bytes = mask_row_bytes(tensor->in);
     uint64_t kept = 0;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     for (size_t row = 0; row < count; row++)
         kept += mask_count(mask + row * bytes, tensor->in);
     FORWARD_IF_ERROR(team_sum_u64(stage->team, &kept, 1, err));
-    snprintf(name, sizeof name, "/%s/mask", tensor->linear);
+    dataset_path(name, tensor->linear, DATASET_MASK);
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "kept", kept, err));
     return store_write(writer, name, first, count, mask, err);
 }
@@ -417,8 +416,8 @@ enum status score_layer(const struct stage *stage, struct layer_weights *weights
         return STATUS_OK;
     }
     if (needs & NEEDS_STATISTICS) {
-        run_layer_path(path, sizeof path, stage->settings->run, "statistics",
-                       stream_name(stage->settings, variants[0]), layer);
+        run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream_name(stage->settings, variants[0]),
+                       layer);
         GOTO_IF_ERROR(store_open(&statistics, path, stage->team->comm, err), done);
     }
     GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, &weights->map, err), done);

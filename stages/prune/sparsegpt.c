@@ -1,5 +1,6 @@
 #include "stages/prune/sparsegpt.h"
 
+#include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
 #include "kernels/pruning/second_order.h"
@@ -9,7 +10,6 @@
 #include "stages/prune/score.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,13 +102,13 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
                                const struct layer_tensor *tensor, const struct store_reader *hessians,
                                struct error *err)
 {
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     bool done = false;
     uint64_t num_dead;
 
     if (factor->source == tensor->source)
         return STATUS_OK;
-    snprintf(name, sizeof name, "/%s/hessian", hessian_name(map, tensor->source));
+    dataset_path(name, hessian_name(map, tensor->source), DATASET_HESSIAN);
     FORWARD_IF_ERROR(team_agree(
         stage->team, store_read_attribute_u64(hessians, name, "tokens", &factor->tokens, err), err));
     shared_block_sync(&factor->memory, stage->team); // neighbours may still use the last one
@@ -255,13 +255,13 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
 static enum status declare_updates(const struct stage *stage, const struct layer_map *map,
                                    struct store_writer *writer, struct error *err)
 {
-    char name[160];
+    char name[DATASET_PATH_SIZE];
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t dims[2] = {tensor->out, tensor->in};
         if (!tensor_is_pruned(stage->settings, map->layer, tensor))
             continue;
-        snprintf(name, sizeof name, "/%s/update", tensor->linear);
+        dataset_path(name, tensor->linear, DATASET_UPDATE);
         FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
                                        "weight after the second-order corrections, 0 where pruned", err));
     }
@@ -272,11 +272,11 @@ static enum status write_linear(struct pruner *p, const struct factor *factor, s
                                 struct error *err)
 {
     float *update = NULL;
-    char name[160];
+    char name[DATASET_PATH_SIZE];
 
     FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
     FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
-    snprintf(name, sizeof name, "/%s/update", p->tensor->linear);
+    dataset_path(name, p->tensor->linear, DATASET_UPDATE);
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
     enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);

@@ -46,12 +46,12 @@ static void write_ids(const struct small_model *small)
     struct error err = {0};
     char path[PATH_SIZE];
 
-    sequences_path(path, sizeof path, &small->settings);
+    sequences_path(path, &small->settings);
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, "/tokens", STORE_I32, 2, dims, NULL, NULL, &err), err);
-    assert_ok(store_write(writer, "/tokens", 0, root ? dims[0] : 0, small->ids, &err), err);
+    assert_ok(store_declare(writer, TOKENS_DATASET, STORE_I32, 2, dims, NULL, NULL, &err), err);
+    assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? dims[0] : 0, small->ids, &err), err);
     assert_ok(store_commit(writer, &err), err);
 }
 
@@ -157,20 +157,20 @@ void small_model_calibrate(struct small_model *small, bool hessian)
 
 // ---- readers ---------------------------------------------------------------------------------------------
 
-char *small_path(const struct small_model *small, const char *kind, const char *stream, size_t layer)
+char *small_path(const struct small_model *small, enum run_folder folder, const char *stream, size_t layer)
 {
     char path[PATH_SIZE];
-    run_layer_path(path, sizeof path, small->settings.run, kind, stream, layer);
+    run_layer_path(path, small->settings.run, folder, stream, layer);
     return copy(path);
 }
 
 // By this rank alone.
-static struct store_reader *open_file(const struct small_model *small, const char *kind, const char *stream,
-                                      size_t layer)
+static struct store_reader *open_file(const struct small_model *small, enum run_folder folder,
+                                      const char *stream, size_t layer)
 {
     struct store_reader *reader;
     struct error err = {0};
-    char *path = small_path(small, kind, stream, layer);
+    char *path = small_path(small, folder, stream, layer);
 
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     free(path);
@@ -239,7 +239,7 @@ struct small_matrix small_pruned_weight(const struct small_model *small, const s
 {
     const struct layer_tensor tensor = find_linear(small, layer, linear);
     const bool single = tensor.tensor->dtype == DTYPE_F32;
-    struct store_reader *reader = open_file(small, "weights", variant->name, layer);
+    struct store_reader *reader = open_file(small, RUN_WEIGHTS, variant->name, layer);
     size_t count;
     void *values = read_all(reader, linear, "weight", single ? STORE_F32 : STORE_U16, single ? 4 : 2, &count);
 
@@ -255,7 +255,7 @@ uint8_t *small_mask(const struct small_model *small, const struct variant *varia
 {
     const struct layer_tensor tensor = find_linear(small, layer, linear);
     const size_t row_bytes = (tensor.in + 7) / 8;
-    struct store_reader *reader = open_file(small, "masks", variant->name, layer);
+    struct store_reader *reader = open_file(small, RUN_MASKS, variant->name, layer);
     size_t count;
     uint8_t *bits = read_all(reader, linear, "mask", STORE_U8, 1, &count);
     uint8_t *mask = malloc(tensor.out * tensor.in);
@@ -278,7 +278,7 @@ uint8_t *small_mask(const struct small_model *small, const struct variant *varia
 void small_statistics_read(struct small_statistics *statistics, const struct small_model *small,
                            const char *stream, size_t layer, const char *linear)
 {
-    struct store_reader *reader = open_file(small, "statistics", stream, layer);
+    struct store_reader *reader = open_file(small, RUN_STATISTICS, stream, layer);
     const struct {
         const char *name;
         double **values;
@@ -312,7 +312,7 @@ void small_statistics_free(struct small_statistics *statistics)
 double *small_hessian(const struct small_model *small, const char *stream, size_t layer, const char *linear)
 {
     const size_t in = find_linear(small, layer, linear).in;
-    struct store_reader *reader = open_file(small, "hessians", stream, layer);
+    struct store_reader *reader = open_file(small, RUN_HESSIANS, stream, layer);
     size_t count;
     double *hessian = read_all(reader, linear, "hessian", STORE_F64, sizeof *hessian, &count);
 
@@ -343,7 +343,7 @@ float *small_hidden_states(const struct small_model *small, const char *stream, 
 
     if (layer == 0)
         return embedded_ids(small);
-    struct store_reader *reader = open_file(small, "activations", stream, layer);
+    struct store_reader *reader = open_file(small, RUN_ACTIVATIONS, stream, layer);
     float *states = read_all(reader, NULL, "hidden_states", STORE_F32, sizeof *states, &count);
     assert_int_equal(count, settings->sequences * settings->length * small->shape.checkpoint.hidden);
     store_close(reader);

@@ -22,6 +22,7 @@
 // "collective" here is called by every rank; readers are called by any rank that wants to. All failures end
 // the running test.
 #pragma once
+#include "io/file/run_paths.h"
 #include "stages/layer/layer_weights.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/random_checkpoint.h"
@@ -70,7 +71,7 @@ void small_model_calibrate(struct small_model *small, bool hessian);
 // ---- readers ---------------------------------------------------------------------------------------------
 
 // RUN/KIND/STREAM/layer-l.h5; kind as in run_layer_path. The caller frees.
-char *small_path(const struct small_model *small, const char *kind, const char *stream, size_t layer);
+char *small_path(const struct small_model *small, enum run_folder folder, const char *stream, size_t layer);
 
 // A linear's weight, values[out, in]; the caller frees values.
 struct small_matrix {

@@ -1,6 +1,8 @@
-// run_directory.h: names, and the temporary files of killed programs. The lock is in test_run_lock.c.
+// run_directory.h: the temporary files of killed programs.
 #include "io/file/commit.h"
 #include "io/file/run_directory.h"
+#include "io/file/run_lock.h"
+#include "io/file/run_paths.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>
@@ -21,19 +23,6 @@ static int tear_down(void **state)
 {
     temporary_folder_remove(*state);
     return 0;
-}
-
-static void test_layer_paths_are_those_of_the_run_directory(void **state)
-{
-    (void)state;
-    char path[100];
-
-    run_layer_path(path, sizeof path, "/scratch/run", "statistics", "dense", 7);
-    assert_string_equal(path, "/scratch/run/statistics/dense/layer-007.h5");
-    run_layer_path(path, sizeof path, "r", "masks", "wanda-0.5", 1234);
-    assert_string_equal(path, "r/masks/wanda-0.5/layer-1234.h5");
-    run_layer_path(path, 20, "/scratch/run", "statistics", "dense", 7);
-    assert_string_equal(path, "");
 }
 
 static void test_only_temporary_files_are_removed(void **state)
@@ -76,7 +65,6 @@ static void test_only_temporary_files_are_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layer_paths_are_those_of_the_run_directory),
         cmocka_unit_test_setup_teardown(test_only_temporary_files_are_removed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,7 +158,7 @@ static void what_enters_the_next_layer_is_what_leaves_this_one(void **state)
             assert_close((double)next[s * values + k], pass.traces[s].hidden[k], tolerance);
     free(next);
     naive_pass_free(&pass);
-    char *beyond = small_path(&small, "activations", "dense", 2);
+    char *beyond = small_path(&small, RUN_ACTIVATIONS, "dense", 2);
     assert_false(store_exists(beyond)); // the last layer was not asked to advance
     free(beyond);
     small_model_close(&small);
@@ -217,7 +217,7 @@ static void no_hessian_of_inputs_that_only_skipped_linears_read(void **state)
     small.settings.skip = skip;
     small.settings.num_skip = 2;
     small_model_calibrate(&small, true);
-    char *path = small_path(&small, "hessians", "dense", 0);
+    char *path = small_path(&small, RUN_HESSIANS, "dense", 0);
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     assert_ok(store_find(reader, "/mlp.down_proj/hessian", &is_there, &err), err);
     assert_false(is_there);
@@ -231,7 +231,7 @@ static void no_hessian_of_inputs_that_only_skipped_linears_read(void **state)
 
 static void files_are_the_same_bytes_from_one_rank_and_from_all(void **state)
 {
-    const char *const kinds[] = {"statistics", "hessians", "activations"};
+    static const enum run_folder folders[] = {RUN_STATISTICS, RUN_HESSIANS, RUN_ACTIVATIONS};
     struct small_model_shape shape = small_model_shape();
     struct small_model small, alone;
     (void)state;
@@ -243,8 +243,8 @@ static void files_are_the_same_bytes_from_one_rank_and_from_all(void **state)
     small_model_calibrate(&alone, true);
     for (size_t k = 0; k < 3; k++)
         for (size_t layer = k == 2 ? 1 : 0; layer < 2; layer++) {
-            char *path = small_path(&small, kinds[k], "dense", layer);
-            char *other = small_path(&alone, kinds[k], "dense", layer);
+            char *path = small_path(&small, folders[k], "dense", layer);
+            char *other = small_path(&alone, folders[k], "dense", layer);
             assert_same_file(path, other);
             free(path);
             free(other);

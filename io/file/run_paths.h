@@ -1,0 +1,79 @@
+// run_paths.h - the names of everything in a run directory: its folders, its files, the datasets in them. No
+// other file spells them.
+#pragma once
+#include <stddef.h>
+
+// Room for any path: the job refuses folders that leave none for the names below them (JOB_PATH_MAX).
+enum { PATH_SIZE = 4200, JOB_PATH_MAX = 3500 };
+// snprintf for paths: a path that does not fit becomes "", which no open() takes for another file. So do all
+// paths below.
+void path_format(char *path, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+enum run_folder {
+    RUN_STATISTICS,  // STREAM/layer-007.h5
+    RUN_HESSIANS,    // STREAM/layer-007.h5
+    RUN_ACTIVATIONS, // STREAM/layer-007.h5
+    RUN_OUTLIERS,    // threshold-T/layer-007.json
+    RUN_MASKS,       // VARIANT/layer-007.h5
+    RUN_WEIGHTS,     // VARIANT/layer-007.h5
+    RUN_RESULTS,     // VARIANT/perplexity.json and so on
+    RUN_FOLDER_COUNT
+};
+
+// Files that stand in the run directory itself. RUN_LOCK also stands in RUN/results/VARIANT.
+enum run_file { RUN_RECORD, RUN_PLAN, RUN_LOG, RUN_SEQUENCES, RUN_LOCK };
+
+// Files of a variant in RUN/results.
+enum run_result { RESULT_PERPLEXITY, RESULT_COMPENSATION, RESULT_DIAGNOSTICS };
+
+// "RUN/log.jsonl"; run may be any folder that holds such a file.
+void run_file_path(char path[PATH_SIZE], const char *run, enum run_file file);
+// "RUN/masks"
+void run_folder_path(char path[PATH_SIZE], const char *run, enum run_folder folder);
+// "RUN/masks/wanda-0.5"; name: of a variant or stream.
+void run_subfolder_path(char path[PATH_SIZE], const char *run, enum run_folder folder, const char *name);
+// "RUN/masks/wanda-0.5/layer-007.h5"
+void run_layer_path(char path[PATH_SIZE], const char *run, enum run_folder folder, const char *name,
+                    size_t layer);
+// "RUN/outliers/threshold-5/layer-007.json"
+void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, size_t layer);
+// "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or "dense".
+void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
+// "RUN/results/wanda-0.5/tasks/boolq.json"
+void run_task_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);
+
+// ---- inside the HDF5 files
+
+// The one dataset of RUN/sequences.h5, and of each file in RUN_ACTIVATIONS.
+#define TOKENS_DATASET "/tokens"
+#define HIDDEN_STATES_DATASET "/hidden_states"
+
+// Datasets of one linear. The comments say of which folder; FORMAT.md of the store says shapes and meanings.
+enum dataset {
+    DATASET_COUNT, // statistics, as the next four
+    DATASET_MEAN,
+    DATASET_VARIANCE,
+    DATASET_SECOND_MOMENT,
+    DATASET_MAX_ABS,
+    DATASET_HESSIAN, // hessians
+    DATASET_MASK,    // masks
+    DATASET_UPDATE,  // masks
+    DATASET_WEIGHT,  // weights, as all below
+    DATASET_BIAS,
+    DATASET_ENERGY_BEFORE, // the three energies are also attributes of the linear's group: their sums
+    DATASET_ENERGY_PRUNED,
+    DATASET_ENERGY_COMPENSATED,
+    DATASET_ROW_GAMMA,
+    DATASET_COLUMN_GAMMA,
+    DATASET_OUTPUT_GAMMA
+};
+
+// Room for the path of a dataset: a linear's name has less than 96 characters.
+enum { DATASET_PATH_SIZE = 160 };
+
+// "mask"
+const char *dataset_name(enum dataset dataset);
+// "/self_attn.q_proj/mask"
+void dataset_path(char path[DATASET_PATH_SIZE], const char *linear, enum dataset dataset);
+// "/self_attn.q_proj", the group that holds a linear's datasets.
+void group_path(char path[DATASET_PATH_SIZE], const char *linear);
