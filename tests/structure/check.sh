@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# check.sh - is the tree built as CONTRIBUTING.md says? Computed from the sources; every violation is a line.
+#
+#   tests/structure/check.sh [ROOT [BUILD]]     default: this tree, and its folder build
+#
+# arrows.awk judges the includes, parameters.awk the functions. Besides, every source is compiled and every header is
+# included by one: what nothing reaches is dead.
+set -euo pipefail
+export LC_ALL=C
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "${1:-$here/../..}"
+build=${2:-build}
+
+# Violations that are known and on their way out, each as it is printed. Nobody adds to these.
+known=()
+if [ -e "$here/known" ]; then mapfile -t known <"$here/known"; fi
+
+# The tracked files; all of them where git does not know the tree.
+tree() { git ls-files "$@" 2>/dev/null || true; }
+sources() {
+  local found
+  found=$(tree '*.[ch]')
+  [ -n "$found" ] || found=$(find . -name '*.[ch]' ! -path './build*' | sed 's#^./##')
+  # A file that was moved or removed and is not committed yet is still listed.
+  for file in $found; do [ ! -e "$file" ] || echo "$file"; done | sort
+}
+
+all=$(sources)
+rooms=$(grep -E '^(kernels|io|stages|pipeline)/' <<<"$all")
+
+# compile_commands.json names every source that the build compiles, by its whole path.
+unreached() {
+  local compiled file
+  compiled=$(sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$build/compile_commands.json")
+  comm -13 <(sed "s#^$(pwd -P)/##; s#^$PWD/##" <<<"$compiled" | sort) <(grep '\.c$' <<<"$all") |
+    sed 's/$/ is compiled by nothing/'
+  # Tests include the headers of their own folder by their names alone.
+  # shellcheck disable=SC2086
+  awk 'NR == FNR { if (/\.h$/) header[$0] = 1; next }
+    match($0, /^[ \t]*#[ \t]*include[ \t]*"[^"]*"/) {
+      name = $0; sub(/^[^"]*"/, "", name); sub(/".*/, "", name)
+      beside = FILENAME; sub(/[^\/]*$/, name, beside)
+      if (name != FILENAME) used[name] = 1
+      if (beside != FILENAME) used[beside] = 1
+    }
+    END { for (name in header) if (!(name in used)) print name " is included by nothing" }' <(echo "$all") $all
+}
+
+found=$({
+  # shellcheck disable=SC2086
+  awk -f "$here/arrows.awk" $rooms
+  # shellcheck disable=SC2086
+  awk -v most=7 -f "$here/parameters.awk" $rooms
+  unreached | sed 's/^/unreached\t/'
+} | tr '\t' ' ' | sort -u)
+
+code=0
+while read -r line; do
+  [ -n "$line" ] || continue
+  for allowed in "${known[@]}"; do [ "$line" != "$allowed" ] || continue 2; done
+  [ $code != 0 ] || echo "Not as CONTRIBUTING.md says:"
+  echo "  $line"
+  code=1
+done <<<"$found"
+for allowed in "${known[@]}"; do
+  grep -qxF -- "$allowed" <<<"$found" || echo "# no longer there, strike it from tests/structure/known: $allowed"
+done
+# An empty list of files would find nothing wrong with them.
+[ "$(wc -l <<<"$rooms")" -gt 1 ] || { echo "no sources found in $PWD"; exit 1; }
+[ $code != 0 ] || echo "structure: $(wc -l <<<"$rooms") files in the four rooms, ${#known[@]} known violations"
+exit $code
