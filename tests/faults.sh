@@ -35,7 +35,7 @@ export OMPI_MCA_odls_base_sigkill_timeout=0
 export MALLOC_PERTURB_=165
 seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
 RANDOM=$seed
-ranks=3 limit=${FAULT_LIMIT:-60}
+ranks=3 limit=${FAULT_LIMIT:-$(patiently 60)}
 
 # ---- the scenes -------------------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ inject() {
   set_scene "$1"
   rm -f "$folder/fault"
   # shellcheck disable=SC2046
-  timeout -k 5 120 mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
+  watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
     -x FAULT_REPORT="$folder/fault" -x FAULT_LIMIT="$limit" "$COPPICE" $(arguments_of "$1") >"$folder/stdout" 2>"$folder/stderr" </dev/null
   code=$?
   took=
@@ -156,7 +156,7 @@ judge() {
     done
     return
   fi
-  [ "$took" -lt 5000 ] || [ "$code" = 0 ] || echo "took $took ms to end"
+  [ "$took" -lt $(patiently 5000) ] || [ "$code" = 0 ] || echo "took $took ms to end"
   # A file that the program was given may be refused: 3, the job file 2.
   case $code in
     0) outcome=unharmed ;;
@@ -267,7 +267,7 @@ candidates() {
   rm -f "$folder/count"
   set_scene "$1"
   # shellcheck disable=SC2046
-  runs timeout 120 mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
+  runs watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
     "$COPPICE" $(arguments_of "$1") || exit 1
   cp "$folder/count" "$folder/count-$1-$2"
   if [ -n "$only_in" ]; then

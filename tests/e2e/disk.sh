@@ -39,7 +39,7 @@ intact() { # what has its name is what an undisturbed run makes
   [ ! -e "$disk/run/run.json" ] || exits 0 alone verify "$disk/run"
 }
 goes_on() { runs ranks 3 run "$job" && same "$wanted" "$(hashes)"; }
-two() { timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 "$COPPICE" run --progress none "$job"; }
+two() { watched mpirun --quiet -n 2 "$COPPICE" run --progress none "$job"; }
 
 # ---- a small file system ----------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ fi
 # ---- limits and losses ------------------------------------------------------------------------------------
 
 rank_1_may_write() { # a rank with a limit on the size of its files, in KiB
-  timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 bash -c '
+  watched mpirun --quiet -n 2 bash -c '
     [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -f "$0"; exec "$@"' "$1" "$COPPICE" run --progress none "$job"
 }
 limited() {
@@ -100,7 +100,7 @@ fi
 # A rename that the system confirms and does not do, on the Nth file.
 lost() {
   rm -rf "$disk/run" "$disk/models"
-  fails "$disk|is not there after it was given its name" timeout 60 mpirun --quiet -n 2 -x LD_PRELOAD="$interpose" \
+  fails "$disk|is not there after it was given its name" watched mpirun --quiet -n 2 -x LD_PRELOAD="$interpose" \
     -x FAULT_CALL="rename:$1:0" -x FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && goes_on
 }
 if [ -e "$interpose" ] && ! grep -q libasan "$COPPICE"; then

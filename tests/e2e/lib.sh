@@ -7,6 +7,7 @@ set -uo pipefail
 COPPICE_SOURCE=${COPPICE_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 COPPICE=$(realpath "${COPPICE:-$COPPICE_SOURCE/build/coppice}")
 . "$COPPICE_SOURCE/jobs/packages.sh"
+. "$COPPICE_SOURCE/tests/patience.sh"
 export_mpi_environment
 export LC_ALL=C OMP_NUM_THREADS=1
 cd "$COPPICE_SOURCE" || exit 1
@@ -97,12 +98,13 @@ demo_job() {
 
 # ---- starting the program -------------------------------------------------------------------------------
 
-# Nothing may hang: a program that does is ended, and the exit code is 124.
-alone() { timeout -k 5 "${WATCHDOG:-150}" "$COPPICE" "$@"; }
+# Nothing may hang: a program that does is ended, and the exit code is 124. WATCHDOG is in seconds of a quiet machine.
+watched() { timeout -k 5 "$(patiently "${WATCHDOG:-150}")" "$@"; }
+alone() { watched "$COPPICE" "$@"; }
 ranks() {
   local n=$1
   shift
-  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" "$COPPICE" "$@"
+  watched mpirun -n "$n" "$COPPICE" "$@"
 }
 
 # exits CODE COMMAND...: the command ends with this code; stdout and stderr are left in $folder.
@@ -128,7 +130,7 @@ refused_leaving() {
       { echo "$start"; return 1; }
   done
 }
-two_quiet_ranks() { timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 "$COPPICE" "$@"; }
+two_quiet_ranks() { watched mpirun --quiet -n 2 "$COPPICE" "$@"; }
 one_line() {
   local word
   [ "$(wc -l <"$folder/stderr")" = 1 ] || { echo "not one line:"; cat "$folder/stderr"; return 1; }
@@ -176,7 +178,7 @@ start() {
   local n=$1
   shift
   rm -f "$folder"/pid.*
-  timeout -k 5 "${WATCHDOG:-150}" mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
+  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
     "$folder/pid" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }
@@ -192,9 +194,9 @@ alive() {
   [ "${stat%% *}" != Z ]
 }
 
-# await SECONDS COMMAND...: until the command succeeds.
+# await SECONDS COMMAND...: until the command succeeds; false when the time is over, patiently.
 await() {
-  local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
+  local until=$((${EPOCHREALTIME/./} + $(patiently "$1") * 1000000))
   shift
   until "$@" >/dev/null 2>&1; do
     [ "${EPOCHREALTIME/./}" -lt "$until" ] || return 1

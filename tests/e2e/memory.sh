@@ -18,7 +18,7 @@ measure() {
   rm -rf "$folder/run" "$folder/peak"
   small_job "$job" model="$folder/model-$1" method="${3:-cvr}" pattern= sequences="$2" length=64 output= energy='[columns]'
   said=$(ranks 2 plan --json "$job" | jq .memory.peak_resident)
-  runs timeout 150 mpirun -n 2 /usr/bin/time -f %M -a -o "$folder/peak" "$COPPICE" run "$job" || exit 1
+  runs watched mpirun -n 2 /usr/bin/time -f %M -a -o "$folder/peak" "$COPPICE" run "$job" || exit 1
   peak=$(($(sort -n "$folder/peak" | tail -n 1) * 1024))
   echo "# $1 layers, $2 sequences: planned $said, measured $peak bytes"
 }

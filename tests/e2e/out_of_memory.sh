@@ -17,7 +17,7 @@ head -c 8000 "$folder/train.txt" >"$folder/short.txt"
 
 # limited MB ARGUMENTS...: rank 1 of 2 may have MB megabytes of addresses.
 limited() {
-  timeout -k 5 "${WATCHDOG:-150}" mpirun --quiet -n 2 bash -c '
+  watched mpirun --quiet -n 2 bash -c '
     [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -v $(($0 * 1000)); exec "$@"' "$1" "$COPPICE" "${@:2}"
 }
 # What a rank has mapped in an undisturbed run, in MB.

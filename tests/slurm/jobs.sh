@@ -13,9 +13,9 @@ fail() {
   exit 1
 }
 
-# wait_until SECONDS COMMAND...: polls; false when the time is over.
+# wait_until SECONDS COMMAND...: polls; false when the time is over, patiently.
 wait_until() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $(patiently "$1")))
   shift
   until "$@"; do
     [ $SECONDS -lt $end ] || return 1

@@ -10,6 +10,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source=$(cd "$here/../.." && pwd)
 export PATH=$PATH:/usr/sbin:/sbin
+. "$here/../patience.sh"
 . "$here/cluster.sh"
 . "$here/jobs.sh"
 . "$here/tests.sh"

@@ -1,6 +1,7 @@
 #include "tests/support/mpi_test.h"
 
 #include "io/store/store.h"
+#include "tests/support/patience.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,22 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef COPPICE_SANITIZE
-enum { SLOWNESS = 8 };
-#else
-enum { SLOWNESS = 1 };
-#endif
-
 // One program, one suite: what the signal handler and the tests' frame share.
 static struct {
     int rank, size;
-    unsigned limit;
+    unsigned limit;                   // seconds on a quiet machine
     char late[256], left_behind[256]; // lines for the handler, made before it may run
     const char *line;
     char directory[PATH_MAX];
     char *paths[256]; // of in_directory, up to the first NULL
     MPI_Comm comm;    // the frame's own, so that its messages never meet a test's
-} suite = {.limit = 60 * SLOWNESS, .comm = MPI_COMM_NULL};
+} suite = {.limit = 60, .comm = MPI_COMM_NULL};
 
 int mpi_rank(void)
 {
@@ -42,8 +37,8 @@ int mpi_size(void)
 
 void mpi_test_limit(unsigned seconds)
 {
-    suite.limit = seconds * SLOWNESS;
-    alarm(suite.limit);
+    suite.limit = seconds;
+    alarm(suite.limit * test_patience());
 }
 
 // Only what a signal handler may call. mpirun sees the exit and ends the other ranks.
@@ -81,14 +76,15 @@ static void make_directory(void)
 int mpi_test_begin(void **state)
 {
     const char *name = *state;
+    const unsigned limit = suite.limit * test_patience();
 
     snprintf(suite.late, sizeof suite.late, "rank %d of %d: test %s hangs: no end after %u s\n", suite.rank,
-             suite.size, name, suite.limit);
+             suite.size, name, limit);
     snprintf(suite.left_behind, sizeof suite.left_behind,
              "rank %d of %d: left test %s and waits in vain for the other ranks\n", suite.rank, suite.size,
              name);
     suite.line = suite.late;
-    alarm(suite.limit);
+    alarm(limit);
     make_directory();
     MPI_Barrier(suite.comm);
     return 0;
@@ -99,7 +95,7 @@ int mpi_test_end(void **state)
     (void)state;
     // A rank whose assertion failed is here early; the others may hang in a call that it does not make.
     suite.line = suite.left_behind;
-    alarm(10 * SLOWNESS);
+    alarm(10 * test_patience());
     MPI_Barrier(suite.comm);
     alarm(0);
     if (suite.rank == 0 && suite.directory[0] != '\0')
@@ -180,7 +176,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
 
     // Leaving MPI is part of what is tested: HDF5 must not hang or crash there.
     suite.line = "a rank hangs at the end of the program\n";
-    alarm(20 * SLOWNESS);
+    alarm(20 * test_patience());
     MPI_Allreduce(&failed, &any, 1, MPI_INT, MPI_MAX, suite.comm);
     MPI_Comm_free(&suite.comm);
     MPI_Finalize();

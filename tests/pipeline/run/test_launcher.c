@@ -1,6 +1,7 @@
 // A rank ends with its launcher. Each test starts a launcher that starts a rank; the rank's end of a pipe
 // tells whether it still lives.
 #include "pipeline/run/launcher.h"
+#include "tests/support/patience.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -24,7 +25,7 @@ struct family {
 static _Noreturn void be_rank(int started, const char *environment)
 {
     const pid_t self = getpid();
-    alarm(LOST_AFTER_S);
+    alarm(LOST_AFTER_S * test_patience());
     if (environment != NULL)
         setenv(environment, "0", 1);
     else
@@ -60,7 +61,7 @@ static struct family start_family(const char *environment, int by_thread)
     if (family.launcher == 0) {
         struct start start = {started[1], environment};
         pthread_t thread;
-        alarm(LOST_AFTER_S);
+        alarm(LOST_AFTER_S * test_patience());
         close(started[0]);
         if (by_thread && pthread_create(&thread, NULL, start_rank, &start) == 0)
             pthread_join(thread, NULL);
@@ -95,7 +96,7 @@ static void a_rank_ends_with_its_launcher(void **state)
     const struct family family = start_family("OMPI_COMM_WORLD_RANK", 0);
     (void)state;
     kill(family.launcher, SIGKILL);
-    assert_int_equal(ends_within(&family, ENDS_WITHIN_MS), 1);
+    assert_int_equal(ends_within(&family, ENDS_WITHIN_MS * (int)test_patience()), 1);
     end_family(&family);
 }
 
@@ -105,7 +106,7 @@ static void it_outlives_the_thread_that_started_it(void **state)
     (void)state;
     assert_int_equal(ends_within(&family, LIVES_FOR_MS), 0);
     kill(family.launcher, SIGKILL);
-    assert_int_equal(ends_within(&family, ENDS_WITHIN_MS), 1);
+    assert_int_equal(ends_within(&family, ENDS_WITHIN_MS * (int)test_patience()), 1);
     end_family(&family);
 }
 

@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# patience.sh - sourced by whatever has a time limit: limits are those of a quiet machine, times the patience. Nothing
+# fails because the machine has other things to do.
+
+# How many times longer than on a quiet machine things may take: COPPICE_TEST_PATIENCE where that is set, else the
+# programs that wait for a core, for each core: a whole number from 1 to 30.
+patience() {
+  if [ -n "${COPPICE_TEST_PATIENCE:-}" ]; then
+    echo "$COPPICE_TEST_PATIENCE"
+  else
+    awk -v cores="$(getconf _NPROCESSORS_ONLN)" '
+      { split($4, running, "/"); factor = int(($1 > running[1] ? $1 : running[1]) / cores + 0.999) }
+      END { if (factor < 1) factor = 1; if (factor > 30) factor = 30; print factor }' /proc/loadavg 2>/dev/null || echo 1
+  fi
+}
+
+# patiently SECONDS: that many on this machine, now.
+patiently() { echo $(($1 * $(patience))); }
