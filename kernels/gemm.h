@@ -3,7 +3,7 @@
 //
 // The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
 // arrays lie in memory (64-byte alignment is faster). Nothing is promised between machines of different
-// instruction sets.
+// instruction sets (kernels/METHOD.md §14).
 #pragma once
 #include "kernels/error.h"
 #include <stddef.h>

@@ -1,5 +1,5 @@
 // matching.h - output matching: scale and mean of what a pruned linear puts out, brought back to the dense
-// linear's (METHOD.md, "Output matching").
+// linear's (kernels/METHOD.md §9).
 //
 // y is the dense linear's output over the calibration tokens, z the pruned one's, both without bias. Each
 // output channel is taken by itself, from five sums.

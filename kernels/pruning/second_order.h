@@ -1,5 +1,5 @@
 // second_order.h - pruning by the optimal brain surgeon with one Hessian for all rows (SparseGPT, Frantar and
-// Alistarh, ICML 2023; METHOD.md, "Importance").
+// Alistarh, ICML 2023; kernels/METHOD.md §6).
 //
 // H[in, in] = (2 / N) sum x x^T over the inputs x of a linear, N the number of sequences; it is kept as its
 // upper triangle, row-major, and what lies below means nothing. U is the upper triangular factor with

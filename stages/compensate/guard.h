@@ -1,5 +1,5 @@
 // guard.h - fits output matching to what a linear's outputs were measured to be, and keeps of the
-// compensation what the measurement speaks for.
+// compensation what the measurement speaks for (kernels/METHOD.md §10).
 #pragma once
 #include "stages/compensate/pruned_linear.h"
 #include "stages/layer/measure.h"

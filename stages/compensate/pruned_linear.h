@@ -1,4 +1,5 @@
-// pruned_linear.h - one linear on its way from the mask to its pruned, compensated weight, on one rank.
+// pruned_linear.h - one linear on its way from the mask to its pruned, compensated weight, on one rank
+// (kernels/METHOD.md §8, §9).
 #pragma once
 #include "io/store/store.h"
 #include "stages/layer/layer_weights.h"

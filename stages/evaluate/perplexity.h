@@ -18,7 +18,7 @@ struct evaluation {
 enum status evaluation_create(struct evaluation *evaluation, const struct stage *stage, struct error *err);
 void evaluation_free(struct evaluation *evaluation);
 
-// METHOD.md, "Evaluation". variant NULL: the dense model. Windows are split over the team.
+// Perplexity: kernels/METHOD.md §13. variant NULL: the dense model. Windows are split over the team.
 enum status evaluate_perplexity(struct perplexity *result, const struct stage *stage,
                                 struct layer_weights *weights, const struct evaluation *evaluation,
                                 const struct variant *variant, struct error *err);

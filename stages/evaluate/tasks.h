@@ -38,8 +38,8 @@ struct task_result {
     // Without choices: exp(- mean log-likelihood of a continuation), not of a token.
     double perplexity, perplexity_stderr;
 };
-// METHOD.md, "Evaluation". The standard error of a share p of n is sqrt(p (1 - p) / (n - 1)), as in the
-// reference; that of the perplexity is its first-order one, perplexity * s / sqrt(n) with s the sample
+// Accuracies: kernels/METHOD.md §13. The standard error of a share p of n is sqrt(p (1 - p) / (n - 1)), as in
+// the reference; that of the perplexity is its first-order one, perplexity * s / sqrt(n) with s the sample
 // deviation of the log-likelihoods (the reference draws bootstrap samples). NaN for a single example.
 void task_score(struct task_result *result, const struct task_tokens *tokens, bool choices,
                 const double *log_likelihood, const uint8_t *greedy);

@@ -1,5 +1,5 @@
 // allocation.h - where the sparsity of a variant goes: the same for all layers, by outliers (OWL), or as
-// `prune.ratios` says.
+// `prune.ratios` says (kernels/METHOD.md §5).
 //
 // OWL looks at the dense model, whatever the propagation, and at the scores |W_ij| sqrt(s_j) (wanda's),
 // whatever the method, as its authors' program does: how many are above `owl_threshold` times their mean over

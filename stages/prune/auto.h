@@ -1,5 +1,5 @@
 // choose.h - the method auto: for each linear that importance of candidates.h whose mask is measured to
-// change the model least.
+// change the model least (kernels/METHOD.md §7).
 #pragma once
 #include "stages/layer/layer_weights.h"
 

@@ -1,4 +1,4 @@
-// score.h - from a layer's weights and statistics to its mask.
+// score.h - from a layer's weights and statistics to its mask (kernels/METHOD.md §3, §4).
 #pragma once
 #include "io/store/store.h"
 #include "stages/layer/layer_weights.h"

@@ -1,5 +1,5 @@
 // sparsegpt.h - one layer pruned with second-order information: masks and corrected weights (SparseGPT, ICML
-// 2023; kernels/pruning/second_order.h).
+// 2023; kernels/METHOD.md §6).
 #pragma once
 #include "stages/layer/layer_weights.h"
 

@@ -39,7 +39,7 @@ enum status team_broadcast(const struct team *team, void *bytes, uint64_t size, 
 // part's share of [0, total) among parts: contiguous, sizes differ by at most one.
 void share_of(size_t total, size_t part, size_t parts, size_t *first, size_t *count);
 
-// Ordered sums (METHOD.md, "Precision"): the bits do not depend on the number of ranks. Sequences are handed
+// Ordered sums (kernels/METHOD.md §14): the bits do not depend on the number of ranks. Sequences are handed
 // out in waves: in wave w, rank r holds the sequence w * size + r, if there is one. After each wave every
 // rank calls ordered_sum_add with its sequence's partial vector (NULL: none in this wave); each rank owns a
 // slice of the channels and adds the partials of its slice in the order of the sequences. ordered_sum_finish
