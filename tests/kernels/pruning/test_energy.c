@@ -1,7 +1,6 @@
-// Energy compensation. The oracles walk one column or one row with the lines of kernels/METHOD.md §8, in plain
-// double;
-// sums down a column run over the rows in order, sums along a row in 64 lanes (kernels/lanes.h), so the bits
-// must agree.
+// Energy compensation. The oracles walk one column or one row with the lines of kernels/METHOD.md §8, in
+// plain double; sums down a column run over the rows in order, sums along a row in 64 lanes
+// (kernels/lanes.h), so the bits must agree.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
