@@ -7,7 +7,7 @@
 
 // ---- the methods ----------------------------------------------------------------------------------------
 
-// What a factor is made of: one input channel, and the column of weights that reads it.
+// The statistics that make a factor: of one input channel, and of the column of weights that reads it.
 struct channel {
     double second_moment, variance; // of the input
     double column_variance;         // of the weights

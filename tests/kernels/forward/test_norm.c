@@ -56,8 +56,8 @@ static void epsilon_keeps_zeros_zero(void **state)
     assert_memory_equal(out, zeros, sizeof zeros);
 }
 
-// In float32, or in double by mean(x^2) - mean(x)^2, nothing would be left of a variance of 2^-8 beside a
-// mean square of 2^42. Every row is symmetric around 2^21, which is therefore its mean exactly.
+// In float32, or in double as mean(x^2) - mean(x)^2, a variance of 2^-11 would be lost in a mean square of
+// 2^42. The row is symmetric around 2^21, which is therefore exactly its mean.
 static void a_large_mean_does_not_drown_the_variance(void **state)
 {
     (void)state;
@@ -86,7 +86,8 @@ static void gemma_adds_one_to_the_weight(void **state)
     check(NORM_RMS_ONE_PLUS, false);
 }
 
-// Heads of 5 channels in tokens of 23 floats, 8 floats apart: what lies between and after them is not theirs.
+// Heads of 5 channels in tokens of 23 floats, 8 floats apart: the floats between and after them stay as they
+// are.
 static void check_heads(enum norm_kind kind, bool with_bias)
 {
     enum { TOKENS = 3, HEADS = 2, SIZE = 5, TOKEN_STRIDE = 23, HEAD_STRIDE = 8, ALL = TOKENS * TOKEN_STRIDE };

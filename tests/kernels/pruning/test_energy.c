@@ -329,8 +329,8 @@ static void what_was_pruned_stays_positive_zero(void **state)
     }
 }
 
-// What the formula is for: with no clamp in the way and nothing else, the centred energy of a symmetric row
-// comes back.
+// The purpose of the formula: with no clamp in the way and nothing else, the centred energy of a symmetric
+// row comes back.
 static void a_row_without_a_mean_gets_its_energy_back(void **state)
 {
     (void)state;

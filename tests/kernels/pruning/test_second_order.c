@@ -18,7 +18,7 @@
 
 enum { MOST = 150 };
 
-// h[in, in] <- full symmetric sum of x^T x over `tokens` random tokens whose channels are correlated.
+// x[tokens, in] of random tokens whose channels are correlated; freed by the caller.
 static float *random_inputs(struct random_state *random, size_t tokens, size_t in)
 {
     float *x = malloc(tokens * in * sizeof *x);
@@ -30,6 +30,7 @@ static float *random_inputs(struct random_state *random, size_t tokens, size_t i
     return x;
 }
 
+// h[in, in] <- the sum of x_j x_k over the tokens, both triangles.
 static void gram(double *h, const float *x, size_t tokens, size_t in)
 {
     for (size_t j = 0; j < in; j++)
