@@ -167,7 +167,7 @@ done:
 }
 
 static enum status encode_option(struct sequence *sequence, uint64_t *truncated, struct task_encoder *encoder,
-                                 const struct task *task, const struct task_option *option,
+                                 const struct task_examples *task, const struct task_option *option,
                                  const struct place *place, struct error *err)
 {
     const size_t context = option->context.size, size = context + option->continuation.size;
@@ -246,9 +246,9 @@ static enum status grow(int32_t **ids, size_t *capacity, size_t wanted, struct e
     return STATUS_OK;
 }
 
-static enum status tokenise_example(struct task_tokens *tokens, const struct task *task, size_t index,
-                                    struct task_encoder *encoder, size_t *capacity, const char *path,
-                                    struct error *err)
+static enum status tokenise_example(struct task_tokens *tokens, const struct task_examples *task,
+                                    size_t index, struct task_encoder *encoder, size_t *capacity,
+                                    const char *path, struct error *err)
 {
     const struct task_example *example = &task->examples[index];
     struct sequence *sequences = NULL;
@@ -273,8 +273,8 @@ static enum status tokenise_example(struct task_tokens *tokens, const struct tas
     return status;
 }
 
-enum status task_tokenise(struct task_tokens *tokens, const struct task *task, struct task_encoder *encoder,
-                          const char *path, struct error *err)
+enum status task_tokenise(struct task_tokens *tokens, const struct task_examples *task,
+                          struct task_encoder *encoder, const char *path, struct error *err)
 {
     size_t capacity = 0;
     enum status status;
