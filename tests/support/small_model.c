@@ -1,5 +1,6 @@
 #include "tests/support/small_model.h"
 
+#include "io/model/open.h"
 #include "io/store/store.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/sequences.h"
