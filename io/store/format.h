@@ -1,4 +1,4 @@
-// store_format.h - what the writer and the reader of io/store/store.h know together: the user block, the
+// format.h - what the writer and the reader of io/store/store.h know together: the user block, the
 // hashes over the file's blocks and over a dataset's rows, the number types. Only the store's own files and
 // tests include it.
 //
