@@ -1,6 +1,7 @@
 // main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
+#include "io/model/open.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/job/job.h"

@@ -1,4 +1,5 @@
 // What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"

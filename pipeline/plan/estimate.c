@@ -1,5 +1,6 @@
 #include "pipeline/plan/estimate.h"
 
+#include "io/model/layer_map.h"
 #include "kernels/pruning/select.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"

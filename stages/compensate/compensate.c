@@ -34,10 +34,10 @@ struct compensation {
 static enum status write_vector(struct compensation *c, const char *linear, enum dataset dataset,
                                 const double *values, size_t length, const char *meaning, struct error *err)
 {
-    const uint64_t dims[1] = {length};
+    const struct store_shape shape = {.type = STORE_F64, .rank = 1, .dims = {length}, .meaning = meaning};
     char name[DATASET_PATH_SIZE];
     dataset_path(name, linear, dataset);
-    FORWARD_IF_ERROR(store_declare(c->writer, name, STORE_F64, 1, dims, NULL, meaning, err));
+    FORWARD_IF_ERROR(store_declare(c->writer, name, &shape, err));
     return store_write(c->writer, name, 0, c->stage->team->rank == 0 ? length : 0, values, err);
 }
 
@@ -133,8 +133,11 @@ static enum status write_energy(struct compensation *c, const struct pruned_line
 static enum status write_bias(struct compensation *c, struct pruned_linear *linear, struct error *err)
 {
     const struct layer_tensor *tensor = linear->tensor;
-    const uint64_t dims[1] = {tensor->out};
     const enum dtype dtype = bias_dtype(tensor);
+    const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
+                                      .rank = 1,
+                                      .dims = {tensor->out},
+                                      .meaning = "bias, [out]"};
     char name[DATASET_PATH_SIZE];
     void *bias = NULL;
     enum status status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
@@ -151,9 +154,7 @@ static enum status write_bias(struct compensation *c, struct pruned_linear *line
         goto done;
     }
     dataset_path(name, tensor->linear, DATASET_BIAS);
-    GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 1, dims, NULL,
-                                "bias, [out]", err),
-                  done);
+    GOTO_IF_ERROR(store_declare(c->writer, name, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_string(c->writer, name, "dtype", dtype_name(dtype), err), done);
     status = store_write(c->writer, name, 0, c->stage->team->rank == 0 ? tensor->out : 0, bias, err);
 done:
@@ -196,16 +197,17 @@ static enum status write_linear(struct compensation *c, struct pruned_linear *li
 {
     const struct layer_tensor *tensor = linear->tensor;
     const enum dtype dtype = tensor->tensor->dtype;
-    const uint64_t dims[2] = {tensor->out, tensor->in};
+    const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
+                                      .rank = 2,
+                                      .dims = {tensor->out, tensor->in},
+                                      .meaning = "pruned and compensated weight, [out, in]"};
     struct row_results results;
     char name[DATASET_PATH_SIZE];
     enum status status;
 
     GOTO_IF_ERROR(compute_rows(&results, linear, c->dense->map.layer, err), done);
     dataset_path(name, tensor->linear, DATASET_WEIGHT);
-    GOTO_IF_ERROR(store_declare(c->writer, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, 2, dims, NULL,
-                                "pruned and compensated weight, [out, in]", err),
-                  done);
+    GOTO_IF_ERROR(store_declare(c->writer, name, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_string(c->writer, name, "dtype", dtype_name(dtype), err), done);
     GOTO_IF_ERROR(store_write(c->writer, name, results.first, results.count, results.rows, err), done);
     GOTO_IF_ERROR(write_energy(c, linear, &results, err), done);

@@ -74,10 +74,10 @@ static enum status write_vector(struct store_writer *writer, const struct stage 
                                 enum dataset dataset, enum store_type type, size_t length, const void *values,
                                 const char *meaning, struct error *err)
 {
-    const uint64_t dims[1] = {length};
+    const struct store_shape shape = {.type = type, .rank = 1, .dims = {length}, .meaning = meaning};
     char name[DATASET_PATH_SIZE];
     dataset_path(name, linear, dataset);
-    FORWARD_IF_ERROR(store_declare(writer, name, type, 1, dims, NULL, meaning, err));
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
     return store_write(writer, name, 0, stage->team->rank == 0 ? length : 0, values, err);
 }
 

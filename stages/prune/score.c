@@ -46,12 +46,14 @@ bool variants_share_scores(const struct variant *a, const struct variant *b)
 static enum status declare_mask(const struct layer_tensor *tensor, struct store_writer *writer,
                                 struct error *err)
 {
-    const uint64_t dims[2] = {tensor->out, mask_row_bytes(tensor->in)};
+    const struct store_shape shape = {.type = STORE_U8,
+                                      .rank = 2,
+                                      .dims = {tensor->out, mask_row_bytes(tensor->in)},
+                                      .meaning = "bit k of byte b of a row is column 8b + k; 1 = kept"};
     char name[DATASET_PATH_SIZE];
 
     dataset_path(name, tensor->linear, DATASET_MASK);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_U8, 2, dims, NULL,
-                                   "bit k of byte b of a row is column 8b + k; 1 = kept", err));
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
     return store_attribute_u64(writer, name, "columns", tensor->in, err);
 }
 

@@ -258,12 +258,15 @@ static enum status declare_updates(const struct stage *stage, const struct layer
     char name[DATASET_PATH_SIZE];
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
-        const uint64_t dims[2] = {tensor->out, tensor->in};
+        const struct store_shape shape = {.type = STORE_F32,
+                                          .rank = 2,
+                                          .dims = {tensor->out, tensor->in},
+                                          .meaning =
+                                              "weight after the second-order corrections, 0 where pruned"};
         if (!tensor_is_pruned(stage->settings, map->layer, tensor))
             continue;
         dataset_path(name, tensor->linear, DATASET_UPDATE);
-        FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
-                                       "weight after the second-order corrections, 0 where pruned", err));
+        FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
     }
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 #include "tests/support/small_model.h"
 
+#include "io/model/open.h"
 #include "io/store/store.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/sequences.h"
@@ -40,7 +41,8 @@ static char *copy(const char *text)
 // Collective over the team.
 static void write_ids(const struct small_model *small)
 {
-    const uint64_t dims[2] = {small->settings.sequences, small->settings.length};
+    const struct store_shape shape = {
+        .type = STORE_I32, .rank = 2, .dims = {small->settings.sequences, small->settings.length}};
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
     struct error err = {0};
@@ -50,8 +52,8 @@ static void write_ids(const struct small_model *small)
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, TOKENS_DATASET, STORE_I32, 2, dims, NULL, NULL, &err), err);
-    assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? dims[0] : 0, small->ids, &err), err);
+    assert_ok(store_declare(writer, TOKENS_DATASET, &shape, &err), err);
+    assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? shape.dims[0] : 0, small->ids, &err), err);
     assert_ok(store_commit(writer, &err), err);
 }
 

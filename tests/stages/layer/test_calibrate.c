@@ -1,5 +1,6 @@
 // A layer's statistics, Hessians and outputs against a forward pass in double and plain sums.
 // ranks: 1 3
+#include "io/model/open.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/few_tokens.h"
 #include "tests/support/naive.h"
