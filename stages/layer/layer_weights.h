@@ -2,6 +2,7 @@
 #pragma once
 #include "io/file/run_paths.h"
 #include "stages/stage.h"
+#include "stages/team/shared_block.h"
 
 struct layer_weights {
     struct shared_block memory;

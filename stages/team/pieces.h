@@ -1,7 +1,7 @@
 // pieces.h - collective transfers cut into pieces: MPI 3.1 counts in int, and memory for messages shall not
 // grow with the data. The piece is an argument so that tests can use a small one.
 #pragma once
-#include "stages/team/team.h"
+#include "stages/team/ordered_sum.h"
 #include <stddef.h>
 
 enum { LARGEST_PIECE = 1 << 30 };     // bytes of one MPI call

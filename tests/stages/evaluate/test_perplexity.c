@@ -14,10 +14,10 @@ enum { WINDOWS = 7, LENGTH = 9 }; // windows: not a multiple of the ranks
 // Cross entropies of float32 logits of size 1 to 6, over 258 tokens: 2^-24 * 6 * 200.
 static const double tolerance = 7e-5;
 
-static struct evaluation random_windows(size_t vocab)
+static struct evaluation_windows random_windows(size_t vocab)
 {
     struct random_state random = random_seed(5);
-    struct evaluation evaluation = {.windows = WINDOWS, .length = LENGTH};
+    struct evaluation_windows evaluation = {.count = WINDOWS, .length = LENGTH};
 
     evaluation.ids = calloc(WINDOWS * LENGTH, sizeof *evaluation.ids);
     assert_non_null(evaluation.ids);
@@ -53,7 +53,7 @@ static double naive_nll(const struct small_model *small, const struct variant *v
 
 static void check_perplexity(struct small_model *small, const struct variant *variant)
 {
-    struct evaluation evaluation = random_windows(small->shape.checkpoint.vocab);
+    struct evaluation_windows evaluation = random_windows(small->shape.checkpoint.vocab);
     struct perplexity found;
     struct error err = {0};
 
@@ -64,7 +64,7 @@ static void check_perplexity(struct small_model *small, const struct variant *va
     assert_int_equal(found.windows, WINDOWS);
     assert_int_equal(found.length, LENGTH);
     assert_int_equal(found.tokens, WINDOWS * LENGTH);
-    evaluation_free(&evaluation);
+    evaluation_windows_free(&evaluation);
 }
 
 static void perplexity_of_the_dense_model_is_its_cross_entropy(void **state)
@@ -117,11 +117,11 @@ static void perplexity_has_the_same_bits_from_one_rank_and_from_all(void **state
 
     small_model_open(&small, &shape);
     small_model_open_alone(&alone, &small);
-    struct evaluation evaluation = random_windows(shape.checkpoint.vocab);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab);
     assert_ok(evaluate_perplexity(&together, &small.stage, &small.weights, &evaluation, NULL, &err), err);
     assert_ok(evaluate_perplexity(&by_one, &alone.stage, &alone.weights, &evaluation, NULL, &err), err);
     assert_memory_equal(&together, &by_one, sizeof together);
-    evaluation_free(&evaluation);
+    evaluation_windows_free(&evaluation);
     small_model_close(&alone);
     small_model_close(&small);
 }
@@ -132,7 +132,7 @@ static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
     static const char text[] = "QZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZ";
     const struct small_model_shape shape = small_model_shape();
     struct small_model small;
-    struct evaluation evaluation;
+    struct evaluation_windows evaluation;
     struct error err = {0};
     (void)state;
 
@@ -142,12 +142,12 @@ static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
     MPI_Barrier(MPI_COMM_WORLD);
     small.settings.perplexity = (char *)in_directory("corpus.txt");
     small.settings.evaluate_length = LENGTH;
-    assert_ok(evaluation_create(&evaluation, &small.stage, &err), err);
-    assert_int_equal(evaluation.windows, 4);
+    assert_ok(evaluation_windows_create(&evaluation, &small.stage, &err), err);
+    assert_int_equal(evaluation.count, 4);
     assert_int_equal(evaluation.length, LENGTH);
     for (size_t i = 0; i < 4 * LENGTH; i++) // ids of bytes are the bytes and two: random_checkpoint.c
         assert_int_equal(evaluation.ids[i], i == 0 ? 0 : text[i - 1] + 2);
-    evaluation_free(&evaluation);
+    evaluation_windows_free(&evaluation);
     small_model_close(&small);
 }
 
