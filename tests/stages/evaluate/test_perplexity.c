@@ -14,15 +14,17 @@ enum { WINDOWS = 7, LENGTH = 9 }; // windows: not a multiple of the ranks
 // Cross entropies of float32 logits of size 1 to 6, over 258 tokens: 2^-24 * 6 * 200.
 static const double tolerance = 7e-5;
 
-static struct evaluation_windows random_windows(size_t vocab)
+// `count` windows: WINDOWS random ones, over and over.
+static struct evaluation_windows random_windows(size_t vocab, size_t count)
 {
     struct random_state random = random_seed(5);
-    struct evaluation_windows evaluation = {.count = WINDOWS, .length = LENGTH};
+    struct evaluation_windows evaluation = {.count = count, .length = LENGTH};
 
-    evaluation.ids = calloc(WINDOWS * LENGTH, sizeof *evaluation.ids);
+    evaluation.ids = calloc(count * LENGTH, sizeof *evaluation.ids);
     assert_non_null(evaluation.ids);
-    for (size_t i = 0; i < WINDOWS * LENGTH; i++)
-        evaluation.ids[i] = (int32_t)random_below(&random, vocab);
+    for (size_t i = 0; i < count * LENGTH; i++)
+        evaluation.ids[i] = i < WINDOWS * LENGTH ? (int32_t)random_below(&random, vocab)
+                                                 : evaluation.ids[i - WINDOWS * LENGTH];
     return evaluation;
 }
 
@@ -53,7 +55,7 @@ static double naive_nll(const struct small_model *small, const struct variant *v
 
 static void check_perplexity(struct small_model *small, const struct variant *variant)
 {
-    struct evaluation_windows evaluation = random_windows(small->shape.checkpoint.vocab);
+    struct evaluation_windows evaluation = random_windows(small->shape.checkpoint.vocab, WINDOWS);
     struct perplexity found;
     struct error err = {0};
 
@@ -117,12 +119,36 @@ static void perplexity_has_the_same_bits_from_one_rank_and_from_all(void **state
 
     small_model_open(&small, &shape);
     small_model_open_alone(&alone, &small);
-    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, WINDOWS);
     assert_ok(evaluate_perplexity(&together, &small.stage, &small.weights, &evaluation, NULL, &err), err);
     assert_ok(evaluate_perplexity(&by_one, &alone.stage, &alone.weights, &evaluation, NULL, &err), err);
     assert_memory_equal(&together, &by_one, sizeof together);
     evaluation_windows_free(&evaluation);
     small_model_close(&alone);
+    small_model_close(&small);
+}
+
+static void more_windows_than_memory_holds_go_through_in_groups(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity found;
+    struct error err = {0};
+    (void)state;
+
+    // Given windows for one group, rounded to whole repetitions, and one repetition more
+    shape.checkpoint.hidden = 480;
+    small_model_open(&small, &shape);
+    const size_t ranks = (size_t)small.team.size;
+    const size_t in_memory = perplexity_windows_in_memory(small.model, SIZE_MAX / 2, LENGTH, ranks);
+    const size_t count = (in_memory * ranks / WINDOWS + 1) * WINDOWS;
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, count);
+
+    assert_ok(evaluate_perplexity(&found, &small.stage, &small.weights, &evaluation, NULL, &err), err);
+
+    // Then the mean is that of one repetition
+    assert_close(found.mean_nll, naive_nll(&small, NULL, evaluation.ids), tolerance);
+    evaluation_windows_free(&evaluation);
     small_model_close(&small);
 }
 
@@ -174,6 +200,7 @@ int main(int argc, char **argv)
         mpi_unit_test(perplexity_of_a_mixture_of_experts_is_its_cross_entropy),
         mpi_unit_test(perplexity_of_a_variant_is_that_of_its_weights),
         mpi_unit_test(perplexity_has_the_same_bits_from_one_rank_and_from_all),
+        mpi_unit_test(more_windows_than_memory_holds_go_through_in_groups),
         mpi_unit_test(a_corpus_is_cut_into_windows_that_every_rank_has),
         mpi_unit_test(a_result_is_read_as_it_was_written),
     };

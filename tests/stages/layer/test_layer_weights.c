@@ -81,6 +81,7 @@ static void a_variant_without_compensation_is_its_masks_over_the_dense_weights(v
     small.settings.num_skip = 1;
     const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
     score(&small, variant, 1);
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err); // other weights before
     assert_ok(layer_weights_load(&small.weights, &small.stage, 1, variant, &err), err);
     for (size_t i = 0; i < LINEARS; i++) {
         const struct small_matrix dense = small_dense_weight(&small, 1, linears[i]);
