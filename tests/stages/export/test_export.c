@@ -54,7 +54,7 @@ static void *stored_bytes(const struct small_model *small, const struct variant 
                           const char *linear, const char *what, size_t size)
 {
     const bool single = small->shape.checkpoint.dtype == DTYPE_F32;
-    char *path = small_path(small, "weights", variant->name, layer);
+    char *path = small_path(small, RUN_WEIGHTS, variant->name, layer);
     struct store_reader *reader;
     uint64_t dims[STORE_MAX_RANK];
     size_t rank;
