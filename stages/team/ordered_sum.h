@@ -1,5 +1,5 @@
 // ordered_sum.h - sums over the calibration sequences whose bits do not depend on the number of ranks
-// (METHOD.md, "Precision").
+// (kernels/METHOD.md §14).
 //
 // Sequences are handed out in waves: in wave w, rank r holds the sequence w * size + r, if there is one.
 // After each wave every rank calls ordered_sum_add with its sequence's partial vector; each rank owns a slice
