@@ -299,7 +299,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     model_lm_head(&head, model);
     if (settings->perplexity != NULL) {
         const size_t length = settings->evaluate_length;
-        const size_t windows = evaluation_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
+        const size_t windows = perplexity_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
         memory.evaluate =
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);

@@ -53,7 +53,7 @@ enum status runner_prepare(struct runner *runner, struct error *err)
     if (runner->stages & 1U << STAGE_SEQUENCES)
         GOTO_IF_ERROR(sequences_draw(&draft, &stage, runner->record->is_first, err), done);
     if (evaluates(runner))
-        GOTO_IF_ERROR(evaluation_create(&runner->evaluation, &stage, err), done);
+        GOTO_IF_ERROR(evaluation_windows_create(&runner->evaluation, &stage, err), done);
     if (runner->settings->num_tasks > 0)
         GOTO_IF_ERROR(prepare_tasks(runner, &stage, err), done);
     GOTO_IF_ERROR(run_record_commit(runner->record, runner->world, runner->settings, err), done);

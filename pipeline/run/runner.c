@@ -226,7 +226,7 @@ static enum status create_teams(struct team *team, const struct runner *runner, 
                                 struct error *err)
 {
     const size_t size = (size_t)runner->world->size;
-    const size_t useful = plan_useful_ranks(runner->plan, phase, runner->stages, runner->evaluation.windows);
+    const size_t useful = plan_useful_ranks(runner->plan, phase, runner->stages, runner->evaluation.count);
     int teams = teams_for(runner, phase);
 
     FORWARD_IF_ERROR(team_broadcast(runner->world, &teams, sizeof teams, 0, err));
@@ -300,7 +300,7 @@ enum status runner_run(struct runner *runner, struct error *err)
         states_drop_dense(runner);
 done:
     alarm_free(&runner->alarm);
-    evaluation_free(&runner->evaluation);
+    evaluation_windows_free(&runner->evaluation);
     task_set_free(&runner->tasks);
     return status;
 }

@@ -25,9 +25,9 @@ struct runner {
     struct progress progress;
     unsigned stages; // bit set of enum stage_kind: what the command asks for
 
-    struct evaluation evaluation; // its windows, when something is to be evaluated
-    struct task_set tasks;        // those that are to be evaluated
-    struct alarm alarm;           // a team that fails ends the others, too
+    struct evaluation_windows evaluation; // when something is to be evaluated
+    struct task_set tasks;                // those that are to be evaluated
+    struct alarm alarm;                   // a team that fails ends the others, too
 
     // Of the phase in hand.
     const struct team *team;

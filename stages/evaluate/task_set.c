@@ -1,12 +1,12 @@
-// Reading and tokenising the tasks of a job.
+#include "stages/evaluate/task_set.h"
+
 #include "io/file/run_paths.h"
 #include "io/tasks/task.h"
-#include "stages/evaluate/tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// What rank 0 tells the others of a task before its arrays.
+// Rank 0 tells the others these numbers of a task before its arrays.
 enum { EXAMPLES, OPTIONS, IDS, TRUNCATED, FORMAT, HASH, SPECIAL_TOKENS, HEAD_SIZE };
 
 // Gemma, and the families after it, are the models whose texts the reference puts special tokens around.

@@ -2,8 +2,10 @@
 
 #include "io/model/open.h"
 #include "io/store/store.h"
+#include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/sequences.h"
+#include "stages/prune/score.h"
 #include "tests/support/random.h"
 
 #include <stdio.h>
@@ -155,6 +157,20 @@ void small_model_calibrate(struct small_model *small, bool hessian)
         assert_ok(calibrate_layer(&small->stage, &small->weights, "dense", layer, hessian, layer + 1 < layers,
                                   &err),
                   err);
+}
+
+void small_model_prune(struct small_model *small, const struct variant *variant)
+{
+    const size_t layers = small->model->config.num_hidden_layers;
+    struct error err = {0};
+
+    for (size_t layer = 0; layer < layers; layer++) {
+        assert_ok(score_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+        assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
+        if (variant_matches(variant) && layer + 1 < layers)
+            assert_ok(propagate_layer(&small->stage, &small->weights, variant->name, layer, variant, &err),
+                      err);
+    }
 }
 
 // ---- readers ---------------------------------------------------------------------------------------------
