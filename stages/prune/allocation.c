@@ -8,7 +8,6 @@
 #include <float.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 double linear_sparsity(const struct settings *settings, double target, size_t layer, const char *linear)
 {

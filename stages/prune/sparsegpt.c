@@ -9,7 +9,6 @@
 #include "stages/layer/hessian.h"
 #include "stages/prune/cuts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

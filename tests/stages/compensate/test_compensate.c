@@ -108,7 +108,7 @@ static void energy_case_free(struct energy_case *c)
 // ---- what the file says ----------------------------------------------------------------------------------
 
 static struct store_reader *open_file(const struct small_model *small, const struct variant *variant,
-                                      const char *kind, size_t layer)
+                                      enum run_folder kind, size_t layer)
 {
     struct store_reader *reader;
     struct error err = {0};
@@ -122,7 +122,7 @@ static struct store_reader *open_file(const struct small_model *small, const str
 static bool has(const struct small_model *small, const struct variant *variant, size_t layer,
                 const char *linear, const char *what)
 {
-    struct store_reader *reader = open_file(small, variant, "weights", layer);
+    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
     struct error err = {0};
     char name[160];
     bool is_there;
@@ -137,7 +137,7 @@ static bool has(const struct small_model *small, const struct variant *variant, 
 static double *vector_of(const struct small_model *small, const struct variant *variant, size_t layer,
                          const char *linear, const char *what, size_t length)
 {
-    struct store_reader *reader = open_file(small, variant, "weights", layer);
+    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
     struct error err = {0};
     double *values = zeros(length);
     char name[160];
@@ -151,7 +151,7 @@ static double *vector_of(const struct small_model *small, const struct variant *
 static double number_of(const struct small_model *small, const struct variant *variant, size_t layer,
                         const char *linear, const char *attribute)
 {
-    struct store_reader *reader = open_file(small, variant, "weights", layer);
+    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
     struct error err = {0};
     char group[128];
     double number;
@@ -165,7 +165,7 @@ static double number_of(const struct small_model *small, const struct variant *v
 static uint64_t count_of(const struct small_model *small, const struct variant *variant, size_t layer,
                          const char *linear, const char *attribute)
 {
-    struct store_reader *reader = open_file(small, variant, "weights", layer);
+    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
     struct error err = {0};
     char group[128];
     uint64_t count;
@@ -319,7 +319,7 @@ static void sparsegpts_corrected_weights_are_what_is_compensated(void **state)
         variants[v]->energy_rows = true;
         prune(&small, variants[v], 0);
         compensate(&small, variants[v], 0);
-        struct store_reader *reader = open_file(&small, variants[v], "masks", 0);
+        struct store_reader *reader = open_file(&small, variants[v], RUN_MASKS, 0);
         float update[20 * 36];
         assert_ok(store_read(reader, "/mlp.down_proj/update", STORE_F32, 0, 20, update, &err), err);
         store_close(reader);
@@ -343,7 +343,7 @@ static void a_weight_beyond_the_dtype_is_refused(void **state)
     assert_int_equal(compensate_layer(&small.stage, &small.weights, variant, 0, &err), STATUS_FAILED);
     assert_error(err, STATUS_FAILED, "layers.0.self_attn.q_proj: weight [0, ");
     assert_error(err, STATUS_FAILED, "F16 cannot hold: narrow compensate.clamp");
-    char *path = small_path(&small, "weights", "beyond", 0);
+    char *path = small_path(&small, RUN_WEIGHTS, "beyond", 0);
     assert_false(store_exists(path));
     free(path);
     small_model_close(&small);
@@ -573,7 +573,7 @@ static void check_kept(struct bench *bench, const char *linear, const struct nai
     }
     assert_int_equal(has(small, variant, 1, linear, "bias"), variant->bias);
     if (variant->bias) {
-        struct store_reader *reader = open_file(small, variant, "weights", 1);
+        struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, 1);
         struct error err = {0};
         float bias[64];
         char name[80];
@@ -870,7 +870,8 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
     small_model_calibrate(&alone, false);
     finish_first_layer(&small, variant);
     finish_first_layer(&alone, &alone.variants[0]);
-    char *path = small_path(&small, "weights", "all", 0), *other = small_path(&alone, "weights", "all", 0);
+    char *path = small_path(&small, RUN_WEIGHTS, "all", 0),
+         *other = small_path(&alone, RUN_WEIGHTS, "all", 0);
     assert_same_file(path, other);
     free(path);
     free(other);

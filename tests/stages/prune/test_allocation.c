@@ -240,8 +240,8 @@ static void the_file_is_the_same_bytes_from_one_rank_and_from_all(void **state)
     small_model_calibrate(&alone, false);
     count_all_layers(&small, owl);
     count_all_layers(&alone, &alone.variants[0]);
-    outliers_path(path, sizeof path, &small.settings, owl, 1);
-    outliers_path(other, sizeof other, &alone.settings, owl, 1);
+    outliers_path(path, &small.settings, owl, 1);
+    outliers_path(other, &alone.settings, owl, 1);
     assert_same_file(path, other);
     small_model_close(&alone);
     small_model_close(&small);
@@ -258,7 +258,7 @@ static void a_file_with_more_outliers_than_scores_is_damaged(void **state)
 
     small_model_open(&small, &shape);
     const struct variant *owl = add_owl(&small, 5, 0.08);
-    outliers_path(path, sizeof path, &small.settings, owl, 0);
+    outliers_path(path, &small.settings, owl, 0);
     if (small.team.rank == 0) {
         json_t *json =
             json_pack("{s:i, s:i, s:i, s:f}", "weights", 10, "scored", 8, "outliers", 9, "mean_score", 1.0);

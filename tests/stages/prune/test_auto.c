@@ -56,7 +56,7 @@ static struct store_reader *open_masks(const struct small_model *small, const st
 {
     struct store_reader *reader;
     struct error err = {0};
-    char *path = small_path(small, "masks", variant->name, LAYER);
+    char *path = small_path(small, RUN_MASKS, variant->name, LAYER);
 
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     free(path);
@@ -269,8 +269,8 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
     small_model_calibrate(&alone, false);
     prune_by_choice(&small, &small.variants[0]);
     prune_by_choice(&alone, &alone.variants[0]);
-    char *path = small_path(&small, "masks", "auto", LAYER),
-         *other = small_path(&alone, "masks", "auto", LAYER);
+    char *path = small_path(&small, RUN_MASKS, "auto", LAYER),
+         *other = small_path(&alone, RUN_MASKS, "auto", LAYER);
     assert_same_file(path, other);
     free(path);
     free(other);
@@ -288,7 +288,7 @@ static void use_statistics(struct small_model *small, const double *moments, siz
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
     struct error err = {0};
-    char *path = small_path(small, "statistics", "dense", LAYER);
+    char *path = small_path(small, RUN_STATISTICS, "dense", LAYER);
 
     small->settings.skip = skip;
     small->settings.num_skip = 3;

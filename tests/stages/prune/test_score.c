@@ -179,8 +179,8 @@ static void variants_scored_together_get_the_bytes_that_each_gets_alone(void **s
         // Each rank by itself, too: the bytes do not depend on the number of ranks.
         assert_ok(layer_weights_load(&alone.weights, &alone.stage, 0, NULL, &err), err);
         assert_ok(score_layer(&alone.stage, &alone.weights, variants, 1, 0, &err), err);
-        char *path = small_path(&small, "masks", small.variants[k].name, 0);
-        char *other = small_path(&alone, "masks", small.variants[k].name, 0);
+        char *path = small_path(&small, RUN_MASKS, small.variants[k].name, 0);
+        char *other = small_path(&alone, RUN_MASKS, small.variants[k].name, 0);
         assert_same_file(path, other);
         free(path);
         free(other);
@@ -213,7 +213,7 @@ static void ratios_and_skipped_linears_are_taken_at_their_word(void **state)
     assert_naive_mask(&small, variant, 1, "self_attn.o_proj", 1);
     assert_naive_mask(&small, variant, 1, "mlp.up_proj", 0);
     assert_naive_mask(&small, variant, 1, "mlp.gate_proj", 0.5);
-    char *path = small_path(&small, "masks", "ratios", 1);
+    char *path = small_path(&small, RUN_MASKS, "ratios", 1);
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     assert_ok(store_find(reader, "/mlp.down_proj/mask", &is_there, &err), err);
     assert_false(is_there);
@@ -240,7 +240,7 @@ static void check_expert(const struct small_model *small, const struct variant *
     uint8_t *found = small_mask(small, variant, 0, linear);
     assert_memory_equal(found, expected, weight.out * weight.in);
 
-    char *path = small_path(small, "masks", variant->name, 0);
+    char *path = small_path(small, RUN_MASKS, variant->name, 0);
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     snprintf(object, sizeof object, "/%s/mask", linear);
     assert_ok(store_read_attribute_u64(reader, object, "tokens", &tokens, &err), err);
@@ -294,7 +294,7 @@ static bool has_object(const struct small_model *small, const struct variant *va
     struct store_reader *reader;
     struct error err = {0};
     bool is_there;
-    char *path = small_path(small, "masks", variant->name, 0);
+    char *path = small_path(small, RUN_MASKS, variant->name, 0);
 
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     assert_ok(store_find(reader, object, &is_there, &err), err);
@@ -325,7 +325,7 @@ static void each_method_goes_its_own_way(void **state)
     assert_true(has_object(&small, second[0], "/mlp.down_proj/update"));
     for (size_t k = 0; k < 2; k++) {
         struct store_reader *reader;
-        char *path = small_path(&small, "masks", chosen[k]->name, 0);
+        char *path = small_path(&small, RUN_MASKS, chosen[k]->name, 0);
         assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
         assert_ok(store_read_attribute_string(reader, "/mlp.down_proj/mask", "measured", &choice, &err), err);
         assert_string_equal(choice, "layer");

@@ -154,7 +154,7 @@ static struct store_reader *open_masks(const struct small_model *small, const st
 {
     struct store_reader *reader;
     struct error err = {0};
-    char *path = small_path(small, "masks", variant->name, 0);
+    char *path = small_path(small, RUN_MASKS, variant->name, 0);
 
     assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
     free(path);
@@ -319,8 +319,8 @@ static void the_bytes_do_not_depend_on_ranks_or_company(void **state)
         struct error err = {0};
         assert_ok(layer_weights_load(&alone.weights, &alone.stage, 0, NULL, &err), err);
         assert_ok(sparsegpt_layer(&alone.stage, &alone.weights, variants, 1, 0, &err), err);
-        char *path = small_path(&small, "masks", small.variants[k].name, 0);
-        char *other = small_path(&alone, "masks", small.variants[k].name, 0);
+        char *path = small_path(&small, RUN_MASKS, small.variants[k].name, 0);
+        char *other = small_path(&alone, RUN_MASKS, small.variants[k].name, 0);
         assert_same_file(path, other);
         free(path);
         free(other);
@@ -436,7 +436,7 @@ static void assert_refused(const double *hessian, const char *part)
     assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err);
     assert_int_equal(sparsegpt_layer(&small.stage, &small.weights, variants, 1, 0, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, part);
-    char *path = small_path(&small, "masks", "refused", 0);
+    char *path = small_path(&small, RUN_MASKS, "refused", 0);
     assert_false(store_exists(path));
     free(path);
     small_model_close(&small);
