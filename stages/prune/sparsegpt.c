@@ -168,7 +168,7 @@ struct pruner {
     size_t first, count;  // this rank's rows
     size_t in, width;     // columns of a block
     double *weights;      // [count, in] as corrected so far
-    double *errors;       // [count, width] of the block in hand
+    double *errors;       // [count, width] of the current block
     double *block;        // [width, width] the block's part of U
     float *scores;        // [count, width]
     uint8_t *keep;        // [width] of one row
