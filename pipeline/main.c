@@ -22,7 +22,7 @@
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
 #include "stages/prune/allocation.h"
-#include "stages/prune/score.h"
+#include "stages/prune/prune.h"
 #include "version.h"
 
 #include <blis.h>
@@ -136,7 +136,7 @@ static enum status open_job(struct program *program, struct error *err)
     FORWARD_IF_ERROR(
         team_agree(&program->world, model_open(&program->model, program->settings->model, err), err));
     bus_error_name(program->model->checkpoint);
-    FORWARD_IF_ERROR(team_agree(&program->world, score_check(program->model, program->settings, err), err));
+    FORWARD_IF_ERROR(team_agree(&program->world, prune_check(program->model, program->settings, err), err));
     FORWARD_IF_ERROR(
         team_agree(&program->world,
                    allocation_check(program->model, program->settings, program->options.path, err), err));
@@ -365,7 +365,7 @@ static enum status make_plan(struct program *program, struct error *err)
     FORWARD_IF_ERROR(status);
     FORWARD_IF_ERROR(check_paths(program, err));
     FORWARD_IF_ERROR(model_open(&program->model, program->settings->model, err));
-    FORWARD_IF_ERROR(score_check(program->model, program->settings, err));
+    FORWARD_IF_ERROR(prune_check(program->model, program->settings, err));
     FORWARD_IF_ERROR(compensate_check(program->model, program->settings, err));
     FORWARD_IF_ERROR(allocation_check(program->model, program->settings, options->path, err));
     FORWARD_IF_ERROR(plan_create(&plan, program->model, program->settings, err));

@@ -12,7 +12,7 @@
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/auto.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -193,10 +193,9 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
     }
     const uint64_t measuring =
         candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
-    memory->score =
-        larger(memory->score,
-               choose_memory(group, experts, expert) + forward_bytes(model, tokens) +
-                   larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
+    memory->score = larger(memory->score, auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
+                                              larger(layer_trial_workspace(model, tokens) * sizeof(float),
+                                                     experts > 0 ? measuring : 0));
 }
 
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)

@@ -8,7 +8,7 @@
 #include "pipeline/record/run_record.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 #include "stages/stage.h"
 #include "stages/team/alarm.h"
 

@@ -13,6 +13,7 @@
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
 #include "stages/prune/allocation.h"
+#include "stages/prune/prune.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -191,7 +192,7 @@ static enum status carry_out_score(struct runner *runner, const struct unit *uni
         if (variant_chooses(variants[k]))
             FORWARD_IF_ERROR(states_ensure(runner, dense ? NULL : variants[k], layer, err));
     }
-    FORWARD_IF_ERROR(score_layer(&runner->stage, &runner->weights, variants, runner->num_units, layer, err));
+    FORWARD_IF_ERROR(prune_layer(&runner->stage, &runner->weights, variants, runner->num_units, layer, err));
     for (size_t k = 0; k < runner->num_units; k++)
         if (variant_chooses(variants[k]))
             states_trim_behind(runner, dense ? NULL : variants[k], layer);
