@@ -1,6 +1,7 @@
 // An exported folder, tensor by tensor: pruned ones are the store's bytes with the mask's zeros, all others
 // the source's bytes.
 // ranks: 1 3
+#include "io/model/open.h"
 #include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"

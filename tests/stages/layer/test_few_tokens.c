@@ -108,7 +108,7 @@ static void skipped_experts_are_not_spoken_of(void **state)
 static json_t *written_attributes(const struct small_model *small, const struct layer_tensor *tensor,
                                   uint64_t tokens)
 {
-    const uint64_t dims[2] = {1, 1};
+    const struct store_shape shape = {.type = STORE_U8, .rank = 2, .dims = {1, 1}};
     const char *path = in_directory("masks.h5");
     struct store_writer *writer;
     struct store_reader *reader;
@@ -120,7 +120,7 @@ static json_t *written_attributes(const struct small_model *small, const struct 
     if (mpi_rank() == 0)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, name, STORE_U8, 2, dims, NULL, NULL, &err), err);
+    assert_ok(store_declare(writer, name, &shape, &err), err);
     assert_ok(few_tokens_write(writer, tensor, tokens, true, &err), err);
     assert_ok(store_write(writer, name, 0, mpi_rank() == 0, "", &err), err);
     assert_ok(store_commit(writer, &err), err);

@@ -284,7 +284,9 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
 static void use_statistics(struct small_model *small, const double *moments, size_t in)
 {
     static char *skip[] = {(char *)"self_attn.*", (char *)"mlp.gate_proj", (char *)"mlp.up_proj"};
-    const uint64_t dims[1] = {in}, one[1] = {1}, tokens = 60;
+    const struct store_shape moment = {.type = STORE_F64, .rank = 1, .dims = {in}};
+    const struct store_shape count = {.type = STORE_U64, .rank = 1, .dims = {1}};
+    const uint64_t tokens = 60;
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
     struct error err = {0};
@@ -295,11 +297,11 @@ static void use_statistics(struct small_model *small, const double *moments, siz
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, "/mlp.down_proj/count", STORE_U64, 1, one, NULL, NULL, &err), err);
+    assert_ok(store_declare(writer, "/mlp.down_proj/count", &count, &err), err);
     for (size_t k = 0; k < 4; k++) {
         const char *const names[] = {"/mlp.down_proj/mean", "/mlp.down_proj/max_abs",
                                      "/mlp.down_proj/variance", "/mlp.down_proj/second_moment"};
-        assert_ok(store_declare(writer, names[k], STORE_F64, 1, dims, NULL, NULL, &err), err);
+        assert_ok(store_declare(writer, names[k], &moment, &err), err);
         assert_ok(store_write(writer, names[k], 0, root ? in : 0, moments, &err), err);
     }
     assert_ok(store_write(writer, "/mlp.down_proj/count", 0, root, &tokens, &err), err);

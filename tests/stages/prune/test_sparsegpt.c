@@ -335,7 +335,7 @@ static void the_bytes_do_not_depend_on_ranks_or_company(void **state)
 static void use_hessian(struct small_model *small, const double *hessian, size_t in)
 {
     static char *skip[] = {(char *)"self_attn.*", (char *)"mlp.gate_proj", (char *)"mlp.up_proj"};
-    const uint64_t dims[2] = {in, in};
+    const struct store_shape shape = {.type = STORE_F64, .rank = 2, .dims = {in, in}};
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
     struct error err = {0};
@@ -347,7 +347,7 @@ static void use_hessian(struct small_model *small, const double *hessian, size_t
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, "/mlp.down_proj/hessian", STORE_F64, 2, dims, NULL, NULL, &err), err);
+    assert_ok(store_declare(writer, "/mlp.down_proj/hessian", &shape, &err), err);
     assert_ok(store_attribute_u64(writer, "/mlp.down_proj/hessian", "tokens", 60, &err), err);
     assert_ok(store_write(writer, "/mlp.down_proj/hessian", 0, root ? in : 0, hessian, &err), err);
     assert_ok(store_commit(writer, &err), err);
