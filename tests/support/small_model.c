@@ -5,7 +5,7 @@
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/sequences.h"
-#include "stages/prune/score.h"
+#include "stages/prune/prune.h"
 #include "tests/support/random.h"
 
 #include <stdio.h>
@@ -165,7 +165,7 @@ void small_model_prune(struct small_model *small, const struct variant *variant)
     struct error err = {0};
 
     for (size_t layer = 0; layer < layers; layer++) {
-        assert_ok(score_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+        assert_ok(prune_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
         assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
         if (variant_matches(variant) && layer + 1 < layers)
             assert_ok(propagate_layer(&small->stage, &small->weights, variant->name, layer, variant, &err),

@@ -11,7 +11,7 @@
 //         struct variant *half = small_model_add(&small, "half", METHOD_WANDA);
 //         small_model_calibrate(&small, false);
 //         const struct variant *variants[] = {half};
-//         assert_ok(score_layer(&small.stage, &small.weights, variants, 1, 0, &err), err);
+//         assert_ok(prune_layer(&small.stage, &small.weights, variants, 1, 0, &err), err);
 //         uint8_t *mask = small_mask(&small, half, 0, "self_attn.q_proj");
 //         ...
 //         free(mask);

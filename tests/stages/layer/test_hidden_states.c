@@ -2,7 +2,7 @@
 // ranks: 1 3
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hidden_states.h"
-#include "stages/prune/score.h"
+#include "stages/prune/prune.h"
 #include "tests/support/naive.h"
 #include "tests/support/naive_layer.h"
 
@@ -127,7 +127,7 @@ static void propagation_goes_through_the_pruned_layer(void **state)
 
     small_model_open(&small, &shape);
     const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
-    assert_ok(score_layer(&small.stage, &small.weights, &variant, 1, 0, &err), err);
+    assert_ok(prune_layer(&small.stage, &small.weights, &variant, 1, 0, &err), err);
     assert_ok(propagate_layer(&small.stage, &small.weights, "half", 0, variant, &err), err);
 
     naive_pass_run(&pass, &small, "half", 0);

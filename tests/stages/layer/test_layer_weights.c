@@ -1,7 +1,7 @@
 // The float32 copy of a layer: the checkpoint's bits, and over them what a variant pruned.
 // ranks: 1 3
 #include "stages/compensate/compensate.h"
-#include "stages/prune/score.h"
+#include "stages/prune/prune.h"
 #include "tests/support/small_model.h"
 
 #include <fcntl.h>
@@ -65,7 +65,7 @@ static void a_dense_layer_has_the_checkpoints_weights(void **state)
 static void score(struct small_model *small, const struct variant *variant, size_t layer)
 {
     struct error err = {0};
-    assert_ok(score_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+    assert_ok(prune_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
 }
 
 static void a_variant_without_compensation_is_its_masks_over_the_dense_weights(void **state)
