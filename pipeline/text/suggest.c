@@ -4,6 +4,14 @@
 
 enum { LONGEST_WORD = 63 }; // longer words are cut: nobody mistypes one into the other
 
+size_t find_word(const char *word, const char *const *words, size_t count)
+{
+    size_t i = 0;
+    while (i < count && strcmp(word, words[i]) != 0)
+        i++;
+    return i;
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;

@@ -428,8 +428,8 @@ static void a_long_name_is_cut_and_stays_its_own(void **state)
     struct variant b = a;
     (void)state;
     b.clamp.high = 20.0 / 3;
-    variant_name(&a);
-    variant_name(&b);
+    variant_complete(&a);
+    variant_complete(&b);
     assert_int_equal(strlen(a.name), sizeof a.name - 1);
     assert_string_not_equal(a.name, b.name);
     assert_memory_equal(a.name, "cvr-alpha0.3333333333333333-epsilon3.3333333333333334e-8-0.666666666666666",
