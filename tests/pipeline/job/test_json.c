@@ -146,6 +146,35 @@ static void allocation_is_written_where_it_is_asked_for(void **state)
     json_decref(expected);
 }
 
+// Members and their order as every version so far wrote them: a run directory compares the text. A key that
+// comes later must not show up where it has its default.
+static void the_text_of_a_record_stays_as_it_is(void **state)
+{
+    static const char job[] =
+        "model: /m\nrun: /r\ncalibration: {corpus: /c}\n"
+        "prune: {method: cvr, sparsity: 0.5, allocation: owl, ratios: {a: 0.5}, activation_exponent: 0.5}\n"
+        "compensate: {energy: [rows], output: mixed, bias: true}\nevaluate: {tasks: [/t.jsonl]}\n";
+    static const char text[] =
+        "{\"model\":\"/m\",\"run\":\"/r\",\"output\":null,\"calibration\":{\"corpus\":\"/"
+        "c\",\"sequences\":128,"
+        "\"length\":2048,\"seed\":0,\"keep_activations\":false},\"prune\":{\"propagation\":\"pruned\","
+        "\"skip\":[],\"ratios\":[[\"a\",0.5]]},\"keep_weights\":true,\"variants\":[{\"name\":"
+        "\"cvr-alpha0.25-exponent0.5-0.5-owl-rows-output-mixed-bias\",\"method\":\"cvr\",\"sparsity\":0.5,"
+        "\"group\":\"row\",\"energy\":[\"rows\"],\"alpha\":0.25,\"epsilon\":1e-8,\"activation_exponent\":0.5,"
+        "\"allocation\":\"owl\",\"owl_threshold\":5.0,\"owl_range\":0.080000000000000002,\"output\":"
+        "\"mixed\","
+        "\"bias\":true,\"guard\":true,\"clamp\":[0.10000000000000001,10.0]}],\"evaluate\":{\"perplexity\":"
+        "null,"
+        "\"length\":2048,\"tasks\":[{\"name\":\"t\",\"data\":\"/t.jsonl\",\"format\":null,\"limit\":null,"
+        "\"delimiter\":null}]}}";
+    json_t *json = json_of(job);
+    char *found = json_dumps(json, JSON_COMPACT);
+    (void)state;
+    assert_string_equal(found, text);
+    free(found);
+    json_decref(json);
+}
+
 // Run directories from before there was a choice have all their weights.
 static void a_job_of_old_keeps_its_weights(void **state)
 {
@@ -308,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_job_is_written_with_all_its_values),
         cmocka_unit_test(matching_is_written_where_it_is_asked_for),
         cmocka_unit_test(allocation_is_written_where_it_is_asked_for),
+        cmocka_unit_test(the_text_of_a_record_stays_as_it_is),
         cmocka_unit_test(a_job_of_old_keeps_its_weights),
         cmocka_unit_test(tasks_are_written_with_their_choices),
         cmocka_unit_test(what_is_not_asked_for_is_null),
