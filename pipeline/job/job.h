@@ -4,7 +4,7 @@
 // says which key is wrong, where, and what it takes. The folder knows YAML, JSON (json.h) and the settings;
 // no model, no corpus and no run directory.
 //
-// The keys, with type, range, default and meaning, are the rows of keys.def. jobs/example.yaml shows them.
+// The keys, with type, range, default and meaning, are the rows of key_table.h. jobs/example.yaml shows them.
 //
 // A list makes a sweep, for keys of a variant (for energy: a list of lists): the cartesian product, the first
 // key of the table changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then
@@ -26,15 +26,3 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
                       struct error *err);
 
 void settings_free(struct settings *settings); // NULL is fine
-
-// To be called when all of a variant's members are set. First sets what the variant's choices make
-// meaningless to its default, so that equal variants have equal contents: the parameters of sparsegpt and
-// auto, epsilon without alpha, group and allocation of a pattern, owl's parameters without it, clamp where no
-// factor is clamped, guard without compensation.
-//
-// Then the name, the same for the same contents:
-// METHOD[-alphaA][-epsilonE][-exponentX]-{SPARSITY|NofM}[-layer][-owl][-thresholdM][-rangeR][-columns][-rows]
-// [-output-MATCHING][-bias][-clampLOW-HIGH][-unguarded]: the values that are not defaults, and alpha where
-// the method is about it: "wanda-0.5", "cvr-alpha0.25-2of4-columns-rows", "ria-0.5-layer-rows". Safe as a
-// folder's name. A name that does not fit ends in a hash of the whole.
-void variant_complete(struct variant *variant);

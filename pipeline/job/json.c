@@ -2,6 +2,7 @@
 #include "pipeline/job/item.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/tasks.h"
+#include "pipeline/job/variant.h"
 #include "pipeline/text/suggest.h"
 
 #include <stdio.h>

@@ -104,7 +104,7 @@ static bool has_factors(const struct variant *variant)
 
 static const struct job_key_row rows[NUM_JOB_KEYS] = {
 #define KEY(name, where, ...) [KEY_##name] = {.path = (where), __VA_ARGS__},
-#include "pipeline/job/keys.def"
+#include "pipeline/job/key_table.h"
 #undef KEY
 };
 

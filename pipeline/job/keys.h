@@ -1,5 +1,5 @@
-// keys.h - the keys of the job file as a table, one row each in keys.def: where a key stands, what it takes,
-// what it is without being given, where it is kept, and when it is written to JSON.
+// keys.h - the keys of the job file as a table, one row each in key_table.h: where a key stands, what it
+// takes, what it is without being given, where it is kept, and when it is written to JSON.
 //
 // Reading (read.c), the sweep (sweep.c), names of variants (variant.c), JSON and the comparison with the job
 // of an earlier start (json.c), "did you mean" and jobs/example.yaml all work from these rows. The header
@@ -12,7 +12,7 @@
 // KEY_MODEL, KEY_RUN, ...: in the order of the table.
 enum job_key {
 #define KEY(name, ...) KEY_##name,
-#include "pipeline/job/keys.def"
+#include "pipeline/job/key_table.h"
 #undef KEY
     NUM_JOB_KEYS
 };

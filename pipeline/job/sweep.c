@@ -1,5 +1,5 @@
 #include "pipeline/job/sweep.h"
-#include "pipeline/job/job.h"
+#include "pipeline/job/variant.h"
 
 #include <string.h>
 

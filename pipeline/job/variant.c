@@ -1,4 +1,4 @@
-#include "pipeline/job/job.h"
+#include "pipeline/job/variant.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
 #include "stages/stage.h"

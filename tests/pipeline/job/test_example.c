@@ -21,7 +21,7 @@ static const char header[] =
     "\"required\".\n"
     "# A key marked * takes a list as well, which makes a sweep. A key that is commented out means nothing\n"
     "# together with the other values shown here.\n"
-    "# The table of keys, pipeline/job/keys.def, is the source of this file.\n";
+    "# The table of keys, pipeline/job/key_table.h, is the source of this file.\n";
 
 // ---- the text ------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
 #include "pipeline/job/job.h"
+#include "pipeline/job/variant.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

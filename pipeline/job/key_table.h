@@ -1,10 +1,12 @@
-// keys.def - every key of the job file, one row each. For keys.h and keys.c, which define KEY.
+// key_table.h - every key of the job file, one row each. For keys.h and keys.c, which define KEY and include
+// it as a list.
 //
 //   KEY(NAME, "section.key", TYPE(where it is kept, what it takes), the rest by name)
 //
-// The columns are those of struct job_key_row (keys.h). The order of the rows is that of jobs/example.yaml, of
-// members in JSON, of the parts of a variant's name, and of the sweep: the first key changes slowest.
+// The columns are those of struct job_key_row (keys.h). The order of the rows is that of jobs/example.yaml,
+// of members in JSON, of the parts of a variant's name, and of the sweep: the first key changes slowest.
 // jobs/example.yaml is written from it: COPPICE_UPDATE_GOLDEN=1 build/tests/pipeline.job.example
+// clang-format off
 
 KEY(MODEL, "model", TEXT(model, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
