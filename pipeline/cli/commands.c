@@ -77,6 +77,8 @@ static const struct command table[] = {
      "coppice verify /scratch/runs/llama-2-7b\n"},
 };
 
+_Static_assert(sizeof table / sizeof table[0] == NUM_COMMANDS, "a row for each command");
+
 const char *const program_summary = "Prunes large language models after training, without gradients, on MPI "
                                     "clusters. Start it alone, with mpirun or with srun.";
 

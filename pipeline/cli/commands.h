@@ -15,7 +15,8 @@ enum command_id {
     COMMAND_REPORT,
     COMMAND_COMPARE,
     COMMAND_DIAGNOSE,
-    COMMAND_VERIFY
+    COMMAND_VERIFY,
+    NUM_COMMANDS
 };
 
 enum command_argument {

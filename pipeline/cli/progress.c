@@ -216,11 +216,6 @@ static void draw(struct progress *progress, bool now_or_never)
     progress->drawn_done = progress->done;
 }
 
-void progress_set_total(struct progress *progress, double total_work)
-{
-    progress->total = total_work;
-}
-
 void progress_unit(struct progress *progress, const char *stage, const char *variant, size_t layer,
                    size_t layers)
 {

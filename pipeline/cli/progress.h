@@ -41,9 +41,6 @@ void progress_begin(struct progress *progress, double total_work, enum progress_
 void progress_begin_with_clock(struct progress *progress, double total_work, enum progress_mode mode,
                                FILE *out, progress_clock *clock, void *clock_data);
 
-// The total turned out to be another one.
-void progress_set_total(struct progress *progress, double total_work);
-
 // What is worked on now. variant NULL: none. layer counts from 0 and is shown from 1; layers 0: no layer.
 void progress_unit(struct progress *progress, const char *stage, const char *variant, size_t layer,
                    size_t layers);
