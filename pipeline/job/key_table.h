@@ -35,12 +35,12 @@ KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activa
 KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_AUTO},
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .help = "how weights are scored")
 KEY(ALPHA, "prune.alpha", NUMBER(variant, parameters.alpha, 0, 8), .own_standard = own_alpha,
-    .flags = KEY_IN_NAME, .applies = has_alpha, .tag = "alpha", .otherwise = "cvr 0.25, others 0",
+    .flags = KEY_IN_NAME, .applies = has_alpha, .tag = "alpha", .otherwise = "the method's own",
     .help = "exponent of the weight variance, which divides the score")
 KEY(EPSILON, "prune.epsilon", NUMBER(variant, parameters.epsilon, 0, 1), .own_standard = own_epsilon,
     .flags = KEY_ABOVE_LOW, .applies = has_alpha, .tag = "epsilon", .help = "added to the weight variance")
 KEY(EXPONENT, "prune.activation_exponent", NUMBER(variant, parameters.exponent, 0, 8),
-    .own_standard = own_exponent, .tag = "exponent", .otherwise = "wanda 0.5, ria and cvr 0.25, others 0",
+    .own_standard = own_exponent, .tag = "exponent", .otherwise = "the method's own",
     .help = "exponent of the inputs' second moment (cvr: of their variance)")
 KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5",
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "",
