@@ -1,7 +1,7 @@
-// help.h - what --help prints. For options.c.
+// help.h - the text of --help. For options.c.
 #pragma once
 #include "pipeline/cli/commands.h"
 #include <stdio.h>
 
-// Help of a command; NULL: of the program.
+// Prints the help of a command, or of the program when command is NULL.
 void help_print(FILE *out, const struct command *command);

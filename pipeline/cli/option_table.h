@@ -1,4 +1,4 @@
-// option_table.h - the options as a table: how argp and help see each, and which commands take it. For
+// option_table.h - the table of options: name, value and help of each, and the commands that take it. For
 // options.c and help.c.
 #pragma once
 #include "pipeline/cli/commands.h"

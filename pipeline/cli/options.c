@@ -15,7 +15,7 @@
 
 static const double default_margin = 60;
 
-// ---- their values --------------------------------------------------------------------------------------
+// ---- values of options ---------------------------------------------------------------------------------
 
 struct parse {
     struct options *options;
@@ -158,7 +158,7 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
     const struct option_row *row = option_find(key);
     if (row == NULL)
         return ARGP_ERR_UNKNOWN;
-    // One note an option is enough, however often it is given.
+    // An option is noted once, however often it is given.
     size_t known = 0;
     while (known < parse->num_given && parse->given[known] != key)
         known++;
@@ -167,7 +167,7 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
     return parse_option(parse, key, argument) == STATUS_OK ? 0 : EINVAL;
 }
 
-// ---- saying no -----------------------------------------------------------------------------------------
+// ---- messages ------------------------------------------------------------------------------------------
 
 static enum status refuse_long_option(const char *name, size_t length, struct error *err)
 {
@@ -185,7 +185,7 @@ static enum status refuse_long_option(const char *name, size_t length, struct er
     RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", word);
 }
 
-// One word "--name", "--name=value". *takes_next: its value is the next word.
+// Checks one word, "--name" or "--name=value". Sets *takes_next when the value is the next word.
 static enum status check_long_option(const char *name, bool has_next, bool *takes_next, struct error *err)
 {
     const size_t length = strcspn(name, "=");
@@ -205,7 +205,7 @@ static enum status check_long_option(const char *name, bool has_next, bool *take
     return STATUS_OK;
 }
 
-// argp only says that some option is wrong. Finds the first word that is.
+// argp only says that some option is wrong. This finds the first wrong word.
 static enum status explain_wrong_option(int argc, char **argv, struct error *err)
 {
     for (int word = 1; word < argc && strcmp(argv[word], "--") != 0; word++) {
@@ -273,7 +273,7 @@ static enum status check_times(const struct parse *parse)
     return STATUS_OK;
 }
 
-// ---- the whole -----------------------------------------------------------------------------------------
+// ---- the command line ----------------------------------------------------------------------------------
 
 enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err)
 {
@@ -286,7 +286,7 @@ enum status options_parse(struct options *options, int argc, char **argv, FILE *
     *options = (struct options){.stop_signal = SIGUSR1};
     options_of(all, NULL);
     parse.err = &own;
-    // Errors and help are ours: only one rank may print, and none may leave alone.
+    // argp must neither print nor exit: only one rank prints, and all ranks leave together.
     if (argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &parse) != 0) {
         if (own.status == STATUS_OK)
             return explain_wrong_option(argc, argv, err);

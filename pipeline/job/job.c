@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- what one key alone cannot tell ---------------------------------------------------------------------
+// ---- checks that take several keys ---------------------------------------------------------------------
 
 static size_t length_without_slashes(const char *path)
 {
@@ -22,7 +22,7 @@ static bool is_same_path(const char *a, const char *b)
     return length == length_without_slashes(b) && memcmp(a, b, length) == 0;
 }
 
-// Two keys that must name different directories; a later one that is not given is fine.
+// Refuses two keys that name the same directory. The second may be missing.
 static enum status check_different(const struct job_values *values, enum job_key first, enum job_key second,
                                    const char *path, struct error *err)
 {
@@ -33,7 +33,7 @@ static enum status check_different(const struct job_values *values, enum job_key
     return STATUS_OK;
 }
 
-// N of every M is one sparsity for all layers: nothing else can be asked of a pattern.
+// A pattern N:M is one sparsity for all layers, so that allocation and ratios contradict it.
 static enum status check_allocation(const struct job_values *values, const char *path, struct error *err)
 {
     const struct job_value *allocation = &values->of[KEY_ALLOCATION], *ratios = &values->of[KEY_RATIOS];
@@ -45,7 +45,7 @@ static enum status check_allocation(const struct job_values *values, const char 
     }
     RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && !uniform, err, STATUS_USAGE,
                     "%s:%zu: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
-                    "prune.sparsity, or uniform beside it for the patterns",
+                    "prune.sparsity, or uniform as well, for the patterns",
                     path, allocation->line);
     RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && ratios->count > 0, err, STATUS_USAGE,
                     "%s:%zu: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
@@ -77,7 +77,7 @@ static enum status check_together(const struct job_values *values, const char *p
     return check_different(values, KEY_RUN, KEY_OUTPUT, path, err);
 }
 
-// ---- the whole -----------------------------------------------------------------------------------------
+// ---- the job -------------------------------------------------------------------------------------------
 
 static enum status take_values(struct settings *settings, struct job_values *values, struct error *err)
 {
@@ -106,7 +106,7 @@ static void decide_defaults(struct settings *settings, const struct job_values *
 
     if (!is_given(values, KEY_EVALUATE_LENGTH))
         settings->evaluate_length = settings->length;
-    // What a single model was made for is its weights; of a sweep that is measured, the results.
+    // A single model is made for its weights, a sweep that is measured for its results.
     if (!is_given(values, KEY_KEEP_WEIGHTS))
         settings->keep_weights = settings->num_variants == 1 || !is_measured || settings->output != NULL;
 }
@@ -147,7 +147,7 @@ enum status job_load(struct settings **settings, const char *path, struct error 
     *settings = NULL;
     const enum status status = read_file(&text, &size, path, err);
     if (status != STATUS_OK) {
-        // To the shell a job file that is not there is a slip on the command line.
+        // A job file that is not there is a wrong command line.
         if (status != STATUS_MEMORY && err != NULL)
             err->status = STATUS_USAGE;
         return status != STATUS_MEMORY ? STATUS_USAGE : status;

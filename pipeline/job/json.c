@@ -324,7 +324,7 @@ static enum status variant_from_json(struct variant *variant, const json_t *json
 
     *variant = (struct variant){.is_pattern = json_object_get(json, "pattern") != NULL};
     FORWARD_IF_ERROR(home_from_json(variant, HOME_VARIANT, json, &wrong, err));
-    // Since there is a guard, every compensation says whether it had one.
+    // Every compensation has said whether it was guarded since there is a guard; before, none was.
     if (json_object_get(json, "guard") == NULL)
         variant->guard = false;
     variant_complete(variant);
@@ -375,7 +375,7 @@ enum status settings_from_json(struct settings **settings, const json_t *json, c
     return status;
 }
 
-// ---- what a run directory keeps to ---------------------------------------------------------------------
+// ---- the identity of a run -----------------------------------------------------------------------------
 
 json_t *settings_identity(const json_t *job)
 {

@@ -1,5 +1,5 @@
-// keys.h - the keys of the job file as a table, one row each in key_table.h: where a key stands, what it
-// takes, what it is without being given, where it is kept, and when it is written to JSON.
+// keys.h - the keys of the job file as a table, one row each in key_table.h: path, type and range, default,
+// the member that keeps the value, and when it is written to JSON.
 //
 // Reading (read.c), the sweep (sweep.c), names of variants (variant.c), JSON and the comparison with the job
 // of an earlier start (json.c), "did you mean" and jobs/example.yaml all work from these rows. The header
@@ -17,7 +17,7 @@ enum job_key {
     NUM_JOB_KEYS
 };
 
-// What a key takes, and the type of the member that keeps it.
+// Types of values, and the C type of the member that keeps one.
 enum job_type {
     TYPE_TEXT,       // char *, NULL when it is not given
     TYPE_WHOLE,      // size_t or uint64_t

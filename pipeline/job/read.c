@@ -6,7 +6,7 @@
 
 // ---- one key -------------------------------------------------------------------------------------------
 
-// The wrong kind of node for the key as a whole.
+// Refuses a node of the wrong kind for the whole key.
 static enum status refuse_value(const struct reader *reader, const struct job_key_row *row,
                                 const struct job_node *node)
 {
@@ -21,7 +21,7 @@ static enum status refuse_value(const struct reader *reader, const struct job_ke
                       job_key_describe(row, takes, sizeof takes), more, got);
 }
 
-// Results are kept by the tasks' names.
+// Results are stored under the names of tasks, so that no two may be the same.
 static enum status check_last_task(const struct reader *reader, const struct job_value *value, size_t line)
 {
     const char *name = value->items[value->count - 1].task.name;
@@ -32,7 +32,7 @@ static enum status check_last_task(const struct reader *reader, const struct job
     return STATUS_OK;
 }
 
-// The items of a list, or the pairs of a mapping of ratios.
+// Reads the items of a list, or the pairs of a mapping of ratios.
 static enum status read_items(const struct reader *reader, const struct job_key_row *row,
                               const struct job_node *node, struct job_value *value)
 {
@@ -58,7 +58,7 @@ static bool is_single(const struct reader *reader, const struct job_key_row *row
         return false;
     if (!job_key_is_swept(row) || node->kind != NODE_LIST)
         return true;
-    // A value of directions is a list itself.
+    // One value of this type is a list already.
     return row->type == TYPE_DIRECTIONS &&
            (node->count == 0 || job_list_item(reader->document, node, 0).kind != NODE_LIST);
 }
@@ -83,7 +83,7 @@ static enum status read_value(const struct reader *reader, const struct job_key_
 
 // ---- mappings ------------------------------------------------------------------------------------------
 
-// "section.name" for messages; what is not the table's is shortened and made printable.
+// Writes "section.name" for messages. The name is the user's: it is shortened and made printable.
 static const char *format_path(const char *section, const char *name, char *path, size_t size)
 {
     char shown[64];
@@ -162,9 +162,9 @@ static enum status read_mapping(const struct reader *reader, struct job_values *
     return STATUS_OK;
 }
 
-// ---- the whole -----------------------------------------------------------------------------------------
+// ---- the job -------------------------------------------------------------------------------------------
 
-// Where a missing key should stand: the line of its section, 0 when that is missing too.
+// The line of the section in which a missing key belongs; 0 when the section is missing too.
 static size_t section_line(const struct reader *reader, const struct job_node *root, const char *path)
 {
     const size_t length = strcspn(path, ".");

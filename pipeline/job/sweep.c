@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_VARIANTS = 4096 }; // more is a slip in a list, and their names are compared pair by pair
+enum { MOST_VARIANTS = 4096 }; // more are a mistake in a list; names are compared pair by pair
 
 // How many values each key has in the sweep. Patterns continue the list of sparsities, and have no dimension
 // of their own.
@@ -41,7 +41,7 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         else
             member_reset(row, variant);
     }
-    // Who leaves the choice of a method to the program gets the compensation that is best with it, too.
+    // A job that leaves the method to the program also gets the compensation that goes best with it.
     if (!is_given(values, KEY_OUTPUT_MATCHING) && !is_given(values, KEY_METHOD) &&
         !is_given(values, KEY_ENERGY))
         variant->output = MATCHING_MIXED;

@@ -19,8 +19,8 @@ union job_item {
     struct task_settings task; // TYPE_TASKS
 };
 
-// What a key was given: one item, or as many as a list, a mapping or a sweep has. The value owns the items
-// and their texts.
+// The value of a key in the file: one item, or all items of a list, a mapping or a sweep. Owns the items and
+// their texts.
 struct job_value {
     size_t line; // of the job file; 0: the key is not in it
     size_t count;
@@ -36,7 +36,7 @@ bool is_given(const struct job_values *values, enum job_key key);
 void job_value_free(const struct job_key_row *row, struct job_value *value);
 void job_values_free(struct job_values *values);
 
-// ---- members of the settings: `home` is the struct settings or the struct variant that the row names -----
+// ---- members of the settings: `home` is the struct settings or the struct variant that the row names ---
 
 // Types whose member is an array, with its size in a member of its own. The other ones are single values.
 bool type_is_array(enum job_type type);
@@ -53,7 +53,7 @@ bool member_is_standard(const struct job_key_row *row, const void *home);
 enum status member_store_array(const struct job_key_row *row, void *home, struct job_value *value,
                                struct error *err);
 size_t member_count(const struct job_key_row *row, const void *home);
-// What it owns stays the array's.
+// A copy of one element, whose texts stay the array's.
 union job_item member_element(const struct job_key_row *row, const void *home, size_t index);
 // Frees what a text or an array owns.
 void member_free(const struct job_key_row *row, void *home);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- one content for what is the same ------------------------------------------------------------------
+// ---- equal variants get equal contents -----------------------------------------------------------------
 
 static void reset(struct variant *variant, enum job_key key)
 {
@@ -44,7 +44,7 @@ static void normalise(struct variant *variant)
 
 // ---- names ---------------------------------------------------------------------------------------------
 
-// A name in the making; what does not fit is noticed at the end.
+// A name under construction. Whether it fits is checked at the end.
 struct name {
     char text[256];
     size_t length;
@@ -76,7 +76,7 @@ static void add_directions(struct name *name, const bool directions[2])
         }
 }
 
-// "-", the key's tag and its value, for what is a part of the name.
+// Adds "-", the tag of the key and its value.
 static void add_key(struct name *name, const struct job_key_row *row, const struct variant *variant)
 {
     const union job_item item = member_load(row, variant);
@@ -125,7 +125,7 @@ static bool is_named(const struct job_key_row *row, const struct variant *varian
            (row->flags & KEY_IN_NAME || !member_is_standard(row, variant));
 }
 
-// Switches that were on and are turned off.
+// Flags that are on by default are named when they are off, after everything else.
 static bool comes_last(const struct job_key_row *row)
 {
     return row->type == TYPE_FLAG && row->standard[0] != 0;

@@ -47,7 +47,7 @@ const char *suggest_nearest(const char *word, const char *const *candidates, siz
         limit = 1;
     for (size_t i = 0; i < count; i++) {
         const size_t distance = edit_distance(word, candidates[i]);
-        // A word that shares no letter with the candidate is no slip of the hand.
+        // A word that has no letter in common with the candidate is not a misspelling of it.
         if (distance > limit || distance >= strlen(candidates[i]))
             continue;
         nearest = candidates[i];

@@ -462,7 +462,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         // allocation
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: owl\n",
          "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
-         "prune.sparsity, or uniform beside it for the patterns"},
+         "prune.sparsity, or uniform as well, for the patterns"},
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  ratios: {'*': 0.5}\n",
          "job.yaml:8: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
          "prune.sparsity instead of prune.pattern"},
