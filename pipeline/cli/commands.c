@@ -42,7 +42,8 @@ static const struct command table[] = {
      "coppice export job.yaml\n"},
     {COMMAND_EVALUATE, "evaluate", ARGUMENT_JOB, TAKES_ALL, "quality of the dense and the pruned models",
      "Measures the perplexity of the dense model and of every variant on the text, and their accuracy on the "
-     "tasks, that 'evaluate' in the job names. Always read a perplexity beside its sequence length.",
+     "tasks, that 'evaluate' in the job names. A perplexity says something only together with its sequence "
+     "length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
      "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
@@ -76,6 +77,8 @@ static const struct command table[] = {
      "the job again redoes those units. Changes nothing.",
      "coppice verify /scratch/runs/llama-2-7b\n"},
 };
+
+_Static_assert(sizeof table / sizeof table[0] == NUM_COMMANDS, "a row for each command");
 
 const char *const program_summary = "Prunes large language models after training, without gradients, on MPI "
                                     "clusters. Start it alone, with mpirun or with srun.";

@@ -1,5 +1,5 @@
-// commands.h - the program's commands as a table: one row a command. The functions that do the work are
-// main.c's, by `id`, so that the command line can be parsed and tested without them.
+// commands.h - the table of commands, one row each. main.c finds the function of a command by its `id`, so
+// that the command line can be parsed and tested without these functions.
 #pragma once
 #include <stddef.h>
 
@@ -15,7 +15,8 @@ enum command_id {
     COMMAND_REPORT,
     COMMAND_COMPARE,
     COMMAND_DIAGNOSE,
-    COMMAND_VERIFY
+    COMMAND_VERIFY,
+    NUM_COMMANDS
 };
 
 enum command_argument {
@@ -25,8 +26,8 @@ enum command_argument {
     ARGUMENT_JOB_OR_RUN
 };
 
-// Which options mean something to a command, or-ed. --help, --version, --quiet, --verbose, --json are
-// everyone's.
+// The options that a command takes, or-ed. Every command takes --help, --version, --quiet, --verbose and
+// --json.
 enum command_options {
     TAKES_RANKS = 1,    // --teams, --variant
     TAKES_STOP = 2,     // --stop-signal, --max-time, --margin, --wait
@@ -47,12 +48,12 @@ struct command {
     const char *examples; // command lines, one a line
 };
 
-// All commands in the order in which help lists them.
+// All commands, in the order of the help.
 const struct command *commands(size_t *count);
 const struct command *command_find(const char *name);              // NULL: no such command
 const char *command_argument_name(enum command_argument argument); // "JOB", "RUN"
 
-// The program's own help.
+// Help of the program as a whole.
 extern const char *const program_summary;
 extern const char *const program_examples; // one a line
 extern const char *const exit_codes_help;

@@ -1,4 +1,4 @@
-// exit_code.h - what the program returns to the shell.
+// exit_code.h - the exit codes of the program.
 #pragma once
 #include "kernels/error.h"
 

@@ -1,4 +1,6 @@
 #include "pipeline/cli/options.h"
+#include "pipeline/cli/help.h"
+#include "pipeline/cli/option_table.h"
 #include "pipeline/cli/stop.h"
 #include "pipeline/text/duration.h"
 #include "pipeline/text/number.h"
@@ -13,97 +15,7 @@
 
 static const double default_margin = 60;
 
-// ---- the options ---------------------------------------------------------------------------------------
-
-enum {
-    OPTION_TEAMS = 1000, // above every character: no short form
-    OPTION_VARIANT,
-    OPTION_THREADS,
-    OPTION_STOP_SIGNAL,
-    OPTION_MAX_TIME,
-    OPTION_MARGIN,
-    OPTION_WAIT,
-    OPTION_NODES,
-    OPTION_RANKS_PER_NODE,
-    OPTION_MACHINE,
-    OPTION_HTML,
-    OPTION_STRICT,
-    OPTION_NO_CHECK,
-    OPTION_PROGRESS,
-    OPTION_JSON
-};
-
-static const struct option_row {
-    struct argp_option argp;
-    unsigned taken_by; // one of enum command_options; 0: every command
-} rows[] = {
-    {{"json", OPTION_JSON, NULL, 0, "Results on standard output as JSON", 1}, 0},
-    {{"quiet", 'q', NULL, 0, "Nothing on standard error but errors", 1}, 0},
-    {{"verbose", 'v', NULL, 0, "More messages", 1}, 0},
-    {{"progress", OPTION_PROGRESS, "HOW", 0,
-      "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
-     TAKES_PROGRESS},
-    {{"variant", OPTION_VARIANT, "PATTERN", 0,
-      "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
-      "and "
-      "what all variants share. Several such programs may work in one run directory",
-      2},
-     TAKES_RANKS},
-    {{"teams", OPTION_TEAMS, "N", 0,
-      "Split the ranks into N teams, each with a unit of its own where units are "
-      "independent",
-      2},
-     TAKES_RANKS},
-    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
-    {{"strict", OPTION_STRICT, NULL, 0,
-      "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
-      "instead of making it again",
-      2},
-     TAKES_STRICT},
-    {{"no-check", OPTION_NO_CHECK, NULL, 0,
-      "Do not read what an earlier start has done to check it; what is used is checked all the same", 2},
-     TAKES_STRICT},
-    {{"max-time", OPTION_MAX_TIME, "TIME", 0,
-      "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
-      "D-HH:MM:SS",
-      3},
-     TAKES_STOP},
-    {{"margin", OPTION_MARGIN, "TIME", 0,
-      "Stop that long before --max-time (default: 60 seconds, at most a tenth of --max-time)", 3},
-     TAKES_STOP},
-    {{"stop-signal", OPTION_STOP_SIGNAL, "SIG", 0,
-      "A signal that stops the program like TERM and INT do: name or number (default: USR1, which mpirun "
-      "passes on)",
-      3},
-     TAKES_STOP},
-    {{"wait", OPTION_WAIT, "TIME", 0,
-      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
-      "a host died its programs hold nothing any more",
-      3},
-     TAKES_STOP},
-    {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
-    {{"ranks-per-node", OPTION_RANKS_PER_NODE, "N", 0,
-      "Plan for N ranks on each (default: those that the launcher started)", 2},
-     TAKES_MACHINE},
-    {{"machine", OPTION_MACHINE, "RATES", 0,
-      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
-      2},
-     TAKES_MACHINE},
-    {{"html", OPTION_HTML, "FILE", 0, "Write a page with the table and a plot", 2}, TAKES_HTML},
-    {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
-    {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
-};
-enum { NUM_OPTIONS = sizeof rows / sizeof rows[0] };
-
-static const struct option_row *find_option(int key)
-{
-    for (size_t i = 0; i < NUM_OPTIONS; i++)
-        if (rows[i].argp.key == key)
-            return &rows[i];
-    return NULL;
-}
-
-// ---- their values --------------------------------------------------------------------------------------
+// ---- values of options ---------------------------------------------------------------------------------
 
 struct parse {
     struct options *options;
@@ -111,7 +23,7 @@ struct parse {
     const char *command;
     const char *extra; // a word too many
     bool help, version, margin_given;
-    int given[NUM_OPTIONS]; // keys, in their order
+    int given[MOST_OPTIONS]; // keys, in their order
     size_t num_given;
 };
 
@@ -135,12 +47,11 @@ static enum status parse_time(double *seconds, const char *option, const char *t
 static enum status parse_progress(enum progress_mode *mode, const char *text, struct error *err)
 {
     static const char *const words[] = {"auto", "bar", "lines", "none"}; // as enum progress_mode
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcmp(text, words[i]) == 0) {
-            *mode = (enum progress_mode)i;
-            return STATUS_OK;
-        }
-    RETURN_ERROR(err, STATUS_USAGE, "--progress must be auto, bar, lines or none, got '%s'", text);
+    const size_t count = sizeof words / sizeof words[0], index = find_word(text, words, count);
+    RETURN_ERROR_IF(index == count, err, STATUS_USAGE,
+                    "--progress must be auto, bar, lines or none, got '%s'", text);
+    *mode = (enum progress_mode)index;
+    return STATUS_OK;
 }
 
 static enum status parse_signal(int *signal_number, const char *text, struct error *err)
@@ -244,10 +155,10 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
             take_path(parse, argument);
         return 0;
     }
-    const struct option_row *row = find_option(key);
+    const struct option_row *row = option_find(key);
     if (row == NULL)
         return ARGP_ERR_UNKNOWN;
-    // One note an option is enough, however often it is given.
+    // An option is noted once, however often it is given.
     size_t known = 0;
     while (known < parse->num_given && parse->given[known] != key)
         known++;
@@ -256,48 +167,31 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
     return parse_option(parse, key, argument) == STATUS_OK ? 0 : EINVAL;
 }
 
-// ---- saying no -----------------------------------------------------------------------------------------
-
-// The option whose name is, or alone begins with, name[length]. *matches counts the candidates.
-static const struct option_row *find_long_option(const char *name, size_t length, size_t *matches)
-{
-    const struct option_row *found = NULL;
-
-    *matches = 0;
-    for (size_t i = 0; i < NUM_OPTIONS; i++) {
-        if (strncmp(name, rows[i].argp.name, length) != 0)
-            continue;
-        found = &rows[i];
-        if (rows[i].argp.name[length] == '\0') {
-            *matches = 1;
-            break;
-        }
-        (*matches)++;
-    }
-    return found;
-}
+// ---- messages ------------------------------------------------------------------------------------------
 
 static enum status refuse_long_option(const char *name, size_t length, struct error *err)
 {
-    const char *names[NUM_OPTIONS];
+    const char *names[MOST_OPTIONS];
     char word[64];
+    size_t count;
+    const struct option_row *rows = option_rows(&count);
 
-    for (size_t i = 0; i < NUM_OPTIONS; i++)
+    for (size_t i = 0; i < count; i++)
         names[i] = rows[i].argp.name;
     snprintf(word, sizeof word, "%.*s", length < sizeof word ? (int)length : (int)sizeof word - 1, name);
-    const char *near = suggest_nearest(word, names, NUM_OPTIONS);
+    const char *near = suggest_nearest(word, names, count);
     if (near != NULL)
         RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", word, near);
     RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s'", word);
 }
 
-// One word "--name", "--name=value". *takes_next: its value is the next word.
+// Checks one word, "--name" or "--name=value". Sets *takes_next when the value is the next word.
 static enum status check_long_option(const char *name, bool has_next, bool *takes_next, struct error *err)
 {
     const size_t length = strcspn(name, "=");
     const bool has_value = name[length] == '=';
     size_t matches;
-    const struct option_row *row = find_long_option(name, length, &matches);
+    const struct option_row *row = option_find_long(name, length, &matches);
 
     *takes_next = false;
     if (matches == 0)
@@ -311,7 +205,7 @@ static enum status check_long_option(const char *name, bool has_next, bool *take
     return STATUS_OK;
 }
 
-// argp only says that some option is wrong. Finds the first word that is.
+// argp only says that some option is wrong. This finds the first wrong word.
 static enum status explain_wrong_option(int argc, char **argv, struct error *err)
 {
     for (int word = 1; word < argc && strcmp(argv[word], "--") != 0; word++) {
@@ -321,7 +215,7 @@ static enum status explain_wrong_option(int argc, char **argv, struct error *err
             word += takes_next;
         } else if (argv[word][0] == '-') {
             for (const char *c = argv[word] + 1; *c != '\0'; c++)
-                RETURN_ERROR_IF(find_option(*c) == NULL, err, STATUS_USAGE, "unknown option '-%c'", *c);
+                RETURN_ERROR_IF(option_find(*c) == NULL, err, STATUS_USAGE, "unknown option '-%c'", *c);
         }
     }
     RETURN_ERROR(err, STATUS_USAGE, "the options cannot be understood, see coppice --help");
@@ -329,7 +223,7 @@ static enum status explain_wrong_option(int argc, char **argv, struct error *err
 
 static enum status refuse_command(const char *word, struct error *err)
 {
-    const char *names[COMMAND_VERIFY + 1];
+    const char *names[NUM_COMMANDS];
     size_t count;
     const struct command *all = commands(&count);
 
@@ -357,9 +251,9 @@ static enum status check_words(const struct parse *parse)
                     "%s takes one %s, '%s' is too many", command->name,
                     command->argument == ARGUMENT_JOB ? "job file" : "run directory", parse->extra);
     for (size_t i = 0; i < parse->num_given; i++) {
-        const struct option_row *row = find_option(parse->given[i]);
-        RETURN_ERROR_IF((row->taken_by & ~command->options) != 0, parse->err, STATUS_USAGE,
-                        "%s does not take --%s", command->name, row->argp.name);
+        const struct option_row *row = option_find(parse->given[i]);
+        RETURN_ERROR_IF(!option_is_taken(row, command), parse->err, STATUS_USAGE, "%s does not take --%s",
+                        command->name, row->argp.name);
     }
     return STATUS_OK;
 }
@@ -379,78 +273,20 @@ static enum status check_times(const struct parse *parse)
     return STATUS_OK;
 }
 
-// ---- the whole -----------------------------------------------------------------------------------------
-
-// The options of a command (NULL: all), ended as argp wants it.
-static void choose_options(struct argp_option chosen[NUM_OPTIONS + 1], const struct command *command)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < NUM_OPTIONS; i++)
-        if (command == NULL || (rows[i].taken_by & ~command->options) == 0)
-            chosen[count++] = rows[i].argp;
-    chosen[count] = (struct argp_option){0};
-}
-
-static void print_commands(FILE *out)
-{
-    size_t count;
-    const struct command *all = commands(&count);
-
-    fprintf(out, "Commands:\n");
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s  %-7s  %s\n", all[i].name, command_argument_name(all[i].argument),
-                all[i].summary);
-}
-
-static void print_examples(FILE *out, const char *examples)
-{
-    fprintf(out, "\nExamples:\n");
-    for (const char *line = examples; *line != '\0';) {
-        const size_t length = strcspn(line, "\n");
-        fprintf(out, "  %.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
-}
-
-static void print_help(FILE *out, const struct command *command)
-{
-    struct argp_option chosen[NUM_OPTIONS + 1];
-    char name[64] = "coppice";
-    struct argp argp = {.options = chosen};
-
-    choose_options(chosen, command);
-    if (command != NULL) {
-        snprintf(name, sizeof name, "coppice %s", command->name);
-        argp.args_doc = command_argument_name(command->argument);
-        argp.doc = command->help;
-    } else {
-        argp.args_doc = "COMMAND JOB|RUN";
-        argp.doc = program_summary;
-    }
-    argp_help(&argp, out, ARGP_HELP_SHORT_USAGE | ARGP_HELP_PRE_DOC, name);
-    fprintf(out, "\n");
-    if (command == NULL) {
-        print_commands(out);
-        fprintf(out, "\n");
-    }
-    fprintf(out, "Options:\n");
-    argp_help(&argp, out, ARGP_HELP_LONG, name);
-    print_examples(out, command != NULL ? command->examples : program_examples);
-    fprintf(out, "\n%s", exit_codes_help);
-}
+// ---- the command line ----------------------------------------------------------------------------------
 
 enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err)
 {
-    struct argp_option all[NUM_OPTIONS + 1];
+    struct argp_option all[MOST_OPTIONS + 1];
     const struct argp argp = {.options = all, .parser = take_word};
     struct parse parse = {.options = options, .err = err};
     struct error own = {.status =
                             STATUS_OK}; // so that what argp says can be told from what an option's value says
 
     *options = (struct options){.stop_signal = SIGUSR1};
-    choose_options(all, NULL);
+    options_of(all, NULL);
     parse.err = &own;
-    // Errors and help are ours: only one rank may print, and none may leave alone.
+    // argp must neither print nor exit: only one rank prints, and all ranks leave together.
     if (argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &parse) != 0) {
         if (own.status == STATUS_OK)
             return explain_wrong_option(argc, argv, err);
@@ -465,7 +301,7 @@ enum status options_parse(struct options *options, int argc, char **argv, FILE *
     if (parse.help || parse.version) {
         options->done = true;
         if (out != NULL && parse.help)
-            print_help(out, options->command);
+            help_print(out, options->command);
         else if (out != NULL)
             options_print_version(out);
         return STATUS_OK;

@@ -1,7 +1,7 @@
 // options.h - the command line: coppice COMMAND [options] JOB|RUN.
 //
-// Every rank parses the same words and comes to the same result, so that all leave with one exit code; only
-// the rank that is given a stream prints.
+// Every rank parses the same words with the same result, so that all ranks exit with the same code. Only the
+// rank that is given a stream prints.
 #pragma once
 #include "kernels/error.h"
 #include "pipeline/cli/commands.h"
@@ -41,5 +41,5 @@ struct options {
 // "unknown command 'rnu', did you mean 'run'?".
 enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err);
 
-// Several lines "name version": coppice, MPI, HDF5, BLIS. May be called before MPI_Init.
+// Prints a line "name version" each for coppice, MPI, HDF5 and BLIS. May be called before MPI_Init.
 void options_print_version(FILE *out);

@@ -68,7 +68,7 @@ static double share_done(const struct progress *progress)
     return share < 1 ? share : 1;
 }
 
-// Work per second of this start; negative while unknown.
+// Work per second since this start of the program; negative while it is unknown.
 static double rate(const struct progress *progress)
 {
     const double seconds = elapsed(progress), work = progress->done - progress->earlier;
@@ -101,7 +101,7 @@ static const char *format_amount(double amount, char *text, size_t size)
     return text;
 }
 
-// "3.1 Tflop of 12.4 Tflop, 95 Gflop/s, " or nothing when amounts are not asked for.
+// Writes "3.1 Tflop of 12.4 Tflop, 95 Gflop/s, ", or nothing when amounts are not shown.
 static void format_amounts(const struct progress *progress, char *text, size_t size)
 {
     char done[16], total[16], speed[16];
@@ -119,7 +119,7 @@ static void format_amounts(const struct progress *progress, char *text, size_t s
         snprintf(text, size, "%s%s of %s%s, ", done, progress->work_name, total, progress->work_name);
 }
 
-// Rounded down: 100 % is said of what is finished only.
+// Rounded down, so that 100 % means finished.
 static double per_cent(const struct progress *progress)
 {
     return floor(share_done(progress) * 1000 + 1e-9) / 10;
@@ -214,11 +214,6 @@ static void draw(struct progress *progress, bool now_or_never)
     progress->any_drawn = true;
     progress->drawn = now;
     progress->drawn_done = progress->done;
-}
-
-void progress_set_total(struct progress *progress, double total_work)
-{
-    progress->total = total_work;
 }
 
 void progress_unit(struct progress *progress, const char *stage, const char *variant, size_t layer,

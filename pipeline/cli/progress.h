@@ -1,8 +1,9 @@
 // progress.h - how far the program is, for people: a bar on a terminal, plain lines in a log. Rank 0,
 // standard error.
 //
-// Work is counted in any unit that grows with time (floating-point operations do well); the caller says how
-// much there is in all. Time left is what is to do, at the rate of this start of the program.
+// Work can be counted in any unit that takes about the same time everywhere, such as floating-point
+// operations; the caller says how much there is in all. The time left is estimated from the rate since this
+// start.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,30 +36,28 @@ struct progress {
     char unit[256]; // "calibrate wanda-0.5 layer 3/32"
 };
 
-// out NULL (other ranks, --quiet) makes every call silent. Never fails: what cannot be written is lost.
+// With out NULL (other ranks, --quiet) every call is silent. Nothing here fails: a line that cannot be
+// written is lost.
 void progress_begin(struct progress *progress, double total_work, enum progress_mode mode, FILE *out);
-// The same with a clock of the caller's.
+// The same, with the caller's clock.
 void progress_begin_with_clock(struct progress *progress, double total_work, enum progress_mode mode,
                                FILE *out, progress_clock *clock, void *clock_data);
 
-// The total turned out to be another one.
-void progress_set_total(struct progress *progress, double total_work);
-
-// What is worked on now. variant NULL: none. layer counts from 0 and is shown from 1; layers 0: no layer.
+// Sets the unit that is shown. variant NULL: no variant. layer counts from 0 and is shown from 1; layers 0:
+// no layer.
 void progress_unit(struct progress *progress, const char *stage, const char *variant, size_t layer,
                    size_t layers);
 
-// Work that was done just now, and work that an earlier start had done already (counts as done, not in the
-// rate).
+// Adds work that was done just now, or work of an earlier start, which counts as done but not in the rate.
 void progress_advance(struct progress *progress, double work);
 void progress_skip(struct progress *progress, double work);
 
-// One line to the people, without tearing the bar; the newline is added.
+// Prints a line without tearing the bar; the newline is added.
 void progress_message(struct progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-// The last line. Afterwards every call is silent. Safe to call twice.
+// Prints the last line. Afterwards every call is silent. May be called twice.
 void progress_end(struct progress *progress);
 
-// Seconds left, or a negative number while it cannot be told.
+// Seconds left; negative while they cannot be estimated.
 double progress_time_left(const struct progress *progress);

@@ -10,7 +10,7 @@
 #include <time.h>
 
 // The signals that may mean "stop". KILL and STOP cannot be caught, the faults (SEGV, ABRT, ...) must end the
-// program, and CHLD, PIPE and the terminal's belong to others.
+// program, and CHLD, PIPE and the signals of the terminal have other uses.
 static const struct {
     int number;
     const char *name;
@@ -21,8 +21,8 @@ static const struct {
 };
 enum { NUM_STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
 
-// All that a signal handler may touch: how many stop signals came (at most 2) times SIGNAL_STRIDE, plus the
-// last one's number. The one piece of global state that signals force on the program.
+// The number of stop signals so far (at most 2) times SIGNAL_STRIDE, plus the number of the last one. A
+// signal handler can reach nothing else, so this has to be global.
 enum { SIGNAL_STRIDE = 256 };
 static volatile sig_atomic_t signals_seen;
 

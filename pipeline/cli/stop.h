@@ -1,4 +1,4 @@
-// stop.h - being told to stop: SIGTERM, SIGINT, a chosen signal, or the time limit.
+// stop.h - requests to stop: SIGTERM, SIGINT, a chosen signal, or the time limit.
 //
 // Each rank sees its own signals and its own clock: agree over the ranks (the largest level) before acting.
 #pragma once
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Seconds of CLOCK_MONOTONIC. Take it first thing in main for `started`.
+// Seconds of CLOCK_MONOTONIC. main calls it first of all, for `started`.
 double stop_clock(void);
 
 // Owned by main; one at a time; zeroed before the first stop_install.

@@ -6,7 +6,7 @@
 #include <mpi.h>
 #include <string.h>
 
-// The library that runs, which may be another than the one compiled against.
+// Asks the libraries that are loaded: they may differ from those that the program was compiled with.
 void options_print_version(FILE *out)
 {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "unknown";
@@ -14,7 +14,7 @@ void options_print_version(FILE *out)
     unsigned hdf5_major, hdf5_minor, hdf5_release;
 
     MPI_Get_library_version(mpi, &length);
-    mpi[strcspn(mpi, "\n,")] = '\0'; // what follows is who packaged it
+    mpi[strcspn(mpi, "\n,")] = '\0'; // the packager's name follows
     MPI_Get_version(&standard, &minor);
     H5get_libversion(&hdf5_major, &hdf5_minor, &hdf5_release);
     fprintf(out, "coppice %s\n", COPPICE_VERSION);

@@ -1,67 +1,111 @@
 #include "pipeline/job/keys.h"
-#include "kernels/pruning/importance.h"
-#include "kernels/pruning/matching.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
+#include "stages/stage.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-const char *const *group_names(size_t *count)
+// ---- words of choices, in the order of the enums in settings.h -----------------------------------------
+
+#define WORDS(name, ...)                                  \
+    static const char *const *name(size_t *count)         \
+    {                                                     \
+        static const char *const words[] = {__VA_ARGS__}; \
+        *count = sizeof words / sizeof words[0];          \
+        return words;                                     \
+    }
+WORDS(group_names, "row", "layer")
+WORDS(allocation_names, "uniform", "owl")
+WORDS(propagation_names, "pruned", "dense")
+
+const char *const *direction_names(size_t *count)
 {
-    static const char *const names[] = {"row", "layer"};
-    *count = sizeof names / sizeof names[0];
-    return names;
+    static const char *const words[] = {"columns", "rows"};
+    *count = sizeof words / sizeof words[0];
+    return words;
 }
 
-const char *const *allocation_names(size_t *count)
+// ---- what depends on the variant's other choices -------------------------------------------------------
+
+static double own_alpha(const struct variant *variant)
 {
-    static const char *const names[] = {"uniform", "owl"};
-    *count = sizeof names / sizeof names[0];
-    return names;
+    return importance_defaults(variant->method).alpha;
 }
 
-const char *const *propagation_names(size_t *count)
+static double own_epsilon(const struct variant *variant)
 {
-    static const char *const names[] = {"pruned", "dense"};
-    *count = sizeof names / sizeof names[0];
-    return names;
+    return importance_defaults(variant->method).epsilon;
 }
+
+static double own_exponent(const struct variant *variant)
+{
+    return importance_defaults(variant->method).exponent;
+}
+
+// cvr is about alpha: it says so even where alpha is 0.
+static bool has_alpha(const struct variant *variant)
+{
+    return variant->parameters.alpha != 0 || own_alpha(variant) != 0;
+}
+
+static bool has_sparsity(const struct variant *variant)
+{
+    return !variant->is_pattern;
+}
+
+static bool has_pattern(const struct variant *variant)
+{
+    return variant->is_pattern;
+}
+
+static bool has_owl(const struct variant *variant)
+{
+    return variant->allocation == ALLOCATION_OWL;
+}
+
+// Whether there are factors to clamp.
+static bool has_factors(const struct variant *variant)
+{
+    return variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF;
+}
+
+// ---- the table -----------------------------------------------------------------------------------------
+
+#define HOME_OF_settings HOME_SETTINGS
+#define HOME_OF_variant HOME_VARIANT
+#define MEMBER(room, member) (((struct room *)0)->member)
+// Where a value is kept. Does not compile when the member is not of this type.
+#define KEPT(room, member, type)                                 \
+    .home = HOME_OF_##room, .size = sizeof MEMBER(room, member), \
+    .offset = offsetof(struct room, member) + 0 * sizeof(1 ? (type *)0 : &MEMBER(room, member))
+#define KEPT_ARRAY(array, count, type)                                              \
+    KEPT(settings, array, type), .count_offset = offsetof(struct settings, count) + \
+                                                 0 * sizeof(1 ? (size_t *)0 : &MEMBER(settings, count))
+// The same for whole numbers and enums, of any size.
+#define KEPT_WHOLE(room, member)                                 \
+    .home = HOME_OF_##room, .size = sizeof MEMBER(room, member), \
+    .offset = offsetof(struct room, member) + 0 * sizeof(MEMBER(room, member) | 0)
+#define RANGE(from, to) .low = (from), .high = (to)
+
+#define TEXT(member, of) .type = TYPE_TEXT, KEPT(settings, member, char *), .what = (of)
+#define WHOLE(room, member, from, to) .type = TYPE_WHOLE, KEPT_WHOLE(room, member), RANGE(from, to)
+#define NUMBER(room, member, from, to) .type = TYPE_NUMBER, KEPT(room, member, double), RANGE(from, to)
+#define FLAG(room, member) .type = TYPE_FLAG, KEPT(room, member, bool)
+#define CHOICE(room, member, words) .type = TYPE_CHOICE, KEPT_WHOLE(room, member), .choices = (words)
+#define PAIR(room, member, from, to) .type = TYPE_PAIR, KEPT(room, member, double), RANGE(from, to)
+#define PATTERN(room, member) .type = TYPE_PATTERN, KEPT(room, member, size_t)
+#define DIRECTIONS(room, member) .type = TYPE_DIRECTIONS, KEPT(room, member, bool)
+#define TEXTS(array, count, of) .type = TYPE_TEXTS, KEPT_ARRAY(array, count, char **), .what = (of)
+#define RATIOS(array, count, from, to) \
+    .type = TYPE_RATIOS, KEPT_ARRAY(array, count, struct ratio *), RANGE(from, to)
+#define TASKS(array, count) .type = TYPE_TASKS, KEPT_ARRAY(array, count, struct task_settings *)
 
 static const struct job_key_row rows[NUM_JOB_KEYS] = {
-    [KEY_MODEL] = {"model", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a directory"},
-    [KEY_RUN] = {"run", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a directory"},
-    [KEY_OUTPUT] = {"output", TYPE_TEXT, SHAPE_ONE, .what = "a directory"},
-    [KEY_CORPUS] = {"calibration.corpus", TYPE_TEXT, SHAPE_ONE, .flags = KEY_REQUIRED, .what = "a file"},
-    [KEY_SEQUENCES] = {"calibration.sequences", TYPE_WHOLE, SHAPE_ONE, .low = 1, .high = 1e9},
-    [KEY_LENGTH] = {"calibration.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
-    [KEY_SEED] = {"calibration.seed", TYPE_WHOLE, SHAPE_ONE, .low = 0, .high = 0x1p63},
-    [KEY_KEEP_ACTIVATIONS] = {"calibration.keep_activations", TYPE_FLAG, SHAPE_ONE, .flags = 0},
-    [KEY_METHOD] = {"prune.method", TYPE_CHOICE, SHAPE_SWEEP, .choices = method_names},
-    [KEY_ALPHA] = {"prune.alpha", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
-    [KEY_EPSILON] = {"prune.epsilon", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0, .high = 1},
-    [KEY_EXPONENT] = {"prune.activation_exponent", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 8},
-    [KEY_SPARSITY] = {"prune.sparsity", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
-    [KEY_PATTERN] = {"prune.pattern", TYPE_PATTERN, SHAPE_SWEEP, .flags = 0},
-    [KEY_GROUP] = {"prune.group", TYPE_CHOICE, SHAPE_SWEEP, .choices = group_names},
-    [KEY_ALLOCATION] = {"prune.allocation", TYPE_CHOICE, SHAPE_SWEEP, .choices = allocation_names},
-    [KEY_OWL_THRESHOLD] = {"prune.owl_threshold", TYPE_NUMBER, SHAPE_SWEEP, .flags = KEY_ABOVE_LOW, .low = 0,
-                           .high = 1e6},
-    [KEY_OWL_RANGE] = {"prune.owl_range", TYPE_NUMBER, SHAPE_SWEEP, .low = 0, .high = 1},
-    [KEY_RATIOS] = {"prune.ratios", TYPE_RATIOS, SHAPE_ONE, .low = 0, .high = 1},
-    [KEY_PROPAGATION] = {"prune.propagation", TYPE_CHOICE, SHAPE_ONE, .choices = propagation_names},
-    [KEY_SKIP] = {"prune.skip", TYPE_TEXT, SHAPE_LIST, .what = "a pattern of linear names"},
-    [KEY_ENERGY] = {"compensate.energy", TYPE_DIRECTIONS, SHAPE_LIST, .flags = 0},
-    [KEY_CLAMP] = {"compensate.clamp", TYPE_NUMBER, SHAPE_PAIR, .flags = KEY_ABOVE_LOW, .low = 0,
-                   .high = 1e6},
-    [KEY_OUTPUT_MATCHING] = {"compensate.output", TYPE_CHOICE, SHAPE_SWEEP, .choices = matching_names},
-    [KEY_BIAS] = {"compensate.bias", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
-    [KEY_GUARD] = {"compensate.guard", TYPE_FLAG, SHAPE_SWEEP, .flags = 0},
-    [KEY_KEEP_WEIGHTS] = {"compensate.keep_weights", TYPE_FLAG, SHAPE_ONE, .flags = 0},
-    [KEY_PERPLEXITY] = {"evaluate.perplexity", TYPE_TEXT, SHAPE_ONE, .what = "a file"},
-    [KEY_EVALUATE_LENGTH] = {"evaluate.length", TYPE_WHOLE, SHAPE_ONE, .low = 2, .high = 1e7},
-    [KEY_TASKS] = {"evaluate.tasks", TYPE_TASK, SHAPE_LIST, .flags = 0},
+#define KEY(name, where, ...) [KEY_##name] = {.path = (where), __VA_ARGS__},
+#include "pipeline/job/key_table.h"
+#undef KEY
 };
 
 static const char *const sections[] = {"calibration", "prune", "compensate", "evaluate"};
@@ -71,6 +115,18 @@ const struct job_key_row *job_key_row(enum job_key key)
 {
     return &rows[key];
 }
+
+bool job_key_is_swept(const struct job_key_row *row)
+{
+    return row->home == HOME_VARIANT && row->type != TYPE_PAIR;
+}
+
+bool job_key_in_range(const struct job_key_row *row, double value)
+{
+    return (row->flags & KEY_ABOVE_LOW ? value > row->low : value >= row->low) && value <= row->high;
+}
+
+// ---- finding a key -------------------------------------------------------------------------------------
 
 // The part of a path after "section.", or NULL when it is elsewhere; section "" is the top.
 static const char *name_in_section(const char *path, const char *section)
@@ -93,10 +149,7 @@ enum job_key job_key_find(const char *section, const char *name)
 
 bool job_is_section(const char *name)
 {
-    for (size_t i = 0; i < NUM_SECTIONS; i++)
-        if (strcmp(sections[i], name) == 0)
-            return true;
-    return false;
+    return find_word(name, sections, NUM_SECTIONS) < NUM_SECTIONS;
 }
 
 static const char *suggest_in_section(const char *section, const char *name)
@@ -128,48 +181,57 @@ const char *job_key_suggest(const char *section, const char *name)
     return near != NULL ? near : suggest_in_section("", name);
 }
 
-const char *job_key_requirement(const struct job_key_row *row, char *text, size_t size)
+// ---- what it takes, in words ---------------------------------------------------------------------------
+
+static void describe_range(const char *before, const struct job_key_row *row, char *text, size_t size)
 {
     char low[32], high[32];
-    size_t count, used;
+    snprintf(text, size, row->flags & KEY_ABOVE_LOW ? "%s above %s, to %s" : "%s from %s to %s", before,
+             number_format(row->low, low, sizeof low), number_format(row->high, high, sizeof high));
+}
 
+static void describe_choices(const struct job_key_row *row, char *text, size_t size)
+{
+    size_t count;
+    const char *const *words = row->choices(&count);
+    size_t used = (size_t)snprintf(text, size, "one of");
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s %s", i != 0 ? "," : "", words[i]);
+}
+
+const char *job_key_describe(const struct job_key_row *row, char *text, size_t size)
+{
     switch (row->type) {
     case TYPE_TEXT:
-        snprintf(text, size, "must be %s", row->what);
+    case TYPE_TEXTS:
+        snprintf(text, size, "%s", row->what);
         break;
     case TYPE_WHOLE: // in full: 2^63 - 1 is clearer than 9.2e18
-        snprintf(text, size, "must be a whole number from %.0f to %llu", row->low,
+        snprintf(text, size, "a whole number from %.0f to %llu", row->low,
                  row->high < (double)INT64_MAX ? (unsigned long long)row->high
                                                : (unsigned long long)INT64_MAX);
         break;
     case TYPE_NUMBER:
-        snprintf(text, size,
-                 row->flags & KEY_ABOVE_LOW ? "must be a number above %s, to %s"
-                                            : "must be a number from %s to %s",
-                 number_format(row->low, low, sizeof low), number_format(row->high, high, sizeof high));
+    case TYPE_PAIR:
+        describe_range("a number", row, text, size);
         break;
     case TYPE_FLAG:
-        snprintf(text, size, "must be true or false");
+        snprintf(text, size, "true or false");
         break;
-    case TYPE_CHOICE: {
-        const char *const *words = row->choices(&count);
-        used = (size_t)snprintf(text, size, count > 1 ? "must be one of" : "must be");
-        for (size_t i = 0; i < count && used < size; i++)
-            used += (size_t)snprintf(text + used, size - used, "%s %s", i != 0 ? "," : "", words[i]);
+    case TYPE_CHOICE:
+        describe_choices(row, text, size);
         break;
-    }
     case TYPE_PATTERN:
-        snprintf(text, size, "must be N:M, of every M weights N are kept, 1 <= N <= M <= 32");
+        snprintf(text, size, "N:M, of every M weights N are kept, 1 <= N <= M <= 32");
         break;
     case TYPE_RATIOS:
-        snprintf(text, size, "must be a mapping of patterns of linear names to numbers from %s to %s",
-                 number_format(row->low, low, sizeof low), number_format(row->high, high, sizeof high));
+        describe_range("a mapping of patterns of linear names to numbers", row, text, size);
         break;
     case TYPE_DIRECTIONS:
-        snprintf(text, size, "must be [], [columns], [rows] or [columns, rows], or a list of such lists");
+        snprintf(text, size, "[], [columns], [rows] or [columns, rows], or a list of such lists");
         break;
-    case TYPE_TASK:
-        snprintf(text, size, "must be a file, or {data: a file, name, format, limit, delimiter}");
+    case TYPE_TASKS:
+        snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter}");
         break;
     }
     return text;

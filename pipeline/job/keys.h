@@ -1,86 +1,75 @@
-// job_keys.h - the job file's keys as a table: where a key stands, what it takes, in which range. For
-// job_read.c and job.c.
+// keys.h - the keys of the job file as a table, one row each in key_table.h: path, type and range, default,
+// the member that keeps the value, and when it is written to JSON.
+//
+// Reading (read.c), the sweep (sweep.c), names of variants (variant.c), JSON and the comparison with the job
+// of an earlier start (json.c), "did you mean" and jobs/example.yaml all work from these rows. The header
+// knows the settings and nothing of YAML, JSON or files.
 #pragma once
+#include "stages/settings.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-// One a row of the table in job_keys.c, in its order.
+// KEY_MODEL, KEY_RUN, ...: in the order of the table.
 enum job_key {
-    KEY_MODEL,
-    KEY_RUN,
-    KEY_OUTPUT,
-    KEY_CORPUS,
-    KEY_SEQUENCES,
-    KEY_LENGTH,
-    KEY_SEED,
-    KEY_KEEP_ACTIVATIONS,
-    KEY_METHOD,
-    KEY_ALPHA,
-    KEY_EPSILON,
-    KEY_EXPONENT,
-    KEY_SPARSITY,
-    KEY_PATTERN,
-    KEY_GROUP,
-    KEY_ALLOCATION,
-    KEY_OWL_THRESHOLD,
-    KEY_OWL_RANGE,
-    KEY_RATIOS,
-    KEY_PROPAGATION,
-    KEY_SKIP,
-    KEY_ENERGY,
-    KEY_CLAMP,
-    KEY_OUTPUT_MATCHING,
-    KEY_BIAS,
-    KEY_GUARD,
-    KEY_KEEP_WEIGHTS,
-    KEY_PERPLEXITY,
-    KEY_EVALUATE_LENGTH,
-    KEY_TASKS,
+#define KEY(name, ...) KEY_##name,
+#include "pipeline/job/key_table.h"
+#undef KEY
     NUM_JOB_KEYS
 };
 
+// Types of values, and the C type of the member that keeps one.
 enum job_type {
-    TYPE_TEXT,
-    TYPE_WHOLE,
-    TYPE_NUMBER,
-    TYPE_FLAG,
-    TYPE_CHOICE,
-    TYPE_PATTERN,    // N:M
-    TYPE_DIRECTIONS, // a list of columns, rows
-    TYPE_RATIOS,     // a mapping of patterns to numbers
-    TYPE_TASK        // a file or a section, see job_tasks.h
+    TYPE_TEXT,       // char *, NULL when it is not given
+    TYPE_WHOLE,      // size_t or uint64_t
+    TYPE_NUMBER,     // double
+    TYPE_FLAG,       // bool
+    TYPE_CHOICE,     // an enum, in the order of the words
+    TYPE_PAIR,       // two doubles, one after the other; [low, high] in the file
+    TYPE_PATTERN,    // size_t keep, of: N:M
+    TYPE_DIRECTIONS, // two bools, columns and rows: a list of these words
+    TYPE_TEXTS,      // char **: a list
+    TYPE_RATIOS,     // struct ratio *: a mapping of patterns to numbers
+    TYPE_TASKS       // struct task_settings *: a list of files and sections, see tasks.h
 };
 
-enum job_shape {
-    SHAPE_ONE,   // a scalar
-    SHAPE_SWEEP, // a scalar, or a list that is not empty
-    SHAPE_LIST,  // a list, which may be empty
-    SHAPE_PAIR   // a list of two
-};
+enum job_home { HOME_SETTINGS, HOME_VARIANT };
 
 enum job_key_flags {
     KEY_REQUIRED = 1,
-    KEY_ABOVE_LOW = 2, // low itself is out of range
-    KEY_FOR_LATER = 4  // takes only what switches it off (false, an empty list)
+    KEY_ABOVE_LOW = 2,   // low itself is out of range
+    KEY_ON_RECORD = 4,   // is in every JSON, also where it has its default; a key added later must not be
+    KEY_CAME_LATER = 32, // is missing from the oldest records, which means the default
+    KEY_MAY_CHANGE = 8,  // another value does not contradict what a run directory holds
+    KEY_IN_NAME = 16     // is in every variant's name, also where it has its default
 };
 
 struct job_key_row {
     const char *path; // "prune.alpha"
+    const char *help; // a line without a full stop; without what `low`, `high`, `choices` or `what` say
     enum job_type type;
-    enum job_shape shape;
-    unsigned flags;                          // enum job_key_flags
-    double low, high;                        // TYPE_WHOLE, TYPE_NUMBER
+    unsigned flags; // enum job_key_flags
+
+    enum job_home home; // struct settings, or struct variant: then a list of values makes a sweep
+    size_t offset, size;
+    size_t count_offset; // TYPE_TEXTS, TYPE_RATIOS, TYPE_TASKS: where the array's size_t is
+
+    double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_PAIR, TYPE_RATIOS
     const char *const *(*choices)(size_t *); // TYPE_CHOICE
-    const char *const *later; // TYPE_CHOICE: words of versions to come, NULL at the end; or NULL
-    const char *what;         // TYPE_TEXT: "a directory"
+    const char *what;                        // TYPE_TEXT, TYPE_TEXTS: "a directory"
+
+    double standard[2];                             // the default; texts and lists have none
+    double (*own_standard)(const struct variant *); // the default, where it is the method's own
+    const char *otherwise; // the default in words, where it depends on something else
+    const char *example;   // for jobs/example.yaml; NULL: the default
+
+    const char *json; // the path in the JSON of the job, or of the variant; NULL: path, or its last word
+    bool (*applies)(const struct variant *); // whether it means something to the variant; NULL: always. Where
+                                             // it does not, it is in neither JSON nor name
+    const char *tag;                         // begins the value in the variant's name: "owl_range 0.1" is
+                                             // "-range0.1". Directions and some choices speak for themselves
 };
 
 const struct job_key_row *job_key_row(enum job_key key);
-
-// Words of choices, in the order of the enums in settings.h.
-const char *const *group_names(size_t *count);
-const char *const *allocation_names(size_t *count);
-const char *const *propagation_names(size_t *count);
 
 // The key called `name` in a section ("" is the top); NUM_JOB_KEYS when there is none.
 enum job_key job_key_find(const char *section, const char *name);
@@ -89,5 +78,11 @@ bool job_is_section(const char *name);
 // none.
 const char *job_key_suggest(const char *section, const char *name);
 
-// "must be a number from 0 to 1": what one item of the key must be. Returns text.
-const char *job_key_requirement(const struct job_key_row *row, char *text, size_t size);
+// "a number from 0 to 1": one item of the key. Returns text.
+const char *job_key_describe(const struct job_key_row *row, char *text, size_t size);
+bool job_key_in_range(const struct job_key_row *row, double value);
+// Whether a list of values makes a sweep.
+bool job_key_is_swept(const struct job_key_row *row);
+
+// "columns" and "rows", as TYPE_DIRECTIONS keeps them.
+const char *const *direction_names(size_t *count);

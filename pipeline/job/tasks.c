@@ -51,11 +51,11 @@ static enum status read_format(struct task_settings *task, const struct job_docu
     size_t count, used = 0;
     const char *const *words = task_format_names(&count);
 
-    for (size_t i = 0; i < count; i++)
-        if (node->kind == NODE_SCALAR && strcmp(node->text, words[i]) == 0) {
-            task->format = (enum task_format)i;
-            return STATUS_OK;
-        }
+    const size_t index = node->kind == NODE_SCALAR ? find_word(node->text, words, count) : count;
+    if (index < count) {
+        task->format = (enum task_format)index;
+        return STATUS_OK;
+    }
     used = (size_t)snprintf(list, sizeof list, "must be one of");
     for (size_t i = 0; i < count && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s %s", i > 0 ? "," : "", words[i]);
@@ -155,11 +155,12 @@ static enum status read_section(struct task_settings *task, const struct job_doc
                : job_refuse(document, node->line, key_paths[TASK_KEY_DATA], err, "is missing");
 }
 
-static enum status read_task(struct task_settings *task, const struct job_document *document,
-                             const struct job_node *node, struct error *err)
+enum status task_read(struct task_settings *task, const struct job_document *document,
+                      const struct job_node *node, struct error *err)
 {
     char got[80];
 
+    *task = (struct task_settings){.format = TASK_RECOGNISED};
     if (node->kind == NODE_MAPPING)
         FORWARD_IF_ERROR(read_section(task, document, node, err));
     else if (node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0')
@@ -171,17 +172,47 @@ static enum status read_task(struct task_settings *task, const struct job_docume
     return task->name != NULL ? STATUS_OK : default_name(task, document, node, err);
 }
 
-enum status job_task_read(struct task_settings **task, const struct job_document *document,
-                          const struct job_node *node, struct error *err)
+json_t *task_to_json(const struct task_settings *task)
 {
-    FORWARD_IF_ERROR(allocate(task, 1, sizeof **task, "evaluate.tasks", err));
-    (*task)->format = TASK_RECOGNISED;
-    const enum status status = read_task(*task, document, node, err);
-    if (status != STATUS_OK) {
-        job_task_free(*task);
-        *task = NULL;
+    size_t count;
+    const char *format = task->format != TASK_RECOGNISED ? task_format_names(&count)[task->format] : NULL;
+    json_t *limit = task->limit > 0 ? json_integer((json_int_t)task->limit) : json_null();
+    return json_pack("{s:s, s:s, s:s?, s:o, s:s?}", "name", task->name, "data", task->data, "format", format,
+                     "limit", limit, "delimiter", task->delimiter);
+}
+
+enum status text_from_json(char **text, const json_t *json, struct error *err)
+{
+    *text = NULL;
+    if (!json_is_string(json))
+        return STATUS_DAMAGED;
+    const size_t size = json_string_length(json) + 1;
+    FORWARD_IF_ERROR(allocate(text, size, 1, "the job", err));
+    memcpy(*text, json_string_value(json), size);
+    return STATUS_OK;
+}
+
+enum status task_from_json(struct task_settings *task, const json_t *json, struct error *err)
+{
+    const json_t *format = json_object_get(json, "format"), *limit = json_object_get(json, "limit"),
+                 *delimiter = json_object_get(json, "delimiter");
+    size_t count, index = TASK_RECOGNISED;
+
+    if (json_is_string(format)) {
+        const char *const *words = task_format_names(&count);
+        index = find_word(json_string_value(format), words, count);
+        if (index == count)
+            return STATUS_DAMAGED;
     }
-    return status;
+    if (json_is_integer(limit) && json_integer_value(limit) < 1)
+        return STATUS_DAMAGED;
+    task->format = (enum task_format)index;
+    task->limit = (size_t)json_integer_value(limit);
+    FORWARD_IF_ERROR(text_from_json(&task->name, json_object_get(json, "name"), err));
+    FORWARD_IF_ERROR(text_from_json(&task->data, json_object_get(json, "data"), err));
+    if (delimiter == NULL || json_is_null(delimiter))
+        return STATUS_OK;
+    return text_from_json(&task->delimiter, delimiter, err);
 }
 
 void task_settings_free(struct task_settings *task)
@@ -189,11 +220,4 @@ void task_settings_free(struct task_settings *task)
     free(task->name);
     free(task->data);
     free(task->delimiter);
-}
-
-void job_task_free(struct task_settings *task)
-{
-    if (task != NULL)
-        task_settings_free(task);
-    free(task);
 }

@@ -1,13 +1,21 @@
-// job_tasks.h - one item of `evaluate.tasks`: a file, or a section {data, name, format, limit, delimiter}.
-// For job_read.c.
+// tasks.h - one item of `evaluate.tasks`: in YAML a file, or a section {data, name, format, limit,
+// delimiter}; in JSON {"name", "data", "format", "limit", "delimiter"}, null for what is not given.
 #pragma once
 #include "pipeline/job/yaml.h"
 #include "stages/settings.h"
+#include <jansson.h>
 
-// data is required. name defaults to the file's name without its endings; it is also that of a file of
-// results, so that it may have letters, digits, "-", "_" and "." only. *task is freed with job_task_free.
-enum status job_task_read(struct task_settings **task, const struct job_document *document,
-                          const struct job_node *node, struct error *err);
-void job_task_free(struct task_settings *task); // NULL is fine
-// What *task holds, not *task itself.
+// data is required. name defaults to the file's name without its endings; results are kept under it, so that
+// it has letters, digits, "-", "_" and "." only. Freed with task_settings_free, also after an error.
+enum status task_read(struct task_settings *task, const struct job_document *document,
+                      const struct job_node *node, struct error *err);
+// New reference; NULL when memory ran out or a text is not UTF-8.
+json_t *task_to_json(const struct task_settings *task);
+// STATUS_DAMAGED, without a message, when the JSON is not what task_to_json writes. *task must be zeroed;
+// freed with task_settings_free, also after an error.
+enum status task_from_json(struct task_settings *task, const json_t *json, struct error *err);
+// Frees what *task holds, not *task itself.
 void task_settings_free(struct task_settings *task);
+
+// A copy of a JSON string. STATUS_DAMAGED, without a message, when it is none; *text is NULL then.
+enum status text_from_json(char **text, const json_t *json, struct error *err);

@@ -1,4 +1,5 @@
-#include "pipeline/job/job.h"
+#include "pipeline/job/variant.h"
+#include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
 #include "stages/stage.h"
 
@@ -6,51 +7,44 @@
 #include <stdio.h>
 #include <string.h>
 
-// A method that is about alpha always says it.
-static bool shows_alpha(const struct variant *variant)
+// ---- equal variants get equal contents -----------------------------------------------------------------
+
+static void reset(struct variant *variant, enum job_key key)
 {
-    const double own = importance_defaults(variant->method).alpha;
-    return own != 0 || variant->parameters.alpha != own;
+    member_reset(job_key_row(key), variant);
 }
 
-static bool is_default_clamp(const struct energy_clamp *clamp)
+static void normalise(struct variant *variant)
 {
-    return clamp->low == DEFAULT_CLAMP_LOW && clamp->high == DEFAULT_CLAMP_HIGH;
-}
+    const unsigned needs = method_needs(variant->method);
 
-static bool is_energy(const struct variant *variant)
-{
-    return variant->energy_columns || variant->energy_rows;
-}
-
-void variant_normalise(struct variant *variant)
-{
     if (!method_has_factors(variant->method))
         variant->parameters = importance_defaults(variant->method);
-    if (method_needs(variant->method) & NEEDS_HESSIAN)
-        variant->group = GROUP_ROW; // has groups of its own
+    if (needs & NEEDS_HESSIAN)
+        reset(variant, KEY_GROUP); // has groups of its own
     if (variant->parameters.alpha == 0)
-        variant->parameters.epsilon = DEFAULT_EPSILON;
+        reset(variant, KEY_EPSILON);
     if (variant->is_pattern) {
-        variant->group = GROUP_ROW;
-        variant->allocation = ALLOCATION_UNIFORM;
-        variant->sparsity = 0;
+        reset(variant, KEY_GROUP);
+        reset(variant, KEY_ALLOCATION);
+        reset(variant, KEY_SPARSITY);
     } else {
-        variant->keep = variant->of = 0;
+        reset(variant, KEY_PATTERN);
     }
     if (variant->allocation != ALLOCATION_OWL) {
-        variant->owl_threshold = DEFAULT_OWL_THRESHOLD;
-        variant->owl_range = DEFAULT_OWL_RANGE;
+        reset(variant, KEY_OWL_THRESHOLD);
+        reset(variant, KEY_OWL_RANGE);
     }
-    if (!is_energy(variant) && variant->output == MATCHING_OFF) {
-        variant->clamp.low = DEFAULT_CLAMP_LOW;
-        variant->clamp.high = DEFAULT_CLAMP_HIGH;
-    }
+    if (!job_key_row(KEY_CLAMP)->applies(variant))
+        reset(variant, KEY_CLAMP);
     if (!variant_compensates(variant))
         variant->guard = false; // of nothing
+    variant->clamp.epsilon = importance_defaults(variant->method).epsilon;
 }
 
-// A name in the making; what does not fit is noticed at the end.
+// ---- names ---------------------------------------------------------------------------------------------
+
+// A name under construction. Whether it fits is checked at the end.
 struct name {
     char text[256];
     size_t length;
@@ -65,22 +59,76 @@ static void add(struct name *name, const char *text)
     }
 }
 
-static void add_number(struct name *name, const char *before, double value)
+static void add_number(struct name *name, double value)
 {
     char number[32];
-    add(name, before);
     add(name, number_format(value, number, sizeof number));
 }
 
-static void add_amount(struct name *name, const struct variant *variant)
+static void add_directions(struct name *name, const bool directions[2])
 {
-    char pattern[48];
-    if (!variant->is_pattern) {
-        add_number(name, "-", variant->sparsity);
+    size_t count;
+    const char *const *words = direction_names(&count);
+    for (size_t i = 0; i < count; i++)
+        if (directions[i]) {
+            add(name, "-");
+            add(name, words[i]);
+        }
+}
+
+// Adds "-", the tag of the key and its value.
+static void add_key(struct name *name, const struct job_key_row *row, const struct variant *variant)
+{
+    const union job_item item = member_load(row, variant);
+    char text[48];
+    size_t count;
+
+    if (row->type == TYPE_DIRECTIONS) {
+        add_directions(name, item.directions);
         return;
     }
-    snprintf(pattern, sizeof pattern, "-%zuof%zu", variant->keep, variant->of);
-    add(name, pattern);
+    add(name, name->length > 0 ? "-" : "");
+    add(name, row->tag);
+    switch (row->type) {
+    case TYPE_CHOICE:
+        add(name, row->choices(&count)[item.whole]);
+        break;
+    case TYPE_NUMBER:
+        add_number(name, item.number);
+        break;
+    case TYPE_WHOLE:
+        snprintf(text, sizeof text, "%llu", (unsigned long long)item.whole);
+        add(name, text);
+        break;
+    case TYPE_PAIR:
+        add_number(name, item.pair[0]);
+        add(name, "-");
+        add_number(name, item.pair[1]);
+        break;
+    case TYPE_PATTERN:
+        snprintf(text, sizeof text, "%zuof%zu", item.pattern.keep, item.pattern.of);
+        add(name, text);
+        break;
+    case TYPE_FLAG: // the tag says it
+    case TYPE_DIRECTIONS:
+    case TYPE_TEXT:
+    case TYPE_TEXTS:
+    case TYPE_RATIOS:
+    case TYPE_TASKS:
+        break;
+    }
+}
+
+static bool is_named(const struct job_key_row *row, const struct variant *variant)
+{
+    return row->home == HOME_VARIANT && (row->applies == NULL || row->applies(variant)) &&
+           (row->flags & KEY_IN_NAME || !member_is_standard(row, variant));
+}
+
+// Flags that are on by default are named when they are off, after everything else.
+static bool comes_last(const struct job_key_row *row)
+{
+    return row->type == TYPE_FLAG && row->standard[0] != 0;
 }
 
 // FNV-1a (Fowler, Noll, Vo), 64 bits.
@@ -92,43 +140,16 @@ static uint64_t hash_text(const char *text)
     return hash;
 }
 
-void variant_name(struct variant *variant)
+static void build_name(struct variant *variant)
 {
     struct name name = {.length = 0};
-    size_t count;
 
-    add(&name, method_name(variant->method));
-    if (shows_alpha(variant))
-        add_number(&name, "-alpha", variant->parameters.alpha);
-    if (variant->parameters.epsilon != DEFAULT_EPSILON)
-        add_number(&name, "-epsilon", variant->parameters.epsilon);
-    if (variant->parameters.exponent != importance_defaults(variant->method).exponent)
-        add_number(&name, "-exponent", variant->parameters.exponent);
-    add_amount(&name, variant);
-    if (!variant->is_pattern && variant->group == GROUP_LAYER)
-        add(&name, "-layer");
-    if (variant->allocation == ALLOCATION_OWL)
-        add(&name, "-owl");
-    if (variant->owl_threshold != DEFAULT_OWL_THRESHOLD)
-        add_number(&name, "-threshold", variant->owl_threshold);
-    if (variant->owl_range != DEFAULT_OWL_RANGE)
-        add_number(&name, "-range", variant->owl_range);
-    if (variant->energy_columns)
-        add(&name, "-columns");
-    if (variant->energy_rows)
-        add(&name, "-rows");
-    if (variant->output != MATCHING_OFF) {
-        add(&name, "-output-");
-        add(&name, matching_names(&count)[variant->output]);
-    }
-    if (variant->bias)
-        add(&name, "-bias");
-    if (!is_default_clamp(&variant->clamp)) {
-        add_number(&name, "-clamp", variant->clamp.low);
-        add_number(&name, "-", variant->clamp.high);
-    }
-    if (variant_compensates(variant) && !variant->guard)
-        add(&name, "-unguarded");
+    for (int last = 0; last < 2; last++)
+        for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
+            const struct job_key_row *row = job_key_row((enum job_key)i);
+            if (comes_last(row) == (last == 1) && is_named(row, variant))
+                add_key(&name, row, variant);
+        }
     if (name.length < sizeof variant->name) {
         memcpy(variant->name, name.text, name.length + 1);
         return;
@@ -137,4 +158,10 @@ void variant_name(struct variant *variant)
     const int kept = (int)(sizeof variant->name - sizeof "-0123456789abcdef");
     snprintf(variant->name, sizeof variant->name, "%.*s-%016llx", kept, name.text,
              (unsigned long long)hash_text(name.text));
+}
+
+void variant_complete(struct variant *variant)
+{
+    normalise(variant);
+    build_name(variant);
 }

@@ -1,4 +1,4 @@
-// job_yaml.h - a YAML document as nodes with kinds, texts and lines: all that the job file's schema needs of
+// yaml.h - a YAML document as nodes with kinds, texts and lines: all that the job file's schema needs of
 // libyaml.
 #pragma once
 #include "kernels/error.h"
@@ -36,11 +36,11 @@ struct job_node job_list_item(const struct job_document *document, const struct 
 void job_mapping_pair(const struct job_document *document, const struct job_node *mapping, size_t index,
                       struct job_node *name, struct job_node *value);
 
-// text for messages: control characters become '?', what is longer than size - 4 bytes ends in "...". Returns
-// shown.
+// Copies text for messages: control characters become '?', and a text of more than size - 4 bytes ends in
+// "...". Returns shown.
 const char *job_printable(const char *text, char *shown, size_t size);
 
-// What the user wrote, for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
+// Describes a node for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
 const char *job_node_describe(const struct job_node *node, char *text, size_t size);
 
 // STATUS_USAGE "FILE:LINE: KEY: ..."; line 0: "FILE: KEY: ...".

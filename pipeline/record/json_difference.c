@@ -1,4 +1,4 @@
-#include "pipeline/job/json.h"
+#include "pipeline/record/json_difference.h"
 
 #include <stdio.h>
 #include <stdlib.h>

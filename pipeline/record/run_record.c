@@ -5,6 +5,7 @@
 #include "io/file/sealed_json.h"
 #include "io/tasks/labels.h"
 #include "pipeline/job/json.h"
+#include "pipeline/record/json_difference.h"
 #include "pipeline/record/task_record.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/layer/sequences.h"
@@ -238,15 +239,11 @@ static enum status fingerprint_tasks(json_t *list, const struct team *team, cons
 // What results depend on, without paths: hashes and settings. variants are not part of it.
 static json_t *identity_of(const json_t *record)
 {
-    const json_t *job = json_object_get(record, "job"), *prints = json_object_get(record, "fingerprints");
-    json_t *identity = json_object(), *calibration = json_deep_copy(json_object_get(job, "calibration"));
+    const json_t *prints = json_object_get(record, "fingerprints");
+    json_t *identity = settings_identity(json_object_get(record, "job"));
     const char *list;
     json_t *files;
 
-    json_object_del(calibration, "corpus");
-    json_object_del(calibration, "keep_activations");
-    json_object_set_new(identity, "calibration", calibration);
-    json_object_set(identity, "prune", json_object_get(job, "prune"));
     json_object_foreach((json_t *)prints, list, files)
     {
         size_t i;

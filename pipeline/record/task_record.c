@@ -1,6 +1,6 @@
 #include "pipeline/record/task_record.h"
 
-#include "pipeline/job/json.h"
+#include "pipeline/record/json_difference.h"
 
 #include <string.h>
 

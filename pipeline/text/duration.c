@@ -28,7 +28,7 @@ static size_t split_clock(const char *text, uint64_t parts[3])
     }
 }
 
-// Only the first number may exceed what its place holds: 90:00 is fine, 1:90 is a slip.
+// Only the first number may be larger than its place allows: 90:00 is fine, 1:90 is a mistake.
 static bool places_in_range(const uint64_t *parts, size_t count, bool first_is_hours_of_day)
 {
     if (first_is_hours_of_day && parts[0] > 23)

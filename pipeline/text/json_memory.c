@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-// Jansson's allocator is the process's, and so is this.
+// Global, because Jansson has one allocator for the whole process.
 static atomic_bool has_failed;
 
 static void *watched_malloc(size_t size)

@@ -1,8 +1,8 @@
 // json_memory.h - whether a JSON value that was built is whole.
 //
 // When memory runs out, Jansson leaves out what it could not add and says so in return values of the many
-// small steps that build a value. Instead of looking at each, its allocator is watched: whoever has built
-// something that matters asks once at the end.
+// small steps that build a value. Instead of checking each of them, the program watches the allocator and
+// asks once, when the value is complete.
 #pragma once
 #include "kernels/error.h"
 

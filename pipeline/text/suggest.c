@@ -4,6 +4,14 @@
 
 enum { LONGEST_WORD = 63 }; // longer words are cut: nobody mistypes one into the other
 
+size_t find_word(const char *word, const char *const *words, size_t count)
+{
+    size_t i = 0;
+    while (i < count && strcmp(word, words[i]) != 0)
+        i++;
+    return i;
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -39,7 +47,7 @@ const char *suggest_nearest(const char *word, const char *const *candidates, siz
         limit = 1;
     for (size_t i = 0; i < count; i++) {
         const size_t distance = edit_distance(word, candidates[i]);
-        // A word that shares no letter with the candidate is no slip of the hand.
+        // A word that has no letter in common with the candidate is not a misspelling of it.
         if (distance > limit || distance >= strlen(candidates[i]))
             continue;
         nearest = candidates[i];

@@ -1,6 +1,9 @@
-// suggest.h - "did you mean": the nearest known word.
+// suggest.h - a word among known ones, and "did you mean": the nearest of them.
 #pragma once
 #include <stddef.h>
+
+// Index of the word; count when it is not there.
+size_t find_word(const char *word, const char *const *words, size_t count);
 
 // Edits (insert, delete, replace, swap neighbours) from a to b.
 size_t edit_distance(const char *a, const char *b);

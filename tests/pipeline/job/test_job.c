@@ -1,6 +1,7 @@
 // wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
 #include "pipeline/job/job.h"
+#include "pipeline/job/variant.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -428,8 +429,8 @@ static void a_long_name_is_cut_and_stays_its_own(void **state)
     struct variant b = a;
     (void)state;
     b.clamp.high = 20.0 / 3;
-    variant_name(&a);
-    variant_name(&b);
+    variant_complete(&a);
+    variant_complete(&b);
     assert_int_equal(strlen(a.name), sizeof a.name - 1);
     assert_string_not_equal(a.name, b.name);
     assert_memory_equal(a.name, "cvr-alpha0.3333333333333333-epsilon3.3333333333333334e-8-0.666666666666666",
@@ -461,7 +462,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         // allocation
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: owl\n",
          "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
-         "prune.sparsity, or uniform beside it for the patterns"},
+         "prune.sparsity, or uniform as well, for the patterns"},
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  ratios: {'*': 0.5}\n",
          "job.yaml:8: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
          "prune.sparsity instead of prune.pattern"},

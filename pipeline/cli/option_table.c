@@ -1,0 +1,109 @@
+#include "pipeline/cli/option_table.h"
+
+#include <string.h>
+
+static const struct option_row rows[] = {
+    {{"json", OPTION_JSON, NULL, 0, "Results on standard output as JSON", 1}, 0},
+    {{"quiet", 'q', NULL, 0, "Nothing on standard error but errors", 1}, 0},
+    {{"verbose", 'v', NULL, 0, "More messages", 1}, 0},
+    {{"progress", OPTION_PROGRESS, "HOW", 0,
+      "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
+     TAKES_PROGRESS},
+    {{"variant", OPTION_VARIANT, "PATTERN", 0,
+      "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
+      "and "
+      "what all variants share. Several such programs may work in one run directory",
+      2},
+     TAKES_RANKS},
+    {{"teams", OPTION_TEAMS, "N", 0,
+      "Split the ranks into N teams, each with a unit of its own where units are "
+      "independent",
+      2},
+     TAKES_RANKS},
+    {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
+    {{"strict", OPTION_STRICT, NULL, 0,
+      "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
+      "instead of making it again",
+      2},
+     TAKES_STRICT},
+    {{"no-check", OPTION_NO_CHECK, NULL, 0,
+      "Do not read what an earlier start has done to check it; what is used is checked all the same", 2},
+     TAKES_STRICT},
+    {{"max-time", OPTION_MAX_TIME, "TIME", 0,
+      "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
+      "D-HH:MM:SS",
+      3},
+     TAKES_STOP},
+    {{"margin", OPTION_MARGIN, "TIME", 0,
+      "Stop that long before --max-time (default: 60 seconds, at most a tenth of --max-time)", 3},
+     TAKES_STOP},
+    {{"stop-signal", OPTION_STOP_SIGNAL, "SIG", 0,
+      "A signal that stops the program like TERM and INT do: name or number (default: USR1, which mpirun "
+      "passes on)",
+      3},
+     TAKES_STOP},
+    {{"wait", OPTION_WAIT, "TIME", 0,
+      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
+      "a host died its programs hold nothing any more",
+      3},
+     TAKES_STOP},
+    {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
+    {{"ranks-per-node", OPTION_RANKS_PER_NODE, "N", 0,
+      "Plan for N ranks on each (default: those that the launcher started)", 2},
+     TAKES_MACHINE},
+    {{"machine", OPTION_MACHINE, "RATES", 0,
+      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
+      2},
+     TAKES_MACHINE},
+    {{"html", OPTION_HTML, "FILE", 0, "Write a page with the table and a plot", 2}, TAKES_HTML},
+    {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
+    {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
+};
+enum { NUM_OPTIONS = sizeof rows / sizeof rows[0] };
+_Static_assert(sizeof rows / sizeof rows[0] <= MOST_OPTIONS, "a larger MOST_OPTIONS");
+
+const struct option_row *option_rows(size_t *count)
+{
+    *count = NUM_OPTIONS;
+    return rows;
+}
+
+const struct option_row *option_find(int key)
+{
+    for (size_t i = 0; i < NUM_OPTIONS; i++)
+        if (rows[i].argp.key == key)
+            return &rows[i];
+    return NULL;
+}
+
+const struct option_row *option_find_long(const char *name, size_t length, size_t *matches)
+{
+    const struct option_row *found = NULL;
+
+    *matches = 0;
+    for (size_t i = 0; i < NUM_OPTIONS; i++) {
+        if (strncmp(name, rows[i].argp.name, length) != 0)
+            continue;
+        found = &rows[i];
+        if (rows[i].argp.name[length] == '\0') {
+            *matches = 1;
+            break;
+        }
+        (*matches)++;
+    }
+    return found;
+}
+
+bool option_is_taken(const struct option_row *row, const struct command *command)
+{
+    return command == NULL || (row->taken_by & ~command->options) == 0;
+}
+
+void options_of(struct argp_option chosen[MOST_OPTIONS + 1], const struct command *command)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < NUM_OPTIONS; i++)
+        if (option_is_taken(&rows[i], command))
+            chosen[count++] = rows[i].argp;
+    chosen[count] = (struct argp_option){0};
+}

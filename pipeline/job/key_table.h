@@ -1,0 +1,91 @@
+// key_table.h - every key of the job file, one row each. For keys.h and keys.c, which define KEY and include
+// it as a list.
+//
+//   KEY(NAME, "section.key", TYPE(where it is kept, what it takes), the rest by name)
+//
+// The columns are those of struct job_key_row (keys.h). The order of the rows is that of jobs/example.yaml,
+// of members in JSON, of the parts of a variant's name, and of the sweep: the first key changes slowest.
+// jobs/example.yaml is written from it: COPPICE_UPDATE_GOLDEN=1 build/tests/pipeline.job.example
+// clang-format off
+
+KEY(MODEL, "model", TEXT(model, "a directory"),
+    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
+    .help = "a Hugging Face folder: config.json, *.safetensors, tokenizer.json")
+KEY(RUN, "run", TEXT(run, "a directory"),
+    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
+    .help = "everything that a later start goes on from")
+KEY(OUTPUT, "output", TEXT(output, "a directory"),
+    .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-pruned", .otherwise = "none, nothing is exported",
+    .help = "the pruned model; with several variants, a folder for each in it")
+
+KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file"),
+    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
+    .example = "/data/c4-train.00000-of-01024.json.gz",
+    .help = "text as .txt, .raw, .jsonl or .jsonl.gz (a \"text\" field a line), or token ids as .h5")
+KEY(SEQUENCES, "calibration.sequences", WHOLE(settings, sequences, 1, 1e9), .standard = {128},
+    .flags = KEY_ON_RECORD, .help = "how many are drawn from the corpus")
+KEY(LENGTH, "calibration.length", WHOLE(settings, length, 2, 1e7), .standard = {2048},
+    .flags = KEY_ON_RECORD, .help = "tokens of each")
+KEY(SEED, "calibration.seed", WHOLE(settings, seed, 0, 0x1p63), .standard = {0},
+    .flags = KEY_ON_RECORD, .help = "of the draw")
+KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activations), .standard = {false},
+    .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
+    .help = "keep the hidden states of all layers, not only of the last two")
+
+KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_AUTO},
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .help = "how weights are scored")
+KEY(ALPHA, "prune.alpha", NUMBER(variant, parameters.alpha, 0, 8), .own_standard = own_alpha,
+    .flags = KEY_IN_NAME, .applies = has_alpha, .tag = "alpha", .otherwise = "the method's own",
+    .help = "exponent of the weight variance, which divides the score")
+KEY(EPSILON, "prune.epsilon", NUMBER(variant, parameters.epsilon, 0, 1), .own_standard = own_epsilon,
+    .flags = KEY_ABOVE_LOW, .applies = has_alpha, .tag = "epsilon", .help = "added to the weight variance")
+KEY(EXPONENT, "prune.activation_exponent", NUMBER(variant, parameters.exponent, 0, 8),
+    .own_standard = own_exponent, .tag = "exponent", .otherwise = "the method's own",
+    .help = "exponent of the inputs' second moment (cvr: of their variance)")
+KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5",
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "",
+    .help = "share of the weights that is pruned; a pattern can be added, or stand instead")
+KEY(PATTERN, "prune.pattern", PATTERN(variant, keep), .example = "2:4",
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_pattern, .tag = "",
+    .help = "a sparsity for neighbours")
+KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
+    .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
+KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),
+    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "owl prunes layers with more outliers less")
+KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
+    .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
+    .help = "owl: a score above so many times its layer's mean is an outlier")
+KEY(OWL_RANGE, "prune.owl_range", NUMBER(variant, owl_range, 0, 1), .standard = {0.08},
+    .applies = has_owl, .tag = "range", .help = "owl: how far a layer's sparsity may be from `sparsity`, the mean")
+KEY(RATIOS, "prune.ratios", RATIOS(ratios, num_ratios, 0, 1),
+    .help = "sparsity of some linears: {layers.0.*: 0.3}; of several that fit, the last one counts")
+KEY(PROPAGATION, "prune.propagation", CHOICE(settings, propagation, propagation_names),
+    .standard = {PROPAGATION_PRUNED}, .flags = KEY_ON_RECORD,
+    .help = "whose hidden states calibrate the next layer")
+KEY(SKIP, "prune.skip", TEXTS(skip, num_skip, "a pattern of linear names"),
+    .flags = KEY_ON_RECORD, .help = "linears that stay dense, such as [mlp.down_proj, layers.0.*]")
+
+KEY(ENERGY, "compensate.energy", DIRECTIONS(variant, energy_columns), .flags = KEY_ON_RECORD,
+    .help = "rescale what is left so that it has the energy of the whole")
+KEY(OUTPUT_MATCHING, "compensate.output", CHOICE(variant, output, matching_names), .standard = {MATCHING_OFF},
+    .tag = "output-", .otherwise = "mixed when neither prune.method nor compensate.energy is given",
+    .help = "match the dense model's outputs")
+KEY(BIAS, "compensate.bias", FLAG(variant, bias), .standard = {false}, .tag = "bias",
+    .help = "match their means as well, where the family has biases")
+KEY(GUARD, "compensate.guard", FLAG(variant, guard), .standard = {true}, .applies = variant_compensates,
+    .tag = "unguarded", .help = "keep only what lowers the layer's output error on held-out sequences")
+KEY(CLAMP, "compensate.clamp", PAIR(variant, clamp.low, 0, 1e6), .standard = {0.1, 10},
+    .flags = KEY_ABOVE_LOW, .applies = has_factors, .tag = "clamp", .help = "limits of every factor")
+KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .standard = {true},
+    .flags = KEY_ON_RECORD | KEY_CAME_LATER | KEY_MAY_CHANGE, .json = "keep_weights",
+    .otherwise = "false for a sweep that is measured and not exported",
+    .help = "keep weights/VARIANT when its results are there")
+
+KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file"), .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
+    .otherwise = "none, no perplexity", .example = "/data/wikitext-2-raw/wiki.test.raw",
+    .help = "the text whose perplexity is measured")
+KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7), .standard = {2048},
+    .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .otherwise = "calibration.length", .help = "tokens of a window")
+KEY(TASKS, "evaluate.tasks", TASKS(tasks, num_tasks), .flags = KEY_MAY_CHANGE,
+    .example = "[/data/ARC-Easy-Test.jsonl]", .otherwise = "[]",
+    .help = "tasks to measure accuracy on, in the formats of io/tasks/format.h")
