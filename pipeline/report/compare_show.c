@@ -1,16 +1,11 @@
 #include "pipeline/report/compare_show.h"
 
 #include "io/file/commit.h"
+#include "pipeline/report/members.h"
 #include "pipeline/report/page.h"
 #include "pipeline/report/report.h"
 
 #include <stdlib.h>
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 static void describe_run(char *text, size_t size, const json_t *run)
 {
