@@ -21,7 +21,3 @@ json_t *variant_to_json(const struct variant *variant);
 // STATUS_DAMAGED when the JSON is not what settings_to_json writes. Freed with settings_free.
 enum status settings_from_json(struct settings **settings, const json_t *json, const char *origin,
                                struct error *err);
-
-// The first value in which two JSON values differ, as "calibration.seed: 0 before, 1 now" (missing:
-// "nothing"). False when they are equal.
-bool json_difference(const json_t *before, const json_t *now, char *text, size_t size);

@@ -1,10 +1,10 @@
-#include "pipeline/job/json.h"
+#include "pipeline/record/json_difference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Where two values differ, and the values there; NULL: missing.
+// The place where two values differ, and both values; NULL: missing.
 struct difference {
     char path[256];
     const json_t *before, *now;

@@ -5,6 +5,7 @@
 #include "io/file/sealed_json.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/fingerprints.h"
+#include "pipeline/record/json_difference.h"
 #include "pipeline/record/task_record.h"
 #include "pipeline/text/json_memory.h"
 #include "version.h"

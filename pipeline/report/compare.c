@@ -18,8 +18,7 @@
 
 // All is kept as JSON:
 //   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "length", "sequences",
-//   "calibration_length",
-//              "seed", "propagation"}],
+//              "calibration_length", "seed", "propagation"}],
 //    "same_model", "same_evaluation", "warnings": [...],
 //    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
 //                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]}}]}

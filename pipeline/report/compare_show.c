@@ -104,7 +104,7 @@ void compare_print(const json_t *comparison, FILE *out)
     json_decref(names);
 }
 
-// What report_draw draws: every variant of every run as a model of its own, its series named after the run.
+// A report for report_draw: every variant of every run as a model of its own, its series named after the run.
 static json_t *as_report(const json_t *comparison)
 {
     json_t *models = json_array(), *row, *value,

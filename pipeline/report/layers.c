@@ -25,7 +25,7 @@ static void error_cell(const struct page *page, const json_t *row, const char *k
         fputs("<td>&ndash;</td>", page->out);
 }
 
-// What the guard kept of the compensation that was asked for; what auto chose.
+// The parts of the compensation that the guard kept.
 static void kept_cell(const struct page *page, const json_t *row)
 {
     const json_t *energy = json_object_get(row, "energy_kept"), *output = json_object_get(row, "output_kept");
@@ -35,6 +35,7 @@ static void kept_cell(const struct page *page, const json_t *row)
     text_cell(page, text[0] != '\0' ? text : energy != NULL || output != NULL ? "nothing" : "");
 }
 
+// The candidate that auto chose.
 static void choice_cell(const struct page *page, const json_t *row)
 {
     const json_t *choice = json_object_get(row, "choice");
@@ -130,7 +131,7 @@ bool has_rows(const struct page *page, const char *table, const char *key, const
     return false;
 }
 
-// Where owl put the sparsity.
+// The sparsity that owl gave to each layer.
 static void write_allocation(const struct page *page, const json_t *allocation)
 {
     static const char *const names[] = {"layer", "outliers among its scores", "sparsity asked for"};

@@ -1,6 +1,7 @@
 // A job as JSON: what it looks like, back again, and where two differ.
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
+#include "pipeline/record/json_difference.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
