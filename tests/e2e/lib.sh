@@ -191,7 +191,7 @@ undisturbed() {
   runs ranks "$n" run "$@" "$job" || { cat "$folder/stderr"; echo "Bail out! the first run failed"; exit 1; }
   no_leftovers && no_unit_twice || { echo "Bail out! the first run is not clean"; exit 1; }
   wanted=$(fingerprint)
-  [ "$(echo "$wanted" | wc -l)" -ge 20 ] || { echo "Bail out! too few files: $wanted"; exit 1; }
+  [ "$(echo "$wanted" | wc -l)" -ge 15 ] || { echo "Bail out! too few files: $wanted"; exit 1; }
 }
 # goes_on RANKS JOB [OPTIONS...]: `run` ends as the undisturbed job did.
 goes_on() {
