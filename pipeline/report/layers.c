@@ -49,6 +49,14 @@ static void choice_cell(const struct page *page, const json_t *row)
 
 // ---- tables ---------------------------------------------------------------------------------------------
 
+// A row of a linear, with the cells that say which one it is.
+static void begin_row(const struct page *page, const json_t *row)
+{
+    fputs("<tr>", page->out);
+    number_cell(page, json_object_get(row, "layer"), 6);
+    text_cell(page, text_of(row, "linear"));
+}
+
 static void write_linears(const struct page *page, const char *variant)
 {
     static const char *const names[] = {"layer",
@@ -70,9 +78,7 @@ static void write_linears(const struct page *page, const char *variant)
     {
         if (strcmp(text_of(row, "variant"), variant) != 0)
             continue;
-        fputs("<tr>", page->out);
-        number_cell(page, json_object_get(row, "layer"), 6);
-        text_cell(page, text_of(row, "linear"));
+        begin_row(page, row);
         number_cell(page, json_object_get(row, "weights"), 6);
         number_cell(page, json_object_get(row, "sparsity"), 4);
         number_cell(page, json_object_get(row, "energy_before"), 5);
@@ -105,9 +111,7 @@ void write_channels(const struct page *page, const char *stream)
     {
         if (strcmp(text_of(row, "stream"), stream) != 0)
             continue;
-        fputs("<tr>", page->out);
-        number_cell(page, json_object_get(row, "layer"), 6);
-        text_cell(page, text_of(row, "linear"));
+        begin_row(page, row);
         number_cell(page, json_object_get(row, "channels"), 6);
         number_cell(page, json_object_get(row, "outliers"), 6);
         number_cell(page, json_object_get(row, "max_abs"), 4);
