@@ -26,12 +26,12 @@ done
 . "$(dirname "${BASH_SOURCE[0]}")/e2e/lib.sh"
 need jq
 need awk
-interpose=$(dirname "$COPPICE")/tests/interpose.so
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] && [ -e "$interpose" ] || skip_test "make_checkpoint and interpose.so are not built"
+need_tool interpose.so
+interpose=$tool
+need_maker
 ! grep -q libasan "$COPPICE" || skip_test "the sanitizers have allocators of their own"
 export OMPI_MCA_odls_base_sigkill_timeout=0
-# What was freed or never written has a pattern, so that its use is seen.
+# Freed and unwritten memory is filled with a pattern, so that its use is seen.
 export MALLOC_PERTURB_=165
 seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
 RANDOM=$seed
@@ -71,7 +71,7 @@ arguments_of() {
   esac
 }
 
-# What a scene begins with. "again" is a start in a run directory that a killed job left.
+# Makes the files that a scene begins with. "again" is a start in a run directory that a killed job left.
 set_scene() {
   rm -rf "$folder/run" "$folder/models" "$folder"/.models*
   case $1 in
@@ -87,7 +87,7 @@ set_scene() {
 hashes() {
   (
     cd "$1" || exit
-    # What a killed export goes on with is named as it will be.
+    # Files of an unfinished export count under their final names.
     find run models* .models* -type f ! -name log.jsonl ! -name run.json 2>/dev/null | sort | xargs -r sha256sum |
       sed 's#\(  \|/\)\.\([^/]*\)\.partial-[^/]*#\1\2#'
     [ ! -e run/run.json ] || jq -S 'del(.started, .xxh3)' run/run.json | sha256sum
@@ -110,7 +110,7 @@ errno_text() {
   esac
 }
 choose() { local options=("$@"); chosen=${options[RANDOM % $#]}; }
-# What each call may really fail with.
+# Errors that each call may really fail with.
 choose_errno() {
   case $1 in
     malloc | calloc | realloc | aligned_alloc | posix_memalign | strdup | open_memstream | mmap) chosen=ENOMEM ;;
@@ -182,7 +182,7 @@ judge() {
   fi
   left=$(find "$folder/run" "$folder"/models* "$folder"/.models* \( -name '.*' ! -name '.*.partial-*' -o -name 'lock*' \) 2>/dev/null)
   [ -z "$left" ] || echo "left: $left"
-  # Whatever has its final name is what an undisturbed run makes.
+  # Every file under its final name has the bytes of an undisturbed run.
   bad=$(hashes "$folder" | grep -vxF -f <(hashes "$folder/whole-$scene"; hashes "$folder/wanted-$scene")) && echo "other bytes: $bad"
 }
 
@@ -191,7 +191,7 @@ resumes() {
   local bad
   # shellcheck disable=SC2046
   runs ranks 2 $(arguments_of "$1") || return
-  # What could not be removed may stay.
+  # Files that could not be removed may stay.
   bad=$(hashes "$folder/wanted-$1" | grep -vxF -f <(hashes "$folder")) && echo "after going on, other bytes: $bad"
   no_leftovers_of_run
 }
@@ -305,7 +305,7 @@ if [ "$mode" = sample ] && [ "$sample" -lt "$all" ]; then
   awk -v n="$sample" -v all="$all" -v start=$((RANDOM % 1000)) 'BEGIN { next_at = start / 1000 * all / n }
     NR - 1 >= next_at { print; next_at += all / n }' "$folder/candidates" >"$folder/chosen"
 else
-  # In a random order: whoever ends this early has seen a bit of everything.
+  # In a random order: ended early, it has tried a bit of everything.
   awk -v seed="$seed" 'BEGIN { srand(seed + 1) } { printf "%.9f %s\n", rand(), $0 }' "$folder/candidates" | sort -n |
     cut -d ' ' -f 2- >"$folder/chosen"
 fi

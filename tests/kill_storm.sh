@@ -19,23 +19,22 @@ seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
 RANDOM=$seed
 echo "# seed $seed, $rounds kills"
 
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 "$maker" --layers 5 --hidden 64 --intermediate 128 --heads 4 --kv-heads 2 --tied --shards 2 "$folder/model"
-# job_of PROPAGATION: every stage there is: Hessians and second-order masks beside plain ones, outputs matched and
+# job_of PROPAGATION: every stage there is: with and without Hessians and second-order masks, outputs matched and
 # guarded.
 job_of() {
   small_job "$folder/$1.yaml" model="$folder/model" propagation="$1" method='[wanda, sparsegpt]' sequences=5 length=48 \
     energy='[rows]' compensate=', output: mixed, guard: true' perplexity="$folder/test.jsonl"
 }
-undisturbed() {
+first_run() {
   local began=${EPOCHREALTIME/./}
   rm -rf "$folder/run" "$folder/models"
   runs ranks 2 run "$folder/$1.yaml" || exit 1
   declare -g "wanted_$1=$(fingerprint)" "time_$1=$((${EPOCHREALTIME/./} - began))"
 }
 
-# What was in hand, from the log: the last unit that was begun and not ended since the last start. Layers with
+# The current unit at the kill, from the log: the last one that was begun and not ended since the last start. Layers with
 # second-order information are told apart.
 in_hand() {
   tail -n 200 "$folder/run/log.jsonl" 2>/dev/null | jq -R -s -r --arg propagation "$1" '
@@ -73,7 +72,7 @@ moments=('run/lock*' 'run/.sequences.h5.*' 'run/statistics/*/.layer-*' 'run/hess
   'models/.*.partial-*/model-00001-of-00002.*')
 
 # One kill, unless the job ends first: sets `ended`.
-strike() {
+one_kill() {
   local propagation=$1 n target stage time left moment until options=()
   time=time_$propagation
   choose 1 2 2 3 4; n=$chosen
@@ -119,7 +118,7 @@ one_job() {
   local propagation=$1 wanted=wanted_$1 n limit=$((kills + 25)) ended=
   rm -rf "$folder/run" "$folder/models"
   while [ -z "$ended" ] && [ "$kills" -lt "$rounds" ] && [ "$kills" -lt "$limit" ]; do
-    strike "$propagation" || return 1
+    one_kill "$propagation" || return 1
   done
   choose 1 2 3; n=$chosen
   runs ranks "$n" run "$folder/$propagation.yaml" && same "${!wanted}" "$(fingerprint)" && no_leftovers && no_unit_twice &&
@@ -135,7 +134,7 @@ trap 'print_counts; exit 130' INT TERM
 
 for propagation in pruned dense; do
   job_of $propagation
-  undisturbed $propagation
+  first_run $propagation
 done
 while [ "$kills" -lt "$rounds" ]; do
   choose pruned dense

@@ -55,118 +55,75 @@ if [ "${1:-}" = --tokenizers ]; then
   exit
 fi
 
+# golden NAME: makes tests/golden/NAME anew from $folder/NAME.yaml.
+golden() {
+  run_job "$1"
+  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/$1/run" "tests/golden/$1"
+}
+# small_golden NAME SEQUENCES LINE...: the same for the job that tests/e2e/NAME.sh runs; LINEs are those of its masks.
+small_golden() {
+  cat >"$folder/$1.yaml" <<YAML
+model: jobs/demo/kjv-llama-1m
+run: $folder/$1/run
+calibration: {corpus: $folder/train.jsonl, sequences: $2, length: 48, seed: 3}
+$(printf '%s\n' "${@:3}")
+evaluate: {perplexity: $folder/test.jsonl, length: 64}
+YAML
+  golden "$1"
+}
+
 mkdir "$folder/demo"
 sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
 if [ "${1:-}" = --golden ]; then
-  # As tests/e2e/sparsegpt.sh runs it.
   head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
   head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
-  cat >"$folder/sparsegpt.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/sparsegpt/run
-calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
-prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}
-evaluate: {perplexity: $folder/test.jsonl, length: 64}
-YAML
-  run_job sparsegpt
-  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/sparsegpt/run" tests/golden/sparsegpt
-  # As tests/e2e/matching.sh runs it.
-  cat >"$folder/matching.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/matching/run
-calibration: {corpus: $folder/train.jsonl, sequences: 5, length: 48, seed: 3}
-prune: {method: wanda, sparsity: 0.5}
-compensate: {energy: [rows], output: [off, mixed], bias: [false, true], guard: [true, false]}
-evaluate: {perplexity: $folder/test.jsonl, length: 64}
-YAML
-  run_job matching
-  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/matching/run" tests/golden/matching
-  # As tests/e2e/auto.sh runs it.
-  cat >"$folder/auto.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/auto/run
-calibration: {corpus: $folder/train.jsonl, sequences: 9, length: 48, seed: 3}
-prune: {method: auto, sparsity: 0.5, pattern: 2:4}
-evaluate: {perplexity: $folder/test.jsonl, length: 64}
-YAML
-  run_job auto
-  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/auto/run" tests/golden/auto
+  small_golden sparsegpt 5 'prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}'
+  small_golden matching 5 'prune: {method: wanda, sparsity: 0.5}' \
+    'compensate: {energy: [rows], output: [off, mixed], bias: [false, true], guard: [true, false]}'
+  small_golden auto 9 'prune: {method: auto, sparsity: 0.5, pattern: 2:4}'
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
   sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
-  run_job demo
-  PYTHONPATH=tests/golden "$python" tests/golden/parity.py golden "$folder/demo/run" tests/golden/demo
+  golden demo
   exit
 fi
 compare demo 16
 
-# Away from the named methods: other exponents of activations and weight variance.
-cat >"$folder/space.yaml" <<YAML
+# demo_model NAME VARIANTS LENGTH EVALUATED_LENGTH LINE...: a job on the demonstration's model, compared; the LINEs say
+# how it is pruned.
+demo_model() {
+  cat >"$folder/$1.yaml" <<YAML
 model: jobs/demo/kjv-llama-1m
-run: $folder/space/run
-output: $folder/space/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
-prune: {method: [magnitude, wanda, ria, cvr], activation_exponent: [0.4], alpha: [0.25], sparsity: 0.5}
-evaluate: {perplexity: jobs/demo/test.jsonl}
+run: $folder/$1/run
+output: $folder/$1/models
+calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: $3, seed: 7}
+$(printf '%s\n' "${@:5}")
+evaluate: {perplexity: jobs/demo/test.jsonl, length: $4}
 YAML
-compare space 4
+  compare "$1" "$2"
+}
 
-cat >"$folder/sparsegpt.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/sparsegpt/run
-output: $folder/sparsegpt/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
-prune: {method: sparsegpt, sparsity: [0.3, 0.5], pattern: 2:4}
-compensate: {energy: [[], [columns, rows]]}
-evaluate: {perplexity: jobs/demo/test.jsonl}
-YAML
-compare sparsegpt 6
+# Away from the named methods: other exponents of activations and weight variance. By default, evaluation is at the
+# calibration's length.
+demo_model space 4 200 200 \
+  'prune: {method: [magnitude, wanda, ria, cvr], activation_exponent: [0.4], alpha: [0.25], sparsity: 0.5}'
+demo_model sparsegpt 6 200 200 'prune: {method: sparsegpt, sparsity: [0.3, 0.5], pattern: 2:4}' \
+  'compensate: {energy: [[], [columns, rows]]}'
 
 # Dense propagation, whole-matrix selection, other patterns, one direction only, a linear left dense.
-cat >"$folder/dense.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/dense/run
-output: $folder/dense/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 200, seed: 7}
-prune:
-  method: [wanda, ria, cvr]
-  sparsity: [0.3]
-  pattern: 4:8
-  alpha: [0.5]
-  group: layer
-  propagation: dense
-  skip: [layers.1.mlp.down_proj]
-compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}
-evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
-YAML
-compare dense 12
+demo_model dense 12 200 128 'prune: {method: [wanda, ria, cvr], sparsity: [0.3], pattern: 4:8, alpha: [0.5], group: layer,' \
+  '  propagation: dense, skip: [layers.1.mlp.down_proj]}' \
+  'compensate: {energy: [[rows], [columns]], clamp: [0.5, 1.2]}'
 
-# The automatic choice, with and without compensation.
 for propagation in pruned dense; do
-  cat >"$folder/auto-$propagation.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/auto-$propagation/run
-output: $folder/auto-$propagation/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
-prune: {method: auto, sparsity: 0.6, pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
-compensate: {energy: [[], [rows]], output: [off, regression]}
-evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
-YAML
-  compare "auto-$propagation" 8
-done
-
-# Output matching on both streams, with every method and bias, guarded and not; a linear left dense.
-for propagation in pruned dense; do
-  cat >"$folder/matching-$propagation.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
-run: $folder/matching-$propagation/run
-output: $folder/matching-$propagation/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: 128, seed: 7}
-prune: {method: [wanda, sparsegpt], pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}
-compensate: {energy: [[], [rows]], output: [off, regression, mixed], bias: [false, true], guard: [true, false]}
-evaluate: {perplexity: jobs/demo/test.jsonl, length: 128}
-YAML
-  compare "matching-$propagation" 46
+  # The automatic choice, with and without compensation.
+  demo_model auto-$propagation 8 128 128 \
+    "prune: {method: auto, sparsity: 0.6, pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}" \
+    'compensate: {energy: [[], [rows]], output: [off, regression]}'
+  # Output matching on both streams, with every method and bias, guarded and not; a linear left dense.
+  demo_model matching-$propagation 46 128 128 \
+    "prune: {method: [wanda, sparsegpt], pattern: 2:4, propagation: $propagation, skip: [layers.1.mlp.down_proj]}" \
+    'compensate: {energy: [[], [rows]], output: [off, regression, mixed], bias: [false, true], guard: [true, false]}'
 done
 
 if [ -d ../shared/models/stories260K ]; then

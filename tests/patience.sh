@@ -7,10 +7,14 @@
 patience() {
   if [ -n "${COPPICE_TEST_PATIENCE:-}" ]; then
     echo "$COPPICE_TEST_PATIENCE"
+  elif [ -r /proc/loadavg ]; then
+    awk -v cores="$(getconf _NPROCESSORS_ONLN)" '{
+      split($4, running, "/")
+      factor = int(($1 > running[1] ? $1 : running[1]) / cores + 0.999)
+      print (factor < 1 ? 1 : (factor > 30 ? 30 : factor))
+    }' /proc/loadavg
   else
-    awk -v cores="$(getconf _NPROCESSORS_ONLN)" '
-      { split($4, running, "/"); factor = int(($1 > running[1] ? $1 : running[1]) / cores + 0.999) }
-      END { if (factor < 1) factor = 1; if (factor > 30) factor = 30; print factor }' /proc/loadavg 2>/dev/null || echo 1
+    echo 1
   fi
 }
 

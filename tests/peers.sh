@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# peers.sh - the masks and weights of coppice beside those of the official research code, on the same calibration ids.
+# peers.sh - compares the masks and weights of coppice with those of the official research code, on the same calibration ids.
 # Opt-in: takes a minute, a Python environment and clones of that code, which you bring:
 # Usage: tests/peers.sh WANDA RIA    folders with github.com/locuslab/wanda (sparsegpt is in it) and
 #                                    github.com/biomedical-cybernetics/Relative-importance-and-activation-pruning

@@ -12,4 +12,5 @@ export_mpi_environment
 
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_TESTS=ON >/dev/null
 cmake --build build -j "$(nproc)"
-ctest --test-dir build --output-on-failure -j "$(nproc)" "$@"
+# Twice as many as there are cores: most tests wait for programs to start and end.
+ctest --test-dir build --output-on-failure -j "$((2 * $(nproc)))" "$@"

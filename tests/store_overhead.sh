@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # store_overhead.sh - what keeping everything on disk costs: the share of a run's wall time that is spent in the store
-# (HDF5, checksums, reading back, fsync, waiting for other ranks in it), and the bytes written beside the least that the
+# (HDF5, checksums, reading back, fsync, waiting for other ranks in it), and the bytes written compared with the least that the
 # design needs. On layers of LLaMA-7B's size, with random weights and few sequences. Opt-in: takes memory and minutes.
 # Usage: tests/store_overhead.sh [--layers 2] [--sequences 4] [--length 512] [--ranks 2] [--method wanda]
 #                                [--hidden 4096] [--intermediate 11008] [--heads 32]
@@ -17,9 +17,9 @@ done
 . "$(dirname "${BASH_SOURCE[0]}")/e2e/lib.sh"
 need jq
 need nm
-sampler=$(dirname "$COPPICE")/tests/sampler.so
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] && [ -e "$sampler" ] || skip_test "make_checkpoint and sampler.so are not built"
+need_tool sampler.so
+sampler=$tool
+need_maker
 weights=$((layers * (4 * hidden * hidden + 3 * hidden * intermediate)))
 needed=$((weights * 2 * 3 + sequences * length * hidden * 4 * 3))
 free=$(df --output=avail -B 1 "$folder" | tail -n 1)

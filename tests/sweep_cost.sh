@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# sweep_cost.sh - what a sweep costs beside the single runs that it stands for, measured; no test. Five methods at 10 %
+# sweep_cost.sh - measures what a sweep costs compared with the single runs that it replaces; no test. Five methods at 10 %
 # to 90 % and two patterns each: 55 variants of the demonstration's model, calibrated with 32 sequences of 256, dense
 # propagation, measured on the first WINDOWS windows of 256 tokens of the demonstration's test text.
 #

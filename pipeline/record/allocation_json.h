@@ -1,4 +1,5 @@
-// allocation_json.h - where the sparsity of a variant went, for results, reports and coppice.json.
+// allocation_json.h - how a variant's sparsity was shared out among the layers, for results, reports and
+// coppice.json.
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"

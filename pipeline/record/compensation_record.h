@@ -1,4 +1,4 @@
-// compensation_record.h - what the compensation of a variant came to, kept when its weights are not:
+// compensation_record.h - the outcome of a variant's compensation, kept when its weights are not:
 // RUN/results/VARIANT/compensation.json.
 //
 // {"variant", "linears": [{"layer", "linear", and of the weights files' attributes those that are there:

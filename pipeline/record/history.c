@@ -67,7 +67,7 @@ static struct history_unit read_unit(const json_t *line)
     return unit;
 }
 
-// A team has one unit in hand: what it had before it either did or lost.
+// A team works on one unit at a time: the one before it is done or lost.
 static void forget_begun(struct history *history, const char *process, const size_t *team)
 {
     size_t kept = 0;

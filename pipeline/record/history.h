@@ -26,7 +26,8 @@ struct history_start {
 struct history {
     size_t num_units, num_begun, num_starts;
     struct history_unit *units; // carried out, in the order of the log
-    struct history_unit *begun; // begun by a start that has not ended, the unit not done: in hand, or lost
+    struct history_unit
+        *begun; // begun by a start that has not ended, the unit not done: worked on now, or lost
     struct history_start *starts;
 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Where two values differ, and the values there; NULL: missing.
+// The place where two values differ, and both values; NULL: missing.
 struct difference {
     char path[256];
     const json_t *before, *now;

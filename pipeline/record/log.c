@@ -106,7 +106,7 @@ static json_t *time_now(void)
     return json_string(text);
 }
 
-// What every line has; NULL when memory ran out or event is not UTF-8.
+// The members of every line; NULL when memory ran out or event is not UTF-8.
 static json_t *common_keys(const struct event_log *log, const char *event)
 {
     const char *job = getenv("SLURM_JOB_ID");

@@ -2,9 +2,9 @@
 //
 // Every line has "time" (UTC, ISO 8601 with milliseconds), "event", "version" (of coppice), "ranks",
 // "process" ("HOST:PID" of the program's rank 0, which holds the locks), "slurm_job" (SLURM_JOB_ID, only
-// inside Slurm), and what the event adds. Read back by pipeline/history.h. A line goes out in one write to a
-// file opened with O_APPEND. A line torn by a kill stays, alone on its line: readers skip lines that are not
-// JSON.
+// inside Slurm), and what the event adds. Read back by pipeline/record/history.h. A line goes out in one
+// write to a file opened with O_APPEND. A line torn by a kill stays, alone on its line: readers skip lines
+// that are not JSON.
 #pragma once
 #include "kernels/error.h"
 

@@ -1,5 +1,5 @@
-// run_record.h - RUN/run.json: the job as frozen at the first start, fingerprints of its inputs, and what
-// made it.
+// run_record.h - RUN/run.json: the job as frozen at the first start, fingerprints of its inputs, and the
+// versions that made it.
 //
 // A later start must ask for the same: model, corpora, calibration, propagation and skipped linears may not
 // change; variants may be added (a sweep is extended), an evaluation or an output may be added.
@@ -33,5 +33,5 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
 void run_record_variant(char *identity, size_t size, const struct run_record *record,
                         const struct variant *variant);
 
-// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ...}: what runs now.
+// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ...}: the versions that run now.
 json_t *library_versions(void);

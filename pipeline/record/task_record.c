@@ -29,7 +29,7 @@ void task_record_name(json_t *list, const char *task)
         json_object_set_new(last, "task", json_string(task));
 }
 
-// What a task's result depends on, without paths.
+// The parts of a task's record that its result depends on, without paths.
 static json_t *identity_of(const json_t *record, const json_t *task)
 {
     const char *name = json_string_value(json_object_get(task, "name"));

@@ -1,4 +1,4 @@
-// task_results.h - what a run directory holds of the tasks' results, for tables, reports and provenance.
+// task_results.h - the tasks' results in a run directory, for tables, reports and provenance.
 #pragma once
 #include "stages/settings.h"
 #include <jansson.h>

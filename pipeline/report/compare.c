@@ -6,6 +6,7 @@
 #include "pipeline/record/run_record.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/report/compare_show.h"
+#include "pipeline/report/members.h"
 #include "pipeline/report/series.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
@@ -17,17 +18,10 @@
 
 // All is kept as JSON:
 //   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "length", "sequences",
-//   "calibration_length",
-//              "seed", "propagation"}],
+//              "calibration_length", "seed", "propagation"}],
 //    "same_model", "same_evaluation", "warnings": [...],
 //    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
 //                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]}}]}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 // ---- one run --------------------------------------------------------------------------------------------
 

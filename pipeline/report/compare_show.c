@@ -1,16 +1,11 @@
 #include "pipeline/report/compare_show.h"
 
 #include "io/file/commit.h"
+#include "pipeline/report/members.h"
 #include "pipeline/report/page.h"
 #include "pipeline/report/report.h"
 
 #include <stdlib.h>
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 static void describe_run(char *text, size_t size, const json_t *run)
 {
@@ -109,7 +104,7 @@ void compare_print(const json_t *comparison, FILE *out)
     json_decref(names);
 }
 
-// What report_draw draws: every variant of every run as a model of its own, its series named after the run.
+// A report for report_draw: every variant of every run as a model of its own, its series named after the run.
 static json_t *as_report(const json_t *comparison)
 {
     json_t *models = json_array(), *row, *value,

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-// The columns that say what a value is of; filled from an object's own members.
+// Columns that identify a value, filled from an object's own members.
 static const char *const keys[] = {"variant", "stream", "process", "rank", "layer", "linear"};
 enum { NUM_KEYS = sizeof keys / sizeof *keys };
 

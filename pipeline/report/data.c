@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// The report in the making.
+// The report while it is gathered.
 struct gathering {
     const struct run_view *view;
     size_t layers;

@@ -17,7 +17,8 @@ extern char **environ;
 // gnuplot writes colours as numbers. This one, which nobody draws with, stands for the page's text colour.
 static const char ink[] = "#010203";
 
-// What makes gnuplot's SVG take the page's colours, and keeps its names apart from other plots' (%zu: which).
+// Style that makes gnuplot's SVG take the page's colours and keeps its names apart from other plots' (%zu:
+// which).
 static const struct {
     const char *from, *to;
 } changes[] = {{"rgb(  1,   2,   3)", "currentColor"},
@@ -161,7 +162,7 @@ static enum status run(const char *folder, bool *found, struct error *err)
     RETURN_ERROR_IF(failed != 0, err, STATUS_FAILED, "gnuplot: cannot start: %s", strerror(failed));
     while (waitpid(pid, &state, 0) < 0)
         RETURN_ERROR_IF(errno != EINTR, err, STATUS_FAILED, "gnuplot: %s", strerror(errno));
-    // What posix_spawn says where the C library starts the program through a shell's way.
+    // 127: posix_spawn itself may succeed where the program cannot be started.
     if (WIFEXITED(state) && WEXITSTATUS(state) == 127) {
         *found = false;
         return STATUS_OK;

@@ -1,4 +1,4 @@
-// report_page.h - the frame of an HTML page: style for light and dark, tables that sort.
+// page.h - the frame of an HTML page: style for light and dark, tables that sort.
 #pragma once
 #include <stdio.h>
 

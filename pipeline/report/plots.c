@@ -1,103 +1,11 @@
 #include "pipeline/record/task_results.h"
-#include "pipeline/report/gnuplot.h"
+#include "pipeline/report/layer_plots.h"
+#include "pipeline/report/members.h"
 #include "pipeline/report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MOST_PLOTS = 200, MOST_LINES = 64 };
-
-// Plots in the making: each is a script that is written through `out`.
-struct drawing {
-    const json_t *report;
-    json_t *list; // [{"id", "title", "note"}]
-    struct plot plots[MOST_PLOTS];
-    size_t count;
-    FILE *out; // of the plot in hand
-    size_t size;
-};
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static bool number_of(double *value, const json_t *object, const char *key)
-{
-    const json_t *number = json_object_get(object, key);
-    *value = json_number_value(number);
-    return json_is_number(number);
-}
-
-// False when there are enough, or memory ran out: the page then does without.
-static bool begin_plot(struct drawing *d, const char *id, const char *title, const char *note)
-{
-    if (d->count == MOST_PLOTS)
-        return false;
-    struct plot *plot = &d->plots[d->count];
-    *plot = (struct plot){.width = 860, .height = 380};
-    d->out = open_memstream(&plot->script, &d->size);
-    if (d->out == NULL)
-        return false;
-    json_array_append_new(d->list, json_pack("{s:s, s:s, s:s}", "id", id, "title", title, "note", note));
-    d->count++;
-    return true;
-}
-
-static void end_plot(struct drawing *d)
-{
-    fclose(d->out);
-    d->out = NULL;
-}
-
-// ---- the names that lines are drawn for -----------------------------------------------------------------
-
-struct names {
-    const char *items[MOST_LINES];
-    size_t count;
-};
-
-static size_t name_index(const struct names *names, const char *name)
-{
-    size_t i = 0;
-    while (i < names->count && strcmp(names->items[i], name) != 0)
-        i++;
-    return i;
-}
-
-static void add_name(struct names *names, const char *name)
-{
-    if (name_index(names, name) == names->count && names->count < MOST_LINES)
-        names->items[names->count++] = name;
-}
-
-// One colour a method, one dash and mark a way to compensate.
-static void series_look(char *look, size_t size, const struct names *series, size_t index)
-{
-    static const int marks[] = {7, 5, 9, 11, 13, 6, 4, 8};
-    const char *name = series->items[index];
-    const size_t method = strcspn(name, "-");
-    struct names methods = {.count = 0};
-    size_t within = 0, colour = 0;
-
-    for (size_t i = 0; i < series->count; i++) {
-        const char *other = series->items[i];
-        const bool same = strcspn(other, "-") == method && strncmp(other, name, method) == 0;
-        within += same && i < index;
-        bool first = true;
-        for (size_t j = 0; j < i && first; j++)
-            first = strcspn(series->items[j], "-") != strcspn(other, "-") ||
-                    strncmp(series->items[j], other, strcspn(other, "-")) != 0;
-        if (first && same)
-            colour = methods.count;
-        if (first)
-            methods.count++;
-    }
-    snprintf(look, size, "linecolor rgb '%s' dashtype %zu linewidth 1.8 pointtype %d pointsize 0.7",
-             gnuplot_colour(colour), 1 + within % 5, marks[within % (sizeof marks / sizeof *marks)]);
-}
 
 // ---- a result against sparsity --------------------------------------------------------------------------
 
@@ -261,137 +169,6 @@ static void draw_results(struct drawing *d, const struct quantity *quantity)
         draw_result(d, quantity, &series, &patterns, low, high);
 }
 
-// ---- per layer ------------------------------------------------------------------------------------------
-
-// Lines over the layers, one a linear: column 2 dashed, column 3 solid, of the rows of `table` whose `key` is
-// `name`.
-struct layer_plot {
-    const char *table, *key, *name;
-    bool (*values)(double *dashed, double *solid, const json_t *row);
-    const char *label, *commands;
-    bool distinct; // linears with the same numbers share a line
-};
-
-static bool energies(double *pruned, double *compensated, const json_t *row)
-{
-    double before;
-    if (!number_of(&before, row, "energy_before") || !number_of(pruned, row, "energy_pruned") ||
-        !number_of(compensated, row, "energy_compensated") || !(before > 0))
-        return false;
-    *pruned /= before;
-    *compensated /= before;
-    return true;
-}
-
-static bool channels(double *usual, double *largest, const json_t *row)
-{
-    double median;
-    if (!number_of(&median, json_object_get(row, "second_moment"), "median") ||
-        !number_of(largest, row, "max_abs"))
-        return false;
-    *usual = sqrt(median);
-    return *usual > 0 && *largest > 0;
-}
-
-// The linears to draw; those with the input of an earlier one are left out where only that counts.
-static void choose_linears(struct names *linears, const struct drawing *d, const struct layer_plot *what)
-{
-    double first_layer = -1, layer, seen[MOST_LINES][2], now[2];
-    size_t num_seen = 0, i, k;
-    json_t *row;
-
-    json_array_foreach(json_object_get(d->report, what->table), i, row)
-    {
-        if (strcmp(text_of(row, what->key), what->name) != 0 || !number_of(&layer, row, "layer") ||
-            !what->values(&now[0], &now[1], row))
-            continue;
-        if (first_layer < 0)
-            first_layer = layer;
-        if (what->distinct && (layer > first_layer || num_seen == MOST_LINES))
-            continue;
-        for (k = 0; k < num_seen && memcmp(seen[k], now, sizeof now) != 0; k++)
-            continue;
-        if (what->distinct && k < num_seen)
-            continue;
-        if (num_seen < MOST_LINES)
-            memcpy(seen[num_seen++], now, sizeof now);
-        add_name(linears, text_of(row, "linear"));
-    }
-}
-
-static bool draw_layers(struct drawing *d, const struct layer_plot *what, const char *id, const char *title,
-                        const char *note)
-{
-    const json_int_t layers = json_integer_value(json_object_get(d->report, "layers"));
-    struct names linears = {.count = 0};
-    char quoted[200];
-    double dashed, solid;
-    size_t i;
-    json_t *row;
-
-    choose_linears(&linears, d, what);
-    if (linears.count == 0 || !begin_plot(d, id, title, note))
-        return false;
-    d->plots[d->count - 1].height = 320;
-    for (size_t n = 0; n < linears.count; n++) {
-        fprintf(d->out, "$linear%zu << end_of_data\n", n);
-        json_array_foreach(json_object_get(d->report, what->table), i, row)
-        {
-            if (strcmp(text_of(row, what->key), what->name) == 0 &&
-                strcmp(text_of(row, "linear"), linears.items[n]) == 0 && what->values(&dashed, &solid, row))
-                fprintf(d->out, "%lld %.17g %.17g\n",
-                        (long long)json_integer_value(json_object_get(row, "layer")), dashed, solid);
-        }
-        fprintf(d->out, "end_of_data\n");
-    }
-    fprintf(d->out,
-            "set xlabel 'layer'\nset ylabel '%s'\nset xrange [-0.3:%lld.7]\n"
-            "%s\n%s\nplot ",
-            what->label, (long long)layers - 1, layers <= 24 ? "set xtics 1" : "", what->commands);
-    for (size_t n = 0; n < linears.count; n++)
-        fprintf(
-            d->out,
-            "$linear%zu using 1:3 with linespoints linecolor rgb '%s' linewidth 1.8 pointtype 7 pointsize "
-            "0.5 "
-            "title %s, $linear%zu using 1:2 with lines linecolor rgb '%s' linewidth 1.4 dashtype 2 notitle, ",
-            n, gnuplot_colour(n), gnuplot_quote(quoted, sizeof quoted, linears.items[n]), n,
-            gnuplot_colour(n));
-    fprintf(d->out, "\n");
-    end_plot(d);
-    return true;
-}
-
-static void draw_all_layers(struct drawing *d)
-{
-    struct names streams = {.count = 0};
-    char id[200];
-    size_t i;
-    json_t *row;
-
-    json_array_foreach(json_object_get(d->report, "channels"), i, row)
-    {
-        add_name(&streams, text_of(row, "stream"));
-    }
-    for (size_t s = 0; s < streams.count; s++) {
-        const struct layer_plot what = {
-            "channels", "stream", streams.items[s], channels, "input of the linear", "set logscale y", true};
-        snprintf(id, sizeof id, "channels-%s", streams.items[s]);
-        draw_layers(
-            d, &what, id, "Inputs of the linears",
-            "Solid: largest magnitude of any channel. Dashed: root mean square of the median channel. "
-            "Linears that share their input share a line.");
-    }
-    json_array_foreach(json_object_get(d->report, "models"), i, row)
-    {
-        const struct layer_plot what = {
-            "linears", "variant", text_of(row, "variant"), energies, "share of the dense energy", "", false};
-        snprintf(id, sizeof id, "energy-%s", text_of(row, "variant"));
-        draw_layers(d, &what, id, "Energy of the weights",
-                    "Centred energy of each linear's rows, as a share of the dense weight's. Dashed: after "
-                    "pruning. Solid: after compensation.");
-    }
-}
-
 // ---- time -----------------------------------------------------------------------------------------------
 
 static void draw_times(struct drawing *d)
@@ -466,7 +243,7 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
     for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++)
         draw_results(d, &quantities[q]);
     draw_times(d);
-    draw_all_layers(d);
+    draw_layer_plots(d);
     status = gnuplot_draw(d->plots, d->count, &found, err);
     for (size_t i = 0; i < d->count; i++) {
         if (d->plots[i].svg != NULL)

@@ -10,14 +10,12 @@
 // Damaged files are skipped and named in the report under "missing".
 enum status report_run(const char *run, bool json, FILE *out, struct error *err);
 
-// The report as JSON (report_data.c). New reference.
+// The report as JSON (data.c). New reference.
 //   "run"          the directory's name
 //   "provenance"   run.json without its seal: job, fingerprints, versions, start
 //   "starts"       [{time, seconds, ranks, command, process, exit_code, ...}] from the log
 //   "models"       [{variant, series, sparsity, kept, weights, perplexity, ratio, length, windows, tasks,
-//   alignment,
-//   ...}],
-//                  dense first
+//                  alignment, ...}], dense first
 //   "linears"      [{variant, layer, linear, weights, kept, sparsity, energy_before, energy_pruned,
 //                  energy_compensated}], and what linear_record.h adds
 //   "channels"     [{stream, layer, linear, tokens, channels, outliers, max_abs, max_abs_channel,
@@ -42,3 +40,5 @@ bool report_accuracy(double *value, const json_t *model);
 // A channel whose second moment is larger than this many times the linear's median one is counted as an
 // outlier: its root mean square is more than six times the usual.
 #define REPORT_OUTLIER 36.0
+// Linear interpolation between order statistics (R's type 7): p in [0, 1]. NAN when count is 0.
+double report_quantile(const double *sorted, size_t count, double p);

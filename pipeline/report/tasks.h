@@ -1,4 +1,4 @@
-// report_tasks.h - the page's table of accuracies. For report_html.c.
+// tasks.h - the page's table of accuracies. For html.c.
 #pragma once
 #include <jansson.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// bench_forward.c - the forward pass at LLaMA-7B's sizes, beside bare sgemm of the same products in the same
+// bench_forward.c - the forward pass at LLaMA-7B's sizes, compared with bare sgemm of the same products in the same
 // run.
 #include "kernels/error.h"
 #include "kernels/forward/attention.h"

@@ -1,5 +1,5 @@
-// What the store costs beside plain writing of the same bytes: pwrite, fsync, rename, fsync of the folder by
-// one process; and reading a file with every checksum beside pread of the same bytes. Under mpirun all ranks
+// The cost of the store compared with plain writing of the same bytes: pwrite, fsync, rename, fsync of the folder by
+// one process; and reading a file with every checksum compared with pread of the same bytes. Under mpirun all ranks
 // write their share, in both.
 //
 // The files are made in $BENCH_FOLDER, or the current one.

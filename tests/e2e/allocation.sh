@@ -60,12 +60,8 @@ check "sparsegpt follows, block by block" eval '
 
 # ---- any number of ranks, resume ---------------------------------------------------------------------------
 
-again() {
-  rm -rf "$folder/run"
-  runs ranks "$1" run "$folder/job.yaml" && same "$wanted" "$(fingerprint)" && no_leftovers && no_unit_twice
-}
 for n in 1 3; do
-  check "$n ranks, the same bytes" again "$n"
+  check "$n ranks, the same bytes" again "$n" "$folder/job.yaml"
 done
 check "score alone waits for the statistics" eval '
   rm -rf "$folder/run"; runs alone calibrate "$folder/job.yaml" && rm "$folder/run/statistics/dense/layer-002.h5" &&
@@ -80,8 +76,8 @@ damage_outliers() {
   runs ranks 2 run "$@" "$folder/job.yaml" && same "$wanted" "$(fingerprint)"
 }
 check "a damaged count is made again" damage_outliers
-check "which is said" grep -q "outliers/threshold-5/layer-001.json is damaged" "$folder/stderr"
-check "also when it is only met on the way" damage_outliers --no-check
+check "and the program says so" grep -q "outliers/threshold-5/layer-001.json is damaged" "$folder/stderr"
+check "also when it is only found on the way" damage_outliers --no-check
 check "status knows the stage" eval 'alone status "$folder/run" | grep -q "^wanda-0.5-owl .* outliers 4/4  score 4/4"'
 check "plan knows the stage" eval 'alone plan --json "$folder/job.yaml" | jq -e ".stages.outliers.units == 16"'
 
@@ -95,7 +91,7 @@ check "its outliers are those of the dense model" same "$(cat "$folder/outliers"
 check "its statistics are its own" not same "$(sha256sum <"$folder/run/statistics/dense/layer-003.h5")" \
   "$(sha256sum <"$folder/run/statistics/wanda-0.5-owl/layer-003.h5")"
 wanted=$(fingerprint)
-check "alone, the same bytes" again 1
+check "alone, the same bytes" again 1 "$folder/job.yaml"
 check "another threshold counts anew, and only that" eval '
   allocation_job method=wanda -- "allocation: owl" "owl_threshold: [5, 7]" &&
   runs ranks 2 run "$folder/job.yaml" && exists "$folder/run/outliers/threshold-7/layer-003.json" &&
@@ -109,9 +105,9 @@ allocation_job method='[wanda, sparsegpt]' skip='[mlp.gate_proj]' propagation=de
 check "a job with ratios ends well" runs ranks 2 run "$folder/job.yaml"
 check "what no ratio fits has the job's sparsity" same "$(kept wanda-0.5 1 self_attn.q_proj)" $((128 * 64))
 check "a layer's ratio" same "$(kept wanda-0.5 0 self_attn.q_proj)" $((128 * 96))
-check "of two that fit the later one counts" same "$(kept wanda-0.5 0 mlp.down_proj)" $((128 * 86))
+check "of two that fit, the later one counts" same "$(kept wanda-0.5 0 mlp.down_proj)" $((128 * 86))
 check "a ratio of 0 keeps all" same "$(kept wanda-0.5 3 mlp.down_proj) $(kept sparsegpt-0.5 3 mlp.down_proj)" "44032 44032"
-check "sparsegpt has them too" near "$(kept sparsegpt-0.5 1 mlp.down_proj)" $((128 * 86)) 1e-2
+check "sparsegpt follows the ratios too" near "$(kept sparsegpt-0.5 1 mlp.down_proj)" $((128 * 86)) 1e-2
 check "what is skipped has no mask" not kept wanda-0.5 0 mlp.gate_proj
 check "other ratios contradict the run directory" eval '
   sed -i "s/0.25/0.3/" "$folder/job.yaml" && exits 2 two_quiet_ranks run "$folder/job.yaml" && one_line prune.ratios'
@@ -119,7 +115,7 @@ check "other ratios contradict the run directory" eval '
 # Owl shares out what the ratios leave.
 rm -rf "$folder/run"
 allocation_job method=wanda propagation=dense -- 'allocation: owl' 'ratios: {"*.mlp.*": 0.25}'
-check "owl beside ratios" runs alone run "$folder/job.yaml"
+check "owl together with ratios" runs alone run "$folder/job.yaml"
 check "counts the linears that have none" same "$(jq .weights "$outliers/layer-000.json")" $((2 * 128 * 128 + 2 * 64 * 128))
 check "and leaves the others alone" same "$(for l in 0 1 2 3; do kept wanda-0.5-owl $l mlp.down_proj; done | sort -u)" $((128 * 258))
 

@@ -12,15 +12,7 @@ golden=tests/golden/auto/golden.json
 small_job "$folder/job.yaml" method=auto sequences=9 energy='[]'
 check "a job with auto ends well" runs ranks 2 run "$folder/job.yaml"
 
-perplexities_agree() {
-  local variant expected count=0
-  while read -r variant expected; do
-    near "$(jq .perplexity "$folder/run/results/$variant/perplexity.json")" "$expected" 1e-3 || { echo "$variant"; return 1; }
-    count=$((count + 1))
-  done < <(jq -r '.perplexity | to_entries[] | "\(.key) \(.value)"' $golden)
-  [ "$count" = 3 ]
-}
-check "perplexities agree with the reference to 1e-3" perplexities_agree
+check "perplexities agree with the reference to 1e-3" perplexities_agree $golden 1e-3 3
 
 about=$folder/models/auto-0.5/coppice.json
 check "of every linear the choice is known" jq -e '.linears | length == 28 and all(.[]; .choice | .measured == "layer" and
@@ -54,21 +46,9 @@ rm -rf "$folder/one"
 
 # ---- any number of ranks, separate commands, kills ----------------------------------------------------------
 
-compare() {
-  local job=$1
-  shift
-  rm -rf "$folder/run" "$folder/models"
-  runs ranks "$@" "$folder/$job.yaml" && same "$wanted" "$(fingerprint)" && no_leftovers && no_unit_twice
-}
-first() {
-  rm -rf "$folder/run" "$folder/models"
-  runs ranks 1 run "$folder/$1.yaml" || { cat "$folder/stderr"; echo "Bail out! the first run failed"; exit 1; }
-  wanted=$(fingerprint)
-}
-
 small_job "$folder/pruned.yaml" method=auto sparsity= sequences=9 energy='[rows]' compensate=', output: regression' skip='[mlp.up_proj]'
-first pruned
-for n in 2 3; do check "pruned propagation, guarded, $n ranks" compare pruned "$n" run; done
+undisturbed 1 "$folder/pruned.yaml"
+for n in 2 3; do check "pruned propagation, guarded, $n ranks" again "$n" "$folder/pruned.yaml"; done
 turns() {
   rm -rf "$folder/run" "$folder/models"
   local layer
@@ -80,22 +60,12 @@ turns() {
     same "$(echo "$wanted" | grep 'masks\|weights\|perplexity')" "$(fingerprint | grep 'masks\|weights\|perplexity')"
 }
 check "calibrate, score, compensate as commands of their own" turns
-strike() {
-  local job=$1 moment=$2 n=$3 then=$4
-  rm -rf "$folder/run" "$folder/models"
-  start "$n" run "$folder/$job.yaml"
-  await 60 exists_or_gone "$folder/$moment" || { echo "$moment never came"; return 1; }
-  alive "$started" || { echo "the program ended before $moment came"; return 1; }
-  kill_target all
-  finish_started || return 1
-  [ "$code" != 0 ] || { echo "nothing was killed"; return 1; }
-  runs ranks "$then" run "$folder/$job.yaml" && same "$wanted" "$(fingerprint)" && no_leftovers && no_unit_twice
-}
-check "killed while masks are chosen" strike pruned 'run/masks/auto-2of4-rows-output-regression/.layer-002.h5.*' 2 1
+check "killed while masks are chosen" \
+  strike "$folder/pruned.yaml" 'run/masks/auto-2of4-rows-output-regression/.layer-002.h5.*' all 2 1
 
 small_job "$folder/dense.yaml" method='[auto, wanda]' pattern= sequences=9 propagation=dense energy='[rows]' group=layer
-first dense
-check "dense propagation, whole matrices, 4 ranks in 2 teams" compare dense 4 run --teams 2
+undisturbed 1 "$folder/dense.yaml"
+check "dense propagation, whole matrices, 4 ranks in 2 teams" again 4 "$folder/dense.yaml" --teams 2
 separately() {
   rm -rf "$folder/run" "$folder/models"
   local command
@@ -119,7 +89,7 @@ tokens "$folder/tokens.h5" 9 2 96
 cp -r tests/golden/families/qwen2-moe "$folder/moe"
 cp jobs/demo/kjv-llama-1m/tokenizer.json "$folder/moe" # every model has one; here none is used
 small_job "$folder/moe.yaml" model="$folder/moe" corpus="$folder/tokens.h5" method=auto pattern= sequences=9 length=2 energy='[]' perplexity=
-first moe
+undisturbed 1 "$folder/moe.yaml"
 about=$folder/models/coppice.json
 check "experts are measured by themselves, the rest by the layer" jq -e '.linears | to_entries | all(.value.choice.measured as $m |
   if .key | test("mlp.experts") then $m | IN("linear", "nothing") else $m == "layer" end) and
@@ -127,4 +97,4 @@ check "experts are measured by themselves, the rest by the layer" jq -e '.linear
 check "an expert without a token takes wanda" jq -e '[.linears[].choice | select(.measured == "nothing")] | length > 0 and
   all(.method == "wanda" and .activation_exponent == 0.5 and .alpha == 0 and .candidates == {})' "$about"
 check "experts take what is best for them" jq -e '[.linears[].choice | select(.measured == "linear")] | all(.error == ([.candidates[]] | min))' "$about"
-check "experts, 3 ranks" compare moe 3 run
+check "experts, 3 ranks" again 3 "$folder/moe.yaml"

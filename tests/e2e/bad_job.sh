@@ -30,7 +30,7 @@ wrong "a missing key" "$job|calibration.corpus" 's/corpus: [^,]*, //'
 wrong "not YAML" "$job:" 's/^prune:/prune: ][/'
 bad "a text for a number" "$job:|calibration.sequences|many" sequences=many
 bad "a number for a list" "$job:|compensate.clamp" clamp=3
-bad "a list where one value is due" "$job:|calibration.seed" seed='[1, 2]'
+bad "a list where one value is expected" "$job:|calibration.seed" seed='[1, 2]'
 bad "sparsity above 1" "$job:|prune.sparsity|1.5" sparsity=1.5
 bad "sparsity below 0, in a list" "$job:|prune.sparsity|-0.1" sparsity='[0.5, -0.1]'
 bad "neither sparsity nor pattern" "$job|prune.sparsity|prune.pattern" sparsity= pattern=
@@ -69,7 +69,7 @@ check "an unknown command" usage rnu "$job"
 check "an unknown option" usage run --fast "$job"
 check "no job" usage run
 check "a signal that cannot be the stop signal" usage run --stop-signal KILL "$job"
-check "a time that is none" usage run --max-time soon "$job"
+check "a time limit that is no time" usage run --max-time soon "$job"
 check "status of what is no run directory" usage status "$folder"
 check "verify of what is no run directory" usage verify "$folder"
 

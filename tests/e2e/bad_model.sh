@@ -3,14 +3,12 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
 export OMPI_MCA_odls_base_sigkill_timeout=0
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || maker=$COPPICE_SOURCE/build/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 
 "$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied "$folder/one"
 "$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied --shards 2 "$folder/two"
 # The layout that the tests below break in places.
-check "the models as made are good" eval '
+check "the models are good before they are broken" eval '
   small_job "$folder/job.yaml" model="$folder/one" pattern= method=magnitude && runs alone plan "$folder/job.yaml" &&
   small_job "$folder/job.yaml" model="$folder/two" pattern= method=magnitude && runs alone plan "$folder/job.yaml"'
 

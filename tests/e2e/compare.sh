@@ -22,7 +22,7 @@ check "every variant of either has a line" says '[.variants[].variant] == ["dens
 check "with the perplexities of both" same "$(values a wanda-0.5) $(values b wanda-0.5)" \
   "$(jq -r '.variants[1].perplexity | "\(.[0]) \(.[1])"' "$folder/stdout")"
 check "and nothing where a run has none" says '.variants[3].perplexity[0] == null and .variants[3].perplexity[1] > 1'
-check "the same for people" compare "$folder/a" "$folder/b"
+check "the same as a table" compare "$folder/a" "$folder/b"
 check "in two columns" grep -qE '^ria-0.5 +- +[0-9.]+$' "$folder/stdout"
 check "without a warning" test ! -s "$folder/stderr"
 check "another length is warned of" compare --json "$folder/a" "$folder/c"
@@ -38,4 +38,4 @@ check "with a warning and every variant" bash -c "grep -q 'class=\"warning\"' '$
 if command -v gnuplot >/dev/null; then
   check "and a plot of all runs" bash -c "grep -q '\[3\] wanda' '$folder/page.html' && grep -q '<svg' '$folder/page.html'"
 fi
-check "--html is not for others" exits 2 alone status --html x "$folder/a"
+check "other commands do not take --html" exits 2 alone status --html x "$folder/a"

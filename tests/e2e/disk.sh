@@ -5,8 +5,7 @@
 need jq
 export OMPI_MCA_odls_base_sigkill_timeout=0
 interpose=$(dirname "$COPPICE")/tests/interpose.so
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 "$maker" --layers 3 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied "$folder/model"
 
 disk=$folder/disk job=$folder/job.yaml
@@ -38,7 +37,7 @@ intact() { # what has its name is what an undisturbed run makes
   [ -z "$found" ] || { echo "left: $found"; return 1; }
   [ ! -e "$disk/run/run.json" ] || exits 0 alone verify "$disk/run"
 }
-goes_on() { runs ranks 3 run "$job" && same "$wanted" "$(hashes)"; }
+recovers() { runs ranks 3 run "$job" && same "$wanted" "$(hashes)"; }
 two() { watched mpirun --quiet -n 2 "$COPPICE" run --progress none "$job"; }
 
 # ---- a small file system ----------------------------------------------------------------------------------
@@ -47,7 +46,7 @@ two() { watched mpirun --quiet -n 2 "$COPPICE" run --progress none "$job"; }
 full() {
   rm -rf "$folder"/run
   mount -t tmpfs -o "$1" tmpfs "$disk" || return 1
-  fails "$3" two && intact && mount -o "remount,$2" "$disk" && goes_on
+  fails "$3" two && intact && mount -o "remount,$2" "$disk" && recovers
   local result=$?
   unmount
   return $result
@@ -63,7 +62,7 @@ if mount -t tmpfs -o size=64k tmpfs "$disk" 2>/dev/null; then
   read_only() {
     mount -t tmpfs -o size=64m tmpfs "$disk" || return 1
     runs ranks 2 calibrate "$job" && mount -o remount,ro "$disk" && fails "$disk/run|Read-only file system" two &&
-      mount -o remount,rw "$disk" && intact && goes_on
+      mount -o remount,rw "$disk" && intact && recovers
     local result=$?
     unmount
     return $result
@@ -81,7 +80,7 @@ rank_1_may_write() { # a rank with a limit on the size of its files, in KiB
 }
 limited() {
   rm -rf "$disk/run" "$disk/models"
-  fails "$disk|File too large" rank_1_may_write 2 && intact && goes_on
+  fails "$disk|File too large" rank_1_may_write 2 && intact && recovers
 }
 # Not root's rights, which no folder refuses.
 unwritable() {
@@ -89,7 +88,7 @@ unwritable() {
   mkdir "$disk/run"
   chmod 555 "$disk/run"
   fails "$disk/run|Permission denied" setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
-    "$COPPICE" run --progress none "$job" && chmod 755 "$disk/run" && goes_on
+    "$COPPICE" run --progress none "$job" && chmod 755 "$disk/run" && recovers
 }
 check "a limit on the size of one rank's files" limited
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
@@ -101,7 +100,7 @@ fi
 lost() {
   rm -rf "$disk/run" "$disk/models"
   fails "$disk|is not there after it was given its name" watched mpirun --quiet -n 2 -x LD_PRELOAD="$interpose" \
-    -x FAULT_CALL="rename:$1:0" -x FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && goes_on
+    -x FAULT_CALL="rename:$1:0" -x FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && recovers
 }
 if [ -e "$interpose" ] && ! grep -q libasan "$COPPICE"; then
   for n in 1 4 9; do check "rename number $n is lost" lost $n; done
@@ -123,7 +122,7 @@ cut_short() {
   same "$code" 1 && [ $((${EPOCHREALTIME/./} - began)) -lt 10000000 ] || { cat "$folder/stderr"; return 1; }
   grep -q "^coppice: .*$folder/model/model.safetensors: can no longer be read" "$folder/stderr" ||
     { cat "$folder/stderr"; return 1; }
-  goes_on
+  recovers
 }
 check "a checkpoint that is cut short while it is read" cut_short 'masks/*/layer-000.h5'
 check "the same while it is copied to the output" cut_short 'weights/*/layer-002.h5'

@@ -3,17 +3,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 need h5dump
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || maker=$COPPICE_SOURCE/build/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 
 # Two of five experts for each token; the last one is never chosen. 5 x 120 tokens: each of the others sees 128 or
 # more (300 on average), enough for 32 channels, too few for the Hessian of 256.
 "$maker" --layers 2 --hidden 32 --intermediate 256 --heads 2 --tied --experts 5 --dtype F32 "$folder/model"
 idle=block_sparse_moe.experts.4
 used=block_sparse_moe.experts.0
-dataset() { h5dump -d "$2" -b LE -o "$folder/bytes" "$1" >/dev/null && sha256sum <"$folder/bytes"; }
-mask() { dataset "$folder/run/masks/$1/layer-001.h5" "/$2/mask"; }
+digest() { dataset "$@" | sha256sum; }
+mask() { digest "$folder/run/masks/$1/layer-001.h5" "/$2/mask"; }
 
 small_job "$folder/job.yaml" model="$folder/model" length=120 propagation=dense energy='[]' \
   method='[magnitude, wanda, ria, cvr, sparsegpt]' activation_exponent='' sparsity= pattern=2:4
@@ -22,7 +20,7 @@ check "one line for each layer names the idle expert" \
   same "$(grep -c "1 of 5 experts saw fewer than 128 tokens.*$idle: 0)" "$folder/stderr")" 2
 check "and one those with too few for a Hessian" \
   same "$(grep -c "4 of 5 experts saw fewer tokens than twice their width.*$used: [0-9]" "$folder/stderr")" 2
-check "so does the log" jq -s -e '[.[] | select(.event == "notice")] | length == 4' "$folder/run/log.jsonl"
+check "the log names them too" jq -s -e '[.[] | select(.event == "notice")] | length == 4' "$folder/run/log.jsonl"
 
 # Without statistics: by magnitude (wanda, sparsegpt), as with an activation exponent of 0 (ria, cvr).
 for linear in w1 w2 w3; do
@@ -33,8 +31,8 @@ for linear in w1 w2 w3; do
   check "$linear of a used one otherwise" not same "$(mask wanda-2of4 $used.$linear)" "$(mask magnitude-2of4 $used.$linear)"
 done
 check "sparsegpt leaves what it keeps of the idle expert as it was" \
-  same "$(dataset "$folder/run/weights/sparsegpt-2of4/layer-001.h5" /$idle.w1/weight)" \
-  "$(dataset "$folder/run/weights/magnitude-2of4/layer-001.h5" /$idle.w1/weight)"
+  same "$(digest "$folder/run/weights/sparsegpt-2of4/layer-001.h5" /$idle.w1/weight)" \
+  "$(digest "$folder/run/weights/magnitude-2of4/layer-001.h5" /$idle.w1/weight)"
 
 # corrected LINEAR: how many of its weights are neither 0 nor the model's own.
 corrected() {
@@ -68,15 +66,15 @@ for method in ria cvr; do
   zero=$(cd "$folder/zero/masks" && echo $method*)
   given=$(cd "$folder/first/masks" && echo $method*)
   check "$method prunes the idle expert like $zero" same \
-    "$(dataset "$folder/first/masks/$given/layer-001.h5" /$idle.w2/mask)" \
-    "$(dataset "$folder/zero/masks/$zero/layer-001.h5" /$idle.w2/mask)"
+    "$(digest "$folder/first/masks/$given/layer-001.h5" /$idle.w2/mask)" \
+    "$(digest "$folder/zero/masks/$zero/layer-001.h5" /$idle.w2/mask)"
 done
 
 small_job "$folder/job.yaml" model="$folder/model" length=120 method=sparsegpt sparsity=0.5 pattern= propagation=pruned \
   energy='[columns, rows]'
 rm -rf "$folder/models"
 check "unstructured, layer after layer, compensated" runs ranks 3 run --progress none "$folder/job.yaml"
-check "what the user leaves dense is no news" eval '
+check "linears that the job leaves dense are not named" eval '
   small_job "$folder/job.yaml" model="$folder/model" run="$folder/other" output= length=120 method=wanda pattern= \
     skip="[block_sparse_moe.experts.4.*]" perplexity= && runs alone run --progress none "$folder/job.yaml" &&
   [ ! -s "$folder/stderr" ]'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh - `cmake --install` into a folder of one's own; the installed program runs from there, without the build.
+# install.sh - `cmake --install` into a folder of its own: the installed program runs there without the build.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 build=$(dirname "$COPPICE")
 [ -f "$build/cmake_install.cmake" ] || skip_test "$build is not a build folder"

@@ -30,7 +30,7 @@ check "plan says units, memory, disk and work" says '
   ([.disk.statistics, .disk.activations, .disk.masks, .disk.weights, .disk.output] | all(. > 0)) and .work > 0 and
   .ranks == 2' ranks 2 plan --json "$job"
 check "plan reads no weights and makes nothing" nothing_made
-check "plan for people" runs alone plan "$job"
+check "plan as a table" runs alone plan "$job"
 check "has every variant" same "$(grep -c -E '^ +(dense|magnitude-|cvr-)' "$folder/stdout")" 9
 
 # ---- half-way ----------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ check "status says what is to do" says '
   .complete == false and .done == .all - 1 and
   (.variants[] | select(.name == "magnitude-0.5") | .stages.compensate == {done: 3, all: 4})' \
   alone status --json "$folder/run"
-check "status for people" eval 'runs alone status "$folder/run" && grep -q "magnitude-0.5 .*compensate 3/4" "$folder/stdout"'
+check "status as a table" eval 'runs alone status "$folder/run" && grep -q "magnitude-0.5 .*compensate 3/4" "$folder/stdout"'
 
 # ---- the whole sweep ---------------------------------------------------------------------------------------
 

@@ -33,6 +33,13 @@ trap 'exit 130' INT TERM
 
 skip_test() { echo "1..0 # SKIP $*"; exit 77; }
 need() { command -v "$1" >/dev/null || skip_test "$1 is not installed"; }
+# need_tool NAME: a program or library of the build, from tests/tools or tests/preload; its path is in $tool.
+need_tool() {
+  tool=$(dirname "$COPPICE")/tests/$1
+  [ -e "$tool" ] || tool=$COPPICE_SOURCE/build/tests/$1
+  [ -e "$tool" ] || skip_test "$1 is not built"
+}
+need_maker() { need_tool make_checkpoint; maker=$tool; }
 
 # check NAME COMMAND...: passes when the command does; what it printed is shown when it does not.
 check() {
@@ -53,7 +60,7 @@ same() { [ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); return 1; }; }
 # near FOUND EXPECTED RELATIVE
 near() {
   awk -v a="$1" -v b="$2" -v r="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; if (b < 0) b = -b;
-    if (a == "" || d > r * b) { printf "%s beside %s\n", a, b; exit 1 } }'
+    if (a == "" || d > r * b) { printf "%s, expected %s\n", a, b; exit 1 } }'
 }
 
 # ---- jobs -----------------------------------------------------------------------------------------------
@@ -169,6 +176,79 @@ no_unit_twice() {
   local twice
   twice=$(logged_units "$@" | sort | uniq -d)
   [ -z "$twice" ] || { echo "done twice: $twice"; return 1; }
+}
+
+# ---- the same bytes -------------------------------------------------------------------------------------
+
+# These work in $folder/run and $folder/models, so that even the paths in coppice.json must be equal.
+
+# undisturbed RANKS JOB [OPTIONS...]: runs the job from the start; what it comes to is in $wanted. It ends the test when
+# that fails. Not to be called by `check`, which runs its command in a subshell.
+undisturbed() {
+  local n=$1 job=$2
+  shift 2
+  rm -rf "$folder/run" "$folder/models"
+  runs ranks "$n" run "$@" "$job" || { cat "$folder/stderr"; echo "Bail out! the first run failed"; exit 1; }
+  no_leftovers && no_unit_twice || { echo "Bail out! the first run is not clean"; exit 1; }
+  wanted=$(fingerprint)
+  [ "$(echo "$wanted" | wc -l)" -ge 15 ] || { echo "Bail out! too few files: $wanted"; exit 1; }
+}
+# goes_on RANKS JOB [OPTIONS...]: `run` ends as the undisturbed job did.
+goes_on() {
+  local n=$1 job=$2
+  shift 2
+  runs ranks "$n" run "$@" "$job" && same "$wanted" "$(fingerprint)" && no_leftovers && no_unit_twice
+}
+# again RANKS JOB [OPTIONS...]: the same from the start.
+again() {
+  rm -rf "$folder/run" "$folder/models"
+  goes_on "$@"
+}
+
+# strike JOB MOMENT TARGET RANKS THEN [OPTIONS...]: starts the job on RANKS ranks, kills TARGET (a rank's number, all,
+# mpirun) when a file like MOMENT appears below $folder, and goes on with THEN ranks. Temporary files live for
+# milliseconds and are looked for every few: one may be missed, and the program ends. Then it is started anew.
+strike() {
+  local job=$1 moment=$2 target=$3 n=$4 then=$5 tries=0
+  shift 5
+  while :; do
+    rm -rf "$folder/run" "$folder/models"
+    start "$n" run "$@" "$job"
+    await 60 exists_or_gone "$folder/$moment" || { echo "$moment never came"; return 1; }
+    ! alive "$started" || kill_target "$target" || :
+    finish_started || return 1
+    [ "$code" = 0 ] || break
+    tries=$((tries + 1))
+    [ $tries -lt 10 ] || { echo "$moment was never seen in time"; cat "$folder/stderr"; return 1; }
+  done
+  # 137 is a killed program; a rank that loses the others may say so before mpirun ends it.
+  [ "$code" = 137 ] || [ "$code" = 1 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
+  goes_on "$then" "$job" "$@"
+}
+
+# ---- the reference --------------------------------------------------------------------------------------
+
+# perplexities_agree GOLDEN RELATIVE COUNT: those of the run, with the golden file's, of that many variants.
+perplexities_agree() {
+  local variant expected count=0
+  while read -r variant expected; do
+    near "$(jq .perplexity "$folder/run/results/$variant/perplexity.json")" "$expected" "$2" || { echo "$variant"; return 1; }
+    count=$((count + 1))
+  done < <(jq -r '.perplexity | to_entries[] | "\(.key) \(.value)"' "$1")
+  [ "$count" = "$3" ] || { echo "$count variants, not $3"; return 1; }
+}
+
+# dataset FILE NAME: its bytes, little-endian.
+dataset() { h5dump -d "$2" -b LE -o "$folder/bytes" "$1" >/dev/null && cat "$folder/bytes"; }
+
+# mask_agrees FILE VARIANT LINEAR PART: the first layer's mask differs from the golden file in at most one byte of PART.
+mask_agrees() {
+  local size differ
+  dataset "$folder/run/masks/$2/layer-000.h5" "/$3/mask" >"$folder/mask"
+  size=$(wc -c <"$1")
+  same "$(wc -c <"$folder/mask")" "$size" || return 1
+  differ=$(cmp -l "$1" "$folder/mask" | wc -l)
+  [ $((differ * $4)) -le "$size" ] || { echo "$2, $3: $differ of $size bytes differ"; return 1; }
 }
 
 # ---- killing --------------------------------------------------------------------------------------------

@@ -4,8 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 [ -x /usr/bin/time ] || skip_test "/usr/bin/time is not installed"
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 
 # One layer is 25 MB in float32, so that a program that held two would be seen.
 make_model() { "$maker" --layers "$1" --hidden 768 --intermediate 2048 --heads 8 --kv-heads 4 --tied "$folder/model-$1"; }
@@ -22,8 +21,8 @@ measure() {
   peak=$(($(sort -n "$folder/peak" | tail -n 1) * 1024))
   echo "# $1 layers, $2 sequences: planned $said, measured $peak bytes"
 }
-within() { awk -v a="$1" -v b="$2" 'BEGIN { print a, "beside", b; exit !(a > 0.8 * b && a < 1.2 * b) }'; }
-not_above() { awk -v a="$1" -v b="$2" 'BEGIN { print a, "beside", b; exit !(a < 1.1 * b) }'; }
+within() { awk -v a="$1" -v b="$2" 'BEGIN { print a, "compared with", b; exit !(a > 0.8 * b && a < 1.2 * b) }'; }
+not_above() { awk -v a="$1" -v b="$2" 'BEGIN { print a, "compared with", b; exit !(a < 1.1 * b) }'; }
 
 measure 2 4
 small=$peak planned=$said

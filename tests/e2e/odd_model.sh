@@ -3,9 +3,7 @@
 # that names the key; tensors that it does not know travel into the exported model as they are.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || maker=$COPPICE_SOURCE/build/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 
 "$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 "$folder/llama"
 ln -s "$COPPICE_SOURCE"/tests/golden/families/* "$folder"
@@ -79,7 +77,7 @@ with_tensors "$folder/odd/model-00001-of-00002.safetensors" '{
   "nothing": {"dtype": "I64", "shape": [0, 3], "data_offsets": [992, 992]},
   "step": {"dtype": "I64", "shape": [], "data_offsets": [992, 1000]}}' "$folder/bytes"
 small_job "$folder/job.yaml" model="$folder/odd" method=wanda pattern= perplexity=
-check "a model with tensors that nobody knows is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+check "a model with tensors that coppice does not know is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
 first=models/model-00001-of-00002.safetensors
 carried_over() {
   local size
@@ -89,5 +87,5 @@ carried_over() {
 }
 check "their bytes are carried over, and the header is the same" carried_over
 check "so is the index" cmp "$folder/models/model.safetensors.index.json" "$folder/odd/model.safetensors.index.json"
-check "the linears beside them are pruned" not cmp -s "$folder/$first" "$folder/odd/${first#*/}"
-check "the export is a model again" eval 'small_job "$folder/again.yaml" model="$folder/models" run="$folder/again" output= method=wanda pattern= perplexity= && runs alone plan "$folder/again.yaml"'
+check "the linears next to them are pruned" not cmp -s "$folder/$first" "$folder/odd/${first#*/}"
+check "the export can be used as a model" eval 'small_job "$folder/again.yaml" model="$folder/models" run="$folder/again" output= method=wanda pattern= perplexity= && runs alone plan "$folder/again.yaml"'

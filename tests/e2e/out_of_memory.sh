@@ -4,8 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 export OMPI_MCA_odls_base_sigkill_timeout=0
-maker=$(dirname "$COPPICE")/tests/make_checkpoint
-[ -x "$maker" ] || skip_test "make_checkpoint is not built"
+need_maker
 ! grep -q libasan "$COPPICE" || skip_test "the sanitizers take terabytes of addresses"
 # Hidden states and the inputs of linears are tens of MB: larger than what the program's libraries take.
 "$maker" --layers 1 --hidden 512 --intermediate 1024 --heads 4 --vocab 1000 --tied "$folder/model"
@@ -20,7 +19,7 @@ limited() {
   watched mpirun --quiet -n 2 bash -c '
     [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -v $(($0 * 1000)); exec "$@"' "$1" "$COPPICE" "${@:2}"
 }
-# What a rank has mapped in an undisturbed run, in MB.
+# The peak of what a rank maps in an undisturbed run, in MB.
 rm -f "$folder/peak"
 mpirun --quiet -n 2 bash -c '"$@" & while grep VmPeak /proc/$!/status 2>/dev/null; do sleep 0.02; done >>"$0.$OMPI_COMM_WORLD_RANK"
   wait $!' "$folder/peak" "$COPPICE" run --quiet "$folder/job.yaml" >/dev/null 2>&1
@@ -44,9 +43,8 @@ for percent in 99 95 91 88 85; do
   check "$percent % of the $peak MB that it maps" one_limit $((peak * percent / 100))
   if grep -q '^coppice: rank 1: out of.* memory: cannot' "$folder/stderr"; then said=$((said + 1)); fi
 done
-check "somewhere it was told what was missing, and what for" [ "$said" -gt 0 ]
-goes_on() { runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"; }
-check "without the limit it goes on" goes_on
+check "at least one of them says what was missing, and what for" [ "$said" -gt 0 ]
+check "without the limit it goes on" goes_on 2 "$folder/job.yaml"
 warned() {
   local need
   need=$(ranks 2 plan --json "$folder/job.yaml" | jq '.memory | .rank + .node_shared')

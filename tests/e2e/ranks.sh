@@ -5,29 +5,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
-# Every run works in the same place, so that even the paths in coppice.json must be equal.
-# compare PROPAGATION RANKS [OPTIONS...]
-compare() {
-  local propagation=$1 n=$2 found
-  shift 2
-  rm -rf "$folder/run" "$folder/models"
-  runs ranks "$n" run "$@" "$folder/$propagation.yaml" || return 1
-  found=$(fingerprint)
-  if [ -z "${wanted:-}" ]; then
-    wanted=$found
-    [ "$(echo "$wanted" | wc -l)" -ge 20 ] || { echo "too few files: $wanted"; return 1; }
-  fi
-  same "$wanted" "$found" && no_leftovers && no_unit_twice
-}
-# `check` runs its command in a subshell: the first run's hashes are taken before.
-first() {
-  wanted=
-  compare "$@" || { echo "Bail out! the first run failed"; exit 1; }
-}
-
 if [ -n "${COPPICE_LARGE:-}" ]; then
-  maker=$(dirname "$COPPICE")/tests/make_checkpoint
-  [ -x "$maker" ] || skip_test "make_checkpoint is not built"
+  need_maker
   export WATCHDOG=${WATCHDOG:-3600}
   "$maker" --layers 8 --hidden 512 --intermediate 1376 --heads 8 --kv-heads 2 --vocab 2000 --shards 3 "$folder/model"
   # 1376 columns are 11 blocks of 128 but for 32, 9 sequences and 7 ranks have nothing in common.
@@ -37,36 +16,36 @@ if [ -n "${COPPICE_LARGE:-}" ]; then
   all='[magnitude, wanda, ria, cvr, sparsegpt]'
   large_job pruned method="$all" sparsity=0.5 pattern= group=layer energy='[columns, rows]' \
     compensate=', output: mixed, guard: true'
-  first pruned 1
+  undisturbed 1 "$folder/pruned.yaml"
   for n in 2 3 4 7; do
-    check "large, pruned propagation, all methods, matched and guarded, $n ranks" compare pruned "$n"
+    check "large, pruned propagation, all methods, matched and guarded, $n ranks" again "$n" "$folder/pruned.yaml"
   done
-  check "large, pruned propagation, 3 ranks of 2 threads" compare pruned 3 --threads 2
+  check "large, pruned propagation, 3 ranks of 2 threads" again 3 "$folder/pruned.yaml" --threads 2
   large_job dense method="$all" sparsity= pattern=2:4 energy='[rows]' compensate=', output: regression'
-  first dense 7
-  check "large, dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
-  check "large, dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
-  check "large, dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3
-  check "large, dense propagation, 7 ranks in 5 teams of 1 and 2, 2 threads" compare dense 7 --teams 5 --threads 2
+  undisturbed 7 "$folder/dense.yaml"
+  check "large, dense propagation, 1 rank of 2 threads" again 1 "$folder/dense.yaml" --threads 2
+  check "large, dense propagation, 2 ranks in 2 teams" again 2 "$folder/dense.yaml" --teams 2
+  check "large, dense propagation, 4 ranks in 3 teams" again 4 "$folder/dense.yaml" --teams 3
+  check "large, dense propagation, 7 ranks in 5 teams of 1 and 2, 2 threads" again 7 "$folder/dense.yaml" --teams 5 --threads 2
   exit 0
 fi
 
 # 5 sequences and 13 windows: no number of ranks divides them. Whole-matrix selection goes over all ranks' rows.
 small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true
-first pruned 1
+undisturbed 1 "$folder/pruned.yaml"
 for n in 2 3 4 7; do
-  check "pruned propagation, $n ranks" compare pruned "$n"
+  check "pruned propagation, $n ranks" again "$n" "$folder/pruned.yaml"
 done
-check "pruned propagation, 2 ranks of 2 threads" compare pruned 2 --threads 2
+check "pruned propagation, 2 ranks of 2 threads" again 2 "$folder/pruned.yaml" --threads 2
 
 small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
-first dense 2
-check "dense propagation, 1 rank of 2 threads" compare dense 1 --threads 2
-check "dense propagation, 2 ranks in 2 teams" compare dense 2 --teams 2
-check "dense propagation, 4 ranks in 3 teams" compare dense 4 --teams 3
+undisturbed 2 "$folder/dense.yaml"
+check "dense propagation, 1 rank of 2 threads" again 1 "$folder/dense.yaml" --threads 2
+check "dense propagation, 2 ranks in 2 teams" again 2 "$folder/dense.yaml" --teams 2
+check "dense propagation, 4 ranks in 3 teams" again 4 "$folder/dense.yaml" --teams 3
 
 # 2 sequences and no windows: there is no work for the other ranks, and they take part in nothing.
 small_job "$folder/few.yaml" method=cvr pattern= sequences=2 perplexity=
-first few 1
-check "4 ranks for 2 sequences" compare few 4
+undisturbed 1 "$folder/few.yaml"
+check "4 ranks for 2 sequences" again 4 "$folder/few.yaml"
 check "two of them calibrate" same "$(jq -r 'select(.event == "unit" and .stage == "calibrate") | .team_ranks' "$folder/run/log.jsonl" | sort -u)" 2

@@ -29,19 +29,19 @@ check "energies fall by pruning and come back by compensation" says \
 check "channels of every stream" says '([.channels[].stream] | unique | length == 6) and
   all(.channels[]; .tokens == 240 and .second_moment.min <= .second_moment.median and .second_moment.median <= .second_moment.max)'
 check "time of both ranks" says '[.times[] | select(.seconds.score > 0) | .rank] | sort == [0, 1]'
-check "where it comes from" says '.provenance.versions.coppice and .provenance.fingerprints.model and .starts[0].ranks == 2'
+check "provenance" says '.provenance.versions.coppice and .provenance.fingerprints.model and .starts[0].ranks == 2'
 check "nothing is missing" says '.missing == []'
 
 numbers() { awk -F, -v table="$1" -v column="$2" '$1 == table && $8 == column { print $2, $9 }' "$folder/run/report.csv" | sort; }
 check "the table has the same numbers" same "$(perplexities | awk '{ printf "%s %.17g\n", $1, $2 }')" "$(numbers models perplexity)"
 check "the page names every variant" bash -c "for v in \$(jq -r '.models[].variant' '$report'); do grep -q \">\$v<\" '$folder/run/report.html' || exit 1; done"
 check "and loads nothing" bash -c "! grep -E 'src=|url\(|@import|<link' '$folder/run/report.html'"
-check "and has a dark side" grep -q 'prefers-color-scheme:dark' "$folder/run/report.html"
+check "and has colours for dark screens" grep -q 'prefers-color-scheme:dark' "$folder/run/report.html"
 check "the run still verifies" runs alone verify "$folder/run"
 
 if command -v gnuplot >/dev/null; then
   check "its plots are of the page's colours" bash -c "grep -c '<svg' '$folder/run/report.html' | grep -qv '^0' && ! grep -E 'color=\"black\"|rgb\(0,0,0\)|rgb\( *1, *2, *3\)' '$folder/run/report.html'"
-  check "no two things have one name" same "$(grep -oE " id=['\"][^'\"]*" "$folder/run/report.html" | sort | uniq -d)" ""
+  check "no id is used twice" same "$(grep -oE " id=['\"][^'\"]*" "$folder/run/report.html" | sort | uniq -d)" ""
 fi
 mkdir "$folder/nothing"
 without_gnuplot() { PATH=$folder/nothing "$COPPICE" report "$folder/run" >"$folder/stdout"; }

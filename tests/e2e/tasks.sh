@@ -49,7 +49,7 @@ three_ranks() {
 check "three ranks give the same bytes" three_ranks
 check "two runs are compared" exits 0 alone compare --json "$folder/run" "$folder/other"
 check "task by task" says '.same_tasks and .variants[1].tasks.boolq[0].acc == .variants[1].tasks.boolq[1].acc'
-check "also for people" exits 0 alone compare "$folder/run" "$folder/other"
+check "also as a table" exits 0 alone compare "$folder/run" "$folder/other"
 check "with a table for each" grep -q '^boolq, acc in per cent' "$folder/stdout"
 
 resumed() {

@@ -1,4 +1,4 @@
-"""Compares a finished run of coppice with the reference beside this file, and makes the golden files of the
+"""Compares a finished run of coppice with the reference next to this file, and makes the golden files of the
 default tests from the reference.
 
     parity.py check RUN                everything in the run directory RUN and its exported models
@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 verbose = False
 checks = failures = 0
-largest = {}  # of each kind of check: the largest value beside its limit
+largest = {}  # of each kind of check: the largest value and its limit
 
 
 def check(name, value, limit):
@@ -119,7 +119,7 @@ def check_sequences(run):
 
 
 def deviation(found, expected):
-    """Largest relative deviation over the channels. A mean is measured beside the channel's usual size."""
+    """Largest relative deviation over the channels. A mean is compared in units of the channel's usual size."""
     size = np.sqrt(expected["second_moment"])
     tiny = 1e-12
     worst = {}
@@ -187,7 +187,7 @@ def check_variant(run, model, variant):
             mask = found[linear] = run.mask(masks, linear, weight.shape[1])
             total += mask.size
             if second_order:
-                # A near tie that is decided otherwise moves the columns behind it.
+                # A near tie that is decided otherwise moves the columns after it.
                 update = updates[linear] = masks[linear]["update"].astype(np.float64)
                 worst.add("second", (mask != exact[linear]).sum())
                 same = (mask == exact[linear]).all(1)

@@ -1,4 +1,4 @@
-"""Times coppice's tokenizer beside Hugging Face's `tokenizers`, on one core: tokenizer_speed.py TOOL [--corpus FILE]
+"""Times coppice's tokenizer and Hugging Face's `tokenizers`, on one core: tokenizer_speed.py TOOL [--corpus FILE]
 [--tokenizer FILE ...] [--layout NAME ...] [--megabytes N] [--runs N]
 
 TOOL is the program tokenizer_ids of a release build. Three texts of N megabytes (10): documents of the corpus (.jsonl

@@ -23,7 +23,7 @@ wait_until() {
   done
 }
 
-# write_job FOLDER PROPAGATION SEQUENCES METHODS: FOLDER/job.yaml, with its run directory and models beside it.
+# write_job FOLDER PROPAGATION SEQUENCES METHODS: FOLDER/job.yaml, with its run directory and models next to it.
 write_job() {
   mkdir -p "$1"
   cat >"$1/job.yaml" <<YAML

@@ -21,7 +21,7 @@ test_one_job() {
 test_chain() {
   local job=$lane/chain stage
   write_dense_job "$job"
-  # What --dry-run prints is a script that does the same; nothing is submitted before it runs.
+  # --dry-run prints a script that does the same; nothing is submitted before it runs.
   submit "$job" --chain --dry-run --nodes 2
   [ "$(grep -c '^[a-z]*_id=$(sbatch ' "$job/submitted")" = 5 ] || fail "not five stages: $(cat "$job/submitted")"
   [ -z "$(on ctl squeue -h)" ] || fail "a dry run has submitted something"
@@ -235,7 +235,7 @@ test_bad_input() {
   if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
   says "$job/errors" "sparsty"
   [ -z "$(on ctl squeue -h)" ] || fail "something was queued"
-  # What only the job finds out ends it for good, with the program's exit code.
+  # An error that only the job can find ends it for good, with the program's exit code.
   write_pruned_job "$job"
   head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
   sed -i "s#corpus: .*#corpus: $job/short.jsonl#" "$job/job.yaml"

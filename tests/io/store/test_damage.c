@@ -107,16 +107,36 @@ static void write_big(const char *path)
     free(data);
 }
 
+// Collective. The big file as all ranks made it, and its bytes, which each rank frees.
+static const char *shared_big(unsigned char **bytes, size_t *size)
+{
+    const char *path = in_directory("big.h5");
+    write_big(path);
+    *bytes = slurp(path, size);
+    return path;
+}
+
+// Collective. Rank 0 changes the file while no rank reads it.
+static void overwrite(const char *path, const void *bytes, size_t size, size_t at)
+{
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0) {
+        const int file = open(path, O_WRONLY);
+        assert_int_equal(pwrite(file, bytes, size, (off_t)at), size);
+        close(file);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
 static void a_flipped_byte_in_any_block_is_found_by_all_ranks(void **state)
 {
     (void)state;
-    const char *path = in_directory("big.h5");
+    unsigned char *bytes;
+    size_t size;
     struct store_reader *reader;
     struct error err = {0};
-    size_t size;
+    const char *path = shared_big(&bytes, &size);
 
-    write_big(path);
-    unsigned char *bytes = slurp(path, &size);
     assert_true(size > 3 * STORE_BLOCK);
     assert_int_equal(store_open(&reader, path, MPI_COMM_WORLD, &err), STATUS_OK);
     store_close(reader);
@@ -125,18 +145,11 @@ static void a_flipped_byte_in_any_block_is_found_by_all_ranks(void **state)
         for (size_t side = 0; side < 2; side++) {
             const size_t where = at + side < size ? at + side : size - 1;
             const unsigned char flipped = bytes[where] ^ 0x10;
-            const int file = open(path, O_RDWR);
-            MPI_Barrier(MPI_COMM_WORLD);
-            if (mpi_rank() == 0)
-                assert_int_equal(pwrite(file, &flipped, 1, (off_t)where), 1);
-            MPI_Barrier(MPI_COMM_WORLD);
+            overwrite(path, &flipped, 1, where);
             err.message[0] = '\0';
             assert_int_equal(store_open(&reader, path, MPI_COMM_WORLD, &err), STATUS_DAMAGED);
             assert_non_null(strstr(err.message, path));
-            MPI_Barrier(MPI_COMM_WORLD);
-            if (mpi_rank() == 0)
-                assert_int_equal(pwrite(file, &bytes[where], 1, (off_t)where), 1);
-            close(file);
+            overwrite(path, &bytes[where], 1, where);
         }
     free(bytes);
 }
@@ -144,20 +157,17 @@ static void a_flipped_byte_in_any_block_is_found_by_all_ranks(void **state)
 static void two_blocks_that_change_places_are_found(void **state)
 {
     (void)state;
-    const char *path = in_directory("big.h5");
+    unsigned char *bytes, *swapped;
+    size_t size;
     struct store_reader *reader;
     struct error err = {0};
-    size_t size;
+    const char *path = shared_big(&bytes, &size);
 
-    write_big(path);
-    unsigned char *bytes = slurp(path, &size), *swapped = malloc(size);
+    swapped = malloc(size);
     memcpy(swapped, bytes, size);
     memcpy(swapped + STORE_USER_BLOCK + STORE_BLOCK, bytes + STORE_USER_BLOCK + 2 * STORE_BLOCK, STORE_BLOCK);
     memcpy(swapped + STORE_USER_BLOCK + 2 * STORE_BLOCK, bytes + STORE_USER_BLOCK + STORE_BLOCK, STORE_BLOCK);
-    MPI_Barrier(MPI_COMM_WORLD);
-    if (mpi_rank() == 0)
-        write_bytes(path, swapped, size);
-    MPI_Barrier(MPI_COMM_WORLD);
+    overwrite(path, swapped, size, 0);
     assert_int_equal(store_open(&reader, path, MPI_COMM_WORLD, &err), STATUS_DAMAGED);
     free(swapped);
     free(bytes);
@@ -167,15 +177,13 @@ static void two_blocks_that_change_places_are_found(void **state)
 static void the_hashes_are_what_the_manual_says(void **state)
 {
     (void)state;
-    const char *path = in_directory("big.h5");
     struct store_reader *reader;
     struct error err = {0};
     uint64_t blocks[8], rows[BIG_ROWS], stored, length;
     size_t size, num_blocks = 0;
-    unsigned char *row = malloc(BIG_ROW_BYTES);
+    unsigned char *bytes, *row = malloc(BIG_ROW_BYTES);
+    const char *path = shared_big(&bytes, &size);
 
-    write_big(path);
-    unsigned char *bytes = slurp(path, &size);
     assert_memory_equal(bytes, "coppice-store\r\n\x1a", 16);
     memcpy(&length, bytes + 24, sizeof length);
     assert_int_equal(length, size);
@@ -201,25 +209,29 @@ static void the_hashes_are_what_the_manual_says(void **state)
 
 // ---- other kinds of wrong files --------------------------------------------------------------------------
 
+// Makes the header's checksums fit the bytes of a file of one block, as one who changed it on purpose would.
+static void seal(unsigned char *bytes, size_t size)
+{
+    const uint64_t hash = XXH3_64bits(bytes + STORE_USER_BLOCK, size - STORE_USER_BLOCK);
+    const struct store_header header = {.length = size, .blocks = XXH3_64bits(&hash, sizeof hash)};
+    store_header_encode(bytes, &header);
+}
+
 static void verify_finds_a_dataset_that_does_not_match_its_own_checksum(void **state)
 {
     (void)state;
     unsigned char *bytes;
     size_t size;
     struct error err = {0};
-    struct store_header header;
     const char *path = own_known(&bytes, &size);
     assert_int_equal(store_verify(path, &err), STATUS_OK);
 
-    // a byte of /states changes, and somebody makes the file's own checksum fit again
+    // A byte of /states changes, and the file's own checksum is made to fit again.
     const float element = 0.25F + 321; // of sequence 3, token 2, channel 1
     unsigned char *found = memmem(bytes, size, &element, sizeof element);
     assert_non_null(found);
     found[0] ^= 1;
-    header.length = size;
-    const uint64_t hash = XXH3_64bits(bytes + STORE_USER_BLOCK, size - STORE_USER_BLOCK); // one block
-    header.blocks = XXH3_64bits(&hash, sizeof hash);
-    store_header_encode(bytes, &header);
+    seal(bytes, size);
     write_bytes(path, bytes, size);
 
     struct store_reader *reader;
@@ -286,14 +298,10 @@ static void right_checksums_around_what_is_not_hdf5_are_an_error(void **state)
     unsigned char *bytes;
     size_t size;
     struct error err = {0};
-    struct store_header header;
     struct store_reader *reader;
     const char *path = own_known(&bytes, &size);
     memset(bytes + STORE_USER_BLOCK, 'x', size - STORE_USER_BLOCK);
-    header.length = size;
-    const uint64_t hash = XXH3_64bits(bytes + STORE_USER_BLOCK, size - STORE_USER_BLOCK);
-    header.blocks = XXH3_64bits(&hash, sizeof hash);
-    store_header_encode(bytes, &header);
+    seal(bytes, size);
     write_bytes(path, bytes, size);
     assert_int_equal(store_open(&reader, path, MPI_COMM_SELF, &err), STATUS_FAILED);
     assert_non_null(strstr(err.message, path));

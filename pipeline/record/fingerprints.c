@@ -1,0 +1,199 @@
+#include "pipeline/record/fingerprints.h"
+
+#include "io/file/run_paths.h"
+#include "io/tasks/labels.h"
+#include "pipeline/record/task_record.h"
+#include "stages/layer/sequences.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+// {"file", "bytes", "modified"} as the file system has it now.
+static enum status file_stamp(json_t **stamp, const char *path, struct error *err)
+{
+    struct stat info;
+    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    *stamp = json_pack("{s:s, s:I, s:I}", "file", path, "bytes", (json_int_t)info.st_size, "modified",
+                       (json_int_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec);
+    return STATUS_OK;
+}
+
+// The recorded hash of a file that has not been touched since, else NULL.
+static const char *known_hash(const json_t *recorded, const json_t *stamp)
+{
+    static const char *const keys[] = {"file", "bytes", "modified"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!json_equal(json_object_get(recorded, keys[i]), json_object_get(stamp, keys[i])))
+            return NULL;
+    return json_string_value(json_object_get(recorded, "xxh3"));
+}
+
+// Rank 0: XXH3-64 of a file, read in pieces.
+static enum status hash_file(uint64_t *hash, const char *path, struct error *err)
+{
+    enum { PIECE = 1 << 20 };
+    char *buffer = NULL;
+    XXH3_state_t *state = NULL;
+    size_t n;
+    FILE *file = fopen(path, "rb");
+
+    RETURN_ERROR_IF(file == NULL, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    enum status status = allocate(&buffer, PIECE, 1, "fingerprint", err);
+    state = XXH3_createState();
+    if (status == STATUS_OK && state == NULL)
+        status = error_set(err, STATUS_MEMORY, "out of memory for the fingerprint of %s", path);
+    if (status == STATUS_OK) {
+        XXH3_64bits_reset(state);
+        while ((n = fread(buffer, 1, PIECE, file)) > 0)
+            XXH3_64bits_update(state, buffer, n);
+        if (ferror(file))
+            status = error_set(err, STATUS_FAILED, "%s: read: %s", path, strerror(errno));
+        *hash = XXH3_64bits_digest(state);
+    }
+    XXH3_freeState(state);
+    free(buffer);
+    fclose(file);
+    return status;
+}
+
+// All ranks together: the hash of a shard is that of its header and its tensors' hashes, in order.
+static enum status hash_shard(uint64_t *hash, const struct team *team, const struct safetensors_file *shard,
+                              struct error *err)
+{
+    uint64_t *hashes = NULL;
+    enum status status = allocate(&hashes, shard->count + 1, sizeof *hashes, "fingerprint", err);
+
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    for (size_t i = 0; i < shard->count; i++) {
+        const struct safetensors_tensor *tensor = &shard->tensors[i];
+        if (i % (size_t)team->size != (size_t)team->rank)
+            continue;
+        hashes[i] = XXH3_64bits(tensor->data, tensor->end - tensor->begin);
+        safetensors_release(shard, tensor->data, tensor->end - tensor->begin);
+    }
+    if (team->rank == 0)
+        hashes[shard->count] = XXH3_64bits(shard->mapping, shard->header_bytes);
+    status = team_sum_u64(team, hashes, shard->count + 1, err);
+    *hash = XXH3_64bits(hashes, (shard->count + 1) * sizeof *hashes);
+    free(hashes);
+    return status;
+}
+
+// One input file: its stamp with the hash, taken from the record where the file was not touched. shard NULL:
+// a plain file. Collective; only rank 0 appends to `list`.
+static enum status fingerprint(json_t *list, const struct team *team, const char *path,
+                               const struct safetensors_file *shard, const json_t *recorded, bool strict,
+                               struct error *err)
+{
+    const bool root = team->rank == 0;
+    json_t *stamp = NULL;
+    const char *known = NULL;
+    char text[17]; // hexadecimal
+    uint64_t hash = 0;
+    enum status status = STATUS_OK;
+
+    if (root) {
+        status = file_stamp(&stamp, path, err);
+        if (status == STATUS_OK && !strict)
+            known = known_hash(recorded, stamp);
+    }
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    if (team_any(team, root && known == NULL)) {
+        if (shard != NULL)
+            status = hash_shard(&hash, team, shard, err);
+        else if (root)
+            status = hash_file(&hash, path, err);
+        GOTO_IF_ERROR(team_agree(team, status, err), done);
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+        known = text;
+    }
+    if (root) {
+        json_object_set_new(stamp, "xxh3", json_string(known));
+        json_array_append(list, stamp);
+    }
+done:
+    json_decref(stamp);
+    return status;
+}
+
+// One of the model's side files.
+static enum status fingerprint_side_file(json_t *list, const struct team *team,
+                                         const struct settings *settings, const char *name, const json_t *old,
+                                         bool strict, struct error *err)
+{
+    char path[PATH_SIZE];
+    path_format(path, sizeof path, "%s/%s", settings->model, name);
+    return fingerprint(list, team, path, NULL, old, strict, err);
+}
+
+enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
+                              const struct settings *settings, const json_t *old, bool strict,
+                              struct error *err)
+{
+    static const char *const names[] = {"config.json", "tokenizer.json"};
+    const size_t count = sequences_are_given(settings) ? 1 : 2;
+    size_t index = 0;
+
+    for (size_t i = 0; i < count; i++, index++)
+        FORWARD_IF_ERROR(
+            fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), strict, err));
+    for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
+        const struct safetensors_file *shard = model->checkpoint->shards[i];
+        FORWARD_IF_ERROR(
+            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
+    }
+    return STATUS_OK;
+}
+
+enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
+                                   const json_t *old, bool strict, struct error *err)
+{
+    if (settings->perplexity == NULL)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), strict, err));
+    if (!sequences_are_given(settings))
+        return STATUS_OK;
+    return fingerprint_side_file(list, team, settings, "tokenizer.json", json_array_get(old, 1), strict, err);
+}
+
+enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,
+                               bool strict, struct error *err)
+{
+    struct stat info;
+    const bool gone = team->rank == 0 && old != NULL && stat(path, &info) != 0;
+    if (team_any(team, gone)) {
+        if (team->rank == 0)
+            json_array_append(list, (json_t *)old);
+        return STATUS_OK;
+    }
+    return fingerprint(list, team, path, NULL, old, strict, err);
+}
+
+enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
+                              const json_t *old, bool strict, struct error *err)
+{
+    for (size_t i = 0; i < settings->num_tasks; i++) {
+        const char *data = settings->tasks[i].data;
+        char labels[PATH_SIZE], tokenizer[PATH_SIZE];
+        const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
+        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), strict, err));
+        task_record_name(list, settings->tasks[i].name);
+        if (team_any(team, labelled)) {
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, labels, NULL, task_record_find(old, labels), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+        if (sequences_are_given(settings)) {
+            path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
+            FORWARD_IF_ERROR(
+                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), strict, err));
+            task_record_name(list, settings->tasks[i].name);
+        }
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,184 @@
+#include "pipeline/report/layers.h"
+
+#include "pipeline/report/members.h"
+
+#include <string.h>
+
+// ---- linears --------------------------------------------------------------------------------------------
+
+static void share_cell(const struct page *page, const json_t *row, const char *key)
+{
+    const double before = json_number_value(json_object_get(row, "energy_before"));
+    const json_t *energy = json_object_get(row, key);
+    if (!json_is_number(energy) || !(before > 0))
+        fputs("<td>&ndash;</td>", page->out);
+    else
+        fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(energy) / before);
+}
+
+static void error_cell(const struct page *page, const json_t *row, const char *key)
+{
+    const json_t *error = json_object_get(row, key);
+    if (json_is_number(error))
+        fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(error));
+    else
+        fputs("<td>&ndash;</td>", page->out);
+}
+
+// The parts of the compensation that the guard kept.
+static void kept_cell(const struct page *page, const json_t *row)
+{
+    const json_t *energy = json_object_get(row, "energy_kept"), *output = json_object_get(row, "output_kept");
+    char text[40];
+    snprintf(text, sizeof text, "%s%s%s", json_is_true(energy) ? "energy" : "",
+             json_is_true(energy) && json_is_true(output) ? ", " : "", json_is_true(output) ? "output" : "");
+    text_cell(page, text[0] != '\0' ? text : energy != NULL || output != NULL ? "nothing" : "");
+}
+
+// The candidate that auto chose.
+static void choice_cell(const struct page *page, const json_t *row)
+{
+    const json_t *choice = json_object_get(row, "choice");
+    char text[120] = "";
+    if (choice != NULL)
+        snprintf(text, sizeof text, "%s, exponent %g, alpha %g", text_of(choice, "method"),
+                 json_number_value(json_object_get(choice, "activation_exponent")),
+                 json_number_value(json_object_get(choice, "alpha")));
+    text_cell(page, text);
+}
+
+// ---- tables ---------------------------------------------------------------------------------------------
+
+// A row of a linear, with the cells that say which one it is.
+static void begin_row(const struct page *page, const json_t *row)
+{
+    fputs("<tr>", page->out);
+    number_cell(page, json_object_get(row, "layer"), 6);
+    text_cell(page, text_of(row, "linear"));
+}
+
+static void write_linears(const struct page *page, const char *variant)
+{
+    static const char *const names[] = {"layer",
+                                        "<linear",
+                                        "weights",
+                                        "sparsity",
+                                        "energy before",
+                                        "after pruning",
+                                        "after compensation",
+                                        "output error, pruned",
+                                        "compensated",
+                                        "<kept",
+                                        "<chosen"};
+    size_t i;
+    json_t *row;
+
+    begin_table(page, names, sizeof names / sizeof *names);
+    json_array_foreach(json_object_get(page->report, "linears"), i, row)
+    {
+        if (strcmp(text_of(row, "variant"), variant) != 0)
+            continue;
+        begin_row(page, row);
+        number_cell(page, json_object_get(row, "weights"), 6);
+        number_cell(page, json_object_get(row, "sparsity"), 4);
+        number_cell(page, json_object_get(row, "energy_before"), 5);
+        share_cell(page, row, "energy_pruned");
+        share_cell(page, row, "energy_compensated");
+        error_cell(page, row, "output_error_pruned");
+        error_cell(page, row, "output_error_compensated");
+        kept_cell(page, row);
+        choice_cell(page, row);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
+void write_channels(const struct page *page, const char *stream)
+{
+    static const char *const names[] = {"layer",      "<linear", "channels", "outliers", "largest magnitude",
+                                        "in channel", "5 %",     "median",   "95 %",     "99 %",
+                                        "largest"};
+    static const char *const points[] = {"p05", "median", "p95", "p99", "max"};
+    char id[200];
+    size_t i;
+    json_t *row;
+
+    snprintf(id, sizeof id, "channels-%s", stream);
+    write_plot(page, id);
+    fputs("<details><summary>All linears</summary>", page->out);
+    begin_table(page, names, sizeof names / sizeof *names);
+    json_array_foreach(json_object_get(page->report, "channels"), i, row)
+    {
+        if (strcmp(text_of(row, "stream"), stream) != 0)
+            continue;
+        begin_row(page, row);
+        number_cell(page, json_object_get(row, "channels"), 6);
+        number_cell(page, json_object_get(row, "outliers"), 6);
+        number_cell(page, json_object_get(row, "max_abs"), 4);
+        number_cell(page, json_object_get(row, "max_abs_channel"), 6);
+        for (size_t p = 0; p < sizeof points / sizeof *points; p++)
+            number_cell(page, json_object_get(json_object_get(row, "second_moment"), points[p]), 3);
+        fputs("</tr>\n", page->out);
+    }
+    fputs("</tbody></table></div></details>\n", page->out);
+}
+
+bool has_rows(const struct page *page, const char *table, const char *key, const char *name)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(page->report, table), i, row)
+    {
+        if (strcmp(text_of(row, key), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+// The sparsity that owl gave to each layer.
+static void write_allocation(const struct page *page, const json_t *allocation)
+{
+    static const char *const names[] = {"layer", "outliers among its scores", "sparsity asked for"};
+    size_t i;
+    json_t *row;
+
+    if (json_array_size(allocation) == 0)
+        return;
+    begin_table(page, names, sizeof names / sizeof *names);
+    json_array_foreach(allocation, i, row)
+    {
+        fputs("<tr>", page->out);
+        number_cell(page, json_object_get(row, "layer"), 6);
+        number_cell(page, json_object_get(row, "outlier_ratio"), 4);
+        number_cell(page, json_object_get(row, "sparsity"), 5);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
+// What is known of each variant's layers, folded away.
+void write_layers(const struct page *page)
+{
+    char id[200];
+    size_t i;
+    json_t *model;
+
+    json_array_foreach(json_object_get(page->report, "models"), i, model)
+    {
+        const char *variant = text_of(model, "variant");
+        if (!has_rows(page, "linears", "variant", variant))
+            continue;
+        fputs("<details><summary>", page->out);
+        html_text(page->out, variant);
+        fputs("</summary>\n", page->out);
+        snprintf(id, sizeof id, "energy-%s", variant);
+        write_plot(page, id);
+        write_allocation(page, json_object_get(model, "allocation"));
+        write_linears(page, variant);
+        if (strcmp(variant, "dense") != 0 && has_rows(page, "channels", "stream", variant)) {
+            fputs("<h3>Inputs of the linears</h3>\n", page->out);
+            write_channels(page, variant);
+        }
+        fputs("</details>\n", page->out);
+    }
+}
