@@ -5,6 +5,7 @@
 #include "io/store/store.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
+#include "pipeline/job/load.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/json_memory.h"
@@ -181,7 +182,7 @@ static enum status open_settings(struct settings **settings, const char *path, s
 
     RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(info.st_mode)) {
-        FORWARD_IF_ERROR(job_load(&job, path, err));
+        FORWARD_IF_ERROR(job_load(&job, path, NULL, err));
         path = job->run;
     }
     GOTO_IF_ERROR(run_record_read(&record, path, err), done);
