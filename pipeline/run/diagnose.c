@@ -6,6 +6,7 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/job/load.h"
+#include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/json_memory.h"
@@ -99,67 +100,21 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
 
 // ---- for people -----------------------------------------------------------------------------------------
 
-struct mean {
-    double sum;
-    size_t count;
-};
-
-static void add_value(struct mean *mean, const json_t *number)
-{
-    mean->sum += json_number_value(number);
-    mean->count++;
-}
-
-static const char *const mean_names[] = {"adjacent", "query_key", "value_output", "commutator"};
-enum { ADJACENT_MEAN, QUERY_KEY_MEAN, VALUE_OUTPUT_MEAN, COMMUTATOR_MEAN, MEANS };
-
-json_t *diagnose_means(const json_t *result)
-{
-    struct mean means[MEANS] = {{0, 0}};
-    json_t *layer, *item, *heads, *object = json_object();
-    size_t l, i;
-
-    json_array_foreach(json_object_get(result, "layers"), l, layer)
-    {
-        heads = json_object_get(layer, "heads");
-        json_array_foreach(json_object_get(layer, "adjacent"), i, item)
-        {
-            add_value(&means[ADJACENT_MEAN], json_object_get(item, "overlap"));
-        }
-        json_array_foreach(json_object_get(heads, "query_key"), i, item)
-        {
-            add_value(&means[QUERY_KEY_MEAN], item);
-        }
-        json_array_foreach(json_object_get(heads, "value_output"), i, item)
-        {
-            add_value(&means[VALUE_OUTPUT_MEAN], item);
-        }
-        json_array_foreach(json_object_get(layer, "commutators"), i, item)
-        {
-            add_value(&means[COMMUTATOR_MEAN], json_object_get(item, "magnitude"));
-        }
-    }
-    for (size_t m = 0; m < MEANS; m++)
-        if (means[m].count > 0)
-            json_object_set_new(object, mean_names[m], json_real(means[m].sum / (double)means[m].count));
-    return object;
-}
-
 static void print_results(const struct diagnosis *d)
 {
     const char *name;
     json_t *result;
 
     fprintf(d->out, "%-36s", "means over layers");
-    for (size_t m = 0; m < MEANS; m++)
-        fprintf(d->out, " %12s", mean_names[m]);
+    for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++)
+        fprintf(d->out, " %12s", diagnostics_mean_names[m]);
     fprintf(d->out, "\n");
     json_object_foreach(d->results, name, result)
     {
-        json_t *means = diagnose_means(result);
+        json_t *means = diagnostics_means(result);
         fprintf(d->out, "%-36s", name);
-        for (size_t m = 0; m < MEANS; m++) {
-            const json_t *mean = json_object_get(means, mean_names[m]);
+        for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++) {
+            const json_t *mean = json_object_get(means, diagnostics_mean_names[m]);
             if (mean != NULL)
                 fprintf(d->out, " %12.4f", json_number_value(mean));
             else

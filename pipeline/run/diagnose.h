@@ -2,7 +2,6 @@
 // are complete, into RUN/results/VARIANT/diagnostics.json (sealed), and a table of their means.
 #pragma once
 #include "stages/team/team.h"
-#include <jansson.h>
 #include <stdio.h>
 
 // Collective. path: a job file, whose run directory is meant, or a run directory. What is there already is
@@ -10,7 +9,3 @@
 // and errors: NULL on ranks that must not print).
 enum status diagnose_run(const char *path, const struct team *world, bool json, FILE *out, FILE *errors,
                          struct error *err);
-
-// Means over all layers of what a diagnostics.json holds: {"adjacent", "query_key", "value_output",
-// "commutator"}, those that there are. New reference.
-json_t *diagnose_means(const json_t *result);
