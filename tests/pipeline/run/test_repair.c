@@ -100,7 +100,8 @@ static size_t lines_of_log(const struct fixture *f, const char *part)
     char path[PATH_SIZE];
     size_t size, count = 0;
     run_file_path(path, f->small.settings.run, RUN_LOG);
-    char *text = (char *)slurp(path, &size);
+    char *text = (char *)slurp(path, &size); // has room for one more
+    text[size] = '\0';
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
         count += strstr(line, part) != NULL;
     free(text);
