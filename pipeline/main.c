@@ -1,4 +1,4 @@
-// main.c - coppice: the program. Every rank takes the same way through here; rank 0 does the talking.
+// main.c - coppice: the program. All ranks take the same path through it; only rank 0 prints.
 #include "io/store/store.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
@@ -82,7 +82,7 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
     launcher_watch();
     store_before_mpi();
     MPI_Init(argc, argv);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // errors are ours to tell
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // we report errors ourselves
     if (program->options.threads > 0)
         bli_thread_set_num_threads(program->options.threads);
     enum status status = team_create(&program->world, MPI_COMM_WORLD, 1, err);
@@ -118,7 +118,7 @@ static enum status look(const struct options *options, bool first, struct error 
     }
 }
 
-// Says what went wrong, if anything did. Returns the exit code.
+// Prints what went wrong, if anything did. Returns the exit code.
 static int finish(bool speaks, enum status status, const struct error *err)
 {
     if (status != STATUS_OK && speaks)
@@ -137,7 +137,7 @@ int main(int argc, char **argv)
     const bool first = launched_as_first();
 
     json_memory_watch();
-    signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit is an error of the call, with a path
+    signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit: write fails, and the message has a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
     if (status != STATUS_OK || program.options.done)

@@ -15,7 +15,7 @@ static void log_batch(const struct unit_batch *batch, const struct journal *jour
         journal_unit(journal, stage->team, stage->settings, batch->units[k], event, seconds);
 }
 
-// The time of several units is shared out among them.
+// Each unit of the batch is logged with an equal share of the time.
 static enum status run_batch(const struct unit_batch *batch, const struct unit_context *context,
                              struct run_hooks *hooks, struct error *err)
 {
@@ -32,7 +32,7 @@ static enum status run_batch(const struct unit_batch *batch, const struct unit_c
         work += batch->units[k]->work;
     log_batch(batch, hooks->journal, stage, "begin", 0);
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
-    // Costs were estimates: the units count for what they were planned at.
+    // What the stage reported was an estimate: units count for their planned work.
     progress_advance(progress, before + work * stage->team->count - progress->done);
     log_batch(batch, hooks->journal, stage, "unit",
               (stop_clock() - hooks->unit_started) / (double)batch->count);

@@ -32,7 +32,7 @@ static void result_path(char path[PATH_SIZE], const struct diagnosis *d, const s
     run_result_path(path, d->settings->run, variant != NULL ? variant->name : "dense", RESULT_DIAGNOSTICS);
 }
 
-// Whether all layers of the variant are there. The same on every rank.
+// Whether all layers of the variant are there. Collective: rank 0 looks.
 static enum status is_complete(bool *complete, const struct diagnosis *d, const struct variant *variant,
                                struct error *err)
 {
@@ -67,7 +67,7 @@ static enum status measure(json_t **result, struct diagnosis *d, const struct va
     return STATUS_OK;
 }
 
-// One variant: read, or measured and written by rank 0.
+// One variant: what was measured before is read; otherwise it is measured, and rank 0 writes it.
 static enum status diagnose_variant(struct diagnosis *d, const struct variant *variant, struct error *err)
 {
     const struct team *team = d->stage.team;
@@ -125,9 +125,9 @@ static void print_results(const struct diagnosis *d)
     }
 }
 
-// ---- the whole ------------------------------------------------------------------------------------------
+// ---- the command ------------------------------------------------------------------------------------------
 
-// The job on record of a run directory, or of the run directory of a job file.
+// The job as it stands in run.json. path: a run directory, or a job file that names one.
 static enum status open_settings(struct settings **settings, const char *path, struct error *err)
 {
     struct settings *job = NULL;

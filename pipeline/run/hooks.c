@@ -1,6 +1,6 @@
 #include "pipeline/run/hooks.h"
 
-// With no --max-time, how long the unit in hand may still take after the first signal.
+// Seconds that the unit in hand may still take after the first signal, without --max-time.
 static const double default_grace = 20;
 
 double stop_grace(double max_time, double margin)
@@ -29,7 +29,7 @@ static bool should_stop(void *context, double fraction)
 static void advance(void *context, double work)
 {
     struct run_hooks *hooks = context;
-    // Only the first team is heard; the others are taken to be as fast.
+    // Only the first team reports; the others are taken to be as fast.
     progress_advance(&hooks->journal->progress, work * hooks->teams);
 }
 

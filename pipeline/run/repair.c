@@ -66,7 +66,7 @@ static enum status find_damaged(uint64_t *damaged, const struct run_context *con
 static void remove_damaged(const char *path, struct journal *journal)
 {
     (void)unlink(path);
-    progress_message(&journal->progress, "%s is damaged; it is made again", path);
+    progress_message(&journal->progress, "%s is damaged; it will be made again", path);
     (void)log_event(journal->log, NULL, "damaged", "{s:s}", "file", path);
 }
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 // Rank 0, before the variant's last result is written: removes weights that the job does not keep, after what
-// their files say of the compensation was put on record. A kill before the result is written leaves nothing
-// behind; they are made again from the masks.
+// their files say of the compensation was put on record. When the program is killed before the result is
+// written, nothing is lost: the weights are made again from the masks.
 static enum status drop_weights(const struct stage *stage, const struct unit *unit, struct error *err)
 {
     const struct settings *settings = stage->settings;

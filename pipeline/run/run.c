@@ -4,7 +4,7 @@
 #include "pipeline/run/states.h"
 #include "pipeline/run/teams.h"
 
-enum { REPAIRS = 16 }; // of damaged files that units came across, in one start
+enum { REPAIRS = 16 }; // of damaged files that units found, in one start; more means a failing disk
 
 // One team's part of a phase.
 static enum status run_share(struct run_outcome *outcome, const struct run_context *context,
@@ -63,7 +63,7 @@ static bool mend(const struct run_context *context, const struct unit_batch *bat
 
     if (!team_any(context->world, removed > 0))
         return false;
-    progress_message(&journal->progress, "%s; made again", err->message);
+    progress_message(&journal->progress, "%s; it will be made again", err->message);
     (void)log_event(journal->log, NULL, "damaged", "{s:s}", "message", err->message);
     return true;
 }

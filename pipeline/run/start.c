@@ -71,8 +71,8 @@ static enum status tell_waiting(struct run_outcome *outcome, const struct run_co
     RETURN_ERROR_IF(nothing, err, STATUS_FAILED, "nothing could be done: %s, which is not there yet",
                     outcome->waiting);
     if (context->world->rank == 0 && context->options->verbosity > VERBOSITY_QUIET)
-        fprintf(stderr, "coppice: %zu units done; the next, %s, which is not there yet\n",
-                outcome->units_done, outcome->waiting);
+        fprintf(stderr, "coppice: %zu units done; now %s, which is not there yet\n", outcome->units_done,
+                outcome->waiting);
     return STATUS_OK;
 }
 

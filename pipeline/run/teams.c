@@ -2,7 +2,7 @@
 
 #include "stages/layer/layer_weights.h"
 
-// Bytes of layers that the teams of a node may hold at once, when --teams says nothing.
+// Bytes of layers that the teams of a node may hold together, without --teams.
 static const uint64_t node_memory = (uint64_t)256 << 20;
 
 static size_t smaller(size_t a, size_t b)
@@ -22,7 +22,8 @@ size_t teams_for(const struct team *world, size_t chains, size_t wanted, uint64_
     const size_t nodes = size / node_ranks;
     size_t teams = wanted > 0 ? wanted : nodes;
 
-    // More than one on a node only where all get about as many chains: nine of ten teams have one to the end.
+    // More than one on a node only where all get about as many chains: teams are busy nine tenths of the
+    // time.
     for (size_t more = wanted > 0 ? 1 : teams_that_fit(node_ranks, layer_bytes); more > 1; more--) {
         const size_t rounds = (chains + nodes * more - 1) / (nodes * more);
         if (10 * chains >= 9 * rounds * nodes * more) {
@@ -46,7 +47,7 @@ enum status teams_form(struct team *team, const struct run_context *context, siz
         floats = 0;
     int teams = (int)teams_for(world, plan_chains(context->plan, phase), (size_t)context->options->teams,
                                floats * sizeof(float));
-    // As rank 0 counts nodes, which may be unequal.
+    // Nodes may have unequal numbers of ranks: rank 0 decides.
     FORWARD_IF_ERROR(team_broadcast(world, &teams, sizeof teams, 0, err));
     const bool few = useful < size / (size_t)teams;
     return team_create_within(team, world->comm, teams, few ? (int)useful * teams : (int)size, err);

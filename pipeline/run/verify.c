@@ -86,8 +86,8 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
     if (status == STATUS_OK)
         status = allocate(&damaged, list.count, sizeof *damaged, "the list of files", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    // What cannot be read, for want of memory or by a failing disk, is told when all others have been looked
-    // at.
+    // A file that cannot be read, because memory ran out or a disk fails, is reported after all the others
+    // were looked at.
     for (size_t i = (size_t)team->rank; i < list.count; i += (size_t)team->size) {
         struct error why = {0};
         damaged[i] = committed_file_check(list.paths[i], &why) == STATUS_DAMAGED;
@@ -105,7 +105,7 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
             fprintf(out, "%s\n", why.message);
         json_array_append_new(names, json_string(list.paths[i]));
         if (count++ == 0)
-            error_set(err, STATUS_DAMAGED, "%s is damaged; starting the job again makes it anew",
+            error_set(err, STATUS_DAMAGED, "%s is damaged; start the job again to make it anew",
                       list.paths[i]);
     }
     if (out != NULL && json) {
