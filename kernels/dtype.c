@@ -1,5 +1,5 @@
 #include "kernels/dtype.h"
-#include "kernels/simd.h"
+#include "kernels/float_bits.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -22,20 +22,6 @@ size_t dtype_size(enum dtype dtype)
 const char *dtype_name(enum dtype dtype)
 {
     return dtypes[dtype].name;
-}
-
-SIMD_INLINE uint32_t float_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-SIMD_INLINE float float_from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 // ---- one value; no branches, so that loops over them vectorise ------------------------------------------

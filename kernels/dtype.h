@@ -1,4 +1,5 @@
-// dtype.h - the three number formats of checkpoints, and exact conversions between them and float/double.
+// dtype.h - the three number formats of checkpoints, and conversions between them and float or double that
+// round once (kernels/METHOD.md §14).
 #pragma once
 #include <stddef.h>
 
@@ -19,5 +20,6 @@ void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
 
 // Index of the first NaN or infinity in x[n]; n when all are finite.
 size_t find_non_finite(const float *x, size_t n);
-// The same of elements of any dtype (any alignment): what does not fit a dtype became an infinity in it.
+// The same for elements of any dtype (any alignment). A number too large for the dtype has become an
+// infinity.
 size_t dtype_find_non_finite(const void *in, enum dtype dtype, size_t n);

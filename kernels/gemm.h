@@ -3,7 +3,7 @@
 //
 // The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
 // arrays lie in memory (64-byte alignment is faster). Nothing is promised between machines of different
-// instruction sets.
+// instruction sets (kernels/METHOD.md §14).
 #pragma once
 #include "kernels/error.h"
 #include <stddef.h>
@@ -30,15 +30,16 @@ void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
 
-// Lets BLIS take the memory that it packs matrices into, some MB, which it keeps: without it BLIS ends the
-// program in the middle of a product. Once, after the number of threads is known. STATUS_MEMORY.
+// Makes BLIS allocate the memory that it packs matrices into, some MB, which it keeps. Later, in the middle
+// of a product, it would end the program if there were none. Called once, after the number of threads is
+// known. STATUS_MEMORY.
 enum status gemm_prepare(struct error *err);
 
-// Threads of the products from here on, also of those that LAPACK calls; -1: as the environment says.
+// The number of threads of all later products, also of those that LAPACK calls; -1: as the environment says.
 long gemm_threads(void);
 void gemm_set_threads(long threads);
 
 // y[tokens, out] = x[tokens, in] W^T + bias; x is contiguous.
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens);
-// The linear that gives the outputs [first, first + count) alone.
+// The part of a linear that gives the outputs [first, first + count).
 struct linear linear_slice(const struct linear *linear, size_t first, size_t count);

@@ -1,8 +1,8 @@
-// lanes.h - the one order in which this project sums along a row.
+// lanes.h - the one order in which coppice sums along a row (kernels/METHOD.md §14).
 //
 // Lane l of LANES adds the elements l, l + LANES, l + 2 LANES, ... of the row in that order, starting from 0;
 // then the upper half of the lanes is added to the lower half until one is left. The order is part of the
-// method's definition here: it is the same for every instruction set and whoever holds the row. (Sums down a
+// method's definition: it is the same for every instruction set and whoever holds the row. (Sums down a
 // column need no such scheme: rows are added in their order.)
 #pragma once
 #include "kernels/simd.h"

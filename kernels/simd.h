@@ -1,11 +1,11 @@
 // simd.h - one C source for several instruction sets.
 //
-// SIMD_CLONES before a static function (clang 14 gives clones of others a name that callers do not find) has
-// the compiler make a copy of it for each instruction set below and choose one when the program is loaded.
-// There are no intrinsics: the copies are the same C, vectorised by the compiler, and the portable path is
-// the same C once more. Their results are the same to the bit, because every sum has one fixed order in the
-// source, nothing allows the compiler to reassociate (no -ffast-math) and nothing fuses a multiplication with
-// an addition (-ffp-contract=off).
+// SIMD_CLONES before a function makes the compiler emit a copy of it for each instruction set below; one of
+// them is chosen when the program is loaded. The function must be static: clang 14 gives the copies of others
+// a name that callers do not find. There are no intrinsics: the copies are the same C, vectorised by the
+// compiler, and the portable path is the same C once more. Their results are the same to the bit, because
+// every sum has one fixed order in the source, nothing allows the compiler to reassociate (no -ffast-math)
+// and nothing fuses a multiplication with an addition (-ffp-contract=off).
 //
 // SIMD_INLINE is for the helpers of such a function: they must become part of each copy. SIMD_PREFETCH asks
 // for memory that is needed soon and changes nothing else.

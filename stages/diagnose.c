@@ -21,7 +21,7 @@ struct anatomy {
 enum measure { MEASURE_ADJACENT, MEASURE_QUERY_KEY, MEASURE_VALUE_OUTPUT, MEASURE_COMMUTATOR };
 
 // One number to be measured, by one rank.
-struct task {
+struct measurement {
     enum measure measure;
     const char *a_name, *b_name;
     struct matrix_view a, b;
@@ -29,8 +29,8 @@ struct task {
     size_t k, dimension;
 };
 
-struct tasks {
-    struct task *items;
+struct measurements {
+    struct measurement *items;
     size_t count;
 };
 
@@ -103,18 +103,19 @@ static size_t least_side(const struct matrix_view *a, const struct matrix_view *
     return least;
 }
 
-static void add_adjacent(struct tasks *tasks, const struct part *from, const struct part *to)
+static void add_adjacent(struct measurements *measurements, const struct part *from, const struct part *to)
 {
     const struct matrix_view *a = &from->matrix, *b = &to->matrix;
     if (a->data == NULL || b->data == NULL || a->rows != b->columns)
         return;
     size_t k = least_side(a, b) / 4;
     k = k < 1 ? 1 : k > DIAGNOSE_MOST ? DIAGNOSE_MOST : k;
-    tasks->items[tasks->count++] =
-        (struct task){MEASURE_ADJACENT, from->name, to->name, *a, *b, SINGULAR_RIGHT, k, a->rows};
+    measurements->items[measurements->count++] =
+        (struct measurement){MEASURE_ADJACENT, from->name, to->name, *a, *b, SINGULAR_RIGHT, k, a->rows};
 }
 
-static void add_heads(struct tasks *tasks, const struct anatomy *anatomy, const struct decoder_layer *layer)
+static void add_heads(struct measurements *measurements, const struct anatomy *anatomy,
+                      const struct decoder_layer *layer)
 {
     const struct decoder_config *config = anatomy->config;
     const size_t dim = config->head_dim;
@@ -122,21 +123,21 @@ static void add_heads(struct tasks *tasks, const struct anatomy *anatomy, const 
     for (size_t head = 0; head < config->num_attention_heads; head++) {
         const struct matrix_view q = head_of(anatomy, layer, 0, head), k = head_of(anatomy, layer, 1, head);
         if (q.data != NULL && k.data != NULL)
-            tasks->items[tasks->count++] =
-                (struct task){MEASURE_QUERY_KEY, "q", "k", q, k, SINGULAR_LEFT, dim > 1 ? dim / 2 : 1, dim};
+            measurements->items[measurements->count++] = (struct measurement){
+                MEASURE_QUERY_KEY, "q", "k", q, k, SINGULAR_LEFT, dim > 1 ? dim / 2 : 1, dim};
     }
     for (size_t head = 0; head < config->num_attention_heads; head++) {
         const struct matrix_view v = head_of(anatomy, layer, 2, head);
         if (v.data == NULL || anatomy->o.data == NULL)
             continue;
         const struct matrix_view o = {anatomy->o.data + head * dim, anatomy->o.rows, dim, anatomy->o.stride};
-        tasks->items[tasks->count++] =
-            (struct task){MEASURE_VALUE_OUTPUT, "v", "o", v, o, SINGULAR_RIGHT, dim > 1 ? dim / 2 : 1, dim};
+        measurements->items[measurements->count++] = (struct measurement){
+            MEASURE_VALUE_OUTPUT, "v", "o", v, o, SINGULAR_RIGHT, dim > 1 ? dim / 2 : 1, dim};
     }
 }
 
-static enum status list_tasks(struct tasks *tasks, const struct anatomy *anatomy,
-                              const struct decoder_layer *layer, struct error *err)
+static enum status list_measurements(struct measurements *measurements, const struct anatomy *anatomy,
+                                     const struct decoder_layer *layer, struct error *err)
 {
     const struct part parts[] = {{"q", anatomy->q},      {"k", anatomy->k},       {"v", anatomy->v},
                                  {"o", anatomy->o},      {"gate", anatomy->gate}, {"up", anatomy->up},
@@ -145,40 +146,44 @@ static enum status list_tasks(struct tasks *tasks, const struct anatomy *anatomy
     static const size_t adjacent[][2] = {{V, O}, {O, GATE}, {O, UP}, {GATE, DOWN}, {UP, DOWN}};
     enum { ADJACENT = sizeof adjacent / sizeof *adjacent };
 
-    tasks->count = 0;
-    FORWARD_IF_ERROR(allocate(&tasks->items,
+    measurements->count = 0;
+    FORWARD_IF_ERROR(allocate(&measurements->items,
                               ADJACENT + 2 * anatomy->config->num_attention_heads + MOST_PARTS * MOST_PARTS,
-                              sizeof *tasks->items, "the diagnostics", err));
+                              sizeof *measurements->items, "the diagnostics", err));
     for (size_t i = 0; i < ADJACENT; i++)
-        add_adjacent(tasks, &parts[adjacent[i][0]], &parts[adjacent[i][1]]);
-    add_heads(tasks, anatomy, layer);
+        add_adjacent(measurements, &parts[adjacent[i][0]], &parts[adjacent[i][1]]);
+    add_heads(measurements, anatomy, layer);
     for (size_t i = 0; i < PARTS; i++)
         for (size_t j = i + 1; j < PARTS; j++) {
             const struct matrix_view *a = &parts[i].matrix, *b = &parts[j].matrix;
             if (a->data != NULL && b->data != NULL && a->rows == a->columns && b->rows == a->rows &&
                 b->columns == a->rows)
-                tasks->items[tasks->count++] = (struct task){.measure = MEASURE_COMMUTATOR,
-                                                             .a_name = parts[i].name,
-                                                             .b_name = parts[j].name,
-                                                             .a = *a,
-                                                             .b = *b};
+                measurements->items[measurements->count++] =
+                    (struct measurement){.measure = MEASURE_COMMUTATOR,
+                                         .a_name = parts[i].name,
+                                         .b_name = parts[j].name,
+                                         .a = *a,
+                                         .b = *b};
         }
     return STATUS_OK;
 }
 
 // ---- measuring -------------------------------------------------------------------------------------------
 
-static enum status measure_overlap(double *value, const struct task *task, struct error *err)
+static enum status measure_overlap(double *value, const struct measurement *measurement, struct error *err)
 {
     double *a = NULL, *b = NULL;
     size_t found_a, found_b;
     enum status status;
 
-    GOTO_IF_ERROR(allocate(&a, task->k * task->dimension, sizeof *a, "singular vectors", err), done);
-    GOTO_IF_ERROR(allocate(&b, task->k * task->dimension, sizeof *b, "singular vectors", err), done);
-    GOTO_IF_ERROR(singular_basis(a, &found_a, &task->a, SINGULAR_LEFT, task->k, err), done);
-    GOTO_IF_ERROR(singular_basis(b, &found_b, &task->b, task->b_side, task->k, err), done);
-    *value = subspace_overlap(a, found_a, b, found_b, task->dimension);
+    GOTO_IF_ERROR(allocate(&a, measurement->k * measurement->dimension, sizeof *a, "singular vectors", err),
+                  done);
+    GOTO_IF_ERROR(allocate(&b, measurement->k * measurement->dimension, sizeof *b, "singular vectors", err),
+                  done);
+    GOTO_IF_ERROR(singular_basis(a, &found_a, &measurement->a, SINGULAR_LEFT, measurement->k, err), done);
+    GOTO_IF_ERROR(singular_basis(b, &found_b, &measurement->b, measurement->b_side, measurement->k, err),
+                  done);
+    *value = subspace_overlap(a, found_a, b, found_b, measurement->dimension);
 done:
     free(a);
     free(b);
@@ -187,57 +192,58 @@ done:
 
 // Every rank its share; then everyone knows all. A number that is another rank's is 0 as an integer, so that
 // the sum has its bits.
-static enum status measure_all(double *values, const struct stage *stage, const struct tasks *tasks,
-                               struct error *err)
+static enum status measure_all(double *values, const struct stage *stage,
+                               const struct measurements *measurements, struct error *err)
 {
     const struct team *team = stage->team;
     uint64_t *bits = NULL;
-    enum status status = allocate(&bits, tasks->count, sizeof *bits, "the diagnostics", err);
+    enum status status = allocate(&bits, measurements->count, sizeof *bits, "the diagnostics", err);
 
-    for (size_t i = 0; i < tasks->count; i++) {
-        const struct task *task = &tasks->items[i];
+    for (size_t i = 0; i < measurements->count; i++) {
+        const struct measurement *measurement = &measurements->items[i];
         if (status != STATUS_OK || i % (size_t)team->size != (size_t)team->rank)
             continue;
         values[i] = 0;
-        status = task->measure == MEASURE_COMMUTATOR
-                     ? commutator_magnitude(&values[i], &task->a, &task->b, err)
-                     : measure_overlap(&values[i], task, err);
+        status = measurement->measure == MEASURE_COMMUTATOR
+                     ? commutator_magnitude(&values[i], &measurement->a, &measurement->b, err)
+                     : measure_overlap(&values[i], measurement, err);
         if (status == STATUS_OK)
             memcpy(&bits[i], &values[i], sizeof *bits);
     }
     GOTO_IF_ERROR(stage_safe_point(stage, status, 1, err), done);
-    GOTO_IF_ERROR(team_sum_u64(team, bits, tasks->count, err), done);
-    memcpy(values, bits, tasks->count * sizeof *values);
+    GOTO_IF_ERROR(team_sum_u64(team, bits, measurements->count, err), done);
+    memcpy(values, bits, measurements->count * sizeof *values);
 done:
     free(bits);
     return status;
 }
 
-static json_t *to_json(const struct tasks *tasks, const double *values, size_t layer)
+static json_t *to_json(const struct measurements *measurements, const double *values, size_t layer)
 {
     json_t *adjacent = json_array(), *query_key = json_array(), *value_output = json_array();
     json_t *commutators = json_array(), *heads = json_object();
 
-    for (size_t i = 0; i < tasks->count; i++) {
-        const struct task *task = &tasks->items[i];
-        const double chance = task->dimension > 0 ? (double)task->k / (double)task->dimension : 0;
-        switch (task->measure) {
+    for (size_t i = 0; i < measurements->count; i++) {
+        const struct measurement *measurement = &measurements->items[i];
+        const double chance =
+            measurement->dimension > 0 ? (double)measurement->k / (double)measurement->dimension : 0;
+        switch (measurement->measure) {
         case MEASURE_ADJACENT:
-            json_array_append_new(adjacent,
-                                  json_pack("{s:s, s:s, s:I, s:I, s:f, s:f}", "from", task->a_name, "to",
-                                            task->b_name, "dimension", (json_int_t)task->dimension, "k",
-                                            (json_int_t)task->k, "overlap", values[i], "chance", chance));
+            json_array_append_new(
+                adjacent, json_pack("{s:s, s:s, s:I, s:I, s:f, s:f}", "from", measurement->a_name, "to",
+                                    measurement->b_name, "dimension", (json_int_t)measurement->dimension, "k",
+                                    (json_int_t)measurement->k, "overlap", values[i], "chance", chance));
             break;
         case MEASURE_QUERY_KEY:
         case MEASURE_VALUE_OUTPUT:
-            json_object_set_new(heads, "k", json_integer((json_int_t)task->k));
+            json_object_set_new(heads, "k", json_integer((json_int_t)measurement->k));
             json_object_set_new(heads, "chance", json_real(chance));
-            json_array_append_new(task->measure == MEASURE_QUERY_KEY ? query_key : value_output,
+            json_array_append_new(measurement->measure == MEASURE_QUERY_KEY ? query_key : value_output,
                                   json_real(values[i]));
             break;
         case MEASURE_COMMUTATOR:
-            json_array_append_new(commutators, json_pack("{s:s, s:s, s:f}", "a", task->a_name, "b",
-                                                         task->b_name, "magnitude", values[i]));
+            json_array_append_new(commutators, json_pack("{s:s, s:s, s:f}", "a", measurement->a_name, "b",
+                                                         measurement->b_name, "magnitude", values[i]));
             break;
         }
     }
@@ -251,24 +257,24 @@ enum status diagnose_layer(json_t **result, const struct stage *stage, struct la
                            const struct variant *variant, size_t layer, struct error *err)
 {
     struct anatomy anatomy;
-    struct tasks tasks = {NULL, 0};
+    struct measurements measurements = {NULL, 0};
     double *values = NULL;
     enum status status;
 
     *result = NULL;
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, variant, err));
     dissect(&anatomy, &weights->layer, &stage->model->config.decoder);
-    status = list_tasks(&tasks, &anatomy, &weights->layer, err);
+    status = list_measurements(&measurements, &anatomy, &weights->layer, err);
     if (status == STATUS_OK)
-        status = allocate(&values, tasks.count, sizeof *values, "the diagnostics", err);
+        status = allocate(&values, measurements.count, sizeof *values, "the diagnostics", err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    GOTO_IF_ERROR(measure_all(values, stage, &tasks, err), done);
-    *result = to_json(&tasks, values, layer);
+    GOTO_IF_ERROR(measure_all(values, stage, &measurements, err), done);
+    *result = to_json(&measurements, values, layer);
     if (*result == NULL)
         status = error_set(err, STATUS_MEMORY, "out of memory for the diagnostics of layer %zu", layer);
     status = team_agree(stage->team, status, err);
 done:
-    free(tasks.items);
+    free(measurements.items);
     free(values);
     return status;
 }

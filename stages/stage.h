@@ -3,7 +3,7 @@
 // All functions of stages/ are collective over the team unless they say otherwise: every rank calls them, and
 // every rank returns the same status and message.
 #pragma once
-#include "io/model/model.h"
+#include "io/model/layer_map.h"
 #include "stages/settings.h"
 #include "stages/team/team.h"
 

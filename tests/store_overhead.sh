@@ -56,7 +56,7 @@ awk -v seconds="$seconds" '
     for (i = 1; i <= NF; i++) {
       if (name[$i] ~ /^store_/ && name[$i] != "store_exists") store = 1
       if (name[$i] ~ /^(hidden_states_|pass_sequences|propagate_layer)/) hidden = 1
-      if (name[$i] ~ /^(score_layer|compensate_layer|layer_weights_load|run_record_open|model_open)/) once = 1
+      if (name[$i] ~ /^(prune_layer|compensate_layer|layer_weights_load|run_record_open|model_open)/) once = 1
     }
     if (store) in_store++
     if (store && hidden) in_hidden++

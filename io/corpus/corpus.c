@@ -9,7 +9,7 @@
 enum format { FORMAT_JSON_LINES, FORMAT_RAW_LINES, FORMAT_WHOLE };
 
 // A corpus while it grows.
-struct builder {
+struct corpus_builder {
     const char *path;
     enum format format;
     struct corpus *corpus;
@@ -59,7 +59,8 @@ static enum status reserve(void *array, size_t *capacity, size_t used, size_t mo
     return STATUS_OK;
 }
 
-static enum status append_text(struct builder *builder, const char *text, size_t size, struct error *err)
+static enum status append_text(struct corpus_builder *builder, const char *text, size_t size,
+                               struct error *err)
 {
     struct corpus *corpus = builder->corpus;
     const size_t used = corpus->offsets[corpus->count];
@@ -121,7 +122,8 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
-static enum status check_utf8(const struct builder *builder, const char *text, size_t size, struct error *err)
+static enum status check_utf8(const struct corpus_builder *builder, const char *text, size_t size,
+                              struct error *err)
 {
     const size_t invalid = find_invalid_utf8(text, size);
     RETURN_ERROR_IF(invalid < size, err, STATUS_INPUT, "%s:%zu: not valid UTF-8 at byte %zu of the line",
@@ -129,7 +131,8 @@ static enum status check_utf8(const struct builder *builder, const char *text, s
     return STATUS_OK;
 }
 
-static enum status add_json_line(struct builder *builder, const char *line, size_t size, struct error *err)
+static enum status add_json_line(struct corpus_builder *builder, const char *line, size_t size,
+                                 struct error *err)
 {
     // Fields beside "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
@@ -158,7 +161,7 @@ static enum status add_json_line(struct builder *builder, const char *line, size
 }
 
 // line includes its newline, if it has one.
-static enum status add_line(struct builder *builder, const char *line, size_t size, struct error *err)
+static enum status add_line(struct corpus_builder *builder, const char *line, size_t size, struct error *err)
 {
     builder->line++;
     FORWARD_IF_ERROR(check_utf8(builder, line, size, err));
@@ -167,7 +170,8 @@ static enum status add_line(struct builder *builder, const char *line, size_t si
     return append_text(builder, line, is_blank(line, size) ? 0 : size, err);
 }
 
-static enum status keep_pending(struct builder *builder, const char *bytes, size_t size, struct error *err)
+static enum status keep_pending(struct corpus_builder *builder, const char *bytes, size_t size,
+                                struct error *err)
 {
     FORWARD_IF_ERROR(
         reserve(&builder->pending, &builder->pending_capacity, builder->pending_size, size, 1, err));
@@ -176,7 +180,8 @@ static enum status keep_pending(struct builder *builder, const char *bytes, size
     return STATUS_OK;
 }
 
-static enum status add_bytes(struct builder *builder, const char *bytes, size_t size, struct error *err)
+static enum status add_bytes(struct corpus_builder *builder, const char *bytes, size_t size,
+                             struct error *err)
 {
     while (size > 0) {
         const char *newline = builder->format != FORMAT_WHOLE ? memchr(bytes, '\n', size) : NULL;
@@ -196,7 +201,7 @@ static enum status add_bytes(struct builder *builder, const char *bytes, size_t 
 }
 
 // The whole file is one document: the pending bytes become the text without a copy.
-static enum status finish_whole(struct builder *builder, struct error *err)
+static enum status finish_whole(struct corpus_builder *builder, struct error *err)
 {
     const char *text = builder->pending;
     const size_t invalid = find_invalid_utf8(text, builder->pending_size);
@@ -219,7 +224,7 @@ static enum status finish_whole(struct builder *builder, struct error *err)
     return STATUS_OK;
 }
 
-static enum status read_documents(struct builder *builder, struct error *err)
+static enum status read_documents(struct corpus_builder *builder, struct error *err)
 {
     struct stream *stream;
     const char *bytes;
@@ -255,7 +260,7 @@ static void shrink(struct corpus *corpus)
 enum status corpus_load(struct corpus **out, const char *path, struct error *err)
 {
     struct corpus *corpus;
-    struct builder builder = {.path = path, .format = format_of(path), .offsets_capacity = 2};
+    struct corpus_builder builder = {.path = path, .format = format_of(path), .offsets_capacity = 2};
     enum status status;
 
     *out = NULL;

@@ -3,7 +3,7 @@
 #include "io/corpus/corpus.h"
 #include "io/tokenizer/tokenizer.h"
 
-// Calibration, the field's protocol (METHOD.md, "Calibration"): for each sequence a random document that is
+// Calibration, the field's protocol (kernels/METHOD.md §12): for each sequence a random document that is
 // longer than `length` tokens (special tokens included, as the reference tokenizers add them), then a random
 // slice of exactly `length` tokens. Documents are drawn without replacement; when every document that is long
 // enough has been used, they are drawn anew. Drawn from `seed` by generator.h, the same on every machine.
@@ -20,9 +20,9 @@ enum status sample_sequences(int32_t **ids, struct tokenizer *tokenizer, const s
 enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length, const char *path,
                                struct error *err);
 
-// Evaluation: the documents joined with "\n\n", tokenised once (with the template's leading token), cut into
-// non-overlapping windows of `length`, tail dropped. ids: [windows, length], allocated, caller frees. Less
-// than one window is STATUS_INPUT.
+// Evaluation (kernels/METHOD.md §13): the documents joined with "\n\n", tokenised once (with the template's
+// leading token), cut into non-overlapping windows of `length`, tail dropped. ids: [windows, length],
+// allocated, caller frees. Less than one window is STATUS_INPUT.
 enum status sample_windows(int32_t **ids, size_t *windows, struct tokenizer *tokenizer,
                            const struct corpus *corpus, size_t length, struct error *err);
 

@@ -1,3 +1,5 @@
+#include "io/model/config.h"
+
 #include "io/model/family.h"
 
 #include <limits.h>

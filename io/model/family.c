@@ -1,5 +1,7 @@
 #include "io/model/family.h"
 
+#include "io/model/family_config.h"
+
 #include <stdio.h>
 #include <string.h>
 

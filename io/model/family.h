@@ -4,7 +4,7 @@
 // A family is one row of the table in family.c; FAMILIES.md says how to add one.
 #pragma once
 #include "io/model/config_reader.h"
-#include "io/model/model.h"
+#include "io/model/model_config.h"
 
 // A size that the shapes of tensors are made of, computed from the model's config.
 enum dimension {
@@ -93,37 +93,3 @@ const char *family_list(char *text, size_t size);
 
 size_t family_dimension(enum dimension dimension, const struct model_config *config);
 bool family_presence(enum presence presence, const struct model_config *config);
-
-// Fills config from directory/config.json; freed with model_config_free, whatever the outcome. *family is the
-// row of its model_type.
-enum status model_config_read(struct model_config *config, const struct family **family,
-                              const char *directory, struct error *err);
-void model_config_free(struct model_config *config);
-
-// The `configure` functions (family_config.c).
-enum status configure_mistral(struct model_config *config, const struct config_reader *reader,
-                              struct error *err);
-enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
-                            struct error *err);
-enum status configure_phi3(struct model_config *config, const struct config_reader *reader,
-                           struct error *err);
-enum status configure_gemma2(struct model_config *config, const struct config_reader *reader,
-                             struct error *err);
-enum status configure_gemma3(struct model_config *config, const struct config_reader *reader,
-                             struct error *err);
-enum status configure_gpt_neox(struct model_config *config, const struct config_reader *reader,
-                               struct error *err);
-enum status configure_opt(struct model_config *config, const struct config_reader *reader, struct error *err);
-enum status configure_mixtral(struct model_config *config, const struct config_reader *reader,
-                              struct error *err);
-enum status configure_qwen2_moe(struct model_config *config, const struct config_reader *reader,
-                                struct error *err);
-enum status configure_qwen3_moe(struct model_config *config, const struct config_reader *reader,
-                                struct error *err);
-
-// The tensor of that name with the shape [size] or [out, in] in a dtype that coppice computes with; anything
-// else is STATUS_INPUT and names file and tensor.
-enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
-                              const char *name, size_t size, struct error *err);
-enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
-                              const char *name, size_t out, size_t in, struct error *err);

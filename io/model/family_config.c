@@ -1,6 +1,6 @@
-// What families read from config.json beyond what model_config.c reads for all of them. Keys, defaults and
+// What families read from config.json beyond what config.c reads for all of them. Keys, defaults and
 // rules are those of Hugging Face transformers (configuration_*.py).
-#include "io/model/family.h"
+#include "io/model/family_config.h"
 
 #include <math.h>
 #include <string.h>

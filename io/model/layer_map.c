@@ -1,50 +1,13 @@
+#include "io/model/layer_map.h"
+
 #include "io/model/family.h"
+#include "io/model/tensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME_SIZE = 256, BLOCK_ALIGNMENT = 16 /* floats: one cache line */ };
-
-static bool has_shape(const struct safetensors_tensor *tensor, size_t out, size_t in, bool vector)
-{
-    if (vector)
-        return tensor->rank == 1 && tensor->shape[0] == out;
-    return tensor->rank == 2 && tensor->shape[0] == out && tensor->shape[1] == in;
-}
-
-static enum status find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
-                               const char *name, size_t out, size_t in, bool vector, struct error *err)
-{
-    const char *directory = model->checkpoint->directory;
-    size_t shard = 0;
-    char shape[64];
-
-    *tensor = checkpoint_find(model->checkpoint, name, &shard);
-    RETURN_ERROR_IF(*tensor == NULL, err, STATUS_INPUT,
-                    "%s: tensor '%s' is missing, which config.json (%s) asks for", directory, name,
-                    model->config.model_type);
-    snprintf(shape, sizeof shape, vector ? "[%zu]" : "[%zu, %zu]", out, in);
-    RETURN_ERROR_IF(!has_shape(*tensor, out, in, vector), err, STATUS_INPUT,
-                    "%s/%s: tensor '%s' must have the shape %s by config.json", directory,
-                    model->checkpoint->shard_names[shard], name, shape);
-    RETURN_ERROR_IF(!(*tensor)->supported, err, STATUS_INPUT,
-                    "%s/%s: tensor '%s' is %s; coppice computes with F32, F16 and BF16", directory,
-                    model->checkpoint->shard_names[shard], name, (*tensor)->dtype_name);
-    return STATUS_OK;
-}
-
-enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
-                              const char *name, size_t size, struct error *err)
-{
-    return find_tensor(tensor, model, name, size, 1, true, err);
-}
-
-enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
-                              const char *name, size_t out, size_t in, struct error *err)
-{
-    return find_tensor(tensor, model, name, out, in, false, err);
-}
 
 // One occurrence of a family's member in a layer.
 struct occurrence {
@@ -135,37 +98,37 @@ static enum status count_tensors(void *context, const struct occurrence *occurre
 {
     (void)occurrence;
     (void)err;
-    *(size_t *)context += 2; // a weight, perhaps a bias
+    *(size_t *)context += 2; // a weight, and at most a bias
     return STATUS_OK;
 }
 
-struct builder {
+struct map_builder {
     struct layer_map *map;
     const struct model *model;
     size_t first_expert_source;
 };
 
-// Appends one tensor to the map. suffix is "weight" or "bias"; added: the checkpoint does not have it.
-static enum status add_tensor(const struct builder *builder, const char *linear, const char *suffix,
-                              size_t source, size_t out, size_t in, bool vector, bool added,
-                              struct error *err)
+// Finds tensor "<linear>.<suffix>" of the layer with the shape of the map's next entry.
+static enum status find(const struct map_builder *builder, const char *linear, const char *suffix,
+                        bool vector, struct error *err)
 {
     const struct model *model = builder->model;
-    struct layer_map *map = builder->map;
+    const struct layer_map *map = builder->map;
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
     char name[NAME_SIZE];
 
     snprintf(name, sizeof name, "%s%s.%zu.%s.%s", model->prefix, model->family->layers, map->layer, linear,
              suffix);
-    if (!added)
-        FORWARD_IF_ERROR(find_tensor(&entry->tensor, model, name, out, in, vector, err));
-    entry->source = source;
-    entry->out = out;
-    entry->in = in;
+    return vector ? model_find_vector(&entry->tensor, model, name, entry->out, err)
+                  : model_find_matrix(&entry->tensor, model, name, entry->out, entry->in, err);
+}
+
+// Gives the map's next entry, which is complete but for that, its place in the block.
+static void append(struct layer_map *map)
+{
+    struct layer_tensor *entry = &map->tensors[map->num_tensors++];
     entry->offset = map->block_size;
-    map->block_size += (out * in + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
-    map->num_tensors++;
-    return STATUS_OK;
+    map->block_size += (entry->out * entry->in + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
 }
 
 static void use_source(struct layer_map *map, size_t source, size_t channels)
@@ -175,16 +138,49 @@ static void use_source(struct layer_map *map, size_t source, size_t channels)
         map->num_sources = source + 1;
 }
 
+static enum status add_weight(const struct map_builder *builder, const struct family_member *member,
+                              const char *linear, size_t source, struct error *err)
+{
+    struct layer_map *map = builder->map;
+    struct layer_tensor *entry = &map->tensors[map->num_tensors];
+    const struct model_config *config = &builder->model->config;
+
+    entry->source = source;
+    entry->out = family_dimension(member->out, config);
+    entry->in = family_dimension(member->in, config);
+    if (member->kind == MEMBER_LINEAR) {
+        snprintf(entry->linear, sizeof entry->linear, "%s", linear);
+        entry->bias = bias_place(member, builder->model);
+        entry->expert = member->part == EXPERT;
+        use_source(map, source, entry->in);
+    }
+    FORWARD_IF_ERROR(find(builder, linear, "weight", member->kind == MEMBER_NORM, err));
+    append(map);
+    return STATUS_OK;
+}
+
+static enum status add_bias(const struct map_builder *builder, const struct family_member *member,
+                            const char *linear, size_t source, struct error *err)
+{
+    struct layer_map *map = builder->map;
+    struct layer_tensor *entry = &map->tensors[map->num_tensors];
+
+    entry->source = source;
+    entry->out = family_dimension(member->out, &builder->model->config);
+    entry->in = 1;
+    if (!is_added(member, builder->model)) // else the checkpoint does not have it
+        FORWARD_IF_ERROR(find(builder, linear, "bias", true, err));
+    append(map);
+    return STATUS_OK;
+}
+
 static enum status add_member(void *context, const struct occurrence *occurrence, struct error *err)
 {
-    struct builder *builder = context;
+    struct map_builder *builder = context;
     const struct family_member *member = occurrence->member;
     const struct model *model = builder->model;
-    struct layer_tensor *entry = &builder->map->tensors[builder->map->num_tensors];
-    const size_t out = family_dimension(member->out, &model->config);
-    const size_t in = family_dimension(member->in, &model->config);
     size_t source = member->source;
-    char linear[sizeof entry->linear];
+    char linear[LINEAR_NAME_SIZE];
 
     if (member->part == EXPERT) {
         if (builder->first_expert_source == 0)
@@ -195,23 +191,14 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     } else {
         snprintf(linear, sizeof linear, "%s", member->name);
     }
-    if (member->kind == MEMBER_LINEAR) {
-        memcpy(entry->linear, linear, sizeof linear);
-        entry->bias = bias_place(member, model);
-        entry->expert = member->part == EXPERT;
-        use_source(builder->map, source, in);
-    }
-    FORWARD_IF_ERROR(
-        add_tensor(builder, linear, "weight", source, out, in, member->kind == MEMBER_NORM, false, err));
-    if (!has_bias(member, model))
-        return STATUS_OK;
-    return add_tensor(builder, linear, "bias", source, out, 1, true, is_added(member, model), err);
+    FORWARD_IF_ERROR(add_weight(builder, member, linear, source, err));
+    return has_bias(member, model) ? add_bias(builder, member, linear, source, err) : STATUS_OK;
 }
 
 enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,
                              struct error *err)
 {
-    struct builder builder = {.map = map, .model = model};
+    struct map_builder builder = {.map = map, .model = model};
     enum status status;
     size_t most = 0;
 

@@ -36,7 +36,7 @@ static const struct {
 };
 
 // Where in which file an entry is wrong, for messages.
-struct place {
+struct tensor_place {
     const char *path;
     char tensor[200];
 };
@@ -45,7 +45,7 @@ struct place {
     RETURN_ERROR(err, STATUS_INPUT, "%s: tensor '%s': " format, (place)->path, (place)->tensor, __VA_ARGS__)
 
 static enum status parse_dtype(struct safetensors_tensor *tensor, unsigned *bits, const json_t *value,
-                               const struct place *place, struct error *err)
+                               const struct tensor_place *place, struct error *err)
 {
     const char *name = json_string_value(value);
 
@@ -73,7 +73,7 @@ static bool unsigned_value(uint64_t *out, const json_t *value)
 }
 
 static enum status parse_shape(struct safetensors_tensor *tensor, uint64_t *elements, const json_t *shape,
-                               const struct place *place, struct error *err)
+                               const struct tensor_place *place, struct error *err)
 {
     if (!json_is_array(shape))
         REFUSE(place, err, "%s", "'shape' is not a list");
@@ -94,7 +94,7 @@ static enum status parse_shape(struct safetensors_tensor *tensor, uint64_t *elem
 }
 
 static enum status parse_tensor(struct safetensors_tensor *tensor, const json_t *entry, uint64_t data_bytes,
-                                const struct place *place, struct error *err)
+                                const struct tensor_place *place, struct error *err)
 {
     unsigned bits = 0;
     uint64_t elements = 0;
@@ -154,18 +154,6 @@ static int by_offset(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct safetensors_tensor *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-static int compare_name(const void *key, const void *element)
-{
-    const struct safetensors_tensor *const *tensor = element;
-    return strcmp(key, (*tensor)->name);
-}
-
 // The tensors, sorted by offset, must cover the data section exactly.
 static enum status check_cover(const struct safetensors_file *file, uint64_t data_bytes, struct error *err)
 {
@@ -173,7 +161,7 @@ static enum status check_cover(const struct safetensors_file *file, uint64_t dat
 
     for (size_t i = 0; i < file->count; i++) {
         const struct safetensors_tensor *tensor = &file->tensors[i];
-        struct place place = {.path = file->path};
+        struct tensor_place place = {.path = file->path};
         printable(place.tensor, sizeof place.tensor, tensor->name);
         if (tensor->begin < covered) {
             char other[200];
@@ -186,7 +174,7 @@ static enum status check_cover(const struct safetensors_file *file, uint64_t dat
         covered = tensor->end;
     }
     RETURN_ERROR_IF(covered != data_bytes, err, STATUS_INPUT,
-                    "%s: %" PRIu64 " bytes behind the last tensor belong to no tensor", file->path,
+                    "%s: %" PRIu64 " bytes after the last tensor belong to no tensor", file->path,
                     (data_bytes - covered));
     return STATUS_OK;
 }
@@ -201,7 +189,6 @@ static enum status parse_header(struct safetensors_file *file, json_t *header, s
                     file->path);
     const size_t entries = json_object_size(header);
     FORWARD_IF_ERROR(allocate(&file->tensors, entries, sizeof *file->tensors, "a list of tensors", err));
-    FORWARD_IF_ERROR(allocate(&file->by_name, entries, sizeof *file->by_name, "a list of tensors", err));
     json_object_foreach(header, key, entry)
     {
         if (strcmp(key, metadata_key) == 0) {
@@ -209,7 +196,7 @@ static enum status parse_header(struct safetensors_file *file, json_t *header, s
             continue;
         }
         struct safetensors_tensor *tensor = &file->tensors[file->count];
-        struct place place = {.path = file->path};
+        struct tensor_place place = {.path = file->path};
         printable(place.tensor, sizeof place.tensor, key);
         FORWARD_IF_ERROR(parse_tensor(tensor, entry, data_bytes, &place, err));
         tensor->data = file->mapping + file->header_bytes + tensor->begin;
@@ -219,9 +206,6 @@ static enum status parse_header(struct safetensors_file *file, json_t *header, s
         file->count++;
     }
     qsort(file->tensors, file->count, sizeof *file->tensors, by_offset);
-    for (size_t i = 0; i < file->count; i++)
-        file->by_name[i] = &file->tensors[i];
-    qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
     return check_cover(file, data_bytes, err);
 }
 
@@ -309,17 +293,9 @@ void safetensors_close(struct safetensors_file *file)
     for (size_t i = 0; i < file->count; i++)
         free((void *)(uintptr_t)file->tensors[i].name);
     free(file->tensors);
-    free(file->by_name);
     free(file->metadata);
     free(file->path);
     free(file);
-}
-
-const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name)
-{
-    const struct safetensors_tensor **found =
-        bsearch(name, file->by_name, file->count, sizeof *file->by_name, compare_name);
-    return found != NULL ? *found : NULL;
 }
 
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes)

@@ -1,6 +1,6 @@
 // safetensors.h - one *.safetensors file, memory-mapped and checked: magic length, JSON header, offsets.
 // Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON, data). The data
-// section is the tensors one behind the other, in any order of the header, without holes; the JSON may be
+// section is the tensors one after the other, in any order of the header, without holes; the JSON may be
 // padded with spaces.
 #pragma once
 #include "kernels/dtype.h"
@@ -27,20 +27,17 @@ struct safetensors_file {
     uint64_t file_bytes;
     uint64_t header_bytes; // 8 + JSON length: where the data section starts
     size_t count;
-    struct safetensors_tensor *tensors;        // in the order of their offsets
-    const struct safetensors_tensor **by_name; // [count], for safetensors_find
-    char *metadata;                            // "__metadata__" as compact JSON; NULL when there is none
+    struct safetensors_tensor *tensors; // [count], in the order of their offsets
+    char *metadata;                     // "__metadata__" as compact JSON; NULL when there is none
 };
 
 // Maps and validates path. A file that cannot be read, a header that is longer than the file, is not JSON or
-// names a tensor twice, an unknown dtype, overlapping or out-of-range offsets, holes, bytes behind the last
+// names a tensor twice, an unknown dtype, overlapping or out-of-range offsets, holes, bytes after the last
 // tensor, and shape x dtype != bytes are STATUS_INPUT and name file and tensor. *file is freed with
 // safetensors_close.
 enum status safetensors_open(struct safetensors_file **file, const char *path, struct error *err);
 void safetensors_close(struct safetensors_file *file); // NULL is fine
-// NULL when there is none of that name. Binary search.
-const struct safetensors_tensor *safetensors_find(const struct safetensors_file *file, const char *name);
 // Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is
-// used. Only whole pages inside are given back, so neighbours are not touched; reading them again is slow,
+// in use. Only whole pages inside are given back, so neighbours are not touched; reading them again is slow,
 // never wrong.
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes);

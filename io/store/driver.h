@@ -1,4 +1,4 @@
-// store_driver.h - an HDF5 file driver whose writes never fail for HDF5.
+// driver.h - an HDF5 file driver whose writes never fail for HDF5.
 //
 // HDF5 1.10 cannot be left in order after a failed write: H5Fclose leaves an id that points to freed memory,
 // and with the mpio driver the ranks that did not fail wait for ever in the metadata cache's own barriers. So

@@ -1,4 +1,4 @@
-// store_format.h - what the writer and the reader of io/store/store.h know together: the user block, the
+// format.h - what the writer and the reader of io/store/store.h know together: the user block, the
 // hashes over the file's blocks and over a dataset's rows, the number types. Only the store's own files and
 // tests include it.
 //
@@ -36,6 +36,13 @@ bool write_all(int fd, const void *bytes, size_t size, uint64_t offset);
 // After a failed read_all: STATUS_DAMAGED where the file ended, else STATUS_FAILED with the system's reason.
 enum status store_cannot_read(const char *path, uint64_t offset, struct error *err);
 
+// A file that is open for reading.
+struct store_file {
+    int fd;
+    const char *path; // its final name, for messages
+    uint64_t length;  // bytes
+};
+
 // ---- blocks
 
 // Of a file of `length` bytes.
@@ -43,15 +50,15 @@ uint64_t store_num_blocks(uint64_t length);
 // Offset in the file.
 uint64_t store_block_begin(uint64_t block);
 // Reads the block into buffer[STORE_BLOCK] and hashes it; *size: its bytes.
-enum status store_hash_block(int fd, const char *path, uint64_t length, uint64_t block, void *buffer,
-                             size_t *size, uint64_t *hash, struct error *err);
+enum status store_hash_block(const struct store_file *file, uint64_t block, void *buffer, size_t *size,
+                             uint64_t *hash, struct error *err);
 // Collective. The hash over hashes[total]: each is there on one rank and zero on the others, and complete on
 // all afterwards.
 enum status store_combine_blocks(uint64_t *hashes, uint64_t total, MPI_Comm comm, uint64_t *blocks,
                                  struct error *err);
-// Collective. The same for the open file fd of `length` bytes, which each rank reads its share of. A file
-// that ends early is STATUS_DAMAGED.
-enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Comm comm, uint64_t *blocks,
+// Collective. The same for a file, which each rank reads its share of. A file that ends early is
+// STATUS_DAMAGED.
+enum status store_hash_blocks(const struct store_file *file, MPI_Comm comm, uint64_t *blocks,
                               struct error *err);
 
 // ---- rows
@@ -72,9 +79,9 @@ enum status store_rows_begin(struct store_rows *rows, uint64_t first, uint64_t r
 enum status store_rows_feed(struct store_rows *rows, const void *bytes, size_t size, struct error *err);
 void store_rows_end(struct store_rows *rows);
 
-// Rows [0, count) of the data at `offset` of the file fd; row_bytes may be 0.
-enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t row_bytes, uint64_t count,
-                            store_row_check *check, void *context, struct error *err);
+// Rows [0, count) of the data at `offset` of the file; row_bytes may be 0.
+enum status store_hash_rows(const struct store_file *file, uint64_t offset, uint64_t row_bytes,
+                            uint64_t count, store_row_check *check, void *context, struct error *err);
 
 // ---- HDF5
 

@@ -30,14 +30,14 @@ uint64_t store_block_begin(uint64_t block)
     return STORE_USER_BLOCK + block * STORE_BLOCK;
 }
 
-enum status store_hash_block(int fd, const char *path, uint64_t length, uint64_t block, void *buffer,
-                             size_t *size, uint64_t *hash, struct error *err)
+enum status store_hash_block(const struct store_file *file, uint64_t block, void *buffer, size_t *size,
+                             uint64_t *hash, struct error *err)
 {
     const uint64_t begin = store_block_begin(block);
 
-    *size = length - begin < STORE_BLOCK ? (size_t)(length - begin) : STORE_BLOCK;
-    if (!read_all(fd, buffer, *size, begin))
-        return store_cannot_read(path, begin, err);
+    *size = file->length - begin < STORE_BLOCK ? (size_t)(file->length - begin) : STORE_BLOCK;
+    if (!read_all(file->fd, buffer, *size, begin))
+        return store_cannot_read(file->path, begin, err);
     *hash = XXH3_64bits(buffer, *size);
     return STATUS_OK;
 }
@@ -64,10 +64,10 @@ static uint64_t fraction(uint64_t total, uint64_t part, uint64_t parts)
     return total / parts * part + total % parts * part / parts;
 }
 
-enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Comm comm, uint64_t *blocks,
+enum status store_hash_blocks(const struct store_file *file, MPI_Comm comm, uint64_t *blocks,
                               struct error *err)
 {
-    const uint64_t total = store_num_blocks(length);
+    const uint64_t total = store_num_blocks(file->length);
     uint64_t *hashes = NULL;
     char *buffer = NULL;
     int rank, size;
@@ -80,7 +80,7 @@ enum status store_hash_blocks(int fd, const char *path, uint64_t length, MPI_Com
         status = allocate_aligned(&buffer, STORE_BLOCK, 1, "a block of a file", err);
     for (uint64_t b = fraction(total, (uint64_t)rank, (uint64_t)size); b < next && status == STATUS_OK; b++) {
         size_t bytes;
-        status = store_hash_block(fd, path, length, b, buffer, &bytes, &hashes[b], err);
+        status = store_hash_block(file, b, buffer, &bytes, &hashes[b], err);
     }
     status = agree(comm, status, err);
     if (status == STATUS_OK)
@@ -133,8 +133,8 @@ void store_rows_end(struct store_rows *rows)
     rows->state = NULL;
 }
 
-enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t row_bytes, uint64_t count,
-                            store_row_check *check, void *context, struct error *err)
+enum status store_hash_rows(const struct store_file *file, uint64_t offset, uint64_t row_bytes,
+                            uint64_t count, store_row_check *check, void *context, struct error *err)
 {
     struct store_rows rows;
     char *buffer = NULL;
@@ -148,8 +148,8 @@ enum status store_hash_rows(int fd, const char *path, uint64_t offset, uint64_t 
         status = check(context, row, XXH3_64bits(NULL, 0), err);
     for (uint64_t at = offset; at < end && status == STATUS_OK; at += STORE_BLOCK) {
         const size_t size = end - at < STORE_BLOCK ? (size_t)(end - at) : STORE_BLOCK;
-        status = read_all(fd, buffer, size, at) ? store_rows_feed(&rows, buffer, size, err)
-                                                : store_cannot_read(path, at, err);
+        status = read_all(file->fd, buffer, size, at) ? store_rows_feed(&rows, buffer, size, err)
+                                                      : store_cannot_read(file->path, at, err);
     }
     free(buffer);
     store_rows_end(&rows);

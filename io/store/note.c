@@ -36,33 +36,33 @@ static enum status check_name(const struct store_writer *writer, const char *nam
     return STATUS_OK;
 }
 
-static enum status set_shape(const struct store_writer *writer, struct store_dataset *dataset, size_t rank,
-                             const uint64_t *dims, struct error *err)
+static enum status set_shape(const struct store_writer *writer, struct store_dataset *dataset,
+                             const struct store_shape *shape, struct error *err)
 {
     const uint64_t most = INT64_MAX / 2; // of a file's size
-    uint64_t bytes = store_type_size(dataset->type);
+    uint64_t bytes = store_type_size(shape->type);
     bool empty = false;
 
-    RETURN_ERROR_IF(rank < 1 || rank > STORE_MAX_RANK, err, STATUS_FAILED,
-                    "%s: %s has %zu dimensions, not 1 to %d", writer->path, dataset->name, rank,
+    RETURN_ERROR_IF(shape->rank < 1 || shape->rank > STORE_MAX_RANK, err, STATUS_FAILED,
+                    "%s: %s has %zu dimensions, not 1 to %d", writer->path, dataset->name, shape->rank,
                     STORE_MAX_RANK);
-    dataset->rank = rank;
-    for (size_t axis = 0; axis < rank; axis++) {
-        dataset->dims[axis] = dims[axis];
-        empty = empty || dims[axis] == 0;
-        RETURN_ERROR_IF(dims[axis] != 0 && bytes > most / dims[axis], err, STATUS_FAILED,
-                        "%s: %s is too large", writer->path, dataset->name);
-        if (dims[axis] != 0)
-            bytes *= dims[axis];
+    dataset->type = shape->type;
+    dataset->rank = shape->rank;
+    for (size_t axis = 0; axis < shape->rank; axis++) {
+        const uint64_t extent = dataset->dims[axis] = shape->dims[axis];
+        empty = empty || extent == 0;
+        RETURN_ERROR_IF(extent != 0 && bytes > most / extent, err, STATUS_FAILED, "%s: %s is too large",
+                        writer->path, dataset->name);
+        if (extent != 0)
+            bytes *= extent;
     }
-    dataset->rows = rank == 1 ? 1 : dims[0];
+    dataset->rows = shape->rank == 1 ? 1 : shape->dims[0];
     dataset->row_bytes = empty ? 0 : bytes / dataset->rows;
     return STATUS_OK;
 }
 
-static enum status note_dataset(struct store_writer *writer, const char *name, enum store_type type,
-                                size_t rank, const uint64_t *dims, const char *unit, const char *meaning,
-                                struct error *err)
+static enum status note_dataset(struct store_writer *writer, const char *name,
+                                const struct store_shape *shape, struct error *err)
 {
     struct store_dataset *larger =
         realloc(writer->datasets, (writer->num_datasets + 1) * sizeof *writer->datasets);
@@ -71,12 +71,12 @@ static enum status note_dataset(struct store_writer *writer, const char *name, e
     writer->datasets = larger;
     FORWARD_IF_ERROR(check_name(writer, name, err));
     struct store_dataset *dataset = &writer->datasets[writer->num_datasets];
-    *dataset = (struct store_dataset){.type = type};
+    *dataset = (struct store_dataset){0};
     writer->num_datasets++; // what it owns is freed with the writer from here on
     FORWARD_IF_ERROR(store_copy_string(&dataset->name, name, err));
-    FORWARD_IF_ERROR(store_copy_string(&dataset->unit, unit, err));
-    FORWARD_IF_ERROR(store_copy_string(&dataset->meaning, meaning, err));
-    FORWARD_IF_ERROR(set_shape(writer, dataset, rank, dims, err));
+    FORWARD_IF_ERROR(store_copy_string(&dataset->unit, shape->unit, err));
+    FORWARD_IF_ERROR(store_copy_string(&dataset->meaning, shape->meaning, err));
+    FORWARD_IF_ERROR(set_shape(writer, dataset, shape, err));
     FORWARD_IF_ERROR(
         allocate(&dataset->row_hashes, dataset->rows, sizeof(uint64_t), "the hashes of rows", err));
     FORWARD_IF_ERROR(allocate(&dataset->row_filled, dataset->rows, 1, "the rows that were written", err));
@@ -88,13 +88,12 @@ static enum status note_dataset(struct store_writer *writer, const char *name, e
     return STATUS_OK;
 }
 
-enum status store_declare(struct store_writer *writer, const char *name, enum store_type type, size_t rank,
-                          const uint64_t *dims, const char *unit, const char *meaning, struct error *err)
+enum status store_declare(struct store_writer *writer, const char *name, const struct store_shape *shape,
+                          struct error *err)
 {
     if (writer->failure != STATUS_OK)
         return store_refuse(writer, err);
-    const enum status mine = note_dataset(writer, name, type, rank, dims, unit, meaning, err);
-    return store_note(writer, agree(writer->comm, mine, err));
+    return store_note(writer, agree(writer->comm, note_dataset(writer, name, shape, err), err));
 }
 
 // An object is there if it is "/", a dataset, or a group above one.

@@ -1,5 +1,7 @@
+// Opening, reading and checking of committed files.
+#include "io/store/reader.h"
+
 #include "io/agree.h"
-#include "io/store/format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,12 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
-
-struct store_reader {
-    char *path;
-    MPI_Comm comm; // of store_open; not ours
-    hid_t file;
-};
 
 bool store_exists(const char *path)
 {
@@ -50,19 +46,20 @@ static enum status check_file(const char *path, MPI_Comm comm, struct error *err
 {
     struct store_header header = {0};
     uint64_t blocks = 0;
-    int fd = -1;
-    enum status status = agree(comm, open_checked(path, &fd, &header, err), err);
+    struct store_file file = {.fd = -1, .path = path};
+    enum status status = agree(comm, open_checked(path, &file.fd, &header, err), err);
 
+    file.length = header.length;
     if (status == STATUS_OK)
-        status = store_hash_blocks(fd, path, header.length, comm, &blocks, err);
+        status = store_hash_blocks(&file, comm, &blocks, err);
     if (status == STATUS_OK) {
         if (blocks != header.blocks)
             status =
                 error_set(err, STATUS_DAMAGED, "%s: damaged: its contents do not match its checksum", path);
         status = agree(comm, status, err);
     }
-    if (fd >= 0)
-        close(fd);
+    if (file.fd >= 0)
+        close(file.fd);
     return status;
 }
 
@@ -205,6 +202,7 @@ enum status store_find(const struct store_reader *reader, const char *name, bool
 }
 
 struct open_dataset {
+    const char *name;
     hid_t id, space;
     enum store_type type;
     size_t rank;
@@ -225,7 +223,8 @@ static enum status open_dataset(struct open_dataset *dataset, hid_t file, const 
     hsize_t dims[STORE_MAX_RANK];
     hid_t type;
 
-    *dataset = (struct open_dataset){.id = H5Dopen2(file, name, H5P_DEFAULT), .space = H5I_INVALID_HID};
+    *dataset = (struct open_dataset){
+        .name = name, .id = H5Dopen2(file, name, H5P_DEFAULT), .space = H5I_INVALID_HID};
     if (dataset->id < 0)
         return store_hdf5_failed(err, STATUS_FAILED, "%s: no dataset %s", path, name);
     dataset->space = H5Dget_space(dataset->id);
@@ -259,18 +258,18 @@ enum status store_dims(const struct store_reader *reader, const char *name, size
     return STATUS_OK;
 }
 
-static enum status read_rows(const struct store_reader *reader, const char *name,
-                             const struct open_dataset *dataset, enum store_type type, uint64_t first,
-                             uint64_t count, void *data, struct error *err)
+static enum status read_rows(const struct store_reader *reader, const struct open_dataset *dataset,
+                             enum store_type type, uint64_t first, uint64_t count, void *data,
+                             struct error *err)
 {
     hsize_t start[STORE_MAX_RANK] = {first}, counts[STORE_MAX_RANK] = {count}, elements = count;
     herr_t result = -1;
 
     RETURN_ERROR_IF(type != dataset->type, err, STATUS_FAILED,
-                    "%s: %s does not have the type that is asked for", reader->path, name);
+                    "%s: %s does not have the type that is asked for", reader->path, dataset->name);
     RETURN_ERROR_IF(first > dataset->dims[0] || count > dataset->dims[0] - first, err, STATUS_FAILED,
                     "%s: rows %llu + %llu of %s, which has %llu", reader->path, (unsigned long long)first,
-                    (unsigned long long)count, name, (unsigned long long)dataset->dims[0]);
+                    (unsigned long long)count, dataset->name, (unsigned long long)dataset->dims[0]);
     for (size_t axis = 1; axis < dataset->rank; axis++) {
         counts[axis] = dataset->dims[axis];
         elements *= dataset->dims[axis];
@@ -282,8 +281,9 @@ static enum status read_rows(const struct store_reader *reader, const char *name
         result = H5Dread(dataset->id, store_type_memory(type), memory, dataset->space, H5P_DEFAULT, data);
     if (memory >= 0)
         H5Sclose(memory);
-    return result >= 0 ? STATUS_OK
-                       : store_hdf5_failed(err, STATUS_FAILED, "%s: cannot read %s", reader->path, name);
+    return result >= 0
+               ? STATUS_OK
+               : store_hdf5_failed(err, STATUS_FAILED, "%s: cannot read %s", reader->path, dataset->name);
 }
 
 enum status store_read(const struct store_reader *reader, const char *name, enum store_type type,
@@ -292,96 +292,8 @@ enum status store_read(const struct store_reader *reader, const char *name, enum
     struct open_dataset dataset;
 
     FORWARD_IF_ERROR(open_dataset(&dataset, reader->file, reader->path, name, err));
-    const enum status status = read_rows(reader, name, &dataset, type, first, count, data, err);
+    const enum status status = read_rows(reader, &dataset, type, first, count, data, err);
     close_dataset(&dataset);
-    return status;
-}
-
-// ---- attributes ------------------------------------------------------------------------------------------
-
-// Opens the attribute and its type, which must be one scalar of `class`.
-enum status store_find_attribute(const struct store_reader *reader, const char *object, const char *attribute,
-                                 bool *is_there, struct error *err)
-{
-    const htri_t exists = H5Aexists_by_name(reader->file, object, attribute, H5P_DEFAULT);
-
-    *is_there = exists > 0;
-    return exists >= 0 ? STATUS_OK
-                       : store_hdf5_failed(err, STATUS_FAILED, "%s: cannot look for attribute %s of %s",
-                                           reader->path, attribute, object);
-}
-
-static enum status open_attribute(const struct store_reader *reader, const char *object, const char *name,
-                                  H5T_class_t class, hid_t *attribute, hid_t *type, struct error *err)
-{
-    bool right = false;
-
-    *type = H5I_INVALID_HID;
-    *attribute = H5Aopen_by_name(reader->file, object, name, H5P_DEFAULT, H5P_DEFAULT);
-    if (*attribute < 0)
-        return store_hdf5_failed(err, STATUS_FAILED, "%s: %s has no attribute %s", reader->path, object,
-                                 name);
-    *type = H5Aget_type(*attribute);
-    const hid_t space = H5Aget_space(*attribute);
-    if (*type >= 0 && space >= 0)
-        right = H5Tget_class(*type) == class && H5Sget_simple_extent_npoints(space) == 1 &&
-                (class != H5T_STRING || H5Tis_variable_str(*type) == 0);
-    if (space >= 0)
-        H5Sclose(space);
-    if (!right) {
-        if (*type >= 0)
-            H5Tclose(*type);
-        H5Aclose(*attribute);
-        return error_set(err, STATUS_FAILED,
-                         "%s: attribute %s of %s does not have the type that is asked for", reader->path,
-                         name, object);
-    }
-    return STATUS_OK;
-}
-
-static enum status read_attribute(const struct store_reader *reader, const char *object, const char *name,
-                                  H5T_class_t class, hid_t memory, void *value, struct error *err)
-{
-    hid_t attribute, type;
-
-    FORWARD_IF_ERROR(open_attribute(reader, object, name, class, &attribute, &type, err));
-    const herr_t result = H5Aread(attribute, memory, value);
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return result >= 0 ? STATUS_OK
-                       : store_hdf5_failed(err, STATUS_FAILED, "%s: cannot read attribute %s of %s",
-                                           reader->path, name, object);
-}
-
-enum status store_read_attribute_f64(const struct store_reader *reader, const char *object,
-                                     const char *attribute, double *value, struct error *err)
-{
-    return read_attribute(reader, object, attribute, H5T_FLOAT, H5T_NATIVE_DOUBLE, value, err);
-}
-
-enum status store_read_attribute_u64(const struct store_reader *reader, const char *object,
-                                     const char *attribute, uint64_t *value, struct error *err)
-{
-    return read_attribute(reader, object, attribute, H5T_INTEGER, H5T_NATIVE_UINT64, value, err);
-}
-
-enum status store_read_attribute_string(const struct store_reader *reader, const char *object,
-                                        const char *attribute, char **value, struct error *err)
-{
-    hid_t id, type;
-    enum status status;
-
-    *value = NULL;
-    FORWARD_IF_ERROR(open_attribute(reader, object, attribute, H5T_STRING, &id, &type, err));
-    status = allocate(value, H5Tget_size(type) + 1, 1, "an attribute", err);
-    if (status == STATUS_OK && H5Aread(id, type, *value) < 0) {
-        status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot read attribute %s of %s", reader->path,
-                                   attribute, object);
-        free(*value);
-        *value = NULL;
-    }
-    H5Tclose(type);
-    H5Aclose(id);
     return status;
 }
 
@@ -389,7 +301,7 @@ enum status store_read_attribute_string(const struct store_reader *reader, const
 
 struct verification {
     struct store_reader *reader;
-    int fd;
+    struct store_file file;
     struct error *err;
     enum status status;
 };
@@ -425,7 +337,7 @@ static enum status verify_dataset(const struct verification *verification, const
     state = XXH3_createState();
     RETURN_ERROR_IF(state == NULL, err, STATUS_MEMORY, "out of memory: the state of a hash");
     XXH3_64bits_reset(state);
-    status = store_hash_rows(verification->fd, path, offset, row_bytes, rows, add_row, state, err);
+    status = store_hash_rows(&verification->file, offset, row_bytes, rows, add_row, state, err);
     if (status == STATUS_OK && XXH3_64bits_digest(state) != expected)
         status =
             error_set(err, STATUS_DAMAGED, "%s: damaged: %s does not match its attribute xxh3", path, name);
@@ -453,12 +365,12 @@ static herr_t verify_object(hid_t root, const char *name, const H5O_info_t *info
 
 enum status store_verify(const char *path, struct error *err)
 {
-    struct verification verification = {.fd = -1, .err = err};
+    struct verification verification = {.file = {.fd = -1, .path = path}, .err = err};
     enum status status;
 
     FORWARD_IF_ERROR(store_open(&verification.reader, path, MPI_COMM_SELF, err));
-    verification.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (verification.fd < 0) {
+    verification.file.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (verification.file.fd < 0) {
         status = error_set(err, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
     } else {
         const herr_t result = H5Ovisit2(verification.reader->file, H5_INDEX_NAME, H5_ITER_NATIVE,
@@ -466,7 +378,7 @@ enum status store_verify(const char *path, struct error *err)
         status = verification.status;
         if (status == STATUS_OK && result < 0)
             status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot list its datasets", path);
-        close(verification.fd);
+        close(verification.file.fd);
     }
     store_close(verification.reader);
     return status;

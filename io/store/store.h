@@ -31,10 +31,17 @@ void store_before_mpi(void);
 // Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
 enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err);
 
-// Collective. Declares dataset `name` ("/self_attn.q_proj/variance"; groups are made) of shape dims[rank]
-// with attributes `unit` and `meaning` (NULL: none). Space is allocated at once; no fill values are written.
-enum status store_declare(struct store_writer *writer, const char *name, enum store_type type, size_t rank,
-                          const uint64_t *dims, const char *unit, const char *meaning, struct error *err);
+struct store_shape {
+    enum store_type type;
+    size_t rank;
+    uint64_t dims[STORE_MAX_RANK]; // [rank]
+    const char *unit, *meaning;    // attributes of the dataset; NULL: none
+};
+
+// Collective. Declares dataset `name` ("/self_attn.q_proj/variance"; groups are made). Its space is allocated
+// at once; no fill values are written.
+enum status store_declare(struct store_writer *writer, const char *name, const struct store_shape *shape,
+                          struct error *err);
 // Collective. Each rank writes rows [first, first + count) of the first dimension (count 0: takes part with
 // nothing). May be called several times (a few sequences at a time); together the calls must cover every row
 // exactly once before the commit. For a 1-D dataset rows are elements and one rank writes all of it.

@@ -7,64 +7,69 @@
 #include <string.h>
 #include <xxhash.h>
 
-// How a rank's rows are cut into transfers of at most `piece` bytes (at least one element): along `axis`,
-// `chunk` indices at a time, for each index of the axes before it.
-struct cut {
+// How a rank's rows are divided into pieces of at most writer->piece bytes (at least one element): along
+// `axis`, `chunk` indices at a time, for each index of the axes before it.
+struct pieces {
     size_t axis;
     uint64_t chunk, along, count; // along: pieces along the axis (axis > 0); count: of all pieces
 };
 
-static struct cut cut_rows(const struct store_dataset *dataset, uint64_t rows, uint64_t piece)
+static struct pieces divide_rows(const struct store_dataset *dataset, uint64_t rows, uint64_t piece)
 {
-    struct cut cut = {.axis = 0};
+    struct pieces pieces = {.axis = 0};
     uint64_t inner = store_type_size(dataset->type), outer = 1;
 
     for (size_t axis = 1; axis < dataset->rank; axis++)
         inner *= dataset->dims[axis];
     if (rows == 0 || inner == 0)
-        return cut;
-    while (inner > piece && cut.axis + 1 < dataset->rank)
-        inner /= dataset->dims[++cut.axis];
-    cut.chunk = inner < piece ? piece / inner : 1;
-    const uint64_t extent = cut.axis == 0 ? rows : dataset->dims[cut.axis];
-    cut.along = extent / cut.chunk + (extent % cut.chunk != 0);
-    for (size_t axis = 0; axis < cut.axis; axis++)
+        return pieces;
+    while (inner > piece && pieces.axis + 1 < dataset->rank)
+        inner /= dataset->dims[++pieces.axis];
+    pieces.chunk = inner < piece ? piece / inner : 1;
+    const uint64_t extent = pieces.axis == 0 ? rows : dataset->dims[pieces.axis];
+    pieces.along = extent / pieces.chunk + (extent % pieces.chunk != 0);
+    for (size_t axis = 0; axis < pieces.axis; axis++)
         outer *= axis == 0 ? rows : dataset->dims[axis];
-    cut.count = outer * cut.along;
-    return cut;
+    pieces.count = outer * pieces.along;
+    return pieces;
 }
 
-// Selects piece i of rows [first, first + rows) in the file's dataspace; *elements is their number, 0 when
-// HDF5 could not.
-static herr_t select_piece(hid_t space, const struct store_dataset *dataset, uint64_t first, uint64_t rows,
-                           const struct cut *cut, uint64_t i, hsize_t *elements)
+// A rank's part in one collective write: rows [first, first + rows) of a dataset.
+struct transfer {
+    const struct store_writer *writer;
+    const struct store_dataset *dataset;
+    uint64_t first, rows;
+    struct pieces pieces;
+    hid_t id, space, list; // of the dataset, of its extent in the file, of the transfer's properties
+};
+
+// Selects piece i in the file's dataspace; *elements is their number, 0 when HDF5 could not.
+static herr_t select_piece(const struct transfer *transfer, uint64_t i, hsize_t *elements)
 {
+    const struct store_dataset *dataset = transfer->dataset;
+    const struct pieces *pieces = &transfer->pieces;
     hsize_t start[STORE_MAX_RANK], count[STORE_MAX_RANK], total = 1;
-    const uint64_t extent = cut->axis == 0 ? rows : dataset->dims[cut->axis];
-    uint64_t outer = i / cut->along;
+    const uint64_t extent = pieces->axis == 0 ? transfer->rows : dataset->dims[pieces->axis];
+    uint64_t outer = i / pieces->along;
 
     for (size_t axis = dataset->rank; axis-- > 0;) {
         start[axis] = 0;
         count[axis] = dataset->dims[axis];
-        if (axis == cut->axis) {
-            start[axis] = i % cut->along * cut->chunk;
-            count[axis] = extent - start[axis] < cut->chunk ? extent - start[axis] : cut->chunk;
-        } else if (axis < cut->axis) {
+        if (axis == pieces->axis) {
+            start[axis] = i % pieces->along * pieces->chunk;
+            count[axis] = extent - start[axis] < pieces->chunk ? extent - start[axis] : pieces->chunk;
+        } else if (axis < pieces->axis) {
             start[axis] = axis == 0 ? outer : outer % dataset->dims[axis];
             count[axis] = 1;
             outer /= axis == 0 ? 1 : dataset->dims[axis];
         }
         total *= count[axis];
     }
-    start[0] += first;
-    const herr_t result = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    start[0] += transfer->first;
+    const herr_t result = H5Sselect_hyperslab(transfer->space, H5S_SELECT_SET, start, NULL, count, NULL);
     *elements = result >= 0 ? total : 0;
     return result;
 }
-
-struct transfer {
-    hid_t dataset, space, list;
-};
 
 static void end_transfer(struct transfer *transfer)
 {
@@ -72,15 +77,17 @@ static void end_transfer(struct transfer *transfer)
         H5Pclose(transfer->list);
     if (transfer->space >= 0)
         H5Sclose(transfer->space);
-    if (transfer->dataset >= 0)
-        H5Dclose(transfer->dataset);
+    if (transfer->id >= 0)
+        H5Dclose(transfer->id);
 }
 
-static enum status begin_transfer(struct transfer *transfer, const struct store_writer *writer,
-                                  struct store_dataset *dataset, struct error *err)
+// dataset: transfer's, to which its place in the file is added.
+static enum status begin_transfer(struct transfer *transfer, struct store_dataset *dataset, struct error *err)
 {
-    transfer->dataset = H5Dopen2(writer->parallel, dataset->name, H5P_DEFAULT);
-    transfer->space = transfer->dataset >= 0 ? H5Dget_space(transfer->dataset) : H5I_INVALID_HID;
+    const struct store_writer *writer = transfer->writer;
+
+    transfer->id = H5Dopen2(writer->parallel, dataset->name, H5P_DEFAULT);
+    transfer->space = transfer->id >= 0 ? H5Dget_space(transfer->id) : H5I_INVALID_HID;
     transfer->list = H5Pcreate(H5P_DATASET_XFER);
     // Collective calls with individual transfers beneath: every rank's rows are one contiguous range, so
     // there is nothing to gather, and in OMPIO's two-phase writing (4.1.4) the ranks wait for ever for an
@@ -89,14 +96,14 @@ static enum status begin_transfer(struct transfer *transfer, const struct store_
         H5Pset_dxpl_mpio(transfer->list, H5FD_MPIO_COLLECTIVE) < 0 ||
         H5Pset_dxpl_mpio_collective_opt(transfer->list, H5FD_MPIO_INDIVIDUAL_IO) < 0)
         return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", writer->path, dataset->name);
-    dataset->offset = H5Dget_offset(transfer->dataset);
+    dataset->offset = H5Dget_offset(transfer->id);
     RETURN_ERROR_IF(dataset->offset == HADDR_UNDEF && dataset->row_bytes != 0, err, STATUS_FAILED,
                     "%s: %s has no place in the file", writer->path, dataset->name);
     return STATUS_OK;
 }
 
-// What HDF5 could not write is tried once more, as a plain write: MPI-IO neither goes on after a short write
-// (a signal, a network file system) nor says why a write failed. A piece is contiguous in the file.
+// Data that HDF5 could not write is tried once more, as a plain write: MPI-IO neither goes on after a short
+// write (a signal, a network file system) nor says why a write failed. A piece is contiguous in the file.
 static enum status write_again(const struct store_writer *writer, const struct store_dataset *dataset,
                                uint64_t offset, const void *data, size_t size, struct error *err)
 {
@@ -107,19 +114,17 @@ static enum status write_again(const struct store_writer *writer, const struct s
                      (unsigned long long)(offset + size), strerror(errno));
 }
 
-// What this rank gives to its piece number i: selected in the file, and as large in *memory. A rank that is
-// through takes part with nothing selected.
-static enum status begin_piece(hid_t *memory, hsize_t *elements, const struct transfer *transfer,
-                               const struct store_writer *writer, const struct store_dataset *dataset,
-                               uint64_t first, uint64_t rows, const struct cut *cut, uint64_t i,
+// Selects this rank's piece number i in the file, and as many *elements in *memory. A rank that is through
+// takes part with nothing selected.
+static enum status begin_piece(hid_t *memory, hsize_t *elements, const struct transfer *transfer, uint64_t i,
                                struct error *err)
 {
     herr_t result;
 
     *memory = H5I_INVALID_HID;
     *elements = 0;
-    if (i < cut->count)
-        result = select_piece(transfer->space, dataset, first, rows, cut, i, elements);
+    if (i < transfer->pieces.count)
+        result = select_piece(transfer, i, elements);
     else
         result = H5Sselect_none(transfer->space);
     const hsize_t extent = *elements != 0 ? *elements : 1;
@@ -128,32 +133,32 @@ static enum status begin_piece(hid_t *memory, hsize_t *elements, const struct tr
     if (*memory >= 0 && *elements == 0)
         result = H5Sselect_none(*memory);
     if (result < 0 || *memory < 0)
-        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", writer->path, dataset->name);
+        return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", transfer->writer->path,
+                                 transfer->dataset->name);
     return STATUS_OK;
 }
 
-// Collective: all ranks make the same number of H5Dwrite calls. Before each they agree: a rank that cannot
-// make it would leave the others waiting in it.
-static enum status transfer_pieces(const struct transfer *transfer, const struct store_writer *writer,
-                                   const struct store_dataset *dataset, uint64_t first, uint64_t rows,
-                                   const struct cut *cut, uint64_t calls, const void *data, struct error *err)
+// Collective: all ranks make `calls` calls of H5Dwrite. Before each they agree: a rank that cannot make it
+// would leave the others waiting in it.
+static enum status transfer_pieces(const struct transfer *transfer, uint64_t calls, const void *data,
+                                   struct error *err)
 {
     const char nothing[8] = {0};
+    const struct store_writer *writer = transfer->writer;
+    const struct store_dataset *dataset = transfer->dataset;
     const hid_t type = store_type_memory(dataset->type);
     const uint64_t row_bytes = dataset->rank == 1 ? store_type_size(dataset->type) : dataset->row_bytes;
-    uint64_t at = dataset->offset + first * row_bytes;
+    uint64_t at = dataset->offset + transfer->first * row_bytes;
     const char *next = data != NULL ? data : nothing;
     enum status status = STATUS_OK;
 
     for (uint64_t i = 0; i < calls && status == STATUS_OK; i++) {
         hid_t memory;
         hsize_t elements;
-        status =
-            agree(writer->comm,
-                  begin_piece(&memory, &elements, transfer, writer, dataset, first, rows, cut, i, err), err);
+        status = agree(writer->comm, begin_piece(&memory, &elements, transfer, i, err), err);
         const size_t bytes = elements * store_type_size(dataset->type);
         if (status == STATUS_OK &&
-            H5Dwrite(transfer->dataset, type, memory, transfer->space, transfer->list, next) < 0) {
+            H5Dwrite(transfer->id, type, memory, transfer->space, transfer->list, next) < 0) {
             H5Eclear2(H5E_DEFAULT);
             status = write_again(writer, dataset, at, next, bytes, err);
         }
@@ -197,9 +202,14 @@ static void note_rows(struct store_dataset *dataset, uint64_t first, uint64_t co
 static enum status write_rows(struct store_writer *writer, const char *name, uint64_t first, uint64_t count,
                               const void *data, struct error *err)
 {
-    struct transfer transfer = {H5I_INVALID_HID, H5I_INVALID_HID, H5I_INVALID_HID};
     struct store_dataset *dataset = store_find_dataset(writer, name);
-    struct cut cut = {.axis = 0};
+    struct transfer transfer = {.writer = writer,
+                                .dataset = dataset,
+                                .first = first,
+                                .rows = count,
+                                .id = H5I_INVALID_HID,
+                                .space = H5I_INVALID_HID,
+                                .list = H5I_INVALID_HID};
     enum status status;
 
     status = dataset != NULL ? check_rows(writer, dataset, first, count, err)
@@ -207,12 +217,12 @@ static enum status write_rows(struct store_writer *writer, const char *name, uin
     FORWARD_IF_ERROR(agree(writer->comm, status, err));
     FORWARD_IF_ERROR(store_ready_to_write(writer, err));
 
-    status = begin_transfer(&transfer, writer, dataset, err);
-    cut = cut_rows(dataset, count, writer->piece);
-    uint64_t calls = cut.count;
+    status = begin_transfer(&transfer, dataset, err);
+    transfer.pieces = divide_rows(dataset, count, writer->piece);
+    uint64_t calls = transfer.pieces.count;
     status = agree_max(writer->comm, status, &calls, err);
     if (status == STATUS_OK)
-        status = transfer_pieces(&transfer, writer, dataset, first, count, &cut, calls, data, err);
+        status = transfer_pieces(&transfer, calls, data, err);
     if (status == STATUS_OK)
         note_rows(dataset, first, count, data);
     end_transfer(&transfer);

@@ -1,9 +1,9 @@
-// store_writer.h - the writer's state, shared by its parts: store_create.c (beginning and end), store_note.c
-// (declarations, attributes), store_structure.c (what rank 0 does to the file's structure), store_parallel.c
-// (from there to parallel HDF5), store_write.c (rows), store_read_back.c (their check), store_finish.c (from
+// writer.h - the writer's state, shared by its parts: create.c (beginning and end), note.c
+// (declarations, attributes), structure.c (what rank 0 does to the file's structure), parallel.c
+// (from there to parallel HDF5), write.c (rows), read_back.c (their check), finish.c (from
 // the last write to the final name).
 //
-// Life of a file. Its structure is written by rank 0 alone (why: store_driver.h), its rows by all ranks
+// Life of a file. Its structure is written by rank 0 alone (why: driver.h), its rows by all ranks
 // together through parallel HDF5, and never both at once:
 //
 //  - declare, attribute: only noted, on every rank

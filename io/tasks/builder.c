@@ -1,4 +1,6 @@
 #include "io/tasks/builder.h"
+
+#include "io/file/stream.h"
 #include "io/tasks/text.h"
 
 #include <stdarg.h>
@@ -41,7 +43,7 @@ enum status task_reserve(void *array, size_t *capacity, size_t used, size_t more
 enum status task_join(struct task_span *span, struct task_builder *builder, const char *const *pieces,
                       struct error *err)
 {
-    struct task *task = builder->task;
+    struct task_examples *task = builder->task;
 
     span->offset = builder->text_size;
     for (; *pieces != NULL; pieces++) {
@@ -57,7 +59,7 @@ enum status task_join(struct task_span *span, struct task_builder *builder, cons
 
 enum status task_add_example(struct task_builder *builder, size_t gold, struct error *err)
 {
-    struct task *task = builder->task;
+    struct task_examples *task = builder->task;
 
     FORWARD_IF_ERROR(task_reserve(&task->examples, &builder->examples_capacity, task->num_examples, 1,
                                   sizeof *task->examples, builder, err));
@@ -69,7 +71,7 @@ enum status task_add_example(struct task_builder *builder, size_t gold, struct e
 enum status task_add_option(struct task_builder *builder, struct task_span context, const char *between,
                             const char *text, struct error *err)
 {
-    struct task *task = builder->task;
+    struct task_examples *task = builder->task;
     struct task_example *example = &task->examples[task->num_examples - 1];
     const char *const pieces[] = {between, text, NULL};
     struct task_option option = {.context = context, .bytes = strlen(text)};
@@ -84,4 +86,49 @@ enum status task_add_option(struct task_builder *builder, struct task_span conte
     task->options[task->num_options++] = option;
     example->num_options++;
     return STATUS_OK;
+}
+
+enum status task_add_choices(struct task_builder *builder, const char *const *context,
+                             const char *const *choices, size_t count, size_t gold, struct error *err)
+{
+    struct task_span span;
+
+    FORWARD_IF_ERROR(task_join(&span, builder, context, err));
+    FORWARD_IF_ERROR(task_add_example(builder, gold, err));
+    for (size_t i = 0; i < count; i++)
+        FORWARD_IF_ERROR(task_add_option(builder, span, builder->delimiter, choices[i], err));
+    return STATUS_OK;
+}
+
+// ---- files ------------------------------------------------------------------------------------------------
+
+enum status task_read_text(char **text, size_t *size, uint64_t *hash, const struct task_builder *builder,
+                           struct error *err)
+{
+    struct stream *stream;
+    const char *bytes;
+    size_t count, capacity = 0;
+    enum status status;
+
+    *text = NULL;
+    *size = 0;
+    FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
+    do {
+        GOTO_IF_ERROR(stream_read(stream, &bytes, &count, err), done);
+        GOTO_IF_ERROR(task_reserve(text, &capacity, *size, count + 1, 1, builder, err), done);
+        if (count > 0)
+            memcpy(*text + *size, bytes, count);
+        *size += count;
+    } while (count > 0);
+    (*text)[*size] = '\0';
+    *hash = stream_hash(stream);
+done:
+    stream_close(stream);
+    return status;
+}
+
+bool task_ends_with(const char *text, size_t size, const char *ending)
+{
+    const size_t length = strlen(ending);
+    return size >= length && memcmp(text + size - length, ending, length) == 0;
 }

@@ -1,4 +1,4 @@
-// task_format.h - the formats of tasks: what a model is asked, and which texts are scored.
+// format.h - the formats of tasks: what a model is asked, and which texts are scored.
 //
 // Prompts are those of EleutherAI's lm-evaluation-harness 0.4.9 (lm_eval/tasks), without examples before the
 // question. Below, | stands between the context and the continuation that is scored; each line of a file is

@@ -1,5 +1,8 @@
-// The formats of tasks, one function each. The prompts are in task.h.
-#include "io/tasks/builder.h"
+// The formats of tasks, one function each. The prompts are in format.h.
+#include "io/tasks/formats.h"
+
+#include "io/tasks/lines.h"
+#include "io/tasks/members.h"
 #include "io/tasks/text.h"
 
 #include <stdlib.h>
@@ -7,19 +10,7 @@
 
 // ---- examples -------------------------------------------------------------------------------------------
 
-enum status task_add_choices(struct task_builder *builder, const char *const *context,
-                             const char *const *choices, size_t count, size_t gold, struct error *err)
-{
-    struct task_span span;
-
-    FORWARD_IF_ERROR(task_join(&span, builder, context, err));
-    FORWARD_IF_ERROR(task_add_example(builder, gold, err));
-    for (size_t i = 0; i < count; i++)
-        FORWARD_IF_ERROR(task_add_option(builder, span, builder->delimiter, choices[i], err));
-    return STATUS_OK;
-}
-
-// The same with the choices as a JSON list of texts.
+// As task_add_choices, with the choices as a JSON list of texts.
 static enum status add_list(struct task_builder *builder, const char *const *context, const json_t *list,
                             size_t gold, struct error *err)
 {
@@ -272,20 +263,6 @@ static enum status add_continuation(struct task_builder *builder, const json_t *
 
 // ---- the table ------------------------------------------------------------------------------------------
 
-static const char *const names[TASK_RECOGNISED] = {
-    [TASK_BOOLQ] = "boolq",
-    [TASK_RTE] = "rte",
-    [TASK_HELLASWAG] = "hellaswag",
-    [TASK_WINOGRANDE] = "winogrande",
-    [TASK_ARC] = "arc",
-    [TASK_OPENBOOKQA] = "openbookqa",
-    [TASK_PIQA] = "piqa",
-    [TASK_LAMBADA] = "lambada",
-    [TASK_MULTIPLE_CHOICE] = "multiple-choice",
-    [TASK_CONTEXT_OPTIONS] = "context-options",
-    [TASK_CONTINUATION] = "continuation",
-};
-
 static const struct task_reader readers[TASK_RECOGNISED] = {
     [TASK_BOOLQ] = {{"passage", "question"}, add_boolq, true},
     [TASK_RTE] = {{"premise", "hypothesis"}, add_rte, true},
@@ -303,17 +280,6 @@ static const struct task_reader readers[TASK_RECOGNISED] = {
 const struct task_reader *task_reader(enum task_format format)
 {
     return &readers[format];
-}
-
-const char *const *task_format_names(size_t *count)
-{
-    *count = TASK_RECOGNISED;
-    return names;
-}
-
-bool task_has_choices(enum task_format format)
-{
-    return format != TASK_LAMBADA && format != TASK_CONTINUATION;
 }
 
 static bool has_members(const struct task_reader *reader, const json_t *object)

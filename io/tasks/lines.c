@@ -1,5 +1,4 @@
-// Examples that are no JSON: rows of GLUE's tables, lines of plain text.
-#include "io/tasks/builder.h"
+#include "io/tasks/lines.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-// The members of an example's JSON, with one clear line for what is wrong with them.
-#include "io/tasks/builder.h"
+#include "io/tasks/members.h"
+
+#include "io/tasks/labels.h"
 
 #include <stdlib.h>
 
@@ -34,8 +35,6 @@ enum status task_get_list(const json_t **list, const struct task_builder *builde
     return STATUS_OK;
 }
 
-// Which of `count` choices is right, in a member that counts them from `first`. A number may be written as a
-// text.
 enum status task_get_answer(size_t *gold, const struct task_builder *builder, const json_t *object,
                             const char *member, long first, size_t count, struct error *err)
 {
@@ -59,7 +58,6 @@ enum status task_get_answer(size_t *gold, const struct task_builder *builder, co
     return STATUS_OK;
 }
 
-// The same from the list of labels that is published beside the examples.
 enum status task_get_label(size_t *gold, struct task_builder *builder, long first, size_t count,
                            const char *member, struct error *err)
 {

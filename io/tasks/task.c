@@ -1,122 +1,25 @@
 #include "io/tasks/task.h"
 
 #include "io/file/json.h"
-#include "io/file/stream.h"
-#include "io/tasks/builder.h"
+#include "io/tasks/formats.h"
+#include "io/tasks/lines.h"
 #include "io/tasks/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utf8proc.h>
-#include <xxhash.h>
-
-// ---- files ----------------------------------------------------------------------------------------------
-
-static enum status read_text(char **text, size_t *size, uint64_t *hash, const struct task_builder *builder,
-                             struct error *err)
-{
-    struct stream *stream;
-    const char *bytes;
-    size_t count, capacity = 0;
-    enum status status;
-
-    *text = NULL;
-    *size = 0;
-    FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
-    do {
-        GOTO_IF_ERROR(stream_read(stream, &bytes, &count, err), done);
-        GOTO_IF_ERROR(task_reserve(text, &capacity, *size, count + 1, 1, builder, err), done);
-        if (count > 0)
-            memcpy(*text + *size, bytes, count);
-        *size += count;
-    } while (count > 0);
-    (*text)[*size] = '\0';
-    *hash = stream_hash(stream);
-done:
-    stream_close(stream);
-    return status;
-}
-
-static bool ends_with(const char *text, size_t size, const char *ending)
-{
-    const size_t length = strlen(ending);
-    return size >= length && memcmp(text + size - length, ending, length) == 0;
-}
-
-// The part of path before its ending, ".gz" not counted.
-static size_t stem_size(const char *path)
-{
-    size_t size = strlen(path);
-    const char *dot, *slash = strrchr(path, '/');
-    if (ends_with(path, size, ".gz"))
-        size -= 3;
-    for (dot = path + size; dot > path && *dot != '.'; dot--)
-        ;
-    return dot > path && (slash == NULL || dot > slash + 1) ? (size_t)(dot - path) : size;
-}
-
-bool task_labels_path(char *labels, size_t size, const char *path)
-{
-    const size_t stem = stem_size(path);
-    const int written = snprintf(labels, size, "%.*s-labels.lst", (int)stem, path);
-    return written > 0 && (size_t)written < size && access(labels, R_OK) == 0;
-}
-
-// A list of labels: one whole number a line.
-static enum status parse_labels(struct task_builder *builder, char *text, struct error *err)
-{
-    const size_t most = strlen(text) / 2 + 1;
-    char *end;
-
-    FORWARD_IF_ERROR(allocate(&builder->labels, most, sizeof *builder->labels, "labels", err));
-    while (*text != '\0') {
-        builder->labels[builder->num_labels++] = strtol(text, &end, 10);
-        RETURN_ERROR_IF(end == text || (*end != '\n' && *end != '\r' && *end != '\0'), err, STATUS_INPUT,
-                        "%s:%zu: not a label: each line must be a whole number", builder->labels_path,
-                        builder->num_labels);
-        text = end + strspn(end, "\r\n");
-    }
-    return STATUS_OK;
-}
-
-enum status task_find_labels(struct task_builder *builder, struct error *err)
-{
-    const struct task_builder of_labels = {.path = builder->labels_path};
-    char *text = NULL;
-    size_t size;
-    uint64_t hashes[2] = {builder->task->hash};
-
-    if (builder->looked_for_labels)
-        return STATUS_OK;
-    builder->looked_for_labels = true;
-    const bool found = task_labels_path(builder->labels_path, sizeof builder->labels_path, builder->path);
-    const char *slash = strrchr(builder->labels_path, '/');
-    builder->labels_name = slash != NULL ? slash + 1 : builder->labels_path;
-    if (!found)
-        return STATUS_OK;
-    enum status status = read_text(&text, &size, &hashes[1], &of_labels, err);
-    if (status == STATUS_OK)
-        status = parse_labels(builder, text, err);
-    if (status == STATUS_OK)
-        builder->task->hash = XXH3_64bits(hashes, sizeof hashes);
-    free(text);
-    return status;
-}
-
-// ---- lines ----------------------------------------------------------------------------------------------
 
 enum layout { LAYOUT_JSON, LAYOUT_TABLE, LAYOUT_TEXT };
 
 static enum layout layout_of(const char *path)
 {
     size_t size = strlen(path);
-    if (ends_with(path, size, ".gz"))
+    if (task_ends_with(path, size, ".gz"))
         size -= 3;
-    if (ends_with(path, size, ".tsv"))
+    if (task_ends_with(path, size, ".tsv"))
         return LAYOUT_TABLE;
-    return ends_with(path, size, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
+    return task_ends_with(path, size, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
 }
 
 // Which formats a layout can have; a file of JSON without a format given is looked at later.
@@ -206,7 +109,7 @@ static enum status add_line(struct task_builder *builder, enum task_format *form
 static enum status add_lines(struct task_builder *builder, enum task_format *format, enum layout layout,
                              size_t limit, char *text, size_t size, struct error *err)
 {
-    const struct task *task = builder->task;
+    const struct task_examples *task = builder->task;
 
     for (char *end = text + size; text < end && (limit == 0 || task->num_examples < limit);) {
         char *newline = memchr(text, '\n', (size_t)(end - text));
@@ -245,7 +148,7 @@ static enum status load(struct task_builder *builder, enum task_format format, s
 
     FORWARD_IF_ERROR(split_delimiter(builder, err));
     FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
-    FORWARD_IF_ERROR(read_text(text, &size, &builder->task->hash, builder, err));
+    FORWARD_IF_ERROR(task_read_text(text, &size, &builder->task->hash, builder, err));
     FORWARD_IF_ERROR(add_lines(builder, &format, layout, limit, *text, size, err));
     builder->task->format = format;
     size_t count;
@@ -255,31 +158,21 @@ static enum status load(struct task_builder *builder, enum task_format format, s
     return STATUS_OK;
 }
 
-enum status task_load(struct task **task, const char *path, enum task_format format, size_t limit,
-                      const char *delimiter, struct error *err)
+enum status task_load(struct task_examples **examples, const char *path, enum task_format format,
+                      size_t limit, const char *delimiter, struct error *err)
 {
     struct task_builder builder = {.path = path, .delimiter = delimiter};
     char *text = NULL;
 
-    *task = NULL;
+    *examples = NULL;
     FORWARD_IF_ERROR(allocate(&builder.task, 1, sizeof *builder.task, "a task", err));
     const enum status status = load(&builder, format, limit, &text, err);
     free(text);
     free(builder.labels);
     free(builder.prompt_end);
     if (status == STATUS_OK)
-        *task = builder.task;
+        *examples = builder.task;
     else
-        task_free(builder.task);
+        task_examples_free(builder.task);
     return status;
-}
-
-void task_free(struct task *task)
-{
-    if (task == NULL)
-        return;
-    free(task->examples);
-    free(task->options);
-    free(task->text);
-    free(task);
 }

@@ -1,4 +1,4 @@
-// task_text.h - what the tasks' prompts do to texts, as the Python of their reference does it. For task_*.c.
+// text.h - the changes that the tasks' prompts make to texts, done as in the Python of their reference.
 #pragma once
 #include <stddef.h>
 

@@ -101,19 +101,19 @@ struct sequence {
     size_t count, scored;
 };
 
-struct place {
+struct option_place {
     const char *path;
     size_t line, option; // option from 0
 };
 
-static enum status refuse(const struct place *place, struct error *err, const char *what)
+static enum status refuse(const struct option_place *place, struct error *err, const char *what)
 {
     return error_set(err, STATUS_INPUT, "%s:%zu: choice %zu %s", place->path, place->line, place->option,
                      what);
 }
 
 static enum status encode(struct task_encoder *encoder, const char *text, size_t size, int32_t **ids,
-                          size_t *count, const struct place *place, struct error *err)
+                          size_t *count, const struct option_place *place, struct error *err)
 {
     if (tokenizer_encode(encoder->tokenizer, text, size, encoder->special_tokens, ids, count, err) !=
         STATUS_OK)
@@ -138,7 +138,7 @@ static enum status concatenate(struct sequence *sequence, const int32_t *first, 
 
 // text[size] is context and continuation, the first `split` bytes the context without blanks at its end.
 static enum status encode_pair(struct sequence *sequence, struct task_encoder *encoder, const char *text,
-                               size_t size, size_t split, const struct place *place, struct error *err)
+                               size_t size, size_t split, const struct option_place *place, struct error *err)
 {
     int32_t *whole = NULL, *context = NULL;
     size_t whole_count = 0, count = 0;
@@ -167,8 +167,8 @@ done:
 }
 
 static enum status encode_option(struct sequence *sequence, uint64_t *truncated, struct task_encoder *encoder,
-                                 const struct task *task, const struct task_option *option,
-                                 const struct place *place, struct error *err)
+                                 const struct task_examples *task, const struct task_option *option,
+                                 const struct option_place *place, struct error *err)
 {
     const size_t context = option->context.size, size = context + option->continuation.size;
     char *text = NULL;
@@ -246,9 +246,9 @@ static enum status grow(int32_t **ids, size_t *capacity, size_t wanted, struct e
     return STATUS_OK;
 }
 
-static enum status tokenise_example(struct task_tokens *tokens, const struct task *task, size_t index,
-                                    struct task_encoder *encoder, size_t *capacity, const char *path,
-                                    struct error *err)
+static enum status tokenise_example(struct task_tokens *tokens, const struct task_examples *task,
+                                    size_t index, struct task_encoder *encoder, size_t *capacity,
+                                    const char *path, struct error *err)
 {
     const struct task_example *example = &task->examples[index];
     struct sequence *sequences = NULL;
@@ -257,7 +257,7 @@ static enum status tokenise_example(struct task_tokens *tokens, const struct tas
         allocate(&sequences, example->num_options, sizeof *sequences, "a task's tokens", err);
 
     for (size_t i = 0; i < example->num_options && status == STATUS_OK; i++) {
-        const struct place place = {path, example->line, i};
+        const struct option_place place = {path, example->line, i};
         status = encode_option(&sequences[i], &tokens->truncated, encoder, task,
                                &task->options[example->first_option + i], &place, err);
         all += sequences[i].count;
@@ -273,8 +273,8 @@ static enum status tokenise_example(struct task_tokens *tokens, const struct tas
     return status;
 }
 
-enum status task_tokenise(struct task_tokens *tokens, const struct task *task, struct task_encoder *encoder,
-                          const char *path, struct error *err)
+enum status task_tokenise(struct task_tokens *tokens, const struct task_examples *task,
+                          struct task_encoder *encoder, const char *path, struct error *err)
 {
     size_t capacity = 0;
     enum status status;

@@ -1,15 +1,15 @@
-// task_tokens.h - a task's options as token ids, what they share computed once.
+// tokens.h - a task's options as token ids. The beginning that an example's options share is kept once.
 //
 // Tokens are those of EleutherAI's lm-evaluation-harness 0.4.9 (TemplateLM._encode_pair, HFLM): white space
 // at the context's end goes to the continuation; the context's tokens are those of the context alone, the
 // continuation's those of the whole text beyond as many; without special tokens, except for Gemma; an empty
 // context is the token that begins a text. What is longer than the model's positions loses its beginning.
 #pragma once
-#include "io/tasks/task.h"
+#include "io/tasks/examples.h"
 #include "io/tokenizer/tokenizer.h"
 
-// The sequences of an example's options begin alike: ids holds that prefix once, then what each option goes
-// on with, at least one token. The last token of a sequence is only a target, no input. The last `scored`
+// The sequences of an example's options begin alike: ids holds that prefix once, then the rest of each
+// option, at least one token. The last token of a sequence is only a target, no input. The last `scored`
 // tokens of a sequence are its continuation.
 struct task_tokens {
     size_t num_examples, num_options, num_ids;
@@ -20,7 +20,7 @@ struct task_tokens {
     uint64_t *first_option;       // [num_examples + 1]
     uint64_t *first_id;           // [num_examples + 1]
     uint64_t *gold, *prefix;      // [num_examples] the right option; tokens of the prefix
-    uint64_t *branch, *scored;    // [num_options] tokens behind the prefix; of the continuation
+    uint64_t *branch, *scored;    // [num_options] tokens after the prefix; of the continuation
     uint64_t *bytes, *characters; // [num_options] of the option's text
     int32_t *ids;                 // [num_ids]
 };
@@ -37,8 +37,8 @@ struct task_encoder {
 
 // STATUS_INPUT names path and line: an option whose continuation has no tokens, or does not fit the model, a
 // token that the model does not know. Freed with task_tokens_free.
-enum status task_tokenise(struct task_tokens *tokens, const struct task *task, struct task_encoder *encoder,
-                          const char *path, struct error *err);
+enum status task_tokenise(struct task_tokens *tokens, const struct task_examples *task,
+                          struct task_encoder *encoder, const char *path, struct error *err);
 // Takes counts (num_examples, num_options, num_ids) and makes room for the rest.
 enum status task_tokens_allocate(struct task_tokens *tokens, struct error *err);
 void task_tokens_free(struct task_tokens *tokens); // a zeroed one is fine

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct token {
+struct added_token {
     struct text content; // as it is looked for
     int32_t id;
     bool single_word;
@@ -30,7 +30,7 @@ struct tree {
 };
 
 struct added_tokens {
-    struct token *tokens;
+    struct added_token *tokens;
     size_t count;
     size_t capacity;
     size_t bound;
@@ -116,7 +116,7 @@ static bool word_after(struct slice text, size_t at)
 }
 
 // Takes in the whitespace around a token that asks for it, on the left not beyond what is already done.
-static void widen(const struct token *token, struct slice text, size_t done, size_t *start, size_t *end)
+static void widen(const struct added_token *token, struct slice text, size_t done, size_t *start, size_t *end)
 {
     size_t size;
 
@@ -149,7 +149,7 @@ bool added_tokens_next(const struct added_tokens *added, bool normalized, struct
         size_t start = search->position;
         size_t end = 0;
         const uint32_t found = tree_match(tree, text, start, &end);
-        const struct token *token;
+        const struct added_token *token;
 
         if (found == 0) {
             search->position++;
@@ -195,7 +195,7 @@ static enum status read_token(struct added_tokens *added, const json_t *value,
                                         "rstrip", "normalized", "special",     NULL};
     struct slice content = {0};
     struct text scratch = {0};
-    struct token *token;
+    struct added_token *token;
     char what[128];
     bool normalized = false;
     bool special = false;
@@ -210,7 +210,7 @@ static enum status read_token(struct added_tokens *added, const json_t *value,
     FORWARD_IF_ERROR(
         grow(&added->tokens, &added->capacity, added->count + 1, sizeof *added->tokens, "added tokens", err));
     token = &added->tokens[added->count++];
-    *token = (struct token){0};
+    *token = (struct added_token){0};
     snprintf(what, sizeof what, "\"%s\"", content.bytes);
     FORWARD_IF_ERROR(json_id(json_object_get(value, "id"), what, &token->id, err));
     FORWARD_IF_ERROR(json_bool_member(value, "single_word", &token->single_word, err));

@@ -1,4 +1,4 @@
-// tokenizer_added.h - "added_tokens" of tokenizer.json: strings that become one token before the model sees
+// added.h - "added_tokens" of tokenizer.json: strings that become one token before the model sees
 // the text.
 //
 // Tokens with normalized false are looked for in the text as it comes in, those with normalized true in the

@@ -1,4 +1,4 @@
-// tokenizer_bpe.h - byte-pair encoding: the "model" of tokenizer.json.
+// bpe.h - byte-pair encoding: the "model" of tokenizer.json.
 //
 // A word is a row of symbols, at first its characters. Again and again the pair of neighbours with the lowest
 // rank (the leftmost of equals) becomes one symbol, until no pair has a rank (Sennrich et al., 2016).

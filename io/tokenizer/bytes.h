@@ -1,4 +1,4 @@
-// tokenizer_bytes.h - GPT-2's alphabet, in which every byte is a printable character: ByteLevel.
+// bytes.h - GPT-2's alphabet, in which every byte is a printable character: ByteLevel.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

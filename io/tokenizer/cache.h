@@ -1,4 +1,4 @@
-// tokenizer_cache.h - the ids of words that came before. Bounded: when it is full it begins anew.
+// cache.h - the ids of words that came before. Bounded: when it is full it begins anew.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

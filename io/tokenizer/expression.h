@@ -1,4 +1,4 @@
-// tokenizer_expression.h - regular expressions of Oniguruma, which `tokenizers` uses, in the language of
+// expression.h - regular expressions of Oniguruma, which `tokenizers` uses, in the language of
 // PCRE2.
 #pragma once
 #include "io/tokenizer/text.h"

@@ -1,4 +1,4 @@
-// tokenizer_json.h - reads members of a JSON object with their type checked; an error names the member.
+// json.h - reads members of a JSON object with their type checked; an error names the member.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

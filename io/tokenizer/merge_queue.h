@@ -1,4 +1,4 @@
-// tokenizer_merge_queue.h - pairs of symbols that wait to be merged: lowest rank first, of equals the
+// merge_queue.h - pairs of symbols that wait to be merged: lowest rank first, of equals the
 // leftmost.
 //
 // Each rank has a list of positions, to which is added at the end and from which is taken at the beginning:

@@ -1,4 +1,4 @@
-// tokenizer_merges.h - the merges of a BPE model, and what they do to a row of symbols.
+// merges.h - the merges of a BPE model, and what they do to a row of symbols.
 #pragma once
 #include "io/tokenizer/merge_queue.h"
 #include "io/tokenizer/text.h"
@@ -34,5 +34,5 @@ struct merge_work {
 void merge_work_free(struct merge_work *work);
 
 // Merges the `count` symbols of work in place; count becomes what is left. At most 2^32 - 2 symbols, else
-// STATUS_INPUT. O(n log r) for r ranks, but for rare cases (tokenizer_merge_queue.h) O(n log n).
+// STATUS_INPUT. O(n log r) for r ranks, but for rare cases (merge_queue.h) O(n log n).
 enum status merges_apply(const struct merges *merges, struct merge_work *work, struct error *err);

@@ -1,4 +1,4 @@
-// tokenizer_pattern.h - what a normalizer replaces and a pre-tokenizer splits at: a string or a regular
+// pattern.h - what a normalizer replaces and a pre-tokenizer splits at: a string or a regular
 // expression.
 #pragma once
 #include "io/tokenizer/text.h"
@@ -11,7 +11,7 @@ struct pattern; // opaque
 // value is {"String": …} or {"Regex": …}, as tokenizer.json writes it. Freed with pattern_free.
 enum status pattern_from_json(struct pattern **pattern, const json_t *value, struct error *err);
 
-// A regular expression as Oniguruma reads it (tokenizer_expression.h). STATUS_INPUT says what is wrong with
+// A regular expression as Oniguruma reads it (expression.h). STATUS_INPUT says what is wrong with
 // it.
 enum status pattern_from_regex(struct pattern **pattern, struct slice expression, struct error *err);
 

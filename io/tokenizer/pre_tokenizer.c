@@ -2,7 +2,6 @@
 
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/pattern.h"
-#include "io/tokenizer/pre_tokenizer_steps.h"
 #include "io/tokenizer/split.h"
 #include "io/tokenizer/unicode.h"
 #include <stdlib.h>
@@ -265,12 +264,6 @@ void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer)
         pattern_free(pre_tokenizer->steps[i].pattern);
     free(pre_tokenizer->steps);
     free(pre_tokenizer);
-}
-
-void pre_tokenizer_work_free(struct pre_tokenizer_work *work)
-{
-    text_free(&work->text);
-    pieces_free(&work->pieces);
 }
 
 enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct text *text,

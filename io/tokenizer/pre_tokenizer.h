@@ -1,6 +1,6 @@
-// tokenizer_pre_tokenizer.h - the "pre_tokenizer" of tokenizer.json: cuts text into the words that BPE sees.
+// pre_tokenizer.h - the "pre_tokenizer" of tokenizer.json: cuts text into the words that BPE sees.
 #pragma once
-#include "io/tokenizer/text.h"
+#include "io/tokenizer/pre_tokenizer_steps.h"
 #include "kernels/error.h"
 #include <jansson.h>
 
@@ -12,14 +12,6 @@ struct pre_tokenizer; // opaque
 enum status pre_tokenizer_from_json(struct pre_tokenizer **pre_tokenizer, const json_t *value,
                                     struct error *err);
 void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer); // NULL is fine
-
-// What a pre-tokenizer works in: reused from text to text. Begin with {0}; freed with
-// pre_tokenizer_work_free.
-struct pre_tokenizer_work {
-    struct text text;
-    struct pieces pieces;
-};
-void pre_tokenizer_work_free(struct pre_tokenizer_work *work);
 
 // Cuts text, whose pieces are given (one for the whole), into pieces; both may be rewritten. NULL
 // pre_tokenizer changes nothing.

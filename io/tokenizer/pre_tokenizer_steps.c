@@ -3,8 +3,13 @@
 #include "io/tokenizer/bytes.h"
 #include <string.h>
 
-// ---- cutting
-// -----------------------------------------------------------------------------------------------
+void pre_tokenizer_work_free(struct pre_tokenizer_work *work)
+{
+    text_free(&work->text);
+    pieces_free(&work->pieces);
+}
+
+// ---- cutting ---------------------------------------------------------------------------------------------
 
 static enum status cut_at_pattern(const struct pre_tokenizer_step *step, struct slice text, size_t offset,
                                   struct splitter *splitter, struct error *err)

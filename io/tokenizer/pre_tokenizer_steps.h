@@ -1,12 +1,19 @@
-// tokenizer_pre_tokenizer_steps.h - the steps that pre-tokenizers are made of.
+// pre_tokenizer_steps.h - the steps that pre-tokenizers are made of.
 #pragma once
 #include "io/tokenizer/pattern.h"
-#include "io/tokenizer/pre_tokenizer.h"
 #include "io/tokenizer/split.h"
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+// The buffers of a pre-tokenizer, reused from text to text. Begin with {0}; freed with
+// pre_tokenizer_work_free.
+struct pre_tokenizer_work {
+    struct text text;
+    struct pieces pieces;
+};
+void pre_tokenizer_work_free(struct pre_tokenizer_work *work);
 
 enum prepend_scheme { PREPEND_FIRST, PREPEND_NEVER, PREPEND_ALWAYS };
 
@@ -34,7 +41,7 @@ enum status pre_tokenizer_add_space(const struct pre_tokenizer_step *step, struc
                                     struct pieces *pieces, struct pre_tokenizer_work *work,
                                     struct error *err);
 
-// Writes every byte as a character (tokenizer_bytes.h).
+// Writes every byte as a character (bytes.h).
 enum status pre_tokenizer_byte_level(const struct pre_tokenizer_step *step, struct text *text,
                                      struct pieces *pieces, struct pre_tokenizer_work *work,
                                      struct error *err);

@@ -1,4 +1,4 @@
-// tokenizer_split.h - turns the matches of a delimiter in a text into pieces, in the five ways that
+// split.h - turns the matches of a delimiter in a text into pieces, in the five ways that
 // `tokenizers` calls SplitDelimiterBehavior.
 #pragma once
 #include "io/tokenizer/text.h"

@@ -1,4 +1,4 @@
-// tokenizer_template.h - the "post_processor" of tokenizer.json: the special tokens around the ids of a text.
+// template.h - the "post_processor" of tokenizer.json: the special tokens around the ids of a text.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

@@ -1,4 +1,4 @@
-// tokenizer_text.h - the text that the steps of a tokenizer hand on, and the pieces it is cut into.
+// text.h - the text that the steps of a tokenizer hand on, and the pieces it is cut into.
 //
 // Text is UTF-8 that was checked once, when it came in (utf8_check); every step keeps it valid, so that the
 // decoding here looks at no errors.

@@ -2,9 +2,9 @@
 // pre-tokenizer, BPE model, post-processor template.
 //
 // The ids are those of the `tokenizers` library, also where it mixes versions of Unicode
-// (tokenizer_unicode_data.h). What a tokenizer.json contains and this does not know is refused by name, never
+// (unicode_data.h). What a tokenizer.json contains and this does not know is refused by name, never
 // ignored: models other than BPE, truncation, padding, dropout, affixes of subwords, and parts that
-// tokenizer_normalizer.h, tokenizer_pre_tokenizer.h, tokenizer_template.h and tokenizer_expression.h do not
+// normalizer.h, pre_tokenizer.h, template.h and expression.h do not
 // list. The decoder is not looked at.
 #pragma once
 #include "kernels/error.h"
@@ -23,7 +23,7 @@ void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 // STATUS_INPUT with the byte offset. So is a character that the model cannot write and whose stand-in, the
 // model's unk_token, is no token.
 //
-// Time is linear in size, for a text that is one word as well (tokenizer_merge_queue.h). It takes longer only
+// Time is linear in size, for a text that is one word as well (merge_queue.h). It takes longer only
 // where an expression of the file itself does (\s+$ on a long run of spaces).
 enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err);

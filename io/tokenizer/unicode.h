@@ -1,4 +1,4 @@
-// tokenizer_unicode.h - what a tokenizer asks of Unicode: classes of code points, normal forms, lower case.
+// unicode.h - what a tokenizer asks of Unicode: classes of code points, normal forms, lower case.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

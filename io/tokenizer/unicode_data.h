@@ -1,4 +1,4 @@
-// tokenizer_unicode_data.h - where `tokenizers` and the C libraries disagree about Unicode.
+// unicode_data.h - where `tokenizers` and the C libraries disagree about Unicode.
 //
 // Ids must be those that a model was trained with, whatever version of Unicode the libraries here have.
 // `tokenizers` mixes versions (16 in regular expressions, 17, 8 and 9 elsewhere) and PCRE2 and utf8proc have
@@ -15,7 +15,7 @@ struct unicode_range { // first to last, sorted
     int32_t value;
 };
 
-// Value: is it one (1) or not (0)? What each is stands in tokenizer_unicode.h.
+// Value: is it one (1) or not (0)? What each is stands in unicode.h.
 extern const struct unicode_range unicode_numeric_corrections[];
 extern const size_t unicode_numeric_corrections_count;
 extern const struct unicode_range unicode_punctuation_corrections[];

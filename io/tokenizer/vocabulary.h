@@ -1,4 +1,4 @@
-// tokenizer_vocabulary.h - the tokens of a BPE model and their ids.
+// vocabulary.h - the tokens of a BPE model and their ids.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

@@ -7,8 +7,8 @@ enum activation { ACTIVATION_SILU = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH
 // x[n] = f(x[n]):
 //   silu       x / (1 + e^-x)
 //   gelu       x/2 (1 + erf(x / sqrt 2))
-//   gelu_tanh  x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), computed as x / (1 + e^-2u) with u the tanh's
-//   argument relu       max(x, 0)
+//   gelu_tanh  x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3), computed as x / (1 + e^-2u)
+//   relu       max(x, 0)
 void activation_forward(float *x, size_t n, enum activation activation);
 
 // gate[rows, columns] = f(gate) * up; strides in floats.

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-// What one layer's computation works with, and where in the workspace its intermediates lie.
+// One pass through a layer: what it reads, and its intermediates in the workspace.
 struct pass {
     const struct decoder_config *config;
     const struct decoder_layer *layer;

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Sequences that begin alike, as one row of tokens: the beginning that they share, then what each goes on
-// with. A token of a branch sees the prefix and the tokens before it in its own branch, and its position
+// Sequences that begin alike, as one row of tokens: the prefix that they share, then the rest of each, its
+// branch. A token of a branch sees the prefix and the tokens before it in its own branch, and its position
 // counts from the start of the prefix.
 struct token_tree {
     size_t prefix; // tokens
@@ -30,8 +30,8 @@ enum qkv_layout {
 // The same for every layer of a model.
 struct decoder_config {
     size_t hidden_size, intermediate_size;
-    size_t num_attention_heads, num_key_value_heads, head_dim,
-        rotary_dim; // rotary_dim 0: no rotary embedding
+    size_t num_attention_heads, num_key_value_heads, head_dim;
+    size_t rotary_dim; // 0: no rotary embedding
     enum norm_kind norm;
     float norm_epsilon;
     enum activation activation;
@@ -57,7 +57,7 @@ struct decoder_layer {
     // Experts, instead of gate, up and down; these are then absent, or the shared expert.
     struct linear router;                              // [num_experts, hidden]
     struct linear expert_gate, expert_up, expert_down; // of expert 0
-    size_t expert_stride;                              // floats from an expert's weights to the next one's
+    size_t expert_stride;                              // floats from the weights of one expert to the next
     struct linear shared_expert_gate;                  // [1, hidden]
     size_t sliding_window;                             // 0: full attention
     bool local_rotary;                                 // takes the local angles of the rotary table

@@ -2,24 +2,8 @@
 // the same bits on every machine (a C library's expf may differ from the next one's), and written without
 // branches, so that compilers turn loops over them into vector instructions.
 #pragma once
-#include "kernels/simd.h"
+#include "kernels/float_bits.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-SIMD_INLINE float float_from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-SIMD_INLINE uint32_t bits_from_float(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
 
 // e^x within one unit in the last place, subnormal results included; 0 below -104, infinity above 88.72, NaN
 // for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r is its Taylor series to r^7, whose remainder is below
@@ -44,7 +28,7 @@ SIMD_INLINE float exp32(float x)
     p = (p * (r * r) + r) + 1.0F;
     // Times 2^n in two steps, since n from -150 to 128 does not fit one exponent. The low bits of `shifted`
     // hold n.
-    const uint32_t biased = bits_from_float(shifted) - bits_from_float(round_to_integer) + 1024U; // n + 1024
+    const uint32_t biased = float_bits(shifted) - float_bits(round_to_integer) + 1024U; // n + 1024
     const uint32_t half = biased >> 1;
     const float first = float_from_bits((half - 512U + 127U) << 23);
     const float second = float_from_bits((biased - half - 512U + 127U) << 23);

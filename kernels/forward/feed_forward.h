@@ -11,7 +11,7 @@ struct feed_forward {
     enum activation activation;
 };
 
-// Floats of workspace for `tokens`, which is all that is held: the inner activations once, not twice.
+// Floats of workspace for `tokens`. With a gate, too, the inner activations are held once, not twice.
 size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens);
 
 // out[tokens, hidden] from x[tokens, hidden]. The observer sees x as `source` and down's input as source + 1.

@@ -1,13 +1,13 @@
-// observer.h - looks at the inputs of linears while a layer is computed: how calibration gathers its
-// statistics.
+// observer.h - sees the inputs of linears while a layer is computed. Calibration gathers its statistics with
+// it.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 
 // Called with the input of the linears of one statistics source (see kernels/forward/decoder.h) just before
 // they are applied: x[tokens, channels]. At most once for a source in a sequence; an expert to which no token
-// was routed is not called. With `stops` the pass ends when the input of source `last` has been seen: what it
-// would have computed is then undefined.
+// was routed is not called. With `stops` the pass ends when the input of source `last` has been seen, and
+// leaves its output undefined.
 struct decoder_observer {
     void *context;
     void (*input)(void *context, size_t source, const float *x, size_t tokens, size_t channels);

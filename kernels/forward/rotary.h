@@ -8,8 +8,8 @@
 struct rotary_table {
     size_t tokens;
     const float *cosine, *sine;
-    const float *local_cosine,
-        *local_sine; // of layers with local attention, where the family sets them apart; or NULL
+    // Of layers with local attention, in families where these have angles of their own; else NULL.
+    const float *local_cosine, *local_sine;
 };
 
 // Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times

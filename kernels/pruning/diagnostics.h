@@ -21,8 +21,8 @@
 // 0 when they commute; the bound is that of A. Bottcher, D. Wenzel, "The Frobenius norm and the commutator",
 // Linear Algebra Appl. 429 (2008).
 //
-// All sums are in double, the decomposition is LAPACK's dsyevr; results do not depend on threads of the
-// caller's.
+// All sums are in double, the decomposition is LAPACK's dsyevr; results do not depend on the
+// number of threads.
 #pragma once
 #include "kernels/error.h"
 #include "kernels/matrix_view.h"

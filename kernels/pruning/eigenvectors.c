@@ -1,4 +1,5 @@
-// LAPACK's part of diagnostics.c: its header and that of BLIS cannot stand in one file.
+// LAPACK's part of diagnostics.c, in a file of its own because the headers of LAPACK and BLIS declare the
+// same functions differently.
 #include "kernels/pruning/eigenvectors.h"
 
 #include <lapacke.h>

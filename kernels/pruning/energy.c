@@ -1,4 +1,5 @@
 #include "kernels/pruning/energy.h"
+#include "kernels/float_bits.h"
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
 #include "kernels/pruning/select.h"
@@ -35,12 +36,7 @@ SIMD_INLINE void add_values(double *restrict sum, const float *restrict weight, 
 // x where keep is 1, +0 where it is 0.
 SIMD_INLINE float kept_f32(float x, uint8_t keep)
 {
-    uint32_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    bits &= 0 - (uint32_t)keep;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    return float_from_bits(float_bits(x) & (0 - (uint32_t)keep));
 }
 
 SIMD_INLINE double kept_f64(double x, uint8_t keep)
@@ -95,7 +91,8 @@ static void sum_energy_block(struct block *restrict block, const struct linear_v
     for (size_t j = 0; j < count; j++)
         block->mean[j] /= (double)out;
     for (i = 0; i + ROWS <= out; i += ROWS) {
-        // A few bytes from every row of the mask: too short a stretch for the processor to see it coming.
+        // A few bytes from every row of the mask: too few for the hardware to prefetch the next ones by
+        // itself.
         for (size_t r = i + ROWS; r < i + 2 * ROWS && r < out; r++)
             for (size_t byte = column / 8; byte < (column + count) / 8; byte += 64)
                 SIMD_PREFETCH(mask + r * mask_bytes + byte);

@@ -1,5 +1,5 @@
-// energy.h - energy compensation: closed-form rescaling of the weights that pruning kept (METHOD.md, "Energy
-// compensation").
+// energy.h - energy compensation: closed-form rescaling of the weights that pruning kept
+// (kernels/METHOD.md §8).
 //
 // Columns first, then rows, all in double; the result is rounded once, by the caller, to the model's dtype.
 // Weights must be finite (find_non_finite of dtype.h tells): nothing is checked here.

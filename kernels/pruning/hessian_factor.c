@@ -1,4 +1,5 @@
-// The factor of a Hessian. Apart from the rest: LAPACK's header and BLIS's do not agree on its functions.
+// The factor of a Hessian, in a file of its own because the headers of LAPACK and BLIS declare the same
+// functions differently.
 #include "kernels/gemm.h"
 #include "kernels/pruning/second_order.h"
 

@@ -5,11 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-// ---- factors: one row of the table per method ------------------------------------------
+// ---- the methods ----------------------------------------------------------------------------------------
 
+// The statistics that make a factor: of one input channel, and of the column of weights that reads it.
 struct channel {
-    double second_moment, variance; // of the input channel
-    double column_variance;         // of the weights that read it
+    double second_moment, variance; // of the input
+    double column_variance;         // of the weights
 };
 
 // pow() may differ in the last bit from processor to processor (the C library has copies of it with and
@@ -25,38 +26,61 @@ static double raise(double x, double exponent)
     return exponent == 0 ? 1 : exponent == 0.5 ? sqrt(x) : power(x, exponent);
 }
 
-static double factor_of(const struct channel *channel, bool of_variance,
-                        const struct importance_parameters *parameters)
+static double with_column_variance(double activation, const struct channel *channel,
+                                   const struct importance_parameters *parameters)
 {
-    const double activation =
-        raise(of_variance ? channel->variance : channel->second_moment, parameters->exponent);
     if (parameters->alpha == 0)
         return activation;
     return activation * power(channel->column_variance + parameters->epsilon, -parameters->alpha / 2);
 }
 
-static const struct {
-    const char *name;
-    unsigned needs; // beyond what the parameters ask for
-    bool of_variance;
-    double exponent, alpha;
-} methods[] = {
-    [METHOD_MAGNITUDE] = {"magnitude", 0, false, 0, 0},
-    [METHOD_WANDA] = {"wanda", 0, false, 0.5, 0},
-    [METHOD_RIA] = {"ria", NEEDS_ABSOLUTE_SUMS, false, 0.25, 0},
-    [METHOD_CVR] = {"cvr", 0, true, 0.25, 0.25},
-    [METHOD_SPARSEGPT] = {"sparsegpt", NEEDS_HESSIAN, false, 0, 0},
-    [METHOD_AUTO] = {"auto", NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS,
-                     false, 0, 0},
-};
-enum { NUM_METHODS = sizeof methods / sizeof *methods };
+static double from_second_moment(const struct channel *channel,
+                                 const struct importance_parameters *parameters)
+{
+    return with_column_variance(raise(channel->second_moment, parameters->exponent), channel, parameters);
+}
 
-static const char *const names[NUM_METHODS] = {"magnitude", "wanda", "ria", "cvr", "sparsegpt", "auto"};
+static double from_variance(const struct channel *channel, const struct importance_parameters *parameters)
+{
+    return with_column_variance(raise(channel->variance, parameters->exponent), channel, parameters);
+}
+
+// Everything that the program knows of a method. The columns:
+//   the value of enum method
+//   name      in job files and in the names of variants
+//   factor    gives c_j (kernels/METHOD.md §3); NULL: the method has no factors, and sets NEEDS_HESSIAN or
+//             NEEDS_OUTPUTS
+//   needs     enum importance_needs beyond what an exponent and an alpha that are not 0 need:
+//             NEEDS_ABSOLUTE_SUMS makes |W_ij| relative to its row and column
+//   exponent  of the activation, and
+//   alpha     of the column variance, where the job gives none
+#define METHODS(ROW)                                                         \
+    ROW(METHOD_MAGNITUDE, "magnitude", from_second_moment, 0, 0, 0)          \
+    ROW(METHOD_WANDA, "wanda", from_second_moment, 0, 0.5, 0)                \
+    ROW(METHOD_RIA, "ria", from_second_moment, NEEDS_ABSOLUTE_SUMS, 0.25, 0) \
+    ROW(METHOD_CVR, "cvr", from_variance, 0, 0.25, 0.25)                     \
+    ROW(METHOD_SPARSEGPT, "sparsegpt", NULL, NEEDS_HESSIAN, 0, 0)            \
+    ROW(METHOD_AUTO, "auto", NULL,                                           \
+        NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS, 0, 0)
+
+#define AS_ROW(value, name, factor, needs, exponent, alpha) [value] = {factor, needs, exponent, alpha},
+#define AS_NAME(value, name, factor, needs, exponent, alpha) [value] = name,
+
+static const struct {
+    double (*factor)(const struct channel *channel, const struct importance_parameters *parameters);
+    unsigned needs;
+    double exponent, alpha;
+} methods[NUM_METHODS] = {METHODS(AS_ROW)};
+
+static const char *const names[NUM_METHODS] = {METHODS(AS_NAME)};
+
+#define AS_ONE(value, name, factor, needs, exponent, alpha) 1 +
+_Static_assert(METHODS(AS_ONE) 0 == NUM_METHODS, "every method has a row");
 
 bool method_from_name(const char *name, enum method *method)
 {
     for (size_t i = 0; i < NUM_METHODS; i++)
-        if (strcmp(name, methods[i].name) == 0) {
+        if (strcmp(name, names[i]) == 0) {
             *method = (enum method)i;
             return true;
         }
@@ -65,13 +89,18 @@ bool method_from_name(const char *name, enum method *method)
 
 const char *method_name(enum method method)
 {
-    return methods[method].name;
+    return names[method];
 }
 
 const char *const *method_names(size_t *count)
 {
     *count = NUM_METHODS;
     return names;
+}
+
+bool method_has_factors(enum method method)
+{
+    return methods[method].factor != NULL;
 }
 
 struct importance_parameters importance_defaults(enum method method)
@@ -83,7 +112,7 @@ struct importance_parameters importance_defaults(enum method method)
 unsigned importance_needs(enum method method, const struct importance_parameters *parameters)
 {
     unsigned needs = methods[method].needs;
-    if (needs & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
+    if (!method_has_factors(method))
         return needs;
     if (parameters->exponent != 0)
         needs |= NEEDS_STATISTICS;
@@ -98,6 +127,8 @@ unsigned method_needs(enum method method)
     return importance_needs(method, &parameters);
 }
 
+// ---- factors ----------------------------------------------------------------------------------------------
+
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in)
@@ -108,7 +139,7 @@ void importance_factors(float *factors, enum method method, const struct importa
             .variance = variance != NULL ? variance[j] : 0,
             .column_variance = column_variance != NULL ? column_variance[j] : 0,
         };
-        factors[j] = (float)factor_of(&channel, methods[method].of_variance, parameters);
+        factors[j] = (float)methods[method].factor(&channel, parameters);
     }
 }
 

@@ -1,9 +1,11 @@
-// importance.h - the score S of every weight: S_ij = |W_ij| * c_j (METHOD.md, "Importance" and "Precision").
+// importance.h - the score S of every weight: S_ij = |W_ij| * c_j (kernels/METHOD.md §3).
 //
-// A method is one row of the table in importance.c: its name, what it needs, and the function that gives the
-// per-channel factor c_j. Everything per channel is computed in double and rounded once to float32; the score
-// is then one float32 product (ria: two and a sum). sparsegpt is a method as well, but has no such factor:
-// second_order.h; and so is auto, which takes one of the others for each linear (candidates.h).
+// To add a first-order method: a value of enum method, a function that gives its factor c_j (unless one of
+// those there does), a row of the table METHODS in importance.c, and an oracle in tests/kernels/pruning/
+// test_importance.c. Job files, sweeps, names of variants, the plan and the messages take it from the table.
+//
+// sparsegpt has no factors (second_order.h), nor has auto, which takes one of the others for each linear
+// (candidates.h).
 #pragma once
 #include "kernels/matrix_view.h"
 #include <stdbool.h>
@@ -11,12 +13,13 @@
 #include <stdint.h>
 
 enum method {
-    METHOD_MAGNITUDE = 0,
-    METHOD_WANDA = 1,
-    METHOD_RIA = 2,
-    METHOD_CVR = 3,
-    METHOD_SPARSEGPT = 4,
-    METHOD_AUTO = 5
+    METHOD_MAGNITUDE,
+    METHOD_WANDA,
+    METHOD_RIA,
+    METHOD_CVR,
+    METHOD_SPARSEGPT,
+    METHOD_AUTO,
+    NUM_METHODS
 };
 
 // Bits of what a variant of a method needs.
@@ -28,24 +31,26 @@ enum importance_needs {
     NEEDS_OUTPUTS = 16,        // a choice of method and parameters by what linears put out
 };
 
-// With these the named methods are points of one space:
+// With these, the methods that have factors are points of one space:
 //   S_ij = w_ij * activation_j^exponent * (Var_i(W_ij) + epsilon)^(-alpha / 2)
 // where activation_j is the second moment of the input channel (cvr: its variance) and w_ij is |W_ij| (ria:
 // relative to its row and column). importance_defaults gives a method's own point; exponent 0 or alpha 0
 // leaves its factor out. sparsegpt and auto use none of them.
 struct importance_parameters {
-    double alpha;    // of the weight variance: cvr 0.25, else 0
+    double alpha;    // of the weight variance
     double epsilon;  // added to the weight variance: 1e-8
-    double exponent; // of the activation: magnitude 0, wanda 0.5, ria 0.25 (its a / 2), cvr 0.25
+    double exponent; // of the activation; of ria it is the source's a / 2
 };
 
-// "magnitude", "wanda", "ria", "cvr", "sparsegpt", "auto"
 bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
-const char *const *method_names(size_t *count); // all of them, for messages and help
-unsigned method_needs(enum method method);      // enum importance_needs, or-ed, whatever the parameters
+const char *const *method_names(size_t *count); // in the order of the enum, for messages and help
+// Whether the method scores weights by factors; sparsegpt and auto do not.
+bool method_has_factors(enum method method);
 struct importance_parameters importance_defaults(enum method method);
-// The same with these parameters: what an exponent of 0 leaves out is not needed.
+// enum importance_needs, or-ed: at the method's own parameters; at these, where an exponent of 0 leaves out
+// what it would raise.
+unsigned method_needs(enum method method);
 unsigned importance_needs(enum method method, const struct importance_parameters *parameters);
 
 // Sums down the columns of a weight, one of each per column. An output that is NULL is skipped.
@@ -59,8 +64,8 @@ void column_moments(const struct column_moments *moments, const struct matrix_vi
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
 // column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out
-// infinite or NaN (statistics that are; cvr with epsilon 0 and a constant column): find_non_finite (dtype.h)
-// tells. Not for a method that needs the Hessian or a choice.
+// infinite or NaN (statistics that are; epsilon 0 and a constant column): find_non_finite (dtype.h) tells.
+// Only for a method that has factors.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);

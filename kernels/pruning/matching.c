@@ -88,7 +88,8 @@ void output_moments(struct output_moments *moments, const double *sums, size_t s
     moments->covariance = sums[4 * stride] / n - moments->mean_y * moments->mean_z;
 }
 
-static const double least_regression = 0.001; // so that `mixed` is defined for outputs that turned round
+static const double least_regression =
+    0.001; // so that `mixed` is defined where the outputs changed their sign
 
 double matching_factor(enum matching matching, const struct output_moments *moments,
                        const struct energy_clamp *clamp)

@@ -1,5 +1,5 @@
-// matching.h - output matching: scale and mean of what a pruned linear puts out, brought back to the dense
-// linear's (METHOD.md, "Output matching").
+// matching.h - output matching: brings scale and mean of a pruned linear's outputs back to the dense linear's
+// (kernels/METHOD.md §9).
 //
 // y is the dense linear's output over the calibration tokens, z the pruned one's, both without bias. Each
 // output channel is taken by itself, from five sums.
@@ -20,8 +20,8 @@ void output_sums(double *sums, size_t stride, const float *y, const float *z, si
 struct output_moments {
     double mean_y, mean_z, variance_y, variance_z, covariance; // of the population
 };
-// From a channel's sums (distance `stride`) over `count` tokens; count 0 gives zeros. A variance so small
-// beside the mean square that the sums' rounding may have made it is 0.
+// From a channel's sums (distance `stride`) over `count` tokens; count 0 gives zeros. A variance that is so
+// small compared with the mean square that rounding may have made it is 0.
 void output_moments(struct output_moments *moments, const double *sums, size_t stride, uint64_t count);
 
 // The factor of one output channel, clamped:
@@ -31,7 +31,7 @@ void output_moments(struct output_moments *moments, const double *sums, size_t s
 // 1 for MATCHING_OFF and where z does not vary: nothing there can be scaled.
 double matching_factor(enum matching matching, const struct output_moments *moments,
                        const struct energy_clamp *clamp);
-// What is to be added to gamma * z so that its mean is y's.
+// The number that, added to gamma * z, gives it the mean of y.
 double matching_shift(const struct output_moments *moments, double gamma);
 // Mean over the tokens of (y - gamma * z - shift)^2. Never negative.
 double output_error(const struct output_moments *moments, double gamma, double shift);

@@ -1,5 +1,5 @@
 // outliers.h - where to spend sparsity: layers with more outliers among their scores are pruned less (OWL,
-// Yin et al., ICML 2024; METHOD.md, "Per-layer sparsity").
+// Yin et al., ICML 2024; kernels/METHOD.md §5).
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "kernels/pruning/select.h"
+#include "kernels/float_bits.h"
 #include "kernels/mask_bits.h"
-#include "kernels/simd.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,9 +8,7 @@
 // The bits of floats that are not negative are ordered like the floats themselves.
 SIMD_INLINE int32_t score_bits(float score)
 {
-    int32_t bits;
-    memcpy(&bits, &score, sizeof bits);
-    return bits;
+    return (int32_t)float_bits(score);
 }
 
 // ---- a threshold and its ties to a mask -----------------------------------------------------------------

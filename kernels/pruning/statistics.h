@@ -1,4 +1,4 @@
-// statistics.h - first-order statistics of input channels (METHOD.md, "Notation").
+// statistics.h - first-order statistics of input channels (kernels/METHOD.md §2).
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -45,7 +45,7 @@
 #include "kernels/error.h"
 #include "stages/settings.h"
 
-// What METHOD.md gives where the job says nothing.
+// Defaults of kernels/METHOD.md §3, §5 and §8.
 #define DEFAULT_EPSILON \
     1e-8 // beside the weight variance, and under the square root of the energy compensation, where it is
          // fixed

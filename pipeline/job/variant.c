@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-// cvr is about alpha, and always says it.
+// A method that is about alpha always says it.
 static bool shows_alpha(const struct variant *variant)
 {
-    return variant->method == METHOD_CVR ||
-           variant->parameters.alpha != importance_defaults(variant->method).alpha;
+    const double own = importance_defaults(variant->method).alpha;
+    return own != 0 || variant->parameters.alpha != own;
 }
 
 static bool is_default_clamp(const struct energy_clamp *clamp)
@@ -25,7 +25,7 @@ static bool is_energy(const struct variant *variant)
 
 void variant_normalise(struct variant *variant)
 {
-    if (method_needs(variant->method) & (NEEDS_HESSIAN | NEEDS_OUTPUTS))
+    if (!method_has_factors(variant->method))
         variant->parameters = importance_defaults(variant->method);
     if (method_needs(variant->method) & NEEDS_HESSIAN)
         variant->group = GROUP_ROW; // has groups of its own

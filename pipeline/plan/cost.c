@@ -1,4 +1,5 @@
 // What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
@@ -11,7 +12,7 @@
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/auto.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -192,10 +193,9 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
     }
     const uint64_t measuring =
         candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
-    memory->score =
-        larger(memory->score,
-               choose_memory(group, experts, expert) + forward_bytes(model, tokens) +
-                   larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
+    memory->score = larger(memory->score, auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
+                                              larger(layer_trial_workspace(model, tokens) * sizeof(float),
+                                                     experts > 0 ? measuring : 0));
 }
 
 static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
@@ -298,7 +298,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     model_lm_head(&head, model);
     if (settings->perplexity != NULL) {
         const size_t length = settings->evaluate_length;
-        const size_t windows = evaluation_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
+        const size_t windows = perplexity_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
         memory.evaluate =
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);

@@ -1,5 +1,6 @@
 #include "pipeline/plan/estimate.h"
 
+#include "io/model/layer_map.h"
 #include "kernels/pruning/select.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
@@ -295,7 +296,7 @@ static void evaluate(struct worker *w, struct estimate *e, const struct unit *un
     const size_t length = settings->evaluate_length;
     const double windows = (double)evaluation_windows(settings);
     const double in_memory =
-        (double)evaluation_windows_in_memory(model, (size_t)windows, length, (size_t)w->ranks);
+        (double)perplexity_windows_in_memory(model, (size_t)windows, length, (size_t)w->ranks);
     const double groups = ceil(windows / (w->ranks * in_memory)), waves = ceil(windows / w->ranks);
     const double scale = (double)length / (double)settings->length;
     const double head =

@@ -1,5 +1,6 @@
 #include "pipeline/plan/plan.h"
 
+#include "io/model/layer_map.h"
 #include "kernels/pruning/candidates.h"
 #include "stages/compensate/guard.h"
 #include "stages/layer/hessian.h"

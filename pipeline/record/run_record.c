@@ -3,7 +3,7 @@
 #include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "io/tasks/task.h"
+#include "io/tasks/labels.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/task_record.h"
 #include "pipeline/text/json_memory.h"

@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "io/model/open.h"
 #include "io/store/store.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"

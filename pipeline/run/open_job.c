@@ -1,12 +1,13 @@
 #include "pipeline/run/open_job.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/open.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
 #include "pipeline/run/bus_error.h"
 #include "stages/compensate/compensate.h"
 #include "stages/prune/allocation.h"
-#include "stages/prune/score.h"
+#include "stages/prune/prune.h"
 
 #include <errno.h>
 #include <string.h>
@@ -63,7 +64,7 @@ enum status job_open(struct opened_job *job, const char *path, const struct team
     FORWARD_IF_ERROR(agree(team, looks ? check_paths(job->settings, path, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(agree(team, model_open(&job->model, job->settings->model, err), err));
     bus_error_name(job->model->checkpoint);
-    FORWARD_IF_ERROR(agree(team, score_check(job->model, job->settings, err), err));
+    FORWARD_IF_ERROR(agree(team, prune_check(job->model, job->settings, err), err));
     FORWARD_IF_ERROR(agree(team, allocation_check(job->model, job->settings, path, err), err));
     return agree(team, compensate_check(job->model, job->settings, err), err);
 }

@@ -1,7 +1,7 @@
 // team_share.h - the units of a phase that one team carries out, and which of them can be done now.
 #pragma once
 #include "pipeline/plan/plan.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 #include "stages/stage.h"
 
 struct team_share {

@@ -45,7 +45,7 @@ enum status test_data_read(struct test_data *data, const struct run_context *con
                            const struct stage *stage, struct error *err)
 {
     if (reads_windows(context))
-        FORWARD_IF_ERROR(evaluation_create(&data->evaluation, stage, err));
+        FORWARD_IF_ERROR(evaluation_windows_create(&data->evaluation, stage, err));
     if (context->settings->num_tasks > 0)
         FORWARD_IF_ERROR(read_tasks(&data->tasks, context, stage, err));
     return STATUS_OK;
@@ -53,6 +53,6 @@ enum status test_data_read(struct test_data *data, const struct run_context *con
 
 void test_data_free(struct test_data *data)
 {
-    evaluation_free(&data->evaluation);
+    evaluation_windows_free(&data->evaluation);
     task_set_free(&data->tasks);
 }

@@ -5,8 +5,8 @@
 #include "stages/evaluate/tasks.h"
 
 struct test_data {
-    struct evaluation evaluation; // no windows where nothing is to be evaluated
-    struct task_set tasks;        // those that are to be evaluated
+    struct evaluation_windows evaluation; // no windows where nothing is to be evaluated
+    struct task_set tasks;                // those that are to be evaluated
 };
 
 // Collective over the world. Reads what a model is still to be measured on; at the first start everything, so

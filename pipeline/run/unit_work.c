@@ -8,6 +8,7 @@
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
 #include "stages/prune/allocation.h"
+#include "stages/prune/prune.h"
 
 // sequences.h5 was found to be damaged.
 static enum status redraw_sequences(const struct stage *stage, struct error *err)
@@ -50,7 +51,7 @@ static enum status score(const struct stage *stage, struct layer_weights *weight
         if (variant_chooses(variants[k]))
             FORWARD_IF_ERROR(states_ensure(stage, weights, dense ? NULL : variants[k], layer, err));
     }
-    FORWARD_IF_ERROR(score_layer(stage, weights, variants, batch->count, layer, err));
+    FORWARD_IF_ERROR(prune_layer(stage, weights, variants, batch->count, layer, err));
     for (size_t k = 0; k < batch->count; k++)
         if (variant_chooses(variants[k]))
             states_trim_passed(stage, dense ? NULL : variants[k], layer);

@@ -2,7 +2,7 @@
 
 #include "stages/stage.h"
 
-// What matching meets in the model's pruned linears.
+// How many pruned linears there are, and where they have or can have a bias.
 struct places {
     size_t linears, present, attention, mlp;
 };

@@ -22,7 +22,7 @@ struct measured_linear guard_candidates(struct pruned_linear *linear)
                                     .context = linear};
 }
 
-// Of one channel: what matching makes of it.
+// Factor and shift of one channel, fitted to a candidate's outputs.
 static void fit(double *gamma, double *shift, const struct pruned_linear *linear,
                 const struct measured_linear *measured, size_t candidate, size_t i)
 {

@@ -1,14 +1,14 @@
-// guard.h - fits output matching to what a linear's outputs were measured to be, and keeps of the
-// compensation what the measurement speaks for.
+// guard.h - fits output matching to the measured outputs of a linear, and keeps that part of the compensation
+// that lowers the measured error (kernels/METHOD.md §10).
 #pragma once
 #include "stages/compensate/pruned_linear.h"
 #include "stages/layer/measure.h"
 
-// What is measured for a linear: candidate 0 is the weight as pruned; 1, where energy compensation is asked
-// for, with that. linear stays the caller's.
+// The candidates that are measured for a linear: 0 is the weight as pruned; 1, if energy compensation is
+// asked for, the energy-compensated one. linear must outlive the measurement.
 struct measured_linear guard_candidates(struct pruned_linear *linear);
 
-// What may be kept of a variant's compensation: everything, parts of it, nothing.
+// The parts of a variant's compensation that are kept.
 struct guard_choice {
     bool energy, output;
 };
@@ -22,8 +22,8 @@ size_t guard_choices(struct guard_choice choices[GUARD_CHOICES], const struct va
 void guard_take(struct pruned_linear *linear, const struct measured_linear *measured,
                 const struct guard_choice *choice);
 
-// Which choice leaves the smallest squared error of the linear's own outputs over the HELD_OUT sequences; the
-// first among equals. The last one, nothing, for a linear that no held-out token reached.
+// The choice with the smallest squared error of the linear's own outputs over the HELD_OUT sequences; the
+// first among equals. For a linear that no held-out token reached the last one: nothing.
 size_t guard_choose(struct pruned_linear *linear, const struct measured_linear *measured,
                     const struct guard_choice *choices, size_t count);
 

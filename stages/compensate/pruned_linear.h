@@ -1,4 +1,5 @@
-// pruned_linear.h - one linear on its way from the mask to its pruned, compensated weight, on one rank.
+// pruned_linear.h - one linear on its way from the mask to its pruned, compensated weight, on one rank
+// (kernels/METHOD.md §8, §9).
 #pragma once
 #include "io/store/store.h"
 #include "stages/layer/layer_weights.h"
@@ -8,28 +9,28 @@ struct pruned_linear {
     const struct variant *variant;
     const struct layer_tensor *tensor;
     const float *weight;                // [out, in], the dense linear
-    const float *updated;               // [out, in], what stays is taken from here: weight, or `update`
+    const float *updated;               // [out, in], where kept weights come from: weight, or `update`
     float *update;                      // [out, in] of sparsegpt, else NULL
-    const float *bias;                  // [out] of the dense linear, or NULL: it has none
+    const float *bias;                  // [out] of the dense linear; NULL: it has none
     uint8_t *mask;                      // [out, mask_row_bytes(in)]
     double *column_mean, *column_gamma; // [in], NULL when columns are off
     double *row;                        // [in], scratch
     void *rounded;                      // [in] in the model's dtype, scratch
-    // What is kept of the compensation that was asked for.
-    bool energy, output;
-    double *gamma,
-        *shift; // [out]: with `output`, the factor of a row, and what its output mean lacks; or NULL
-    // Squared error of the outputs relative to their variance, as pruned and in the end; over this many
-    // sequences (0: not measured).
+    bool energy, output;                // which compensation is kept
+    double *gamma;                      // [out] with output matching: the factor of a row; else NULL
+    double *shift;                      // [out] likewise: what is added to the bias
+    // Squared error of the outputs relative to their variance, as pruned and in the end, over
+    // `measured_sequences` sequences (0: not measured).
     double error_pruned, error_compensated;
     size_t measured_sequences;
-    // The same of the layer's output beside what the layer adds, as the linears that share this one's input
-    // were pruned and in the end; NAN: not measured.
+    // Squared error of the layer's output relative to what the layer adds, with the linears that share this
+    // one's input as pruned and in the end; NAN: not measured.
     double layer_error_pruned, layer_error_compensated;
 };
 
-// Reads the mask from the variant's mask file; energy says that energy compensation, as the variant asks for
-// it, is kept. Not collective. Freed with pruned_linear_free, also after an error.
+// A linear of `weights`, the dense layer, with its mask, and sparsegpt's update, from the variant's mask
+// file. Energy compensation is kept if the variant asks for it. Not collective. Freed with
+// pruned_linear_free, also after an error.
 enum status pruned_linear_create(struct pruned_linear *linear, const struct stage *stage,
                                  const struct variant *variant, const struct layer_weights *weights,
                                  const struct layer_tensor *tensor, const struct store_reader *masks,
@@ -39,13 +40,14 @@ void pruned_linear_free(struct pruned_linear *linear);
 // Means and factors of the columns, if the variant compensates them. Collective.
 enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err);
 
-// linear->row <- row i, pruned, with energy compensation if asked for, not yet scaled by gamma nor rounded.
-// energies[3]: see energy_row (kernels/pruning/energy.h). Returns the energy compensation's factor of the
-// row.
+// linear->row <- row i, pruned, with `energy` energy-compensated as the variant asks; not yet scaled by gamma
+// or rounded. energies[3]: see energy_row (kernels/pruning/energy.h). Returns energy compensation's factor of
+// the row.
 double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3]);
 // The same rounded to the model's dtype, as float32 in target[in].
 void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target);
-// linear->rounded <- row i as everything that is kept makes it, in the model's dtype.
+// linear->rounded <- row i with all compensation that is kept, in the model's dtype. energies and the result
+// as of pruned_linear_row.
 double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3]);
 // The same as float32 in target[in].
 void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target);

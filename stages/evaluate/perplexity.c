@@ -1,6 +1,5 @@
 #include "stages/evaluate/perplexity.h"
 
-#include "io/corpus/sample.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "kernels/forward/logits.h"
@@ -14,68 +13,7 @@
 // Hidden states of the windows in hand: more of them mean that a layer's weights are loaded less often.
 static const size_t window_memory = (size_t)16 << 20, fewest_windows = 4;
 
-static enum status tokenise(struct evaluation *evaluation, const struct stage *stage, struct error *err)
-{
-    const struct settings *settings = stage->settings;
-    struct tokenizer *tokenizer = NULL;
-    struct corpus *corpus = NULL;
-    char path[PATH_SIZE];
-    enum status status;
-
-    path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
-    GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-    GOTO_IF_ERROR(corpus_load(&corpus, settings->perplexity, err), done);
-    evaluation->corpus_hash = corpus->hash;
-    status =
-        sample_windows(&evaluation->ids, &evaluation->windows, tokenizer, corpus, evaluation->length, err);
-    if (status == STATUS_INPUT)
-        error_prefix(err, "%s", settings->perplexity);
-    if (status != STATUS_OK)
-        goto done;
-    status = sample_check(evaluation->ids, evaluation->windows * evaluation->length,
-                          stage->model->config.vocab_size, settings->perplexity, err);
-done:
-    corpus_free(corpus);
-    tokenizer_free(tokenizer);
-    return status;
-}
-
-enum status evaluation_create(struct evaluation *evaluation, const struct stage *stage, struct error *err)
-{
-    const struct team *team = stage->team;
-    uint64_t shape[2] = {0, 0};
-    enum status status = STATUS_OK;
-
-    memset(evaluation, 0, sizeof *evaluation);
-    evaluation->length = stage->settings->evaluate_length;
-    if (team->rank == 0)
-        status = tokenise(evaluation, stage, err);
-    GOTO_IF_ERROR(team_agree(team, status, err), failed);
-    shape[0] = evaluation->windows;
-    shape[1] = evaluation->corpus_hash;
-    GOTO_IF_ERROR(team_broadcast(team, shape, sizeof shape, 0, err), failed);
-    evaluation->windows = shape[0];
-    evaluation->corpus_hash = shape[1];
-    if (team->rank != 0)
-        status = allocate(&evaluation->ids, evaluation->windows * evaluation->length, sizeof(int32_t),
-                          "evaluation windows", err);
-    GOTO_IF_ERROR(team_agree(team, status, err), failed);
-    status = team_broadcast(team, evaluation->ids, evaluation->windows * evaluation->length * sizeof(int32_t),
-                            0, err);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-failed:
-    evaluation_free(evaluation);
-    return status;
-}
-
-void evaluation_free(struct evaluation *evaluation)
-{
-    free(evaluation->ids);
-    memset(evaluation, 0, sizeof *evaluation);
-}
-
-size_t evaluation_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks)
+size_t perplexity_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks)
 {
     const size_t bytes = length * model->config.decoder.hidden_size * sizeof(float);
     const size_t share = (windows + ranks - 1) / ranks;
@@ -88,7 +26,7 @@ size_t evaluation_windows_in_memory(const struct model *model, size_t windows, s
 // One rank's share of the work on a group of windows.
 struct evaluator {
     const struct stage *stage;
-    const struct evaluation *evaluation;
+    const struct evaluation_windows *windows;
     struct forward_buffers buffers;
     size_t in_memory; // windows per rank and group
     float *hidden;    // [in_memory, length, hidden_size]
@@ -108,14 +46,14 @@ static void evaluator_free(struct evaluator *e)
 }
 
 static enum status evaluator_create(struct evaluator *e, const struct stage *stage,
-                                    const struct evaluation *evaluation, struct error *err)
+                                    const struct evaluation_windows *windows, struct error *err)
 {
-    const size_t length = evaluation->length, hidden_size = stage->model->config.decoder.hidden_size;
+    const size_t length = windows->length, hidden_size = stage->model->config.decoder.hidden_size;
     memset(e, 0, sizeof *e);
     e->stage = stage;
-    e->evaluation = evaluation;
+    e->windows = windows;
     e->in_memory =
-        evaluation_windows_in_memory(stage->model, evaluation->windows, length, (size_t)stage->team->size);
+        perplexity_windows_in_memory(stage->model, windows->count, length, (size_t)stage->team->size);
     FORWARD_IF_ERROR(forward_buffers_create(&e->buffers, stage->model, length, err));
     model_lm_head(&e->head, stage->model);
     FORWARD_IF_ERROR(allocate_aligned(&e->hidden, e->in_memory * length * hidden_size, sizeof(float),
@@ -123,28 +61,28 @@ static enum status evaluator_create(struct evaluator *e, const struct stage *sta
     FORWARD_IF_ERROR(allocate_aligned(&e->head_workspace, lm_head_workspace_size(&e->head, length - 1),
                                       sizeof(float), "logits", err));
     FORWARD_IF_ERROR(allocate(&e->log_likelihood, length, sizeof(double), "log-likelihoods", err));
-    return allocate(&e->nll, evaluation->windows, sizeof(double), "cross-entropies", err);
+    return allocate(&e->nll, windows->count, sizeof(double), "cross-entropies", err);
 }
 
 // The w-th window of this rank in the group that starts at `group`; false when there is none.
 static bool window_of(const struct evaluator *e, size_t group, size_t w, size_t *window)
 {
     *window = group + w * (size_t)e->stage->team->size + (size_t)e->stage->team->rank;
-    return *window < e->evaluation->windows;
+    return *window < e->windows->count;
 }
 
 static enum status evaluate_group(struct evaluator *e, struct layer_weights *weights,
                                   const struct variant *variant, size_t group, struct error *err)
 {
     const struct model *model = e->stage->model;
-    const size_t length = e->evaluation->length, layers = model->config.num_hidden_layers;
+    const size_t length = e->windows->length, layers = model->config.num_hidden_layers;
     const size_t floats = length * model->config.decoder.hidden_size;
     const size_t span = e->in_memory * (size_t)e->stage->team->size;
-    const size_t in_group = e->evaluation->windows - group < span ? e->evaluation->windows - group : span;
+    const size_t in_group = e->windows->count - group < span ? e->windows->count - group : span;
     size_t window;
 
     for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++)
-        model_embed(model, e->hidden + w * floats, e->evaluation->ids + window * length, length);
+        model_embed(model, e->hidden + w * floats, e->windows->ids + window * length, length);
     for (size_t layer = 0; layer < layers; layer++) {
         FORWARD_IF_ERROR(layer_weights_load(weights, e->stage, layer, variant, err));
         const double work = layer_forward_work(model, &weights->map, length);
@@ -153,13 +91,13 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
                 decoder_layer_forward(&model->config.decoder, &weights->layer, &e->buffers.rotary,
                                       e->hidden + w * floats, length, e->buffers.workspace, NULL);
             double fraction = ((double)group + (double)in_group * (double)layer / (double)layers) /
-                              (double)e->evaluation->windows;
+                              (double)e->windows->count;
             FORWARD_IF_ERROR(stage_safe_point(e->stage, STATUS_OK, fraction, err));
         }
         stage_advance(e->stage, work * (double)in_group);
     }
     for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++) {
-        const int32_t *ids = e->evaluation->ids + window * length;
+        const int32_t *ids = e->windows->ids + window * length;
         double sum = 0;
         lm_head_log_likelihood(e->log_likelihood, NULL, &e->head, e->hidden + w * floats, ids + 1, length - 1,
                                e->head_workspace);
@@ -176,40 +114,40 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
 static enum status gather_nll(struct evaluator *e, struct error *err)
 {
     uint64_t *bits = NULL;
-    enum status status = allocate(&bits, e->evaluation->windows, sizeof *bits, "cross-entropies", err);
+    enum status status = allocate(&bits, e->windows->count, sizeof *bits, "cross-entropies", err);
     GOTO_IF_ERROR(team_agree(e->stage->team, status, err), done);
-    memcpy(bits, e->nll, e->evaluation->windows * sizeof *bits);
-    GOTO_IF_ERROR(team_sum_u64(e->stage->team, bits, e->evaluation->windows, err), done);
-    memcpy(e->nll, bits, e->evaluation->windows * sizeof *bits);
+    memcpy(bits, e->nll, e->windows->count * sizeof *bits);
+    GOTO_IF_ERROR(team_sum_u64(e->stage->team, bits, e->windows->count, err), done);
+    memcpy(e->nll, bits, e->windows->count * sizeof *bits);
 done:
     free(bits);
     return status;
 }
 
 enum status evaluate_perplexity(struct perplexity *result, const struct stage *stage,
-                                struct layer_weights *weights, const struct evaluation *evaluation,
+                                struct layer_weights *weights, const struct evaluation_windows *windows,
                                 const struct variant *variant, struct error *err)
 {
     struct evaluator e;
     double sum = 0;
-    enum status status = evaluator_create(&e, stage, evaluation, err);
+    enum status status = evaluator_create(&e, stage, windows, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    for (size_t group = 0; group < evaluation->windows; group += e.in_memory * (size_t)stage->team->size)
+    for (size_t group = 0; group < windows->count; group += e.in_memory * (size_t)stage->team->size)
         GOTO_IF_ERROR(evaluate_group(&e, weights, variant, group, err), done);
     GOTO_IF_ERROR(gather_nll(&e, err), done);
-    for (size_t window = 0; window < evaluation->windows; window++)
+    for (size_t window = 0; window < windows->count; window++)
         sum += e.nll[window];
-    result->mean_nll = sum / (double)evaluation->windows;
+    result->mean_nll = sum / (double)windows->count;
     result->perplexity = exp(result->mean_nll);
     if (!isfinite(result->perplexity)) {
         status = error_set(err, STATUS_INPUT, "the perplexity of %s is not finite: its activations overflow",
                            variant != NULL ? variant->name : "the dense model");
         goto done;
     }
-    result->windows = evaluation->windows;
-    result->length = evaluation->length;
-    result->tokens = evaluation->windows * evaluation->length;
+    result->windows = windows->count;
+    result->length = windows->length;
+    result->tokens = windows->count * windows->length;
 done:
     evaluator_free(&e);
     return status;

@@ -1,6 +1,7 @@
-// evaluate.h - measured perplexity of the dense model and of every variant.
+// perplexity.h - measured perplexity of the dense model and of every variant.
 #pragma once
 #include "io/file/run_paths.h"
+#include "stages/evaluate/windows.h"
 #include "stages/layer/layer_weights.h"
 
 struct perplexity {
@@ -9,18 +10,9 @@ struct perplexity {
     uint64_t tokens, windows, length;
 };
 
-// The evaluation windows, tokenised by rank 0 and known to all. Freed with evaluation_free.
-struct evaluation {
-    int32_t *ids; // [windows, length]
-    size_t windows, length;
-    uint64_t corpus_hash;
-};
-enum status evaluation_create(struct evaluation *evaluation, const struct stage *stage, struct error *err);
-void evaluation_free(struct evaluation *evaluation);
-
-// METHOD.md, "Evaluation". variant NULL: the dense model. Windows are split over the team.
+// Perplexity: kernels/METHOD.md §13. variant NULL: the dense model. Windows are split over the team.
 enum status evaluate_perplexity(struct perplexity *result, const struct stage *stage,
-                                struct layer_weights *weights, const struct evaluation *evaluation,
+                                struct layer_weights *weights, const struct evaluation_windows *windows,
                                 const struct variant *variant, struct error *err);
 
 // RUN/results/VARIANT/perplexity.json (VARIANT "dense" for NULL). Not collective.
@@ -31,4 +23,4 @@ enum status perplexity_write(const struct perplexity *result, const char *path,
 enum status perplexity_read(struct perplexity *result, const char *path, struct error *err);
 
 // Windows that a rank keeps in memory at a time. Not collective.
-size_t evaluation_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks);
+size_t perplexity_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks);

@@ -1,7 +1,7 @@
-// From log-likelihoods to accuracies, and their files.
+#include "stages/evaluate/task_result.h"
+
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "stages/evaluate/tasks.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,12 @@
-// Reading and tokenising the tasks of a job.
+#include "stages/evaluate/task_set.h"
+
 #include "io/file/run_paths.h"
-#include "stages/evaluate/tasks.h"
+#include "io/tasks/task.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// What rank 0 tells the others of a task before its arrays.
+// Rank 0 tells the others these numbers of a task before its arrays.
 enum { EXAMPLES, OPTIONS, IDS, TRUNCATED, FORMAT, HASH, SPECIAL_TOKENS, HEAD_SIZE };
 
 // Gemma, and the families after it, are the models whose texts the reference puts special tokens around.
@@ -19,7 +20,7 @@ static enum status read_task(struct task_tokens *tokens, uint64_t head[HEAD_SIZE
                              struct task_encoder *encoder, const struct task_settings *settings,
                              struct error *err)
 {
-    struct task *task = NULL;
+    struct task_examples *task = NULL;
     enum status status =
         task_load(&task, settings->data, settings->format, settings->limit, settings->delimiter, err);
 
@@ -34,7 +35,7 @@ static enum status read_task(struct task_tokens *tokens, uint64_t head[HEAD_SIZE
         head[HASH] = task->hash;
         head[SPECIAL_TOKENS] = encoder->special_tokens;
     }
-    task_free(task);
+    task_examples_free(task);
     return status;
 }
 

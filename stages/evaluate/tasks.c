@@ -7,7 +7,7 @@
 #include <string.h>
 
 // Hidden states of the examples in hand: more of them mean that a layer's weights are loaded less often. The
-// same as for perplexity (evaluate.c) with windows of 2048.
+// same as for perplexity (perplexity.c) with windows of 2048.
 static const size_t example_memory = (size_t)16 << 20, fewest_tokens = 4 * 2048;
 // Examples are short: the ranks need not agree after each.
 static const size_t safe_point_tokens = 2048;
@@ -57,7 +57,7 @@ static int by_length(const void *a, const void *b)
 
 // ---- one rank's share -----------------------------------------------------------------------------------
 
-struct scorer {
+struct task_scorer {
     const struct stage *stage;
     const struct task_tokens *tokens;
     struct example_shape *order;         // [examples], the longest first
@@ -76,7 +76,7 @@ struct scorer {
     uint64_t *sums, *is_greedy;
 };
 
-static void scorer_free(struct scorer *s)
+static void scorer_free(struct task_scorer *s)
 {
     free(s->order);
     rotary_table_free(&s->rotary);
@@ -98,7 +98,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static enum status order_examples(struct scorer *s, struct error *err)
+static enum status order_examples(struct task_scorer *s, struct error *err)
 {
     const size_t examples = s->tokens->num_examples;
 
@@ -123,12 +123,12 @@ static size_t short_context(const struct model *model, size_t depth)
     return two ? (size_t)rope->original_max_position_embeddings : 0;
 }
 
-static const struct rotary_table *rotary_of(const struct scorer *s, size_t depth)
+static const struct rotary_table *rotary_of(const struct task_scorer *s, size_t depth)
 {
     return depth <= s->shorter.tokens ? &s->shorter : &s->rotary;
 }
 
-static enum status scorer_create(struct scorer *s, const struct stage *stage,
+static enum status scorer_create(struct task_scorer *s, const struct stage *stage,
                                  const struct task_tokens *tokens, struct error *err)
 {
     const struct model *model = stage->model;
@@ -162,7 +162,7 @@ static enum status scorer_create(struct scorer *s, const struct stage *stage,
     return allocate(&s->is_greedy, tokens->num_options, sizeof *s->is_greedy, "log-likelihoods", err);
 }
 
-static void embed(const struct scorer *s, const struct example_shape *shape, float *hidden)
+static void embed(const struct task_scorer *s, const struct example_shape *shape, float *hidden)
 {
     const struct task_tokens *tokens = s->tokens;
     const struct model *model = s->stage->model;
@@ -180,8 +180,8 @@ static void embed(const struct scorer *s, const struct example_shape *shape, flo
     }
 }
 
-static void forward(struct scorer *s, const struct layer_weights *weights, const struct example_shape *shape,
-                    float *hidden)
+static void forward(struct task_scorer *s, const struct layer_weights *weights,
+                    const struct example_shape *shape, float *hidden)
 {
     const struct task_tokens *tokens = s->tokens;
     const size_t first = tokens->first_option[shape->index];
@@ -194,7 +194,7 @@ static void forward(struct scorer *s, const struct layer_weights *weights, const
 }
 
 // rows and targets <- for each scored token of each option, the hidden state that it follows and its id.
-static void gather_rows(struct scorer *s, const struct example_shape *shape, const float *hidden)
+static void gather_rows(struct task_scorer *s, const struct example_shape *shape, const float *hidden)
 {
     const struct task_tokens *tokens = s->tokens;
     const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
@@ -214,7 +214,7 @@ static void gather_rows(struct scorer *s, const struct example_shape *shape, con
     }
 }
 
-static void score_example(struct scorer *s, const struct example_shape *shape, const float *hidden)
+static void score_example(struct task_scorer *s, const struct example_shape *shape, const float *hidden)
 {
     const struct task_tokens *tokens = s->tokens;
     size_t row = 0;
@@ -243,7 +243,7 @@ struct example_group {
     size_t waves;
 };
 
-static struct example_group next_group(const struct scorer *s, size_t begin)
+static struct example_group next_group(const struct task_scorer *s, size_t begin)
 {
     const size_t ranks = (size_t)s->stage->team->size, examples = s->tokens->num_examples;
     struct example_group group = {.begin = begin, .end = begin};
@@ -258,14 +258,14 @@ static struct example_group next_group(const struct scorer *s, size_t begin)
 }
 
 // This rank's example of a wave; NULL when it has none.
-static const struct example_shape *example_of(const struct scorer *s, const struct example_group *group,
+static const struct example_shape *example_of(const struct task_scorer *s, const struct example_group *group,
                                               size_t wave)
 {
     const size_t at = group->begin + wave * (size_t)s->stage->team->size + (size_t)s->stage->team->rank;
     return at < group->end ? &s->order[at] : NULL;
 }
 
-static double group_work(const struct scorer *s, const struct example_group *group,
+static double group_work(const struct task_scorer *s, const struct example_group *group,
                          const struct layer_map *map)
 {
     double work = 0;
@@ -275,7 +275,7 @@ static double group_work(const struct scorer *s, const struct example_group *gro
 }
 
 // All waves through one layer.
-static enum status forward_group(struct scorer *s, const struct layer_weights *weights,
+static enum status forward_group(struct task_scorer *s, const struct layer_weights *weights,
                                  const struct example_group *group, double fraction, struct error *err)
 {
     const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
@@ -298,8 +298,9 @@ static enum status forward_group(struct scorer *s, const struct layer_weights *w
     return STATUS_OK;
 }
 
-static enum status score_group(struct scorer *s, struct layer_weights *weights, const struct variant *variant,
-                               const struct example_group *group, struct error *err)
+static enum status score_group(struct task_scorer *s, struct layer_weights *weights,
+                               const struct variant *variant, const struct example_group *group,
+                               struct error *err)
 {
     const struct model *model = s->stage->model;
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
@@ -333,7 +334,7 @@ enum status task_log_likelihoods(double *log_likelihood, uint8_t *greedy, const 
                                  struct layer_weights *weights, const struct task_tokens *tokens,
                                  const struct variant *variant, struct error *err)
 {
-    struct scorer s;
+    struct task_scorer s;
     enum status status = scorer_create(&s, stage, tokens, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);

@@ -5,6 +5,7 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
+#include "stages/team/ordered_sum.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -70,38 +71,53 @@ static enum status check_totals(const struct layer_map *map, const struct partia
     return STATUS_OK;
 }
 
-static enum status write_vector(struct store_writer *writer, const struct stage *stage, const char *linear,
-                                enum dataset dataset, enum store_type type, size_t length, const void *values,
-                                const char *meaning, struct error *err)
+// One dataset of a linear's statistics, a vector.
+struct statistic {
+    enum dataset dataset;
+    const char *meaning;
+    enum store_type type;
+    size_t length;
+    const void *values;
+};
+
+static enum status write_statistic(struct store_writer *writer, const struct team *team, const char *linear,
+                                   const struct statistic *statistic, struct error *err)
 {
-    const uint64_t dims[1] = {length};
+    const struct store_shape shape = {
+        .type = statistic->type, .rank = 1, .dims = {statistic->length}, .meaning = statistic->meaning};
     char name[DATASET_PATH_SIZE];
-    dataset_path(name, linear, dataset);
-    FORWARD_IF_ERROR(store_declare(writer, name, type, 1, dims, NULL, meaning, err));
-    return store_write(writer, name, 0, stage->team->rank == 0 ? length : 0, values, err);
+
+    dataset_path(name, linear, statistic->dataset);
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
+    return store_write(writer, name, 0, team->rank == 0 ? statistic->length : 0, statistic->values, err);
 }
 
-static enum status write_linear(struct store_writer *writer, const struct stage *stage, const char *linear,
-                                const double *totals, size_t all, uint64_t count, size_t channels,
-                                double *moments, struct error *err)
+// moments: room for [3, tensor->in].
+static enum status write_statistics(struct store_writer *writer, const struct team *team,
+                                    const struct layer_tensor *tensor, const struct partial *partial,
+                                    const double *totals, double *moments, struct error *err)
 {
-    double *mean = moments, *variance = moments + channels, *second_moment = moments + 2 * channels;
-    channel_moments(mean, variance, second_moment, totals, totals + all, count, channels);
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_COUNT, STORE_U64, 1, &count,
-                                  "tokens that reached the linear", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_MEAN, STORE_F64, channels, mean,
-                                  "mean of each input channel", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_VARIANCE, STORE_F64, channels, variance,
-                                  "population variance of each input channel", err));
-    FORWARD_IF_ERROR(write_vector(writer, stage, linear, DATASET_SECOND_MOMENT, STORE_F64, channels,
-                                  second_moment, "mean square of each input channel", err));
-    return write_vector(writer, stage, linear, DATASET_MAX_ABS, STORE_F64, channels, totals + 2 * all,
-                        "largest magnitude of each input channel", err);
+    const size_t in = tensor->in, all = partial->channels;
+    const uint64_t count = partial->count[tensor->source];
+    double *mean = moments, *variance = moments + in, *second_moment = moments + 2 * in;
+    const double *own = totals + partial->offset[tensor->source];
+    const struct statistic statistics[] = {
+        {DATASET_COUNT, "tokens that reached the linear", STORE_U64, 1, &count},
+        {DATASET_MEAN, "mean of each input channel", STORE_F64, in, mean},
+        {DATASET_VARIANCE, "population variance of each input channel", STORE_F64, in, variance},
+        {DATASET_SECOND_MOMENT, "mean square of each input channel", STORE_F64, in, second_moment},
+        {DATASET_MAX_ABS, "largest magnitude of each input channel", STORE_F64, in, own + 2 * all},
+    };
+
+    channel_moments(mean, variance, second_moment, own, own + all, count, in);
+    for (size_t k = 0; k < sizeof statistics / sizeof *statistics; k++)
+        FORWARD_IF_ERROR(write_statistic(writer, team, tensor->linear, &statistics[k], err));
+    return STATUS_OK;
 }
 
 static enum status commit_statistics(const struct stage *stage, const struct layer_map *map,
                                      const char *stream, const struct partial *partial, const double *totals,
-                                     const uint64_t *count, struct error *err)
+                                     struct error *err)
 {
     struct store_writer *writer = NULL;
     double *moments = NULL;
@@ -116,14 +132,10 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, map->layer);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
-    for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct layer_tensor *tensor = &map->tensors[i];
-        if (tensor->linear[0] == '\0')
-            continue;
-        GOTO_IF_ERROR(write_linear(writer, stage, tensor->linear, totals + partial->offset[tensor->source],
-                                   partial->channels, count[tensor->source], tensor->in, moments, err),
-                      done);
-    }
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].linear[0] != '\0')
+            GOTO_IF_ERROR(
+                write_statistics(writer, stage->team, &map->tensors[i], partial, totals, moments, err), done);
     status = store_commit(writer, err);
     writer = NULL;
 done:
@@ -211,7 +223,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     }
     if (hessian)
         GOTO_IF_ERROR(hessian_sum_commit(partial.hessian, stream, partial.count, err), done);
-    status = commit_statistics(stage, &weights->map, stream, &partial, totals, partial.count, err);
+    status = commit_statistics(stage, &weights->map, stream, &partial, totals, err);
 done:
     hidden_states_close(&input);
     store_abandon(output);

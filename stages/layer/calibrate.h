@@ -1,4 +1,5 @@
-// calibrate.h - one layer's statistics, and the hidden states that enter the next.
+// calibrate.h - one layer's statistics (kernels/METHOD.md §2), and the hidden states that enter the next
+// (§12).
 #pragma once
 #include "stages/layer/layer_weights.h"
 

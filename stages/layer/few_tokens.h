@@ -1,4 +1,5 @@
-// few_tokens.h - experts to which the router gave too few calibration tokens, and what is done about them.
+// few_tokens.h - experts to which the router gave too few calibration tokens, and what is done about them
+// (kernels/METHOD.md §11).
 //
 // Over no tokens every score would be 0, and over a few the noise of the statistics does more harm than good:
 //   fewer than FEWEST_EXPERT_TOKENS   the expert is pruned by its weights alone, as if all its input channels

@@ -225,7 +225,11 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
 {
     const struct team *team = sum->stage->team;
     const size_t in = sum->map->source_channels[source], size = (size_t)team->size;
-    const uint64_t dims[2] = {in, in};
+    const struct store_shape shape = {
+        .type = STORE_F64,
+        .rank = 2,
+        .dims = {in, in},
+        .meaning = "upper triangle of 2 / sequences times the sum of x x^T over all inputs x"};
     const double scale = 2.0 / (double)sum->stage->settings->sequences;
     double *rows = sum->rows[source];
     char name[DATASET_PATH_SIZE];
@@ -239,9 +243,7 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
                  j < i && first + j < in; j++)
                 rows[(b * HESSIAN_ROWS + i) * in + first + j] = 0;
     dataset_path(name, hessian_name(sum->map, source), DATASET_HESSIAN);
-    FORWARD_IF_ERROR(store_declare(writer, name, STORE_F64, 2, dims, NULL,
-                                   "upper triangle of 2 / sequences times the sum of x x^T over all inputs x",
-                                   err));
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "tokens", tokens, err));
     for (size_t wave = 0; wave < num_blocks(in); wave += size) {
         const size_t block = wave + (size_t)team->rank;

@@ -1,5 +1,6 @@
 // hessian.h - H = (2 / N) sum x x^T of the inputs of linears over the calibration sequences (N of them), for
-// sparsegpt: gathered while a layer is calibrated, stored as hessians/STREAM/layer-l.h5, read to be factored.
+// sparsegpt (kernels/METHOD.md §6): gathered while a layer is calibrated, stored as
+// hessians/STREAM/layer-l.h5, read to be factored.
 //
 // Rows of H are dealt out to the ranks in blocks of HESSIAN_ROWS, one after the other, so that a rank holds
 // its share of H and no more, and the upper triangle is shared evenly. After each wave of sequences every

@@ -59,15 +59,16 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
                                  size_t layer, struct error *err)
 {
     const struct settings *settings = stage->settings;
-    const uint64_t dims[3] = {settings->sequences, settings->length,
-                              stage->model->config.decoder.hidden_size};
+    const struct store_shape shape = {
+        .type = STORE_F32,
+        .rank = 3,
+        .dims = {settings->sequences, settings->length, stage->model->config.decoder.hidden_size},
+        .meaning = "hidden states entering the layer, [sequences, length, hidden_size]"};
     char path[PATH_SIZE];
 
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
     FORWARD_IF_ERROR(store_create(writer, path, stage->team->comm, err));
-    enum status status =
-        store_declare(*writer, HIDDEN_STATES_DATASET, STORE_F32, 3, dims, NULL,
-                      "hidden states entering the layer, [sequences, length, hidden_size]", err);
+    enum status status = store_declare(*writer, HIDDEN_STATES_DATASET, &shape, err);
     if (status != STATUS_OK) {
         store_abandon(*writer);
         *writer = NULL;

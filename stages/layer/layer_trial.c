@@ -1,5 +1,7 @@
 #include "stages/layer/layer_trial.h"
 
+#include "stages/team/ordered_sum.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // layer_trial.h - what pruning some linears of a layer does to the layer's output, over the calibration
-// sequences that are held out: one forward pass through the layer for each candidate.
+// sequences that are held out: one forward pass through the layer for each candidate (kernels/METHOD.md §10).
 #pragma once
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_weights.h"

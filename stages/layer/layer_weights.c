@@ -66,32 +66,42 @@ static enum status check_finite(const struct model *model, const struct safetens
     return STATUS_OK;
 }
 
+// This rank's share of a tensor's rows among the ranks of its node, and their place in the layer's block.
+struct node_rows {
+    size_t first, count, width;
+    float *values; // [count, width]
+};
+
+static struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor)
+{
+    struct node_rows rows = {.width = tensor->in};
+    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &rows.first, &rows.count);
+    rows.values = block + tensor->offset + rows.first * rows.width;
+    return rows;
+}
+
 // Expands this rank's rows of one tensor from the memory-mapped checkpoint.
 static enum status expand_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
                                struct error *err)
 {
-    const struct team *team = stage->team;
-    size_t first, count;
-    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (count == 0)
-        return STATUS_OK;
-
+    const struct node_rows rows = node_rows_of(block, stage->team, tensor);
     const struct safetensors_tensor *source = tensor->tensor;
+    const size_t n = rows.count * rows.width;
+    size_t shard = 0;
+
     if (source == NULL) { // a bias that was added
-        memset(block + tensor->offset + first * tensor->in, 0, count * tensor->in * sizeof *block);
+        memset(rows.values, 0, n * sizeof *rows.values);
         return STATUS_OK;
     }
+    if (n == 0)
+        return STATUS_OK;
     const size_t element = dtype_size(source->dtype);
-    const char *bytes = (const char *)source->data + first * tensor->in * element;
-    float *target = block + tensor->offset + first * tensor->in;
-    const size_t n = count * tensor->in;
+    const char *bytes = (const char *)source->data + rows.first * rows.width * element;
 
-    dtype_to_f32(target, bytes, source->dtype, n);
-    size_t shard = 0;
+    dtype_to_f32(rows.values, bytes, source->dtype, n);
     if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
         safetensors_release(stage->model->checkpoint->shards[shard], bytes, n * element);
-
-    return check_finite(stage->model, source, target, n, first * tensor->in, tensor->in, err);
+    return check_finite(stage->model, source, rows.values, n, rows.first * rows.width, rows.width, err);
 }
 
 enum { PIECE = 1 << 16 };
@@ -132,95 +142,78 @@ enum status check_outer_tensors(const struct stage *stage, struct error *err)
     return team_agree(stage->team, status, err);
 }
 
-// Reads this rank's rows of one pruned linear from the variant's weights file.
-static enum status overlay_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                                const struct store_reader *reader, void *buffer, struct error *err)
-{
-    const struct team *team = stage->team;
-    const enum dtype dtype = tensor->tensor->dtype;
-    char name[DATASET_PATH_SIZE];
-    size_t first, count;
-
-    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (count == 0)
-        return STATUS_OK;
-    dataset_path(name, tensor->linear, DATASET_WEIGHT);
-    float *target = block + tensor->offset + first * tensor->in;
-    FORWARD_IF_ERROR(
-        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
-    dtype_to_f32(target, buffer, dtype, count * tensor->in);
-    return STATUS_OK;
-}
-
 enum dtype bias_dtype(const struct layer_tensor *weight)
 {
     const struct layer_tensor *bias = layer_map_bias(weight);
     return bias != NULL && bias->tensor != NULL ? bias->tensor->dtype : weight->tensor->dtype;
 }
 
-// The same of its bias, where the variant has set it.
-static enum status overlay_bias(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                                const struct store_reader *reader, void *buffer, struct error *err)
+enum store_type stored_type(enum dtype dtype)
 {
-    const struct team *team = stage->team;
-    const struct layer_tensor *bias = layer_map_bias(tensor);
-    const enum dtype dtype = bias_dtype(tensor);
-    bool is_set;
-    char name[DATASET_PATH_SIZE];
-    size_t first, count;
+    return dtype == DTYPE_F32 ? STORE_F32 : STORE_U16;
+}
 
-    dataset_path(name, tensor->linear, DATASET_BIAS);
-    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (bias == NULL || count == 0)
+// buffer: room for the rows in dtype.
+static enum status read_rows(const struct node_rows *rows, const struct store_reader *reader,
+                             const char *name, enum dtype dtype, void *buffer, struct error *err)
+{
+    if (rows->count == 0)
         return STATUS_OK;
-    FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
-    if (!is_set)
-        return STATUS_OK;
-    FORWARD_IF_ERROR(
-        store_read(reader, name, dtype == DTYPE_F32 ? STORE_F32 : STORE_U16, first, count, buffer, err));
-    dtype_to_f32(block + bias->offset + first, buffer, dtype, count);
+    FORWARD_IF_ERROR(store_read(reader, name, stored_type(dtype), rows->first, rows->count, buffer, err));
+    dtype_to_f32(rows->values, buffer, dtype, rows->count * rows->width);
     return STATUS_OK;
 }
 
+// Reads this rank's rows of one pruned linear from the variant's weights file, and of its bias where the
+// variant has set that.
 static enum status overlay_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
                                   const struct store_reader *reader, void *buffer, struct error *err)
 {
-    FORWARD_IF_ERROR(overlay_rows(block, stage, tensor, reader, buffer, err));
-    return overlay_bias(block, stage, tensor, reader, buffer, err);
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    struct node_rows rows = node_rows_of(block, stage->team, tensor);
+    bool is_set;
+    char name[DATASET_PATH_SIZE];
+
+    dataset_path(name, tensor->linear, DATASET_WEIGHT);
+    FORWARD_IF_ERROR(read_rows(&rows, reader, name, tensor->tensor->dtype, buffer, err));
+    if (bias == NULL)
+        return STATUS_OK;
+    dataset_path(name, tensor->linear, DATASET_BIAS);
+    FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
+    if (!is_set)
+        return STATUS_OK;
+    rows = node_rows_of(block, stage->team, bias);
+    return read_rows(&rows, reader, name, bias_dtype(tensor), buffer, err);
 }
 
-// This rank's rows of one linear from its mask: the dense weights, already expanded, or the method's own
-// (`update`), rounded to the model's dtype; 0 where the mask is 0. What compensate_layer writes when there is
-// nothing to compensate.
-static enum status mask_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                             const struct store_reader *reader, void *buffer, struct error *err)
+// Makes this rank's rows of one pruned linear from its mask: the dense weights, which are expanded already,
+// or the method's own (`update`), rounded to the model's dtype, and 0 where the mask is 0. These are the bits
+// that compensate_layer writes when there is nothing to compensate.
+static enum status mask_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
+                               const struct store_reader *reader, void *buffer, struct error *err)
 {
-    const struct team *team = stage->team;
+    const struct node_rows rows = node_rows_of(block, stage->team, tensor);
     const enum dtype dtype = tensor->tensor->dtype;
-    const size_t bytes = mask_row_bytes(tensor->in);
-    float *target = block + tensor->offset;
+    const size_t bytes = mask_row_bytes(rows.width), n = rows.count * rows.width;
     uint8_t *mask = NULL;
     bool is_updated;
     char name[DATASET_PATH_SIZE];
-    size_t first, count;
     enum status status;
 
-    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
-    if (count == 0)
+    if (n == 0)
         return STATUS_OK;
-    target += first * tensor->in;
-    FORWARD_IF_ERROR(allocate(&mask, count, bytes, "masks", err));
+    FORWARD_IF_ERROR(allocate(&mask, rows.count, bytes, "masks", err));
     dataset_path(name, tensor->linear, DATASET_UPDATE);
     GOTO_IF_ERROR(store_find(reader, name, &is_updated, err), done);
     if (is_updated) {
-        GOTO_IF_ERROR(store_read(reader, name, STORE_F32, first, count, target, err), done);
-        dtype_from_f32(buffer, target, dtype, count * tensor->in);
-        dtype_to_f32(target, buffer, dtype, count * tensor->in);
+        GOTO_IF_ERROR(store_read(reader, name, STORE_F32, rows.first, rows.count, rows.values, err), done);
+        dtype_from_f32(buffer, rows.values, dtype, n);
+        dtype_to_f32(rows.values, buffer, dtype, n);
     }
     dataset_path(name, tensor->linear, DATASET_MASK);
-    GOTO_IF_ERROR(store_read(reader, name, STORE_U8, first, count, mask, err), done);
-    for (size_t row = 0; row < count; row++)
-        mask_apply(target + row * tensor->in, mask + row * bytes, tensor->in);
+    GOTO_IF_ERROR(store_read(reader, name, STORE_U8, rows.first, rows.count, mask, err), done);
+    for (size_t row = 0; row < rows.count; row++)
+        mask_apply(rows.values + row * rows.width, mask + row * bytes, rows.width);
 done:
     free(mask);
     return status;
@@ -244,17 +237,17 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
 
     for (size_t i = 0; i < weights->map.num_tensors; i++) {
         const struct layer_tensor *tensor = &weights->map.tensors[i];
-        size_t first, count;
-        share_of(tensor->out, (size_t)stage->team->node_rank, (size_t)stage->team->node_size, &first, &count);
-        if (tensor_is_pruned(stage->settings, weights->map.layer, tensor) && count * tensor->in > largest)
-            largest = count * tensor->in;
+        const struct node_rows rows = node_rows_of(weights->memory.data, stage->team, tensor);
+        if (tensor_is_pruned(stage->settings, weights->map.layer, tensor) &&
+            rows.count * rows.width > largest)
+            largest = rows.count * rows.width;
     }
     FORWARD_IF_ERROR(store_open(&reader, path, stage->team->comm, err));
     status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
-            status = (is_mask ? mask_rows : overlay_linear)(weights->memory.data, stage,
-                                                            &weights->map.tensors[i], reader, buffer, err);
+            status = (is_mask ? mask_linear : overlay_linear)(weights->memory.data, stage,
+                                                              &weights->map.tensors[i], reader, buffer, err);
     free(buffer);
     status = team_agree(stage->team, status, err);
     store_close(reader);

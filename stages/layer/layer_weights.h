@@ -1,7 +1,9 @@
 // layer_weights.h - one layer's weights in float32, one copy per node.
 #pragma once
 #include "io/file/run_paths.h"
+#include "io/store/store.h"
 #include "stages/stage.h"
+#include "stages/team/shared_block.h"
 
 struct layer_weights {
     struct shared_block memory;
@@ -29,6 +31,9 @@ enum status check_outer_tensors(const struct stage *stage, struct error *err);
 
 // The dtype in which a bias is stored: that of the checkpoint, for one that is added that of its weight.
 enum dtype bias_dtype(const struct layer_tensor *weight);
+
+// How the store holds weights and biases of a dtype: BF16 and F16 as their 16 bits.
+enum store_type stored_type(enum dtype dtype);
 
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);

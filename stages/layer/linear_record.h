@@ -19,7 +19,7 @@ void attribute_copy_text(struct attribute_copy *copy, const char *key, const cha
 
 // Adds to record, as far as it is there (masks, weights: the variant's files of the layer, or NULL):
 //   "choice": {"method", "activation_exponent", "alpha", "measured", "error", "candidates": {NAME: error}}
-//             of the method auto (choose.h)
+//             of the method auto (auto.h)
 //   "energy_kept", "output_kept": true or false, "output_error_pruned", "output_error_compensated",
 //   "output_error_sequences", "layer_error_pruned", "layer_error_compensated"
 //             where compensation was measured (compensate.h)

@@ -1,5 +1,5 @@
 // measure.h - what pruned linears really put out beside the dense ones, over the calibration sequences: one
-// forward product each, and per output channel the sums of kernels/matching.h.
+// forward product each, and per output channel the sums of kernels/METHOD.md §9.
 #pragma once
 #include "kernels/pruning/matching.h"
 #include "stages/layer/hidden_states.h"

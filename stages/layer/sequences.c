@@ -90,7 +90,11 @@ enum status sequences_draw(struct sequences_draft *draft, const struct stage *st
 enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err)
 {
     const struct settings *settings = stage->settings;
-    const uint64_t dims[2] = {settings->sequences, settings->length};
+    const struct store_shape shape = {.type = STORE_I32,
+                                      .rank = 2,
+                                      .dims = {settings->sequences, settings->length},
+                                      .unit = "token id",
+                                      .meaning = "calibration sequences, [sequences, length]"};
     struct store_writer *writer = NULL;
     char path[PATH_SIZE];
     enum status status;
@@ -99,13 +103,12 @@ enum status sequences_commit(struct sequences_draft *draft, const struct stage *
         return STATUS_OK;
     sequences_path(path, settings);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
-    GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, STORE_I32, 2, dims, "token id",
-                                "calibration sequences, [sequences, length]", err),
-                  done);
+    GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "seed", settings->seed, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "corpus_xxh3", draft->corpus_hash, err), done);
     GOTO_IF_ERROR(
-        store_write(writer, TOKENS_DATASET, 0, stage->team->rank == 0 ? dims[0] : 0, draft->ids, err), done);
+        store_write(writer, TOKENS_DATASET, 0, stage->team->rank == 0 ? shape.dims[0] : 0, draft->ids, err),
+        done);
     status = store_commit(writer, err);
     writer = NULL;
 done:

@@ -3,12 +3,11 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "kernels/pruning/outliers.h"
-#include "stages/layer/few_tokens.h"
+#include "stages/prune/linear_statistics.h"
 
 #include <float.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 double linear_sparsity(const struct settings *settings, double target, size_t layer, const char *linear)
 {
@@ -28,9 +27,15 @@ struct counter {
     const struct stage *stage;
     const struct layer_weights *weights;
     const struct store_reader *statistics;
-    float *factors; // [widest] of the linear in hand
-    float *scores;  // [widest]
-    double *sums;   // [tallest] of the rows of the linear in hand
+    float *factors; // [widest] of the current linear
+    float *scores;  // [widest] of one row
+    double *sums;   // [tallest] of the rows of the current linear
+};
+
+// This rank's rows of a linear, and whether they have scores: the calibration saw enough of the linear.
+struct counted_rows {
+    size_t first, count;
+    bool scored;
 };
 
 static void counter_free(struct counter *c)
@@ -59,27 +64,29 @@ static enum status counter_create(struct counter *c, const struct stage *stage,
     return allocate(&c->sums, tallest, sizeof *c->sums, "sums of scores", err);
 }
 
-// wanda's factors of the linear's columns. *scored: whether the calibration saw enough of the linear.
+// wanda's factors of the linear's columns.
 static enum status read_factors(struct counter *c, const struct layer_tensor *tensor, bool *scored,
                                 struct error *err)
 {
-    uint64_t tokens = 0;
     const struct importance_parameters parameters = importance_defaults(METHOD_WANDA);
-    double *second_moment = NULL;
-    char name[DATASET_PATH_SIZE];
-    enum status status = allocate(&second_moment, tensor->in, sizeof *second_moment, "second moments", err);
+    struct linear_statistics statistics;
+    const enum status status = linear_statistics_read(&statistics, c->statistics, tensor, err);
 
-    dataset_path(name, tensor->linear, DATASET_COUNT);
+    *scored = statistics.suffice;
     if (status == STATUS_OK)
-        status = store_read(c->statistics, name, STORE_U64, 0, 1, &tokens, err);
-    *scored = few_tokens_of(tensor, tokens, false) != TOKENS_FOR_NOTHING;
-    dataset_path(name, tensor->linear, DATASET_SECOND_MOMENT);
-    if (status == STATUS_OK)
-        status = store_read(c->statistics, name, STORE_F64, 0, tensor->in, second_moment, err);
-    if (status == STATUS_OK)
-        importance_factors(c->factors, METHOD_WANDA, &parameters, second_moment, NULL, NULL, tensor->in);
-    free(second_moment);
+        importance_factors(c->factors, METHOD_WANDA, &parameters, statistics.second_moment, NULL, NULL,
+                           tensor->in);
+    linear_statistics_free(&statistics);
     return status;
+}
+
+// Makes a linear the current one. Collective.
+static enum status begin_linear(struct counter *c, struct counted_rows *rows,
+                                const struct layer_tensor *tensor, struct error *err)
+{
+    const struct team *team = c->stage->team;
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &rows->first, &rows->count);
+    return team_agree(team, read_factors(c, tensor, &rows->scored, err), err);
 }
 
 static void score_row(struct counter *c, const struct layer_tensor *tensor, size_t row)
@@ -88,41 +95,35 @@ static void score_row(struct counter *c, const struct layer_tensor *tensor, size
                    tensor->in);
 }
 
-// *sum and *scored += the scores of a linear, and how many they are: of every row on the rank that has it,
-// then row by row on all.
+// *sum += the linear's scores, *scored += how many there are. The rank that has a row sums it, then all ranks
+// add the rows in their order.
 static enum status add_scores(struct counter *c, const struct layer_tensor *tensor, double *sum,
                               uint64_t *scored, struct error *err)
 {
-    const struct team *team = c->stage->team;
-    size_t first, count;
-    bool has_scores;
+    struct counted_rows rows;
 
-    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, &has_scores, err), err));
-    if (!has_scores)
+    FORWARD_IF_ERROR(begin_linear(c, &rows, tensor, err));
+    if (!rows.scored)
         return STATUS_OK;
     *scored += (uint64_t)tensor->out * tensor->in;
-    for (size_t row = first; row < first + count; row++) {
+    for (size_t row = rows.first; row < rows.first + rows.count; row++) {
         score_row(c, tensor, row);
         c->sums[row] = outlier_sum(c->scores, tensor->in);
     }
-    FORWARD_IF_ERROR(team_allgather(team, c->sums, tensor->out, sizeof *c->sums, err));
+    FORWARD_IF_ERROR(team_allgather(c->stage->team, c->sums, tensor->out, sizeof *c->sums, err));
     for (size_t row = 0; row < tensor->out; row++)
         *sum += c->sums[row];
     return STATUS_OK;
 }
 
-// *outliers += those of the linear's rows on this rank.
+// *outliers += how many of the linear's scores on this rank are above limit.
 static enum status count_outliers(struct counter *c, const struct layer_tensor *tensor, double limit,
                                   uint64_t *outliers, struct error *err)
 {
-    const struct team *team = c->stage->team;
-    size_t first, count;
-    bool has_scores;
+    struct counted_rows rows;
 
-    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    FORWARD_IF_ERROR(team_agree(team, read_factors(c, tensor, &has_scores, err), err));
-    for (size_t row = first; row < first + count && has_scores; row++) {
+    FORWARD_IF_ERROR(begin_linear(c, &rows, tensor, err));
+    for (size_t row = rows.first; row < rows.first + rows.count && rows.scored; row++) {
         score_row(c, tensor, row);
         *outliers += outlier_count(c->scores, tensor->in, limit);
     }
@@ -319,8 +320,7 @@ enum status allocation_target(double *target, const struct stage *stage, const s
 
 // ---- the job ----------------------------------------------------------------------------------------------
 
-// fits[num_ratios] is set where the pattern alone, without those behind it, fits a pruned linear of the
-// layer.
+// Sets found[r] where pattern r of settings->num_ratios, taken by itself, fits a pruned linear of the layer.
 static void find_fits(uint8_t *found, const struct settings *settings, const struct layer_map *map)
 {
     for (size_t r = 0; r < settings->num_ratios; r++) {

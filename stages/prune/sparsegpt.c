@@ -7,9 +7,8 @@
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +21,9 @@ enum { ROWS = 32 };
 
 // The factor U of one source; linears that share inputs follow one another and share it.
 struct factor {
+    const struct stage *stage;
+    const struct layer_map *map;
+    const struct store_reader *hessians;
     struct shared_block memory; // [in, in] of the widest source
     size_t source;              // SIZE_MAX: none yet
     uint8_t *dead;              // [in]
@@ -33,11 +35,12 @@ struct factor {
 // ---- the factor -----------------------------------------------------------------------------------------
 
 static enum status factor_create(struct factor *factor, const struct stage *stage,
-                                 const struct layer_map *map, struct error *err)
+                                 const struct layer_map *map, const struct store_reader *hessians,
+                                 struct error *err)
 {
     size_t widest = 0;
 
-    *factor = (struct factor){.source = SIZE_MAX};
+    *factor = (struct factor){.stage = stage, .map = map, .hessians = hessians, .source = SIZE_MAX};
     for (size_t i = 0; i < map->num_tensors; i++)
         if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]) && map->tensors[i].in > widest)
             widest = map->tensors[i].in;
@@ -53,55 +56,61 @@ static void factor_free(struct factor *factor)
     free(factor->dead);
 }
 
-// h[in, in]; where the calibration saw too little of the source its diagonal, or the unit matrix.
-static enum status read_hessian(double *h, uint64_t tokens, const struct layer_tensor *tensor,
-                                const char *name, const struct store_reader *hessians, struct error *err)
+// The memory <- H[in, in] of the linear's source; if the calibration saw too little of it H's diagonal, or
+// the unit matrix.
+static enum status read_hessian(struct factor *factor, const struct layer_tensor *tensor, const char *name,
+                                struct error *err)
 {
     const size_t in = tensor->in;
-    const enum few_tokens few = few_tokens_of(tensor, tokens, true);
+    const enum few_tokens few = few_tokens_of(tensor, factor->tokens, true);
+    double *h = factor->memory.data;
 
-    FORWARD_IF_ERROR(store_read(hessians, name, STORE_F64, 0, in, h, err));
+    FORWARD_IF_ERROR(store_read(factor->hessians, name, STORE_F64, 0, in, h, err));
     for (size_t i = 0; i < in && few != TOKENS_SUFFICE; i++)
         for (size_t j = 0; j < in; j++)
             h[i * in + j] = i != j ? 0 : few == TOKENS_FOR_DIAGONAL ? h[i * in + i] : 1;
     return STATUS_OK;
 }
 
-// One attempt, on the first rank of each node; *done is the same on every rank.
-static enum status try_factor(struct factor *factor, const struct stage *stage, size_t layer,
-                              const struct layer_tensor *tensor, const char *name,
-                              const struct store_reader *hessians, bool *done, struct error *err)
+// H -> U in memory, by one rank. *done: whether H was positive definite.
+static enum status factor_once(struct factor *factor, const struct layer_tensor *tensor, const char *name,
+                               bool *done, struct error *err)
 {
     const size_t in = tensor->in;
     double *h = factor->memory.data;
     double mean = 0;
-    bool failed = false;
-    enum status status = STATUS_OK;
 
-    if (stage->team->node_rank == 0) {
-        status = read_hessian(h, factor->tokens, tensor, name, hessians, err);
-        for (size_t j = 0; j < in && status == STATUS_OK; j++)
-            mean += h[j * in + j] / (double)in;
-        if (status == STATUS_OK && mean == 0)
-            status =
-                error_set(err, STATUS_INPUT,
-                          "layers.%zu.%s: all its inputs are 0 over the calibration sequences, so sparsegpt "
-                          "cannot prune it: use more sequences, or prune.skip",
-                          layer, tensor->linear);
-        if (status == STATUS_OK) {
-            factor->num_dead = hessian_damp(h, factor->dead, in, factor->damping);
-            failed = !hessian_factor(h, in);
-        }
-    }
-    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    *done = !team_any(stage->team, failed);
+    FORWARD_IF_ERROR(read_hessian(factor, tensor, name, err));
+    for (size_t j = 0; j < in; j++)
+        mean += h[j * in + j] / (double)in;
+    RETURN_ERROR_IF(mean == 0, err, STATUS_INPUT,
+                    "layers.%zu.%s: all its inputs are 0 over the calibration sequences, so sparsegpt "
+                    "cannot prune it: use more sequences, or prune.skip",
+                    factor->map->layer, tensor->linear);
+    factor->num_dead = hessian_damp(h, factor->dead, in, factor->damping);
+    *done = hessian_factor(h, in);
     return STATUS_OK;
 }
 
-static enum status load_factor(struct factor *factor, const struct stage *stage, const struct layer_map *map,
-                               const struct layer_tensor *tensor, const struct store_reader *hessians,
-                               struct error *err)
+// One attempt, on the first rank of each node; *done is the same on every rank.
+static enum status try_factor(struct factor *factor, const struct layer_tensor *tensor, const char *name,
+                              bool *done, struct error *err)
 {
+    const struct team *team = factor->stage->team;
+    bool mine = true;
+    enum status status = STATUS_OK;
+
+    if (team->node_rank == 0)
+        status = factor_once(factor, tensor, name, &mine, err);
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    *done = !team_any(team, !mine);
+    return STATUS_OK;
+}
+
+static enum status load_factor(struct factor *factor, const struct layer_tensor *tensor, struct error *err)
+{
+    const struct stage *stage = factor->stage;
+    const struct layer_map *map = factor->map;
     char name[DATASET_PATH_SIZE];
     bool done = false;
     uint64_t num_dead;
@@ -110,7 +119,7 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
         return STATUS_OK;
     dataset_path(name, hessian_name(map, tensor->source), DATASET_HESSIAN);
     FORWARD_IF_ERROR(team_agree(
-        stage->team, store_read_attribute_u64(hessians, name, "tokens", &factor->tokens, err), err));
+        stage->team, store_read_attribute_u64(factor->hessians, name, "tokens", &factor->tokens, err), err));
     shared_block_sync(&factor->memory, stage->team); // neighbours may still use the last one
     factor->damping = first_damping;
     for (int attempt = 0; attempt < ATTEMPTS && !done; attempt++) {
@@ -122,7 +131,7 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
                 "of its diagonal",
                 map->layer, tensor->linear, factor->damping);
         }
-        FORWARD_IF_ERROR(try_factor(factor, stage, map->layer, tensor, name, hessians, &done, err));
+        FORWARD_IF_ERROR(try_factor(factor, tensor, name, &done, err));
     }
     if (!done)
         RETURN_ERROR(err, STATUS_INPUT,
@@ -140,6 +149,15 @@ static enum status load_factor(struct factor *factor, const struct stage *stage,
 
 // ---- one linear -----------------------------------------------------------------------------------------
 
+// A layer while its linears are pruned, on one rank.
+struct second_order_layer {
+    const struct stage *stage;
+    const struct layer_weights *weights;
+    struct cut cuts[SCORE_BATCH];
+    size_t count; // of cuts
+    struct factor factor;
+};
+
 // Everything that pruning one linear needs, on one rank.
 struct pruner {
     const struct stage *stage;
@@ -150,7 +168,7 @@ struct pruner {
     size_t first, count;  // this rank's rows
     size_t in, width;     // columns of a block
     double *weights;      // [count, in] as corrected so far
-    double *errors;       // [count, width] of the block in hand
+    double *errors;       // [count, width] of the current block
     double *block;        // [width, width] the block's part of U
     float *scores;        // [count, width]
     uint8_t *keep;        // [width] of one row
@@ -167,12 +185,13 @@ static void pruner_free(struct pruner *p)
     free(p->mask);
 }
 
-static enum status pruner_create(struct pruner *p, const struct stage *stage, const struct cut *cut,
-                                 const struct layer_weights *weights, const struct layer_tensor *tensor,
-                                 const struct factor *factor, struct error *err)
+static enum status pruner_create(struct pruner *p, const struct second_order_layer *layer,
+                                 const struct cut *cut, const struct layer_tensor *tensor, struct error *err)
 {
+    const struct stage *stage = layer->stage;
     const struct variant *variant = cut->variant;
-    const float *weight = layer_weights_of(weights, tensor);
+    const struct factor *factor = &layer->factor;
+    const float *weight = layer_weights_of(layer->weights, tensor);
     const size_t in = tensor->in, blocks = (tensor->out + ROWS - 1) / ROWS;
     size_t last;
 
@@ -198,7 +217,7 @@ static enum status pruner_create(struct pruner *p, const struct stage *stage, co
     return STATUS_OK;
 }
 
-// scores of the block, and in `search` the largest one that is pruned: a radix search over the team's rows.
+// Scores the block and finds the largest score that is pruned, by a radix search over the rows of all ranks.
 static enum status find_threshold(struct pruner *p, size_t column, size_t width, struct select_search *search,
                                   struct error *err)
 {
@@ -229,7 +248,7 @@ static bool is_above(const struct select_search *search, float score)
 
 static enum status prune_block(struct pruner *p, size_t column, size_t width, struct error *err)
 {
-    const size_t behind = p->in - column - width, of = p->variant->is_pattern ? p->variant->of : 0;
+    const size_t after = p->in - column - width, of = p->variant->is_pattern ? p->variant->of : 0;
     struct select_search search = {0};
 
     for (size_t j = 0; j < width; j++)
@@ -245,10 +264,10 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
         for (size_t j = 0; j < width; j++)
             mask[(column + j) / 8] |= (uint8_t)(p->keep[j] << (column + j) % 8);
     }
-    for (size_t i = 0; i < p->count && behind != 0; i += ROWS)
+    for (size_t i = 0; i < p->count && after != 0; i += ROWS)
         gemm_subtract_f64(p->weights + i * p->in + column + width, p->in, p->errors + i * width, width,
                           p->factor + column * p->in + column + width, p->in,
-                          p->count - i < ROWS ? p->count - i : ROWS, behind, width);
+                          p->count - i < ROWS ? p->count - i : ROWS, after, width);
     return STATUS_OK;
 }
 
@@ -258,23 +277,27 @@ static enum status declare_updates(const struct stage *stage, const struct layer
     char name[DATASET_PATH_SIZE];
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
-        const uint64_t dims[2] = {tensor->out, tensor->in};
+        const struct store_shape shape = {.type = STORE_F32,
+                                          .rank = 2,
+                                          .dims = {tensor->out, tensor->in},
+                                          .meaning =
+                                              "weight after the second-order corrections, 0 where pruned"};
         if (!tensor_is_pruned(stage->settings, map->layer, tensor))
             continue;
         dataset_path(name, tensor->linear, DATASET_UPDATE);
-        FORWARD_IF_ERROR(store_declare(writer, name, STORE_F32, 2, dims, NULL,
-                                       "weight after the second-order corrections, 0 where pruned", err));
+        FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
     }
     return STATUS_OK;
 }
 
-static enum status write_linear(struct pruner *p, const struct factor *factor, struct store_writer *writer,
+static enum status write_update(struct pruner *p, const struct factor *factor, struct store_writer *writer,
                                 struct error *err)
 {
+    const struct mask_rows rows = {p->first, p->count, p->mask};
     float *update = NULL;
     char name[DATASET_PATH_SIZE];
 
-    FORWARD_IF_ERROR(mask_write(p->stage, p->tensor, p->first, p->count, p->mask, writer, err));
+    FORWARD_IF_ERROR(mask_write(writer, p->stage->team, p->tensor, &rows, err));
     FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
     dataset_path(name, p->tensor->linear, DATASET_UPDATE);
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
@@ -289,26 +312,44 @@ done:
     return status;
 }
 
-// One of the cuts, and all that are like it.
-static enum status prune_linear(const struct stage *stage, const struct cut *cuts, size_t count, size_t which,
-                                const struct layer_weights *weights, const struct layer_tensor *tensor,
-                                const struct factor *factor, double fraction, struct error *err)
+// Prunes a linear for one of the cuts, and writes it for all cuts that are like it.
+static enum status prune_linear(struct second_order_layer *layer, size_t which,
+                                const struct layer_tensor *tensor, double fraction, struct error *err)
 {
+    const struct cut *cuts = layer->cuts;
     struct pruner pruner;
-    enum status status = pruner_create(&pruner, stage, &cuts[which], weights, tensor, factor, err);
+    enum status status = pruner_create(&pruner, layer, &cuts[which], tensor, err);
 
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    GOTO_IF_ERROR(team_agree(layer->stage->team, status, err), done);
     for (size_t column = 0; column < tensor->in; column += pruner.width) {
         const size_t width = tensor->in - column < pruner.width ? tensor->in - column : pruner.width;
-        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, fraction, err), done);
+        GOTO_IF_ERROR(stage_safe_point(layer->stage, STATUS_OK, fraction, err), done);
         GOTO_IF_ERROR(prune_block(&pruner, column, width, err), done);
     }
-    for (size_t k = which; k < count; k++)
+    for (size_t k = which; k < layer->count; k++)
         if (cuts[k].like == which)
-            GOTO_IF_ERROR(write_linear(&pruner, factor, cuts[k].writer, err), done);
+            GOTO_IF_ERROR(write_update(&pruner, &layer->factor, cuts[k].writer, err), done);
 done:
     pruner_free(&pruner);
     return status;
+}
+
+// Tensor i of the map, for all cuts.
+static enum status prune_tensor(struct second_order_layer *layer, size_t i, struct error *err)
+{
+    const struct layer_map *map = &layer->weights->map;
+    const struct layer_tensor *tensor = &map->tensors[i];
+    const double step = 1 / (double)map->num_tensors;
+
+    FORWARD_IF_ERROR(load_factor(&layer->factor, tensor, err));
+    cuts_begin_linear(layer->cuts, layer->count, layer->stage->settings, map->layer, tensor->linear);
+    for (size_t k = 0; k < layer->count; k++) {
+        if (layer->cuts[k].like == k)
+            FORWARD_IF_ERROR(
+                prune_linear(layer, k, tensor, step * ((double)i + (double)k / (double)layer->count), err));
+        stage_advance(layer->stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+    }
+    return STATUS_OK;
 }
 
 enum status sparsegpt_layer(const struct stage *stage, const struct layer_weights *weights,
@@ -316,36 +357,22 @@ enum status sparsegpt_layer(const struct stage *stage, const struct layer_weight
                             struct error *err)
 {
     const struct layer_map *map = &weights->map;
+    struct second_order_layer pruned = {.stage = stage, .weights = weights, .count = count};
     struct store_reader *hessians = NULL;
-    struct cut cuts[SCORE_BATCH] = {{0}};
-    struct factor factor;
     char path[PATH_SIZE];
-    enum status status = factor_create(&factor, stage, map, err);
+    enum status status;
 
-    if (status != STATUS_OK)
-        goto done;
     hessian_path(path, stage->settings, stream_name(stage->settings, variants[0]), layer);
     GOTO_IF_ERROR(store_open(&hessians, path, stage->team->comm, err), done);
-    GOTO_IF_ERROR(cuts_open(cuts, stage, variants, count, map, err), done);
+    GOTO_IF_ERROR(factor_create(&pruned.factor, stage, map, hessians, err), done);
+    GOTO_IF_ERROR(cuts_open(pruned.cuts, stage, variants, count, map, err), done);
     for (size_t k = 0; k < count; k++)
-        GOTO_IF_ERROR(declare_updates(stage, map, cuts[k].writer, err), done);
-    for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct layer_tensor *tensor = &map->tensors[i];
-        const double step = 1 / (double)map->num_tensors;
-        if (!tensor_is_pruned(stage->settings, layer, tensor))
-            continue;
-        GOTO_IF_ERROR(load_factor(&factor, stage, map, tensor, hessians, err), done);
-        cuts_begin_linear(cuts, count, stage->settings, layer, tensor->linear);
-        for (size_t k = 0; k < count; k++) {
-            if (cuts[k].like == k)
-                GOTO_IF_ERROR(prune_linear(stage, cuts, count, k, weights, tensor, &factor,
-                                           step * ((double)i + (double)k / (double)count), err),
-                              done);
-            stage_advance(stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
-        }
-    }
+        GOTO_IF_ERROR(declare_updates(stage, map, pruned.cuts[k].writer, err), done);
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(stage->settings, layer, &map->tensors[i]))
+            GOTO_IF_ERROR(prune_tensor(&pruned, i, err), done);
 done:
     store_close(hessians);
-    factor_free(&factor);
-    return cuts_finish(cuts, count, status, err);
+    factor_free(&pruned.factor);
+    return cuts_finish(pruned.cuts, count, status, err);
 }

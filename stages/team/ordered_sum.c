@@ -1,6 +1,8 @@
-// Sums in the order of the sequences. In each wave every rank sends the slice that another rank owns to that
-// rank, directly and without a copy; the owner adds what arrives in the order of the ranks, which in a wave
-// is the order of the sequences. Long slices go in pieces, so that the owner's buffer stays small.
+// In each wave every rank sends the slice that another rank owns to that rank, directly and without a copy.
+// The owner adds the slices in the order of the ranks, which within a wave is the order of the sequences.
+// Long slices go in pieces, so that the owner's buffer stays small.
+#include "stages/team/ordered_sum.h"
+
 #include "io/agree.h"
 #include "stages/team/pieces.h"
 
@@ -83,7 +85,7 @@ static void add(struct ordered_sum *sum, size_t at, const double *partial, size_
         totals[j] = partial[j] > totals[j] || partial[j] != partial[j] ? partial[j] : totals[j];
 }
 
-// Piece of a slice that starts at `at`: its length, 0 behind the end.
+// Piece of a slice that starts at `at`: its length, 0 after the end.
 static size_t piece_length(const struct ordered_sum *sum, size_t count, size_t at)
 {
     return at >= count ? 0 : count - at < sum->piece ? count - at : sum->piece;

@@ -1,8 +1,13 @@
-// pieces.h - collective transfers cut into pieces: MPI 3.1 counts in int, and memory for messages shall not
-// grow with the data. The piece is an argument so that tests can use a small one.
+// pieces.h - the collective transfers of team.h and ordered_sum.h with the size of a piece as an argument, so
+// that tests can use a small one. They go in pieces because MPI 3.1 counts in int, and because memory for
+// messages must not grow with the data.
 #pragma once
-#include "stages/team/team.h"
+#include "kernels/error.h"
 #include <stddef.h>
+#include <stdint.h>
+
+struct team;
+struct ordered_sum;
 
 enum { LARGEST_PIECE = 1 << 30 };     // bytes of one MPI call
 enum { ORDERED_SUM_PIECE = 1 << 18 }; // doubles that a rank receives from each other rank at a time: 2 MiB

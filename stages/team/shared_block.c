@@ -1,11 +1,8 @@
-// Memory that the ranks of a node share.
-//
 // Open MPI backs a window's memory with a file, in a folder that may be small (containers often have 64 MiB
 // at /dev/shm). If it cannot make that file, the ranks that did not try wait for ever; if the file system
 // fills up later, the first touch of a page ends the program. So the space is looked at before, and every
 // page is touched afterwards in a way that can fail.
-#include "io/agree.h"
-#include "stages/team/team.h"
+#include "stages/team/shared_block.h"
 
 #include <errno.h>
 #include <stdlib.h>

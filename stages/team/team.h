@@ -1,4 +1,4 @@
-// team.h - the ranks that work on one unit together. All MPI calls of stages/ live here.
+// team.h - the ranks that work on one unit together. All MPI calls of stages/ live in this folder.
 //
 // Every step that can fail on one rank ends in team_agree, so that all ranks leave together with the message
 // of the rank that has it.
@@ -39,20 +39,6 @@ enum status team_broadcast(const struct team *team, void *bytes, uint64_t size, 
 // part's share of [0, total) among parts: contiguous, sizes differ by at most one.
 void share_of(size_t total, size_t part, size_t parts, size_t *first, size_t *count);
 
-// Ordered sums (METHOD.md, "Precision"): the bits do not depend on the number of ranks. Sequences are handed
-// out in waves: in wave w, rank r holds the sequence w * size + r, if there is one. After each wave every
-// rank calls ordered_sum_add with its sequence's partial vector (NULL: none in this wave); each rank owns a
-// slice of the channels and adds the partials of its slice in the order of the sequences. ordered_sum_finish
-// gives everyone the totals. Memory is a few vectors, whatever the number of sequences. All collective.
-struct ordered_sum;
-// length doubles, the first `length - maxima` of which are summed and the last `maxima` of which are
-// maximised.
-enum status ordered_sum_begin(struct ordered_sum **sum, const struct team *team, size_t length, size_t maxima,
-                              struct error *err);
-enum status ordered_sum_add(struct ordered_sum *sum, const double *partial, struct error *err);
-enum status ordered_sum_finish(struct ordered_sum *sum, double *totals, struct error *err); // does not free
-void ordered_sum_free(struct ordered_sum *sum);                                             // NULL is fine
-
 // Sums of integers over the team, in place. Exact. Collective.
 enum status team_sum_u64(const struct team *team, uint64_t *values, size_t count, struct error *err);
 // values[r] of the lower ranks, summed. Collective.
@@ -62,17 +48,3 @@ enum status team_exclusive_sum_u64(const struct team *team, uint64_t mine, uint6
 // share_of) and gets the whole. Counts beyond 2^31 work. Collective.
 enum status team_allgather(const struct team *team, void *data, size_t total, size_t width,
                            struct error *err);
-
-// Memory that the ranks of a node share (MPI_Win_allocate_shared): one copy per node, aligned to 64 bytes.
-// Collective over the team, so that all nodes leave together. Not enough of it, also of the file system
-// behind it, is STATUS_MEMORY and says what was asked for what.
-struct shared_block {
-    MPI_Win window;
-    void *data; // the same memory on every rank of the node
-    uint64_t bytes;
-};
-enum status shared_block_allocate(struct shared_block *block, const struct team *team, uint64_t bytes,
-                                  const char *purpose, struct error *err);
-// What this node's ranks wrote is visible to all of them afterwards. Collective over the node.
-void shared_block_sync(const struct shared_block *block, const struct team *team);
-void shared_block_free(struct shared_block *block); // collective; a zeroed struct is fine

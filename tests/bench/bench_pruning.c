@@ -154,7 +154,6 @@ int main(int argc, char **argv)
         .reciprocal = memory(IN, sizeof(float)),
         .scores = memory(IN, sizeof(float)),
     };
-    const enum method methods[] = {METHOD_MAGNITUDE, METHOD_WANDA, METHOD_RIA, METHOD_CVR};
     char name[100];
 
     for (size_t k = 0; k < 4; k++)
@@ -165,8 +164,10 @@ int main(int argc, char **argv)
     }
     random_fill(&random, linear.weight, (size_t)OUT * IN, 0.02);
 
-    for (size_t m = 0; m < 4; m++) {
-        linear.method = methods[m];
+    for (size_t m = 0; m < NUM_METHODS; m++) {
+        linear.method = (enum method)m;
+        if (!method_has_factors(linear.method))
+            continue;
         linear.pattern = false;
         snprintf(name, sizeof name, "%s: scores and 50 %% row mask / memcpy", method_name(linear.method));
         report(&bench, name, &linear, mask_linear, copy_weight, 12);

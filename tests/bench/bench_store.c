@@ -32,11 +32,11 @@ static void stop_if(bool failed, const char *what)
 static void write_store(void *context)
 {
     struct place *place = context;
-    const uint64_t dims[2] = {ROWS, ROW_BYTES};
+    const struct store_shape shape = {.type = STORE_U8, .rank = 2, .dims = {ROWS, ROW_BYTES}};
     struct store_writer *writer;
     struct error err = {0};
     stop_if(store_create(&writer, place->path, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
-    stop_if(store_declare(writer, "/a/rows", STORE_U8, 2, dims, NULL, NULL, &err) != STATUS_OK, err.message);
+    stop_if(store_declare(writer, "/a/rows", &shape, &err) != STATUS_OK, err.message);
     stop_if(store_write(writer, "/a/rows", place->first, place->count, place->data, &err) != STATUS_OK,
             err.message);
     stop_if(store_commit(writer, &err) != STATUS_OK, err.message);
@@ -75,14 +75,14 @@ enum { LINEARS = 7, VECTORS = 3, CHANNELS = 512 };
 static void write_small_store(void *context)
 {
     const struct place *place = context;
-    const uint64_t dims[1] = {CHANNELS};
+    const struct store_shape shape = {.type = STORE_F64, .rank = 1, .dims = {CHANNELS}, .unit = "1"};
     struct store_writer *writer;
     struct error err = {0};
     char name[64];
     stop_if(store_create(&writer, place->path, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
     for (int i = 0; i < LINEARS * VECTORS; i++) {
         snprintf(name, sizeof name, "/linear-%d/vector-%d", i / VECTORS, i % VECTORS);
-        stop_if(store_declare(writer, name, STORE_F64, 1, dims, "1", NULL, &err) != STATUS_OK, err.message);
+        stop_if(store_declare(writer, name, &shape, &err) != STATUS_OK, err.message);
     }
     for (int i = 0; i < LINEARS * VECTORS; i++) {
         snprintf(name, sizeof name, "/linear-%d/vector-%d", i / VECTORS, i % VECTORS);

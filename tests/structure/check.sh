@@ -3,7 +3,8 @@
 #
 #   tests/structure/check.sh [ROOT [BUILD]]     default: this tree, and its folder build
 #
-# arrows.awk judges the includes, parameters.awk the functions. Besides, every source is compiled and every header is
+# arrows.awk judges the includes, parameters.awk the functions, citations.awk the sections of kernels/METHOD.md that
+# comments cite. Besides, every source is compiled and every header is
 # included by one: what nothing reaches is dead.
 set -euo pipefail
 export LC_ALL=C
@@ -51,6 +52,8 @@ found=$({
   awk -f "$here/arrows.awk" $rooms
   # shellcheck disable=SC2086
   awk -v most=7 -f "$here/parameters.awk" $rooms
+  # shellcheck disable=SC2086
+  [ ! -e kernels/METHOD.md ] || awk -f "$here/citations.awk" kernels/METHOD.md $all
   unreached | sed 's/^/unreached\t/'
 } | tr '\t' ' ' | sort -u)
 

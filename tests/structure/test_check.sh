@@ -89,5 +89,16 @@ write io/model/lost.c '#include "io/model/lost.h"'
 write io/model/alone.h '#include "io/model/alone.h"'
 finds "unreached io/model/alone.h is included by nothing" "a header that nothing includes"
 
+sound_tree
+write kernels/METHOD.md '# Method' '## §1 Notation' '## §12 Calibration'
+write kernels/gemm.h '// METHOD.md §1, §12 and §1.' 'void gemm(int a);'
+code=0
+bash "$here/check.sh" "$tree" >"$folder/output" || code=$?
+verdict $code "citations of sections that are there"
+write kernels/gemm.h '// METHOD.md §1 and §2.' 'void gemm(int a);'
+finds "citation kernels/gemm.h cites METHOD.md §2" "a citation of a section that is not there"
+write kernels/gemm.h '// METHOD.md, "Notation".' 'void gemm(int a);'
+finds "citation kernels/gemm.h names METHOD.md and no section" "a citation without a section"
+
 echo "1..$number"
 [ $failures = 0 ]

@@ -46,21 +46,30 @@ enum status write_known(const char *path, MPI_Comm comm, uint64_t piece, struct 
         store_set_piece(writer, piece);
     enum status status;
 #define STEP(call) GOTO_IF_ERROR(call, failed)
-    STEP(store_declare(writer, "/mlp.down_proj/variance", STORE_F64, 1, (uint64_t[]){COLUMNS}, "1",
-                       "of a channel", err));
-    STEP(store_declare(writer, "/mlp.down_proj/weight", STORE_U16, 2, (uint64_t[]){ROWS, COLUMNS}, NULL, NULL,
-                       err));
+    STEP(store_declare(
+        writer, "/mlp.down_proj/variance",
+        &(struct store_shape){
+            .type = STORE_F64, .rank = 1, .dims = {COLUMNS}, .unit = "1", .meaning = "of a channel"},
+        err));
+    STEP(store_declare(writer, "/mlp.down_proj/weight",
+                       &(struct store_shape){.type = STORE_U16, .rank = 2, .dims = {ROWS, COLUMNS}}, err));
     STEP(store_attribute_string(writer, "/", "model", "a model \xc3\xa9", err));
     STEP(store_attribute_u64(writer, "/mlp.down_proj", "count", 1234567890123456789U, err));
     STEP(store_write(writer, "/mlp.down_proj/variance", 0, rank == size - 1 ? COLUMNS : 0, variance, err));
     share(ROWS, rank, size, &first, &count);
     STEP(store_write(writer, "/mlp.down_proj/weight", first, count, weight[first], err));
     // declared after the first write
-    STEP(store_declare(writer, "/states", STORE_F32, 3, (uint64_t[]){SEQUENCES, LENGTH, HIDDEN}, NULL, NULL,
+    STEP(store_declare(
+        writer, "/states",
+        &(struct store_shape){.type = STORE_F32, .rank = 3, .dims = {SEQUENCES, LENGTH, HIDDEN}}, err));
+    STEP(store_declare(
+        writer, "/mlp.down_proj/mask",
+        &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {ROWS, 1}, .meaning = "bits"}, err));
+    STEP(store_declare(writer, "/ids",
+                       &(struct store_shape){.type = STORE_I32, .rank = 2, .dims = {SEQUENCES, LENGTH}},
                        err));
-    STEP(store_declare(writer, "/mlp.down_proj/mask", STORE_U8, 2, (uint64_t[]){ROWS, 1}, NULL, "bits", err));
-    STEP(store_declare(writer, "/ids", STORE_I32, 2, (uint64_t[]){SEQUENCES, LENGTH}, NULL, NULL, err));
-    STEP(store_declare(writer, "/nothing", STORE_U64, 2, (uint64_t[]){0, 3}, NULL, NULL, err));
+    STEP(store_declare(writer, "/nothing",
+                       &(struct store_shape){.type = STORE_U64, .rank = 2, .dims = {0, 3}}, err));
     STEP(store_attribute_f64(writer, "/states", "energy", 0.1, err));
     STEP(store_write(writer, "/mlp.down_proj/mask", first, count, mask[first], err));
     for (uint64_t half = 0; half < 2; half++) { // a few sequences at a time

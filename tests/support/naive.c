@@ -48,7 +48,7 @@ void naive_norm(float *out, const float *x, size_t rows, size_t size, const stru
             variance += pow((double)x[r * size + i] - mean, 2.0) / (double)size;
         for (size_t i = 0; i < size; i++) {
             const double bias = norm->bias != NULL ? (double)norm->bias[i] : 0.0;
-            const double weight = (double)norm->weight[i];
+            const double weight = (double)norm->weight[i] + (kind == NORM_RMS_ONE_PLUS ? 1.0 : 0.0);
             out[r * size + i] =
                 (float)(((double)x[r * size + i] - mean) / sqrt(variance + epsilon) * weight + bias);
         }

@@ -322,6 +322,48 @@ void naive_trace_free(struct naive_trace *trace, const struct naive_layer *layer
     free(trace->hidden);
 }
 
+// ---- all sequences ---------------------------------------------------------------------------------------
+
+static void pass_sequences(struct naive_pass *pass, const struct small_model *small, const char *stream,
+                           size_t index)
+{
+    const size_t values = small->settings.length * small->shape.checkpoint.hidden;
+    float *states = small_hidden_states(small, stream, index);
+
+    for (size_t s = 0; s < pass->sequences; s++) {
+        double *hidden = doubles_of(states + s * values, values);
+        naive_layer_forward(&pass->traces[s], &pass->layer, hidden, small->settings.length);
+        free(hidden);
+    }
+    free(states);
+}
+
+void naive_pass_run(struct naive_pass *pass, const struct small_model *small, const char *stream,
+                    size_t index)
+{
+    naive_layer_read(&pass->layer, small, index);
+    pass->sequences = small->settings.sequences;
+    pass->traces = calloc(pass->sequences, sizeof *pass->traces);
+    assert_non_null(pass->traces);
+    pass_sequences(pass, small, stream, index);
+}
+
+void naive_pass_again(struct naive_pass *pass, const struct small_model *small, const char *stream,
+                      size_t index)
+{
+    for (size_t s = 0; s < pass->sequences; s++)
+        naive_trace_free(&pass->traces[s], &pass->layer);
+    pass_sequences(pass, small, stream, index);
+}
+
+void naive_pass_free(struct naive_pass *pass)
+{
+    for (size_t s = 0; s < pass->sequences; s++)
+        naive_trace_free(&pass->traces[s], &pass->layer);
+    free(pass->traces);
+    naive_layer_free(&pass->layer);
+}
+
 // ---- the whole model -------------------------------------------------------------------------------------
 
 static double log_softmax(const double *logits, size_t count, size_t index)

@@ -42,6 +42,20 @@ void naive_trace_free(struct naive_trace *trace, const struct naive_layer *layer
 // The linear's place in inputs, outputs and reached.
 size_t naive_index_of(const struct naive_layer *layer, const char *name);
 
+// All of the calibration's sequences through one layer, from what the files say enters it.
+struct naive_pass {
+    struct naive_layer layer;
+    size_t sequences;
+    struct naive_trace *traces; // [sequences]
+};
+// The layer of the checkpoint. Freed with naive_pass_free.
+void naive_pass_run(struct naive_pass *pass, const struct small_model *small, const char *stream,
+                    size_t index);
+// Once more, after the test changed pass->layer.
+void naive_pass_again(struct naive_pass *pass, const struct small_model *small, const char *stream,
+                      size_t index);
+void naive_pass_free(struct naive_pass *pass);
+
 // The whole model over one sequence: log-likelihoods[tokens - 1] of ids[1 ... tokens - 1], each given those
 // before it. layers[num_hidden_layers].
 void naive_log_likelihoods(double *log_likelihoods, const struct small_model *small,

@@ -1,8 +1,11 @@
 #include "tests/support/small_model.h"
 
+#include "io/model/open.h"
 #include "io/store/store.h"
+#include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/sequences.h"
+#include "stages/prune/score.h"
 #include "tests/support/random.h"
 
 #include <stdio.h>
@@ -40,7 +43,8 @@ static char *copy(const char *text)
 // Collective over the team.
 static void write_ids(const struct small_model *small)
 {
-    const uint64_t dims[2] = {small->settings.sequences, small->settings.length};
+    const struct store_shape shape = {
+        .type = STORE_I32, .rank = 2, .dims = {small->settings.sequences, small->settings.length}};
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
     struct error err = {0};
@@ -50,8 +54,8 @@ static void write_ids(const struct small_model *small)
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
-    assert_ok(store_declare(writer, TOKENS_DATASET, STORE_I32, 2, dims, NULL, NULL, &err), err);
-    assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? dims[0] : 0, small->ids, &err), err);
+    assert_ok(store_declare(writer, TOKENS_DATASET, &shape, &err), err);
+    assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? shape.dims[0] : 0, small->ids, &err), err);
     assert_ok(store_commit(writer, &err), err);
 }
 
@@ -153,6 +157,20 @@ void small_model_calibrate(struct small_model *small, bool hessian)
         assert_ok(calibrate_layer(&small->stage, &small->weights, "dense", layer, hessian, layer + 1 < layers,
                                   &err),
                   err);
+}
+
+void small_model_prune(struct small_model *small, const struct variant *variant)
+{
+    const size_t layers = small->model->config.num_hidden_layers;
+    struct error err = {0};
+
+    for (size_t layer = 0; layer < layers; layer++) {
+        assert_ok(score_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+        assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
+        if (variant_matches(variant) && layer + 1 < layers)
+            assert_ok(propagate_layer(&small->stage, &small->weights, variant->name, layer, variant, &err),
+                      err);
+    }
 }
 
 // ---- readers ---------------------------------------------------------------------------------------------

@@ -67,6 +67,9 @@ struct variant *small_model_add(struct small_model *small, const char *name, enu
 void small_model_set_ids(struct small_model *small, const int32_t *ids);
 // Collective. Calibrates all layers one after the other in the stream "dense".
 void small_model_calibrate(struct small_model *small, bool hessian);
+// Collective. Scores and compensates all layers for the variant, so that its weights are written too. With
+// biases or output matching its hidden states go through the layers that it pruned.
+void small_model_prune(struct small_model *small, const struct variant *variant);
 
 // ---- readers ---------------------------------------------------------------------------------------------
 

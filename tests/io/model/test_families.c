@@ -1,6 +1,7 @@
 // Every model family against Hugging Face transformers: tiny random checkpoints that it wrote, and the logits
 // that it computed from them in float32 (tests/golden/make_families.py).
-#include "io/model/model.h"
+#include "io/model/layer_map.h"
+#include "io/model/open.h"
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 

@@ -1,6 +1,6 @@
 // tests/tools/make_checkpoint.c: the checkpoints that other tests are made of are what they claim to be.
 #include "io/file/commit.h"
-#include "io/model/model.h"
+#include "io/model/open.h"
 #include "io/tokenizer/tokenizer.h"
 #include "tests/support/temporary_folder.h"
 

@@ -1,6 +1,7 @@
 // Models as they are published: what config.json asks for, where the tensors are, and that the forward pass
 // agrees with Hugging Face transformers.
-#include "io/model/model.h"
+#include "io/model/layer_map.h"
+#include "io/model/open.h"
 #include "tests/support/golden.h"
 
 #include <setjmp.h>
@@ -331,19 +332,6 @@ static void a_layer_map_lists_tensors_sources_and_offsets(void **state)
     model_close(model);
 }
 
-static void token_ids_outside_the_vocabulary_are_named(void **state)
-{
-    (void)state;
-    struct model *model = open_valid(valid_config);
-    struct error err = {0};
-    const int32_t good[] = {0, VOCABULARY - 1}, high[] = {0, VOCABULARY}, negative[] = {-1};
-    assert_int_equal(model_check_ids(model, good, 2, &err), STATUS_OK);
-    assert_int_equal(model_check_ids(model, high, 2, &err), STATUS_INPUT);
-    assert_non_null(strstr(err.message, "token 1 has the id 10"));
-    assert_int_equal(model_check_ids(model, negative, 1, &err), STATUS_INPUT);
-    model_close(model);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,7 +344,6 @@ int main(void)
         cmocka_unit_test(unknown_families_are_refused_with_the_list_of_known_ones),
         cmocka_unit_test(each_missing_or_misshapen_tensor_is_named),
         cmocka_unit_test(a_layer_map_lists_tensors_sources_and_offsets),
-        cmocka_unit_test(token_ids_outside_the_vocabulary_are_named),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -98,7 +98,9 @@ static void write_big(const char *path)
         data[i] = (unsigned char)((first * BIG_ROW_BYTES + i) * 2654435761U >> 13);
     assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(
-        store_declare(writer, "/big", STORE_U8, 2, (uint64_t[]){BIG_ROWS, BIG_ROW_BYTES}, NULL, NULL, &err),
+        store_declare(writer, "/big",
+                      &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {BIG_ROWS, BIG_ROW_BYTES}},
+                      &err),
         STATUS_OK);
     assert_int_equal(store_write(writer, "/big", first, count, data, &err), STATUS_OK);
     assert_int_equal(store_commit(writer, &err), STATUS_OK);

@@ -156,12 +156,17 @@ static enum status write_small(const char *path, struct error *err)
     for (size_t j = 0; j < CHANNELS; j++)
         channels[j] = (double)j;
     FORWARD_IF_ERROR(store_create(&writer, path, MPI_COMM_WORLD, err));
-    GOTO_IF_ERROR(
-        store_declare(writer, "/a/rows", STORE_U8, 2, (uint64_t[]){ROWS, ROW_BYTES}, NULL, NULL, err),
-        failed);
+    GOTO_IF_ERROR(store_declare(writer, "/a/rows",
+                                &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {ROWS, ROW_BYTES}},
+                                err),
+                  failed);
     GOTO_IF_ERROR(store_attribute_f64(writer, "/a", "x", 1.5, err), failed);
     GOTO_IF_ERROR(store_write(writer, "/a/rows", first, count, rows[first], err), failed);
-    GOTO_IF_ERROR(store_declare(writer, "/b", STORE_F64, 1, (uint64_t[]){CHANNELS}, "1", NULL, err), failed);
+    GOTO_IF_ERROR(
+        store_declare(writer, "/b",
+                      &(struct store_shape){.type = STORE_F64, .rank = 1, .dims = {CHANNELS}, .unit = "1"},
+                      err),
+        failed);
     GOTO_IF_ERROR(store_write(writer, "/b", 0, mpi_rank() == mpi_size() - 1 ? CHANNELS : 0, channels, err),
                   failed);
     return store_commit(writer, err);

@@ -65,9 +65,12 @@ static struct store_writer *started(const char *path)
     struct store_writer *writer;
     struct error err = {0};
     assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
-    assert_int_equal(store_declare(writer, "/a/x", STORE_U8, 2, (uint64_t[]){4, 3}, NULL, NULL, &err),
+    assert_int_equal(store_declare(writer, "/a/x",
+                                   &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {4, 3}}, &err),
                      STATUS_OK);
-    assert_int_equal(store_declare(writer, "/v", STORE_F64, 1, (uint64_t[]){2}, NULL, NULL, &err), STATUS_OK);
+    assert_int_equal(
+        store_declare(writer, "/v", &(struct store_shape){.type = STORE_F64, .rank = 1, .dims = {2}}, &err),
+        STATUS_OK);
     return writer;
 }
 
@@ -81,8 +84,9 @@ static void assert_says(enum status status, const struct error *err, const char 
 static void assert_refuses(struct store_writer *writer)
 {
     struct error err = {0};
-    assert_says(store_declare(writer, "/later", STORE_U8, 1, (uint64_t[]){1}, NULL, NULL, &err), &err,
-                "earlier step");
+    assert_says(store_declare(writer, "/later",
+                              &(struct store_shape){.type = STORE_U8, .rank = 1, .dims = {1}}, &err),
+                &err, "earlier step");
     assert_says(store_attribute_u64(writer, "/", "x", 1, &err), &err, "earlier step");
     assert_says(store_write(writer, "/v", 0, 0, NULL, &err), &err, "earlier step");
     assert_says(store_commit(writer, &err), &err, "earlier step");
@@ -97,19 +101,34 @@ static void declarations_that_make_no_sense_are_refused(void **state)
     struct error err = {0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct store_writer *writer = started(path);
-        assert_says(store_declare(writer, names[i], STORE_U8, 1, (uint64_t[]){1}, NULL, NULL, &err), &err,
-                    names[i]);
+        assert_says(store_declare(writer, names[i],
+                                  &(struct store_shape){.type = STORE_U8, .rank = 1, .dims = {1}}, &err),
+                    &err, names[i]);
         assert_refuses(writer);
     }
-    const uint64_t huge[] = {UINT64_C(1) << 40, UINT64_C(1) << 40, 1, 1, 1};
     struct store_writer *writer = started(path);
-    assert_says(store_declare(writer, "/huge", STORE_U8, 2, huge, NULL, NULL, &err), &err, "too large");
+    assert_says(store_declare(writer, "/huge",
+                              &(struct store_shape){.type = STORE_U8,
+                                                    .rank = 2,
+                                                    .dims = {UINT64_C(1) << 40, UINT64_C(1) << 40}},
+                              &err),
+                &err, "too large");
     store_abandon(writer);
     writer = started(path);
-    assert_says(store_declare(writer, "/many", STORE_U8, 5, huge, NULL, NULL, &err), &err, "5 dimensions");
+    assert_says(store_declare(writer, "/many",
+                              &(struct store_shape){.type = STORE_U8,
+                                                    .rank = 5,
+                                                    .dims = {UINT64_C(1) << 40, UINT64_C(1) << 40}},
+                              &err),
+                &err, "5 dimensions");
     store_abandon(writer);
     writer = started(path);
-    assert_says(store_declare(writer, "/none", STORE_U8, 0, huge, NULL, NULL, &err), &err, "0 dimensions");
+    assert_says(store_declare(writer, "/none",
+                              &(struct store_shape){.type = STORE_U8,
+                                                    .rank = 0,
+                                                    .dims = {UINT64_C(1) << 40, UINT64_C(1) << 40}},
+                              &err),
+                &err, "0 dimensions");
     store_abandon(writer);
     assert_int_equal(entries_in_directory(), 0);
 }
@@ -353,7 +372,9 @@ static void transfers_beyond_2_gib_work(void **state)
     for (uint64_t i = 0; i < own; i++)
         memset(data + i * ROW, (int)((first + i) % 251), ROW);
     assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
-    assert_int_equal(store_declare(writer, "/big", STORE_U8, 2, (uint64_t[]){rows, ROW}, NULL, NULL, &err),
+    assert_int_equal(store_declare(writer, "/big",
+                                   &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {rows, ROW}},
+                                   &err),
                      STATUS_OK);
     assert_int_equal(store_write(writer, "/big", first, own, data, &err), STATUS_OK);
     assert_int_equal(store_commit(writer, &err), STATUS_OK);

@@ -14,16 +14,16 @@
 
 static char *folder;
 
-static struct task *load(const char *name, const char *text, enum task_format format)
+static struct task_examples *load(const char *name, const char *text, enum task_format format)
 {
-    struct task *task = NULL;
+    struct task_examples *task = NULL;
     struct error err = {0};
     assert_ok(task_load(&task, write_text(folder, name, text), format, 0, NULL, &err), err);
     return task;
 }
 
 // Example `e`, option `o` asks "CONTEXT|CONTINUATION".
-static void assert_asks(const struct task *task, size_t e, size_t o, const char *expected)
+static void assert_asks(const struct task_examples *task, size_t e, size_t o, const char *expected)
 {
     char found[1024];
     assert_true(e < task->num_examples && o < task->examples[e].num_options);
@@ -36,14 +36,14 @@ static void assert_asks(const struct task *task, size_t e, size_t o, const char 
 static void check(const char *name, const char *text, enum task_format format, size_t gold,
                   const char *const *asks, size_t count)
 {
-    struct task *task = load(name, text, TASK_RECOGNISED);
+    struct task_examples *task = load(name, text, TASK_RECOGNISED);
     assert_int_equal(task->format, format);
     assert_int_equal(task->num_examples, 1);
     assert_int_equal(task->num_options, count);
     assert_int_equal(task->examples[0].gold, gold);
     for (size_t o = 0; o < count; o++)
         assert_asks(task, 0, o, asks[o]);
-    task_free(task);
+    task_examples_free(task);
 }
 #define CHECK(name, text, format, gold, ...)                                          \
     do {                                                                              \
@@ -138,14 +138,14 @@ static void ready_prompts(void **state)
 
 static void a_delimiter_goes_between_ready_prompts_only(void **state)
 {
-    struct task *task = NULL;
+    struct task_examples *task = NULL;
     struct error err = {0};
     const char *path = write_text(folder, "a.jsonl", "{\"query\": \"Q\", \"choices\": [\"a\"], \"gold\": 0}");
     (void)state;
     assert_ok(task_load(&task, path, TASK_RECOGNISED, 0, "\nAnswer: ", &err), err);
     assert_asks(task, 0, 0, "Q\nAnswer:| a");
     assert_int_equal(task->options[0].bytes, 1); // not the delimiter's
-    task_free(task);
+    task_examples_free(task);
     path = write_text(folder, "l.jsonl", "{\"text\": \"a b\"}");
     assert_int_equal(task_load(&task, path, TASK_RECOGNISED, 0, ": ", &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "l.jsonl: lambada has a prompt of its own");
@@ -153,7 +153,7 @@ static void a_delimiter_goes_between_ready_prompts_only(void **state)
 
 static void examples_are_counted_and_limited(void **state)
 {
-    struct task *all, *some = NULL;
+    struct task_examples *all, *some = NULL;
     struct error err = {0};
     static const char text[] = "{\"text\": \"a b\"}\n\n{\"text\": \"c d\"}\n{\"text\": \"e f\"}\n";
     (void)state;
@@ -164,13 +164,13 @@ static void examples_are_counted_and_limited(void **state)
     assert_int_equal(some->num_examples, 2);
     assert_asks(some, 1, 0, "c| d");
     assert_true(all->hash == some->hash);
-    task_free(all);
-    task_free(some);
+    task_examples_free(all);
+    task_examples_free(some);
 }
 
 static void lengths_are_in_bytes_and_in_characters(void **state)
 {
-    struct task *task = load(
+    struct task_examples *task = load(
         "a.jsonl", "{\"query\": \"Q\", \"choices\": [\"an olive\", \"tr\\u00e8s \\u20ac\"], \"gold\": 0}",
         TASK_RECOGNISED);
     (void)state;
@@ -178,7 +178,7 @@ static void lengths_are_in_bytes_and_in_characters(void **state)
     assert_int_equal(task->options[0].characters, 8);
     assert_int_equal(task->options[1].bytes, 9);
     assert_int_equal(task->options[1].characters, 6);
-    task_free(task);
+    task_examples_free(task);
 }
 
 static void bad_files_are_refused_with_their_line(void **state)
@@ -242,7 +242,7 @@ static void bad_files_are_refused_with_their_line(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1024];
-        struct task *task = NULL;
+        struct task_examples *task = NULL;
         struct error err = {0};
         snprintf(text, sizeof text, "%s%s", cases[i].text[0] == '+' ? good : "",
                  cases[i].text + (cases[i].text[0] == '+'));
@@ -267,7 +267,7 @@ static void bad_labels_are_refused(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct task *task = NULL;
+        struct task_examples *task = NULL;
         struct error err = {0};
         write_text(folder, "p-labels.lst", cases[i].labels);
         assert_int_equal(
@@ -279,7 +279,7 @@ static void bad_labels_are_refused(void **state)
 
 static void a_format_that_does_not_fit_is_refused(void **state)
 {
-    struct task *task = NULL;
+    struct task_examples *task = NULL;
     struct error err = {0};
     (void)state;
     assert_int_equal(task_load(&task, write_text(folder, "t.tsv", "x\n"), TASK_BOOLQ, 0, NULL, &err),

@@ -1,4 +1,4 @@
-// tokenizer_bpe.h: the merges of a word are those of the rule itself, applied naively; words come out the
+// bpe.h: the merges of a word are those of the rule itself, applied naively; words come out the
 // same alone, from the cache, and as a part of a longer one.
 #include "io/tokenizer/bpe.h"
 #include "tests/support/temporary_folder.h"

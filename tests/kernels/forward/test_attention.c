@@ -106,7 +106,7 @@ static void what_comes_later_never_matters(void **state)
     free(after);
 }
 
-// The last `tokens - past` tokens as the continuation of the others, beside all in one.
+// The last `tokens - past` tokens as the continuation of the others, compared with all in one.
 static void check_past(size_t tokens, size_t past, size_t window)
 {
     enum { HEADS = 4, KV_HEADS = 2, SIZE = 6, ROW = (HEADS + 2 * KV_HEADS) * SIZE };

@@ -56,16 +56,29 @@ static void strides_leave_neighbours_alone(void **state)
     assert_memory_equal(x, expected, sizeof x);
 }
 
-static void the_scale_multiplies_cosine_and_sine(void **state)
+// Position 4000 times a frequency near 1 is rounded by up to 2^-13 in float32: an angle in double would be
+// seen.
+static void angles_are_float32_products_of_position_and_frequency(void **state)
 {
     (void)state;
-    const float frequency = 0.5F;
-    float cosine[3], sine[3];
-    rotary_angles(cosine, sine, &frequency, 1, 3, 2.0F);
-    for (int t = 0; t < 3; t++) {
-        assert_close((double)cosine[t], 2.0 * cos(0.5 * t), 1e-6);
-        assert_close((double)sine[t], 2.0 * sin(0.5 * t), 1e-6);
+    enum { POSITIONS = 4001, PAIRS = 3 };
+    const float frequencies[PAIRS] = {0.9731F, 0.1F, 1.0F / 3.0F};
+    const double scales[] = {1.0, 1.25};
+    float *cosine = uniform_floats((size_t)POSITIONS * PAIRS, 1.0F, 1);
+    float *sine = uniform_floats((size_t)POSITIONS * PAIRS, 1.0F, 2);
+
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+        rotary_angles(cosine, sine, frequencies, PAIRS, POSITIONS, (float)scales[s]);
+        for (size_t t = 0; t < POSITIONS; t++)
+            for (size_t i = 0; i < PAIRS; i++) {
+                // The product of two float32 is exact in double: this rounds once.
+                const double angle = (double)(float)((double)t * (double)frequencies[i]);
+                assert_close((double)cosine[t * PAIRS + i], scales[s] * cos(angle), 2 * 0x1p-24 * scales[s]);
+                assert_close((double)sine[t * PAIRS + i], scales[s] * sin(angle), 2 * 0x1p-24 * scales[s]);
+            }
     }
+    free(cosine);
+    free(sine);
 }
 
 int main(void)
@@ -74,7 +87,7 @@ int main(void)
         cmocka_unit_test(whole_heads),
         cmocka_unit_test(the_first_channels_alone),
         cmocka_unit_test(strides_leave_neighbours_alone),
-        cmocka_unit_test(the_scale_multiplies_cosine_and_sine),
+        cmocka_unit_test(angles_are_float32_products_of_position_and_frequency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-// Energy compensation. The oracles walk one column or one row with METHOD.md's four lines, in plain double;
-// sums down a column run over the rows in order, sums along a row in 64 lanes (kernels/lanes.h), so the bits
-// must agree.
+// Energy compensation. The oracles walk one column or one row with the lines of kernels/METHOD.md §8, in
+// plain double; sums down a column run over the rows in order, sums along a row in 64 lanes
+// (kernels/lanes.h), so the bits must agree.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -329,8 +329,8 @@ static void what_was_pruned_stays_positive_zero(void **state)
     }
 }
 
-// What the formula is for: with no clamp in the way and nothing else, the centred energy of a symmetric row
-// comes back.
+// The purpose of the formula: with no clamp in the way and nothing else, the centred energy of a symmetric
+// row comes back.
 static void a_row_without_a_mean_gets_its_energy_back(void **state)
 {
     (void)state;

@@ -1,5 +1,7 @@
 // What a plan moves and how long it takes, against numbers worked out by hand from the shapes of the
 // demonstration's model: 4 layers, hidden 128, intermediate 344, keys and values 64, bfloat16.
+#include "io/model/layer_map.h"
+#include "io/model/open.h"
 #include "pipeline/job/job.h"
 #include "pipeline/plan/estimate.h"
 #include "stages/stage.h"

@@ -1,6 +1,7 @@
 // Tasks against EleutherAI's lm-evaluation-harness (tests/golden/make_task_golden.py), and the same bits for
 // any number of ranks.
 // ranks: 1 2 3 4
+#include "io/model/open.h"
 #include "stages/evaluate/tasks.h"
 #include "tests/support/golden.h"
 #include "tests/support/mpi_test.h"

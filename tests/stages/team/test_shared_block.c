@@ -1,7 +1,7 @@
 // wrap: MPI_Win_allocate_shared
 // Shared memory on a small file system that is full, or fills up: an error on all ranks, no hang, no SIGBUS.
 // ranks: 1 2 3 4
-#include "stages/team/team.h"
+#include "stages/team/shared_block.h"
 #include "tests/support/mpi_test.h"
 
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 // The ranks of a team: shares, agreement, exact sums, transfers in pieces, shared memory.
 // ranks: 1 2 3 4
+#include "stages/team/ordered_sum.h"
 #include "stages/team/pieces.h"
-#include "stages/team/team.h"
+#include "stages/team/shared_block.h"
 #include "tests/support/mpi_test.h"
 
 #include <math.h>

@@ -1,0 +1,25 @@
+// model_config.h - what config.json says of a model, in the same words for every family.
+#pragma once
+#include "io/model/rope.h"
+#include "kernels/forward/decoder.h"
+
+// What one layer has that others may not.
+struct layer_kind {
+    size_t sliding_window; // 0: full attention
+    bool local_rotary;     // takes model_config's local_rope
+    bool sparse;           // has experts
+};
+
+struct model_config {
+    char model_type[64];
+    size_t num_hidden_layers, vocab_size, max_position_embeddings;
+    bool tie_word_embeddings;
+    bool attention_bias, qkv_bias, mlp_bias;
+    bool scaled_embedding;               // token embeddings are multiplied by sqrt(hidden_size)
+    bool no_final_norm;                  // the last layer's output goes to the head as it is
+    size_t first_position;               // row of the learned positions that belongs to the first token
+    float final_logit_soft_cap;          // 0: none
+    struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
+    struct layer_kind *layers;           // [num_hidden_layers]
+    struct decoder_config decoder;
+};

@@ -1,0 +1,128 @@
+#include "io/model/open.h"
+
+#include "io/model/config.h"
+#include "io/model/family.h"
+#include "io/model/layer_map.h"
+#include "io/model/tensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAME_SIZE = 256 };
+
+// Checkpoints that were saved from the model without its head leave out the prefix.
+static void choose_prefix(struct model *model)
+{
+    char name[NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s.weight", model->family->embedding);
+    model->prefix = checkpoint_find(model->checkpoint, name, NULL) != NULL ? "" : model->family->prefix;
+}
+
+static enum status find_embedding(struct model *model, struct error *err)
+{
+    const struct family *family = model->family;
+    const struct model_config *config = &model->config;
+    const size_t hidden = config->decoder.hidden_size;
+    char name[NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s%s.weight", model->prefix, family->embedding);
+    FORWARD_IF_ERROR(model_find_matrix(&model->embedding, model, name, config->vocab_size, hidden, err));
+    model->embedding_scale = 1.0F;
+    if (config->scaled_embedding) {
+        // The reference rounds this factor to the table's format, and so did training.
+        unsigned char rounded[sizeof(double)];
+        const double scale = sqrt((double)hidden);
+        dtype_from_f64(rounded, &scale, model->embedding->dtype, 1);
+        dtype_to_f32(&model->embedding_scale, rounded, model->embedding->dtype, 1);
+    }
+    if (family->positions == NULL)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "%s%s.weight", model->prefix, family->positions);
+    return model_find_matrix(&model->positions, model, name,
+                             config->first_position + config->max_position_embeddings, hidden, err);
+}
+
+static enum status find_lm_head(struct model *model, struct error *err)
+{
+    const struct family *family = model->family;
+    char name[NAME_SIZE];
+
+    model->lm_head = model->embedding;
+    if (model->config.tie_word_embeddings)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "%s.weight", family->lm_head);
+    if (family->lm_head_elsewhere != NULL && checkpoint_find(model->checkpoint, name, NULL) == NULL)
+        snprintf(name, sizeof name, "%s.weight", family->lm_head_elsewhere);
+    return model_find_matrix(&model->lm_head, model, name, model->config.vocab_size,
+                             model->config.decoder.hidden_size, err);
+}
+
+// *copy is the float32 copy of "<prefix><final_norm>.<suffix>", *tensor that tensor.
+static enum status copy_final_norm(float **copy, const struct safetensors_tensor **tensor,
+                                   const struct model *model, const char *suffix, struct error *err)
+{
+    const size_t hidden = model->config.decoder.hidden_size;
+    char name[NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s%s.%s", model->prefix, model->family->final_norm, suffix);
+    FORWARD_IF_ERROR(model_find_vector(tensor, model, name, hidden, err));
+    FORWARD_IF_ERROR(allocate(copy, hidden, sizeof **copy, "the final norm", err));
+    dtype_to_f32(*copy, (*tensor)->data, (*tensor)->dtype, hidden);
+    return STATUS_OK;
+}
+
+static enum status find_final_norm(struct model *model, struct error *err)
+{
+    const struct safetensors_tensor *bias;
+
+    if (model->config.no_final_norm)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(copy_final_norm(&model->final_norm_weight, &model->final_norm, model, "weight", err));
+    if (model->config.decoder.norm != NORM_LAYER)
+        return STATUS_OK;
+    return copy_final_norm(&model->final_norm_bias, &bias, model, "bias", err);
+}
+
+static enum status check_layers(const struct model *model, struct error *err)
+{
+    for (size_t layer = 0; layer < model->config.num_hidden_layers; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        layer_map_free(&map);
+    }
+    return STATUS_OK;
+}
+
+enum status model_open(struct model **model, const char *directory, struct error *err)
+{
+    enum status status;
+
+    *model = NULL;
+    FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));
+    GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, err), failed);
+    GOTO_IF_ERROR(checkpoint_open(&(*model)->checkpoint, directory, err), failed);
+    choose_prefix(*model);
+    GOTO_IF_ERROR(find_embedding(*model, err), failed);
+    GOTO_IF_ERROR(find_lm_head(*model, err), failed);
+    GOTO_IF_ERROR(find_final_norm(*model, err), failed);
+    GOTO_IF_ERROR(check_layers(*model, err), failed);
+    return STATUS_OK;
+
+failed:
+    model_close(*model);
+    *model = NULL;
+    return status;
+}
+
+void model_close(struct model *model)
+{
+    if (model == NULL)
+        return;
+    checkpoint_close(model->checkpoint);
+    model_config_free(&model->config);
+    free(model->final_norm_weight);
+    free(model->final_norm_bias);
+    free(model);
+}

@@ -1,0 +1,10 @@
+// tensors.h - finds tensors of the checkpoint by name and checks their shape and dtype.
+#pragma once
+#include "io/model/model.h"
+
+// The tensor of that name with the shape [size] or [out, in] in a dtype that coppice computes with; anything
+// else is STATUS_INPUT and names file and tensor.
+enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, size_t size, struct error *err);
+enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, size_t out, size_t in, struct error *err);

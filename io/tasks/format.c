@@ -1,0 +1,26 @@
+#include "io/tasks/format.h"
+
+static const char *const names[TASK_RECOGNISED] = {
+    [TASK_BOOLQ] = "boolq",
+    [TASK_RTE] = "rte",
+    [TASK_HELLASWAG] = "hellaswag",
+    [TASK_WINOGRANDE] = "winogrande",
+    [TASK_ARC] = "arc",
+    [TASK_OPENBOOKQA] = "openbookqa",
+    [TASK_PIQA] = "piqa",
+    [TASK_LAMBADA] = "lambada",
+    [TASK_MULTIPLE_CHOICE] = "multiple-choice",
+    [TASK_CONTEXT_OPTIONS] = "context-options",
+    [TASK_CONTINUATION] = "continuation",
+};
+
+const char *const *task_format_names(size_t *count)
+{
+    *count = TASK_RECOGNISED;
+    return names;
+}
+
+bool task_has_choices(enum task_format format)
+{
+    return format != TASK_LAMBADA && format != TASK_CONTINUATION;
+}

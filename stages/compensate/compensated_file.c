@@ -1,0 +1,217 @@
+#include "stages/compensate/compensated_file.h"
+
+#include "io/file/run_paths.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A vector of the file, as one of a linear's datasets.
+struct named_vector {
+    enum dataset dataset;
+    const char *meaning;
+    const double *values; // [length]
+    size_t length;
+};
+
+static enum status write_vector(const struct pruned_linear *linear, struct store_writer *writer,
+                                const struct named_vector *vector, struct error *err)
+{
+    const struct store_shape shape = {
+        .type = STORE_F64, .rank = 1, .dims = {vector->length}, .meaning = vector->meaning};
+    char name[DATASET_PATH_SIZE];
+    dataset_path(name, linear->tensor->linear, vector->dataset);
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
+    return store_write(writer, name, 0, linear->stage->team->rank == 0 ? vector->length : 0, vector->values,
+                       err);
+}
+
+// The final rows of a linear, and their energies and factors.
+struct final_rows {
+    double *energy[3], *gamma; // [out] each, of all rows
+    void *rows;                // [count, in] in the model's dtype: this rank's
+    size_t first, count;
+};
+
+static void final_rows_free(struct final_rows *result)
+{
+    for (size_t k = 0; k < 3; k++)
+        free(result->energy[k]);
+    free(result->gamma);
+    free(result->rows);
+}
+
+// A factor may push a weight beyond the largest number of a 16-bit dtype. That is an error here, before
+// anything is exported.
+static enum status check_row(const struct pruned_linear *linear, size_t layer, size_t i, struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
+    RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
+                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: narrow "
+                    "compensate.clamp, or leave the linear dense with prune.skip",
+                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype));
+    return STATUS_OK;
+}
+
+static enum status compute_rows(struct final_rows *result, struct pruned_linear *linear, size_t layer,
+                                struct error *err)
+{
+    const struct team *team = linear->stage->team;
+    const size_t out = linear->tensor->out;
+    const size_t row_bytes = linear->tensor->in * dtype_size(linear->tensor->tensor->dtype);
+    enum status status = STATUS_OK;
+
+    *result = (struct final_rows){0};
+    share_of(out, (size_t)team->rank, (size_t)team->size, &result->first, &result->count);
+    for (size_t k = 0; k < 3 && status == STATUS_OK; k++)
+        status = allocate(&result->energy[k], out, sizeof(double), "row energies", err);
+    if (status == STATUS_OK)
+        status = allocate(&result->gamma, out, sizeof(double), "row factors", err);
+    if (status == STATUS_OK)
+        status = allocate_aligned(&result->rows, result->count, row_bytes, "rows of a pruned weight", err);
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    for (size_t row = 0; row < result->count && status == STATUS_OK; row++) {
+        const size_t i = result->first + row;
+        double energies[3];
+        result->gamma[i] = pruned_linear_final(linear, i, energies);
+        for (size_t k = 0; k < 3; k++)
+            result->energy[k][i] = energies[k];
+        memcpy((char *)result->rows + row * row_bytes, linear->rounded, row_bytes);
+        status = check_row(linear, layer, i, err);
+    }
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    for (size_t k = 0; k < 3; k++)
+        FORWARD_IF_ERROR(team_allgather(team, result->energy[k], out, sizeof(double), err));
+    return team_allgather(team, result->gamma, out, sizeof(double), err);
+}
+
+static enum status write_energy(const struct pruned_linear *linear, const struct final_rows *result,
+                                struct store_writer *writer, struct error *err)
+{
+    static const enum dataset energies[3] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
+                                             DATASET_ENERGY_COMPENSATED};
+    static const char *const meanings[3] = {
+        "centred energy of each row around its original mean, of the dense weight",
+        "the same of the pruned weight, zeros included", "the same after energy compensation"};
+    const struct layer_tensor *tensor = linear->tensor;
+    const struct named_vector rows = {DATASET_ROW_GAMMA, "factor of each row", result->gamma, tensor->out};
+    const struct named_vector columns = {DATASET_COLUMN_GAMMA, "factor of each column", linear->column_gamma,
+                                         tensor->in};
+    char group[DATASET_PATH_SIZE];
+
+    group_path(group, tensor->linear);
+    for (size_t k = 0; k < 3; k++) {
+        const struct named_vector energy = {energies[k], meanings[k], result->energy[k], tensor->out};
+        double total = 0;
+        for (size_t i = 0; i < tensor->out; i++)
+            total += result->energy[k][i];
+        FORWARD_IF_ERROR(write_vector(linear, writer, &energy, err));
+        FORWARD_IF_ERROR(store_attribute_f64(writer, group, dataset_name(energies[k]), total, err));
+    }
+    if (linear->energy && linear->variant->energy_rows)
+        FORWARD_IF_ERROR(write_vector(linear, writer, &rows, err));
+    if (linear->energy && linear->variant->energy_columns)
+        FORWARD_IF_ERROR(write_vector(linear, writer, &columns, err));
+    return STATUS_OK;
+}
+
+static enum status write_bias(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                              struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = bias_dtype(tensor);
+    const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
+                                      .rank = 1,
+                                      .dims = {tensor->out},
+                                      .meaning = "bias, [out]"};
+    char name[DATASET_PATH_SIZE];
+    void *bias = NULL;
+    enum status status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
+
+    GOTO_IF_ERROR(team_agree(linear->stage->team, status, err), done);
+    pruned_linear_bias(linear, bias);
+    const size_t i = dtype_find_non_finite(bias, dtype, tensor->out);
+    if (i < tensor->out) { // the same on every rank
+        status =
+            error_set(err, STATUS_FAILED,
+                      "layers.%zu.%s: bias [%zu] becomes more than %s can hold: narrow compensate.clamp, "
+                      "or switch compensate.bias off",
+                      layer, tensor->linear, i, dtype_name(dtype));
+        goto done;
+    }
+    dataset_path(name, tensor->linear, DATASET_BIAS);
+    GOTO_IF_ERROR(store_declare(writer, name, &shape, err), done);
+    GOTO_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err), done);
+    status = store_write(writer, name, 0, linear->stage->team->rank == 0 ? tensor->out : 0, bias, err);
+done:
+    free(bias);
+    return status;
+}
+
+// What the guard and the measurement found, as attributes of the linear's group.
+static enum status write_measurement(const struct pruned_linear *linear, struct store_writer *writer,
+                                     struct error *err)
+{
+    const struct variant *variant = linear->variant;
+    char group[DATASET_PATH_SIZE];
+
+    group_path(group, linear->tensor->linear);
+    if (variant->energy_columns || variant->energy_rows)
+        FORWARD_IF_ERROR(store_attribute_u64(writer, group, "energy_kept", linear->energy, err));
+    if (variant_matches(variant))
+        FORWARD_IF_ERROR(store_attribute_u64(writer, group, "output_kept", linear->output, err));
+    FORWARD_IF_ERROR(store_attribute_f64(writer, group, "output_error_pruned", linear->error_pruned, err));
+    FORWARD_IF_ERROR(
+        store_attribute_f64(writer, group, "output_error_compensated", linear->error_compensated, err));
+    FORWARD_IF_ERROR(
+        store_attribute_u64(writer, group, "output_error_sequences", linear->measured_sequences, err));
+    if (isnan(linear->layer_error_pruned))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(
+        store_attribute_f64(writer, group, "layer_error_pruned", linear->layer_error_pruned, err));
+    return store_attribute_f64(writer, group, "layer_error_compensated", linear->layer_error_compensated,
+                               err);
+}
+
+static enum status write_output(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                                struct error *err)
+{
+    const struct variant *variant = linear->variant;
+    const struct named_vector gamma = {DATASET_OUTPUT_GAMMA, "factor of each row, from the outputs",
+                                       linear->gamma, linear->tensor->out};
+
+    if (variant->bias && linear->bias != NULL)
+        FORWARD_IF_ERROR(write_bias(linear, layer, writer, err));
+    if (!variant_measures(variant))
+        return STATUS_OK;
+    if (variant->output != MATCHING_OFF && linear->output)
+        FORWARD_IF_ERROR(write_vector(linear, writer, &gamma, err));
+    return write_measurement(linear, writer, err);
+}
+
+enum status compensated_linear_write(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                                     struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
+                                      .rank = 2,
+                                      .dims = {tensor->out, tensor->in},
+                                      .meaning = "pruned and compensated weight, [out, in]"};
+    struct final_rows result;
+    char name[DATASET_PATH_SIZE];
+    enum status status;
+
+    GOTO_IF_ERROR(compute_rows(&result, linear, layer, err), done);
+    dataset_path(name, tensor->linear, DATASET_WEIGHT);
+    GOTO_IF_ERROR(store_declare(writer, name, &shape, err), done);
+    GOTO_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err), done);
+    GOTO_IF_ERROR(store_write(writer, name, result.first, result.count, result.rows, err), done);
+    GOTO_IF_ERROR(write_energy(linear, &result, writer, err), done);
+    status = write_output(linear, layer, writer, err);
+done:
+    final_rows_free(&result);
+    return status;
+}

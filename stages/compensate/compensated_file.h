@@ -1,0 +1,8 @@
+// compensated_file.h - what weights/VARIANT/layer-l.h5 has of a linear: see compensate.h.
+#pragma once
+#include "stages/compensate/pruned_linear.h"
+
+// Writes a finished linear of `layer`. Rows are split over the team. STATUS_FAILED when a weight or bias is
+// more than the model's dtype can hold. Collective.
+enum status compensated_linear_write(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                                     struct error *err);

@@ -1,0 +1,15 @@
+// windows.h - the text that perplexity is measured on, as windows of token ids.
+#pragma once
+#include "stages/stage.h"
+
+struct evaluation_windows {
+    int32_t *ids; // [count, length]
+    size_t count, length;
+    uint64_t corpus_hash;
+};
+
+// Rank 0 reads and tokenises settings->perplexity; afterwards every rank has the windows. Collective. Freed
+// with evaluation_windows_free.
+enum status evaluation_windows_create(struct evaluation_windows *windows, const struct stage *stage,
+                                      struct error *err);
+void evaluation_windows_free(struct evaluation_windows *windows);

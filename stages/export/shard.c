@@ -1,0 +1,256 @@
+#include "stages/export/shard.h"
+
+#include "io/file/commit.h"
+#include "io/file/run_paths.h"
+#include "io/store/store.h"
+#include "stages/export/added_bias.h"
+#include "stages/layer/layer_weights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
+
+// One shard on its way: every rank holds the temporary file open, rank 0 made it and commits it.
+struct shard {
+    const struct stage *stage;
+    const struct safetensors_file *source;
+    struct commit_file file;
+    struct added_biases biases;
+    uint64_t header_bytes; // of the new file
+};
+
+static enum status shard_begin(struct shard *shard, const char *path, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    char temporary[PATH_SIZE] = "";
+    enum status status = STATUS_OK;
+
+    shard->file.fd = -1;
+    if (team->rank == 0) {
+        status = commit_begin(&shard->file, path, err);
+        if (status == STATUS_OK)
+            snprintf(temporary, sizeof temporary, "%s", shard->file.temporary);
+    }
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    FORWARD_IF_ERROR(team_broadcast(team, temporary, sizeof temporary, 0, err));
+    if (team->rank != 0) {
+        shard->file.fd = open(temporary, O_WRONLY | O_CLOEXEC);
+        shard->file.path = strdup(path);
+        if (shard->file.fd < 0 || shard->file.path == NULL)
+            status = error_set(err, STATUS_FAILED, "%s: %s", temporary, strerror(errno));
+    }
+    return team_agree(team, status, err);
+}
+
+// All ranks; mine is this rank's outcome of writing.
+static enum status shard_end(struct shard *shard, enum status mine, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+
+    if (mine == STATUS_OK && team->rank != 0 && fsync(shard->file.fd) != 0)
+        mine = error_set(err, STATUS_FAILED, "%s: fsync: %s", shard->file.path, strerror(errno));
+    mine = team_agree(team, mine, err);
+    if (team->rank != 0) {
+        if (shard->file.fd >= 0)
+            close(shard->file.fd);
+        free(shard->file.path);
+    } else if (mine == STATUS_OK) {
+        mine = commit_end(&shard->file, err);
+    } else {
+        commit_abandon(&shard->file);
+    }
+    return team_agree(team, mine, err);
+}
+
+// Reads a byte of every page, so that a page that cannot be read raises its signal here, where the source is
+// to blame: a write would return an error that looks like the new file's.
+static void touch_pages(const uint8_t *bytes, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile uint8_t seen;
+    for (size_t i = 0; i < size; i += page)
+        seen = bytes[i];
+    seen = bytes[size - 1];
+    (void)seen;
+}
+
+static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_t size, uint64_t offset,
+                              struct error *err)
+{
+    for (uint64_t done = 0; done < size; done += piece_bytes) {
+        size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        touch_pages(bytes + done, n);
+        FORWARD_IF_ERROR(commit_write_at(&shard->file, bytes + done, n, offset + done, err));
+        safetensors_release(shard->source, bytes + done, n);
+    }
+    return STATUS_OK;
+}
+
+// This rank's rows of a pruned weight or of its bias, from dataset `name` to their place in the shard.
+static enum status write_rows(struct shard *shard, const struct layer_tensor *tensor, const char *name,
+                              const struct store_reader *weights, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t row_bytes = tensor->in * dtype_size(dtype);
+    const size_t rows_at_once = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
+    const uint64_t begin = shard->header_bytes + tensor->tensor->begin;
+    void *buffer = NULL;
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    status = allocate(&buffer, rows_at_once < count ? rows_at_once : count, row_bytes,
+                      "rows of a pruned weight", err);
+    for (size_t row = first; row < first + count && status == STATUS_OK; row += rows_at_once) {
+        size_t n = first + count - row < rows_at_once ? first + count - row : rows_at_once;
+        status = store_read(weights, name, stored_type(dtype), row, n, buffer, err);
+        if (status == STATUS_OK)
+            status = commit_write_at(&shard->file, buffer, n * row_bytes, begin + row * row_bytes, err);
+    }
+    free(buffer);
+    return status;
+}
+
+static bool is_in_shard(const struct shard *shard, const struct layer_tensor *tensor)
+{
+    return tensor != NULL && tensor->tensor != NULL && tensor->tensor >= shard->source->tensors &&
+           tensor->tensor < shard->source->tensors + shard->source->count;
+}
+
+// Whether the variant changes anything of the layer in this shard.
+static bool changes_layer(const struct shard *shard, const struct layer_map *map)
+{
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor_is_pruned(shard->stage->settings, map->layer, tensor) &&
+            (is_in_shard(shard, tensor) || is_in_shard(shard, layer_map_bias(tensor))))
+            return true;
+    }
+    for (size_t i = 0; i < shard->biases.count; i++)
+        if (shard->biases.items[i].layer == map->layer)
+            return true;
+    return false;
+}
+
+// Writes what this shard holds of one pruned linear, and marks it in `written`.
+static enum status write_pruned_linear(struct shard *shard, const struct layer_tensor *tensor,
+                                       const struct store_reader *weights, bool *written, struct error *err)
+{
+    const struct layer_tensor *bias = layer_map_bias(tensor);
+    bool has_bias = false;
+    char name[DATASET_PATH_SIZE];
+
+    if (is_in_shard(shard, tensor)) {
+        dataset_path(name, tensor->linear, DATASET_WEIGHT);
+        FORWARD_IF_ERROR(write_rows(shard, tensor, name, weights, err));
+        written[tensor->tensor - shard->source->tensors] = true;
+    }
+    dataset_path(name, tensor->linear, DATASET_BIAS);
+    if (is_in_shard(shard, bias))
+        FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
+    if (has_bias) {
+        FORWARD_IF_ERROR(write_rows(shard, bias, name, weights, err));
+        written[bias->tensor - shard->source->tensors] = true;
+    }
+    return STATUS_OK;
+}
+
+// A bias that the checkpoint did not have. One of a linear that is not pruned is zero. Rank 0.
+static enum status write_added_bias(struct shard *shard, const struct added_bias *bias,
+                                    const struct store_reader *weights, struct error *err)
+{
+    const size_t element = dtype_size(bias->dtype);
+    void *values = NULL;
+    bool is_set = false;
+    char name[DATASET_PATH_SIZE];
+    enum status status = allocate(&values, bias->out, element, "a bias", err);
+
+    dataset_path(name, bias->linear, DATASET_BIAS);
+    if (status == STATUS_OK)
+        status = store_find(weights, name, &is_set, err);
+    if (status == STATUS_OK && is_set)
+        status = store_read(weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
+    if (status == STATUS_OK)
+        status = commit_write_at(&shard->file, values, bias->out * element, shard->header_bytes + bias->begin,
+                                 err);
+    free(values);
+    return status;
+}
+
+// Writes what the variant changes of one layer in this shard. Collective.
+static enum status write_layer(struct shard *shard, const struct variant *variant, size_t layer,
+                               bool *written, struct error *err)
+{
+    const struct settings *settings = shard->stage->settings;
+    const struct team *team = shard->stage->team;
+    struct store_reader *weights = NULL;
+    struct layer_map map;
+    char path[PATH_SIZE];
+    enum status status;
+
+    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&map, shard->stage->model, layer, err), err));
+    if (!changes_layer(shard, &map)) {
+        layer_map_free(&map);
+        return STATUS_OK;
+    }
+    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
+    GOTO_IF_ERROR(store_open(&weights, path, team->comm, err), done);
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(settings, layer, &map.tensors[i]))
+            status = write_pruned_linear(shard, &map.tensors[i], weights, written, err);
+    for (size_t i = 0; i < shard->biases.count && status == STATUS_OK && team->rank == 0; i++)
+        if (shard->biases.items[i].layer == layer)
+            status = write_added_bias(shard, &shard->biases.items[i], weights, err);
+    status = team_agree(team, status, err);
+done:
+    store_close(weights);
+    layer_map_free(&map);
+    return status;
+}
+
+// The header as it was: names, order, dtypes, shapes and offsets do not change; what is new comes last.
+static enum status write_header(struct shard *shard, struct error *err)
+{
+    if (shard->biases.count > 0)
+        return commit_write_at(&shard->file, shard->biases.header, shard->header_bytes, 0, err);
+    return copy_bytes(shard, shard->source->mapping, shard->source->header_bytes, 0, err);
+}
+
+enum status export_shard(const struct stage *stage, const struct variant *variant, size_t index,
+                         const char *path, struct error *err)
+{
+    const struct team *team = stage->team;
+    struct shard shard = {.stage = stage, .source = stage->model->checkpoint->shards[index]};
+    const struct safetensors_file *source = shard.source;
+    bool *written = NULL;
+    enum status status = allocate(&written, source->count, sizeof *written, "shard", err);
+
+    if (status == STATUS_OK)
+        status = added_biases_create(&shard.biases, stage, variant, index, err);
+    shard.header_bytes = shard.biases.count > 0 ? shard.biases.header_bytes : source->header_bytes;
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(shard_begin(&shard, path, err), end);
+    for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
+        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 0, err), end);
+        GOTO_IF_ERROR(write_layer(&shard, variant, layer, written, err), end);
+    }
+    if (team->rank == 0)
+        status = write_header(&shard, err);
+    for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
+        if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
+            status =
+                copy_bytes(&shard, source->tensors[i].data, source->tensors[i].end - source->tensors[i].begin,
+                           shard.header_bytes + source->tensors[i].begin, err);
+end:
+    status = shard_end(&shard, status, err);
+done:
+    added_biases_free(&shard.biases);
+    free(written);
+    return status;
+}

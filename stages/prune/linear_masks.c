@@ -1,0 +1,267 @@
+#include "stages/prune/linear_masks.h"
+
+#include "kernels/pruning/select.h"
+#include "stages/prune/linear_statistics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A linear while it is scored, on one rank.
+struct linear_scorer {
+    const struct team *team;
+    const struct variant *variant; // any of those that share the scores
+    const struct cut *cuts;        // [num_cuts]
+    size_t num_cuts;
+    size_t out, in;
+    const float *weight;         // [out, in], the whole linear
+    float *factors;              // [in] c_j
+    float *reciprocal;           // [in] a_j, ria only
+    float *scores;               // [in] one row
+    struct linear_masks *result; // whose rows and masks are filled
+};
+
+static void scorer_free(struct linear_scorer *scorer)
+{
+    free(scorer->factors);
+    free(scorer->reciprocal);
+    free(scorer->scores);
+}
+
+static enum status scorer_create(struct linear_scorer *scorer, struct error *err)
+{
+    const struct variant *variant = scorer->variant;
+    const size_t in = scorer->in;
+    struct linear_masks *result = scorer->result;
+
+    FORWARD_IF_ERROR(allocate_aligned(&scorer->factors, in, sizeof(float), "importance factors", err));
+    FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, in, sizeof(float), "scores of one row", err));
+    if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
+        FORWARD_IF_ERROR(allocate_aligned(&scorer->reciprocal, in, sizeof(float), "importance factors", err));
+    for (size_t k = 0; k < scorer->num_cuts; k++)
+        if (scorer->cuts[k].like == k)
+            FORWARD_IF_ERROR(allocate(&result->masks[k], result->count, mask_row_bytes(in), "mask", err));
+    return STATUS_OK;
+}
+
+// ---- the factors of the channels ------------------------------------------------------------------------
+
+// Statistics that do not suffice become 1: the weights alone decide.
+static enum status read_statistics(struct linear_statistics *statistics, const struct store_reader *reader,
+                                   const struct layer_tensor *tensor, struct error *err)
+{
+    FORWARD_IF_ERROR(linear_statistics_read(statistics, reader, tensor, err));
+    for (size_t j = 0; j < tensor->in && !statistics->suffice; j++)
+        statistics->second_moment[j] = statistics->variance[j] = 1;
+    return STATUS_OK;
+}
+
+// [in] each; NULL where they are not needed.
+struct column_sums {
+    double *variance, *absolute_sum;
+};
+
+// They run over all rows, so each rank computes a share of the columns. Collective.
+static enum status compute_columns(struct column_sums *columns, const struct linear_scorer *scorer,
+                                   unsigned needs, struct error *err)
+{
+    const struct team *team = scorer->team;
+    const size_t in = scorer->in;
+    size_t first, count;
+    enum status status = STATUS_OK;
+
+    share_of(in, (size_t)team->rank, (size_t)team->size, &first, &count);
+    if (needs & NEEDS_COLUMN_VARIANCE)
+        status = allocate(&columns->variance, in, sizeof *columns->variance, "column sums", err);
+    if (status == STATUS_OK && needs & NEEDS_ABSOLUTE_SUMS)
+        status = allocate(&columns->absolute_sum, in, sizeof *columns->absolute_sum, "column sums", err);
+    if (status == STATUS_OK) {
+        const struct matrix_view share = {scorer->weight + first, scorer->out, count, in};
+        const struct column_moments moments = {
+            .variance = columns->variance != NULL ? columns->variance + first : NULL,
+            .absolute_sum = columns->absolute_sum != NULL ? columns->absolute_sum + first : NULL};
+        column_moments(&moments, &share);
+    }
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    if (columns->variance != NULL)
+        FORWARD_IF_ERROR(team_allgather(team, columns->variance, in, sizeof *columns->variance, err));
+    if (columns->absolute_sum != NULL)
+        FORWARD_IF_ERROR(team_allgather(team, columns->absolute_sum, in, sizeof *columns->absolute_sum, err));
+    return STATUS_OK;
+}
+
+static enum status prepare_factors(struct linear_scorer *scorer, const struct score_inputs *inputs,
+                                   const struct layer_tensor *tensor, struct error *err)
+{
+    const struct variant *variant = scorer->variant;
+    const unsigned needs = importance_needs(variant->method, &variant->parameters);
+    struct linear_statistics statistics = {0};
+    struct column_sums columns = {0};
+    enum status status = STATUS_OK;
+
+    if (needs & NEEDS_STATISTICS)
+        status = read_statistics(&statistics, inputs->statistics, tensor, err);
+    GOTO_IF_ERROR(team_agree(scorer->team, status, err), done);
+    scorer->result->tokens = statistics.tokens;
+    if (needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS))
+        GOTO_IF_ERROR(compute_columns(&columns, scorer, needs, err), done);
+    importance_factors(scorer->factors, variant->method, &variant->parameters, statistics.second_moment,
+                       statistics.variance, columns.variance, scorer->in);
+    if (needs & NEEDS_ABSOLUTE_SUMS)
+        reciprocal_sums(scorer->reciprocal, columns.absolute_sum, scorer->in);
+done:
+    linear_statistics_free(&statistics);
+    free(columns.variance);
+    free(columns.absolute_sum);
+    return status;
+}
+
+// ---- from scores to masks -------------------------------------------------------------------------------
+
+static void score_row(struct linear_scorer *scorer, size_t row)
+{
+    importance_row(scorer->scores, scorer->weight + (scorer->result->first + row) * scorer->in,
+                   scorer->factors, scorer->reciprocal, scorer->in);
+}
+
+// Whether the smallest scores are looked for in the whole matrix.
+static bool is_by_layer(const struct cut *cut)
+{
+    return cut->variant->group == GROUP_LAYER && !cut->variant->is_pattern;
+}
+
+// All cuts of single rows, in one pass over the scores.
+static void select_by_rows(struct linear_scorer *scorer)
+{
+    const struct linear_masks *result = scorer->result;
+    const size_t bytes = mask_row_bytes(scorer->in);
+    bool any = false;
+
+    for (size_t k = 0; k < scorer->num_cuts; k++)
+        any = any || (scorer->cuts[k].like == k && !is_by_layer(&scorer->cuts[k]));
+    for (size_t row = 0; row < result->count && any; row++) {
+        score_row(scorer, row);
+        for (size_t k = 0; k < scorer->num_cuts; k++) {
+            const struct cut *cut = &scorer->cuts[k];
+            if (cut->like != k || is_by_layer(cut))
+                continue;
+            uint8_t *mask = result->masks[k] + row * bytes;
+            if (cut->variant->is_pattern)
+                select_n_of_m(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of);
+            else
+                select_row(mask, scorer->scores, scorer->in, prune_count(scorer->in, cut->sparsity));
+        }
+    }
+}
+
+// Cuts of the whole matrix: radix searches with histograms summed over the team, then ties handed out in the
+// order of the rows. Every pass over the scores serves all of them.
+struct layer_cuts {
+    size_t count, cut[SCORE_BATCH]; // which cuts
+    struct select_search search[SCORE_BATCH];
+    uint64_t ties[SCORE_BATCH];          // of this rank, still to be pruned
+    uint64_t (*histograms)[SELECT_BINS]; // [count]
+};
+
+static enum status narrow_searches(struct linear_scorer *scorer, struct layer_cuts *cuts, struct error *err)
+{
+    memset(cuts->histograms, 0, cuts->count * sizeof *cuts->histograms);
+    for (size_t row = 0; row < scorer->result->count; row++) {
+        score_row(scorer, row);
+        for (size_t k = 0; k < cuts->count; k++)
+            select_search_count(&cuts->search[k], cuts->histograms[k], scorer->scores, scorer->in);
+    }
+    FORWARD_IF_ERROR(team_sum_u64(scorer->team, cuts->histograms[0], cuts->count * SELECT_BINS, err));
+    for (size_t k = 0; k < cuts->count; k++)
+        select_search_narrow(&cuts->search[k], cuts->histograms[k]);
+    return STATUS_OK;
+}
+
+// How many scores that equal the threshold this rank has to prune.
+static enum status share_ties(struct linear_scorer *scorer, struct layer_cuts *cuts, struct error *err)
+{
+    uint64_t mine[SCORE_BATCH] = {0}, before;
+
+    for (size_t row = 0; row < scorer->result->count; row++) {
+        score_row(scorer, row);
+        for (size_t k = 0; k < cuts->count; k++)
+            mine[k] += select_count_ties(&cuts->search[k], scorer->scores, scorer->in);
+    }
+    for (size_t k = 0; k < cuts->count; k++) {
+        FORWARD_IF_ERROR(team_exclusive_sum_u64(scorer->team, mine[k], &before, err));
+        cuts->ties[k] = cuts->search[k].ties > before ? cuts->search[k].ties - before : 0;
+    }
+    return STATUS_OK;
+}
+
+static enum status select_by_layer(struct linear_scorer *scorer, struct error *err)
+{
+    const struct linear_masks *result = scorer->result;
+    const size_t bytes = mask_row_bytes(scorer->in);
+    struct layer_cuts cuts = {.count = 0};
+    enum status status;
+
+    for (size_t k = 0; k < scorer->num_cuts; k++) {
+        if (scorer->cuts[k].like != k || !is_by_layer(&scorer->cuts[k]))
+            continue;
+        select_search_begin(&cuts.search[cuts.count],
+                            prune_count(scorer->out * scorer->in, scorer->cuts[k].sparsity));
+        cuts.cut[cuts.count++] = k;
+    }
+    if (cuts.count == 0)
+        return STATUS_OK;
+    status = allocate(&cuts.histograms, cuts.count, sizeof *cuts.histograms, "histograms of scores", err);
+    GOTO_IF_ERROR(team_agree(scorer->team, status, err), done);
+    for (int digit = 0; digit < SELECT_DIGITS; digit++)
+        GOTO_IF_ERROR(narrow_searches(scorer, &cuts, err), done);
+    GOTO_IF_ERROR(share_ties(scorer, &cuts, err), done);
+    for (size_t row = 0; row < result->count; row++) {
+        score_row(scorer, row);
+        for (size_t k = 0; k < cuts.count; k++)
+            select_threshold_row(result->masks[cuts.cut[k]] + row * bytes, scorer->scores, scorer->in,
+                                 &cuts.search[k], &cuts.ties[k]);
+    }
+done:
+    free(cuts.histograms);
+    return status;
+}
+
+// ---- one linear -------------------------------------------------------------------------------------------
+
+enum status linear_masks_create(struct linear_masks *masks, const struct score_inputs *inputs,
+                                const struct layer_tensor *tensor, const struct cut *cuts, size_t count,
+                                struct error *err)
+{
+    const struct team *team = inputs->stage->team;
+    struct linear_scorer scorer = {.team = team,
+                                   .variant = cuts[0].variant,
+                                   .cuts = cuts,
+                                   .num_cuts = count,
+                                   .out = tensor->out,
+                                   .in = tensor->in,
+                                   .weight = layer_weights_of(inputs->weights, tensor),
+                                   .result = masks};
+    enum status status;
+
+    *masks = (struct linear_masks){0};
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &masks->first, &masks->count);
+    status = scorer_create(&scorer, err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    GOTO_IF_ERROR(prepare_factors(&scorer, inputs, tensor, err), done);
+    select_by_rows(&scorer);
+    status = select_by_layer(&scorer, err);
+done:
+    scorer_free(&scorer);
+    return status;
+}
+
+void linear_masks_free(struct linear_masks *masks)
+{
+    for (size_t k = 0; k < SCORE_BATCH; k++)
+        free(masks->masks[k]);
+    *masks = (struct linear_masks){0};
+}
+
+struct mask_rows linear_masks_rows(const struct linear_masks *masks, const struct cut *cut)
+{
+    return (struct mask_rows){masks->first, masks->count, masks->masks[cut->like]};
+}

@@ -1,0 +1,208 @@
+// Perplexity against the cross entropy of a whole model in plain loops.
+// ranks: 1 3
+#include "stages/evaluate/perplexity.h"
+#include "tests/support/naive.h"
+#include "tests/support/naive_layer.h"
+#include "tests/support/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOWS = 7, LENGTH = 9 }; // windows: not a multiple of the ranks
+
+// Cross entropies of float32 logits of size 1 to 6, over 258 tokens: 2^-24 * 6 * 200.
+static const double tolerance = 7e-5;
+
+// `count` windows: WINDOWS random ones, over and over.
+static struct evaluation_windows random_windows(size_t vocab, size_t count)
+{
+    struct random_state random = random_seed(5);
+    struct evaluation_windows evaluation = {.count = count, .length = LENGTH};
+
+    evaluation.ids = calloc(count * LENGTH, sizeof *evaluation.ids);
+    assert_non_null(evaluation.ids);
+    for (size_t i = 0; i < count * LENGTH; i++)
+        evaluation.ids[i] = i < WINDOWS * LENGTH ? (int32_t)random_below(&random, vocab)
+                                                 : evaluation.ids[i - WINDOWS * LENGTH];
+    return evaluation;
+}
+
+// variant NULL: dense; else its weights are read from weights/VARIANT.
+static double naive_nll(const struct small_model *small, const struct variant *variant, const int32_t *ids)
+{
+    struct naive_layer layers[2];
+    double sum = 0, log_likelihoods[LENGTH];
+
+    for (size_t l = 0; l < 2; l++) {
+        naive_layer_read(&layers[l], small, l);
+        for (size_t i = 0; i < layers[l].num_linears && variant != NULL; i++) {
+            const char *name = layers[l].linears[i].name;
+            const struct small_matrix pruned = small_pruned_weight(small, variant, l, name);
+            naive_layer_put(&layers[l], name, pruned.values);
+            free(pruned.values);
+        }
+    }
+    for (size_t w = 0; w < WINDOWS; w++) {
+        naive_log_likelihoods(log_likelihoods, small, layers, ids + w * LENGTH, LENGTH);
+        for (size_t t = 0; t < LENGTH - 1; t++)
+            sum -= log_likelihoods[t] / (LENGTH - 1);
+    }
+    for (size_t l = 0; l < 2; l++)
+        naive_layer_free(&layers[l]);
+    return sum / WINDOWS;
+}
+
+static void check_perplexity(struct small_model *small, const struct variant *variant)
+{
+    struct evaluation_windows evaluation = random_windows(small->shape.checkpoint.vocab, WINDOWS);
+    struct perplexity found;
+    struct error err = {0};
+
+    assert_ok(evaluate_perplexity(&found, &small->stage, &small->weights, &evaluation, variant, &err), err);
+    const double expected = naive_nll(small, variant, evaluation.ids);
+    assert_close(found.mean_nll, expected, tolerance);
+    assert_close(found.perplexity, exp(expected), tolerance * exp(expected));
+    assert_int_equal(found.windows, WINDOWS);
+    assert_int_equal(found.length, LENGTH);
+    assert_int_equal(found.tokens, WINDOWS * LENGTH);
+    evaluation_windows_free(&evaluation);
+}
+
+static void perplexity_of_the_dense_model_is_its_cross_entropy(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    for (int tied = 0; tied < 2; tied++) {
+        shape.checkpoint.tied = tied != 0;
+        small_model_open(&small, &shape);
+        check_perplexity(&small, NULL);
+        small_model_close(&small);
+    }
+}
+
+static void perplexity_of_a_mixture_of_experts_is_its_cross_entropy(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    shape.checkpoint.experts = 3;
+    small_model_open(&small, &shape);
+    check_perplexity(&small, NULL);
+    small_model_close(&small);
+}
+
+static void perplexity_of_a_variant_is_that_of_its_weights(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    variant->energy_rows = true;
+    small_model_prune(&small, variant);
+    check_perplexity(&small, variant);
+    small_model_close(&small);
+}
+
+static void perplexity_has_the_same_bits_from_one_rank_and_from_all(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small, alone;
+    struct perplexity together, by_one;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small_model_open_alone(&alone, &small);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, WINDOWS);
+    assert_ok(evaluate_perplexity(&together, &small.stage, &small.weights, &evaluation, NULL, &err), err);
+    assert_ok(evaluate_perplexity(&by_one, &alone.stage, &alone.weights, &evaluation, NULL, &err), err);
+    assert_memory_equal(&together, &by_one, sizeof together);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&alone);
+    small_model_close(&small);
+}
+
+static void more_windows_than_memory_holds_go_through_in_groups(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity found;
+    struct error err = {0};
+    (void)state;
+
+    // Given windows for one group, rounded to whole repetitions, and one repetition more
+    shape.checkpoint.hidden = 480;
+    small_model_open(&small, &shape);
+    const size_t ranks = (size_t)small.team.size;
+    const size_t in_memory = perplexity_windows_in_memory(small.model, SIZE_MAX / 2, LENGTH, ranks);
+    const size_t count = (in_memory * ranks / WINDOWS + 1) * WINDOWS;
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, count);
+
+    assert_ok(evaluate_perplexity(&found, &small.stage, &small.weights, &evaluation, NULL, &err), err);
+
+    // Then the mean is that of one repetition
+    assert_close(found.mean_nll, naive_nll(&small, NULL, evaluation.ids), tolerance);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&small);
+}
+
+static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
+{
+    // 40 letters that no merge joins, and <s> before them: 41 tokens, four windows of 9 and a tail
+    static const char text[] = "QZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZQZ";
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct evaluation_windows evaluation;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    if (mpi_rank() == 0)
+        write_text(mpi_test_directory(), "corpus.txt", text);
+    MPI_Barrier(MPI_COMM_WORLD);
+    small.settings.perplexity = (char *)in_directory("corpus.txt");
+    small.settings.evaluate_length = LENGTH;
+    assert_ok(evaluation_windows_create(&evaluation, &small.stage, &err), err);
+    assert_int_equal(evaluation.count, 4);
+    assert_int_equal(evaluation.length, LENGTH);
+    for (size_t i = 0; i < 4 * LENGTH; i++) // ids of bytes are the bytes and two: random_checkpoint.c
+        assert_int_equal(evaluation.ids[i], i == 0 ? 0 : text[i - 1] + 2);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&small);
+}
+
+static void a_result_is_read_as_it_was_written(void **state)
+{
+    const struct perplexity written = {12.25, 2.5, 63, 7, 9};
+    struct settings settings = {.perplexity = (char *)"wiki.txt"};
+    struct perplexity found;
+    struct error err = {0};
+    (void)state;
+
+    if (mpi_rank() == 0) {
+        const char *path = in_directory("perplexity.json");
+        assert_ok(perplexity_write(&written, path, &settings, NULL, &err), err);
+        assert_ok(perplexity_read(&found, path, &err), err);
+        assert_memory_equal(&found, &written, sizeof found);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        mpi_unit_test(perplexity_of_the_dense_model_is_its_cross_entropy),
+        mpi_unit_test(perplexity_of_a_mixture_of_experts_is_its_cross_entropy),
+        mpi_unit_test(perplexity_of_a_variant_is_that_of_its_weights),
+        mpi_unit_test(perplexity_has_the_same_bits_from_one_rank_and_from_all),
+        mpi_unit_test(more_windows_than_memory_holds_go_through_in_groups),
+        mpi_unit_test(a_corpus_is_cut_into_windows_that_every_rank_has),
+        mpi_unit_test(a_result_is_read_as_it_was_written),
+    };
+    return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,402 @@
+// An exported folder, tensor by tensor: pruned ones are the store's bytes with the mask's zeros, all others
+// the source's bytes.
+// ranks: 1 3
+#include "io/model/open.h"
+#include "io/store/store.h"
+#include "stages/compensate/compensate.h"
+#include "stages/export/export.h"
+#include "tests/support/small_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const identity = "0123456789abcdef";
+
+// "DIRECTORY/name"; the caller frees.
+static char *path_below(const char *directory, const char *name)
+{
+    char *path = malloc(strlen(directory) + strlen(name) + 2);
+    assert_non_null(path);
+    sprintf(path, "%s/%s", directory, name);
+    return path;
+}
+
+static void export(const struct small_model *small, const struct variant *variant)
+{
+    struct error err = {0};
+    json_t *provenance = json_pack("{s:s}", "job", "the job");
+
+    assert_non_null(provenance);
+    assert_ok(export_variant(&small->stage, variant, identity, provenance, &err), err);
+    json_decref(provenance);
+}
+
+// ---- tensors ---------------------------------------------------------------------------------------------
+
+// "model.layers.1.mlp.up_proj.weight" gives 1 and "mlp.up_proj"; false when the tensor is no linear's `what`,
+// which is "weight" or "bias".
+static bool parse_linear(const char *tensor, size_t *layer, char linear[64], const char *what)
+{
+    const char *last = strrchr(tensor, '.');
+    int start;
+
+    if (strstr(tensor, "_proj.") == NULL || strcmp(last + 1, what) != 0 ||
+        sscanf(tensor, "model.layers.%zu.%n", layer, &start) != 1)
+        return false;
+    snprintf(linear, 64, "%.*s", (int)(last - tensor) - start, tensor + start);
+    return true;
+}
+
+// The bytes that the store has of "/LINEAR/what" in weights/VARIANT; the caller frees.
+static void *stored_bytes(const struct small_model *small, const struct variant *variant, size_t layer,
+                          const char *linear, const char *what, size_t size)
+{
+    const bool single = small->shape.checkpoint.dtype == DTYPE_F32;
+    char *path = small_path(small, RUN_WEIGHTS, variant->name, layer);
+    struct store_reader *reader;
+    uint64_t dims[STORE_MAX_RANK];
+    size_t rank;
+    char name[100];
+    void *bytes = malloc(size);
+    struct error err = {0};
+
+    assert_non_null(bytes);
+    snprintf(name, sizeof name, "/%s/%s", linear, what);
+    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
+    assert_ok(store_dims(reader, name, &rank, dims, &err), err);
+    assert_int_equal(dims[0] * (rank > 1 ? dims[1] : 1) * (single ? 4 : 2), size);
+    assert_ok(store_read(reader, name, single ? STORE_F32 : STORE_U16, 0, dims[0], bytes, &err), err);
+    store_close(reader);
+    free(path);
+    return bytes;
+}
+
+static void check_pruned(const struct small_model *small, const struct variant *variant,
+                         const struct safetensors_tensor *found, size_t layer, const char *linear)
+{
+    const size_t size = (size_t)(found->end - found->begin), element = dtype_size(found->dtype);
+    static const char zero[4];
+    void *expected = stored_bytes(small, variant, layer, linear, "weight", size);
+    uint8_t *mask = small_mask(small, variant, layer, linear);
+    size_t pruned = 0;
+
+    assert_memory_equal(found->data, expected, size);
+    for (size_t k = 0; k < size / element; k++)
+        if (mask[k] == 0) {
+            assert_memory_equal((const char *)found->data + k * element, zero, element);
+            pruned++;
+        }
+    assert_int_equal(pruned, size / element / 2); // half of every row; rows are of even length
+    free(expected);
+    free(mask);
+}
+
+// The tensors of source and export, in order. Tensors after the source's are added biases. Returns how many.
+static size_t check_shard(const struct small_model *small, const struct variant *variant,
+                          const struct safetensors_file *source, const struct safetensors_file *found)
+{
+    char linear[64];
+    size_t layer;
+
+    assert_true(found->count >= source->count);
+    for (size_t i = 0; i < source->count; i++) {
+        const struct safetensors_tensor *from = &source->tensors[i], *to = &found->tensors[i];
+        assert_string_equal(to->name, from->name);
+        assert_int_equal(to->begin, from->begin);
+        assert_int_equal(to->end, from->end);
+        assert_string_equal(to->dtype_name, from->dtype_name);
+        if (parse_linear(from->name, &layer, linear, "weight") &&
+            !linear_is_skipped(&small->settings, layer, linear))
+            check_pruned(small, variant, to, layer, linear);
+        else
+            assert_memory_equal(to->data, from->data, from->end - from->begin);
+    }
+    for (size_t i = source->count; i < found->count; i++) {
+        const struct safetensors_tensor *bias = &found->tensors[i];
+        assert_true(parse_linear(bias->name, &layer, linear, "bias"));
+        void *expected =
+            stored_bytes(small, variant, layer, linear, "bias", (size_t)(bias->end - bias->begin));
+        assert_memory_equal(bias->data, expected, bias->end - bias->begin);
+        free(expected);
+    }
+    return found->count - source->count;
+}
+
+// Returns how many biases were added, in all shards.
+static size_t check_tensors(const struct small_model *small, const struct variant *variant)
+{
+    const struct checkpoint *checkpoint = small->model->checkpoint;
+    size_t added = 0;
+
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        char *path = path_below(small->settings.output, checkpoint->shard_names[i]);
+        struct safetensors_file *found;
+        struct error err = {0};
+        assert_ok(safetensors_open(&found, path, &err), err);
+        const size_t biases = check_shard(small, variant, checkpoint->shards[i], found);
+        if (biases == 0) { // then the header is the source's
+            assert_int_equal(found->header_bytes, checkpoint->shards[i]->header_bytes);
+            assert_memory_equal(found->mapping, checkpoint->shards[i]->mapping, found->header_bytes);
+        }
+        added += biases;
+        safetensors_close(found);
+        free(path);
+    }
+    return added;
+}
+
+// Opens a model, prunes it and exports it.
+static const struct variant *export_shape(struct small_model *small, const struct small_model_shape *shape,
+                                          char **skip)
+{
+    small_model_open(small, shape);
+    small->settings.skip = skip;
+    small->settings.num_skip = skip != NULL;
+    small->settings.keep_weights = true;
+    const struct variant *variant = small_model_add(small, "half", METHOD_MAGNITUDE);
+    small_model_prune(small, variant);
+    export(small, variant);
+    return variant;
+}
+
+static void every_tensor_of_one_file_is_where_it_belongs(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    char *skip[] = {(char *)"layers.1.mlp.gate_proj"};
+    struct small_model small;
+    (void)state;
+
+    const struct variant *variant = export_shape(&small, &shape, skip);
+    assert_int_equal(check_tensors(&small, variant), 0);
+    small_model_close(&small);
+}
+
+static void shards_keep_their_tensors(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    shape.checkpoint.shards = 7; // a layer lies in several
+    shape.checkpoint.dtype = DTYPE_F32;
+    const struct variant *variant = export_shape(&small, &shape, NULL);
+    assert_int_equal(small.model->checkpoint->num_shards, 7);
+    assert_int_equal(check_tensors(&small, variant), 0);
+    small_model_close(&small);
+}
+
+static void a_tied_embedding_stays(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    shape.checkpoint.tied = true;
+    shape.checkpoint.dtype = DTYPE_F16;
+    const struct variant *variant = export_shape(&small, &shape, NULL);
+    assert_int_equal(check_tensors(&small, variant), 0);
+    small_model_close(&small);
+}
+
+static void new_biases_come_after_the_tensors_that_were_there(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct model *exported;
+    struct error err = {0};
+    (void)state;
+
+    // Given a LLaMA without biases, and a variant that matches mean outputs by them
+    shape.checkpoint.shards = 3;
+    small_model_open(&small, &shape);
+    struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    variant->bias = true;
+    assert_ok(compensate_check(small.model, &small.settings, &err), err);
+    layer_weights_free(&small.weights, &small.stage); // layers have become larger
+    assert_ok(layer_weights_create(&small.weights, &small.stage, &err), err);
+    small_model_calibrate(&small, false);
+    small_model_prune(&small, variant);
+    export(&small, variant);
+
+    // Then each of the seven linears of both layers has one, and the folder opens as a model that says so
+    assert_int_equal(check_tensors(&small, variant), 14);
+    assert_ok(model_open(&exported, small.settings.output, &err), err);
+    assert_true(exported->config.attention_bias && exported->config.mlp_bias);
+    model_close(exported);
+    small_model_close(&small);
+}
+
+// ---- the folder ------------------------------------------------------------------------------------------
+
+static void put_file(const char *directory, const char *name, const char *text)
+{
+    if (mpi_rank() == 0)
+        write_text(directory, name, text);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static bool is_in(const char *directory, const char *name)
+{
+    char *path = path_below(directory, name);
+    const bool found = access(path, F_OK) == 0;
+    free(path);
+    return found;
+}
+
+static void side_files_are_copied_and_other_weights_are_not(void **state)
+{
+    static const char *const copied[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                         "notes.md"};
+    static const char *const left_out[] = {"pytorch_model.bin", "model.PTH", ".hidden", "old.safetensors"};
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    small_model_open(&small, &shape);
+    put_file(small.settings.model, "notes.md", "Made by hand.\n");
+    for (size_t i = 0; i < 4; i++)
+        put_file(small.settings.model, left_out[i], "the dense weights, in another format");
+    small.settings.keep_weights = true;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_prune(&small, variant);
+    export(&small, variant);
+    for (size_t i = 0; i < 4; i++) {
+        char *from = path_below(small.settings.model, copied[i]);
+        char *to = path_below(small.settings.output, copied[i]);
+        assert_same_file(from, to);
+        free(from);
+        free(to);
+        assert_false(is_in(small.settings.output, left_out[i]));
+    }
+    assert_int_equal(count_entries(small.settings.output), 6); // with the weights and coppice.json
+    assert_int_equal(entries_in_directory(), 3); // model, run, run-output: nothing hidden is left
+    small_model_close(&small);
+}
+
+static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    char *skip[] = {(char *)"mlp.up_proj"};
+    struct small_model small;
+    json_error_t where;
+    struct error err = {0};
+    (void)state;
+
+    export_shape(&small, &shape, skip);
+    char *path = path_below(small.settings.output, "coppice.json");
+    json_t *json = json_load_file(path, 0, &where);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "identity")), identity);
+    assert_string_equal(json_string_value(json_object_get(json, "job")), "the job");
+    const json_t *linears = json_object_get(json, "linears");
+    assert_int_equal(json_object_size(linears), 12); // two layers of seven, but the one that is skipped
+    const json_t *down = json_object_get(linears, "layers.1.mlp.down_proj");
+    assert_int_equal(json_integer_value(json_object_get(down, "total")), 20 * 36);
+    assert_int_equal(json_integer_value(json_object_get(down, "kept")), 20 * 36 / 2);
+    assert_true(json_real_value(json_object_get(down, "sparsity")) == 0.5);
+    json_decref(json);
+    free(path);
+
+    assert_int_equal(export_state_of(small.settings.output, identity, &err), EXPORT_DONE);
+    assert_int_equal(export_state_of(small.settings.output, "another", &err), EXPORT_FOREIGN);
+    assert_int_equal(export_state_of(small.settings.model, identity, &err), EXPORT_FOREIGN);
+    assert_int_equal(export_state_of(in_directory("nowhere"), identity, &err), EXPORT_ABSENT);
+    small_model_close(&small);
+}
+
+static void of_several_variants_each_has_a_folder(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    char path[PATH_SIZE], expected[PATH_SIZE + 8];
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct variant *half = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    export_path(path, sizeof path, &small.settings, half);
+    assert_string_equal(path, small.settings.output);
+    small_model_add(&small, "other", METHOD_MAGNITUDE);
+    export_path(path, sizeof path, &small.settings, half);
+    snprintf(expected, sizeof expected, "%s/half", small.settings.output);
+    assert_string_equal(path, expected);
+    small_model_close(&small);
+}
+
+static void a_killed_export_goes_on_with_the_next_shard(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    size_t size;
+    (void)state;
+
+    // Given the hidden folder of an export that committed its second shard
+    shape.checkpoint.shards = 3;
+    small_model_open(&small, &shape);
+    small.settings.keep_weights = true;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_prune(&small, variant);
+    const char *partial = in_directory(".run-output.partial-0123456789abcdef");
+    const char *second = small.model->checkpoint->shard_names[1];
+    if (mpi_rank() == 0)
+        assert_int_equal(mkdir(partial, 0777), 0);
+    put_file(partial, second, "as it was");
+
+    export(&small, variant);
+
+    // Then that shard was not written again
+    char *path = path_below(small.settings.output, second);
+    unsigned char *bytes = slurp(path, &size);
+    assert_int_equal(size, 9);
+    assert_memory_equal(bytes, "as it was", 9);
+    free(bytes);
+    free(path);
+    assert_true(is_in(small.settings.output, small.model->checkpoint->shard_names[0]));
+    assert_true(is_in(small.settings.output, small.model->checkpoint->shard_names[2]));
+    small_model_close(&small);
+}
+
+static void a_folder_is_the_same_bytes_from_one_rank_and_from_all(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small, alone;
+    (void)state;
+
+    shape.checkpoint.shards = 2;
+    small_model_open(&small, &shape);
+    small.settings.keep_weights = true;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_open_alone(&alone, &small);
+    small_model_prune(&small, variant);
+    small_model_prune(&alone, &alone.variants[0]);
+    export(&small, variant);
+    export(&alone, &alone.variants[0]);
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = i < 2 ? small.model->checkpoint->shard_names[i] : "coppice.json";
+        char *path = path_below(small.settings.output, name),
+             *other = path_below(alone.settings.output, name);
+        assert_same_file(path, other);
+        free(path);
+        free(other);
+    }
+    small_model_close(&alone);
+    small_model_close(&small);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        mpi_unit_test(every_tensor_of_one_file_is_where_it_belongs),
+        mpi_unit_test(shards_keep_their_tensors),
+        mpi_unit_test(a_tied_embedding_stays),
+        mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
+        mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
+        mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
+        mpi_unit_test(of_several_variants_each_has_a_folder),
+        mpi_unit_test(a_killed_export_goes_on_with_the_next_shard),
+        mpi_unit_test(a_folder_is_the_same_bytes_from_one_rank_and_from_all),
+    };
+    return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,215 @@
+// The float32 copy of a layer: the checkpoint's bits, and over them what a variant pruned.
+// ranks: 1 3
+#include "stages/compensate/compensate.h"
+#include "stages/prune/score.h"
+#include "tests/support/small_model.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const linears[] = {"self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                      "mlp.up_proj", "mlp.down_proj"};
+enum { LINEARS = sizeof linears / sizeof linears[0] };
+
+static const float *loaded(const struct layer_weights *weights, const char *linear)
+{
+    size_t i = 0;
+    while (strcmp(weights->map.tensors[i].linear, linear) != 0)
+        i++;
+    return layer_weights_of(weights, &weights->map.tensors[i]);
+}
+
+// The layer holds these bits; mask NULL: all of them, else 0 where it is 0.
+static void check_linear(const struct layer_weights *weights, const char *linear,
+                         const struct small_matrix *expected, const uint8_t *mask)
+{
+    const float *found = loaded(weights, linear);
+    for (size_t k = 0; k < expected->out * expected->in; k++) {
+        const float value = mask == NULL || mask[k] != 0 ? expected->values[k] : 0;
+        assert_memory_equal(&found[k], &value, sizeof value);
+    }
+}
+
+static void check_dense(const struct small_model *small, size_t layer)
+{
+    for (size_t i = 0; i < LINEARS; i++) {
+        const struct small_matrix dense = small_dense_weight(small, layer, linears[i]);
+        check_linear(&small->weights, linears[i], &dense, NULL);
+        free(dense.values);
+    }
+}
+
+static void a_dense_layer_has_the_checkpoints_weights(void **state)
+{
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    struct small_model_shape shape = small_model_shape();
+    struct error err = {0};
+    (void)state;
+
+    shape.checkpoint.shards = 4;
+    for (size_t d = 0; d < 3; d++) {
+        struct small_model small;
+        shape.checkpoint.dtype = dtypes[d];
+        small_model_open(&small, &shape);
+        for (size_t layer = 0; layer < 2; layer++) {
+            assert_ok(layer_weights_load(&small.weights, &small.stage, layer, NULL, &err), err);
+            check_dense(&small, layer);
+        }
+        small_model_close(&small);
+    }
+}
+
+static void score(struct small_model *small, const struct variant *variant, size_t layer)
+{
+    struct error err = {0};
+    assert_ok(score_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+}
+
+static void a_variant_without_compensation_is_its_masks_over_the_dense_weights(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    char *skip[] = {(char *)"layers.1.mlp.up_proj"};
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small.settings.skip = skip;
+    small.settings.num_skip = 1;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    score(&small, variant, 1);
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err); // other weights before
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 1, variant, &err), err);
+    for (size_t i = 0; i < LINEARS; i++) {
+        const struct small_matrix dense = small_dense_weight(&small, 1, linears[i]);
+        uint8_t *mask =
+            strcmp(linears[i], "mlp.up_proj") != 0 ? small_mask(&small, variant, 1, linears[i]) : NULL;
+        check_linear(&small.weights, linears[i], &dense, mask);
+        free(mask);
+        free(dense.values);
+    }
+    // And back: the dense layer is loaded again, not taken for what is there.
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 1, NULL, &err), err);
+    check_dense(&small, 1);
+    small_model_close(&small);
+}
+
+static void a_compensated_variant_is_its_file_of_weights(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    variant->energy_columns = variant->energy_rows = true;
+    score(&small, variant, 0);
+    assert_ok(compensate_layer(&small.stage, &small.weights, variant, 0, &err), err);
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 0, variant, &err), err);
+    for (size_t i = 0; i < LINEARS; i++) {
+        const struct small_matrix pruned = small_pruned_weight(&small, variant, 0, linears[i]);
+        const struct small_matrix dense = small_dense_weight(&small, 0, linears[i]);
+        check_linear(&small.weights, linears[i], &pruned, NULL);
+        assert_memory_not_equal(pruned.values, dense.values, dense.out * dense.in * sizeof(float));
+        free(pruned.values);
+        free(dense.values);
+    }
+    small_model_close(&small);
+}
+
+static void mask_and_written_weights_give_the_same_layer(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    score(&small, variant, 0);
+    assert_ok(compensate_layer(&small.stage, &small.weights, variant, 0, &err), err);
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 0, variant, &err), err); // from the masks
+    for (size_t i = 0; i < LINEARS; i++) {
+        const struct small_matrix pruned = small_pruned_weight(&small, variant, 0, linears[i]);
+        check_linear(&small.weights, linears[i], &pruned, NULL);
+        free(pruned.values);
+    }
+    small_model_close(&small);
+}
+
+// Overwrites one element of a BF16 tensor in the checkpoint's file, which every rank has mapped.
+static void poke(const struct small_model *small, const struct safetensors_tensor *tensor, size_t element,
+                 uint16_t bits)
+{
+    const struct safetensors_file *shard = small->model->checkpoint->shards[0];
+    const off_t offset = (const char *)tensor->data - (const char *)shard->mapping + (off_t)(2 * element);
+
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0) {
+        const int file = open(shard->path, O_WRONLY);
+        assert_true(file >= 0);
+        assert_int_equal(pwrite(file, &bits, sizeof bits, offset), sizeof bits);
+        close(file);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+enum { BF16_NAN = 0x7fc0, BF16_INFINITY = 0x7f80 };
+
+static void a_weight_that_is_not_finite_is_named(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    size_t shard;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    poke(&small, checkpoint_find(small.model->checkpoint, "model.layers.1.mlp.down_proj.weight", &shard),
+         19 * 36 + 5, BF16_NAN);
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err);
+    assert_int_equal(layer_weights_load(&small.weights, &small.stage, 1, NULL, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT,
+                 "model.safetensors: tensor model.layers.1.mlp.down_proj.weight: weight [19, 5] is NaN");
+    small_model_close(&small);
+}
+
+static void what_lies_outside_the_layers_is_looked_at_too(void **state)
+{
+    static const char *const names[] = {"model.embed_tokens.weight", "lm_head.weight"};
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    size_t shard;
+    struct error err = {0};
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        char expected[100];
+        small_model_open(&small, &shape);
+        assert_ok(check_outer_tensors(&small.stage, &err), err);
+        poke(&small, checkpoint_find(small.model->checkpoint, names[i], &shard), 257 * 20 + 19,
+             BF16_INFINITY); // the very last element
+        assert_int_equal(check_outer_tensors(&small.stage, &err), STATUS_INPUT);
+        snprintf(expected, sizeof expected, "tensor %s: weight [257, 19] is infinite", names[i]);
+        assert_error(err, STATUS_INPUT, expected);
+        err = (struct error){0};
+        small_model_close(&small);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        mpi_unit_test(a_dense_layer_has_the_checkpoints_weights),
+        mpi_unit_test(a_variant_without_compensation_is_its_masks_over_the_dense_weights),
+        mpi_unit_test(a_compensated_variant_is_its_file_of_weights),
+        mpi_unit_test(mask_and_written_weights_give_the_same_layer),
+        mpi_unit_test(a_weight_that_is_not_finite_is_named),
+        mpi_unit_test(what_lies_outside_the_layers_is_looked_at_too),
+    };
+    return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
+}
