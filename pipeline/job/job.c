@@ -1,5 +1,4 @@
 #include "pipeline/job/job.h"
-#include "io/file/commit.h"
 #include "pipeline/job/read.h"
 #include "pipeline/job/sweep.h"
 
@@ -137,24 +136,6 @@ enum status job_parse(struct settings **settings, const char *text, size_t size,
     }
     job_values_free(&values);
     return status;
-}
-
-enum status job_load(struct settings **settings, const char *path, struct error *err)
-{
-    char *text;
-    size_t size;
-
-    *settings = NULL;
-    const enum status status = read_file(&text, &size, path, err);
-    if (status != STATUS_OK) {
-        // A job file that is not there is a wrong command line.
-        if (status != STATUS_MEMORY && err != NULL)
-            err->status = STATUS_USAGE;
-        return status != STATUS_MEMORY ? STATUS_USAGE : status;
-    }
-    const enum status parsed = job_parse(settings, text, size, path, err);
-    free(text);
-    return parsed;
 }
 
 void settings_free(struct settings *settings)

@@ -15,13 +15,10 @@
 #include "kernels/error.h"
 #include "stages/settings.h"
 
-// Reads and checks a job file. An unknown key, a wrong type, a missing key or a value out of range is
-// STATUS_USAGE: "FILE:LINE: prune.sparsity: must be a number from 0 to 1, got 1.5". A file that cannot be
-// read is STATUS_USAGE too. Whether the model and the corpora exist is not checked. Freed with settings_free.
-enum status job_load(struct settings **settings, const char *path, struct error *err);
-
-// The same from memory, for ranks that did not read the file: text[size] need not end in NUL; path is for
-// messages.
+// Reads and checks text[size], which need not end in NUL; path is for messages. An unknown key, a wrong type,
+// a missing key or a value out of range is STATUS_USAGE: "FILE:LINE: prune.sparsity: must be a number from 0
+// to 1, got 1.5". Whether the model and the corpora exist is not checked. Freed with settings_free. Of a
+// file: load.h.
 enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
                       struct error *err);
 

@@ -389,7 +389,7 @@ static void add(struct estimate *sum, const struct estimate *other)
     sum->messages += other->messages;
 }
 
-// One phase, as runner.c splits it: its chains on at most one team a node. Time is the slowest team's.
+// One phase, as teams.c splits it: its chains on at most one team a node. Time is the slowest team's.
 static void estimate_phase(struct plan_estimate *estimate, struct worker *w, size_t phase,
                            struct estimate *teams)
 {

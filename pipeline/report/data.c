@@ -5,11 +5,11 @@
 #include "pipeline/plan/record.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/compensation_record.h"
+#include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/history.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/report/report.h"
 #include "pipeline/report/series.h"
-#include "pipeline/run/diagnose.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
@@ -221,7 +221,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     json_decref(result);
     read_result(g, &result, name, RESULT_DIAGNOSTICS);
     if (result != NULL) {
-        json_object_set_new(row, "alignment", diagnose_means(result));
+        json_object_set_new(row, "alignment", diagnostics_means(result));
         json_object_set_new(g->diagnostics, name, result);
     }
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// What the handler looks at.
+// For the handler.
 static const struct checkpoint *volatile watched;
 static char prefix[48];
 
@@ -31,8 +31,8 @@ static void say(const char *text)
     (void)ignored;
 }
 
-// The fault is in our own code, in the middle of arithmetic: neither MPI nor the heap is in the middle of
-// something.
+// The fault comes from our own arithmetic, so that MPI and the heap are in a state in which they can be
+// called.
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
     const char *file = file_at(info->si_addr);
@@ -42,7 +42,7 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 
     say(prefix);
     say(file != NULL ? file : "a file that is mapped into memory, or memory that is shared");
-    say(": can no longer be read: it became shorter while it was in use, or its disk fails\n");
+    say(": can no longer be read: it became shorter while it was in use, or its disk is failing\n");
     MPI_Initialized(&is_initialized);
     MPI_Finalized(&is_finalized);
     if (is_initialized && !is_finalized)

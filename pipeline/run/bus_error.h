@@ -1,10 +1,13 @@
-// bus_error.h - the checkpoint is mapped into memory; when a page of it cannot be read, the system does not
-// return an error but sends SIGBUS: the file became shorter while it was in use, or its disk fails.
+// bus_error.h - ends the program with a clear message when the checkpoint can no longer be read.
+//
+// The checkpoint is mapped into memory. When a page of it cannot be read, because the file became shorter or
+// the disk is failing, the system does not return an error but sends SIGBUS.
 #pragma once
 #include "io/model/checkpoint.h"
 
 // From now on such a page ends the program, and with it all ranks, with exit code 1 and a line on standard
-// error that names the file. After MPI_Init, which has a handler of its own. rank: in the message, from 1 on.
+// error that names the file. Call it after MPI_Init, which sets a handler of its own. The message says the
+// rank, unless it is 0.
 void bus_error_watch(int rank);
-// The files to be named; NULL: none, before they are unmapped.
+// The files that the message may name; they must stay mapped until the next call. NULL: none.
 void bus_error_name(const struct checkpoint *checkpoint);

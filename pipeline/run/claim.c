@@ -140,7 +140,7 @@ void claim_share(struct claim *claim)
     pthread_mutex_unlock(&claim->mutex);
 }
 
-// Folders that only held locks: a program that was refused leaves nothing behind.
+// Removes the folders that only held locks: a program that was refused leaves nothing behind.
 static void remove_empty_folders(const struct claim *claim)
 {
     char folder[PATH_SIZE];

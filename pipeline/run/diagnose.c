@@ -6,6 +6,8 @@
 #include "io/store/store.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
+#include "pipeline/job/load.h"
+#include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/json_memory.h"
@@ -31,7 +33,7 @@ static void result_path(char path[PATH_SIZE], const struct diagnosis *d, const s
     run_result_path(path, d->settings->run, variant != NULL ? variant->name : "dense", RESULT_DIAGNOSTICS);
 }
 
-// Whether all layers of the variant are there. The same on every rank.
+// Whether all layers of the variant are there. Collective: rank 0 looks.
 static enum status is_complete(bool *complete, const struct diagnosis *d, const struct variant *variant,
                                struct error *err)
 {
@@ -66,7 +68,7 @@ static enum status measure(json_t **result, struct diagnosis *d, const struct va
     return STATUS_OK;
 }
 
-// One variant: read, or measured and written by rank 0.
+// One variant: what was measured before is read; otherwise it is measured, and rank 0 writes it.
 static enum status diagnose_variant(struct diagnosis *d, const struct variant *variant, struct error *err)
 {
     const struct team *team = d->stage.team;
@@ -99,67 +101,21 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
 
 // ---- for people -----------------------------------------------------------------------------------------
 
-struct mean {
-    double sum;
-    size_t count;
-};
-
-static void add_value(struct mean *mean, const json_t *number)
-{
-    mean->sum += json_number_value(number);
-    mean->count++;
-}
-
-static const char *const mean_names[] = {"adjacent", "query_key", "value_output", "commutator"};
-enum { ADJACENT_MEAN, QUERY_KEY_MEAN, VALUE_OUTPUT_MEAN, COMMUTATOR_MEAN, MEANS };
-
-json_t *diagnose_means(const json_t *result)
-{
-    struct mean means[MEANS] = {{0, 0}};
-    json_t *layer, *item, *heads, *object = json_object();
-    size_t l, i;
-
-    json_array_foreach(json_object_get(result, "layers"), l, layer)
-    {
-        heads = json_object_get(layer, "heads");
-        json_array_foreach(json_object_get(layer, "adjacent"), i, item)
-        {
-            add_value(&means[ADJACENT_MEAN], json_object_get(item, "overlap"));
-        }
-        json_array_foreach(json_object_get(heads, "query_key"), i, item)
-        {
-            add_value(&means[QUERY_KEY_MEAN], item);
-        }
-        json_array_foreach(json_object_get(heads, "value_output"), i, item)
-        {
-            add_value(&means[VALUE_OUTPUT_MEAN], item);
-        }
-        json_array_foreach(json_object_get(layer, "commutators"), i, item)
-        {
-            add_value(&means[COMMUTATOR_MEAN], json_object_get(item, "magnitude"));
-        }
-    }
-    for (size_t m = 0; m < MEANS; m++)
-        if (means[m].count > 0)
-            json_object_set_new(object, mean_names[m], json_real(means[m].sum / (double)means[m].count));
-    return object;
-}
-
 static void print_results(const struct diagnosis *d)
 {
     const char *name;
     json_t *result;
 
     fprintf(d->out, "%-36s", "means over layers");
-    for (size_t m = 0; m < MEANS; m++)
-        fprintf(d->out, " %12s", mean_names[m]);
+    for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++)
+        fprintf(d->out, " %12s", diagnostics_mean_names[m]);
     fprintf(d->out, "\n");
     json_object_foreach(d->results, name, result)
     {
-        json_t *means = diagnose_means(result);
+        json_t *means = diagnostics_means(result);
         fprintf(d->out, "%-36s", name);
-        for (size_t m = 0; m < MEANS; m++) {
-            const json_t *mean = json_object_get(means, mean_names[m]);
+        for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++) {
+            const json_t *mean = json_object_get(means, diagnostics_mean_names[m]);
             if (mean != NULL)
                 fprintf(d->out, " %12.4f", json_number_value(mean));
             else
@@ -170,9 +126,9 @@ static void print_results(const struct diagnosis *d)
     }
 }
 
-// ---- the whole ------------------------------------------------------------------------------------------
+// ---- the command ------------------------------------------------------------------------------------------
 
-// The job on record of a run directory, or of the run directory of a job file.
+// The job as it stands in run.json. path: a run directory, or a job file that names one.
 static enum status open_settings(struct settings **settings, const char *path, struct error *err)
 {
     struct settings *job = NULL;
@@ -182,7 +138,7 @@ static enum status open_settings(struct settings **settings, const char *path, s
 
     RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(info.st_mode)) {
-        FORWARD_IF_ERROR(job_load(&job, path, err));
+        FORWARD_IF_ERROR(job_load(&job, path, NULL, err));
         path = job->run;
     }
     GOTO_IF_ERROR(run_record_read(&record, path, err), done);

@@ -1,16 +1,11 @@
-// diagnose.h - `coppice diagnose JOB|RUN`: diagnostics of the dense model and of every variant whose weights
-// are complete, into RUN/results/VARIANT/diagnostics.json (sealed), and a table of their means.
+// diagnose.h - `coppice diagnose JOB|RUN`: measures the dense model and every variant whose weights are
+// complete, writes RUN/results/VARIANT/diagnostics.json (sealed), and prints a table of their means.
 #pragma once
 #include "stages/team/team.h"
-#include <jansson.h>
 #include <stdio.h>
 
-// Collective. path: a job file, whose run directory is meant, or a run directory. What is there already is
-// not measured again; variants whose weights are not complete are left out and named on standard error (out
-// and errors: NULL on ranks that must not print).
+// Collective. path: a run directory, or a job file that names one. What was measured before is not measured
+// again. Variants whose weights are not complete are left out and named on `errors`. out and errors are NULL
+// on ranks that must not print.
 enum status diagnose_run(const char *path, const struct team *world, bool json, FILE *out, FILE *errors,
                          struct error *err);
-
-// Means over all layers of what a diagnostics.json holds: {"adjacent", "query_key", "value_output",
-// "commutator"}, those that there are. New reference.
-json_t *diagnose_means(const json_t *result);

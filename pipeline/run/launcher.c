@@ -9,7 +9,7 @@
 
 static volatile pid_t launcher;
 
-// The kernel also tells of the end of the launcher's thread that started us: whose child we are decides.
+// The signal also comes when only the launcher's thread that started us ends. Whose child we are now decides.
 static void look_for_launcher(int signal_number)
 {
     (void)signal_number;
@@ -24,7 +24,7 @@ void launcher_watch(void)
     if (getenv("OMPI_COMM_WORLD_RANK") == NULL)
         return;
     launcher = getppid();
-    // SIGPWR: nobody else's, and none of those that may mean "stop".
+    // SIGPWR: nobody else uses it, and --stop-signal cannot be it.
     if (sigaction(SIGPWR, &action, NULL) == 0)
         (void)prctl(PR_SET_PDEATHSIG, SIGPWR);
     look_for_launcher(0); // it may have ended just now

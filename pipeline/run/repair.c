@@ -1,93 +1,95 @@
 #include "pipeline/run/repair.h"
 
 #include "io/file/run_paths.h"
-#include "io/file/sealed_json.h"
 #include "io/store/store.h"
+#include "pipeline/run/committed_file.h"
 #include "pipeline/run/states.h"
+#include "stages/stage.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-static enum status check_file(const char *path, struct error *err)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL && strcmp(dot, ".json") == 0 ? sealed_json_read(NULL, path, err)
-                                                    : store_verify(path, err);
-}
-
-// 1 when the file was there, did not match its checksum, and was removed. One that cannot be read now, for
-// want of memory or by a failing disk, stays.
+// Returns 1 when the file was there, did not match its checksum, and was removed. One that cannot be read
+// now, because memory ran out or a disk fails, stays.
 static size_t remove_if_damaged(const char *path)
 {
-    if (!store_exists(path) || check_file(path, NULL) != STATUS_DAMAGED)
+    if (!store_exists(path) || committed_file_check(path, NULL) != STATUS_DAMAGED)
         return 0;
     (void)unlink(path);
     return 1;
 }
 
-enum status repair_inputs(struct runner *runner, struct error *err)
+size_t repair_inputs(const struct unit *const *units, size_t count, const struct settings *settings,
+                     size_t layers)
 {
-    const struct settings *settings = runner->settings;
-    const size_t layers = runner->model->config.num_hidden_layers;
     char path[PATH_SIZE];
     size_t removed = 0;
 
-    for (size_t k = 0; k < runner->num_units; k++) {
-        const struct unit *unit = runner->units[k];
-        for (size_t i = 0; unit_input(path, unit, settings, layers, i); i++)
+    for (size_t k = 0; k < count; k++) {
+        for (size_t i = 0; unit_input(path, units[k], settings, layers, i); i++)
             removed += remove_if_damaged(path);
         for (size_t i = 0; i < layers; i++) {
-            states_path(path, runner, hidden_stream(settings, unit->variant), i);
+            states_path(path, settings, hidden_stream(settings, units[k]->variant), i);
             removed += remove_if_damaged(path);
-            states_path(path, runner, "dense", i);
+            states_path(path, settings, "dense", i);
             removed += remove_if_damaged(path);
         }
     }
-    if (removed == 0)
-        return STATUS_DAMAGED; // nothing to mend: the error stands
-    progress_message(&runner->progress, "%s; made again", err->message);
-    (void)log_event(runner->log, NULL, "damaged", "{s:s}", "message", err->message);
-    return STATUS_OK;
+    return removed;
 }
 
-enum status repair_found(struct runner *runner, struct error *err)
+// damaged[num_units] <- 1 for each file that is damaged, over all ranks.
+static enum status find_damaged(uint64_t *damaged, const struct run_context *context, struct error *err)
 {
-    const struct plan *plan = runner->plan;
-    const int rank = runner->world->rank, size = runner->world->size;
+    const struct plan *plan = context->plan;
+    const size_t ranks = (size_t)context->world->size;
     char path[PATH_SIZE];
-    uint64_t *damaged = NULL;
-    enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
+    enum status status = STATUS_OK;
 
-    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
-    for (size_t i = (size_t)rank; i < plan->num_units && stop_level(runner->stop) == 0 && status == STATUS_OK;
-         i += (size_t)size) {
+    for (size_t i = (size_t)context->world->rank; i < plan->num_units && status == STATUS_OK; i += ranks) {
         const struct unit *unit = &plan->units[i];
-        if (!(runner->stages & 1U << unit->stage) || stage_row(unit->stage)->proof == PROOF_FOLDER)
+        if (stop_level(context->stop) > 0)
+            break;
+        if (!(context->stages & 1U << unit->stage) || stage_row(unit->stage)->proof == PROOF_FOLDER)
             continue;
-        unit_path(path, unit, runner->settings);
+        unit_path(path, unit, context->settings);
         if (store_exists(path))
-            status = check_file(path, err);
+            status = committed_file_check(path, err);
         damaged[i] = status == STATUS_DAMAGED;
         if (damaged[i])
             status = STATUS_OK;
     }
-    GOTO_IF_ERROR(team_agree(runner->world, status, err), done);
-    GOTO_IF_ERROR(team_sum_u64(runner->world, damaged, plan->num_units, err), done);
+    FORWARD_IF_ERROR(team_agree(context->world, status, err));
+    return team_sum_u64(context->world, damaged, plan->num_units, err);
+}
+
+static void remove_damaged(const char *path, struct journal *journal)
+{
+    (void)unlink(path);
+    progress_message(&journal->progress, "%s is damaged; it will be made again", path);
+    (void)log_event(journal->log, NULL, "damaged", "{s:s}", "file", path);
+}
+
+enum status repair_found(const struct run_context *context, struct journal *journal, struct error *err)
+{
+    const struct plan *plan = context->plan;
+    char path[PATH_SIZE];
+    uint64_t *damaged = NULL;
+    enum status status = allocate(&damaged, plan->num_units, sizeof *damaged, "a look at what is done", err);
+
+    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
+    GOTO_IF_ERROR(find_damaged(damaged, context, err), done);
     for (size_t i = 0; i < plan->num_units && status == STATUS_OK; i++) {
         if (damaged[i] == 0)
             continue;
-        unit_path(path, &plan->units[i], runner->settings);
-        if (runner->options->strict) {
+        unit_path(path, &plan->units[i], context->settings);
+        if (context->options->strict)
             status = error_set(err, STATUS_DAMAGED, "%s is damaged; without --strict it would be made again",
                                path);
-        } else if (rank == 0) {
-            (void)unlink(path);
-            progress_message(&runner->progress, "%s is damaged; it is made again", path);
-            (void)log_event(runner->log, NULL, "damaged", "{s:s}", "file", path);
-        }
+        else if (context->world->rank == 0)
+            remove_damaged(path, journal);
     }
-    team_barrier(runner->world);
+    team_barrier(context->world);
 done:
     free(damaged);
     return status;

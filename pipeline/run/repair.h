@@ -1,12 +1,15 @@
 // repair.h - finds committed files that do not match their checksums and removes them, so that they are made
 // again.
 #pragma once
-#include "pipeline/run/runner.h"
+#include "pipeline/run/context.h"
+#include "pipeline/run/journal.h"
 
-// Collective over the world. What an earlier start committed is read once, every rank a share of the files;
-// with --strict a damaged one is STATUS_DAMAGED and stays.
-enum status repair_found(struct runner *runner, struct error *err);
+// Collective over the world. Reads once every file that an earlier start committed, each rank a share of
+// them. A damaged one is removed, and the journal says so; with --strict it stays, and the result is
+// STATUS_DAMAGED.
+enum status repair_found(const struct run_context *context, struct journal *journal, struct error *err);
 
-// A team's first rank, when its units in hand failed with STATUS_DAMAGED and err says so: looks at the files
-// that they read. STATUS_DAMAGED when none was removed: the error stands.
-enum status repair_inputs(struct runner *runner, struct error *err);
+// Not collective. Looks at the committed files that units[count] read, in a model of `layers` layers, and
+// removes the damaged ones. Returns how many.
+size_t repair_inputs(const struct unit *const *units, size_t count, const struct settings *settings,
+                     size_t layers);

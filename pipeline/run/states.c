@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
+#include "pipeline/plan/plan.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
 
@@ -9,49 +10,64 @@
 
 // A file too many is no harm: whether an unlink succeeds does not matter here.
 
-void states_path(char path[PATH_SIZE], const struct runner *runner, const char *stream, size_t layer)
+void states_path(char path[PATH_SIZE], const struct settings *settings, const char *stream, size_t layer)
 {
-    run_layer_path(path, runner->settings->run, RUN_ACTIVATIONS, stream, layer);
+    run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
 }
 
-void states_trim(const struct runner *runner, const struct variant *owner, size_t newest)
+static const char *stream_of(const struct variant *owner)
 {
-    const char *stream = owner != NULL ? owner->name : "dense";
+    return owner != NULL ? owner->name : "dense";
+}
+
+void states_trim(const struct stage *stage, const struct variant *owner, size_t newest)
+{
     char path[PATH_SIZE];
-    if (runner->settings->keep_activations || newest < 3 || runner->team->rank != 0 ||
-        (owner == NULL && dense_stream_is_kept(runner->settings)))
+    if (stage->settings->keep_activations || newest < 3 || stage->team->rank != 0 ||
+        (owner == NULL && dense_stream_is_kept(stage->settings)))
         return;
-    states_path(path, runner, stream, newest - 2);
+    states_path(path, stage->settings, stream_of(owner), newest - 2);
     (void)unlink(path);
 }
 
-void states_trim_hessian(const struct runner *runner, const struct unit *unit)
+void states_trim_passed(const struct stage *stage, const struct variant *owner, size_t layer)
 {
     char path[PATH_SIZE];
-    if (runner->settings->keep_activations || runner->team->rank != 0 ||
-        !(method_needs(unit->variant->method) & NEEDS_HESSIAN) ||
-        hessian_is_needed(runner->settings, unit->variant, (size_t)unit->layer))
+    for (size_t l = layer; l > 0; l--) {
+        states_path(path, stage->settings, stream_of(owner), l + 2);
+        if (stage->team->rank == 0 && store_exists(path))
+            states_trim(stage, owner, l + 2);
+    }
+}
+
+void states_trim_hessian(const struct stage *stage, const struct variant *variant, size_t layer)
+{
+    const struct settings *settings = stage->settings;
+    char path[PATH_SIZE];
+    if (settings->keep_activations || stage->team->rank != 0 ||
+        !(method_needs(variant->method) & NEEDS_HESSIAN) || hessian_is_needed(settings, variant, layer))
         return;
-    hessian_path(path, runner->settings, stream_name(runner->settings, unit->variant), (size_t)unit->layer);
+    hessian_path(path, settings, stream_name(settings, variant), layer);
     (void)unlink(path);
 }
 
-enum status states_ensure(struct runner *runner, const struct variant *owner, size_t layer, struct error *err)
+enum status states_ensure(const struct stage *stage, struct layer_weights *weights,
+                          const struct variant *owner, size_t layer, struct error *err)
 {
-    const char *stream = owner != NULL ? owner->name : "dense";
+    const char *stream = stream_of(owner);
     char path[PATH_SIZE];
     uint64_t from = layer;
 
-    if (runner->team->rank == 0)
+    if (stage->team->rank == 0)
         for (; from > 0; from--) {
-            states_path(path, runner, stream, from);
+            states_path(path, stage->settings, stream, from);
             if (store_exists(path))
                 break;
         }
-    FORWARD_IF_ERROR(team_broadcast(runner->team, &from, sizeof from, 0, err));
+    FORWARD_IF_ERROR(team_broadcast(stage->team, &from, sizeof from, 0, err));
     for (size_t l = from; l < layer; l++) {
-        FORWARD_IF_ERROR(propagate_layer(&runner->stage, &runner->weights, stream, l, owner, err));
-        states_trim(runner, owner, l + 1);
+        FORWARD_IF_ERROR(propagate_layer(stage, weights, stream, l, owner, err));
+        states_trim(stage, owner, l + 1);
     }
     return STATUS_OK;
 }
@@ -66,32 +82,20 @@ static bool still_reads_states(const struct settings *settings, const struct var
     return variant_measures(variant) || !store_exists(path);
 }
 
-void states_drop_dense(const struct runner *runner)
+void states_drop_dense(const struct stage *stage)
 {
-    const struct settings *settings = runner->settings;
-    const size_t layers = runner->model->config.num_hidden_layers;
+    const struct settings *settings = stage->settings;
+    const size_t layers = stage->model->config.num_hidden_layers;
     char path[PATH_SIZE];
 
-    if (runner->world->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
+    if (stage->team->rank != 0 || settings->keep_activations || !dense_stream_is_kept(settings))
         return;
     for (size_t v = 0; v < settings->num_variants; v++)
         for (size_t layer = 0; layer < layers; layer++)
             if (still_reads_states(settings, &settings->variants[v], layer))
                 return;
     for (size_t layer = 1; layer + 2 < layers; layer++) {
-        states_path(path, runner, "dense", layer);
+        states_path(path, settings, "dense", layer);
         (void)unlink(path);
-    }
-}
-
-void states_trim_behind(const struct runner *runner, const struct variant *owner, size_t layer)
-{
-    const char *stream = owner != NULL ? owner->name : "dense";
-    char path[PATH_SIZE];
-
-    for (size_t l = layer; l > 0; l--) {
-        states_path(path, runner, stream, l + 2);
-        if (runner->team->rank == 0 && store_exists(path))
-            states_trim(runner, owner, l + 2);
     }
 }

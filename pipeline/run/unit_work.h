@@ -1,7 +1,18 @@
-// unit_work.h - what a unit is: the stages' functions, called with what the run has.
+// unit_work.h - carries out a unit: calls the stage's function with what it reads, and tidies up after it.
 #pragma once
-#include "pipeline/run/runner.h"
+#include "pipeline/run/journal.h"
+#include "pipeline/run/team_share.h"
+#include "pipeline/run/test_data.h"
 
-// Collective over the team. Does the unit and commits it; masks that are cut from the same scores
-// (runner->units) are all done with the first.
-enum status unit_carry_out(struct runner *runner, const struct unit *unit, struct error *err);
+// What the stages of a team work with, besides the unit.
+struct unit_context {
+    const struct stage *stage;
+    struct layer_weights *weights;
+    const struct test_data *data;
+    const struct run_record *record;
+    struct progress *progress; // results are told here
+};
+
+// Collective over the team. Carries out the units of the batch and commits them.
+enum status unit_carry_out(const struct unit_context *context, const struct unit_batch *batch,
+                           struct error *err);

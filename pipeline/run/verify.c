@@ -1,8 +1,7 @@
 #include "pipeline/run/verify.h"
 
 #include "io/file/run_paths.h"
-#include "io/file/sealed_json.h"
-#include "io/store/store.h"
+#include "pipeline/run/committed_file.h"
 #include "pipeline/text/json_memory.h"
 
 #include <errno.h>
@@ -77,13 +76,6 @@ static enum status list_files(struct file_list *list, const char *run, struct er
     return status;
 }
 
-static enum status verify_file(const char *path, struct error *err)
-{
-    if (has_suffix(path, ".h5"))
-        return store_verify(path, err);
-    return sealed_json_read(NULL, path, err);
-}
-
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)
 {
     struct file_list list = {0};
@@ -94,11 +86,11 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
     if (status == STATUS_OK)
         status = allocate(&damaged, list.count, sizeof *damaged, "the list of files", err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    // What cannot be read, for want of memory or by a failing disk, is told when all others have been looked
-    // at.
+    // A file that cannot be read, because memory ran out or a disk fails, is reported after all the others
+    // were looked at.
     for (size_t i = (size_t)team->rank; i < list.count; i += (size_t)team->size) {
         struct error why = {0};
-        damaged[i] = verify_file(list.paths[i], &why) == STATUS_DAMAGED;
+        damaged[i] = committed_file_check(list.paths[i], &why) == STATUS_DAMAGED;
         if (why.status != STATUS_OK && !damaged[i] && unread.status == STATUS_OK)
             unread = why;
     }
@@ -109,11 +101,11 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         struct error why = {0};
         if (damaged[i] == 0)
             continue;
-        if (out != NULL && verify_file(list.paths[i], &why) != STATUS_OK && !json)
+        if (out != NULL && committed_file_check(list.paths[i], &why) != STATUS_OK && !json)
             fprintf(out, "%s\n", why.message);
         json_array_append_new(names, json_string(list.paths[i]));
         if (count++ == 0)
-            error_set(err, STATUS_DAMAGED, "%s is damaged; starting the job again makes it anew",
+            error_set(err, STATUS_DAMAGED, "%s is damaged; start the job again to make it anew",
                       list.paths[i]);
     }
     if (out != NULL && json) {

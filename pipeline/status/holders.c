@@ -20,7 +20,7 @@ const char *holder_state_name(enum holder_state state)
     return names[state];
 }
 
-// False when there is no lock of that name, or it is not complete.
+// False when there is no lock at path, or it is not complete.
 static bool read_lock(struct process_identity *identity, double *silence, const char *path)
 {
     char text[2048];

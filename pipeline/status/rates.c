@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-// The newest of each stage: a run may have been started anew elsewhere, with other ranks.
+// Only the newest units of each stage count: a run may have gone on elsewhere, with other ranks.
 enum { NEWEST = 64 };
 
 const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event)

@@ -1,4 +1,4 @@
-// rates.h - how fast a run's stages were, and so how long the rest takes.
+// rates.h - how fast the stages of a run were, from which follows how long the rest takes.
 #pragma once
 #include "pipeline/plan/plan.h"
 #include "pipeline/record/history.h"
@@ -10,11 +10,12 @@ struct rates {
     double any;     // of all
 };
 
-// From the newest units of each stage: their planned work over the seconds that their team's ranks spent.
+// Takes the newest units of each stage: their planned work over the seconds that the ranks of their teams
+// spent.
 void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan);
 
-// Work in a second of one rank for a unit of this stage, from the nearest thing that was measured; 0: nothing
-// was.
+// Work that one rank does in a second for a unit of this stage. Where the stage was not measured: that of all
+// stages that pass sequences through layers, if it is one of them, or of all stages. 0: nothing was measured.
 double rates_of(const struct rates *rates, enum stage_kind stage);
 
 // The unit of the plan that an event is about, or NULL.

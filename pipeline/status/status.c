@@ -12,12 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-// Done and all units of one stage of one variant.
+// How many units of a stage of a variant there are, and how many are done.
 struct tally {
     size_t done, all;
 };
 
-// What was seen of a run directory, once, for text and JSON alike.
+// A run directory as it was seen at one moment. Text and JSON show the same.
 struct look {
     const char *run;
     struct run_view view;
@@ -73,7 +73,8 @@ static void count_ranks(struct look *look)
         look->ranks = history->starts[history->num_starts - 1].ranks;
 }
 
-// A unit in hand counts as done as far as its time goes; nobody knows how far it really is.
+// Seconds of one rank that count as done of a unit in hand: those that have passed. Nobody knows how far it
+// really is.
 static double in_hand(const struct look *look, const struct history_unit *event, double seconds)
 {
     static const double most = 0.95;
@@ -81,7 +82,7 @@ static double in_hand(const struct look *look, const struct history_unit *event,
     return spent < 0 ? 0 : spent < most * seconds ? spent : most * seconds;
 }
 
-// Seconds of one rank that are left, shared by all ranks.
+// The time left: seconds of one rank that the units to do would take, over all ranks.
 static void estimate(struct look *look)
 {
     const struct plan *plan = &look->view.plan;
@@ -294,7 +295,7 @@ static void print_holder(const struct look *look, const struct lock_holder *hold
     if (holder->state == HOLDER_GONE)
         fprintf(out, ": is gone; start the job again to go on\n");
     else if (holder->state == HOLDER_SILENT)
-        fprintf(out, ": not heard of for %s, perhaps gone\n",
+        fprintf(out, ": not heard from for %s, perhaps gone\n",
                 duration_format(holder->silence, time, sizeof time));
     else
         fprintf(out, "\n");

@@ -30,9 +30,10 @@ check "run, pruned propagation" runs alone run "$folder/job.yaml"
 wanted=$(fingerprint)
 rm -r "$folder/run" "$folder/models"
 nothing_to_score() {
-  exits 1 alone score "$folder/job.yaml" && grep -q "statistics/.*layer-000.h5" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
+  exits 1 "$@" score "$folder/job.yaml" && one_line "score waits for " "layer-000.h5, which is not there yet"
 }
-check "score before calibrate says what it waits for" nothing_to_score
+check "score before calibrate says what it waits for" nothing_to_score alone
+check "and so it does on two ranks" nothing_to_score two_quiet_ranks
 turns() {
   local layer
   for layer in 0 1 2 3; do

@@ -1,6 +1,7 @@
 // wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
 #include "pipeline/job/job.h"
+#include "pipeline/job/load.h"
 #include "pipeline/job/variant.h"
 
 #include <setjmp.h>
@@ -816,7 +817,7 @@ static void a_job_is_read_from_a_file(void **state)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, MINIMAL, strlen(MINIMAL)), strlen(MINIMAL));
     close(fd);
-    assert_int_equal(job_load(&settings, path, &err), STATUS_OK);
+    assert_int_equal(job_load(&settings, path, NULL, &err), STATUS_OK);
     assert_string_equal(settings->variants[0].name, "wanda-0.5");
     settings_free(settings);
     unlink(path);
@@ -827,7 +828,7 @@ static void a_file_that_is_not_there_is_a_usage_error(void **state)
     struct settings *settings;
     struct error err = {0};
     (void)state;
-    assert_int_equal(job_load(&settings, "/nowhere/job.yaml", &err), STATUS_USAGE);
+    assert_int_equal(job_load(&settings, "/nowhere/job.yaml", NULL, &err), STATUS_USAGE);
     assert_int_equal(err.status, STATUS_USAGE);
     assert_non_null(strstr(err.message, "/nowhere/job.yaml"));
     assert_null(settings);

@@ -1,7 +1,6 @@
-// The log read back, the plan read back, and the rates that follow from both.
+// The log and the plan read back.
 #include "pipeline/plan/record.h"
 #include "pipeline/record/history.h"
-#include "pipeline/status/rates.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>
@@ -167,34 +166,6 @@ static void a_record_of_another_run_is_refused(void **state)
     json_decref(json);
 }
 
-// ---- rates ----------------------------------------------------------------------------------------------
-
-static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
-{
-    struct history_unit events[] = {
-        {.stage = "calibrate", .variant = "dense", .layer = 0, .seconds = 5, .team_ranks = 2},
-        {.stage = "calibrate", .variant = "dense", .layer = 1, .seconds = 5, .team_ranks = 2},
-        {.stage = "score", .variant = "a", .layer = 0, .seconds = 2, .team_ranks = 1},
-        {.stage = "score", .variant = "of another plan", .layer = 0, .seconds = 99, .team_ranks = 1}};
-    const struct history history = {.num_units = 4, .units = events};
-    struct rates rates;
-    (void)state;
-    rates_measure(&rates, &history, &plan);
-    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 20); // 400 in 10 seconds of 2 ranks
-    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
-    assert_true(rates_of(&rates, STAGE_EVALUATE) == 20); // passes sequences through layers, too
-    assert_true(rates_of(&rates, STAGE_COMPENSATE) == 408.0 / 22);
-}
-
-static void without_a_history_there_are_no_rates(void **state)
-{
-    const struct history history = {.num_units = 0};
-    struct rates rates;
-    (void)state;
-    rates_measure(&rates, &history, &plan);
-    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,8 +179,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_that_are_no_events_are_skipped, set_up, tear_down),
         cmocka_unit_test(a_plan_comes_back_from_its_record),
         cmocka_unit_test(a_record_of_another_run_is_refused),
-        cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
-        cmocka_unit_test(without_a_history_there_are_no_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

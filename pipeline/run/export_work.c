@@ -1,0 +1,59 @@
+#include "pipeline/run/export_work.h"
+
+#include "io/file/run_paths.h"
+#include "pipeline/job/json.h"
+#include "pipeline/record/allocation_json.h"
+#include "pipeline/record/task_results.h"
+#include "pipeline/text/json_memory.h"
+#include "stages/evaluate/perplexity.h"
+#include "stages/export/export.h"
+
+static void add_perplexity(json_t *object, const char *key, const struct settings *settings,
+                           const struct variant *variant)
+{
+    struct perplexity result;
+    char path[PATH_SIZE];
+    perplexity_path(path, settings, variant);
+    if (perplexity_read(&result, path, NULL) == STATUS_OK)
+        json_object_set_new(object, key,
+                            json_pack("{s:f, s:I, s:I}", "perplexity", result.perplexity, "length",
+                                      (json_int_t)result.length, "windows", (json_int_t)result.windows));
+}
+
+// New reference; NULL when memory ran out.
+static json_t *provenance_of(const struct settings *settings, const struct run_record *record,
+                             const struct variant *variant)
+{
+    json_t *job = settings_to_json(settings), *results = json_object();
+
+    json_object_del(job, "variants");
+    add_perplexity(results, "dense", settings, NULL);
+    add_perplexity(results, "pruned", settings, variant);
+    json_t *provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
+                                   "variant", variant_to_json(variant), "fingerprints",
+                                   json_object_get(record->json, "fingerprints"), "perplexity", results);
+    json_t *allocation = allocation_to_json(settings, variant, NULL);
+    if (allocation != NULL)
+        json_object_set_new(provenance, "allocation", allocation);
+    if (settings->num_tasks > 0)
+        json_object_set_new(provenance, "tasks",
+                            json_pack("{s:o, s:o}", "dense", tasks_to_json(settings, NULL, NULL), "pruned",
+                                      tasks_to_json(settings, variant, NULL)));
+    return provenance;
+}
+
+enum status export_with_provenance(const struct stage *stage, const struct run_record *record,
+                                   const struct variant *variant, struct error *err)
+{
+    char identity[40];
+    json_t *provenance = NULL;
+
+    run_record_variant(identity, sizeof identity, record, variant);
+    if (stage->team->rank == 0)
+        provenance = provenance_of(stage->settings, record, variant);
+    enum status status = team_agree(stage->team, json_memory_check("coppice.json", err), err);
+    if (status == STATUS_OK)
+        status = export_variant(stage, variant, identity, provenance, err);
+    json_decref(provenance);
+    return status;
+}

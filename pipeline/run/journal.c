@@ -1,0 +1,53 @@
+#include "pipeline/run/journal.h"
+
+#include "io/file/process_identity.h"
+
+#include <jansson.h>
+
+enum status journal_open(struct journal *journal, const struct team *world, const char *run,
+                         struct error *err)
+{
+    enum status status = STATUS_OK;
+
+    if (world->rank == 0)
+        status = log_open(&journal->log, run, world->size, err);
+    FORWARD_IF_ERROR(team_agree(world, status, err));
+    log_process(journal->process);
+    return team_broadcast(world, journal->process, sizeof journal->process, 0, err);
+}
+
+void journal_close(struct journal *journal)
+{
+    log_close(journal->log);
+    journal->log = NULL;
+}
+
+void journal_join_team(struct journal *journal, const struct team *team, const char *run)
+{
+    if (team->rank != 0 || team->world_rank == 0 || team_is_idle(team) || journal->log != NULL)
+        return;
+    if (log_open(&journal->log, run, team->world_size, NULL) == STATUS_OK)
+        log_set_process(journal->log, journal->process);
+}
+
+void journal_leave_team(struct journal *journal, const struct team *team)
+{
+    if (team->world_rank != 0)
+        journal_close(journal);
+}
+
+void journal_unit(const struct journal *journal, const struct team *team, const struct settings *settings,
+                  const struct unit *unit, const char *event, double seconds)
+{
+    struct process_identity self;
+
+    if (journal->log == NULL)
+        return;
+    process_identity_self(&self);
+    // The log is a witness, not a ledger: a run does not end because a line could not be written.
+    (void)log_event(journal->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s, s:s*}", "stage",
+                    stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
+                    "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
+                    team->world_rank, "team_ranks", team->size, "node", self.host, "task",
+                    unit_task_name(unit, settings));
+}

@@ -1,0 +1,28 @@
+// journal.h - what a run says of itself while it works: to people by its progress, to programs in
+// RUN/log.jsonl.
+#pragma once
+#include "pipeline/cli/progress.h"
+#include "pipeline/plan/unit.h"
+#include "pipeline/record/log.h"
+#include "stages/team/team.h"
+
+struct journal {
+    struct progress progress;       // silent on all ranks but the world's first
+    struct event_log *log;          // of the world's rank 0; during a phase of every team's rank 0, too
+    char process[LOG_PROCESS_SIZE]; // "HOST:PID" of the world's rank 0
+};
+
+// Collective over the world. Opens RUN/log.jsonl on its rank 0. Closed with journal_close, also after an
+// error.
+enum status journal_open(struct journal *journal, const struct team *world, const char *run,
+                         struct error *err);
+void journal_close(struct journal *journal); // zeroed is fine
+
+// A team of a phase begins and ends: each team's first rank logs the team's own units. Not collective. A log
+// that cannot be opened stops nobody.
+void journal_join_team(struct journal *journal, const struct team *team, const char *run);
+void journal_leave_team(struct journal *journal, const struct team *team);
+
+// A line of the log. event: "begin", or "unit" when the unit is done after `seconds`.
+void journal_unit(const struct journal *journal, const struct team *team, const struct settings *settings,
+                  const struct unit *unit, const char *event, double seconds);

@@ -1,0 +1,78 @@
+#include "pipeline/run/open_job.h"
+
+#include "io/file/run_paths.h"
+#include "io/model/open.h"
+#include "pipeline/job/job.h"
+#include "pipeline/job/load.h"
+#include "pipeline/run/bus_error.h"
+#include "stages/compensate/compensate.h"
+#include "stages/prune/allocation.h"
+#include "stages/prune/prune.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
+{
+    RETURN_ERROR_IF(path != NULL && strlen(path) > JOB_PATH_MAX, err, STATUS_USAGE,
+                    "%s: %s: a path may have %d characters, this has %zu", job, key, JOB_PATH_MAX,
+                    strlen(path));
+    return STATUS_OK;
+}
+
+static enum status check_readable(const char *path, const char *key, const char *job, struct error *err)
+{
+    struct stat info;
+    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s: %s: %s", job, key, path,
+                    strerror(errno));
+    return STATUS_OK;
+}
+
+// Everything that the job names must be there before any work starts.
+static enum status check_paths(const struct settings *settings, const char *job, struct error *err)
+{
+    char sequences[PATH_SIZE], record[PATH_SIZE];
+    struct stat info;
+
+    FORWARD_IF_ERROR(check_length(settings->model, "model", job, err));
+    FORWARD_IF_ERROR(check_length(settings->run, "run", job, err));
+    FORWARD_IF_ERROR(check_length(settings->output, "output", job, err));
+    FORWARD_IF_ERROR(check_readable(settings->model, "model", job, err));
+    run_file_path(sequences, settings->run, RUN_SEQUENCES);
+    run_file_path(record, settings->run, RUN_RECORD);
+    // Sequences that are drawn are stored: the corpus may be gone by then.
+    if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
+        FORWARD_IF_ERROR(check_readable(settings->corpus, "calibration.corpus", job, err));
+    if (settings->perplexity != NULL)
+        FORWARD_IF_ERROR(check_readable(settings->perplexity, "evaluate.perplexity", job, err));
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        FORWARD_IF_ERROR(check_readable(settings->tasks[i].data, "evaluate.tasks", job, err));
+    return STATUS_OK;
+}
+
+static enum status agree(const struct team *team, enum status status, struct error *err)
+{
+    return team != NULL ? team_agree(team, status, err) : status;
+}
+
+enum status job_open(struct opened_job *job, const char *path, const struct team *team, struct error *err)
+{
+    const bool looks = team == NULL || team->rank == 0;
+
+    FORWARD_IF_ERROR(job_load(&job->settings, path, team, err));
+    FORWARD_IF_ERROR(agree(team, looks ? check_paths(job->settings, path, err) : STATUS_OK, err));
+    FORWARD_IF_ERROR(agree(team, model_open(&job->model, job->settings->model, err), err));
+    bus_error_name(job->model->checkpoint);
+    FORWARD_IF_ERROR(agree(team, prune_check(job->model, job->settings, err), err));
+    FORWARD_IF_ERROR(agree(team, allocation_check(job->model, job->settings, path, err), err));
+    return agree(team, compensate_check(job->model, job->settings, err), err);
+}
+
+void job_close(struct opened_job *job)
+{
+    bus_error_name(NULL);
+    model_close(job->model);
+    settings_free(job->settings);
+    *job = (struct opened_job){0};
+}

@@ -1,0 +1,74 @@
+#include "pipeline/run/result_work.h"
+
+#include "io/file/run_paths.h"
+#include "pipeline/record/compensation_record.h"
+
+#include <string.h>
+#include <unistd.h>
+
+// Rank 0, before the variant's last result is written: removes weights that the job does not keep, after what
+// their files say of the compensation was put on record. When the program is killed before the result is
+// written, nothing is lost: the weights are made again from the masks.
+static enum status drop_weights(const struct stage *stage, const struct unit *unit, struct error *err)
+{
+    const struct settings *settings = stage->settings;
+    const size_t layers = stage->model->config.num_hidden_layers;
+    struct unit weights = {.stage = STAGE_COMPENSATE, .variant = unit->variant};
+    char path[PATH_SIZE];
+
+    if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant) ||
+        !results_are_done(settings, unit->variant, unit))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(compensation_record_write(settings, unit->variant, layers, err));
+    for (size_t layer = 0; layer < layers; layer++) {
+        weights.layer = (long)layer;
+        unit_path(path, &weights, settings);
+        (void)unlink(path);
+    }
+    *strrchr(path, '/') = '\0';
+    (void)rmdir(path);
+    return STATUS_OK;
+}
+
+enum status evaluate_model(const struct stage *stage, struct layer_weights *weights,
+                           const struct test_data *data, const struct unit *unit, struct progress *progress,
+                           struct error *err)
+{
+    struct perplexity result;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(evaluate_perplexity(&result, stage, weights, &data->evaluation, unit->variant, err));
+    unit_path(path, unit, stage->settings);
+    if (stage->team->rank == 0)
+        status = drop_weights(stage, unit, err);
+    if (stage->team->rank == 0 && status == STATUS_OK)
+        status = perplexity_write(&result, path, stage->settings, unit->variant, err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    progress_message(progress, "%s: perplexity %.4f (length %zu, %llu windows)",
+                     unit->variant != NULL ? unit->variant->name : "dense", result.perplexity,
+                     (size_t)result.length, (unsigned long long)result.windows);
+    return STATUS_OK;
+}
+
+enum status evaluate_on_task(const struct stage *stage, struct layer_weights *weights,
+                             const struct test_data *data, const struct unit *unit, struct progress *progress,
+                             struct error *err)
+{
+    const char *name = stage->settings->tasks[unit->task].name;
+    struct task_result result;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(evaluate_task(&result, stage, weights, &data->tasks, unit->task, unit->variant, err));
+    unit_path(path, unit, stage->settings);
+    if (stage->team->rank == 0)
+        status = drop_weights(stage, unit, err);
+    if (stage->team->rank == 0 && status == STATUS_OK)
+        status = task_result_write(&result, path, stage->settings, unit->task, unit->variant, err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    progress_message(progress, "%s: %s acc %.4f (%llu examples)",
+                     unit->variant != NULL ? unit->variant->name : "dense", name, result.acc,
+                     (unsigned long long)result.examples);
+    return STATUS_OK;
+}

@@ -1,0 +1,163 @@
+#include "pipeline/run/start.h"
+
+#include "io/file/run_paths.h"
+#include "pipeline/cli/exit_code.h"
+#include "pipeline/plan/capacity.h"
+#include "pipeline/run/claim_wait.h"
+#include "pipeline/run/prepare.h"
+#include "pipeline/run/run.h"
+#include "stages/export/export.h"
+
+#include <stdio.h>
+
+// Rank 0. An output that another run wrote is not overwritten.
+static enum status check_output(const struct run_context *context, struct error *err)
+{
+    const struct settings *settings = context->settings;
+    for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++) {
+        char path[PATH_SIZE], identity[40];
+        export_path(path, sizeof path, settings, &settings->variants[v]);
+        run_record_variant(identity, sizeof identity, context->record, &settings->variants[v]);
+        const enum export_state state = export_state_of(path, identity, err);
+        if (state == EXPORT_UNKNOWN)
+            return STATUS_FAILED;
+        RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
+                        "%s: output: %s exists and is not this run's: remove it or choose another",
+                        context->options->path, path);
+    }
+    return STATUS_OK;
+}
+
+// Rank 0. The warnings that `plan` would have printed.
+static enum status warn_of_limits(const struct run_context *context, struct error *err)
+{
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    const size_t ranks = (size_t)context->world->node_size;
+    struct capacity capacity;
+    struct plan_cost cost;
+
+    FORWARD_IF_ERROR(plan_cost(&cost, context->plan, ranks, err));
+    capacity_measure(&capacity, context->settings->run, context->settings->output);
+    const size_t count = capacity_warn(warnings, &capacity, &cost, ranks, !context->record->is_first);
+    for (size_t i = 0; i < count && context->options->verbosity > VERBOSITY_QUIET; i++)
+        fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
+    return STATUS_OK;
+}
+
+static void begin_progress(struct progress *progress, const struct run_context *context)
+{
+    const struct options *options = context->options;
+    const bool speaks = context->world->rank == 0 && options->verbosity > VERBOSITY_QUIET;
+    double work = 0;
+
+    for (size_t i = 0; i < context->plan->num_units; i++)
+        if (context->stages & 1U << context->plan->units[i].stage)
+            work += context->plan->units[i].work;
+    progress_begin(progress, work, options->progress, speaks ? stderr : NULL);
+    progress->work_name = "flop";
+}
+
+// Collective over the world: what rank 0's team could not go on with, told by rank 0. An error where nothing
+// was done.
+static enum status tell_waiting(struct run_outcome *outcome, const struct run_context *context,
+                                struct error *err)
+{
+    uint8_t nothing = outcome->units_done + outcome->units_found == 0;
+
+    FORWARD_IF_ERROR(team_broadcast(context->world, outcome->waiting, sizeof outcome->waiting, 0, err));
+    FORWARD_IF_ERROR(team_broadcast(context->world, &nothing, sizeof nothing, 0, err));
+    if (outcome->waiting[0] == '\0')
+        return STATUS_OK;
+    RETURN_ERROR_IF(nothing, err, STATUS_FAILED, "nothing could be done: %s, which is not there yet",
+                    outcome->waiting);
+    if (context->world->rank == 0 && context->options->verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %zu units done; now %s, which is not there yet\n", outcome->units_done,
+                outcome->waiting);
+    return STATUS_OK;
+}
+
+static enum status run_and_tell(const struct run_context *context, const struct test_data *data,
+                                struct journal *journal, struct error *err)
+{
+    struct run_outcome outcome = {0};
+    char reason[96];
+
+    begin_progress(&journal->progress, context);
+    (void)log_event(journal->log, NULL, "start", "{s:s}", "command", context->options->command->name);
+    const enum status status = run_carry_out(&outcome, context, data, journal, err);
+    progress_end(&journal->progress);
+    if (status == STATUS_STOPPED)
+        snprintf(err->message, sizeof err->message, "stopped by %s; run the same command again to go on",
+                 stop_level(context->stop) > 0 ? stop_reason(context->stop, reason, sizeof reason)
+                                               : "another rank");
+    (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s}", "exit_code",
+                    exit_code(status), "message", status == STATUS_OK ? "" : err->message);
+    FORWARD_IF_ERROR(status);
+    return tell_waiting(&outcome, context, err);
+}
+
+// Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
+static enum status open_and_run(const struct run_context *context, struct run_record *record,
+                                struct claim *claim, struct error *err)
+{
+    const bool root = context->world->rank == 0;
+    struct test_data data = {0};
+    struct journal journal = {.log = NULL};
+    enum status status;
+
+    GOTO_IF_ERROR(run_record_open(record, context->world, context->model, context->settings,
+                                  context->options->strict, err),
+                  done);
+    if (root)
+        status = check_output(context, err);
+    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
+    if (root)
+        status = warn_of_limits(context, err);
+    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
+    GOTO_IF_ERROR(run_prepare(&data, context, record, err), done);
+    GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
+    if (root)
+        claim_share(claim);
+    status = run_and_tell(context, &data, &journal, err);
+done:
+    journal_close(&journal);
+    test_data_free(&data);
+    return status;
+}
+
+static enum status plan_job(struct plan *plan, const struct opened_job *job, const struct options *options,
+                            struct error *err)
+{
+    FORWARD_IF_ERROR(plan_create(plan, job->model, job->settings, err));
+    if (options->num_variants == 0)
+        return STATUS_OK;
+    return plan_select(plan, options->variants, options->num_variants, err);
+}
+
+enum status job_start(const struct opened_job *job, const struct options *options, const struct stop *stop,
+                      const struct team *world, unsigned stages, struct error *err)
+{
+    struct plan plan = {0};
+    struct run_record record = {0};
+    struct claim *claim = NULL;
+    const struct run_context context = {.options = options,
+                                        .settings = job->settings,
+                                        .model = job->model,
+                                        .plan = &plan,
+                                        .record = &record,
+                                        .stop = stop,
+                                        .world = world,
+                                        .stages = stages};
+    enum status status = plan_job(&plan, job, options, err);
+
+    GOTO_IF_ERROR(team_agree(world, status, err), done);
+    if (world->rank == 0)
+        status = claim_wait(&claim, &context, err);
+    GOTO_IF_ERROR(team_agree(world, status, err), done);
+    status = open_and_run(&context, &record, claim, err);
+done:
+    claim_release(claim);
+    run_record_free(&record);
+    plan_free(&plan);
+    return status;
+}

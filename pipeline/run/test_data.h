@@ -1,0 +1,16 @@
+// test_data.h - the windows of text and the tasks that models are measured on.
+#pragma once
+#include "pipeline/run/context.h"
+#include "stages/evaluate/perplexity.h"
+#include "stages/evaluate/tasks.h"
+
+struct test_data {
+    struct evaluation_windows evaluation; // no windows where nothing is to be evaluated
+    struct task_set tasks;                // those that are to be evaluated
+};
+
+// Collective over the world. Reads what a model is still to be measured on; at the first start everything, so
+// that a bad file is refused before any work. Freed with test_data_free, also after an error.
+enum status test_data_read(struct test_data *data, const struct run_context *context,
+                           const struct stage *stage, struct error *err);
+void test_data_free(struct test_data *data); // zeroed is fine

@@ -1,0 +1,118 @@
+// hooks.h: when a unit in hand is dropped, and what the stages say.
+#include "pipeline/run/hooks.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static double time_now;
+
+static double own_clock(void)
+{
+    return time_now;
+}
+
+struct fixture {
+    struct stop stop;
+    struct alarm alarm; // of one rank: never heard
+    struct journal journal;
+    struct run_hooks hooks;
+    struct stage_hooks stage;
+};
+
+// Level 1 begins at 100, level 2 at 150 of the fixture's clock; the unit in hand began `elapsed` seconds ago.
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->stop = (struct stop){.clock = own_clock, .first = 100, .second = 150};
+    time_now = 0;
+    f->hooks = (struct run_hooks){
+        .stop = &f->stop, .alarm = &f->alarm, .journal = &f->journal, .teams = 3, .grace = 20};
+    f->stage = stage_hooks_of(&f->hooks);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    free(*state);
+    return 0;
+}
+
+static bool should_stop(struct fixture *f, double elapsed, double fraction)
+{
+    f->hooks.unit_started = stop_clock() - elapsed;
+    return f->stage.should_stop(f->stage.context, fraction);
+}
+
+static void nothing_stops_a_program_that_was_not_told(void **state)
+{
+    struct fixture *f = *state;
+    assert_false(should_stop(f, 1000, 0));
+    assert_false(should_stop(f, 1000, 0.01));
+    assert_false(hooks_are_stopped(&f->hooks));
+}
+
+static void once_told_a_unit_that_is_soon_done_is_finished(void **state)
+{
+    struct fixture *f = *state;
+    time_now = 120;
+    assert_true(hooks_are_stopped(&f->hooks)); // no other one is begun
+    // A quarter is done: three times as long is left, of 20 seconds.
+    assert_false(should_stop(f, 6, 0.25));
+    assert_true(should_stop(f, 7, 0.25));
+    assert_false(should_stop(f, 1000, 0.99));
+    // Nothing can be told of one that has not moved: it gets the grace itself.
+    assert_false(should_stop(f, 19, 0));
+    assert_true(should_stop(f, 21, 0));
+}
+
+static void told_twice_it_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    time_now = 150;
+    assert_true(should_stop(f, 0, 0.999));
+}
+
+static void grace_is_half_the_margin_of_a_time_limit(void **state)
+{
+    (void)state;
+    assert_true(stop_grace(3600, 60) == 30);
+    assert_true(stop_grace(0, 60) == 20);
+}
+
+static void work_counts_for_all_teams_and_notices_are_shown(void **state)
+{
+    struct fixture *f = *state;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    progress_begin(&f->journal.progress, 100, PROGRESS_NONE, out);
+    f->stage.advance(f->stage.context, 7);
+    assert_true(f->journal.progress.done == 21);
+    f->stage.notice(f->stage.context, "few tokens");
+    progress_end(&f->journal.progress);
+    fclose(out);
+    assert_non_null(strstr(text, "few tokens\n"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_stops_a_program_that_was_not_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(once_told_a_unit_that_is_soon_done_is_finished, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(told_twice_it_is_dropped, set_up, tear_down),
+        cmocka_unit_test(grace_is_half_the_margin_of_a_time_limit),
+        cmocka_unit_test_setup_teardown(work_counts_for_all_teams_and_notices_are_shown, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

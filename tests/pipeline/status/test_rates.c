@@ -1,0 +1,140 @@
+// rates.h: how fast stages were, from the units that the log tells of.
+#include "pipeline/status/rates.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { UNITS = 8 };
+
+static struct variant a = {.name = "a"};
+static struct task_settings tasks[] = {{.name = "boolq"}, {.name = "arc"}};
+static const struct settings settings = {.num_tasks = 2, .tasks = tasks, .num_variants = 1, .variants = &a};
+static struct unit units[UNITS] = {
+    {.stage = STAGE_SEQUENCES, .layer = NO_LAYER},
+    {.stage = STAGE_CALIBRATE, .layer = 0, .work = 200},
+    {.stage = STAGE_CALIBRATE, .layer = 1, .work = 200},
+    {.stage = STAGE_SCORE, .variant = &a, .layer = 0, .work = 8},
+    {.stage = STAGE_SCORE, .variant = &a, .layer = 1, .work = 8},
+    {.stage = STAGE_TASKS, .layer = NO_LAYER, .work = 30, .task = 0},
+    {.stage = STAGE_TASKS, .layer = NO_LAYER, .work = 50, .task = 1},
+    {.stage = STAGE_EVALUATE, .variant = &a, .layer = NO_LAYER, .work = 60},
+};
+static const struct plan plan = {.settings = &settings, .num_units = UNITS, .units = units};
+
+static struct history_unit event(const char *stage, const char *variant, long layer, double seconds,
+                                 size_t ranks)
+{
+    struct history_unit unit = {.layer = layer, .seconds = seconds, .team_ranks = ranks};
+    strcpy(unit.stage, stage);
+    strcpy(unit.variant, variant);
+    return unit;
+}
+
+static struct rates measure(struct history_unit *events, size_t count)
+{
+    const struct history history = {.num_units = count, .units = events};
+    struct rates rates;
+    rates_measure(&rates, &history, &plan);
+    return rates;
+}
+
+// ---- which unit ------------------------------------------------------------------------------------------
+
+static void an_event_is_about_one_unit_of_the_plan(void **state)
+{
+    struct history_unit e = event("score", "a", 1, 1, 1);
+    (void)state;
+    assert_ptr_equal(rates_unit(&plan, &e), &units[4]);
+    e = event("calibrate", "dense", 1, 1, 1);
+    assert_ptr_equal(rates_unit(&plan, &e), &units[2]);
+    e = event("evaluate", "a", -1, 1, 1);
+    assert_ptr_equal(rates_unit(&plan, &e), &units[7]);
+    e = event("tasks", "dense", -1, 1, 1);
+    strcpy(e.task, "arc");
+    assert_ptr_equal(rates_unit(&plan, &e), &units[6]);
+}
+
+static void an_event_of_another_plan_is_about_none(void **state)
+{
+    struct history_unit e = event("score", "b", 1, 1, 1);
+    (void)state;
+    assert_null(rates_unit(&plan, &e));
+    e = event("score", "a", 2, 1, 1);
+    assert_null(rates_unit(&plan, &e));
+    e = event("calibrate", "a", 1, 1, 1);
+    assert_null(rates_unit(&plan, &e));
+    e = event("tasks", "dense", -1, 1, 1);
+    strcpy(e.task, "winogrande");
+    assert_null(rates_unit(&plan, &e));
+    e = event("a stage of later", "a", 1, 1, 1);
+    assert_null(rates_unit(&plan, &e));
+}
+
+// ---- how fast --------------------------------------------------------------------------------------------
+
+static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
+{
+    struct history_unit events[] = {event("calibrate", "dense", 0, 5, 2),
+                                    event("calibrate", "dense", 1, 5, 2), event("score", "a", 0, 2, 1),
+                                    event("score", "of another plan", 0, 99, 1)};
+    const struct rates rates = measure(events, 4);
+    (void)state;
+    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 20); // 400 in 10 seconds of 2 ranks
+    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
+    assert_true(rates_of(&rates, STAGE_EVALUATE) == 20); // passes sequences through layers, too
+    assert_true(rates_of(&rates, STAGE_PROPAGATE) == 20);
+    assert_true(rates_of(&rates, STAGE_COMPENSATE) == 408.0 / 22);
+}
+
+static void stages_that_pass_sequences_are_taken_together(void **state)
+{
+    struct history_unit events[] = {event("calibrate", "dense", 0, 5, 1), event("evaluate", "a", -1, 8, 1)};
+    const struct rates rates = measure(events, 2);
+    (void)state;
+    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 200.0 / 5);
+    assert_true(rates_of(&rates, STAGE_PROPAGATE) == 260.0 / 13);
+    assert_true(rates_of(&rates, STAGE_SCORE) == 260.0 / 13); // nothing nearer
+}
+
+static void only_the_newest_64_units_of_a_stage_count(void **state)
+{
+    struct history_unit events[64 + 3];
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        events[i] = event("score", "a", 0, 1000, 1); // of an earlier start on a slow machine
+    for (size_t i = 3; i < 64 + 3; i++)
+        events[i] = event("score", "a", 1, 2, 1);
+    struct rates rates = measure(events, 64 + 3);
+    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
+    rates = measure(events, 64 + 2); // one of the old is among the newest 64
+    assert_true(rates_of(&rates, STAGE_SCORE) == 64 * 8 / (63 * 2 + 1000.0));
+}
+
+static void units_without_a_time_and_an_empty_log_say_nothing(void **state)
+{
+    struct history_unit events[] = {event("score", "a", 0, 0, 1), event("score", "a", 1, -1, 1)};
+    struct rates rates = measure(events, 2);
+    (void)state;
+    for (int s = 0; s < STAGE_COUNT; s++)
+        assert_true(rates_of(&rates, (enum stage_kind)s) == 0);
+    rates = measure(events, 0);
+    for (int s = 0; s < STAGE_COUNT; s++)
+        assert_true(rates_of(&rates, (enum stage_kind)s) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_event_is_about_one_unit_of_the_plan),
+        cmocka_unit_test(an_event_of_another_plan_is_about_none),
+        cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
+        cmocka_unit_test(stages_that_pass_sequences_are_taken_together),
+        cmocka_unit_test(only_the_newest_64_units_of_a_stage_count),
+        cmocka_unit_test(units_without_a_time_and_an_empty_log_say_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
