@@ -12,7 +12,7 @@ struct part {
     struct matrix_view matrix;
 };
 
-// A layer's linears by their parts in it; data NULL: absent.
+// A layer's linears by the parts they play in it; data NULL: absent.
 struct anatomy {
     const struct decoder_config *config;
     struct matrix_view q, k, v, o, gate, up, down;
@@ -190,8 +190,8 @@ done:
     return status;
 }
 
-// Every rank its share; then everyone knows all. A number that is another rank's is 0 as an integer, so that
-// the sum has its bits.
+// Every rank measures its share; afterwards all ranks know all numbers. A number that another rank measures
+// is 0 as an integer, so that the sum over the ranks has the bits of the one that was measured.
 static enum status measure_all(double *values, const struct stage *stage,
                                const struct measurements *measurements, struct error *err)
 {

@@ -1,4 +1,4 @@
-// settings.h - what a job asks of the stages, after it was parsed and checked (pipeline/job/job.h).
+// settings.h - a job as the stages see it, after it was parsed and checked (pipeline/job/job.h).
 #pragma once
 #include "io/tasks/format.h"
 #include "kernels/pruning/energy.h"
@@ -21,11 +21,12 @@ struct variant {
     size_t keep, of; // N:M when is_pattern: `keep` of every `of` neighbours
     double sparsity; // otherwise
     enum group group;
-    enum allocation allocation;      // of the sparsity over the layers
-    double owl_threshold, owl_range; // with ALLOCATION_OWL: what is an outlier, and how far targets go
+    enum allocation allocation; // of the sparsity over the layers
+    // With ALLOCATION_OWL: how many times the mean score makes an outlier, and how far targets go.
+    double owl_threshold, owl_range;
     bool energy_columns, energy_rows;
     enum matching output;
-    bool bias;  // mean outputs are matched, too; with MATCHING_OFF they alone
+    bool bias;  // mean outputs are matched as well; with MATCHING_OFF only they are
     bool guard; // compensation must not make the measured output error grow
     struct energy_clamp clamp;
 };

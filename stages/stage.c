@@ -120,7 +120,8 @@ double layer_forward_work(const struct model *model, const struct layer_map *map
         if (map->tensors[i].linear[0] != '\0')
             weights += (map->tensors[i].expert ? routed_share(config) : 1) * (double)map->tensors[i].out *
                        (double)map->tensors[i].in;
-    // Each weight multiplies and adds once a token; causal attention touches half of tokens x tokens, twice.
+    // Each weight multiplies and adds once for each token; causal attention goes twice over half of
+    // tokens x tokens.
     double attention = 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
     return (double)tokens * (2.0 * weights + attention);
 }

@@ -1,4 +1,4 @@
-// stage.h - what every stage works with: the team, the model, the job, and the way to say how far it is.
+// stage.h - the team, the model and the job that every stage works with, and how it reports progress.
 //
 // All functions of stages/ are collective over the team unless they say otherwise: every rank calls them, and
 // every rank returns the same status and message.
@@ -10,7 +10,7 @@
 // How the program above listens in. All may be NULL.
 struct stage_hooks {
     void *context;
-    // True: drop the unit in hand now (`fraction` of it is done). Asked on every rank at safe points; one
+    // True: drop the current unit now (`fraction` of it is done). Asked on every rank at safe points; one
     // rank that says yes is enough.
     bool (*should_stop)(void *context, double fraction);
     // `work` more floating-point operations of the team are done.
@@ -26,7 +26,7 @@ struct stage {
     struct stage_hooks hooks;
 };
 
-// Whose hidden states the statistics are of: "dense", or with pruned propagation the variant's name.
+// The stream that a variant's statistics come from: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
 
 // Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
@@ -35,17 +35,18 @@ bool variant_matches(const struct variant *variant);
 // Whether anything but the mask and the method itself changes the weights.
 bool variant_compensates(const struct variant *variant);
 // Whether the pruned weights get files of their own, weights/VARIANT/layer-l.h5. Where they do not, they are
-// the mask over the dense weights (sparsegpt: over `update` beside the mask), and made of these whenever a
-// layer is loaded.
+// the mask over the dense weights (sparsegpt: over `update`, which is stored next to the mask), and are
+// made from these whenever a layer is loaded.
 bool weights_are_written(const struct settings *settings, const struct variant *variant);
-// Whether its outputs are measured: matched, or compensation guarded.
+// Whether its outputs are measured, to match them or to guard its compensation.
 bool variant_measures(const struct variant *variant);
-// Whether its method is chosen for each linear by what candidates put out.
+// Whether its method is chosen for each linear by the outputs of candidates.
 bool variant_chooses(const struct variant *variant);
 // Whether it reads hidden states when it is scored or compensated.
 bool variant_reads_states(const struct variant *variant);
-// Whose layers the hidden states that `variant` (NULL: the dense model) works with went through: its own, or
-// NULL for the dense ones. Its own with pruned propagation, and with output matching.
+// `variant` (NULL: the dense model) works with hidden states that went through the layers of the variant that
+// is returned, or of the dense model: NULL. They are its own with pruned propagation and with output
+// matching.
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);
 // The folder of those hidden states: "dense" or the owner's name.
 const char *hidden_stream(const struct settings *settings, const struct variant *variant);
@@ -64,8 +65,8 @@ bool tensor_is_pruned(const struct settings *settings, size_t layer, const struc
 // The last ratio of `prune.ratios` that fits the linear as a pattern of `skip` does, or NULL.
 const struct ratio *linear_ratio(const struct settings *settings, size_t layer, const char *linear);
 
-// Floating-point operations of one sequence of `tokens` through a layer; of experts those that a token is
-// routed to.
+// Floating-point operations of one sequence of `tokens` through a layer. Of the experts only as many count as
+// a token is routed to.
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
 // The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
 double routed_share(const struct decoder_config *config);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Hidden states of the windows in hand: more of them mean that a layer's weights are loaded less often.
+// Bytes of hidden states in memory: with more windows at a time a layer's weights are loaded less often.
 static const size_t window_memory = (size_t)16 << 20, fewest_windows = 4;
 
 size_t perplexity_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks)

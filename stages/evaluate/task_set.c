@@ -9,7 +9,7 @@
 // Rank 0 tells the others these numbers of a task before its arrays.
 enum { EXAMPLES, OPTIONS, IDS, TRUNCATED, FORMAT, HASH, SPECIAL_TOKENS, HEAD_SIZE };
 
-// Gemma, and the families after it, are the models whose texts the reference puts special tokens around.
+// The reference puts special tokens around the texts of Gemma and of the families derived from it.
 static bool wants_special_tokens(const struct model *model)
 {
     return strstr(model->config.model_type, "gemma") != NULL;

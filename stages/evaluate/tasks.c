@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Hidden states of the examples in hand: more of them mean that a layer's weights are loaded less often. The
+// Bytes of hidden states in memory: with more examples at a time a layer's weights are loaded less often. The
 // same as for perplexity (perplexity.c) with windows of 2048.
 static const size_t example_memory = (size_t)16 << 20, fewest_tokens = 4 * 2048;
 // Examples are short: the ranks need not agree after each.
@@ -46,7 +46,7 @@ static struct example_shape shape_of(const struct task_tokens *tokens, size_t ex
     return shape;
 }
 
-// The longest first: ranks that work side by side then have examples of about the same length.
+// The longest first, so that the ranks' examples of a wave are of about the same length.
 static int by_length(const void *a, const void *b)
 {
     const struct example_shape *x = a, *y = b;

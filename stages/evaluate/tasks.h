@@ -6,8 +6,8 @@
 #include "stages/layer/layer_weights.h"
 
 // The summed log-likelihood (natural) of each option's continuation, log_likelihood[num_options], and whether
-// each of its tokens is the most probable one, greedy[num_options]. What the options of an example have in
-// common is computed once. Examples are split over the team; variant NULL: the dense model.
+// each of its tokens is the most probable one, greedy[num_options]. The beginning that the options of an
+// example share is computed once. Examples are split over the team; variant NULL: the dense model.
 enum status task_log_likelihoods(double *log_likelihood, uint8_t *greedy, const struct stage *stage,
                                  struct layer_weights *weights, const struct task_tokens *tokens,
                                  const struct variant *variant, struct error *err);

@@ -79,7 +79,7 @@ static enum status add_linear(void *context, const struct layer_tensor *weight, 
     return STATUS_OK;
 }
 
-// The entries as they stand inside the header's braces. NULL when memory ran out.
+// The new entries as a JSON object, in its braces. NULL when memory ran out.
 static char *entries_of(struct added_biases *biases, uint64_t begin)
 {
     json_t *entries = json_object();
@@ -144,7 +144,7 @@ enum status added_biases_create(struct added_biases *biases, const struct stage 
     return make_header(biases, shard, err);
 }
 
-// ---- what describes the checkpoint ----------------------------------------------------------------------
+// ---- config.json and the index --------------------------------------------------------------------------
 
 // Reads `from`, lets change edit it, and writes it as `to`.
 static enum status rewrite_json(const char *from, const char *to, const struct stage *stage,

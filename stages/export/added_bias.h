@@ -1,7 +1,7 @@
-// added_bias.h - biases that a checkpoint does not have, on their way into an exported one.
+// added_bias.h - biases that the exported checkpoint has and the source does not.
 //
-// The new tensors come behind those of the shard that holds their linear's weight: everything before them
-// stays where it was, and the shard's header only grows by their entries.
+// The new tensors follow those of the shard that holds their linear's weight: everything before them keeps
+// its offset, and the shard's header grows by their entries alone.
 #pragma once
 #include "stages/stage.h"
 

@@ -44,7 +44,7 @@ enum export_state export_state_of(const char *path, const char *identity, struct
         return EXPORT_UNKNOWN;
     }
     const enum status status = json_read(&json, name, err);
-    if (status != STATUS_OK) // what is no JSON is not ours
+    if (status != STATUS_OK) // a file that is not JSON is not ours
         return status == STATUS_INPUT ? EXPORT_FOREIGN : EXPORT_UNKNOWN;
     const char *found = json_string_value(json_object_get(json, "identity"));
     if (found != NULL && strcmp(found, identity) == 0)
@@ -53,7 +53,7 @@ enum export_state export_state_of(const char *path, const char *identity, struct
     return state;
 }
 
-// The hidden folder in which the export grows: beside the output, so that the last step is one rename.
+// The hidden folder in which the export grows, next to the output, so that the last step is one rename.
 static void partial_path(char *path, size_t size, const char *output, const char *identity)
 {
     char folder[PATH_SIZE], base[PATH_SIZE];
@@ -62,7 +62,7 @@ static void partial_path(char *path, size_t size, const char *output, const char
     path_format(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
 }
 
-// Weights in other formats would be the dense ones: left behind. So is what an earlier coppice wrote.
+// Weights in other formats are the dense ones and are not copied; nor is the record of an earlier export.
 static bool is_copied(const char *name)
 {
     static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
@@ -173,7 +173,8 @@ static enum status finish(const struct stage *stage, const struct variant *varia
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
-    if (json_object_size(json) != json_object_size(provenance) || // it leaves out what it has no memory for
+    // json_copy leaves out members when memory runs out.
+    if (json_object_size(json) != json_object_size(provenance) ||
         json_object_set_new(json, "identity", json_string(identity)) != 0 ||
         json_object_set(json, "linears", linears) != 0) {
         status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
@@ -208,7 +209,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     partial_path(partial, sizeof partial, output, identity);
     if (root)
         status = make_directories(partial, err);
-    // A killed export may have left its temporary file: it must not travel into the finished folder.
+    // A killed export may have left a temporary file, which must not end up in the finished folder.
     if (root && status == STATUS_OK)
         status = run_clean_temporaries(partial, &removed, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));

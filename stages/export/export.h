@@ -3,19 +3,19 @@
 #include "stages/stage.h"
 #include <jansson.h>
 
-// Where a variant goes: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
+// The folder of a variant: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
 
 enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN, EXPORT_UNKNOWN };
-// Whether the output folder is not there, is this run's (its coppice.json says `identity`), or is somebody
-// else's. EXPORT_UNKNOWN: the system did not let us see; err (may be NULL) says why. Not collective.
+// Whether the output folder does not exist, belongs to this run (its coppice.json says `identity`), or to
+// somebody else. EXPORT_UNKNOWN: the system did not let us look; err (may be NULL) says why. Not collective.
 enum export_state export_state_of(const char *path, const char *identity, struct error *err);
 
 // Writes the folder: the same shards with the same headers, pruned tensors (and biases that the variant set)
 // replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new
-// tensors behind the others (added_bias.h); configuration and tokenizer files copied; coppice.json =
+// tensors after the others (added_bias.h); configuration and tokenizer files copied; coppice.json =
 // provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
-// each) added. Shards are committed one by one in a hidden folder beside the output, which takes its final
+// each) added. Shards are committed one by one in a hidden folder next to the output, which takes its final
 // name at the very end; a killed export goes on with the next shard.
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
                            json_t *provenance, struct error *err);

@@ -15,7 +15,7 @@
 
 static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
 
-// One shard on its way: every rank holds the temporary file open, rank 0 made it and commits it.
+// A shard that is being written: every rank has the temporary file open; rank 0 made it and commits it.
 struct shard {
     const struct stage *stage;
     const struct safetensors_file *source;
@@ -47,7 +47,7 @@ static enum status shard_begin(struct shard *shard, const char *path, struct err
     return team_agree(team, status, err);
 }
 
-// All ranks; mine is this rank's outcome of writing.
+// Collective. mine: how writing went on this rank.
 static enum status shard_end(struct shard *shard, enum status mine, struct error *err)
 {
     const struct team *team = shard->stage->team;
@@ -214,7 +214,7 @@ done:
     return status;
 }
 
-// The header as it was: names, order, dtypes, shapes and offsets do not change; what is new comes last.
+// Writes the header. Names, order, dtypes, shapes and offsets do not change; new tensors come last.
 static enum status write_header(struct shard *shard, struct error *err)
 {
     if (shard->biases.count > 0)

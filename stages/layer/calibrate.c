@@ -55,7 +55,7 @@ static void add_sums(void *context, size_t source, const float *x, size_t tokens
         hessian_sum_observe(partial->hessian, source, x, tokens, channels);
 }
 
-// Sums that are not finite come from a model that overflows: better said here than found in a mask.
+// Sums that are not finite come from a model that overflows: better reported here than found in a mask.
 static enum status check_totals(const struct layer_map *map, const struct partial *partial,
                                 const double *totals, struct error *err)
 {
@@ -214,7 +214,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     GOTO_IF_ERROR(check_totals(&weights->map, &partial, totals, err), done);
     few_tokens_notice(stage, &weights->map, partial.count, hessian);
 
-    // The statistics are the unit's proof of completion: they come last.
+    // The statistics prove that the unit is done: they come last.
     if (output != NULL) {
         status = store_commit(output, err);
         output = NULL;

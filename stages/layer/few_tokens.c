@@ -31,11 +31,11 @@ static bool same_expert(const struct layer_tensor *a, const struct layer_tensor 
     return length == expert_length(b) && strncmp(a->linear, b->linear, length) == 0;
 }
 
-// The experts of which the linear that is worst off is at `kind`.
+// Gives notice of the experts whose worst linear is at `kind`.
 static void notice_kind(const struct stage *stage, const struct layer_map *map, const uint64_t *tokens,
                         bool hessian, enum few_tokens kind, const char *consequence)
 {
-    const struct layer_tensor *last = NULL; // a linear of the expert before
+    const struct layer_tensor *last = NULL; // a linear of the previous expert
     enum few_tokens worst = TOKENS_SUFFICE;
     size_t few = 0, experts = 0, used = 0;
     char names[1024] = "";

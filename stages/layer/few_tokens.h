@@ -1,15 +1,15 @@
-// few_tokens.h - experts to which the router gave too few calibration tokens, and what is done about them
+// few_tokens.h - experts to which the router gave too few calibration tokens, and how they are pruned
 // (kernels/METHOD.md §11).
 //
-// Over no tokens every score would be 0, and over a few the noise of the statistics does more harm than good:
+// Without tokens every score would be 0, and with a few the noise of the statistics does more harm than good:
 //   fewer than FEWEST_EXPERT_TOKENS   the expert is pruned by its weights alone, as if all its input channels
 //                                     were equally active: statistics of 1. Then wanda and sparsegpt score
 //                                     like magnitude, ria by relative importance, cvr by column variance.
-//   fewer than twice a linear's width sparsegpt takes the input channels as independent: H is its
-//                                     diagonal and nothing is corrected. A Hessian of about as many tokens as
-//                                     channels is worse than none.
-// Nothing is taken over from other experts or other tokens. A notice names the experts, and attributes of the
-// masks, coppice.json and the report say it of every linear.
+//   fewer than twice a linear's width sparsegpt treats the input channels as independent: only the
+//                                     diagonal of H is used and nothing is corrected. A Hessian of about as
+//                                     many tokens as channels is worse than none.
+// Nothing is borrowed from other experts or other tokens. A notice names the experts; the attributes of the
+// masks, coppice.json and the report mark every such linear.
 //
 // Measured with jobs/demo's model (hidden size 128) at 50 % on as many tokens, in sequences of 8, mean of
 // four seeds; perplexity, 23.4 for magnitude: wanda 26.1 with 16 tokens, 24.7 with 32, 23.8 with 64, 23.3
@@ -23,11 +23,11 @@
 enum { FEWEST_EXPERT_TOKENS = 128 };
 
 enum few_tokens { TOKENS_SUFFICE = 0, TOKENS_FOR_DIAGONAL, TOKENS_FOR_NOTHING };
-// What `tokens` suffice for. Anything does for linears that are not an expert's.
+// Whether `tokens` suffice. For linears that do not belong to an expert any number does.
 enum few_tokens few_tokens_of(const struct layer_tensor *tensor, uint64_t tokens, bool hessian);
 
-// Notices about a layer's experts that are pruned and saw too few tokens: which, and how many each.
-// tokens[source], the whole team's; hessian: those of which H is taken, too.
+// Gives notice of a layer's pruned experts that saw too few tokens: which, and how many each. tokens[source]
+// of the whole team; hessian: also of those with too few for H.
 void few_tokens_notice(const struct stage *stage, const struct layer_map *map, const uint64_t *tokens,
                        bool hessian);
 

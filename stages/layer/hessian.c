@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One source's input in the sequence in hand.
+// One source's input in the current sequence.
 struct observed {
     uint64_t source, tokens;
 };
@@ -22,7 +22,7 @@ struct hessian_sum {
     size_t used, room; // of inputs, in floats
     struct observed *observed; // [num_sources]
     size_t num_observed;
-    struct error failure;      // of observing: the forward pass goes on, and it is told afterwards
+    struct error failure;      // of observing: reported after the forward pass
     struct observed *received; // [num_sources] another rank's
     float *other;              // another rank's input of one source
     size_t other_room;
@@ -134,7 +134,7 @@ void hessian_sum_free(struct hessian_sum *sum)
 
 // ---- gathering ------------------------------------------------------------------------------------------
 
-// Room for `floats` in a buffer that keeps its first `used`.
+// Makes room for `floats` in a buffer and keeps the first `used`.
 static enum status grow(float **buffer, size_t *room, size_t used, size_t floats, struct error *err)
 {
     float *larger = NULL;
@@ -179,7 +179,7 @@ static void add_input(struct hessian_sum *sum, const struct observed *observed, 
     }
 }
 
-// The sequence of rank `root`: each of its inputs goes round and is added.
+// Adds the sequence of rank `root`: each of its inputs is sent to all ranks.
 static enum status add_sequence(struct hessian_sum *sum, int root, struct error *err)
 {
     const struct team *team = sum->stage->team;
@@ -236,7 +236,7 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
 
     for (size_t k = 0; k < own_blocks(team, in) * HESSIAN_ROWS * in; k++)
         rows[k] *= scale;
-    // A block's products start at its first column: what they left below the diagonal goes.
+    // A block's products start at its first column: clear what they left below the diagonal.
     for (size_t b = 0; b < own_blocks(team, in); b++)
         for (size_t i = 1; i < HESSIAN_ROWS; i++)
             for (size_t j = 0, first = (b * size + (size_t)team->rank) * HESSIAN_ROWS;

@@ -2,8 +2,8 @@
 // sparsegpt (kernels/METHOD.md §6): gathered while a layer is calibrated, stored as
 // hessians/STREAM/layer-l.h5, read to be factored.
 //
-// Rows of H are dealt out to the ranks in blocks of HESSIAN_ROWS, one after the other, so that a rank holds
-// its share of H and no more, and the upper triangle is shared evenly. After each wave of sequences every
+// Rows of H are dealt out to the ranks in blocks of HESSIAN_ROWS, round robin, so that a rank holds only its
+// share of H, and the upper triangle is shared evenly. After each wave of sequences every
 // rank gets the inputs of each sequence in turn and adds its blocks: in the order of the sequences, in
 // products of the same sizes whoever computes them, so that the bits do not depend on the number of ranks.
 //
@@ -25,13 +25,13 @@ struct hessian_sum;
 enum status hessian_sum_begin(struct hessian_sum **sum, const struct stage *stage,
                               const struct layer_map *map, struct error *err); // collective
 void hessian_sum_free(struct hessian_sum *sum);                                // NULL is fine
-// Takes a copy of one source's input x[tokens, channels] of this rank's sequence in the wave: fits a
-// decoder_observer. Not collective; that memory ran out is told by hessian_sum_add.
+// Copies one source's input x[tokens, channels] of this rank's sequence in the wave; has the shape of a
+// decoder_observer. Not collective; when memory ran out, hessian_sum_add says so.
 void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens,
                          size_t channels);
 // Collective. Adds what the ranks observed in this wave, the lowest rank's sequence first.
 enum status hessian_sum_add(struct hessian_sum *sum, struct error *err);
-// Collective. Divides and commits the file. tokens[source]: how many reached it, of all ranks; they become
-// the attribute "tokens" of each H.
+// Collective. Scales the sums and commits the file. tokens[source]: how many tokens reached it on all ranks;
+// stored as the attribute "tokens" of each H.
 enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, const uint64_t *tokens,
                                struct error *err);

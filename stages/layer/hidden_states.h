@@ -9,7 +9,7 @@ struct hidden_states {
     size_t layer;
 };
 
-// Opens what enters `layer` in `stream`. Freed with hidden_states_close.
+// Opens the hidden states that enter `layer` in `stream`. Freed with hidden_states_close.
 enum status hidden_states_open(struct hidden_states *states, const struct stage *stage, const char *stream,
                                size_t layer, struct error *err);
 void hidden_states_close(struct hidden_states *states); // collective; zeroed is fine

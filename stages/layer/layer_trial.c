@@ -24,8 +24,8 @@ size_t layer_trial_workspace(const struct model *model, size_t tokens)
     return 2 * tokens * model->config.decoder.hidden_size;
 }
 
-// What one rank works with: what entered and what left the dense layer, [tokens, hidden_size] each, and the
-// sums of one sequence: squared errors of the candidates, then of leaving everything out.
+// One rank's buffers: hidden states that entered and left the dense layer, [tokens, hidden_size] each, and
+// the sums of one sequence: the squared error of each candidate, then that of leaving the layer out.
 struct bench {
     const struct layer_trial *trial;
     struct forward_buffers buffers;
@@ -77,7 +77,7 @@ static double squared_distance(const float *a, const float *b, size_t count)
 }
 
 // One wave: this rank's sequence, if it has one, with every candidate. The ranks of a node change the layer
-// together, so that also those without a sequence take part.
+// together, so those without a sequence take part too.
 static enum status try_sequence(struct bench *bench, size_t sequence, bool mine, struct error *err)
 {
     const struct layer_trial *trial = bench->trial;

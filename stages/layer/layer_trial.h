@@ -1,5 +1,6 @@
-// layer_trial.h - what pruning some linears of a layer does to the layer's output, over the calibration
-// sequences that are held out: one forward pass through the layer for each candidate (kernels/METHOD.md §10).
+// layer_trial.h - measures how much candidates for some linears of a layer change the layer's output, over
+// the calibration sequences that are held out: one forward pass through the layer for each candidate
+// (kernels/METHOD.md §10).
 #pragma once
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_weights.h"
@@ -15,7 +16,8 @@ size_t first_held_out(const struct settings *settings, const struct variant *var
 struct layer_trial {
     const struct stage *stage;
     const struct layer_weights *dense; // the layer as it is
-    // The same layer in memory of its own: what was decided before the trial, and in turn each candidate.
+    // The same layer in separate memory: with all that was decided before the trial, and each candidate in
+    // turn.
     struct layer_weights *pruned;
     const struct hidden_states *dense_states, *states; // what enters the dense and the pruned layer
     // Puts this rank's rows, among the ranks of its node, of a candidate's weights into `pruned`.
@@ -31,5 +33,5 @@ struct layer_trial {
 enum status try_in_layer(double *errors, size_t candidates, const struct layer_trial *trial, size_t first,
                          struct error *err);
 
-// Floats of a rank beside the forward pass, for sequences of `tokens`.
+// Floats that a rank needs in addition to the forward pass, for sequences of `tokens`.
 size_t layer_trial_workspace(const struct model *model, size_t tokens);

@@ -46,7 +46,7 @@ const float *layer_weights_of(const struct layer_weights *weights, const struct 
     return (const float *)weights->memory.data + tensor->offset;
 }
 
-// Which shard a tensor lies in, for messages.
+// The shard that holds a tensor, for messages.
 static const char *tensor_file(const struct model *model, const struct safetensors_tensor *tensor)
 {
     size_t shard = 0;
@@ -219,7 +219,7 @@ done:
     return status;
 }
 
-// Where the pruned weights of a variant's layer come from.
+// The file that a variant's pruned weights of a layer come from.
 static void overlay_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant,
                          size_t layer)
 {
@@ -266,7 +266,7 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
     if (weights->loaded == layer && strcmp(weights->source, path) == 0)
         return STATUS_OK;
 
-    // The neighbours may still compute with what is loaded: wait for them before it is overwritten.
+    // The other ranks of the node may still compute with the loaded layer: wait before it is overwritten.
     shared_block_sync(&weights->memory, stage->team);
     weights->loaded = SIZE_MAX;
     layer_map_free(&weights->map);

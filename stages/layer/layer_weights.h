@@ -20,16 +20,16 @@ void layer_weights_free(struct layer_weights *weights,
 
 // Loads a layer from the checkpoint; with variant != NULL its pruned linears come from
 // weights/VARIANT/layer-l.h5, or where that is not written (weights_are_written) from
-// masks/VARIANT/layer-l.h5: the same bits. Does nothing when exactly that is loaded already. NaN or infinity
-// in a weight is STATUS_INPUT and names file, tensor and index.
+// masks/VARIANT/layer-l.h5: the same bits. Does nothing when exactly that layer is loaded already. NaN or
+// infinity in a weight is STATUS_INPUT and names file, tensor and index.
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
 
-// Looks at what lies outside the layers (embedding, positions, final norm, language-model head): NaN or
+// Checks the tensors outside the layers (embedding, positions, final norm, language-model head): NaN or
 // infinity is STATUS_INPUT as above. Each rank takes a share.
 enum status check_outer_tensors(const struct stage *stage, struct error *err);
 
-// The dtype in which a bias is stored: that of the checkpoint, for one that is added that of its weight.
+// The dtype in which a bias is stored: that of the checkpoint, or of its weight when the bias is added.
 enum dtype bias_dtype(const struct layer_tensor *weight);
 
 // How the store holds weights and biases of a dtype: BF16 and F16 as their 16 bits.

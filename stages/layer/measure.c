@@ -28,7 +28,7 @@ size_t measure_workspace(size_t tokens, size_t in)
     return tokens * in + SLAB * in + 2 * tokens * SLAB;
 }
 
-// What one rank measures with.
+// One rank's buffers and sums.
 struct meter {
     const struct stage *stage;
     const struct measured_streams *streams;
@@ -194,7 +194,7 @@ static enum status check_finite(const struct measured_linear *linear, enum seque
                                 struct error *err)
 {
     const size_t out = linear->tensor->out;
-    // Of the first candidate: another may overflow where this one does not.
+    // Only the first candidate: others may overflow where it does not.
     for (size_t i = 0; i < OUTPUT_SUMS * out; i++)
         RETURN_ERROR_IF(!isfinite(linear->sums[part][i]), err, STATUS_INPUT,
                         "layers.%zu.%s: output channel %zu is not finite over the calibration sequences",
@@ -202,7 +202,7 @@ static enum status check_finite(const struct measured_linear *linear, enum seque
     return STATUS_OK;
 }
 
-// Hands the totals out to the linears.
+// Copies the totals to the linears.
 static enum status collect(struct meter *meter, enum sequence_part part, struct error *err)
 {
     const double *totals = meter->totals;

@@ -1,5 +1,5 @@
-// measure.h - what pruned linears really put out beside the dense ones, over the calibration sequences: one
-// forward product each, and per output channel the sums of kernels/METHOD.md §9.
+// measure.h - compares the outputs of pruned linears with those of the dense ones over the calibration
+// sequences: one forward product each, and for each output channel the sums of kernels/METHOD.md §9.
 #pragma once
 #include "kernels/pruning/matching.h"
 #include "stages/layer/hidden_states.h"
@@ -44,6 +44,6 @@ enum status measure_outputs(struct measured_linear *linears, size_t count, const
                             const struct measured_streams *streams, size_t first, size_t held_out,
                             struct error *err);
 
-// Floats that measure_outputs takes beside the forward pass, for sequences of `tokens` and linears of up to
-// `in` columns.
+// Floats that measure_outputs needs in addition to the forward pass, for sequences of `tokens` and linears of
+// up to `in` columns.
 size_t measure_workspace(size_t tokens, size_t in);

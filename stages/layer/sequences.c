@@ -22,7 +22,7 @@ bool sequences_are_given(const struct settings *settings)
     return ends_with(settings->corpus, ".h5");
 }
 
-// Token ids given by the user instead of text.
+// Reads token ids that the user gives instead of text.
 static enum status load_tokens(int32_t **ids, const struct settings *settings, struct error *err)
 {
     size_t sequences, length;

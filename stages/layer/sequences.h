@@ -5,14 +5,14 @@
 #include "io/store/store.h"
 #include "stages/stage.h"
 
-// What is drawn but not committed yet: the corpus is known to be good before anything is written.
+// Sequences that are drawn but not committed yet: nothing is written before the corpus is known to be good.
 struct sequences_draft {
     bool needed;  // sequences.h5 is to be written
     int32_t *ids; // [sequences, length], on rank 0
     uint64_t corpus_hash;
 };
 
-// Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 is there and `again` is
+// Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 exists and `again` is
 // false. Freed with sequences_draft_free.
 enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,
                            struct error *err);

@@ -11,7 +11,7 @@ enum status alarm_create(struct alarm *alarm, const struct team *world, struct e
     alarm->comm = MPI_COMM_NULL;
     enum status status = allocate(&alarm->requests, (size_t)world->size, sizeof *alarm->requests,
                                   "the alarm between teams", err);
-    status = team_agree(world, status, err); // the next call takes all ranks
+    status = team_agree(world, status, err); // the next call needs all ranks
     if (status == STATUS_OK && MPI_Comm_dup(world->comm, &alarm->comm) != MPI_SUCCESS)
         status = error_set(err, STATUS_FAILED, "MPI_Comm_dup failed");
     alarm->rank = world->rank;

@@ -7,10 +7,10 @@
 #include "stages/team/team.h"
 
 struct alarm {
-    MPI_Comm comm; // of its own, so that its messages meet no others
+    MPI_Comm comm; // not shared with other messages
     int rank, size;
     bool raised;
-    MPI_Request *requests; // [size - 1] of what was sent
+    MPI_Request *requests; // [size - 1] of the messages sent
 };
 
 // Collective over world. Freed with alarm_free.
@@ -19,7 +19,7 @@ enum status alarm_create(struct alarm *alarm, const struct team *world, struct e
 void alarm_raise(struct alarm *alarm);
 // Not collective, cheap: whether an alarm has come in.
 bool alarm_heard(const struct alarm *alarm);
-// Collective over world, when all teams have stopped: takes in what was sent, so that the alarm can be raised
+// Collective over world, when all teams have stopped: receives all messages, so that the alarm can be raised
 // again.
 void alarm_settle(struct alarm *alarm);
 void alarm_free(struct alarm *alarm); // collective; zeroed is fine

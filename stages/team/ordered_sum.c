@@ -65,8 +65,8 @@ void ordered_sum_free(struct ordered_sum *sum)
     free(sum);
 }
 
-// Adds partial[count], which belongs to the channels from `at` of this rank's slice on; the first of all is
-// taken as it is: 0 + x would turn -0 into +0, and a maximum may be negative.
+// Adds partial[count] to the channels of this rank's slice from `at` on. The first partial is copied: 0 + x
+// would turn -0 into +0, and a maximum may be negative.
 static void add(struct ordered_sum *sum, size_t at, const double *partial, size_t count, bool is_first)
 {
     double *totals = sum->totals + at;
@@ -81,7 +81,7 @@ static void add(struct ordered_sum *sum, size_t at, const double *partial, size_
     for (size_t j = 0; j < summed; j++)
         totals[j] += partial[j];
     for (size_t j = summed; j < count; j++)
-        // A NaN stays: it must be seen in the end.
+        // A NaN stays, so that it is seen in the totals.
         totals[j] = partial[j] > totals[j] || partial[j] != partial[j] ? partial[j] : totals[j];
 }
 
@@ -131,7 +131,7 @@ static int await_piece(struct ordered_sum *sum, int r, size_t length, const doub
     return code;
 }
 
-// *started: a partial was added to this piece before; and afterwards.
+// *started says whether a partial was added to this piece before the call, and is updated.
 static enum status exchange_piece(struct ordered_sum *sum, const double *partial, size_t at, bool *started,
                                   struct error *err)
 {

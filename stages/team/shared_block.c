@@ -1,7 +1,7 @@
 // Open MPI backs a window's memory with a file, in a folder that may be small (containers often have 64 MiB
 // at /dev/shm). If it cannot make that file, the ranks that did not try wait for ever; if the file system
-// fills up later, the first touch of a page ends the program. So the space is looked at before, and every
-// page is touched afterwards in a way that can fail.
+// fills up later, the first touch of a page ends the program. So the free space is checked first, and then
+// every page is touched in a way that can fail.
 #include "stages/team/shared_block.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 enum { ALIGNMENT = 64 };
 
 #ifdef OPEN_MPI
-// Where Open MPI's osc/sm component puts its files.
+// The folder in which Open MPI's osc/sm component puts its files.
 static const char *backing_folder(void)
 {
     const char *folder = getenv("OMPI_MCA_osc_sm_backing_directory");
@@ -26,14 +26,14 @@ static const char *backing_folder(void)
 }
 #endif
 
-// Open MPI wants 5 % more, and has data of its own.
+// Open MPI asks for 5 % more, and adds data of its own.
 static uint64_t with_slack(uint64_t bytes)
 {
     return bytes + bytes / 16 + (1 << 20);
 }
 
-// Every rank maps all of the block. One that has no room for that in its address space (ulimit -v) gets a
-// window from Open MPI (4.1.4) all the same, and crashes in the next call.
+// Every rank maps the whole block. One without room for it in its address space (ulimit -v) still gets a
+// window from Open MPI (4.1.4), and crashes in the next call.
 static enum status check_room(uint64_t bytes, const char *purpose, struct error *err)
 {
     void *probe = mmap(NULL, (size_t)with_slack(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -135,7 +135,7 @@ enum status shared_block_allocate(struct shared_block *block, const struct team 
     FORWARD_IF_ERROR(team_agree(team, status, err));
 
     status = team_agree(team, open_window(block, team, purpose, err), err);
-    if (status != STATUS_OK) { // a window that only some ranks have cannot be freed: that takes all of them
+    if (status != STATUS_OK) { // a window that only some ranks have cannot be freed: that needs all
         *block = (struct shared_block){.window = MPI_WIN_NULL};
         return status;
     }

@@ -169,7 +169,7 @@ int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t 
     if (suite.rank != 0 && freopen("/dev/null", "w", stdout) == NULL)
         return 125;
 
-    // The function behind the macro: the macro wants an array whose size it sees.
+    // The function that the macro calls: the macro itself needs an array whose size it can see.
     failed = _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
     if (failed != 0)
         fprintf(stderr, "rank %d of %d: %d tests failed\n", suite.rank, suite.size, failed);

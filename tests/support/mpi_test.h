@@ -30,7 +30,7 @@
 
 int mpi_test_main(int argc, char **argv, const struct CMUnitTest *tests, size_t count);
 
-// What mpi_unit_test puts around every test.
+// mpi_unit_test puts these around every test.
 int mpi_test_begin(void **state);
 int mpi_test_end(void **state);
 

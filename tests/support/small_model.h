@@ -104,8 +104,8 @@ void small_statistics_free(struct small_statistics *statistics);
 // source. The caller frees.
 double *small_hessian(const struct small_model *small, const char *stream, size_t layer, const char *linear);
 
-// What enters a layer, [sequences, length, hidden]: from activations/STREAM/layer-l.h5, for layer 0 the rows
-// of the embedding. The caller frees.
+// Hidden states that enter a layer, [sequences, length, hidden]: from activations/STREAM/layer-l.h5, for
+// layer 0 the rows of the embedding. The caller frees.
 float *small_hidden_states(const struct small_model *small, const char *stream, size_t layer);
 
 // The two files have the same bytes.

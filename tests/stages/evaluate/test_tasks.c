@@ -78,7 +78,7 @@ static void read_set(struct task_set *set, const struct stage *stage)
 static void assert_near(double found, double expected)
 {
     if (!(fabs(found - expected) <= tolerance * fabs(expected)))
-        fail_msg("%.9g beside %.9g of the harness", found, expected);
+        fail_msg("%.9g, but the harness has %.9g", found, expected);
 }
 
 static void check_sums(const json_t *golden, const struct task_tokens *tokens, const double *log_likelihood,
@@ -102,7 +102,7 @@ static void check_share(const json_t *golden, const char *key, double found, dou
 {
     const json_t *expected = json_object_get(golden, key);
     if (expected != NULL && !(fabs(found - json_number_value(expected)) <= accuracy * fabs(found)))
-        fail_msg("%s: %.9g beside %.9g of the harness", key, found, json_number_value(expected));
+        fail_msg("%s: %.9g, but the harness has %.9g", key, found, json_number_value(expected));
 }
 
 static void check_task(const char *name, const char *where, const json_t *golden)

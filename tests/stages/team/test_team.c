@@ -183,7 +183,7 @@ static void broadcast_gives_the_roots_bytes_in_any_pieces(void **state)
         for (int root = 0; root < team.size; root++) {
             for (size_t i = 0; i < sizeof bytes; i++)
                 bytes[i] = (unsigned char)(team.rank == root ? i * 3 + (size_t)root : 255);
-            bytes[100] = 77; // behind the range
+            bytes[100] = 77; // beyond the range
             assert_int_equal(broadcast_in_pieces(&team, bytes, 100, root, pieces[p], &err), STATUS_OK);
             for (size_t i = 0; i < 100; i++)
                 assert_int_equal(bytes[i], (unsigned char)(i * 3 + (size_t)root));
