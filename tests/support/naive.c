@@ -86,37 +86,39 @@ void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t
     }
 }
 
-// Weights of one query over all keys.
-static void naive_probabilities(double *p, const float *q, const float *k, size_t t, size_t tokens,
-                                size_t stride, size_t head_dim, double scale, size_t window)
+// Weights p[tokens] of the query q at position t over the keys of its head.
+static void naive_probabilities(double *p, const float *q, const float *k, size_t t,
+                                const struct naive_heads *heads)
 {
+    const size_t stride = heads->kv_heads * heads->head_dim;
     double sum = 0.0;
-    for (size_t u = 0; u < tokens; u++) {
-        const int seen = u <= t && (window == 0 || t - u < window);
+    for (size_t u = 0; u < heads->tokens; u++) {
+        const int seen = u <= t && (heads->window == 0 || t - u < heads->window);
         double score = 0.0;
-        for (size_t i = 0; i < head_dim; i++)
-            score += scale * (double)q[i] * (double)k[u * stride + i];
+        for (size_t i = 0; i < heads->head_dim; i++)
+            score += heads->scale * (double)q[i] * (double)k[u * stride + i];
         p[u] = seen ? exp(score) : 0.0;
         sum += p[u];
     }
-    for (size_t u = 0; u < tokens; u++)
+    for (size_t u = 0; u < heads->tokens; u++)
         p[u] /= sum;
 }
 
-void naive_attention(float *out, const float *q, const float *k, const float *v, size_t tokens, size_t heads,
-                     size_t kv_heads, size_t head_dim, double scale, size_t window)
+void naive_attention(float *out, const float *q, const float *k, const float *v,
+                     const struct naive_heads *heads)
 {
-    double *p = calloc(tokens, sizeof *p);
-    for (size_t t = 0; p != NULL && t < tokens; t++) {
-        for (size_t h = 0; h < heads; h++) {
-            const size_t kv = h * kv_heads / heads, stride = kv_heads * head_dim;
-            naive_probabilities(p, q + (t * heads + h) * head_dim, k + kv * head_dim, t, tokens, stride,
-                                head_dim, scale, window);
-            for (size_t i = 0; i < head_dim; i++) {
+    const size_t dim = heads->head_dim, stride = heads->kv_heads * dim;
+    double *p = calloc(heads->tokens, sizeof *p);
+
+    for (size_t t = 0; p != NULL && t < heads->tokens; t++) {
+        for (size_t h = 0; h < heads->heads; h++) {
+            const size_t kv = h * heads->kv_heads / heads->heads, at = (t * heads->heads + h) * dim;
+            naive_probabilities(p, q + at, k + kv * dim, t, heads);
+            for (size_t i = 0; i < dim; i++) {
                 double sum = 0.0;
-                for (size_t u = 0; u < tokens; u++)
-                    sum += p[u] * (double)v[u * stride + kv * head_dim + i];
-                out[(t * heads + h) * head_dim + i] = (float)sum;
+                for (size_t u = 0; u < heads->tokens; u++)
+                    sum += p[u] * (double)v[u * stride + kv * dim + i];
+                out[at + i] = (float)sum;
             }
         }
     }

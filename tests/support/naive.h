@@ -21,7 +21,13 @@ void naive_norm(float *out, const float *x, size_t rows, size_t size, const stru
 double naive_activation(double x, enum activation activation);
 // x[tokens, heads, head_dim], contiguous; theta ^ (-2i / rotary_dim) radians per position.
 void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim, double theta);
+// Query heads over key-value heads that they share in equal groups; window 0: a query sees all keys up to its
+// own, else the last `window` of them.
+struct naive_heads {
+    size_t tokens, heads, kv_heads, head_dim, window;
+    double scale;
+};
 // q[tokens, heads, head_dim], k and v [tokens, kv_heads, head_dim], out[tokens, heads, head_dim], all
 // contiguous.
-void naive_attention(float *out, const float *q, const float *k, const float *v, size_t tokens, size_t heads,
-                     size_t kv_heads, size_t head_dim, double scale, size_t window);
+void naive_attention(float *out, const float *q, const float *k, const float *v,
+                     const struct naive_heads *heads);

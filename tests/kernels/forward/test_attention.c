@@ -45,7 +45,13 @@ static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim,
         .sliding_window = window,
     };
     attention_forward(out, &attention, tokens, workspace);
-    naive_attention(expected, q, k, v, tokens, heads, kv_heads, head_dim, (double)0.7F, window);
+    const struct naive_heads naive = {.tokens = tokens,
+                                      .heads = heads,
+                                      .kv_heads = kv_heads,
+                                      .head_dim = head_dim,
+                                      .window = window,
+                                      .scale = (double)0.7F};
+    naive_attention(expected, q, k, v, &naive);
     assert_true(largest_difference(out, expected, tokens * q_size) < tolerance);
     free(q);
     free(k);

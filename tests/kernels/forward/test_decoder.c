@@ -112,8 +112,13 @@ static void naive_layer(struct trace *trace, const struct decoder_config *config
     apply(v, &layer->v, trace->attention);
     naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
     naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
-    naive_attention(trace->output, q, k, v, TOKENS, HEADS, KV_HEADS, HEAD_DIM,
-                    (double)config->attention_scale, layer->sliding_window);
+    const struct naive_heads heads = {.tokens = TOKENS,
+                                      .heads = HEADS,
+                                      .kv_heads = KV_HEADS,
+                                      .head_dim = HEAD_DIM,
+                                      .window = layer->sliding_window,
+                                      .scale = (double)config->attention_scale};
+    naive_attention(trace->output, q, k, v, &heads);
     apply(delta, &layer->o, trace->output);
     for (size_t i = 0; i < TOKENS * HIDDEN; i++)
         trace->hidden[i] = hidden[i] + delta[i];
