@@ -98,18 +98,25 @@ static void apply(float *out, const struct linear *linear, const float *x)
     naive_linear(out, x, linear->weight, linear->bias, TOKENS, linear->out, linear->in);
 }
 
-// hidden + attention(norm(hidden)), then + mlp(norm(that)): the pre-norm layer of LLaMA.
-static void naive_layer(struct trace *trace, const struct decoder_config *config,
-                        const struct decoder_layer *layer, const float *hidden)
+// In place, if the layer has the norm.
+static void norm_if_there(float *x, size_t rows, size_t size, const struct norm *norm,
+                          const struct decoder_config *config)
 {
-    static float q[TOKENS * QUERY], k[TOKENS * KEY_VALUE], v[TOKENS * KEY_VALUE], delta[TOKENS * HIDDEN];
-    static float gate[TOKENS * INTERMEDIATE], up[TOKENS * INTERMEDIATE];
-    const double epsilon = (double)config->norm_epsilon;
+    if (norm->weight != NULL)
+        naive_norm(x, x, rows, size, norm, config->norm, (double)config->norm_epsilon);
+}
 
-    naive_norm(trace->attention, hidden, TOKENS, HIDDEN, &layer->input_norm, config->norm, epsilon);
+// delta[TOKENS, HIDDEN] <- attention of trace->attention.
+static void naive_attend(float *delta, struct trace *trace, const struct decoder_config *config,
+                         const struct decoder_layer *layer)
+{
+    static float q[TOKENS * QUERY], k[TOKENS * KEY_VALUE], v[TOKENS * KEY_VALUE];
+
     apply(q, &layer->q, trace->attention);
     apply(k, &layer->k, trace->attention);
     apply(v, &layer->v, trace->attention);
+    norm_if_there(q, TOKENS * HEADS, HEAD_DIM, &layer->query_norm, config);
+    norm_if_there(k, TOKENS * KV_HEADS, HEAD_DIM, &layer->key_norm, config);
     naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
     naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
     const struct naive_heads heads = {.tokens = TOKENS,
@@ -120,16 +127,46 @@ static void naive_layer(struct trace *trace, const struct decoder_config *config
                                       .scale = (double)config->attention_scale};
     naive_attention(trace->output, q, k, v, &heads);
     apply(delta, &layer->o, trace->output);
-    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
-        trace->hidden[i] = hidden[i] + delta[i];
-    naive_norm(trace->mlp, trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config->norm, epsilon);
+    norm_if_there(delta, TOKENS, HIDDEN, &layer->attention_output_norm, config);
+}
+
+// delta[TOKENS, HIDDEN] <- the MLP of trace->mlp.
+static void naive_mlp(float *delta, struct trace *trace, const struct decoder_config *config,
+                      const struct decoder_layer *layer)
+{
+    static float gate[TOKENS * INTERMEDIATE], up[TOKENS * INTERMEDIATE];
+
     apply(gate, &layer->gate, trace->mlp);
     apply(up, &layer->up, trace->mlp);
     for (size_t i = 0; i < TOKENS * INTERMEDIATE; i++)
         trace->down[i] = (float)(naive_activation((double)gate[i], config->activation) * (double)up[i]);
     apply(delta, &layer->down, trace->down);
+    norm_if_there(delta, TOKENS, HIDDEN, &layer->output_norm, config);
+}
+
+// LLaMA's pre-norm layer: x = hidden + attention(norm(hidden)), then x + mlp(norm(x)). With parallel_residual
+// the MLP reads norm(hidden) too; with norm_after nothing is normed before, but each sum after the addition.
+static void naive_layer(struct trace *trace, const struct decoder_config *config,
+                        const struct decoder_layer *layer, const float *hidden)
+{
+    static float attention[TOKENS * HIDDEN], mlp[TOKENS * HIDDEN];
+
+    memcpy(trace->attention, hidden, sizeof trace->attention);
+    if (!config->norm_after)
+        norm_if_there(trace->attention, TOKENS, HIDDEN, &layer->input_norm, config);
+    naive_attend(attention, trace, config, layer);
     for (size_t i = 0; i < TOKENS * HIDDEN; i++)
-        trace->hidden[i] += delta[i];
+        trace->hidden[i] = hidden[i] + attention[i];
+    if (config->norm_after)
+        norm_if_there(trace->hidden, TOKENS, HIDDEN, &layer->input_norm, config);
+    memcpy(trace->mlp, config->parallel_residual ? hidden : trace->hidden, sizeof trace->mlp);
+    if (!config->norm_after)
+        norm_if_there(trace->mlp, TOKENS, HIDDEN, &layer->post_attention_norm, config);
+    naive_mlp(mlp, trace, config, layer);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace->hidden[i] += mlp[i];
+    if (config->norm_after)
+        norm_if_there(trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config);
 }
 
 static void run_layer(float *hidden, const struct decoder_config *config, const struct decoder_layer *layer,
@@ -146,17 +183,22 @@ static void run_layer(float *hidden, const struct decoder_config *config, const 
 // 2^-24.
 static const double tolerance = 5e-5;
 
-static void check_layer(bool bias, size_t window)
+static void check(const struct decoder_config *config, const struct decoder_layer *layer)
 {
     static struct trace trace;
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    naive_layer(&trace, config, layer, hidden);
+    run_layer(hidden, config, layer, NULL);
+    assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
+    free(hidden);
+}
+
+static void check_layer(bool bias, size_t window)
+{
     const struct decoder_config config = small_config();
     struct decoder_layer layer = random_layer(bias);
     layer.sliding_window = window;
-    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
-    naive_layer(&trace, &config, &layer, hidden);
-    run_layer(hidden, &config, &layer, NULL);
-    assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
-    free(hidden);
+    check(&config, &layer);
     free_layer(&layer);
 }
 
@@ -176,6 +218,45 @@ static void a_layer_with_a_sliding_window(void **state)
 {
     (void)state;
     check_layer(false, 9);
+}
+
+static void attention_and_mlp_side_by_side(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    config.parallel_residual = true;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void norms_after_each_addition(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    config.norm_after = true;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void norms_of_heads_and_of_what_is_added(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *weights[4];
+
+    for (size_t i = 0; i < 4; i++)
+        weights[i] = uniform_floats(HIDDEN > HEAD_DIM ? HIDDEN : HEAD_DIM, 1.0F, 60 + i);
+    layer.query_norm.weight = weights[0];
+    layer.key_norm.weight = weights[1];
+    layer.attention_output_norm.weight = weights[2];
+    layer.output_norm.weight = weights[3];
+    check(&config, &layer);
+    for (size_t i = 0; i < 4; i++)
+        free(weights[i]);
+    free_layer(&layer);
 }
 
 struct seen {
@@ -507,6 +588,9 @@ int main(void)
         cmocka_unit_test(a_llama_layer),
         cmocka_unit_test(a_layer_with_biases),
         cmocka_unit_test(a_layer_with_a_sliding_window),
+        cmocka_unit_test(attention_and_mlp_side_by_side),
+        cmocka_unit_test(norms_after_each_addition),
+        cmocka_unit_test(norms_of_heads_and_of_what_is_added),
         cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),
         cmocka_unit_test(an_observer_that_has_seen_enough_ends_the_pass),
         cmocka_unit_test(bits_are_the_same_for_one_and_two_threads),

@@ -363,12 +363,13 @@ static void an_all_zero_row_or_column_scores_zero_in_ria(void **state)
 static void a_sum_of_denormals_has_a_reciprocal_that_is_still_finite(void **state)
 {
     (void)state;
-    const double sums[2] = {0x1p-149, 0x1p-126};
+    const double sums[4] = {0x1p-149, 0x1p-126, 0x1.8p-127, 0x1p-125};
     const float row[2] = {0, 0x1p-149F}, factors[2] = {1, 1};
-    float reciprocal[2], scores[2];
+    float reciprocal[4], scores[2];
 
-    reciprocal_sums(reciprocal, sums, 2);
+    reciprocal_sums(reciprocal, sums, 4);
     assert_true(reciprocal[0] == 0x1p126F && reciprocal[1] == 0x1p126F);
+    assert_true(reciprocal[2] == 0x1p126F && reciprocal[3] == 0x1p125F);
     importance_row(scores, row, factors, reciprocal, 2);
     assert_true(scores[0] == 0); // and not 0 times infinity
     assert_true(scores[1] == 0x1p-149F * 0x1p126F * 2);
