@@ -74,6 +74,7 @@ static const char *last_word(const char *path)
     return dot != NULL ? dot + 1 : path;
 }
 
+// NUM_JOB_KEYS: the context alone.
 static struct settings *job_with(enum job_key key, const char *value)
 {
     char text[4096];
@@ -81,7 +82,8 @@ static struct settings *job_with(enum job_key key, const char *value)
     struct error err = {0};
     size_t line = 0;
 
-    write_job(text, sizeof text, key, last_word(job_key_row(key)->path), value, &line);
+    write_job(text, sizeof text, key, key < NUM_JOB_KEYS ? last_word(job_key_row(key)->path) : "", value,
+              &line);
     if (job_parse(&settings, text, strlen(text), "job.yaml", &err) != STATUS_OK)
         fail_msg("%s\n%s", err.message, text);
     assert_int_equal(settings->num_variants, 1);
