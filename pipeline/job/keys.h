@@ -2,8 +2,8 @@
 // the member that keeps the value, and when it is written to JSON.
 //
 // Reading (read.c), the sweep (sweep.c), names of variants (variant.c), JSON and the comparison with the job
-// of an earlier start (json.c), "did you mean" and jobs/example.yaml all work from these rows. The header
-// knows the settings and nothing of YAML, JSON or files.
+// of an earlier start (json.c, from_json.c), "did you mean" and jobs/example.yaml all work from these rows.
+// The header knows the settings and nothing of YAML, JSON or files.
 #pragma once
 #include "stages/settings.h"
 #include <stdbool.h>
