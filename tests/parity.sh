@@ -77,7 +77,7 @@ sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
 if [ "${1:-}" = --golden ]; then
   head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
   head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
-  small_golden sparsegpt 5 'prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}'
+  small_golden sparsegpt 32 'prune: {method: sparsegpt, sparsity: 0.5, pattern: 2:4}'
   small_golden matching 5 'prune: {method: wanda, sparsity: 0.5}' \
     'compensate: {energy: [rows], output: [off, mixed], bias: [false, true], guard: [true, false]}'
   small_golden auto 9 'prune: {method: auto, sparsity: 0.5, pattern: 2:4}'

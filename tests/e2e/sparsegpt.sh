@@ -9,18 +9,27 @@ golden=tests/golden/sparsegpt
 
 # ---- numbers --------------------------------------------------------------------------------------------
 
-small_job "$folder/job.yaml" method=sparsegpt energy='[]' output=
+# 1536 tokens for up to 344 columns: H has full rank, and its rounding decides next to nothing.
+small_job "$folder/job.yaml" method=sparsegpt sequences=32 energy='[]' output=
 check "a job with sparsegpt ends well" runs ranks 2 run "$folder/job.yaml"
 
-# 240 tokens decide 344 columns: where rounding to bfloat16 falls the other way, later layers differ, by 1.5 %.
-check "perplexities agree with the reference to 3e-2" perplexities_agree $golden/golden.json 3e-2 3
+# perplexity_agrees VARIANT RELATIVE
+perplexity_agrees() {
+  near "$(jq .perplexity "$folder/run/results/$1/perplexity.json")" "$(jq ".perplexity[\"$1\"]" $golden/golden.json)" "$2"
+}
+check "the dense perplexity agrees with the reference to 1e-6" perplexity_agrees dense 1e-6
+# Found: 1.5e-5. Where a corrected weight falls to the other side of a rounding to bfloat16, later layers see other inputs.
+check "at 50 % it agrees to 3e-4" perplexity_agrees sparsegpt-0.5 3e-4
+# Found: 2e-3. Each group is chosen by weights that the groups before it corrected: one other choice brings others.
+check "with 2:4 it agrees to 5e-3" perplexity_agrees sparsegpt-2of4 5e-3
 
-# Masks from a Hessian that was rounded otherwise: at most five bytes in a thousand.
+# Masks of the first layer, whose inputs are the embedding: every byte is the same here; another processor's float32
+# may turn a tie over, in at most one byte in a thousand.
 masks_agree() {
   local file name count=0
   for file in $golden/*.mask; do
     name=$(basename "$file" .mask)
-    mask_agrees "$file" "sparsegpt-${name##*.sparsegpt-}" "${name%.sparsegpt-*}" 200 || return 1
+    mask_agrees "$file" "sparsegpt-${name##*.sparsegpt-}" "${name%.sparsegpt-*}" 1000 || return 1
     count=$((count + 1))
   done
   [ "$count" = 4 ]
