@@ -36,13 +36,13 @@ static void put_linear(struct compensation *c, struct pruned_linear *linear)
 {
     const struct team *team = c->stage->team;
     const struct layer_tensor *tensor = linear->tensor, *bias = layer_map_bias(tensor);
-    size_t first, count;
-    float *rows = rows_of_rank(&c->pruned, team, tensor, &first, &count);
+    float *block = c->pruned.memory.data;
+    const struct node_rows rows = node_rows_of(block, team, tensor);
 
-    for (size_t i = 0; i < count; i++)
-        pruned_linear_final_f32(linear, first + i, rows + i * tensor->in);
+    for (size_t i = 0; i < rows.count; i++)
+        pruned_linear_final_f32(linear, rows.first + i, rows.values + i * rows.width);
     if (bias != NULL && team->node_rank == 0)
-        pruned_linear_bias_f32(linear, (float *)c->pruned.memory.data + bias->offset);
+        pruned_linear_bias_f32(linear, block + bias->offset);
 }
 
 // A choice of the guard, for all linears, takes its place in the pruned layer.

@@ -66,13 +66,7 @@ static enum status check_finite(const struct model *model, const struct safetens
     return STATUS_OK;
 }
 
-// This rank's share of a tensor's rows among the ranks of its node, and their place in the layer's block.
-struct node_rows {
-    size_t first, count, width;
-    float *values; // [count, width]
-};
-
-static struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor)
+struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor)
 {
     struct node_rows rows = {.width = tensor->in};
     share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, &rows.first, &rows.count);

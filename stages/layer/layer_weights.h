@@ -37,5 +37,12 @@ enum store_type stored_type(enum dtype dtype);
 
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);
+// This rank's share of a tensor's rows among the ranks of its node, and their place in the layer's block.
+struct node_rows {
+    size_t first, count, width;
+    float *values; // [count, width]
+};
+// block: the layer_weights' memory.data.
+struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor);
 // Floats of the largest layer's block. Not collective.
 enum status layer_weights_size(size_t *floats, const struct model *model, struct error *err);

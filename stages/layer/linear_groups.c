@@ -32,10 +32,3 @@ size_t linears_together(const struct layer_tensor *const *linears, size_t count,
     }
     return n;
 }
-
-float *rows_of_rank(struct layer_weights *weights, const struct team *team, const struct layer_tensor *tensor,
-                    size_t *first, size_t *count)
-{
-    share_of(tensor->out, (size_t)team->node_rank, (size_t)team->node_size, first, count);
-    return (float *)weights->memory.data + tensor->offset + *first * tensor->in;
-}

@@ -12,8 +12,3 @@ size_t linears_by_source(const struct layer_tensor **linears, const struct setti
 // first: those that share its source, because the next source reads what they put out. Experts are measured
 // one by one, so that it is as many as have room for `masks` masks each in `most` bytes, at least one.
 size_t linears_together(const struct layer_tensor *const *linears, size_t count, size_t masks, uint64_t most);
-
-// The rows [*first, *first + *count) of a linear that this rank, among those of its node, writes to
-// `weights`; returns where the first of them begins.
-float *rows_of_rank(struct layer_weights *weights, const struct team *team, const struct layer_tensor *tensor,
-                    size_t *first, size_t *count);

@@ -157,9 +157,9 @@ static void put_candidate(void *context, size_t candidate)
     struct auto_search *c = context;
 
     for (size_t i = c->first; i < c->first + c->together; i++) {
-        size_t first, count;
-        float *rows = rows_of_rank(&c->pruned, c->stage->team, c->trials[i].tensor, &first, &count);
-        pruned_rows(rows, &c->trials[i], candidate, first, count);
+        const struct node_rows rows =
+            node_rows_of(c->pruned.memory.data, c->stage->team, c->trials[i].tensor);
+        pruned_rows(rows.values, &c->trials[i], candidate, rows.first, rows.count);
     }
 }
 

@@ -79,7 +79,6 @@ static void as_many_experts_go_together_as_have_room_for_their_masks(void **stat
 static void the_ranks_of_a_node_share_the_rows(void **state)
 {
     float block[100 + 8 * 12];
-    struct layer_weights weights = {.memory = {.data = block}};
     const struct layer_tensor tensor = {.offset = 100, .out = 8, .in = 12};
     size_t next = 0;
     (void)state;
@@ -87,12 +86,12 @@ static void the_ranks_of_a_node_share_the_rows(void **state)
     for (int rank = 0; rank < 3; rank++) {
         // The second of two nodes: the rank in the team does not matter.
         const struct team team = {.rank = 3 + rank, .size = 6, .node_rank = rank, .node_size = 3};
-        size_t first, count;
-        const float *rows = rows_of_rank(&weights, &team, &tensor, &first, &count);
-        assert_int_equal(first, next);
-        assert_ptr_equal(rows, block + 100 + first * 12);
-        assert_in_range(count, 2, 3);
-        next += count;
+        const struct node_rows rows = node_rows_of(block, &team, &tensor);
+        assert_int_equal(rows.first, next);
+        assert_ptr_equal(rows.values, block + 100 + rows.first * 12);
+        assert_int_equal(rows.width, 12);
+        assert_in_range(rows.count, 2, 3);
+        next += rows.count;
     }
     assert_int_equal(next, 8);
 }
