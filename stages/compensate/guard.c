@@ -6,7 +6,7 @@
 
 enum { PLAIN = 0, ENERGY = 1 };
 
-static const float *candidate_rows(void *context, size_t candidate, size_t first, size_t count, float *buffer)
+static const float *rounded_rows(void *context, size_t candidate, size_t first, size_t count, float *buffer)
 {
     struct pruned_linear *linear = context;
     for (size_t i = 0; i < count; i++)
@@ -18,7 +18,7 @@ struct measured_linear guard_candidates(struct pruned_linear *linear)
 {
     return (struct measured_linear){.tensor = linear->tensor,
                                     .candidates = linear->energy ? 2 : 1,
-                                    .rows = candidate_rows,
+                                    .rows = rounded_rows,
                                     .context = linear};
 }
 

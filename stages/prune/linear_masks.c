@@ -20,14 +20,14 @@ struct linear_scorer {
     struct linear_masks *result; // whose rows and masks are filled
 };
 
-static void scorer_free(struct linear_scorer *scorer)
+static void linear_scorer_free(struct linear_scorer *scorer)
 {
     free(scorer->factors);
     free(scorer->reciprocal);
     free(scorer->scores);
 }
 
-static enum status scorer_create(struct linear_scorer *scorer, struct error *err)
+static enum status linear_scorer_create(struct linear_scorer *scorer, struct error *err)
 {
     const struct variant *variant = scorer->variant;
     const size_t in = scorer->in;
@@ -244,13 +244,13 @@ enum status linear_masks_create(struct linear_masks *masks, const struct score_i
 
     *masks = (struct linear_masks){0};
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &masks->first, &masks->count);
-    status = scorer_create(&scorer, err);
+    status = linear_scorer_create(&scorer, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(prepare_factors(&scorer, inputs, tensor, err), done);
     select_by_rows(&scorer);
     status = select_by_layer(&scorer, err);
 done:
-    scorer_free(&scorer);
+    linear_scorer_free(&scorer);
     return status;
 }
 
