@@ -4,7 +4,6 @@
 #include "io/file/sealed_json.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Which option of an example has the largest sum over its length; lengths NULL: the largest sum. The first of
@@ -118,41 +117,4 @@ enum status task_result_write(const struct task_result *result, const char *path
                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
-}
-
-enum status task_result_read(struct task_result *result, const char *path, struct error *err)
-{
-    json_error_t where;
-    json_int_t examples, truncated;
-    const char *format, *hash;
-    json_t *json = NULL;
-    int special_tokens;
-    size_t count, f = 0;
-    const char *const *names = task_format_names(&count);
-
-    *result = (struct task_result){.acc_stderr = NAN,
-                                   .acc_norm = NAN,
-                                   .acc_norm_stderr = NAN,
-                                   .acc_norm_characters = NAN,
-                                   .perplexity = NAN,
-                                   .perplexity_stderr = NAN};
-    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
-    int bad = json_unpack_ex(
-        json, &where, 0, "{s:s, s:s, s:I, s:I, s:b, s:F, s?F, s?F, s?F, s?F, s?F, s?F}", "format", &format,
-        "data_xxh3", &hash, "examples", &examples, "truncated", &truncated, "special_tokens", &special_tokens,
-        "acc", &result->acc, "acc_stderr", &result->acc_stderr, "acc_norm", &result->acc_norm,
-        "acc_norm_stderr", &result->acc_norm_stderr, "acc_norm_characters", &result->acc_norm_characters,
-        "perplexity", &result->perplexity, "perplexity_stderr", &result->perplexity_stderr);
-    if (bad == 0) {
-        while (f < count && strcmp(names[f], format) != 0)
-            f++;
-        result->format = (enum task_format)f;
-        result->hash = strtoull(hash, NULL, 16);
-        result->examples = (uint64_t)examples;
-        result->truncated = (uint64_t)truncated;
-        result->special_tokens = special_tokens != 0;
-    }
-    json_decref(json);
-    RETURN_ERROR_IF(bad != 0, err, STATUS_DAMAGED, "%s: %s", path, where.text);
-    return STATUS_OK;
 }

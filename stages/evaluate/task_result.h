@@ -29,4 +29,3 @@ void task_result_path(char path[PATH_SIZE], const struct settings *settings, siz
 enum status task_result_write(const struct task_result *result, const char *path,
                               const struct settings *settings, size_t index, const struct variant *variant,
                               struct error *err);
-enum status task_result_read(struct task_result *result, const char *path, struct error *err);
