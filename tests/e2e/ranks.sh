@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ranks.sh - the same job gives the same bytes on any number of ranks, with any number of threads and teams:
-# statistics, activations, masks, weights, results, exported models.
+# ranks.sh - the same job gives the same bytes on any number of ranks, in any number of teams: statistics,
+# activations, masks, weights, results, exported models. threads.sh is about threads.
 # COPPICE_LARGE=1: on a larger model (8 layers, 512 wide), every method, outputs matched and guarded; takes many minutes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
@@ -36,11 +36,9 @@ undisturbed 1 "$folder/pruned.yaml"
 for n in 2 3 4 7; do
   check "pruned propagation, $n ranks" again "$n" "$folder/pruned.yaml"
 done
-check "pruned propagation, 2 ranks of 2 threads" again 2 "$folder/pruned.yaml" --threads 2
 
 small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
 undisturbed 2 "$folder/dense.yaml"
-check "dense propagation, 1 rank of 2 threads" again 1 "$folder/dense.yaml" --threads 2
 check "dense propagation, 2 ranks in 2 teams" again 2 "$folder/dense.yaml" --teams 2
 check "dense propagation, 4 ranks in 3 teams" again 4 "$folder/dense.yaml" --teams 3
 

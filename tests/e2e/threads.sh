@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# threads.sh - the same job gives the same bytes with any number of threads. The threads of a matrix product wait for one
+# another without yielding: on a core that others use, too, each wait costs a time slice.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+# As in ranks.sh.
+small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true
+undisturbed 1 "$folder/pruned.yaml"
+check "pruned propagation, 2 ranks of 2 threads" again 2 "$folder/pruned.yaml" --threads 2
+
+small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
+undisturbed 2 "$folder/dense.yaml"
+check "dense propagation, 1 rank of 2 threads" again 1 "$folder/dense.yaml" --threads 2
