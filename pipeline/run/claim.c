@@ -100,7 +100,11 @@ static enum status take_variants(struct claim *claim, const char *const *names, 
         claim->names[i] = strdup(names[i]);
         RETURN_ERROR_IF(claim->names[i] == NULL, err, STATUS_MEMORY, "out of memory for the locks");
         run_subfolder_path(folder, claim->run, RUN_RESULTS, names[i]);
-        FORWARD_IF_ERROR(run_lock_acquire(&claim->locks[i], folder, &left, err));
+        const enum status status = run_lock_acquire(&claim->locks[i], folder, &left, err);
+        if (status != STATUS_OK) {
+            free(claim->names[i]);
+            return status;
+        }
         claim->count = i + 1;
         *stole = *stole || left;
     }
