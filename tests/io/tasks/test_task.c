@@ -229,7 +229,7 @@ static void bad_files_are_refused_with_their_line(void **state)
         {"b.jsonl", "{\"sentence\": \"_ x\", \"option1\": \"a\", \"option2\": \"b\", \"answer\": \"3\"}",
          "b.jsonl:1: \"answer\" is 3: not one of 2 choices, counted from 1"},
         {"b.jsonl", "{\"goal\": \"g\", \"sol1\": \"a\", \"sol2\": \"b\"}",
-         "b.jsonl:1: the example has no \"label\", and there is no b-labels.lst beside the file"},
+         "b.jsonl:1: the example has no \"label\", and there is no b-labels.lst next to the file"},
         {"b.jsonl",
          "{\"id\": \"X\", \"question\": {\"stem\": \"S\", \"choices\": [{\"text\": \"a\", \"label\": "
          "\"A\"}]}, \"answerKey\": \"B\"}",
