@@ -48,7 +48,7 @@ enum status agree_max(MPI_Comm comm, enum status mine, uint64_t *value, struct e
     if (code != MPI_SUCCESS)
         return mpi_failed(code, "agreeing with the other ranks", err);
     local.message[sizeof local.message - 1] = '\0';
-    // Rank 0 is not named: what all ranks agreed on before is spoken by it, and is not rank 0's own.
+    // Rank 0 is not named: a message that all ranks agreed on before comes from it, and is not its own.
     if (speaker == 0)
         return error_set(err, (enum status)(largest[0] >> 32), "%s", local.message);
     return error_set(err, (enum status)(largest[0] >> 32), "rank %d: %s", speaker, local.message);

@@ -9,8 +9,8 @@
 void comm_shape(MPI_Comm comm, int *rank, int *size);
 
 // Collective. Returns the worst status of all ranks (the largest) and fills err, on every rank, with the
-// message of the lowest rank that has it, after "rank R: " when R is not 0. err (may be
-// NULL) holds this rank's own message on entry if mine is not STATUS_OK, and is not touched when all is well.
+// message of the lowest rank that has it, after "rank R: " when R is not 0. err (may be NULL) holds this
+// rank's own message on entry if mine is not STATUS_OK, and is not touched when all is well.
 enum status agree(MPI_Comm comm, enum status mine, struct error *err);
 
 // The same in one step with the maximum of *value over the ranks, which every rank gets back in *value.

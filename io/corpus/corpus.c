@@ -35,7 +35,7 @@ static enum format format_of(const char *path)
     return ends_with(path, size, ".raw") ? FORMAT_RAW_LINES : FORMAT_WHOLE;
 }
 
-// Makes room for `more` elements behind `used`; grows by half, so that appending is linear.
+// Makes room for `more` elements after `used`. Grows by half, so that appending is linear.
 static enum status reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
                            struct error *err)
 {
@@ -104,7 +104,7 @@ static size_t find_invalid_utf8(const char *text, size_t size)
     return size;
 }
 
-// What Python's str.isspace calls white space, for valid UTF-8: the field's WikiText loader strips with it.
+// White space as Python's str.isspace has it, for valid UTF-8: the field's WikiText loader strips with it.
 static bool is_blank(const char *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
@@ -134,7 +134,7 @@ static enum status check_utf8(const struct corpus_builder *builder, const char *
 static enum status add_json_line(struct corpus_builder *builder, const char *line, size_t size,
                                  struct error *err)
 {
-    // Fields beside "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
+    // Fields other than "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
     json_error_t reason;
     bool no_memory;
@@ -246,7 +246,7 @@ done:
     return status;
 }
 
-// Gives back what growing by half left over.
+// Gives back the memory that growing by half left unused.
 static void shrink(struct corpus *corpus)
 {
     char *text = realloc(corpus->text, corpus->offsets[corpus->count]);

@@ -1,9 +1,8 @@
 // corpus.h - documents of a text corpus. By file name, after a ".gz" is taken off (then the file is
 // decompressed):
 //   *.jsonl, *.json   one JSON object a line, its "text" field is a document; blank lines are skipped
-//   *.raw             WikiText's format: every line, newline included, is a document and blank lines are
-//   empty
-//                     documents, as the field's loaders give them
+//   *.raw             WikiText's format: every line, newline included, is a document, and blank lines are
+//                     empty documents, as the field's loaders give them
 //   anything else     (*.txt) the whole file is one document
 // All of it must be valid UTF-8; a broken line, a broken gzip stream or an empty corpus is STATUS_INPUT with
 // file and line.

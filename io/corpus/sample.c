@@ -7,8 +7,8 @@
 // Tokens that stay in memory for later passes: 64 MiB.
 static const size_t cache_limit = ((size_t)64 << 20) / sizeof(int32_t);
 
-// A corpus that is drawn from. order[next .. available) is what is left of this pass; documents that proved
-// long enough are moved to order[0 .. found): they are what the next pass draws from.
+// A corpus that is drawn from. order[next .. available) is left for this pass; documents that proved long
+// enough move to order[0 .. found), from which the next pass draws.
 struct drawing {
     struct tokenizer *tokenizer;
     const struct corpus *corpus;

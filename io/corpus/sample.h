@@ -14,9 +14,8 @@ enum status sample_sequences(int32_t **ids, struct tokenizer *tokenizer, const s
                              size_t sequences, size_t length, uint64_t seed, struct error *err);
 
 // Calibration from token ids: the dataset "tokens" [sequences, length] of an HDF5 file, any integer type.
-// ids:
-// [*sequences, *length], allocated, caller frees. A file or dataset that is missing or of another kind, and
-// an id that is negative or beyond int32, are STATUS_INPUT. One process alone (serial HDF5 access).
+// ids: [*sequences, *length], allocated, caller frees. A file or dataset that is missing or of another kind,
+// and an id that is negative or beyond int32, are STATUS_INPUT. One process alone (serial HDF5 access).
 enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length, const char *path,
                                struct error *err);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Rows are read a few at a time, so that 64-bit copies stay small beside the result.
+// Rows are read a few at a time, so that their 64-bit copy stays small compared with the result.
 static const size_t batch_elements = (size_t)1 << 18;
 
 struct token_file {

@@ -42,7 +42,7 @@ enum status temporary_path(char *out, size_t size, const char *final_path, struc
     const int used =
         snprintf(file_name, sizeof file_name, ".%s%s%s-%ld", name, temporary_mark, host, (long)getpid());
     RETURN_ERROR_IF(used < 0 || (size_t)used >= sizeof file_name || folder + (size_t)used >= size, err,
-                    STATUS_FAILED, "%s: the name is too long for a temporary file beside it", final_path);
+                    STATUS_FAILED, "%s: the name is too long for a temporary file next to it", final_path);
     memcpy(out, final_path, folder);
     memcpy(out + folder, file_name, (size_t)used + 1);
     return STATUS_OK;

@@ -29,14 +29,14 @@ enum status commit_write_at(struct commit_file *file, const void *bytes, size_t 
 enum status commit_end(struct commit_file *file, struct error *err); // fsync, close, rename, fsync of folder
 void commit_abandon(struct commit_file *file); // close and unlink; safe after a failure and after commit_end
 
-// After a rename that the system confirmed: that it was done. Network file systems have lost some.
+// Checks that a rename which the system confirmed was done. Network file systems have lost some.
 enum status check_renamed(const char *temporary, const char *path, struct error *err);
 
 // mkdir -p.
 enum status make_directories(const char *path, struct error *err);
 // fsync of a folder: makes the names in it durable. A file system that does not know this (EINVAL) is fine.
 enum status sync_directory(const char *path, struct error *err);
-// Whole file into memory, one NUL added behind; *size (may be NULL) does not count it. Caller frees *bytes. A
-// file that is not there, is no regular file or may not be read is STATUS_INPUT; a read that fails half-way
-// is STATUS_FAILED.
+// Reads a whole file into memory and adds one NUL at the end; *size (may be NULL) does not count it. Caller
+// frees *bytes. A file that is not there, is no regular file or may not be read is STATUS_INPUT; a read that
+// fails half-way is STATUS_FAILED.
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);

@@ -10,8 +10,8 @@ enum status json_parse(json_t **json, const char *text, size_t size, const char 
 // The same for a whole file; a file that cannot be read is STATUS_INPUT.
 enum status json_read(json_t **json, const char *path, struct error *err);
 
-// json_loadb, where the above does not do. NULL on failure; *no_memory then tells a want of memory, which
-// Jansson often takes for wrong JSON, from JSON that is wrong.
+// json_loadb, for callers that json_parse does not suit. NULL on failure; *no_memory then tells whether
+// memory ran out, which Jansson often reports as wrong JSON.
 json_t *json_load_bytes(const char *text, size_t size, size_t flags, json_error_t *reason, bool *no_memory);
 
 // Copies text (any bytes) into out[size] for use in a one-line message: control characters and bytes that are

@@ -7,7 +7,7 @@
 
 struct process_identity {
     char host[256];
-    char boot[64];          // Linux's boot id: another one means that no process of then lives; "" unknown
+    char boot[64];          // Linux's boot id: no process of another boot is alive; "" unknown
     char pid_namespace[64]; // in which pid counts (containers have their own); "" unknown
     long pid;
     uint64_t start; // clock ticks from boot to the process's start: tells reused ids apart; 0 unknown

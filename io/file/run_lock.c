@@ -3,9 +3,9 @@
 //
 // Taking over a stale lock must leave one winner although all takers read the same stale contents. So a taker
 // first links its own file to a claim whose name is made from those contents: one succeeds. Then it reads
-// RUN/lock again; if that has changed, someone finished before and the claim is worth nothing; else it
+// RUN/lock again; if that has changed, another taker finished before and the claim is worth nothing; else it
 // renames its file over RUN/lock, which is never absent. A taker that dies in between leaves a claim, which
-// is a lock file like any other: whoever finds it stale claims that one in turn.
+// is a lock file like any other: a program that finds it stale claims it in turn.
 #include "io/file/run_lock.h"
 #include "io/file/commit.h"
 #include "io/file/process_identity.h"
@@ -254,7 +254,7 @@ static enum outcome try_once(struct run_lock *lock, const char *run, const struc
     case TAKEN:
         unlink(lock->private);
         return OUTCOME_OK;
-    case LOST_PRIVATE: // whoever holds the lock is cleaning temporary files
+    case LOST_PRIVATE: // the holder of the lock is removing temporary files
         return OUTCOME_AGAIN;
     case TAKE_FAILED:
         lock_failed(lock, "locking (by a hard link)", err);

@@ -30,7 +30,7 @@ static bool compute_seal(char text[17], json_t *object)
     return true;
 }
 
-// What the file of a sealed object is, byte for byte. Caller frees; NULL when memory ran out.
+// The bytes of the file of a sealed object. Caller frees; NULL when memory ran out.
 static char *file_text(const json_t *object)
 {
     char *text = json_dumps(object, JSON_INDENT(2));

@@ -1,4 +1,4 @@
-// sealed_json.h - committed JSON files that know when they were changed.
+// sealed_json.h - committed JSON files in which any change is found.
 //
 // The file is exactly what this module writes (two spaces of indentation) and its last member, "xxh3", is the
 // hash of the compact text of all others: any changed byte is found.

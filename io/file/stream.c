@@ -21,8 +21,8 @@ struct stream {
     XXH3_state_t *hash;
     uint64_t disk_bytes; // read so far
     bool disk_end;
-    bool compressed, inflating; // inflating: zlib's state is there
-    enum { BEFORE_MEMBERS, IN_MEMBER, BEHIND_MEMBER, IN_PADDING } position; // in the gzip file
+    bool compressed, inflating;                                            // inflating: zlib's state is there
+    enum { BEFORE_MEMBERS, IN_MEMBER, AFTER_MEMBER, IN_PADDING } position; // in the gzip file
     z_stream zlib;
     unsigned char disk[BUFFER_BYTES], text[4 * BUFFER_BYTES];
 };
@@ -100,7 +100,7 @@ static enum status read_disk(struct stream *stream, size_t *size, struct error *
     return STATUS_OK;
 }
 
-// Behind a member: another one, or zeros to the end of the file as tapes and some tools leave them.
+// After a member: another one, or zeros to the end of the file as tapes and some tools leave them.
 static enum status skip_padding(struct stream *stream, struct error *err)
 {
     while (stream->zlib.avail_in > 0 && *stream->zlib.next_in == 0) {
@@ -116,14 +116,14 @@ static enum status skip_padding(struct stream *stream, struct error *err)
 
 static enum status inflate_some(struct stream *stream, struct error *err)
 {
-    if (stream->position == BEHIND_MEMBER || stream->position == IN_PADDING)
+    if (stream->position == AFTER_MEMBER || stream->position == IN_PADDING)
         FORWARD_IF_ERROR(skip_padding(stream, err));
     if (stream->zlib.avail_in == 0)
         return STATUS_OK;
     stream->position = IN_MEMBER;
     const int result = inflate(&stream->zlib, Z_NO_FLUSH);
     if (result == Z_STREAM_END) {
-        stream->position = BEHIND_MEMBER;
+        stream->position = AFTER_MEMBER;
         inflateReset(&stream->zlib);
         return STATUS_OK;
     }

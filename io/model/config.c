@@ -107,7 +107,7 @@ static enum status read_sizes(struct model_config *config, const struct config_r
     return read_heads(decoder, reader, family, err);
 }
 
-// What all families have, by the names and with the defaults that their rows say.
+// The keys that all families have, by the names and with the defaults of their rows.
 static enum status read_common(struct model_config *config, const struct config_reader *reader,
                                const struct family *family, struct error *err)
 {
@@ -135,7 +135,7 @@ static enum status read_common(struct model_config *config, const struct config_
     return rope_config_read(&config->rope, reader, family->theta_key, decoder->rotary_dim, err);
 }
 
-// Quantised weights are stored as tensors of other names and types: better said by the key.
+// Quantised weights are stored as tensors of other names and types; a message about the key is clearer.
 static enum status refuse_quantised(const struct config_reader *reader, struct error *err)
 {
     static const char *const keys[] = {"quantization_config", "compression_config"};

@@ -44,7 +44,7 @@ enum layer_part {
     EXPERT,       // once for every expert of a sparse layer; these rows come last
 };
 
-// One norm or linear of a layer: "<name>.weight" and perhaps "<name>.bias".
+// One norm or linear of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias".
 struct family_member {
     enum member_kind kind;
     enum layer_part part;
@@ -68,12 +68,12 @@ struct family {
         *lm_head_elsewhere; // without prefix; a second name that some checkpoints use, or NULL
     const struct family_member *members;
     size_t num_members;
-    // What config.json calls these.
+    // Their keys in config.json.
     const char *intermediate_key, *activation_key, *epsilon_key, *theta_key;
     const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
     enum norm_kind norm;
     bool multi_head; // each head has a key and a value of its own, and its size is hidden / heads
-    // What the reference takes for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
+    // The reference's values for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
     // heads.
     size_t default_key_value_heads, default_head_dim, default_max_positions;
     double default_epsilon, default_theta, default_rotary_fraction;
@@ -81,7 +81,7 @@ struct family {
     bool default_tie, default_attention_bias;
     // Which keys of config.json the reference heeds, so that biases can be added.
     bool can_add_attention_bias, can_add_mlp_bias;
-    // Reads what is the family's own, after all of the above was read. NULL: there is nothing more.
+    // Reads the keys that only this family has, after all of the above. NULL: there are none.
     enum status (*configure)(struct model_config *config, const struct config_reader *reader,
                              struct error *err);
 };

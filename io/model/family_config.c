@@ -1,5 +1,5 @@
-// What families read from config.json beyond what config.c reads for all of them. Keys, defaults and
-// rules are those of Hugging Face transformers (configuration_*.py).
+// The keys of config.json that config.c does not read for all families. Keys, defaults and rules are those of
+// Hugging Face transformers (configuration_*.py).
 #include "io/model/family_config.h"
 
 #include <math.h>
@@ -106,7 +106,7 @@ enum status configure_phi3(struct model_config *config, const struct config_read
     return STATUS_OK;
 }
 
-// What Gemma 2 and 3 share. Without `layer_types`, every period-th layer has full attention.
+// The part that Gemma 2 and 3 share. Without `layer_types`, every period-th layer has full attention.
 static enum status configure_gemma(struct model_config *config, const struct config_reader *reader,
                                    size_t period, double logit_cap, struct error *err)
 {
@@ -143,7 +143,7 @@ enum status configure_gemma2(struct model_config *config, const struct config_re
     return configure_gemma(config, reader, 2, 30.0, err);
 }
 
-// Local layers have a rotary embedding of their own. In `rope_parameters` both are nested; before it came,
+// Local layers have another rotary embedding. In `rope_parameters` both are nested; before it came,
 // `rope_theta` and `rope_scaling` were those of the global layers, and `rope_local_base_freq` the local
 // theta.
 static enum status read_gemma3_rope(struct model_config *config, const struct config_reader *reader,

@@ -27,7 +27,7 @@ void model_embed(const struct model *model, float *hidden, const int32_t *ids, s
 // The same for a part of a sequence, whose first token is at `position`.
 void model_embed_at(const struct model *model, float *hidden, const int32_t *ids, size_t tokens,
                     size_t position);
-// What comes after the last layer; head points into model.
+// The part after the last layer: final norm and head. *head points into model.
 void model_lm_head(struct lm_head *head, const struct model *model);
 
 // Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are

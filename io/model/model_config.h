@@ -3,7 +3,7 @@
 #include "io/model/rope.h"
 #include "kernels/forward/decoder.h"
 
-// What one layer has that others may not.
+// The properties in which the layers of one model may differ.
 struct layer_kind {
     size_t sliding_window; // 0: full attention
     bool local_rotary;     // takes model_config's local_rope

@@ -183,8 +183,8 @@ static double llama3_frequency(const struct rope_config *rope, double frequency)
     return (1.0 - smooth) * frequency / rope->factor + smooth * frequency;
 }
 
-// Where on the axis of frequencies (index i of rotary_dim / 2) a given number of rotations fills the original
-// context.
+// Returns the place on the axis of frequencies (index i of rotary_dim / 2) where a given number of rotations
+// fills the original context.
 static double yarn_index(const struct rope_config *rope, double rotations, double rotary_dim)
 {
     return rotary_dim * log(rope->original_max_position_embeddings / (rotations * two_pi)) /

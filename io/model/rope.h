@@ -12,7 +12,7 @@ enum rope_type {
     ROPE_DYNAMIC = 2,  // theta grows with sequences longer than max_position_embeddings
     ROPE_YARN = 3,     // low frequencies divided by factor, high ones not, a ramp between (Peng et al., 2023)
     ROPE_LLAMA3 = 4,   // likewise, with the ramp of Llama 3.1
-    ROPE_LONGROPE = 5, // a divisor of its own for each frequency, in two sets (Ding et al., 2024)
+    ROPE_LONGROPE = 5, // a divisor for each frequency, in two sets (Ding et al., 2024)
 };
 
 struct rope_config {
@@ -30,7 +30,7 @@ struct config_reader;
 
 // Reads `rope_theta`, `rope_scaling` and `rope_parameters` of config.json's root into *rope, for rotary_dim
 // channels (even). On entry rope holds the family's default theta and max_position_embeddings; theta_key is
-// what the family calls `rope_theta` outside `rope_parameters`. A type that is unknown here is STATUS_INPUT.
+// the family's name for `rope_theta` outside `rope_parameters`. A type that is unknown here is STATUS_INPUT.
 // On any outcome *rope is to be freed with rope_config_free.
 enum status rope_config_read(struct rope_config *rope, const struct config_reader *root,
                              const char *theta_key, size_t rotary_dim, struct error *err);

@@ -35,7 +35,7 @@ static const struct {
     {"U64", 64, false, DTYPE_F32},        {"C64", 64, false, DTYPE_F32},
 };
 
-// Where in which file an entry is wrong, for messages.
+// The file and the tensor that a message is about.
 struct tensor_place {
     const char *path;
     char tensor[200];

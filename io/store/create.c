@@ -77,8 +77,8 @@ static enum status create_temporary(struct store_writer *writer, struct error *e
     return STATUS_OK;
 }
 
-// Other ranks: opens rank 0's temporary file. What would fail inside MPI_File_open, where the others wait for
-// ever, fails here: no right, too many open files, a folder that only rank 0's machine has.
+// Other ranks: opens rank 0's temporary file. A failure that would come inside MPI_File_open, where the
+// others wait for ever, comes here: no right, too many open files, a folder that only rank 0's machine has.
 static enum status open_temporary(struct store_writer *writer, struct error *err)
 {
     do {

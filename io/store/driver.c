@@ -14,7 +14,7 @@ struct driver_state {
     haddr_t end_of_allocation, end_of_file;
 };
 
-// What H5Pset_driver keeps: HDF5 copies it by its size.
+// H5Pset_driver keeps a copy of this.
 struct driver_info {
     struct store_driver_file *file;
 };

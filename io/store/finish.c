@@ -56,7 +56,7 @@ static enum status combine_rows(const struct store_writer *writer, const struct 
         if (code != MPI_SUCCESS)
             status = mpi_failed(code, "gathering checksums", err);
     }
-    // Every rank sees the same numbers here, so all come to the same verdict.
+    // Every rank sees the same numbers here, so all come to the same result.
     if (status == STATUS_OK && missing != dataset->rows)
         status = error_set(err, STATUS_FAILED, "%s: row %llu of %s was never written", writer->path,
                            (unsigned long long)missing, dataset->name);

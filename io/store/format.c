@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-// Numbers are hashed and stored as they lie in memory.
+// Numbers are hashed and stored as they are in memory.
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the store's hashes are defined over little-endian bytes");
 

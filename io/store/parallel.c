@@ -15,7 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SUPERBLOCK = 48 }; // bytes of HDF5's superblock, version 2, right behind the user block
+enum { SUPERBLOCK = 48 }; // bytes of HDF5's superblock, version 2, right after the user block
 
 // Rank 0, after the structure was closed: takes the space of the whole file, so that a full disk or a quota
 // is met here, by one rank, and not in the middle of a collective write. File systems that cannot do that are
@@ -70,8 +70,8 @@ static bool structure_is_complete(const struct store_writer *writer)
            (writer->num_datasets == 0 || writer->datasets[writer->num_datasets - 1].exists);
 }
 
-// This rank sees the file as rank 0 wrote it. What would fail inside the collective opening, where the other
-// ranks wait for ever, fails here.
+// This rank sees the file as rank 0 wrote it. A failure that would come inside the collective opening, where
+// the other ranks wait for ever, comes here.
 static enum status look_at_file(const struct store_writer *writer, struct error *err)
 {
     char start[STORE_USER_BLOCK + SUPERBLOCK];
@@ -118,7 +118,7 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
 //
 // H5Fclose writes the superblock once more, 48 bytes that are there already and are all it has left to write.
 // If that fails, HDF5 (1.10) leaves an id that points to freed memory, and the ranks that did not fail wait
-// for ever. So it shall not meet the storage again. A system without these means takes that chance.
+// for ever. So it must not reach the storage again. A system without these means takes that risk.
 static void detach(const struct store_writer *writer)
 {
 #ifdef __linux__

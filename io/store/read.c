@@ -123,7 +123,7 @@ enum status store_look(struct store_reader **reader, const char *path, struct er
     return status;
 }
 
-// What H5Literate hands on to a visitor of groups.
+// The context that H5Literate hands to visit_link.
 struct group_walk {
     enum status (*visit)(void *context, const char *name, struct error *err);
     void *context;

@@ -1,8 +1,8 @@
-// What was written is read back once: every row is what it was in memory, and the blocks get their hashes.
+// Reads the file back once: compares every row with what it was in memory, and hashes the blocks.
 //
-// A rank reads the blocks that start in its own rows, and so what its own node has in memory also on a
-// network file system; the few blocks that start elsewhere are shared out. An error that MPI-IO or a network
-// file system swallowed ends here.
+// A rank reads the blocks that start in its own rows: its own node has them in memory, also on a network file
+// system. The few blocks that start elsewhere are shared out. An error that MPI-IO or a network file system
+// swallowed is found here.
 #include "io/store/writer.h"
 
 #include "io/agree.h"

@@ -1,11 +1,7 @@
 // store.h - one committed HDF5 file per unit, written once by all ranks of a communicator together.
 //
 // Promises: a file with its final name is complete; its bytes do not depend on the number of ranks; any
-// flipped byte is found. A file is written collectively under a temporary name, closed, checksummed, fsynced,
-// renamed by rank 0, and its folder fsynced. The file starts with an HDF5 user block of 512 bytes that holds
-// a magic, the file's length and an XXH3 over its 1 MiB blocks; h5py and h5dump skip it. Every dataset also
-// has an attribute `xxh3`: the XXH3-64 of the little-endian XXH3-64 values of its rows (a row is one index of
-// the first dimension; a 1-D dataset is one row).
+// flipped byte is found. FORMAT.md has the format and the steps of a commit.
 //
 // "Collective" below: every rank of the communicator calls it with the same arguments except data, first,
 // count. After a failure on any rank every rank returns the same status and message (collective functions
@@ -24,8 +20,8 @@ struct store_reader;
 
 // Call it once, before MPI_Init. Open MPI's MPI_File_open otherwise makes files of its own for shared file
 // pointers, which nobody here uses: in the folder of the file, in the session folder and in /dev/shm. When
-// one of these is full on one rank, the others wait for ever, and a kill leaves them behind. A choice of the
-// user's stays.
+// one of these places is full on one rank, the others wait for ever, and the files stay after a kill. A
+// choice of the user's is kept.
 void store_before_mpi(void);
 
 // Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
@@ -71,7 +67,7 @@ void store_close(struct store_reader *reader); // collective; NULL is fine
 enum status store_groups(const struct store_reader *reader,
                          enum status visit(void *context, const char *name, struct error *err), void *context,
                          struct error *err);
-// Whether there is a dataset `name`. What is missing is no error; that HDF5 fails is STATUS_FAILED.
+// Whether there is a dataset `name`. A missing dataset is no error; a failure of HDF5 is STATUS_FAILED.
 enum status store_find(const struct store_reader *reader, const char *name, bool *is_there,
                        struct error *err);
 enum status store_dims(const struct store_reader *reader, const char *name, size_t *rank,
@@ -91,7 +87,7 @@ enum status store_read_attribute_u64(const struct store_reader *reader, const ch
 enum status store_read_attribute_string(const struct store_reader *reader, const char *object,
                                         const char *attribute, char **value, struct error *err);
 
-// Checks the whole file and each dataset's `xxh3` as one process: what `coppice verify` does.
+// Checks the whole file and each dataset's `xxh3` as one process, for `coppice verify`.
 enum status store_verify(const char *path, struct error *err);
 // True when a file of that name is there (committed, by construction). Cheap: no checksum.
 bool store_exists(const char *path);

@@ -13,7 +13,7 @@
 // not marked in its superblock. So opening it with the mpio driver has nothing to write.
 herr_t store_set_format(hid_t fapl)
 {
-    // Strong: closing the file also closes what a failure in between left open.
+    // Strong: closing the file also closes objects that a failure in between left open.
     return H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0
                ? -1
                : H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
@@ -182,7 +182,7 @@ static enum status apply_hashes(struct store_writer *writer, hid_t file, const u
     return STATUS_OK;
 }
 
-// Applies what was noted and, if given, the hashes, to the file behind target.
+// Applies what was noted and, if given, the hashes, to the file that target writes to.
 static enum status apply_to(struct store_writer *writer, struct store_driver_file *target,
                             const uint64_t *hashes, struct error *err)
 {
@@ -221,7 +221,7 @@ static enum status with_serial_file(struct store_writer *writer, const uint64_t 
     const enum status status = apply_to(writer, &target, hashes, err);
     if (close(target.fd) != 0 && target.failure == 0 && errno != EINTR)
         target.failure = errno;
-    // The system's reason is better than what HDF5 made of it.
+    // The system's reason says more than HDF5's.
     RETURN_ERROR_IF(target.failure != 0, err, STATUS_FAILED, "%s: cannot write its structure: %s",
                     writer->path, strerror(target.failure));
     return status;

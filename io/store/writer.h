@@ -1,10 +1,9 @@
-// writer.h - the writer's state, shared by its parts: create.c (beginning and end), note.c
-// (declarations, attributes), structure.c (what rank 0 does to the file's structure), parallel.c
-// (from there to parallel HDF5), write.c (rows), read_back.c (their check), finish.c (from
-// the last write to the final name).
+// writer.h - the writer's state, shared by its parts: create.c (beginning and end), note.c (declarations,
+// attributes), structure.c (what rank 0 does to the file's structure), parallel.c (from there to parallel
+// HDF5), write.c (rows), read_back.c (their check), finish.c (from the last write to the final name).
 //
-// Life of a file. Its structure is written by rank 0 alone (why: driver.h), its rows by all ranks
-// together through parallel HDF5, and never both at once:
+// Life of a file. Its structure is written by rank 0 alone (why: driver.h), its rows by all ranks together
+// through parallel HDF5, and never both at once:
 //
 //  - declare, attribute: only noted, on every rank
 //  - first write after it: rank 0 writes the structure and closes the file; all open it with the mpio driver
@@ -55,13 +54,13 @@ struct store_writer {
 enum status store_copy_string(char **copy, const char *string, struct error *err);
 // Remembers a failure that all ranks agreed on, for store_refuse; returns it.
 enum status store_note(struct store_writer *writer, enum status agreed);
-// What every step says after a failed one.
+// The answer of every step after a failed one.
 enum status store_refuse(const struct store_writer *writer, struct error *err);
 
 // The dataset that was declared under this name, or NULL.
 struct store_dataset *store_find_dataset(const struct store_writer *writer, const char *name);
 
-// Sets what both ways of opening the file for writing need. Negative on failure.
+// Sets the properties that both ways of opening the file for writing need. Negative on failure.
 herr_t store_set_format(hid_t fapl);
 
 // Rank 0. Brings everything that was noted into the file. The errno of a failed write is in the message.

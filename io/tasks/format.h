@@ -10,13 +10,13 @@
 //                      PREMISE\nQuestion: HYPOTHESIS True or False?\nAnswer:| True, | False
 //   hellaswag        HellaSwag (hellaswag_val.jsonl)
 //                      ACTIVITY: CTX_A Ctx_b| ENDING, the marks of WikiHow taken out
-//   winogrande       WinoGrande (dev.jsonl; "answer" there or in dev-labels.lst beside it)
+//   winogrande       WinoGrande (dev.jsonl; "answer" there or in dev-labels.lst next to it)
 //                      SENTENCE up to the gap, with an OPTION in it| rest of the sentence
 //   arc              ARC-Easy and ARC-Challenge (ARC-Easy-Test.jsonl)
 //                      Question: STEM\nAnswer:| CHOICE
 //   openbookqa       OpenBookQA (test.jsonl)
 //                      STEM| CHOICE
-//   piqa             PIQA (valid.jsonl; "label" there or in valid-labels.lst beside it)
+//   piqa             PIQA (valid.jsonl; "label" there or in valid-labels.lst next to it)
 //                      Question: GOAL\nAnswer:| SOL1, | SOL2
 //   lambada          LAMBADA ("text" a line, or with the ending .txt the text itself)
 //                      all words but the last| LAST

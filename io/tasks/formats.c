@@ -142,7 +142,7 @@ static enum status add_winogrande(struct task_builder *builder, const json_t *ob
 
 // ARC and OpenBookQA: {"question": {"stem", "choices": [{"text", "label"}]}, "answerKey"}.
 static enum status add_question(struct task_builder *builder, const json_t *object, const char *before,
-                                const char *behind, struct error *err)
+                                const char *after, struct error *err)
 {
     const json_t *question = json_object_get(object, "question");
     const json_t *list = json_object_get(question, "choices");
@@ -174,7 +174,7 @@ static enum status add_question(struct task_builder *builder, const json_t *obje
         status = task_refuse(builder, err, "\"answerKey\" is the label of none of the %zu choices",
                              json_array_size(list));
     if (status == STATUS_OK) {
-        const char *const context[] = {before, stem, behind, NULL};
+        const char *const context[] = {before, stem, after, NULL};
         status = add_list(builder, context, texts, gold, err);
     }
     json_decref(texts);

@@ -65,7 +65,7 @@ enum status task_get_label(size_t *gold, struct task_builder *builder, long firs
 
     FORWARD_IF_ERROR(task_find_labels(builder, err));
     if (builder->labels == NULL)
-        return task_refuse(builder, err, "the example has no \"%s\", and there is no %s beside the file",
+        return task_refuse(builder, err, "the example has no \"%s\", and there is no %s next to the file",
                            member, builder->labels_name);
     if (example >= builder->num_labels)
         return task_refuse(builder, err, "the example has no label: %s ends after %zu", builder->labels_name,

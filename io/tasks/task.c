@@ -127,7 +127,7 @@ static enum status add_lines(struct task_builder *builder, enum task_format *for
     return STATUS_OK;
 }
 
-// What a delimiter says is the prompt's; only the blanks at its end are scored with what follows them.
+// A delimiter belongs to the prompt, but for the blanks at its end: they are scored with the continuation.
 static enum status split_delimiter(struct task_builder *builder, struct error *err)
 {
     const char *delimiter = builder->delimiter != NULL ? builder->delimiter : " ";

@@ -200,7 +200,7 @@ static enum status encode_option(struct sequence *sequence, uint64_t *truncated,
 
 // ---- examples -------------------------------------------------------------------------------------------
 
-// How many tokens all sequences have in common at their beginning; each keeps its last.
+// Returns how many tokens all sequences have in common at their beginning; each keeps its last.
 static size_t common_prefix(const struct sequence *sequences, size_t count)
 {
     size_t common = sequences[0].count - 1;
@@ -214,7 +214,7 @@ static size_t common_prefix(const struct sequence *sequences, size_t count)
     return common;
 }
 
-// Puts the sequences of one example behind `used` ids; ids has room. Returns how many ids there are then.
+// Appends the sequences of one example to the `used` ids; ids has room. Returns how many ids there are then.
 static size_t pack(struct task_tokens *tokens, size_t example, const struct sequence *sequences, size_t first,
                    size_t count, int32_t *ids, size_t used)
 {

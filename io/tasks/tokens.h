@@ -3,7 +3,8 @@
 // Tokens are those of EleutherAI's lm-evaluation-harness 0.4.9 (TemplateLM._encode_pair, HFLM): white space
 // at the context's end goes to the continuation; the context's tokens are those of the context alone, the
 // continuation's those of the whole text beyond as many; without special tokens, except for Gemma; an empty
-// context is the token that begins a text. What is longer than the model's positions loses its beginning.
+// context is the token that begins a text. A sequence with more tokens than the model has positions loses its
+// beginning.
 #pragma once
 #include "io/tasks/examples.h"
 #include "io/tokenizer/tokenizer.h"

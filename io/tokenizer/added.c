@@ -159,7 +159,7 @@ bool added_tokens_next(const struct added_tokens *added, bool normalized, struct
         token = &added->tokens[found - 1];
         if (token->single_word && (word_before(text, start) || word_after(text, end)))
             continue;
-        // The search goes on behind the token itself, not behind the whitespace that it took in: the next
+        // The search goes on after the token itself, not after the whitespace that it took in: the next
         // token can lie in what is done already, and counts if something of it is left. So it is in
         // `tokenizers`.
         widen(token, text, search->done, &start, &end);

@@ -1,5 +1,4 @@
-// added.h - "added_tokens" of tokenizer.json: strings that become one token before the model sees
-// the text.
+// added.h - "added_tokens" of tokenizer.json: strings that become one token before the model sees the text.
 //
 // Tokens with normalized false are looked for in the text as it comes in, those with normalized true in the
 // normalised text, where they stand in normalised form themselves.
@@ -23,7 +22,7 @@ void added_tokens_free(struct added_tokens *added); // NULL is fine
 // Largest id + 1, 0 without added tokens.
 size_t added_tokens_bound(const struct added_tokens *added);
 
-// A stretch of text: an added token, or what lies between two (id < 0).
+// A stretch of text: an added token, or the text between two (id < 0).
 struct added_stretch {
     size_t start;
     size_t end;

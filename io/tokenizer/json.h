@@ -24,5 +24,5 @@ enum status json_id(const json_t *value, const char *what, int32_t *id, struct e
 // object's "type"; the object must be one and have it.
 enum status json_type_member(const json_t *object, const char **type, struct error *err);
 
-// Is text the string?
+// Whether text is the string.
 bool slice_is(struct slice text, const char *string);

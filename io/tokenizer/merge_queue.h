@@ -1,12 +1,11 @@
-// merge_queue.h - pairs of symbols that wait to be merged: lowest rank first, of equals the
-// leftmost.
+// merge_queue.h - pairs of symbols that wait to be merged: lowest rank first, of equals the leftmost.
 //
-// Each rank has a list of positions, to which is added at the end and from which is taken at the beginning:
-// O(1), and memory is gone through in order. That is enough because the same characters always become the
-// same symbol by the same merges, whatever stands beside them: the pairs of one rank are made from left to
-// right. A symbol that can be made of different first symbols (a byte token that is also spelled out) breaks
-// the rule, and what comes out of order waits in a heap beside. Which rank is next is the matter of another
-// heap, with as many entries as ranks wait.
+// Each rank has a list of positions, which grows at its end and shrinks at its beginning: O(1), and memory is
+// passed through in order. That is enough because the same characters always become the same symbol by the
+// same merges, whatever stands next to them: the pairs of one rank are made from left to right. A symbol that
+// can be made of different first symbols (a byte token that is also spelled out) breaks the rule, and
+// positions that come out of order wait in a heap. Another heap, with as many entries as ranks wait, says
+// which rank is next.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>

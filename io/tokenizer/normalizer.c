@@ -98,8 +98,7 @@ static enum status strip(const struct step *step, const struct text *in, struct 
             break;
         end = previous;
     }
-    // The first character may be among what is stripped, with something that was put in front of it left
-    // over.
+    // The first character may be stripped while text that was put in front of it stays.
     const size_t origin_end = in->origin_bytes < end ? in->origin_bytes : end;
     out->origin_bytes = origin_end > start ? origin_end - start : 0;
     return text_append(out, in->bytes + start, end - start, err);

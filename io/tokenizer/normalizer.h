@@ -1,4 +1,4 @@
-// normalizer.h - the "normalizer" of tokenizer.json: what is done to the text before it is cut.
+// normalizer.h - the "normalizer" of tokenizer.json: it changes the text before it is cut.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

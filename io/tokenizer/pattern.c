@@ -235,7 +235,7 @@ enum status pattern_next(struct pattern *pattern, struct pattern_search *search,
             return STATUS_OK;
         if (*start < *end || !search->matched || search->last_end != *end)
             break;
-        // An empty match behind the last one: look from the next character on.
+        // An empty match right after the last one: look from the next character on.
         if (search->position < text.size) {
             size_t size;
             (void)utf8_decode(text.bytes + search->position, &size);

@@ -1,5 +1,4 @@
-// pattern.h - what a normalizer replaces and a pre-tokenizer splits at: a string or a regular
-// expression.
+// pattern.h - a string or a regular expression that a normalizer replaces or a pre-tokenizer splits at.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"
@@ -11,8 +10,7 @@ struct pattern; // opaque
 // value is {"String": …} or {"Regex": …}, as tokenizer.json writes it. Freed with pattern_free.
 enum status pattern_from_json(struct pattern **pattern, const json_t *value, struct error *err);
 
-// A regular expression as Oniguruma reads it (expression.h). STATUS_INPUT says what is wrong with
-// it.
+// A regular expression as Oniguruma reads it (expression.h). STATUS_INPUT says what is wrong with it.
 enum status pattern_from_regex(struct pattern **pattern, struct slice expression, struct error *err);
 
 void pattern_free(struct pattern *pattern); // NULL is fine
@@ -30,6 +28,6 @@ enum status pattern_begin(struct pattern *pattern, struct slice text, struct pat
                           struct error *err);
 
 // The next match, which does not overlap the ones before; *found is false when there is none. An empty match
-// is not taken right behind another match.
+// is not taken right after another match.
 enum status pattern_next(struct pattern *pattern, struct pattern_search *search, bool *found, size_t *start,
                          size_t *end, struct error *err);

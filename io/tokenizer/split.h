@@ -1,5 +1,5 @@
-// split.h - turns the matches of a delimiter in a text into pieces, in the five ways that
-// `tokenizers` calls SplitDelimiterBehavior.
+// split.h - turns the matches of a delimiter in a text into pieces, in the five ways that `tokenizers` calls
+// SplitDelimiterBehavior.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"
@@ -21,7 +21,7 @@ enum status split_behavior_from_json(enum split_behavior *behavior, const json_t
 // `pieces`. Begin with behavior, invert and pieces set; end with splitter_end.
 struct splitter {
     enum split_behavior behavior;
-    bool invert; // what matches is kept and what lies between is the delimiter
+    bool invert; // matches are kept, and the text between them is the delimiter
     struct pieces *pieces;
     bool previous_is_match;
     bool open; // start and end hold a piece that may still grow

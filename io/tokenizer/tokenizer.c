@@ -18,8 +18,8 @@ struct tokenizer {
     struct bpe *bpe;
     struct templates *templates;
     // Memory to work in, reused from text to text.
-    struct text normalized; // what lies between two added tokens, normalised
-    struct text part;       // what lies between two added tokens of it
+    struct text normalized; // the text between two added tokens, normalised
+    struct text part;       // the part of it between two added tokens
     struct text scratch;
     struct pieces pieces;
     struct pre_tokenizer_work work;
@@ -142,7 +142,7 @@ size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer)
 // ---- encoding
 // ----------------------------------------------------------------------------------------------
 
-// What is left when all added tokens are taken out: tokenizer->part.
+// The text that is left when all added tokens are taken out: tokenizer->part.
 static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, struct ids *ids,
                                struct error *err)
 {
@@ -159,7 +159,7 @@ static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, stru
     return STATUS_OK;
 }
 
-// What lies between two added tokens that are not normalised.
+// The text between two added tokens that are not normalised.
 static enum status encode_stretch(struct tokenizer *tokenizer, struct slice stretch, bool at_origin,
                                   struct ids *ids, struct error *err)
 {

@@ -1,11 +1,10 @@
 // tokenizer.h - text to token ids as a Hugging Face tokenizer.json describes it: normalizer, added tokens,
 // pre-tokenizer, BPE model, post-processor template.
 //
-// The ids are those of the `tokenizers` library, also where it mixes versions of Unicode
-// (unicode_data.h). What a tokenizer.json contains and this does not know is refused by name, never
-// ignored: models other than BPE, truncation, padding, dropout, affixes of subwords, and parts that
-// normalizer.h, pre_tokenizer.h, template.h and expression.h do not
-// list. The decoder is not looked at.
+// The ids are those of the `tokenizers` library, also where it mixes versions of Unicode (unicode_data.h).
+// Anything unknown in a tokenizer.json is refused by name, never ignored: models other than BPE, truncation,
+// padding, dropout, affixes of subwords, and parts that normalizer.h, pre_tokenizer.h, template.h and
+// expression.h do not list. The decoder is not looked at.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>
@@ -23,8 +22,8 @@ void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 // STATUS_INPUT with the byte offset. So is a character that the model cannot write and whose stand-in, the
 // model's unk_token, is no token.
 //
-// Time is linear in size, for a text that is one word as well (merge_queue.h). It takes longer only
-// where an expression of the file itself does (\s+$ on a long run of spaces).
+// Time is linear in size, for a text that is one word as well (merge_queue.h). It takes longer only where an
+// expression of the file itself does (\s+$ on a long run of spaces).
 enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err);
 

@@ -1,4 +1,4 @@
-// unicode.h - what a tokenizer asks of Unicode: classes of code points, normal forms, lower case.
+// unicode.h - the parts of Unicode that a tokenizer needs: classes of code points, normal forms, lower case.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"

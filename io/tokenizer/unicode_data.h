@@ -15,7 +15,7 @@ struct unicode_range { // first to last, sorted
     int32_t value;
 };
 
-// Value: is it one (1) or not (0)? What each is stands in unicode.h.
+// Value: 1 where the code points belong to the class, else 0. unicode.h has the classes.
 extern const struct unicode_range unicode_numeric_corrections[];
 extern const size_t unicode_numeric_corrections_count;
 extern const struct unicode_range unicode_punctuation_corrections[];

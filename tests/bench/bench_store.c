@@ -1,6 +1,6 @@
-// The cost of the store compared with plain writing of the same bytes: pwrite, fsync, rename, fsync of the folder by
-// one process; and reading a file with every checksum compared with pread of the same bytes. Under mpirun all ranks
-// write their share, in both.
+// The cost of the store compared with plain writing of the same bytes: pwrite, fsync, rename, fsync of the
+// folder by one process; and reading a file with every checksum compared with pread of the same bytes. Under
+// mpirun all ranks write their share, in both.
 //
 // The files are made in $BENCH_FOLDER, or the current one.
 #include "io/file/commit.h"
@@ -156,19 +156,19 @@ int main(int argc, char **argv)
     bench_time(&seconds, &peer, (struct bench_work){write_store, &place},
                (struct bench_work){write_plainly, &place});
     if (place.rank == 0)
-        bench_print(&bench, "store: write and commit 512 MiB, beside pwrite", bytes / seconds / 1e9, "GB/s",
-                    bytes / peer / 1e9, 0.5, true);
+        bench_print(&bench, "store: write and commit 512 MiB, compared with pwrite", bytes / seconds / 1e9,
+                    "GB/s", bytes / peer / 1e9, 0.5, true);
     write_store(&place);
     bench_time(&seconds, &peer, (struct bench_work){read_store, &place},
                (struct bench_work){read_plainly, &place});
     if (place.rank == 0)
-        bench_print(&bench, "store: check and read 512 MiB, beside pread", bytes / seconds / 1e9, "GB/s",
-                    bytes / peer / 1e9, 0.4, true);
+        bench_print(&bench, "store: check and read 512 MiB, compared with pread", bytes / seconds / 1e9,
+                    "GB/s", bytes / peer / 1e9, 0.4, true);
     bench_time(&seconds, &peer, (struct bench_work){write_small_store, &place},
                (struct bench_work){write_small_plainly, &place});
     if (place.rank == 0)
-        bench_print(&bench, "store: write and commit 21 vectors, beside commit_bytes", seconds * 1e3, "ms",
-                    peer * 1e3, NAN, false);
+        bench_print(&bench, "store: write and commit 21 vectors, compared with commit_bytes", seconds * 1e3,
+                    "ms", peer * 1e3, NAN, false);
     if (place.rank == 0)
         unlink(place.path);
     free(place.data);

@@ -110,7 +110,7 @@ static void test_a_text_may_contain_nul(void **state)
     corpus_free(corpus);
 }
 
-// What `[line if line.strip() else "" for line in file]` gives in Python.
+// As `[line if line.strip() else "" for line in file]` in Python.
 static void test_raw_lines_keep_their_newline_and_blank_ones_are_empty(void **state)
 {
     DOCUMENTS(write_text(*state, "wiki.test.raw", " \n = Title = \n\n \t\xc2\xa0\xe2\x80\x83\n text . \n"),

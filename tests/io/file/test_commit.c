@@ -132,7 +132,7 @@ static int tear_down(void **state)
 
 // ---- names --------------------------------------------------------------------------------------
 
-static void test_temporary_name_is_beside_the_file_and_recognised(void **state)
+static void test_temporary_name_is_in_the_folder_of_the_file_and_recognised(void **state)
 {
     (void)state;
     const char *const finals[] = {"/a/b/layer-000.h5", "run.json", "./x", "/a/.hidden", "/a/odd.tmp-name"};
@@ -364,7 +364,7 @@ static void test_reading_what_is_no_file_is_bad_input(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_temporary_name_is_beside_the_file_and_recognised),
+        cmocka_unit_test(test_temporary_name_is_in_the_folder_of_the_file_and_recognised),
         cmocka_unit_test(test_other_names_are_not_temporary),
         cmocka_unit_test(test_names_that_do_not_fit_are_refused),
         cmocka_unit_test_setup_teardown(test_bytes_are_written_and_nothing_else_is_left, set_up, tear_down),

@@ -18,7 +18,8 @@
 
 #include <cmocka.h>
 
-// What the project promises; transformers' own logits move by about 1e-6 when it computes in another order.
+// The precision that the project promises; transformers' own logits move by about 1e-6 when it computes in
+// another order.
 static const double tolerance = 1e-4;
 
 static void assert_parity(const char *name, const char *file)

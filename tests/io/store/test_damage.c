@@ -173,7 +173,7 @@ static void two_blocks_that_change_places_are_found(void **state)
     free(bytes);
 }
 
-// The oracle: the hashes of store.h's comment, computed from the whole file and from what was written.
+// The oracle: the hashes of FORMAT.md, computed from the whole file and from what was written.
 static void the_hashes_are_what_the_manual_says(void **state)
 {
     (void)state;

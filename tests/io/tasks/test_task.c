@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include <cmocka.h>
 
@@ -92,6 +93,23 @@ static void winogrande(void **state)
     write_text(folder, "labelled-labels.lst", "1\n2\n");
     CHECK("labelled.jsonl", "{\"sentence\": \"_ sat\", \"option1\": \"Bo\", \"option2\": \"Cy\"}",
           TASK_WINOGRANDE, 0, "Bo| sat", "Cy| sat");
+}
+
+// Results are compared by this hash: answers in the second file are data as much as the examples are.
+static void labels_count_in_the_hash(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"sentence\": \"_ sat\", \"option1\": \"Bo\", \"option2\": \"Cy\"}";
+    static const char *const labels[] = {"1\n", "2\n"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const uint64_t expected[] = {XXH3_64bits(line, strlen(line)), XXH3_64bits(labels[i], 2)};
+        write_text(folder, "dev-labels.lst", labels[i]);
+        struct task_examples *task = load("dev.jsonl", line, TASK_WINOGRANDE);
+        assert_int_equal(task->examples[0].gold, i);
+        assert_true(task->hash == XXH3_64bits(expected, sizeof expected));
+        task_examples_free(task);
+    }
 }
 
 static void arc_and_openbookqa(void **state)
@@ -229,7 +247,7 @@ static void bad_files_are_refused_with_their_line(void **state)
         {"b.jsonl", "{\"sentence\": \"_ x\", \"option1\": \"a\", \"option2\": \"b\", \"answer\": \"3\"}",
          "b.jsonl:1: \"answer\" is 3: not one of 2 choices, counted from 1"},
         {"b.jsonl", "{\"goal\": \"g\", \"sol1\": \"a\", \"sol2\": \"b\"}",
-         "b.jsonl:1: the example has no \"label\", and there is no b-labels.lst beside the file"},
+         "b.jsonl:1: the example has no \"label\", and there is no b-labels.lst next to the file"},
         {"b.jsonl",
          "{\"id\": \"X\", \"question\": {\"stem\": \"S\", \"choices\": [{\"text\": \"a\", \"label\": "
          "\"A\"}]}, \"answerKey\": \"B\"}",
@@ -314,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hellaswag, set_up, tear_down),
         cmocka_unit_test_setup_teardown(winogrande, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labels_count_in_the_hash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arc_and_openbookqa, set_up, tear_down),
         cmocka_unit_test_setup_teardown(piqa, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lambada, set_up, tear_down),

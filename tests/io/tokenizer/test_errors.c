@@ -347,9 +347,9 @@ static void an_unknown_token_that_is_no_token_is_refused_when_it_is_needed(void 
     free(text);
 }
 
-// What was put in front of a character stays when the character itself goes. The ids are those of
+// Text that was put in front of a character stays when the character itself goes. The ids are those of
 // `tokenizers`.
-static void a_first_character_may_be_stripped_from_behind_what_stands_before_it(void **state)
+static void a_first_character_may_be_stripped_and_the_text_before_it_stays(void **state)
 {
     static const char json[] =
         "{'normalizer':{'type':'Sequence','normalizers':[{'type':'Prepend','prepend':'ab'},"
@@ -389,7 +389,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_or_unknown_is_named),
         cmocka_unit_test(no_member_is_ignored_anywhere),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
-        cmocka_unit_test(a_first_character_may_be_stripped_from_behind_what_stands_before_it),
+        cmocka_unit_test(a_first_character_may_be_stripped_and_the_text_before_it_stays),
         cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
