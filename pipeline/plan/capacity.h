@@ -1,6 +1,6 @@
 // capacity.h - what this machine has, beside what a plan needs: said before the job runs into it.
 #pragma once
-#include "pipeline/plan/plan.h"
+#include "pipeline/plan/cost.h"
 
 // Bytes; UINT64_MAX where there is no limit, or none that is known.
 struct capacity {

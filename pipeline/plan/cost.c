@@ -1,11 +1,11 @@
-// What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "pipeline/plan/cost.h"
+
 #include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
-#include "pipeline/plan/plan.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/layer/layer_trial.h"
@@ -77,20 +77,6 @@ static uint64_t masks_at_once(const struct settings *settings)
 static size_t divide_up(size_t a, size_t b)
 {
     return (a + b - 1) / b;
-}
-
-// Doubles of the Hessians of all inputs that reach a linear which is pruned.
-static uint64_t hessian_values(const struct plan *plan, const struct layer_map *map)
-{
-    uint64_t values = 0;
-    for (size_t s = 0; s < map->num_sources; s++) {
-        bool wanted = false;
-        for (size_t i = 0; i < map->num_tensors; i++)
-            wanted = wanted || (tensor_is_pruned(plan->settings, map->layer, &map->tensors[i]) &&
-                                map->tensors[i].source == s);
-        values += wanted ? (uint64_t)map->source_channels[s] * map->source_channels[s] : 0;
-    }
-    return values;
 }
 
 // What sparsegpt adds to a layer's calibration: this rank's blocks of rows, its own inputs and another's.
@@ -198,36 +184,29 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
                                                      experts > 0 ? measuring : 0));
 }
 
-static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
+// Bytes of the files of a layer.
+static void add_layer_disk(struct plan_cost *cost, const struct settings *settings,
+                           const struct layer_size *layer)
 {
-    const struct settings *settings = plan->settings;
     const bool dense = settings->propagation == PROPAGATION_DENSE;
+    const uint64_t hessian = needs_hessian(settings) ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
-    uint64_t second_order = 0, written = 0; // variants
+    uint64_t second_order = 0; // variants
     bool owl = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
-        // What is not kept goes variant by variant, when its results are there.
-        written += weights_are_written(settings, &settings->variants[v]) ? 1 : 0;
+        // Weights that are not kept go variant by variant, when its results are there.
+        if (weights_are_written(settings, &settings->variants[v]))
+            cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
         owl = owl || settings->variants[v].allocation == ALLOCATION_OWL;
     }
     streams += owl && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
-    if (second_order > 0)
-        cost->hessians_bytes = dense
-                                   ? cost->hessians_bytes + hessian_values(plan, map) * sizeof(double)
-                                   : larger(cost->hessians_bytes, hessian_values(plan, map) * sizeof(double));
-    for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct layer_tensor *tensor = &map->tensors[i];
-        if (tensor->linear[0] == '\0')
-            continue;
-        // What sparsegpt made of the weights is kept beside the mask.
-        cost->masks_bytes += second_order * tensor->out * tensor->in * sizeof(float);
-        cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
-        cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
-        cost->weights_bytes += written * (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) +
-                                          4 * tensor->out * sizeof(double));
-    }
+    cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
+    cost->statistics_bytes += streams * (uint64_t)layer->statistics;
+    // What sparsegpt makes of the weights is kept next to the mask.
+    cost->masks_bytes +=
+        settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
 }
 
 // Streams of hidden states that went through a variant's own layers.
@@ -258,8 +237,8 @@ static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
     if (plan->settings->num_tasks == 0)
         return 0;
     for (size_t i = 0; i < plan->settings->num_tasks; i++) {
-        tokens += plan_task_tokens(&plan->settings->tasks[i]);
-        file = fmax(file, plan_task_bytes(&plan->settings->tasks[i]));
+        tokens += task_file_tokens(&plan->settings->tasks[i]);
+        file = fmax(file, task_file_bytes(&plan->settings->tasks[i]));
     }
     return forward_bytes(model, longest) +
            (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
@@ -291,7 +270,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             add_measured_memory(&memory, &map, model, settings->length);
         if (chooses)
             add_choosing_memory(&memory, &map, model, settings->length);
-        add_layer_disk(cost, plan, &map);
+        add_layer_disk(cost, settings, &plan->sizes.layers[layer]);
         layer_map_free(&map);
     }
     memory.calibrate += forward_bytes(model, settings->length);

@@ -276,8 +276,17 @@ static bool input_propagate(char path[PATH_SIZE], const struct unit *unit, const
     return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
 }
 
-static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model,
-                             *const input_export = pruned_model;
+static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model;
+
+// The weights of all layers, and their masks, which say how many weights are kept.
+static bool input_export(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                         size_t layers, size_t index)
+{
+    struct unit layer = *unit;
+    layer.layer = (long)(index % layers);
+    return index < 2 * layers &&
+           proof_of(path, &layer, settings, index < layers ? STAGE_COMPENSATE : STAGE_SCORE);
+}
 
 bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings, size_t layers,
                 size_t index)

@@ -10,6 +10,7 @@
 #include "stages/layer/linear_groups.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/linear_masks.h"
+#include "stages/work.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -332,7 +333,7 @@ enum status auto_layer(const struct stage *stage, const struct layer_weights *we
     GOTO_IF_ERROR(auto_all(&c, err), done);
     for (size_t i = 0; i < c.count; i++) {
         GOTO_IF_ERROR(write_chosen(&c, i, err), done);
-        stage_advance(stage, 4.0 * (double)c.trials[i].tensor->out * (double)c.trials[i].tensor->in);
+        stage_advance(stage, score_work((double)c.trials[i].tensor->out * (double)c.trials[i].tensor->in));
     }
 done:
     status = cuts_finish(&c.cut, 1, status, err);

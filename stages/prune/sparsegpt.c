@@ -8,6 +8,7 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/prune/cuts.h"
+#include "stages/work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -347,7 +348,7 @@ static enum status prune_tensor(struct second_order_layer *layer, size_t i, stru
         if (layer->cuts[k].like == k)
             FORWARD_IF_ERROR(
                 prune_linear(layer, k, tensor, step * ((double)i + (double)k / (double)layer->count), err));
-        stage_advance(layer->stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+        stage_advance(layer->stage, correct_work((double)tensor->out, (double)tensor->in));
     }
     return STATUS_OK;
 }
