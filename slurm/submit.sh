@@ -127,7 +127,7 @@ seconds_of() {
   echo $((((10#$days * 24 + 10#${parts[0]}) * 60 + 10#${parts[1]}) * 60 + 10#${parts[2]}))
 }
 
-# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. What the user does not say, the plan does:
+# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. The plan decides what the user does not say:
 # one rank per core, fewer with threads when there are more cores than sequences, or when memory is short.
 lay_out() {
   tasks=${setting[ntasks-per-node]} threads=${setting[cpus-per-task]}
@@ -169,7 +169,7 @@ choose_nodes() {
 
 # ---- submitting ------------------------------------------------------------------------------------------------
 
-# What supervise.sh reads in the jobs, which inherit the environment of sbatch.
+# The variables that supervise.sh reads: jobs inherit the environment of sbatch.
 job_environment() {
   local key name environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
     "COPPICE_MAX_FAILURES=${setting[max-failures]}" SBATCH_EXPORT=ALL)
@@ -204,7 +204,7 @@ resources() {
 }
 
 # submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, or, when nothing is to be
-# submitted, prints the command: ids are then shell variables, so that what is printed is a script.
+# submitted, prints the command: ids are then shell variables, so that the output is a script.
 submit() {
   local name=$1 after=$2 log=$3 command
   shift 3

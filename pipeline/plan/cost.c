@@ -79,7 +79,7 @@ static size_t divide_up(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-// What sparsegpt adds to a layer's calibration: this rank's blocks of rows, its own inputs and another's.
+// Sparsegpt adds to a layer's calibration this rank's blocks of rows, its own inputs and another rank's.
 static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_map *map, size_t ranks)
 {
     const size_t length = plan->settings->length;
@@ -102,7 +102,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
     uint64_t channels = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
-    // A sequence's partial sums, the slice that is summed, what is received, and the totals.
+    // A sequence's partial sums, the slice that is summed, the slices received, and the totals.
     memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double) +
                                                       (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
@@ -129,7 +129,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
 }
 
 // Measuring outputs: a forward pass and its products, and of the linears that are measured together masks and
-// sums: one sequence's, its slices, what is received, and both parts' totals, all twice with energy
+// sums: one sequence's, its slices, those received, and both parts' totals, all twice with energy
 // compensation.
 static void add_measured_memory(struct stage_memory *memory, const struct layer_map *map,
                                 const struct model *model, size_t tokens)
@@ -204,7 +204,7 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
     cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;
-    // What sparsegpt makes of the weights is kept next to the mask.
+    // Sparsegpt keeps its corrected weights in the file of the mask.
     cost->masks_bytes +=
         settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
 }
@@ -283,7 +283,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
     memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
-    // Measuring and choosing keep the pruned layer beside the dense one; no Hessian is there at the same
+    // Measuring and choosing keep the pruned layer as well as the dense one; no Hessian is there at the same
     // time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
     cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);

@@ -1,7 +1,7 @@
 // plan.h - what a job comes to: its units in the order of work.
 //
 // In: the settings and the model's headers. Out: units, with their work. Chains of a phase may go on side by
-// side; what follows what is said here and nowhere else.
+// side. The order of the stages is decided here and nowhere else.
 #pragma once
 #include "pipeline/plan/sizes.h"
 #include "pipeline/plan/unit.h"

@@ -51,7 +51,7 @@ static void count_units(struct summary *summary)
     run_record_free(&record);
 }
 
-// What this machine has too little of.
+// Warns of all that this machine has too little of.
 static void compare_with_machine(struct summary *summary)
 {
     const struct settings *settings = summary->plan->settings;

@@ -1,5 +1,5 @@
-// sizes.h - how large a job's layers are: counts, bytes of their files, operations. What a unit costs is made
-// of these.
+// sizes.h - how large a job's layers are: counts, bytes of their files, operations. The cost of a unit is
+// made of these.
 //
 // In: the model's headers and the settings. Out: one row for each layer, measured once for a plan.
 #pragma once

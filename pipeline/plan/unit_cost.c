@@ -132,7 +132,7 @@ static double work_outliers(const struct sizes *sizes, const struct unit *unit)
     return is_of_another_variant(sizes, unit) ? 0 : score_work(layer_of(sizes, unit)->pruned);
 }
 
-// Scores are computed twice: for their mean, and for what is above it.
+// Scores are computed twice: for their mean, and to count those far above it.
 static void time_outliers(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
@@ -215,7 +215,7 @@ static void time_score(struct worker *w, struct estimate *e, const struct unit *
 
 // ---- compensate -----------------------------------------------------------------------------------------
 
-// Matching is fitted to all sequences of two streams; a guard alone looks at what is held out of one.
+// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one.
 static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
 {
     return variant_matches(variant) ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
@@ -245,7 +245,7 @@ static double work_compensate(const struct sizes *sizes, const struct unit *unit
     return work;
 }
 
-// What compensation passes through the layer, for each of its four inputs.
+// Compensation passes sequences through the layer for each of its four inputs.
 static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const double sequences = measured_sequences(w->sizes, unit->variant), inputs = 4;
@@ -291,7 +291,7 @@ static double work_evaluate(const struct sizes *sizes, const struct unit *unit)
     return planned_windows(sizes->settings) * window_work(sizes);
 }
 
-// What does not fit in memory at once goes through the layers in groups, each from the first layer on.
+// A text that does not fit in memory goes through the layers in groups, each from the first layer on.
 static void load_model(struct worker *w, struct estimate *e, const struct unit *unit, double groups)
 {
     for (size_t layer = 0; layer < w->sizes->num_layers; layer++)

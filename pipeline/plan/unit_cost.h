@@ -1,8 +1,8 @@
 // unit_cost.h - what a unit costs: its operations, and its time on a machine.
 //
 // In: the sizes of the layers. Out: work, the common currency of plan and progress, and seconds. Both are
-// sums of the same terms (stages/work.h): the time is what they take at the machine's rates, and what is
-// moved.
+// sums of the same terms (stages/work.h): the time is theirs at the machine's rates, and that of the bytes
+// and messages.
 #pragma once
 #include "pipeline/plan/unit.h"
 #include "pipeline/plan/worker.h"

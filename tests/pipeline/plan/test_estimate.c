@@ -1,5 +1,5 @@
-// What a plan moves and how it is shared out, against numbers worked out by hand from the shapes of the
-// demonstration's model. What a real run writes is counted by tests/e2e/plan.sh, the time that it takes is
+// The bytes that a plan moves and how its work is shared out, compared with numbers worked out by hand from
+// the shapes of the demonstration's model. A real run's bytes are counted by tests/e2e/plan.sh, its time is
 // measured by test_unit_cost.c.
 #include "pipeline/plan/estimate.h"
 #include "pipeline/plan/teams.h"

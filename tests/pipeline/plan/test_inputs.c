@@ -1,7 +1,7 @@
 // ranks: 1 3
 // wrap: store_open sealed_json_read
-// The files that a unit says it reads, against those that the stage opens: all of them, and no others. They
-// are what a unit waits for and what is looked at when something is damaged.
+// The files that a unit says it reads, against those that the stage opens: all of them, and no others. A
+// unit waits for them, and they are checked when something is damaged.
 #include "io/file/run_directory.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
