@@ -138,6 +138,7 @@ static enum status make_masks(struct auto_search *c, struct trial *trial, struct
         linear_masks_free(&rows);
         FORWARD_IF_ERROR(status);
         FORWARD_IF_ERROR(team_allgather(team, mask, out, bytes, err));
+        stage_advance(c->stage, score_work((double)out * (double)trial->tensor->in));
     }
     return STATUS_OK;
 }

@@ -160,7 +160,9 @@ static void trials_pass_as_many_sequences_as_are_planned(void **state)
 
         size_t candidates;
         importance_candidates(&candidates);
+        reported_work();
         score(&small, chosen, 0);
+        assert_close(reported_work(), planned(&sizes, STAGE_SCORE, chosen, 0));
         assert_close(planned(&sizes, STAGE_SCORE, chosen, 0),
                      passed_sequences(&small) * layer->forward +
                          (double)(1 + candidates) * score_work(layer->pruned));
@@ -176,6 +178,29 @@ static void trials_pass_as_many_sequences_as_are_planned(void **state)
         sizes_free(&sizes);
         small_model_close(&small);
     }
+}
+
+// Hessians, their factors and corrections, of one mask and of two that share the factors.
+static void second_order_masks_report_what_is_planned(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct variant *const variants[] = {small_model_add(&small, "half", METHOD_SPARSEGPT),
+                                              small_model_add(&small, "more", METHOD_SPARSEGPT)};
+    small.variants[1].sparsity = 0.75;
+    struct sizes sizes = sizes_of(&small);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, true, true, &err), err);
+    assert_close(reported_work(), planned(&sizes, STAGE_CALIBRATE, NULL, 0));
+    for (size_t count = 1; count <= 2; count++) {
+        assert_ok(prune_layer(&small.stage, &small.weights, variants, count, 0, &err), err);
+        assert_close(reported_work(), (double)count * planned(&sizes, STAGE_SCORE, variants[0], 0));
+    }
+    sizes_free(&sizes);
+    small_model_close(&small);
 }
 
 // The text of a real evaluation is longer or shorter than the plan's guess; each of its windows is as
@@ -253,6 +278,7 @@ int main(int argc, char **argv)
         mpi_unit_test(calibration_and_propagation_report_what_is_planned),
         mpi_unit_test(masks_and_weights_report_what_is_planned),
         mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
+        mpi_unit_test(second_order_masks_report_what_is_planned),
         mpi_unit_test(windows_report_what_is_planned),
         mpi_unit_test(an_estimate_is_the_time_that_is_measured),
     };
