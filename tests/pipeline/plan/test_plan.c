@@ -138,6 +138,30 @@ static void units_are_counted_by_layers_variants_and_tasks(void **state)
     }
 }
 
+// Variants of one threshold share a file, which is work for the first of them: of each of 4 layers.
+static void outliers_of_a_threshold_are_work_once(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t variants, with_work;
+    } cases[] = {
+        {"prune: {method: [wanda, ria], sparsity: [0.5, 0.6], allocation: owl, owl_threshold: 5}\n", 4, 4},
+        {"prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: [3, 5]}\n", 2, 8}};
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct planned_job job;
+        size_t units = 0, with_work = 0;
+        planned_job_create(&job, cases[c].text);
+        for (size_t i = 0; i < job.plan.num_units; i++) {
+            units += job.plan.units[i].stage == STAGE_OUTLIERS ? 1 : 0;
+            with_work += job.plan.units[i].stage == STAGE_OUTLIERS && job.plan.units[i].work > 0 ? 1 : 0;
+        }
+        assert_int_equal(units, 4 * cases[c].variants);
+        assert_int_equal(with_work, cases[c].with_work);
+        planned_job_free(&job);
+    }
+}
+
 // Ranks that the phases have work for: calibration and the dense model's evaluation, scoring, and the
 // variants' evaluation.
 static void work_is_shared_out_by_sequences_windows_or_rows(void **state)
@@ -177,6 +201,7 @@ int main(void)
         cmocka_unit_test(every_input_is_made_by_a_unit_before),
         cmocka_unit_test(no_file_is_made_by_two_units),
         cmocka_unit_test(units_are_counted_by_layers_variants_and_tasks),
+        cmocka_unit_test(outliers_of_a_threshold_are_work_once),
         cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
         cmocka_unit_test(some_variants_keep_their_units_and_the_sequences),
     };
