@@ -1,6 +1,5 @@
 #include "pipeline/plan/cost.h"
 
-#include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
@@ -12,7 +11,7 @@
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/auto.h"
-#include "stages/prune/cuts.h"
+#include "stages/prune/score.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,10 +39,17 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+// A stage that needs no more than the others has no entry. tests/e2e/memory.sh compares the most with real
+// peaks.
 struct stage_memory {
-    uint64_t calibrate, score, compensate, evaluate; // of a rank
-    uint64_t factor;                                 // of sparsegpt's Hessian, shared by a node
+    uint64_t of_rank[STAGE_COUNT]; // while it carries the stage out
+    uint64_t factor;               // of sparsegpt's Hessian, shared by a node
 };
+
+static void need(struct stage_memory *memory, enum stage_kind stage, uint64_t bytes)
+{
+    memory->of_rank[stage] = larger(memory->of_rank[stage], bytes);
+}
 
 static uint64_t forward_bytes(const struct model *model, size_t tokens)
 {
@@ -103,27 +109,27 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
     // A sequence's partial sums, the slice that is summed, the slices received, and the totals.
-    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double) +
-                                                      (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
+    need(memory, STAGE_CALIBRATE,
+         4 * 3 * channels * sizeof(double) + (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
         if (!tensor_is_pruned(plan->settings, map->layer, tensor))
             continue;
-        memory->score = larger(memory->score, masks * rows * mask_row_bytes(in) + 40 * in);
-        memory->compensate =
-            larger(memory->compensate, tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
-                                           rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+        need(memory, STAGE_SCORE, masks * rows * mask_row_bytes(in) + 40 * in);
+        need(memory, STAGE_COMPENSATE,
+             tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                 rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
         if (!hessian)
             continue;
         // Rows in double and what becomes of them, the errors and scores of a block of columns.
         const uint64_t most = divide_up(rows, HESSIAN_ROWS / 2) * (HESSIAN_ROWS / 2);
-        memory->score =
-            larger(memory->score, most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
-                                      8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
-        memory->compensate = larger(memory->compensate,
-                                    tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
-                                        rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
+        need(memory, STAGE_SCORE,
+             most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
+                 8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
+        need(memory, STAGE_COMPENSATE,
+             tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                 rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
         memory->factor = larger(memory->factor, in * in * sizeof(double));
     }
 }
@@ -143,11 +149,10 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
         out += tensor->out;
         in = larger(in, tensor->in);
     }
-    memory->compensate = larger(
-        memory->compensate,
-        masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
-            larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
-            forward_bytes(model, tokens));
+    need(memory, STAGE_COMPENSATE,
+         masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+             larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
+             forward_bytes(model, tokens));
 }
 
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
@@ -179,9 +184,9 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
     }
     const uint64_t measuring =
         candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
-    memory->score = larger(memory->score, auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
-                                              larger(layer_trial_workspace(model, tokens) * sizeof(float),
-                                                     experts > 0 ? measuring : 0));
+    need(memory, STAGE_SCORE,
+         auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
+             larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
 }
 
 // Bytes of the files of a layer.
@@ -273,23 +278,23 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
         add_layer_disk(cost, settings, &plan->sizes.layers[layer]);
         layer_map_free(&map);
     }
-    memory.calibrate += forward_bytes(model, settings->length);
+    memory.of_rank[STAGE_CALIBRATE] += forward_bytes(model, settings->length);
     model_lm_head(&head, model);
     if (settings->perplexity != NULL) {
         const size_t length = settings->evaluate_length;
         const size_t windows = perplexity_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
-        memory.evaluate =
+        memory.of_rank[STAGE_EVALUATE] =
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
+    memory.of_rank[STAGE_TASKS] = tasks_bytes(plan, &head);
     // Measuring and choosing keep the pruned layer as well as the dense one; no Hessian is there at the same
     // time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
     cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
-    cost->rank_bytes =
-        resident_bytes() + mpi_bytes +
-        larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
+    cost->rank_bytes += resident_bytes() + mpi_bytes;
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
