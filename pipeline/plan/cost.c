@@ -1,5 +1,6 @@
 #include "pipeline/plan/cost.h"
 
+#include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
@@ -11,7 +12,7 @@
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/auto.h"
-#include "stages/prune/score.h"
+#include "stages/prune/cuts.h"
 
 #include <math.h>
 #include <stdio.h>
