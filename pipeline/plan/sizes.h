@@ -45,7 +45,7 @@ void sizes_free(struct sizes *sizes);
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
 
 // Guesses before the texts are read. Progress is corrected when the truth is known.
-double planned_windows(const struct settings *settings);           // a test set of the usual size
+double planned_windows(const struct settings *settings);              // a test set of the usual size
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
 double task_file_bytes(const struct task_settings *task);             // 0 when it is not there
 double task_file_tokens(const struct task_settings *task);
