@@ -57,11 +57,14 @@ YAML
       }
       { plan[$1] = $2 }
       END {
-        split("calibrate score compensate evaluate export", stages, " ")
-        for (i = 1; i <= 6; i++) {
-          at = i <= 5 ? ".stages." stages[i] : ""
+        for (c = 0; (".commands." c ".name") in plan; c++)
+          for (s = 0; (".commands." c ".stages." s) in plan; s++)
+            if (plan[".stages." plan[".commands." c ".stages." s] ".seconds"] > 0)
+              stages[++rows] = plan[".commands." c ".stages." s]
+        for (i = 1; i <= rows + 1; i++) {
+          at = i <= rows ? ".stages." stages[i] : ""
           printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", i == 1 ? nodes : "",
-            i == 1 ? ranks " × " threads : "", i <= 5 ? stages[i] : "**all**", time(plan[at ".seconds"]),
+            i == 1 ? ranks " × " threads : "", i <= rows ? stages[i] : "**all**", time(plan[at ".seconds"]),
             plan[at ".limit"], bytes(plan[at ".bytes_read"]), bytes(plan[at ".bytes_written"]),
             bytes(plan[at ".bytes_sent"]), count(plan[at ".messages"])
         }

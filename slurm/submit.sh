@@ -9,7 +9,7 @@ usage() {
 usage: slurm/submit.sh JOB [--chain | --array] [--dry-run] [--settings FILE] [--KEY VALUE ...]
 
   (nothing)     one Slurm job that does everything
-  --chain       one job per stage, each starting when the one before has succeeded
+  --chain       one job per command that has work, each starting when the one before has succeeded
   --array       a sweep: one job for what all variants share, one array task per variant, one job for the table at the end
   --dry-run     print the sbatch commands and submit nothing; the output is a script that would do it
   --settings F  default: slurm/settings, if it is there
@@ -127,7 +127,7 @@ seconds_of() {
   echo $((((10#$days * 24 + 10#${parts[0]}) * 60 + 10#${parts[1]}) * 60 + 10#${parts[2]}))
 }
 
-# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. What the user does not say, the plan does:
+# lay_out NODES: sets `tasks` and `threads` of a node, and `plan` for them. The plan decides what the user does not say:
 # one rank per core, fewer with threads when there are more cores than sequences, or when memory is short.
 lay_out() {
   tasks=${setting[ntasks-per-node]} threads=${setting[cpus-per-task]}
@@ -169,7 +169,7 @@ choose_nodes() {
 
 # ---- submitting ------------------------------------------------------------------------------------------------
 
-# What supervise.sh reads in the jobs, which inherit the environment of sbatch.
+# The variables that supervise.sh reads: jobs inherit the environment of sbatch.
 job_environment() {
   local key name environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MAX_REQUEUES=${setting[max-requeues]}"
     "COPPICE_MAX_FAILURES=${setting[max-failures]}" SBATCH_EXPORT=ALL)
@@ -204,7 +204,7 @@ resources() {
 }
 
 # submit NAME AFTER LOG WORD...: one sbatch, with the options of `resources`. Sets `id`, or, when nothing is to be
-# submitted, prints the command: ids are then shell variables, so that what is printed is a script.
+# submitted, prints the command: ids are then shell variables, so that the output is a script.
 submit() {
   local name=$1 after=$2 log=$3 command
   shift 3
@@ -230,32 +230,39 @@ submit_run() {
   submit run '' %j "$here/run.sbatch" "$job"
 }
 
-# The stages that the plan has, in the order in which they wait for one another.
+# One job for each command that carries out stages of the plan, in the order in which they wait for one another.
 submit_chain() {
-  local stage after='' useful
+  local i name after='' useful
   if [ "${plan[.propagation]}" = pruned ]; then
     echo "submit.sh: with 'propagation: pruned' the stages take turns layer by layer; submitting one job for all" >&2
     submit_run
     return
   fi
-  for stage in calibrate score compensate evaluate export; do
-    [ -n "${plan[.stages.$stage.units]:-}" ] || continue
-    useful=${plan[.stages.$stage.useful_nodes]}
-    resources "${plan[.stages.$stage.seconds]}" $((useful < nodes ? useful : nodes))
-    submit "$stage" "$after" %j "$here/stage.sbatch" "$job" "$stage"
+  for ((i = 0; ; i++)); do
+    name=${plan[.commands.$i.name]:-}
+    [ -n "$name" ] || break
+    useful=${plan[.commands.$i.useful_nodes]}
+    resources "${plan[.commands.$i.seconds]}" $((useful < nodes ? useful : nodes))
+    submit "$name" "$after" %j "$here/stage.sbatch" "$job" "$name"
     after=$id
   done
 }
 
+# First what the dense model needs, which variants share; then the variants; then the table, which `evaluate` prints.
 submit_array() {
-  local count=0 limit='' first=('calibrate --variant dense') evaluated=${plan[.stages.evaluate.units]:-}
+  local i name count=0 limit='' first=() evaluated=no
   while [ -n "${plan[.variants.$((count + 1)).name]:-}" ]; do count=$((count + 1)); done
-  if [ -n "$evaluated" ]; then first+=('evaluate --variant dense'); fi
+  for ((i = 0; ; i++)); do
+    name=${plan[.commands.$i.name]:-}
+    [ -n "$name" ] || break
+    if [ "${plan[.commands.$i.dense_units]}" -gt 0 ]; then first+=("$name --variant dense"); fi
+    if [ "$name" = evaluate ]; then evaluated=yes; fi
+  done
   if [ -n "${setting[concurrent]}" ]; then limit=%${setting[concurrent]}; fi
   resources "${plan[.seconds]}" "$nodes"
   submit shared '' %j "$here/stage.sbatch" "$job" "${first[@]}"
   submit sweep "$id" %A_%a --array="1-$count$limit" "$here/sweep.sbatch" "$job"
-  if [ -n "$evaluated" ]; then
+  if [ $evaluated = yes ]; then
     resources 0 1
     submit table "$id" %j "$here/stage.sbatch" "$job" evaluate
   fi

@@ -71,7 +71,7 @@ choose_launcher() {
   launch+=(${COPPICE_LAUNCHER_OPTIONS:-} ${COPPICE_CONTAINER:-})
 }
 
-# What Slurm has told us: "", limit (its early signal) or end (scancel, preemption). mpirun and srun both pass USR1 on
+# The last thing that Slurm has told us: "", limit (its early signal) or end (scancel, preemption). mpirun and srun both pass USR1 on
 # to every rank, on all nodes.
 told='' interrupted='' program=''
 trap 'told=${told:-limit}; interrupted=yes; kill -USR1 $program 2>/dev/null' USR1

@@ -106,22 +106,3 @@ bool tensor_is_pruned(const struct settings *settings, size_t layer, const struc
 {
     return tensor->linear[0] != '\0' && !linear_is_skipped(settings, layer, tensor->linear);
 }
-
-double routed_share(const struct decoder_config *config)
-{
-    return config->num_experts > 0 ? (double)config->num_experts_per_tok / (double)config->num_experts : 1;
-}
-
-double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens)
-{
-    const struct decoder_config *config = &model->config.decoder;
-    double weights = 0;
-    for (size_t i = 0; i < map->num_tensors; i++)
-        if (map->tensors[i].linear[0] != '\0')
-            weights += (map->tensors[i].expert ? routed_share(config) : 1) * (double)map->tensors[i].out *
-                       (double)map->tensors[i].in;
-    // Each weight multiplies and adds once for each token; causal attention goes twice over half of
-    // tokens x tokens.
-    double attention = 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
-    return (double)tokens * (2.0 * weights + attention);
-}

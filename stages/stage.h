@@ -64,9 +64,3 @@ bool tensor_is_pruned(const struct settings *settings, size_t layer, const struc
 
 // The last ratio of `prune.ratios` that fits the linear as a pattern of `skip` does, or NULL.
 const struct ratio *linear_ratio(const struct settings *settings, size_t layer, const char *linear);
-
-// Floating-point operations of one sequence of `tokens` through a layer. Of the experts only as many count as
-// a token is routed to.
-double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
-// The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
-double routed_share(const struct decoder_config *config);

@@ -1,6 +1,8 @@
-// capacity.h - what this machine has, beside what a plan needs: said before the job runs into it.
+// capacity.h - compares what this machine has with what a plan needs, before the job runs into it.
+//
+// In: folders, and the cost of a plan. Out: lines that warn.
 #pragma once
-#include "pipeline/plan/plan.h"
+#include "pipeline/plan/cost.h"
 
 // Bytes; UINT64_MAX where there is no limit, or none that is known.
 struct capacity {
@@ -15,7 +17,7 @@ struct capacity {
 void capacity_measure(struct capacity *capacity, const char *run, const char *output);
 
 enum { CAPACITY_WARNINGS = 4, CAPACITY_WARNING_SIZE = 200 };
-// What is not enough, a line each; returns how many. cost: of plan_cost for this many ranks on a node.
-// is_started: some of it is on disk already, so disks are not looked at.
+// A line for each thing that there is too little of; returns how many. cost: of plan_cost for this many ranks
+// on a node. is_started: some of it is on disk already, so disks are not looked at.
 size_t capacity_warn(char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], const struct capacity *capacity,
                      const struct plan_cost *cost, size_t ranks_per_node, bool is_started);

@@ -1,11 +1,11 @@
-// What a plan costs in memory, on disk and in arithmetic, from shapes alone.
+#include "pipeline/plan/cost.h"
+
 #include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
-#include "pipeline/plan/plan.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/layer/layer_trial.h"
@@ -40,10 +40,17 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+// A stage that needs no more than the others has no entry. tests/e2e/memory.sh compares the most with real
+// peaks.
 struct stage_memory {
-    uint64_t calibrate, score, compensate, evaluate; // of a rank
-    uint64_t factor;                                 // of sparsegpt's Hessian, shared by a node
+    uint64_t of_rank[STAGE_COUNT]; // while it carries the stage out
+    uint64_t factor;               // of sparsegpt's Hessian, shared by a node
 };
+
+static void need(struct stage_memory *memory, enum stage_kind stage, uint64_t bytes)
+{
+    memory->of_rank[stage] = larger(memory->of_rank[stage], bytes);
+}
 
 static uint64_t forward_bytes(const struct model *model, size_t tokens)
 {
@@ -79,21 +86,7 @@ static size_t divide_up(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-// Doubles of the Hessians of all inputs that reach a linear which is pruned.
-static uint64_t hessian_values(const struct plan *plan, const struct layer_map *map)
-{
-    uint64_t values = 0;
-    for (size_t s = 0; s < map->num_sources; s++) {
-        bool wanted = false;
-        for (size_t i = 0; i < map->num_tensors; i++)
-            wanted = wanted || (tensor_is_pruned(plan->settings, map->layer, &map->tensors[i]) &&
-                                map->tensors[i].source == s);
-        values += wanted ? (uint64_t)map->source_channels[s] * map->source_channels[s] : 0;
-    }
-    return values;
-}
-
-// What sparsegpt adds to a layer's calibration: this rank's blocks of rows, its own inputs and another's.
+// Sparsegpt adds to a layer's calibration this rank's blocks of rows, its own inputs and another rank's.
 static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_map *map, size_t ranks)
 {
     const size_t length = plan->settings->length;
@@ -116,34 +109,34 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
     uint64_t channels = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
-    // A sequence's partial sums, the slice that is summed, what is received, and the totals.
-    memory->calibrate = larger(memory->calibrate, 4 * 3 * channels * sizeof(double) +
-                                                      (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
+    // A sequence's partial sums, the slice that is summed, the slices received, and the totals.
+    need(memory, STAGE_CALIBRATE,
+         4 * 3 * channels * sizeof(double) + (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
         if (!tensor_is_pruned(plan->settings, map->layer, tensor))
             continue;
-        memory->score = larger(memory->score, masks * rows * mask_row_bytes(in) + 40 * in);
-        memory->compensate =
-            larger(memory->compensate, tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
-                                           rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
+        need(memory, STAGE_SCORE, masks * rows * mask_row_bytes(in) + 40 * in);
+        need(memory, STAGE_COMPENSATE,
+             tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                 rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
         if (!hessian)
             continue;
         // Rows in double and what becomes of them, the errors and scores of a block of columns.
         const uint64_t most = divide_up(rows, HESSIAN_ROWS / 2) * (HESSIAN_ROWS / 2);
-        memory->score =
-            larger(memory->score, most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
-                                      8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
-        memory->compensate = larger(memory->compensate,
-                                    tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
-                                        rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
+        need(memory, STAGE_SCORE,
+             most * (12 * in + mask_row_bytes(in) + 12 * SECOND_ORDER_COLUMNS) +
+                 8 * SECOND_ORDER_COLUMNS * SECOND_ORDER_COLUMNS);
+        need(memory, STAGE_COMPENSATE,
+             tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
+                 rows * in * (dtype_size(tensor->tensor->dtype) + 2 * sizeof(float)));
         memory->factor = larger(memory->factor, in * in * sizeof(double));
     }
 }
 
 // Measuring outputs: a forward pass and its products, and of the linears that are measured together masks and
-// sums: one sequence's, its slices, what is received, and both parts' totals, all twice with energy
+// sums: one sequence's, its slices, those received, and both parts' totals, all twice with energy
 // compensation.
 static void add_measured_memory(struct stage_memory *memory, const struct layer_map *map,
                                 const struct model *model, size_t tokens)
@@ -157,11 +150,10 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
         out += tensor->out;
         in = larger(in, tensor->in);
     }
-    memory->compensate = larger(
-        memory->compensate,
-        masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
-            larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
-            forward_bytes(model, tokens));
+    need(memory, STAGE_COMPENSATE,
+         masks + 2 * 6 * OUTPUT_SUMS * out * sizeof(double) +
+             larger(measure_workspace(tokens, in), layer_trial_workspace(model, tokens)) * sizeof(float) +
+             forward_bytes(model, tokens));
 }
 
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
@@ -193,41 +185,34 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
     }
     const uint64_t measuring =
         candidates * 6 * OUTPUT_SUMS * out * sizeof(double) + measure_workspace(tokens, in) * sizeof(float);
-    memory->score = larger(memory->score, auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
-                                              larger(layer_trial_workspace(model, tokens) * sizeof(float),
-                                                     experts > 0 ? measuring : 0));
+    need(memory, STAGE_SCORE,
+         auto_memory(group, experts, expert) + forward_bytes(model, tokens) +
+             larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
 }
 
-static void add_layer_disk(struct plan_cost *cost, const struct plan *plan, const struct layer_map *map)
+// Bytes of the files of a layer.
+static void add_layer_disk(struct plan_cost *cost, const struct settings *settings,
+                           const struct layer_size *layer)
 {
-    const struct settings *settings = plan->settings;
     const bool dense = settings->propagation == PROPAGATION_DENSE;
+    const uint64_t hessian = needs_hessian(settings) ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
-    uint64_t second_order = 0, written = 0; // variants
+    uint64_t second_order = 0; // variants
     bool owl = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
-        // What is not kept goes variant by variant, when its results are there.
-        written += weights_are_written(settings, &settings->variants[v]) ? 1 : 0;
+        // Weights that are not kept go variant by variant, when its results are there.
+        if (weights_are_written(settings, &settings->variants[v]))
+            cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
         owl = owl || settings->variants[v].allocation == ALLOCATION_OWL;
     }
     streams += owl && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
-    if (second_order > 0)
-        cost->hessians_bytes = dense
-                                   ? cost->hessians_bytes + hessian_values(plan, map) * sizeof(double)
-                                   : larger(cost->hessians_bytes, hessian_values(plan, map) * sizeof(double));
-    for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct layer_tensor *tensor = &map->tensors[i];
-        if (tensor->linear[0] == '\0')
-            continue;
-        // What sparsegpt made of the weights is kept beside the mask.
-        cost->masks_bytes += second_order * tensor->out * tensor->in * sizeof(float);
-        cost->statistics_bytes += streams * (4 * tensor->in + 1) * sizeof(double);
-        cost->masks_bytes += settings->num_variants * tensor->out * mask_row_bytes(tensor->in);
-        cost->weights_bytes += written * (tensor->out * tensor->in * dtype_size(tensor->tensor->dtype) +
-                                          4 * tensor->out * sizeof(double));
-    }
+    cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
+    cost->statistics_bytes += streams * (uint64_t)layer->statistics;
+    // Sparsegpt keeps its corrected weights in the file of the mask.
+    cost->masks_bytes +=
+        settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
 }
 
 // Streams of hidden states that went through a variant's own layers.
@@ -258,8 +243,8 @@ static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
     if (plan->settings->num_tasks == 0)
         return 0;
     for (size_t i = 0; i < plan->settings->num_tasks; i++) {
-        tokens += plan_task_tokens(&plan->settings->tasks[i]);
-        file = fmax(file, plan_task_bytes(&plan->settings->tasks[i]));
+        tokens += task_file_tokens(&plan->settings->tasks[i]);
+        file = fmax(file, task_file_bytes(&plan->settings->tasks[i]));
     }
     return forward_bytes(model, longest) +
            (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
@@ -291,26 +276,26 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             add_measured_memory(&memory, &map, model, settings->length);
         if (chooses)
             add_choosing_memory(&memory, &map, model, settings->length);
-        add_layer_disk(cost, plan, &map);
+        add_layer_disk(cost, settings, &plan->sizes.layers[layer]);
         layer_map_free(&map);
     }
-    memory.calibrate += forward_bytes(model, settings->length);
+    memory.of_rank[STAGE_CALIBRATE] += forward_bytes(model, settings->length);
     model_lm_head(&head, model);
     if (settings->perplexity != NULL) {
         const size_t length = settings->evaluate_length;
         const size_t windows = perplexity_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
-        memory.evaluate =
+        memory.of_rank[STAGE_EVALUATE] =
             forward_bytes(model, length) +
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
-    memory.evaluate = larger(memory.evaluate, tasks_bytes(plan, &head));
-    // Measuring and choosing keep the pruned layer beside the dense one; no Hessian is there at the same
+    memory.of_rank[STAGE_TASKS] = tasks_bytes(plan, &head);
+    // Measuring and choosing keep the pruned layer as well as the dense one; no Hessian is there at the same
     // time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
     cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
-    cost->rank_bytes =
-        resident_bytes() + mpi_bytes +
-        larger(larger(memory.calibrate, memory.evaluate), larger(memory.score, memory.compensate));
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
+    cost->rank_bytes += resident_bytes() + mpi_bytes;
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;

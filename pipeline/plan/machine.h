@@ -1,4 +1,6 @@
 // machine.h - the machine that `coppice plan` plans for: how many nodes and ranks, and how fast each part is.
+//
+// In: options of the command line. Out: numbers that worker.h divides by.
 #pragma once
 #include "kernels/error.h"
 #include <jansson.h>
@@ -10,7 +12,7 @@ struct machine {
     double score;      // weights a second from statistics to mask
     double compensate; // weights a second from mask to compensated weight
     double convert;    // bytes a second of checkpoint expanded to float32
-    double serial;     // the part of a forward pass that threads do not help with, 0 to 1
+    double serial;     // the share of a forward pass that threads do not speed up, 0 to 1
     // Of one node:
     double memory;                // bytes a second to and from memory
     double network;               // bytes a second sent

@@ -1,134 +1,52 @@
 #include "pipeline/plan/plan.h"
 
-#include "io/model/layer_map.h"
-#include "kernels/pruning/candidates.h"
-#include "stages/compensate/guard.h"
-#include "stages/layer/hessian.h"
-#include "stages/layer/layer_trial.h"
-#include "stages/prune/allocation.h"
+#include "pipeline/plan/unit_cost.h"
 #include "stages/stage.h"
 
 #include <fnmatch.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static void add_unit(struct plan *plan, enum stage_kind stage, const struct variant *variant, long layer,
-                     size_t phase, size_t chain, double work)
-{
-    plan->units[plan->num_units++] = (struct unit){stage, variant, layer, phase, chain, work, 0};
-    plan->work += work;
-    if (phase + 1 > plan->num_phases)
-        plan->num_phases = phase + 1;
-}
-
-// Per-layer amounts that units' costs are made of.
-struct layer_cost {
-    double forward;      // of all calibration sequences
-    double weights;      // weights in pruned linears
-    double second_order; // operations of sparsegpt: factors of the Hessians, corrections of the weights
-    double hessian;      // operations that gather the Hessians of all calibration sequences
+// Where the next units go.
+struct place {
+    size_t phase, chain;
 };
 
-static void add_linear_cost(struct layer_cost *cost, const struct layer_tensor *tensor)
+static void add(struct plan *plan, struct unit unit, struct place place)
 {
-    const double weights = (double)tensor->out * (double)tensor->in;
-    cost->weights += weights;
-    cost->second_order += weights * (double)tensor->in;
+    unit.phase = place.phase;
+    unit.chain = place.chain;
+    unit.work = unit_work(&plan->sizes, &unit);
+    plan->units[plan->num_units++] = unit;
+    plan->work += unit.work;
+    if (unit.phase + 1 > plan->num_phases)
+        plan->num_phases = unit.phase + 1;
 }
 
-static void add_source_cost(struct layer_cost *cost, const struct plan *plan, const struct layer_map *map,
-                            size_t source)
+// variant NULL: of the dense model.
+static void add_of_layer(struct plan *plan, enum stage_kind stage, const struct variant *variant,
+                         size_t layer, struct place place)
 {
-    const double channels = (double)map->source_channels[source];
-    double tokens = (double)plan->settings->sequences * (double)plan->settings->length;
-
-    for (size_t i = 0; i < map->num_tensors; i++)
-        if (map->tensors[i].expert && map->tensors[i].source == source) {
-            tokens *= routed_share(&plan->model->config.decoder);
-            break;
-        }
-    cost->second_order += 2.0 / 3 * channels * channels * channels;
-    cost->hessian += tokens * channels * channels; // the upper triangle, a product and a sum each
+    add(plan, (struct unit){.stage = stage, .variant = variant, .layer = (long)layer}, place);
 }
 
-static enum status measure_layers(struct layer_cost *costs, const struct plan *plan, struct error *err)
+static void add_of_model(struct plan *plan, enum stage_kind stage, const struct variant *variant,
+                         struct place place)
 {
-    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++) {
-        struct layer_map map;
-        FORWARD_IF_ERROR(layer_map_create(&map, plan->model, layer, err));
-        costs[layer].forward =
-            (double)plan->settings->sequences * layer_forward_work(plan->model, &map, plan->settings->length);
-        for (size_t i = 0; i < map.num_tensors; i++)
-            if (tensor_is_pruned(plan->settings, layer, &map.tensors[i]))
-                add_linear_cost(&costs[layer], &map.tensors[i]);
-        for (size_t i = 0; i < map.num_sources; i++)
-            add_source_cost(&costs[layer], plan, &map, i);
-        layer_map_free(&map);
-    }
-    return STATUS_OK;
+    add(plan, (struct unit){.stage = stage, .variant = variant, .layer = NO_LAYER}, place);
 }
 
-// A guess before the corpus is read: a test set of the usual size. Progress is corrected when the truth is
-// known.
-static double evaluation_work(const struct plan *plan, const struct layer_cost *costs)
+static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, struct place place)
 {
-    double work = 0;
-    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
-        work += costs[layer].forward / (double)plan->settings->sequences / (double)plan->settings->length;
-    return PLAN_EVALUATION_TOKENS * work;
+    if (weights_are_written(plan->settings, variant))
+        add_of_layer(plan, STAGE_COMPENSATE, variant, layer, place);
 }
 
-double plan_task_bytes(const struct task_settings *task)
+// The outputs of a layer that others read: the variant's, or with NULL the dense model's.
+static void add_propagate(struct plan *plan, const struct variant *variant, size_t layer, struct place place)
 {
-    struct stat info;
-    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
-}
-
-double plan_task_tokens(const struct task_settings *task)
-{
-    const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
-    const double all = plan_task_bytes(task) / 4;
-    return task->limit > 0 && limited < all ? limited : all;
-}
-
-// Units of all tasks; `forward` is the work of PLAN_EVALUATION_TOKENS.
-static void add_tasks(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
-                      double forward)
-{
-    for (size_t i = 0; i < plan->settings->num_tasks; i++) {
-        const double tokens = plan_task_tokens(&plan->settings->tasks[i]);
-        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, phase, chain,
-                 forward * tokens / PLAN_EVALUATION_TOKENS);
-        plan->units[plan->num_units - 1].task = i;
-    }
-}
-
-static void add_score(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
-                      size_t chain, const struct layer_cost *costs)
-{
-    const bool second_order = (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
-    double work = 4 * costs[layer].weights + (second_order ? costs[layer].second_order : 0);
-    size_t candidates;
-    if (variant_chooses(variant)) {
-        // For each of the layer's four inputs an eighth of the sequences, through the dense layer and through
-        // that with each candidate.
-        importance_candidates(&candidates);
-        work += 4 * (double)candidates * costs[layer].weights;
-        work += 4 * (double)(1 + candidates) / HELD_OUT_DIVISOR * costs[layer].forward;
-    }
-    add_unit(plan, STAGE_SCORE, variant, (long)layer, phase, chain, work);
-}
-
-// owner NULL: the dense model's statistics.
-static void add_calibrate(struct plan *plan, const struct variant *owner, size_t layer, size_t phase,
-                          size_t chain, const struct layer_cost *costs)
-{
-    const bool hessian = stream_needs_hessian(plan->settings, owner);
-    add_unit(plan, STAGE_CALIBRATE, owner, (long)layer, phase, chain,
-             costs[layer].forward + (hessian ? costs[layer].hessian : 0));
+    if (layer + 1 < plan->sizes.num_layers)
+        add_of_layer(plan, STAGE_PROPAGATE, variant, layer, place);
 }
 
 static bool uses_outliers(const struct settings *settings)
@@ -139,53 +57,14 @@ static bool uses_outliers(const struct settings *settings)
     return false;
 }
 
-// The outlier counts of all variants that ask for them, a chain per layer. Variants of one threshold share a
-// file: it is work for the first of them only.
-static void add_outliers(struct plan *plan, size_t phase, const struct layer_cost *costs)
+// The outlier counts of all variants that ask for them, a chain per layer.
+static void add_outliers(struct plan *plan, size_t phase)
 {
-    const struct settings *settings = plan->settings;
-    for (size_t layer = 0; layer < plan->model->config.num_hidden_layers; layer++)
-        for (size_t v = 0; v < settings->num_variants; v++) {
-            const struct variant *variant = &settings->variants[v];
-            bool first = true;
-            for (size_t u = 0; u < v; u++)
-                first = first && !(settings->variants[u].allocation == ALLOCATION_OWL &&
-                                   settings->variants[u].owl_threshold == variant->owl_threshold);
-            if (variant->allocation == ALLOCATION_OWL)
-                add_unit(plan, STAGE_OUTLIERS, variant, (long)layer, phase, layer,
-                         first ? 4 * costs[layer].weights : 0);
-        }
-}
-
-// Matching passes the sequences of both streams through part of the layer for each of its sources, in all
-// about three times through a layer, and multiplies them with the dense and the pruned weights; a guard alone
-// does that once with an eighth of one stream. The guard passes that eighth through the layer with each of
-// its choices, for each source.
-static void add_compensate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
-                           size_t chain, const struct layer_cost *costs)
-{
-    const double products = variant->energy_columns || variant->energy_rows ? 3 : 2;
-    struct guard_choice choices[GUARD_CHOICES];
-    const size_t count = guard_choices(choices, variant);
-    double work = 16 * costs[layer].weights;
-
-    if (!weights_are_written(plan->settings, variant))
-        return;
-    if (variant_matches(variant))
-        work += (3 + products) * costs[layer].forward;
-    else if (variant_measures(variant))
-        work += (3 + products) / HELD_OUT_DIVISOR * costs[layer].forward;
-    if (variant_measures(variant) && count > 1)
-        work += 4 * (double)(1 + count) / HELD_OUT_DIVISOR * costs[layer].forward;
-    add_unit(plan, STAGE_COMPENSATE, variant, (long)layer, phase, chain, work);
-}
-
-// The outputs of a layer that others read: the variant's, or with NULL the dense model's.
-static void add_propagate(struct plan *plan, const struct variant *variant, size_t layer, size_t phase,
-                          size_t chain, const struct layer_cost *costs)
-{
-    if (layer + 1 < plan->model->config.num_hidden_layers)
-        add_unit(plan, STAGE_PROPAGATE, variant, (long)layer, phase, chain, costs[layer].forward);
+    for (size_t layer = 0; layer < plan->sizes.num_layers; layer++)
+        for (size_t v = 0; v < plan->settings->num_variants; v++)
+            if (plan->settings->variants[v].allocation == ALLOCATION_OWL)
+                add_of_layer(plan, STAGE_OUTLIERS, &plan->settings->variants[v], layer,
+                             (struct place){phase, layer});
 }
 
 size_t dense_stream_readers(const struct settings *settings)
@@ -203,111 +82,130 @@ bool dense_stream_is_kept(const struct settings *settings)
     return dense_stream_readers(settings) > (settings->propagation == PROPAGATION_DENSE ? 0 : 1);
 }
 
-static void add_results(struct plan *plan, const struct variant *variant, size_t phase, size_t chain,
-                        double evaluation)
+// How good a model is, of the dense one or a variant.
+static void add_evaluation(struct plan *plan, const struct variant *variant, struct place place)
 {
     if (plan->settings->perplexity != NULL)
-        add_unit(plan, STAGE_EVALUATE, variant, NO_LAYER, phase, chain, evaluation);
-    add_tasks(plan, variant, phase, chain, evaluation);
+        add_of_model(plan, STAGE_EVALUATE, variant, place);
+    for (size_t task = 0; task < plan->settings->num_tasks; task++)
+        add(plan, (struct unit){.stage = STAGE_TASKS, .variant = variant, .layer = NO_LAYER, .task = task},
+            place);
+}
+
+static void add_results(struct plan *plan, const struct variant *variant, struct place place)
+{
+    add_evaluation(plan, variant, place);
     if (plan->settings->output != NULL)
-        add_unit(plan, STAGE_EXPORT, variant, NO_LAYER, phase, chain,
-                 (double)checkpoint_bytes(plan->model->checkpoint));
+        add_of_model(plan, STAGE_EXPORT, variant, place);
 }
 
 // Statistics of the dense model for all, then masks and weights of every layer and variant independently;
 // where outputs are matched, weights layer by layer.
-static void add_dense(struct plan *plan, const struct layer_cost *costs, double evaluation)
+static void add_dense(struct plan *plan)
 {
     const struct settings *settings = plan->settings;
-    const size_t layers = plan->model->config.num_hidden_layers;
-
+    const size_t layers = plan->sizes.num_layers;
     size_t phase = 1;
 
     for (size_t layer = 0; layer < layers; layer++)
-        add_calibrate(plan, NULL, layer, 0, 0, costs);
+        add_of_layer(plan, STAGE_CALIBRATE, NULL, layer, (struct place){0, 0});
     if (uses_outliers(settings))
-        add_outliers(plan, phase++, costs);
+        add_outliers(plan, phase++);
     for (size_t layer = 0; layer < layers; layer++)
         for (size_t v = 0; v < settings->num_variants; v++) {
-            add_score(plan, &settings->variants[v], layer, phase, layer, costs);
+            const struct place place = {phase, layer};
+            add_of_layer(plan, STAGE_SCORE, &settings->variants[v], layer, place);
             if (!variant_matches(&settings->variants[v]))
-                add_compensate(plan, &settings->variants[v], layer, phase, layer, costs);
+                add_compensate(plan, &settings->variants[v], layer, place);
         }
     phase++;
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
+        const struct place place = {phase, v};
         for (size_t layer = 0; layer < layers && variant_matches(variant); layer++) {
-            add_compensate(plan, variant, layer, phase, v, costs);
-            add_propagate(plan, variant, layer, phase, v, costs);
+            add_compensate(plan, variant, layer, place);
+            add_propagate(plan, variant, layer, place);
         }
-        add_results(plan, variant, phase, v, evaluation);
+        add_results(plan, variant, place);
     }
 }
 
 // Everything layer by layer, the variants side by side; outliers are those of the dense model, and known
 // before the first layer is pruned.
-static void add_pruned(struct plan *plan, const struct layer_cost *costs, double evaluation)
+static void add_pruned(struct plan *plan)
 {
     const struct settings *settings = plan->settings;
-    const size_t layers = plan->model->config.num_hidden_layers, readers = dense_stream_readers(settings);
+    const size_t layers = plan->sizes.num_layers, readers = dense_stream_readers(settings);
     size_t phase = 1;
 
     for (size_t layer = 0; layer < layers && uses_outliers(settings); layer++)
-        add_calibrate(plan, NULL, layer, 0, 0, costs);
+        add_of_layer(plan, STAGE_CALIBRATE, NULL, layer, (struct place){0, 0});
     if (uses_outliers(settings))
-        add_outliers(plan, phase++, costs);
+        add_outliers(plan, phase++);
     for (size_t layer = 0; layer < layers && readers > 1; layer++)
-        add_propagate(plan, NULL, layer, 0, 0, costs);
+        add_propagate(plan, NULL, layer, (struct place){0, 0});
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
+        const struct place place = {phase, v};
         for (size_t layer = 0; layer < layers; layer++) {
-            add_calibrate(plan, variant, layer, phase, v, costs);
-            add_score(plan, variant, layer, phase, v, costs);
-            add_compensate(plan, variant, layer, phase, v, costs);
-            add_propagate(plan, variant, layer, phase, v, costs);
+            add_of_layer(plan, STAGE_CALIBRATE, variant, layer, place);
+            add_of_layer(plan, STAGE_SCORE, variant, layer, place);
+            add_compensate(plan, variant, layer, place);
+            add_propagate(plan, variant, layer, place);
             if (readers == 1 && variant_matches(variant))
-                add_propagate(plan, NULL, layer, phase, v, costs);
+                add_propagate(plan, NULL, layer, place);
         }
-        add_results(plan, variant, phase, v, evaluation);
+        add_results(plan, variant, place);
     }
 }
 
-static void add_units(struct plan *plan, const struct layer_cost *costs)
+static void add_units(struct plan *plan)
 {
-    const double evaluation = evaluation_work(plan, costs);
-
-    add_unit(plan, STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0);
-    if (plan->settings->perplexity != NULL)
-        add_unit(plan, STAGE_EVALUATE, NULL, NO_LAYER, 0, 0, evaluation);
-    add_tasks(plan, NULL, 0, 0, evaluation);
+    const struct place first = {0, 0};
+    add_of_model(plan, STAGE_SEQUENCES, NULL, first);
+    add_evaluation(plan, NULL, first);
     if (plan->settings->propagation == PROPAGATION_DENSE)
-        add_dense(plan, costs, evaluation);
+        add_dense(plan);
     else
-        add_pruned(plan, costs, evaluation);
+        add_pruned(plan);
+}
+
+// Room for a unit of every stage, of each layer, variant and task.
+static size_t most_units(const struct settings *settings, size_t layers)
+{
+    size_t units = 0;
+    for (int s = 0; s < STAGE_COUNT; s++)
+        switch (stage_row((enum stage_kind)s)->unit_of) {
+        case UNIT_OF_RUN:
+            units += 1;
+            break;
+        case UNIT_OF_LAYER:
+            // A variant that the dense stream is made for has its propagation as well.
+            units += layers * (2 * settings->num_variants + 1);
+            break;
+        case UNIT_OF_MODEL:
+            units += settings->num_variants + 1;
+            break;
+        case UNIT_OF_TASK:
+            units += settings->num_tasks * (settings->num_variants + 1);
+            break;
+        }
+    return units;
 }
 
 enum status plan_create(struct plan *plan, const struct model *model, const struct settings *settings,
                         struct error *err)
 {
-    const size_t layers = model->config.num_hidden_layers;
-    struct layer_cost *costs = NULL;
     enum status status;
 
-    memset(plan, 0, sizeof *plan);
-    plan->model = model;
-    plan->settings = settings;
-    FORWARD_IF_ERROR(allocate(&plan->units,
-                              2 + 2 * layers + settings->num_variants * (6 * layers + 2) +
-                                  settings->num_tasks * (settings->num_variants + 1),
-                              sizeof *plan->units, "the plan", err));
-    status = allocate(&costs, layers, sizeof *costs, "the plan", err);
+    *plan = (struct plan){.settings = settings, .model = model};
+    FORWARD_IF_ERROR(sizes_measure(&plan->sizes, model, settings, err));
+    status = allocate(&plan->units, most_units(settings, plan->sizes.num_layers), sizeof *plan->units,
+                      "the plan", err);
     if (status == STATUS_OK)
-        status = measure_layers(costs, plan, err);
-    if (status == STATUS_OK)
-        add_units(plan, costs);
+        add_units(plan);
     else
         plan_free(plan);
-    free(costs);
     return status;
 }
 
@@ -349,6 +247,7 @@ size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages,
 
 void plan_free(struct plan *plan)
 {
+    sizes_free(&plan->sizes);
     free(plan->units);
     memset(plan, 0, sizeof *plan);
 }

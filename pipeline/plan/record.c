@@ -149,7 +149,7 @@ static enum status recorded_settings(struct settings **settings, const struct ru
                                      const char *run, struct error *err)
 {
     enum status status = settings_from_json(settings, json_object_get(record->json, "job"), run, err);
-    if (json_memory_check(run, err) != STATUS_OK) { // not what is missing for that
+    if (json_memory_check(run, err) != STATUS_OK) { // then nothing can be said of the file
         settings_free(status == STATUS_OK ? *settings : NULL);
         *settings = NULL;
         return STATUS_MEMORY;

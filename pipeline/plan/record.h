@@ -1,8 +1,10 @@
-// plan_record.h - RUN/plan.json: how much work each unit of the run is, so that `coppice status` can say how
-// long is left without the model.
+// record.h - RUN/plan.json: how much work each unit of the run is, so that `coppice status` can say how long
+// is left without the model.
 //
-// {"format": 1, "layers": L, "work": {STAGE: {VARIANT: W or [W of layer 0, ...]}}}, W in floating-point
-// operations, VARIANT "dense" for units that are not of one variant.
+// In: a plan. Out: the file, and from the file a plan again.
+//
+// {"format": 1, "layers": L, "work": {STAGE: {VARIANT: W or [W of layer 0, ...] or {TASK: W}}}}, W in
+// floating-point operations, VARIANT "dense" for units that are not of one variant.
 #pragma once
 #include "pipeline/plan/plan.h"
 
@@ -18,7 +20,7 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
 enum status plan_record_write(const struct run_record *record, const struct model *model,
                               const struct settings *settings, struct error *err);
 
-// What a run directory is about, for commands that only look: no MPI, no checksum of large files.
+// The contents of a run directory, for commands that only look: no MPI, no checksum of large files.
 struct run_view {
     struct run_record record;
     struct settings *settings; // the job on record, with the run directory as it is called now

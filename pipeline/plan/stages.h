@@ -7,15 +7,15 @@
 //
 // Each row has functions of its name elsewhere; a table that is made from STAGES does not compile before they
 // are there: path_NAME, input_NAME (unit.c), work_NAME, time_NAME (unit_cost.c), carry_out_NAME
-// (run/unit_work.c). What follows what is the order of the units in plan.c.
+// (run/unit_work.c). The order of the stages is that of the units in plan.c.
 #pragma once
 #include "io/file/run_paths.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-// What there is one unit for.
+// There is one unit for:
 enum unit_of {
-    UNIT_OF_RUN,   // one in all
+    UNIT_OF_RUN,   // the whole run
     UNIT_OF_LAYER, // each layer of a variant, or of the dense model
     UNIT_OF_MODEL, // each variant and the dense model
     UNIT_OF_TASK   // each task of each of these models
@@ -28,8 +28,8 @@ enum proof {
     PROOF_FOLDER // a model directory, outside of the run directory
 };
 
-// What the ranks of a team divide among themselves. By sequences, windows and examples each rank passes whole
-// ones through the layers; by rows and bytes there is work for any number of ranks.
+// How the ranks of a team divide a unit among themselves. By sequences, windows and examples each rank passes
+// whole ones through the layers; by rows and bytes there is work for any number of ranks.
 enum shared_by {
     SHARED_BY_NOTHING,
     SHARED_BY_SEQUENCES, // of the calibration
@@ -39,7 +39,7 @@ enum shared_by {
     SHARED_BY_BYTES      // of the checkpoint; its work is counted in bytes, not in operations
 };
 
-// Rows in the order in which a layer goes through them. `command` carries the stage out, besides `run`, which
+// Rows in the order in which a layer goes through them. `command` carries the stage out, as does `run`, which
 // carries out all; commands wait for one another in the order in which they first occur. `folders` hold a
 // variant's files of the stage: RUN/FOLDER/VARIANT.
 // clang-format off

@@ -115,7 +115,7 @@ bool weights_are_done(const struct settings *settings, const struct variant *var
     return store_exists(path) || (!settings->keep_weights && results_are_done(settings, variant, NULL));
 }
 
-// What propagation makes is only needed for the next layer, and removed afterwards.
+// Propagated states are only needed for the next layer, and removed afterwards.
 static bool is_past(const struct unit *unit, const struct settings *settings)
 {
     const size_t next = (size_t)unit->layer + 1;
@@ -238,7 +238,7 @@ static bool input_outliers(char path[PATH_SIZE], const struct unit *unit, const 
     return index == 0 && proof_of(path, &dense, settings, STAGE_CALIBRATE);
 }
 
-// What a mask is made of, besides the model: with owl the outliers of all layers, then statistics.
+// A mask is made of the model, with owl of the outliers of all layers, and of statistics.
 static bool input_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                         size_t layers, size_t index)
 {
@@ -276,8 +276,17 @@ static bool input_propagate(char path[PATH_SIZE], const struct unit *unit, const
     return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
 }
 
-static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model,
-                             *const input_export = pruned_model;
+static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model;
+
+// The weights of all layers, and their masks, which say how many weights are kept.
+static bool input_export(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                         size_t layers, size_t index)
+{
+    struct unit layer = *unit;
+    layer.layer = (long)(index % layers);
+    return index < 2 * layers &&
+           proof_of(path, &layer, settings, index < layers ? STAGE_COMPENSATE : STAGE_SCORE);
+}
 
 bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings, size_t layers,
                 size_t index)

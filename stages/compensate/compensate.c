@@ -6,6 +6,7 @@
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_trial.h"
 #include "stages/layer/linear_groups.h"
+#include "stages/work.h"
 
 #include <stdlib.h>
 
@@ -170,7 +171,7 @@ static enum status compensate_all(struct compensation *c, struct error *err)
         GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);
         GOTO_IF_ERROR(compensate_linears(c, tensors + i, batch, err), done);
         for (size_t k = i; k < i + batch; k++)
-            stage_advance(c->stage, 16.0 * (double)tensors[k]->out * (double)tensors[k]->in);
+            stage_advance(c->stage, compensate_work((double)tensors[k]->out * (double)tensors[k]->in));
     }
 done:
     free(tensors);

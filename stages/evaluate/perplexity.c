@@ -4,6 +4,7 @@
 #include "io/file/sealed_json.h"
 #include "kernels/forward/logits.h"
 #include "stages/layer/hidden_states.h"
+#include "stages/work.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -105,7 +106,7 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
             sum += e->log_likelihood[t];
         e->nll[window] = -sum / (double)(length - 1);
     }
-    stage_advance(e->stage, 2.0 * (double)in_group * (double)floats * (double)model->config.vocab_size);
+    stage_advance(e->stage, lm_head_work(model, (double)in_group * (double)length));
     return STATUS_OK;
 }
 

@@ -1,4 +1,5 @@
 #include "stages/evaluate/tasks.h"
+#include "stages/work.h"
 
 #include "kernels/forward/logits.h"
 
@@ -326,7 +327,7 @@ static enum status score_group(struct task_scorer *s, struct layer_weights *weig
     }
     for (size_t i = group->begin; i < group->end; i++)
         scored += (double)s->order[i].scored;
-    stage_advance(s->stage, 2 * scored * (double)hidden_size * (double)model->config.vocab_size);
+    stage_advance(s->stage, lm_head_work(model, scored));
     return STATUS_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/team/ordered_sum.h"
+#include "stages/work.h"
 
 #include <math.h>
 #include <stdlib.h>

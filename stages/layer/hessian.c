@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "kernels/pruning/second_order.h"
+#include "stages/work.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -201,6 +202,8 @@ static enum status add_sequence(struct hessian_sum *sum, int root, struct error 
         FORWARD_IF_ERROR(team_broadcast(team, x, floats * sizeof *x, root, err));
         add_input(sum, &list[i], x);
         offset += floats;
+        stage_advance(sum->stage, hessian_work((double)list[i].tokens,
+                                               (double)sum->map->source_channels[list[i].source]));
     }
     return STATUS_OK;
 }

@@ -1,4 +1,5 @@
 #include "stages/layer/layer_trial.h"
+#include "stages/work.h"
 
 #include "stages/team/ordered_sum.h"
 
@@ -109,6 +110,8 @@ static enum status try_all(double *totals, struct bench *bench, size_t first, st
 {
     const struct stage *stage = bench->trial->stage;
     const struct team *team = stage->team;
+    const double pass = (double)(1 + bench->candidates) *
+                        layer_forward_work(stage->model, &bench->trial->dense->map, stage->settings->length);
 
     FORWARD_IF_ERROR(ordered_sum_begin(&bench->sums, team, bench->candidates + 1, 0, err));
     for (size_t wave = first; wave < stage->settings->sequences; wave += (size_t)team->size) {
@@ -117,6 +120,8 @@ static enum status try_all(double *totals, struct bench *bench, size_t first, st
         const enum status status = try_sequence(bench, sequence, mine, err);
         FORWARD_IF_ERROR(stage_safe_point(stage, status, 0, err));
         FORWARD_IF_ERROR(ordered_sum_add(bench->sums, mine ? bench->partial : NULL, err));
+        const size_t left = stage->settings->sequences - wave, ranks = (size_t)team->size;
+        stage_advance(stage, pass * (double)(left < ranks ? left : ranks));
     }
     return ordered_sum_finish(bench->sums, totals, err);
 }

@@ -10,6 +10,7 @@
 #include "stages/layer/linear_groups.h"
 #include "stages/layer/measure.h"
 #include "stages/prune/linear_masks.h"
+#include "stages/work.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -137,6 +138,7 @@ static enum status make_masks(struct auto_search *c, struct trial *trial, struct
         linear_masks_free(&rows);
         FORWARD_IF_ERROR(status);
         FORWARD_IF_ERROR(team_allgather(team, mask, out, bytes, err));
+        stage_advance(c->stage, score_work((double)out * (double)trial->tensor->in));
     }
     return STATUS_OK;
 }
@@ -332,7 +334,7 @@ enum status auto_layer(const struct stage *stage, const struct layer_weights *we
     GOTO_IF_ERROR(auto_all(&c, err), done);
     for (size_t i = 0; i < c.count; i++) {
         GOTO_IF_ERROR(write_chosen(&c, i, err), done);
-        stage_advance(stage, 4.0 * (double)c.trials[i].tensor->out * (double)c.trials[i].tensor->in);
+        stage_advance(stage, score_work((double)c.trials[i].tensor->out * (double)c.trials[i].tensor->in));
     }
 done:
     status = cuts_finish(&c.cut, 1, status, err);

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/prune/linear_masks.h"
+#include "stages/work.h"
 
 static enum status score_linear(const struct score_inputs *inputs, struct cut *cuts, size_t count,
                                 const struct layer_tensor *tensor, struct error *err)
@@ -47,7 +48,7 @@ enum status score_layer(const struct stage *stage, const struct layer_weights *w
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, (double)i / (double)weights->map.num_tensors, err),
                       done);
         GOTO_IF_ERROR(score_linear(&inputs, cuts, count, tensor, err), done);
-        stage_advance(stage, 4.0 * (double)count * (double)tensor->out * (double)tensor->in);
+        stage_advance(stage, (double)count * score_work((double)tensor->out * (double)tensor->in));
     }
 done:
     store_close(statistics);

@@ -8,6 +8,7 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/prune/cuts.h"
+#include "stages/work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -341,13 +342,17 @@ static enum status prune_tensor(struct second_order_layer *layer, size_t i, stru
     const struct layer_tensor *tensor = &map->tensors[i];
     const double step = 1 / (double)map->num_tensors;
 
+    const bool is_there = layer->factor.source == tensor->source;
     FORWARD_IF_ERROR(load_factor(&layer->factor, tensor, err));
+    // A factor is planned for each mask.
+    stage_advance(layer->stage, is_there ? 0 : (double)layer->count * factor_work((double)tensor->in));
     cuts_begin_linear(layer->cuts, layer->count, layer->stage->settings, map->layer, tensor->linear);
     for (size_t k = 0; k < layer->count; k++) {
         if (layer->cuts[k].like == k)
             FORWARD_IF_ERROR(
                 prune_linear(layer, k, tensor, step * ((double)i + (double)k / (double)layer->count), err));
-        stage_advance(layer->stage, (double)tensor->out * (double)tensor->in * (double)tensor->in);
+        stage_advance(layer->stage, score_work((double)tensor->out * (double)tensor->in) +
+                                        correct_work((double)tensor->out, (double)tensor->in));
     }
     return STATUS_OK;
 }

@@ -48,12 +48,18 @@ YAML
 
 write_pruned_job() { write_job "$1" pruned 48 "[wanda, cvr]"; }
 write_dense_job() { write_job "$1" dense 48 "[magnitude, wanda, cvr]"; }
+# No text for a perplexity, but a task.
+write_tasks_job() {
+  write_job "$1" dense 16 "[wanda, cvr]"
+  sed -i "/^output:/d; s#^  perplexity: .*#  tasks: [$source/tests/golden/tasks/boolq.jsonl]#" "$1/job.yaml"
+}
 write_long_job() { write_job "$1" pruned 400 "[wanda]"; }
 
 # make_references TEST...: what each kind of job comes to when nothing disturbs it.
 make_references() {
   local kind kinds=(pruned)
   if [[ " $* " =~ \ (chain|array)\  ]]; then kinds+=(dense); fi
+  if [[ " $* " == *" tasks "* ]]; then kinds+=(tasks); fi
   if [[ " $* " == *" time_limit "* ]]; then kinds+=(long); fi
   for kind in "${kinds[@]}"; do
     "write_${kind}_job" "$folder/reference-$kind"
@@ -65,7 +71,9 @@ make_references() {
 
 # Checksums of all that a job makes, without what names its folder or the time.
 sums() {
-  (cd "$1" && find run/statistics run/masks run/weights run/results models -type f \
+  local made=(run/statistics run/masks run/weights run/results)
+  if [ -d "$1/models" ]; then made+=(models); fi
+  (cd "$1" && find "${made[@]}" -type f \
     ! -name coppice.json ! -name lock -print0 | sort -z | xargs -0 sha256sum)
 }
 

@@ -20,7 +20,7 @@ lanes=(
   "rank_killed cancelled time_limit"
   "node_off preempted"
   "batch_node_off srun"
-  "network_cut failing_stage"
+  "network_cut failing_stage tasks"
   "two_at_once bad_input placement"
 )
 

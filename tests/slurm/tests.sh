@@ -45,6 +45,21 @@ test_array() {
   same_as dense "$job"
 }
 
+# A job with tasks and without a text for a perplexity is evaluated, in both ways, and ends with a table.
+test_tasks() {
+  local chain=$lane/tasks-chain array=$lane/tasks-array
+  write_tasks_job "$chain"
+  write_tasks_job "$array"
+  submit "$chain" --chain --nodes 1
+  submit "$array" --array --nodes 1
+  ends "$(id_of "$chain" evaluate)" COMPLETED
+  says "$(log_of "$chain" evaluate)" "^cvr"
+  same_as tasks "$chain"
+  ends "$(id_of "$array" table)" COMPLETED
+  says "$(log_of "$array" table)" "^cvr"
+  same_as tasks "$array"
+}
+
 # srun in mpirun's place, and told to stop by hand.
 test_srun() {
   local job=$lane/srun id

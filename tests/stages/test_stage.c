@@ -2,6 +2,7 @@
 // how ranks agree at a safe point.
 // ranks: 1 3
 #include "stages/stage.h"
+#include "stages/work.h"
 #include "tests/support/small_model.h"
 
 #include <stdlib.h>

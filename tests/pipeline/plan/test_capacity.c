@@ -1,4 +1,4 @@
-// What a plan warns of before the machine runs out of it.
+// The warnings of a plan, before the machine runs out of something.
 #include "pipeline/plan/capacity.h"
 
 #include <setjmp.h>
@@ -71,7 +71,7 @@ static void this_machine_has_memory_and_a_disk(void **state)
     assert_in_range(capacity.memory, 1 << 20, UINT64_MAX - 1);
     assert_in_range(capacity.run_free, 0, UINT64_MAX - 1); // the root's
     assert_true(capacity.output_free == UINT64_MAX);
-    capacity_measure(&capacity, "run", "models"); // both beside each other
+    capacity_measure(&capacity, "run", "models"); // in the same folder
     assert_true(capacity.output_shares_the_run);
 
     assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);

@@ -1,10 +1,10 @@
-// What a plan moves and how long it takes, against numbers worked out by hand from the shapes of the
-// demonstration's model: 4 layers, hidden 128, intermediate 344, keys and values 64, bfloat16.
-#include "io/model/layer_map.h"
-#include "io/model/open.h"
-#include "pipeline/job/job.h"
+// The bytes that a plan moves and how its work is shared out, compared with numbers worked out by hand from
+// the shapes of the demonstration's model. A real run's bytes are counted by tests/e2e/plan.sh, its time is
+// measured by test_unit_cost.c.
 #include "pipeline/plan/estimate.h"
+#include "pipeline/plan/teams.h"
 #include "stages/stage.h"
+#include "tests/support/planned_job.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,57 +18,33 @@
 enum { LAYERS = 4, SEQUENCES = 32, LENGTH = 256 };
 // q, k, v, o, gate, up, down
 static const double weights = 128 * 128 + 2 * 64 * 128 + 128 * 128 + 3 * 344 * 128;
-static const double masks = 128 * 16 + 2 * 64 * 16 + 128 * 16 + 2 * 344 * 16 + 128 * 43;
 static const double inputs = 6 * 128 + 344;
 static const double layer_bytes = 2 * (128 * 128 + 2 * 64 * 128 + 128 * 128 + 3 * 344 * 128 + 2 * 128);
 static const double hidden_states = (double)SEQUENCES * LENGTH * 128 * 4;
 
-struct fixture {
-    struct settings *settings;
-    struct model *model;
-    struct plan plan;
-};
-
 static int set_up(void **state)
 {
-    const char *source = getenv("COPPICE_SOURCE");
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    struct error err;
-    char job[4096];
-
-    assert_non_null(source);
-    assert_non_null(fixture);
-    snprintf(job, sizeof job,
-             "model: %s/jobs/demo/kjv-llama-1m\nrun: /nonexistent/run\noutput: /nonexistent/models\n"
-             "calibration: {corpus: %s/jobs/demo/train.jsonl, sequences: %d, length: %d}\n"
-             "prune: {method: [wanda, cvr], sparsity: 0.5, propagation: dense}\n"
-             "compensate: {energy: [columns, rows]}\n"
-             "evaluate: {perplexity: %s/jobs/demo/test.jsonl}\n",
-             source, source, SEQUENCES, LENGTH, source);
-    if (job_parse(&fixture->settings, job, strlen(job), "job.yaml", &err) != STATUS_OK ||
-        model_open(&fixture->model, fixture->settings->model, &err) != STATUS_OK ||
-        plan_create(&fixture->plan, fixture->model, fixture->settings, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
-    *state = fixture;
+    struct planned_job *job = calloc(1, sizeof *job);
+    assert_non_null(job);
+    planned_job_create(job, "output: /nonexistent/models\n"
+                            "prune: {method: [wanda, cvr], sparsity: 0.5, propagation: dense}\n"
+                            "compensate: {energy: [columns, rows]}\n"
+                            "evaluate: {perplexity: @/jobs/demo/test.jsonl}\n");
+    *state = job;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-    plan_free(&fixture->plan);
-    model_close(fixture->model);
-    settings_free(fixture->settings);
-    free(fixture);
+    planned_job_free(*state);
+    free(*state);
     return 0;
 }
 
-static struct plan_estimate estimate_on(const struct fixture *fixture, const struct machine *machine)
+static struct plan_estimate estimate_on(const struct planned_job *job, const struct machine *machine)
 {
     struct plan_estimate estimate;
-    struct error err;
-    if (plan_estimate(&estimate, &fixture->plan, machine, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
+    plan_estimate(&estimate, &job->plan, machine);
     return estimate;
 }
 
@@ -84,15 +60,13 @@ static void bytes_are_those_of_the_shapes(void **state)
     struct machine machine;
     machine_default(&machine, 2);
     const struct plan_estimate e = estimate_on(*state, &machine);
-    const double statistics = LAYERS * 4 * sizeof(double) * inputs;
+    const double statistics = LAYERS * (4 * inputs + 7) * sizeof(double); // and how many tokens, of 7 linears
 
     // Every layer's outputs but the last one's; a file is read back once, its checksum and contents are read
     // later.
     assert_close(e.stages[STAGE_CALIBRATE].written, (LAYERS - 1) * hidden_states + statistics);
     assert_close(e.stages[STAGE_CALIBRATE].read,
                  LAYERS * layer_bytes + 3 * (LAYERS - 1) * hidden_states + statistics);
-    assert_close(e.stages[STAGE_SCORE].written, 2 * LAYERS * masks);
-    assert_close(e.stages[STAGE_COMPENSATE].written, 2 * LAYERS * weights * 2);
     // Each of the two ranks sends the other half of every vector, of 16 sequences, and then half of the
     // totals.
     const double vector = 3 * (3 * 128 + 344) * sizeof(double);
@@ -147,7 +121,7 @@ static void parts_add_up_to_the_time(void **state)
 static void a_stage_that_waits_for_commits_has_no_use_for_many_nodes(void **state)
 {
     struct machine machine;
-    machine_default(&machine, 4);
+    machine_default(&machine, 1);
     machine.commit = 10;
     const struct plan_estimate e = estimate_on(*state, &machine);
     assert_int_equal(e.useful_nodes[STAGE_CALIBRATE], 1);
@@ -169,45 +143,49 @@ static void nodes_without_work_read_nothing(void **state)
     assert_close(enough.stages[STAGE_CALIBRATE].messages, more.stages[STAGE_CALIBRATE].messages);
 }
 
-// Ranks that the phases of the plan have work for: calibration and the dense model's evaluation, scoring, and
-// the variants' evaluation.
-static void work_is_shared_out_by_sequences_windows_or_rows(void **state)
+// Scoring has a chain for each of the four layers, calibration is one. Layers are small, so that a node may
+// have as many teams as ranks; no team may be short of a chain in the last round, but for a tenth of them.
+static void teams_are_formed_by_nodes_or_by_ranks(void **state)
 {
-    const struct fixture *fixture = *state;
-    const unsigned all = ~0U, calibrate = 1U << STAGE_CALIBRATE;
-    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, all, 13), SEQUENCES);
-    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, all, 99), 99);
-    assert_int_equal(plan_useful_ranks(&fixture->plan, 0, calibrate, 99), SEQUENCES);
-    assert_true(plan_useful_ranks(&fixture->plan, 1, all, 99) == SIZE_MAX);
-    assert_int_equal(plan_useful_ranks(&fixture->plan, 2, all, 99), 99);
+    static const struct {
+        size_t phase, ranks, ranks_per_node, asked, teams;
+    } cases[] = {{1, 1, 1, 0, 1},   {1, 2, 2, 0, 2}, {1, 3, 3, 0, 2},  {1, 4, 4, 0, 4}, {1, 8, 8, 0, 4},
+                 {1, 4, 2, 0, 4},   {1, 6, 2, 0, 3}, {1, 99, 1, 0, 4}, {1, 4, 4, 3, 3}, {1, 2, 2, 9, 2},
+                 {1, 16, 16, 9, 4}, {0, 8, 4, 0, 1}, {0, 8, 4, 5, 1}};
+    const struct planned_job *job = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct ranks_there_are there = {cases[i].ranks, cases[i].ranks_per_node, cases[i].asked};
+        const size_t teams = teams_of_phase(&job->plan, cases[i].phase, &there);
+        if (teams != cases[i].teams)
+            fail_msg("case %zu: %zu teams, not %zu", i, teams, cases[i].teams);
+    }
 }
 
-// What a token costs in a layer of routed experts: those that it visits, and everything else.
-static void a_token_works_with_the_experts_that_it_visits(void **state)
+// 32 sequences and 13 windows.
+static void ranks_without_a_sequence_or_a_window_do_not_work(void **state)
 {
-    const char *source = getenv("COPPICE_SOURCE");
-    char path[4096];
-    struct model *model;
-    struct layer_map map;
-    struct error err;
-    double expected = 0;
-    (void)state;
-    snprintf(path, sizeof path, "%s/tests/golden/families/mixtral", source);
-    if (model_open(&model, path, &err) != STATUS_OK || layer_map_create(&map, model, 0, &err) != STATUS_OK)
-        fail_msg("%s", err.message);
-    const struct decoder_config *config = &model->config.decoder;
-    assert_true(config->num_experts > config->num_experts_per_tok && config->num_experts_per_tok > 0);
-    for (size_t i = 0; i < map.num_tensors; i++) {
-        const double size = (double)map.tensors[i].out * (double)map.tensors[i].in;
-        if (strstr(map.tensors[i].linear, "experts.") != NULL)
-            expected += 2 * size * (double)config->num_experts_per_tok / (double)config->num_experts;
-        else if (map.tensors[i].linear[0] != '\0')
-            expected += 2 * size;
-    }
-    expected += 2.0 * 10 * (double)(config->num_attention_heads * config->head_dim);
-    assert_close(layer_forward_work(model, &map, 10), 10 * expected);
-    layer_map_free(&map);
-    model_close(model);
+    const struct planned_job *job = *state;
+    const unsigned all = ~0U;
+    assert_int_equal(working_ranks(&job->plan, 0, all, 13, 40, 1), 32);
+    assert_int_equal(working_ranks(&job->plan, 0, all, 13, 32, 1), 32);
+    assert_int_equal(working_ranks(&job->plan, 0, all, 13, 5, 1), 5);
+    assert_int_equal(working_ranks(&job->plan, 1, all, 13, 99, 4), 99); // rows
+    assert_int_equal(working_ranks(&job->plan, 2, all, 13, 99, 2), 26);
+}
+
+// Teams that share a node load a layer each, and get their part of what the node reads in a second.
+static void teams_of_a_node_share_what_it_reads(void **state)
+{
+    struct machine one, two;
+    machine_default(&one, 1);
+    machine_default(&two, 2);
+    const struct plan_estimate a = estimate_on(*state, &one), b = estimate_on(*state, &two);
+
+    // Scores of four layers, two by each of two teams: as much to read, and as long.
+    assert_close(b.stages[STAGE_SCORE].read, a.stages[STAGE_SCORE].read);
+    assert_close(b.stages[STAGE_SCORE].parts[PART_READING], a.stages[STAGE_SCORE].parts[PART_READING]);
+    assert_close(b.stages[STAGE_SCORE].parts[PART_ARITHMETIC],
+                 a.stages[STAGE_SCORE].parts[PART_ARITHMETIC] / 2);
 }
 
 int main(void)
@@ -219,7 +197,8 @@ int main(void)
         cmocka_unit_test(parts_add_up_to_the_time),
         cmocka_unit_test(a_stage_that_waits_for_commits_has_no_use_for_many_nodes),
         cmocka_unit_test(nodes_without_work_read_nothing),
-        cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
-        cmocka_unit_test(a_token_works_with_the_experts_that_it_visits)};
+        cmocka_unit_test(teams_are_formed_by_nodes_or_by_ranks),
+        cmocka_unit_test(ranks_without_a_sequence_or_a_window_do_not_work),
+        cmocka_unit_test(teams_of_a_node_share_what_it_reads)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,8 @@
 // teams.h: how many teams, and of which ranks.
 // ranks: 1 3
 #include "pipeline/run/teams.h"
+
+#include "pipeline/plan/teams.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/small_model.h"
 
@@ -11,8 +13,8 @@ enum { MEBIBYTE = 1 << 20 };
 
 static size_t teams(size_t nodes, size_t ranks_per_node, size_t chains, size_t wanted, uint64_t layer_bytes)
 {
-    const struct team world = {.size = (int)(nodes * ranks_per_node), .node_size = (int)ranks_per_node};
-    return teams_for(&world, chains, wanted, layer_bytes);
+    const struct ranks_there_are there = {nodes * ranks_per_node, ranks_per_node, wanted};
+    return teams_for(&there, chains, layer_bytes);
 }
 
 static void large_layers_are_loaded_once_on_every_node(void **state)

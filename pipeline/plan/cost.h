@@ -1,0 +1,16 @@
+// cost.h - what a plan needs of a machine: memory and disk, from shapes alone.
+//
+// In: a plan and the number of ranks of a team. Out: bytes, as the program will use them.
+#pragma once
+#include "pipeline/plan/plan.h"
+
+struct plan_cost {
+    uint64_t rank_bytes;     // private to each rank, the program itself included
+    uint64_t node_bytes;     // once per node: one layer's weights in float32
+    uint64_t peak_bytes;     // resident size of a rank at its peak, with the shared pages that it touches
+    uint64_t hessians_bytes; // on disk, for sparsegpt
+    uint64_t statistics_bytes, activations_bytes, masks_bytes, weights_bytes, output_bytes; // on disk
+    double work; // floating-point operations
+};
+// ranks: of a team on one node.
+enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err);

@@ -1,0 +1,126 @@
+#include "pipeline/plan/sizes.h"
+
+#include "kernels/pruning/select.h"
+#include "stages/stage.h"
+#include "stages/work.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// WikiText-2 has some 300 thousand tokens in its test set, and so have most others.
+static const double usual_test_tokens = 300000;
+// Of English text.
+static const double bytes_of_a_token = 4;
+
+static void add_tensor(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
+                       const struct layer_tensor *tensor)
+{
+    const double out = (double)tensor->out, in = (double)tensor->in;
+
+    if (tensor->tensor != NULL)
+        size->checkpoint += (double)(tensor->tensor->end - tensor->tensor->begin);
+    if (tensor->linear[0] != '\0')
+        size->statistics += (4 * in + 1) * sizeof(double);
+    if (!tensor_is_pruned(sizes->settings, map->layer, tensor))
+        return;
+    size->linears++;
+    size->pruned += out * in;
+    size->rows += out;
+    size->columns += in;
+    size->weights += out * in * (double)dtype_size(tensor->tensor->dtype);
+    size->masks += out * (double)mask_row_bytes(tensor->in);
+    size->updates += out * in * sizeof(float);
+    size->correcting += correct_work(out, in);
+}
+
+// An input of linears; only where one of them is pruned it has a Hessian.
+static void add_source(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
+                       size_t source)
+{
+    const double channels = (double)map->source_channels[source];
+    double tokens = (double)sizes->settings->sequences * (double)sizes->settings->length;
+    bool is_routed = false, is_pruned = false;
+
+    size->channels += channels;
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->source != source || tensor->linear[0] == '\0')
+            continue;
+        is_routed = is_routed || tensor->expert;
+        is_pruned = is_pruned || tensor_is_pruned(sizes->settings, map->layer, tensor);
+    }
+    if (!is_pruned)
+        return;
+    if (is_routed)
+        tokens *= routed_share(&sizes->model->config.decoder);
+    size->hessian += channels * channels * sizeof(double);
+    size->gathering += hessian_work(tokens, channels);
+    size->factoring += factor_work(channels);
+}
+
+static void measure_layer(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map)
+{
+    size->forward = layer_forward_work(sizes->model, map, sizes->settings->length);
+    size->window = layer_forward_work(sizes->model, map, sizes->settings->evaluate_length);
+    for (size_t i = 0; i < map->num_tensors; i++)
+        add_tensor(size, sizes, map, &map->tensors[i]);
+    for (size_t source = 0; source < map->num_sources; source++)
+        add_source(size, sizes, map, source);
+}
+
+enum status sizes_measure(struct sizes *sizes, const struct model *model, const struct settings *settings,
+                          struct error *err)
+{
+    const size_t layers = model->config.num_hidden_layers;
+    enum status status = STATUS_OK;
+
+    *sizes = (struct sizes){.settings = settings, .model = model, .num_layers = layers};
+    FORWARD_IF_ERROR(allocate(&sizes->layers, layers, sizeof *sizes->layers, "the sizes of layers", err));
+    for (size_t layer = 0; layer < layers && status == STATUS_OK; layer++) {
+        struct layer_map map;
+        status = layer_map_create(&map, model, layer, err);
+        if (status != STATUS_OK)
+            break;
+        measure_layer(&sizes->layers[layer], sizes, &map);
+        layer_map_free(&map);
+    }
+    if (status != STATUS_OK)
+        sizes_free(sizes);
+    return status;
+}
+
+void sizes_free(struct sizes *sizes)
+{
+    free(sizes->layers);
+    memset(sizes, 0, sizeof *sizes);
+}
+
+double weights_file_bytes(const struct layer_size *layer, const struct variant *variant)
+{
+    // The energy of each row before, as pruned and as compensated.
+    double values = 3 * layer->rows;
+    values += variant->energy_rows ? layer->rows : 0;
+    values += variant->energy_columns ? layer->columns : 0;
+    values += variant->output != MATCHING_OFF ? layer->rows : 0;
+    return layer->weights + values * (double)sizeof(double);
+}
+
+double planned_windows(const struct settings *settings)
+{
+    return ceil(usual_test_tokens / (double)settings->evaluate_length);
+}
+
+double task_file_bytes(const struct task_settings *task)
+{
+    struct stat info;
+    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
+}
+
+double task_file_tokens(const struct task_settings *task)
+{
+    const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
+    const double all = task_file_bytes(task) / bytes_of_a_token;
+    return task->limit > 0 && limited < all ? limited : all;
+}

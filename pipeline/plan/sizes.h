@@ -1,0 +1,51 @@
+// sizes.h - how large a job's layers are: counts, bytes of their files, operations. The cost of a unit is
+// made of these.
+//
+// In: the model's headers and the settings. Out: one row for each layer, measured once for a plan.
+#pragma once
+#include "io/model/layer_map.h"
+#include "stages/settings.h"
+
+// Floating-point numbers throughout: they are multiplied with one another and with rates.
+struct layer_size {
+    double channels; // of all inputs that linears read
+    double linears;  // that are pruned
+    double pruned;   // weights in them
+    double rows;     // of them
+    double columns;
+    // Bytes:
+    double checkpoint; // of all its tensors
+    double weights;    // of its pruned weights, in the model's dtype
+    double masks;      // of the file of its masks
+    double updates;    // that sparsegpt adds to it: weights in float32
+    double statistics; // of the file of its statistics
+    double hessian;    // of the file of its Hessians
+    // Operations:
+    double forward;    // of one calibration sequence
+    double window;     // of one window of the evaluation
+    double gathering;  // of its Hessians, from all calibration sequences
+    double factoring;  // of its Hessians
+    double correcting; // of its weights by sparsegpt
+};
+
+struct sizes {
+    const struct settings *settings;
+    const struct model *model;
+    size_t num_layers;
+    struct layer_size *layers; // [num_layers]
+};
+
+// Freed with sizes_free.
+enum status sizes_measure(struct sizes *sizes, const struct model *model, const struct settings *settings,
+                          struct error *err);
+void sizes_free(struct sizes *sizes);
+
+// Bytes of the file of a variant's pruned weights: these, with energies and factors. Everything is taken to
+// be kept that the guard may drop.
+double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
+
+// Guesses before the texts are read. Progress is corrected when the truth is known.
+double planned_windows(const struct settings *settings);              // a test set of the usual size
+enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
+double task_file_bytes(const struct task_settings *task);             // 0 when it is not there
+double task_file_tokens(const struct task_settings *task);

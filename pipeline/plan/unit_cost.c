@@ -1,0 +1,377 @@
+#include "pipeline/plan/unit_cost.h"
+
+#include "kernels/pruning/candidates.h"
+#include "stages/compensate/guard.h"
+#include "stages/evaluate/perplexity.h"
+#include "stages/evaluate/tasks.h"
+#include "stages/layer/hessian.h"
+#include "stages/layer/layer_trial.h"
+#include "stages/stage.h"
+#include "stages/team/pieces.h"
+#include "stages/work.h"
+
+#include <math.h>
+
+// Bytes of the hidden states of `sequences` calibration sequences.
+static double hidden_bytes(const struct sizes *sizes, double sequences)
+{
+    return sequences * (double)sizes->settings->length * (double)sizes->model->config.decoder.hidden_size *
+           (double)sizeof(float);
+}
+
+static const struct layer_size *layer_of(const struct sizes *sizes, const struct unit *unit)
+{
+    return &sizes->layers[unit->layer];
+}
+
+// ---- sequences ------------------------------------------------------------------------------------------
+
+static double work_sequences(const struct sizes *sizes, const struct unit *unit)
+{
+    (void)sizes, (void)unit;
+    return 0; // reading text, of which the plan knows nothing
+}
+
+static void time_sequences(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    (void)w, (void)e, (void)unit;
+}
+
+// ---- calibrate, propagate: all sequences through one layer ------------------------------------------------
+
+static double work_propagate(const struct sizes *sizes, const struct unit *unit)
+{
+    return (double)sizes->settings->sequences * layer_of(sizes, unit)->forward;
+}
+
+static double work_calibrate(const struct sizes *sizes, const struct unit *unit)
+{
+    const bool hessian = stream_needs_hessian(sizes->settings, unit->variant);
+    return work_propagate(sizes, unit) + (hessian ? layer_of(sizes, unit)->gathering : 0);
+}
+
+static void pass_sequences(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const double sequences = (double)w->sizes->settings->sequences;
+
+    spend_waves(w, e, sequences, work_propagate(w->sizes, unit));
+    if (unit->layer > 0)
+        spend_reading(w, e, 2 * hidden_bytes(w->sizes, sequences)); // once for the checksum
+    spend_agreeing(w, e, ceil(sequences / w->ranks) * 2);
+}
+
+// Each rank sends every other its slice of each sequence's sums; then all get all totals.
+static void sum_statistics(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+{
+    const double sequences = (double)w->sizes->settings->sequences, waves = ceil(sequences / w->ranks);
+    const double vector = 3 * layer->channels * (double)sizeof(double);
+    const double senders = w->ranks < sequences ? w->ranks : sequences;
+    const double pieces = ceil(vector / sizeof(double) / w->ranks / ORDERED_SUM_PIECE);
+    const double busy = ceil(senders / w->nodes); // of the ranks of one node
+    const double sent = vector * (w->ranks - 1) / w->ranks;
+
+    e->sent += sequences * sent + w->ranks * sent;
+    e->messages += sequences * (w->ranks - 1) * pieces;
+    if (w->nodes > 1)
+        spend(e, PART_NETWORK, (waves * busy + 1) * sent / w->machine->network);
+    spend(e, PART_WAITING, waves * (w->ranks - 1) * pieces * w->machine->latency);
+}
+
+// Every sequence's inputs go to all ranks, which add their rows of x x^T, the upper triangle.
+static void gather_hessians(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+{
+    const struct settings *settings = w->sizes->settings;
+    const double sequences = (double)settings->sequences;
+    const double inputs = sequences * (double)settings->length * layer->channels * (double)sizeof(float);
+
+    spend_computing(w, e, layer->gathering / w->ranks);
+    e->sent += inputs * (w->ranks - 1);
+    e->messages += sequences * (w->ranks - 1);
+    if (w->nodes > 1)
+        spend(e, PART_NETWORK, inputs / w->machine->network);
+    spend_file(w, e, layer->hessian);
+}
+
+static void time_calibrate(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct settings *settings = w->sizes->settings;
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const bool is_last = (size_t)unit->layer + 1 == w->sizes->num_layers;
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    pass_sequences(w, e, unit);
+    if (w->ranks > 1)
+        sum_statistics(w, e, layer);
+    if (stream_needs_hessian(settings, unit->variant))
+        gather_hessians(w, e, layer);
+    if ((settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) && !is_last)
+        spend_file(w, e, hidden_bytes(w->sizes, (double)settings->sequences));
+    spend_file(w, e, layer->statistics);
+}
+
+static void time_propagate(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    spend_loading(w, e, (size_t)unit->layer, unit->variant);
+    pass_sequences(w, e, unit);
+    spend_file(w, e, hidden_bytes(w->sizes, (double)w->sizes->settings->sequences));
+}
+
+// ---- outliers -------------------------------------------------------------------------------------------
+
+// Variants of one threshold share a file, which is work for the first of them.
+static bool is_of_another_variant(const struct sizes *sizes, const struct unit *unit)
+{
+    for (const struct variant *v = sizes->settings->variants; v < unit->variant; v++)
+        if (v->allocation == ALLOCATION_OWL && v->owl_threshold == unit->variant->owl_threshold)
+            return true;
+    return false;
+}
+
+static double work_outliers(const struct sizes *sizes, const struct unit *unit)
+{
+    return is_of_another_variant(sizes, unit) ? 0 : score_work(layer_of(sizes, unit)->pruned);
+}
+
+// Scores are computed twice: for their mean, and to count those far above it.
+static void time_outliers(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    if (is_of_another_variant(w->sizes, unit))
+        return;
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    spend_reading(w, e, layer->statistics);
+    spend_sweep(w, e, 2 * layer->pruned, w->machine->score, score_traffic);
+    spend_file(w, e, 256);
+    spend_agreeing(w, e, 4 * layer->linears);
+}
+
+// ---- score ----------------------------------------------------------------------------------------------
+
+// Sequences that judge: those held out, or all where none can be.
+static double judging_sequences(const struct settings *settings)
+{
+    const size_t held_out = held_out_sequences(settings);
+    return (double)(held_out > 0 ? held_out : settings->sequences);
+}
+
+// The method auto: a mask of each candidate, and a trial of each.
+static double choosing_work(const struct sizes *sizes, const struct layer_size *layer)
+{
+    size_t candidates;
+    importance_candidates(&candidates);
+    return score_work((double)candidates * layer->pruned) +
+           trial_passes(candidates) * judging_sequences(sizes->settings) * layer->forward;
+}
+
+static double work_score(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(sizes, unit);
+    double work = score_work(layer->pruned);
+
+    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        work += layer->factoring + layer->correcting;
+    if (variant_chooses(unit->variant))
+        work += choosing_work(sizes, layer);
+    return work;
+}
+
+static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const double sequences = judging_sequences(w->sizes->settings);
+
+    spend_reading_everywhere(w, e, layer->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
+    spend_waves(w, e, sequences, choosing_work(w->sizes, layer));
+    spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
+}
+
+// sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
+static void prune_by_second_order(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+{
+    const double flops = w->machine->flops / 2; // in double
+    spend_reading(w, e, layer->hessian);
+    spend_reading_everywhere(w, e, layer->hessian);
+    spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
+    spend_file(w, e, layer->updates);
+}
+
+static void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    spend_reading(w, e, layer->statistics);
+    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        prune_by_second_order(w, e, layer);
+    if (variant_chooses(unit->variant))
+        choose(w, e, unit);
+    spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
+    spend_file(w, e, layer->masks);
+    spend_agreeing(w, e, 10 * layer->linears);
+}
+
+// ---- compensate -----------------------------------------------------------------------------------------
+
+// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one.
+static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
+{
+    return variant_matches(variant) ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
+}
+
+static double measuring_work(const struct sizes *sizes, const struct unit *unit)
+{
+    return measuring_passes(unit->variant) * measured_sequences(sizes, unit->variant) *
+           layer_of(sizes, unit)->forward;
+}
+
+// A trial of each of the guard's choices.
+static double guarding_work(const struct sizes *sizes, const struct unit *unit)
+{
+    struct guard_choice choices[GUARD_CHOICES];
+    const size_t count = guard_choices(choices, unit->variant);
+    return count < 2
+               ? 0
+               : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
+}
+
+static double work_compensate(const struct sizes *sizes, const struct unit *unit)
+{
+    double work = compensate_work(layer_of(sizes, unit)->pruned);
+    if (variant_measures(unit->variant))
+        work += measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    return work;
+}
+
+// Compensation passes sequences through the layer for each of its four inputs.
+static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const double sequences = measured_sequences(w->sizes, unit->variant), inputs = 4;
+    const double streams = variant_matches(unit->variant) ? 2 : 1;
+
+    spend_reading_everywhere(w, e, layer_of(w->sizes, unit)->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
+    spend_waves(w, e, sequences, measuring_work(w->sizes, unit));
+    spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit));
+    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+}
+
+static void time_compensate(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    // Columns run over all rows, so that every rank reads all masks; the file system sees one a node.
+    spend_reading(w, e, layer->masks);
+    spend_reading_everywhere(w, e, layer->masks);
+    spend_sweep(w, e, layer->pruned, w->machine->compensate, compensate_traffic);
+    if (variant_measures(unit->variant))
+        measure(w, e, unit);
+    spend_file(w, e, weights_file_bytes(layer, unit->variant));
+    spend_agreeing(w, e, 10 * layer->linears);
+}
+
+// ---- evaluate, tasks --------------------------------------------------------------------------------------
+
+// Through all layers and the head.
+static double window_work(const struct sizes *sizes)
+{
+    double work = lm_head_work(sizes->model, (double)sizes->settings->evaluate_length);
+    for (size_t layer = 0; layer < sizes->num_layers; layer++)
+        work += sizes->layers[layer].window;
+    return work;
+}
+
+static double work_evaluate(const struct sizes *sizes, const struct unit *unit)
+{
+    (void)unit;
+    return planned_windows(sizes->settings) * window_work(sizes);
+}
+
+// A text that does not fit in memory goes through the layers in groups, each from the first layer on.
+static void load_model(struct worker *w, struct estimate *e, const struct unit *unit, double groups)
+{
+    for (size_t layer = 0; layer < w->sizes->num_layers; layer++)
+        for (double group = 0; group < groups; group++) {
+            w->loaded = 0;
+            spend_loading(w, e, layer, unit->variant);
+        }
+}
+
+static void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct sizes *sizes = w->sizes;
+    const double windows = planned_windows(sizes->settings);
+    const double in_memory = (double)perplexity_windows_in_memory(
+        sizes->model, (size_t)windows, sizes->settings->evaluate_length, (size_t)w->ranks);
+
+    load_model(w, e, unit, ceil(windows / (w->ranks * in_memory)));
+    spend_waves(w, e, windows, work_evaluate(sizes, unit));
+    spend_agreeing(w, e, (double)sizes->num_layers * ceil(windows / w->ranks));
+}
+
+// Of the few tokens whose likelihood counts the head is left out.
+static double work_tasks(const struct sizes *sizes, const struct unit *unit)
+{
+    double work = 0;
+    for (size_t layer = 0; layer < sizes->num_layers; layer++)
+        work += sizes->layers[layer].forward / (double)sizes->settings->length;
+    return work * task_file_tokens(&sizes->settings->tasks[unit->task]);
+}
+
+static void time_tasks(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct sizes *sizes = w->sizes;
+    const double tokens = task_file_tokens(&sizes->settings->tasks[unit->task]);
+    const double in_memory = (double)task_tokens_in_memory(sizes->model, PLAN_EXAMPLE_TOKENS);
+
+    load_model(w, e, unit, ceil(tokens / (w->ranks * in_memory)));
+    spend_computing(w, e, work_tasks(sizes, unit) / w->ranks);
+    spend_agreeing(w, e, (double)sizes->num_layers * ceil(tokens / (w->ranks * PLAN_USUAL_EXAMPLE_TOKENS)));
+}
+
+// ---- export ---------------------------------------------------------------------------------------------
+
+static double work_export(const struct sizes *sizes, const struct unit *unit)
+{
+    (void)unit;
+    return (double)checkpoint_bytes(sizes->model->checkpoint);
+}
+
+static void time_export(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const double bytes = work_export(w->sizes, unit);
+    double checked = 0; // the checksums of the variant's files
+
+    for (size_t layer = 0; layer < w->sizes->num_layers; layer++)
+        checked +=
+            weights_file_bytes(&w->sizes->layers[layer], unit->variant) + w->sizes->layers[layer].masks;
+    spend_reading(w, e, bytes + checked);
+    spend_writing(w, e, bytes);
+    spend(e, PART_WAITING, w->machine->commit * (double)w->sizes->model->checkpoint->num_shards);
+}
+
+// ---- any unit -------------------------------------------------------------------------------------------
+
+double unit_work(const struct sizes *sizes, const struct unit *unit)
+{
+    static double (*const works[STAGE_COUNT])(const struct sizes *, const struct unit *) = {
+#define WORK(kind, name, ...) [STAGE_##kind] = work_##name,
+        STAGES(WORK)
+#undef WORK
+    };
+    return works[unit->stage](sizes, unit);
+}
+
+void unit_time(struct worker *worker, struct estimate *estimate, const struct unit *unit)
+{
+    static void (*const times[STAGE_COUNT])(struct worker *, struct estimate *, const struct unit *) = {
+#define TIME(kind, name, ...) [STAGE_##kind] = time_##name,
+        STAGES(TIME)
+#undef TIME
+    };
+    times[unit->stage](worker, estimate, unit);
+}

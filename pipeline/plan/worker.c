@@ -1,0 +1,98 @@
+#include "pipeline/plan/worker.h"
+
+#include "stages/stage.h"
+
+#include <math.h>
+
+const char *part_name(enum part part)
+{
+    static const char *const names[PART_COUNT] = {"arithmetic", "reading", "writing", "network", "waiting"};
+    return names[part];
+}
+
+// Scoring reads the float32 weight for its columns and for its rows; compensation twice each, and writes;
+// expanding reads bf16 and writes float32, which is read first.
+const double score_traffic = 8, compensate_traffic = 18;
+static const double convert_traffic = 10;
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+void spend(struct estimate *e, enum part part, double seconds)
+{
+    e->parts[part] += seconds;
+    e->seconds += seconds;
+}
+
+// Operations a second of one rank in a forward pass: Amdahl's law over its threads.
+static double rank_flops(const struct machine *machine)
+{
+    return machine->flops / (machine->serial + (1 - machine->serial) / (double)machine->threads);
+}
+
+void spend_computing(const struct worker *w, struct estimate *e, double operations)
+{
+    spend(e, PART_ARITHMETIC, operations / rank_flops(w->machine));
+}
+
+void spend_waves(const struct worker *w, struct estimate *e, double parts, double operations)
+{
+    spend_computing(w, e, ceil(parts / w->ranks) * operations / parts);
+}
+
+// Threads do not help.
+void spend_sweep(const struct worker *w, struct estimate *e, double weights, double rate, double traffic)
+{
+    spend(e, PART_ARITHMETIC, weights / smaller(rate * w->ranks, w->machine->memory / traffic * w->nodes));
+}
+
+void spend_reading_everywhere(const struct worker *w, struct estimate *e, double bytes)
+{
+    e->read += bytes * w->copies;
+    spend(e, PART_READING, bytes / w->node_read);
+}
+
+void spend_reading(const struct worker *w, struct estimate *e, double bytes)
+{
+    spend_reading_everywhere(w, e, bytes / w->copies);
+}
+
+void spend_writing(const struct worker *w, struct estimate *e, double bytes)
+{
+    e->written += bytes;
+    spend(e, PART_WRITING, bytes / (w->copies * w->node_write));
+}
+
+void spend_file(const struct worker *w, struct estimate *e, double bytes)
+{
+    spend_writing(w, e, bytes);
+    spend_reading(w, e, bytes);
+    spend(e, PART_WAITING, w->machine->commit);
+}
+
+// A tree up and a tree down.
+void spend_agreeing(const struct worker *w, struct estimate *e, double count)
+{
+    e->messages += count * 2 * (w->ranks - 1);
+    spend(e, PART_WAITING, count * 2 * ceil(log2(w->ranks)) * w->machine->latency);
+}
+
+void spend_loading(struct worker *w, struct estimate *e, size_t layer, const struct variant *variant)
+{
+    const struct layer_size *size = &w->sizes->layers[layer];
+
+    if (w->loaded == layer + 1 && w->loaded_variant == variant)
+        return;
+    w->loaded = layer + 1;
+    w->loaded_variant = variant;
+    spend_reading_everywhere(w, e, size->checkpoint);
+    if (variant != NULL) // its checksum
+        spend_reading(w, e,
+                      weights_are_written(w->sizes->settings, variant) ? weights_file_bytes(size, variant)
+                                                                       : size->masks);
+    // Every node expands the whole layer.
+    spend_sweep(w, e, w->copies * size->checkpoint / 2, w->machine->convert / 2, convert_traffic);
+    spend_agreeing(w, e, 2);
+}

@@ -1,0 +1,33 @@
+// work.h - how many floating-point operations the stages spend: every term, once.
+//
+// In: shapes. Out: operations. The stages report their progress in these terms, the plan adds them up to the
+// work of a unit, the estimate divides them by the rates of a machine.
+#pragma once
+#include "io/model/layer_map.h"
+#include "stages/settings.h"
+
+// Of one sequence of `tokens` through a layer; of experts those that a token is routed to.
+double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
+// The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
+double routed_share(const struct decoder_config *config);
+// From `tokens` hidden states to their logits.
+double lm_head_work(const struct model *model, double tokens);
+
+// `weights` weights from their statistics to one mask.
+double score_work(double weights);
+// `weights` weights through energy compensation, by columns and by rows.
+double compensate_work(double weights);
+
+// sparsegpt: the Hessian of an input with so many channels, gathered from `tokens` tokens; its factor; and
+// the correction of the weights to the right of each pruned one in a matrix [out, in].
+double hessian_work(double tokens, double channels);
+double factor_work(double channels);
+double correct_work(double out, double in);
+
+// Passes of a sequence through a layer. A trial passes each sequence through the dense layer and through the
+// layer with each of the candidates, for each of the layer's inputs in turn.
+double trial_passes(size_t candidates);
+// Measuring the outputs of all linears of a layer: parts of both streams for each of the layer's inputs, in
+// all about three times through the layer, then the products with the dense and the pruned weights, and with
+// the compensated ones where energy is compensated.
+double measuring_passes(const struct variant *variant);

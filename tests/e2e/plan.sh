@@ -1,0 +1,50 @@
+#!/bin/bash
+# plan.sh - the bytes on disk that `coppice plan` announces are those that a run leaves there, counted in its files.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+need h5dump
+
+# counted KIND: bytes of all datasets and of the numbers beside them in the files of RUN/KIND.
+counted() {
+  find "$folder/run/$1" -name '*.h5' | sort | while read -r file; do h5dump -p -H "$file"; done |
+    awk '/^ *SIZE [0-9]+/ { sum += $2 } END { printf "%d\n", sum }'
+}
+planned() { jq ".disk.$1" "$folder/plan.json"; }
+plans() { exits 0 alone plan --json "$folder/job.yaml" && cp "$folder/stdout" "$folder/plan.json"; }
+# agrees KIND...
+agrees() {
+  local kind
+  for kind in "$@"; do
+    same "$kind $(planned "$kind")" "$kind $(counted "$kind")" || return 1
+  done
+}
+
+# Bytes of the tensors in all models: a file has the length of its header first, then the header.
+model_bytes() {
+  local file sum=0
+  for file in "$folder"/models/*/model.safetensors; do
+    sum=$((sum + $(wc -c <"$file") - 8 - $(od -An -t u8 -N 8 "$file")))
+  done
+  echo $sum
+}
+
+# A linear that stays dense has statistics, and no mask and no weights.
+small_job "$folder/job.yaml" propagation=dense keep_activations=true skip='[mlp.up_proj]' compensate=', keep_weights: true, guard: false'
+check "plan with dense propagation" plans
+check "run" runs alone run --progress none "$folder/job.yaml"
+check "bytes are those that are planned" agrees statistics activations masks weights
+check "so are those of the models" same "$(planned output)" "$(model_bytes)"
+
+small_job "$folder/job.yaml" run="$folder/run" propagation=pruned keep_activations=true energy='[columns]' output= pattern= \
+  method='[wanda, sparsegpt]' compensate=', keep_weights: true, guard: false'
+rm -rf "$folder/run" "$folder/models"
+check "plan with pruned propagation" plans
+check "run" runs ranks 2 run --progress none "$folder/job.yaml"
+check "bytes are those that are planned" agrees statistics activations masks weights
+
+# Hessians of all layers are there at once, before the first mask.
+small_job "$folder/job.yaml" propagation=dense keep_activations=true energy='[]' output= perplexity= pattern= method=sparsegpt
+rm -rf "$folder/run"
+check "plan with Hessians" plans
+check "calibrate" runs alone calibrate --progress none "$folder/job.yaml"
+check "bytes are those that are planned" agrees statistics hessians activations

@@ -1,0 +1,209 @@
+// The order of the units: nothing reads what comes later, for every kind of job; and how work is shared out.
+#include "io/file/run_directory.h"
+#include "tests/support/planned_job.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char results[] =
+    "evaluate: {perplexity: @/jobs/demo/test.jsonl,"
+    " tasks: [@/tests/golden/tasks/boolq.jsonl, @/tests/golden/tasks/lambada.jsonl]}\n";
+
+static const struct {
+    const char *name, *text;
+} jobs[] = {
+    {"dense", "output: /nonexistent/models\n"
+              "prune: {method: [wanda, cvr, sparsegpt], sparsity: 0.5, propagation: dense}\n"
+              "compensate: {energy: [columns]}\n"},
+    {"dense, owl", "prune: {method: [wanda, auto, sparsegpt], sparsity: [0.5, 0.6], allocation: owl,"
+                   " propagation: dense}\n"},
+    {"dense, matched, weights not kept",
+     "prune: {method: [magnitude, sparsegpt], sparsity: 0.5, propagation: dense}\n"
+     "compensate: {energy: [], output: [off, regression], keep_weights: false}\n"},
+    {"pruned", "output: /nonexistent/models\n"
+               "prune: {method: [wanda, cvr, sparsegpt], sparsity: 0.5, propagation: pruned}\n"
+               "compensate: {energy: [columns]}\n"},
+    {"pruned, owl", "prune: {method: [wanda, auto], sparsity: [0.5, 0.6], allocation: owl,"
+                    " propagation: pruned}\n"},
+    {"pruned, one is matched", "prune: {method: magnitude, sparsity: 0.5, propagation: pruned}\n"
+                               "compensate: {output: [off, regression], keep_weights: false}\n"},
+    {"pruned, two are matched", "prune: {method: [magnitude, wanda], sparsity: 0.5, propagation: pruned}\n"
+                                "compensate: {output: regression, guard: false}\n"},
+};
+enum { NUM_JOBS = sizeof jobs / sizeof *jobs };
+
+static void plan_job(struct planned_job *job, size_t i)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "%s%s", jobs[i].text, results);
+    planned_job_create(job, text);
+}
+
+// Whether `before` is over, or has the file, when `after` begins: in an earlier phase, or earlier in the
+// chain.
+static bool comes_before(const struct unit *before, const struct unit *after)
+{
+    return before->phase < after->phase ||
+           (before->phase == after->phase && before->chain == after->chain && before < after);
+}
+
+// Hessians have no unit of their own: the layer's calibration makes them.
+static bool is_made_by(const struct planned_job *job, const struct unit *unit, const char *path)
+{
+    char proof[PATH_SIZE], *hessian;
+
+    unit_path(proof, unit, job->settings);
+    if (strcmp(proof, path) == 0)
+        return true;
+    if (unit->stage != STAGE_CALIBRATE || (hessian = strstr(path, "/hessians/")) == NULL)
+        return false;
+    return strcmp(strstr(proof, "/statistics/") + strlen("/statistics/"), hessian + strlen("/hessians/")) ==
+           0;
+}
+
+static void every_input_is_made_by_a_unit_before(void **state)
+{
+    (void)state;
+    for (size_t j = 0; j < NUM_JOBS; j++) {
+        struct planned_job job;
+        char path[PATH_SIZE];
+        plan_job(&job, j);
+        for (size_t i = 0; i < job.plan.num_units; i++) {
+            const struct unit *unit = &job.plan.units[i];
+            for (size_t k = 0; unit_input(path, unit, job.settings, 4, k); k++) {
+                size_t m = 0;
+                while (m < job.plan.num_units && !(is_made_by(&job, &job.plan.units[m], path) &&
+                                                   comes_before(&job.plan.units[m], unit)))
+                    m++;
+                if (m == job.plan.num_units)
+                    fail_msg("%s: %s of %s reads %s, which no unit makes before", jobs[j].name,
+                             stage_name(unit->stage), unit_variant_name(unit), path);
+            }
+        }
+        planned_job_free(&job);
+    }
+}
+
+// Two units of one proof would do the work twice. Outliers of a threshold are shared, and named by each
+// variant.
+static void no_file_is_made_by_two_units(void **state)
+{
+    (void)state;
+    for (size_t j = 0; j < NUM_JOBS; j++) {
+        struct planned_job job;
+        plan_job(&job, j);
+        for (size_t a = 0; a < job.plan.num_units; a++)
+            for (size_t b = 0; b < a; b++) {
+                char one[PATH_SIZE], other[PATH_SIZE];
+                unit_path(one, &job.plan.units[a], job.settings);
+                unit_path(other, &job.plan.units[b], job.settings);
+                if (job.plan.units[a].stage != STAGE_OUTLIERS && strcmp(one, other) == 0)
+                    fail_msg("%s: %s is made twice", jobs[j].name, one);
+            }
+        planned_job_free(&job);
+    }
+}
+
+// The number of units of each kind: of 4 layers, 2 tasks and so many variants.
+static void units_are_counted_by_layers_variants_and_tasks(void **state)
+{
+    static const struct {
+        size_t job, variants;
+        size_t units[STAGE_COUNT];
+    } cases[] = {
+        //        sequences calibrate outliers score compensate propagate evaluate tasks export
+        {0, 3, {1, 4, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 24, 0, 0, 7, 14, 0}},
+        {2, 4, {1, 4, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 12, 12, 9, 4, 8, 3}},
+        {4, 4, {1, 20, 16, 16, 0, 12, 5, 10, 0}}, {5, 2, {1, 8, 0, 8, 4, 9, 3, 6, 0}},
+        {6, 2, {1, 8, 0, 8, 8, 9, 3, 6, 0}},
+    };
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct planned_job job;
+        size_t units[STAGE_COUNT] = {0};
+        plan_job(&job, cases[c].job);
+        assert_int_equal(job.settings->num_variants, cases[c].variants);
+        for (size_t i = 0; i < job.plan.num_units; i++)
+            units[job.plan.units[i].stage]++;
+        for (int s = 0; s < STAGE_COUNT; s++)
+            if (units[s] != cases[c].units[s])
+                fail_msg("%s: %zu units of %s, not %zu", jobs[cases[c].job].name, units[s],
+                         stage_name((enum stage_kind)s), cases[c].units[s]);
+        planned_job_free(&job);
+    }
+}
+
+// Variants of one threshold share a file, which is work for the first of them: of each of 4 layers.
+static void outliers_of_a_threshold_are_work_once(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t variants, with_work;
+    } cases[] = {
+        {"prune: {method: [wanda, ria], sparsity: [0.5, 0.6], allocation: owl, owl_threshold: 5}\n", 4, 4},
+        {"prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: [3, 5]}\n", 2, 8}};
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct planned_job job;
+        size_t units = 0, with_work = 0;
+        planned_job_create(&job, cases[c].text);
+        for (size_t i = 0; i < job.plan.num_units; i++) {
+            units += job.plan.units[i].stage == STAGE_OUTLIERS ? 1 : 0;
+            with_work += job.plan.units[i].stage == STAGE_OUTLIERS && job.plan.units[i].work > 0 ? 1 : 0;
+        }
+        assert_int_equal(units, 4 * cases[c].variants);
+        assert_int_equal(with_work, cases[c].with_work);
+        planned_job_free(&job);
+    }
+}
+
+// Ranks that the phases have work for: calibration and the dense model's evaluation, scoring, and the
+// variants' evaluation.
+static void work_is_shared_out_by_sequences_windows_or_rows(void **state)
+{
+    const unsigned all = ~0U, calibrate = 1U << STAGE_CALIBRATE;
+    struct planned_job job;
+    (void)state;
+    planned_job_create(&job, "prune: {method: wanda, sparsity: 0.5, propagation: dense}\n"
+                             "evaluate: {perplexity: @/jobs/demo/test.jsonl}\n");
+    assert_int_equal(plan_useful_ranks(&job.plan, 0, all, 13), 32);
+    assert_int_equal(plan_useful_ranks(&job.plan, 0, all, 99), 99);
+    assert_int_equal(plan_useful_ranks(&job.plan, 0, calibrate, 99), 32);
+    assert_true(plan_useful_ranks(&job.plan, 1, all, 99) == SIZE_MAX);
+    assert_int_equal(plan_useful_ranks(&job.plan, 2, all, 99), 99);
+    planned_job_free(&job);
+}
+
+static void some_variants_keep_their_units_and_the_sequences(void **state)
+{
+    const char *const patterns[] = {"cvr*"}, *const unknown[] = {"ria*"};
+    const char *names[8];
+    struct planned_job job;
+    struct error err = {0};
+    (void)state;
+    plan_job(&job, 0);
+    assert_int_equal(plan_select(&job.plan, unknown, 1, &err), STATUS_USAGE);
+    assert_int_equal(plan_select(&job.plan, patterns, 1, &err), STATUS_OK);
+    assert_int_equal(job.plan.num_units, 1 + 4 + 4 + 1 + 2 + 1);
+    assert_int_equal(plan_names(&job.plan, names), 1);
+    assert_string_equal(names[0], job.settings->variants[1].name);
+    planned_job_free(&job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_input_is_made_by_a_unit_before),
+        cmocka_unit_test(no_file_is_made_by_two_units),
+        cmocka_unit_test(units_are_counted_by_layers_variants_and_tasks),
+        cmocka_unit_test(outliers_of_a_threshold_are_work_once),
+        cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
+        cmocka_unit_test(some_variants_keep_their_units_and_the_sequences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

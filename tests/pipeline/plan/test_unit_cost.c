@@ -1,0 +1,286 @@
+// ranks: 1 3
+// wrap: decoder_layer_forward
+// The work that is planned for a unit, against what the stage does: the passes through layers that it makes,
+// the work that it reports as its progress, the time that it takes.
+#include "kernels/pruning/candidates.h"
+#include "pipeline/plan/unit_cost.h"
+#include "stages/compensate/compensate.h"
+#include "stages/evaluate/perplexity.h"
+#include "stages/layer/calibrate.h"
+#include "stages/prune/prune.h"
+#include "stages/work.h"
+#include "tests/support/small_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// Tokens that this rank has passed through whole layers, and processor seconds that it took.
+static double passed;
+static double seconds_in_layers;
+
+static double processor_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+__typeof__(decoder_layer_forward) __real_decoder_layer_forward, __wrap_decoder_layer_forward;
+void __wrap_decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
+                                  const struct rotary_table *rotary, float *hidden, size_t tokens,
+                                  float *workspace, const struct decoder_observer *observer)
+{
+    const double before = processor_seconds();
+    // One that stops at an input does not go through the whole layer.
+    passed += observer == NULL || !observer->stops ? (double)tokens : 0;
+    __real_decoder_layer_forward(config, layer, rotary, hidden, tokens, workspace, observer);
+    seconds_in_layers += processor_seconds() - before;
+}
+
+// Sequences that all ranks have passed since the last call.
+static double passed_sequences(const struct small_model *small)
+{
+    double all = 0;
+    assert_int_equal(MPI_Allreduce(&passed, &all, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD), MPI_SUCCESS);
+    passed = 0;
+    return all / (double)small->settings.length;
+}
+
+static double reported;
+
+static void add_progress(void *context, double work)
+{
+    (void)context;
+    reported += work;
+}
+
+static double reported_work(void)
+{
+    const double work = reported;
+    reported = 0;
+    return work;
+}
+
+static struct sizes sizes_of(struct small_model *small)
+{
+    struct sizes sizes;
+    struct error err = {0};
+    small->stage.hooks.advance = add_progress;
+    reported = passed = 0;
+    assert_ok(sizes_measure(&sizes, small->model, &small->settings, &err), err);
+    return sizes;
+}
+
+static double planned(const struct sizes *sizes, enum stage_kind stage, const struct variant *variant,
+                      long layer)
+{
+    return unit_work(sizes, &(struct unit){.stage = stage, .variant = variant, .layer = layer});
+}
+
+static void assert_close(double a, double b)
+{
+    if (!(fabs(a - b) <= 1e-12 * fabs(b)))
+        fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void score(struct small_model *small, const struct variant *variant, size_t layer)
+{
+    struct error err = {0};
+    assert_ok(prune_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
+}
+
+static void compensate(struct small_model *small, const struct variant *variant, size_t layer)
+{
+    struct error err = {0};
+    assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
+}
+
+static void calibration_and_propagation_report_what_is_planned(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct sizes sizes = sizes_of(&small);
+    passed_sequences(&small);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, false, true, &err), err);
+    assert_close(reported_work(), planned(&sizes, STAGE_CALIBRATE, NULL, 0));
+    assert_close(planned(&sizes, STAGE_CALIBRATE, NULL, 0),
+                 passed_sequences(&small) * sizes.layers[0].forward);
+    assert_ok(propagate_layer(&small.stage, &small.weights, "dense", 1, NULL, &err), err);
+    assert_close(reported_work(), planned(&sizes, STAGE_PROPAGATE, NULL, 1));
+    assert_close(planned(&sizes, STAGE_PROPAGATE, NULL, 1),
+                 passed_sequences(&small) * sizes.layers[1].forward);
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
+static void masks_and_weights_report_what_is_planned(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct variant *variant = small_model_add(&small, "half", METHOD_WANDA);
+    variant->energy_columns = variant->energy_rows = true;
+    struct sizes sizes = sizes_of(&small);
+    small_model_calibrate(&small, false);
+    reported_work();
+    score(&small, variant, 1);
+    assert_close(reported_work(), planned(&sizes, STAGE_SCORE, variant, 1));
+    compensate(&small, variant, 1);
+    assert_close(reported_work(), planned(&sizes, STAGE_COMPENSATE, variant, 1));
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
+// The method auto passes the held-out sequences, the guard as well, through the layer for each input; nine
+// sequences, of which one is held out, and one, which cannot be.
+static void trials_pass_as_many_sequences_as_are_planned(void **state)
+{
+    static const size_t sequences[] = {16, 9, 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
+        struct small_model_shape shape = small_model_shape();
+        struct small_model small;
+        shape.sequences = sequences[i];
+        small_model_open(&small, &shape);
+        struct variant *chosen = small_model_add(&small, "auto", METHOD_AUTO);
+        struct variant *guarded = small_model_add(&small, "guarded", METHOD_MAGNITUDE);
+        guarded->energy_columns = guarded->energy_rows = guarded->guard = true;
+        struct sizes sizes = sizes_of(&small);
+        const struct layer_size *layer = &sizes.layers[0];
+        small_model_calibrate(&small, false);
+        passed_sequences(&small);
+
+        size_t candidates;
+        importance_candidates(&candidates);
+        reported_work();
+        score(&small, chosen, 0);
+        assert_close(reported_work(), planned(&sizes, STAGE_SCORE, chosen, 0));
+        assert_close(planned(&sizes, STAGE_SCORE, chosen, 0),
+                     passed_sequences(&small) * layer->forward +
+                         (double)(1 + candidates) * score_work(layer->pruned));
+
+        score(&small, guarded, 0);
+        passed_sequences(&small);
+        compensate(&small, guarded, 0);
+        const double held_out = sequences[i] >= 16 ? 2 : 1;
+        // Measuring stops at each input: three passes in all, and the products with three kinds of weights.
+        assert_close(planned(&sizes, STAGE_COMPENSATE, guarded, 0),
+                     passed_sequences(&small) * layer->forward + 6 * held_out * layer->forward +
+                         compensate_work(layer->pruned));
+        sizes_free(&sizes);
+        small_model_close(&small);
+    }
+}
+
+// Hessians, their factors and corrections, of one mask and of two that share the factors.
+static void second_order_masks_report_what_is_planned(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct variant *const variants[] = {small_model_add(&small, "half", METHOD_SPARSEGPT),
+                                              small_model_add(&small, "more", METHOD_SPARSEGPT)};
+    small.variants[1].sparsity = 0.75;
+    struct sizes sizes = sizes_of(&small);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, true, true, &err), err);
+    assert_close(reported_work(), planned(&sizes, STAGE_CALIBRATE, NULL, 0));
+    for (size_t count = 1; count <= 2; count++) {
+        assert_ok(prune_layer(&small.stage, &small.weights, variants, count, 0, &err), err);
+        assert_close(reported_work(), (double)count * planned(&sizes, STAGE_SCORE, variants[0], 0));
+    }
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
+// The text of a real evaluation is longer or shorter than the plan's guess; each of its windows is as
+// planned.
+static void windows_report_what_is_planned(void **state)
+{
+    enum { WINDOWS = 4, LENGTH = 10 };
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity result;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small.settings.evaluate_length = LENGTH;
+    const struct evaluation_windows windows = {.ids = small.ids, .count = WINDOWS, .length = LENGTH};
+    struct sizes sizes = sizes_of(&small);
+    assert_ok(evaluate_perplexity(&result, &small.stage, &small.weights, &windows, NULL, &err), err);
+    assert_close(reported_work() / WINDOWS,
+                 planned(&sizes, STAGE_EVALUATE, NULL, NO_LAYER) / planned_windows(&small.settings));
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
+// The seconds of a calibration on one rank, at the rate that this machine has for a layer in this very test.
+// Processor time: others may be busy. A calibration also sums statistics and writes files, which for layers
+// as small as these is half as much again: work that is counted twice gives 0.75 of the estimate, work that
+// is half forgotten 3 times.
+static void an_estimate_is_the_time_that_is_measured(void **state)
+{
+    enum { LAYERS = 6, SEQUENCES = 12 };
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct estimate estimate = {0};
+    struct machine machine;
+    (void)state;
+
+    if (mpi_size() > 1)
+        return; // ranks would wait for one another, busily
+    shape.checkpoint.hidden = 192;
+    shape.checkpoint.intermediate = 768;
+    shape.checkpoint.layers = LAYERS;
+    shape.sequences = SEQUENCES;
+    shape.length = 256;
+    small_model_open(&small, &shape);
+    struct sizes sizes = sizes_of(&small);
+    small_model_calibrate(&small, false); // once, to have code and memory in place
+    passed_sequences(&small);
+    seconds_in_layers = 0;
+    const double before = processor_seconds();
+    small_model_calibrate(&small, false);
+    const double measured = processor_seconds() - before;
+
+    machine_default(&machine, 1);
+    machine.flops = passed_sequences(&small) * sizes.layers[0].forward / seconds_in_layers;
+    struct worker worker = {.sizes = &sizes,
+                            .machine = &machine,
+                            .ranks = 1,
+                            .nodes = 1,
+                            .copies = 1,
+                            .node_read = machine.node_read,
+                            .node_write = machine.node_write};
+    for (long layer = 0; layer < LAYERS; layer++)
+        unit_time(&worker, &estimate, &(struct unit){.stage = STAGE_CALIBRATE, .layer = layer});
+    const double estimated = estimate.parts[PART_ARITHMETIC];
+    if (!(measured > 0.9 * estimated && measured < 2.5 * estimated))
+        fail_msg("%.3f s measured, %.3f s estimated", measured, estimated);
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        mpi_unit_test(calibration_and_propagation_report_what_is_planned),
+        mpi_unit_test(masks_and_weights_report_what_is_planned),
+        mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
+        mpi_unit_test(second_order_masks_report_what_is_planned),
+        mpi_unit_test(windows_report_what_is_planned),
+        mpi_unit_test(an_estimate_is_the_time_that_is_measured),
+    };
+    return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
+}
