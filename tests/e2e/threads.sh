@@ -4,8 +4,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
-# As in ranks.sh.
-small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true
+# As in ranks.sh, but smaller.
+small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true sequences=2 length=32 perplexity=
 undisturbed 1 "$folder/pruned.yaml"
 check "pruned propagation, 2 ranks of 2 threads" again 2 "$folder/pruned.yaml" --threads 2
 

@@ -294,6 +294,7 @@ static void use_statistics(struct small_model *small, const double *moments, siz
 
     small->settings.skip = skip;
     small->settings.num_skip = 3;
+    team_barrier(&small->team); // others may still read what was calibrated
     if (root)
         remove(path);
     assert_ok(store_create(&writer, path, small->team.comm, &err), err);
