@@ -1,0 +1,30 @@
+// kernel_choice.h - which of BLIS's kernels a run computes with: asked for, as the run began, or measured.
+//
+// The choice decides the last bits of every product, so all ranks take the same one, run.json keeps it
+// (versions.blis_kernel), and a later start takes it again. What was measured is kept in a file for this kind
+// of processor: $XDG_CACHE_HOME/coppice/kernel-HASH.json, else ~/.cache/coppice.
+#pragma once
+#include "kernels/blis_kernel.h"
+#include "stages/team/team.h"
+
+// What this processor's kernels were measured to do.
+struct kernel_survey {
+    char own[BLIS_KERNEL_NAME_SIZE];  // what BLIS takes by itself; "" when nothing was asked or learned
+    char best[BLIS_KERNEL_NAME_SIZE]; // what is worth taking
+    double gain;                      // how many times as fast as `own`
+};
+
+// Before MPI_Init and before the first call of BLIS: kernels are tried in child processes, because a process
+// can use one set only. Takes 20 to 100 ms, once for each kind of processor. Learns nothing, and says so by
+// an empty `own`, when no child process can be had. `asked`: --kernel or NULL; nothing is measured when it,
+// COPPICE_KERNEL or BLIS_ARCH_TYPE decides.
+void kernel_survey(struct kernel_survey *survey, const char *asked);
+
+// Collective over the world, before the first call of BLIS. Has BLIS take the kernels of the run: those that
+// are asked for (--kernel, COPPICE_KERNEL, BLIS_ARCH_TYPE, in this order); those that run.json of the
+// directory `run` (may be NULL) names, or BLIS's own for a run that was begun before there was a choice; the
+// best of rank 0's survey. Where a rank's processor lacks them, all take the widest that every rank has.
+// notice[size]: a line for the user when that happened, or when portable kernels run on a processor that has
+// better ones; else "". STATUS_USAGE when what is asked for cannot be had.
+enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *survey, const char *asked,
+                         const char *run, const struct team *world, struct error *err);

@@ -1,0 +1,191 @@
+// bench_gemm.c - bare matrix products: beside the most that the processor's multiply-add units can do, and
+// beside the fastest other BLAS that is installed. Every other benchmark divides by BLIS: this one says what
+// BLIS is worth.
+#include "kernels/blis_kernel.h"
+#include "kernels/gemm.h"
+#include "tests/bench/bench.h"
+
+#include <dlfcn.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+// ---- the processor's peak
+// ----------------------------------------------------------------------------------
+
+enum { CHAINS = 16, STEPS = 4000000 }; // enough independent chains to fill two units of latency 4 to 5
+
+static volatile float sink;
+
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx512f"))) static double peak_512(void)
+{
+    __m512 sums[CHAINS];
+    const __m512 a = _mm512_set1_ps(0.999F), b = _mm512_set1_ps(1e-3F);
+    for (int i = 0; i < CHAINS; i++)
+        sums[i] = _mm512_set1_ps((float)i);
+    for (int step = 0; step < STEPS; step++)
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            sums[i] = _mm512_fmadd_ps(sums[i], a, b);
+    for (int i = 0; i < CHAINS; i++)
+        sink = _mm512_cvtss_f32(sums[i]);
+    return 2.0 * 16 * CHAINS * STEPS;
+}
+
+__attribute__((target("avx2,fma"))) static double peak_256(void)
+{
+    __m256 sums[CHAINS - 2]; // there are 16 registers, two of which hold the factors
+    const __m256 a = _mm256_set1_ps(0.999F), b = _mm256_set1_ps(1e-3F);
+    for (int i = 0; i < CHAINS - 2; i++)
+        sums[i] = _mm256_set1_ps((float)i);
+    for (int step = 0; step < STEPS; step++)
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS - 2; i++)
+            sums[i] = _mm256_fmadd_ps(sums[i], a, b);
+    for (int i = 0; i < CHAINS - 2; i++)
+        sink = _mm256_cvtss_f32(sums[i]);
+    return 2.0 * 8 * (CHAINS - 2) * STEPS;
+}
+#endif
+
+// float32 operations a second of one core; 0 where it is not known how to ask.
+static double peak_rate(void)
+{
+    double best = 0;
+#if defined(__x86_64__) && defined(__GNUC__)
+    double (*peak)(void) = blis_kernel_fits("skx") ? peak_512 : blis_kernel_fits("haswell") ? peak_256 : NULL;
+    for (int i = 0; i < BENCH_REPETITIONS && peak != NULL; i++) {
+        const double start = bench_seconds(), operations = peak();
+        best = fmax(best, operations / (bench_seconds() - start));
+    }
+#endif
+    return best;
+}
+
+// ---- products
+// ----------------------------------------------------------------------------------------------
+
+// cblas_sgemm and cblas_dgemm as every BLAS has them. Row-major is 101; no transpose 111, transpose 112.
+typedef void sgemm_function(int, int, int, int, int, int, float, const float *, int, const float *, int,
+                            float, float *, int);
+typedef void dgemm_function(int, int, int, int, int, int, double, const double *, int, const double *, int,
+                            double, double *, int);
+
+struct product {
+    int m, n, k;
+    void *a, *b, *c;
+    sgemm_function *sgemm;
+    dgemm_function *dgemm;
+};
+
+static void ours_f32(void *context)
+{
+    struct product *p = context;
+    gemm_nt(p->c, (size_t)p->n, p->a, (size_t)p->k, p->b, (size_t)p->k, (size_t)p->m, (size_t)p->n,
+            (size_t)p->k, 1.0F);
+}
+
+static void peer_f32(void *context)
+{
+    struct product *p = context;
+    p->sgemm(101, 111, 112, p->m, p->n, p->k, 1.0F, p->a, p->k, p->b, p->k, 0.0F, p->c, p->n);
+}
+
+static void ours_f64(void *context)
+{
+    struct product *p = context;
+    gemm_subtract_f64(p->c, (size_t)p->n, p->a, (size_t)p->k, p->b, (size_t)p->n, (size_t)p->m, (size_t)p->n,
+                      (size_t)p->k);
+}
+
+static void peer_f64(void *context)
+{
+    struct product *p = context;
+    p->dgemm(101, 111, 111, p->m, p->n, p->k, -1.0, p->a, p->k, p->b, p->n, 1.0, p->c, p->n);
+}
+
+static void *new_array(size_t count, size_t width)
+{
+    void *array;
+    struct error err;
+    if (allocate_aligned(&array, count, width, "the benchmark", &err) != STATUS_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (width == sizeof(double))
+            ((double *)array)[i] = (double)(i % 89 + 1) * 0x1p-7;
+        else
+            ((float *)array)[i] = (float)(i % 89 + 1) * 0x1p-7F;
+    return array;
+}
+
+// The first of these that is installed. Their threads are switched off by tests/bench.sh.
+static void *open_peer(const char **name)
+{
+    static const char *const libraries[] = {"libmkl_rt.so.2", "libmkl_rt.so", "libopenblas.so.0",
+                                            "libopenblas.so"};
+    for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+        void *library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
+        *name = libraries[i];
+        if (library != NULL)
+            return library;
+    }
+    *name = NULL;
+    return NULL;
+}
+
+static void compare(const struct bench *bench, struct product *p, bool wide, double peak, const char *peer)
+{
+    const double operations = 2.0 * p->m * p->n * p->k;
+    const size_t width = wide ? sizeof(double) : sizeof(float);
+    char name[96];
+    double ours, theirs;
+
+    p->a = new_array((size_t)p->m * (size_t)p->k, width);
+    p->b = new_array((size_t)p->n * (size_t)p->k, width);
+    p->c = new_array((size_t)p->m * (size_t)p->n, width);
+    const struct bench_work mine = {wide ? ours_f64 : ours_f32, p}, other = {wide ? peer_f64 : peer_f32, p};
+    bench_time(&ours, &theirs, mine, peer != NULL ? other : mine);
+    const char *precision = wide ? "float64" : "float32";
+    if (peak > 0) {
+        snprintf(name, sizeof name, "%s %d x %d x %d, beside the peak", precision, p->m, p->n, p->k);
+        bench_print(bench, name, operations / ours * 1e-9, "GF/s", (wide ? peak / 2 : peak) * 1e-9, 0.75,
+                    true);
+    }
+    if (peer != NULL) {
+        snprintf(name, sizeof name, "%s %d x %d x %d, beside %s", precision, p->m, p->n, p->k, peer);
+        bench_print(bench, name, operations / ours * 1e-9, "GF/s", operations / theirs * 1e-9, NAN, true);
+    }
+    free(p->a);
+    free(p->b);
+    free(p->c);
+}
+
+int main(int argc, char **argv)
+{
+    static const int shapes[][3] = {{2048, 4096, 4096}, {1024, 4864, 896}, {2048, 640, 640}};
+    const struct bench bench = bench_begin(argc, argv);
+    const double peak = peak_rate();
+    const char *peer;
+    void *library = open_peer(&peer);
+    struct product p = {0};
+
+    if (library != NULL) {
+        // ISO C has no conversion from an object pointer to a function's; POSIX asks for this one.
+        *(void **)&p.sgemm = dlsym(library, "cblas_sgemm");
+        *(void **)&p.dgemm = dlsym(library, "cblas_dgemm");
+    }
+    if (p.sgemm == NULL || p.dgemm == NULL) {
+        peer = NULL;
+        fprintf(stderr, "no other BLAS is installed (libopenblas0-serial, MKL): there is no row for one\n");
+    }
+    fprintf(stderr, "kernels of BLIS: %s\n", blis_kernel_name());
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        p.m = shapes[i][0], p.n = shapes[i][1], p.k = shapes[i][2];
+        compare(&bench, &p, false, peak, peer);
+        compare(&bench, &p, true, peak, peer);
+    }
+    return 0;
+}
