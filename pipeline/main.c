@@ -10,6 +10,7 @@
 #include "pipeline/report/results.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
+#include "pipeline/run/kernel_choice.h"
 #include "pipeline/run/launched.h"
 #include "pipeline/run/launcher.h"
 #include "pipeline/run/plan_command.h"
@@ -18,7 +19,6 @@
 #include "pipeline/status/status.h"
 #include "pipeline/text/json_memory.h"
 
-#include <blis.h>
 #include <errno.h>
 #include <hdf5.h>
 #include <signal.h>
@@ -30,11 +30,29 @@ struct program {
     struct team world;
     bool root;
     double started;
+    struct kernel_survey survey;
 };
 
 static bool measures(enum command_id command)
 {
     return command == COMMAND_RUN || command == COMMAND_EVALUATE;
+}
+
+// The first calls of BLIS: its kernels, its threads, its memory. run: the run directory, if there is one.
+static enum status prepare_products(const struct program *program, const char *run, struct error *err)
+{
+    const struct options *options = &program->options;
+    char notice[256];
+
+    FORWARD_IF_ERROR(
+        kernel_agree(notice, sizeof notice, &program->survey, options->kernel, run, &program->world, err));
+    if (program->root && options->verbosity > VERBOSITY_QUIET && notice[0] != '\0')
+        fprintf(stderr, "coppice: careful: %s\n", notice);
+    if (program->root && options->verbosity > VERBOSITY_NORMAL)
+        fprintf(stderr, "coppice: matrix products by BLIS's kernels %s\n", blis_kernel_name());
+    if (options->threads > 0)
+        gemm_set_threads(options->threads);
+    return team_agree(&program->world, gemm_prepare(err), err);
 }
 
 static enum status work(const struct program *program, struct error *err)
@@ -44,8 +62,8 @@ static enum status work(const struct program *program, struct error *err)
     struct stop stop = {0};
     enum status status;
 
-    GOTO_IF_ERROR(team_agree(&program->world, gemm_prepare(err), err), done);
     GOTO_IF_ERROR(job_open(&job, options->path, &program->world, err), done);
+    GOTO_IF_ERROR(prepare_products(program, job.settings->run, err), done);
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
@@ -68,6 +86,7 @@ static enum status run_command(const struct program *program, struct error *err)
 
     switch (options->command->id) {
     case COMMAND_DIAGNOSE:
+        FORWARD_IF_ERROR(prepare_products(program, options->path, err));
         return diagnose_run(options->path, &program->world, options->json, out, program->root ? stderr : NULL,
                             err);
     case COMMAND_VERIFY:
@@ -80,11 +99,11 @@ static enum status run_command(const struct program *program, struct error *err)
 static enum status run_with_mpi(struct program *program, int *argc, char ***argv, struct error *err)
 {
     launcher_watch();
+    if (program->options.command->options & TAKES_KERNEL)
+        kernel_survey(&program->survey, program->options.kernel);
     store_before_mpi();
     MPI_Init(argc, argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // we report errors ourselves
-    if (program->options.threads > 0)
-        bli_thread_set_num_threads(program->options.threads);
     enum status status = team_create(&program->world, MPI_COMM_WORLD, 1, err);
     program->root = program->world.rank == 0;
     bus_error_watch(program->world.rank);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
+enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_KERNEL | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
 
 static const struct command table[] = {
     {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS,
@@ -65,7 +65,7 @@ static const struct command table[] = {
      "length, or on the same examples. Works without a launcher.",
      "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
      "coppice compare --html comparison.html /scratch/runs/*\n"},
-    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, 0,
+    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, TAKES_KERNEL,
      "alignment between the weights, before and after pruning",
      "Measures, from the weights alone, how the linears of each layer are aligned with each other, for the "
      "dense model and every variant whose weights are complete: overlap of the leading singular subspaces of "

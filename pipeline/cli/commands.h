@@ -35,7 +35,8 @@ enum command_options {
     TAKES_PROGRESS = 8, // --progress
     TAKES_THREADS = 32, // --threads
     TAKES_MACHINE = 16, // --nodes, --ranks-per-node, --machine
-    TAKES_HTML = 64     // --html
+    TAKES_HTML = 64,    // --html
+    TAKES_KERNEL = 128  // --kernel
 };
 
 struct command {

@@ -21,6 +21,12 @@ static const struct option_row rows[] = {
       2},
      TAKES_RANKS},
     {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
+    {{"kernel", OPTION_KERNEL, "NAME", 0,
+      "Matrix products by these kernels of BLIS: skx, haswell, zen3, zen2, zen or generic (default: those "
+      "that "
+      "the run began with, at first the fastest; results may differ in their last bits)",
+      2},
+     TAKES_KERNEL},
     {{"strict", OPTION_STRICT, NULL, 0,
       "Trust nothing: read all inputs again to compare them with the run's, and fail on a damaged file "
       "instead of making it again",

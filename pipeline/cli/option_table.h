@@ -10,6 +10,7 @@ enum option_key {
     OPTION_TEAMS = 1000, // above every character: no short form
     OPTION_VARIANT,
     OPTION_THREADS,
+    OPTION_KERNEL,
     OPTION_STOP_SIGNAL,
     OPTION_MAX_TIME,
     OPTION_MARGIN,

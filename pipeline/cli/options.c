@@ -91,6 +91,9 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         return parse_count(&options->teams, "--teams", argument, parse->err);
     case OPTION_THREADS:
         return parse_count(&options->threads, "--threads", argument, parse->err);
+    case OPTION_KERNEL:
+        options->kernel = argument;
+        return STATUS_OK;
     case OPTION_STOP_SIGNAL:
         return parse_signal(&options->stop_signal, argument, parse->err);
     case OPTION_MAX_TIME:

@@ -3,6 +3,7 @@
 #include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "kernels/blis_kernel.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/fingerprints.h"
 #include "pipeline/record/json_difference.h"
@@ -32,8 +33,8 @@ json_t *library_versions(void)
     snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
     MPI_Get_library_version(mpi, &length);
     mpi[strcspn(mpi, ",\n")] = '\0';
-    return json_pack("{s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5, "blis",
-                     bli_info_get_version_str());
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5,
+                     "blis", bli_info_get_version_str(), "blis_kernel", blis_kernel_name());
 }
 
 static void hex(char *text, uint64_t value)

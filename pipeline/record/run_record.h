@@ -33,5 +33,6 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
 void run_record_variant(char *identity, size_t size, const struct run_record *record,
                         const struct variant *variant);
 
-// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ...}: the versions that run now.
+// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ..., "blis_kernel": "skx"}: the versions that run now,
+// and BLIS's kernels, which it takes at this call if it has not yet.
 json_t *library_versions(void);

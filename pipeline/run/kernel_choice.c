@@ -1,7 +1,6 @@
 #include "pipeline/run/kernel_choice.h"
 
-#include "io/file/commit.h"
-#include "io/file/run_directory.h"
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 
 #include <blis.h>
@@ -180,16 +179,13 @@ void kernel_survey(struct kernel_survey *survey, const char *asked)
 // ---- the run's
 // ---------------------------------------------------------------------------------------------
 
-// What run.json says, "" when there is none; `own` for a run that was begun before it said so.
-static void recorded(char *name, size_t size, const char *run, const char *own)
+void kernel_recorded(char *name, size_t size, const char *run, const char *own)
 {
     char path[PATH_SIZE];
     json_t *json = NULL;
 
     name[0] = '\0';
-    if (run == NULL)
-        return;
-    path_format(path, sizeof path, "%s/run.json", run);
+    run_file_path(path, run, RUN_RECORD);
     if (sealed_json_read(&json, path, NULL) != STATUS_OK)
         return; // whoever needs it says what is wrong with it
     const char *kernel = json_string_value(json_object_get(json_object_get(json, "versions"), "blis_kernel"));
@@ -229,7 +225,8 @@ static struct wish find_wish(const struct kernel_survey *survey, const char *ask
         snprintf(wish.name, sizeof wish.name, "%s", asked);
     if (wish.is_order)
         return wish;
-    recorded(wish.name, sizeof wish.name, run, survey->own);
+    if (run != NULL)
+        kernel_recorded(wish.name, sizeof wish.name, run, survey->own);
     if (wish.name[0] == '\0')
         snprintf(wish.name, sizeof wish.name, "%s", survey->best);
     return wish;

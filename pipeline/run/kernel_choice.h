@@ -20,6 +20,10 @@ struct kernel_survey {
 // COPPICE_KERNEL or BLIS_ARCH_TYPE decides.
 void kernel_survey(struct kernel_survey *survey, const char *asked);
 
+// The kernels that a run began with: what RUN/run.json says, `own` where it says nothing because the run was
+// begun before there was a choice, "" where there is no readable run.json. Not collective.
+void kernel_recorded(char *name, size_t size, const char *run, const char *own);
+
 // Collective over the world, before the first call of BLIS. Has BLIS take the kernels of the run: those that
 // are asked for (--kernel, COPPICE_KERNEL, BLIS_ARCH_TYPE, in this order); those that run.json of the
 // directory `run` (may be NULL) names, or BLIS's own for a run that was begun before there was a choice; the

@@ -104,6 +104,35 @@ static void a_cache_that_cannot_be_written_is_done_without(void **state)
     assert_string_not_equal(survey.own, "");
 }
 
+// A file of this rank's own.
+static const char *rank_folder(void)
+{
+    static char folder[256];
+    snprintf(folder, sizeof folder, "%s/run-%d", mpi_test_directory(), mpi_rank());
+    (void)mkdir(folder, 0700);
+    return folder;
+}
+
+static void an_older_run_keeps_the_choice_of_blis(void **state)
+{
+    char path[512], name[BLIS_KERNEL_NAME_SIZE] = "x";
+    struct error err = {0};
+    (void)state;
+
+    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    assert_string_equal(name, ""); // no run yet
+    snprintf(path, sizeof path, "%s/run.json", rank_folder());
+    json_t *json = json_pack("{s:{s:s}}", "versions", "blis", "0.9.0");
+    assert_ok(sealed_json_write(path, json, &err), err);
+    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    assert_string_equal(name, "zen");
+    json_object_set_new(json_object_get(json, "versions"), "blis_kernel", json_string("haswell"));
+    assert_ok(sealed_json_write(path, json, &err), err);
+    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    assert_string_equal(name, "haswell");
+    json_decref(json);
+}
+
 static void an_unknown_name_is_refused_on_all_ranks(void **state)
 {
     struct kernel_survey survey;
@@ -154,6 +183,7 @@ int main(int argc, char **argv)
         mpi_unit_test(what_was_measured_is_kept),
         mpi_unit_test(nothing_is_measured_when_the_user_decides),
         mpi_unit_test(a_cache_that_cannot_be_written_is_done_without),
+        mpi_unit_test(an_older_run_keeps_the_choice_of_blis),
         mpi_unit_test(an_unknown_name_is_refused_on_all_ranks),
         mpi_unit_test(a_run_keeps_the_kernels_that_it_began_with),
     };
