@@ -5,7 +5,10 @@
 // the median of what was measured, `beside` what its peer gave in the same run, `ratio` their quotient; `aim`
 // is null where there is none. Nothing here fails when an aim is missed: machines are busy, and a person
 // reads the numbers.
+//
+// Products are computed by the kernels of BLIS that the program would choose.
 #pragma once
+#include "pipeline/run/kernel_choice.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +37,10 @@ static inline struct bench bench_begin(int argc, char **argv)
         fprintf(stderr, "usage: %s [--json]\n", argv[0]);
         exit(2);
     }
+    struct kernel_survey survey;
+    kernel_survey(&survey, NULL);
+    if (survey.best[0] != '\0')
+        (void)blis_kernel_set(survey.best, NULL);
     if (!bench.json)
         printf("%-58s %12s %-5s %12s %8s %8s\n", "", "value", "unit", "beside", "ratio", "aim");
     return bench;

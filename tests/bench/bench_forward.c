@@ -1,5 +1,5 @@
-// bench_forward.c - the forward pass at LLaMA-7B's sizes, compared with bare sgemm of the same products in the same
-// run.
+// bench_forward.c - the forward pass at LLaMA-7B's sizes, compared with bare sgemm of the same products in
+// the same run.
 #include "kernels/error.h"
 #include "kernels/forward/attention.h"
 #include "kernels/forward/decoder.h"

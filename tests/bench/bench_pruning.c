@@ -1,5 +1,5 @@
-// Scores, masks and compensation of one linear of 4096 x 11008 (the largest of a 7 B model), compared with a memcpy
-// of its float32 weight, on one core.
+// Scores, masks and compensation of one linear of 4096 x 11008 (the largest of a 7 B model), compared with a
+// memcpy of its float32 weight, on one core.
 #include "kernels/dtype.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/importance.h"
