@@ -2,7 +2,9 @@
 
 #include "kernels/forward/embedding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens)
 {
@@ -37,6 +39,20 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .norm_kind = decoder->norm,
                              .norm_epsilon = decoder->norm_epsilon,
                              .logit_soft_cap = model->config.final_logit_soft_cap};
+}
+
+bool model_warning(char *text, size_t size, const struct model *model)
+{
+    const struct safetensors_tensor *embedding = model->embedding, *head = model->lm_head;
+
+    if (!model->config.tie_word_embeddings || head == embedding ||
+        (head->dtype == embedding->dtype &&
+         memcmp(head->data, embedding->data, embedding->end - embedding->begin) == 0))
+        return false;
+    snprintf(text, size,
+             "%s/config.json: tie_word_embeddings is true, but '%s' differs from the embedding and is used",
+             model->checkpoint->directory, head->name);
+    return true;
 }
 
 static enum status fill_angles(const float **cosine, const float **sine, const struct rope_config *rope,

@@ -15,7 +15,7 @@ struct model {
     const struct safetensors_tensor *embedding;  // [vocab, hidden]
     const struct safetensors_tensor *positions;  // learned positions [.., hidden], or NULL
     const struct safetensors_tensor *final_norm; // [hidden], or NULL
-    const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding when tied
+    const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding if there is no other
     float *final_norm_weight, *final_norm_bias;  // float32 copies, or NULL
     float embedding_scale;
     bool added_attention_bias, added_mlp_bias; // model_add_biases
@@ -29,6 +29,12 @@ void model_embed_at(const struct model *model, float *hidden, const int32_t *ids
                     size_t position);
 // The part after the last layer: final norm and head. *head points into model.
 void model_lm_head(struct lm_head *head, const struct model *model);
+
+// Writes into text[size] one line about what the model is used with although config.json says otherwise;
+// false: there is nothing of that kind. Compares a tied model's head, if the checkpoint has one, with its
+// embedding, up to where they differ.
+enum { MODEL_WARNING_SIZE = 4352 }; // room for a path
+bool model_warning(char *text, size_t size, const struct model *model);
 
 // Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are
 // allocated: freed with rotary_table_free. STATUS_INPUT when the model has learned positions, and fewer than

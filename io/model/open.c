@@ -11,6 +11,17 @@
 
 enum { NAME_SIZE = 256 };
 
+// Writes the name of the head's tensor into name[NAME_SIZE]; returns whether the checkpoint has it.
+static bool name_lm_head(char *name, const struct model *model)
+{
+    const struct family *family = model->family;
+
+    snprintf(name, NAME_SIZE, "%s.weight", family->lm_head);
+    if (family->lm_head_elsewhere != NULL && checkpoint_find(model->checkpoint, name, NULL) == NULL)
+        snprintf(name, NAME_SIZE, "%s.weight", family->lm_head_elsewhere);
+    return checkpoint_find(model->checkpoint, name, NULL) != NULL;
+}
+
 // Checkpoints that were saved from the model without its head leave out the prefix.
 static void choose_prefix(struct model *model)
 {
@@ -25,9 +36,13 @@ static enum status find_embedding(struct model *model, struct error *err)
     const struct family *family = model->family;
     const struct model_config *config = &model->config;
     const size_t hidden = config->decoder.hidden_size;
-    char name[NAME_SIZE];
+    char name[NAME_SIZE], head[NAME_SIZE];
 
     snprintf(name, sizeof name, "%s%s.weight", model->prefix, family->embedding);
+    // Of two tied tensors a checkpoint needs only one, and it may be the head.
+    if (config->tie_word_embeddings && checkpoint_find(model->checkpoint, name, NULL) == NULL &&
+        name_lm_head(head, model))
+        snprintf(name, sizeof name, "%s", head);
     FORWARD_IF_ERROR(model_find_matrix(&model->embedding, model, name, config->vocab_size, hidden, err));
     model->embedding_scale = 1.0F;
     if (config->scaled_embedding) {
@@ -44,17 +59,15 @@ static enum status find_embedding(struct model *model, struct error *err)
                              config->first_position + config->max_position_embeddings, hidden, err);
 }
 
+// A head in the checkpoint is used even if `tie_word_embeddings` says that there is none: that is what the
+// reference does when the two differ, and when they are the same it makes no difference.
 static enum status find_lm_head(struct model *model, struct error *err)
 {
-    const struct family *family = model->family;
     char name[NAME_SIZE];
 
     model->lm_head = model->embedding;
-    if (model->config.tie_word_embeddings)
+    if (!name_lm_head(name, model) && model->config.tie_word_embeddings)
         return STATUS_OK;
-    snprintf(name, sizeof name, "%s.weight", family->lm_head);
-    if (family->lm_head_elsewhere != NULL && checkpoint_find(model->checkpoint, name, NULL) == NULL)
-        snprintf(name, sizeof name, "%s.weight", family->lm_head_elsewhere);
     return model_find_matrix(&model->lm_head, model, name, model->config.vocab_size,
                              model->config.decoder.hidden_size, err);
 }

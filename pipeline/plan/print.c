@@ -1,5 +1,6 @@
 #include "pipeline/plan/print.h"
 
+#include "io/model/model.h"
 #include "kernels/amount.h"
 #include "pipeline/job/json.h"
 #include "pipeline/plan/capacity.h"
@@ -20,8 +21,9 @@ struct summary {
     size_t units[STAGE_COUNT], done[STAGE_COUNT];
     size_t dense_units[STAGE_COUNT]; // of `units` those that are of no variant
     double work[STAGE_COUNT];
-    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE]; // of what the machine has too little of
     size_t num_warnings;
+    char model_warning[MODEL_WARNING_SIZE]; // "": none
 };
 
 static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
@@ -51,8 +53,8 @@ static void count_units(struct summary *summary)
     run_record_free(&record);
 }
 
-// Warns of all that this machine has too little of.
-static void compare_with_machine(struct summary *summary)
+// Warns of all that this machine has too little of, and of the model's contradictions.
+static void collect_warnings(struct summary *summary)
 {
     const struct settings *settings = summary->plan->settings;
     struct capacity capacity;
@@ -63,6 +65,7 @@ static void compare_with_machine(struct summary *summary)
         is_started = is_started || summary->done[s] > 0;
     summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
                                           summary->machine->ranks_per_node, is_started);
+    (void)model_warning(summary->model_warning, sizeof summary->model_warning, summary->plan->model);
 }
 
 // Which part of the time is the largest.
@@ -178,6 +181,8 @@ static json_t *summary_to_json(const struct summary *summary)
     json_t *warnings = json_array();
     for (size_t i = 0; i < summary->num_warnings; i++)
         json_array_append_new(warnings, json_string(summary->warnings[i]));
+    if (summary->model_warning[0] != '\0')
+        json_array_append_new(warnings, json_string(summary->model_warning));
     json_object_set_new(object, "warnings", warnings);
     return object;
 }
@@ -268,7 +273,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     if (out == NULL)
         return STATUS_OK;
     count_units(&summary);
-    compare_with_machine(&summary);
+    collect_warnings(&summary);
     if (json) {
         json_t *object = summary_to_json(&summary);
         char *text = json_dumps(object, JSON_INDENT(2));
@@ -287,5 +292,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     print_costs(&summary, out);
     for (size_t i = 0; i < summary.num_warnings; i++)
         fprintf(out, "%scareful: %s\n", i == 0 ? "\n" : "", summary.warnings[i]);
+    if (summary.model_warning[0] != '\0')
+        fprintf(out, "%scareful: %s\n", summary.num_warnings == 0 ? "\n" : "", summary.model_warning);
     return STATUS_OK;
 }

@@ -1,6 +1,7 @@
 #include "pipeline/run/start.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/model.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/capacity.h"
 #include "pipeline/run/claim_wait.h"
@@ -29,9 +30,9 @@ static enum status check_output(const struct run_context *context, struct error 
 }
 
 // Rank 0. The warnings that `plan` would have printed.
-static enum status warn_of_limits(const struct run_context *context, struct error *err)
+static enum status warn(const struct run_context *context, struct error *err)
 {
-    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], model[MODEL_WARNING_SIZE];
     const size_t ranks = (size_t)context->world->node_size;
     struct capacity capacity;
     struct plan_cost cost;
@@ -39,8 +40,12 @@ static enum status warn_of_limits(const struct run_context *context, struct erro
     FORWARD_IF_ERROR(plan_cost(&cost, context->plan, ranks, err));
     capacity_measure(&capacity, context->settings->run, context->settings->output);
     const size_t count = capacity_warn(warnings, &capacity, &cost, ranks, !context->record->is_first);
-    for (size_t i = 0; i < count && context->options->verbosity > VERBOSITY_QUIET; i++)
+    if (context->options->verbosity <= VERBOSITY_QUIET)
+        return STATUS_OK;
+    for (size_t i = 0; i < count; i++)
         fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
+    if (model_warning(model, sizeof model, context->model))
+        fprintf(stderr, "coppice: careful: %s\n", model);
     return STATUS_OK;
 }
 
@@ -112,7 +117,7 @@ static enum status open_and_run(const struct run_context *context, struct run_re
         status = check_output(context, err);
     GOTO_IF_ERROR(team_agree(context->world, status, err), done);
     if (root)
-        status = warn_of_limits(context, err);
+        status = warn(context, err);
     GOTO_IF_ERROR(team_agree(context->world, status, err), done);
     GOTO_IF_ERROR(run_prepare(&data, context, record, err), done);
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);

@@ -48,6 +48,19 @@ odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "yarn"' "config.
 odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"
 odd "a text model inside a larger one" gemma3 '.model_type = "gemma3"' "config.json: model_type: 'gemma3'"
 
+# ---- a head that config.json denies -----------------------------------------------------------------------
+
+"$maker" --layers 1 --hidden 32 --intermediate 64 --heads 2 "$folder/own-head"
+jq '.tie_word_embeddings = true' "$folder/own-head/config.json" >"$folder/tied.json" && mv "$folder/tied.json" "$folder/own-head/config.json"
+small_job "$folder/job.yaml" model="$folder/own-head" method=wanda pattern= perplexity=
+check "a tied model with a head of its own is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+check "one line says that the head is used" \
+  same "$(grep -c "careful: .*tie_word_embeddings is true, but 'lm_head.weight' differs" "$folder/stderr")" 1
+head_bytes=$((512 * 32 * 2)) # of lm_head.weight, the last tensor
+check "and export keeps it" cmp <(tail -c $head_bytes "$folder/models/model.safetensors") \
+  <(tail -c $head_bytes "$folder/own-head/model.safetensors")
+rm -rf "$folder/run" "$folder/models"
+
 # ---- tensors that nobody asked for ----------------------------------------------------------------------
 
 # with_tensors FILE JSON BYTES: appends tensors to a safetensors file; JSON has their entries, offsets from 0.

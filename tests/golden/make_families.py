@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tiny random checkpoints of every model family, and what transformers computes with them: make_families.py OUT
+"""Tiny random checkpoints of every model family, and what transformers computes with them: make_families.py OUT [NAME...]
 
 Each becomes OUT/<name>/ with config.json, *.safetensors and golden*.json (see golden.py). Needs torch and transformers;
 made with transformers 5.23 and torch 2.13 in tests/golden/families. Weights are random but not small, so that soft caps,
@@ -64,6 +64,11 @@ def old_neox(config):
 def old_windows(config):
     """Without layer_types, which came later; the older keys say the same."""
     del config["layer_types"]
+
+
+def tied_by_mistake(config):
+    """Merges and fine-tuning leave such folders: a head of its own, and a config that says there is none."""
+    config["tie_word_embeddings"] = True
 
 
 FAMILIES = {
@@ -262,6 +267,7 @@ FAMILIES = {
         BF16,
         {"shard": "9KB"},
     ),
+    "llama-own-head": (hf.LlamaConfig(**base(num_hidden_layers=1)), F32, {"edit": tied_by_mistake}),
 }
 
 
@@ -327,7 +333,8 @@ def make(out, name, seed):
 
 def main():
     for seed, name in enumerate(FAMILIES):
-        make(sys.argv[1], name, seed)
+        if name in sys.argv[2:] or len(sys.argv) == 2:
+            make(sys.argv[1], name, seed)
 
 
 if __name__ == "__main__":

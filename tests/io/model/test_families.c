@@ -239,36 +239,85 @@ static void learned_positions_limit_the_length(void **state)
     model_close(model);
 }
 
-static void a_checkpoint_without_the_prefix_is_the_same_model(void **state)
+// Replaces the folder's model.safetensors by the same with another name for each tensor that begins with
+// `from` (with its leading quote): `to`, not longer, in its place.
+static void rename_tensors(const char *family, const char *folder, const char *from, const char *to)
 {
-    (void)state;
-    char *source = source_path("tests/golden/families/qwen2/model.safetensors");
-    char *golden = source_path("tests/golden/families/qwen2/golden.json"),
-         *folder = changed_model("qwen2", NULL, NULL);
+    static char bytes[1 << 16];
+    const size_t removed = strlen(from), added = strlen(to);
+    char relative[256];
+    uint64_t length;
+
+    snprintf(relative, sizeof relative, "tests/golden/families/%s/model.safetensors", family);
+    char *source = source_path(relative);
     FILE *file = fopen(source, "rb");
     assert_non_null(file);
-    static char bytes[1 << 16];
     const size_t size = fread(bytes, 1, sizeof bytes, file);
     assert_true(size > 0 && size < sizeof bytes);
     fclose(file);
-    uint64_t length;
     memcpy(&length, bytes, sizeof length);
-    for (char *name = bytes + 8; name + 7 < bytes + 8 + length; name++) {
-        if (memcmp(name, "\"model.", 7) != 0)
+    for (char *name = bytes + 8; name + removed < bytes + 8 + length; name++) {
+        if (memcmp(name, from, removed) != 0)
             continue;
-        char *end = memchr(name + 7, '"',
-                           (size_t)(bytes + 8 + length - name - 7)); // "model.x" becomes "x" and blanks
-        memmove(name + 1, name + 7, (size_t)(end - name - 6));
-        memset(end - 5, ' ', 6);
+        char *quote = strchr(name + removed, '"');
+        assert_non_null(quote);
+        memcpy(name, to, added);
+        memmove(name + added, name + removed, (size_t)(quote + 1 - name) - removed);
+        memset(quote + 1 - (removed - added), ' ', removed - added);
     }
     assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
     write_file(folder, "model.safetensors", bytes, size);
+    free(source);
+}
+
+static void assert_same_model(const char *family, char *folder)
+{
     struct golden_result result;
+    char relative[256];
+    snprintf(relative, sizeof relative, "tests/golden/families/%s/golden.json", family);
+    char *golden = source_path(relative);
     golden_compare(&result, folder, golden);
     assert_true(result.logit_error < tolerance);
-    free(source);
     free(golden);
     temporary_folder_remove(folder);
+}
+
+static void a_checkpoint_without_the_prefix_is_the_same_model(void **state)
+{
+    (void)state;
+    char *folder = changed_model("qwen2", NULL, NULL);
+    rename_tensors("qwen2", folder, "\"model.", "\"");
+    assert_same_model("qwen2", folder);
+}
+
+static void a_tied_model_that_stores_its_head_alone_is_the_same(void **state)
+{
+    (void)state;
+    char *folder = changed_model("qwen2", NULL, NULL);
+    rename_tensors("qwen2", folder, "\"model.embed_tokens.weight", "\"lm_head.weight");
+    assert_same_model("qwen2", folder);
+}
+
+static void assert_warning(const char *family, const char *key, const char *value, const char *part)
+{
+    char *folder = changed_model(family, key, value), text[MODEL_WARNING_SIZE] = "";
+    struct model *model;
+    struct error err = {0};
+    assert_ok(model_open(&model, folder, &err), err);
+    assert_int_equal(model_warning(text, sizeof text, model), part != NULL);
+    if (part != NULL)
+        assert_non_null(strstr(text, part));
+    model_close(model);
+    temporary_folder_remove(folder);
+}
+
+static void a_head_that_config_json_denies_is_told(void **state)
+{
+    (void)state;
+    assert_warning("llama-own-head", NULL, NULL,
+                   "config.json: tie_word_embeddings is true, but 'lm_head.weight' differs");
+    assert_warning("llama-own-head", "tie_word_embeddings", "false", NULL);
+    assert_warning("qwen2", NULL, NULL, NULL);
 }
 
 #define FAMILY(text)                                                                    \
@@ -298,6 +347,7 @@ int main(void)
         FAMILY("mixtral"),
         FAMILY("qwen2-moe"),
         FAMILY("qwen3-moe"),
+        FAMILY("llama-own-head"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),
@@ -305,6 +355,8 @@ int main(void)
         cmocka_unit_test(fused_linears_are_pruned_as_the_one_that_they_are),
         cmocka_unit_test(learned_positions_limit_the_length),
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
+        cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
+        cmocka_unit_test(a_head_that_config_json_denies_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
