@@ -49,6 +49,17 @@ static bool is_plain_name(const char *name)
     return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strchr(name, '/') == NULL;
 }
 
+// Names that other files of a model's folder have, its export's record included. Hidden files are temporary.
+static bool is_reserved(const char *name)
+{
+    static const char *const others[] = {index_name,       "config.json",           "generation_config.json",
+                                         "tokenizer.json", "tokenizer_config.json", "coppice.json"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(name, others[i]) == 0)
+            return true;
+    return name[0] == '.';
+}
+
 // Collects the different shard names of weight_map, sorted, into checkpoint->shard_names.
 static enum status list_shards(struct checkpoint *checkpoint, json_t *weight_map, const char *path,
                                struct error *err)
@@ -70,6 +81,12 @@ static enum status list_shards(struct checkpoint *checkpoint, json_t *weight_map
                                "%s: the shard of tensor '%s' is %s%s, not a file name in this folder", path,
                                shown_tensor, name != NULL ? "" : "not a string",
                                name != NULL ? printable(shown_name, sizeof shown_name, name) : "");
+            goto done;
+        }
+        if (is_reserved(name)) {
+            status = error_set(err, STATUS_INPUT,
+                               "%s: the shard of tensor '%s' is %s, a name that no shard may have", path,
+                               shown_tensor, printable(shown_name, sizeof shown_name, name));
             goto done;
         }
         names[count++] = name;

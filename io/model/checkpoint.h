@@ -14,10 +14,10 @@ struct checkpoint {
     struct checkpoint_entry *entries; // all tensors by name, for checkpoint_find
 };
 
-// Opens every shard. A missing shard, a shard name that leaves the folder, a tensor in two shards or listed
-// but absent is STATUS_INPUT, and so is a folder with weights in another format only (pytorch_model.bin). A
-// tensor that a listed shard has beyond the list is there like any other. *checkpoint is freed with
-// checkpoint_close.
+// Opens every shard, whatever its name ends in. A missing shard, a shard name that leaves the folder, is
+// hidden or belongs to another file (config.json), a tensor in two shards or listed but absent is
+// STATUS_INPUT, and so is a folder with weights in another format only (pytorch_model.bin). A tensor that a
+// listed shard has beyond the list is there like any other. *checkpoint is freed with checkpoint_close.
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *directory, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
 // The tensor and (shard may be NULL) the index of its shard; NULL when there is none.

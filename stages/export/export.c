@@ -7,6 +7,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/read_back.h"
 #include "stages/export/shard.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
@@ -62,14 +63,18 @@ static void partial_path(char *path, size_t size, const char *output, const char
     path_format(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
 }
 
-// Weights in other formats are the dense ones and are not copied; nor is the record of an earlier export.
-static bool is_copied(const char *name)
+// Shards are exported, whatever their names are. Weights in other formats are the dense ones and are not
+// copied; nor is the record of an earlier export.
+static bool is_copied(const struct checkpoint *checkpoint, const char *name)
 {
     static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
                                           ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
     const size_t length = strlen(name);
     if (name[0] == '.' || strcmp(name, "coppice.json") == 0)
         return false;
+    for (size_t i = 0; i < checkpoint->num_shards; i++)
+        if (strcmp(name, checkpoint->shard_names[i]) == 0)
+            return false;
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
         const size_t n = strlen(weights[i]);
         if (length >= n && strcasecmp(name + length - n, weights[i]) == 0)
@@ -78,7 +83,8 @@ static bool is_copied(const char *name)
     return true;
 }
 
-static enum status copy_side_files(const char *from, const char *to, struct error *err)
+static enum status copy_side_files(const struct checkpoint *checkpoint, const char *from, const char *to,
+                                   struct error *err)
 {
     struct dirent *entry;
     enum status status = STATUS_OK;
@@ -93,7 +99,7 @@ static enum status copy_side_files(const char *from, const char *to, struct erro
 
         path_format(source, sizeof source, "%s/%s", from, entry->d_name);
         path_format(target, sizeof target, "%s/%s", to, entry->d_name);
-        if (!is_copied(entry->d_name))
+        if (!is_copied(checkpoint, entry->d_name))
             continue;
         if (stat(source, &stat_buffer) != 0)
             status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
@@ -160,16 +166,46 @@ failed:
     return status;
 }
 
-// Rank 0: the side files, coppice.json, and the final name.
-static enum status finish(const struct stage *stage, const struct variant *variant, const char *identity,
-                          const json_t *provenance, const char *partial, const char *output,
-                          struct error *err)
+// Removes the hidden folder, in which there are only files.
+static void remove_partial(const char *partial)
 {
-    char path[PATH_SIZE], folder[PATH_SIZE];
+    struct dirent *entry;
+    DIR *directory = opendir(partial);
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        (void)unlinkat(dirfd(directory), entry->d_name, 0); // "." and ".." stay
+    if (directory != NULL)
+        closedir(directory);
+    (void)rmdir(partial);
+}
+
+// Reads all shards back. What differs cannot be gone on with: the next start begins anew. Collective.
+static enum status read_back(const struct stage *stage, const struct variant *variant, const char *partial,
+                             struct error *err)
+{
+    const struct checkpoint *checkpoint = stage->model->checkpoint;
+    enum status status = STATUS_OK;
+    bool differs = false;
+
+    for (size_t i = 0; i < checkpoint->num_shards && status == STATUS_OK; i++) {
+        char path[PATH_SIZE];
+        path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
+        status = export_read_back(stage, variant, i, path, &differs, err);
+    }
+    if (differs && stage->team->rank == 0)
+        remove_partial(partial);
+    return status;
+}
+
+// Rank 0: the side files and coppice.json.
+static enum status complete(const struct stage *stage, const struct variant *variant, const char *identity,
+                            const json_t *provenance, const char *partial, struct error *err)
+{
+    char path[PATH_SIZE];
     json_t *json = NULL, *linears = NULL;
     enum status status;
 
-    GOTO_IF_ERROR(copy_side_files(stage->settings->model, partial, err), done);
+    GOTO_IF_ERROR(copy_side_files(stage->model->checkpoint, stage->settings->model, partial, err), done);
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
@@ -181,19 +217,24 @@ static enum status finish(const struct stage *stage, const struct variant *varia
         goto done;
     }
     path_format(path, sizeof path, "%s/coppice.json", partial);
-    GOTO_IF_ERROR(sealed_json_write(path, json, err), done);
-    GOTO_IF_ERROR(sync_directory(partial, err), done);
-    if (rename(partial, output) != 0) {
-        status = error_set(err, STATUS_FAILED, "%s: rename to %s: %s", partial, output, strerror(errno));
-        goto done;
-    }
-    GOTO_IF_ERROR(check_renamed(partial, output, err), done);
-    snprintf(folder, sizeof folder, "%s", output);
-    status = sync_directory(dirname(folder), err);
+    status = sealed_json_write(path, json, err);
 done:
     json_decref(linears);
     json_decref(json);
     return status;
+}
+
+// Rank 0: the final name.
+static enum status publish(const char *partial, const char *output, struct error *err)
+{
+    char folder[PATH_SIZE];
+
+    FORWARD_IF_ERROR(sync_directory(partial, err));
+    RETURN_ERROR_IF(rename(partial, output) != 0, err, STATUS_FAILED, "%s: rename to %s: %s", partial, output,
+                    strerror(errno));
+    FORWARD_IF_ERROR(check_renamed(partial, output, err));
+    snprintf(folder, sizeof folder, "%s", output);
+    return sync_directory(dirname(folder), err);
 }
 
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
@@ -220,6 +261,11 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
         stage_advance(stage, (double)checkpoint->shards[i]->file_bytes);
     }
     if (root)
-        status = finish(stage, variant, identity, provenance, partial, output, err);
+        status = complete(stage, variant, identity, provenance, partial, err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    FORWARD_IF_ERROR(
+        read_back(stage, variant, partial, err)); // last: nothing may write over a shard after it
+    if (root)
+        status = publish(partial, output, err);
     return team_agree(stage->team, status, err);
 }

@@ -102,3 +102,17 @@ check "their bytes are carried over, and the header is the same" carried_over
 check "so is the index" cmp "$folder/models/model.safetensors.index.json" "$folder/odd/model.safetensors.index.json"
 check "the linears next to them are pruned" not cmp -s "$folder/$first" "$folder/odd/${first#*/}"
 check "the export can be used as a model" eval 'small_job "$folder/again.yaml" model="$folder/models" run="$folder/again" output= method=wanda pattern= perplexity= && runs alone plan "$folder/again.yaml"'
+
+# ---- shards of other names ------------------------------------------------------------------------------
+
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --shards 2 "$folder/named"
+mv "$folder/named/model-00001-of-00002.safetensors" "$folder/named/weights.st"
+mv "$folder/named/model-00002-of-00002.safetensors" "$folder/named/weights"
+sed -i 's/model-00001-of-00002.safetensors/weights.st/; s/model-00002-of-00002.safetensors/weights/' \
+  "$folder/named/model.safetensors.index.json"
+small_job "$folder/job.yaml" model="$folder/named" method=magnitude pattern= perplexity=
+rm -rf "$folder/run" "$folder/models"
+check "a model whose shards have other endings is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+differ() { [ "$(cmp -l "$1" "$2" | wc -l)" -gt 10000 ]; }
+check "and so is what is exported" eval 'differ "$folder/models/weights.st" "$folder/named/weights.st" &&
+  [ "$(stat -c %s "$folder/models/weights")" = "$(stat -c %s "$folder/named/weights")" ]'

@@ -138,6 +138,32 @@ static void test_shard_names_that_leave_the_folder_are_refused(void **state)
     }
 }
 
+static void test_shard_names_of_other_files_are_refused(void **state)
+{
+    static const char *const names[] = {"config.json", "tokenizer.json", "coppice.json",
+                                        "model.safetensors.index.json", ".weights"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char weight_map[200];
+        snprintf(weight_map, sizeof weight_map, "{\"a\":\"%s\"}", names[i]);
+        write_index(*state, weight_map);
+        assert_refused(*state, "a name that no shard may have");
+        assert_refused(*state, names[i]);
+    }
+}
+
+static void test_shards_may_have_any_other_name(void **state)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+
+    SHARD(*state, "weights.st", 7, "a");
+    SHARD(*state, "LICENSE", 8, "b");
+    write_index(*state, "{\"a\":\"weights.st\",\"b\":\"LICENSE\"}");
+    assert_ok(checkpoint_open(&checkpoint, *state, &err), err);
+    assert_int_equal(checkpoint->num_shards, 2);
+    checkpoint_close(checkpoint);
+}
+
 static void test_broken_indices_are_refused(void **state)
 {
     write_text(*state, "model.safetensors.index.json", "{\"weight_map\":");
@@ -247,6 +273,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_shard_names_that_leave_the_folder_are_refused, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_shard_names_of_other_files_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shards_may_have_any_other_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_broken_indices_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_missing_shard_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_broken_shard_is_named, set_up, tear_down),

@@ -325,36 +325,216 @@ static void of_several_variants_each_has_a_folder(void **state)
     small_model_close(&small);
 }
 
+static const char *const partial_name = ".run-output.partial-0123456789abcdef";
+
+// Moves one shard of a finished export into the hidden folder of an export that was killed, and removes the
+// rest.
+static void leave_one_shard(const struct small_model *small, const char *shard)
+{
+    const char *partial = in_directory(partial_name);
+    if (mpi_rank() == 0) {
+        char *from = path_below(small->settings.output, shard), *to = path_below(partial, shard);
+        assert_int_equal(mkdir(partial, 0777), 0);
+        assert_int_equal(rename(from, to), 0);
+        assert_int_equal(rename(small->settings.output, in_directory("earlier")), 0);
+        free(from);
+        free(to);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static ino_t inode_of(const char *path)
+{
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    return info.st_ino;
+}
+
 static void a_killed_export_goes_on_with_the_next_shard(void **state)
 {
     struct small_model_shape shape = small_model_shape();
     struct small_model small;
-    size_t size;
     (void)state;
 
     // Given the hidden folder of an export that committed its second shard
     shape.checkpoint.shards = 3;
-    small_model_open(&small, &shape);
-    small.settings.keep_weights = true;
-    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
-    small_model_prune(&small, variant);
-    const char *partial = in_directory(".run-output.partial-0123456789abcdef");
+    const struct variant *variant = export_shape(&small, &shape, NULL);
     const char *second = small.model->checkpoint->shard_names[1];
-    if (mpi_rank() == 0)
-        assert_int_equal(mkdir(partial, 0777), 0);
-    put_file(partial, second, "as it was");
+    leave_one_shard(&small, second);
+    char *kept = path_below(in_directory(partial_name), second);
+    const ino_t inode = inode_of(kept);
+    MPI_Barrier(MPI_COMM_WORLD);
 
     export(&small, variant);
 
     // Then that shard was not written again
     char *path = path_below(small.settings.output, second);
-    unsigned char *bytes = slurp(path, &size);
-    assert_int_equal(size, 9);
-    assert_memory_equal(bytes, "as it was", 9);
-    free(bytes);
+    assert_int_equal(inode_of(path), inode);
+    assert_int_equal(check_tensors(&small, variant), 0);
     free(path);
-    assert_true(is_in(small.settings.output, small.model->checkpoint->shard_names[0]));
-    assert_true(is_in(small.settings.output, small.model->checkpoint->shard_names[2]));
+    free(kept);
+    small_model_close(&small);
+}
+
+// ---- reading back ----------------------------------------------------------------------------------------
+
+// The export fails with these words and leaves nothing.
+static void assert_not_exported(const struct small_model *small, const struct variant *variant,
+                                const char *tensor, const char *reason)
+{
+    struct error err = {0};
+    json_t *provenance = json_pack("{s:s}", "job", "the job");
+
+    assert_int_equal(export_variant(&small->stage, variant, identity, provenance, &err), STATUS_FAILED);
+    assert_error(err, STATUS_FAILED, tensor);
+    assert_error(err, STATUS_FAILED, reason);
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_int_not_equal(access(in_directory(partial_name), F_OK), 0);
+    assert_int_not_equal(access(small->settings.output, F_OK), 0);
+    json_decref(provenance);
+}
+
+// Flips the lowest bit of the middle byte of a tensor in a shard that an earlier export committed.
+static void damage(const struct small_model *small, const char *tensor)
+{
+    size_t shard;
+    const struct checkpoint *checkpoint = small->model->checkpoint;
+    const struct safetensors_tensor *found = checkpoint_find(checkpoint, tensor, &shard);
+    assert_non_null(found);
+    leave_one_shard(small, checkpoint->shard_names[shard]);
+    if (mpi_rank() == 0) {
+        char *path = path_below(in_directory(partial_name), checkpoint->shard_names[shard]);
+        const long place = (long)(checkpoint->shards[shard]->header_bytes + (found->begin + found->end) / 2);
+        FILE *file = fopen(path, "r+b");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, place, SEEK_SET), 0);
+        const int byte = fgetc(file);
+        assert_int_equal(fseek(file, place, SEEK_SET), 0);
+        assert_true(fputc(byte ^ 1, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+        free(path);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void a_pruned_tensor_with_other_bytes_than_the_stores_is_not_exported(void **state)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    shape.checkpoint.shards = 3;
+    const struct variant *variant = export_shape(&small, &shape, NULL);
+    damage(&small, "model.layers.1.mlp.down_proj.weight");
+    assert_not_exported(&small, variant, "model.layers.1.mlp.down_proj.weight", "not the pruned ones");
+    export(&small, variant); // the next start makes all of it again
+    assert_int_equal(check_tensors(&small, variant), 0);
+    small_model_close(&small);
+}
+
+static void another_tensor_with_other_bytes_than_the_sources_is_not_exported(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    const struct variant *variant = export_shape(&small, &shape, NULL);
+    damage(&small, "lm_head.weight");
+    assert_not_exported(&small, variant, "lm_head.weight", "not those written");
+    small_model_close(&small);
+}
+
+static void a_linear_that_is_skipped_is_compared_with_the_source(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    char *skip[] = {(char *)"mlp.up_proj"};
+    struct small_model small;
+    (void)state;
+
+    const struct variant *variant = export_shape(&small, &shape, skip);
+    damage(&small, "model.layers.0.mlp.up_proj.weight");
+    assert_not_exported(&small, variant, "model.layers.0.mlp.up_proj.weight", "not those written");
+    small_model_close(&small);
+}
+
+static void weights_where_the_mask_prunes_are_not_exported(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    // Given weights that half of a mask made, and a mask that prunes three quarters
+    small_model_open(&small, &shape);
+    small.settings.keep_weights = true;
+    struct variant *half = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    struct variant *more = small_model_add(&small, "more", METHOD_MAGNITUDE);
+    more->sparsity = 0.75;
+    small_model_prune(&small, half);
+    small_model_prune(&small, more);
+    char *mask = small_path(&small, RUN_MASKS, "half", 1), *other = small_path(&small, RUN_MASKS, "more", 1);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0)
+        assert_int_equal(rename(other, mask), 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    small.settings.num_variants = 1; // for the name of the output
+
+    assert_not_exported(&small, half, "model.layers.1.self_attn.q_proj.weight",
+                        "that the mask prunes is not zero");
+    free(mask);
+    free(other);
+    small_model_close(&small);
+}
+
+// ---- shards of any name ----------------------------------------------------------------------------------
+
+// Renames the shards of the model's folder, and lists them under their new names in the index.
+static void rename_shards(const struct small_model *small, const char *const *names)
+{
+    const struct checkpoint *checkpoint = small->model->checkpoint;
+    json_t *weight_map = json_object();
+
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        char *from = path_below(small->settings.model, checkpoint->shard_names[i]);
+        char *to = path_below(small->settings.model, names[i]);
+        for (size_t j = 0; j < checkpoint->shards[i]->count; j++)
+            json_object_set_new(weight_map, checkpoint->shards[i]->tensors[j].name, json_string(names[i]));
+        assert_int_equal(rename(from, to), 0);
+        free(from);
+        free(to);
+    }
+    json_t *index = json_pack("{s:o}", "weight_map", weight_map);
+    char *path = path_below(small->settings.model, "model.safetensors.index.json");
+    assert_int_equal(json_dump_file(index, path, 0), 0);
+    free(path);
+    json_decref(index);
+}
+
+static void shards_are_pruned_whatever_their_names_are(void **state)
+{
+    static const char *const names[] = {"weights", "weights.st", "LICENSE"};
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    shape.checkpoint.shards = 3;
+    small_model_open(&small, &shape);
+    if (mpi_rank() == 0)
+        rename_shards(&small, names);
+    MPI_Barrier(MPI_COMM_WORLD);
+    layer_weights_free(&small.weights, &small.stage);
+    model_close(small.model);
+    assert_ok(model_open(&small.model, small.settings.model, &err), err);
+    small.stage.model = small.model;
+    assert_ok(layer_weights_create(&small.weights, &small.stage, &err), err);
+    small.settings.keep_weights = true;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_prune(&small, variant);
+
+    export(&small, variant);
+
+    assert_int_equal(small.model->checkpoint->num_shards, 3);
+    assert_int_equal(check_tensors(&small, variant), 0);
     small_model_close(&small);
 }
 
@@ -396,6 +576,11 @@ int main(int argc, char **argv)
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
         mpi_unit_test(of_several_variants_each_has_a_folder),
         mpi_unit_test(a_killed_export_goes_on_with_the_next_shard),
+        mpi_unit_test(a_pruned_tensor_with_other_bytes_than_the_stores_is_not_exported),
+        mpi_unit_test(another_tensor_with_other_bytes_than_the_sources_is_not_exported),
+        mpi_unit_test(a_linear_that_is_skipped_is_compared_with_the_source),
+        mpi_unit_test(weights_where_the_mask_prunes_are_not_exported),
+        mpi_unit_test(shards_are_pruned_whatever_their_names_are),
         mpi_unit_test(a_folder_is_the_same_bytes_from_one_rank_and_from_all),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);

@@ -1,0 +1,31 @@
+#include "io/file/regular.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum status regular_open(int *fd, const char *path, int flags, enum status refusal, struct error *err)
+{
+    struct stat info;
+
+    do {
+        *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666);
+    } while (*fd < 0 && errno == EINTR);
+    int reason = *fd < 0 || fstat(*fd, &info) != 0 ? errno : 0;
+    // ENXIO and EISDIR: a socket, and a folder that was to be written.
+    const bool irregular =
+        reason == 0 ? !S_ISREG(info.st_mode) : *fd < 0 && (reason == ENXIO || reason == EISDIR);
+    if (irregular)
+        reason = EINVAL;
+    if (reason == 0)
+        return STATUS_OK;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    error_set(err, refusal, "%s: %s", path, irregular ? "not a regular file" : strerror(reason));
+    errno = reason;
+    return refusal;
+}

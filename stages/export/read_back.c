@@ -1,0 +1,298 @@
+#include "stages/export/read_back.h"
+
+#include "io/file/json.h"
+#include "io/file/regular.h"
+#include "io/file/run_paths.h"
+#include "io/store/store.h"
+#include "kernels/pruning/select.h"
+#include "stages/export/added_bias.h"
+#include "stages/layer/layer_weights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const size_t piece_bytes = (size_t)4 << 20; // compared at a time
+
+// A shard that is read back, on one rank.
+struct read_back {
+    const struct stage *stage;
+    const struct safetensors_file *source;
+    const char *path;
+    int fd;
+    struct added_biases biases;
+    uint64_t header_bytes; // of the exported file
+    uint8_t *found;        // [room]
+    size_t room;
+    bool *from_store; // [source->count] the tensors that were compared with the store
+    bool differs;
+};
+
+static enum status difference(struct read_back *back, const char *tensor, const char *what, struct error *err)
+{
+    char shown[200];
+
+    back->differs = true;
+    return error_set(err, STATUS_FAILED, "%s: %s: %s; the export is removed", back->path,
+                     printable(shown, sizeof shown, tensor), what);
+}
+
+// Reads size bytes at offset into back->found.
+static enum status read_piece(struct read_back *back, const char *tensor, size_t size, uint64_t offset,
+                              struct error *err)
+{
+    if (size > back->room) {
+        uint8_t *larger = realloc(back->found, size);
+        RETURN_ERROR_IF(larger == NULL, err, STATUS_MEMORY, "out of memory for reading %s back", back->path);
+        back->found = larger;
+        back->room = size;
+    }
+    for (size_t used = 0; used < size;) {
+        const ssize_t got = pread(back->fd, back->found + used, size - used, (off_t)(offset + used));
+        if (got < 0 && errno == EINTR)
+            continue;
+        RETURN_ERROR_IF(got < 0, err, STATUS_FAILED, "%s: reading it back failed: %s", back->path,
+                        strerror(errno));
+        if (got == 0)
+            return difference(back, tensor, "the file ends before it does", err);
+        used += (size_t)got;
+    }
+    return STATUS_OK;
+}
+
+static enum status compare(struct read_back *back, const char *tensor, const void *bytes, uint64_t size,
+                           uint64_t offset, struct error *err)
+{
+    for (uint64_t done = 0; done < size; done += piece_bytes) {
+        const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        const uint8_t *expected = (const uint8_t *)bytes + done;
+        FORWARD_IF_ERROR(read_piece(back, tensor, n, offset + done, err));
+        if (memcmp(back->found, expected, n) != 0)
+            return difference(back, tensor, "the bytes read back are not those written", err);
+        safetensors_release(back->source, expected, n);
+    }
+    return STATUS_OK;
+}
+
+// ---- what comes from the store ----------------------------------------------------------------------------
+
+// The files of one layer of the variant.
+struct layer_files {
+    struct store_reader *weights, *masks;
+};
+
+// The bytes of back->found, `rows` rows of a weight, must be zero where mask[rows, mask_row_bytes(in)]
+// prunes.
+static enum status check_zeros(struct read_back *back, const struct layer_tensor *tensor, const uint8_t *mask,
+                               size_t rows, struct error *err)
+{
+    const size_t element = dtype_size(tensor->tensor->dtype);
+
+    for (size_t row = 0; row < rows; row++)
+        for (size_t column = 0; column < tensor->in; column++) {
+            const uint8_t *value = back->found + (row * tensor->in + column) * element;
+            uint8_t bits = value[element - 1] & 0x7f; // little-endian: the sign is the last byte's top bit
+            if (mask[row * mask_row_bytes(tensor->in) + column / 8] >> (column % 8) & 1)
+                continue;
+            for (size_t k = 0; k + 1 < element; k++)
+                bits |= value[k];
+            if (bits != 0)
+                return difference(back, tensor->tensor->name, "a weight that the mask prunes is not zero",
+                                  err);
+        }
+    return STATUS_OK;
+}
+
+// This rank's rows of a tensor that dataset `name` of the weights has. masks NULL: a bias.
+static enum status compare_rows(struct read_back *back, const struct layer_tensor *tensor, const char *name,
+                                const struct store_reader *weights, const struct store_reader *masks,
+                                const char *mask_name, struct error *err)
+{
+    const struct team *team = back->stage->team;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t row_bytes = tensor->in * dtype_size(dtype);
+    const size_t most = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
+    const uint64_t begin = back->header_bytes + tensor->tensor->begin;
+    void *stored = NULL;
+    uint8_t *mask = NULL;
+    size_t first, count;
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    status = allocate(&stored, most < count ? most : count, row_bytes, "rows of a pruned weight", err);
+    if (status == STATUS_OK && masks != NULL)
+        status =
+            allocate(&mask, most < count ? most : count, mask_row_bytes(tensor->in), "rows of a mask", err);
+    for (size_t row = first; row < first + count && status == STATUS_OK; row += most) {
+        const size_t n = first + count - row < most ? first + count - row : most;
+        status = store_read(weights, name, stored_type(dtype), row, n, stored, err);
+        if (status == STATUS_OK && masks != NULL)
+            status = store_read(masks, mask_name, STORE_U8, row, n, mask, err);
+        if (status == STATUS_OK)
+            status = read_piece(back, tensor->tensor->name, n * row_bytes, begin + row * row_bytes, err);
+        if (status == STATUS_OK && memcmp(back->found, stored, n * row_bytes) != 0)
+            status =
+                difference(back, tensor->tensor->name, "the bytes read back are not the pruned ones", err);
+        if (status == STATUS_OK && masks != NULL)
+            status = check_zeros(back, tensor, mask, n, err);
+    }
+    free(stored);
+    free(mask);
+    return status;
+}
+
+static bool is_here(const struct read_back *back, const struct layer_tensor *tensor)
+{
+    return tensor != NULL && tensor->tensor != NULL && tensor->tensor >= back->source->tensors &&
+           tensor->tensor < back->source->tensors + back->source->count;
+}
+
+static enum status compare_linear(struct read_back *back, const struct layer_tensor *weight,
+                                  const struct layer_files *files, struct error *err)
+{
+    const struct layer_tensor *bias = layer_map_bias(weight);
+    char name[DATASET_PATH_SIZE], mask[DATASET_PATH_SIZE];
+    bool is_set = false;
+
+    if (is_here(back, weight)) {
+        dataset_path(name, weight->linear, DATASET_WEIGHT);
+        dataset_path(mask, weight->linear, DATASET_MASK);
+        back->from_store[weight->tensor - back->source->tensors] = true;
+        FORWARD_IF_ERROR(compare_rows(back, weight, name, files->weights, files->masks, mask, err));
+    }
+    if (!is_here(back, bias))
+        return STATUS_OK;
+    dataset_path(name, weight->linear, DATASET_BIAS);
+    FORWARD_IF_ERROR(store_find(files->weights, name, &is_set, err));
+    if (!is_set)
+        return STATUS_OK;
+    back->from_store[bias->tensor - back->source->tensors] = true;
+    return compare_rows(back, bias, name, files->weights, NULL, NULL, err);
+}
+
+// A bias that the checkpoint did not have; that of a linear which is not pruned is zero.
+static enum status compare_added_bias(struct read_back *back, const struct added_bias *bias,
+                                      const struct layer_files *files, struct error *err)
+{
+    const size_t element = dtype_size(bias->dtype);
+    char name[DATASET_PATH_SIZE];
+    void *values = NULL;
+    bool is_set = false;
+    enum status status = allocate(&values, bias->out, element, "a bias", err);
+
+    dataset_path(name, bias->linear, DATASET_BIAS);
+    if (status == STATUS_OK)
+        status = store_find(files->weights, name, &is_set, err);
+    if (status == STATUS_OK && is_set)
+        status = store_read(files->weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
+    if (status == STATUS_OK)
+        status =
+            compare(back, bias->name, values, bias->out * element, back->header_bytes + bias->begin, err);
+    free(values);
+    return status;
+}
+
+// Whether any tensor of the layer in this shard comes from the store.
+static bool concerns_layer(const struct read_back *back, const struct layer_map *map)
+{
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(back->stage->settings, map->layer, &map->tensors[i]) &&
+            (is_here(back, &map->tensors[i]) || is_here(back, layer_map_bias(&map->tensors[i]))))
+            return true;
+    for (size_t i = 0; i < back->biases.count; i++)
+        if (back->biases.items[i].layer == map->layer)
+            return true;
+    return false;
+}
+
+// Collective.
+static enum status compare_layer(struct read_back *back, const struct variant *variant, size_t layer,
+                                 struct error *err)
+{
+    const struct settings *settings = back->stage->settings;
+    const struct team *team = back->stage->team;
+    struct layer_files files = {0};
+    struct layer_map map;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&map, back->stage->model, layer, err), err));
+    if (!concerns_layer(back, &map))
+        goto done;
+    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
+    GOTO_IF_ERROR(store_open(&files.weights, path, team->comm, err), done);
+    run_layer_path(path, settings->run, RUN_MASKS, variant->name, layer);
+    GOTO_IF_ERROR(store_open(&files.masks, path, team->comm, err), done);
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(settings, layer, &map.tensors[i]))
+            status = compare_linear(back, &map.tensors[i], &files, err);
+    for (size_t i = 0; i < back->biases.count && status == STATUS_OK && team->rank == 0; i++)
+        if (back->biases.items[i].layer == layer)
+            status = compare_added_bias(back, &back->biases.items[i], &files, err);
+    status = team_agree(team, status, err);
+done:
+    store_close(files.masks);
+    store_close(files.weights);
+    layer_map_free(&map);
+    return status;
+}
+
+// ---- the whole shard --------------------------------------------------------------------------------------
+
+// The header, the file's length, and this rank's tensors that are not from the store.
+static enum status compare_rest(struct read_back *back, struct error *err)
+{
+    const struct safetensors_file *source = back->source;
+    const struct team *team = back->stage->team;
+    const void *header = back->biases.count > 0 ? (const void *)back->biases.header : source->mapping;
+    uint64_t length = back->header_bytes + source->file_bytes - source->header_bytes;
+    struct stat info;
+
+    for (size_t i = 0; i < back->biases.count; i++)
+        length += back->biases.items[i].out * dtype_size(back->biases.items[i].dtype);
+    if (team->rank == 0) {
+        FORWARD_IF_ERROR(compare(back, "its header", header, back->header_bytes, 0, err));
+        RETURN_ERROR_IF(fstat(back->fd, &info) != 0, err, STATUS_FAILED, "%s: %s", back->path,
+                        strerror(errno));
+        if ((uint64_t)info.st_size != length)
+            return difference(back, "its end", "the file is longer than its tensors", err);
+    }
+    for (size_t i = (size_t)team->rank; i < source->count; i += (size_t)team->size)
+        if (!back->from_store[i])
+            FORWARD_IF_ERROR(compare(back, source->tensors[i].name, source->tensors[i].data,
+                                     source->tensors[i].end - source->tensors[i].begin,
+                                     back->header_bytes + source->tensors[i].begin, err));
+    return STATUS_OK;
+}
+
+enum status export_read_back(const struct stage *stage, const struct variant *variant, size_t index,
+                             const char *path, bool *differs, struct error *err)
+{
+    struct read_back back = {
+        .stage = stage, .source = stage->model->checkpoint->shards[index], .path = path, .fd = -1};
+    enum status status =
+        allocate(&back.from_store, back.source->count, sizeof *back.from_store, "shard", err);
+
+    if (status == STATUS_OK)
+        status = added_biases_create(&back.biases, stage, variant, index, err);
+    if (status == STATUS_OK)
+        status = regular_open(&back.fd, path, O_RDONLY, STATUS_FAILED, err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    back.header_bytes = back.biases.count > 0 ? back.biases.header_bytes : back.source->header_bytes;
+    for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
+        GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 1, err), done);
+        GOTO_IF_ERROR(compare_layer(&back, variant, layer, err), done);
+    }
+    status = team_agree(stage->team, compare_rest(&back, err), err);
+done:
+    *differs = team_any(stage->team, back.differs);
+    if (back.fd >= 0)
+        close(back.fd);
+    added_biases_free(&back.biases);
+    free(back.found);
+    free(back.from_store);
+    return status;
+}
