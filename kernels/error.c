@@ -29,8 +29,10 @@ enum status error_prefix(struct error *err, const char *format, ...)
     va_start(arguments, format);
     int used = vsnprintf(err->message, sizeof err->message, format, arguments);
     va_end(arguments);
-    if (used >= 0 && (size_t)used < sizeof err->message)
-        snprintf(err->message + used, sizeof err->message - (size_t)used, ": %s", old);
+    if (used >= 0 && (size_t)used < sizeof err->message) {
+        const int fits = (int)(sizeof err->message - (size_t)used) - 1;
+        snprintf(err->message + used, (size_t)fits + 1, ": %.*s", fits, old);
+    }
     return err->status;
 }
 

@@ -253,7 +253,7 @@ static void outputs_that_are_not_asked_for_are_skipped(void **state)
     assert_memory_equal(one, all[1], sizeof one);
     column_moments(&(struct column_moments){.absolute_sum = one}, &view);
     assert_memory_equal(one, all[2], sizeof one);
-    column_moments(&(struct column_moments){NULL}, &view);
+    column_moments(&(struct column_moments){.mean = NULL}, &view);
 }
 
 static void a_constant_column_has_no_variance_and_an_empty_one_no_sum(void **state)
