@@ -286,9 +286,13 @@ static enum status read_descriptor(char **bytes, size_t *size, int fd, const cha
 
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err)
 {
+    struct stat info;
     int fd;
 
     *bytes = NULL;
+    // To open a named pipe would wait for a writer that may never come.
+    RETURN_ERROR_IF(stat(path, &info) == 0 && !S_ISREG(info.st_mode), err, STATUS_INPUT,
+                    "%s: not a regular file", path);
     do {
         fd = open(path, O_RDONLY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR);

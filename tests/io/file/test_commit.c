@@ -359,6 +359,11 @@ static void test_reading_what_is_no_file_is_bad_input(void **state)
     assert_null(bytes);
     assert_int_equal(read_file(&bytes, NULL, *state, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "not a regular file");
+    assert_int_equal(mkfifo(path_in(*state, "pipe"), 0600), 0);
+    alarm(10); // to wait for a writer would be for ever
+    assert_int_equal(read_file(&bytes, NULL, path_in(*state, "pipe"), &err), STATUS_INPUT);
+    alarm(0);
+    assert_error(err, STATUS_INPUT, "not a regular file");
 }
 
 int main(void)
