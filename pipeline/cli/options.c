@@ -92,6 +92,7 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_THREADS:
         return parse_count(&options->threads, "--threads", argument, parse->err);
     case OPTION_KERNEL:
+        RETURN_ERROR_IF(argument[0] == '\0', parse->err, STATUS_USAGE, "--kernel must be a name, got ''");
         options->kernel = argument;
         return STATUS_OK;
     case OPTION_STOP_SIGNAL:

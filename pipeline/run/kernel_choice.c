@@ -161,12 +161,19 @@ static void remember(const struct kernel_survey *survey, const char *path)
     json_decref(json);
 }
 
+// COPPICE_KERNEL; NULL when it is not set, or empty.
+static const char *asked_by_environment(void)
+{
+    const char *name = getenv("COPPICE_KERNEL");
+    return name != NULL && name[0] != '\0' ? name : NULL;
+}
+
 void kernel_survey(struct kernel_survey *survey, const char *asked)
 {
     char path[PATH_SIZE];
 
     *survey = (struct kernel_survey){.gain = 1};
-    if (asked != NULL || getenv("COPPICE_KERNEL") != NULL || getenv("BLIS_ARCH_TYPE") != NULL)
+    if (asked != NULL || asked_by_environment() != NULL || getenv("BLIS_ARCH_TYPE") != NULL)
         return;
     const bool cached = cache_path(path, sizeof path);
     if (cached && recall(survey, path))
@@ -215,11 +222,10 @@ struct wish {
 // Rank 0's.
 static struct wish find_wish(const struct kernel_survey *survey, const char *asked, const char *run)
 {
-    const char *environment = getenv("COPPICE_KERNEL");
     struct wish wish = {.name = ""};
 
     if (asked == NULL)
-        asked = environment;
+        asked = asked_by_environment();
     wish.is_order = asked != NULL || getenv("BLIS_ARCH_TYPE") != NULL;
     if (asked != NULL)
         snprintf(wish.name, sizeof wish.name, "%s", asked);
@@ -232,6 +238,13 @@ static struct wish find_wish(const struct kernel_survey *survey, const char *ask
     return wish;
 }
 
+// What BLIS takes by itself is good, also where it is none of those that can be asked for: that of another
+// processor than x86, or of an old one.
+static bool can_take(const struct kernel_survey *survey, const char *name)
+{
+    return blis_kernel_fits(name) || strcmp(name, survey->own) == 0;
+}
+
 enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *survey, const char *asked,
                          const char *run, const struct team *world, struct error *err)
 {
@@ -241,7 +254,7 @@ enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *
 
     notice[0] = '\0';
     FORWARD_IF_ERROR(team_broadcast(world, &wish, sizeof wish, 0, err));
-    if (!wish.is_order && wish.name[0] != '\0' && team_any(world, !blis_kernel_fits(wish.name))) {
+    if (!wish.is_order && wish.name[0] != '\0' && team_any(world, !can_take(survey, wish.name))) {
         const char *common = common_kernel(world);
         snprintf(
             notice, size,
@@ -250,7 +263,7 @@ enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *
             wish.name, common);
         snprintf(wish.name, sizeof wish.name, "%s", common);
     }
-    if (wish.name[0] != '\0')
+    if (wish.name[0] != '\0' && strcmp(wish.name, survey->own) != 0)
         status = blis_kernel_set(wish.name, err);
     FORWARD_IF_ERROR(team_agree(world, status, err));
     snprintf(first, sizeof first, "%s", blis_kernel_name());

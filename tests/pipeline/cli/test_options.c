@@ -172,6 +172,7 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --teams -1 j", "--teams must be a whole number from 1, got '-1'"},
         {"run --teams 2x j", "--teams must be a whole number from 1, got '2x'"},
         {"run --teams= j", "--teams must be a whole number from 1, got ''"},
+        {"run --kernel= j", "--kernel must be a name, got ''"},
         {"run --threads 99999999999 j", "--threads must be a whole number from 1, got '99999999999'"},
         {"run --max-time 1h j", "--max-time must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1h'"},
         {"run --max-time 1:90 j", "--max-time must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1:90'"},

@@ -72,6 +72,12 @@ static void what_was_measured_is_kept(void **state)
     fclose(file);
     kernel_survey(&again, NULL);
     assert_string_equal(again.own, survey.own);
+
+    // A named pipe, which nobody writes to, is not waited for.
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    kernel_survey(&again, NULL);
+    assert_string_equal(again.own, survey.own);
 }
 
 static void nothing_is_measured_when_the_user_decides(void **state)
@@ -148,7 +154,7 @@ static void an_unknown_name_is_refused_on_all_ranks(void **state)
     team_free(&world);
 }
 
-// The last test: from here on BLIS has its kernels. The portable ones fit every processor, and are never the
+// From here on BLIS has its kernels. The portable ones fit every processor, and are never the
 // best where there are others, so that only run.json can have asked for them.
 static void a_run_keeps_the_kernels_that_it_began_with(void **state)
 {
@@ -177,15 +183,48 @@ static void a_run_keeps_the_kernels_that_it_began_with(void **state)
     team_free(&world);
 }
 
+// BLIS has more sets of kernels than can be asked for: its own choice for a processor may be any of them.
+// BLIS took its kernels in the test before, so this looks at the variable that would tell it.
+static void the_own_choice_of_blis_is_taken_whatever_its_name(void **state)
+{
+    const struct kernel_survey survey = {.own = "cortexa57", .best = "cortexa57", .gain = 1};
+    struct team world;
+    struct error err = {0};
+    char notice[256];
+    (void)state;
+
+    unsetenv("COPPICE_KERNEL");
+    unsetenv("BLIS_ARCH_TYPE");
+    assert_ok(team_create(&world, MPI_COMM_WORLD, 1, &err), err);
+    assert_ok(kernel_agree(notice, sizeof notice, &survey, NULL, NULL, &world, &err), err);
+    assert_null(getenv("BLIS_ARCH_TYPE"));
+    team_free(&world);
+}
+
+static void an_empty_variable_asks_for_nothing(void **state)
+{
+    char folder[256];
+    struct kernel_survey survey;
+    (void)state;
+
+    use_cache(folder, sizeof folder);
+    setenv("COPPICE_KERNEL", "", 1);
+    kernel_survey(&survey, NULL);
+    unsetenv("COPPICE_KERNEL");
+    assert_string_not_equal(survey.own, "");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(what_was_measured_is_kept),
         mpi_unit_test(nothing_is_measured_when_the_user_decides),
+        mpi_unit_test(an_empty_variable_asks_for_nothing),
         mpi_unit_test(a_cache_that_cannot_be_written_is_done_without),
         mpi_unit_test(an_older_run_keeps_the_choice_of_blis),
         mpi_unit_test(an_unknown_name_is_refused_on_all_ranks),
         mpi_unit_test(a_run_keeps_the_kernels_that_it_began_with),
+        mpi_unit_test(the_own_choice_of_blis_is_taken_whatever_its_name),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }
