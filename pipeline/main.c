@@ -3,6 +3,7 @@
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/cli/options.h"
+#include "pipeline/cli/standard_descriptors.h"
 #include "pipeline/cli/stop.h"
 #include "pipeline/plan/stages.h"
 #include "pipeline/report/compare.h"
@@ -155,6 +156,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     const bool first = launched_as_first();
 
+    standard_descriptors_hold();
     json_memory_watch();
     signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit: write fails, and the message has a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);

@@ -19,6 +19,10 @@ rm -r "$folder/run"
 check "another start chooses alike" runs alone run "$job"
 check "without measuring" same "$(kernel)" "$chosen"
 
+rm -r "$folder/run" "$folder/cache"
+check "without a place for output the program fails" exits 1 bash -c '"$0" run -q "$1" >&- 2>&-' "$COPPICE" "$job"
+check "but chooses alike" same "$(kernel)" "$chosen"
+
 rm -r "$folder/run"
 check "the user overrules it" runs ranks 2 run --kernel generic "$job"
 check "and run.json says so" same "$(kernel)" generic
