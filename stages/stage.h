@@ -57,7 +57,7 @@ enum status stage_safe_point(const struct stage *stage, enum status mine, double
 void stage_advance(const struct stage *stage, double work);
 void stage_notice(const struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME".
+// True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME". Public for tests.
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear);
 // True when tensor is the weight of a linear that this job prunes.
 bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor);

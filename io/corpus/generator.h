@@ -9,7 +9,7 @@ struct generator {
 };
 
 void generator_seed(struct generator *generator, uint64_t seed);
-// All 64-bit values, equally likely.
+// All 64-bit values, equally likely. Public for tests.
 uint64_t generator_next(struct generator *generator);
 // 0 .. bound - 1, equally likely (values that would favour some are drawn again); bound > 0.
 uint64_t generator_below(struct generator *generator, uint64_t bound);

@@ -16,7 +16,7 @@ struct run_lock;
 enum status run_lock_acquire(struct run_lock **lock, const char *run, bool *stole, struct error *err);
 // Cheap; call it now and then: touches the lock file at most every ten seconds.
 void run_lock_heartbeat(struct run_lock *lock);
-// False when another program has taken the lock over: then nothing in the run directory may be written any
-// more.
+// False when another program has taken the lock over: run_lock_release then leaves its file alone. Public for
+// tests.
 bool run_lock_is_held(const struct run_lock *lock);
 void run_lock_release(struct run_lock *lock); // NULL is fine

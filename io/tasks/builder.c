@@ -21,8 +21,10 @@ enum status task_refuse(const struct task_builder *builder, struct error *err, c
 
 // ---- growing --------------------------------------------------------------------------------------------
 
-enum status task_reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
-                         const struct task_builder *builder, struct error *err)
+// Makes room for `more` elements of `size` bytes after the `used` ones of *array, which has *capacity. Grows
+// by half, so that adding is linear.
+static enum status reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
+                           const struct task_builder *builder, struct error *err)
 {
     void *old, *grown;
 
@@ -48,8 +50,8 @@ enum status task_join(struct task_span *span, struct task_builder *builder, cons
     span->offset = builder->text_size;
     for (; *pieces != NULL; pieces++) {
         const size_t size = strlen(*pieces);
-        FORWARD_IF_ERROR(task_reserve(&task->text, &builder->text_capacity, builder->text_size, size + 1, 1,
-                                      builder, err));
+        FORWARD_IF_ERROR(
+            reserve(&task->text, &builder->text_capacity, builder->text_size, size + 1, 1, builder, err));
         memcpy(task->text + builder->text_size, *pieces, size);
         builder->text_size += size;
     }
@@ -61,8 +63,8 @@ enum status task_add_example(struct task_builder *builder, size_t gold, struct e
 {
     struct task_examples *task = builder->task;
 
-    FORWARD_IF_ERROR(task_reserve(&task->examples, &builder->examples_capacity, task->num_examples, 1,
-                                  sizeof *task->examples, builder, err));
+    FORWARD_IF_ERROR(reserve(&task->examples, &builder->examples_capacity, task->num_examples, 1,
+                             sizeof *task->examples, builder, err));
     task->examples[task->num_examples++] =
         (struct task_example){.line = builder->line, .first_option = task->num_options, .gold = gold};
     return STATUS_OK;
@@ -81,8 +83,8 @@ enum status task_add_option(struct task_builder *builder, struct task_span conte
         return task_refuse(builder, err, "choice %zu is empty", example->num_options);
     option.characters = count_characters(text, option.bytes);
     FORWARD_IF_ERROR(task_join(&option.continuation, builder, pieces, err));
-    FORWARD_IF_ERROR(task_reserve(&task->options, &builder->options_capacity, task->num_options, 1,
-                                  sizeof *task->options, builder, err));
+    FORWARD_IF_ERROR(reserve(&task->options, &builder->options_capacity, task->num_options, 1,
+                             sizeof *task->options, builder, err));
     task->options[task->num_options++] = option;
     example->num_options++;
     return STATUS_OK;
@@ -115,7 +117,7 @@ enum status task_read_text(char **text, size_t *size, uint64_t *hash, const stru
     FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
     do {
         GOTO_IF_ERROR(stream_read(stream, &bytes, &count, err), done);
-        GOTO_IF_ERROR(task_reserve(text, &capacity, *size, count + 1, 1, builder, err), done);
+        GOTO_IF_ERROR(reserve(text, &capacity, *size, count + 1, 1, builder, err), done);
         if (count > 0)
             memcpy(*text + *size, bytes, count);
         *size += count;

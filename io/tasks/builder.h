@@ -22,11 +22,6 @@ struct task_builder {
 enum status task_refuse(const struct task_builder *builder, struct error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Makes room for `more` elements of `size` bytes after the `used` ones of *array, which has *capacity. Grows
-// by half, so that adding is linear.
-enum status task_reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
-                         const struct task_builder *builder, struct error *err);
-
 // Reads all of a file, decompressed; NUL-terminated. *hash: XXH3-64 of its bytes on disk. The caller frees
 // *text, also after a failure. `builder` names the file for messages about memory.
 enum status task_read_text(char **text, size_t *size, uint64_t *hash, const struct task_builder *builder,

@@ -27,5 +27,5 @@ void tokenizer_free(struct tokenizer *tokenizer); // NULL is fine
 enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size,
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err);
 
-// Largest id + 1, over vocabulary and added tokens.
+// Largest id + 1, over vocabulary and added tokens. Public for tests.
 size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer);

@@ -22,6 +22,6 @@ size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);
 // (may be NULL): the id with the largest logit (lowest id of equals).
 void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
                             const float *hidden, const int32_t *targets, size_t tokens, float *workspace);
-// logits[tokens, vocab_size] from the same chunks: what tests compare with the logits of a reference.
+// logits[tokens, vocab_size] from the same chunks. For tests, which compare them with a reference.
 void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens,
                     float *workspace);

@@ -77,16 +77,6 @@ static const char *const names[NUM_METHODS] = {METHODS(AS_NAME)};
 #define AS_ONE(value, name, factor, needs, exponent, alpha) 1 +
 _Static_assert(METHODS(AS_ONE) 0 == NUM_METHODS, "every method has a row");
 
-bool method_from_name(const char *name, enum method *method)
-{
-    for (size_t i = 0; i < NUM_METHODS; i++)
-        if (strcmp(name, names[i]) == 0) {
-            *method = (enum method)i;
-            return true;
-        }
-    return false;
-}
-
 const char *method_name(enum method method)
 {
     return names[method];

@@ -42,7 +42,6 @@ struct importance_parameters {
     double exponent; // of the activation; of ria it is the source's a / 2
 };
 
-bool method_from_name(const char *name, enum method *method);
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // in the order of the enum, for messages and help
 // Whether the method scores weights by factors; sparsegpt and auto do not.

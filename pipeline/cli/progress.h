@@ -39,7 +39,7 @@ struct progress {
 // With out NULL (other ranks, --quiet) every call is silent. Nothing here fails: a line that cannot be
 // written is lost.
 void progress_begin(struct progress *progress, double total_work, enum progress_mode mode, FILE *out);
-// The same, with the caller's clock.
+// The same with another clock: tests have their own.
 void progress_begin_with_clock(struct progress *progress, double total_work, enum progress_mode mode,
                                FILE *out, progress_clock *clock, void *clock_data);
 
@@ -59,5 +59,5 @@ void progress_message(struct progress *progress, const char *format, ...)
 // Prints the last line. Afterwards every call is silent. May be called twice.
 void progress_end(struct progress *progress);
 
-// Seconds left; negative while they cannot be estimated.
+// Seconds left; negative while they cannot be estimated. Public for tests.
 double progress_time_left(const struct progress *progress);

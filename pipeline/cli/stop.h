@@ -37,5 +37,6 @@ const char *stop_reason(const struct stop *stop, char *text, size_t size);
 
 // "USR1", "SIGUSR1", "usr1" or a number. False for an unknown one and for those that must keep their meaning.
 bool stop_signal_from_name(const char *name, int *signal_number);
-const char *stop_signal_name(int signal_number); // "SIGUSR1"; NULL: not one of those
-const char *stop_signal_list(void);              // "HUP, INT, ...", for messages
+// "SIGUSR1"; NULL: not one of those. Public for tests.
+const char *stop_signal_name(int signal_number);
+const char *stop_signal_list(void); // "HUP, INT, ...", for messages

@@ -45,7 +45,7 @@ bool type_is_array(enum job_type type);
 union job_item member_load(const struct job_key_row *row, const void *home);
 void member_store(const struct job_key_row *row, void *home, const union job_item *item);
 void member_reset(const struct job_key_row *row, void *home); // to its default; frees nothing
-// The default, which may depend on the variant's other members. A text's is NULL.
+// The default, which may depend on the variant's other members. A text's is NULL. Public for tests.
 union job_item member_standard(const struct job_key_row *row, const void *home);
 // Whether the member has its default; of an array, whether it is empty.
 bool member_is_standard(const struct job_key_row *row, const void *home);

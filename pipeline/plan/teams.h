@@ -12,7 +12,7 @@ struct ranks_there_are {
 // How many teams work on `chains` chains at once, at least one. Without a wish each node is a team, which
 // loads a layer once, or, where layers are small, as many teams as get about as many chains each: ranks of
 // different teams need not wait for each other. layer_bytes: of the largest layer in float32, 0 when it is
-// not known.
+// not known. Public for tests.
 size_t teams_for(const struct ranks_there_are *there, size_t chains, uint64_t layer_bytes);
 // The same for the chains of a phase and the layers of its model.
 size_t teams_of_phase(const struct plan *plan, size_t phase, const struct ranks_there_are *there);

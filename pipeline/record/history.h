@@ -36,5 +36,5 @@ struct history {
 enum status history_read(struct history *history, const char *run, struct error *err);
 void history_free(struct history *history);
 
-// "2026-02-03T04:05:06.789Z" in seconds since 1970; 0 when it is not a time.
+// "2026-02-03T04:05:06.789Z" in seconds since 1970; 0 when it is not a time. Public for tests.
 double history_time(const char *text);

@@ -40,5 +40,6 @@ bool report_accuracy(double *value, const json_t *model);
 // A channel whose second moment is larger than this many times the linear's median one is counted as an
 // outlier: its root mean square is more than six times the usual.
 #define REPORT_OUTLIER 36.0
-// Linear interpolation between order statistics (R's type 7): p in [0, 1]. NAN when count is 0.
+// Linear interpolation between order statistics (R's type 7): p in [0, 1]. NAN when count is 0. Public for
+// tests.
 double report_quantile(const double *sorted, size_t count, double p);

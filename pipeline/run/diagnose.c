@@ -173,7 +173,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
     bus_error_name(d.model->checkpoint);
     d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
     status = diagnose_all(&d, err);
-    layer_weights_free(&d.weights, &d.stage);
+    layer_weights_free(&d.weights);
     if (status == STATUS_OK && out != NULL && json) {
         json_dumpf(d.results, out, JSON_INDENT(2));
         fputc('\n', out);

@@ -21,7 +21,8 @@ struct kernel_survey {
 void kernel_survey(struct kernel_survey *survey, const char *asked);
 
 // The kernels that a run began with: what RUN/run.json says, `own` where it says nothing because the run was
-// begun before there was a choice, "" where there is no readable run.json. Not collective.
+// begun before there was a choice, "" where there is no readable run.json. Not collective. Public
+// for tests.
 void kernel_recorded(char *name, size_t size, const char *run, const char *own);
 
 // Collective over the world, before the first call of BLIS. Has BLIS take the kernels of the run: those that

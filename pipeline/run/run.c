@@ -20,7 +20,7 @@ static enum status run_share(struct run_outcome *outcome, const struct run_conte
         status = chains_run(outcome, share, &work, hooks, err);
     if (status != STATUS_OK && share->stage->team->count > 1 && share->stage->team->rank == 0)
         alarm_raise(hooks->alarm);
-    layer_weights_free(&weights, share->stage);
+    layer_weights_free(&weights);
     return status;
 }
 

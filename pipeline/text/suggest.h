@@ -5,7 +5,7 @@
 // Index of the word; count when it is not there.
 size_t find_word(const char *word, const char *const *words, size_t count);
 
-// Edits (insert, delete, replace, swap neighbours) from a to b.
+// Edits (insert, delete, replace, swap neighbours) from a to b. Public for tests.
 size_t edit_distance(const char *a, const char *b);
 
 // The candidate with the fewest edits from word, the first of equals; NULL when none is near enough to be

@@ -214,7 +214,7 @@ done:
     store_close(c.masks);
     hidden_states_close(&c.states);
     hidden_states_close(&c.dense_states);
-    layer_weights_free(&c.pruned, stage);
+    layer_weights_free(&c.pruned);
     free(c.linears);
     free(c.measured);
     return status;

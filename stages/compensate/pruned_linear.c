@@ -117,7 +117,8 @@ done:
     return status;
 }
 
-double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
+// linear->row <- row i, pruned, with `energy` energy-compensated; not yet scaled by gamma or rounded.
+static double compensated_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
 {
     const struct linear_view view = view_of(linear);
     const struct row_compensation how = {.column_mean = energy ? linear->column_mean : NULL,
@@ -139,14 +140,14 @@ static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)
 void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target)
 {
     double energies[3];
-    pruned_linear_row(linear, i, energy, energies);
+    compensated_row(linear, i, energy, energies);
     scale_and_round(linear, i, false);
     dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
 }
 
 double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3])
 {
-    const double gamma = pruned_linear_row(linear, i, linear->energy, energies);
+    const double gamma = compensated_row(linear, i, linear->energy, energies);
     scale_and_round(linear, i, linear->output);
     return gamma;
 }

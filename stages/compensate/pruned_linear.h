@@ -40,14 +40,11 @@ void pruned_linear_free(struct pruned_linear *linear);
 // Means and factors of the columns, if the variant compensates them. Collective.
 enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err);
 
-// linear->row <- row i, pruned, with `energy` energy-compensated as the variant asks; not yet scaled by gamma
-// or rounded. energies[3]: see energy_row (kernels/pruning/energy.h). Returns energy compensation's factor of
-// the row.
-double pruned_linear_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3]);
-// The same rounded to the model's dtype, as float32 in target[in].
+// target[in] <- row i, pruned, with `energy` energy-compensated as the variant asks; not scaled by gamma;
+// rounded to the model's dtype, as float32.
 void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target);
-// linear->rounded <- row i with all compensation that is kept, in the model's dtype. energies and the result
-// as of pruned_linear_row.
+// linear->rounded <- row i with all compensation that is kept, in the model's dtype. energies[3]: see
+// energy_row (kernels/pruning/energy.h). Returns energy compensation's factor of the row.
 double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3]);
 // The same as float32 in target[in].
 void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target);

@@ -7,7 +7,8 @@
 
 // The summed log-likelihood (natural) of each option's continuation, log_likelihood[num_options], and whether
 // each of its tokens is the most probable one, greedy[num_options]. The beginning that the options of an
-// example share is computed once. Examples are split over the team; variant NULL: the dense model.
+// example share is computed once. Examples are split over the team; variant NULL: the dense model. Public for
+// tests.
 enum status task_log_likelihoods(double *log_likelihood, uint8_t *greedy, const struct stage *stage,
                                  struct layer_weights *weights, const struct task_tokens *tokens,
                                  const struct variant *variant, struct error *err);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool variant_adds_biases(const struct model *model, const struct variant *variant)
+static bool variant_adds_biases(const struct model *model, const struct variant *variant)
 {
     return variant->bias && (model->added_attention_bias || model->added_mlp_bias);
 }

@@ -32,9 +32,8 @@ enum status layer_weights_create(struct layer_weights *weights, const struct sta
                                  "the float32 weights of one layer", err);
 }
 
-void layer_weights_free(struct layer_weights *weights, const struct stage *stage)
+void layer_weights_free(struct layer_weights *weights)
 {
-    (void)stage;
     layer_map_free(&weights->map);
     shared_block_free(&weights->memory);
     memset(weights, 0, sizeof *weights);

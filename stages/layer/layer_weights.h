@@ -15,8 +15,7 @@ struct layer_weights {
 
 // Allocates room for the largest layer. Freed with layer_weights_free.
 enum status layer_weights_create(struct layer_weights *weights, const struct stage *stage, struct error *err);
-void layer_weights_free(struct layer_weights *weights,
-                        const struct stage *stage); // collective; zeroed is fine
+void layer_weights_free(struct layer_weights *weights); // collective; zeroed is fine
 
 // Loads a layer from the checkpoint; with variant != NULL its pruned linears come from
 // weights/VARIANT/layer-l.h5, or where that is not written (weights_are_written) from

@@ -41,7 +41,7 @@ void attribute_copy_count(struct attribute_copy *copy, const char *key, const ch
         json_object_set_new(copy->record, key, json_integer((json_int_t)value));
 }
 
-void attribute_copy_flag(struct attribute_copy *copy, const char *key, const char *attribute)
+static void copy_flag(struct attribute_copy *copy, const char *key, const char *attribute)
 {
     uint64_t value;
     if (read_count(copy, attribute, &value))
@@ -95,8 +95,8 @@ static enum status add_guard(json_t *record, const struct store_reader *weights,
     struct attribute_copy copy = {record, weights, object, STATUS_OK, err};
 
     group_path(object, linear);
-    attribute_copy_flag(&copy, "energy_kept", "energy_kept");
-    attribute_copy_flag(&copy, "output_kept", "output_kept");
+    copy_flag(&copy, "energy_kept", "energy_kept");
+    copy_flag(&copy, "output_kept", "output_kept");
     attribute_copy_real(&copy, "output_error_pruned", "output_error_pruned");
     attribute_copy_real(&copy, "output_error_compensated", "output_error_compensated");
     attribute_copy_real(&copy, "layer_error_pruned", "layer_error_pruned");

@@ -14,7 +14,6 @@ struct attribute_copy {
 };
 void attribute_copy_real(struct attribute_copy *copy, const char *key, const char *attribute);
 void attribute_copy_count(struct attribute_copy *copy, const char *key, const char *attribute);
-void attribute_copy_flag(struct attribute_copy *copy, const char *key, const char *attribute);
 void attribute_copy_text(struct attribute_copy *copy, const char *key, const char *attribute);
 
 // Adds these members to record where the files have them (masks, weights: the variant's files of the layer,

@@ -58,7 +58,7 @@ static void search_free(struct auto_search *c)
     free(c->errors);
     hidden_states_close(&c->states);
     store_close(c->statistics);
-    layer_weights_free(&c->pruned, c->stage);
+    layer_weights_free(&c->pruned);
 }
 
 static enum status search_create(struct auto_search *c, struct error *err)

@@ -120,7 +120,7 @@ void small_model_open_alone(struct small_model *alone, const struct small_model 
 
 void small_model_close(struct small_model *small)
 {
-    layer_weights_free(&small->weights, &small->stage);
+    layer_weights_free(&small->weights);
     team_free(&small->team);
     model_close(small->model);
     free(small->settings.model);

@@ -29,11 +29,9 @@ static void a_name_says_the_method_and_every_parameter_that_is_not_its_own(void 
     for (size_t i = 0; i < count; i++) {
         const struct importance_candidate *c = &candidates[i];
         char method_part[80];
-        enum method method;
         snprintf(method_part, sizeof method_part, "%.*s", (int)strcspn(c->name, "-"), c->name);
-        assert_true(method_from_name(method_part, &method));
-        const struct importance_parameters own = importance_defaults(method);
-        assert_int_equal(method, c->method);
+        assert_string_equal(method_part, method_name(c->method));
+        const struct importance_parameters own = importance_defaults(c->method);
         assert_true(number_after(c->name, "-alpha", own.alpha) == c->alpha);
         assert_true(number_after(c->name, "-exponent", own.exponent) == c->exponent);
         for (size_t k = 0; k < i; k++)

@@ -633,7 +633,7 @@ static void open_with_biases(struct small_model *small, const struct small_model
     struct error err = {0};
     small_model_open(small, shape);
     add(small);
-    layer_weights_free(&small->weights, &small->stage);
+    layer_weights_free(&small->weights);
     assert_ok(compensate_check(small->model, &small->settings, &err), err);
     assert_ok(layer_weights_create(&small->weights, &small->stage, &err), err);
     small_model_calibrate(small, false);

@@ -38,7 +38,7 @@ static void bench_open(struct bench *bench, int teams)
 
 static void bench_close(struct bench *bench)
 {
-    layer_weights_free(&bench->weights, &bench->stage);
+    layer_weights_free(&bench->weights);
     team_free(&bench->team);
 }
 

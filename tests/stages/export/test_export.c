@@ -215,7 +215,7 @@ static void new_biases_come_after_the_tensors_that_were_there(void **state)
     struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
     variant->bias = true;
     assert_ok(compensate_check(small.model, &small.settings, &err), err);
-    layer_weights_free(&small.weights, &small.stage); // layers have become larger
+    layer_weights_free(&small.weights); // layers have become larger
     assert_ok(layer_weights_create(&small.weights, &small.stage, &err), err);
     small_model_calibrate(&small, false);
     small_model_prune(&small, variant);

@@ -65,7 +65,7 @@ static void try_scaled(double *errors, size_t candidates, struct small_model *sm
                                       .context = &scaled};
     assert_ok(try_in_layer(errors, candidates, &trial, first, &err), err);
     hidden_states_close(&states);
-    layer_weights_free(&pruned, &small->stage);
+    layer_weights_free(&pruned);
 }
 
 // sum |d - p|^2 / sum |d - h|^2 over the sequences from `first` on.

@@ -281,7 +281,7 @@ static void with_two_streams_each_output_comes_from_its_own(void **state)
     candidates_free(&candidates);
     hidden_states_close(&dense_states);
     hidden_states_close(&other_states);
-    layer_weights_free(&pruned, &small.stage);
+    layer_weights_free(&pruned);
     small_model_close(&small);
 }
 
