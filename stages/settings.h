@@ -14,7 +14,7 @@ enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
 // One choice of method, sparsity or pattern, alpha, compensation: one pruned model.
 struct variant {
-    char name[128]; // also its folder; see variant_name
+    char name[128]; // also its folder (pipeline/job/variant.c)
     enum method method;
     struct importance_parameters parameters;
     bool is_pattern;

@@ -1,12 +1,19 @@
 #include "stages/stage.h"
 
+#include "io/file/run_paths.h"
+
 #include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *variant_name(const struct variant *variant)
+{
+    return variant != NULL ? variant->name : DENSE_NAME;
+}
+
 const char *stream_name(const struct settings *settings, const struct variant *variant)
 {
-    return settings->propagation == PROPAGATION_PRUNED && variant != NULL ? variant->name : "dense";
+    return variant_name(settings->propagation == PROPAGATION_PRUNED ? variant : NULL);
 }
 
 bool variant_matches(const struct variant *variant)
@@ -48,8 +55,7 @@ const struct variant *stream_owner(const struct settings *settings, const struct
 
 const char *hidden_stream(const struct settings *settings, const struct variant *variant)
 {
-    const struct variant *owner = stream_owner(settings, variant);
-    return owner != NULL ? owner->name : "dense";
+    return variant_name(stream_owner(settings, variant));
 }
 
 enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)

@@ -26,6 +26,8 @@ struct stage {
     struct stage_hooks hooks;
 };
 
+// The variant's name; DENSE_NAME for NULL, the dense model.
+const char *variant_name(const struct variant *variant);
 // The stream that a variant's statistics come from: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
 

@@ -22,13 +22,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum {
-    CONTENT_BYTES = 2048,
-    STALE_SECONDS = 60,
-    HEARTBEAT_SECONDS = 10,
-    LONGEST_CHAIN = 64,
-    MOST_TRIES = 100
-};
+enum { CONTENT_BYTES = 2048, HEARTBEAT_SECONDS = 10, LONGEST_CHAIN = 64, MOST_TRIES = 100 };
 
 struct run_lock {
     char path[PATH_MAX];    // RUN/lock
@@ -92,7 +86,7 @@ static bool is_stale(const struct holder *holder, const struct process_identity 
 {
     if (holder->known && process_identity_same_host(&holder->identity, self))
         return !process_identity_is_alive(&holder->identity);
-    return now - holder->touched > STALE_SECONDS;
+    return now - holder->touched > RUN_LOCK_STALE_SECONDS;
 }
 
 static enum status held_by(const struct run_lock *lock, const struct holder *holder,

@@ -9,6 +9,9 @@ enum { PATH_SIZE = 4200, JOB_PATH_MAX = 3500 };
 // paths below.
 void path_format(char *path, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+// The dense model's name where others have a variant's: of folders and in results, logs and plans.
+#define DENSE_NAME "dense"
+
 enum run_folder {
     RUN_STATISTICS,  // STREAM/layer-007.h5
     RUN_HESSIANS,    // STREAM/layer-007.h5
@@ -37,7 +40,7 @@ void run_layer_path(char path[PATH_SIZE], const char *run, enum run_folder folde
                     size_t layer);
 // "RUN/outliers/threshold-5/layer-007.json"
 void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, size_t layer);
-// "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or "dense".
+// "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or DENSE_NAME.
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"
 void run_task_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);

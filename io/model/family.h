@@ -79,6 +79,7 @@ struct family {
     double default_epsilon, default_theta, default_rotary_fraction;
     const char *default_activation;
     bool default_tie, default_attention_bias;
+    bool special_tokens_in_tasks; // the reference of tasks puts them around every text
     // Which keys of config.json the reference heeds, so that biases can be added.
     bool can_add_attention_bias, can_add_mlp_bias;
     // Reads the keys that only this family has, after all of the above. NULL: there are none.

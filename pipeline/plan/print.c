@@ -1,5 +1,6 @@
 #include "pipeline/plan/print.h"
 
+#include "io/file/run_paths.h"
 #include "io/model/model.h"
 #include "kernels/amount.h"
 #include "pipeline/job/json.h"
@@ -93,7 +94,7 @@ static json_t *estimate_to_json(const struct estimate *estimate)
 static json_t *variants_to_json(const struct settings *settings)
 {
     json_t *variants = json_array();
-    json_array_append_new(variants, json_pack("{s:s}", "name", "dense"));
+    json_array_append_new(variants, json_pack("{s:s}", "name", DENSE_NAME));
     for (size_t v = 0; v < settings->num_variants; v++)
         json_array_append_new(variants, variant_to_json(&settings->variants[v]));
     return variants;

@@ -13,8 +13,6 @@
 
 enum { PLAN_FORMAT = 1 };
 
-static const char dense[] = "dense";
-
 static json_t *member(json_t *object, const char *key)
 {
     if (json_object_get(object, key) == NULL)
@@ -55,7 +53,7 @@ json_t *plan_to_json(const struct plan *plan)
 static bool find_variant(const struct variant **variant, const struct settings *settings, const char *name)
 {
     *variant = NULL;
-    if (strcmp(name, dense) == 0)
+    if (strcmp(name, DENSE_NAME) == 0)
         return true;
     for (size_t v = 0; v < settings->num_variants; v++)
         if (strcmp(settings->variants[v].name, name) == 0) {

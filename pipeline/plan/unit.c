@@ -13,7 +13,7 @@
 
 const char *unit_variant_name(const struct unit *unit)
 {
-    return unit->variant != NULL ? unit->variant->name : "dense";
+    return variant_name(unit->variant);
 }
 
 const char *unit_task_name(const struct unit *unit, const struct settings *settings)

@@ -51,7 +51,7 @@ static struct history_unit read_unit(const json_t *line)
     const json_t *layer = json_object_get(line, "layer");
 
     copy_text(unit.stage, sizeof unit.stage, line, "stage", "");
-    copy_text(unit.variant, sizeof unit.variant, line, "variant", "dense");
+    copy_text(unit.variant, sizeof unit.variant, line, "variant", DENSE_NAME);
     copy_text(unit.task, sizeof unit.task, line, "task", "");
     copy_text(unit.process, sizeof unit.process, line, "process", "");
     copy_text(unit.node, sizeof unit.node, line, "node", "");

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "stages/evaluate/tasks.h"
+#include "stages/stage.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -86,7 +87,7 @@ static void print_row(const struct settings *settings, const struct variant *var
         json_decref(tasks);
         return;
     }
-    fprintf(out, "%-36s", variant != NULL ? variant->name : "dense");
+    fprintf(out, "%-36s", variant_name(variant));
     for (size_t i = 0; i < settings->num_tasks; i++) {
         const char *name = settings->tasks[i].name;
         const json_t *accuracy = json_object_get(json_object_get(tasks, name), "acc");

@@ -10,6 +10,7 @@
 #include "pipeline/report/series.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
+#include "stages/stage.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static json_t *identities(const json_t *record, const char *list)
 
 static json_t *variant_row(json_t *variants, const struct variant *variant)
 {
-    const char *name = variant != NULL ? variant->name : "dense";
+    const char *name = variant_name(variant);
     char series[128];
     json_t *row;
     size_t i;

@@ -1,6 +1,7 @@
 #include "pipeline/report/compare_show.h"
 
 #include "io/file/commit.h"
+#include "io/file/run_paths.h"
 #include "pipeline/report/members.h"
 #include "pipeline/report/page.h"
 #include "pipeline/report/report.h"
@@ -112,7 +113,7 @@ static json_t *as_report(const json_t *comparison)
     char series[160];
     size_t i, r;
 
-    json_array_append_new(models, json_pack("{s:s, s:O}", "variant", "dense", "perplexity",
+    json_array_append_new(models, json_pack("{s:s, s:O}", "variant", DENSE_NAME, "perplexity",
                                             json_array_get(json_object_get(first, "perplexity"), 0)));
     json_array_foreach(json_object_get(comparison, "variants"), i, row)
     {

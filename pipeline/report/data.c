@@ -13,6 +13,7 @@
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
+#include "stages/stage.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -185,7 +186,7 @@ static void add_allocation(struct gathering *g, json_t *row, const struct varian
 
 static void gather_model(struct gathering *g, const struct variant *variant)
 {
-    const char *name = variant != NULL ? variant->name : "dense";
+    const char *name = variant_name(variant);
     char series[128];
     uint64_t kept = 0, total = 0;
     struct error why = {0};
@@ -387,7 +388,7 @@ static enum status gather(json_t **report, const struct run_view *view, const ch
     for (size_t v = 0; v < settings->num_variants; v++)
         gather_model(&g, &settings->variants[v]);
     if (settings->propagation == PROPAGATION_DENSE)
-        gather_stream(&g, "dense");
+        gather_stream(&g, DENSE_NAME);
     for (size_t v = 0; settings->propagation == PROPAGATION_PRUNED && v < settings->num_variants; v++)
         gather_stream(&g, settings->variants[v].name);
     *report = json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "run", run,

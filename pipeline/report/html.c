@@ -1,3 +1,4 @@
+#include "io/file/run_paths.h"
 #include "pipeline/report/cells.h"
 #include "pipeline/report/layers.h"
 #include "pipeline/report/members.h"
@@ -239,14 +240,14 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
           "written.</p>\n",
           out);
     write_layers(&page);
-    if (has_rows(&page, "channels", "stream", "dense")) {
+    if (has_rows(&page, "channels", "stream", DENSE_NAME)) {
         fprintf(out,
                 "<h2>Channels</h2>\n<p>What the linears of the dense model get. Quantiles are of the "
                 "channels' second "
                 "moments; an outlier is a channel whose second moment is more than %g times the median "
                 "one.</p>\n",
                 REPORT_OUTLIER);
-        write_channels(&page, "dense");
+        write_channels(&page, DENSE_NAME);
     }
     if (json_object_size(json_object_get(report, "diagnostics")) > 0) {
         fputs("<h2>Alignment</h2>\n<p>Measured from the weights alone: means over all layers. Overlap is 1 "

@@ -1,5 +1,6 @@
 #include "pipeline/report/layers.h"
 
+#include "io/file/run_paths.h"
 #include "pipeline/report/members.h"
 
 #include <string.h>
@@ -175,7 +176,7 @@ void write_layers(const struct page *page)
         write_plot(page, id);
         write_allocation(page, json_object_get(model, "allocation"));
         write_linears(page, variant);
-        if (strcmp(variant, "dense") != 0 && has_rows(page, "channels", "stream", variant)) {
+        if (strcmp(variant, DENSE_NAME) != 0 && has_rows(page, "channels", "stream", variant)) {
             fputs("<h3>Inputs of the linears</h3>\n", page->out);
             write_channels(page, variant);
         }

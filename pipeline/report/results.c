@@ -7,6 +7,7 @@
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
+#include "stages/stage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
     char output[PATH_SIZE];
     json_t *json = json_object();
 
-    json_object_set_new(json, "variant", json_string(variant != NULL ? variant->name : "dense"));
+    json_object_set_new(json, "variant", json_string(variant_name(variant)));
     if (read_result(&result, settings, variant)) {
         json_object_set_new(json, "perplexity", json_real(result.perplexity));
         json_object_set_new(json, "tokens", json_integer((json_int_t)result.tokens));
@@ -63,7 +64,7 @@ static void print_row(const struct settings *settings, const struct variant *var
             output[0] = '\0';
     }
     if (read_result(&result, settings, variant))
-        fprintf(out, "%-36s %12.4f %9.3f  %s\n", variant != NULL ? variant->name : "dense", result.perplexity,
+        fprintf(out, "%-36s %12.4f %9.3f  %s\n", variant_name(variant), result.perplexity,
                 dense != NULL ? result.perplexity / dense->perplexity : 1.0, output);
     else if (output[0] != '\0')
         fprintf(out, "%-36s %12s %9s  %s\n", variant->name, "-", "-", output);

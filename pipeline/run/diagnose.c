@@ -12,6 +12,7 @@
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/diagnose.h"
+#include "stages/stage.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct diagnosis {
 
 static void result_path(char path[PATH_SIZE], const struct diagnosis *d, const struct variant *variant)
 {
-    run_result_path(path, d->settings->run, variant != NULL ? variant->name : "dense", RESULT_DIAGNOSTICS);
+    run_result_path(path, d->settings->run, variant_name(variant), RESULT_DIAGNOSTICS);
 }
 
 // Whether all layers of the variant are there. Collective: rank 0 looks.
@@ -63,8 +64,7 @@ static enum status measure(json_t **result, struct diagnosis *d, const struct va
         }
         json_array_append_new(layers, layer);
     }
-    *result = json_pack("{s:i, s:s, s:o}", "format", 1, "variant", variant != NULL ? variant->name : "dense",
-                        "layers", layers);
+    *result = json_pack("{s:i, s:s, s:o}", "format", 1, "variant", variant_name(variant), "layers", layers);
     return STATUS_OK;
 }
 
@@ -72,7 +72,7 @@ static enum status measure(json_t **result, struct diagnosis *d, const struct va
 static enum status diagnose_variant(struct diagnosis *d, const struct variant *variant, struct error *err)
 {
     const struct team *team = d->stage.team;
-    const char *name = variant != NULL ? variant->name : "dense";
+    const char *name = variant_name(variant);
     char path[PATH_SIZE];
     json_t *result = NULL;
     bool complete;

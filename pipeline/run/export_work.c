@@ -27,7 +27,7 @@ static json_t *provenance_of(const struct settings *settings, const struct run_r
     json_t *job = settings_to_json(settings), *results = json_object();
 
     json_object_del(job, "variants");
-    add_perplexity(results, "dense", settings, NULL);
+    add_perplexity(results, DENSE_NAME, settings, NULL);
     add_perplexity(results, "pruned", settings, variant);
     json_t *provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                    "variant", variant_to_json(variant), "fingerprints",

@@ -31,7 +31,7 @@ size_t repair_inputs(const struct unit *const *units, size_t count, const struct
         for (size_t i = 0; i < layers; i++) {
             states_path(path, settings, hidden_stream(settings, units[k]->variant), i);
             removed += remove_if_damaged(path);
-            states_path(path, settings, "dense", i);
+            states_path(path, settings, DENSE_NAME, i);
             removed += remove_if_damaged(path);
         }
     }

@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "pipeline/record/compensation_record.h"
+#include "stages/stage.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -45,9 +46,8 @@ enum status evaluate_model(const struct stage *stage, struct layer_weights *weig
     if (stage->team->rank == 0 && status == STATUS_OK)
         status = perplexity_write(&result, path, stage->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    progress_message(progress, "%s: perplexity %.4f (length %zu, %llu windows)",
-                     unit->variant != NULL ? unit->variant->name : "dense", result.perplexity,
-                     (size_t)result.length, (unsigned long long)result.windows);
+    progress_message(progress, "%s: perplexity %.4f (length %zu, %llu windows)", unit_variant_name(unit),
+                     result.perplexity, (size_t)result.length, (unsigned long long)result.windows);
     return STATUS_OK;
 }
 
@@ -67,8 +67,7 @@ enum status evaluate_on_task(const struct stage *stage, struct layer_weights *we
     if (stage->team->rank == 0 && status == STATUS_OK)
         status = task_result_write(&result, path, stage->settings, unit->task, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    progress_message(progress, "%s: %s acc %.4f (%llu examples)",
-                     unit->variant != NULL ? unit->variant->name : "dense", name, result.acc,
+    progress_message(progress, "%s: %s acc %.4f (%llu examples)", unit_variant_name(unit), name, result.acc,
                      (unsigned long long)result.examples);
     return STATUS_OK;
 }

@@ -5,6 +5,7 @@
 #include "pipeline/plan/plan.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
+#include "stages/stage.h"
 
 #include <unistd.h>
 
@@ -15,18 +16,13 @@ void states_path(char path[PATH_SIZE], const struct settings *settings, const ch
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
 }
 
-static const char *stream_of(const struct variant *owner)
-{
-    return owner != NULL ? owner->name : "dense";
-}
-
 void states_trim(const struct stage *stage, const struct variant *owner, size_t newest)
 {
     char path[PATH_SIZE];
     if (stage->settings->keep_activations || newest < 3 || stage->team->rank != 0 ||
         (owner == NULL && dense_stream_is_kept(stage->settings)))
         return;
-    states_path(path, stage->settings, stream_of(owner), newest - 2);
+    states_path(path, stage->settings, variant_name(owner), newest - 2);
     (void)unlink(path);
 }
 
@@ -34,7 +30,7 @@ void states_trim_passed(const struct stage *stage, const struct variant *owner, 
 {
     char path[PATH_SIZE];
     for (size_t l = layer; l > 0; l--) {
-        states_path(path, stage->settings, stream_of(owner), l + 2);
+        states_path(path, stage->settings, variant_name(owner), l + 2);
         if (stage->team->rank == 0 && store_exists(path))
             states_trim(stage, owner, l + 2);
     }
@@ -54,7 +50,7 @@ void states_trim_hessian(const struct stage *stage, const struct variant *varian
 enum status states_ensure(const struct stage *stage, struct layer_weights *weights,
                           const struct variant *owner, size_t layer, struct error *err)
 {
-    const char *stream = stream_of(owner);
+    const char *stream = variant_name(owner);
     char path[PATH_SIZE];
     uint64_t from = layer;
 
@@ -95,7 +91,7 @@ void states_drop_dense(const struct stage *stage)
             if (still_reads_states(settings, &settings->variants[v], layer))
                 return;
     for (size_t layer = 1; layer + 2 < layers; layer++) {
-        states_path(path, settings, "dense", layer);
+        states_path(path, settings, DENSE_NAME, layer);
         (void)unlink(path);
     }
 }

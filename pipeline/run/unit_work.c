@@ -32,8 +32,8 @@ static enum status calibrate(const struct stage *stage, struct layer_weights *we
     uint8_t hessian = stage->team->rank == 0 && hessian_is_needed(settings, variant, layer);
     FORWARD_IF_ERROR(team_broadcast(stage->team, &hessian, 1, 0, err));
     FORWARD_IF_ERROR(states_ensure(stage, weights, dense ? NULL : variant, layer, err));
-    FORWARD_IF_ERROR(
-        calibrate_layer(stage, weights, stream_name(settings, variant), layer, hessian != 0, output, err));
+    const unsigned also = (hessian ? CALIBRATE_HESSIAN : 0) | (output ? CALIBRATE_OUTPUTS : 0);
+    FORWARD_IF_ERROR(calibrate_layer(stage, weights, stream_name(settings, variant), layer, also, err));
     if (output)
         states_trim(stage, NULL, layer + 1);
     return STATUS_OK;

@@ -1,5 +1,6 @@
 #include "pipeline/status/holders.h"
 
+#include "io/file/run_lock.h"
 #include "io/file/run_paths.h"
 
 #include <dirent.h>
@@ -10,9 +11,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-// As io/file/run_lock.h says: after a minute without a heartbeat another host takes a lock over.
-static const double patience = 60;
 
 const char *holder_state_name(enum holder_state state)
 {
@@ -50,7 +48,7 @@ static enum holder_state state_of(const struct process_identity *identity, doubl
     process_identity_self(&self);
     if (process_identity_same_host(identity, &self))
         return process_identity_is_alive(identity) ? HOLDER_WORKS : HOLDER_GONE;
-    return silence <= patience ? HOLDER_WORKS : HOLDER_SILENT;
+    return silence <= RUN_LOCK_STALE_SECONDS ? HOLDER_WORKS : HOLDER_SILENT;
 }
 
 static bool same_process(const struct process_identity *a, const struct process_identity *b)

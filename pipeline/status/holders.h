@@ -7,7 +7,7 @@
 enum holder_state {
     HOLDER_WORKS, // the process lives on this host, or its heartbeat is fresh
     HOLDER_GONE,  // no such process on this host
-    HOLDER_SILENT // of another host, without a heartbeat for a minute
+    HOLDER_SILENT // of another host, without a heartbeat for RUN_LOCK_STALE_SECONDS
 };
 
 struct lock_holder {

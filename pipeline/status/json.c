@@ -1,6 +1,7 @@
 #include "pipeline/status/json.h"
 
 #include "pipeline/text/json_memory.h"
+#include "stages/stage.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -20,9 +21,8 @@ static json_t *variants_to_json(const struct look *look)
                 json_object_set_new(stages, stage_name((enum stage_kind)s),
                                     json_pack("{s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
                                               (json_int_t)tallies[s].all));
-        json_array_append_new(
-            variants,
-            json_pack("{s:s, s:o}", "name", variant != NULL ? variant->name : "dense", "stages", stages));
+        json_array_append_new(variants,
+                              json_pack("{s:s, s:o}", "name", variant_name(variant), "stages", stages));
     }
     return variants;
 }

@@ -1,6 +1,8 @@
 #include "pipeline/status/text.h"
 
+#include "io/file/run_paths.h"
 #include "pipeline/text/duration.h"
+#include "stages/stage.h"
 
 #include <string.h>
 
@@ -11,7 +13,7 @@ static void print_variants(const struct look *look, FILE *out)
         const struct variant *variant = v == 0 ? NULL : &settings->variants[v - 1];
         struct tally tallies[STAGE_COUNT] = {{0, 0}};
         look_tally(tallies, look, variant);
-        fprintf(out, "%-36s", variant != NULL ? variant->name : "dense");
+        fprintf(out, "%-36s", variant_name(variant));
         for (int s = 0; s < STAGE_COUNT; s++)
             if (tallies[s].all > 0)
                 fprintf(out, "  %s %zu/%zu", stage_name((enum stage_kind)s), tallies[s].done, tallies[s].all);
@@ -28,7 +30,7 @@ static void print_begun(const struct look *look, const struct lock_holder *holde
             continue;
         fprintf(out, "  team %zu on %s, %zu rank%s: %s", event->team, event->node, event->team_ranks,
                 event->team_ranks == 1 ? "" : "s", event->stage);
-        if (strcmp(event->variant, "dense") != 0 || strcmp(event->stage, "evaluate") == 0 ||
+        if (strcmp(event->variant, DENSE_NAME) != 0 || strcmp(event->stage, "evaluate") == 0 ||
             event->task[0] != '\0')
             fprintf(out, " %s", event->variant);
         if (event->task[0] != '\0')

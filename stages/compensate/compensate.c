@@ -187,7 +187,7 @@ static enum status open_streams(struct compensation *c, size_t layer, struct err
     FORWARD_IF_ERROR(
         hidden_states_open(&c->states, stage, hidden_stream(stage->settings, c->variant), layer, err));
     if (variant_matches(c->variant))
-        FORWARD_IF_ERROR(hidden_states_open(&c->dense_states, stage, "dense", layer, err));
+        FORWARD_IF_ERROR(hidden_states_open(&c->dense_states, stage, DENSE_NAME, layer, err));
     FORWARD_IF_ERROR(layer_weights_create(&c->pruned, stage, err));
     return layer_weights_load(&c->pruned, stage, layer, NULL, err);
 }

@@ -4,6 +4,7 @@
 #include "io/file/sealed_json.h"
 #include "kernels/forward/logits.h"
 #include "stages/layer/hidden_states.h"
+#include "stages/stage.h"
 #include "stages/work.h"
 
 #include <jansson.h>
@@ -156,18 +157,17 @@ done:
 
 void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant)
 {
-    run_result_path(path, settings->run, variant != NULL ? variant->name : "dense", RESULT_PERPLEXITY);
+    run_result_path(path, settings->run, variant_name(variant), RESULT_PERPLEXITY);
 }
 
 enum status perplexity_write(const struct perplexity *result, const char *path,
                              const struct settings *settings, const struct variant *variant,
                              struct error *err)
 {
-    json_t *json =
-        json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s}", "variant", variant != NULL ? variant->name : "dense",
-                  "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
-                  (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
-                  (json_int_t)result->length, "corpus", settings->perplexity);
+    json_t *json = json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s}", "variant", variant_name(variant),
+                             "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
+                             (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
+                             (json_int_t)result->length, "corpus", settings->perplexity);
     enum status status = json != NULL ? sealed_json_write(path, json, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);

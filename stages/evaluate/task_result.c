@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "stages/stage.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,8 +83,7 @@ void task_score(struct task_result *result, const struct task_tokens *tokens, bo
 void task_result_path(char path[PATH_SIZE], const struct settings *settings, size_t index,
                       const struct variant *variant)
 {
-    run_task_result_path(path, settings->run, variant != NULL ? variant->name : "dense",
-                         settings->tasks[index].name);
+    run_task_result_path(path, settings->run, variant_name(variant), settings->tasks[index].name);
 }
 
 // A number that is not there (NaN) has no member.
@@ -98,12 +98,11 @@ enum status task_result_write(const struct task_result *result, const char *path
 {
     const struct task_settings *task = &settings->tasks[index];
     size_t count;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:b}", "task", task->name, "variant",
-                             variant != NULL ? variant->name : "dense", "format",
-                             task_format_names(&count)[result->format], "data", task->data, "data_xxh3",
-                             json_sprintf("%016llx", (unsigned long long)result->hash), "examples",
-                             (json_int_t)result->examples, "truncated", (json_int_t)result->truncated,
-                             "special_tokens", (int)result->special_tokens);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:b}", "task", task->name, "variant", variant_name(variant),
+        "format", task_format_names(&count)[result->format], "data", task->data, "data_xxh3",
+        json_sprintf("%016llx", (unsigned long long)result->hash), "examples", (json_int_t)result->examples,
+        "truncated", (json_int_t)result->truncated, "special_tokens", (int)result->special_tokens);
     int failed = json == NULL;
 
     failed |= add_number(json, "acc", result->acc);

@@ -1,6 +1,7 @@
 #include "stages/evaluate/task_set.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/family.h"
 #include "io/tasks/task.h"
 
 #include <stdlib.h>
@@ -8,12 +9,6 @@
 
 // Rank 0 tells the others these numbers of a task before its arrays.
 enum { EXAMPLES, OPTIONS, IDS, TRUNCATED, FORMAT, HASH, SPECIAL_TOKENS, HEAD_SIZE };
-
-// The reference puts special tokens around the texts of Gemma and of the families derived from it.
-static bool wants_special_tokens(const struct model *model)
-{
-    return strstr(model->config.model_type, "gemma") != NULL;
-}
 
 // Rank 0.
 static enum status read_task(struct task_tokens *tokens, uint64_t head[HEAD_SIZE],
@@ -79,7 +74,7 @@ enum status task_set_create(struct task_set *set, const struct stage *stage, con
 {
     const struct settings *settings = stage->settings;
     struct task_encoder encoder = {.model = settings->model,
-                                   .special_tokens = wants_special_tokens(stage->model),
+                                   .special_tokens = stage->model->family->special_tokens_in_tasks,
                                    .max_length = stage->model->config.max_position_embeddings,
                                    .vocab_size = stage->model->config.vocab_size};
     char path[PATH_SIZE];

@@ -187,8 +187,9 @@ done:
 }
 
 enum status calibrate_layer(const struct stage *stage, struct layer_weights *weights, const char *stream,
-                            size_t layer, bool hessian, bool advance, struct error *err)
+                            size_t layer, unsigned also, struct error *err)
 {
+    const bool hessian = (also & CALIBRATE_HESSIAN) != 0;
     const struct team *team = stage->team;
     struct hidden_states input = {0};
     struct store_writer *output = NULL;
@@ -206,7 +207,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     if (hessian)
         GOTO_IF_ERROR(hessian_sum_begin(&partial.hessian, stage, &weights->map, err), done);
     GOTO_IF_ERROR(hidden_states_open(&input, stage, stream, layer, err), done);
-    if (advance)
+    if ((also & CALIBRATE_OUTPUTS) != 0)
         GOTO_IF_ERROR(hidden_states_create(&output, stage, stream, layer + 1, err), done);
 
     GOTO_IF_ERROR(pass_sequences(stage, weights, &input, output, sum, &partial, err), done);

@@ -1,5 +1,6 @@
 #include "stages/prune/allocation.h"
 
+#include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "kernels/pruning/outliers.h"
@@ -240,7 +241,7 @@ enum status outliers_layer(const struct stage *stage, struct layer_weights *weig
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    run_layer_path(path, stage->settings->run, RUN_STATISTICS, "dense", layer);
+    run_layer_path(path, stage->settings->run, RUN_STATISTICS, DENSE_NAME, layer);
     FORWARD_IF_ERROR(store_open(&statistics, path, stage->team->comm, err));
     status = counter_create(&counter, stage, weights, statistics, err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);

@@ -153,10 +153,11 @@ void small_model_calibrate(struct small_model *small, bool hessian)
     const size_t layers = small->model->config.num_hidden_layers;
     struct error err = {0};
 
-    for (size_t layer = 0; layer < layers; layer++)
-        assert_ok(calibrate_layer(&small->stage, &small->weights, "dense", layer, hessian, layer + 1 < layers,
-                                  &err),
-                  err);
+    for (size_t layer = 0; layer < layers; layer++) {
+        const unsigned also =
+            (hessian ? CALIBRATE_HESSIAN : 0) | (layer + 1 < layers ? CALIBRATE_OUTPUTS : 0);
+        assert_ok(calibrate_layer(&small->stage, &small->weights, "dense", layer, also, &err), err);
+    }
 }
 
 void small_model_prune(struct small_model *small, const struct variant *variant)

@@ -1,5 +1,6 @@
 // Every model family against Hugging Face transformers: tiny random checkpoints that it wrote, and the logits
 // that it computed from them in float32 (tests/golden/make_families.py).
+#include "io/model/family.h"
 #include "io/model/layer_map.h"
 #include "io/model/open.h"
 #include "tests/support/golden.h"
@@ -320,6 +321,19 @@ static void a_head_that_config_json_denies_is_told(void **state)
     assert_warning("qwen2", NULL, NULL, NULL);
 }
 
+// lm-evaluation-harness adds them where model_type contains "gemma".
+static void tasks_have_special_tokens_in_the_families_from_gemma_alone(void **state)
+{
+    static const char *const with[] = {"gemma2", "gemma3_text"};
+    static const char *const without[] = {"llama", "mistral", "qwen2",    "qwen3",     "phi3",
+                                          "opt",   "mixtral", "gpt_neox", "qwen2_moe", "qwen3_moe"};
+    (void)state;
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        assert_true(family_find(with[i])->special_tokens_in_tasks);
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_false(family_find(without[i])->special_tokens_in_tasks);
+}
+
 #define FAMILY(text)                                                                    \
     {                                                                                   \
         .name = "parity of " text, .test_func = parity, .initial_state = (void *)(text) \
@@ -357,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),
+        cmocka_unit_test(tasks_have_special_tokens_in_the_families_from_gemma_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

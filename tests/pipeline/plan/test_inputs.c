@@ -115,7 +115,9 @@ static void calibration_reads_the_sequences(void **state)
     struct error err = {0};
     (void)state;
     begin(&small);
-    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, true, true, &err), err);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, CALIBRATE_OUTPUTS | CALIBRATE_HESSIAN,
+                              &err),
+              err);
     assert_inputs(&small, (struct unit){.stage = STAGE_CALIBRATE, .layer = 0});
     small_model_close(&small);
 }

@@ -107,7 +107,7 @@ static void calibration_and_propagation_report_what_is_planned(void **state)
     small_model_open(&small, &shape);
     struct sizes sizes = sizes_of(&small);
     passed_sequences(&small);
-    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, false, true, &err), err);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, CALIBRATE_OUTPUTS, &err), err);
     assert_close(reported_work(), planned(&sizes, STAGE_CALIBRATE, NULL, 0));
     assert_close(planned(&sizes, STAGE_CALIBRATE, NULL, 0),
                  passed_sequences(&small) * sizes.layers[0].forward);
@@ -193,7 +193,9 @@ static void second_order_masks_report_what_is_planned(void **state)
                                               small_model_add(&small, "more", METHOD_SPARSEGPT)};
     small.variants[1].sparsity = 0.75;
     struct sizes sizes = sizes_of(&small);
-    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, true, true, &err), err);
+    assert_ok(calibrate_layer(&small.stage, &small.weights, "dense", 0, CALIBRATE_OUTPUTS | CALIBRATE_HESSIAN,
+                              &err),
+              err);
     assert_close(reported_work(), planned(&sizes, STAGE_CALIBRATE, NULL, 0));
     for (size_t count = 1; count <= 2; count++) {
         assert_ok(prune_layer(&small.stage, &small.weights, variants, count, 0, &err), err);
