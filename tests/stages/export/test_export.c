@@ -522,7 +522,7 @@ static void shards_are_pruned_whatever_their_names_are(void **state)
     if (mpi_rank() == 0)
         rename_shards(&small, names);
     MPI_Barrier(MPI_COMM_WORLD);
-    layer_weights_free(&small.weights, &small.stage);
+    layer_weights_free(&small.weights);
     model_close(small.model);
     assert_ok(model_open(&small.model, small.settings.model, &err), err);
     small.stage.model = small.model;
