@@ -1,6 +1,6 @@
 #include "io/tasks/format.h"
 
-static const char *const names[TASK_RECOGNISED] = {
+static const char *const names[] = {
     [TASK_BOOLQ] = "boolq",
     [TASK_RTE] = "rte",
     [TASK_HELLASWAG] = "hellaswag",
@@ -13,6 +13,7 @@ static const char *const names[TASK_RECOGNISED] = {
     [TASK_CONTEXT_OPTIONS] = "context-options",
     [TASK_CONTINUATION] = "continuation",
 };
+_Static_assert(sizeof names / sizeof *names == TASK_RECOGNISED, "every format has a name");
 
 const char *const *task_format_names(size_t *count)
 {

@@ -263,7 +263,7 @@ static enum status add_continuation(struct task_builder *builder, const json_t *
 
 // ---- the table ------------------------------------------------------------------------------------------
 
-static const struct task_reader readers[TASK_RECOGNISED] = {
+static const struct task_reader readers[] = {
     [TASK_BOOLQ] = {{"passage", "question"}, add_boolq, true},
     [TASK_RTE] = {{"premise", "hypothesis"}, add_rte, true},
     [TASK_HELLASWAG] = {{"activity_label", "ctx_a", "endings"}, add_hellaswag, true},
@@ -276,6 +276,7 @@ static const struct task_reader readers[TASK_RECOGNISED] = {
     [TASK_CONTEXT_OPTIONS] = {{"context_options", "continuation"}, add_context_options, false},
     [TASK_CONTINUATION] = {{"context", "continuation"}, add_continuation, false},
 };
+_Static_assert(sizeof readers / sizeof *readers == TASK_RECOGNISED, "every format has a row");
 
 const struct task_reader *task_reader(enum task_format format)
 {
