@@ -51,7 +51,7 @@ void run_task_result_path(char path[PATH_SIZE], const char *run, const char *nam
 #define TOKENS_DATASET "/tokens"
 #define HIDDEN_STATES_DATASET "/hidden_states"
 
-// Datasets of one linear. The comments say of which folder; FORMAT.md of the store says shapes and meanings.
+// Datasets of one linear. The comments say of which folder; io/store/FORMAT.md says shapes and meanings.
 enum dataset {
     DATASET_COUNT, // statistics, as the next four
     DATASET_MEAN,

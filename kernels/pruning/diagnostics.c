@@ -36,7 +36,7 @@ static void multiply_add(double *c, struct factor a, struct factor b, size_t m, 
     double one = 1;
     rntm_t runtime;
 
-    // As in gemm.c: the path for small matrices has bits that change with the number of threads.
+    // As in kernels/gemm.c: the path for small matrices has bits that change with the number of threads.
     bli_rntm_init_from_global(&runtime);
     bli_rntm_disable_l3_sup(&runtime);
     bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one, (double *)a.data,

@@ -2,7 +2,7 @@
 // (kernels/METHOD.md §8).
 //
 // Columns first, then rows, all in double; the result is rounded once, by the caller, to the model's dtype.
-// Weights must be finite (find_non_finite of dtype.h tells): nothing is checked here.
+// Weights must be finite (find_non_finite of kernels/dtype.h tells): nothing is checked here.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +44,6 @@ struct row_compensation {
 // result[in] <- row `row` of the linear: the column result, then, with `rows`, rescaled around the mean of
 // the dense row. energies[3] <- the row's centred energy before, after pruning and after compensation, all
 // around that mean. Pruned weights become exactly +0. Returns the row's gamma, 1 without `rows`. Sums along
-// the row are added in the order of lanes.h.
+// the row are added in the order of kernels/lanes.h.
 double energy_row(double *result, double energies[3], const struct linear_view *linear, size_t row,
                   const struct row_compensation *how);

@@ -63,8 +63,8 @@ void column_moments(const struct column_moments *moments, const struct matrix_vi
 
 // c[in], the per-channel factor of a method. second_moment, variance: [in] statistics of the input channels;
 // column_variance: [in]; each may be NULL where importance_needs does not ask for it. A factor may come out
-// infinite or NaN (statistics that are; epsilon 0 and a constant column): find_non_finite (dtype.h) tells.
-// Only for a method that has factors.
+// infinite or NaN (statistics that are; epsilon 0 and a constant column): find_non_finite (kernels/dtype.h)
+// tells. Only for a method that has factors.
 void importance_factors(float *factors, enum method method, const struct importance_parameters *parameters,
                         const double *second_moment, const double *variance, const double *column_variance,
                         size_t in);
@@ -75,7 +75,7 @@ void reciprocal_sums(float *reciprocal, const double *absolute_sum, size_t in);
 
 // Scores of one row: scores[in] = |row[j]| * factors[j], or with reciprocal_sums != NULL (ria)
 // |row[j]| * ((reciprocal_sums[j] + b) * factors[j]) with b the reciprocal of the row's own sum, which is
-// added in the order of lanes.h. Never negative, never -0; a weight that is not finite gives a score that is
-// not.
+// added in the order of kernels/lanes.h. Never negative, never -0; a weight that is not finite gives a score
+// that is not.
 void importance_row(float *scores, const float *row, const float *factors, const float *reciprocal_sums,
                     size_t in);

@@ -14,8 +14,9 @@
 enum { HESSIAN_ROWS = 64 };
 
 // hessian[count, in] are the rows [first, first + count) of H; adds sum_t x_tj x_tk of x[tokens, in] to the
-// columns k >= first: the products of one sequence are summed in float32 (gemm.h), sequences in double, so
-// that the order of the calls fixes the bits. count <= HESSIAN_ROWS; product has room for count * in floats.
+// columns k >= first: the products of one sequence are summed in float32 (kernels/gemm.h), sequences in
+// double, so that the order of the calls fixes the bits. count <= HESSIAN_ROWS; product has room for count *
+// in floats.
 void hessian_add(double *hessian, float *product, const float *x, size_t tokens, size_t in, size_t first,
                  size_t count);
 

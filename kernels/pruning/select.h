@@ -1,7 +1,8 @@
 // select.h - from scores to masks (kernels/METHOD.md §4). A mask row is bit-packed: bit k of byte b is column
 // 8b + k, 1 = kept; padding bits of the last byte are 0. Of equal scores the lower column is pruned first.
 // Scores must be finite and not negative, never -0: the mask of others means nothing, but no memory is harmed
-// (find_non_finite of dtype.h tells). All selection is linear in the number of scores, whatever they are.
+// (find_non_finite of kernels/dtype.h tells). All selection is linear in the number of scores, whatever they
+// are.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

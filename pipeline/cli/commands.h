@@ -1,5 +1,5 @@
-// commands.h - the table of commands, one row each. main.c finds the function of a command by its `id`, so
-// that the command line can be parsed and tested without these functions.
+// commands.h - the table of commands, one row each. pipeline/main.c finds the function of a command by its
+// `id`, so that the command line can be parsed and tested without these functions.
 #pragma once
 #include <stddef.h>
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- words of choices, in the order of the enums in settings.h -----------------------------------------
+// ---- words of choices, in the order of the enums in stages/settings.h ----------------------------------
 
 #define WORDS(name, ...)                                  \
     static const char *const *name(size_t *count)         \

@@ -32,7 +32,7 @@ struct worker {
     double nodes;                 // its share of them: less than one where teams share a node
     double copies;                // of a layer that it loads: one on each of its nodes
     double node_read, node_write; // bytes a second for each copy, while all teams are busy
-    // The layer in the node's shared memory, where layer_weights.c keeps it: 1 + layer, and whose.
+    // The layer in the node's shared memory (stages/layer/layer_weights.h): 1 + layer, and whose.
     size_t loaded;
     const struct variant *loaded_variant;
 };

@@ -2,7 +2,7 @@
 // RUN/results/VARIANT/compensation.json.
 //
 // {"variant", "linears": [{"layer", "linear", and of the weights files' attributes those that are there:
-// "energy_before", "energy_pruned", "energy_compensated" and what linear_record.h adds}...]}
+// "energy_before", "energy_pruned", "energy_compensated" and what stages/layer/linear_record.h adds}...]}
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"

@@ -17,7 +17,7 @@ enum status report_run(const char *run, bool json, FILE *out, struct error *err)
 //   "models"       [{variant, series, sparsity, kept, weights, perplexity, ratio, length, windows, tasks,
 //                  alignment, ...}], dense first
 //   "linears"      [{variant, layer, linear, weights, kept, sparsity, energy_before, energy_pruned,
-//                  energy_compensated}], and what linear_record.h adds
+//                  energy_compensated}], and what stages/layer/linear_record.h adds
 //   "channels"     [{stream, layer, linear, tokens, channels, outliers, max_abs, max_abs_channel,
 //                  second_moment: {min, p05, median, p95, p99, max}}]
 //   "times"        [{process, rank, seconds: {STAGE: seconds}}]

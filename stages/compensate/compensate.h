@@ -17,8 +17,8 @@
 //                       pruned and in the end, over `output_error_sequences` calibration sequences: those
 //                       that the guard holds out, or all without the guard
 //   layer_error_pruned, layer_error_compensated     with the guard, not of experts: the error of the layer's
-//                       output on the sequences held out (layer_trial.h), with this linear and those that
-//                       share its input as pruned, and as decided
+//                       output on the sequences held out (stages/layer/layer_trial.h), with this
+//                       linear and those that share its input as pruned, and as decided
 // Rows are split over the team; the bytes do not depend on how. A weight or bias that the model's dtype
 // cannot hold is STATUS_FAILED and names layer, linear, row and column: nothing is committed.
 //
@@ -32,8 +32,8 @@
 // as pruned.
 //
 // Output matching reads activations/dense/layer-l.h5 and the variant's own activations/VARIANT/layer-l.h5
-// (l > 0), a guard without matching those of hidden_stream (stage.h). Linears are matched in the order of
-// their sources, each with the inputs that the finished ones before it produce.
+// (l > 0), a guard without matching those of hidden_stream (stages/stage.h). Linears are matched in the order
+// of their sources, each with the inputs that the finished ones before it produce.
 enum status compensate_layer(const struct stage *stage, struct layer_weights *weights,
                              const struct variant *variant, size_t layer, struct error *err);
 

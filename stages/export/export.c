@@ -116,7 +116,7 @@ static enum status copy_side_files(const struct checkpoint *checkpoint, const ch
 }
 
 // {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks, and
-// what linear_record.h adds.
+// what stages/layer/linear_record.h adds.
 static enum status describe_linears(json_t **out, const struct stage *stage, const struct variant *variant,
                                     struct error *err)
 {

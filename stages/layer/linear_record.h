@@ -22,7 +22,7 @@ void attribute_copy_text(struct attribute_copy *copy, const char *key, const cha
 //             of the method auto (stages/prune/auto.h)
 //   "energy_kept", "output_kept": true or false, "output_error_pruned", "output_error_compensated",
 //   "output_error_sequences", "layer_error_pruned", "layer_error_compensated"
-//             where compensation was measured (compensate.h)
+//             where compensation was measured (stages/compensate/compensate.h)
 // Not collective.
 enum status linear_record_add(json_t *record, const struct store_reader *masks,
                               const struct store_reader *weights, const char *linear, struct error *err);

@@ -13,7 +13,7 @@
 // The outliers of one layer.
 struct layer_outliers {
     uint64_t weights; // of the layer's linears that are allocated; may be 0
-    uint64_t scored;  // of these, those with a score: experts with too few tokens (few_tokens.h) have none
+    uint64_t scored;  // of these, those with a score: an expert with too few tokens has none
     uint64_t outliers;
     double mean; // of the scores
 };

@@ -4,15 +4,16 @@
 #include "stages/layer/layer_weights.h"
 
 // Prunes every linear of the loaded `layer` that is to be pruned and commits masks/VARIANT/layer-l.h5 as
-// score_layer does. Candidates are tried on the calibration sequences that are held out (layer_trial.h), on
-// the hidden states that the statistics were taken from, with forward passes only:
+// score_layer does. Candidates are tried on the calibration sequences that are held out
+// (stages/layer/layer_trial.h), on the hidden states that the statistics were taken from, with forward passes
+// only:
 // * Linears that share their input (query, key and value; gate and up) take one candidate: the one with which
 //   the layer's output differs least from the dense layer's (layer_trial.h). The linears before them are
 //   pruned by then, those after them still dense. The layer's output weighs the linears against each other
 //   and shows what attention and gates make of their errors. The linears' own outputs do not, and gave worse
 //   choices.
 // * Experts are many and see few tokens: each takes the candidate whose mask changes its own outputs least
-//   (measure.h). An expert that no held-out token reached takes the default, wanda.
+//   (stages/layer/measure.h). An expert that no held-out token reached takes the default, wanda.
 //
 // "mask" has, beside the usual, the attributes
 //   method, activation_exponent, alpha    the choice: "wanda", 0.5, 0

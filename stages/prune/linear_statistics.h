@@ -5,7 +5,7 @@
 
 struct linear_statistics {
     uint64_t tokens;                  // that reached the linear
-    bool suffice;                     // whether they are enough to score by (few_tokens.h)
+    bool suffice;                     // whether they are enough to score by (stages/layer/few_tokens.h)
     double *second_moment, *variance; // [in]
 };
 // Reads them from statistics/STREAM/layer-l.h5. Not collective. Freed with linear_statistics_free, also after
