@@ -5,7 +5,7 @@
 //
 // The columns are those of struct job_key_row (keys.h). The order of the rows is that of jobs/example.yaml,
 // of members in JSON, of the parts of a variant's name, and of the sweep: the first key changes slowest.
-// jobs/example.yaml is written from it: COPPICE_UPDATE_GOLDEN=1 build/tests/pipeline.job.example
+// jobs/example.yaml is written from it: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R job.example
 // clang-format off
 
 KEY(MODEL, "model", TEXT(model, "a directory"),

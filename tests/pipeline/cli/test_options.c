@@ -1,5 +1,6 @@
 // The command line. Help is pinned by golden files in tests/pipeline/cli/golden; to write them anew after a
-// change that was meant: COPPICE_UPDATE_GOLDEN=1 build/tests/pipeline.cli.options, and read the difference.
+// change that was meant: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R cli.options, and read the
+// difference.
 #include "pipeline/cli/options.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // jobs/example.yaml shows every key with its default and what the table says about it. After a change of the
-// table: COPPICE_UPDATE_GOLDEN=1 build/tests/pipeline.job.example writes it anew.
+// table: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R job.example writes it anew.
 #include "pipeline/job/job.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
