@@ -37,25 +37,45 @@ static enum status read_activation(enum activation *activation, const struct con
         reader->path, family->activation_key, printable(text, sizeof text, name));
 }
 
-// The channels of a head that are rotated.
+// The channels of a head that are rotated. rope NULL: the family reads its rotary embeddings itself.
 static enum status read_rotary_dim(struct decoder_config *decoder, const struct config_reader *reader,
-                                   const struct family *family, struct error *err)
+                                   const struct rope_source *rope, const struct family *family,
+                                   struct error *err)
 {
     double fraction = 1.0;
 
     if (family->rotary_fraction_key != NULL) {
-        struct config_reader parameters;
+        const bool here = rope != NULL && config_has(&rope->parameters, "partial_rotary_factor");
+        const struct config_reader *place = here ? &rope->parameters : reader;
+        const char *key = here ? "partial_rotary_factor" : family->rotary_fraction_key;
         fraction = family->default_rotary_fraction;
-        FORWARD_IF_ERROR(config_number(reader, family->rotary_fraction_key, 0.0, 1.0, &fraction, err));
-        FORWARD_IF_ERROR(config_object(reader, "rope_parameters", "rope_parameters.", &parameters, err));
-        if (parameters.object != NULL)
-            FORWARD_IF_ERROR(config_number(&parameters, "partial_rotary_factor", 0.0, 1.0, &fraction, err));
+        FORWARD_IF_ERROR(config_not_null(place, key, err));
+        FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
     }
     decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
     RETURN_ERROR_IF(decoder->rotary_dim % 2 != 0, err, STATUS_INPUT,
                     "%s: head_dim: %zu rotary channels are odd, and rotary embedding pairs channels",
                     reader->path, decoder->rotary_dim);
     return STATUS_OK;
+}
+
+// One rotary embedding for all layers; families with several, or none, have no theta_key.
+static enum status read_rope(struct model_config *config, const struct config_reader *reader,
+                             const struct family *family, struct error *err)
+{
+    struct rope_source source;
+
+    config->rope.theta = family->default_theta;
+    config->rope.max_position_embeddings = config->local_rope.max_position_embeddings =
+        (double)config->max_position_embeddings;
+    config->rope.original_max_position_embeddings = (double)family->default_original_positions;
+    if (family->theta_key == NULL)
+        return read_rotary_dim(&config->decoder, reader, NULL, family, err);
+    FORWARD_IF_ERROR(rope_source_find(&source, reader, family->theta_key, err));
+    source.whole_heads = family->rotary_fraction_key == NULL;
+    source.phi3 = family->default_original_positions != 0;
+    FORWARD_IF_ERROR(read_rotary_dim(&config->decoder, reader, &source, family, err));
+    return rope_config_read(&config->rope, &source, config->decoder.rotary_dim, err);
 }
 
 static enum status read_heads(struct decoder_config *decoder, const struct config_reader *reader,
@@ -126,28 +146,62 @@ static enum status read_common(struct model_config *config, const struct config_
     FORWARD_IF_ERROR(config_bool(reader, "attention_bias", &config->attention_bias, err));
     FORWARD_IF_ERROR(config_bool(reader, "mlp_bias", &config->mlp_bias, err));
 
-    FORWARD_IF_ERROR(read_rotary_dim(decoder, reader, family, err));
-    config->rope.theta = family->default_theta;
-    config->rope.max_position_embeddings = config->local_rope.max_position_embeddings =
-        (double)config->max_position_embeddings;
-    if (family->theta_key == NULL)
-        return STATUS_OK;
-    return rope_config_read(&config->rope, reader, family->theta_key, decoder->rotary_dim, err);
+    return read_rope(config, reader, family, err);
+}
+
+// Whether an object that a compressor left in config.json says that nothing is compressed: what is known to
+// change how weights are stored is absent, null, empty or "dense", and all the rest only describes.
+static bool is_dense(const json_t *compression)
+{
+    static const char *const descriptions[] = {"quant_method",
+                                               "version",
+                                               "quantization_status",
+                                               "global_compression_ratio",
+                                               "global_sparsity",
+                                               "sparsity_structure",
+                                               "registry_requires_subclass",
+                                               "ignore",
+                                               "targets"};
+    const char *key;
+    json_t *value;
+
+    if (!json_is_object(compression))
+        return false;
+    json_object_foreach((json_t *)compression, key, value)
+    {
+        bool dense = json_is_null(value) || json_is_false(value) ||
+                     (json_is_object(value) && json_object_size(value) == 0);
+        if (strcmp(key, "format") == 0)
+            dense |= json_is_string(value) && strcmp(json_string_value(value), "dense") == 0;
+        else if (strcmp(key, "sparsity_config") == 0 || strcmp(key, "quantization_config") == 0)
+            dense |= is_dense(value);
+        for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
+            dense |= strcmp(key, descriptions[i]) == 0;
+        if (!dense)
+            return false;
+    }
+    return true;
 }
 
 // Quantised weights are stored as tensors of other names and types; a message about the key is clearer.
 static enum status refuse_quantised(const struct config_reader *reader, struct error *err)
 {
-    static const char *const keys[] = {"quantization_config", "compression_config"};
+    static const struct {
+        const char *key;
+        bool
+            needs_method; // without `quant_method` the reference refuses it; else it does not look at the key
+    } places[] = {{"quantization_config", true}, {"compression_config", false}};
     char method[64];
 
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *config = config_find(reader, keys[i]);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const json_t *config = config_find(reader, places[i].key);
         const char *name = json_string_value(json_object_get(config, "quant_method"));
-        RETURN_ERROR_IF(config != NULL, err, STATUS_INPUT,
+        const bool dense = is_dense(config) &&
+                           (name == NULL ? !places[i].needs_method : strcmp(name, "compressed-tensors") == 0);
+        RETURN_ERROR_IF(config != NULL && !dense, err, STATUS_INPUT,
                         "%s: %s: quantised%s%s%s checkpoints are not supported; use the float32, float16 or "
                         "bfloat16 original",
-                        reader->path, keys[i], name != NULL ? " (" : "",
+                        reader->path, places[i].key, name != NULL ? " (" : "",
                         name != NULL ? printable(method, sizeof method, name) : "", name != NULL ? ")" : "");
     }
     return STATUS_OK;

@@ -9,10 +9,22 @@ const json_t *config_find(const struct config_reader *reader, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
+bool config_has(const struct config_reader *reader, const char *key)
+{
+    return json_object_get(reader->object, key) != NULL;
+}
+
 static enum status refuse(const struct config_reader *reader, const char *key, const char *what,
                           struct error *err)
 {
     return error_set(err, STATUS_INPUT, "%s: %s%s: %s", reader->path, reader->prefix, key, what);
+}
+
+enum status config_not_null(const struct config_reader *reader, const char *key, struct error *err)
+{
+    if (json_is_null(json_object_get(reader->object, key)))
+        return refuse(reader, key, "must not be null", err);
+    return STATUS_OK;
 }
 
 enum status config_size(const struct config_reader *reader, const char *key, size_t *value, struct error *err)

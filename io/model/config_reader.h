@@ -13,6 +13,10 @@ struct config_reader {
 
 // The value at key, NULL when absent or null.
 const json_t *config_find(const struct config_reader *reader, const char *key);
+// False when absent; true for null.
+bool config_has(const struct config_reader *reader, const char *key);
+// STATUS_INPUT for null, for keys to which the reference gives no meaning then.
+enum status config_not_null(const struct config_reader *reader, const char *key, struct error *err);
 
 // An integer from 1 to 2^31 - 1; missing: STATUS_INPUT.
 enum status config_size(const struct config_reader *reader, const char *key, size_t *value,

@@ -213,6 +213,7 @@ static const struct family families[] = {
      .rotary_fraction_key = "partial_rotary_factor",
      .default_rotary_fraction = 1.0,
      .default_max_positions = 4096,
+     .default_original_positions = 4096,
      .configure = configure_phi3},
     {.model_type = "gemma2",
      .special_tokens_in_tasks = true,

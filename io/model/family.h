@@ -76,6 +76,8 @@ struct family {
     // The reference's values for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
     // heads.
     size_t default_key_value_heads, default_head_dim, default_max_positions;
+    // Phi-3's `original_max_position_embeddings`; 0: the family has no such key.
+    size_t default_original_positions;
     double default_epsilon, default_theta, default_rotary_fraction;
     const char *default_activation;
     bool default_tie, default_attention_bias;

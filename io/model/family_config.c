@@ -3,25 +3,56 @@
 #include "io/model/family_config.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
-// The window of local attention: absent, it is `fallback`; null means none (0).
-static enum status read_window(size_t *window, const struct config_reader *reader, size_t fallback,
+// The key `sliding_window`, whose value counts only if a layer uses it: folders with 0 or null for "not used"
+// are common.
+struct window {
+    bool is_null;
+    json_int_t tokens;
+};
+
+// Absent, it is `fallback`; 0: null.
+static enum status read_window(struct window *window, const struct config_reader *reader, json_int_t fallback,
                                struct error *err)
 {
-    *window = json_is_null(json_object_get(reader->object, "sliding_window")) ? 0 : fallback;
-    return config_optional_size(reader, "sliding_window", window, err);
+    const json_t *value = json_object_get(reader->object, "sliding_window");
+
+    *window = (struct window){.is_null = fallback == 0, .tokens = fallback};
+    if (value == NULL)
+        return STATUS_OK;
+    RETURN_ERROR_IF(!json_is_null(value) && !json_is_integer(value), err, STATUS_INPUT,
+                    "%s: sliding_window: must be an integer or null", reader->path);
+    *window = (struct window){.is_null = json_is_null(value), .tokens = json_integer_value(value)};
+    return STATUS_OK;
 }
 
-static void set_windows(struct model_config *config, size_t window)
+// Gives layer `layer` the window.
+static enum status set_window(struct model_config *config, size_t layer, const struct window *window,
+                              const struct config_reader *reader, struct error *err)
 {
-    for (size_t i = 0; i < config->num_hidden_layers; i++)
-        config->layers[i].sliding_window = window;
+    RETURN_ERROR_IF(window->is_null, err, STATUS_INPUT,
+                    "%s: sliding_window: is null, but layer %zu has sliding attention", reader->path, layer);
+    RETURN_ERROR_IF(window->tokens < 1 || window->tokens > INT32_MAX, err, STATUS_INPUT,
+                    "%s: sliding_window: must be an integer from 1 to 2147483647", reader->path);
+    config->layers[layer].sliding_window = (size_t)window->tokens;
+    return STATUS_OK;
+}
+
+// Gives it to all layers unless it is null.
+static enum status set_windows(struct model_config *config, const struct window *window,
+                               const struct config_reader *reader, struct error *err)
+{
+    for (size_t i = 0; i < config->num_hidden_layers && !window->is_null; i++)
+        FORWARD_IF_ERROR(set_window(config, i, window, reader, err));
+    return STATUS_OK;
 }
 
 // Reads `layer_types` into the layers' windows; *found is false when the key is absent.
 static enum status read_layer_types(struct model_config *config, const struct config_reader *reader,
-                                    size_t window, bool *found, struct error *err)
+                                    const struct window *window, bool *found, struct error *err)
 {
     const json_t *types = config_find(reader, "layer_types");
 
@@ -38,33 +69,36 @@ static enum status read_layer_types(struct model_config *config, const struct co
                         "%s: layer_types: element %zu must be \"full_attention\" or \"sliding_attention\"",
                         reader->path, i);
         RETURN_ERROR_IF(
-            sliding && window == 0, err, STATUS_INPUT,
+            sliding && window->is_null, err, STATUS_INPUT,
             "%s: layer_types: element %zu is \"sliding_attention\", but there is no sliding_window",
             reader->path, i);
-        config->layers[i].sliding_window = sliding ? window : 0;
+        if (sliding)
+            FORWARD_IF_ERROR(set_window(config, i, window, reader, err));
     }
     return STATUS_OK;
 }
 
+// With `layer_types` the reference reads a Mistral as a Ministral, whose layers may differ.
 enum status configure_mistral(struct model_config *config, const struct config_reader *reader,
                               struct error *err)
 {
-    size_t window;
+    struct window window;
+    bool found;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
-    set_windows(config, window);
-    return STATUS_OK;
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    return found ? STATUS_OK : set_windows(config, &window, reader, err);
 }
 
 // The window of the Qwen families, which `use_sliding_window` must switch on.
-static enum status read_switched_window(size_t *window, const struct config_reader *reader, struct error *err)
+static enum status read_switched_window(struct window *window, bool *use, const struct config_reader *reader,
+                                        struct error *err)
 {
-    bool use = false;
-
-    FORWARD_IF_ERROR(config_bool(reader, "use_sliding_window", &use, err));
+    *use = false;
+    FORWARD_IF_ERROR(config_bool(reader, "use_sliding_window", use, err));
     FORWARD_IF_ERROR(read_window(window, reader, 4096, err));
-    if (!use)
-        *window = 0;
+    if (!*use)
+        *window = (struct window){.is_null = true};
     return STATUS_OK;
 }
 
@@ -73,8 +107,9 @@ static enum status read_max_window_layers(size_t *layers, const struct config_re
 {
     double number = 28.0;
 
-    FORWARD_IF_ERROR(config_number(reader, "max_window_layers", 0.0, 1e9, &number, err));
-    *layers = (size_t)number;
+    FORWARD_IF_ERROR(config_not_null(reader, "max_window_layers", err));
+    FORWARD_IF_ERROR(config_number(reader, "max_window_layers", -1e9, 1e9, &number, err));
+    *layers = (size_t)fmax(number, 0.0);
     return STATUS_OK;
 }
 
@@ -82,28 +117,24 @@ static enum status read_max_window_layers(size_t *layers, const struct config_re
 enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
                             struct error *err)
 {
-    size_t window, max_window_layers;
-    bool found;
+    struct window window;
+    size_t max_window_layers;
+    bool found, use;
 
-    FORWARD_IF_ERROR(read_switched_window(&window, reader, err));
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
     FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
-    FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
-    for (size_t i = 0; i < config->num_hidden_layers && !found; i++)
-        config->layers[i].sliding_window = i >= max_window_layers ? window : 0;
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = max_window_layers; i < config->num_hidden_layers && !found && !window.is_null; i++)
+        FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
     return STATUS_OK;
 }
 
 enum status configure_phi3(struct model_config *config, const struct config_reader *reader, struct error *err)
 {
-    size_t window;
+    struct window window;
 
-    RETURN_ERROR_IF(config->rope.type != ROPE_DEFAULT && config->rope.type != ROPE_LONGROPE, err,
-                    STATUS_INPUT, "%s: %s: phi3 has only \"longrope\"", reader->path,
-                    config_find(reader, "rope_scaling") != NULL ? "rope_scaling.type"
-                                                                : "rope_parameters.rope_type");
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
-    set_windows(config, window);
-    return STATUS_OK;
+    return set_windows(config, &window, reader, err);
 }
 
 // The part that Gemma 2 and 3 share. Without `layer_types`, every period-th layer has full attention.
@@ -111,7 +142,7 @@ static enum status configure_gemma(struct model_config *config, const struct con
                                    size_t period, double logit_cap, struct error *err)
 {
     double scalar = 256.0;
-    size_t window;
+    struct window window;
     bool found, bidirectional = false;
 
     config->scaled_embedding = true;
@@ -127,9 +158,10 @@ static enum status configure_gemma(struct model_config *config, const struct con
     config->final_logit_soft_cap = (float)logit_cap;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
-    FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
     for (size_t i = 0; i < config->num_hidden_layers && !found; i++)
-        config->layers[i].sliding_window = (i + 1) % period != 0 ? window : 0;
+        if ((i + 1) % period != 0)
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
     return STATUS_OK;
 }
 
@@ -143,6 +175,42 @@ enum status configure_gemma2(struct model_config *config, const struct config_re
     return configure_gemma(config, reader, 2, 30.0, err);
 }
 
+// The rotary embedding of one layer type of Gemma 3: root's keys, and the object at `type` in *nested.
+static enum status read_layer_type_rope(struct rope_config *rope, struct rope_source *source,
+                                        const struct config_reader *nested, const char *type,
+                                        size_t rotary_dim, struct error *err)
+{
+    char prefix[64];
+
+    snprintf(prefix, sizeof prefix, "rope_parameters.%s.", type);
+    source->parameters = (struct config_reader){.path = nested->path, .prefix = ""};
+    if (nested->object != NULL)
+        FORWARD_IF_ERROR(config_object(nested, type, prefix, &source->parameters, err));
+    return rope_config_read(rope, source, rotary_dim, err);
+}
+
+// Puts the entries of `rope_scaling` over those of rope_parameters.full_attention in *nested, a new object
+// for the caller to decref: that is where they belonged before local layers got parameters of their own.
+static enum status merge_rope_scaling(json_t **nested, const struct config_reader *reader,
+                                      const struct config_reader *scaling, struct error *err)
+{
+    json_t *parameters = json_object_get(reader->object, "rope_parameters");
+    json_t *full;
+
+    *nested = json_is_object(parameters) ? json_deep_copy(parameters)
+                                         : json_pack("{s:{s:s}, s:{s:s}}", "full_attention", "rope_type",
+                                                     "default", "sliding_attention", "rope_type", "default");
+    full = json_object_get(*nested, "full_attention");
+    RETURN_ERROR_IF(*nested == NULL, err, STATUS_FAILED, "out of memory for config.json");
+    if (scaling->object == NULL)
+        return STATUS_OK;
+    RETURN_ERROR_IF(!json_is_object(full), err, STATUS_INPUT,
+                    "%s: rope_scaling: belongs to rope_parameters.full_attention, which is missing",
+                    reader->path);
+    json_object_update(full, (json_t *)scaling->object);
+    return STATUS_OK;
+}
+
 // Local layers have another rotary embedding. In `rope_parameters` both are nested; before it came,
 // `rope_theta` and `rope_scaling` were those of the global layers, and `rope_local_base_freq` the local
 // theta.
@@ -150,23 +218,26 @@ static enum status read_gemma3_rope(struct model_config *config, const struct co
                                     struct error *err)
 {
     const size_t rotary_dim = config->decoder.rotary_dim;
-    struct config_reader nested, global, local = {.object = NULL};
+    struct rope_source source = {.root = reader, .whole_heads = true, .ignore_root_context = true};
+    struct config_reader scaling, parameters;
+    json_t *merged = NULL;
+    enum status status;
 
     config->rope.theta = 1e6;
     config->local_rope.theta = 1e4;
-    FORWARD_IF_ERROR(config_number(reader, "rope_theta", 1.0 + 1e-6, 1e30, &config->rope.theta, err));
-    FORWARD_IF_ERROR(
-        config_number(reader, "rope_local_base_freq", 1.0 + 1e-6, 1e30, &config->local_rope.theta, err));
-    FORWARD_IF_ERROR(config_object(reader, "rope_scaling", "rope_scaling.", &global, err));
-    FORWARD_IF_ERROR(config_object(reader, "rope_parameters", "rope_parameters.", &nested, err));
-    if (nested.object != NULL) {
-        FORWARD_IF_ERROR(
-            config_object(&nested, "full_attention", "rope_parameters.full_attention.", &global, err));
-        FORWARD_IF_ERROR(
-            config_object(&nested, "sliding_attention", "rope_parameters.sliding_attention.", &local, err));
-    }
-    FORWARD_IF_ERROR(rope_parameters_read(&config->rope, reader, &global, rotary_dim, err));
-    return rope_parameters_read(&config->local_rope, reader, &local, rotary_dim, err);
+    FORWARD_IF_ERROR(config_object(reader, "rope_scaling", "rope_scaling.", &scaling, err));
+    FORWARD_IF_ERROR(config_object(reader, "rope_parameters", "rope_parameters.", &parameters, err));
+    GOTO_IF_ERROR(merge_rope_scaling(&merged, reader, &scaling, err), done);
+    parameters.object = merged;
+    source.theta_key = "rope_theta";
+    GOTO_IF_ERROR(
+        read_layer_type_rope(&config->rope, &source, &parameters, "full_attention", rotary_dim, err), done);
+    source.theta_key = "rope_local_base_freq";
+    status =
+        read_layer_type_rope(&config->local_rope, &source, &parameters, "sliding_attention", rotary_dim, err);
+done:
+    json_decref(merged);
+    return status;
 }
 
 enum status configure_gemma3(struct model_config *config, const struct config_reader *reader,
@@ -174,6 +245,7 @@ enum status configure_gemma3(struct model_config *config, const struct config_re
 {
     size_t period = 6;
 
+    FORWARD_IF_ERROR(config_not_null(reader, "sliding_window_pattern", err));
     FORWARD_IF_ERROR(config_optional_size(reader, "sliding_window_pattern", &period, err));
     FORWARD_IF_ERROR(configure_gemma(config, reader, period, 0.0, err));
     for (size_t i = 0; i < config->num_hidden_layers; i++)
@@ -233,10 +305,10 @@ static enum status read_experts(struct decoder_config *decoder, const struct con
 enum status configure_mixtral(struct model_config *config, const struct config_reader *reader,
                               struct error *err)
 {
-    size_t window;
+    struct window window;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
-    set_windows(config, window);
+    FORWARD_IF_ERROR(set_windows(config, &window, reader, err));
     for (size_t i = 0; i < config->num_hidden_layers; i++)
         config->layers[i].sparse = true;
     config->decoder.moe_intermediate_size = config->decoder.intermediate_size;
@@ -281,28 +353,31 @@ static enum status configure_qwen_moe(struct model_config *config, const struct 
 enum status configure_qwen2_moe(struct model_config *config, const struct config_reader *reader,
                                 struct error *err)
 {
-    size_t window, max_window_layers;
-    bool found;
+    struct window window;
+    size_t max_window_layers;
+    bool found, use;
 
     config->qkv_bias = true;
     FORWARD_IF_ERROR(config_bool(reader, "qkv_bias", &config->qkv_bias, err));
     config->decoder.shared_expert_intermediate_size = 5632;
     FORWARD_IF_ERROR(config_optional_size(reader, "shared_expert_intermediate_size",
                                           &config->decoder.shared_expert_intermediate_size, err));
-    FORWARD_IF_ERROR(read_switched_window(&window, reader, err));
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
     FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
-    FORWARD_IF_ERROR(read_layer_types(config, reader, window, &found, err));
-    for (size_t i = 0; i < config->num_hidden_layers && !found; i++) // every other one of the first layers
-        config->layers[i].sliding_window = i % 2 == 0 && i < max_window_layers ? window : 0;
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = 0; i < config->num_hidden_layers && !found && use; i++)
+        if (i % 2 == 0 && i < max_window_layers) // every other one of the first layers
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
     return configure_qwen_moe(config, reader, 60, 4, 1408, err);
 }
 
 enum status configure_qwen3_moe(struct model_config *config, const struct config_reader *reader,
                                 struct error *err)
 {
-    size_t window;
+    struct window window;
+    bool use;
 
-    FORWARD_IF_ERROR(read_switched_window(&window, reader, err));
-    set_windows(config, window);
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
+    FORWARD_IF_ERROR(set_windows(config, &window, reader, err));
     return configure_qwen_moe(config, reader, 128, 8, 768, err);
 }

@@ -1,5 +1,4 @@
 #include "io/model/rope.h"
-#include "io/model/config_reader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@ static enum status read_type(struct rope_config *rope, const struct config_reade
     const char *name = "default";
     char text[64];
 
+    FORWARD_IF_ERROR(config_not_null(reader, config_has(reader, "rope_type") ? "rope_type" : "type", err));
     FORWARD_IF_ERROR(config_string(reader, "type", &name, err)); // the key's name before `rope_type` came
     FORWARD_IF_ERROR(config_string(reader, "rope_type", &name, err));
     for (size_t i = 0; i < sizeof rope_types / sizeof rope_types[0]; i++) {
@@ -82,7 +82,7 @@ static enum status read_yarn(struct rope_config *rope, const struct config_reade
 
     rope->beta_fast = 32.0;
     rope->beta_slow = 1.0;
-    rope->truncate = true;
+    rope->truncate = !json_is_null(json_object_get(reader->object, "truncate"));
     FORWARD_IF_ERROR(config_number(reader, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
     FORWARD_IF_ERROR(config_number(reader, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
     FORWARD_IF_ERROR(config_bool(reader, "truncate", &rope->truncate, err));
@@ -105,37 +105,82 @@ static enum status read_longrope(struct rope_config *rope, const struct config_r
     return STATUS_OK;
 }
 
-static enum status read_factor(struct rope_config *rope, const struct config_reader *root,
-                               const struct config_reader *reader, struct error *err)
+// The context before scaling; the value at the root comes first.
+static enum status read_original_context(struct rope_config *rope, const struct rope_source *source,
+                                         struct error *err)
 {
-    const bool has_original =
-        rope->type == ROPE_YARN || rope->type == ROPE_LLAMA3 || rope->type == ROPE_LONGROPE;
+    static const char key[] = "original_max_position_embeddings";
+    double *context = &rope->original_max_position_embeddings;
 
-    if (has_original) {
-        // The value at the root comes first: that is where Phi-3 keeps it.
-        const char *const key = "original_max_position_embeddings";
-        FORWARD_IF_ERROR(config_number(reader, key, 2, 1e12, &rope->original_max_position_embeddings, err));
-        FORWARD_IF_ERROR(config_number(root, key, 2, 1e12, &rope->original_max_position_embeddings, err));
-    }
+    FORWARD_IF_ERROR(config_not_null(&source->parameters, key, err));
+    if (!source->phi3)
+        FORWARD_IF_ERROR(config_number(&source->parameters, key, 2, 1e12, context, err));
+    if (source->ignore_root_context)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(config_not_null(source->root, key, err));
+    return config_number(source->root, key, 2, 1e12, context, err);
+}
+
+static enum status read_factor(struct rope_config *rope, const struct rope_source *source, struct error *err)
+{
+    const struct config_reader *reader = &source->parameters;
+
+    if (rope->type == ROPE_YARN || rope->type == ROPE_LLAMA3 || rope->type == ROPE_LONGROPE)
+        FORWARD_IF_ERROR(read_original_context(rope, source, err));
     rope->factor = rope->max_position_embeddings / rope->original_max_position_embeddings;
-    if (rope->type != ROPE_YARN && rope->type != ROPE_LONGROPE)
+    // YaRN takes that ratio for null, LongRoPE also without the key.
+    if (rope->type != ROPE_LONGROPE && !(rope->type == ROPE_YARN && config_has(reader, "factor")))
         FORWARD_IF_ERROR(require(reader, "factor", err));
     return config_number(reader, "factor", 1e-6, 1e6, &rope->factor, err);
 }
 
-enum status rope_parameters_read(struct rope_config *rope, const struct config_reader *root,
-                                 const struct config_reader *parameters, size_t rotary_dim, struct error *err)
+static enum status read_theta(struct rope_config *rope, const struct rope_source *source, struct error *err)
 {
+    const bool here = config_has(&source->parameters, "rope_theta");
+    const struct config_reader *reader = here ? &source->parameters : source->root;
+    const char *key = here ? "rope_theta" : source->theta_key;
+
+    FORWARD_IF_ERROR(config_not_null(reader, key, err));
+    return config_number(reader, key, 1.0 + 1e-6, 1e30, &rope->theta, err);
+}
+
+// Where heads are rotated as a whole the reference ignores `partial_rotary_factor` without scaling, and fails
+// with it.
+static enum status refuse_partial(const struct rope_source *source, struct error *err)
+{
+    static const char key[] = "partial_rotary_factor";
+    const struct config_reader *reader =
+        config_has(&source->parameters, key) ? &source->parameters : source->root;
+    double fraction = 1.0;
+
+    FORWARD_IF_ERROR(config_number(reader, key, 0.0, 1.0, &fraction, err));
+    RETURN_ERROR_IF(fraction != 1.0, err, STATUS_INPUT,
+                    "%s: %s%s: models of this type rotate all channels of a head", reader->path,
+                    reader->prefix, key);
+    return STATUS_OK;
+}
+
+enum status rope_config_read(struct rope_config *rope, const struct rope_source *source, size_t rotary_dim,
+                             struct error *err)
+{
+    const struct config_reader *parameters = &source->parameters;
+
     rope->type = ROPE_DEFAULT;
     rope->factor = rope->attention_factor = 1.0;
-    rope->original_max_position_embeddings = rope->max_position_embeddings;
-    if (parameters->object == NULL)
-        return STATUS_OK;
+    if (rope->original_max_position_embeddings == 0.0)
+        rope->original_max_position_embeddings = rope->max_position_embeddings;
+    FORWARD_IF_ERROR(read_theta(rope, source, err));
     FORWARD_IF_ERROR(read_type(rope, parameters, err));
-    FORWARD_IF_ERROR(config_number(parameters, "rope_theta", 1.0 + 1e-6, 1e30, &rope->theta, err));
+    if (source->phi3 && rope->type == ROPE_YARN)
+        rope->type = ROPE_LONGROPE;
+    RETURN_ERROR_IF(source->phi3 && rope->type != ROPE_DEFAULT && rope->type != ROPE_LONGROPE, err,
+                    STATUS_INPUT, "%s: %srope_type: phi3 has only \"longrope\"", parameters->path,
+                    parameters->prefix);
     if (rope->type == ROPE_DEFAULT)
         return STATUS_OK;
-    FORWARD_IF_ERROR(read_factor(rope, root, parameters, err));
+    if (source->whole_heads)
+        FORWARD_IF_ERROR(refuse_partial(source, err));
+    FORWARD_IF_ERROR(read_factor(rope, source, err));
     if (rope->type == ROPE_LLAMA3)
         FORWARD_IF_ERROR(read_llama3(rope, parameters, err));
     else if (rope->type == ROPE_YARN)
@@ -148,16 +193,21 @@ enum status rope_parameters_read(struct rope_config *rope, const struct config_r
     return STATUS_OK;
 }
 
-enum status rope_config_read(struct rope_config *rope, const struct config_reader *root,
-                             const char *theta_key, size_t rotary_dim, struct error *err)
+enum status rope_source_find(struct rope_source *source, const struct config_reader *root,
+                             const char *theta_key, struct error *err)
 {
-    struct config_reader parameters;
+    static const char *const nested[] = {"full_attention", "sliding_attention"};
+    struct config_reader *parameters = &source->parameters;
 
-    FORWARD_IF_ERROR(config_number(root, theta_key, 1.0 + 1e-6, 1e30, &rope->theta, err));
-    FORWARD_IF_ERROR(config_object(root, "rope_scaling", "rope_scaling.", &parameters, err));
-    if (parameters.object == NULL)
-        FORWARD_IF_ERROR(config_object(root, "rope_parameters", "rope_parameters.", &parameters, err));
-    return rope_parameters_read(rope, root, &parameters, rotary_dim, err);
+    *source = (struct rope_source){.root = root, .theta_key = theta_key};
+    FORWARD_IF_ERROR(config_object(root, "rope_scaling", "rope_scaling.", parameters, err));
+    if (json_object_size(parameters->object) == 0)
+        FORWARD_IF_ERROR(config_object(root, "rope_parameters", "rope_parameters.", parameters, err));
+    for (size_t i = 0; i < sizeof nested / sizeof *nested; i++)
+        RETURN_ERROR_IF(config_find(parameters, nested[i]) != NULL, err, STATUS_INPUT,
+                        "%s: %s%s: models of this type have one rotary embedding for all layers", root->path,
+                        parameters->prefix, nested[i]);
+    return STATUS_OK;
 }
 
 void rope_config_free(struct rope_config *rope)

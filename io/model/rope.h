@@ -2,7 +2,7 @@
 // `rope_scaling`, or the newer `rope_parameters`. Formulas and defaults are those of Hugging Face
 // transformers (modeling_rope_utils).
 #pragma once
-#include "kernels/error.h"
+#include "io/model/config_reader.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,18 +26,25 @@ struct rope_config {
     float *short_factor, *long_factor;        // longrope, [rotary_dim / 2]; freed with rope_config_free
 };
 
-struct config_reader;
+// Where config.json speaks of one rotary embedding.
+struct rope_source {
+    const struct config_reader *root;
+    const char *theta_key;           // root's key, which counts if `parameters` has no `rope_theta`
+    struct config_reader parameters; // rope_type, rope_theta, factor, ...; its object NULL: none
+    bool whole_heads;                // the family rotates all channels of a head
+    bool ignore_root_context;        // root's `original_max_position_embeddings` is for another embedding
+    bool phi3; // scaling is LongRoPE, also by the name "yarn"; the original context stands at the root alone
+};
 
-// Reads `rope_theta`, `rope_scaling` and `rope_parameters` of config.json's root into *rope, for rotary_dim
-// channels (even). On entry rope holds the family's default theta and max_position_embeddings; theta_key is
-// the family's name for `rope_theta` outside `rope_parameters`. A type that is unknown here is STATUS_INPUT.
-// On any outcome *rope is to be freed with rope_config_free.
-enum status rope_config_read(struct rope_config *rope, const struct config_reader *root,
-                             const char *theta_key, size_t rotary_dim, struct error *err);
-// The same from one object that holds all (rope_type, rope_theta, factor, ...); its object may be NULL.
-enum status rope_parameters_read(struct rope_config *rope, const struct config_reader *root,
-                                 const struct config_reader *parameters, size_t rotary_dim,
-                                 struct error *err);
+// Finds the object that counts for a family with one rotary embedding: `rope_scaling` if there is something
+// in it, else `rope_parameters`. Parameters for each layer type are STATUS_INPUT.
+enum status rope_source_find(struct rope_source *source, const struct config_reader *root,
+                             const char *theta_key, struct error *err);
+// Reads *rope for rotary_dim channels (even). On entry rope holds the family's default theta,
+// max_position_embeddings and original_max_position_embeddings (0: the former). A type that is unknown here
+// is STATUS_INPUT. On any outcome *rope is to be freed with rope_config_free.
+enum status rope_config_read(struct rope_config *rope, const struct rope_source *source, size_t rotary_dim,
+                             struct error *err);
 void rope_config_free(struct rope_config *rope);
 
 // frequencies[rotary_dim / 2], radians per position, for a sequence of `tokens`.

@@ -37,6 +37,15 @@ odd "a GPTQ checkpoint" llama '.quantization_config = {quant_method: "gptq", bit
 odd "a quantised one that does not say how" llama '.quantization_config = {}' "config.json: quantization_config: quantised"
 odd "one by compressed-tensors' older key" llama '.compression_config = {format: "pack-quantized"}' \
   "config.json: compression_config: quantised"
+odd "a dense one by that key" llama '.compression_config = {sparsity_config: {format: "dense"}}' fine
+odd "a dense one by compressed-tensors' key" llama \
+  '.quantization_config = {quant_method: "compressed-tensors", format: "dense", config_groups: {}, kv_cache_scheme: null}' fine
+odd "but not with quantised caches" llama \
+  '.quantization_config = {quant_method: "compressed-tensors", format: "dense", kv_cache_scheme: {num_bits: 8}}' \
+  "config.json: quantization_config: quantised (compressed-tensors)"
+odd "nor packed zeros" llama '.compression_config = {sparsity_config: {format: "sparse-24-bitmask"}}' \
+  "config.json: compression_config: quantised"
+odd "nor another method's" llama '.compression_config = {quant_method: "gptq"}' "config.json: compression_config: quantised (gptq)"
 odd "an unknown rope_type" llama '.rope_scaling = {rope_type: "ntk", factor: 2}' \
   "config.json: rope_scaling.rope_type: 'ntk' is not supported|llama3"
 odd "by its older key" llama '.rope_scaling = {type: "mrope", mrope_section: [2, 3, 3]}' \
@@ -44,7 +53,7 @@ odd "by its older key" llama '.rope_scaling = {type: "mrope", mrope_section: [2,
 odd "by its newer place" llama '.rope_parameters = {rope_type: "proportional"}' \
   "config.json: rope_parameters.rope_type: 'proportional'"
 odd "yarn is known" llama '.rope_scaling = {rope_type: "yarn", factor: 2, original_max_position_embeddings: 2048}' fine
-odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "yarn"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
+odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "dynamic"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
 odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"
 odd "a text model inside a larger one" gemma3 '.model_type = "gemma3"' "config.json: model_type: 'gemma3'"
 

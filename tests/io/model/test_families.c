@@ -115,7 +115,8 @@ static void what_a_family_cannot_do_is_refused_by_key(void **state)
 static void impossible_ropes_are_refused_by_key(void **state)
 {
     (void)state;
-    refused("phi3", "rope_parameters", "{\"rope_type\": \"yarn\"}", "phi3 has only \"longrope\"");
+    refused("phi3", "rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 2}",
+            "phi3 has only \"longrope\"");
     refused("phi3", "rope_parameters",
             "{\"rope_type\": \"longrope\", \"partial_rotary_factor\": 0.75, \"short_factor\": [1, 2]}",
             "rope_parameters.short_factor: must be a list of 3 numbers");

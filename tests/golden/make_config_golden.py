@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""What transformers makes of odd keys in config.json: make_config_golden.py OUT.json
+
+Each case is a model of tests/golden/families with some keys of its config.json set, or removed ("absent"). OUT gets, for
+each, the log-likelihood of every token of the first 70 (see golden.py), or "refused" where transformers raises an error, and
+where a window that is used makes no sense: transformers then attends to nothing. tests/golden/config_cases.json is the one
+that tests/io/model/test_config_cases.c reads. Needs torch and transformers; made with transformers 5.24.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+import torch
+import transformers as hf
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from make_families import load
+
+FAMILIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
+LENGTH = 70  # more than the windows and the original contexts of the models
+ABSENT = "absent"
+FULL, SLIDING = "full_attention", "sliding_attention"
+LINEAR = {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 500.0, "original_max_position_embeddings": 64}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "rope_theta": 500.0}
+LONG = {"short_factor": [1.0, 1.5, 2.0], "long_factor": [1.25, 3.0, 9.0], "partial_rotary_factor": 0.75}
+LONG |= {"rope_theta": 10000.0}
+
+
+def without(entries, key):
+    return {k: v for k, v in entries.items() if k != key}
+
+
+def rope_cases():
+    for scaling in (ABSENT, None, {}, {"type": "linear", "factor": 3.0}, {"rope_theta": 900.0}):
+        for parameters in (ABSENT, None, {}, LINEAR, {"rope_theta": 500.0}):
+            yield "mistral", {"rope_scaling": scaling, "rope_parameters": parameters, "rope_theta": 2000.0}
+    yield "mistral", {"rope_parameters": ABSENT, "rope_theta": None}
+    yield "mistral", {"rope_parameters": {"rope_theta": None}, "rope_theta": 2000.0}
+    yield "mistral", {"rope_parameters": {"rope_theta": 500.0}, "rope_theta": None}
+    yield "mistral", {"rope_parameters": {"rope_theta": 500.0, "partial_rotary_factor": 0.5}}
+    yield "mistral", {"rope_parameters": LINEAR | {"partial_rotary_factor": 0.5}}
+    yield "mistral", {"rope_parameters": LINEAR, "partial_rotary_factor": 0.5}
+    yield "mistral", {"rope_parameters": LINEAR | {"partial_rotary_factor": 1.0}, "partial_rotary_factor": 0.5}
+    for kind in ({"rope_type": None}, {"type": None}, {"rope_type": None, "type": "linear"},
+                 {"rope_type": "linear", "type": "default"}):
+        yield "llama-linear", {"rope_scaling": kind | {"factor": 2.0}}
+    for family in ("qwen3", "gemma2"):
+        yield family, {"rope_parameters": {FULL: LINEAR, SLIDING: LINEAR}}
+        yield family, {"rope_scaling": {FULL: LINEAR, SLIDING: LINEAR}}
+
+    for change in ({"truncate": None}, {"truncate": False}, {"factor": None}, {"partial_rotary_factor": 0.5},
+                   {"original_max_position_embeddings": None}):
+        yield "llama-yarn", {"rope_parameters": YARN | change}
+    yield "llama-yarn", {"rope_parameters": without(YARN, "factor")}
+    for root in (None, 100):
+        yield "llama-yarn", {"rope_parameters": YARN, "original_max_position_embeddings": root}
+        yield "llama3", {"rope_parameters": LLAMA3, "original_max_position_embeddings": root}
+
+    for name in ("longrope", "yarn"):
+        for here in ({}, {"original_max_position_embeddings": 40}):
+            for root in (ABSENT, None, 64):
+                parameters = LONG | {"rope_type": name} | here
+                yield "phi3", {"rope_parameters": parameters, "original_max_position_embeddings": root}
+    yield "phi3", {"rope_scaling": {}, "partial_rotary_factor": 0.5, "rope_theta": 300.0}
+    yield "phi3", {"rope_scaling": {"type": "default"}, "rope_parameters": {"partial_rotary_factor": 0.5}}
+    yield "phi3", {"rope_parameters": {}, "partial_rotary_factor": 0.5, "rope_theta": 300.0}
+    yield "phi3", {"rope_parameters": {}, "partial_rotary_factor": None}
+    scaled = {"type": "linear", "factor": 2.0}
+    yield "gpt-neox", {"rope_scaling": scaled}
+    yield "gpt-neox", {"rope_scaling": scaled | {"partial_rotary_factor": 1.0}}
+    yield "gpt-neox", {"rope_scaling": scaled, "rope_parameters": {"partial_rotary_factor": 1.0}}
+    for key in ("rotary_pct", "rotary_emb_base"):
+        yield "gpt-neox", {key: None}
+        yield "gpt-neox", {key: ABSENT}
+
+    nested = (ABSENT, None, {}, {FULL: {}, SLIDING: {}}, {FULL: LINEAR}, {SLIDING: LINEAR}, {FULL: None}, LINEAR,
+              {FULL: {"type": "linear", "factor": 2.0}, SLIDING: {"rope_theta": 300.0}})
+    for scaling in (ABSENT, {}, {"rope_type": "linear", "factor": 3.0}, {"type": "linear", "factor": 3.0}):
+        for parameters in nested:
+            yield "gemma3", {"rope_scaling": scaling, "rope_parameters": parameters, "rope_theta": 3000.0,
+                             "rope_local_base_freq": 200.0}
+    yield "gemma3", {"rope_parameters": {FULL: LLAMA3}, "original_max_position_embeddings": 50}
+    for key in ("rope_theta", "rope_local_base_freq", "sliding_window_pattern"):
+        yield "gemma3-old", {key: None}
+
+
+def window_cases():
+    layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3}
+    for family in (*layers, "qwen3-moe", "mixtral", "phi3"):
+        for window in (ABSENT, None, 0, 7):
+            yield family, {"sliding_window": window}
+    for family, count in layers.items():
+        mixed = [SLIDING, FULL, SLIDING][:count]
+        for types in (ABSENT, None, [], [FULL] * count, [SLIDING] * count, mixed, mixed[1:], mixed[1:] + ["chunked"]):
+            yield family, {"layer_types": types}
+        yield family, {"sliding_window": 0, "layer_types": [FULL] * count}
+    for family in ("qwen2", "qwen3", "qwen2-moe"):
+        for use in (ABSENT, False, True):
+            for window in (None, 0, 9):
+                for most in (ABSENT, 0, 2):
+                    if (family, use, window, most) == ("qwen2-moe", True, None, 0):
+                        continue  # no layer uses a window, and yet the reference asks for one
+                    yield family, {"use_sliding_window": use, "sliding_window": window, "max_window_layers": most,
+                                   "layer_types": ABSENT}
+        yield family, {"max_window_layers": None, "layer_types": ABSENT}
+    for use in (ABSENT, False, True):
+        for window in (None, 0, 9):
+            yield "qwen3-moe", {"use_sliding_window": use, "sliding_window": window}
+    for family in ("mistral", "mixtral", "gemma2"):
+        yield family, {"use_sliding_window": False}
+
+
+def compression_cases():
+    for value in (None, {}, {"sparsity_config": {"format": "dense", "global_sparsity": 0.5}}, {"format": "dense"},
+                  {"quantization_status": "frozen", "config_groups": {}}):
+        yield "llama-linear", {"compression_config": value}
+    yield "llama-linear", {"quantization_config": None}
+    yield "llama-linear", {"quantization_config": {}}
+
+
+def log_likelihood(directory, ids):
+    """Of each token but the first, or None for an error."""
+    try:
+        model = load(directory, torch.bfloat16)  # the dtype of those models whose embeddings are scaled
+        with torch.no_grad():
+            logits = model(torch.tensor([ids]), use_cache=False).logits[0].double()
+    except Exception:
+        return None
+    return torch.log_softmax(logits, dim=-1)[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+
+
+def attends_to_nothing(directory):
+    """Whether a layer with sliding attention has a window below one token."""
+    config = hf.AutoConfig.from_pretrained(directory)
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None) or [SLIDING]
+    return window is not None and window < 1 and SLIDING in types
+
+
+def outcome(family, changes):
+    with open(os.path.join(FAMILIES, family, "golden.json"), encoding="utf-8") as file:
+        ids = json.load(file)["ids"][:LENGTH]
+    with tempfile.TemporaryDirectory() as folder:
+        directory = os.path.join(folder, "model")
+        shutil.copytree(os.path.join(FAMILIES, family), directory)
+        path = os.path.join(directory, "config.json")
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        for key, value in changes.items():
+            config[key] = value
+            if value == ABSENT:
+                del config[key]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        found = log_likelihood(directory, ids)
+        if found is None or attends_to_nothing(directory):
+            return "refused"
+    return [float(f"{value:.6g}") for value in found.tolist()]
+
+
+def main():
+    hf.logging.set_verbosity(50)
+    hf.logging.disable_progress_bar()
+    cases = [*rope_cases(), *window_cases(), *compression_cases()]
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
+        lines = (json.dumps({"family": family, "set": changes, "outcome": outcome(family, changes)},
+                            separators=(",", ":")) for family, changes in cases)
+        file.write("[" + ",\n".join(lines) + "]\n")
+
+
+if __name__ == "__main__":
+    main()
