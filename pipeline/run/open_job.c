@@ -1,5 +1,6 @@
 #include "pipeline/run/open_job.h"
 
+#include "io/file/real_path.h"
 #include "io/file/run_paths.h"
 #include "io/model/open.h"
 #include "pipeline/job/job.h"
@@ -29,6 +30,28 @@ static enum status check_readable(const char *path, const char *key, const char 
     return STATUS_OK;
 }
 
+// The model, the run directory and the output must be three places: `verify` and every removal of files take
+// all of the run directory for this program's, and the output must be a name that is free.
+static enum status check_apart(const struct settings *settings, const char *job, struct error *err)
+{
+    char model[PATH_SIZE], run[PATH_SIZE], output[PATH_SIZE];
+
+    FORWARD_IF_ERROR(real_path(model, settings->model, err));
+    FORWARD_IF_ERROR(real_path(run, settings->run, err));
+    RETURN_ERROR_IF(path_is_within(model, run), err, STATUS_USAGE,
+                    "%s: model: %s is the run directory, or lies in it", job, settings->model);
+    if (settings->output == NULL)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(real_path(output, settings->output, err));
+    RETURN_ERROR_IF(path_is_within(output, run), err, STATUS_USAGE,
+                    "%s: output: %s is the run directory, or lies in it", job, settings->output);
+    RETURN_ERROR_IF(path_is_within(run, output), err, STATUS_USAGE,
+                    "%s: output: the run directory, %s, lies in it", job, settings->run);
+    RETURN_ERROR_IF(strcmp(output, model) == 0, err, STATUS_USAGE, "%s: output: %s is the model", job,
+                    settings->output);
+    return STATUS_OK;
+}
+
 // Everything that the job names must be there before any work starts.
 static enum status check_paths(const struct settings *settings, const char *job, struct error *err)
 {
@@ -39,6 +62,7 @@ static enum status check_paths(const struct settings *settings, const char *job,
     FORWARD_IF_ERROR(check_length(settings->run, "run", job, err));
     FORWARD_IF_ERROR(check_length(settings->output, "output", job, err));
     FORWARD_IF_ERROR(check_readable(settings->model, "model", job, err));
+    FORWARD_IF_ERROR(check_apart(settings, job, err));
     run_file_path(sequences, settings->run, RUN_SEQUENCES);
     run_file_path(record, settings->run, RUN_RECORD);
     // Sequences that are drawn are stored: the corpus may be gone by then.

@@ -45,6 +45,11 @@ bad "no sequences" "$job:|calibration.sequences|0" sequences=0
 bad "a model that is not there" "model|$folder/nowhere" model="$folder/nowhere"
 bad "a corpus that is not there" "calibration.corpus|$folder/nowhere.txt" corpus="$folder/nowhere.txt"
 bad "an evaluation text that is not there" "evaluate.perplexity|$folder/nowhere.txt" perplexity="$folder/nowhere.txt"
+bad "an output in the run directory" "$job: output|$folder/run/out|lies in it" output="$folder/run/out"
+bad "the run directory in the output" "$job: output|$folder/models/run|lies in it" run="$folder/models/run"
+bad "an output that is the model" "$job: output|is the model" output=jobs/../jobs/demo/kjv-llama-1m
+plan_refuses() { exits 2 alone plan "$job" && one_line "$job" output "is the model"; }
+check "plan says so, too" plan_refuses
 
 small_job "$folder/there.yaml"
 check "a job file that is not there" eval 'rm -f "$folder/job.yaml"; refused 2 "$folder/job.yaml"'

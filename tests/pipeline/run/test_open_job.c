@@ -161,6 +161,43 @@ static void a_corpus_may_be_gone_when_its_sequences_are_drawn_and_on_record(void
     close_fixture(&f);
 }
 
+static void model_run_and_output_are_three_places(void **state)
+{
+    static const struct {
+        const char *run, *output, *words;
+    } cases[] = {
+        {"new", "new/out", "output: "},
+        {"new", "new", "output: "},
+        {"new", "link/out", "is the run directory, or lies in it"},
+        {"new", "elsewhere/../new/a/b", "is the run directory, or lies in it"},
+        {"out/new", "out", "output: the run directory, "},
+        {"link/../out/new", "out", "lies in it"},
+        {"new", "model", "output: "},
+        {"new", "link/../model/.", "is the model"},
+        {"model/.", "out", "model: "},
+    };
+    struct fixture f;
+    char run[PATH_SIZE], rest[2 * PATH_SIZE];
+    (void)state;
+
+    open_fixture(&f);
+    if (mpi_rank() == 0) {
+        assert_int_equal(mkdir(in_directory("new"), 0777), 0);
+        assert_int_equal(symlink("new", in_directory("link")), 0);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(run, sizeof run, "%s", in_directory(cases[i].run));
+        snprintf(rest, sizeof rest, "output: %s\nprune: {sparsity: 0.5}\n", in_directory(cases[i].output));
+        write_job(&f, f.small.settings.model, run, rest);
+        assert_refuses(&f, STATUS_USAGE, cases[i].words);
+    }
+    snprintf(run, sizeof run, "%s", in_directory("new"));
+    snprintf(rest, sizeof rest, "output: %s\nprune: {sparsity: 0.5}\n", in_directory("news"));
+    write_job(&f, f.small.settings.model, run, rest);
+    assert_opens(&f);
+    close_fixture(&f);
+}
+
 static void a_path_must_leave_room_for_the_names_below_it(void **state)
 {
     struct fixture f;
@@ -200,6 +237,7 @@ int main(int argc, char **argv)
         mpi_unit_test(only_the_first_rank_reads_the_file),
         mpi_unit_test(what_the_job_names_must_be_there),
         mpi_unit_test(a_corpus_may_be_gone_when_its_sequences_are_drawn_and_on_record),
+        mpi_unit_test(model_run_and_output_are_three_places),
         mpi_unit_test(a_path_must_leave_room_for_the_names_below_it),
         mpi_unit_test(methods_must_fit_the_model),
     };
