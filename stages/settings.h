@@ -31,6 +31,12 @@ struct variant {
     struct energy_clamp clamp;
 };
 
+// The linears that a pattern fits stay dense.
+struct skip {
+    char *pattern; // a shell pattern (fnmatch) of their names: "mlp.down_proj", "layers.0.*"
+    size_t line;   // of the job file, for messages
+};
+
 // The linears that a pattern fits have a sparsity of their own.
 struct ratio {
     char *pattern; // as those of `skip`
@@ -55,7 +61,7 @@ struct settings {
     bool keep_activations;
     enum propagation propagation;
     size_t num_skip;
-    char **skip; // shell patterns (fnmatch) of linear names that stay dense: "mlp.down_proj", "layers.0.*"
+    struct skip *skip;
     size_t num_ratios;
     struct ratio *ratios; // where several fit, the last one counts
     bool keep_weights;    // weights/VARIANT stays when the variant's results are there

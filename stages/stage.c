@@ -95,7 +95,7 @@ static bool fits(const char *pattern, size_t layer, const char *linear)
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear)
 {
     for (size_t i = 0; i < settings->num_skip; i++)
-        if (fits(settings->skip[i], layer, linear))
+        if (fits(settings->skip[i].pattern, layer, linear))
             return true;
     return false;
 }

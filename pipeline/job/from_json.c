@@ -49,8 +49,8 @@ static enum status item_from_json(union job_item *item, const struct job_key_row
         if (json_is_null(json) && !(row->flags & KEY_REQUIRED))
             return STATUS_OK;
         return text_from_json(&item->text, json, err);
-    case TYPE_TEXTS:
-        return text_from_json(&item->text, json, err);
+    case TYPE_SKIP:
+        return text_from_json(&item->skip.pattern, json, err);
     case TYPE_WHOLE:
         item->whole = (uint64_t)json_integer_value(json);
         good = json_is_integer(json) && job_key_in_range(row, (double)json_integer_value(json));

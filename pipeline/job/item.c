@@ -116,9 +116,14 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
     if (good)
         switch (row->type) {
         case TYPE_TEXT:
-        case TYPE_TEXTS:
             if (!node->is_null)
                 return copy_text(&item->text, node, row, reader->err);
+            good = false;
+            break;
+        case TYPE_SKIP:
+            item->skip.line = node->line;
+            if (!node->is_null)
+                return copy_text(&item->skip.pattern, node, row, reader->err);
             good = false;
             break;
         case TYPE_WHOLE:

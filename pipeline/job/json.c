@@ -43,8 +43,8 @@ static json_t *item_to_json(const struct job_key_row *row, const union job_item 
         return json_sprintf("%zu:%zu", item->pattern.keep, item->pattern.of);
     case TYPE_DIRECTIONS:
         return directions_to_json(item->directions);
-    case TYPE_TEXTS:
-        return json_string(item->text);
+    case TYPE_SKIP:
+        return json_string(item->skip.pattern);
     case TYPE_RATIOS:
         return json_pack("[s, f]", item->ratio.pattern, item->ratio.sparsity);
     case TYPE_TASKS:

@@ -62,7 +62,7 @@ KEY(RATIOS, "prune.ratios", RATIOS(ratios, num_ratios, 0, 1),
 KEY(PROPAGATION, "prune.propagation", CHOICE(settings, propagation, propagation_names),
     .standard = {PROPAGATION_PRUNED}, .flags = KEY_ON_RECORD,
     .help = "whose hidden states calibrate the next layer")
-KEY(SKIP, "prune.skip", TEXTS(skip, num_skip, "a pattern of linear names"),
+KEY(SKIP, "prune.skip", SKIP(skip, num_skip, "a pattern of linear names"),
     .flags = KEY_ON_RECORD, .help = "linears that stay dense, such as [mlp.down_proj, layers.0.*]")
 
 KEY(ENERGY, "compensate.energy", DIRECTIONS(variant, energy_columns), .flags = KEY_ON_RECORD,

@@ -97,7 +97,7 @@ static bool has_factors(const struct variant *variant)
 #define PAIR(room, member, from, to) .type = TYPE_PAIR, KEPT(room, member, double), RANGE(from, to)
 #define PATTERN(room, member) .type = TYPE_PATTERN, KEPT(room, member, size_t)
 #define DIRECTIONS(room, member) .type = TYPE_DIRECTIONS, KEPT(room, member, bool)
-#define TEXTS(array, count, of) .type = TYPE_TEXTS, KEPT_ARRAY(array, count, char **), .what = (of)
+#define SKIP(array, count, of) .type = TYPE_SKIP, KEPT_ARRAY(array, count, struct skip *), .what = (of)
 #define RATIOS(array, count, from, to) \
     .type = TYPE_RATIOS, KEPT_ARRAY(array, count, struct ratio *), RANGE(from, to)
 #define TASKS(array, count) .type = TYPE_TASKS, KEPT_ARRAY(array, count, struct task_settings *)
@@ -203,7 +203,7 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
 {
     switch (row->type) {
     case TYPE_TEXT:
-    case TYPE_TEXTS:
+    case TYPE_SKIP:
         snprintf(text, size, "%s", row->what);
         break;
     case TYPE_WHOLE: // in full: 2^63 - 1 is clearer than 9.2e18

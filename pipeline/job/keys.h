@@ -27,7 +27,7 @@ enum job_type {
     TYPE_PAIR,       // two doubles, one after the other; [low, high] in the file
     TYPE_PATTERN,    // size_t keep, of: N:M
     TYPE_DIRECTIONS, // two bools, columns and rows: a list of these words
-    TYPE_TEXTS,      // char **: a list
+    TYPE_SKIP,       // struct skip *: a list of patterns
     TYPE_RATIOS,     // struct ratio *: a mapping of patterns to numbers
     TYPE_TASKS       // struct task_settings *: a list of files and sections, see tasks.h
 };
@@ -51,11 +51,11 @@ struct job_key_row {
 
     enum job_home home; // struct settings, or struct variant: then a list of values makes a sweep
     size_t offset, size;
-    size_t count_offset; // TYPE_TEXTS, TYPE_RATIOS, TYPE_TASKS: where the array's size_t is
+    size_t count_offset; // TYPE_SKIP, TYPE_RATIOS, TYPE_TASKS: where the array's size_t is
 
     double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_PAIR, TYPE_RATIOS
     const char *const *(*choices)(size_t *); // TYPE_CHOICE
-    const char *what;                        // TYPE_TEXT, TYPE_TEXTS: "a directory"
+    const char *what;                        // TYPE_TEXT, TYPE_SKIP: "a directory"
 
     double standard[2];                             // the default; texts and lists have none
     double (*own_standard)(const struct variant *); // the default, where it is the method's own

@@ -20,8 +20,10 @@ bool is_given(const struct job_values *values, enum job_key key)
 
 static void free_item(enum job_type type, union job_item *item)
 {
-    if (type == TYPE_TEXT || type == TYPE_TEXTS)
+    if (type == TYPE_TEXT)
         free(item->text);
+    else if (type == TYPE_SKIP)
+        free(item->skip.pattern);
     else if (type == TYPE_RATIOS)
         free(item->ratio.pattern);
     else if (type == TYPE_TASKS)
@@ -46,7 +48,7 @@ void job_values_free(struct job_values *values)
 
 bool type_is_array(enum job_type type)
 {
-    return type == TYPE_TEXTS || type == TYPE_RATIOS || type == TYPE_TASKS;
+    return type == TYPE_SKIP || type == TYPE_RATIOS || type == TYPE_TASKS;
 }
 
 // How many bytes of an item a member takes, from its beginning on. Whole numbers and enums: see below.
@@ -68,7 +70,7 @@ static size_t item_size(enum job_type type)
         return sizeof item->directions;
     case TYPE_WHOLE:
     case TYPE_CHOICE:
-    case TYPE_TEXTS:
+    case TYPE_SKIP:
     case TYPE_RATIOS:
     case TYPE_TASKS:
         break;
@@ -163,7 +165,7 @@ size_t member_count(const struct job_key_row *row, const void *home)
 
 static size_t element_size(enum job_type type)
 {
-    return type == TYPE_TEXTS    ? sizeof(char *)
+    return type == TYPE_SKIP     ? sizeof(struct skip)
            : type == TYPE_RATIOS ? sizeof(struct ratio)
                                  : sizeof(struct task_settings);
 }

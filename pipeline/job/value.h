@@ -6,7 +6,7 @@
 
 // One value, by the key's type.
 union job_item {
-    char *text;     // TYPE_TEXT, TYPE_TEXTS
+    char *text;     // TYPE_TEXT
     uint64_t whole; // TYPE_WHOLE; TYPE_CHOICE: index into the key's choices
     double number;  // TYPE_NUMBER
     bool flag;      // TYPE_FLAG
@@ -15,6 +15,7 @@ union job_item {
         size_t keep, of;
     } pattern;                 // TYPE_PATTERN; 0:0 is none
     bool directions[2];        // TYPE_DIRECTIONS: columns, rows
+    struct skip skip;          // TYPE_SKIP
     struct ratio ratio;        // TYPE_RATIOS
     struct task_settings task; // TYPE_TASKS
 };

@@ -112,7 +112,7 @@ static void add_key(struct name *name, const struct job_key_row *row, const stru
     case TYPE_FLAG: // the tag says it
     case TYPE_DIRECTIONS:
     case TYPE_TEXT:
-    case TYPE_TEXTS:
+    case TYPE_SKIP:
     case TYPE_RATIOS:
     case TYPE_TASKS:
         break;

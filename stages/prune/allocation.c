@@ -321,9 +321,24 @@ enum status allocation_target(double *target, const struct stage *stage, const s
 
 // ---- the job ----------------------------------------------------------------------------------------------
 
-// Sets found[r] where pattern r of settings->num_ratios, taken by itself, fits a pruned linear of the layer.
-static void find_fits(uint8_t *found, const struct settings *settings, const struct layer_map *map)
+static bool skips_any(const struct settings *settings, size_t s, const struct layer_map *map)
 {
+    struct settings one = *settings;
+    one.skip = &settings->skip[s];
+    one.num_skip = 1;
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].linear[0] != '\0' && linear_is_skipped(&one, map->layer, map->tensors[i].linear))
+            return true;
+    return false;
+}
+
+// Sets skips[s] where pattern s of settings->num_skip fits a linear of the layer, and found[r] where pattern
+// r of settings->num_ratios, taken by itself, fits a pruned linear of the layer.
+static void find_fits(uint8_t *skips, uint8_t *found, const struct settings *settings,
+                      const struct layer_map *map)
+{
+    for (size_t s = 0; s < settings->num_skip; s++)
+        skips[s] = skips[s] != 0 || skips_any(settings, s, map);
     for (size_t r = 0; r < settings->num_ratios; r++) {
         struct settings one = *settings;
         one.ratios = &settings->ratios[r];
@@ -337,22 +352,29 @@ static void find_fits(uint8_t *found, const struct settings *settings, const str
 enum status allocation_check(const struct model *model, const struct settings *settings, const char *job,
                              struct error *err)
 {
-    uint8_t *found = NULL;
+    uint8_t *skips = NULL, *found = NULL;
     enum status status = allocate(&found, settings->num_ratios, 1, "prune.ratios", err);
 
+    if (status == STATUS_OK)
+        status = allocate(&skips, settings->num_skip, 1, "prune.skip", err);
     for (size_t l = 0; l < model->config.num_hidden_layers && status == STATUS_OK; l++) {
         struct layer_map map;
         status = layer_map_create(&map, model, l, err);
         if (status != STATUS_OK)
             break;
-        find_fits(found, settings, &map);
+        find_fits(skips, found, settings, &map);
         layer_map_free(&map);
     }
+    for (size_t s = 0; s < settings->num_skip && status == STATUS_OK; s++)
+        if (skips[s] == 0)
+            status = error_set(err, STATUS_USAGE, "%s:%zu: prune.skip: '%.100s' fits no linear of the model",
+                               job, settings->skip[s].line, settings->skip[s].pattern);
     for (size_t r = 0; r < settings->num_ratios && status == STATUS_OK; r++)
         if (found[r] == 0)
             status = error_set(err, STATUS_USAGE,
                                "%s:%zu: prune.ratios: '%.100s' fits no linear of the model that is pruned",
                                job, settings->ratios[r].line, settings->ratios[r].pattern);
+    free(skips);
     free(found);
     return status;
 }

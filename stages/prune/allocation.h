@@ -49,7 +49,7 @@ enum status allocation_target(double *target, const struct stage *stage, const s
 // The sparsity of a linear whose layer has this target.
 double linear_sparsity(const struct settings *settings, double target, size_t layer, const char *linear);
 
-// STATUS_USAGE "JOB:LINE: prune.ratios: ..." for a pattern that fits no linear which is pruned. Not
-// collective.
+// STATUS_USAGE "JOB:LINE: prune.ratios: ..." for a pattern that fits no linear which is pruned, and
+// "JOB:LINE: prune.skip: ..." for one that fits no linear at all. Not collective.
 enum status allocation_check(const struct model *model, const struct settings *settings, const char *job,
                              struct error *err);

@@ -45,6 +45,9 @@ bad "no sequences" "$job:|calibration.sequences|0" sequences=0
 bad "a model that is not there" "model|$folder/nowhere" model="$folder/nowhere"
 bad "a corpus that is not there" "calibration.corpus|$folder/nowhere.txt" corpus="$folder/nowhere.txt"
 bad "an evaluation text that is not there" "evaluate.perplexity|$folder/nowhere.txt" perplexity="$folder/nowhere.txt"
+for pattern in model.layers.0.mlp.down_proj down_proj 're:.*down_proj' layers.4.*; do
+  bad "a pattern of skip that fits nothing: $pattern" "$job:12: prune.skip: '$pattern' fits no linear" skip="[mlp.up_proj, \"$pattern\"]"
+done
 bad "an output in the run directory" "$job: output|$folder/run/out|lies in it" output="$folder/run/out"
 bad "the run directory in the output" "$job: output|$folder/models/run|lies in it" run="$folder/models/run"
 bad "an output that is the model" "$job: output|is the model" output=jobs/../jobs/demo/kjv-llama-1m

@@ -61,7 +61,8 @@ static void outputs_are_measured_to_match_or_to_guard_or_to_choose(void **state)
 
 static void a_pattern_means_a_linear_in_all_layers_or_in_one(void **state)
 {
-    char *skip[] = {(char *)"mlp.down_proj", (char *)"layers.0.*", (char *)"*.experts.1.*"};
+    struct skip skip[] = {
+        {(char *)"mlp.down_proj", 0}, {(char *)"layers.0.*", 0}, {(char *)"*.experts.1.*", 0}};
     const struct settings settings = {.skip = skip, .num_skip = 3};
     const struct layer_tensor norm = {.linear = ""}, down = {.linear = "mlp.down_proj"},
                               up = {.linear = "mlp.up_proj"};

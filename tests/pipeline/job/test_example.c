@@ -66,7 +66,7 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
         snprintf(text, size, "{}");
         break;
     case TYPE_DIRECTIONS:
-    case TYPE_TEXTS:
+    case TYPE_SKIP:
     case TYPE_TASKS:
         snprintf(text, size, "[]");
         break;
@@ -79,7 +79,7 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
 static void comment_text(const struct job_key_row *row, char *text, size_t size)
 {
     // The value shown says what kind of value texts, flags and ratios take.
-    const bool is_plain = row->type == TYPE_TEXT || row->type == TYPE_TEXTS || row->type == TYPE_FLAG ||
+    const bool is_plain = row->type == TYPE_TEXT || row->type == TYPE_SKIP || row->type == TYPE_FLAG ||
                           row->type == TYPE_RATIOS;
     char takes[256];
     snprintf(text, size, "%s%s%s%s%s%s%s", job_key_is_swept(row) ? "* " : "", row->help, is_plain ? "" : "; ",

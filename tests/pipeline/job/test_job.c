@@ -188,8 +188,8 @@ static void every_key_arrives_where_it_belongs(void **state)
     assert_true(s->keep_activations);
     assert_int_equal(s->propagation, PROPAGATION_DENSE);
     assert_int_equal(s->num_skip, 2);
-    assert_string_equal(s->skip[0], "layers.0.*");
-    assert_string_equal(s->skip[1], "mlp.down_proj");
+    assert_string_equal(s->skip[0].pattern, "layers.0.*");
+    assert_string_equal(s->skip[1].pattern, "mlp.down_proj");
     assert_string_equal(s->perplexity, "wiki.test.raw");
     assert_int_equal(s->evaluate_length, 4096);
     assert_int_equal(s->num_variants, 1);

@@ -114,7 +114,7 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
     case TYPE_TEXT:
         from = texts, count = COUNT(texts);
         break;
-    case TYPE_TEXTS:
+    case TYPE_SKIP:
         from = lists, count = COUNT(lists);
         break;
     case TYPE_PATTERN:
@@ -350,7 +350,7 @@ static void every_key_refuses_what_is_not_its_type(void **state)
         [TYPE_PAIR] = {"1", "[1]", "[1, 2, 3]", "[a, 2]", "[]", "{a: 1}", "['1', 2]", "[1, [2]]"},
         [TYPE_PATTERN] = {"4:2", "0:4", "2:64", "2:4:8", "0.5", "2", "a:b", "{2: 4}"},
         [TYPE_DIRECTIONS] = {"rows", "[cols]", "[rows, columns]", "[[rows], columns]", "{rows: 1}", "~", "1"},
-        [TYPE_TEXTS] = {"a", "{a: b}", "[[a]]", "[~]", "~", "['']"},
+        [TYPE_SKIP] = {"a", "{a: b}", "[[a]]", "[~]", "~", "['']"},
         [TYPE_RATIOS] = {"0.5", "[0.5]", "~", "{'': 0.5}", "{a: b}", "{a: 0.5, a: 0.6}", "{a: '0.5'}"},
         [TYPE_TASKS] = {"a", "{data: a}", "[[a]]", "[~]", "~", "[{name: a}]", "[{data: a, zebra: 1}]"},
     };

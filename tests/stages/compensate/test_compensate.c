@@ -884,7 +884,7 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
 static void outputs_of_experts_are_not_matched(void **state)
 {
     struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"block_sparse_moe.*"};
+    struct skip skip[] = {{(char *)"block_sparse_moe.*", 0}};
     struct small_model small;
     struct error err = {0};
     (void)state;

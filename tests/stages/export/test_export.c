@@ -150,7 +150,7 @@ static size_t check_tensors(const struct small_model *small, const struct varian
 
 // Opens a model, prunes it and exports it.
 static const struct variant *export_shape(struct small_model *small, const struct small_model_shape *shape,
-                                          char **skip)
+                                          struct skip *skip)
 {
     small_model_open(small, shape);
     small->settings.skip = skip;
@@ -165,7 +165,7 @@ static const struct variant *export_shape(struct small_model *small, const struc
 static void every_tensor_of_one_file_is_where_it_belongs(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"layers.1.mlp.gate_proj"};
+    struct skip skip[] = {{(char *)"layers.1.mlp.gate_proj", 0}};
     struct small_model small;
     (void)state;
 
@@ -279,7 +279,7 @@ static void side_files_are_copied_and_other_weights_are_not(void **state)
 static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"mlp.up_proj"};
+    struct skip skip[] = {{(char *)"mlp.up_proj", 0}};
     struct small_model small;
     json_error_t where;
     struct error err = {0};
@@ -447,7 +447,7 @@ static void another_tensor_with_other_bytes_than_the_sources_is_not_exported(voi
 static void a_linear_that_is_skipped_is_compared_with_the_source(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"mlp.up_proj"};
+    struct skip skip[] = {{(char *)"mlp.up_proj", 0}};
     struct small_model small;
     (void)state;
 

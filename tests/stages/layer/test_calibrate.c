@@ -174,7 +174,7 @@ static void a_hessian_is_twice_the_mean_of_the_outer_products(void **state)
 static void no_hessian_of_inputs_that_only_skipped_linears_read(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"mlp.down_proj", (char *)"self_attn.q_proj"};
+    struct skip skip[] = {{(char *)"mlp.down_proj", 0}, {(char *)"self_attn.q_proj", 0}};
     struct small_model small;
     struct store_reader *reader;
     struct error err = {0};

@@ -87,7 +87,7 @@ static void with_a_hessian_those_below_twice_their_width_are_told_apart(void **s
 static void skipped_experts_are_not_spoken_of(void **state)
 {
     const uint64_t seen[4] = {0, 0, 0, 0};
-    char *skip[] = {(char *)"*.experts.[012].*"};
+    struct skip skip[] = {{(char *)"*.experts.[012].*", 0}};
     uint64_t tokens[16] = {0};
     struct small_model small;
     struct layer_map map;

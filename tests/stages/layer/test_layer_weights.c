@@ -71,7 +71,7 @@ static void score(struct small_model *small, const struct variant *variant, size
 static void a_variant_without_compensation_is_its_masks_over_the_dense_weights(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    char *skip[] = {(char *)"layers.1.mlp.up_proj"};
+    struct skip skip[] = {{(char *)"layers.1.mlp.up_proj", 0}};
     struct small_model small;
     struct error err = {0};
     (void)state;

@@ -28,7 +28,7 @@ static void fill(struct layer_tensor tensors[TENSORS])
 
 static size_t collect(const struct layer_tensor **linears, struct layer_tensor tensors[TENSORS])
 {
-    char *skip[] = {(char *)"skipped"};
+    struct skip skip[] = {{(char *)"skipped", 0}};
     const struct settings settings = {.skip = skip, .num_skip = 1};
     const struct layer_map map = {.tensors = tensors, .num_tensors = TENSORS, .num_sources = 6};
     return linears_by_source(linears, &settings, &map);

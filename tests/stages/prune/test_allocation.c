@@ -89,7 +89,7 @@ static void outliers_are_the_scores_above_a_multiple_of_their_mean(void **state)
         "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
         "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj",    ""};
     const double thresholds[] = {0.7, 2.3, 3.1};
-    char *skip[] = {(char *)"layers.0.mlp.down_proj"};
+    struct skip skip[] = {{(char *)"layers.0.mlp.down_proj", 0}};
     struct ratio ratio = {.pattern = (char *)"layers.1.self_attn.q_proj", .sparsity = 0.1};
     const struct small_model_shape shape = four_layers();
     struct layer_outliers found[LAYERS];
@@ -128,7 +128,7 @@ static void targets_spread_by_the_outliers_around_the_sparsity(void **state)
 {
     const double sparsities[] = {0.5, 0.03, 0.95}; // the range is cut to what is left beyond the sparsity
     const double ranges[] = {0.08, 0.03, 0.05};
-    char *skip[] = {(char *)"layers.2.mlp.*"}; // a lighter layer
+    struct skip skip[] = {{(char *)"layers.2.mlp.*", 0}}; // a lighter layer
     const struct small_model_shape shape = four_layers();
     struct layer_outliers found[LAYERS];
     double targets[LAYERS];
@@ -293,7 +293,7 @@ static void a_ratio_that_fits_no_pruned_linear_is_refused(void **state)
     struct ratio ratios[] = {{.pattern = (char *)"layers.1.mlp.*", .sparsity = 0.1, .line = 7},
                              {.pattern = (char *)"mlp.*", .sparsity = 0.2, .line = 8},
                              {.pattern = (char *)"mlp.down_proj", .sparsity = 0.3, .line = 9}};
-    char *skip[] = {(char *)"mlp.down_proj"};
+    struct skip skip[] = {{(char *)"mlp.down_proj", 0}};
     const struct small_model_shape shape = small_model_shape();
     struct small_model small;
     struct error err = {0};
@@ -311,6 +311,26 @@ static void a_ratio_that_fits_no_pruned_linear_is_refused(void **state)
     small_model_close(&small);
 }
 
+static void a_pattern_of_skip_must_fit_something(void **state)
+{
+    // The second fits only what the first skips already, which is no mistake.
+    struct skip skip[] = {
+        {(char *)"mlp.*", 7}, {(char *)"layers.1.mlp.up_proj", 8}, {(char *)"down_proj", 9}};
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small.settings.skip = skip;
+    small.settings.num_skip = 2;
+    assert_ok(allocation_check(small.model, &small.settings, "job.yaml", &err), err);
+    small.settings.num_skip = 3;
+    assert_int_equal(allocation_check(small.model, &small.settings, "job.yaml", &err), STATUS_USAGE);
+    assert_error(err, STATUS_USAGE, "job.yaml:9: prune.skip: 'down_proj' fits no linear");
+    small_model_close(&small);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +342,7 @@ int main(int argc, char **argv)
         mpi_unit_test(a_file_with_more_outliers_than_scores_is_damaged),
         mpi_unit_test(the_last_ratio_that_fits_counts),
         mpi_unit_test(a_ratio_that_fits_no_pruned_linear_is_refused),
+        mpi_unit_test(a_pattern_of_skip_must_fit_something),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

@@ -283,7 +283,8 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
 // Only down_proj is pruned, and its statistics are moments[in], by all ranks.
 static void use_statistics(struct small_model *small, const double *moments, size_t in)
 {
-    static char *skip[] = {(char *)"self_attn.*", (char *)"mlp.gate_proj", (char *)"mlp.up_proj"};
+    static struct skip skip[] = {
+        {(char *)"self_attn.*", 0}, {(char *)"mlp.gate_proj", 0}, {(char *)"mlp.up_proj", 0}};
     const struct store_shape moment = {.type = STORE_F64, .rank = 1, .dims = {in}};
     const struct store_shape count = {.type = STORE_U64, .rank = 1, .dims = {1}};
     const uint64_t tokens = 60;

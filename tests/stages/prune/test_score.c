@@ -194,7 +194,7 @@ static void ratios_and_skipped_linears_are_taken_at_their_word(void **state)
     struct ratio ratios[] = {{.pattern = (char *)"self_attn.*", .sparsity = 0.25},
                              {.pattern = (char *)"layers.1.self_attn.o_proj", .sparsity = 1},
                              {.pattern = (char *)"mlp.up_proj", .sparsity = 0}};
-    char *skip[] = {(char *)"mlp.down_proj"};
+    struct skip skip[] = {{(char *)"mlp.down_proj", 0}};
     const struct small_model_shape shape = small_model_shape();
     struct small_model small;
     struct store_reader *reader;
@@ -340,7 +340,7 @@ static void a_pattern_that_does_not_divide_a_pruned_linear_is_refused(void **sta
 {
     const struct small_model_shape shape = small_model_shape();
     struct small_model small;
-    char *skip[] = {(char *)"mlp.down_proj"};
+    struct skip skip[] = {{(char *)"mlp.down_proj", 0}};
     struct error err = {0};
     (void)state;
 

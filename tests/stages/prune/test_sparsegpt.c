@@ -334,7 +334,8 @@ static void the_bytes_do_not_depend_on_ranks_or_company(void **state)
 // Only down_proj is pruned, and its Hessian is hessian[in, in], by all ranks.
 static void use_hessian(struct small_model *small, const double *hessian, size_t in)
 {
-    static char *skip[] = {(char *)"self_attn.*", (char *)"mlp.gate_proj", (char *)"mlp.up_proj"};
+    static struct skip skip[] = {
+        {(char *)"self_attn.*", 0}, {(char *)"mlp.gate_proj", 0}, {(char *)"mlp.up_proj", 0}};
     const struct store_shape shape = {.type = STORE_F64, .rank = 2, .dims = {in, in}};
     const bool root = small->team.rank == 0;
     struct store_writer *writer;
