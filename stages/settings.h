@@ -12,7 +12,7 @@ enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
 enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1 };
 enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
-// One choice of method, sparsity or pattern, alpha, compensation: one pruned model.
+// One combination of method, sparsity or pattern, parameters and compensation: one pruned model.
 struct variant {
     char name[128]; // also its folder (pipeline/job/variant.c)
     enum method method;

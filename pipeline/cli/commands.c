@@ -23,7 +23,7 @@ static const struct command table[] = {
      "srun coppice run --max-time \"$(squeue -h -j $SLURM_JOB_ID -O TimeLeft)\" job.yaml\n"},
     {COMMAND_CALIBRATE, "calibrate", ARGUMENT_JOB, TAKES_ALL, "statistics of the activations, layer by layer",
      "Draws the calibration sequences from the corpus and gathers, for every layer, the statistics of "
-     "what its linears get. The first stage of a run with dense propagation; with pruned propagation "
+     "its linears' inputs. The first stage of a run with dense propagation; with pruned propagation "
      "calibration and pruning take turns, and 'run' does both.",
      "mpirun -n 8 coppice calibrate job.yaml\n"},
     {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
@@ -32,9 +32,8 @@ static const struct command table[] = {
      "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
     {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
      "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "
-     "and variant whose mask is there. Has nothing to do where a sweep keeps no weights and the mask says "
-     "all "
-     "that changes them.",
+     "and variant whose mask is there. Has nothing to do where a sweep keeps no weights and only the mask "
+     "changes them.",
      "mpirun -n 8 coppice compensate --teams 8 job.yaml\n"},
     {COMMAND_EXPORT, "export", ARGUMENT_JOB, TAKES_ALL, "pruned models as Hugging Face directories",
      "Writes the pruned models to 'output' of the job, ready for any program that reads the Hugging "
@@ -46,15 +45,16 @@ static const struct command table[] = {
      "length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while programs work in it and from another machine, and prints what is "
-     "done and what is to do for every stage and variant, which programs work on what, and how long is left "
+     "Looks at a run directory, also while programs work in it and from another machine, and prints for "
+     "every "
+     "stage and variant how much is done and to do, which programs work on what, and how long the rest takes "
      "at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
-    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page of what a run found, with plots",
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page with a run's results and plots",
      "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
-     "every linear, statistics of the channels with their outliers, time of every stage and rank, and where "
-     "it all comes from. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
+     "every linear, statistics of the channels with their outliers, time of every stage and rank, and their "
+     "provenance. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
      "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
      "also while the run goes on.",
      "coppice report /scratch/runs/llama-2-7b\n"

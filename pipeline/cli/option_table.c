@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
       2},
      TAKES_STRICT},
     {{"no-check", OPTION_NO_CHECK, NULL, 0,
-      "Do not read what an earlier start has done to check it; what is used is checked all the same", 2},
+      "Do not check the files of earlier starts first; a file that is used is checked in any case", 2},
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "

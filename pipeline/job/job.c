@@ -53,7 +53,7 @@ static enum status check_allocation(const struct job_values *values, const char 
     static const enum job_key of_owl[] = {KEY_OWL_THRESHOLD, KEY_OWL_RANGE};
     for (size_t i = 0; i < sizeof of_owl / sizeof *of_owl; i++)
         RETURN_ERROR_IF(is_given(values, of_owl[i]) && !owl, err, STATUS_USAGE,
-                        "%s:%zu: %s: means something with prune.allocation: owl only", path,
+                        "%s:%zu: %s: is used with prune.allocation: owl only", path,
                         values->of[of_owl[i]].line, job_key_row(of_owl[i])->path);
     return STATUS_OK;
 }
@@ -68,7 +68,7 @@ static enum status check_together(const struct job_values *values, const char *p
         is_given(values, KEY_KEEP_WEIGHTS) && !values->of[KEY_KEEP_WEIGHTS].items[0].flag &&
             is_given(values, KEY_OUTPUT),
         err, STATUS_USAGE,
-        "%s:%zu: compensate.keep_weights: must be true where there is output, which is made of them", path,
+        "%s:%zu: compensate.keep_weights: must be true where there is output, which is made from them", path,
         values->of[KEY_KEEP_WEIGHTS].line);
     FORWARD_IF_ERROR(check_allocation(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));

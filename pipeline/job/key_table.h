@@ -13,7 +13,7 @@ KEY(MODEL, "model", TEXT(model, "a directory"),
     .help = "a Hugging Face folder: config.json, *.safetensors, tokenizer.json")
 KEY(RUN, "run", TEXT(run, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
-    .help = "everything that a later start goes on from")
+    .help = "the run directory: a later start goes on from it")
 KEY(OUTPUT, "output", TEXT(output, "a directory"),
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-pruned", .otherwise = "none, nothing is exported",
     .help = "the pruned model; with several variants, a folder for each in it")
@@ -44,7 +44,7 @@ KEY(EXPONENT, "prune.activation_exponent", NUMBER(variant, parameters.exponent, 
     .help = "exponent of the inputs' second moment (cvr: of their variance)")
 KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5",
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "",
-    .help = "share of the weights that is pruned; a pattern can be added, or stand instead")
+    .help = "share of the weights that is pruned; a pattern can be given as well, or instead")
 KEY(PATTERN, "prune.pattern", PATTERN(variant, keep), .example = "2:4",
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_pattern, .tag = "",
     .help = "a sparsity for neighbours")
@@ -54,7 +54,7 @@ KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names
     .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "owl prunes layers with more outliers less")
 KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
     .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
-    .help = "owl: a score above so many times its layer's mean is an outlier")
+    .help = "owl: a score above this many times its layer's mean is an outlier")
 KEY(OWL_RANGE, "prune.owl_range", NUMBER(variant, owl_range, 0, 1), .standard = {0.08},
     .applies = has_owl, .tag = "range", .help = "owl: how far a layer's sparsity may be from `sparsity`, the mean")
 KEY(RATIOS, "prune.ratios", RATIOS(ratios, num_ratios, 0, 1),

@@ -188,7 +188,7 @@ static enum status check_required(const struct reader *reader, const struct job_
     }
     if (!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN))
         return job_refuse(reader->document, section_line(reader, root, "prune.sparsity"), "prune.sparsity",
-                          reader->err, "is missing, or prune.pattern");
+                          reader->err, "is missing, and so is prune.pattern");
     return STATUS_OK;
 }
 

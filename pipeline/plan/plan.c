@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Where the next units go.
+// The phase and chain that the next units are added to.
 struct place {
     size_t phase, chain;
 };
@@ -82,7 +82,7 @@ bool dense_stream_is_kept(const struct settings *settings)
     return dense_stream_readers(settings) > (settings->propagation == PROPAGATION_DENSE ? 0 : 1);
 }
 
-// How good a model is, of the dense one or a variant.
+// The units that measure one model: the dense one, or a variant.
 static void add_evaluation(struct plan *plan, const struct variant *variant, struct place place)
 {
     if (plan->settings->perplexity != NULL)

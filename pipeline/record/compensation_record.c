@@ -35,7 +35,7 @@ static enum status add_linear(void *context, const char *linear, struct error *e
     if (copy.status == STATUS_OK)
         copy.status = linear_record_add(row, NULL, record->weights, linear, err);
     if (json_array_append_new(record->linears, row) != 0 && copy.status == STATUS_OK)
-        return error_set(err, STATUS_MEMORY, "out of memory for what a compensation came to");
+        return error_set(err, STATUS_MEMORY, "out of memory for the results of a compensation");
     return copy.status;
 }
 

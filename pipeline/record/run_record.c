@@ -104,8 +104,8 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
         a = json_object_get(json_array_get(old_evaluate, 1), "xxh3");
         b = json_object_get(json_array_get(new_evaluate, 1), "xxh3");
         RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
-                        "%s: contradicts the job: tokenizer.json is another one than the one of the "
-                        "evaluation; use another run directory",
+                        "%s: contradicts the job: tokenizer.json differs from the one that the "
+                        "evaluation used; use another run directory",
                         path);
         a = json_object_get(json_object_get(json_object_get(before, "job"), "evaluate"), "length");
         b = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "length");
@@ -198,7 +198,8 @@ static enum status load(json_t **json, const char *path, struct error *err)
     const enum status status = sealed_json_read(json, path, err);
     if (status == STATUS_DAMAGED)
         error_set(err, status,
-                  "%s: does not match its checksum; remove it to go on with the same job: it is written anew",
+                  "%s: does not match its checksum; remove it and start the same job again: it will be "
+                  "written anew",
                   path);
     FORWARD_IF_ERROR(status);
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)

@@ -68,7 +68,7 @@ static enum status compare_task(const json_t *now, const json_t *before, const j
                                 const json_t *old_task, const char *path, struct error *err)
 {
     json_t *new = identity_of(now, new_task), *old = identity_of(before, old_task);
-    char difference[256] = "its data is not what it was";
+    char difference[256] = "its data has changed";
     bool differs = !json_equal(json_object_get(old, "contents"), json_object_get(new, "contents"));
 
     if (!differs)

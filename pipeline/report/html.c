@@ -242,7 +242,7 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     write_layers(&page);
     if (has_rows(&page, "channels", "stream", DENSE_NAME)) {
         fprintf(out,
-                "<h2>Channels</h2>\n<p>What the linears of the dense model get. Quantiles are of the "
+                "<h2>Channels</h2>\n<p>The inputs of the dense model's linears. Quantiles are over the "
                 "channels' second "
                 "moments; an outlier is a channel whose second moment is more than %g times the median "
                 "one.</p>\n",

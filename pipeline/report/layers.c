@@ -157,7 +157,7 @@ static void write_allocation(const struct page *page, const json_t *allocation)
     end_table(page);
 }
 
-// What is known of each variant's layers, folded away.
+// Plots and tables of each variant's layers, folded.
 void write_layers(const struct page *page)
 {
     char id[200];

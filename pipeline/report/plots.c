@@ -222,13 +222,13 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
         {"perplexity", "Perplexity", "Lower is better.", "perplexity", perplexity_of},
         {"accuracy", "Accuracy", "Mean over the tasks; higher is better.", "mean accuracy", report_accuracy},
         {"adjacent", "Overlap of adjacent linears",
-         "What the linear before writes most beside what the one behind reads most: mean overlap of the "
-         "leading singular subspaces.",
+         "Mean overlap of a linear's leading output directions with the next one's leading input directions: "
+         "singular subspaces of their weights.",
          "overlap", adjacent_of},
-        {"query-key", "Overlap of query and key", "The same of the query and the key of each head.",
+        {"query-key", "Overlap of query and key", "The same for the query and the key of each head.",
          "overlap", query_key_of},
         {"value-output", "Overlap of value and output",
-         "The same of the value of each head and its part of the output.", "overlap", value_output_of},
+         "The same for the value of each head and its part of the output.", "overlap", value_output_of},
         {"commutator", "Commutators", "Mean magnitude of the commutators of square linears of one size.",
          "magnitude", commutator_of}};
     struct drawing *d = NULL;

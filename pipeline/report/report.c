@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What a file of the report will be.
+// The contents of one file of the report.
 struct text {
     char *bytes;
     size_t size;

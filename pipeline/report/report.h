@@ -1,5 +1,6 @@
-// report.h - `coppice report RUN`: what a run found, as RUN/report.json, RUN/report.csv and RUN/report.html.
-// The three hold the same numbers. No MPI, no model; works while the run goes on, with what is there.
+// report.h - `coppice report RUN`: the results of a run, as RUN/report.json, RUN/report.csv and
+// RUN/report.html. The three hold the same numbers. No MPI, no model; works while the run goes on, with what
+// is there.
 #pragma once
 #include "kernels/error.h"
 #include <jansson.h>

@@ -213,7 +213,7 @@ static const char *common_kernel(const struct team *world)
     return name;
 }
 
-// Who decides.
+// The kernels that somebody asked for, and how firmly.
 struct wish {
     char name[BLIS_KERNEL_NAME_SIZE]; // "": BLIS
     bool is_order;                    // not to be replaced by another

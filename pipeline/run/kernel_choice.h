@@ -7,7 +7,7 @@
 #include "kernels/blis_kernel.h"
 #include "stages/team/team.h"
 
-// What this processor's kernels were measured to do.
+// The speeds measured for this processor's kernels.
 struct kernel_survey {
     char own[BLIS_KERNEL_NAME_SIZE];  // what BLIS takes by itself; "" when nothing was asked or learned
     char best[BLIS_KERNEL_NAME_SIZE]; // what is worth taking

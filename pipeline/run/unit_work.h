@@ -4,7 +4,7 @@
 #include "pipeline/run/team_share.h"
 #include "pipeline/run/test_data.h"
 
-// What the stages of a team work with, besides the unit.
+// Everything that the stages of a team work with, except the unit.
 struct unit_context {
     const struct stage *stage;
     struct layer_weights *weights;

@@ -150,7 +150,7 @@ done:
     return status;
 }
 
-// What the guard and the measurement found, as attributes of the linear's group.
+// Writes the guard's choice and the measured errors as attributes of the linear's group.
 static enum status write_measurement(const struct pruned_linear *linear, struct store_writer *writer,
                                      struct error *err)
 {

@@ -1,4 +1,4 @@
-// compensated_file.h - what weights/VARIANT/layer-l.h5 has of a linear: see compensate.h.
+// compensated_file.h - writes one linear into weights/VARIANT/layer-l.h5 (its contents: compensate.h).
 #pragma once
 #include "stages/compensate/pruned_linear.h"
 

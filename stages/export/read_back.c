@@ -57,7 +57,7 @@ static enum status read_piece(struct read_back *back, const char *tensor, size_t
         RETURN_ERROR_IF(got < 0, err, STATUS_FAILED, "%s: reading it back failed: %s", back->path,
                         strerror(errno));
         if (got == 0)
-            return difference(back, tensor, "the file ends before it does", err);
+            return difference(back, tensor, "the file ends within it", err);
         used += (size_t)got;
     }
     return STATUS_OK;

@@ -15,7 +15,7 @@
 // * Experts are many and see few tokens: each takes the candidate whose mask changes its own outputs least
 //   (stages/layer/measure.h). An expert that no held-out token reached takes the default, wanda.
 //
-// "mask" has, beside the usual, the attributes
+// "mask" has these attributes in addition to the usual ones:
 //   method, activation_exponent, alpha    the choice: "wanda", 0.5, 0
 //   measured                              "layer", "linear" or "nothing": whose output was measured
 //   candidate_error                       squared error of that output with the choice, relative to what the

@@ -3,7 +3,7 @@
 #pragma once
 #include "stages/prune/cuts.h"
 
-// What the linears of a layer are scored by.
+// The inputs of scoring, for all linears of a layer.
 struct score_inputs {
     const struct stage *stage;
     const struct layer_weights *weights;   // the dense layer

@@ -1,6 +1,6 @@
-// bench_gemm.c - bare matrix products: beside the most that the processor's multiply-add units can do, and
-// beside the fastest other BLAS that is installed. Every other benchmark divides by BLIS: this one says what
-// BLIS is worth.
+// bench_gemm.c - bare matrix products, compared with the most that the processor's multiply-add units can do,
+// and with the fastest other BLAS that is installed. Every other benchmark divides by BLIS: this one says
+// what BLIS is worth.
 #include "kernels/blis_kernel.h"
 #include "kernels/gemm.h"
 #include "tests/bench/bench.h"

@@ -4,7 +4,7 @@
 need jq
 need h5dump
 
-# counted KIND: bytes of all datasets and of the numbers beside them in the files of RUN/KIND.
+# counted KIND: bytes of all datasets and numeric attributes in the files of RUN/KIND.
 counted() {
   find "$folder/run/$1" -name '*.h5' | sort | while read -r file; do h5dump -p -H "$file"; done |
     awk '/^ *SIZE [0-9]+/ { sum += $2 } END { printf "%d\n", sum }'

@@ -74,7 +74,7 @@ check "one that is not the same is refused" exits 2 alone run "$folder/job.yaml"
 check "by name" grep -q 'task boolq: limit: nothing before, 2 now' "$folder/stderr"
 job "{name: boolq, data: $tasks/rte.jsonl}"
 check "another file of that name, too" exits 2 alone run "$folder/job.yaml"
-check "and said so" grep -q "task boolq: its data is not what it was" "$folder/stderr"
+check "and said so" grep -q "task boolq: its data has changed" "$folder/stderr"
 
 exported() {
   job "$tasks/boolq.jsonl" run="$folder/third" output="$folder/models"

@@ -291,13 +291,13 @@ def report(name, worst, total):
         check(f"{name}: how far those are from a tie", worst["distance"], 1e-4)
     else:
         check(f"{name}: second-order mask, share of differing weights", worst["second"] / total, 1e-3)
-        check(f"{name}: corrected weights in rows of equal masks, beside the mean weight", worst["update"], 1e-3)
+        check(f"{name}: corrected weights in rows of equal masks, relative to the mean weight", worst["update"], 1e-3)
     check(f"{name}: weights that differ in the last bit", worst.get("weight", 0) / total, 1e-5)
     if "far" in worst:
         check(f"{name}: matched weights, share of those that differ", worst["matched"] / total, 2e-3)
         check(f"{name}: matched weights, relative", worst["far"], 2**-7)
     if "bias" in worst:
-        check(f"{name}: biases, beside the largest", worst["bias"], 2**-7)
+        check(f"{name}: biases, relative to the largest", worst["bias"], 2**-7)
     if "candidate" in worst:
         check(f"{name}: errors of candidates", worst["candidate"], 1e-3)
         check(f"{name}: what another candidate would have meant", worst["chosen"], 1e-3)
@@ -376,7 +376,7 @@ def check_export(run, model, variant):
     check(f"{name}: exported headers that differ", headers, 0)
     check(f"{name}: untouched tensors that differ", tensors, 0)
     check(f"{name}: pruned tensors that are not the run's", wrong, 0)
-    check(f"{name}: zeros beside what was asked", off, 0)
+    check(f"{name}: zeros that were not asked for, or are missing", off, 0)
     check(f"{name}: side files that are missing or differ", missing, 0)
     check(f"{name}: coppice.json without job, versions, fingerprints, linears or perplexity",
           sum(key not in about for key in ("job", "versions", "fingerprints", "linears", "perplexity", "variant")), 0)

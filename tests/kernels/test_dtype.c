@@ -1,6 +1,6 @@
 // The three number formats. The oracle decodes a 16-bit pattern by the definition of its fields, with ldexp;
 // rounding is checked at every pair of neighbouring values: at the point half-way between them, and just
-// beside it.
+// next to it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

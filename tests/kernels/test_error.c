@@ -1,4 +1,4 @@
-// How functions say that they failed, and memory that is not there.
+// Statuses, messages and prefixes of errors, and allocations that fail.
 // wrap: calloc aligned_alloc
 #include <setjmp.h>
 #include <stdarg.h>

@@ -384,7 +384,7 @@ BEFORE(ssize_t, read, -1, (int fd, void *bytes, size_t size), (fd, bytes, size))
 BEFORE(ssize_t, pread, -1, (int fd, void *bytes, size_t size, off_t at), (fd, bytes, size, at))
 BEFORE(ssize_t, write, -1, (int fd, const void *bytes, size_t size), (fd, bytes, size))
 BEFORE(ssize_t, pwrite, -1, (int fd, const void *bytes, size_t size, off_t at), (fd, bytes, size, at))
-// What getline is, where it is inlined.
+// An inlined getline calls this.
 BEFORE(ssize_t, __getdelim, -1, (char **line, size_t *size, int delimiter, FILE *file),
        (line, size, delimiter, file))
 // With errno 0 it lies: it says that it was done.

@@ -1,4 +1,4 @@
-// Where the sparsity goes: outlier counts against a loop over a copy, targets against their definition.
+// Outlier counts against a loop over a copy; the layers' target sparsities against their definition.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

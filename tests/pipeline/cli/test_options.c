@@ -132,7 +132,7 @@ static void stop_signals_have_names_and_numbers(void **state)
     assert_int_equal(parse_good(line).stop_signal, SIGUSR2);
 }
 
-// What argp and getopt say on their own they would say on every rank: nothing is wanted.
+// argp and getopt must print nothing themselves: every rank would print it.
 static enum status parse_in_silence(struct options *options, char *line, struct error *err)
 {
     FILE *errors = tmpfile();

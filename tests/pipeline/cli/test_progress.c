@@ -38,7 +38,7 @@ static void end(struct fixture *f)
     free(f->text);
 }
 
-// What was written since the last call.
+// The text written since the last call.
 static const char *news(struct fixture *f)
 {
     fflush(f->out);

@@ -215,8 +215,8 @@ static void the_example_reads_as_the_defaults(void **state)
     free(text);
 }
 
-// Who takes the "# " away from a key gets a job that is read, or refused for what the key says itself: owl's
-// parameters without owl.
+// With the "# " before a key removed, the job is read, or it is refused because of that key: owl's parameters
+// without owl.
 static void keys_in_comments_are_keys(void **state)
 {
     char *text = file_text();
@@ -233,7 +233,7 @@ static void keys_in_comments_are_keys(void **state)
         assert_non_null(found);
         memmove(found + 3, found + 5, strlen(found + 5) + 1);
         if (job_parse(&settings, text, strlen(text), "example.yaml", &err) != STATUS_OK)
-            assert_non_null(strstr(err.message, "means something with prune.allocation: owl only"));
+            assert_non_null(strstr(err.message, "is used with prune.allocation: owl only"));
         settings_free(settings);
         free(text);
         text = file_text();

@@ -138,7 +138,7 @@ static void who_names_no_method_gets_the_default_one(void **state)
     } cases[] = {
         {HEAD "prune: {sparsity: 0.5}\n", "auto-0.5-output-mixed"},
         {HEAD "prune: {pattern: 2:4}\ncompensate: {bias: true}\n", "auto-2of4-output-mixed-bias"},
-        // What is asked for stands alone.
+        // A key that is given switches off the defaults of the others.
         {HEAD "prune: {sparsity: 0.5}\ncompensate: {output: off}\n", "auto-0.5"},
         {HEAD "prune: {sparsity: 0.5}\ncompensate: {energy: [rows]}\n", "auto-0.5-rows"},
         {HEAD "prune: {method: auto, sparsity: 0.5}\n", "auto-0.5"},
@@ -337,7 +337,7 @@ static void owl_makes_a_sweep_of_its_own(void **state)
                                         "wanda-0.5-owl-threshold7-range0.1",
                                         "wanda-2of4"};
     (void)state;
-    // What only owl uses does not multiply the uniform ones, and patterns are uniform.
+    // Lists of owl's parameters do not multiply the uniform variants, and patterns are uniform.
     assert_variants(HEAD "prune:\n  method: wanda\n  sparsity: 0.5\n  pattern: 2:4\n"
                          "  allocation: [uniform, owl]\n  owl_threshold: [5, 7]\n  owl_range: [0.08, 0.1]\n",
                     names, COUNT(names));
@@ -468,9 +468,9 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
          "prune.sparsity instead of prune.pattern"},
         {MINIMAL "  owl_range: 0.1\n",
-         "job.yaml:8: prune.owl_range: means something with prune.allocation: owl only"},
+         "job.yaml:8: prune.owl_range: is used with prune.allocation: owl only"},
         {MINIMAL "  allocation: [uniform]\n  owl_threshold: 7\n",
-         "job.yaml:9: prune.owl_threshold: means something with prune.allocation: owl only"},
+         "job.yaml:9: prune.owl_threshold: is used with prune.allocation: owl only"},
         {MINIMAL "  allocation: owls\n",
          "job.yaml:8: prune.allocation: must be one of uniform, owl, got 'owls', did you mean owl?"},
         {MINIMAL "  ratios: 0.5\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names "
@@ -490,7 +490,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
                                           "names to numbers from 0 to 1, got "
                                           "the text ''"},
         {MINIMAL "output: /o\ncompensate:\n  keep_weights: false\n",
-         "job.yaml:10: compensate.keep_weights: must be true where there is output, which is made of them"},
+         "job.yaml:10: compensate.keep_weights: must be true where there is output, which is made from them"},
         // keys
         {MINIMAL "  sparcity: 0.5\n",
          "job.yaml:8: prune.sparcity: unknown key, did you mean prune.sparsity?"},
@@ -515,9 +515,9 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: /m\n", "job.yaml: run: is missing"},
         {"model: /m\nrun: /r\n", "job.yaml: calibration.corpus: is missing"},
         {"model: /m\nrun: /r\ncalibration:\n  seed: 1\n", "job.yaml:3: calibration.corpus: is missing"},
-        {HEAD, "job.yaml: prune.sparsity: is missing, or prune.pattern"},
-        {HEAD "prune:\n", "job.yaml:5: prune.sparsity: is missing, or prune.pattern"},
-        {HEAD "prune: {method: ria}\n", "job.yaml:5: prune.sparsity: is missing, or prune.pattern"},
+        {HEAD, "job.yaml: prune.sparsity: is missing, and so is prune.pattern"},
+        {HEAD "prune:\n", "job.yaml:5: prune.sparsity: is missing, and so is prune.pattern"},
+        {HEAD "prune: {method: ria}\n", "job.yaml:5: prune.sparsity: is missing, and so is prune.pattern"},
         // texts
         {"model:\nrun: /r\n", "job.yaml:1: model: must be a directory, got nothing"},
         {"model: ~\n", "job.yaml:1: model: must be a directory, got nothing"},

@@ -253,7 +253,7 @@ static void a_job_comes_back_from_its_json(void **state)
 
 static void json_that_is_no_job_is_damaged(void **state)
 {
-    // Where the small job's JSON is broken, with what, and what is said.
+    // The place where the small job's JSON is broken, the value put there, and the message.
     static const struct {
         const char *path[3], *value, *message;
     } cases[] = {

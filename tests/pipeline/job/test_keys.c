@@ -158,7 +158,7 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
     return index < count;
 }
 
-// What the JSON of the job must say for this YAML: the same, but for the forms that JSON gives to mappings
+// The JSON that the job must give for this YAML: the same, but for the forms that JSON gives to mappings
 // and to a task's members that are not given.
 static json_t *expected_json(const struct job_key_row *row, const char *yaml)
 {
@@ -247,7 +247,7 @@ static void every_key_comes_back_from_json(void **state)
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         size_t index = 0;
         for (; other_value(job_key_row((enum job_key)i), index, yaml, sizeof yaml); index++) {
-            // What these values leave without meaning is not in the JSON.
+            // Keys that mean nothing with these values are not in the JSON.
             struct settings *settings = job_with((enum job_key)i, yaml);
             const struct job_key_row *row = job_key_row((enum job_key)i);
             const bool is_in = row->applies == NULL || row->applies(home_of(row, settings));

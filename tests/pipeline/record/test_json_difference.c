@@ -1,4 +1,4 @@
-// Where two JSON values differ, in words.
+// The message about the first difference between two JSON values.
 #include "pipeline/record/json_difference.h"
 
 #include <setjmp.h>

@@ -59,7 +59,7 @@ static void gnuplot_sees_texts_as_texts(void **state)
     assert_string_equal(gnuplot_quote(quoted, 8, "abc'''"), "'abc'''"); // no half of a pair
 }
 
-// What a function writes to a stream; the caller frees.
+// The text that `write` writes to a stream; the caller frees it.
 static char *written(void (*write)(FILE *out))
 {
     char *text = NULL;

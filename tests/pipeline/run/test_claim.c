@@ -125,7 +125,7 @@ static struct claim *take(const char *run, const char *const *names, bool whole)
     return claim;
 }
 
-// What the other program gets, and why.
+// The other program is refused, with this in its message.
 static void assert_refused(const char *run, const char *const *names, bool whole, const char *part)
 {
     struct claim *claim;
@@ -161,7 +161,7 @@ static void make_folder(const char *folder, const char *name)
     assert_int_equal(mkdir(path_in(folder, name), 0777), 0);
 }
 
-// ---- who may work beside whom ----------------------------------------------------------------------------
+// ---- programs at the same time ----------------------------------------------------------------------------
 
 static void the_whole_holds_the_run_and_every_variant(void **state)
 {

@@ -111,7 +111,7 @@ static void they_are_made_from_the_nearest_that_are_there(void **state)
     const size_t values = small.settings.sequences * small.settings.length * small.shape.checkpoint.hidden;
     drop(&small, 4);
     drop(&small, 3);
-    // What enters layer 3 is now what enters layer 1: the result tells whether it was read.
+    // Layer 3 now has the hidden states of layer 1 as its input: the result tells whether they were read.
     if (mpi_rank() == 0)
         assert_int_equal(link(from, to), 0);
     MPI_Barrier(MPI_COMM_WORLD);

@@ -1,4 +1,4 @@
-// What the guard may choose from, and what it chooses, from outputs whose errors are counted one by one.
+// The guard's choices and its decision, from outputs whose errors are counted one by one.
 #include "stages/compensate/guard.h"
 #include "stages/layer/layer_trial.h"
 #include "tests/support/mpi_test.h"

@@ -1,4 +1,4 @@
-// What enters a layer: read back what was written, from every rank, and nothing of the wrong shape.
+// Hidden states: every rank reads back what was written, and files of the wrong shape are refused.
 // ranks: 1 3
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hidden_states.h"

@@ -1,4 +1,4 @@
-// What candidates do to a layer's output, against naive passes through the changed layer.
+// The effect of candidates on a layer's output, against naive passes through the changed layer.
 // ranks: 1 3
 #include "stages/layer/layer_trial.h"
 #include "tests/support/naive.h"

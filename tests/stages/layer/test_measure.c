@@ -1,4 +1,4 @@
-// What linears put out, dense and pruned, against sums in double over a naive forward pass.
+// Outputs of linears, dense and pruned, against sums in double over a naive forward pass.
 // ranks: 1 3
 #include "stages/layer/measure.h"
 #include "tests/support/naive.h"

@@ -143,8 +143,8 @@ static void put_masked(struct naive_layer *layer, const struct naive_layer *dens
         target->weight[k] = mask[k] ? source->weight[k] : 0;
 }
 
-// What the pruned layer puts out on the sequences from `first` on: its squared distance from the dense
-// layer's output, relative to that of what enters the layer.
+// Squared error of the pruned layer's output over the sequences from `first` on, relative to the squared
+// distance between the layer's input and the dense layer's output.
 static double layer_error(const struct small_model *small, const struct naive_layer *dense,
                           const struct naive_layer *pruned, size_t first)
 {
