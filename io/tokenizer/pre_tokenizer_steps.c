@@ -98,15 +98,21 @@ static enum status close_rewritten(struct pieces *pieces, const struct text *tex
     return STATUS_OK;
 }
 
+// The empty text and pieces that a step fills in place of those it was given.
+static struct text *begin_rewriting(struct pre_tokenizer_work *work)
+{
+    text_clear(&work->text);
+    work->pieces.count = 0;
+    work->pieces.at_origin = 0;
+    return &work->text;
+}
+
 enum status pre_tokenizer_add_space(const struct pre_tokenizer_step *step, struct text *text,
                                     struct pieces *pieces, struct pre_tokenizer_work *work, struct error *err)
 {
-    struct text *out = &work->text;
+    struct text *out = begin_rewriting(work);
 
     (void)step;
-    text_clear(out);
-    work->pieces.count = 0;
-    work->pieces.at_origin = 0;
     for (size_t i = 0; i < pieces->count; i++) {
         const struct piece piece = pieces->items[i];
         const size_t start = out->size;
@@ -154,11 +160,8 @@ enum status pre_tokenizer_metaspace(const struct pre_tokenizer_step *step, struc
                                     struct pieces *pieces, struct pre_tokenizer_work *work, struct error *err)
 {
     const size_t replacement_size = strlen(step->replacement);
-    struct text *out = &work->text;
+    struct text *out = begin_rewriting(work);
 
-    text_clear(out);
-    work->pieces.count = 0;
-    work->pieces.at_origin = 0;
     for (size_t i = 0; i < pieces->count; i++) {
         const struct piece piece = pieces->items[i];
         const size_t start = out->size;

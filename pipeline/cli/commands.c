@@ -45,10 +45,9 @@ static const struct command table[] = {
      "length.",
      "mpirun -n 8 coppice evaluate --json job.yaml\n"},
     {COMMAND_STATUS, "status", ARGUMENT_RUN, 0, "units done and to do, time left",
-     "Looks at a run directory, also while programs work in it and from another machine, and prints for "
-     "every "
-     "stage and variant how much is done and to do, which programs work on what, and how long the rest takes "
-     "at the rates measured so far. Needs no model and no launcher; changes nothing.",
+     "Looks at a run directory, also while programs work in it and from another machine, and prints how "
+     "much of every stage and variant is done and to do, which programs work on what, and how long the rest "
+     "takes at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
     {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page with a run's results and plots",

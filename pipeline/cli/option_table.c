@@ -11,20 +11,16 @@ static const struct option_row rows[] = {
      TAKES_PROGRESS},
     {{"variant", OPTION_VARIANT, "PATTERN", 0,
       "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
-      "and "
-      "what all variants share. Several such programs may work in one run directory",
+      "and what all variants share. Several such programs may work in one run directory",
       2},
      TAKES_RANKS},
     {{"teams", OPTION_TEAMS, "N", 0,
-      "Split the ranks into N teams, each with a unit of its own where units are "
-      "independent",
-      2},
+      "Split the ranks into N teams, each with a unit of its own where units are independent", 2},
      TAKES_RANKS},
     {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
     {{"kernel", OPTION_KERNEL, "NAME", 0,
       "Matrix products by these kernels of BLIS: skx, haswell, zen3, zen2, zen or generic (default: those "
-      "that "
-      "the run began with, at first the fastest; results may differ in their last bits)",
+      "that the run began with, at first the fastest; results may differ in their last bits)",
       2},
      TAKES_KERNEL},
     {{"strict", OPTION_STRICT, NULL, 0,
