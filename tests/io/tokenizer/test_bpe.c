@@ -58,7 +58,7 @@ static void make_model(struct plain_model *model)
         if (known || strlen(joined) > 12 || (model->count == TOKENS && find_token(model, joined) < 0))
             continue;
         if (find_token(model, joined) < 0)
-            snprintf(model->tokens[model->count++], sizeof model->tokens[0], "%s", joined);
+            snprintf(model->tokens[model->count++], sizeof model->tokens[0], "%.12s", joined);
         model->left[model->merges] = left;
         model->right[model->merges++] = right;
     }
