@@ -260,6 +260,7 @@ static void an_export_reads_all_layers_of_the_pruned_model(void **state)
         assert_ok(compensate_layer(&small.stage, &small.weights, variant, layer, &err), err);
     }
     num_opened = 0;
+    free(small.settings.output);
     small.settings.output = strdup(in_directory("models"));
     json_t *provenance = json_object();
     assert_ok(export_variant(&small.stage, variant, "identity", provenance, &err), err);

@@ -1,5 +1,6 @@
 // The choice of BLIS's kernels: measured once, kept for this kind of processor, recorded by the run, the same
-// on all ranks. ranks: 1 3
+// on all ranks.
+// ranks: 1 3
 #include "io/file/sealed_json.h"
 #include "pipeline/run/kernel_choice.h"
 #include "tests/support/mpi_test.h"

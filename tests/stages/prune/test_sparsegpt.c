@@ -1,5 +1,6 @@
 // Second-order pruning against the optimal brain surgeon, one column at a time, with an inverse of its own
-// for every column. ranks: 1 3
+// for every column.
+// ranks: 1 3
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/prune/sparsegpt.h"
