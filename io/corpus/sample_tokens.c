@@ -1,6 +1,8 @@
 // Calibration from token ids that someone else drew: the dataset "tokens" of an HDF5 file.
 #include "io/corpus/sample.h"
 
+#include "io/file/regular.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
@@ -102,11 +104,12 @@ enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length,
     struct token_file tokens = {.path = path, .file = -1, .dataset = -1, .space = -1};
     H5E_auto2_t print;
     void *print_data;
+    int fd;
 
     *ids = NULL;
     *sequences = *length = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC); // for the system's reason, which HDF5 does not give
-    RETURN_ERROR_IF(fd < 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    // For the system's reason, which HDF5 does not give; and HDF5 would wait for a FIFO.
+    FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
     close(fd);
 
     H5Eget_auto2(H5E_DEFAULT, &print, &print_data);

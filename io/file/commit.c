@@ -1,5 +1,7 @@
 #include "io/file/commit.h"
 
+#include "io/file/regular.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -256,7 +258,6 @@ static enum status read_descriptor(char **bytes, size_t *size, int fd, const cha
 
     *bytes = NULL;
     RETURN_ERROR_IF(fstat(fd, &info) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
-    RETURN_ERROR_IF(!S_ISREG(info.st_mode), err, STATUS_INPUT, "%s: not a regular file", path);
     RETURN_ERROR_IF(info.st_size < 0 || (uint64_t)info.st_size >= SIZE_MAX, err, STATUS_INPUT,
                     "%s: too large", path);
     const size_t expected = (size_t)info.st_size;
@@ -286,17 +287,10 @@ static enum status read_descriptor(char **bytes, size_t *size, int fd, const cha
 
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err)
 {
-    struct stat info;
     int fd;
 
     *bytes = NULL;
-    // To open a named pipe would wait for a writer that may never come.
-    RETURN_ERROR_IF(stat(path, &info) == 0 && !S_ISREG(info.st_mode), err, STATUS_INPUT,
-                    "%s: not a regular file", path);
-    do {
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
-    RETURN_ERROR_IF(fd < 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
     const enum status status = read_descriptor(bytes, size, fd, path, err);
     close(fd);
     return status;

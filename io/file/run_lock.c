@@ -9,6 +9,7 @@
 #include "io/file/run_lock.h"
 #include "io/file/commit.h"
 #include "io/file/process_identity.h"
+#include "io/file/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,10 +59,10 @@ enum found { FOUND, ABSENT, UNREADABLE };
 static enum found read_holder(struct holder *holder, const char *path)
 {
     struct stat info;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd;
 
     *holder = (struct holder){.size = 0};
-    if (fd < 0)
+    if (regular_open(&fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, NULL) != STATUS_OK)
         return errno == ENOENT || errno == ESTALE ? ABSENT : UNREADABLE;
     while (holder->size < sizeof holder->content - 1) {
         const ssize_t got =
@@ -200,7 +201,10 @@ static enum outcome take_over(struct run_lock *lock, const char *run, const stru
     case ABSENT:
         return OUTCOME_AGAIN;
     case UNREADABLE:
-        lock_failed(lock, "reading the lock", err);
+        if (errno == EINVAL)
+            error_set(err, STATUS_FAILED, "%s: not a regular file", lock->path);
+        else
+            lock_failed(lock, "reading the lock", err);
         return OUTCOME_ERROR;
     case FOUND:
         break;

@@ -1,5 +1,7 @@
 #include "io/file/stream.h"
 
+#include "io/file/regular.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zlib.h>
@@ -30,8 +31,6 @@ struct stream {
 static enum status open_file(struct stream *stream, const char *path, struct error *err)
 {
     const size_t length = strlen(path);
-    struct stat info;
-
     RETURN_ERROR_IF(length >= sizeof stream->path, err, STATUS_INPUT, "%.200s...: the name is too long",
                     path);
     memcpy(stream->path, path, length + 1);
@@ -39,12 +38,7 @@ static enum status open_file(struct stream *stream, const char *path, struct err
     stream->hash = XXH3_createState();
     RETURN_ERROR_IF(stream->hash == NULL || XXH3_64bits_reset(stream->hash) != XXH_OK, err, STATUS_MEMORY,
                     "%s: out of memory for its hash", path);
-    do {
-        stream->fd = open(path, O_RDONLY | O_CLOEXEC);
-    } while (stream->fd < 0 && errno == EINTR);
-    RETURN_ERROR_IF(stream->fd < 0 || fstat(stream->fd, &info) != 0, err, STATUS_INPUT, "%s: %s", path,
-                    strerror(errno));
-    RETURN_ERROR_IF(S_ISDIR(info.st_mode), err, STATUS_INPUT, "%s: a folder, not a file", path);
+    FORWARD_IF_ERROR(regular_open(&stream->fd, path, O_RDONLY, STATUS_INPUT, err));
     // 16: gzip's header and checksum, 15: its largest window.
     RETURN_ERROR_IF(stream->compressed && inflateInit2(&stream->zlib, 16 + 15) != Z_OK, err, STATUS_MEMORY,
                     "%s: out of memory for decompressing", path);

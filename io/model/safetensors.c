@@ -1,5 +1,6 @@
 #include "io/model/safetensors.h"
 #include "io/file/json.h"
+#include "io/file/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -214,18 +215,11 @@ static enum status map_file(struct safetensors_file *file, struct error *err)
     struct stat info;
     int fd;
 
-    do {
-        fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
-    RETURN_ERROR_IF(fd < 0, err, STATUS_INPUT, "%s: %s", file->path, strerror(errno));
+    FORWARD_IF_ERROR(regular_open(&fd, file->path, O_RDONLY, STATUS_INPUT, err));
     if (fstat(fd, &info) != 0) {
         const int reason = errno;
         close(fd);
         return error_set(err, STATUS_FAILED, "%s: %s", file->path, strerror(reason));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        close(fd);
-        return error_set(err, STATUS_INPUT, "%s: not a regular file", file->path);
     }
     file->file_bytes = (uint64_t)info.st_size;
     if (file->file_bytes < 8 || file->file_bytes > SIZE_MAX) {

@@ -2,6 +2,7 @@
 #include "io/store/reader.h"
 
 #include "io/agree.h"
+#include "io/file/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,10 +26,9 @@ static enum status open_checked(const char *path, int *fd, struct store_header *
     uint8_t block[STORE_USER_BLOCK];
     struct stat status;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hold us
-    RETURN_ERROR_IF(*fd < 0 || fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot open: %s", path,
+    FORWARD_IF_ERROR(regular_open(fd, path, O_RDONLY, STATUS_FAILED, err));
+    RETURN_ERROR_IF(fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot open: %s", path,
                     strerror(errno));
-    RETURN_ERROR_IF(!S_ISREG(status.st_mode), err, STATUS_FAILED, "%s: not a regular file", path);
     RETURN_ERROR_IF(status.st_size < STORE_USER_BLOCK, err, STATUS_DAMAGED,
                     "%s: damaged, or not a file of this program: it has %lld bytes", path,
                     (long long)status.st_size);
@@ -369,10 +369,8 @@ enum status store_verify(const char *path, struct error *err)
     enum status status;
 
     FORWARD_IF_ERROR(store_open(&verification.reader, path, MPI_COMM_SELF, err));
-    verification.file.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (verification.file.fd < 0) {
-        status = error_set(err, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
-    } else {
+    status = regular_open(&verification.file.fd, path, O_RDONLY, STATUS_FAILED, err);
+    if (status == STATUS_OK) {
         const herr_t result = H5Ovisit2(verification.reader->file, H5_INDEX_NAME, H5_ITER_NATIVE,
                                         verify_object, &verification, H5O_INFO_BASIC);
         status = verification.status;

@@ -1,15 +1,18 @@
 #include "pipeline/record/fingerprints.h"
 
+#include "io/file/regular.h"
 #include "io/file/run_paths.h"
 #include "io/tasks/labels.h"
 #include "pipeline/record/task_record.h"
 #include "stages/layer/sequences.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 // {"file", "bytes", "modified"} as the file system has it now.
@@ -39,9 +42,14 @@ static enum status hash_file(uint64_t *hash, const char *path, struct error *err
     char *buffer = NULL;
     XXH3_state_t *state = NULL;
     size_t n;
-    FILE *file = fopen(path, "rb");
+    int fd;
 
-    RETURN_ERROR_IF(file == NULL, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
+    FILE *file = fdopen(fd, "rb");
+    if (file == NULL) {
+        close(fd);
+        return error_set(err, STATUS_MEMORY, "%s: %s", path, strerror(errno));
+    }
     enum status status = allocate(&buffer, PIECE, 1, "fingerprint", err);
     state = XXH3_createState();
     if (status == STATUS_OK && state == NULL)

@@ -1,13 +1,16 @@
 #include "pipeline/record/history.h"
 
+#include "io/file/regular.h"
 #include "io/file/run_paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 double history_time(const char *text)
 {
@@ -142,14 +145,19 @@ enum status history_read(struct history *history, const char *run, struct error 
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
+    struct error why = {0};
+    int fd;
     enum status status = STATUS_OK;
 
     memset(history, 0, sizeof *history);
     run_file_path(path, run, RUN_LOG);
-    FILE *file = fopen(path, "re");
-    if (file == NULL && errno == ENOENT)
-        return STATUS_OK;
-    RETURN_ERROR_IF(file == NULL, err, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
+    if (regular_open(&fd, path, O_RDONLY, STATUS_FAILED, &why) != STATUS_OK)
+        return errno == ENOENT ? STATUS_OK : error_set(err, why.status, "%s", why.message);
+    FILE *file = fdopen(fd, "r");
+    if (file == NULL) {
+        close(fd);
+        return error_set(err, STATUS_MEMORY, "%s: %s", path, strerror(errno));
+    }
     while (status == STATUS_OK && (length = getline(&line, &room, file)) > 0) {
         json_t *json = json_loadb(line, (size_t)length, 0, NULL);
         if (json_is_object(json))

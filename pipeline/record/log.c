@@ -1,6 +1,7 @@
 #include "pipeline/record/log.h"
 
 #include "io/file/process_identity.h"
+#include "io/file/regular.h"
 #include "version.h"
 
 #include <errno.h>
@@ -72,10 +73,8 @@ enum status log_open(struct event_log **log, const char *run, int ranks, struct 
     log_process(process);
     log_set_process(*log, process);
     snprintf((*log)->path, path_size, "%s%s", run, name);
-    (*log)->fd = open((*log)->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if ((*log)->fd < 0)
-        status = error_set(err, STATUS_FAILED, "%s: cannot open: %s", (*log)->path, strerror(errno));
-    else
+    status = regular_open(&(*log)->fd, (*log)->path, O_RDWR | O_CREAT | O_APPEND, STATUS_FAILED, err);
+    if (status == STATUS_OK)
         status = end_torn_line(*log, err);
     if (status != STATUS_OK) {
         log_close(*log);

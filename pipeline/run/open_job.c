@@ -30,6 +30,16 @@ static enum status check_readable(const char *path, const char *key, const char 
     return STATUS_OK;
 }
 
+// A corpus, a text or the data of a task.
+static enum status check_file(const char *path, const char *key, const char *job, struct error *err)
+{
+    struct stat info;
+    FORWARD_IF_ERROR(check_readable(path, key, job, err));
+    RETURN_ERROR_IF(stat(path, &info) == 0 && !S_ISREG(info.st_mode), err, STATUS_INPUT,
+                    "%s: not a regular file", path);
+    return STATUS_OK;
+}
+
 // The model, the run directory and the output must be three places: `verify` and every removal of files take
 // all of the run directory for this program's, and the output must be a name that is free.
 static enum status check_apart(const struct settings *settings, const char *job, struct error *err)
@@ -67,11 +77,11 @@ static enum status check_paths(const struct settings *settings, const char *job,
     run_file_path(record, settings->run, RUN_RECORD);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
-        FORWARD_IF_ERROR(check_readable(settings->corpus, "calibration.corpus", job, err));
+        FORWARD_IF_ERROR(check_file(settings->corpus, "calibration.corpus", job, err));
     if (settings->perplexity != NULL)
-        FORWARD_IF_ERROR(check_readable(settings->perplexity, "evaluate.perplexity", job, err));
+        FORWARD_IF_ERROR(check_file(settings->perplexity, "evaluate.perplexity", job, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
-        FORWARD_IF_ERROR(check_readable(settings->tasks[i].data, "evaluate.tasks", job, err));
+        FORWARD_IF_ERROR(check_file(settings->tasks[i].data, "evaluate.tasks", job, err));
     return STATUS_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/status/holders.h"
 
+#include "io/file/regular.h"
 #include "io/file/run_lock.h"
 #include "io/file/run_paths.h"
 
@@ -25,11 +26,11 @@ static bool read_lock(struct process_identity *identity, double *silence, const 
     struct stat info;
     struct timespec now;
     ssize_t length = -1;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd;
 
-    if (fd < 0)
+    if (regular_open(&fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, NULL) != STATUS_OK)
         return false;
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+    if (fstat(fd, &info) == 0)
         length = read(fd, text, sizeof text - 1);
     close(fd);
     if (length < 0)

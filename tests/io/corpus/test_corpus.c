@@ -289,7 +289,7 @@ static void test_other_bytes_in_place_of_gzip_are_refused(void **state)
 static void test_what_cannot_be_opened_is_bad_input(void **state)
 {
     assert_refused(path_in(*state, "absent.txt"), "No such file or directory");
-    assert_refused(*state, "a folder, not a file");
+    assert_refused(*state, "not a regular file");
 }
 
 int main(void)

@@ -272,7 +272,7 @@ static void a_run_directory_that_is_not_there_is_said(void **state)
     struct error err = {0};
     (void)state;
     assert_int_equal(log_open(&log, "/nowhere/run", 1, &err), STATUS_FAILED);
-    assert_string_equal(err.message, "/nowhere/run/log.jsonl: cannot open: No such file or directory");
+    assert_string_equal(err.message, "/nowhere/run/log.jsonl: No such file or directory");
     assert_null(log);
 }
 

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# irregular.sh - where the program reads a file, a FIFO, a device or a socket is refused at once and in one line.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+export OMPI_MCA_odls_base_sigkill_timeout=0
+need_maker
+WATCHDOG=20 # a FIFO that is waited for ends the check
+
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied "$folder/one"
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied --shards 2 "$folder/two"
+
+# in_model SOURCE FILE: `run` on a copy of SOURCE in which FILE is a FIFO.
+in_model() {
+  rm -rf "$folder/model"
+  cp -r "$folder/$1" "$folder/model"
+  rm "$folder/model/$2"
+  mkfifo "$folder/model/$2"
+  small_job "$folder/job.yaml" model="$folder/model" pattern= method=magnitude
+  check "$2" refused 3 "$2: not a regular file"
+}
+in_model one model.safetensors
+in_model one config.json
+in_model one tokenizer.json
+in_model two model.safetensors.index.json
+in_model two model-00002-of-00002.safetensors
+
+mkfifo "$folder/fifo.jsonl" "$folder/fifo.h5" "$folder/fifo.yaml"
+for corpus in "$folder/fifo.jsonl" "$folder/fifo.h5" /dev/zero; do
+  small_job "$folder/job.yaml" corpus="$corpus" pattern=
+  check "a corpus: ${corpus##*/}" refused 3 "$corpus: not a regular file"
+  small_job "$folder/job.yaml" perplexity="$corpus" pattern=
+  check "a text: ${corpus##*/}" refused 3 "$corpus: not a regular file"
+done
+small_job "$folder/job.yaml" pattern= method=magnitude
+sed -i "s#^evaluate: {#&tasks: [$folder/fifo.jsonl], #" "$folder/job.yaml"
+check "data of a task" refused 3 "fifo.jsonl: not a regular file"
+plan_refuses() { exits 2 alone plan "$folder/fifo.yaml" && one_line "fifo.yaml: not a regular file"; }
+check "a job file" plan_refuses
+
+# in_run FILE: a run directory in which FILE is a FIFO.
+in_run() {
+  rm -rf "$folder/run" "$folder/models"
+  mkdir "$folder/run"
+  mkfifo "$folder/run/$1"
+  small_job "$folder/job.yaml" pattern= method=magnitude
+  local code=0
+  alone run --progress none "$folder/job.yaml" >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
+  [ "$code" = 1 ] || [ "$code" = 3 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
+  one_line "$1: not a regular file"
+}
+for file in run.json lock log.jsonl; do check "run/$file" in_run "$file"; done
