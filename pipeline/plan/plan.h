@@ -1,4 +1,4 @@
-// plan.h - what a job comes to: its units in the order of work.
+// plan.h - the units of a job, in the order of work.
 //
 // In: the settings and the model's headers. Out: units, with their work. Chains of a phase may go on side by
 // side. The order of the stages is decided here and nowhere else.

@@ -1,4 +1,4 @@
-// diagnostics_means.h - what a diagnostics.json says, in a few numbers.
+// diagnostics_means.h - a diagnostics.json summed up in a few means.
 #pragma once
 #include <jansson.h>
 

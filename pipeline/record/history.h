@@ -1,4 +1,4 @@
-// history.h - RUN/log.jsonl read back: what was done, by whom, how fast, and what was begun and not ended.
+// history.h - RUN/log.jsonl read back: the units done, by whom and how fast, and those begun and not ended.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>

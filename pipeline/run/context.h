@@ -1,4 +1,4 @@
-// context.h - what a command was given to carry out. Nothing here changes while it works.
+// context.h - the job, plan, options and ranks of a command. Nothing here changes while it works.
 #pragma once
 #include "pipeline/cli/options.h"
 #include "pipeline/cli/stop.h"

@@ -62,7 +62,7 @@ static void begin_progress(struct progress *progress, const struct run_context *
     progress->work_name = "flop";
 }
 
-// Collective over the world: what rank 0's team could not go on with, told by rank 0. An error where nothing
+// Collective over the world: rank 0 tells which unit its team could not go on with. An error where nothing
 // was done.
 static enum status tell_waiting(struct run_outcome *outcome, const struct run_context *context,
                                 struct error *err)

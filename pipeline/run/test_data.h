@@ -9,8 +9,9 @@ struct test_data {
     struct task_set tasks;                // those that are to be evaluated
 };
 
-// Collective over the world. Reads what a model is still to be measured on; at the first start everything, so
-// that a bad file is refused before any work. Freed with test_data_free, also after an error.
+// Collective over the world. Reads the test data of the measurements that are still to be made; at the first
+// start all of it, so that a bad file is refused before any work. Freed with test_data_free, also after an
+// error.
 enum status test_data_read(struct test_data *data, const struct run_context *context,
                            const struct stage *stage, struct error *err);
 void test_data_free(struct test_data *data); // zeroed is fine
