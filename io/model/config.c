@@ -49,7 +49,6 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
         const struct config_reader *place = here ? &rope->parameters : reader;
         const char *key = here ? "partial_rotary_factor" : family->rotary_fraction_key;
         fraction = family->default_rotary_fraction;
-        FORWARD_IF_ERROR(config_not_null(place, key, err));
         FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
     }
     decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
@@ -81,6 +80,7 @@ static enum status read_rope(struct model_config *config, const struct config_re
 static enum status read_heads(struct decoder_config *decoder, const struct config_reader *reader,
                               const struct family *family, struct error *err)
 {
+    const struct config_reader nullable = config_nullable(reader);
     const size_t hidden = decoder->hidden_size;
     const bool null_heads = json_is_null(json_object_get(reader->object, "num_key_value_heads"));
 
@@ -90,14 +90,14 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
         decoder->num_key_value_heads = decoder->num_attention_heads;
     if (!family->multi_head)
         FORWARD_IF_ERROR(
-            config_optional_size(reader, "num_key_value_heads", &decoder->num_key_value_heads, err));
+            config_optional_size(&nullable, "num_key_value_heads", &decoder->num_key_value_heads, err));
     RETURN_ERROR_IF(decoder->num_attention_heads % decoder->num_key_value_heads != 0, err, STATUS_INPUT,
                     "%s: num_attention_heads: %zu is not a multiple of num_key_value_heads %zu", reader->path,
                     decoder->num_attention_heads, decoder->num_key_value_heads);
 
     decoder->head_dim = family->default_head_dim;
     if (!family->multi_head)
-        FORWARD_IF_ERROR(config_optional_size(reader, "head_dim", &decoder->head_dim, err));
+        FORWARD_IF_ERROR(config_optional_size(&nullable, "head_dim", &decoder->head_dim, err));
     if (decoder->head_dim == 0) {
         RETURN_ERROR_IF(hidden % decoder->num_attention_heads != 0, err, STATUS_INPUT,
                         "%s: hidden_size: %zu is not a multiple of num_attention_heads %zu", reader->path,

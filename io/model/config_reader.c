@@ -27,6 +27,22 @@ enum status config_not_null(const struct config_reader *reader, const char *key,
     return STATUS_OK;
 }
 
+struct config_reader config_nullable(const struct config_reader *reader)
+{
+    struct config_reader nullable = *reader;
+
+    nullable.allow_null = true;
+    return nullable;
+}
+
+// *value is NULL when there is nothing to read.
+static enum status find_value(const json_t **value, const struct config_reader *reader, const char *key,
+                              struct error *err)
+{
+    *value = config_find(reader, key);
+    return reader->allow_null ? STATUS_OK : config_not_null(reader, key, err);
+}
+
 enum status config_size(const struct config_reader *reader, const char *key, size_t *value, struct error *err)
 {
     if (config_find(reader, key) == NULL)
@@ -37,8 +53,9 @@ enum status config_size(const struct config_reader *reader, const char *key, siz
 enum status config_optional_size(const struct config_reader *reader, const char *key, size_t *value,
                                  struct error *err)
 {
-    const json_t *json = config_find(reader, key);
+    const json_t *json;
 
+    FORWARD_IF_ERROR(find_value(&json, reader, key, err));
     if (json == NULL)
         return STATUS_OK;
     if (!json_is_integer(json) || json_integer_value(json) < 1 || json_integer_value(json) > INT32_MAX)
@@ -49,8 +66,9 @@ enum status config_optional_size(const struct config_reader *reader, const char 
 
 enum status config_bool(const struct config_reader *reader, const char *key, bool *value, struct error *err)
 {
-    const json_t *json = config_find(reader, key);
+    const json_t *json;
 
+    FORWARD_IF_ERROR(find_value(&json, reader, key, err));
     if (json == NULL)
         return STATUS_OK;
     if (!json_is_boolean(json))
@@ -62,8 +80,9 @@ enum status config_bool(const struct config_reader *reader, const char *key, boo
 enum status config_number(const struct config_reader *reader, const char *key, double min, double max,
                           double *value, struct error *err)
 {
-    const json_t *json = config_find(reader, key);
+    const json_t *json;
 
+    FORWARD_IF_ERROR(find_value(&json, reader, key, err));
     if (json == NULL)
         return STATUS_OK;
     const double number = json_number_value(json);
@@ -77,8 +96,9 @@ enum status config_number(const struct config_reader *reader, const char *key, d
 enum status config_string(const struct config_reader *reader, const char *key, const char **value,
                           struct error *err)
 {
-    const json_t *json = config_find(reader, key);
+    const json_t *json;
 
+    FORWARD_IF_ERROR(find_value(&json, reader, key, err));
     if (json == NULL)
         return STATUS_OK;
     if (!json_is_string(json))

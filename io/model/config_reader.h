@@ -9,6 +9,7 @@ struct config_reader {
     const json_t *object;
     const char *path;   // of the file, for messages
     const char *prefix; // "" or "rope_scaling." and the like, put before keys in messages
+    bool allow_null;    // the readers below take null for an absent key; else it is STATUS_INPUT
 };
 
 // The value at key, NULL when absent or null.
@@ -21,7 +22,9 @@ enum status config_not_null(const struct config_reader *reader, const char *key,
 // An integer from 1 to 2^31 - 1; missing: STATUS_INPUT.
 enum status config_size(const struct config_reader *reader, const char *key, size_t *value,
                         struct error *err);
-// These leave *value as it is (the default) when the key is absent.
+// The same reader, for keys that the reference lets be null.
+struct config_reader config_nullable(const struct config_reader *reader);
+// These leave *value as it is (the default) when the key is absent; null is STATUS_INPUT, see allow_null.
 enum status config_optional_size(const struct config_reader *reader, const char *key, size_t *value,
                                  struct error *err);
 enum status config_bool(const struct config_reader *reader, const char *key, bool *value, struct error *err);

@@ -107,7 +107,6 @@ static enum status read_max_window_layers(size_t *layers, const struct config_re
 {
     double number = 28.0;
 
-    FORWARD_IF_ERROR(config_not_null(reader, "max_window_layers", err));
     FORWARD_IF_ERROR(config_number(reader, "max_window_layers", -1e9, 1e9, &number, err));
     *layers = (size_t)fmax(number, 0.0);
     return STATUS_OK;
@@ -141,12 +140,13 @@ enum status configure_phi3(struct model_config *config, const struct config_read
 static enum status configure_gemma(struct model_config *config, const struct config_reader *reader,
                                    size_t period, double logit_cap, struct error *err)
 {
+    const struct config_reader nullable = config_nullable(reader);
     double scalar = 256.0;
     struct window window;
     bool found, bidirectional = false;
 
     config->scaled_embedding = true;
-    FORWARD_IF_ERROR(config_bool(reader, "use_bidirectional_attention", &bidirectional, err));
+    FORWARD_IF_ERROR(config_bool(&nullable, "use_bidirectional_attention", &bidirectional, err));
     RETURN_ERROR_IF(bidirectional, err, STATUS_INPUT,
                     "%s: use_bidirectional_attention: only causal language models can be pruned",
                     reader->path);
@@ -154,7 +154,7 @@ static enum status configure_gemma(struct model_config *config, const struct con
     config->decoder.attention_scale = (float)(1.0 / sqrt(scalar));
     if (json_is_null(json_object_get(reader->object, "final_logit_softcapping")))
         logit_cap = 0.0;
-    FORWARD_IF_ERROR(config_number(reader, "final_logit_softcapping", 1e-6, 1e9, &logit_cap, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "final_logit_softcapping", 1e-6, 1e9, &logit_cap, err));
     config->final_logit_soft_cap = (float)logit_cap;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
@@ -168,9 +168,10 @@ static enum status configure_gemma(struct model_config *config, const struct con
 enum status configure_gemma2(struct model_config *config, const struct config_reader *reader,
                              struct error *err)
 {
+    const struct config_reader nullable = config_nullable(reader);
     double cap = json_is_null(json_object_get(reader->object, "attn_logit_softcapping")) ? 0.0 : 50.0;
 
-    FORWARD_IF_ERROR(config_number(reader, "attn_logit_softcapping", 1e-6, 1e9, &cap, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "attn_logit_softcapping", 1e-6, 1e9, &cap, err));
     config->decoder.attention_soft_cap = (float)cap;
     return configure_gemma(config, reader, 2, 30.0, err);
 }
@@ -245,7 +246,6 @@ enum status configure_gemma3(struct model_config *config, const struct config_re
 {
     size_t period = 6;
 
-    FORWARD_IF_ERROR(config_not_null(reader, "sliding_window_pattern", err));
     FORWARD_IF_ERROR(config_optional_size(reader, "sliding_window_pattern", &period, err));
     FORWARD_IF_ERROR(configure_gemma(config, reader, period, 0.0, err));
     for (size_t i = 0; i < config->num_hidden_layers; i++)
@@ -263,11 +263,12 @@ enum status configure_gpt_neox(struct model_config *config, const struct config_
 
 enum status configure_opt(struct model_config *config, const struct config_reader *reader, struct error *err)
 {
+    const struct config_reader nullable = config_nullable(reader);
     const size_t hidden = config->decoder.hidden_size;
     bool norm_before = true, affine = true, bias = true;
     size_t projection = hidden;
 
-    FORWARD_IF_ERROR(config_optional_size(reader, "word_embed_proj_dim", &projection, err));
+    FORWARD_IF_ERROR(config_optional_size(&nullable, "word_embed_proj_dim", &projection, err));
     RETURN_ERROR_IF(
         projection != hidden, err, STATUS_INPUT,
         "%s: word_embed_proj_dim: %zu differs from hidden_size %zu; projected embeddings are not supported",

@@ -78,16 +78,17 @@ static double yarn_scale(double factor, double multiplier)
 
 static enum status read_yarn(struct rope_config *rope, const struct config_reader *reader, struct error *err)
 {
+    const struct config_reader nullable = config_nullable(reader);
     double mscale = 0.0, mscale_all_dim = 0.0;
 
     rope->beta_fast = 32.0;
     rope->beta_slow = 1.0;
     rope->truncate = !json_is_null(json_object_get(reader->object, "truncate"));
-    FORWARD_IF_ERROR(config_number(reader, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
-    FORWARD_IF_ERROR(config_number(reader, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
-    FORWARD_IF_ERROR(config_bool(reader, "truncate", &rope->truncate, err));
-    FORWARD_IF_ERROR(config_number(reader, "mscale", 0.0, 1e6, &mscale, err));
-    FORWARD_IF_ERROR(config_number(reader, "mscale_all_dim", 0.0, 1e6, &mscale_all_dim, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
+    FORWARD_IF_ERROR(config_bool(&nullable, "truncate", &rope->truncate, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "mscale", 0.0, 1e6, &mscale, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "mscale_all_dim", 0.0, 1e6, &mscale_all_dim, err));
     rope->attention_factor = mscale != 0.0 && mscale_all_dim != 0.0
                                  ? yarn_scale(rope->factor, mscale) / yarn_scale(rope->factor, mscale_all_dim)
                                  : yarn_scale(rope->factor, 1.0);
@@ -117,13 +118,12 @@ static enum status read_original_context(struct rope_config *rope, const struct 
         FORWARD_IF_ERROR(config_number(&source->parameters, key, 2, 1e12, context, err));
     if (source->ignore_root_context)
         return STATUS_OK;
-    FORWARD_IF_ERROR(config_not_null(source->root, key, err));
     return config_number(source->root, key, 2, 1e12, context, err);
 }
 
 static enum status read_factor(struct rope_config *rope, const struct rope_source *source, struct error *err)
 {
-    const struct config_reader *reader = &source->parameters;
+    const struct config_reader *reader = &source->parameters, nullable = config_nullable(reader);
 
     if (rope->type == ROPE_YARN || rope->type == ROPE_LLAMA3 || rope->type == ROPE_LONGROPE)
         FORWARD_IF_ERROR(read_original_context(rope, source, err));
@@ -131,7 +131,7 @@ static enum status read_factor(struct rope_config *rope, const struct rope_sourc
     // YaRN takes that ratio for null, LongRoPE also without the key.
     if (rope->type != ROPE_LONGROPE && !(rope->type == ROPE_YARN && config_has(reader, "factor")))
         FORWARD_IF_ERROR(require(reader, "factor", err));
-    return config_number(reader, "factor", 1e-6, 1e6, &rope->factor, err);
+    return config_number(&nullable, "factor", 1e-6, 1e6, &rope->factor, err);
 }
 
 static enum status read_theta(struct rope_config *rope, const struct rope_source *source, struct error *err)
@@ -140,7 +140,6 @@ static enum status read_theta(struct rope_config *rope, const struct rope_source
     const struct config_reader *reader = here ? &source->parameters : source->root;
     const char *key = here ? "rope_theta" : source->theta_key;
 
-    FORWARD_IF_ERROR(config_not_null(reader, key, err));
     return config_number(reader, key, 1.0 + 1e-6, 1e30, &rope->theta, err);
 }
 
@@ -151,9 +150,10 @@ static enum status refuse_partial(const struct rope_source *source, struct error
     static const char key[] = "partial_rotary_factor";
     const struct config_reader *reader =
         config_has(&source->parameters, key) ? &source->parameters : source->root;
+    const struct config_reader place = reader == source->root ? config_nullable(reader) : *reader;
     double fraction = 1.0;
 
-    FORWARD_IF_ERROR(config_number(reader, key, 0.0, 1.0, &fraction, err));
+    FORWARD_IF_ERROR(config_number(&place, key, 0.0, 1.0, &fraction, err));
     RETURN_ERROR_IF(fraction != 1.0, err, STATUS_INPUT,
                     "%s: %s%s: models of this type rotate all channels of a head", reader->path,
                     reader->prefix, key);
@@ -163,7 +163,7 @@ static enum status refuse_partial(const struct rope_source *source, struct error
 enum status rope_config_read(struct rope_config *rope, const struct rope_source *source, size_t rotary_dim,
                              struct error *err)
 {
-    const struct config_reader *parameters = &source->parameters;
+    const struct config_reader *parameters = &source->parameters, nullable = config_nullable(parameters);
 
     rope->type = ROPE_DEFAULT;
     rope->factor = rope->attention_factor = 1.0;
@@ -189,7 +189,7 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
         FORWARD_IF_ERROR(read_longrope(rope, parameters, rotary_dim, err));
     if (rope->type == ROPE_YARN || rope->type == ROPE_LONGROPE)
         FORWARD_IF_ERROR(
-            config_number(parameters, "attention_factor", 1e-6, 1e6, &rope->attention_factor, err));
+            config_number(&nullable, "attention_factor", 1e-6, 1e6, &rope->attention_factor, err));
     return STATUS_OK;
 }
 

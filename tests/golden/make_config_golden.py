@@ -2,8 +2,8 @@
 """What transformers makes of odd keys in config.json: make_config_golden.py OUT.json
 
 Each case is a model of tests/golden/families with some keys of its config.json set, or removed ("absent"). OUT gets, for
-each, the log-likelihood of every token of the first 70 (see golden.py), or "refused" where transformers raises an error, and
-where a window that is used makes no sense: transformers then attends to nothing. tests/golden/config_cases.json is the one
+each, the log-likelihood of every token of the first 70 (see golden.py), or "refused" where transformers raises an error,
+draws missing tensors at random, or attends to nothing because of a window that is used and below one token. tests/golden/config_cases.json is the one
 that tests/io/model/test_config_cases.c reads. Needs torch and transformers; made with transformers 5.24.
 """
 
@@ -17,7 +17,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_families import load
+from make_families import rounded_embedding_scale
 
 FAMILIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
 LENGTH = 70  # more than the windows and the original contexts of the models
@@ -122,10 +122,37 @@ def compression_cases():
     yield "llama-linear", {"quantization_config": {}}
 
 
+# Keys of sizes, which are not left out: the defaults are large.
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "ffn_dim", "num_hidden_layers", "num_attention_heads",
+         "num_key_value_heads", "num_experts", "num_local_experts", "moe_intermediate_size",
+         "shared_expert_intermediate_size", "word_embed_proj_dim", "max_position_embeddings")
+KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "rms_norm_eps", "layer_norm_eps",
+        "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window", "qkv_bias", "norm_topk_prob",
+        "num_experts_per_tok", "decoder_sparse_step", "mlp_only_layers", "query_pre_attn_scalar",
+        "final_logit_softcapping", "attn_logit_softcapping", "use_bidirectional_attention", "use_parallel_residual",
+        "do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "layer_norm_elementwise_affine")
+
+
+def null_cases():
+    for family in sorted(os.listdir(FAMILIES)):
+        with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        for key in SIZES + KEYS:
+            if key in config:
+                yield family, {key: None}
+                if key in KEYS:
+                    yield family, {key: ABSENT}
+
+
 def log_likelihood(directory, ids):
-    """Of each token but the first, or None for an error."""
+    """Of each token but the first, or None for an error and where tensors are missing, which the reference draws at random."""
     try:
-        model = load(directory, torch.bfloat16)  # the dtype of those models whose embeddings are scaled
+        model, info = hf.AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+        )
+        if info["missing_keys"]:
+            return None
+        rounded_embedding_scale(model, torch.bfloat16)  # the dtype of those models that have one
         with torch.no_grad():
             logits = model(torch.tensor([ids]), use_cache=False).logits[0].double()
     except Exception:
@@ -165,7 +192,7 @@ def outcome(family, changes):
 def main():
     hf.logging.set_verbosity(50)
     hf.logging.disable_progress_bar()
-    cases = [*rope_cases(), *window_cases(), *compression_cases()]
+    cases = [*rope_cases(), *window_cases(), *compression_cases(), *null_cases()]
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         lines = (json.dumps({"family": family, "set": changes, "outcome": outcome(family, changes)},
                             separators=(",", ":")) for family, changes in cases)

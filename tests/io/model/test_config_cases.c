@@ -83,7 +83,7 @@ static bool is_refused(const char *folder, struct error *err)
         model_close(model);
         return false;
     }
-    return err->status == STATUS_INPUT && strstr(err->message, "config.json: ") != NULL &&
+    return err->status == STATUS_INPUT && strstr(err->message, "config.json") != NULL &&
            strchr(err->message, '\n') == NULL;
 }
 
