@@ -143,8 +143,9 @@ static int finish(bool speaks, enum status status, const struct error *err)
 {
     if (status != STATUS_OK && speaks)
         fprintf(stderr, "coppice: %s\n", err->message);
-    if (fflush(stdout) != 0 && status == STATUS_OK && speaks) {
-        fprintf(stderr, "coppice: standard output: %s\n", strerror(errno));
+    const bool lost = ferror(stdout) != 0; // an earlier write, whose reason is forgotten
+    if ((fflush(stdout) != 0 || lost) && status == STATUS_OK && speaks) {
+        fprintf(stderr, "coppice: standard output: %s\n", lost ? "writing failed" : strerror(errno));
         return EXIT_FAILED;
     }
     return exit_code(status);

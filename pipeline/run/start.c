@@ -5,6 +5,7 @@
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/capacity.h"
 #include "pipeline/run/claim_wait.h"
+#include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"
 #include "pipeline/run/run.h"
 #include "stages/export/export.h"
@@ -89,7 +90,9 @@ static enum status run_and_tell(const struct run_context *context, const struct 
 
     begin_progress(&journal->progress, context);
     (void)log_event(journal->log, NULL, "start", "{s:s}", "command", context->options->command->name);
-    const enum status status = run_carry_out(&outcome, context, data, journal, err);
+    enum status status = run_carry_out(&outcome, context, data, journal, err);
+    if (status == STATUS_OK)
+        status = finished_check(context, err);
     progress_end(&journal->progress);
     if (status == STATUS_STOPPED)
         snprintf(err->message, sizeof err->message, "stopped by %s; run the same command again to go on",

@@ -1,5 +1,6 @@
 // run.h: a plan is carried out once, goes on where it stopped, and makes again what is damaged.
 // ranks: 1 3
+#include "pipeline/run/finished.h"
 #include "pipeline/run/run.h"
 #include "tests/support/small_model.h"
 
@@ -243,6 +244,50 @@ static void a_program_that_is_told_to_stop_begins_nothing(void **state)
     close_fixture(&f);
 }
 
+// ---- the end ---------------------------------------------------------------------------------------------
+
+static void assert_unfinished(const struct fixture *f, const char *path, const char *words)
+{
+    struct error err = {0};
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0)
+        assert_int_equal(unlink(path), 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_int_equal(finished_check(&f->context, &err), STATUS_FAILED);
+    assert_error(err, STATUS_FAILED, path);
+    assert_error(err, STATUS_FAILED, words);
+}
+
+static void a_run_that_lost_a_file_is_not_finished(void **state)
+{
+    struct fixture f;
+    struct run_outcome outcome;
+    struct error err = {0};
+    char record[PATH_SIZE];
+
+    (void)state;
+    open_fixture(&f);
+    f.small.settings.keep_weights = true;
+    free(f.small.settings.output);
+    f.small.settings.output = NULL; // the fixture's record is empty, and tells no exports apart
+    plan_free(&f.plan);
+    assert_ok(plan_create(&f.plan, f.small.model, &f.small.settings, &err), err);
+    run_file_path(record, f.small.settings.run, RUN_RECORD);
+    if (mpi_rank() == 0)
+        write_text(f.small.settings.run, "run.json", "{}");
+    assert_ok(carry_out(&f, stages_of_command("run"), &outcome, &err), err);
+    assert_ok(finished_check(&f.context, &err), err);
+    char *mask = small_path(&f.small, RUN_MASKS, "ria", 2);
+    assert_unfinished(&f, mask, "is not there at the end");
+
+    // A command of one stage may leave units that wait, but not without a run directory
+    f.context.stages = MASKS;
+    assert_ok(finished_check(&f.context, &err), err);
+    assert_unfinished(&f, record, "moved away");
+    free(mask);
+    close_fixture(&f);
+}
+
 // ---- damage that a unit finds ----------------------------------------------------------------------------
 
 static void damage(const char *path)
@@ -338,6 +383,7 @@ int main(int argc, char **argv)
         mpi_unit_test(what_a_unit_finds_damaged_is_made_again),
         mpi_unit_test(what_an_earlier_start_left_damaged_is_found_before_any_unit),
         mpi_unit_test(strict_makes_nothing_again),
+        mpi_unit_test(a_run_that_lost_a_file_is_not_finished),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

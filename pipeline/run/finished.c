@@ -1,0 +1,36 @@
+#include "pipeline/run/finished.h"
+
+#include "io/file/run_paths.h"
+#include "io/store/store.h"
+#include "pipeline/plan/unit.h"
+
+static enum status check(const struct run_context *context, struct error *err)
+{
+    const struct settings *settings = context->settings;
+    char path[PATH_SIZE];
+
+    run_file_path(path, settings->run, RUN_RECORD);
+    RETURN_ERROR_IF(!store_exists(path), err, STATUS_FAILED,
+                    "%s is gone: the run directory was removed or moved away while the program ran", path);
+    if (context->stages != stages_of_command("run"))
+        return STATUS_OK;
+    for (size_t i = 0; i < context->plan->num_units; i++) {
+        const struct unit *unit = &context->plan->units[i];
+        if (unit_is_done(unit, settings, context->record))
+            continue;
+        unit_path(path, unit, settings);
+        return error_set(err, STATUS_FAILED,
+                         "%s is not there at the end: was the run directory changed meanwhile? Run the same "
+                         "command again",
+                         path);
+    }
+    return STATUS_OK;
+}
+
+enum status finished_check(const struct run_context *context, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (context->world->rank == 0)
+        status = check(context, err);
+    return team_agree(context->world, status, err);
+}
