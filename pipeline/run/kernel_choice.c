@@ -14,8 +14,7 @@
 
 enum { CHILD_SECONDS = 20 }; // no machine takes that long; a child that hangs is ended by the kernel
 
-// ---- one set of kernels in a process of its own
-// ------------------------------------------------------------
+// ---- one set of kernels in a process of its own --------------------------------------------------------
 
 struct trial {
     char name[BLIS_KERNEL_NAME_SIZE];
@@ -81,8 +80,7 @@ static void measure(struct kernel_survey *survey)
     }
 }
 
-// ---- what was measured before
-// ------------------------------------------------------------------------------
+// ---- what was measured before --------------------------------------------------------------------------
 
 // Hash of what makes processors and libraries alike: the first processor's lines of /proc/cpuinfo that are
 // always the same, and BLIS's version. 0: not known.
@@ -183,8 +181,7 @@ void kernel_survey(struct kernel_survey *survey, const char *asked)
         remember(survey, path);
 }
 
-// ---- the run's
-// ---------------------------------------------------------------------------------------------
+// ---- the run's -----------------------------------------------------------------------------------------
 
 void kernel_recorded(char *name, size_t size, const char *run, const char *own)
 {

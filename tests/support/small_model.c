@@ -379,3 +379,16 @@ void assert_same_file(const char *path, const char *other)
     free(bytes);
     free(other_bytes);
 }
+
+size_t small_log_lines(const struct small_model *small, const char *part)
+{
+    char path[PATH_SIZE];
+    size_t size, count = 0;
+    run_file_path(path, small->settings.run, RUN_LOG);
+    char *text = (char *)slurp(path, &size); // has room for one more
+    text[size] = '\0';
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        count += strstr(line, part) != NULL;
+    free(text);
+    return count;
+}

@@ -108,5 +108,8 @@ double *small_hessian(const struct small_model *small, const char *stream, size_
 // layer 0 the rows of the embedding. The caller frees.
 float *small_hidden_states(const struct small_model *small, const char *stream, size_t layer);
 
+// How many lines of RUN/log.jsonl contain `part`.
+size_t small_log_lines(const struct small_model *small, const char *part);
+
 // The two files have the same bytes.
 void assert_same_file(const char *path, const char *other);

@@ -95,19 +95,6 @@ static void assert_statistics(const struct fixture *f, const char *expected)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-static size_t lines_of_log(const struct fixture *f, const char *part)
-{
-    char path[PATH_SIZE];
-    size_t size, count = 0;
-    run_file_path(path, f->small.settings.run, RUN_LOG);
-    char *text = (char *)slurp(path, &size); // has room for one more
-    text[size] = '\0';
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
-        count += strstr(line, part) != NULL;
-    free(text);
-    return count;
-}
-
 // ---- one file --------------------------------------------------------------------------------------------
 
 static void a_file_is_whole_or_damaged_whatever_its_kind(void **state)
@@ -147,9 +134,9 @@ static void damaged_files_are_removed_and_logged_and_others_stay(void **state)
     damage_statistics(&f, 3);
     assert_ok(repair_found(&f.context, &f.journal, &err), err);
     assert_statistics(&f, "0-2-");
-    assert_int_equal(lines_of_log(&f, "\"damaged\""), 2);
-    assert_int_equal(lines_of_log(&f, "layer-001.h5"), 1);
-    assert_int_equal(lines_of_log(&f, "layer-003.h5"), 1);
+    assert_int_equal(small_log_lines(&f.small, "\"damaged\""), 2);
+    assert_int_equal(small_log_lines(&f.small, "layer-001.h5"), 1);
+    assert_int_equal(small_log_lines(&f.small, "layer-003.h5"), 1);
     assert_ok(repair_found(&f.context, &f.journal, &err), err); // the rest is whole
     assert_statistics(&f, "0-2-");
     close_fixture(&f);

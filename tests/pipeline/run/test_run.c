@@ -94,19 +94,6 @@ static void assert_all_masks(const struct fixture *f, bool there)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-static size_t lines_of_log(const struct fixture *f, const char *part)
-{
-    char path[PATH_SIZE];
-    size_t size, count = 0;
-    run_file_path(path, f->small.settings.run, RUN_LOG);
-    char *text = (char *)slurp(path, &size); // has room for one more
-    text[size] = '\0';
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
-        count += strstr(line, part) != NULL;
-    free(text);
-    return count;
-}
-
 // ---- carrying out ----------------------------------------------------------------------------------------
 
 static void every_unit_is_done_once_and_found_the_next_time(void **state)
@@ -123,12 +110,12 @@ static void every_unit_is_done_once_and_found_the_next_time(void **state)
     assert_int_equal(outcome.units_found, 1); // the sequences
     assert_string_equal(outcome.waiting, "");
     assert_all_masks(&f, true);
-    assert_int_equal(lines_of_log(&f, "\"event\":\"begin\""), 3 * LAYERS);
-    assert_int_equal(lines_of_log(&f, "\"event\":\"unit\""), 3 * LAYERS);
+    assert_int_equal(small_log_lines(&f.small, "\"event\":\"begin\""), 3 * LAYERS);
+    assert_int_equal(small_log_lines(&f.small, "\"event\":\"unit\""), 3 * LAYERS);
     assert_ok(carry_out(&f, CALIBRATION | MASKS, &outcome, &err), err);
     assert_int_equal(outcome.units_done, 0);
     assert_int_equal(outcome.units_found, 1 + 3 * LAYERS);
-    assert_int_equal(lines_of_log(&f, "\"event\":\"begin\""), 3 * LAYERS);
+    assert_int_equal(small_log_lines(&f.small, "\"event\":\"begin\""), 3 * LAYERS);
     close_fixture(&f);
 }
 
@@ -145,14 +132,14 @@ static void teams_share_the_chains_and_each_logs_its_own(void **state)
     assert_ok(carry_out(&f, MASKS, &outcome, &err), err);
     assert_int_equal(units_of_all(outcome.units_done, &f), 2 * LAYERS);
     assert_all_masks(&f, true);
-    assert_int_equal(lines_of_log(&f, "\"stage\":\"score\""), 2 * 2 * LAYERS); // begin and unit
+    assert_int_equal(small_log_lines(&f.small, "\"stage\":\"score\""), 2 * 2 * LAYERS); // begin and unit
     for (int team = 0; team < mpi_size(); team++) {
         char part[32];
         size_t layers = 0; // whose number is the team's, counted round
         for (size_t layer = 0; layer < LAYERS; layer++)
             layers += (int)layer % mpi_size() == team;
         snprintf(part, sizeof part, "\"team\":%d,", team);
-        assert_int_equal(lines_of_log(&f, part), 2 * 2 * layers + (team == 0 ? 2 * LAYERS : 0));
+        assert_int_equal(small_log_lines(&f.small, part), 2 * 2 * layers + (team == 0 ? 2 * LAYERS : 0));
     }
     close_fixture(&f);
 }
@@ -325,8 +312,9 @@ static void what_a_unit_finds_damaged_is_made_again(void **state)
     assert_memory_equal(after, before, size);
     assert_all_masks(&f, true);
     assert_string_equal(err.message, ""); // all is well again
-    assert_int_equal(lines_of_log(&f, "\"event\":\"damaged\""), 1);
-    assert_int_equal(lines_of_log(&f, "\"message\":\""), 1); // by the unit, not by the look at its start
+    assert_int_equal(small_log_lines(&f.small, "\"event\":\"damaged\""), 1);
+    assert_int_equal(small_log_lines(&f.small, "\"message\":\""),
+                     1); // by the unit, not by the look at its start
     free(before);
     free(after);
     free(path);
@@ -347,7 +335,7 @@ static void what_an_earlier_start_left_damaged_is_found_before_any_unit(void **s
     damage(path); // no unit would read it
     assert_ok(carry_out(&f, CALIBRATION | MASKS, &outcome, &err), err);
     assert_int_equal(outcome.units_done, 1);
-    assert_int_equal(lines_of_log(&f, "\"file\":\""), 1);
+    assert_int_equal(small_log_lines(&f.small, "\"file\":\""), 1);
     free(path);
     close_fixture(&f);
 }
