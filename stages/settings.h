@@ -53,6 +53,15 @@ struct task_settings {
     char *delimiter; // between prompt and continuation; NULL: a space
 };
 
+// A perplexity that was published, to be shown beside the measured one.
+struct expected {
+    char *variant; // its name, or "dense"
+    double perplexity;
+    size_t length; // tokens of the windows that it was measured on
+    char *source;
+    size_t line; // of the job file, for messages
+};
+
 struct settings {
     char *model, *run, *output; // directories; output NULL: no export
     char *corpus;
@@ -71,4 +80,6 @@ struct settings {
     size_t evaluate_length;
     size_t num_tasks;
     struct task_settings *tasks; // in the job's order; their names differ
+    size_t num_expected;
+    struct expected *expected; // in the job's order; at most one of each variant
 };

@@ -61,7 +61,9 @@ static const struct command table[] = {
     {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "results of several runs side by side",
      "Prints the perplexity of every variant of every run as one table, and their accuracy on each task, and "
      "says so when the runs are not of the same model, or were not measured on the same text at the same "
-     "length, or on the same examples. Works without a launcher.",
+     "length, or on the same examples. Where a job has published perplexities, as those of jobs/recipes do "
+     "(key expected), they stand beside the measured ones with the difference; then one run is enough. Works "
+     "without a launcher.",
      "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
      "coppice compare --html comparison.html /scratch/runs/*\n"},
     {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, TAKES_KERNEL,

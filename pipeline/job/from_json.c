@@ -1,4 +1,5 @@
 // The way back of json.h.
+#include "pipeline/job/expected.h"
 #include "pipeline/job/item.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
@@ -85,6 +86,8 @@ static enum status item_from_json(union job_item *item, const struct job_key_row
         return text_from_json(&item->ratio.pattern, json_array_get(json, 0), err);
     case TYPE_TASKS:
         return task_from_json(&item->task, json, err);
+    case TYPE_EXPECTED:
+        return expected_from_json(&item->expected, json, err);
     }
     return good ? STATUS_OK : STATUS_DAMAGED;
 }

@@ -146,6 +146,7 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
         case TYPE_DIRECTIONS:
         case TYPE_RATIOS:
         case TYPE_TASKS:
+        case TYPE_EXPECTED:
             good = false;
             break;
         }

@@ -1,4 +1,5 @@
 #include "pipeline/job/job.h"
+#include "pipeline/job/expected.h"
 #include "pipeline/job/read.h"
 #include "pipeline/job/sweep.h"
 
@@ -70,6 +71,10 @@ static enum status check_together(const struct job_values *values, const char *p
         err, STATUS_USAGE,
         "%s:%zu: compensate.keep_weights: must be true where there is output, which is made from them", path,
         values->of[KEY_KEEP_WEIGHTS].line);
+    RETURN_ERROR_IF(
+        values->of[KEY_EXPECTED].count > 0 && !is_given(values, KEY_PERPLEXITY), err, STATUS_USAGE,
+        "%s:%zu: expected: is shown beside what is measured, and evaluate.perplexity is not given", path,
+        values->of[KEY_EXPECTED].line);
     FORWARD_IF_ERROR(check_allocation(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));
@@ -118,7 +123,7 @@ static enum status build(struct settings **settings, struct job_values *values, 
     FORWARD_IF_ERROR(take_values(*settings, values, err));
     FORWARD_IF_ERROR(sweep_expand(*settings, values, path, err));
     decide_defaults(*settings, values);
-    return STATUS_OK;
+    return expected_check(*settings, path, err);
 }
 
 enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,

@@ -1,4 +1,5 @@
 #include "pipeline/job/json.h"
+#include "pipeline/job/expected.h"
 #include "pipeline/job/json_place.h"
 #include "pipeline/job/tasks.h"
 #include "pipeline/job/value.h"
@@ -49,6 +50,8 @@ static json_t *item_to_json(const struct job_key_row *row, const union job_item 
         return json_pack("[s, f]", item->ratio.pattern, item->ratio.sparsity);
     case TYPE_TASKS:
         return task_to_json(&item->task);
+    case TYPE_EXPECTED:
+        return expected_to_json(&item->expected);
     }
     return NULL;
 }

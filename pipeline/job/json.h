@@ -9,7 +9,8 @@
 //  "prune": {"propagation", "skip"} and, if there are any, "ratios": [[PATTERN, SPARSITY]...],
 //  "keep_weights", "variants": [variant_to_json...], "evaluate": {"perplexity" (or null), "length", "tasks"
 //  (when there are some): [{"name", "data", "format", "limit", "delimiter"} (null: default)]}}
-// and keys that came later, "SECTION": {"KEY"}, where they do not have their default.
+// and keys that came later, "SECTION": {"KEY"}, where they do not have their default; "expected":
+// [{"variant", "perplexity", "length", "source"}] when there are some.
 // New references; NULL when memory ran out or a text is not UTF-8.
 json_t *settings_to_json(const struct settings *settings);
 

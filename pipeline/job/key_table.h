@@ -89,3 +89,7 @@ KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7)
 KEY(TASKS, "evaluate.tasks", TASKS(tasks, num_tasks), .flags = KEY_MAY_CHANGE,
     .example = "[/data/ARC-Easy-Test.jsonl]", .otherwise = "[]",
     .help = "tasks to measure accuracy on, in the formats of io/tasks/format.h")
+
+KEY(EXPECTED, "expected", EXPECTED(expected, num_expected), .flags = KEY_MAY_CHANGE,
+    .example = "{dense: {perplexity: 5.47, length: 2048, source: a paper}}", .otherwise = "{}",
+    .help = "published perplexities, which compare and report show beside the measured ones")

@@ -101,6 +101,7 @@ static bool has_factors(const struct variant *variant)
 #define RATIOS(array, count, from, to) \
     .type = TYPE_RATIOS, KEPT_ARRAY(array, count, struct ratio *), RANGE(from, to)
 #define TASKS(array, count) .type = TYPE_TASKS, KEPT_ARRAY(array, count, struct task_settings *)
+#define EXPECTED(array, count) .type = TYPE_EXPECTED, KEPT_ARRAY(array, count, struct expected *)
 
 static const struct job_key_row rows[NUM_JOB_KEYS] = {
 #define KEY(name, where, ...) [KEY_##name] = {.path = (where), __VA_ARGS__},
@@ -232,6 +233,9 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
         break;
     case TYPE_TASKS:
         snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter}");
+        break;
+    case TYPE_EXPECTED:
+        snprintf(text, size, "a mapping of variants to {perplexity, length, source}");
         break;
     }
     return text;

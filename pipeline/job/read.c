@@ -1,4 +1,5 @@
 #include "pipeline/job/read.h"
+#include "pipeline/job/expected.h"
 #include "pipeline/job/item.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ static enum status check_last_task(const struct reader *reader, const struct job
     return STATUS_OK;
 }
 
-// Reads the items of a list, or the pairs of a mapping of ratios.
+// Reads the items of a list, or the pairs of a mapping.
 static enum status read_items(const struct reader *reader, const struct job_key_row *row,
                               const struct job_node *node, struct job_value *value)
 {
@@ -41,6 +42,11 @@ static enum status read_items(const struct reader *reader, const struct job_key_
         value->count = i + 1; // so that what was read is freed when this one fails
         if (row->type == TYPE_RATIOS) {
             FORWARD_IF_ERROR(ratio_read(reader, row, node, i, &value->items[i].ratio));
+            continue;
+        }
+        if (row->type == TYPE_EXPECTED) {
+            FORWARD_IF_ERROR(
+                expected_read(&value->items[i].expected, reader->document, node, i, reader->err));
             continue;
         }
         const struct job_node item = job_list_item(reader->document, node, i);
@@ -72,9 +78,9 @@ static enum status read_value(const struct reader *reader, const struct job_key_
         value->count = 1;
         return item_read(reader, row, node, value->items);
     }
-    if (row->type == TYPE_RATIOS && node->kind != NODE_MAPPING)
+    if (type_is_mapping(row->type) && node->kind != NODE_MAPPING)
         return item_refuse(reader, row, node);
-    if (row->type != TYPE_RATIOS && node->kind != NODE_LIST)
+    if (!type_is_mapping(row->type) && node->kind != NODE_LIST)
         return refuse_value(reader, row, node);
     if (job_key_is_swept(row) && node->count == 0)
         return refuse_value(reader, row, node);

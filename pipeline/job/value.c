@@ -1,4 +1,5 @@
 #include "pipeline/job/value.h"
+#include "pipeline/job/expected.h"
 #include "pipeline/job/tasks.h"
 
 #include <stdlib.h>
@@ -28,6 +29,8 @@ static void free_item(enum job_type type, union job_item *item)
         free(item->ratio.pattern);
     else if (type == TYPE_TASKS)
         task_settings_free(&item->task);
+    else if (type == TYPE_EXPECTED)
+        expected_free(&item->expected);
 }
 
 void job_value_free(const struct job_key_row *row, struct job_value *value)
@@ -48,7 +51,12 @@ void job_values_free(struct job_values *values)
 
 bool type_is_array(enum job_type type)
 {
-    return type == TYPE_SKIP || type == TYPE_RATIOS || type == TYPE_TASKS;
+    return type == TYPE_SKIP || type == TYPE_TASKS || type_is_mapping(type);
+}
+
+bool type_is_mapping(enum job_type type)
+{
+    return type == TYPE_RATIOS || type == TYPE_EXPECTED;
 }
 
 // How many bytes of an item a member takes, from its beginning on. Whole numbers and enums: see below.
@@ -73,6 +81,7 @@ static size_t item_size(enum job_type type)
     case TYPE_SKIP:
     case TYPE_RATIOS:
     case TYPE_TASKS:
+    case TYPE_EXPECTED:
         break;
     }
     return 0;
@@ -167,7 +176,8 @@ static size_t element_size(enum job_type type)
 {
     return type == TYPE_SKIP     ? sizeof(struct skip)
            : type == TYPE_RATIOS ? sizeof(struct ratio)
-                                 : sizeof(struct task_settings);
+           : type == TYPE_TASKS  ? sizeof(struct task_settings)
+                                 : sizeof(struct expected);
 }
 
 enum status member_store_array(const struct job_key_row *row, void *home, struct job_value *value,

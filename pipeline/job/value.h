@@ -18,6 +18,7 @@ union job_item {
     struct skip skip;          // TYPE_SKIP
     struct ratio ratio;        // TYPE_RATIOS
     struct task_settings task; // TYPE_TASKS
+    struct expected expected;  // TYPE_EXPECTED
 };
 
 // The value of a key in the file: one item, or all items of a list, a mapping or a sweep. Owns the items and
@@ -41,6 +42,8 @@ void job_values_free(struct job_values *values);
 
 // Types whose member is an array, with its size in a member of its own. The other ones are single values.
 bool type_is_array(enum job_type type);
+// Of these: whether the file has a mapping, not a list.
+bool type_is_mapping(enum job_type type);
 
 // A single value; a text stays the member's.
 union job_item member_load(const struct job_key_row *row, const void *home);

@@ -7,6 +7,7 @@
 #include "pipeline/record/task_results.h"
 #include "pipeline/report/compare_show.h"
 #include "pipeline/report/members.h"
+#include "pipeline/report/published.h"
 #include "pipeline/report/series.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
@@ -22,7 +23,8 @@
 //              "calibration_length", "seed", "propagation"}],
 //    "same_model", "same_evaluation", "warnings": [...],
 //    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
-//                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]}}]}
+//                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]},
+//                  "published" (when there is some): [of each run published.h's object or null]}]}
 
 // ---- one run --------------------------------------------------------------------------------------------
 
@@ -73,19 +75,32 @@ static void fill(json_t *values, size_t count)
         json_array_append_new(values, json_null());
 }
 
+static void add_published(json_t *row, size_t run, json_t *published)
+{
+    if (published == NULL)
+        return;
+    if (json_object_get(row, "published") == NULL)
+        json_object_set_new(row, "published", json_array());
+    fill(json_object_get(row, "published"), run);
+    json_array_append_new(json_object_get(row, "published"), published);
+}
+
 static enum status add_result(json_t *variants, size_t run, const struct settings *settings,
                               const struct variant *variant, uint64_t *length, struct error *err)
 {
     struct perplexity result;
     char path[PATH_SIZE];
-    json_t *values = json_object_get(variant_row(variants, variant), "perplexity");
+    json_t *row = variant_row(variants, variant), *values = json_object_get(row, "perplexity");
 
     fill(values, run + 1);
     perplexity_path(path, settings, variant);
-    if (access(path, F_OK) != 0)
+    if (access(path, F_OK) != 0) {
+        add_published(row, run, published_to_json(settings, variant, NAN, 0));
         return STATUS_OK;
+    }
     FORWARD_IF_ERROR(perplexity_read(&result, path, err));
     *length = result.length;
+    add_published(row, run, published_to_json(settings, variant, result.perplexity, result.length));
     // JSON has no infinities: a perplexity that overflowed is null.
     json_array_set_new(values, run, isfinite(result.perplexity) ? json_real(result.perplexity) : json_null());
     return STATUS_OK;
@@ -184,6 +199,19 @@ static bool same_tasks(const json_t *comparison, const char **which)
     return true;
 }
 
+static bool any_at_other_length(const json_t *comparison)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    {
+        if (published_at_other_length(json_object_get(row, "published")))
+            return true;
+    }
+    return false;
+}
+
 static void judge(json_t *comparison)
 {
     const json_t *runs = json_object_get(comparison, "runs");
@@ -198,6 +226,10 @@ static void judge(json_t *comparison)
     if (!length)
         json_array_append_new(warnings,
                               json_string("perplexities were measured at different sequence lengths"));
+    if (any_at_other_length(comparison))
+        json_array_append_new(warnings,
+                              json_string("perplexities were published at other sequence lengths than they "
+                                          "were measured at"));
     const char *task = NULL;
     const bool tasks = same_tasks(comparison, &task);
     if (!tasks)
@@ -225,6 +257,8 @@ static enum status gather(json_t **comparison, const char *const *runs, size_t c
         const char *name;
         json_t *values;
         fill(json_object_get(row, "perplexity"), count);
+        if (json_object_get(row, "published") != NULL)
+            fill(json_object_get(row, "published"), count);
         json_object_foreach(json_object_get(row, "tasks"), name, values)
         {
             fill(values, count);

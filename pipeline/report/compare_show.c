@@ -4,6 +4,7 @@
 #include "io/file/run_paths.h"
 #include "pipeline/report/members.h"
 #include "pipeline/report/page.h"
+#include "pipeline/report/published.h"
 #include "pipeline/report/report.h"
 
 #include <stdlib.h>
@@ -80,6 +81,36 @@ static json_t *task_names(const json_t *comparison)
     return names;
 }
 
+// What is expected of the variants in run r, as published.h takes it. New reference.
+static json_t *published_rows(const json_t *comparison, size_t r)
+{
+    json_t *rows = json_array(), *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    {
+        json_t *published = json_array_get(json_object_get(row, "published"), r);
+        if (json_is_object(published))
+            json_array_append_new(rows, json_pack("{s:O, s:O}", "variant", json_object_get(row, "variant"),
+                                                  "published", published));
+    }
+    return rows;
+}
+
+// A table for each run that expects something. show: published_print or published_write_html.
+static void show_published(const json_t *comparison,
+                           void (*show)(const json_t *rows, const char *run, FILE *out), FILE *out)
+{
+    char run[32];
+
+    for (size_t r = 0; r < json_array_size(json_object_get(comparison, "runs")); r++) {
+        json_t *rows = published_rows(comparison, r);
+        snprintf(run, sizeof run, "[%zu]", r + 1);
+        show(rows, run, out);
+        json_decref(rows);
+    }
+}
+
 void compare_print(const json_t *comparison, FILE *out)
 {
     char text[4400];
@@ -98,6 +129,7 @@ void compare_print(const json_t *comparison, FILE *out)
         fprintf(out, "%-36s", text_of(row, "variant"));
         print_values(json_object_get(row, "perplexity"), NULL, 1, 4, out);
     }
+    show_published(comparison, published_print, out);
     json_object_foreach(names, name, unused)
     {
         print_task(comparison, name, out);
@@ -201,6 +233,7 @@ static void write_page(const json_t *comparison, const json_t *plots, const char
                     text_of(item, "svg"));
     }
     write_values(comparison, NULL, out);
+    show_published(comparison, published_write_html, out);
     json_t *names = task_names(comparison);
     const char *name;
     json_object_foreach(names, name, item)

@@ -8,6 +8,7 @@
 #include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/history.h"
 #include "pipeline/record/task_results.h"
+#include "pipeline/report/published.h"
 #include "pipeline/report/report.h"
 #include "pipeline/report/series.h"
 #include "stages/evaluate/perplexity.h"
@@ -159,6 +160,16 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
         add_real(row, "ratio", result.perplexity / json_number_value(dense));
 }
 
+static void add_published(const struct settings *settings, json_t *row, const struct variant *variant)
+{
+    const json_t *perplexity = json_object_get(row, "perplexity");
+    json_t *published =
+        published_to_json(settings, variant, json_is_number(perplexity) ? json_number_value(perplexity) : NAN,
+                          (uint64_t)json_integer_value(json_object_get(row, "length")));
+    if (published != NULL)
+        json_object_set_new(row, "published", published);
+}
+
 static void read_result(struct gathering *g, json_t **result, const char *name, enum run_result file)
 {
     char path[PATH_SIZE];
@@ -216,6 +227,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     }
     json_array_append_new(g->models, row);
     add_perplexity(g, row, variant);
+    add_published(g->view->settings, row, variant);
     result = tasks_to_json(g->view->settings, variant, g->missing);
     if (json_object_size(result) > 0)
         json_object_set(row, "tasks", result);

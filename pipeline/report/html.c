@@ -2,6 +2,7 @@
 #include "pipeline/report/cells.h"
 #include "pipeline/report/layers.h"
 #include "pipeline/report/members.h"
+#include "pipeline/report/published.h"
 #include "pipeline/report/report.h"
 #include "pipeline/report/tasks.h"
 
@@ -86,6 +87,20 @@ static void write_models(const struct page *page)
     fputs("</tbody></table></div>\n<p class=\"note\">Marked: the lowest perplexity at each sparsity and "
           "pattern. A click on a column's head sorts.</p>\n",
           page->out);
+}
+
+static void write_published(const struct page *page)
+{
+    json_t *rows = json_array(), *model;
+    size_t i;
+
+    json_array_foreach(json_object_get(page->report, "models"), i, model)
+    {
+        if (json_object_get(model, "published") != NULL)
+            json_array_append(rows, model);
+    }
+    published_write_html(rows, NULL, page->out);
+    json_decref(rows);
 }
 
 static void write_evaluation(const struct page *page)
@@ -234,6 +249,7 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     write_plot(&page, "accuracy-patterns");
     write_models(&page);
     report_write_tasks(report, out);
+    write_published(&page);
     fputs("<h2>Layers</h2>\n<p>Sparsity of every linear, and the centred energy of its rows before pruning, "
           "after "
           "it, and after compensation. Energies are those that were measured when the weights were "

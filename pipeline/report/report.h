@@ -16,7 +16,7 @@ enum status report_run(const char *run, bool json, FILE *out, struct error *err)
 //   "provenance"   run.json without its seal: job, fingerprints, versions, start
 //   "starts"       [{time, seconds, ranks, command, process, exit_code, ...}] from the log
 //   "models"       [{variant, series, sparsity, kept, weights, perplexity, ratio, length, windows, tasks,
-//                  alignment, ...}], dense first
+//                  published, alignment, ...}], dense first; published: see published.h
 //   "linears"      [{variant, layer, linear, weights, kept, sparsity, energy_before, energy_pruned,
 //                  energy_compensated}], and what stages/layer/linear_record.h adds
 //   "channels"     [{stream, layer, linear, tokens, channels, outliers, max_abs, max_abs_channel,

@@ -39,3 +39,39 @@ if command -v gnuplot >/dev/null; then
   check "and a plot of all runs" bash -c "grep -q '\[3\] wanda' '$folder/page.html' && grep -q '<svg' '$folder/page.html'"
 fi
 check "other commands do not take --html" exits 2 alone status --html x "$folder/a"
+
+# Published perplexities, `expected` in the job.
+expect() {
+  small_job "$folder/job.yaml" run="$folder/$1" output= propagation=dense pattern= energy='[]' method='[wanda]'
+  printf 'expected:\n' >>"$folder/job.yaml"
+  printf '  %s\n' "${@:2}" >>"$folder/job.yaml"
+}
+paper="a <paper>, table 1"
+expect d "dense: {perplexity: 20.5, length: 64, source: '$paper'}" "wanda-0.5: {perplexity: 30, length: 32, source: b}"
+check "a job with published perplexities" runs alone run "$folder/job.yaml"
+dense=$(values d dense) wanda=$(values d wanda-0.5)
+check "one run is compared with them" compare --json "$folder/d"
+check "the difference is measured less published" says ".variants[0].published == [{perplexity: 20.5, length: 64,
+  source: \"$paper\", measured: $dense, measured_length: 64, difference: ($dense - 20.5)}]"
+check "there is none at another length" says ".variants[1].published[0] | .difference == null and
+  .measured == $wanda and .length == 32 and .measured_length == 64"
+check "which is warned of" grep -q 'careful: .*published at other sequence lengths' "$folder/stderr"
+check "beside a run without any" compare "$folder/a" "$folder/d"
+check "they have a table of their own" grep -qE "^dense +64 +20.5000 +[0-9.]+ +[+-][0-9.]+  $paper\$" "$folder/stdout"
+check "with the length of each" grep -qE '^wanda-0.5 +32 +30.0000 +[0-9.]+ +-  b$' "$folder/stdout"
+check "which says whose they are" bash -c "grep -c '^published' '$folder/stdout' | grep -qx 1 && grep -q '^published \[2\]' '$folder/stdout'"
+check "runs without have none" bash -c "'$COPPICE' compare '$folder/a' '$folder/b' | grep -c published | grep -qx 0"
+check "on the page" bash -c "'$COPPICE' compare --html '$folder/page.html' '$folder/a' '$folder/d' >'$folder/stdout' 2>&1 &&
+  grep -q 'a &lt;paper&gt;, table 1' '$folder/page.html'"
+check "in the report" runs alone report --json "$folder/d"
+check "with the same numbers" says ".models[0].published.difference == ($dense - 20.5) and .models[1].published.difference == null"
+check "on its page" grep -q 'a &lt;paper&gt;, table 1' "$folder/d/report.html"
+check "and in report.csv" grep -q '^models,dense,.*,published.length,64$' "$folder/d/report.csv"
+
+expect d "dense: {perplexity: 21, length: 64, source: c}"
+check "they may change" runs alone run "$folder/job.yaml"
+check "and are on record" jq -e '.job.expected == [{variant: "dense", perplexity: 21.0, length: 64, source: "c"}]' "$folder/d/run.json"
+check "nothing was done again" no_unit_twice "$folder/d"
+expect e "wanda-0.6: {perplexity: 21, length: 64, source: c}"
+check "a name that is no variant's is refused" exits 2 alone run "$folder/job.yaml"
+check "with file and line" one_line "job.yaml:$(wc -l <"$folder/job.yaml"): expected: 'wanda-0.6' is no variant of this job"

@@ -63,6 +63,7 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
                  number_format(row->standard[1], high, sizeof high));
         break;
     case TYPE_RATIOS:
+    case TYPE_EXPECTED:
         snprintf(text, size, "{}");
         break;
     case TYPE_DIRECTIONS:
@@ -78,9 +79,9 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
 
 static void comment_text(const struct job_key_row *row, char *text, size_t size)
 {
-    // The value shown says what kind of value texts, flags and ratios take.
+    // The value shown says what kind of value texts, flags and mappings take.
     const bool is_plain = row->type == TYPE_TEXT || row->type == TYPE_SKIP || row->type == TYPE_FLAG ||
-                          row->type == TYPE_RATIOS;
+                          type_is_mapping(row->type);
     char takes[256];
     snprintf(text, size, "%s%s%s%s%s%s%s", job_key_is_swept(row) ? "* " : "", row->help, is_plain ? "" : "; ",
              is_plain ? "" : job_key_describe(row, takes, sizeof takes),
@@ -127,7 +128,7 @@ static char *example_text(void)
         const struct job_key_row *row = job_key_row((enum job_key)i);
         const char *dot = strchr(row->path, '.'), *name = dot != NULL ? dot + 1 : row->path;
         const size_t length = dot != NULL ? (size_t)(dot - row->path) : 0;
-        if (length != section_length || strncmp(section, row->path, length) != 0)
+        if (length > 0 && (length != section_length || strncmp(section, row->path, length) != 0))
             fprintf(out, "%.*s:\n", (int)length, row->path);
         section = row->path;
         section_length = length;
@@ -211,6 +212,7 @@ static void the_example_reads_as_the_defaults(void **state)
     }
     assert_true(settings->variants[0].sparsity == 0.5);
     assert_string_equal(settings->tasks[0].data, "/data/ARC-Easy-Test.jsonl");
+    assert_string_equal(settings->expected[0].variant, "dense");
     settings_free(settings);
     free(text);
 }

@@ -1,5 +1,6 @@
 // wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
+#include "pipeline/job/expected.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
 #include "pipeline/job/variant.h"
@@ -688,6 +689,38 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {MINIMAL "evaluate: {tasks: [a/b c.jsonl]}\n",
          "job.yaml:8: evaluate.tasks: 'b c.jsonl' gives no name of letters, digits, -, _ and .: write {name: "
          "..., data: ...}"},
+    // published perplexities
+#define EXPECTED MINIMAL "evaluate: {perplexity: /p}\nexpected:\n"
+        {EXPECTED "  wanda-0.6: {perplexity: 6, length: 8, source: a}\n",
+         "job.yaml:10: expected: 'wanda-0.6' is no variant of this job, did you mean wanda-0.5?"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: a}\n"
+                  "  a\tb: {perplexity: 6, length: 8, source: a}\n",
+         "job.yaml:11: expected: 'a?b' is no variant of this job; without this line coppice plan lists them"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: a}\n  wanda-0.5: 6.42\n",
+         "job.yaml:11: expected.wanda-0.5: must be {perplexity, length, source}, got 6.42"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: a}\n"
+                  "  dense: {perplexity: 7, length: 8, source: a}\n",
+         "job.yaml:11: expected: 'dense' is given twice, first on line 10"},
+        {EXPECTED "  dense: {perplexity: 6, source: a}\n", "job.yaml:10: expected.dense: length is missing"},
+        {EXPECTED "  dense: {length: 8, source: a}\n", "job.yaml:10: expected.dense: perplexity is missing"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8}\n", "job.yaml:10: expected.dense: source is missing"},
+        {EXPECTED "  dense:\n    perplexity: 0.9\n    length: 8\n    source: a\n",
+         "job.yaml:11: expected.dense: perplexity must be a number, 1 or more, got 0.9"},
+        {EXPECTED "  dense: {perplexity: .inf, length: 8, source: a}\n",
+         "job.yaml:10: expected.dense: perplexity must be a number, 1 or more, got '.inf'"},
+        {EXPECTED "  dense: {perplexity: 6, length: 1, source: a}\n",
+         "job.yaml:10: expected.dense: length must be a whole number from 2 to 10000000, got 1"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: [a]}\n",
+         "job.yaml:10: expected.dense: source must be a text, got a list"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: a, year: 2023}\n",
+         "job.yaml:10: expected.dense: has perplexity, length and source only, got 'year'"},
+        {EXPECTED "  dense: {perplexity: 6, length: 8, source: a, length: 9}\n",
+         "job.yaml:10: expected.dense: has each member once, got 'length'"},
+        {EXPECTED "  [dense]: {perplexity: 6, length: 8, source: a}\n",
+         "job.yaml:10: expected: a variant must be given by its name, got a list"},
+        {MINIMAL "expected: {dense: {perplexity: 6, length: 8, source: a}}\n",
+         "job.yaml:8: expected: is shown beside what is measured, and evaluate.perplexity is not given"},
+#undef EXPECTED
         // directories that must differ
         {"model: /m\nrun: /m/\ncalibration: {corpus: /c}\nprune: {method: ria, sparsity: 0.5}\n",
          "job.yaml:2: run: must not be the same directory as model"},
@@ -697,6 +730,28 @@ static void bad_jobs_are_refused_with_one_line(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_refused(cases[i].text, strlen(cases[i].text), cases[i].message);
+}
+
+static void published_perplexities_belong_to_variants(void **state)
+{
+    struct settings *s = parse(HEAD "prune: {method: [wanda, ria], sparsity: 0.5, pattern: 2:4}\n"
+                                    "evaluate: {perplexity: /p, length: 4096}\n"
+                                    "expected:\n"
+                                    "  dense: {perplexity: 5.12, length: 4096, source: 'a paper, table 1'}\n"
+                                    "  ria-2of4: {source: b, length: 2048, perplexity: 48419.12}\n");
+    (void)state;
+    assert_int_equal(s->num_expected, 2);
+    assert_string_equal(s->expected[0].variant, "dense");
+    assert_true(s->expected[0].perplexity == 5.12);
+    assert_int_equal(s->expected[0].length, 4096);
+    assert_string_equal(s->expected[0].source, "a paper, table 1");
+    assert_ptr_equal(expected_find(s, NULL), &s->expected[0]);
+    assert_null(expected_find(s, &s->variants[0]));
+    assert_string_equal(s->variants[3].name, "ria-2of4");
+    assert_ptr_equal(expected_find(s, &s->variants[3]), &s->expected[1]);
+    assert_true(s->expected[1].perplexity == 48419.12);
+    assert_int_equal(s->expected[1].length, 2048);
+    settings_free(s);
 }
 
 static void tasks_are_files_or_sections(void **state)
@@ -857,6 +912,7 @@ int main(void)
         cmocka_unit_test(variants_with_one_name_have_one_content),
         cmocka_unit_test(a_long_name_is_cut_and_stays_its_own),
         cmocka_unit_test(bad_jobs_are_refused_with_one_line),
+        cmocka_unit_test(published_perplexities_belong_to_variants),
         cmocka_unit_test(tasks_are_files_or_sections),
         cmocka_unit_test(long_values_are_cut_in_messages_between_characters),
         cmocka_unit_test(too_many_variants_are_refused),

@@ -38,6 +38,13 @@ static const char tasks_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "evaluate: {tasks: [/a.jsonl, {data: /b, name: c, format: arc, limit: 7}, {data: /d, delimiter: ''}]}\n";
 
+static const char expecting_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
+    "evaluate: {perplexity: /p}\n"
+    "expected:\n"
+    "  wanda-0.5: {perplexity: 6.42, length: 4096, source: a}\n"
+    "  dense: {perplexity: 5, length: 2048, source: b}\n";
+
 static struct settings *parse(const char *text)
 {
     struct settings *settings = NULL;
@@ -203,6 +210,23 @@ static void tasks_are_written_with_their_choices(void **state)
     json_decref(expected);
 }
 
+static void published_perplexities_are_on_record_and_may_change(void **state)
+{
+    json_t *json = json_of(expecting_job), *identity = settings_identity(json);
+    json_t *expected =
+        read_json("[{\"variant\": \"wanda-0.5\", \"perplexity\": 6.42, \"length\": 4096, \"source\": \"a\"},"
+                  " {\"variant\": \"dense\", \"perplexity\": 5.0, \"length\": 2048, \"source\": \"b\"}]");
+    (void)state;
+    assert_true(json_equal(json_object_get(json, "expected"), expected));
+    assert_null(json_object_get(identity, "expected"));
+    json_decref(identity);
+    json_decref(json);
+    json_decref(expected);
+    json = json_of(small_job); // as records without the key were written
+    assert_null(json_object_get(json, "expected"));
+    json_decref(json);
+}
+
 static void what_is_not_asked_for_is_null(void **state)
 {
     json_t *json = json_of(small_job);
@@ -214,7 +238,8 @@ static void what_is_not_asked_for_is_null(void **state)
 
 static void a_job_comes_back_from_its_json(void **state)
 {
-    static const char *const jobs[] = {full_job, small_job, matching_job, allocating_job, tasks_job};
+    static const char *const jobs[] = {full_job,       small_job, matching_job,
+                                       allocating_job, tasks_job, expecting_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
         struct settings *before = parse(jobs[i]), *after = NULL;
@@ -340,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_text_of_a_record_stays_as_it_is),
         cmocka_unit_test(a_job_of_old_keeps_its_weights),
         cmocka_unit_test(tasks_are_written_with_their_choices),
+        cmocka_unit_test(published_perplexities_are_on_record_and_may_change),
         cmocka_unit_test(what_is_not_asked_for_is_null),
         cmocka_unit_test(a_job_comes_back_from_its_json),
         cmocka_unit_test(json_that_is_no_job_is_damaged),

@@ -18,7 +18,8 @@
 
 // ---- jobs ----------------------------------------------------------------------------------------------
 
-// A job in which every key but the pattern means something. A pattern excludes a sparsity and owl.
+// A job in which every key but the pattern means something. A pattern excludes a sparsity and owl; what is
+// expected needs something to be measured.
 static const struct {
     enum job_key key;
     const char *value;
@@ -34,6 +35,8 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
         return own_value;
     if (own == KEY_PATTERN && (key == KEY_SPARSITY || key == KEY_ALLOCATION))
         return NULL;
+    if (own == KEY_EXPECTED && key == KEY_PERPLEXITY)
+        return "/p";
     for (size_t i = 0; i < COUNT(context); i++)
         if (context[i].key == key)
             return context[i].value;
@@ -152,6 +155,13 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
                             : "[{\"name\": \"n\", \"data\": \"/d\", \"delimiter\": \" \"}, {\"name\": \"m\", "
                               "\"data\": \"/e\", \"format\": \"rte\"}]");
         return index < 2;
+    case TYPE_EXPECTED:
+        snprintf(text, size,
+                 index == 0 ? "{\"dense\": {\"perplexity\": 1.5, \"length\": 2, \"source\": \"a b\"}}"
+                            : "{\"cvr-alpha0.25-0.5-owl-rows\": {\"source\": \"\\u00e4\", \"length\": "
+                              "10000000, \"perplexity\": 48419}, \"dense\": {\"perplexity\": 1.0, "
+                              "\"length\": 7, \"source\": \"c\"}}");
+        return index < 2;
     }
     if (index < count)
         snprintf(text, size, row->type == TYPE_CHOICE ? "\"%s\"" : "%s", from[index]);
@@ -178,6 +188,16 @@ static json_t *expected_json(const struct job_key_row *row, const char *yaml)
         json_object_foreach(json, name, item)
         {
             json_array_append_new(expected, json_pack("[s, f]", name, json_number_value(item)));
+        }
+    }
+    if (row->type == TYPE_EXPECTED) {
+        expected = json_array();
+        json_object_foreach(json, name, item)
+        {
+            json_array_append_new(expected, json_pack("{s:s, s:f, s:O, s:O}", "variant", name, "perplexity",
+                                                      json_number_value(json_object_get(item, "perplexity")),
+                                                      "length", json_object_get(item, "length"), "source",
+                                                      json_object_get(item, "source")));
         }
     }
     for (i = 0; row->type == TYPE_TASKS && i < json_array_size(json); i++)
@@ -311,7 +331,8 @@ static void the_keys_that_may_change_are_known(void **state)
                                              "compensate.keep_weights",
                                              "evaluate.perplexity",
                                              "evaluate.length",
-                                             "evaluate.tasks"};
+                                             "evaluate.tasks",
+                                             "expected"};
     size_t found = 0;
     (void)state;
     for (size_t i = 0; i < NUM_JOB_KEYS; i++)
@@ -353,6 +374,8 @@ static void every_key_refuses_what_is_not_its_type(void **state)
         [TYPE_SKIP] = {"a", "{a: b}", "[[a]]", "[~]", "~", "['']"},
         [TYPE_RATIOS] = {"0.5", "[0.5]", "~", "{'': 0.5}", "{a: b}", "{a: 0.5, a: 0.6}", "{a: '0.5'}"},
         [TYPE_TASKS] = {"a", "{data: a}", "[[a]]", "[~]", "~", "[{name: a}]", "[{data: a, zebra: 1}]"},
+        [TYPE_EXPECTED] = {"5.5", "[dense]", "~", "{dense: 5.5}", "{dense: {perplexity: 5.5}}",
+                           "{dense: [5.5, 2048, a]}", "{wanda: {perplexity: 5.5, length: 2048, source: a}}"},
     };
     (void)state;
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {

@@ -1,0 +1,122 @@
+#include "pipeline/report/published.h"
+
+#include "pipeline/job/expected.h"
+#include "pipeline/report/members.h"
+#include "pipeline/report/page.h"
+
+#include <math.h>
+
+json_t *published_to_json(const struct settings *settings, const struct variant *variant, double perplexity,
+                          uint64_t length)
+{
+    const struct expected *expected = expected_find(settings, variant);
+
+    if (expected == NULL)
+        return NULL;
+    json_t *json = json_pack("{s:f, s:I, s:s, s:n, s:n, s:n}", "perplexity", expected->perplexity, "length",
+                             (json_int_t)expected->length, "source", expected->source, "measured",
+                             "measured_length", "difference");
+    if (!isfinite(perplexity))
+        return json;
+    json_object_set_new(json, "measured", json_real(perplexity));
+    json_object_set_new(json, "measured_length", json_integer((json_int_t)length));
+    if (length == expected->length)
+        json_object_set_new(json, "difference", json_real(perplexity - expected->perplexity));
+    return json;
+}
+
+bool published_at_other_length(const json_t *list)
+{
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(list, i, item)
+    {
+        if (json_is_integer(json_object_get(item, "measured_length")) &&
+            !json_equal(json_object_get(item, "measured_length"), json_object_get(item, "length")))
+            return true;
+    }
+    return false;
+}
+
+static void print_number(const json_t *published, const char *key, const char *format, int width, FILE *out)
+{
+    const json_t *number = json_object_get(published, key);
+    if (json_is_number(number))
+        fprintf(out, format, width, json_number_value(number));
+    else
+        fprintf(out, " %*s", width, "-");
+}
+
+void published_print(const json_t *rows, const char *run, FILE *out)
+{
+    size_t i;
+    json_t *row;
+
+    if (json_array_size(rows) == 0)
+        return;
+    fprintf(out, "\npublished%s%-*s %9s %12s %12s %12s  %s\n", run != NULL ? " " : "", run != NULL ? 26 : 27,
+            run != NULL ? run : "", "at length", "published", "measured", "difference", "source");
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *published = json_object_get(row, "published");
+        fprintf(out, "%-36s %9lld", text_of(row, "variant"),
+                (long long)json_integer_value(json_object_get(published, "length")));
+        print_number(published, "perplexity", " %*.4f", 12, out);
+        print_number(published, "measured", " %*.4f", 12, out);
+        print_number(published, "difference", " %+*.4f", 12, out);
+        fprintf(out, "  %s\n", text_of(published, "source"));
+    }
+}
+
+static void write_cell(const json_t *published, const char *key, const char *format, FILE *out)
+{
+    const json_t *number = json_object_get(published, key);
+
+    if (json_is_number(number)) {
+        fprintf(out, "<td data-value=\"%.17g\">", json_number_value(number));
+        fprintf(out, format, json_number_value(number));
+        fputs("</td>", out);
+    } else {
+        fputs("<td>&ndash;</td>", out);
+    }
+}
+
+void published_write_html(const json_t *rows, const char *run, FILE *out)
+{
+    static const char *const names[] = {"published at length", "published", "measured at length", "measured",
+                                        "difference"};
+    size_t i;
+    json_t *row;
+
+    if (json_array_size(rows) == 0)
+        return;
+    fprintf(out,
+            "<h2>Published%s%s</h2>\n<div class=\"wide\"><table class=\"sortable\"><thead><tr>"
+            "<th scope=\"col\" class=\"text\"><button type=\"button\">variant</button></th>",
+            run != NULL ? " " : "", run != NULL ? run : "");
+    for (i = 0; i < sizeof names / sizeof *names; i++)
+        fprintf(out, "<th scope=\"col\"><button type=\"button\">%s</button></th>", names[i]);
+    fputs(
+        "<th scope=\"col\" class=\"text\"><button type=\"button\">source</button></th></tr></thead>\n<tbody>",
+        out);
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *published = json_object_get(row, "published");
+        fputs("<tr><td class=\"text\">", out);
+        html_text(out, text_of(row, "variant"));
+        fputs("</td>", out);
+        write_cell(published, "length", "%.0f", out);
+        write_cell(published, "perplexity", "%.4f", out);
+        write_cell(published, "measured_length", "%.0f", out);
+        write_cell(published, "measured", "%.4f", out);
+        write_cell(published, "difference", "%+.4f", out);
+        fputs("<td class=\"text\">", out);
+        html_text(out, text_of(published, "source"));
+        fputs("</td></tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n<p class=\"note\">Perplexities that were published, from the job's "
+          "<code>expected</code>. There is no difference between perplexities at different sequence "
+          "lengths.</p>\n",
+          out);
+}
