@@ -53,7 +53,7 @@ static void add_sums(void *context, size_t source, const float *x, size_t tokens
     channel_sums(sums, sums + partial->channels, sums + 2 * partial->channels, x, tokens, channels);
     partial->count[source] += tokens;
     if (partial->hessian != NULL)
-        hessian_sum_observe(partial->hessian, source, x, tokens, channels);
+        hessian_sum_observe(partial->hessian, source, x, tokens);
 }
 
 // Sums that are not finite come from a model that overflows: better reported here than found in a mask.

@@ -2,31 +2,20 @@
 
 #include "io/file/run_paths.h"
 #include "kernels/pruning/second_order.h"
+#include "stages/layer/wave_inputs.h"
 #include "stages/work.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-// One source's input in the current sequence.
-struct observed {
-    uint64_t source, tokens;
-};
-
 struct hessian_sum {
     const struct stage *stage;
     const struct layer_map *map;
-    bool *wanted;      // [num_sources] reaches a pruned linear
-    double **rows;     // [num_sources] this rank's blocks, one after the other, each [HESSIAN_ROWS, in]
-    float *product;    // [HESSIAN_ROWS, widest]
-    float *inputs;     // this rank's sequence: every observed input, one after the other
-    size_t used, room; // of inputs, in floats
-    struct observed *observed; // [num_sources]
-    size_t num_observed;
-    struct error failure;      // of observing: reported after the forward pass
-    struct observed *received; // [num_sources] another rank's
-    float *other;              // another rank's input of one source
-    size_t other_room;
+    bool *wanted;   // [num_sources] reaches a pruned linear
+    double **rows;  // [num_sources] this rank's blocks, one after the other, each [HESSIAN_ROWS, in]
+    float *product; // [HESSIAN_ROWS, widest]
+    struct wave_inputs inputs;
 };
 
 bool stream_needs_hessian(const struct settings *settings, const struct variant *variant)
@@ -81,8 +70,7 @@ static enum status create_rows(struct hessian_sum *sum, struct error *err)
 
     FORWARD_IF_ERROR(allocate(&sum->wanted, map->num_sources, sizeof *sum->wanted, "a Hessian", err));
     FORWARD_IF_ERROR(allocate(&sum->rows, map->num_sources, sizeof *sum->rows, "a Hessian", err));
-    FORWARD_IF_ERROR(allocate(&sum->observed, map->num_sources, sizeof *sum->observed, "a Hessian", err));
-    FORWARD_IF_ERROR(allocate(&sum->received, map->num_sources, sizeof *sum->received, "a Hessian", err));
+    FORWARD_IF_ERROR(wave_inputs_create(&sum->inputs, team, map, err));
     for (size_t i = 0; i < map->num_tensors; i++)
         if (tensor_is_pruned(sum->stage->settings, map->layer, &map->tensors[i]))
             sum->wanted[map->tensors[i].source] = true;
@@ -126,99 +114,35 @@ void hessian_sum_free(struct hessian_sum *sum)
     free(sum->rows);
     free(sum->wanted);
     free(sum->product);
-    free(sum->inputs);
-    free(sum->observed);
-    free(sum->received);
-    free(sum->other);
+    wave_inputs_free(&sum->inputs);
     free(sum);
 }
 
 // ---- gathering ------------------------------------------------------------------------------------------
 
-// Makes room for `floats` in a buffer and keeps the first `used`.
-static enum status grow(float **buffer, size_t *room, size_t used, size_t floats, struct error *err)
+void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens)
 {
-    float *larger = NULL;
-
-    if (floats <= *room)
-        return STATUS_OK;
-    const size_t wanted = floats + floats / 4; // experts see a little more or less each time
-    FORWARD_IF_ERROR(allocate_aligned(&larger, wanted, sizeof *larger,
-                                      "the inputs of a layer's linears in one sequence", err));
-    if (used != 0)
-        memcpy(larger, *buffer, used * sizeof *larger);
-    free(*buffer);
-    *buffer = larger;
-    *room = wanted;
-    return STATUS_OK;
+    if (sum->wanted[source] && tokens != 0)
+        wave_inputs_keep(&sum->inputs, source, x, tokens);
 }
 
-void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens,
-                         size_t channels)
+static void add_input(void *context, const struct wave_input *input, const float *x)
 {
-    const size_t floats = tokens * channels;
-
-    if (!sum->wanted[source] || tokens == 0)
-        return;
-    if (sum->failure.status != STATUS_OK ||
-        grow(&sum->inputs, &sum->room, sum->used, sum->used + floats, &sum->failure) != STATUS_OK)
-        return;
-    memcpy(sum->inputs + sum->used, x, floats * sizeof *x);
-    sum->used += floats;
-    sum->observed[sum->num_observed++] = (struct observed){source, tokens};
-}
-
-static void add_input(struct hessian_sum *sum, const struct observed *observed, const float *x)
-{
+    struct hessian_sum *sum = context;
     const struct team *team = sum->stage->team;
-    const size_t in = sum->map->source_channels[observed->source];
-    double *rows = sum->rows[observed->source];
+    const size_t in = sum->map->source_channels[input->source];
+    double *rows = sum->rows[input->source];
 
     for (size_t block = (size_t)team->rank; block < num_blocks(in); block += (size_t)team->size) {
-        hessian_add(rows, sum->product, x, observed->tokens, in, block * HESSIAN_ROWS, block_rows(in, block));
+        hessian_add(rows, sum->product, x, input->tokens, in, block * HESSIAN_ROWS, block_rows(in, block));
         rows += HESSIAN_ROWS * in;
     }
-}
-
-// Adds the sequence of rank `root`: each of its inputs is sent to all ranks.
-static enum status add_sequence(struct hessian_sum *sum, int root, struct error *err)
-{
-    const struct team *team = sum->stage->team;
-    const bool mine = team->rank == root;
-    struct observed *list = mine ? sum->observed : sum->received;
-    uint64_t count = sum->num_observed;
-    size_t offset = 0;
-
-    FORWARD_IF_ERROR(team_broadcast(team, &count, sizeof count, root, err));
-    FORWARD_IF_ERROR(team_broadcast(team, list, count * sizeof *list, root, err));
-    for (size_t i = 0; i < count; i++) {
-        const size_t floats = list[i].tokens * sum->map->source_channels[list[i].source];
-        enum status status = STATUS_OK;
-        if (!mine)
-            status = grow(&sum->other, &sum->other_room, 0, floats, err);
-        if (team->size > 1)
-            FORWARD_IF_ERROR(team_agree(team, status, err));
-        float *x = mine ? sum->inputs + offset : sum->other;
-        FORWARD_IF_ERROR(team_broadcast(team, x, floats * sizeof *x, root, err));
-        add_input(sum, &list[i], x);
-        offset += floats;
-        stage_advance(sum->stage, hessian_work((double)list[i].tokens,
-                                               (double)sum->map->source_channels[list[i].source]));
-    }
-    return STATUS_OK;
+    stage_advance(sum->stage, hessian_work((double)input->tokens, (double)in));
 }
 
 enum status hessian_sum_add(struct hessian_sum *sum, struct error *err)
 {
-    const struct team *team = sum->stage->team;
-
-    if (sum->failure.status != STATUS_OK && err != NULL)
-        *err = sum->failure;
-    FORWARD_IF_ERROR(team_agree(team, sum->failure.status, err));
-    for (int root = 0; root < team->size; root++)
-        FORWARD_IF_ERROR(add_sequence(sum, root, err));
-    sum->used = sum->num_observed = 0;
-    return STATUS_OK;
+    return wave_inputs_visit(&sum->inputs, add_input, sum, err);
 }
 
 // ---- the file -------------------------------------------------------------------------------------------

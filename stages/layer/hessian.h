@@ -25,10 +25,9 @@ struct hessian_sum;
 enum status hessian_sum_begin(struct hessian_sum **sum, const struct stage *stage,
                               const struct layer_map *map, struct error *err); // collective
 void hessian_sum_free(struct hessian_sum *sum);                                // NULL is fine
-// Copies one source's input x[tokens, channels] of this rank's sequence in the wave; has the shape of a
-// decoder_observer. Not collective; when memory ran out, hessian_sum_add says so.
-void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens,
-                         size_t channels);
+// Copies one source's input x[tokens, channels] of this rank's sequence in the wave. Not collective; when
+// memory ran out, hessian_sum_add says so.
+void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens);
 // Collective. Adds what the ranks observed in this wave, the lowest rank's sequence first.
 enum status hessian_sum_add(struct hessian_sum *sum, struct error *err);
 // Collective. Scales the sums and commits the file. tokens[source]: how many tokens reached it on all ranks;
