@@ -8,18 +8,39 @@ double routed_share(const struct decoder_config *config)
     return config->num_experts > 0 ? (double)config->num_experts_per_tok / (double)config->num_experts : 1;
 }
 
+// Weights of a linear that a token passes on average.
+static double weights_passed(const struct decoder_config *config, const struct layer_tensor *tensor)
+{
+    return (tensor->expert ? routed_share(config) : 1) * (double)tensor->out * (double)tensor->in;
+}
+
+// Of a token in a sequence of `tokens`: causal attention goes twice over half of tokens x tokens.
+static double attention_work(const struct decoder_config *config, size_t tokens)
+{
+    return 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
+}
+
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens)
 {
     const struct decoder_config *config = &model->config.decoder;
     double weights = 0;
     for (size_t i = 0; i < map->num_tensors; i++)
         if (map->tensors[i].linear[0] != '\0')
-            weights += (map->tensors[i].expert ? routed_share(config) : 1) * (double)map->tensors[i].out *
-                       (double)map->tensors[i].in;
-    // Each weight multiplies and adds once for each token; causal attention goes twice over half of
-    // tokens x tokens.
-    double attention = 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
-    return (double)tokens * (2.0 * weights + attention);
+            weights += weights_passed(config, &map->tensors[i]);
+    // Each weight multiplies and adds once for each token.
+    return (double)tokens * (2.0 * weights + attention_work(config, tokens));
+}
+
+double source_forward_work(const struct model *model, const struct layer_map *map, size_t source,
+                           size_t tokens)
+{
+    const struct decoder_config *config = &model->config.decoder;
+    double weights = 0;
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (map->tensors[i].linear[0] != '\0' && map->tensors[i].source < source)
+            weights += weights_passed(config, &map->tensors[i]);
+    return (double)tokens *
+           (2.0 * weights + (source > SOURCE_ATTENTION ? attention_work(config, tokens) : 0));
 }
 
 double lm_head_work(const struct model *model, double tokens)
@@ -40,6 +61,11 @@ double compensate_work(double weights)
 double hessian_work(double tokens, double channels)
 {
     return tokens * channels * channels; // the upper triangle, a product and a sum each
+}
+
+double gram_work(double tokens, double channels, bool two_streams)
+{
+    return (two_streams ? 3 : 1) * tokens * channels * channels; // C has no triangle to leave out
 }
 
 double factor_work(double channels)

@@ -8,6 +8,9 @@
 
 // Of one sequence of `tokens` through a layer; of experts those that a token is routed to.
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens);
+// Of one sequence through a layer until the linears of a source see their input.
+double source_forward_work(const struct model *model, const struct layer_map *map, size_t source,
+                           size_t tokens);
 // The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
 double routed_share(const struct decoder_config *config);
 // From `tokens` hidden states to their logits.
@@ -23,6 +26,10 @@ double compensate_work(double weights);
 double hessian_work(double tokens, double channels);
 double factor_work(double channels);
 double correct_work(double out, double in);
+
+// Least squares: the products G of a source's channels over `tokens` tokens, with two streams also C
+// (stages/layer/gram.h).
+double gram_work(double tokens, double channels, bool two_streams);
 
 // Passes of a sequence through a layer. A trial passes each sequence through the dense layer and through the
 // layer with each of the candidates, for each of the layer's inputs in turn.

@@ -60,6 +60,15 @@ static void a_forward_pass_is_its_products_and_its_attention(void **state)
     // The term is half of the square; a token sees itself, too, which is 1 / TOKENS more.
     assert_close(layer_forward_work(model, &map, TOKENS), products + attention * TOKENS / (TOKENS + 1),
                  1e-12);
+    // Up to what a source reads there are the linears of the sources before it, and attention after the
+    // first.
+    const double attended = attention * TOKENS / (TOKENS + 1);
+    const double up_to[] = {
+        0, TOKENS * (count_product(HIDDEN, HIDDEN) + 2 * count_product(KV, HIDDEN)) + attended,
+        TOKENS * (2 * count_product(HIDDEN, HIDDEN) + 2 * count_product(KV, HIDDEN)) + attended,
+        products - TOKENS * count_product(HIDDEN, INTERMEDIATE) + attended};
+    for (size_t source = 0; source < sizeof up_to / sizeof up_to[0]; source++)
+        assert_close(source_forward_work(model, &map, source, TOKENS), up_to[source], 1e-12);
     assert_close(lm_head_work(model, TOKENS), TOKENS * count_product(model->config.vocab_size, HIDDEN),
                  1e-12);
     layer_map_free(&map);
@@ -110,6 +119,16 @@ static void a_hessian_is_its_upper_triangle(void **state)
     assert_close(hessian_work(TOKENS, CHANNELS), operations, 1.0 / CHANNELS);
 }
 
+// G as the Hessian; C has both triangles.
+static void products_of_channels_are_a_triangle_and_a_square(void **state)
+{
+    enum { TOKENS = 3, CHANNELS = 200 };
+    const double square = TOKENS * count_product(CHANNELS, CHANNELS);
+    (void)state;
+    assert_close(gram_work(TOKENS, CHANNELS, false), hessian_work(TOKENS, CHANNELS), 1e-12);
+    assert_close(gram_work(TOKENS, CHANNELS, true), hessian_work(TOKENS, CHANNELS) + square, 1e-12);
+}
+
 // Cholesky's factor L of H, and then L's inverse, from which that of the inverse of H is. The largest terms,
 // cubes; those in squares are 3 / channels of them.
 static void a_factor_is_a_decomposition_and_an_inversion(void **state)
@@ -147,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_forward_pass_is_its_products_and_its_attention),
         cmocka_unit_test(a_token_works_with_the_experts_that_it_visits),
         cmocka_unit_test(a_hessian_is_its_upper_triangle),
+        cmocka_unit_test(products_of_channels_are_a_triangle_and_a_square),
         cmocka_unit_test(a_factor_is_a_decomposition_and_an_inversion),
         cmocka_unit_test(a_correction_reaches_all_columns_to_the_right),
     };
