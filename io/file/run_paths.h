@@ -17,6 +17,7 @@ enum run_folder {
     RUN_HESSIANS,    // STREAM/layer-007.h5
     RUN_ACTIVATIONS, // STREAM/layer-007.h5
     RUN_OUTLIERS,    // threshold-T/layer-007.json
+    RUN_MEDIANS,     // layer-007.json
     RUN_MASKS,       // VARIANT/layer-007.h5
     RUN_WEIGHTS,     // VARIANT/layer-007.h5
     RUN_RESULTS,     // VARIANT/perplexity.json and so on
@@ -40,6 +41,8 @@ void run_layer_path(char path[PATH_SIZE], const char *run, enum run_folder folde
                     size_t layer);
 // "RUN/outliers/threshold-5/layer-007.json"
 void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, size_t layer);
+// "RUN/medians/layer-007.json"
+void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer);
 // "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or DENSE_NAME.
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"

@@ -28,7 +28,7 @@ static const struct command table[] = {
      "mpirun -n 8 coppice calibrate job.yaml\n"},
     {COMMAND_SCORE, "score", ARGUMENT_JOB, TAKES_ALL, "masks from weights and statistics",
      "Gives every weight its importance and selects those that stay, for every layer and variant whose "
-     "statistics are there; with 'allocation: owl' after counting the outliers of all layers.",
+     "statistics are there; with an allocation but uniform after looking at all layers for it.",
      "mpirun -n 8 coppice score --teams 8 job.yaml\n"},
     {COMMAND_COMPENSATE, "compensate", ARGUMENT_JOB, TAKES_ALL, "pruned, energy-compensated weights",
      "Applies the masks and rescales what they keep, as 'compensate' in the job says, for every layer "

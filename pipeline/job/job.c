@@ -33,30 +33,52 @@ static enum status check_different(const struct job_values *values, enum job_key
     return STATUS_OK;
 }
 
+// Whether the job asks for the allocation, perhaps among others.
+static bool allocates(const struct job_values *values, enum allocation allocation)
+{
+    const struct job_value *given = &values->of[KEY_ALLOCATION];
+    for (size_t i = 0; i < given->count; i++)
+        if (given->items[i].whole == allocation)
+            return true;
+    return given->count == 0 && allocation == ALLOCATION_UNIFORM;
+}
+
+// Keys that belong to one allocation.
+static enum status check_allocation_keys(const struct job_values *values, const char *path, struct error *err)
+{
+    static const struct {
+        enum job_key key;
+        enum allocation allocation;
+    } owned[] = {{KEY_OWL_THRESHOLD, ALLOCATION_OWL},
+                 {KEY_OWL_RANGE, ALLOCATION_OWL},
+                 {KEY_DLP_ALPHA, ALLOCATION_DLP}};
+    size_t count;
+    const char *const *names = job_key_row(KEY_ALLOCATION)->choices(&count);
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        RETURN_ERROR_IF(is_given(values, owned[i].key) && !allocates(values, owned[i].allocation), err,
+                        STATUS_USAGE, "%s:%zu: %s: is used with prune.allocation: %s only", path,
+                        values->of[owned[i].key].line, job_key_row(owned[i].key)->path,
+                        names[owned[i].allocation]);
+    return STATUS_OK;
+}
+
 // A pattern N:M is one sparsity for all layers, so that allocation and ratios contradict it.
 static enum status check_allocation(const struct job_values *values, const char *path, struct error *err)
 {
     const struct job_value *allocation = &values->of[KEY_ALLOCATION], *ratios = &values->of[KEY_RATIOS];
-    bool uniform = !is_given(values, KEY_ALLOCATION), owl = false;
+    size_t count;
+    const char *const *names = job_key_row(KEY_ALLOCATION)->choices(&count);
 
-    for (size_t i = 0; i < allocation->count; i++) {
-        uniform = uniform || allocation->items[i].whole == ALLOCATION_UNIFORM;
-        owl = owl || allocation->items[i].whole == ALLOCATION_OWL;
-    }
-    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && !uniform, err, STATUS_USAGE,
-                    "%s:%zu: prune.allocation: a pattern N:M has the same sparsity in every layer: owl needs "
+    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && !allocates(values, ALLOCATION_UNIFORM), err,
+                    STATUS_USAGE,
+                    "%s:%zu: prune.allocation: a pattern N:M has the same sparsity in every layer: %s needs "
                     "prune.sparsity, or uniform as well, for the patterns",
-                    path, allocation->line);
+                    path, allocation->line, names[allocation->items[0].whole]);
     RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && ratios->count > 0, err, STATUS_USAGE,
                     "%s:%zu: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
                     "prune.sparsity instead of prune.pattern",
                     path, ratios->line);
-    static const enum job_key of_owl[] = {KEY_OWL_THRESHOLD, KEY_OWL_RANGE};
-    for (size_t i = 0; i < sizeof of_owl / sizeof *of_owl; i++)
-        RETURN_ERROR_IF(is_given(values, of_owl[i]) && !owl, err, STATUS_USAGE,
-                        "%s:%zu: %s: is used with prune.allocation: owl only", path,
-                        values->of[of_owl[i]].line, job_key_row(of_owl[i])->path);
-    return STATUS_OK;
+    return check_allocation_keys(values, path, err);
 }
 
 static enum status check_together(const struct job_values *values, const char *path, struct error *err)

@@ -51,12 +51,14 @@ KEY(PATTERN, "prune.pattern", PATTERN(variant, keep), .example = "2:4",
 KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
     .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
 KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),
-    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "owl prunes layers with more outliers less")
+    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "which layers are pruned less: owl, those with more outliers; dlp, with lower scores")
 KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
     .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
     .help = "owl: a score above this many times its layer's mean is an outlier")
 KEY(OWL_RANGE, "prune.owl_range", NUMBER(variant, owl_range, 0, 1), .standard = {0.08},
     .applies = has_owl, .tag = "range", .help = "owl: how far a layer's sparsity may be from `sparsity`, the mean")
+KEY(DLP_ALPHA, "prune.dlp_alpha", NUMBER(variant, dlp_alpha, 0, 0.5), .standard = {0.15},
+    .applies = has_dlp, .tag = "spread", .help = "dlp: half of what the layers' sparsities differ by at most")
 KEY(RATIOS, "prune.ratios", RATIOS(ratios, num_ratios, 0, 1),
     .help = "sparsity of some linears: {layers.0.*: 0.3}; of several that fit, the last one counts")
 KEY(PROPAGATION, "prune.propagation", CHOICE(settings, propagation, propagation_names),

@@ -17,7 +17,7 @@
         return words;                                     \
     }
 WORDS(group_names, "row", "layer")
-WORDS(allocation_names, "uniform", "owl")
+WORDS(allocation_names, "uniform", "owl", "dlp")
 WORDS(propagation_names, "pruned", "dense")
 
 const char *const *direction_names(size_t *count)
@@ -63,6 +63,11 @@ static bool has_pattern(const struct variant *variant)
 static bool has_owl(const struct variant *variant)
 {
     return variant->allocation == ALLOCATION_OWL;
+}
+
+static bool has_dlp(const struct variant *variant)
+{
+    return variant->allocation == ALLOCATION_DLP;
 }
 
 // Whether there are factors to clamp.

@@ -35,6 +35,8 @@ static void normalise(struct variant *variant)
         reset(variant, KEY_OWL_THRESHOLD);
         reset(variant, KEY_OWL_RANGE);
     }
+    if (variant->allocation != ALLOCATION_DLP)
+        reset(variant, KEY_DLP_ALPHA);
     if (!job_key_row(KEY_CLAMP)->applies(variant))
         reset(variant, KEY_CLAMP);
     if (!variant_compensates(variant))

@@ -198,15 +198,15 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     const uint64_t hessian = needs_hessian(settings) ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
     uint64_t second_order = 0; // variants
-    bool owl = false;
+    bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
         // Weights that are not kept go variant by variant, when its results are there.
         if (weights_are_written(settings, &settings->variants[v]))
             cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
-        owl = owl || settings->variants[v].allocation == ALLOCATION_OWL;
+        allocates = allocates || settings->variants[v].allocation != ALLOCATION_UNIFORM;
     }
-    streams += owl && !dense ? 1 : 0; // the dense model's as well
+    streams += allocates && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
     cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;

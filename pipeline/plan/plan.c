@@ -49,22 +49,23 @@ static void add_propagate(struct plan *plan, const struct variant *variant, size
         add_of_layer(plan, STAGE_PROPAGATE, variant, layer, place);
 }
 
-static bool uses_outliers(const struct settings *settings)
+static bool allocates(const struct settings *settings)
 {
     for (size_t v = 0; v < settings->num_variants; v++)
-        if (settings->variants[v].allocation == ALLOCATION_OWL)
+        if (allocation_stage(&settings->variants[v]) != STAGE_COUNT)
             return true;
     return false;
 }
 
-// The outlier counts of all variants that ask for them, a chain per layer.
-static void add_outliers(struct plan *plan, size_t phase)
+// What the variants' allocations look at, a chain per layer.
+static void add_allocations(struct plan *plan, size_t phase)
 {
     for (size_t layer = 0; layer < plan->sizes.num_layers; layer++)
-        for (size_t v = 0; v < plan->settings->num_variants; v++)
-            if (plan->settings->variants[v].allocation == ALLOCATION_OWL)
-                add_of_layer(plan, STAGE_OUTLIERS, &plan->settings->variants[v], layer,
-                             (struct place){phase, layer});
+        for (size_t v = 0; v < plan->settings->num_variants; v++) {
+            const struct variant *variant = &plan->settings->variants[v];
+            if (allocation_stage(variant) != STAGE_COUNT)
+                add_of_layer(plan, allocation_stage(variant), variant, layer, (struct place){phase, layer});
+        }
 }
 
 size_t dense_stream_readers(const struct settings *settings)
@@ -109,8 +110,8 @@ static void add_dense(struct plan *plan)
 
     for (size_t layer = 0; layer < layers; layer++)
         add_of_layer(plan, STAGE_CALIBRATE, NULL, layer, (struct place){0, 0});
-    if (uses_outliers(settings))
-        add_outliers(plan, phase++);
+    if (allocates(settings))
+        add_allocations(plan, phase++);
     for (size_t layer = 0; layer < layers; layer++)
         for (size_t v = 0; v < settings->num_variants; v++) {
             const struct place place = {phase, layer};
@@ -130,18 +131,18 @@ static void add_dense(struct plan *plan)
     }
 }
 
-// Everything layer by layer, the variants side by side; outliers are those of the dense model, and known
-// before the first layer is pruned.
+// Everything layer by layer, the variants side by side; allocations look at the dense model, before the
+// first layer is pruned.
 static void add_pruned(struct plan *plan)
 {
     const struct settings *settings = plan->settings;
     const size_t layers = plan->sizes.num_layers, readers = dense_stream_readers(settings);
     size_t phase = 1;
 
-    for (size_t layer = 0; layer < layers && uses_outliers(settings); layer++)
+    for (size_t layer = 0; layer < layers && allocates(settings); layer++)
         add_of_layer(plan, STAGE_CALIBRATE, NULL, layer, (struct place){0, 0});
-    if (uses_outliers(settings))
-        add_outliers(plan, phase++);
+    if (allocates(settings))
+        add_allocations(plan, phase++);
     for (size_t layer = 0; layer < layers && readers > 1; layer++)
         add_propagate(plan, NULL, layer, (struct place){0, 0});
     for (size_t v = 0; v < settings->num_variants; v++) {

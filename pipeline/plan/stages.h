@@ -48,6 +48,7 @@ enum shared_by {
     ROW(SEQUENCES,  sequences,  UNIT_OF_RUN,   PROOF_STORE,  SHARED_BY_NOTHING,   "calibrate",  0) \
     ROW(CALIBRATE,  calibrate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(STATISTICS) | FOLDER(HESSIANS) | FOLDER(ACTIVATIONS)) \
     ROW(OUTLIERS,   outliers,   UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
+    ROW(MEDIANS,    medians,    UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
     ROW(SCORE,      score,      UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "score",      FOLDER(MASKS)) \
     ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDER(WEIGHTS)) \
     ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(ACTIVATIONS)) \

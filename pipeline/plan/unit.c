@@ -8,7 +8,7 @@
 #include "stages/export/export.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
-#include "stages/prune/allocation.h"
+#include "stages/prune/outlier_counts.h"
 #include "stages/stage.h"
 
 const char *unit_variant_name(const struct unit *unit)
@@ -19,6 +19,19 @@ const char *unit_variant_name(const struct unit *unit)
 const char *unit_task_name(const struct unit *unit, const struct settings *settings)
 {
     return stage_row(unit->stage)->unit_of == UNIT_OF_TASK ? settings->tasks[unit->task].name : NULL;
+}
+
+enum stage_kind allocation_stage(const struct variant *variant)
+{
+    switch (variant->allocation) {
+    case ALLOCATION_UNIFORM:
+        break;
+    case ALLOCATION_OWL:
+        return STAGE_OUTLIERS;
+    case ALLOCATION_DLP:
+        return STAGE_MEDIANS;
+    }
+    return STAGE_COUNT;
 }
 
 // ---- the file of each stage -----------------------------------------------------------------------------
@@ -42,6 +55,11 @@ static void path_calibrate(char path[PATH_SIZE], const struct unit *unit, const 
 static void path_outliers(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
     outliers_path(path, settings, unit->variant, layer_of(unit));
+}
+
+static void path_medians(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
+{
+    run_medians_path(path, settings->run, layer_of(unit));
 }
 
 static void path_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
@@ -238,18 +256,25 @@ static bool input_outliers(char path[PATH_SIZE], const struct unit *unit, const 
     return index == 0 && proof_of(path, &dense, settings, STAGE_CALIBRATE);
 }
 
-// A mask is made of the model, with owl of the outliers of all layers, and of statistics.
+static bool input_medians(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                          size_t layers, size_t index)
+{
+    return input_outliers(path, unit, settings, layers, index);
+}
+
+// A mask is made of the model, of what its allocation knows of all layers, and of statistics.
 static bool input_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                         size_t layers, size_t index)
 {
     const struct variant *variant = unit->variant;
     const unsigned needs = importance_needs(variant->method, &variant->parameters);
 
-    if (variant->allocation == ALLOCATION_OWL && index < layers) {
-        outliers_path(path, settings, variant, index);
-        return true;
+    if (allocation_stage(variant) != STAGE_COUNT && index < layers) {
+        struct unit layer = *unit;
+        layer.layer = (long)index;
+        return proof_of(path, &layer, settings, allocation_stage(variant));
     }
-    if (variant->allocation == ALLOCATION_OWL)
+    if (allocation_stage(variant) != STAGE_COUNT)
         index -= layers;
     if (index != 0 || !(needs & (NEEDS_HESSIAN | NEEDS_STATISTICS)))
         return false;

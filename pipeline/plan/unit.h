@@ -27,6 +27,9 @@ const char *unit_variant_name(const struct unit *unit);
 // NULL but for a UNIT_OF_TASK.
 const char *unit_task_name(const struct unit *unit, const struct settings *settings);
 
+// The stage that looks at the layers of the dense model for the variant's allocation; STAGE_COUNT: none does.
+enum stage_kind allocation_stage(const struct variant *variant);
+
 // Whether the unit's proof is there, or no longer needed. record: tells this run's exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
 // The file or folder that proves the unit.

@@ -1,6 +1,7 @@
 #include "pipeline/plan/unit_cost.h"
 
 #include "kernels/pruning/candidates.h"
+#include "kernels/pruning/select.h"
 #include "stages/compensate/guard.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
@@ -118,11 +119,11 @@ static void time_propagate(struct worker *w, struct estimate *e, const struct un
 
 // ---- outliers -------------------------------------------------------------------------------------------
 
-// Variants of one threshold share a file, which is work for the first of them.
+// Variants share a file, of owl those of one threshold, and it is work for the first of them.
 static bool is_of_another_variant(const struct sizes *sizes, const struct unit *unit)
 {
     for (const struct variant *v = sizes->settings->variants; v < unit->variant; v++)
-        if (v->allocation == ALLOCATION_OWL && v->owl_threshold == unit->variant->owl_threshold)
+        if (allocation_stage(v) == unit->stage && v->owl_threshold == unit->variant->owl_threshold)
             return true;
     return false;
 }
@@ -144,6 +145,27 @@ static void time_outliers(struct worker *w, struct estimate *e, const struct uni
     spend_sweep(w, e, 2 * layer->pruned, w->machine->score, score_traffic);
     spend_file(w, e, 256);
     spend_agreeing(w, e, 4 * layer->linears);
+}
+
+// ---- medians ----------------------------------------------------------------------------------------------
+
+static double work_medians(const struct sizes *sizes, const struct unit *unit)
+{
+    return work_outliers(sizes, unit);
+}
+
+// The digits of the median are found in a pass over the scores each.
+static void time_medians(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    if (is_of_another_variant(w->sizes, unit))
+        return;
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    spend_reading(w, e, (1 + SELECT_DIGITS) * layer->statistics);
+    spend_sweep(w, e, SELECT_DIGITS * layer->pruned, w->machine->score, score_traffic);
+    spend_file(w, e, 256);
+    spend_agreeing(w, e, (2 + 2 * SELECT_DIGITS) * layer->linears);
 }
 
 // ---- score ----------------------------------------------------------------------------------------------

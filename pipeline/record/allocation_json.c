@@ -1,28 +1,64 @@
 #include "pipeline/record/allocation_json.h"
 
 #include "stages/prune/allocation.h"
+#include "stages/prune/median_scores.h"
+#include "stages/prune/outlier_counts.h"
 
 #include <stdlib.h>
 
+static enum status count_layers(size_t *layers, const struct settings *settings,
+                                const struct variant *variant, struct error *err)
+{
+    *layers = 0;
+    switch (variant->allocation) {
+    case ALLOCATION_UNIFORM:
+        break;
+    case ALLOCATION_OWL:
+        return outliers_layers(layers, settings, variant, err);
+    case ALLOCATION_DLP:
+        return medians_layers(layers, settings, err);
+    }
+    return STATUS_OK;
+}
+
+// {"layer", what was found, "sparsity"}; NULL after an error.
+static json_t *layer_row(const struct settings *settings, const struct variant *variant, size_t layer,
+                         double target, struct error *err)
+{
+    struct layer_outliers outliers;
+    struct layer_median median;
+
+    if (variant->allocation == ALLOCATION_DLP)
+        return median_read(&median, settings, layer, err) != STATUS_OK
+                   ? NULL
+                   : json_pack("{s:I, s:f, s:f}", "layer", (json_int_t)layer, "median_score", median.median,
+                               "sparsity", target);
+    return outliers_read(&outliers, settings, variant, layer, err) != STATUS_OK
+               ? NULL
+               : json_pack("{s:I, s:f, s:f}", "layer", (json_int_t)layer, "outlier_ratio",
+                           outlier_ratio(&outliers), "sparsity", target);
+}
+
 json_t *allocation_to_json(const struct settings *settings, const struct variant *variant, struct error *err)
 {
-    struct layer_outliers *outliers = NULL;
     double *targets = NULL;
     json_t *array = NULL;
     size_t layers;
 
-    if (variant == NULL || variant->allocation != ALLOCATION_OWL ||
-        outliers_layers(&layers, settings, variant, err) != STATUS_OK)
+    if (variant == NULL || count_layers(&layers, settings, variant, err) != STATUS_OK || layers == 0)
         return NULL;
     if (allocate(&targets, layers, sizeof *targets, "the sparsity of the layers", err) == STATUS_OK &&
-        allocate(&outliers, layers, sizeof *outliers, "the sparsity of the layers", err) == STATUS_OK &&
-        allocation_targets(targets, outliers, settings, variant, layers, err) == STATUS_OK)
+        allocation_targets(targets, settings, variant, layers, err) == STATUS_OK)
         array = json_array();
     for (size_t l = 0; l < layers && array != NULL; l++) {
-        json_array_append_new(array, json_pack("{s:I, s:f, s:f}", "layer", (json_int_t)l, "outlier_ratio",
-                                               outlier_ratio(&outliers[l]), "sparsity", targets[l]));
+        json_t *row = layer_row(settings, variant, l, targets[l], err);
+        if (row == NULL) {
+            json_decref(array);
+            array = NULL;
+        } else {
+            json_array_append_new(array, row);
+        }
     }
     free(targets);
-    free(outliers);
     return array;
 }

@@ -5,6 +5,7 @@
 #include "stages/settings.h"
 #include <jansson.h>
 
-// [{"layer", "outlier_ratio", "sparsity": the target}...] of a variant with owl, a new reference. NULL for
-// others, and while an outlier file is missing or damaged (err, which may be NULL, then says which one).
+// [{"layer", what the allocation found, "sparsity": the target}...] of a variant with an allocation, a new
+// reference: "outlier_ratio" with owl, "median_score" with dlp. NULL for others, and while one of its files
+// is missing or damaged (err, which may be NULL, then says which one).
 json_t *allocation_to_json(const struct settings *settings, const struct variant *variant, struct error *err);

@@ -191,7 +191,7 @@ static void add_allocation(struct gathering *g, json_t *row, const struct varian
     json_t *allocation = allocation_to_json(g->view->settings, variant, &why);
     if (allocation != NULL)
         json_object_set_new(row, "allocation", allocation);
-    else if (variant->allocation == ALLOCATION_OWL && why.status == STATUS_DAMAGED)
+    else if (variant->allocation != ALLOCATION_UNIFORM && why.status == STATUS_DAMAGED)
         miss(g, &why);
 }
 

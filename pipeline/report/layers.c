@@ -136,10 +136,12 @@ bool has_rows(const struct page *page, const char *table, const char *key, const
     return false;
 }
 
-// The sparsity that owl gave to each layer.
+// The sparsity that its allocation gave to each layer, and why.
 static void write_allocation(const struct page *page, const json_t *allocation)
 {
-    static const char *const names[] = {"layer", "outliers among its scores", "sparsity asked for"};
+    const bool medians = json_object_get(json_array_get(allocation, 0), "median_score") != NULL;
+    const char *const names[] = {"layer", medians ? "median of its scores" : "outliers among its scores",
+                                 "sparsity asked for"};
     size_t i;
     json_t *row;
 
@@ -150,7 +152,7 @@ static void write_allocation(const struct page *page, const json_t *allocation)
     {
         fputs("<tr>", page->out);
         number_cell(page, json_object_get(row, "layer"), 6);
-        number_cell(page, json_object_get(row, "outlier_ratio"), 4);
+        number_cell(page, json_object_get(row, medians ? "median_score" : "outlier_ratio"), 4);
         number_cell(page, json_object_get(row, "sparsity"), 5);
         fputs("</tr>\n", page->out);
     }

@@ -7,7 +7,8 @@
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
-#include "stages/prune/allocation.h"
+#include "stages/prune/median_scores.h"
+#include "stages/prune/outlier_counts.h"
 #include "stages/prune/prune.h"
 
 // sequences.h5 was found to be damaged.
@@ -97,6 +98,12 @@ static enum status carry_out_outliers(const struct unit_context *context, const 
 {
     const struct unit *unit = batch->units[0];
     return outliers_layer(context->stage, context->weights, unit->variant, (size_t)unit->layer, err);
+}
+
+static enum status carry_out_medians(const struct unit_context *context, const struct unit_batch *batch,
+                                     struct error *err)
+{
+    return medians_layer(context->stage, context->weights, (size_t)batch->units[0]->layer, err);
 }
 
 static enum status carry_out_score(const struct unit_context *context, const struct unit_batch *batch,

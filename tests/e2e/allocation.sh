@@ -97,6 +97,36 @@ check "another threshold counts anew, and only that" eval '
   runs ranks 2 run "$folder/job.yaml" && exists "$folder/run/outliers/threshold-7/layer-003.json" &&
   no_unit_twice && same "$(ls "$folder/run/masks")" "$(printf "wanda-0.5-owl\nwanda-0.5-owl-threshold7\n")"'
 
+# ---- dlp ---------------------------------------------------------------------------------------------------
+
+rm -rf "$folder/run"
+allocation_job method='[wanda, sparsegpt]' propagation=dense sparsity='[0.7]' -- 'allocation: [dlp, owl]' 'dlp_alpha: [0.15, 0.1]'
+check "a job with dlp ends well" runs ranks 2 run "$folder/job.yaml"
+wanted=$(fingerprint)
+medians=$folder/run/medians
+check "medians are found once a layer, whatever the variants" same "$(cd "$medians" && find . -type f | sort)" \
+  "$(printf './layer-00%s.json\n' 0 1 2 3)"
+# The definition once more, in jq, in place of owl's: all layers have as many weights.
+targets() {
+  jq -s --argjson p "$1" 'map(.median_score) | (max - min) as $width | max as $most | map(2 * 0.15 * ($most - .) / $width) |
+    (add / length) as $mean | map($p + $mean - .)' "$medians"/layer-*.json
+}
+check "masks have the targets' sparsity" masks_follow_the_targets wanda-0.7-dlp 0.7
+check "the layers differ" eval '[ "$(for l in 0 1 2 3; do kept wanda-0.7-dlp $l self_attn.q_proj; done | sort -u | wc -l)" -gt 1 ]'
+for n in 1 3; do
+  check "$n ranks, the same bytes" again "$n" "$folder/job.yaml"
+done
+damage_medians() {
+  sed -i "s/\"scored\": /\"scored\": 1/" "$medians/layer-001.json"
+  exits 1 alone verify "$folder/run" && grep -q medians/layer-001.json "$folder/stdout" || return 1
+  rm "$folder"/run/masks/wanda-0.7-dlp/layer-003.h5
+  runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"
+}
+check "a damaged median is found again" damage_medians
+check "results say what was found and what follows" eval '
+  alone run --json "$folder/job.yaml" >"$folder/results.json" && same "$(targets 0.7 | jq -c "map(. * 1000 | round)")" "$(
+    jq -c "[.. | objects | select(.variant? == \"wanda-0.7-dlp\" and .allocation?)][0].allocation | map(.sparsity * 1000 | round)" "$folder/results.json")"'
+
 # ---- ratios ------------------------------------------------------------------------------------------------
 
 rm -rf "$folder/run"

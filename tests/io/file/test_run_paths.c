@@ -12,7 +12,7 @@ static void test_folders_have_their_names(void **state)
 {
     (void)state;
     static const char *const expected[] = {"r/statistics", "r/hessians", "r/activations", "r/outliers",
-                                           "r/masks",      "r/weights",  "r/results"};
+                                           "r/medians",    "r/masks",    "r/weights",     "r/results"};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -54,6 +54,8 @@ static void test_layers_are_numbered_with_three_digits_or_more(void **state)
     assert_string_equal(path, "r/masks/wanda-0.5/layer-1234.h5");
     run_outliers_path(path, "r", 5, 7);
     assert_string_equal(path, "r/outliers/threshold-5/layer-007.json");
+    run_medians_path(path, "r", 7);
+    assert_string_equal(path, "r/medians/layer-007.json");
     run_outliers_path(path, "r", 0.1, 12);
     assert_string_equal(path, "r/outliers/threshold-0.10000000000000001/layer-012.json");
 }

@@ -350,6 +350,20 @@ static void owl_makes_a_sweep_of_its_own(void **state)
     settings_free(s);
 }
 
+static void dlp_makes_a_sweep_of_its_own(void **state)
+{
+    static const char *const names[] = {"wanda-0.5-owl", "wanda-0.5-dlp", "wanda-0.5-dlp-spread0.1"};
+    (void)state;
+    assert_variants(HEAD "prune:\n  method: wanda\n  sparsity: 0.5\n  allocation: [owl, dlp]\n"
+                         "  dlp_alpha: [0.15, 0.1]\n",
+                    names, COUNT(names));
+
+    struct settings *s = parse(HEAD "prune: {method: wanda, sparsity: 0.5, allocation: dlp}\n");
+    assert_int_equal(s->variants[0].allocation, ALLOCATION_DLP);
+    assert_true(s->variants[0].dlp_alpha == 0.15);
+    settings_free(s);
+}
+
 static void ratios_keep_their_order_and_lines(void **state)
 {
     struct settings *s = parse(MINIMAL "  ratios:\n    'mlp.*': 0.7\n    layers.0.mlp.up_proj: 0\n");
@@ -472,8 +486,13 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: prune.owl_range: is used with prune.allocation: owl only"},
         {MINIMAL "  allocation: [uniform]\n  owl_threshold: 7\n",
          "job.yaml:9: prune.owl_threshold: is used with prune.allocation: owl only"},
+        {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: dlp\n",
+         "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: dlp needs "
+         "prune.sparsity, or uniform as well, for the patterns"},
+        {MINIMAL "  allocation: owl\n  dlp_alpha: 0.1\n",
+         "job.yaml:9: prune.dlp_alpha: is used with prune.allocation: dlp only"},
         {MINIMAL "  allocation: owls\n",
-         "job.yaml:8: prune.allocation: must be one of uniform, owl, got 'owls', did you mean owl?"},
+         "job.yaml:8: prune.allocation: must be one of uniform, owl, dlp, got 'owls', did you mean owl?"},
         {MINIMAL "  ratios: 0.5\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names "
                                     "to numbers from 0 to 1, got 0.5"},
         {MINIMAL "  ratios: [0.5]\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear "
@@ -906,6 +925,7 @@ int main(void)
         cmocka_unit_test(energy_is_one_choice_or_a_list_of_choices),
         cmocka_unit_test(matching_bias_and_guard_make_sweeps_too),
         cmocka_unit_test(owl_makes_a_sweep_of_its_own),
+        cmocka_unit_test(dlp_makes_a_sweep_of_its_own),
         cmocka_unit_test(ratios_keep_their_order_and_lines),
         cmocka_unit_test(a_measured_sweep_keeps_no_weights_unless_asked),
         cmocka_unit_test(the_clamp_is_named_only_where_it_acts),

@@ -28,6 +28,12 @@ static const struct {
     {KEY_SPARSITY, "0.5"}, {KEY_ALLOCATION, "owl"}, {KEY_ENERGY, "[rows]"},
 };
 
+// The allocation whose key this is; NULL: any.
+static const char *allocation_of(enum job_key key)
+{
+    return key == KEY_DLP_ALPHA ? "dlp" : NULL;
+}
+
 // The value of a key in the job whose key `own` has own_value. NULL: it is not given.
 static const char *value_in_job(enum job_key key, enum job_key own, const char *own_value)
 {
@@ -37,6 +43,8 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
         return NULL;
     if (own == KEY_EXPECTED && key == KEY_PERPLEXITY)
         return "/p";
+    if (key == KEY_ALLOCATION && allocation_of(own) != NULL)
+        return allocation_of(own);
     for (size_t i = 0; i < COUNT(context); i++)
         if (context[i].key == key)
             return context[i].value;

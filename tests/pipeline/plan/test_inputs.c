@@ -10,7 +10,8 @@
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
 #include "stages/layer/calibrate.h"
-#include "stages/prune/allocation.h"
+#include "stages/prune/median_scores.h"
+#include "stages/prune/outlier_counts.h"
 #include "stages/prune/prune.h"
 #include "tests/support/small_model.h"
 
@@ -198,6 +199,26 @@ static void outliers_read_the_dense_statistics_and_masks_read_all_outliers(void 
     small_model_close(&small);
 }
 
+static void medians_read_the_dense_statistics_and_masks_read_all_medians(void **state)
+{
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+    begin(&small);
+    struct variant *dlp = small_model_add(&small, "dlp", METHOD_WANDA);
+    dlp->allocation = ALLOCATION_DLP;
+    dlp->dlp_alpha = 0.15;
+    small_model_calibrate(&small, false);
+    for (size_t layer = 0; layer < 2; layer++) {
+        num_opened = 0;
+        assert_ok(medians_layer(&small.stage, &small.weights, layer, &err), err);
+        assert_inputs(&small, (struct unit){.stage = STAGE_MEDIANS, .variant = dlp, .layer = (long)layer});
+    }
+    score(&small, dlp, 0);
+    assert_inputs(&small, (struct unit){.stage = STAGE_SCORE, .variant = dlp, .layer = 0});
+    small_model_close(&small);
+}
+
 static void compensation_reads_the_mask(void **state)
 {
     struct small_model small;
@@ -278,6 +299,7 @@ int main(int argc, char **argv)
         mpi_unit_test(propagation_reads_the_sequences_and_the_pruned_layer),
         mpi_unit_test(masks_read_what_their_method_needs),
         mpi_unit_test(a_mask_that_is_chosen_reads_statistics),
+        mpi_unit_test(medians_read_the_dense_statistics_and_masks_read_all_medians),
         mpi_unit_test(outliers_read_the_dense_statistics_and_masks_read_all_outliers),
         mpi_unit_test(compensation_reads_the_mask),
         mpi_unit_test(an_evaluation_reads_all_layers_of_the_pruned_model),

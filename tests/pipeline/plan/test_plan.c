@@ -30,6 +30,8 @@ static const struct {
                "compensate: {energy: [columns]}\n"},
     {"pruned, owl", "prune: {method: [wanda, auto], sparsity: [0.5, 0.6], allocation: owl,"
                     " propagation: pruned}\n"},
+    {"pruned, owl and dlp", "prune: {method: wanda, sparsity: [0.5, 0.6], allocation: [owl, dlp],"
+                            " dlp_alpha: [0.1, 0.15], propagation: pruned}\n"},
     {"pruned, one is matched", "prune: {method: magnitude, sparsity: 0.5, propagation: pruned}\n"
                                "compensate: {output: [off, regression], keep_weights: false}\n"},
     {"pruned, two are matched", "prune: {method: [magnitude, wanda], sparsity: 0.5, propagation: pruned}\n"
@@ -89,7 +91,12 @@ static void every_input_is_made_by_a_unit_before(void **state)
     }
 }
 
-// Two units of one proof would do the work twice. Outliers of a threshold are shared, and named by each
+static bool of_an_allocation(enum stage_kind stage)
+{
+    return stage == STAGE_OUTLIERS || stage == STAGE_MEDIANS;
+}
+
+// Two units of one proof would do the work twice. What allocations look at is shared, and named by each
 // variant.
 static void no_file_is_made_by_two_units(void **state)
 {
@@ -102,7 +109,7 @@ static void no_file_is_made_by_two_units(void **state)
                 char one[PATH_SIZE], other[PATH_SIZE];
                 unit_path(one, &job.plan.units[a], job.settings);
                 unit_path(other, &job.plan.units[b], job.settings);
-                if (job.plan.units[a].stage != STAGE_OUTLIERS && strcmp(one, other) == 0)
+                if (!of_an_allocation(job.plan.units[a].stage) && strcmp(one, other) == 0)
                     fail_msg("%s: %s is made twice", jobs[j].name, one);
             }
         planned_job_free(&job);
@@ -116,11 +123,11 @@ static void units_are_counted_by_layers_variants_and_tasks(void **state)
         size_t job, variants;
         size_t units[STAGE_COUNT];
     } cases[] = {
-        //        sequences calibrate outliers score compensate propagate evaluate tasks export
-        {0, 3, {1, 4, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 24, 0, 0, 7, 14, 0}},
-        {2, 4, {1, 4, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 12, 12, 9, 4, 8, 3}},
-        {4, 4, {1, 20, 16, 16, 0, 12, 5, 10, 0}}, {5, 2, {1, 8, 0, 8, 4, 9, 3, 6, 0}},
-        {6, 2, {1, 8, 0, 8, 8, 9, 3, 6, 0}},
+        //        sequences calibrate outliers medians score compensate propagate evaluate tasks export
+        {0, 3, {1, 4, 0, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 0, 24, 0, 0, 7, 14, 0}},
+        {2, 4, {1, 4, 0, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 0, 12, 12, 9, 4, 8, 3}},
+        {4, 4, {1, 20, 16, 0, 16, 0, 12, 5, 10, 0}}, {5, 6, {1, 28, 8, 16, 24, 0, 18, 7, 14, 0}},
+        {6, 2, {1, 8, 0, 0, 8, 4, 9, 3, 6, 0}},      {7, 2, {1, 8, 0, 0, 8, 8, 9, 3, 6, 0}},
     };
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -138,23 +145,26 @@ static void units_are_counted_by_layers_variants_and_tasks(void **state)
     }
 }
 
-// Variants of one threshold share a file, which is work for the first of them: of each of 4 layers.
-static void outliers_of_a_threshold_are_work_once(void **state)
+// Variants of one threshold, or all with dlp, share a file, which is work for the first of them: of each of 4
+// layers.
+static void what_allocations_share_is_work_once(void **state)
 {
     static const struct {
         const char *text;
         size_t variants, with_work;
     } cases[] = {
         {"prune: {method: [wanda, ria], sparsity: [0.5, 0.6], allocation: owl, owl_threshold: 5}\n", 4, 4},
-        {"prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: [3, 5]}\n", 2, 8}};
+        {"prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: [3, 5]}\n", 2, 8},
+        {"prune: {method: [wanda, ria], sparsity: 0.5, allocation: dlp, dlp_alpha: [0.1, 0.2]}\n", 4, 4},
+        {"prune: {method: wanda, sparsity: 0.5, allocation: [owl, dlp]}\n", 2, 8}};
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct planned_job job;
         size_t units = 0, with_work = 0;
         planned_job_create(&job, cases[c].text);
         for (size_t i = 0; i < job.plan.num_units; i++) {
-            units += job.plan.units[i].stage == STAGE_OUTLIERS ? 1 : 0;
-            with_work += job.plan.units[i].stage == STAGE_OUTLIERS && job.plan.units[i].work > 0 ? 1 : 0;
+            units += of_an_allocation(job.plan.units[i].stage) ? 1 : 0;
+            with_work += of_an_allocation(job.plan.units[i].stage) && job.plan.units[i].work > 0 ? 1 : 0;
         }
         assert_int_equal(units, 4 * cases[c].variants);
         assert_int_equal(with_work, cases[c].with_work);
@@ -201,7 +211,7 @@ int main(void)
         cmocka_unit_test(every_input_is_made_by_a_unit_before),
         cmocka_unit_test(no_file_is_made_by_two_units),
         cmocka_unit_test(units_are_counted_by_layers_variants_and_tasks),
-        cmocka_unit_test(outliers_of_a_threshold_are_work_once),
+        cmocka_unit_test(what_allocations_share_is_work_once),
         cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
         cmocka_unit_test(some_variants_keep_their_units_and_the_sequences),
     };

@@ -1,0 +1,66 @@
+#include "stages/prune/layer_scores.h"
+
+#include "stages/prune/linear_statistics.h"
+
+#include <stdlib.h>
+
+bool linear_is_allocated(const struct settings *settings, size_t layer, const struct layer_tensor *tensor)
+{
+    return tensor_is_pruned(settings, layer, tensor) && linear_ratio(settings, layer, tensor->linear) == NULL;
+}
+
+void layer_scores_free(struct layer_scores *c)
+{
+    free(c->factors);
+    free(c->scores);
+    free(c->sums);
+}
+
+enum status layer_scores_create(struct layer_scores *c, const struct stage *stage,
+                                const struct layer_weights *weights, const struct store_reader *statistics,
+                                struct error *err)
+{
+    size_t widest = 0, tallest = 0;
+
+    *c = (struct layer_scores){.stage = stage, .weights = weights, .statistics = statistics};
+    for (size_t i = 0; i < weights->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &weights->map.tensors[i];
+        if (!linear_is_allocated(stage->settings, weights->map.layer, tensor))
+            continue;
+        widest = tensor->in > widest ? tensor->in : widest;
+        tallest = tensor->out > tallest ? tensor->out : tallest;
+    }
+    FORWARD_IF_ERROR(allocate_aligned(&c->factors, widest, sizeof(float), "importance factors", err));
+    FORWARD_IF_ERROR(allocate_aligned(&c->scores, widest, sizeof(float), "scores of one row", err));
+    return allocate(&c->sums, tallest, sizeof *c->sums, "sums of scores", err);
+}
+
+// wanda's factors of the linear's columns.
+static enum status read_factors(struct layer_scores *c, const struct layer_tensor *tensor, bool *scored,
+                                struct error *err)
+{
+    const struct importance_parameters parameters = importance_defaults(METHOD_WANDA);
+    struct linear_statistics statistics;
+    const enum status status = linear_statistics_read(&statistics, c->statistics, tensor, err);
+
+    *scored = statistics.suffice;
+    if (status == STATUS_OK)
+        importance_factors(c->factors, METHOD_WANDA, &parameters, statistics.second_moment, NULL, NULL,
+                           tensor->in);
+    linear_statistics_free(&statistics);
+    return status;
+}
+
+enum status layer_scores_begin(struct layer_scores *c, struct scored_rows *rows,
+                               const struct layer_tensor *tensor, struct error *err)
+{
+    const struct team *team = c->stage->team;
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &rows->first, &rows->count);
+    return team_agree(team, read_factors(c, tensor, &rows->scored, err), err);
+}
+
+void layer_scores_row(struct layer_scores *c, const struct layer_tensor *tensor, size_t row)
+{
+    importance_row(c->scores, layer_weights_of(c->weights, tensor) + row * tensor->in, c->factors, NULL,
+                   tensor->in);
+}
