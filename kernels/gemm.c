@@ -44,17 +44,30 @@ void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const f
     gemm(BLIS_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 0.0F);
 }
 
-void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
-                       size_t b_stride, size_t m, size_t n, size_t k)
+static void gemm_f64(trans_t transpose_b, double *c, size_t c_stride, const double *a, size_t a_stride,
+                     const double *b, size_t b_stride, size_t m, size_t n, size_t k, double scale,
+                     double keep)
 {
-    double alpha = -1, beta = 1;
+    double alpha = scale, beta = keep;
     rntm_t runtime;
 
     bli_rntm_init_from_global(&runtime);
     bli_rntm_disable_l3_sup(&runtime);
-    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (double *)a,
+    bli_dgemm_ex(BLIS_NO_TRANSPOSE, transpose_b, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (double *)a,
                  (inc_t)a_stride, 1, (double *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL,
                  &runtime);
+}
+
+void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                       size_t b_stride, size_t m, size_t n, size_t k)
+{
+    gemm_f64(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, -1, 1);
+}
+
+void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                 size_t b_stride, size_t m, size_t n, size_t k)
+{
+    gemm_f64(BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1, 0);
 }
 
 enum status gemm_prepare(struct error *err)

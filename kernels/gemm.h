@@ -1,8 +1,9 @@
-// gemm.h - matrix products in float32 (one in double), and the linear built on them. Row-major; a stride is
+// gemm.h - matrix products in float32 (two in double), and the linear built on them. Row-major; a stride is
 // the distance in elements between the starts of two rows.
 //
 // The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
-// arrays lie in memory (64-byte alignment is faster). Nothing is promised between machines of different
+// arrays lie in memory (64-byte alignment is faster). A row of c depends on its own row of a alone, not on m
+// or the rows beside it. Nothing is promised between machines of different
 // instruction sets (kernels/METHOD.md §14).
 #pragma once
 #include "kernels/error.h"
@@ -29,6 +30,9 @@ void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 // c[m, n] -= a[m, k] b[k, n], in double
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
+// c[m, n] = a[m, k] b[n, k]^T, in double
+void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                 size_t b_stride, size_t m, size_t n, size_t k);
 
 // Makes BLIS allocate the memory that it packs matrices into, some MB, which it keeps. Later, in the middle
 // of a product, it would end the program if there were none. Called once, after the number of threads is

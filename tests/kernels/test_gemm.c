@@ -106,6 +106,51 @@ static void bits_do_not_depend_on_threads_or_alignment(void **state)
     }
 }
 
+// All sizes go beyond the blocks in which BLIS takes n and k.
+static void a_row_does_not_depend_on_the_rows_beside_it(void **state)
+{
+    (void)state;
+    enum { M = 150, N = 701, K = 1100 };
+    float *a = uniform_floats(M * K, 1.0F, 1), *b = uniform_floats(K * N, 1.0F, 2);
+    float *c = uniform_floats(M * N, 1.0F, 3), *row = uniform_floats(M * N, 1.0F, 3);
+    double *wide_a = calloc(M * K, sizeof *wide_a), *wide_b = calloc(K * N, sizeof *wide_b);
+    double *wide_c = calloc(M * N, sizeof *wide_c), *wide_row = calloc(M * N, sizeof *wide_row);
+
+    assert_true(wide_a != NULL && wide_b != NULL && wide_c != NULL && wide_row != NULL);
+    for (size_t k = 0; k < M * K; k++)
+        wide_a[k] = (double)a[k];
+    for (size_t k = 0; k < K * N; k++)
+        wide_b[k] = (double)b[k];
+    gemm_nn(c, N, a, K, b, N, M, N, K);
+    gemm_subtract_f64(wide_c, N, wide_a, K, wide_b, N, M, N, K);
+    for (size_t step = 1; step < M; step = 3 * step + 2) {
+        memset(wide_row, 0, M * N * sizeof *wide_row);
+        for (size_t i = 0; i < M; i += step) {
+            const size_t count = M - i < step ? M - i : step;
+            gemm_nn(row + i * N, N, a + i * K, K, b, N, count, N, K);
+            gemm_subtract_f64(wide_row + i * N, N, wide_a + i * K, K, wide_b, N, count, N, K);
+        }
+        assert_memory_equal(row, c, M * N * sizeof *c);
+        assert_memory_equal(wide_row, wide_c, M * N * sizeof *wide_c);
+        for (size_t i = 0; i < M; i += step)
+            gemm_nt_f64(wide_row + i * N, N, wide_a + i * K, K, wide_b, K, M - i < step ? M - i : step, N, K);
+        for (size_t i = 0; i < M * N; i += 97) {
+            double expected = 0;
+            for (size_t l = 0; l < K; l++)
+                expected += wide_a[i / N * K + l] * wide_b[i % N * K + l];
+            assert_close(wide_row[i], expected, (double)K * (double)K * 0x1p-53);
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(row);
+    free(wide_a);
+    free(wide_b);
+    free(wide_c);
+    free(wide_row);
+}
+
 static void a_linear_adds_its_bias_and_can_be_cut(void **state)
 {
     (void)state;
@@ -138,6 +183,7 @@ int main(void)
         cmocka_unit_test(gemm_nn_matches_the_loop),
         cmocka_unit_test(old_contents_of_the_result_do_not_matter),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_alignment),
+        cmocka_unit_test(a_row_does_not_depend_on_the_rows_beside_it),
         cmocka_unit_test(a_linear_adds_its_bias_and_can_be_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
