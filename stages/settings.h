@@ -1,5 +1,6 @@
 // settings.h - a job as the stages see it, after it was parsed and checked (pipeline/job/job.h).
 #pragma once
+#include "io/corpus/pack.h"
 #include "io/tasks/format.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/importance.h"
@@ -68,6 +69,7 @@ struct settings {
     char *corpus;
     size_t sequences, length;
     uint64_t seed;
+    enum pack pack;
     bool keep_activations;
     enum propagation propagation;
     size_t num_skip;

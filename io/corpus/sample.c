@@ -1,11 +1,15 @@
 #include "io/corpus/sample.h"
-#include "io/corpus/generator.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 // Tokens that stay in memory for later passes: 64 MiB.
 static const size_t cache_limit = ((size_t)64 << 20) / sizeof(int32_t);
+
+// Of a large corpus that is packed: how much is joined at least (WikiText-2's 11 MB are joined whole), how
+// much for each token that is asked for (some twice as many as that are then drawn from, at 4 bytes a token),
+// and how long neighbours stay together.
+static const size_t pack_bytes = (size_t)16 << 20, pack_bytes_of_token = 8, piece_bytes_of_token = 32;
 
 // A corpus that is drawn from. order[next .. available) is left for this pass; documents that proved long
 // enough move to order[0 .. found), from which the next pass draws.
@@ -85,17 +89,17 @@ static size_t draw_document(struct drawing *drawing)
     return document;
 }
 
-static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *sequence, struct error *err)
+// *found is false when no document is long enough.
+static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *sequence, bool *found,
+                                 struct error *err)
 {
     for (;;) {
         int32_t *tokens, *owned;
         size_t count;
         if (drawing->next == drawing->available) {
-            RETURN_ERROR_IF(
-                drawing->found == 0, err, STATUS_INPUT,
-                "no document of the corpus is longer than a sequence of %zu tokens; the longest of its %zu "
-                "documents has %zu",
-                length, drawing->corpus->count, drawing->longest);
+            *found = drawing->found > 0;
+            if (!*found)
+                return STATUS_OK;
             drawing->available = drawing->found;
             drawing->next = drawing->found = 0;
         }
@@ -109,73 +113,112 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
             drawing->order[drawing->found++] = document; // in place of one that this pass is done with
         }
         free(owned);
-        if (count > length)
+        if (count > length) {
+            *found = true;
             return STATUS_OK;
+        }
     }
 }
 
-enum status sample_sequences(int32_t **ids, struct tokenizer *tokenizer, const struct corpus *corpus,
-                             size_t sequences, size_t length, uint64_t seed, struct error *err)
+// *found is false when no document is long enough.
+static enum status draw_by_documents(struct sample *sample, bool *found, struct tokenizer *tokenizer,
+                                     const struct corpus *corpus, const struct sample_request *request,
+                                     struct error *err)
 {
     struct drawing drawing = {.tokenizer = tokenizer, .corpus = corpus};
     enum status status;
 
-    *ids = NULL;
-    RETURN_ERROR_IF(sequences == 0 || length == 0, err, STATUS_USAGE,
-                    "%zu sequences of %zu tokens: neither may be 0", sequences, length);
-    RETURN_ERROR_IF(length > SIZE_MAX / sizeof **ids / sequences, err, STATUS_MEMORY,
-                    "out of memory: %zu sequences of %zu tokens", sequences, length);
-    GOTO_IF_ERROR(allocate(ids, sequences * length, sizeof **ids, "the sequences", err), done);
-    GOTO_IF_ERROR(drawing_start(&drawing, seed, err), done);
-    for (size_t i = 0; i < sequences; i++)
-        GOTO_IF_ERROR(draw_sequence(&drawing, length, *ids + i * length, err), done);
+    *found = true;
+    GOTO_IF_ERROR(drawing_start(&drawing, request->seed, err), done);
+    for (size_t i = 0; i < request->sequences && *found; i++)
+        GOTO_IF_ERROR(draw_sequence(&drawing, request->length, sample->ids + i * request->length, found, err),
+                      done);
+    if (!*found)
+        sample->longest = drawing.longest;
 done:
     drawing_free(&drawing);
-    if (status != STATUS_OK) {
-        free(*ids);
-        *ids = NULL;
-    }
     return status;
 }
 
-// The documents with "\n\n" between them.
-static enum status join_documents(char **joined, size_t *size, const struct corpus *corpus, struct error *err)
+static enum status draw_packed(struct sample *sample, struct tokenizer *tokenizer,
+                               const struct corpus *corpus, const struct sample_request *request,
+                               struct error *err)
 {
-    const size_t text = corpus->offsets[corpus->count];
-    char *next;
+    const size_t length = request->length, wanted = pack_bytes_of_token * request->sequences * length;
+    const struct pack_limits limits = {piece_bytes_of_token * length,
+                                       wanted > pack_bytes ? wanted : pack_bytes};
+    struct generator generator;
+    struct packed_text packed;
+    int32_t *tokens;
+    size_t count;
 
-    *size = text + 2 * (corpus->count - 1);
-    FORWARD_IF_ERROR(allocate(joined, *size, 1, "the joined corpus", err));
-    next = *joined;
-    for (size_t i = 0; i < corpus->count; i++) {
-        const size_t length = corpus->offsets[i + 1] - corpus->offsets[i];
-        if (i > 0) {
-            *next++ = '\n';
-            *next++ = '\n';
-        }
-        if (length > 0)
-            memcpy(next, corpus->text + corpus->offsets[i], length);
-        next += length;
+    generator_seed(&generator, request->seed);
+    FORWARD_IF_ERROR(pack_documents(&packed, corpus, &limits, &generator, err));
+    sample->packed = packed.documents;
+    const enum status status =
+        tokenizer_encode(tokenizer, packed.text, packed.size, true, &tokens, &count, err);
+    pack_free(&packed);
+    FORWARD_IF_ERROR(status);
+    for (size_t i = 0; i < request->sequences && count > length; i++) {
+        const size_t start = (size_t)generator_below(&generator, count - length);
+        memcpy(sample->ids + i * length, tokens + start, length * sizeof *tokens);
     }
+    free(tokens);
+    RETURN_ERROR_IF(
+        count <= length, err, STATUS_INPUT,
+        "%zu of the corpus's %zu documents, joined, have %zu tokens: a sequence of %zu needs more",
+        sample->packed, corpus->count, count, length);
     return STATUS_OK;
+}
+
+static enum status draw(struct sample *sample, struct tokenizer *tokenizer, const struct corpus *corpus,
+                        const struct sample_request *request, struct error *err)
+{
+    bool found = false;
+
+    if (request->pack != PACK_TRUE)
+        FORWARD_IF_ERROR(draw_by_documents(sample, &found, tokenizer, corpus, request, err));
+    if (found)
+        return STATUS_OK;
+    RETURN_ERROR_IF(
+        request->pack == PACK_FALSE, err, STATUS_INPUT,
+        "no document of the corpus is longer than a sequence of %zu tokens; the longest of its %zu "
+        "documents has %zu; calibration.pack: true joins them",
+        request->length, corpus->count, sample->longest);
+    return draw_packed(sample, tokenizer, corpus, request, err);
+}
+
+enum status sample_sequences(struct sample *sample, struct tokenizer *tokenizer, const struct corpus *corpus,
+                             const struct sample_request *request, struct error *err)
+{
+    const size_t sequences = request->sequences, length = request->length;
+
+    *sample = (struct sample){0};
+    RETURN_ERROR_IF(sequences == 0 || length == 0, err, STATUS_USAGE,
+                    "%zu sequences of %zu tokens: neither may be 0", sequences, length);
+    RETURN_ERROR_IF(length > SIZE_MAX / piece_bytes_of_token / sequences, err, STATUS_MEMORY,
+                    "out of memory: %zu sequences of %zu tokens", sequences, length);
+    FORWARD_IF_ERROR(allocate(&sample->ids, sequences * length, sizeof *sample->ids, "the sequences", err));
+    const enum status status = draw(sample, tokenizer, corpus, request, err);
+    if (status != STATUS_OK) {
+        free(sample->ids);
+        sample->ids = NULL;
+    }
+    return status;
 }
 
 enum status sample_windows(int32_t **ids, size_t *windows, struct tokenizer *tokenizer,
                            const struct corpus *corpus, size_t length, struct error *err)
 {
-    char *joined = NULL;
-    const char *text = corpus->text;
-    size_t size = corpus->offsets[corpus->count], count;
+    struct packed_text joined;
+    size_t count;
 
     *ids = NULL;
     *windows = 0;
     RETURN_ERROR_IF(length == 0, err, STATUS_USAGE, "windows of 0 tokens");
-    if (corpus->count > 1) {
-        FORWARD_IF_ERROR(join_documents(&joined, &size, corpus, err));
-        text = joined;
-    }
-    const enum status status = tokenizer_encode(tokenizer, text, size, true, ids, &count, err);
-    free(joined);
+    FORWARD_IF_ERROR(pack_documents(&joined, corpus, NULL, NULL, err));
+    const enum status status = tokenizer_encode(tokenizer, joined.text, joined.size, true, ids, &count, err);
+    pack_free(&joined);
     FORWARD_IF_ERROR(status);
     *windows = count / length;
     if (*windows == 0) {

@@ -1,17 +1,38 @@
 // sample.h - the calibration sequences and evaluation windows: token ids cut from a corpus.
 #pragma once
-#include "io/corpus/corpus.h"
+#include "io/corpus/pack.h"
 #include "io/tokenizer/tokenizer.h"
 
-// Calibration, the field's protocol (kernels/METHOD.md §12): for each sequence a random document that is
-// longer than `length` tokens (special tokens included, as the reference tokenizers add them), then a random
-// slice of exactly `length` tokens. Documents are drawn without replacement; when every document that is long
-// enough has been used, they are drawn anew. Drawn from `seed` by generator.h, the same on every machine.
-// ids: [sequences, length], allocated, caller frees. Tokens of drawn documents are kept for the next pass up
-// to a fixed amount of memory (64 MiB); beyond it a document that is drawn again is tokenised again. No
-// document long enough is STATUS_INPUT and says how long the longest is.
-enum status sample_sequences(int32_t **ids, struct tokenizer *tokenizer, const struct corpus *corpus,
-                             size_t sequences, size_t length, uint64_t seed, struct error *err);
+struct sample_request {
+    size_t sequences, length;
+    uint64_t seed; // of generator.h: the same draw on every machine
+    enum pack pack;
+};
+
+struct sample {
+    int32_t *ids;   // [sequences, length], allocated, the caller frees
+    size_t packed;  // documents that were joined; 0: each sequence is of one document
+    size_t longest; // tokens of the longest document, where none was long enough; otherwise 0
+};
+
+// Calibration, the field's protocols (kernels/METHOD.md §12).
+//
+// By documents (as C4): for each sequence a random document that is longer than `length` tokens (special
+// tokens included, as the reference tokenizers add them), then a random slice of exactly `length` tokens.
+// Documents are drawn without replacement; when every document that is long enough has been used, they are
+// drawn anew. Tokens of drawn documents are kept for the next pass up to a fixed amount of memory (64 MiB);
+// beyond it a document that is drawn again is tokenised again.
+//
+// Packed (as WikiText): the documents joined by pack.h and tokenised once, with the special tokens of one
+// text; for each sequence a random start in [0, tokens - length), so that sequences may overlap. Of a corpus
+// of more than 16 MiB, or 8 bytes for each token that is asked for where that is more, so much is joined, in
+// pieces of 32 bytes for each token of a sequence.
+//
+// PACK_TRUE packs, PACK_FALSE does not. PACK_AUTO packs when no document is longer than `length` tokens,
+// which takes a look at all of them; what can be drawn by documents is drawn as with PACK_FALSE. No document,
+// or no joined text, that is longer than `length` tokens is STATUS_INPUT and says how long the longest is.
+enum status sample_sequences(struct sample *sample, struct tokenizer *tokenizer, const struct corpus *corpus,
+                             const struct sample_request *request, struct error *err);
 
 // Calibration from token ids: the dataset "tokens" [sequences, length] of an HDF5 file, any integer type.
 // ids: [*sequences, *length], allocated, caller frees. A file or dataset that is missing or of another kind,

@@ -2,6 +2,7 @@
 #include "pipeline/job/expected.h"
 #include "pipeline/job/read.h"
 #include "pipeline/job/sweep.h"
+#include "stages/layer/sequences.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,12 +138,24 @@ static void decide_defaults(struct settings *settings, const struct job_values *
         settings->keep_weights = settings->num_variants == 1 || !is_measured || settings->output != NULL;
 }
 
+static enum status check_pack(const struct settings *settings, const struct job_values *values,
+                              const char *path, struct error *err)
+{
+    RETURN_ERROR_IF(
+        settings->pack == PACK_TRUE && sequences_are_given(settings), err, STATUS_USAGE,
+        "%s:%zu: calibration.pack: must not be true where calibration.corpus holds token ids (.h5): "
+        "they are sequences already, and are taken as they are",
+        path, values->of[KEY_PACK].line);
+    return STATUS_OK;
+}
+
 static enum status build(struct settings **settings, struct job_values *values, const char *path,
                          struct error *err)
 {
     FORWARD_IF_ERROR(check_together(values, path, err));
     FORWARD_IF_ERROR(allocate(settings, 1, sizeof **settings, "the job", err));
     FORWARD_IF_ERROR(take_values(*settings, values, err));
+    FORWARD_IF_ERROR(check_pack(*settings, values, path, err));
     FORWARD_IF_ERROR(sweep_expand(*settings, values, path, err));
     decide_defaults(*settings, values);
     return expected_check(*settings, path, err);

@@ -28,6 +28,8 @@ KEY(LENGTH, "calibration.length", WHOLE(settings, length, 2, 1e7), .standard = {
     .flags = KEY_ON_RECORD, .help = "tokens of each")
 KEY(SEED, "calibration.seed", WHOLE(settings, seed, 0, 0x1p63), .standard = {0},
     .flags = KEY_ON_RECORD, .help = "of the draw")
+KEY(PACK, "calibration.pack", CHOICE(settings, pack, pack_names), .standard = {PACK_AUTO},
+    .help = "join the documents and cut sequences anywhere; auto: where no document is longer than length")
 KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activations), .standard = {false},
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
     .help = "keep the hidden states of all layers, not only of the last two")

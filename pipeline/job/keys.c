@@ -16,6 +16,7 @@
         *count = sizeof words / sizeof words[0];          \
         return words;                                     \
     }
+WORDS(pack_names, "auto", "true", "false")
 WORDS(group_names, "row", "layer")
 WORDS(allocation_names, "uniform", "owl", "dlp")
 WORDS(propagation_names, "pruned", "dense")

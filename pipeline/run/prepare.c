@@ -2,15 +2,15 @@
 
 #include "pipeline/plan/record.h"
 #include "stages/layer/layer_weights.h"
-#include "stages/layer/sequences.h"
 
-enum status run_prepare(struct test_data *data, const struct run_context *context, struct run_record *record,
-                        struct error *err)
+enum status run_prepare(struct test_data *data, char notice[SEQUENCES_NOTICE_SIZE],
+                        const struct run_context *context, struct run_record *record, struct error *err)
 {
     const struct stage stage = {context->world, context->model, context->settings, {NULL, NULL, NULL, NULL}};
     struct sequences_draft draft = {0};
     enum status status = STATUS_OK;
 
+    notice[0] = '\0';
     GOTO_IF_ERROR(check_outer_tensors(&stage, err), done);
     if (context->stages & 1U << STAGE_SEQUENCES)
         GOTO_IF_ERROR(sequences_draw(&draft, &stage, record->is_first, err), done);
@@ -20,6 +20,7 @@ enum status run_prepare(struct test_data *data, const struct run_context *contex
         status = plan_record_write(record, context->model, context->settings, err);
     GOTO_IF_ERROR(team_agree(context->world, status, err), done);
     status = sequences_commit(&draft, &stage, err);
+    sequences_notice(notice, &draft, context->settings);
 done:
     sequences_draft_free(&draft);
     return status;

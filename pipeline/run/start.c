@@ -104,6 +104,15 @@ static enum status run_and_tell(const struct run_context *context, const struct 
     return tell_waiting(&outcome, context, err);
 }
 
+static void tell_notice(const char *notice, const struct run_context *context, const struct journal *journal)
+{
+    if (notice[0] == '\0')
+        return;
+    if (context->options->verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %s\n", notice);
+    (void)log_event(journal->log, NULL, "notice", "{s:s}", "message", notice);
+}
+
 // Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
 static enum status open_and_run(const struct run_context *context, struct run_record *record,
                                 struct claim *claim, struct error *err)
@@ -111,6 +120,7 @@ static enum status open_and_run(const struct run_context *context, struct run_re
     const bool root = context->world->rank == 0;
     struct test_data data = {0};
     struct journal journal = {.log = NULL};
+    char notice[SEQUENCES_NOTICE_SIZE];
     enum status status;
 
     GOTO_IF_ERROR(run_record_open(record, context->world, context->model, context->settings,
@@ -122,10 +132,12 @@ static enum status open_and_run(const struct run_context *context, struct run_re
     if (root)
         status = warn(context, err);
     GOTO_IF_ERROR(team_agree(context->world, status, err), done);
-    GOTO_IF_ERROR(run_prepare(&data, context, record, err), done);
+    GOTO_IF_ERROR(run_prepare(&data, notice, context, record, err), done);
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
-    if (root)
+    if (root) {
         claim_share(claim);
+        tell_notice(notice, context, &journal);
+    }
     status = run_and_tell(context, &data, &journal, err);
 done:
     journal_close(&journal);

@@ -3,6 +3,7 @@
 #include "io/corpus/sample.h"
 #include "io/file/run_paths.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,30 +37,34 @@ static enum status load_tokens(int32_t **ids, const struct settings *settings, s
     return STATUS_OK;
 }
 
-static enum status draw(int32_t **ids, uint64_t *corpus_hash, const struct stage *stage, struct error *err)
+static enum status draw(struct sequences_draft *draft, const struct stage *stage, struct error *err)
 {
     const struct settings *settings = stage->settings;
+    const struct sample_request request = {settings->sequences, settings->length, settings->seed,
+                                           settings->pack};
+    struct sample sample;
     struct tokenizer *tokenizer = NULL;
     struct corpus *corpus = NULL;
     char path[PATH_SIZE];
     enum status status;
 
-    *corpus_hash = 0;
     if (sequences_are_given(settings)) {
-        GOTO_IF_ERROR(load_tokens(ids, settings, err), done);
+        GOTO_IF_ERROR(load_tokens(&draft->ids, settings, err), done);
     } else {
         path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
         GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
         GOTO_IF_ERROR(corpus_load(&corpus, settings->corpus, err), done);
-        *corpus_hash = corpus->hash;
-        status = sample_sequences(ids, tokenizer, corpus, settings->sequences, settings->length,
-                                  settings->seed, err);
+        draft->corpus_hash = corpus->hash;
+        status = sample_sequences(&sample, tokenizer, corpus, &request, err);
+        draft->ids = sample.ids;
+        draft->packed = sample.packed;
+        draft->longest = sample.longest;
         if (status == STATUS_INPUT)
             error_prefix(err, "%s", settings->corpus);
         if (status != STATUS_OK)
             goto done;
     }
-    status = sample_check(*ids, settings->sequences * settings->length, stage->model->config.vocab_size,
+    status = sample_check(draft->ids, settings->sequences * settings->length, stage->model->config.vocab_size,
                           settings->corpus, err);
 done:
     corpus_free(corpus);
@@ -78,10 +83,12 @@ enum status sequences_draw(struct sequences_draft *draft, const struct stage *st
     sequences_path(path, stage->settings);
     draft->needed = team_any(stage->team, root && (again || !store_exists(path)));
     if (root && draft->needed)
-        status = draw(&draft->ids, &draft->corpus_hash, stage, err);
+        status = draw(draft, stage, err);
     status = team_agree(stage->team, status, err);
     if (status == STATUS_OK)
         status = team_broadcast(stage->team, &draft->corpus_hash, sizeof draft->corpus_hash, 0, err);
+    if (status == STATUS_OK)
+        status = team_broadcast(stage->team, &draft->packed, sizeof draft->packed, 0, err);
     if (status != STATUS_OK)
         sequences_draft_free(draft);
     return status;
@@ -106,6 +113,8 @@ enum status sequences_commit(struct sequences_draft *draft, const struct stage *
     GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "seed", settings->seed, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "corpus_xxh3", draft->corpus_hash, err), done);
+    if (draft->packed > 0)
+        GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "packed", draft->packed, err), done);
     GOTO_IF_ERROR(
         store_write(writer, TOKENS_DATASET, 0, stage->team->rank == 0 ? shape.dims[0] : 0, draft->ids, err),
         done);
@@ -120,6 +129,19 @@ void sequences_draft_free(struct sequences_draft *draft)
 {
     free(draft->ids);
     memset(draft, 0, sizeof *draft);
+}
+
+void sequences_notice(char line[SEQUENCES_NOTICE_SIZE], const struct sequences_draft *draft,
+                      const struct settings *settings)
+{
+    line[0] = '\0';
+    if (draft->packed == 0 || settings->pack == PACK_TRUE)
+        return;
+    snprintf(
+        line, SEQUENCES_NOTICE_SIZE,
+        "calibration.pack: the longest document has %zu tokens, so %zu documents were joined and sequences "
+        "of %zu cut anywhere",
+        draft->longest, draft->packed, settings->length);
 }
 
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)

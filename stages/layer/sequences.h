@@ -10,6 +10,8 @@ struct sequences_draft {
     bool needed;  // sequences.h5 is to be written
     int32_t *ids; // [sequences, length], on rank 0
     uint64_t corpus_hash;
+    size_t packed;  // documents that were joined; 0: not packed
+    size_t longest; // where they were because the job leaves it open: tokens of the longest; otherwise 0
 };
 
 // Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 exists and `again` is
@@ -19,6 +21,11 @@ enum status sequences_draw(struct sequences_draft *draft, const struct stage *st
 // Commits sequences.h5 where it is needed.
 enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err);
 void sequences_draft_free(struct sequences_draft *draft);
+
+// A line for the user when documents were joined without being asked for; "" otherwise. On rank 0.
+enum { SEQUENCES_NOTICE_SIZE = 256 };
+void sequences_notice(char line[SEQUENCES_NOTICE_SIZE], const struct sequences_draft *draft,
+                      const struct settings *settings);
 
 // Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);

@@ -1,7 +1,9 @@
-"""Writes tests/golden/sample.h: what sample_sequences must draw, by a second implementation of its documented rules.
+"""Writes tests/golden/sample.h: what sample_sequences and pack_documents must draw, by a second implementation of their
+documented rules.
 
 Documents of given token counts are drawn without replacement by a lazy Fisher-Yates shuffle; the next pass draws from
-those that were longer than the sequence, in the order in which they were found. Run: python3 tests/golden/sample.py
+those that were longer than the sequence, in the order in which they were found. A packed sequence starts anywhere. Pieces
+of neighbouring documents are drawn until there are enough bytes. Run: python3 tests/golden/sample.py
 """
 import pathlib
 
@@ -53,13 +55,56 @@ def draw(counts, sequences, length, seed):
     return result
 
 
-COUNTS = [3, 40, 9, 8, 120, 1, 17, 9, 30, 2, 64]  # tokens, the leading special one included
-rows = draw(COUNTS, 24, 8, 2026)
-text = "// Written by tests/golden/sample.py.\n// clang-format off\n"
-text += "static const size_t golden_counts[] = {%s};\n" % ", ".join(map(str, COUNTS))
-text += "enum { GOLDEN_SEED = 2026, GOLDEN_LENGTH = 8, GOLDEN_SEQUENCES = %d };\n" % len(rows)
-text += "static const struct {\n    size_t document, start;\n} golden_draws[] = {\n"
-for i in range(0, len(rows), 6):
-    text += "    " + " ".join("{%d, %d}," % row for row in rows[i : i + 6]) + "\n"
-text += "};\n"
-pathlib.Path(__file__).with_name("sample.h").write_text(text)
+def draw_packed(tokens, sequences, length, seed):
+    generator = Generator(seed)
+    return [generator.below(tokens - length) for _ in range(sequences)]
+
+
+def draw_pieces(sizes, piece, enough, seed):
+    """The documents that are joined; two bytes more for each document."""
+    pieces, generator, chosen, drawn = [[]], Generator(seed), [], 0
+    weigh = lambda documents: sum(sizes[d] + 2 for d in documents)
+    for document in range(len(sizes)):
+        if weigh(pieces[-1]) >= piece:
+            pieces.append([])
+        pieces[-1].append(document)
+    if weigh(range(len(sizes))) <= enough:
+        return list(range(len(sizes)))
+    while drawn < enough and len(chosen) < len(pieces):
+        k = len(chosen)
+        pick = k + generator.below(len(pieces) - k)
+        pieces[k], pieces[pick] = pieces[pick], pieces[k]
+        chosen += [pieces[k]]
+        drawn += weigh(pieces[k])
+    return sorted(sum(chosen, []))
+
+
+def write():
+    COUNTS = [3, 40, 9, 8, 120, 1, 17, 9, 30, 2, 64]  # tokens, the leading special one included
+    rows = draw(COUNTS, 24, 8, 2026)
+    text = "// Written by tests/golden/sample.py.\n// clang-format off\n"
+    text += "#include <stdbool.h>\n#include <stddef.h>\n"
+    text += "static const size_t golden_counts[] = {%s};\n" % ", ".join(map(str, COUNTS))
+    text += "enum { GOLDEN_SEED = 2026, GOLDEN_LENGTH = 8, GOLDEN_SEQUENCES = %d };\n" % len(rows)
+    text += "static const struct {\n    size_t document, start;\n} golden_draws[] = {\n"
+    for i in range(0, len(rows), 6):
+        text += "    " + " ".join("{%d, %d}," % row for row in rows[i : i + 6]) + "\n"
+    text += "};\n"
+    # Packed, each document has a token a byte, and the joined text a special one before it.
+    TOKENS = sum(count - 1 for count in COUNTS) + 2 * (len(COUNTS) - 1) + 1
+    starts = draw_packed(TOKENS, 24, 8, 2026)
+    text += "static const size_t golden_starts[] = {%s};\n" % ", ".join(map(str, starts))
+    SIZES = [0, 3, 12, 1, 0, 0, 30, 7, 9, 2, 14, 5, 5, 5, 21, 0, 4, 4, 90, 6, 1, 8, 0, 10, 3]
+    text += "static const size_t golden_sizes[] = {%s};\n" % ", ".join(map(str, SIZES))
+    text += "enum { GOLDEN_PIECE = 16, GOLDEN_ENOUGH = 100, GOLDEN_DOCUMENTS = %d };\n" % len(SIZES)
+    text += "// The documents that are joined, by seed.\n"
+    text += "static const bool golden_joined[][GOLDEN_DOCUMENTS] = {\n"
+    for seed in range(6):
+        joined = draw_pieces(SIZES, 16, 100, seed)
+        text += "    {%s},\n" % ", ".join("%d" % (d in joined) for d in range(len(SIZES)))
+    text += "};\n"
+    pathlib.Path(__file__).with_name("sample.h").write_text(text)
+
+
+if __name__ == "__main__":
+    write()

@@ -21,7 +21,8 @@ struct tokenizer {
     size_t calls;
 };
 
-static const char *encoded_text; // of the last call, copied
+static size_t encoded_size;      // of the last call
+static const char *encoded_text; // and its text, copied
 static char encoded_copy[4096];
 
 enum status tokenizer_load(struct tokenizer **tokenizer, const char *path, struct error *err)
@@ -45,6 +46,7 @@ enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size
                              bool add_special_tokens, int32_t **out, size_t *count, struct error *err)
 {
     tokenizer->calls++;
+    encoded_size = size;
     if (size < sizeof encoded_copy) {
         memcpy(encoded_copy, text, size);
         encoded_copy[size] = '\0';
@@ -141,6 +143,28 @@ static void test_bounded_numbers_are_below_and_even(void **state)
 
 // ---- calibration sequences ----------------------------------------------------------------------
 
+// Without packing; where that is possible, it is also what happens by itself.
+static enum status by_documents(int32_t **ids, struct tokenizer *tokenizer, const struct corpus *corpus,
+                                size_t sequences, size_t length, uint64_t seed, struct error *err)
+{
+    struct sample_request request = {sequences, length, seed, PACK_FALSE};
+    struct tokenizer another = {0};
+    struct sample sample, automatic;
+    const enum status status = sample_sequences(&sample, tokenizer, corpus, &request, err);
+
+    assert_int_equal(sample.packed, 0);
+    *ids = sample.ids;
+    if (status != STATUS_OK)
+        return status;
+    assert_int_equal(sample.longest, 0);
+    request.pack = PACK_AUTO;
+    assert_ok(sample_sequences(&automatic, &another, corpus, &request, err), *err);
+    assert_int_equal(automatic.packed, 0);
+    assert_memory_equal(automatic.ids, sample.ids, sequences * length * sizeof *sample.ids);
+    free(automatic.ids);
+    return status;
+}
+
 static void test_drawing_agrees_with_a_second_implementation(void **state)
 {
     (void)state;
@@ -149,7 +173,7 @@ static void test_drawing_agrees_with_a_second_implementation(void **state)
     struct error err = {0};
     int32_t *ids;
 
-    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, &err),
+    assert_ok(by_documents(&ids, &tokenizer, &corpus, GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, &err),
               err);
     for (size_t i = 0; i < GOLDEN_SEQUENCES; i++) {
         for (size_t j = 0; j < GOLDEN_LENGTH; j++)
@@ -171,7 +195,7 @@ static void test_every_long_document_is_used_before_any_is_used_again(void **sta
     int32_t *ids;
 
     for (uint64_t seed = 0; seed < 20; seed++) {
-        assert_ok(sample_sequences(&ids, &tokenizer, &corpus, passes * long_ones, length, seed, &err), err);
+        assert_ok(by_documents(&ids, &tokenizer, &corpus, passes * long_ones, length, seed, &err), err);
         for (size_t pass = 0; pass < passes; pass++) {
             unsigned used = 0;
             for (size_t i = 0; i < long_ones; i++)
@@ -192,7 +216,7 @@ static void test_documents_are_tokenised_once_each(void **state)
     struct error err = {0};
     int32_t *ids;
 
-    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 100, 10, 0, &err), err);
+    assert_ok(by_documents(&ids, &tokenizer, &corpus, 100, 10, 0, &err), err);
     assert_int_equal(tokenizer.calls, 3);
     free(ids);
     free_corpus(&corpus);
@@ -208,13 +232,13 @@ static void test_all_starts_occur_and_seeds_differ(void **state)
     int32_t *ids, *again, *other;
     unsigned starts = 0;
 
-    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 200, 10, 5, &err), err);
+    assert_ok(by_documents(&ids, &tokenizer, &corpus, 200, 10, 5, &err), err);
     for (size_t i = 0; i < 200; i++)
         starts |= 1u << ids[i * 10];
     assert_int_equal(starts, 0x1f); // 14 - 10 + 1 of them; one is missed in 200 draws with probability 2e-19
-    assert_ok(sample_sequences(&again, &tokenizer, &corpus, 200, 10, 5, &err), err);
+    assert_ok(by_documents(&again, &tokenizer, &corpus, 200, 10, 5, &err), err);
     assert_memory_equal(ids, again, 200 * 10 * sizeof *ids);
-    assert_ok(sample_sequences(&other, &tokenizer, &corpus, 200, 10, 6, &err), err);
+    assert_ok(by_documents(&other, &tokenizer, &corpus, 200, 10, 6, &err), err);
     assert_memory_not_equal(ids, other, 200 * 10 * sizeof *ids);
     free(ids);
     free(again);
@@ -231,11 +255,11 @@ static void test_documents_that_are_all_too_short_are_bad_input(void **state)
     struct error err = {0};
     int32_t *ids;
 
-    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 10, 0, &err), STATUS_INPUT);
+    assert_int_equal(by_documents(&ids, &tokenizer, &corpus, 1, 10, 0, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT,
                  "longer than a sequence of 10 tokens; the longest of its 3 documents has 10");
     assert_null(ids);
-    assert_ok(sample_sequences(&ids, &tokenizer, &corpus, 1, 9, 0, &err), err);
+    assert_ok(by_documents(&ids, &tokenizer, &corpus, 1, 9, 0, &err), err);
     free(ids);
     free_corpus(&corpus);
 }
@@ -250,13 +274,132 @@ static void test_senseless_requests_are_refused(void **state)
     int32_t *ids;
     size_t windows;
 
-    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 0, 4, 0, &err), STATUS_USAGE);
-    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 0, 0, &err), STATUS_USAGE);
-    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, SIZE_MAX / 2, 3, 0, &err), STATUS_MEMORY);
+    assert_int_equal(by_documents(&ids, &tokenizer, &corpus, 0, 4, 0, &err), STATUS_USAGE);
+    assert_int_equal(by_documents(&ids, &tokenizer, &corpus, 1, 0, 0, &err), STATUS_USAGE);
+    assert_int_equal(by_documents(&ids, &tokenizer, &corpus, SIZE_MAX / 2, 3, 0, &err), STATUS_MEMORY);
     assert_int_equal(sample_windows(&ids, &windows, &tokenizer, &corpus, 0, &err), STATUS_USAGE);
     corpus.text[0] = '!';
-    assert_int_equal(sample_sequences(&ids, &tokenizer, &corpus, 1, 4, 0, &err), STATUS_INPUT);
+    assert_int_equal(by_documents(&ids, &tokenizer, &corpus, 1, 4, 0, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "document 1 of the corpus: invalid text");
+    free_corpus(&corpus);
+}
+
+// ---- packed sequences ---------------------------------------------------------------------------
+
+static void test_packed_sequences_begin_where_a_second_implementation_says(void **state)
+{
+    (void)state;
+    struct corpus corpus = make_corpus(sizeof golden_counts / sizeof golden_counts[0], golden_counts);
+    const struct sample_request request = {GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, PACK_TRUE};
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    struct sample sample;
+
+    // Documents that are long enough are joined with the others when that is asked for.
+    assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+    assert_int_equal(tokenizer.calls, 1);
+    assert_int_equal(sample.packed, corpus.count);
+    assert_int_equal(sample.longest, 0);
+    for (size_t i = 0; i < GOLDEN_SEQUENCES; i++)
+        for (size_t j = 0; j < GOLDEN_LENGTH; j++) // the joined text begins with the letter 'a'
+            assert_int_equal(sample.ids[i * GOLDEN_LENGTH + j], golden_starts[i] + j);
+    free(sample.ids);
+    free_corpus(&corpus);
+}
+
+static void test_documents_are_joined_by_themselves_only_where_none_is_long_enough(void **state)
+{
+    (void)state;
+    const size_t counts[] = {5, 11, 7}; // 10 bytes at most; joined 4 + 2 + 10 + 2 + 6 bytes, 25 tokens
+    struct corpus corpus = make_corpus(3, counts);
+    struct sample_request request = {40, 10, 3, PACK_AUTO};
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    struct sample sample, asked;
+
+    assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+    assert_int_equal(sample.packed, 0);
+    for (size_t i = 0; i < 40; i++)
+        assert_int_equal(sample.ids[10 * i] / 1000, 1); // of the one document that is longer
+    free(sample.ids);
+
+    request.length = 11;
+    assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+    assert_int_equal(sample.packed, 3);
+    assert_int_equal(sample.longest, 11);
+    assert_int_equal(encoded_size, 24);
+    request.pack = PACK_TRUE;
+    assert_ok(sample_sequences(&asked, &tokenizer, &corpus, &request, &err), err);
+    assert_memory_equal(sample.ids, asked.ids, 40 * 11 * sizeof *asked.ids);
+    free(sample.ids);
+    free(asked.ids);
+
+    request.pack = PACK_FALSE;
+    assert_int_equal(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "of its 3 documents has 11; calibration.pack: true joins them");
+    free_corpus(&corpus);
+}
+
+static void test_packed_sequences_begin_anywhere_but_at_the_last_place(void **state)
+{
+    (void)state;
+    const size_t counts[] = {6, 6}; // joined 12 bytes, 13 tokens
+    struct corpus corpus = make_corpus(2, counts);
+    struct sample_request request = {200, 10, 0, PACK_AUTO};
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    struct sample sample;
+    unsigned starts = 0;
+
+    assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+    for (size_t i = 0; i < 200; i++)
+        starts |= 1u << sample.ids[i * 10];
+    assert_int_equal(starts, 0x7); // [0, 13 - 10), as the field has it; one is missed with probability 2e-35
+    free(sample.ids);
+
+    request.length = 13;
+    assert_int_equal(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT,
+                 "2 of the corpus's 2 documents, joined, have 13 tokens: a sequence of 13 needs more");
+    assert_null(sample.ids);
+    free_corpus(&corpus);
+}
+
+// A document of 1 KiB with its separator, again and again.
+static struct corpus make_large_corpus(size_t documents)
+{
+    const size_t bytes = 1022;
+    struct corpus corpus = {.count = documents, .text = malloc(documents * bytes)};
+
+    corpus.offsets = calloc(documents + 1, sizeof *corpus.offsets);
+    assert_non_null(corpus.offsets);
+    assert_non_null(corpus.text);
+    memset(corpus.text, 'a', documents * bytes);
+    for (size_t i = 0; i <= documents; i++)
+        corpus.offsets[i] = i * bytes;
+    return corpus;
+}
+
+static void test_a_part_of_a_large_corpus_is_joined(void **state)
+{
+    (void)state;
+    enum { KIB = 1024 };
+    struct corpus corpus = make_large_corpus(24 * KIB);
+    struct tokenizer tokenizer = {0};
+    struct error err = {0};
+    struct sample sample;
+    // 16 MiB, then 8 bytes for each token that is asked for, in pieces of 32 for each token of a sequence.
+    static const struct {
+        size_t sequences, length, documents;
+    } cases[] = {{1, 64, 16 * KIB}, {4, 2400 * 32, 2400 * 7}, {1100, 2048, 64 * 275}, {1600, 2048, 24 * KIB}};
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const struct sample_request request = {cases[c].sequences, cases[c].length, 5, PACK_TRUE};
+        assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+        assert_int_equal(sample.packed, cases[c].documents);
+        assert_int_equal(encoded_size, cases[c].documents * KIB - 2);
+        free(sample.ids);
+    }
     free_corpus(&corpus);
 }
 
@@ -448,6 +591,10 @@ int main(void)
         cmocka_unit_test(test_all_starts_occur_and_seeds_differ),
         cmocka_unit_test(test_documents_that_are_all_too_short_are_bad_input),
         cmocka_unit_test(test_senseless_requests_are_refused),
+        cmocka_unit_test(test_packed_sequences_begin_where_a_second_implementation_says),
+        cmocka_unit_test(test_documents_are_joined_by_themselves_only_where_none_is_long_enough),
+        cmocka_unit_test(test_packed_sequences_begin_anywhere_but_at_the_last_place),
+        cmocka_unit_test(test_a_part_of_a_large_corpus_is_joined),
         cmocka_unit_test(test_windows_cut_the_joined_documents_without_overlap),
         cmocka_unit_test(test_one_document_is_not_changed_by_joining),
         cmocka_unit_test(test_ids_outside_the_vocabulary_are_named),

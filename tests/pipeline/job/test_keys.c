@@ -375,7 +375,7 @@ static void every_key_refuses_what_is_not_its_type(void **state)
         [TYPE_WHOLE] = {"1.5", "many", "'8'", "-1", "~", "{a: 1}", "0x10", "true"},
         [TYPE_NUMBER] = {"many", "'0.5'", ".nan", ".inf", "~", "{a: 1}", "0.5x", "1:2"},
         [TYPE_FLAG] = {"yes", "off", "1", "'true'", "~", "{a: b}", "True"},
-        [TYPE_CHOICE] = {"1", "~", "{a: b}", "zebra", "true", "''"},
+        [TYPE_CHOICE] = {"1", "~", "{a: b}", "zebra", "True", "''"},
         [TYPE_PAIR] = {"1", "[1]", "[1, 2, 3]", "[a, 2]", "[]", "{a: 1}", "['1', 2]", "[1, [2]]"},
         [TYPE_PATTERN] = {"4:2", "0:4", "2:64", "2:4:8", "0.5", "2", "a:b", "{2: 4}"},
         [TYPE_DIRECTIONS] = {"rows", "[cols]", "[rows, columns]", "[[rows], columns]", "{rows: 1}", "~", "1"},
