@@ -242,6 +242,30 @@ static void anchors_and_aliases_are_taken(void **state)
     settings_free(s);
 }
 
+static void packing_is_left_open_asked_for_or_forbidden(void **state)
+{
+    static const struct {
+        const char *text;
+        enum pack pack;
+    } cases[] = {{"/c}", PACK_AUTO},
+                 {"/c, pack: auto}", PACK_AUTO},
+                 {"/c, pack: true}", PACK_TRUE},
+                 {"/c, pack: false}", PACK_FALSE},
+                 {"/c.h5, pack: false}", PACK_FALSE}, // token ids are not packed
+                 {"/c.h5, pack: auto}", PACK_AUTO}};
+    char text[256];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text,
+                 "model: /m\nrun: /r\ncalibration: {corpus: %s\nprune: {method: ria, sparsity: 0.5}\n",
+                 cases[i].text);
+        struct settings *s = parse(text);
+        assert_int_equal(s->pack, cases[i].pack);
+        settings_free(s);
+    }
+}
+
 static void the_evaluation_takes_the_length_of_the_calibration(void **state)
 {
     struct settings *s = parse(HEAD "  length: 512\nprune: {method: ria, sparsity: 0.5}\n");
@@ -741,6 +765,12 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: expected: is shown beside what is measured, and evaluate.perplexity is not given"},
 #undef EXPECTED
         // directories that must differ
+        {"model: /m\nrun: /r\ncalibration:\n  corpus: /c.h5\n  pack: true\nprune: {method: ria, sparsity: "
+         "0.5}\n",
+         "job.yaml:5: calibration.pack: must not be true where calibration.corpus holds token ids (.h5): "
+         "they are sequences already, and are taken as they are"},
+        {"model: /m\nrun: /r\ncalibration:\n  corpus: /c\n  pack: yes\nprune: {method: ria, sparsity: 0.5}\n",
+         "job.yaml:5: calibration.pack: must be one of auto, true, false, got 'yes'"},
         {"model: /m\nrun: /m/\ncalibration: {corpus: /c}\nprune: {method: ria, sparsity: 0.5}\n",
          "job.yaml:2: run: must not be the same directory as model"},
         {MINIMAL "output: /m\n", "job.yaml:8: output: must not be the same directory as model"},
@@ -916,6 +946,7 @@ int main(void)
         cmocka_unit_test(every_key_arrives_where_it_belongs),
         cmocka_unit_test(values_at_the_ends_of_their_ranges_are_taken),
         cmocka_unit_test(anchors_and_aliases_are_taken),
+        cmocka_unit_test(packing_is_left_open_asked_for_or_forbidden),
         cmocka_unit_test(the_evaluation_takes_the_length_of_the_calibration),
         cmocka_unit_test(lists_make_the_cartesian_product),
         cmocka_unit_test(the_methods_are_points_of_one_space),

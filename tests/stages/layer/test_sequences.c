@@ -78,6 +78,115 @@ static void slices_of_the_text_are_drawn_once(void **state)
     small_model_close(&small);
 }
 
+// Whether sequences.h5 says that documents were joined, and how many.
+static uint64_t stored_packed(const struct small_model *small)
+{
+    struct store_reader *reader;
+    struct error err = {0};
+    uint64_t packed = 0;
+    bool is_there;
+
+    assert_ok(sequences_open(&reader, &small->stage, &err), err);
+    assert_ok(store_find_attribute(reader, "/tokens", "packed", &is_there, &err), err);
+    if (is_there)
+        assert_ok(store_read_attribute_u64(reader, "/tokens", "packed", &packed, &err), err);
+    store_close(reader);
+    return packed;
+}
+
+// The oracle: the text joined by hand, each of its letters the token of its byte and two, after <s>, 0.
+static void assert_slices_of(const char *joined, const int32_t *ids, const struct small_model_shape *shape,
+                             uint64_t seed)
+{
+    const size_t tokens = 1 + strlen(joined);
+    struct generator generator;
+
+    generator_seed(&generator, seed);
+    for (size_t s = 0; s < shape->sequences; s++) {
+        const size_t start = (size_t)generator_below(&generator, tokens - shape->length);
+        for (size_t t = 0; t < shape->length; t++) {
+            const size_t at = start + t;
+            assert_int_equal(ids[s * shape->length + t], at == 0 ? 0 : joined[at - 1] + 2);
+        }
+    }
+}
+
+static void short_documents_are_joined_and_that_is_on_record(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct sequences_draft draft;
+    struct error err = {0};
+    char notice[SEQUENCES_NOTICE_SIZE];
+    (void)state;
+
+    // Given a text of lines, of which the longest has as many tokens as a sequence
+    assert_int_equal(shape.length, 12);
+    small_model_open(&small, &shape);
+    remove_sequences(&small);
+    if (mpi_rank() == 0)
+        write_text(mpi_test_directory(), "lines.raw", "ABC\n \nDEFGHIJKLM\nNOP\nQRSTU\nVWXYZ");
+    MPI_Barrier(MPI_COMM_WORLD);
+    small.settings.corpus = (char *)in_directory("lines.raw");
+    small.settings.seed = 4;
+
+    // Then they are joined without being asked for, as the user is told
+    assert_ok(sequences_draw(&draft, &small.stage, false, &err), err);
+    if (mpi_rank() == 0) {
+        sequences_notice(notice, &draft, &small.settings);
+        assert_string_equal(notice,
+                            "calibration.pack: the longest document has 12 tokens, so 6 documents were "
+                            "joined and sequences of 12 cut anywhere");
+    }
+    assert_ok(sequences_commit(&draft, &small.stage, &err), err);
+    sequences_draft_free(&draft);
+    int32_t *ids = stored_ids(&small);
+    assert_slices_of("ABC\n\n\n\n\nDEFGHIJKLM\n\n\nNOP\n\n\nQRSTU\n\n\nVWXYZ", ids, &shape, 4);
+    assert_int_equal(stored_packed(&small), 6);
+
+    // and that is the same when it is asked for, and nothing to be told
+    small.settings.pack = PACK_TRUE;
+    assert_ok(sequences_draw(&draft, &small.stage, true, &err), err);
+    if (mpi_rank() == 0) {
+        assert_memory_equal(draft.ids, ids, shape.sequences * shape.length * sizeof *ids);
+        sequences_notice(notice, &draft, &small.settings);
+        assert_string_equal(notice, "");
+    }
+    sequences_draft_free(&draft);
+
+    // and refused by name when it is forbidden.
+    small.settings.pack = PACK_FALSE;
+    assert_int_equal(sequences_draw(&draft, &small.stage, true, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "lines.raw: no document of the corpus is longer than a sequence of 12");
+    assert_error(err, STATUS_INPUT, "calibration.pack: true joins them");
+    free(ids);
+    small_model_close(&small);
+}
+
+static void long_documents_are_joined_only_when_that_is_asked_for(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    (void)state;
+
+    small_model_open(&small, &shape);
+    remove_sequences(&small);
+    if (mpi_rank() == 0)
+        write_text(mpi_test_directory(), "lines.raw", "ABC\nDEFGHIJKLMNOP\nQ");
+    MPI_Barrier(MPI_COMM_WORLD);
+    small.settings.corpus = (char *)in_directory("lines.raw");
+
+    assert_true(draw(&small, false));
+    assert_int_equal(stored_packed(&small), 0);
+    small.settings.pack = PACK_TRUE;
+    assert_true(draw(&small, true));
+    assert_int_equal(stored_packed(&small), 3);
+    int32_t *ids = stored_ids(&small);
+    assert_slices_of("ABC\n\n\nDEFGHIJKLMNOP\n\n\nQ", ids, &shape, small.settings.seed);
+    free(ids);
+    small_model_close(&small);
+}
+
 static void ids_that_are_given_are_taken_as_they_are(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
@@ -137,6 +246,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(slices_of_the_text_are_drawn_once),
+        mpi_unit_test(short_documents_are_joined_and_that_is_on_record),
+        mpi_unit_test(long_documents_are_joined_only_when_that_is_asked_for),
         mpi_unit_test(ids_that_are_given_are_taken_as_they_are),
         mpi_unit_test(ids_outside_the_vocabulary_are_refused),
     };
