@@ -1,0 +1,165 @@
+#include "kernels/pruning/admm.h"
+#include "kernels/gemm.h"
+#include "kernels/mask_bits.h"
+#include "kernels/pruning/select.h"
+#include "kernels/workspace.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { CHUNK = 512 }; // columns whose mask is unpacked at a time
+
+// What a channel's weights are multiplied by; 0 for one without an equation.
+static float factor_of(const struct normal_equations *equations, size_t j)
+{
+    const bool live = equations->g[j * equations->in + j] + equations->lambda > 0;
+
+    return live ? (float)equations->scale[j] : 0;
+}
+
+void admm_begin(const struct admm_rows *rows, const struct normal_equations *equations)
+{
+    const size_t in = equations->in;
+
+    for (size_t j = 0; j < in; j++) {
+        const float factor = factor_of(equations, j);
+        for (size_t i = 0; i < rows->count; i++)
+            rows->state[i * in + j] = rows->dense[i * in + j] * factor;
+    }
+}
+
+// ---- masks ----------------------------------------------------------------------------------------------
+
+SIMD_CLONES
+static void absolutes(float *restrict scores, const float *restrict state, size_t count)
+{
+    for (size_t j = 0; j < count; j++)
+        scores[j] = fabsf(state[j]);
+}
+
+void admm_scores(float *scores, const float *state, size_t count)
+{
+    absolutes(scores, state, count);
+}
+
+void admm_select(const struct admm_rows *rows, size_t in, const struct admm_selection *selection,
+                 float *scores)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        uint8_t *mask = rows->mask + i * mask_row_bytes(in);
+
+        admm_scores(scores, rows->state + i * in, in);
+        if (selection->of != 0)
+            select_n_of_m(mask, scores, in, selection->n, selection->of);
+        if (selection->of != 0 && selection->prune == SIZE_MAX)
+            continue;
+        for (size_t j = 0; j < in && selection->of != 0; j++)
+            if ((mask[j / 8] >> j % 8 & 1) != 0)
+                scores[j] = FLT_MAX; // the last to be pruned
+        select_row(mask, scores, in, selection->prune);
+    }
+}
+
+uint64_t mask_difference(const uint8_t *a, const uint8_t *b, size_t bytes)
+{
+    uint64_t count = 0;
+
+    for (size_t k = 0; k < bytes; k++)
+        for (unsigned bits = (unsigned)(a[k] ^ b[k]); bits != 0; bits &= bits - 1)
+            count++;
+    return count;
+}
+
+// ---- one step -------------------------------------------------------------------------------------------
+
+size_t admm_workspace(size_t in)
+{
+    return (2 * LEAST_SQUARES_ROWS + 1) * cache_lines(in); // two blocks of rows, and the channels' factors
+}
+
+struct weights {
+    float penalty, dual;
+};
+
+// side <- penalty (T M - W') - dual T (1 - M)
+SIMD_CLONES
+static void right_hand_side(float *restrict side, const float *restrict state, const float *restrict dense,
+                            const float *restrict factors, const uint8_t *mask, struct weights weights,
+                            size_t in)
+{
+    for (size_t start = 0; start < in; start += CHUNK) {
+        const size_t count = in - start < CHUNK ? in - start : CHUNK;
+        uint8_t keep[CHUNK];
+
+        mask_unpack(keep, mask, start, count);
+        for (size_t j = 0; j < count; j++) {
+            const size_t k = start + j;
+            const float wanted = dense[k] * factors[k];
+            const float pruned = -(weights.penalty * wanted) - weights.dual * state[k];
+            side[k] = keep[j] ? weights.penalty * (state[k] - wanted) : pruned;
+        }
+    }
+}
+
+// state <- W' + image + ratio T (1 - M)
+SIMD_CLONES
+static void next_state(float *restrict state, const float *restrict image, const float *restrict dense,
+                       const float *restrict factors, const uint8_t *mask, float ratio, size_t in)
+{
+    for (size_t start = 0; start < in; start += CHUNK) {
+        const size_t count = in - start < CHUNK ? in - start : CHUNK;
+        uint8_t keep[CHUNK];
+
+        mask_unpack(keep, mask, start, count);
+        for (size_t j = 0; j < count; j++) {
+            const size_t k = start + j;
+            const float dual = ratio * state[k];
+            state[k] = dense[k] * factors[k] + image[k] + (keep[j] ? 0 : dual);
+        }
+    }
+}
+
+void admm_step(const struct admm_rows *rows, const struct normal_equations *equations, const float *inverse,
+               const struct admm_penalty *penalty, float *workspace)
+{
+    const size_t in = equations->in, bytes = mask_row_bytes(in), block = LEAST_SQUARES_ROWS * cache_lines(in);
+    const struct weights weights = {(float)penalty->penalty, (float)penalty->dual};
+    const float ratio = (float)(penalty->dual / penalty->penalty);
+    float *side = workspace, *image = workspace + block, *factors = workspace + 2 * block;
+
+    if (rows->count == 0 || in == 0)
+        return;
+    for (size_t j = 0; j < in; j++)
+        factors[j] = factor_of(equations, j);
+    for (size_t i = 0; i < rows->count; i++)
+        right_hand_side(side + i * in, rows->state + i * in, rows->dense + i * in, factors,
+                        rows->mask + i * bytes, weights, in);
+    gemm_nn(image, in, side, in, inverse, in, rows->count, in, in);
+    for (size_t i = 0; i < rows->count; i++)
+        next_state(rows->state + i * in, image + i * in, rows->dense + i * in, factors,
+                   rows->mask + i * bytes, ratio, in);
+}
+
+void admm_result(float *start, const struct admm_rows *rows, const struct normal_equations *equations)
+{
+    const size_t in = equations->in, bytes = mask_row_bytes(in);
+
+    for (size_t j = 0; j < in; j++) {
+        const float factor = factor_of(equations, j);
+        for (size_t i = 0; i < rows->count; i++) {
+            const bool keep = (rows->mask[i * bytes + j / 8] >> j % 8 & 1) != 0;
+            const float weight = factor > 0 ? rows->state[i * in + j] / factor : rows->dense[i * in + j];
+            start[i * in + j] = keep ? weight : 0;
+        }
+    }
+}
+
+// ---- the schedule ---------------------------------------------------------------------------------------
+
+double admm_sparsity(double sparsity, int step)
+{
+    const double left = 1 - (double)(step + 1) / ADMM_GROWTH;
+
+    return step + 1 >= ADMM_GROWTH ? sparsity : sparsity * (1 - left * left * left);
+}
