@@ -28,8 +28,6 @@ static void add_row(double *restrict sum, const float *restrict x, size_t n)
 void gram_add(double *matrix, float *product, const float *left, const float *right, size_t tokens, size_t in,
               const struct gram_tile *tile)
 {
-    if (tokens == 0)
-        return;
     gemm_tn(product, tile->columns, left + tile->row, in, right + tile->column, in, tile->rows, tile->columns,
             tokens);
     for (size_t i = 0; i < tile->rows; i++)

@@ -249,31 +249,21 @@ static enum status complete(const struct gatherer *gatherer, struct error *err)
     return STATUS_OK;
 }
 
-static enum status not_finite(const struct gatherer *gatherer, size_t channel, struct error *err)
+// This rank's share of a matrix's rows; NULL: there is no such matrix.
+static enum status check_finite(const struct gatherer *gatherer, const double *matrix, struct error *err)
 {
     const struct layer_map *map = gatherer->input->map;
-    return error_set(err, STATUS_INPUT,
-                     "layers.%zu.%s: the products of input channel %zu are not finite over the calibration "
-                     "sequences",
-                     map->layer, hessian_name(map, gatherer->input->source), channel);
-}
-
-static enum status check_finite(const struct gatherer *gatherer, struct error *err)
-{
-    const struct gram *gram = gatherer->gram;
-    const struct team *team = gram->stage->team;
-    const size_t in = gram->in;
+    const struct team *team = gatherer->gram->stage->team;
+    const size_t in = gatherer->gram->in;
     size_t first, count;
 
-    // A channel of xhat that is not finite is so on the diagonal: every rank names the same one.
-    for (size_t j = 0; j < in; j++)
-        if (!isfinite(gram->g[j * in + j]))
-            return not_finite(gatherer, j, err);
-    // What else is not finite is so by x, in the column. Each rank looks at a share.
-    share_of(in, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    share_of(matrix != NULL ? in : 0, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    // The first one to be found is in the column of the channel that is not finite, or whose squares are not.
     for (size_t k = first * in; k < (first + count) * in; k++)
-        if (!isfinite(gram->g[k]) || (gram->c != NULL && !isfinite(gram->c[k])))
-            return not_finite(gatherer, k % in, err);
+        RETURN_ERROR_IF(!isfinite(matrix[k]), err, STATUS_INPUT,
+                        "layers.%zu.%s: the products of input channel %zu are not finite over the "
+                        "calibration sequences",
+                        map->layer, hessian_name(map, gatherer->input->source), k % in);
     return STATUS_OK;
 }
 
@@ -289,7 +279,10 @@ enum status gram_gather(struct gram *gram, const struct gram_input *input, struc
     clear_own(&gatherer);
     GOTO_IF_ERROR(add_sequences(&gatherer, err), done);
     GOTO_IF_ERROR(complete(&gatherer, err), done);
-    status = team_agree(team, check_finite(&gatherer, err), err);
+    status = check_finite(&gatherer, gram->g, err);
+    if (status == STATUS_OK)
+        status = check_finite(&gatherer, gram->c, err);
+    status = team_agree(team, status, err);
 done:
     gatherer_free(&gatherer);
     return status;
