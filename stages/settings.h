@@ -11,6 +11,7 @@
 
 enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
 enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1, ALLOCATION_DLP = 2 };
+enum drift { DRIFT_IGNORED = 0, DRIFT_CORRECTED = 1 };
 enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
 // One combination of method, sparsity or pattern, parameters and compensation: one pruned model.
@@ -31,6 +32,8 @@ struct variant {
     bool bias;  // mean outputs are matched as well; with MATCHING_OFF only they are
     bool guard; // compensation must not make the measured output error grow
     struct energy_clamp clamp;
+    enum drift
+        drift; // which weights are scored: the dense ones, or those that make good what the inputs lost
 };
 
 // The linears that a pattern fits stay dense.

@@ -18,7 +18,24 @@ const char *stream_name(const struct settings *settings, const struct variant *v
 
 bool variant_matches(const struct variant *variant)
 {
-    return variant->output != MATCHING_OFF || variant->bias;
+    // A joint variant's weights are solved for by the time it is compensated.
+    return (variant->output != MATCHING_OFF && !(variant_is_joint(variant) && variant_solves(variant))) ||
+           variant->bias;
+}
+
+bool variant_follows_dense(const struct variant *variant)
+{
+    return variant_matches(variant) || variant_is_joint(variant);
+}
+
+bool variant_solves(const struct variant *variant)
+{
+    return variant->output == MATCHING_LEAST_SQUARES;
+}
+
+bool variant_is_joint(const struct variant *variant)
+{
+    return variant->drift == DRIFT_CORRECTED;
 }
 
 bool variant_compensates(const struct variant *variant)
@@ -43,14 +60,14 @@ bool variant_chooses(const struct variant *variant)
 
 bool variant_reads_states(const struct variant *variant)
 {
-    return variant_chooses(variant) || variant_measures(variant);
+    return variant_chooses(variant) || variant_is_joint(variant) || variant_measures(variant);
 }
 
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant)
 {
-    if (variant == NULL || settings->propagation == PROPAGATION_PRUNED || variant_matches(variant))
+    if (variant == NULL || settings->propagation == PROPAGATION_PRUNED)
         return variant;
-    return NULL;
+    return variant_matches(variant) && !variant_solves(variant) ? variant : NULL;
 }
 
 const char *hidden_stream(const struct settings *settings, const struct variant *variant)

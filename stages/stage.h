@@ -31,9 +31,16 @@ const char *variant_name(const struct variant *variant);
 // The stream that a variant's statistics come from: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
 
-// Whether the variant's outputs are matched to the dense model's. Two streams of hidden states then run side
-// by side: the dense model's own, and the variant's.
+// Whether the variant's outputs are matched to the dense model's when it is compensated.
 bool variant_matches(const struct variant *variant);
+// Whether it is pruned or compensated towards the dense model's outputs. Two streams of hidden states then
+// run side by side: the dense model's own, and the variant's.
+bool variant_follows_dense(const struct variant *variant);
+// Whether the weights that its masks keep are solved for by least squares (stages/compensate/solve.h).
+bool variant_solves(const struct variant *variant);
+// Whether its masks are made together with its weights, from the inputs that both models give a linear: one
+// group of linears after the other, when the layer is scored (stages/joint/joint.h).
+bool variant_is_joint(const struct variant *variant);
 // Whether anything but the mask and the method itself changes the weights.
 bool variant_compensates(const struct variant *variant);
 // Whether the pruned weights get files of their own, weights/VARIANT/layer-l.h5. Where they do not, they are
@@ -47,8 +54,8 @@ bool variant_chooses(const struct variant *variant);
 // Whether it reads hidden states when it is scored or compensated.
 bool variant_reads_states(const struct variant *variant);
 // `variant` (NULL: the dense model) works with hidden states that went through the layers of the variant that
-// is returned, or of the dense model: NULL. They are its own with pruned propagation and with output
-// matching.
+// is returned, or of the dense model: NULL. They are its own with pruned propagation, and with outputs that
+// are matched by factors; with dense propagation, least squares starts every layer from the dense model's.
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);
 // The folder of those hidden states: "dense" or the owner's name.
 const char *hidden_stream(const struct settings *settings, const struct variant *variant);

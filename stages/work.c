@@ -1,5 +1,7 @@
 #include "stages/work.h"
 
+#include "kernels/pruning/least_squares.h"
+
 // Inputs of a layer that linears share: of q, k and v, of o, of gate and up, of down.
 enum { LAYER_INPUTS = 4 };
 
@@ -86,4 +88,9 @@ double trial_passes(size_t candidates)
 double measuring_passes(const struct variant *variant)
 {
     return 3 + (variant->energy_columns || variant->energy_rows ? 3 : 2);
+}
+
+double solve_work(double out, double in)
+{
+    return 2 * (LEAST_SQUARES_STEPS + 2) * out * in * in;
 }

@@ -38,3 +38,7 @@ double trial_passes(size_t candidates);
 // all about three times through the layer, then the products with the dense and the pruned weights, and with
 // the compensated ones where energy is compensated.
 double measuring_passes(const struct variant *variant);
+
+// The least-squares solution of a linear [out, in] (stages/compensate/solve.h): its targets, and a product
+// with the equations for each step and the last residual.
+double solve_work(double out, double in);

@@ -5,7 +5,7 @@
 
 const char *const *matching_names(size_t *count)
 {
-    static const char *const names[] = {"off", "moment", "regression", "mixed"};
+    static const char *const names[] = {"off", "moment", "regression", "mixed", "least_squares"};
     *count = sizeof names / sizeof names[0];
     return names;
 }

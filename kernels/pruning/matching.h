@@ -8,7 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum matching { MATCHING_OFF = 0, MATCHING_MOMENT = 1, MATCHING_REGRESSION = 2, MATCHING_MIXED = 3 };
+enum matching {
+    MATCHING_OFF = 0,
+    MATCHING_MOMENT = 1,
+    MATCHING_REGRESSION = 2,
+    MATCHING_MIXED = 3,
+    MATCHING_LEAST_SQUARES = 4 // every kept weight is solved for, not a factor of each row: least_squares.h
+};
 const char *const *matching_names(size_t *count); // "off", "moment", ..., in the order of the enum
 
 enum { OUTPUT_SUMS = 5 }; // sum y, sum z, sum y^2, sum z^2, sum y z

@@ -82,6 +82,28 @@ static enum status check_allocation(const struct job_values *values, const char 
     return check_allocation_keys(values, path, err);
 }
 
+// Least squares sets every weight that is kept, so that energy compensation has no say.
+static enum status check_solving(const struct job_values *values, const char *path, struct error *err)
+{
+    const struct job_value *energy = &values->of[KEY_ENERGY], *output = &values->of[KEY_OUTPUT_MATCHING];
+    bool any = !is_given(values, KEY_ENERGY) || !is_given(values, KEY_OUTPUT_MATCHING), solves = false;
+
+    for (size_t i = 0; i < energy->count; i++)
+        any = any || (!energy->items[i].directions[0] && !energy->items[i].directions[1]);
+    for (size_t i = 0; i < output->count; i++) {
+        any = any || output->items[i].whole != MATCHING_LEAST_SQUARES;
+        solves = solves || output->items[i].whole == MATCHING_LEAST_SQUARES;
+    }
+    RETURN_ERROR_IF(is_given(values, KEY_DRIFT) && !solves, err, STATUS_USAGE,
+                    "%s:%zu: prune.drift: is used with compensate.output: least_squares only", path,
+                    values->of[KEY_DRIFT].line);
+    RETURN_ERROR_IF(!any, err, STATUS_USAGE,
+                    "%s:%zu: compensate.energy: output: least_squares sets every weight that is kept: leave "
+                    "energy out",
+                    path, energy->line);
+    return STATUS_OK;
+}
+
 static enum status check_together(const struct job_values *values, const char *path, struct error *err)
 {
     const struct job_value *clamp = &values->of[KEY_CLAMP];
@@ -98,6 +120,7 @@ static enum status check_together(const struct job_values *values, const char *p
         values->of[KEY_EXPECTED].count > 0 && !is_given(values, KEY_PERPLEXITY), err, STATUS_USAGE,
         "%s:%zu: expected: is shown beside what is measured, and evaluate.perplexity is not given", path,
         values->of[KEY_EXPECTED].line);
+    FORWARD_IF_ERROR(check_solving(values, path, err));
     FORWARD_IF_ERROR(check_allocation(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));

@@ -61,6 +61,9 @@ KEY(OWL_RANGE, "prune.owl_range", NUMBER(variant, owl_range, 0, 1), .standard = 
     .applies = has_owl, .tag = "range", .help = "owl: how far a layer's sparsity may be from `sparsity`, the mean")
 KEY(DLP_ALPHA, "prune.dlp_alpha", NUMBER(variant, dlp_alpha, 0, 0.5), .standard = {0.15},
     .applies = has_dlp, .tag = "spread", .help = "dlp: half of what the layers' sparsities differ by at most")
+KEY(DRIFT, "prune.drift", CHOICE(variant, drift, drift_names), .own_standard = own_drift,
+    .applies = has_drift, .tag = "drift-", .otherwise = "corrected",
+    .help = "least_squares: whether the weights that are scored make good what the pruned layers before lost")
 KEY(RATIOS, "prune.ratios", RATIOS(ratios, num_ratios, 0, 1),
     .help = "sparsity of some linears: {layers.0.*: 0.3}; of several that fit, the last one counts")
 KEY(PROPAGATION, "prune.propagation", CHOICE(settings, propagation, propagation_names),
@@ -73,7 +76,7 @@ KEY(ENERGY, "compensate.energy", DIRECTIONS(variant, energy_columns), .flags = K
     .help = "rescale what is left so that it has the energy of the whole")
 KEY(OUTPUT_MATCHING, "compensate.output", CHOICE(variant, output, matching_names), .standard = {MATCHING_OFF},
     .tag = "output-", .otherwise = "mixed when neither prune.method nor compensate.energy is given",
-    .help = "match the dense model's outputs")
+    .help = "match the dense model's outputs: a factor for each row, or every weight by least_squares")
 KEY(BIAS, "compensate.bias", FLAG(variant, bias), .standard = {false}, .tag = "bias",
     .help = "match their means as well, where the family has biases")
 KEY(GUARD, "compensate.guard", FLAG(variant, guard), .standard = {true}, .applies = variant_compensates,

@@ -19,6 +19,7 @@
 WORDS(pack_names, "auto", "true", "false")
 WORDS(group_names, "row", "layer")
 WORDS(allocation_names, "uniform", "owl", "dlp")
+WORDS(drift_names, "ignored", "corrected")
 WORDS(propagation_names, "pruned", "dense")
 
 const char *const *direction_names(size_t *count)
@@ -51,6 +52,18 @@ static bool has_alpha(const struct variant *variant)
     return variant->parameters.alpha != 0 || own_alpha(variant) != 0;
 }
 
+// Least squares towards the dense model's outputs knows what the inputs lost. sparsegpt and auto have scores
+// of their own.
+static bool has_drift(const struct variant *variant)
+{
+    return variant_solves(variant) && method_has_factors(variant->method);
+}
+
+static double own_drift(const struct variant *variant)
+{
+    return has_drift(variant) ? DRIFT_CORRECTED : DRIFT_IGNORED;
+}
+
 static bool has_sparsity(const struct variant *variant)
 {
     return !variant->is_pattern;
@@ -74,7 +87,8 @@ static bool has_dlp(const struct variant *variant)
 // Whether there are factors to clamp.
 static bool has_factors(const struct variant *variant)
 {
-    return variant->energy_columns || variant->energy_rows || variant->output != MATCHING_OFF;
+    return variant->energy_columns || variant->energy_rows ||
+           (variant->output != MATCHING_OFF && variant->output != MATCHING_LEAST_SQUARES);
 }
 
 // ---- the table -----------------------------------------------------------------------------------------

@@ -45,6 +45,12 @@ static void fill_variant(struct variant *variant, const struct job_values *value
     if (!is_given(values, KEY_OUTPUT_MATCHING) && !is_given(values, KEY_METHOD) &&
         !is_given(values, KEY_ENERGY))
         variant->output = MATCHING_MIXED;
+    // Defaults that depend on keys further down the table.
+    for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
+        const struct job_key_row *row = job_key_row((enum job_key)i);
+        if (row->home == HOME_VARIANT && row->own_standard != NULL && !is_given(values, (enum job_key)i))
+            member_reset(row, variant);
+    }
     variant_complete(variant);
 }
 

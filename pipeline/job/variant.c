@@ -22,6 +22,8 @@ static void normalise(struct variant *variant)
         variant->parameters = importance_defaults(variant->method);
     if (needs & NEEDS_HESSIAN)
         reset(variant, KEY_GROUP); // has groups of its own
+    if (!job_key_row(KEY_DRIFT)->applies(variant))
+        reset(variant, KEY_DRIFT);
     if (variant->parameters.alpha == 0)
         reset(variant, KEY_EPSILON);
     if (variant->is_pattern) {
@@ -37,6 +39,8 @@ static void normalise(struct variant *variant)
     }
     if (variant->allocation != ALLOCATION_DLP)
         reset(variant, KEY_DLP_ALPHA);
+    if (variant_solves(variant)) // it sets every weight, whatever energy would have made of it
+        variant->energy_columns = variant->energy_rows = false;
     if (!job_key_row(KEY_CLAMP)->applies(variant))
         reset(variant, KEY_CLAMP);
     if (!variant_compensates(variant))

@@ -73,8 +73,8 @@ size_t dense_stream_readers(const struct settings *settings)
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     size_t readers = 0;
     for (size_t v = 0; v < settings->num_variants; v++)
-        readers +=
-            dense ? variant_reads_states(&settings->variants[v]) : variant_matches(&settings->variants[v]);
+        readers += dense ? variant_reads_states(&settings->variants[v])
+                         : variant_follows_dense(&settings->variants[v]);
     return readers;
 }
 
@@ -101,7 +101,7 @@ static void add_results(struct plan *plan, const struct variant *variant, struct
 }
 
 // Statistics of the dense model for all, then masks and weights of every layer and variant independently;
-// where outputs are matched, weights layer by layer.
+// where outputs are matched by factors, weights layer by layer.
 static void add_dense(struct plan *plan)
 {
     const struct settings *settings = plan->settings;
@@ -116,14 +116,14 @@ static void add_dense(struct plan *plan)
         for (size_t v = 0; v < settings->num_variants; v++) {
             const struct place place = {phase, layer};
             add_of_layer(plan, STAGE_SCORE, &settings->variants[v], layer, place);
-            if (!variant_matches(&settings->variants[v]))
+            if (stream_owner(settings, &settings->variants[v]) == NULL)
                 add_compensate(plan, &settings->variants[v], layer, place);
         }
     phase++;
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         const struct place place = {phase, v};
-        for (size_t layer = 0; layer < layers && variant_matches(variant); layer++) {
+        for (size_t layer = 0; layer < layers && stream_owner(settings, variant) != NULL; layer++) {
             add_compensate(plan, variant, layer, place);
             add_propagate(plan, variant, layer, place);
         }
@@ -149,11 +149,12 @@ static void add_pruned(struct plan *plan)
         const struct variant *variant = &settings->variants[v];
         const struct place place = {phase, v};
         for (size_t layer = 0; layer < layers; layer++) {
-            add_of_layer(plan, STAGE_CALIBRATE, variant, layer, place);
+            if (!variant_is_joint(variant)) // it takes no statistics
+                add_of_layer(plan, STAGE_CALIBRATE, variant, layer, place);
             add_of_layer(plan, STAGE_SCORE, variant, layer, place);
             add_compensate(plan, variant, layer, place);
             add_propagate(plan, variant, layer, place);
-            if (readers == 1 && variant_matches(variant))
+            if (readers == 1 && variant_follows_dense(variant))
                 add_propagate(plan, NULL, layer, place);
         }
         add_results(plan, variant, place);

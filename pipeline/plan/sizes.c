@@ -103,7 +103,7 @@ double weights_file_bytes(const struct layer_size *layer, const struct variant *
     double values = 3 * layer->rows;
     values += variant->energy_rows ? layer->rows : 0;
     values += variant->energy_columns ? layer->columns : 0;
-    values += variant->output != MATCHING_OFF ? layer->rows : 0;
+    values += variant->output != MATCHING_OFF && !variant_solves(variant) ? layer->rows : 0;
     return layer->weights + values * (double)sizeof(double);
 }
 

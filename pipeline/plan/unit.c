@@ -133,6 +133,17 @@ bool weights_are_done(const struct settings *settings, const struct variant *var
     return store_exists(path) || (!settings->keep_weights && results_are_done(settings, variant, NULL));
 }
 
+// Whether the variant has still to be pruned or compensated towards the dense model's outputs of the layer.
+static bool still_reads_dense(const struct settings *settings, const struct variant *variant, size_t layer)
+{
+    char path[PATH_SIZE];
+
+    if (variant_matches(variant))
+        return !weights_are_done(settings, variant, layer);
+    run_layer_path(path, settings->run, RUN_MASKS, variant->name, layer);
+    return variant_is_joint(variant) && !store_exists(path);
+}
+
 // Propagated states are only needed for the next layer, and removed afterwards.
 static bool is_past(const struct unit *unit, const struct settings *settings)
 {
@@ -143,12 +154,12 @@ static bool is_past(const struct unit *unit, const struct settings *settings)
     if (unit->variant != NULL && settings->propagation == PROPAGATION_DENSE)
         return weights_are_done(settings, unit->variant, next);
     if (unit->variant != NULL) {
-        run_layer_path(path, settings->run, RUN_STATISTICS, unit->variant->name, next);
+        run_layer_path(path, settings->run, variant_is_joint(unit->variant) ? RUN_MASKS : RUN_STATISTICS,
+                       unit->variant->name, next);
         return store_exists(path);
     }
     for (size_t v = 0; v < settings->num_variants && past; v++)
-        past = !variant_matches(&settings->variants[v]) ||
-               weights_are_done(settings, &settings->variants[v], next);
+        past = !still_reads_dense(settings, &settings->variants[v], next);
     return past;
 }
 
@@ -276,6 +287,8 @@ static bool input_score(char path[PATH_SIZE], const struct unit *unit, const str
     }
     if (allocation_stage(variant) != STAGE_COUNT)
         index -= layers;
+    if (variant_is_joint(variant))
+        return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
     if (index != 0 || !(needs & (NEEDS_HESSIAN | NEEDS_STATISTICS)))
         return false;
     if (needs & NEEDS_HESSIAN) {

@@ -253,7 +253,8 @@ static double measuring_work(const struct sizes *sizes, const struct unit *unit)
 static double guarding_work(const struct sizes *sizes, const struct unit *unit)
 {
     struct guard_choice choices[GUARD_CHOICES];
-    const size_t count = guard_choices(choices, unit->variant);
+    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    const size_t count = guard_choices(choices, unit->variant, &kind);
     return count < 2
                ? 0
                : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;

@@ -29,11 +29,20 @@ static void error_cell(const struct page *page, const json_t *row, const char *k
 // The parts of the compensation that the guard kept.
 static void kept_cell(const struct page *page, const json_t *row)
 {
-    const json_t *energy = json_object_get(row, "energy_kept"), *output = json_object_get(row, "output_kept");
-    char text[40];
-    snprintf(text, sizeof text, "%s%s%s", json_is_true(energy) ? "energy" : "",
-             json_is_true(energy) && json_is_true(output) ? ", " : "", json_is_true(output) ? "output" : "");
-    text_cell(page, text[0] != '\0' ? text : energy != NULL || output != NULL ? "nothing" : "");
+    static const struct {
+        const char *key, *text;
+    } parts[] = {{"energy_kept", "energy"}, {"solution_kept", "least squares"}, {"output_kept", "output"}};
+    char text[48] = "";
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *kept = json_object_get(row, parts[i].key);
+        const size_t length = strlen(text);
+        any = any || kept != NULL;
+        if (json_is_true(kept))
+            snprintf(text + length, sizeof text - length, "%s%s", length > 0 ? ", " : "", parts[i].text);
+    }
+    text_cell(page, text[0] != '\0' || !any ? text : "nothing");
 }
 
 // The candidate that auto chose.

@@ -4,6 +4,7 @@
 #include "pipeline/run/result_work.h"
 #include "pipeline/run/states.h"
 #include "stages/compensate/compensate.h"
+#include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
@@ -49,13 +50,22 @@ static enum status score(const struct stage *stage, struct layer_weights *weight
 
     for (size_t k = 0; k < batch->count; k++) {
         variants[k] = batch->units[k]->variant;
-        if (variant_chooses(variants[k]))
+        if (variant_is_joint(variants[k]))
+            FORWARD_IF_ERROR(states_ensure(stage, weights, NULL, layer, err));
+        if (variant_chooses(variants[k]) || variant_is_joint(variants[k]))
             FORWARD_IF_ERROR(states_ensure(stage, weights, dense ? NULL : variants[k], layer, err));
     }
-    FORWARD_IF_ERROR(prune_layer(stage, weights, variants, batch->count, layer, err));
-    for (size_t k = 0; k < batch->count; k++)
-        if (variant_chooses(variants[k]))
+    if (variant_is_joint(variants[0]))
+        for (size_t k = 0; k < batch->count; k++)
+            FORWARD_IF_ERROR(joint_layer(stage, weights, variants[k], layer, err));
+    else
+        FORWARD_IF_ERROR(prune_layer(stage, weights, variants, batch->count, layer, err));
+    for (size_t k = 0; k < batch->count; k++) {
+        if (variant_is_joint(variants[k]))
+            states_trim_passed(stage, NULL, layer);
+        if (variant_chooses(variants[k]) || variant_is_joint(variants[k]))
             states_trim_passed(stage, dense ? NULL : variants[k], layer);
+    }
     states_trim_hessian(stage, variants[0], layer);
     return STATUS_OK;
 }

@@ -40,7 +40,9 @@ enum status compensate_check(struct model *model, const struct settings *setting
     bool matches = false, bias = false;
 
     for (size_t v = 0; v < settings->num_variants; v++) {
-        matches = matches || variant_matches(&settings->variants[v]);
+        // Least squares takes experts by themselves, on the pruned model's tokens.
+        matches = matches || (variant_matches(&settings->variants[v]) &&
+                              (!variant_solves(&settings->variants[v]) || settings->variants[v].bias));
         bias = bias || settings->variants[v].bias;
     }
     if (!matches)

@@ -13,9 +13,10 @@
 //   bias                [out], where the variant sets biases and the linear has one
 // and, where outputs are measured (variant_measures), attributes of the linear's group:
 //   energy_kept, output_kept             0 or 1, where it was asked for
+//   solution_kept 0 or 1, solution_tokens, solution_steps, solution_residual     of least squares (solve.h)
 //   output_error_pruned, output_error_compensated   sum |y - z|^2 / sum |y - mean y|^2 of the outputs, as
 //                       pruned and in the end, over `output_error_sequences` calibration sequences: those
-//                       that the guard holds out, or all without the guard
+//                       that the guard holds out; without the guard all, of least squares the last eighth
 //   layer_error_pruned, layer_error_compensated     with the guard, not of experts: the error of the layer's
 //                       output on the sequences held out (stages/layer/layer_trial.h), with this
 //                       linear and those that share its input as pruned, and as decided

@@ -41,20 +41,6 @@ static void final_rows_free(struct final_rows *result)
     free(result->rows);
 }
 
-// A factor may push a weight beyond the largest number of a 16-bit dtype. That is an error here, before
-// anything is exported.
-static enum status check_row(const struct pruned_linear *linear, size_t layer, size_t i, struct error *err)
-{
-    const struct layer_tensor *tensor = linear->tensor;
-    const enum dtype dtype = tensor->tensor->dtype;
-    const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
-    RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
-                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: narrow "
-                    "compensate.clamp, or leave the linear dense with prune.skip",
-                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype));
-    return STATUS_OK;
-}
-
 static enum status compute_rows(struct final_rows *result, struct pruned_linear *linear, size_t layer,
                                 struct error *err)
 {
@@ -79,7 +65,7 @@ static enum status compute_rows(struct final_rows *result, struct pruned_linear 
         for (size_t k = 0; k < 3; k++)
             result->energy[k][i] = energies[k];
         memcpy((char *)result->rows + row * row_bytes, linear->rounded, row_bytes);
-        status = check_row(linear, layer, i, err);
+        status = pruned_linear_check(linear, layer, i, err);
     }
     FORWARD_IF_ERROR(team_agree(team, status, err));
     for (size_t k = 0; k < 3; k++)
@@ -110,9 +96,9 @@ static enum status write_energy(const struct pruned_linear *linear, const struct
         FORWARD_IF_ERROR(write_vector(linear, writer, &energy, err));
         FORWARD_IF_ERROR(store_attribute_f64(writer, group, dataset_name(energies[k]), total, err));
     }
-    if (linear->energy && linear->variant->energy_rows)
+    if (linear->kept == KEPT_ENERGY && linear->variant->energy_rows)
         FORWARD_IF_ERROR(write_vector(linear, writer, &rows, err));
-    if (linear->energy && linear->variant->energy_columns)
+    if (linear->kept == KEPT_ENERGY && linear->variant->energy_columns)
         FORWARD_IF_ERROR(write_vector(linear, writer, &columns, err));
     return STATUS_OK;
 }
@@ -150,18 +136,26 @@ done:
     return status;
 }
 
-// Writes the guard's choice and the measured errors as attributes of the linear's group.
-static enum status write_measurement(const struct pruned_linear *linear, struct store_writer *writer,
-                                     struct error *err)
+enum status measurement_write(const struct pruned_linear *linear, struct store_writer *writer,
+                              struct error *err)
 {
     const struct variant *variant = linear->variant;
     char group[DATASET_PATH_SIZE];
 
     group_path(group, linear->tensor->linear);
     if (variant->energy_columns || variant->energy_rows)
-        FORWARD_IF_ERROR(store_attribute_u64(writer, group, "energy_kept", linear->energy, err));
-    if (variant_matches(variant))
+        FORWARD_IF_ERROR(store_attribute_u64(writer, group, "energy_kept", linear->kept == KEPT_ENERGY, err));
+    if (linear->kind.matches)
         FORWARD_IF_ERROR(store_attribute_u64(writer, group, "output_kept", linear->output, err));
+    if (linear->kind.solves) {
+        const struct solution *solution = &linear->solution;
+        FORWARD_IF_ERROR(
+            store_attribute_u64(writer, group, "solution_kept", linear->kept == KEPT_SOLVED, err));
+        FORWARD_IF_ERROR(store_attribute_u64(writer, group, "solution_tokens", solution->tokens, err));
+        FORWARD_IF_ERROR(
+            store_attribute_u64(writer, group, "solution_steps", (uint64_t)solution->steps, err));
+        FORWARD_IF_ERROR(store_attribute_f64(writer, group, "solution_residual", solution->residual, err));
+    }
     FORWARD_IF_ERROR(store_attribute_f64(writer, group, "output_error_pruned", linear->error_pruned, err));
     FORWARD_IF_ERROR(
         store_attribute_f64(writer, group, "output_error_compensated", linear->error_compensated, err));
@@ -186,9 +180,9 @@ static enum status write_output(const struct pruned_linear *linear, size_t layer
         FORWARD_IF_ERROR(write_bias(linear, layer, writer, err));
     if (!variant_measures(variant))
         return STATUS_OK;
-    if (variant->output != MATCHING_OFF && linear->output)
+    if (variant->output != MATCHING_OFF && linear->output && linear->kept != KEPT_SOLVED)
         FORWARD_IF_ERROR(write_vector(linear, writer, &gamma, err));
-    return write_measurement(linear, writer, err);
+    return measurement_write(linear, writer, err);
 }
 
 enum status compensated_linear_write(struct pruned_linear *linear, size_t layer, struct store_writer *writer,

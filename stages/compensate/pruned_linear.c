@@ -16,11 +16,19 @@ static enum status read_update(struct pruned_linear *linear, const struct store_
     const size_t out = linear->tensor->out, in = linear->tensor->in;
     size_t first = 0, count = out;
 
-    if (!linear->variant->energy_columns && !variant_measures(linear->variant))
+    if (!linear->variant->energy_columns && !linear->kind.measures)
         share_of(out, (size_t)team->rank, (size_t)team->size, &first, &count);
     FORWARD_IF_ERROR(allocate(&linear->update, out * in, sizeof *linear->update, "corrected weights", err));
     linear->updated = linear->update;
     return store_read(masks, name, STORE_F32, first, count, linear->update + first * in, err);
+}
+
+struct compensation_kind compensation_kind_of(const struct variant *variant)
+{
+    return (struct compensation_kind){.solves = variant_solves(variant) && !variant_is_joint(variant),
+                                      .matches = variant_matches(variant),
+                                      .measures = variant_measures(variant),
+                                      .shifts = variant->bias};
 }
 
 static bool uses_energy(const struct variant *variant)
@@ -38,25 +46,25 @@ void pruned_linear_free(struct pruned_linear *linear)
     free(linear->rounded);
     free(linear->gamma);
     free(linear->shift);
+    shared_block_free(&linear->solution.memory);
     memset(linear, 0, sizeof *linear);
 }
 
 enum status pruned_linear_create(struct pruned_linear *linear, const struct stage *stage,
-                                 const struct variant *variant, const struct layer_weights *weights,
-                                 const struct layer_tensor *tensor, const struct store_reader *masks,
+                                 const struct variant *variant, const struct compensation_kind *kind,
+                                 const struct layer_weights *weights, const struct layer_tensor *tensor,
                                  struct error *err)
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
-    bool has_update;
-    char name[DATASET_PATH_SIZE];
 
     *linear = (struct pruned_linear){.stage = stage,
                                      .variant = variant,
+                                     .kind = *kind,
                                      .tensor = tensor,
                                      .weight = layer_weights_of(weights, tensor),
                                      .updated = layer_weights_of(weights, tensor),
                                      .bias = bias != NULL ? layer_weights_of(weights, bias) : NULL,
-                                     .energy = uses_energy(variant),
+                                     .kept = uses_energy(variant) ? KEPT_ENERGY : KEPT_PLAIN,
                                      .layer_error_pruned = NAN,
                                      .layer_error_compensated = NAN};
     FORWARD_IF_ERROR(allocate(&linear->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));
@@ -64,12 +72,21 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
         FORWARD_IF_ERROR(allocate(&linear->column_mean, tensor->in, sizeof(double), "column means", err));
         FORWARD_IF_ERROR(allocate(&linear->column_gamma, tensor->in, sizeof(double), "column factors", err));
     }
-    if (variant_matches(variant)) {
+    if (kind->matches) {
         FORWARD_IF_ERROR(allocate(&linear->gamma, tensor->out, sizeof(double), "output factors", err));
         FORWARD_IF_ERROR(allocate(&linear->shift, tensor->out, sizeof(double), "output means", err));
     }
     FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
-    FORWARD_IF_ERROR(allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err));
+    return allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err);
+}
+
+enum status pruned_linear_read(struct pruned_linear *linear, const struct store_reader *masks,
+                               struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    char name[DATASET_PATH_SIZE];
+    bool has_update;
+
     dataset_path(name, tensor->linear, DATASET_UPDATE);
     FORWARD_IF_ERROR(store_find(masks, name, &has_update, err));
     if (has_update)
@@ -117,10 +134,14 @@ done:
     return status;
 }
 
-// linear->row <- row i, pruned, with `energy` energy-compensated; not yet scaled by gamma or rounded.
-static double compensated_row(struct pruned_linear *linear, size_t i, bool energy, double energies[3])
+// linear->row <- row i, pruned, with these weights kept; not yet scaled by gamma or rounded.
+static double compensated_row(struct pruned_linear *linear, size_t i, enum kept_weights kept,
+                              double energies[3])
 {
-    const struct linear_view view = view_of(linear);
+    const bool energy = kept == KEPT_ENERGY;
+    struct linear_view view = view_of(linear);
+    if (kept == KEPT_SOLVED)
+        view.updated = linear->solution.memory.data;
     const struct row_compensation how = {.column_mean = energy ? linear->column_mean : NULL,
                                          .column_gamma = energy ? linear->column_gamma : NULL,
                                          .rows = energy && linear->variant->energy_rows,
@@ -137,17 +158,25 @@ static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)
     dtype_from_f64(linear->rounded, linear->row, linear->tensor->tensor->dtype, in);
 }
 
-void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target)
+void pruned_linear_rounded(struct pruned_linear *linear, size_t i, enum kept_weights kept, float *target)
 {
     double energies[3];
-    compensated_row(linear, i, energy, energies);
+    compensated_row(linear, i, kept, energies);
     scale_and_round(linear, i, false);
     dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
 }
 
 double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3])
 {
-    const double gamma = compensated_row(linear, i, linear->energy, energies);
+    double gamma, solved[3];
+
+    if (linear->kept == KEPT_SOLVED) { // `energies` compare it with the dense weights under the mask
+        compensated_row(linear, i, KEPT_PLAIN, energies);
+        gamma = compensated_row(linear, i, KEPT_SOLVED, solved);
+        energies[2] = solved[2];
+    } else {
+        gamma = compensated_row(linear, i, linear->kept, energies);
+    }
     scale_and_round(linear, i, linear->output);
     return gamma;
 }
@@ -157,6 +186,18 @@ void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *targ
     double energies[3];
     pruned_linear_final(linear, i, energies);
     dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
+}
+
+enum status pruned_linear_check(const struct pruned_linear *linear, size_t layer, size_t i, struct error *err)
+{
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = tensor->tensor->dtype;
+    const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
+    RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
+                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: narrow "
+                    "compensate.clamp, or leave the linear dense with prune.skip",
+                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype));
+    return STATUS_OK;
 }
 
 // One element, rounded.

@@ -4,9 +4,36 @@
 #include "io/store/store.h"
 #include "stages/layer/layer_weights.h"
 
+// The weights that least squares found for a mask, in memory that the ranks of a node share (solve.h).
+struct solution {
+    struct shared_block memory; // float32 [out, in], 0 where pruned; empty: there is none
+    uint64_t tokens;            // that the equations were gathered from
+    double steps;               // the most that a row took
+    double residual;            // the largest of a row, relative to its target
+};
+
+// What a linear's kept weights are.
+enum kept_weights {
+    KEPT_PLAIN,  // the dense ones, or those of `update`
+    KEPT_ENERGY, // the same, energy-compensated as the variant asks
+    KEPT_SOLVED  // the least-squares solution
+};
+
+// What is done to linears in one pass over a layer.
+struct compensation_kind {
+    bool solves;   // weights are solved for
+    bool matches;  // outputs are compared with the dense model's
+    bool measures; // outputs are measured, for that or for the guard
+    bool shifts;   // biases get what the means of the outputs lack
+};
+
+// What compensate_layer does for a variant.
+struct compensation_kind compensation_kind_of(const struct variant *variant);
+
 struct pruned_linear {
     const struct stage *stage;
     const struct variant *variant;
+    struct compensation_kind kind;
     const struct layer_tensor *tensor;
     const float *weight;                // [out, in], the dense linear
     const float *updated;               // [out, in], where kept weights come from: weight, or `update`
@@ -16,7 +43,9 @@ struct pruned_linear {
     double *column_mean, *column_gamma; // [in], NULL when columns are off
     double *row;                        // [in], scratch
     void *rounded;                      // [in] in the model's dtype, scratch
-    bool energy, output;                // which compensation is kept
+    struct solution solution;           // where the variant solves for the weights
+    enum kept_weights kept;             // what the weights become
+    bool output;                        // whether gamma and shift are used
     double *gamma;                      // [out] with output matching: the factor of a row; else NULL
     double *shift;                      // [out] likewise: what is added to the bias
     // Squared error of the outputs relative to their variance, as pruned and in the end, over
@@ -28,26 +57,32 @@ struct pruned_linear {
     double layer_error_pruned, layer_error_compensated;
 };
 
-// A linear of `weights`, the dense layer, with its mask, and sparsegpt's update, from the variant's mask
-// file. Energy compensation is kept if the variant asks for it. Not collective. Freed with
-// pruned_linear_free, also after an error.
+// A linear of `weights`, the dense layer, with room for a mask. Energy compensation is kept if the variant
+// asks for it. Not collective. Freed with pruned_linear_free, also after an error, which is collective.
 enum status pruned_linear_create(struct pruned_linear *linear, const struct stage *stage,
-                                 const struct variant *variant, const struct layer_weights *weights,
-                                 const struct layer_tensor *tensor, const struct store_reader *masks,
+                                 const struct variant *variant, const struct compensation_kind *kind,
+                                 const struct layer_weights *weights, const struct layer_tensor *tensor,
                                  struct error *err);
+// Its mask, and the `update` that is there of it, from the variant's mask file. Not collective.
+enum status pruned_linear_read(struct pruned_linear *linear, const struct store_reader *masks,
+                               struct error *err);
 void pruned_linear_free(struct pruned_linear *linear);
 
 // Means and factors of the columns, if the variant compensates them. Collective.
 enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err);
 
-// target[in] <- row i, pruned, with `energy` energy-compensated as the variant asks; not scaled by gamma;
-// rounded to the model's dtype, as float32.
-void pruned_linear_rounded(struct pruned_linear *linear, size_t i, bool energy, float *target);
+// target[in] <- row i, pruned, with these weights kept; not scaled by gamma; rounded to the model's dtype, as
+// float32.
+void pruned_linear_rounded(struct pruned_linear *linear, size_t i, enum kept_weights kept, float *target);
 // linear->rounded <- row i with all compensation that is kept, in the model's dtype. energies[3]: see
 // energy_row (kernels/pruning/energy.h). Returns energy compensation's factor of the row.
 double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3]);
 // The same as float32 in target[in].
 void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target);
+// Whether the model's dtype can hold the row that was made last, row i of `layer`'s linear: STATUS_FAILED
+// names layer, linear, row and column.
+enum status pruned_linear_check(const struct pruned_linear *linear, size_t layer, size_t i,
+                                struct error *err);
 // target[out] <- the final bias, in bias_dtype. For a linear that has one.
 void pruned_linear_bias(const struct pruned_linear *linear, void *target);
 // The same as float32.

@@ -97,6 +97,10 @@ static enum status add_guard(json_t *record, const struct store_reader *weights,
     group_path(object, linear);
     copy_flag(&copy, "energy_kept", "energy_kept");
     copy_flag(&copy, "output_kept", "output_kept");
+    copy_flag(&copy, "solution_kept", "solution_kept");
+    attribute_copy_count(&copy, "solution_tokens", "solution_tokens");
+    attribute_copy_count(&copy, "solution_steps", "solution_steps");
+    attribute_copy_real(&copy, "solution_residual", "solution_residual");
     attribute_copy_real(&copy, "output_error_pruned", "output_error_pruned");
     attribute_copy_real(&copy, "output_error_compensated", "output_error_compensated");
     attribute_copy_real(&copy, "layer_error_pruned", "layer_error_pruned");
@@ -108,7 +112,9 @@ static enum status add_guard(json_t *record, const struct store_reader *weights,
 enum status linear_record_add(json_t *record, const struct store_reader *masks,
                               const struct store_reader *weights, const char *linear, struct error *err)
 {
-    if (masks != NULL)
+    if (masks != NULL) {
         FORWARD_IF_ERROR(add_choice(record, masks, linear, err));
+        FORWARD_IF_ERROR(add_guard(record, masks, linear, err)); // of a joint variant
+    }
     return weights != NULL ? add_guard(record, weights, linear, err) : STATUS_OK;
 }

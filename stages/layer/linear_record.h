@@ -23,6 +23,8 @@ void attribute_copy_text(struct attribute_copy *copy, const char *key, const cha
 //   "energy_kept", "output_kept": true or false, "output_error_pruned", "output_error_compensated",
 //   "output_error_sequences", "layer_error_pruned", "layer_error_compensated"
 //             where compensation was measured (stages/compensate/compensate.h)
+//   "solution_kept": true or false, "solution_tokens", "solution_steps", "solution_residual"
+//             where least squares solved for the weights
 // Not collective.
 enum status linear_record_add(json_t *record, const struct store_reader *masks,
                               const struct store_reader *weights, const char *linear, struct error *err);

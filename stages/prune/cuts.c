@@ -8,7 +8,7 @@
 
 bool variants_share_scores(const struct variant *a, const struct variant *b)
 {
-    return a->method == b->method && a->parameters.alpha == b->parameters.alpha &&
+    return a->method == b->method && a->drift == b->drift && a->parameters.alpha == b->parameters.alpha &&
            a->parameters.epsilon == b->parameters.epsilon && a->parameters.exponent == b->parameters.exponent;
 }
 
@@ -40,6 +40,22 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
         for (size_t i = 0; i < map->num_tensors; i++)
             if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
                 FORWARD_IF_ERROR(declare_mask(&map->tensors[i], cuts[k].writer, err));
+    }
+    return STATUS_OK;
+}
+
+enum status updates_declare(const struct cut *cut, const struct settings *settings,
+                            const struct layer_map *map, const char *meaning, struct error *err)
+{
+    char name[DATASET_PATH_SIZE];
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const struct store_shape shape = {
+            .type = STORE_F32, .rank = 2, .dims = {tensor->out, tensor->in}, .meaning = meaning};
+        if (!tensor_is_pruned(settings, map->layer, tensor))
+            continue;
+        dataset_path(name, tensor->linear, DATASET_UPDATE);
+        FORWARD_IF_ERROR(store_declare(cut->writer, name, &shape, err));
     }
     return STATUS_OK;
 }

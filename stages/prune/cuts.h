@@ -24,6 +24,10 @@ struct cut {
 // fills cuts[count]. Call cuts_finish afterwards, also after an error. Collective.
 enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct variant *const *variants,
                       size_t count, const struct layer_map *map, struct error *err);
+// Declares "update", float32 [out, in], of all pruned linears: the weights of methods that change them.
+// Collective.
+enum status updates_declare(const struct cut *cut, const struct settings *settings,
+                            const struct layer_map *map, const char *meaning, struct error *err);
 // Sets sparsity and like for a linear.
 void cuts_begin_linear(struct cut *cuts, size_t count, const struct settings *settings, size_t layer,
                        const char *linear);

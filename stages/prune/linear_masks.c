@@ -1,7 +1,6 @@
 #include "stages/prune/linear_masks.h"
 
 #include "kernels/pruning/select.h"
-#include "stages/prune/linear_statistics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,22 +93,24 @@ static enum status prepare_factors(struct linear_scorer *scorer, const struct sc
 {
     const struct variant *variant = scorer->variant;
     const unsigned needs = importance_needs(variant->method, &variant->parameters);
-    struct linear_statistics statistics = {0};
+    struct linear_statistics read = {0};
+    const struct linear_statistics *statistics =
+        inputs->given_statistics != NULL ? inputs->given_statistics : &read;
     struct column_sums columns = {0};
     enum status status = STATUS_OK;
 
-    if (needs & NEEDS_STATISTICS)
-        status = read_statistics(&statistics, inputs->statistics, tensor, err);
+    if (needs & NEEDS_STATISTICS && inputs->given_statistics == NULL)
+        status = read_statistics(&read, inputs->statistics, tensor, err);
     GOTO_IF_ERROR(team_agree(scorer->team, status, err), done);
-    scorer->result->tokens = statistics.tokens;
+    scorer->result->tokens = statistics->tokens;
     if (needs & (NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS))
         GOTO_IF_ERROR(compute_columns(&columns, scorer, needs, err), done);
-    importance_factors(scorer->factors, variant->method, &variant->parameters, statistics.second_moment,
-                       statistics.variance, columns.variance, scorer->in);
+    importance_factors(scorer->factors, variant->method, &variant->parameters, statistics->second_moment,
+                       statistics->variance, columns.variance, scorer->in);
     if (needs & NEEDS_ABSOLUTE_SUMS)
         reciprocal_sums(scorer->reciprocal, columns.absolute_sum, scorer->in);
 done:
-    linear_statistics_free(&statistics);
+    linear_statistics_free(&read);
     free(columns.variance);
     free(columns.absolute_sum);
     return status;
@@ -238,7 +239,9 @@ enum status linear_masks_create(struct linear_masks *masks, const struct score_i
                                    .num_cuts = count,
                                    .out = tensor->out,
                                    .in = tensor->in,
-                                   .weight = layer_weights_of(inputs->weights, tensor),
+                                   .weight = inputs->given_weight != NULL
+                                                 ? inputs->given_weight
+                                                 : layer_weights_of(inputs->weights, tensor),
                                    .result = masks};
     enum status status;
 

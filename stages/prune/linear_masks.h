@@ -2,12 +2,16 @@
 // weights are scored once, and every cut takes its mask from the scores.
 #pragma once
 #include "stages/prune/cuts.h"
+#include "stages/prune/linear_statistics.h"
 
 // The inputs of scoring, for all linears of a layer.
 struct score_inputs {
     const struct stage *stage;
     const struct layer_weights *weights;   // the dense layer
     const struct store_reader *statistics; // of the layer; NULL: the method needs none
+    // Of one linear, in place of what the two above say of it, or NULL.
+    const float *given_weight; // [out, in]
+    const struct linear_statistics *given_statistics;
 };
 
 // This rank's rows of a linear's masks, those of share_of.

@@ -272,25 +272,6 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
     return STATUS_OK;
 }
 
-static enum status declare_updates(const struct stage *stage, const struct layer_map *map,
-                                   struct store_writer *writer, struct error *err)
-{
-    char name[DATASET_PATH_SIZE];
-    for (size_t i = 0; i < map->num_tensors; i++) {
-        const struct layer_tensor *tensor = &map->tensors[i];
-        const struct store_shape shape = {.type = STORE_F32,
-                                          .rank = 2,
-                                          .dims = {tensor->out, tensor->in},
-                                          .meaning =
-                                              "weight after the second-order corrections, 0 where pruned"};
-        if (!tensor_is_pruned(stage->settings, map->layer, tensor))
-            continue;
-        dataset_path(name, tensor->linear, DATASET_UPDATE);
-        FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
-    }
-    return STATUS_OK;
-}
-
 static enum status write_update(struct pruner *p, const struct factor *factor, struct store_writer *writer,
                                 struct error *err)
 {
@@ -372,7 +353,9 @@ enum status sparsegpt_layer(const struct stage *stage, const struct layer_weight
     GOTO_IF_ERROR(factor_create(&pruned.factor, stage, map, hessians, err), done);
     GOTO_IF_ERROR(cuts_open(pruned.cuts, stage, variants, count, map, err), done);
     for (size_t k = 0; k < count; k++)
-        GOTO_IF_ERROR(declare_updates(stage, map, pruned.cuts[k].writer, err), done);
+        GOTO_IF_ERROR(updates_declare(&pruned.cuts[k], stage->settings, map,
+                                      "weight after the second-order corrections, 0 where pruned", err),
+                      done);
     for (size_t i = 0; i < map->num_tensors; i++)
         if (tensor_is_pruned(stage->settings, layer, &map->tensors[i]))
             GOTO_IF_ERROR(prune_tensor(&pruned, i, err), done);

@@ -134,6 +134,12 @@ enum status team_sum_u64(const struct team *team, uint64_t *values, size_t count
     return sum_u64_in_pieces(team, values, count, LARGEST_PIECE / sizeof *values, err);
 }
 
+enum status team_max_f64(const struct team *team, double *values, size_t count, struct error *err)
+{
+    const int code = MPI_Allreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE, MPI_MAX, team->comm);
+    return code == MPI_SUCCESS ? STATUS_OK : mpi_failed(code, "MPI_Allreduce", err);
+}
+
 enum status team_exclusive_sum_u64(const struct team *team, uint64_t mine, uint64_t *before,
                                    struct error *err)
 {

@@ -41,6 +41,8 @@ void share_of(size_t total, size_t part, size_t parts, size_t *first, size_t *co
 
 // Sums of integers over the team, in place. Exact. Collective.
 enum status team_sum_u64(const struct team *team, uint64_t *values, size_t count, struct error *err);
+// The largest of each value over the team, in place. None may be NaN. Collective.
+enum status team_max_f64(const struct team *team, double *values, size_t count, struct error *err);
 // values[r] of the lower ranks, summed. Collective.
 enum status team_exclusive_sum_u64(const struct team *team, uint64_t mine, uint64_t *before,
                                    struct error *err);

@@ -1,0 +1,206 @@
+#include "stages/compensate/solve.h"
+
+#include "kernels/pruning/least_squares.h"
+#include "kernels/pruning/select.h"
+#include "stages/layer/few_tokens.h"
+#include "stages/work.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double damping = 0.01; // of the mean of G's diagonal, as the second-order methods take it
+
+// ---- memory ---------------------------------------------------------------------------------------------
+
+enum status solver_create(struct solver *solver, const struct stage *stage, const struct layer_map *map,
+                          struct error *err)
+{
+    size_t widest = 0;
+
+    *solver = (struct solver){.stage = stage};
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]) && map->tensors[i].in > widest)
+            widest = map->tensors[i].in;
+    enum status status =
+        allocate(&solver->scale, widest, sizeof *solver->scale, "the scales of channels", err);
+    if (status == STATUS_OK)
+        status = allocate_aligned(&solver->workspace, least_squares_workspace(widest), sizeof(double),
+                                  "rows of a linear while they are solved", err);
+    if (status == STATUS_OK)
+        status = allocate_aligned(&solver->target, 2 * LEAST_SQUARES_ROWS * widest, sizeof(double),
+                                  "rows of a linear while they are solved", err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    FORWARD_IF_ERROR(gram_create(&solver->gram, stage, widest, true, err));
+    return shared_block_allocate(&solver->scaled, stage->team, (uint64_t)widest * widest * sizeof(float),
+                                 "the normal equations of one group of linears", err);
+}
+
+void solver_free(struct solver *solver)
+{
+    gram_free(&solver->gram);
+    shared_block_free(&solver->scaled);
+    free(solver->scale);
+    free(solver->target);
+    free(solver->workspace);
+    *solver = (struct solver){0};
+}
+
+// ---- one linear -----------------------------------------------------------------------------------------
+
+// Blocks of rows are dealt out to the ranks as wholes: block b goes to rank b % size.
+static size_t num_blocks(size_t out)
+{
+    return (out + LEAST_SQUARES_ROWS - 1) / LEAST_SQUARES_ROWS;
+}
+
+static size_t block_rows(size_t out, size_t block)
+{
+    const size_t left = out - block * LEAST_SQUARES_ROWS;
+    return left < LEAST_SQUARES_ROWS ? left : LEAST_SQUARES_ROWS;
+}
+
+// What a linear's rows are solved for.
+struct problem {
+    const struct normal_equations *equations;
+    const uint8_t *mask; // [out, mask_row_bytes(in)]; NULL: all weights are kept
+    const float *start;  // [out, in]
+    struct least_squares_limits limits;
+};
+
+// rows[LEAST_SQUARES_ROWS, in] <- the block's solution. Adds to the solution's steps and residual.
+static void solve_block(struct solver *solver, const struct problem *problem, struct pruned_linear *linear,
+                        size_t block, float *rows)
+{
+    const size_t in = linear->tensor->in, first = block * LEAST_SQUARES_ROWS;
+    const size_t count = block_rows(linear->tensor->out, block);
+    struct least_squares_outcome outcomes[LEAST_SQUARES_ROWS];
+
+    least_squares_target(solver->target, problem->equations, linear->weight + first * in, count,
+                         solver->target + LEAST_SQUARES_ROWS * in);
+    const struct least_squares_rows of_block = {
+        .count = count,
+        .target = solver->target,
+        .mask = problem->mask != NULL ? problem->mask + first * mask_row_bytes(in) : NULL,
+        .start = problem->start + first * in};
+    least_squares_rows(rows, outcomes, problem->equations, &of_block, &problem->limits, solver->workspace);
+    for (size_t i = 0; i < count; i++) {
+        linear->solution.steps = fmax(linear->solution.steps, (double)outcomes[i].steps);
+        linear->solution.residual = fmax(linear->solution.residual, outcomes[i].residual);
+    }
+}
+
+// Every node gets the rows that ranks of other nodes solved.
+static enum status share_block(const struct team *team, struct pruned_linear *linear, size_t block,
+                               float *rows, struct error *err)
+{
+    const size_t in = linear->tensor->in, first = block * LEAST_SQUARES_ROWS;
+    const size_t count = block_rows(linear->tensor->out, block);
+    const int owner = (int)(block % (size_t)team->size);
+    float *shared = (float *)linear->solution.memory.data + first * in;
+
+    if (team->node_size == team->size) {
+        if (team->rank == owner)
+            memcpy(shared, rows, count * in * sizeof *rows);
+        return STATUS_OK;
+    }
+    FORWARD_IF_ERROR(team_broadcast(team, rows, count * in * sizeof *rows, owner, err));
+    if (team->node_rank == 0)
+        memcpy(shared, rows, count * in * sizeof *rows);
+    return STATUS_OK;
+}
+
+// Fills linear->solution, whose memory may be where the problem starts from.
+static enum status solve_linear(struct solver *solver, const struct problem *problem,
+                                struct pruned_linear *linear, struct error *err)
+{
+    const struct team *team = solver->stage->team;
+    const size_t out = linear->tensor->out, in = linear->tensor->in, size = (size_t)team->size;
+    struct solution *solution = &linear->solution;
+    float *rows = NULL;
+    enum status status;
+
+    status =
+        allocate_aligned(&rows, LEAST_SQUARES_ROWS * in, sizeof *rows, "rows of a linear's solution", err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    solution->steps = solution->residual = 0;
+    for (size_t wave = 0; wave < num_blocks(out); wave += size) {
+        const size_t mine = wave + (size_t)team->rank;
+        GOTO_IF_ERROR(stage_safe_point(solver->stage, STATUS_OK, 0, err), done);
+        if (mine < num_blocks(out))
+            solve_block(solver, problem, linear, mine, rows);
+        for (size_t block = wave; block < wave + size && block < num_blocks(out); block++)
+            GOTO_IF_ERROR(share_block(team, linear, block, rows, err), done);
+    }
+    stage_advance(solver->stage, solve_work((double)out, (double)in));
+    double most[2] = {solution->steps, solution->residual};
+    GOTO_IF_ERROR(team_max_f64(team, most, 2, err), done);
+    solution->steps = most[0];
+    solution->residual = most[1];
+    shared_block_sync(&solution->memory, team);
+done:
+    free(rows);
+    return status;
+}
+
+static enum status make_room(struct solver *solver, struct pruned_linear *linear, struct error *err)
+{
+    linear->solution.tokens = solver->gram.tokens;
+    return shared_block_allocate(&linear->solution.memory, solver->stage->team,
+                                 (uint64_t)linear->tensor->out * linear->tensor->in * sizeof(float),
+                                 "a linear's solution", err);
+}
+
+enum status solver_correct(struct solver *solver, struct pruned_linear *linear, struct error *err)
+{
+    const struct problem problem = {
+        .equations = &solver->equations, .start = linear->weight, .limits = {.steps = LEAST_SQUARES_STEPS}};
+    FORWARD_IF_ERROR(make_room(solver, linear, err));
+    return solve_linear(solver, &problem, linear, err);
+}
+
+enum status solver_solve(struct solver *solver, struct pruned_linear *linear, struct error *err)
+{
+    struct problem problem = {.equations = &solver->equations,
+                              .mask = linear->mask,
+                              .start = linear->solution.memory.data,
+                              .limits = {.steps = LEAST_SQUARES_STEPS}};
+    if (problem.start == NULL) {
+        problem.start = linear->updated;
+        FORWARD_IF_ERROR(make_room(solver, linear, err));
+    }
+    return solve_linear(solver, &problem, linear, err);
+}
+
+// ---- the equations of a group ---------------------------------------------------------------------------
+
+static void scale(struct solver *solver)
+{
+    const struct team *team = solver->stage->team;
+    struct normal_equations *equations = &solver->equations;
+    size_t first, count;
+
+    *equations =
+        (struct normal_equations){.in = solver->gram.in,
+                                  .lambda = normal_equations_lambda(solver->gram.g, solver->gram.in, damping),
+                                  .g = solver->gram.g,
+                                  .c = solver->gram.c,
+                                  .scale = solver->scale,
+                                  .scaled = solver->scaled.data};
+    normal_equations_scale(equations);
+    share_of(equations->in, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
+    shared_block_sync(&solver->scaled, team); // neighbours may still use the last ones
+    normal_equations_fill(equations, first, count);
+    shared_block_sync(&solver->scaled, team);
+}
+
+enum status solver_gather(struct solver *solver, bool *solvable, const struct gram_input *input,
+                          const struct layer_tensor *tensor, struct error *err)
+{
+    FORWARD_IF_ERROR(gram_gather(&solver->gram, input, err));
+    *solvable = few_tokens_of(tensor, solver->gram.tokens, true) == TOKENS_SUFFICE &&
+                normal_equations_lambda(solver->gram.g, tensor->in, 1) > 0;
+    if (*solvable)
+        scale(solver);
+    return STATUS_OK;
+}

@@ -1,0 +1,203 @@
+#include "stages/joint/joint.h"
+
+#include "kernels/pruning/select.h"
+#include "kernels/pruning/statistics.h"
+#include "stages/compensate/compensated_file.h"
+#include "stages/compensate/layer_compensation.h"
+#include "stages/layer/few_tokens.h"
+#include "stages/layer/linear_groups.h"
+#include "stages/prune/linear_masks.h"
+#include "stages/work.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A layer while it is pruned, on one rank.
+struct joint {
+    struct layer_compensation compensation;
+    struct cut cut; // the variant's file of masks, and the sparsity of the current linear
+    struct linear_statistics statistics; // of the current source's inputs
+    bool solvable;                       // whether there are equations of them
+};
+
+// ---- the inputs of a group ------------------------------------------------------------------------------
+
+static enum status allocate_statistics(struct linear_statistics *statistics, double **mean, size_t in,
+                                       struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(mean, in, sizeof **mean, "statistics", err));
+    FORWARD_IF_ERROR(
+        allocate(&statistics->second_moment, in, sizeof *statistics->second_moment, "statistics", err));
+    return allocate(&statistics->variance, in, sizeof *statistics->variance, "statistics", err);
+}
+
+// Statistics of what the equations were gathered from; of too few tokens those of inputs that are equally
+// active.
+static enum status take_statistics(struct joint *joint, const struct layer_tensor *tensor, struct error *err)
+{
+    const struct gram *gram = &joint->compensation.solver.gram;
+    const size_t in = tensor->in;
+    struct linear_statistics *statistics = &joint->statistics;
+    double *mean = NULL, *squares = NULL;
+    enum status status;
+
+    linear_statistics_free(statistics);
+    status = allocate_statistics(statistics, &mean, in, err);
+    if (status == STATUS_OK)
+        status = allocate(&squares, in, sizeof *squares, "statistics", err);
+    GOTO_IF_ERROR(team_agree(joint->compensation.stage->team, status, err), done);
+    statistics->tokens = gram->tokens;
+    statistics->suffice = few_tokens_of(tensor, gram->tokens, false) != TOKENS_FOR_NOTHING;
+    for (size_t j = 0; j < in; j++)
+        squares[j] = gram->g[j * in + j];
+    channel_moments(mean, statistics->variance, statistics->second_moment, gram->sum, squares, gram->tokens,
+                    in);
+    for (size_t j = 0; j < in && !statistics->suffice; j++)
+        statistics->second_moment[j] = statistics->variance[j] = 1;
+done:
+    free(mean);
+    free(squares);
+    return status;
+}
+
+// ---- one linear -----------------------------------------------------------------------------------------
+
+// Fills linear->mask on every rank, and writes it.
+static enum status choose_mask(struct joint *joint, struct pruned_linear *linear, struct error *err)
+{
+    const struct layer_compensation *c = &joint->compensation;
+    const struct layer_tensor *tensor = linear->tensor;
+    const struct score_inputs inputs = {.stage = c->stage,
+                                        .weights = c->dense,
+                                        .given_weight = linear->solution.memory.data,
+                                        .given_statistics = &joint->statistics};
+    struct linear_masks masks;
+    enum status status;
+
+    cuts_begin_linear(&joint->cut, 1, c->stage->settings, c->dense->map.layer, tensor->linear);
+    GOTO_IF_ERROR(linear_masks_create(&masks, &inputs, tensor, &joint->cut, 1, err), done);
+    const struct mask_rows rows = linear_masks_rows(&masks, &joint->cut);
+    memcpy(linear->mask + rows.first * mask_row_bytes(tensor->in), rows.mask,
+           rows.count * mask_row_bytes(tensor->in));
+    GOTO_IF_ERROR(team_allgather(c->stage->team, linear->mask, tensor->out, mask_row_bytes(tensor->in), err),
+                  done);
+    GOTO_IF_ERROR(mask_write(joint->cut.writer, c->stage->team, tensor, &rows, err), done);
+    status = few_tokens_write(joint->cut.writer, tensor, joint->statistics.tokens, true, err);
+done:
+    linear_masks_free(&masks);
+    return status;
+}
+
+static enum status prune_linear(struct joint *joint, struct pruned_linear *linear, struct error *err)
+{
+    struct solver *solver = &joint->compensation.solver;
+
+    if (joint->solvable)
+        FORWARD_IF_ERROR(solver_correct(solver, linear, err));
+    FORWARD_IF_ERROR(choose_mask(joint, linear, err));
+    stage_advance(solver->stage, score_work((double)linear->tensor->out * (double)linear->tensor->in));
+    return joint->solvable ? solver_solve(solver, linear, err) : STATUS_OK;
+}
+
+// ---- the file -------------------------------------------------------------------------------------------
+
+static enum status write_update(struct joint *joint, struct pruned_linear *linear, struct error *err)
+{
+    const struct layer_compensation *c = &joint->compensation;
+    const struct team *team = c->stage->team;
+    const struct layer_tensor *tensor = linear->tensor;
+    float *rows = NULL;
+    size_t first, count;
+    char name[DATASET_PATH_SIZE];
+    enum status status;
+
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    status = allocate(&rows, count * tensor->in, sizeof *rows, "pruned weights", err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        pruned_linear_final_f32(linear, first + i, rows + i * tensor->in);
+        status = pruned_linear_check(linear, c->dense->map.layer, first + i, err);
+    }
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    dataset_path(name, tensor->linear, DATASET_UPDATE);
+    GOTO_IF_ERROR(store_write(joint->cut.writer, name, first, count, rows, err), done);
+    status = measurement_write(linear, joint->cut.writer, err);
+done:
+    free(rows);
+    return status;
+}
+
+// ---- the layer ------------------------------------------------------------------------------------------
+
+// Prunes the linears tensors[count], which are measured together.
+static enum status prune_linears(struct joint *joint, const struct layer_tensor *const *tensors, size_t count,
+                                 struct error *err)
+{
+    struct layer_compensation *c = &joint->compensation;
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        c->measured[i] = (struct measured_linear){0};
+        status =
+            pruned_linear_create(&c->linears[i], c->stage, c->variant, &c->kind, c->dense, tensors[i], err);
+        c->count = i + 1;
+    }
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || tensors[i]->source != tensors[i - 1]->source) {
+            const struct gram_input input = layer_compensation_input(c, tensors[i]);
+            GOTO_IF_ERROR(solver_gather(&c->solver, &joint->solvable, &input, tensors[i], err), done);
+            GOTO_IF_ERROR(take_statistics(joint, tensors[i], err), done);
+        }
+        GOTO_IF_ERROR(prune_linear(joint, &c->linears[i], err), done);
+    }
+    GOTO_IF_ERROR(layer_compensation_decide(c, err), done);
+    for (size_t i = 0; i < count; i++)
+        GOTO_IF_ERROR(write_update(joint, &c->linears[i], err), done);
+done:
+    layer_compensation_drop(c);
+    return status;
+}
+
+static enum status prune_all(struct joint *joint, struct error *err)
+{
+    struct layer_compensation *c = &joint->compensation;
+    const struct layer_tensor **tensors = NULL;
+    size_t count, batch;
+    enum status status =
+        allocate(&tensors, c->dense->map.num_tensors, sizeof *tensors, "a layer's linears", err);
+
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    count = linears_by_source(tensors, c->stage->settings, &c->dense->map);
+    for (size_t i = 0; i < count; i += batch) {
+        batch = linears_together(tensors + i, count - i, 1, MOST_MASKS_AT_ONCE);
+        GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);
+        GOTO_IF_ERROR(prune_linears(joint, tensors + i, batch, err), done);
+    }
+done:
+    free(tensors);
+    return status;
+}
+
+enum status joint_layer(const struct stage *stage, struct layer_weights *weights,
+                        const struct variant *variant, size_t layer, struct error *err)
+{
+    const bool dense = stage->settings->propagation == PROPAGATION_DENSE;
+    struct joint joint = {.compensation = {.stage = stage,
+                                           .variant = variant,
+                                           .dense = weights,
+                                           .kind = {.solves = true, .matches = true, .measures = true},
+                                           .stream = dense ? DENSE_NAME : variant->name}};
+    enum status status;
+
+    FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    GOTO_IF_ERROR(layer_compensation_open(&joint.compensation, err), done);
+    GOTO_IF_ERROR(cuts_open(&joint.cut, stage, &variant, 1, &weights->map, err), done);
+    GOTO_IF_ERROR(updates_declare(&joint.cut, stage->settings, &weights->map,
+                                  "weight that was solved for, 0 where pruned", err),
+                  done);
+    status = prune_all(&joint, err);
+done:
+    linear_statistics_free(&joint.statistics);
+    layer_compensation_close(&joint.compensation);
+    return cuts_finish(&joint.cut, 1, status, err);
+}
