@@ -4,10 +4,12 @@
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
 #include "kernels/pruning/candidates.h"
+#include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
+#include "stages/layer/gram.h"
 #include "stages/layer/layer_trial.h"
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
@@ -45,6 +47,8 @@ static uint64_t larger(uint64_t a, uint64_t b)
 struct stage_memory {
     uint64_t of_rank[STAGE_COUNT]; // while it carries the stage out
     uint64_t factor;               // of sparsegpt's Hessian, shared by a node
+    uint64_t equations;            // of least squares, likewise
+    uint64_t solving;              // of a rank while it gathers and solves them
 };
 
 static void need(struct stage_memory *memory, enum stage_kind stage, uint64_t bytes)
@@ -57,6 +61,15 @@ static uint64_t forward_bytes(const struct model *model, size_t tokens)
     const struct decoder_config *config = &model->config.decoder;
     return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * config->hidden_size +
                             tokens * config->rotary_dim);
+}
+
+// Whether any variant is solved for by least squares.
+static bool needs_equations(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (variant_solves(&settings->variants[v]) || variant_is_joint(&settings->variants[v]))
+            return true;
+    return false;
 }
 
 static bool needs_hessian(const struct settings *settings)
@@ -156,6 +169,28 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
              forward_bytes(model, tokens));
 }
 
+// Least squares adds to that the equations, and a solution of all linears that share an input.
+static void add_solving_memory(struct stage_memory *memory, const struct layer_map *map,
+                               const struct settings *settings, size_t ranks)
+{
+    uint64_t widest = 0, most = 0;
+
+    for (size_t source = 0; source < map->num_sources; source++) {
+        const uint64_t in = map->source_channels[source];
+        uint64_t rows = 0;
+        for (size_t i = 0; i < map->num_tensors; i++)
+            if (map->tensors[i].source == source && tensor_is_pruned(settings, map->layer, &map->tensors[i]))
+                rows += map->tensors[i].out;
+        widest = rows > 0 ? larger(widest, in) : widest;
+        most = larger(most, rows * in);
+    }
+    memory->solving = larger(memory->solving, gram_rank_bytes(widest, true, settings->length, ranks) +
+                                                  sizeof(double) * (least_squares_workspace(widest) +
+                                                                    3 * LEAST_SQUARES_ROWS * widest));
+    memory->equations =
+        larger(memory->equations, gram_shared_bytes(widest, true) + (widest * widest + most) * sizeof(float));
+}
+
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
 // measures outputs.
 static void add_choosing_memory(struct stage_memory *memory, const struct layer_map *map,
@@ -200,7 +235,10 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     uint64_t second_order = 0; // variants
     bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
-        second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ? 1 : 0;
+        second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ||
+                                variant_is_joint(&settings->variants[v])
+                            ? 1
+                            : 0;
         // Weights that are not kept go variant by variant, when its results are there.
         if (weights_are_written(settings, &settings->variants[v]))
             cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
@@ -210,7 +248,7 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
     cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;
-    // Sparsegpt keeps its corrected weights in the file of the mask.
+    // Methods that make masks and weights together keep the weights in the file of the mask.
     cost->masks_bytes +=
         settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
 }
@@ -259,11 +297,13 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
+    const bool solves = needs_equations(settings);
     bool measures = false, chooses = false;
     size_t floats;
 
     for (size_t v = 0; v < settings->num_variants; v++) {
-        measures = measures || variant_measures(&settings->variants[v]);
+        measures =
+            measures || variant_measures(&settings->variants[v]) || variant_is_joint(&settings->variants[v]);
         chooses = chooses || variant_chooses(&settings->variants[v]);
     }
     memset(cost, 0, sizeof *cost);
@@ -274,10 +314,17 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
         add_layer_memory(&memory, plan, &map, ranks);
         if (measures)
             add_measured_memory(&memory, &map, model, settings->length);
+        if (solves)
+            add_solving_memory(&memory, &map, settings, ranks);
         if (chooses)
             add_choosing_memory(&memory, &map, model, settings->length);
         add_layer_disk(cost, settings, &plan->sizes.layers[layer]);
         layer_map_free(&map);
+    }
+    if (solves) { // with masks as without, a layer is measured and solved for
+        const uint64_t most = memory.of_rank[STAGE_COMPENSATE] + memory.solving;
+        memory.of_rank[STAGE_COMPENSATE] = most;
+        memory.of_rank[STAGE_SCORE] = larger(memory.of_rank[STAGE_SCORE], most);
     }
     memory.of_rank[STAGE_CALIBRATE] += forward_bytes(model, settings->length);
     model_lm_head(&head, model);
@@ -292,7 +339,8 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     // Measuring and choosing keep the pruned layer as well as the dense one; no Hessian is there at the same
     // time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
-    cost->node_bytes += larger(measures || chooses ? cost->node_bytes : 0, memory.factor);
+    cost->node_bytes +=
+        larger((measures || chooses ? cost->node_bytes : 0) + memory.equations, memory.factor);
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
     cost->rank_bytes += resident_bytes() + mpi_bytes;

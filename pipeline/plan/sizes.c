@@ -33,6 +33,7 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     size->masks += out * (double)mask_row_bytes(tensor->in);
     size->updates += out * in * sizeof(float);
     size->correcting += correct_work(out, in);
+    size->solving += solve_work(out, in);
 }
 
 // An input of linears; only where one of them is pruned it has a Hessian.
@@ -58,6 +59,9 @@ static void add_source(struct layer_size *size, const struct sizes *sizes, const
     size->hessian += channels * channels * sizeof(double);
     size->gathering += hessian_work(tokens, channels);
     size->factoring += factor_work(channels);
+    size->equations += gram_work(tokens, channels, !is_routed) +
+                       (is_routed ? 1 : 2) * (double)sizes->settings->sequences *
+                           source_forward_work(sizes->model, map, source, sizes->settings->length);
 }
 
 static void measure_layer(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map)

@@ -26,6 +26,8 @@ struct layer_size {
     double gathering;  // of its Hessians, from all calibration sequences
     double factoring;  // of its Hessians
     double correcting; // of its weights by sparsegpt
+    double equations;  // of least squares, from all calibration sequences of both streams
+    double solving;    // of its weights by least squares
 };
 
 struct sizes {

@@ -186,10 +186,48 @@ static double choosing_work(const struct sizes *sizes, const struct layer_size *
            trial_passes(candidates) * judging_sequences(sizes->settings) * layer->forward;
 }
 
+// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one, and so
+// does least squares, whose fit is made of other sums.
+static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
+{
+    const bool fits = variant_matches(variant) && (!variant_solves(variant) || variant->bias);
+    return fits ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
+}
+
+static double measuring_work(const struct sizes *sizes, const struct unit *unit)
+{
+    return measuring_passes(unit->variant) * measured_sequences(sizes, unit->variant) *
+           layer_of(sizes, unit)->forward;
+}
+
+// A trial of each of the guard's choices. Of least squares two: factors are only tried where it fails.
+static double guarding_work(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    struct guard_choice choices[GUARD_CHOICES];
+    size_t count = guard_choices(choices, unit->variant, &kind);
+
+    if (variant_solves(unit->variant))
+        count = unit->variant->guard ? 2 : 1;
+    return count < 2
+               ? 0
+               : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
+}
+
+// Masks and weights together: the weights are solved for twice, before and after they are pruned.
+static double joint_work(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(sizes, unit);
+    return layer->equations + 2 * layer->solving + measuring_work(sizes, unit) + guarding_work(sizes, unit);
+}
+
 static double work_score(const struct sizes *sizes, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(sizes, unit);
     double work = score_work(layer->pruned);
+
+    if (variant_is_joint(unit->variant))
+        work += joint_work(sizes, unit);
 
     if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
         work += layer->factoring + layer->correcting;
@@ -220,59 +258,11 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     spend_file(w, e, layer->updates);
 }
 
-static void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
-{
-    const struct layer_size *layer = layer_of(w->sizes, unit);
-
-    spend_loading(w, e, (size_t)unit->layer, NULL);
-    spend_reading(w, e, layer->statistics);
-    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
-        prune_by_second_order(w, e, layer);
-    if (variant_chooses(unit->variant))
-        choose(w, e, unit);
-    spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
-    spend_file(w, e, layer->masks);
-    spend_agreeing(w, e, 10 * layer->linears);
-}
-
-// ---- compensate -----------------------------------------------------------------------------------------
-
-// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one.
-static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
-{
-    return variant_matches(variant) ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
-}
-
-static double measuring_work(const struct sizes *sizes, const struct unit *unit)
-{
-    return measuring_passes(unit->variant) * measured_sequences(sizes, unit->variant) *
-           layer_of(sizes, unit)->forward;
-}
-
-// A trial of each of the guard's choices.
-static double guarding_work(const struct sizes *sizes, const struct unit *unit)
-{
-    struct guard_choice choices[GUARD_CHOICES];
-    const struct compensation_kind kind = compensation_kind_of(unit->variant);
-    const size_t count = guard_choices(choices, unit->variant, &kind);
-    return count < 2
-               ? 0
-               : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
-}
-
-static double work_compensate(const struct sizes *sizes, const struct unit *unit)
-{
-    double work = compensate_work(layer_of(sizes, unit)->pruned);
-    if (variant_measures(unit->variant))
-        work += measuring_work(sizes, unit) + guarding_work(sizes, unit);
-    return work;
-}
-
 // Compensation passes sequences through the layer for each of its four inputs.
 static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const double sequences = measured_sequences(w->sizes, unit->variant), inputs = 4;
-    const double streams = variant_matches(unit->variant) ? 2 : 1;
+    const double streams = variant_follows_dense(unit->variant) ? 2 : 1;
 
     spend_reading_everywhere(w, e, layer_of(w->sizes, unit)->checkpoint); // the second copy of the layer
     if (unit->layer > 0)
@@ -280,6 +270,59 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     spend_waves(w, e, sequences, measuring_work(w->sizes, unit));
     spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit));
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+}
+
+// Least squares: the inputs of every sequence go to all ranks, which add their tiles of the equations; then
+// each solves for its rows `times` over.
+static void solve(const struct worker *w, struct estimate *e, const struct unit *unit, double times)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const struct settings *settings = w->sizes->settings;
+    const double sequences = (double)settings->sequences, inputs = 4;
+    const double bytes = 2 * sequences * (double)settings->length * layer->channels * (double)sizeof(float);
+
+    spend_waves(w, e, sequences, layer->equations);
+    spend_computing(w, e, times * layer->solving / w->ranks);
+    if (unit->layer > 0)
+        spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
+    e->sent += bytes * (w->ranks - 1);
+    e->messages += 2 * sequences * inputs * (w->ranks - 1);
+    if (w->nodes > 1)
+        spend(e, PART_NETWORK, bytes / w->machine->network);
+    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+}
+
+static void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    if (!variant_is_joint(unit->variant))
+        spend_reading(w, e, layer->statistics);
+    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        prune_by_second_order(w, e, layer);
+    if (variant_chooses(unit->variant))
+        choose(w, e, unit);
+    if (variant_is_joint(unit->variant)) {
+        solve(w, e, unit, 2);
+        measure(w, e, unit);
+        spend_file(w, e, layer->updates);
+    }
+    spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
+    spend_file(w, e, layer->masks);
+    spend_agreeing(w, e, 10 * layer->linears);
+}
+
+// ---- compensate -----------------------------------------------------------------------------------------
+
+static double work_compensate(const struct sizes *sizes, const struct unit *unit)
+{
+    double work = compensate_work(layer_of(sizes, unit)->pruned);
+    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
+        work += layer_of(sizes, unit)->equations + layer_of(sizes, unit)->solving;
+    if (variant_measures(unit->variant))
+        work += measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    return work;
 }
 
 static void time_compensate(struct worker *w, struct estimate *e, const struct unit *unit)
@@ -291,6 +334,8 @@ static void time_compensate(struct worker *w, struct estimate *e, const struct u
     spend_reading(w, e, layer->masks);
     spend_reading_everywhere(w, e, layer->masks);
     spend_sweep(w, e, layer->pruned, w->machine->compensate, compensate_traffic);
+    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
+        solve(w, e, unit, 1);
     if (variant_measures(unit->variant))
         measure(w, e, unit);
     spend_file(w, e, weights_file_bytes(layer, unit->variant));
