@@ -116,13 +116,13 @@ void guard_take(struct pruned_linear *linear, const struct measured_linear *meas
 }
 
 size_t guard_choose(struct pruned_linear *linear, const struct measured_linear *measured,
-                    const struct guard_choice *const *choices, size_t count)
+                    const struct guard_choice *choices, size_t count)
 {
     size_t best = count - 1;
     double least = INFINITY;
 
     for (size_t k = 0; k < count && measured->tokens[HELD_OUT] > 0; k++) {
-        const double error = relative_error(linear, measured, HELD_OUT, choices[k]);
+        const double error = relative_error(linear, measured, HELD_OUT, &choices[k]);
         if (error < least) {
             least = error;
             best = k;

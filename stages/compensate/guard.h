@@ -27,7 +27,7 @@ void guard_take(struct pruned_linear *linear, const struct measured_linear *meas
 // The choice with the smallest squared error of the linear's own outputs over the HELD_OUT sequences; the
 // first among equals. For a linear that no held-out token reached the last one: nothing.
 size_t guard_choose(struct pruned_linear *linear, const struct measured_linear *measured,
-                    const struct guard_choice *const *choices, size_t count);
+                    const struct guard_choice *choices, size_t count);
 
 // Sets the errors of a linear's own outputs, as pruned and with what is kept: over the HELD_OUT sequences if
 // there are any, else over the FITTED ones, the first of which is `first`.

@@ -75,17 +75,13 @@ struct gram_input layer_compensation_input(const struct layer_compensation *c,
 
 enum status layer_compensation_solve(struct layer_compensation *c, struct error *err)
 {
-    bool solvable = false;
+    const struct layer_tensor *tensor = c->linears[0].tensor;
+    const struct gram_input input = layer_compensation_input(c, tensor);
+    bool solvable;
 
-    for (size_t i = 0; i < c->count; i++) {
-        const struct layer_tensor *tensor = c->linears[i].tensor;
-        if (i == 0 || tensor->source != c->linears[i - 1].tensor->source) {
-            const struct gram_input input = layer_compensation_input(c, tensor);
-            FORWARD_IF_ERROR(solver_gather(&c->solver, &solvable, &input, tensor, err));
-        }
-        if (solvable)
-            FORWARD_IF_ERROR(solver_solve(&c->solver, &c->linears[i], err));
-    }
+    FORWARD_IF_ERROR(solver_gather(&c->solver, &solvable, &input, tensor, err));
+    for (size_t i = 0; i < c->count && solvable; i++)
+        FORWARD_IF_ERROR(solver_solve(&c->solver, &c->linears[i], err));
     return STATUS_OK;
 }
 
@@ -110,7 +106,7 @@ static void put_choice(void *context, size_t choice)
 {
     struct layer_compensation *c = context;
     for (size_t i = 0; i < c->count; i++) {
-        guard_take(&c->linears[i], &c->measured[i], c->tried[choice]);
+        guard_take(&c->linears[i], &c->measured[i], &c->tried[choice]);
         put_linear(c, &c->linears[i]);
     }
 }
@@ -132,7 +128,7 @@ static enum status keep_by_layer(struct layer_compensation *c, size_t first, str
     for (size_t k = 1; k < c->num_tried; k++)
         best = errors[k] < errors[best] ? k : best;
     for (size_t i = 0; i < c->count; i++) {
-        guard_take(&c->linears[i], &c->measured[i], c->tried[best]);
+        guard_take(&c->linears[i], &c->measured[i], &c->tried[best]);
         c->linears[i].layer_error_pruned = errors[c->num_tried - 1];
         c->linears[i].layer_error_compensated = errors[best];
     }
@@ -157,11 +153,11 @@ static enum status measure_and_keep(struct layer_compensation *c, size_t first, 
     FORWARD_IF_ERROR(measure_outputs(c->measured, c->count, c->stage, &streams, first, held_out, err));
     if (c->num_tried == 1) {
         for (size_t i = 0; i < c->count; i++)
-            guard_take(&c->linears[i], &c->measured[i], c->tried[0]);
+            guard_take(&c->linears[i], &c->measured[i], &c->tried[0]);
     } else if (c->linears[0].tensor->expert) {
         for (size_t i = 0; i < c->count; i++)
             guard_take(&c->linears[i], &c->measured[i],
-                       c->tried[guard_choose(&c->linears[i], &c->measured[i], c->tried, c->num_tried)]);
+                       &c->tried[guard_choose(&c->linears[i], &c->measured[i], c->tried, c->num_tried)]);
     } else {
         FORWARD_IF_ERROR(keep_by_layer(c, held_out < settings->sequences ? held_out : 0, err));
     }
@@ -177,14 +173,14 @@ static enum status keep_solution(struct layer_compensation *c, struct error *err
     const struct settings *settings = c->stage->settings;
     const size_t last = settings->sequences - held_out_sequences(settings);
 
-    c->tried[0] = &c->choices[0];
-    c->tried[1] = &c->choices[c->num_choices - 1];
+    c->tried[0] = c->choices[0];
+    c->tried[1] = c->choices[c->num_choices - 1];
     c->num_tried = c->num_choices > 1 ? 2 : 1;
     FORWARD_IF_ERROR(
         measure_and_keep(c, c->choices[0].output || last == settings->sequences ? 0 : last, err));
     if (c->num_tried == 1 || c->linears[0].kept == KEPT_SOLVED || c->linears[0].tensor->expert)
         return STATUS_OK;
-    c->tried[0] = &c->choices[1];
+    c->tried[0] = c->choices[1];
     return measure_and_keep(c, 0, err);
 }
 
@@ -197,7 +193,7 @@ enum status layer_compensation_decide(struct layer_compensation *c, struct error
         FORWARD_IF_ERROR(keep_solution(c, err));
     } else {
         for (size_t k = 0; k < c->num_choices; k++)
-            c->tried[k] = &c->choices[k];
+            c->tried[k] = c->choices[k];
         c->num_tried = c->num_choices;
         // Without matching nothing is fitted: only the sequences held out are measured, or all if none is.
         FORWARD_IF_ERROR(

@@ -5,9 +5,6 @@
 #include "stages/compensate/solve.h"
 #include "stages/layer/hidden_states.h"
 
-// Bytes of the masks that are in memory together, of linears that are measured together.
-enum { MOST_MASKS_AT_ONCE = 1 << 25 };
-
 struct layer_compensation {
     const struct stage *stage;
     const struct variant *variant;
@@ -22,7 +19,7 @@ struct layer_compensation {
     size_t count;
     struct guard_choice choices[GUARD_CHOICES]; // what may be kept, from the most compensated to the least
     size_t num_choices;
-    const struct guard_choice *tried[GUARD_CHOICES]; // those of them that are measured against each other
+    struct guard_choice tried[GUARD_CHOICES]; // those of them that are measured against each other
     size_t num_tried;
     struct solver solver;
 };
@@ -37,7 +34,7 @@ void layer_compensation_close(struct layer_compensation *c); // collective
 // stream: the two models route other tokens to it.
 struct gram_input layer_compensation_input(const struct layer_compensation *c,
                                            const struct layer_tensor *tensor);
-// Solves for the weights of linears[count], one source after the other, for their masks. Collective.
+// Solves for the weights of linears[count], which share their source, for their masks. Collective.
 enum status layer_compensation_solve(struct layer_compensation *c, struct error *err);
 // Measures linears[count], decides what is kept of their compensation, and puts them into the layer so far.
 // Collective.

@@ -128,7 +128,7 @@ done:
 
 // ---- the layer ------------------------------------------------------------------------------------------
 
-// Prunes the linears tensors[count], which are measured together.
+// Prunes the linears tensors[count], which share their source.
 static enum status prune_linears(struct joint *joint, const struct layer_tensor *const *tensors, size_t count,
                                  struct error *err)
 {
@@ -142,14 +142,11 @@ static enum status prune_linears(struct joint *joint, const struct layer_tensor 
         c->count = i + 1;
     }
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || tensors[i]->source != tensors[i - 1]->source) {
-            const struct gram_input input = layer_compensation_input(c, tensors[i]);
-            GOTO_IF_ERROR(solver_gather(&c->solver, &joint->solvable, &input, tensors[i], err), done);
-            GOTO_IF_ERROR(take_statistics(joint, tensors[i], err), done);
-        }
+    const struct gram_input input = layer_compensation_input(c, tensors[0]);
+    GOTO_IF_ERROR(solver_gather(&c->solver, &joint->solvable, &input, tensors[0], err), done);
+    GOTO_IF_ERROR(take_statistics(joint, tensors[0], err), done);
+    for (size_t i = 0; i < count; i++)
         GOTO_IF_ERROR(prune_linear(joint, &c->linears[i], err), done);
-    }
     GOTO_IF_ERROR(layer_compensation_decide(c, err), done);
     for (size_t i = 0; i < count; i++)
         GOTO_IF_ERROR(write_update(joint, &c->linears[i], err), done);
@@ -169,7 +166,7 @@ static enum status prune_all(struct joint *joint, struct error *err)
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
     count = linears_by_source(tensors, c->stage->settings, &c->dense->map);
     for (size_t i = 0; i < count; i += batch) {
-        batch = linears_together(tensors + i, count - i, 1, MOST_MASKS_AT_ONCE);
+        batch = linears_of_source(tensors + i, count - i);
         GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);
         GOTO_IF_ERROR(prune_linears(joint, tensors + i, batch, err), done);
     }

@@ -19,6 +19,14 @@ static uint64_t mask_bytes(const struct layer_tensor *tensor)
     return (uint64_t)tensor->out * mask_row_bytes(tensor->in);
 }
 
+size_t linears_of_source(const struct layer_tensor *const *linears, size_t count)
+{
+    size_t n = 1;
+    while (n < count && linears[n]->source == linears[0]->source)
+        n++;
+    return n;
+}
+
 size_t linears_together(const struct layer_tensor *const *linears, size_t count, size_t masks, uint64_t most)
 {
     uint64_t bytes = masks * mask_bytes(linears[0]);

@@ -12,3 +12,5 @@ size_t linears_by_source(const struct layer_tensor **linears, const struct setti
 // first: those that share its source, because the next source reads what they put out. Experts are measured
 // one by one, so that it is as many as have room for `masks` masks each in `most` bytes, at least one.
 size_t linears_together(const struct layer_tensor *const *linears, size_t count, size_t masks, uint64_t most);
+// How many share the first one's source: those that are solved for together, experts too.
+size_t linears_of_source(const struct layer_tensor *const *linears, size_t count);

@@ -13,19 +13,22 @@
 
 static void assert_choices(const struct variant *variant, const struct guard_choice *expected, size_t count)
 {
+    const struct compensation_kind kind = compensation_kind_of(variant);
     struct guard_choice choices[GUARD_CHOICES];
-    assert_int_equal(guard_choices(choices, variant), count);
+    assert_int_equal(guard_choices(choices, variant, &kind), count);
     for (size_t k = 0; k < count; k++) {
-        assert_int_equal(choices[k].energy, expected[k].energy);
+        assert_int_equal(choices[k].kept, expected[k].kept);
         assert_int_equal(choices[k].output, expected[k].output);
     }
 }
 
 static void choices_go_from_everything_asked_for_to_nothing(void **state)
 {
-    const struct guard_choice all[] = {{true, true}, {true, false}, {false, true}, {false, false}};
-    const struct guard_choice energy[] = {{true, false}, {false, false}};
-    const struct guard_choice output[] = {{false, true}, {false, false}};
+    const struct guard_choice all[] = {
+        {KEPT_ENERGY, true}, {KEPT_ENERGY, false}, {KEPT_PLAIN, true}, {KEPT_PLAIN, false}};
+    const struct guard_choice energy[] = {{KEPT_ENERGY, false}, {KEPT_PLAIN, false}};
+    const struct guard_choice output[] = {{KEPT_PLAIN, true}, {KEPT_PLAIN, false}};
+    const struct guard_choice solved[] = {{KEPT_SOLVED, false}, {KEPT_PLAIN, true}, {KEPT_PLAIN, false}};
     (void)state;
 
     assert_choices(&(struct variant){.guard = true, .energy_rows = true, .output = MATCHING_MIXED}, all, 4);
@@ -33,15 +36,16 @@ static void choices_go_from_everything_asked_for_to_nothing(void **state)
     assert_choices(&(struct variant){.guard = true, .energy_columns = true}, energy, 2);
     assert_choices(&(struct variant){.guard = true, .bias = true}, output, 2);
     assert_choices(&(struct variant){.guard = true}, energy + 1, 1);
+    assert_choices(&(struct variant){.guard = true, .output = MATCHING_LEAST_SQUARES}, solved, 3);
 }
 
 static void without_the_guard_everything_asked_for_is_kept(void **state)
 {
     (void)state;
     assert_choices(&(struct variant){.energy_rows = true, .output = MATCHING_MIXED},
-                   &(struct guard_choice){true, true}, 1);
-    assert_choices(&(struct variant){.energy_columns = true}, &(struct guard_choice){true, false}, 1);
-    assert_choices(&(struct variant){.bias = true}, &(struct guard_choice){false, true}, 1);
+                   &(struct guard_choice){KEPT_ENERGY, true}, 1);
+    assert_choices(&(struct variant){.energy_columns = true}, &(struct guard_choice){KEPT_ENERGY, false}, 1);
+    assert_choices(&(struct variant){.bias = true}, &(struct guard_choice){KEPT_PLAIN, true}, 1);
 }
 
 static void an_eighth_of_the_sequences_judges_but_at_least_one_of_two(void **state)
@@ -87,6 +91,7 @@ static void known_open(struct known *known)
     known->tensor.out = OUT;
     known->linear = (struct pruned_linear){.stage = &known->stage,
                                            .variant = &known->variant,
+                                           .kind = {.matches = true, .measures = true},
                                            .tensor = &known->tensor,
                                            .bias = known->bias,
                                            .gamma = known->gamma,
@@ -127,7 +132,7 @@ static void measure(struct known *known)
 
 static size_t choose(struct known *known, struct guard_choice choices[GUARD_CHOICES])
 {
-    const size_t count = guard_choices(choices, &known->variant);
+    const size_t count = guard_choices(choices, &known->variant, &known->linear.kind);
     measure(known);
     return guard_choose(&known->linear, &known->measured, choices, count);
 }
@@ -162,7 +167,7 @@ static void what_lowers_the_held_out_error_is_kept(void **state)
         put_out(&known, (enum sequence_part)part, ENERGY, 0.5, 1.0);
     }
     size_t best = choose(&known, choices);
-    assert_false(choices[best].energy);
+    assert_false(choices[best].kept == KEPT_ENERGY);
     assert_true(choices[best].output);
     measured_linear_free(&known.measured);
 
@@ -174,7 +179,7 @@ static void what_lowers_the_held_out_error_is_kept(void **state)
         put_out(&known, (enum sequence_part)part, ENERGY, 1, 0.1);
     }
     best = choose(&known, choices);
-    assert_true(choices[best].energy);
+    assert_true(choices[best].kept == KEPT_ENERGY);
     measured_linear_free(&known.measured);
 }
 
@@ -191,7 +196,7 @@ static void what_raises_the_held_out_error_is_dropped(void **state)
     put_out(&known, HELD_OUT, PLAIN, 1, 0.1);
     put_out(&known, HELD_OUT, ENERGY, 2, 0.1);
     const size_t best = choose(&known, choices);
-    assert_false(choices[best].energy);
+    assert_false(choices[best].kept == KEPT_ENERGY);
     assert_false(choices[best].output);
     measured_linear_free(&known.measured);
 }
@@ -207,7 +212,7 @@ static void of_equal_errors_the_most_compensated_is_kept(void **state)
     for (int part = 0; part < SEQUENCE_PARTS; part++)
         for (size_t candidate = 0; candidate < 2; candidate++)
             put_out(&known, (enum sequence_part)part, candidate, 0.7, 0.2);
-    assert_true(choices[choose(&known, choices)].energy);
+    assert_true(choices[choose(&known, choices)].kept == KEPT_ENERGY);
     measured_linear_free(&known.measured);
 }
 
@@ -218,17 +223,17 @@ static void nothing_is_kept_where_no_held_out_token_arrived(void **state)
     (void)state;
 
     known_open(&known);
-    const size_t count = guard_choices(choices, &known.variant);
+    const size_t count = guard_choices(choices, &known.variant, &known.linear.kind);
     const size_t best = guard_choose(&known.linear, &known.measured, choices, count);
-    assert_false(choices[best].energy || choices[best].output);
+    assert_false(choices[best].kept == KEPT_ENERGY || choices[best].output);
     guard_take(&known.linear, &known.measured, &choices[best]);
-    guard_report(&known.linear, &known.measured);
+    guard_report(&known.linear, &known.measured, 0);
     assert_int_equal(known.linear.measured_sequences, 0);
 }
 
 static void factors_are_fitted_to_one_part_and_judged_on_the_other(void **state)
 {
-    const struct guard_choice both = {true, true};
+    const struct guard_choice both = {KEPT_ENERGY, true};
     struct known known;
     const double ones[OUT] = {1, 1, 1}, zeros[OUT] = {0, 0, 0};
     (void)state;
@@ -255,7 +260,7 @@ static void factors_are_fitted_to_one_part_and_judged_on_the_other(void **state)
         assert_close(known.linear.gamma[i], yz / zz, 1e-12);
         assert_close(known.linear.shift[i], y - yz / zz * z, 1e-12);
     }
-    guard_report(&known.linear, &known.measured);
+    guard_report(&known.linear, &known.measured, 0);
     assert_int_equal(known.linear.measured_sequences, 3);
     assert_close(known.linear.error_pruned, error_of(&known, HELD_OUT, PLAIN, ones, zeros), 1e-12);
     // The error is that of the factors fitted, with the held-out outputs.

@@ -130,38 +130,49 @@ static void solve_row(double *row, const double *g, const double *c, double lamb
     free(kept);
 }
 
-// What the solution must be. The caller frees.
-static double *solved(const struct bench *bench, const char *linear, size_t sequences, bool expert)
+// (v - w)^T (G + lambda I) (v - w): how much worse a row v fits than the solution w.
+static double excess(const double *v, const double *w, const double *g, double lambda, size_t in)
+{
+    double sum = 0;
+    for (size_t j = 0; j < in; j++)
+        for (size_t k = 0; k < in; k++)
+            sum += (v[j] - w[j]) * (g[j * in + k] + (j == k ? lambda : 0)) * (v[k] - w[k]);
+    return sum;
+}
+
+// Of all that there is to gain over the weights as pruned, ten steps of conjugate gradients leave at most
+// this much. (They come to 1e-9 for most linears here, and to 1e-5 behind attention.)
+static const double left_over = 1e-4, rounding = 1e-20;
+
+static void check_solved(const struct bench *bench, const char *linear, size_t sequences, bool expert)
 {
     const struct naive_linear *dense = naive_linear_of(&bench->dense.layer, linear);
     const size_t out = dense->out, in = dense->in;
-    double *g = zeros(in * in), *c = zeros(in * in), *weight = zeros(out * in), lambda = 0;
+    struct small_matrix found = small_pruned_weight(bench->small, bench->variant, bench->layer, linear);
     uint8_t *mask = small_mask(bench->small, bench->variant, bench->layer, linear);
+    double *g = zeros(in * in), *c = zeros(in * in), *exact = zeros(in), *pruned = zeros(in);
+    double lambda = 0, left = 0, all = 0;
 
     gather(g, c, bench, linear, sequences, expert);
     for (size_t j = 0; j < in; j++)
         lambda += 0.01 * g[j * in + j] / (double)in;
-    for (size_t i = 0; i < out; i++)
-        solve_row(weight + i * in, g, c, lambda, dense->weight + i * in, mask + i * in, in);
+    for (size_t i = 0; i < out; i++) {
+        double *row = doubles_of(found.values + i * in, in);
+        solve_row(exact, g, c, lambda, dense->weight + i * in, mask + i * in, in);
+        for (size_t j = 0; j < in; j++) {
+            assert_true(mask[i * in + j] || row[j] == 0);
+            pruned[j] = mask[i * in + j] ? dense->weight[i * in + j] : 0;
+        }
+        left += excess(row, exact, g, lambda, in);
+        all += excess(pruned, exact, g, lambda, in);
+        free(row);
+    }
+    assert_true(left <= left_over * all + rounding);
     free(g);
     free(c);
+    free(exact);
+    free(pruned);
     free(mask);
-    return weight;
-}
-
-// Ten steps of conjugate gradients from the pruned weights come this near, relative to the largest weight.
-static const double tolerance = 2e-3;
-
-static void check_solved(const struct bench *bench, const char *linear, size_t sequences, bool expert)
-{
-    struct small_matrix found = small_pruned_weight(bench->small, bench->variant, bench->layer, linear);
-    double *expected = solved(bench, linear, sequences, expert), largest = 0;
-
-    for (size_t k = 0; k < found.out * found.in; k++)
-        largest = fmax(largest, fabs(expected[k]));
-    for (size_t k = 0; k < found.out * found.in; k++)
-        assert_close((double)found.values[k], expected[k], tolerance * largest);
-    free(expected);
     free(found.values);
 }
 
