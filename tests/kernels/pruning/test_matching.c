@@ -240,11 +240,12 @@ static void names_are_in_the_order_of_the_values(void **state)
     (void)state;
     size_t count;
     const char *const *names = matching_names(&count);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     assert_string_equal(names[MATCHING_OFF], "off");
     assert_string_equal(names[MATCHING_MOMENT], "moment");
     assert_string_equal(names[MATCHING_REGRESSION], "regression");
     assert_string_equal(names[MATCHING_MIXED], "mixed");
+    assert_string_equal(names[MATCHING_LEAST_SQUARES], "least_squares");
 }
 
 int main(void)

@@ -217,8 +217,8 @@ static void the_example_reads_as_the_defaults(void **state)
     free(text);
 }
 
-// With the "# " before a key removed, the job is read, or it is refused because of that key: an allocation's
-// parameters without it.
+// With the "# " before a key removed, the job is read, or it is refused because of that key: parameters
+// without what they are of.
 static void keys_in_comments_are_keys(void **state)
 {
     char *text = file_text();
@@ -235,7 +235,7 @@ static void keys_in_comments_are_keys(void **state)
         assert_non_null(found);
         memmove(found + 3, found + 5, strlen(found + 5) + 1);
         if (job_parse(&settings, text, strlen(text), "example.yaml", &err) != STATUS_OK)
-            assert_non_null(strstr(err.message, "is used with prune.allocation: "));
+            assert_non_null(strstr(err.message, ": is used with "));
         settings_free(settings);
         free(text);
         text = file_text();

@@ -687,14 +687,20 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {MINIMAL "compensate: {clamp: [0, 2]}\n",
          "job.yaml:8: compensate.clamp: must be a number above 0, to 1e6, got 0"},
         {MINIMAL "compensate: {clamp: [3, 2]}\n", "job.yaml:8: compensate.clamp: low must not be above high"},
-        {MINIMAL "compensate: {output: on}\n",
-         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'on'"},
+        {MINIMAL "compensate: {output: on}\n", "job.yaml:8: compensate.output: must be one of off, moment, "
+                                               "regression, mixed, least_squares, got 'on'"},
         {MINIMAL "compensate: {output: [mixed, moments]}\n",
-         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'moments', did "
+         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, least_squares, got "
+         "'moments', did "
          "you "
          "mean moment?"},
-        {MINIMAL "compensate: {output: true}\n",
-         "job.yaml:8: compensate.output: must be one of off, moment, regression, mixed, got 'true'"},
+        {MINIMAL "compensate: {output: true}\n", "job.yaml:8: compensate.output: must be one of off, moment, "
+                                                 "regression, mixed, least_squares, got 'true'"},
+        {MINIMAL "compensate: {output: least_squares, energy: [rows]}\n",
+         "job.yaml:8: compensate.energy: output: least_squares sets every weight that is kept: leave energy "
+         "out"},
+        {MINIMAL "  drift: ignored\n",
+         "job.yaml:8: prune.drift: is used with compensate.output: least_squares only"},
         {MINIMAL "compensate: {bias: off}\n",
          "job.yaml:8: compensate.bias: must be true or false, got 'off'"},
         {MINIMAL "compensate: {guard: []}\n",

@@ -18,8 +18,8 @@
 
 // ---- jobs ----------------------------------------------------------------------------------------------
 
-// A job in which every key but the pattern means something. A pattern excludes a sparsity and owl; what is
-// expected needs something to be measured.
+// A job in which every key but the pattern means something. A pattern excludes a sparsity and owl, least
+// squares energy; what is expected needs something to be measured.
 static const struct {
     enum job_key key;
     const char *value;
@@ -43,6 +43,10 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
         return NULL;
     if (own == KEY_EXPECTED && key == KEY_PERPLEXITY)
         return "/p";
+    if (own == KEY_DRIFT && key == KEY_OUTPUT_MATCHING)
+        return "least_squares";
+    if ((own == KEY_DRIFT || own == KEY_OUTPUT_MATCHING) && key == KEY_ENERGY)
+        return NULL;
     if (key == KEY_ALLOCATION && allocation_of(own) != NULL)
         return allocation_of(own);
     for (size_t i = 0; i < COUNT(context); i++)
