@@ -391,7 +391,7 @@ static void test_a_part_of_a_large_corpus_is_joined(void **state)
     // 16 MiB, then 8 bytes for each token that is asked for, in pieces of 32 for each token of a sequence.
     static const struct {
         size_t sequences, length, documents;
-    } cases[] = {{1, 64, 16 * KIB}, {4, 2400 * 32, 2400 * 7}, {1100, 2048, 64 * 275}, {1600, 2048, 24 * KIB}};
+    } cases[] = {{1, 64, 16 * KIB}, {4, 3072 * 32, 3072 * 6}, {1100, 2048, 64 * 275}, {1600, 2048, 24 * KIB}};
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const struct sample_request request = {cases[c].sequences, cases[c].length, 5, PACK_TRUE};
