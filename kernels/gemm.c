@@ -64,6 +64,12 @@ void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_str
     gemm_f64(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, -1, 1);
 }
 
+void gemm_nn_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                 size_t b_stride, size_t m, size_t n, size_t k, double scale)
+{
+    gemm_f64(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale, 0);
+}
+
 void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k)
 {

@@ -1,4 +1,4 @@
-// gemm.h - matrix products in float32 (two in double), and the linear built on them. Row-major; a stride is
+// gemm.h - matrix products in float32 (some in double), and the linear built on them. Row-major; a stride is
 // the distance in elements between the starts of two rows.
 //
 // The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
@@ -30,6 +30,9 @@ void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const f
 // c[m, n] -= a[m, k] b[k, n], in double
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k);
+// c[m, n] = scale * a[m, k] b[k, n], in double
+void gemm_nn_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
+                 size_t b_stride, size_t m, size_t n, size_t k, double scale);
 // c[m, n] = a[m, k] b[n, k]^T, in double
 void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k);

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { CHUNK = 512 }; // columns whose mask is unpacked at a time
@@ -135,7 +136,7 @@ void admm_step(const struct admm_rows *rows, const struct normal_equations *equa
     for (size_t i = 0; i < rows->count; i++)
         right_hand_side(side + i * in, rows->state + i * in, rows->dense + i * in, factors,
                         rows->mask + i * bytes, weights, in);
-    gemm_nn(image, in, side, in, inverse, in, rows->count, in, in);
+    gemm_nn(image, in, side, in, inverse, 2 * in, rows->count, in, in);
     for (size_t i = 0; i < rows->count; i++)
         next_state(rows->state + i * in, image + i * in, rows->dense + i * in, factors,
                    rows->mask + i * bytes, ratio, in);

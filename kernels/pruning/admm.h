@@ -35,8 +35,8 @@ uint64_t mask_difference(const uint8_t *a, const uint8_t *b, size_t bytes);
 
 // One step with the current mask: the weights that minimise |X^ W - X^ dense|^2 plus penalty / 2 times the
 // squared distance from the pruned weights less the dual variable, then the next state. `dual`: the penalty
-// of the step before, by which the state's dual variable is scaled; 0: there is none yet. inverse[in, in]:
-// normal_equations_invert with rho = penalty.
+// of the step before, by which the state's dual variable is scaled; 0: there is none yet. inverse: (A +
+// penalty I)^-1 as inverse_narrow leaves it, rows 2 * in floats apart.
 struct admm_penalty {
     double penalty, dual;
 };

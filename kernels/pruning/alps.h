@@ -4,7 +4,7 @@
 //     admm_begin for all rows; select their masks; keep a copy of the masks
 //     alps_begin(&schedule)
 //     for (enum alps_next next = ALPS_CONTINUE; next != ALPS_DONE;) {
-//         (if schedule.penalty is new: normal_equations_invert with rho = schedule.penalty)
+//         (if schedule.penalty is new: normal_equations_wide with rho = schedule.penalty; inverse.h)
 //         admm_step(rows, equations, inverse, &(struct admm_penalty){schedule.penalty, schedule.dual}, ...)
 //         select the masks
 //         if (alps_counts(&schedule))

@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 // The solution is held in double. A round takes its residual in double and corrects it by conjugate gradients

@@ -68,3 +68,41 @@ void least_squares_target(double *target, const struct normal_equations *equatio
     gemm_nt_f64(target, in, wide, in, c, in, count, in, in);
     add_scaled(target, wide, equations->lambda, count * in);
 }
+
+// ---- by an inverse --------------------------------------------------------------------------------------
+
+SIMD_CLONES
+static void scale_row_wide(double *restrict scaled, const double *restrict g, const double *restrict scale,
+                           double own, size_t in)
+{
+    for (size_t k = 0; k < in; k++)
+        scaled[k] = g[k] / (own * scale[k]);
+}
+
+void normal_equations_wide(double *matrix, const struct normal_equations *equations, double rho, size_t first,
+                           size_t count)
+{
+    const size_t in = equations->in;
+    const double *scale = equations->scale;
+
+    for (size_t j = first; j < first + count; j++) {
+        const double *g = equations->g + j * in;
+        scale_row_wide(matrix + j * in, g, scale, scale[j], in);
+        matrix[j * in + j] = (g[j] + equations->lambda) / (scale[j] * scale[j]) + rho;
+    }
+}
+
+void least_squares_solve(float *weights, const double *target, const struct normal_equations *equations,
+                         const double *inverse, size_t count, double *workspace)
+{
+    const size_t in = equations->in;
+    double *side = workspace, *solution = workspace + count * in;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < in; j++)
+            side[i * in + j] = target[i * in + j] / equations->scale[j];
+    gemm_nn_f64(solution, in, side, in, inverse, in, count, in, in, 1);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < in; j++)
+            weights[i * in + j] = (float)(solution[i * in + j] / equations->scale[j]);
+}

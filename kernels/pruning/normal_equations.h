@@ -8,7 +8,6 @@
 //
 //     (G + lambda I)_mm w_m = ((C + lambda I) w0)_m
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 
 struct normal_equations {
@@ -37,15 +36,14 @@ enum { LEAST_SQUARES_ROWS = 256 };
 void least_squares_target(double *target, const struct normal_equations *equations, const float *dense,
                           size_t count, double *wide);
 
-// ---- by Cholesky factors (normal_factor.c), each on one thread --------------------------------------------
+// ---- by an inverse (inverse.h) --------------------------------------------------------------------------
 
-// factor[in, in] <- the Cholesky factor of G + lambda I (in LAPACK's half). False when that is not positive
-// definite in double, or not finite: then the contents mean nothing.
-bool normal_equations_factor(double *factor, const struct normal_equations *equations);
+// The rows [first, first + count) of matrix[in, in] <- those of A + rho I, from g in double: what is to be
+// inverted. Needs scale.
+void normal_equations_wide(double *matrix, const struct normal_equations *equations, double rho, size_t first,
+                           size_t count);
 // weights[count, in] <- target (G + lambda I)^-1: the dense weights that make good what the inputs have lost,
-// W+. target is overwritten by the same in double.
-void least_squares_solve(float *weights, double *target, const double *factor, size_t in, size_t count);
-// inverse[in, in] <- (A + rho I)^-1, full and symmetric, in float32 in the first half of the memory of `wide`
-// [in, in], which is scratch for the rest; A as in `scaled`, but from g in double. Needs scale; returns where
-// the inverse is, NULL as above.
-float *normal_equations_invert(double *wide, const struct normal_equations *equations, double rho);
+// W+. inverse[in, in] is that of A, in double. count <= LEAST_SQUARES_ROWS; workspace has room for 2 * count
+// * in doubles.
+void least_squares_solve(float *weights, const double *target, const struct normal_equations *equations,
+                         const double *inverse, size_t count, double *workspace);

@@ -9,6 +9,7 @@
 
 #include "kernels/pruning/admm.h"
 #include "kernels/pruning/alps.h"
+#include "kernels/pruning/inverse.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/select.h"
 #include "tests/support/golden.h"
@@ -28,15 +29,14 @@ static struct {
     uint8_t mask[ROWS * MASK], checked[ROWS * MASK];
     struct normal_equations equations;
     struct admm_rows rows;
-    float *inverse;
-    double *workspace, *inverse_memory;
+    double *workspace, *inverse, *tile;
 } p;
 
 static int problem_create(void **state)
 {
     (void)state;
     struct random_state random = random_seed(SEED);
-    static double x[TOKENS][IN], y[TOKENS][IN], factor[IN * IN], spent[ROWS * IN];
+    static double x[TOKENS][IN], y[TOKENS][IN];
 
     for (size_t t = 0; t < TOKENS; t++)
         for (size_t j = 0; j < IN; j++)
@@ -63,12 +63,13 @@ static int problem_create(void **state)
     normal_equations_scale(&p.equations);
     normal_equations_fill(&p.equations, 0, IN);
     least_squares_target(p.target, &p.equations, p.dense, ROWS, p.wide);
-    assert_true(normal_equations_factor(factor, &p.equations));
-    memcpy(spent, p.target, sizeof spent);
-    least_squares_solve(p.plus, spent, factor, IN, ROWS);
     p.workspace = aligned_alloc(64, least_squares_workspace(IN) * sizeof(double));
-    p.inverse_memory = aligned_alloc(64, sizeof(double) * IN * IN);
-    assert_true(p.workspace != NULL && p.inverse_memory != NULL);
+    p.inverse = aligned_alloc(64, sizeof(double) * IN * IN);
+    p.tile = aligned_alloc(64, INVERSE_WORKSPACE * sizeof(double));
+    assert_true(p.workspace != NULL && p.inverse != NULL && p.tile != NULL);
+    normal_equations_wide(p.inverse, &p.equations, 0, 0, IN);
+    assert_true(inverse_alone(p.inverse, IN, p.tile));
+    least_squares_solve(p.plus, p.target, &p.equations, p.inverse, ROWS, p.workspace);
     assert_true(admm_workspace(IN) * sizeof(float) <= least_squares_workspace(IN) * sizeof(double));
     p.rows = (struct admm_rows){ROWS, p.plus, p.state, p.mask};
     return 0;
@@ -78,7 +79,8 @@ static int problem_free(void **state)
 {
     (void)state;
     free(p.workspace);
-    free(p.inverse_memory);
+    free(p.inverse);
+    free(p.tile);
     return 0;
 }
 
@@ -131,14 +133,15 @@ static void step(double penalty, double dual)
     const struct admm_rows first = part(0, 17), second = part(17, ROWS - 17);
     const struct admm_penalty weights = {penalty, dual};
 
-    admm_step(&first, &p.equations, p.inverse, &weights, (float *)p.workspace);
-    admm_step(&second, &p.equations, p.inverse, &weights, (float *)p.workspace);
+    admm_step(&first, &p.equations, (float *)p.inverse, &weights, (float *)p.workspace);
+    admm_step(&second, &p.equations, (float *)p.inverse, &weights, (float *)p.workspace);
 }
 
 static void invert(double rho)
 {
-    p.inverse = normal_equations_invert(p.inverse_memory, &p.equations, rho);
-    assert_non_null(p.inverse);
+    normal_equations_wide(p.inverse, &p.equations, rho, 0, IN);
+    assert_true(inverse_alone(p.inverse, IN, p.tile));
+    inverse_narrow(p.inverse, IN, 0, IN);
 }
 
 static void restart(const struct choice *choice)
@@ -278,7 +281,7 @@ static void a_step_is_that_of_the_formula(void **state)
             const bool keep = (p.mask[i * MASK + j / 8] >> j % 8 & 1) != 0;
             double b = w[j];
             for (size_t k = 0; k < IN; k++)
-                b += (double)p.inverse[j * IN + k] * side[k];
+                b += (double)((float *)p.inverse)[2 * IN * j + k] * side[k];
             b += keep ? 0 : dual * (double)before[i * IN + j] / penalty;
             assert_true(fabs((double)p.state[i * IN + j] - b) < 1e-5);
         }
@@ -315,9 +318,10 @@ static void a_channel_without_an_equation_goes_first_or_stays_as_it_is(void **st
     normal_equations_scale(&equations);
     admm_begin(&rows, &equations);
     assert_true(values[0] == 1 && values[1] == 0);
-    float *inverse = normal_equations_invert(wide, &equations, 0.1);
-    assert_non_null(inverse);
-    admm_step(&rows, &equations, inverse, &(struct admm_penalty){0.1, 0}, (float *)p.workspace);
+    normal_equations_wide(wide, &equations, 0.1, 0, 2);
+    assert_true(inverse_alone(wide, 2, p.tile));
+    inverse_narrow(wide, 2, 0, 2);
+    admm_step(&rows, &equations, (float *)wide, &(struct admm_penalty){0.1, 0}, (float *)p.workspace);
     assert_true(fabsf(values[0] - 1) < 1e-6F && values[1] == 0);
     admm_result(values, &rows, &equations);
     assert_true(fabsf(values[0] - 0.5F) < 1e-6F && values[1] == 100);

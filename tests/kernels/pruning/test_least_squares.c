@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/gemm.h"
+#include "kernels/pruning/inverse.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/select.h"
 #include "tests/support/random.h"
@@ -443,67 +443,43 @@ static void no_rows_are_no_work(void **state)
     least_squares_rows(NULL, NULL, &equations, &rows, &to_the_end, NULL);
 }
 
-static void the_factor_gives_what_the_steps_give(void **state)
+static void an_inverse_gives_what_the_steps_give(void **state)
 {
     (void)state;
     for (size_t in = 1; in <= 301; in += 100) {
         struct problem p = problem_create(9, in, 2 * in + 3, 0.01, 0);
-        double *factor = memory(in * in, sizeof *factor), *expected = memory(in, sizeof *expected);
-        double *target = memory(p.rows * in, sizeof *target);
-        const long threads = gemm_threads();
+        double *inverse = memory(in * in, sizeof *inverse), *expected = memory(in, sizeof *expected);
+        double *workspace = memory(INVERSE_WORKSPACE, sizeof *workspace);
 
-        memcpy(target, p.target, p.rows * in * sizeof *target);
-        assert_true(normal_equations_factor(factor, &p.equations));
-        gemm_set_threads(2);
-        least_squares_solve(p.weights, target, factor, in, p.rows);
-        assert_int_equal(gemm_threads(), 2); // left as it was
-        gemm_set_threads(threads);
+        normal_equations_wide(inverse, &p.equations, 0, in / 2, in - in / 2);
+        normal_equations_wide(inverse, &p.equations, 0, 0, in / 2);
+        assert_true(inverse_alone(inverse, in, workspace));
+        least_squares_solve(p.weights, p.target, &p.equations, inverse, p.rows, p.workspace);
         for (size_t i = 0; i < p.rows; i++) {
             oracle(&p, false, i, expected);
             assert_true(relative_error(p.weights + i * in, expected, in) <= 1e-6);
         }
-        free(factor);
+        free(workspace);
+        free(inverse);
         free(expected);
-        free(target);
         problem_free(&p);
     }
 }
 
-static void the_inverse_is_that_of_the_scaled_equations(void **state)
+static void what_is_inverted_has_the_penalty_on_its_diagonal(void **state)
 {
     (void)state;
-    for (size_t in = 1; in <= 211; in += 70) {
-        struct problem p = problem_create(1, in, 2 * in + 3, 0.01, 0);
-        double *wide = memory(in * in, sizeof *wide);
-        const float *inverse = normal_equations_invert(wide, &p.equations, 0.3);
+    struct problem p = problem_create(1, 33, 70, 0.01, 0);
+    double *matrix = memory(p.in * p.in, sizeof *matrix);
 
-        assert_ptr_equal(inverse, wide);
-        for (size_t j = 0; j < in; j++)
-            for (size_t k = 0; k < in; k++) {
-                double sum = 0.3 * (double)inverse[j * in + k];
-                for (size_t l = 0; l < in; l++)
-                    sum += (double)p.equations.scaled[j * in + l] * (double)inverse[l * in + k];
-                // float32 elements of an inverse whose norm is at most 1 / 0.3
-                assert_true(fabs(sum - (j == k)) < 1e-5);
-                assert_true(inverse[j * in + k] == inverse[k * in + j]);
-            }
-        free(wide);
-        problem_free(&p);
-    }
-}
-
-static void what_is_not_positive_definite_has_no_factor(void **state)
-{
-    (void)state;
-    double g[4] = {1, 2, 2, 1}, scale[2], out[4], nan[4] = {1, 0, 0, NAN};
-    struct normal_equations equations = {.in = 2, .lambda = 0, .g = g, .scale = scale};
-
-    normal_equations_scale(&equations);
-    assert_false(normal_equations_factor(out, &equations));
-    assert_null(normal_equations_invert(out, &equations, 0));
-    assert_non_null(normal_equations_invert(out, &equations, 2));
-    equations.g = nan;
-    assert_false(normal_equations_factor(out, &equations));
+    normal_equations_wide(matrix, &p.equations, 0.3, 0, p.in);
+    for (size_t j = 0; j < p.in; j++)
+        for (size_t k = 0; k < p.in; k++) {
+            const double a = matrix[j * p.in + k] - (j == k ? 0.3 : 0);
+            assert_true(fabs(a - (double)p.equations.scaled[j * p.in + k]) <= 0x1p-23);
+        }
+    free(matrix);
+    problem_free(&p);
 }
 
 int main(void)
@@ -519,9 +495,8 @@ int main(void)
         cmocka_unit_test(no_input_at_all_leaves_the_first_guess),
         cmocka_unit_test(a_rows_bits_depend_on_that_row_alone),
         cmocka_unit_test(no_rows_are_no_work),
-        cmocka_unit_test(the_factor_gives_what_the_steps_give),
-        cmocka_unit_test(the_inverse_is_that_of_the_scaled_equations),
-        cmocka_unit_test(what_is_not_positive_definite_has_no_factor),
+        cmocka_unit_test(an_inverse_gives_what_the_steps_give),
+        cmocka_unit_test(what_is_inverted_has_the_penalty_on_its_diagonal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,142 @@
+// The inverse in tiles: multiplied with the matrix it is the unit matrix, in whatever order the tiles are
+// done.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/gemm.h"
+#include "kernels/pruning/inverse.h"
+#include "tests/support/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *memory(size_t bytes)
+{
+    void *block = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    assert_non_null(block);
+    return block;
+}
+
+// x^T x / in + I / 10 of in random rows: a condition number below a hundred.
+static double *random_matrix(size_t in)
+{
+    struct random_state random = random_seed(in);
+    double *x = memory(in * in * sizeof *x), *matrix = memory(in * in * sizeof *matrix);
+
+    for (size_t k = 0; k < in * in; k++)
+        x[k] = random_normal(&random);
+    gemm_nt_f64(matrix, in, x, in, x, in, in, in, in);
+    for (size_t k = 0; k < in * in; k++)
+        matrix[k] = matrix[k] / (double)in + (k % (in + 1) == 0 ? 0.1 : 0);
+    free(x);
+    return matrix;
+}
+
+static void the_product_with_the_matrix_is_the_unit_matrix(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {
+        1, 2, 97, INVERSE_TILE - 1, INVERSE_TILE, INVERSE_TILE + 1, 3 * INVERSE_TILE + 30};
+
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        const size_t in = sizes[s];
+        double *matrix = random_matrix(in), *inverse = memory(in * in * sizeof *inverse);
+        double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+
+        memcpy(inverse, matrix, in * in * sizeof *inverse);
+        assert_true(inverse_alone(inverse, in, workspace));
+        for (size_t i = 0; i < in; i += 1 + in / 50)
+            for (size_t j = 0; j < in; j += 1 + in / 50) {
+                double sum = 0;
+                for (size_t k = 0; k < in; k++)
+                    sum += matrix[i * in + k] * inverse[j * in + k]; // symmetric
+                assert_true(fabs(sum - (i == j)) < 1e-11);
+            }
+        free(matrix);
+        free(inverse);
+        free(workspace);
+    }
+}
+
+static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void **state)
+{
+    (void)state;
+    enum { IN = 2 * INVERSE_TILE + 77, TILES = 3 };
+    double *one = random_matrix(IN), *two = memory(sizeof(double) * IN * IN);
+    double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+    const long threads = gemm_threads();
+
+    assert_int_equal(inverse_tiles(IN), TILES);
+    memcpy(two, one, sizeof(double) * IN * IN);
+    assert_true(inverse_alone(one, IN, workspace));
+    gemm_set_threads(2);
+    for (size_t k = 0; k < TILES; k++) {
+        inverse_pivot(two, IN, k, workspace);
+        for (size_t j = TILES; j-- > 0;)
+            if (j != k)
+                inverse_across(two, IN, k, j, workspace);
+        for (size_t i = TILES; i-- > 0;)
+            if (i != k)
+                inverse_down(two, IN, k, i, workspace);
+    }
+    assert_int_equal(gemm_threads(), 2); // left as it was
+    gemm_set_threads(threads);
+    assert_memory_equal(one, two, sizeof(double) * IN * IN);
+    free(one);
+    free(two);
+    free(workspace);
+}
+
+// The matrix stops being positive definite, or finite, at each of some places.
+static void what_is_not_positive_definite_is_told_apart(void **state)
+{
+    (void)state;
+    enum { IN = INVERSE_TILE + 40 };
+    static const size_t places[] = {0, 100, INVERSE_TILE, IN - 1};
+    static const double values[] = {-1, 0, NAN, INFINITY};
+    double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+
+    for (size_t p = 0; p < 4; p++)
+        for (size_t v = 0; v < 4; v++) {
+            double *matrix = random_matrix(IN);
+            matrix[places[p] * (IN + 1)] = values[v];
+            assert_false(inverse_alone(matrix, IN, workspace));
+            free(matrix);
+        }
+    free(workspace);
+}
+
+static void narrow_rows_stay_in_their_places(void **state)
+{
+    (void)state;
+    enum { IN = 21 };
+    double matrix[IN * IN];
+    struct random_state random = random_seed(1);
+    float expected[IN * IN];
+
+    for (size_t k = 0; k < (size_t)IN * IN; k++) {
+        matrix[k] = random_normal(&random);
+        expected[k] = (float)matrix[k];
+    }
+    const double after = matrix[6 * IN];
+    inverse_narrow(matrix, IN, 4, 2);
+    for (size_t i = 4; i < 6; i++)
+        assert_memory_equal((float *)matrix + 2 * IN * i, expected + i * IN, IN * sizeof(float));
+    assert_true(matrix[6 * IN] == after && (float)matrix[3 * IN + IN - 1] == expected[3 * IN + IN - 1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_product_with_the_matrix_is_the_unit_matrix),
+        cmocka_unit_test(the_order_of_the_tiles_and_the_threads_do_not_change_the_bits),
+        cmocka_unit_test(what_is_not_positive_definite_is_told_apart),
+        cmocka_unit_test(narrow_rows_stay_in_their_places),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
