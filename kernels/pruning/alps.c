@@ -1,7 +1,7 @@
 #include "kernels/pruning/alps.h"
 
 // Every penalty that is used costs an inverse: they are taken from a ladder. Rungs a third apart give
-// the error of the exact schedule to a hundredth (kernels/METHOD.md §17).
+// the error of the exact schedule within half a percent (kernels/METHOD.md §17).
 static const double first_penalty = 0.1, rung = 1.3;
 enum { EVERY = 3, LONG_ENOUGH = 30 }; // steps between two looks at the support; before few changes suffice
 // A penalty that is too large at first freezes the support. Below this it is not the reason.
