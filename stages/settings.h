@@ -70,6 +70,7 @@ struct expected {
 struct settings {
     char *model, *run, *output; // directories; output NULL: no export
     char *corpus;
+    char *field; // of the corpus's JSON objects that is a document; NULL: "text"
     size_t sequences, length;
     uint64_t seed;
     enum pack pack;

@@ -10,7 +10,7 @@ enum format { FORMAT_JSON_LINES, FORMAT_RAW_LINES, FORMAT_WHOLE };
 
 // A corpus while it grows.
 struct corpus_builder {
-    const char *path;
+    const char *path, *field;
     enum format format;
     struct corpus *corpus;
     size_t text_capacity, offsets_capacity;
@@ -131,10 +131,22 @@ static enum status check_utf8(const struct corpus_builder *builder, const char *
     return STATUS_OK;
 }
 
+// Sets err for a line without the field.
+static enum status refuse_object(const struct corpus_builder *builder, const json_t *object,
+                                 struct error *err)
+{
+    char shown[64];
+
+    if (!json_is_object(object))
+        RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: not a JSON object", builder->path, builder->line);
+    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"", builder->path, builder->line,
+                 printable(shown, sizeof shown, builder->field));
+}
+
 static enum status add_json_line(struct corpus_builder *builder, const char *line, size_t size,
                                  struct error *err)
 {
-    // Fields other than "text" may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
+    // Other fields may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
     json_error_t reason;
     bool no_memory;
@@ -150,12 +162,10 @@ static enum status add_json_line(struct corpus_builder *builder, const char *lin
             err, STATUS_INPUT, "%s:%zu: not valid JSON: %s (column %d); each line must be one object",
             builder->path, builder->line, printable(shown, sizeof shown, reason.text), reason.column);
     }
-    const json_t *text = json_object_get(object, "text");
+    const json_t *text = json_object_get(object, builder->field);
     const enum status status =
-        json_is_string(text)
-            ? append_text(builder, json_string_value(text), json_string_length(text), err)
-            : error_set(err, STATUS_INPUT, "%s:%zu: %s", builder->path, builder->line,
-                        json_is_object(object) ? "the object has no string \"text\"" : "not a JSON object");
+        json_is_string(text) ? append_text(builder, json_string_value(text), json_string_length(text), err)
+                             : refuse_object(builder, object, err);
     json_decref(object);
     return status;
 }
@@ -257,10 +267,23 @@ static void shrink(struct corpus *corpus)
         corpus->offsets = offsets;
 }
 
-enum status corpus_load(struct corpus **out, const char *path, struct error *err)
+bool corpus_has_fields(const char *path)
+{
+    return format_of(path) == FORMAT_JSON_LINES;
+}
+
+enum status corpus_load(struct corpus **corpus, const char *path, struct error *err)
+{
+    return corpus_load_field(corpus, path, NULL, err);
+}
+
+enum status corpus_load_field(struct corpus **out, const char *path, const char *field, struct error *err)
 {
     struct corpus *corpus;
-    struct corpus_builder builder = {.path = path, .format = format_of(path), .offsets_capacity = 2};
+    struct corpus_builder builder = {.path = path,
+                                     .field = field != NULL ? field : "text",
+                                     .format = format_of(path),
+                                     .offsets_capacity = 2};
     enum status status;
 
     *out = NULL;

@@ -154,6 +154,10 @@ static void decide_defaults(struct settings *settings, const struct job_values *
 {
     const bool is_measured = settings->perplexity != NULL || settings->num_tasks > 0;
 
+    if (settings->field != NULL && strcmp(settings->field, "text") == 0) { // a later start may leave it out
+        free(settings->field);
+        settings->field = NULL;
+    }
     if (!is_given(values, KEY_EVALUATE_LENGTH))
         settings->evaluate_length = settings->length;
     // A single model is made for its weights, a sweep that is measured for its results.

@@ -21,7 +21,9 @@ KEY(OUTPUT, "output", TEXT(output, "a directory"),
 KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .example = "/data/c4-train.00000-of-01024.json.gz",
-    .help = "text as .txt, .raw, .jsonl or .jsonl.gz (a \"text\" field a line), or token ids as .h5")
+    .help = "text as .txt, .raw, .jsonl or .jsonl.gz (a document a line), or token ids as .h5")
+KEY(FIELD, "calibration.field", TEXT(field, "a field's name"), .example = "text", .otherwise = "text",
+    .help = "of a .jsonl corpus, the field of each line that is a document")
 KEY(SEQUENCES, "calibration.sequences", WHOLE(settings, sequences, 1, 1e9), .standard = {128},
     .flags = KEY_ON_RECORD, .help = "how many are drawn from the corpus")
 KEY(LENGTH, "calibration.length", WHOLE(settings, length, 2, 1e7), .standard = {2048},

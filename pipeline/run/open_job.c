@@ -1,5 +1,6 @@
 #include "pipeline/run/open_job.h"
 
+#include "io/corpus/corpus.h"
 #include "io/file/real_path.h"
 #include "io/file/run_paths.h"
 #include "io/model/open.h"
@@ -75,6 +76,9 @@ static enum status check_paths(const struct settings *settings, const char *job,
     FORWARD_IF_ERROR(check_apart(settings, job, err));
     run_file_path(sequences, settings->run, RUN_SEQUENCES);
     run_file_path(record, settings->run, RUN_RECORD);
+    RETURN_ERROR_IF(settings->field != NULL && !corpus_has_fields(settings->corpus), err, STATUS_USAGE,
+                    "%s: calibration.field: only the lines of .jsonl and .json files have fields, not %s",
+                    job, settings->corpus);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
         FORWARD_IF_ERROR(check_file(settings->corpus, "calibration.corpus", job, err));

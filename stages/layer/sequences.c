@@ -53,7 +53,7 @@ static enum status draw(struct sequences_draft *draft, const struct stage *stage
     } else {
         path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
         GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-        GOTO_IF_ERROR(corpus_load(&corpus, settings->corpus, err), done);
+        GOTO_IF_ERROR(corpus_load_field(&corpus, settings->corpus, settings->field, err), done);
         draft->corpus_hash = corpus->hash;
         status = sample_sequences(&sample, tokenizer, corpus, &request, err);
         draft->ids = sample.ids;

@@ -292,9 +292,30 @@ static void test_what_cannot_be_opened_is_bad_input(void **state)
     assert_refused(*state, "not a regular file");
 }
 
+static void test_another_field_can_be_the_document(void **state)
+{
+    const char *path =
+        write_text(*state, "c.jsonl", "{\"text\": 1, \"content\": \"one\"}\n{\"content\": \"two\"}\n");
+    struct corpus *corpus;
+    struct error err = {0};
+
+    assert_ok(corpus_load_field(&corpus, path, "content", &err), err);
+    assert_int_equal(corpus->count, 2);
+    assert_memory_equal(corpus->text, "onetwo", 6);
+    corpus_free(corpus);
+    assert_int_equal(corpus_load_field(&corpus, path, "body", &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "c.jsonl:1: the object has no string \"body\"");
+    assert_int_equal(corpus_load_field(&corpus, path, NULL, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "c.jsonl:1: the object has no string \"text\"");
+
+    assert_true(corpus_has_fields("a.jsonl") && corpus_has_fields("a.json.gz"));
+    assert_false(corpus_has_fields("a.txt") || corpus_has_fields("a.raw.gz") || corpus_has_fields("a.h5"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_another_field_can_be_the_document, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_text_file_is_one_document, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_json_lines_give_their_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_text_may_contain_nul, set_up, tear_down),

@@ -266,6 +266,18 @@ static void packing_is_left_open_asked_for_or_forbidden(void **state)
     }
 }
 
+static void text_is_the_field_that_is_meant_without_one(void **state)
+{
+    struct settings *s = parse(HEAD "  field: text\nprune: {method: ria, sparsity: 0.5}\n");
+    (void)state;
+
+    assert_null(s->field); // on record as if it had been left out
+    settings_free(s);
+    s = parse(HEAD "  field: content\nprune: {method: ria, sparsity: 0.5}\n");
+    assert_string_equal(s->field, "content");
+    settings_free(s);
+}
+
 static void the_evaluation_takes_the_length_of_the_calibration(void **state)
 {
     struct settings *s = parse(HEAD "  length: 512\nprune: {method: ria, sparsity: 0.5}\n");
@@ -953,6 +965,7 @@ int main(void)
         cmocka_unit_test(values_at_the_ends_of_their_ranges_are_taken),
         cmocka_unit_test(anchors_and_aliases_are_taken),
         cmocka_unit_test(packing_is_left_open_asked_for_or_forbidden),
+        cmocka_unit_test(text_is_the_field_that_is_meant_without_one),
         cmocka_unit_test(the_evaluation_takes_the_length_of_the_calibration),
         cmocka_unit_test(lists_make_the_cartesian_product),
         cmocka_unit_test(the_methods_are_points_of_one_space),
