@@ -21,6 +21,7 @@ struct variant {
     struct importance_parameters parameters;
     bool is_pattern;
     size_t keep, of; // N:M when is_pattern: `keep` of every `of` neighbours
+    bool permute;    // with a pattern: neighbours in an order that keeps more, which the export writes
     double sparsity; // otherwise
     enum group group;
     enum allocation allocation; // of the sparsity over the layers

@@ -80,6 +80,16 @@ double correct_work(double out, double in)
     return out * in * in;
 }
 
+double order_gains_work(double rows, double groups)
+{
+    return 3 * rows * groups * groups; // a difference, a comparison and a sum each
+}
+
+double order_exchange_work(double groups)
+{
+    return 8 * groups * groups * groups;
+}
+
 double trial_passes(size_t candidates)
 {
     return LAYER_INPUTS * (double)(1 + candidates);

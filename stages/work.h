@@ -31,6 +31,11 @@ double correct_work(double out, double in);
 // (stages/layer/gram.h).
 double gram_work(double tokens, double channels, bool two_streams);
 
+// An order of channels: a round's gains of `groups` channels in as many groups, over so many rows; and their
+// assignment, by experience.
+double order_gains_work(double rows, double groups);
+double order_exchange_work(double groups);
+
 // Passes of a sequence through a layer. A trial passes each sequence through the dense layer and through the
 // layer with each of the candidates, for each of the layer's inputs in turn.
 double trial_passes(size_t candidates);

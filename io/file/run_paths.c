@@ -81,6 +81,7 @@ const char *dataset_name(enum dataset dataset)
                                         [DATASET_MAX_ABS] = "max_abs",
                                         [DATASET_HESSIAN] = "hessian",
                                         [DATASET_MASK] = "mask",
+                                        [DATASET_ORDER] = "order",
                                         [DATASET_UPDATE] = "update",
                                         [DATASET_WEIGHT] = "weight",
                                         [DATASET_BIAS] = "bias",

@@ -63,6 +63,7 @@ enum dataset {
     DATASET_MAX_ABS,
     DATASET_HESSIAN, // hessians
     DATASET_MASK,    // masks
+    DATASET_ORDER,   // masks
     DATASET_UPDATE,  // masks
     DATASET_WEIGHT,  // weights, as all below
     DATASET_BIAS,

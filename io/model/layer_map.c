@@ -138,6 +138,29 @@ static void use_source(struct layer_map *map, size_t source, size_t channels)
         map->num_sources = source + 1;
 }
 
+// By the place in the layer: all families compute the same between these linears, channel by channel.
+static enum channel_role role_of(const struct family_member *member)
+{
+    static const struct {
+        size_t member;
+        enum channel_role role;
+    } roles[] = {{offsetof(struct decoder_layer, gate), ROLE_INNER},
+                 {offsetof(struct decoder_layer, up), ROLE_INNER},
+                 {offsetof(struct decoder_layer, gate_up), ROLE_INNER_TWICE},
+                 {offsetof(struct decoder_layer, down), ROLE_DOWN},
+                 {offsetof(struct decoder_layer, expert_gate), ROLE_INNER},
+                 {offsetof(struct decoder_layer, expert_up), ROLE_INNER},
+                 {offsetof(struct decoder_layer, expert_down), ROLE_DOWN},
+                 {offsetof(struct decoder_layer, v), ROLE_VALUE},
+                 {offsetof(struct decoder_layer, qkv), ROLE_QUERY_KEY_VALUE},
+                 {offsetof(struct decoder_layer, o), ROLE_ATTENTION_OUTPUT}};
+
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (member->kind == MEMBER_LINEAR && member->member == roles[i].member)
+            return roles[i].role;
+    return ROLE_NONE;
+}
+
 static enum status add_weight(const struct map_builder *builder, const struct family_member *member,
                               const char *linear, size_t source, struct error *err)
 {
@@ -152,6 +175,7 @@ static enum status add_weight(const struct map_builder *builder, const struct fa
         snprintf(entry->linear, sizeof entry->linear, "%s", linear);
         entry->bias = bias_place(member, builder->model);
         entry->expert = member->part == EXPERT;
+        entry->role = role_of(member);
         use_source(map, source, entry->in);
     }
     FORWARD_IF_ERROR(find(builder, linear, "weight", member->kind == MEMBER_NORM, err));
@@ -168,6 +192,9 @@ static enum status add_bias(const struct map_builder *builder, const struct fami
     entry->source = source;
     entry->out = family_dimension(member->out, &builder->model->config);
     entry->in = 1;
+    entry->role = role_of(member);
+    if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
+        entry->role = ROLE_NONE;
     if (!is_added(member, builder->model)) // else the checkpoint does not have it
         FORWARD_IF_ERROR(find(builder, linear, "bias", true, err));
     append(map);

@@ -13,16 +13,29 @@ enum bias_place {
     BIAS_MLP,       // mlp_bias
 };
 
+// What a linear has to do with channels whose order is free (free_channels.h): these are its columns, or some
+// of its rows.
+enum channel_role {
+    ROLE_NONE = 0,
+    ROLE_INNER,            // rows: the inner channels of an MLP; of gate and up
+    ROLE_INNER_TWICE,      // rows: gate's, then up's
+    ROLE_DOWN,             // columns: the inner channels
+    ROLE_VALUE,            // rows: the values of the key-value heads
+    ROLE_QUERY_KEY_VALUE,  // rows: the values are among them
+    ROLE_ATTENTION_OUTPUT, // columns: the values, as every query head puts them out
+};
+
 // One tensor of a layer, in the order of the family's table.
 struct layer_tensor {
     const struct safetensors_tensor *tensor; // NULL: a bias of zeros that model_add_biases brought in
     char linear[LINEAR_NAME_SIZE]; // "self_attn.q_proj" when this is the weight of a linear that is pruned,
                                    // else ""
-    size_t source;        // of a linear: which statistics source is its input (kernels/forward/decoder.h)
-    bool expert;          // its input are the tokens that were routed to one expert
-    enum bias_place bias; // of a weight
-    size_t out, in;       // a vector is [out] with in = 1
-    size_t offset;        // in floats, of its float32 copy in the layer's block; a multiple of 16
+    size_t source;          // of a linear: which statistics source is its input (kernels/forward/decoder.h)
+    bool expert;            // its input are the tokens that were routed to one expert
+    enum bias_place bias;   // of a weight
+    enum channel_role role; // of a linear; a bias has that of its weight, if it is about rows
+    size_t out, in;         // a vector is [out] with in = 1
+    size_t offset;          // in floats, of its float32 copy in the layer's block; a multiple of 16
 };
 
 struct layer_map {

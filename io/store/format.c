@@ -90,7 +90,8 @@ bool write_all(int fd, const void *bytes, size_t size, uint64_t offset)
 size_t store_type_size(enum store_type type)
 {
     static const size_t sizes[] = {
-        [STORE_F64] = 8, [STORE_F32] = 4, [STORE_U64] = 8, [STORE_I32] = 4, [STORE_U16] = 2, [STORE_U8] = 1,
+        [STORE_F64] = 8, [STORE_F32] = 4, [STORE_U64] = 8, [STORE_I32] = 4,
+        [STORE_U32] = 4, [STORE_U16] = 2, [STORE_U8] = 1,
     };
     return sizes[type];
 }
@@ -106,6 +107,8 @@ hid_t store_type_memory(enum store_type type)
         return H5T_NATIVE_UINT64;
     case STORE_I32:
         return H5T_NATIVE_INT32;
+    case STORE_U32:
+        return H5T_NATIVE_UINT32;
     case STORE_U16:
         return H5T_NATIVE_UINT16;
     case STORE_U8:
@@ -125,6 +128,8 @@ hid_t store_type_file(enum store_type type)
         return H5T_STD_U64LE;
     case STORE_I32:
         return H5T_STD_I32LE;
+    case STORE_U32:
+        return H5T_STD_U32LE;
     case STORE_U16:
         return H5T_STD_U16LE;
     case STORE_U8:

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum store_type { STORE_F64, STORE_F32, STORE_U64, STORE_I32, STORE_U16, STORE_U8 };
+enum store_type { STORE_F64, STORE_F32, STORE_U64, STORE_I32, STORE_U32, STORE_U16, STORE_U8 };
 enum { STORE_MAX_RANK = 4 };
 
 struct store_writer;

@@ -341,6 +341,25 @@ void select_n_of_m(uint8_t *mask, const float *scores, size_t in, size_t n, size
         *mask = (uint8_t)bits;
 }
 
+void select_n_of_m_in_order(uint8_t *mask, const float *scores, size_t in, size_t n, size_t m,
+                            const uint32_t *order)
+{
+    memset(mask, 0, mask_row_bytes(in));
+    for (size_t start = 0; start < in; start += GROUPS * m) {
+        const size_t count = in - start < GROUPS * m ? in - start : GROUPS * m;
+        float moved[GROUPS * MAX_OF];
+        uint8_t kept[GROUPS * MAX_OF / 8];
+
+        for (size_t k = 0; k < count; k++)
+            moved[k] = scores[order[start + k]];
+        select_n_of_m(kept, moved, count, n, m);
+        for (size_t k = 0; k < count; k++) {
+            const uint32_t column = order[start + k];
+            mask[column / 8] |= (uint8_t)((kept[k / 8] >> k % 8 & 1) << column % 8);
+        }
+    }
+}
+
 // ---- masks ----------------------------------------------------------------------------------------------
 
 size_t mask_count(const uint8_t *mask, size_t in)

@@ -18,6 +18,10 @@ void select_row(uint8_t *mask, const float *scores, size_t in, size_t prune);
 
 // Keeps the n largest of every m neighbours; in % m == 0, n <= m <= 32.
 void select_n_of_m(uint8_t *mask, const float *scores, size_t in, size_t n, size_t m);
+// The same of neighbours in an order: order[in], the column at each position. mask and scores are those of
+// the columns as they are; of equal scores the lower position is pruned first.
+void select_n_of_m_in_order(uint8_t *mask, const float *scores, size_t in, size_t n, size_t m,
+                            const uint32_t *order);
 
 // Selection over a whole matrix whose rows lie on different ranks: a radix search over the bits of the float,
 // SELECT_DIGITS passes of histograms that the caller sums over the ranks (integers: exact in any order).

@@ -104,6 +104,19 @@ static enum status check_solving(const struct job_values *values, const char *pa
     return STATUS_OK;
 }
 
+// Only neighbours have an order.
+static enum status check_permute(const struct job_values *values, const char *path, struct error *err)
+{
+    const struct job_value *permute = &values->of[KEY_PERMUTE];
+    bool asked = false;
+
+    for (size_t i = 0; i < permute->count; i++)
+        asked = asked || permute->items[i].flag;
+    RETURN_ERROR_IF(asked && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
+                    "%s:%zu: prune.permute: is used with prune.pattern only", path, permute->line);
+    return STATUS_OK;
+}
+
 static enum status check_together(const struct job_values *values, const char *path, struct error *err)
 {
     const struct job_value *clamp = &values->of[KEY_CLAMP];
@@ -122,6 +135,7 @@ static enum status check_together(const struct job_values *values, const char *p
         values->of[KEY_EXPECTED].line);
     FORWARD_IF_ERROR(check_solving(values, path, err));
     FORWARD_IF_ERROR(check_allocation(values, path, err));
+    FORWARD_IF_ERROR(check_permute(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));
     return check_different(values, KEY_RUN, KEY_OUTPUT, path, err);

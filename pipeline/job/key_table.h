@@ -52,6 +52,8 @@ KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5
 KEY(PATTERN, "prune.pattern", PATTERN(variant, keep), .example = "2:4",
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_pattern, .tag = "",
     .help = "a sparsity for neighbours")
+KEY(PERMUTE, "prune.permute", FLAG(variant, permute), .standard = {false}, .tag = "permuted",
+    .help = "pattern: order the channels of MLPs and values so that it keeps more; the export has that order")
 KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
     .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
 KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),

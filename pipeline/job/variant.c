@@ -32,6 +32,7 @@ static void normalise(struct variant *variant)
         reset(variant, KEY_SPARSITY);
     } else {
         reset(variant, KEY_PATTERN);
+        reset(variant, KEY_PERMUTE);
     }
     if (variant->allocation != ALLOCATION_OWL) {
         reset(variant, KEY_OWL_THRESHOLD);

@@ -49,6 +49,7 @@ struct stage_memory {
     uint64_t factor;               // of sparsegpt's Hessian, shared by a node
     uint64_t equations;            // of least squares, likewise
     uint64_t solving;              // of a rank while it gathers and solves them
+    uint64_t order;                // of an order of channels while it is found, shared by a node
 };
 
 static void need(struct stage_memory *memory, enum stage_kind stage, uint64_t bytes)
@@ -114,6 +115,19 @@ static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_ma
     return bytes + (inputs + widest) * length * sizeof(float) * 5 / 4 + HESSIAN_ROWS * widest * sizeof(float);
 }
 
+// Orders of channels: what ranks share, and some rows of scores.
+static void add_order_memory(struct stage_memory *memory, const struct plan *plan,
+                             const struct layer_tensor *tensor)
+{
+    for (size_t v = 0; v < plan->settings->num_variants; v++) {
+        const struct variant *variant = &plan->settings->variants[v];
+        const uint64_t bytes = variant->permute ? order_cost(tensor, plan->model, variant->of).bytes : 0;
+        memory->order = larger(memory->order, bytes);
+        if (bytes > 0)
+            need(memory, STAGE_SCORE, 160 * tensor->in);
+    }
+}
+
 static void add_layer_memory(struct stage_memory *memory, const struct plan *plan,
                              const struct layer_map *map, size_t ranks)
 {
@@ -131,6 +145,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
         if (!tensor_is_pruned(plan->settings, map->layer, tensor))
             continue;
         need(memory, STAGE_SCORE, masks * rows * mask_row_bytes(in) + 40 * in);
+        add_order_memory(memory, plan, tensor);
         need(memory, STAGE_COMPENSATE,
              tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
                  rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
@@ -232,13 +247,14 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     const uint64_t hessian = needs_hessian(settings) ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
-    uint64_t second_order = 0; // variants
+    uint64_t second_order = 0, permuted = 0; // variants
     bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ||
                                 variant_is_joint(&settings->variants[v])
                             ? 1
                             : 0;
+        permuted += settings->variants[v].permute ? 1 : 0;
         // Weights that are not kept go variant by variant, when its results are there.
         if (weights_are_written(settings, &settings->variants[v]))
             cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
@@ -251,6 +267,7 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     // Methods that make masks and weights together keep the weights in the file of the mask.
     cost->masks_bytes +=
         settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
+    cost->masks_bytes += permuted * (uint64_t)layer->orders;
 }
 
 // Streams of hidden states that went through a variant's own layers.
@@ -341,6 +358,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     cost->node_bytes = (uint64_t)floats * sizeof(float);
     cost->node_bytes +=
         larger((measures || chooses ? cost->node_bytes : 0) + memory.equations, memory.factor);
+    cost->node_bytes += memory.order;
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
     cost->rank_bytes += resident_bytes() + mpi_bytes;

@@ -14,6 +14,13 @@ static const double usual_test_tokens = 300000;
 // Of English text.
 static const double bytes_of_a_token = 4;
 
+// The orders of `cost`, which is of groups of one, in groups of `of`.
+static void add_orders(struct order_cost *sum, const struct order_cost *cost, double of)
+{
+    sum->gains += cost->gains / of;
+    sum->exchanges += cost->exchanges / (of * of);
+}
+
 static void add_tensor(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
                        const struct layer_tensor *tensor)
 {
@@ -34,6 +41,21 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     size->updates += out * in * sizeof(float);
     size->correcting += correct_work(out, in);
     size->solving += solve_work(out, in);
+    const struct order_cost order = order_cost(tensor, sizes->model, 1);
+    size->orders += order.bytes > 0 ? in * sizeof(uint32_t) : 0;
+    add_orders(tensor->role == ROLE_DOWN ? &size->inner_order : &size->value_order, &order, 1);
+}
+
+struct order_cost ordering_of(const struct sizes *sizes, size_t layer, const struct variant *variant)
+{
+    struct order_cost sum = {0};
+
+    if (!variant->permute)
+        return sum;
+    add_orders(&sum, &sizes->layers[layer].inner_order, (double)variant->of);
+    if (sizes->model->config.decoder.head_dim % variant->of == 0)
+        add_orders(&sum, &sizes->layers[layer].value_order, (double)variant->of);
+    return sum;
 }
 
 // An input of linears; only where one of them is pruned it has a Hessian.

@@ -4,6 +4,7 @@
 // In: the model's headers and the settings. Out: one row for each layer, measured once for a plan.
 #pragma once
 #include "io/model/layer_map.h"
+#include "stages/prune/linear_order.h"
 #include "stages/settings.h"
 
 // Floating-point numbers throughout: they are multiplied with one another and with rates.
@@ -18,6 +19,7 @@ struct layer_size {
     double weights;    // of its pruned weights, in the model's dtype
     double masks;      // of the file of its masks
     double updates;    // that sparsegpt adds to it: weights in float32
+    double orders;     // that prune.permute adds to it, if every order is free
     double statistics; // of the file of its statistics
     double hessian;    // of the file of its Hessians
     // Operations:
@@ -28,6 +30,8 @@ struct layer_size {
     double correcting; // of its weights by sparsegpt
     double equations;  // of least squares, from all calibration sequences of both streams
     double solving;    // of its weights by least squares
+    // Of the orders of channels, in groups of one: of MLPs, and of the values in heads.
+    struct order_cost inner_order, value_order;
 };
 
 struct sizes {
@@ -41,6 +45,9 @@ struct sizes {
 enum status sizes_measure(struct sizes *sizes, const struct model *model, const struct settings *settings,
                           struct error *err);
 void sizes_free(struct sizes *sizes);
+
+// Of a layer's orders for a variant: nothing without prune.permute. The bytes are 0 (see order_cost).
+struct order_cost ordering_of(const struct sizes *sizes, size_t layer, const struct variant *variant);
 
 // Bytes of the file of a variant's pruned weights: these, with energies and factors. Everything is taken to
 // be kept that the guard may drop.

@@ -289,6 +289,9 @@ static bool input_score(char path[PATH_SIZE], const struct unit *unit, const str
         index -= layers;
     if (variant_is_joint(variant))
         return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
+    // Sparsegpt orders columns by statistics.
+    if (index == 1 && needs & NEEDS_HESSIAN && variant->permute)
+        return proof_of(path, unit, settings, STAGE_CALIBRATE);
     if (index != 0 || !(needs & (NEEDS_HESSIAN | NEEDS_STATISTICS)))
         return false;
     if (needs & NEEDS_HESSIAN) {

@@ -221,10 +221,24 @@ static double joint_work(const struct sizes *sizes, const struct unit *unit)
     return layer->equations + 2 * layer->solving + measuring_work(sizes, unit) + guarding_work(sizes, unit);
 }
 
+// Orders of channels; the method auto has one for each candidate, and the chosen one's once more.
+static struct order_cost ordering_work(const struct sizes *sizes, const struct unit *unit)
+{
+    struct order_cost cost = ordering_of(sizes, (size_t)unit->layer, unit->variant);
+    size_t candidates = 0;
+
+    if (variant_chooses(unit->variant))
+        importance_candidates(&candidates);
+    cost.gains *= (double)(candidates + 1);
+    cost.exchanges *= (double)(candidates + 1);
+    return cost;
+}
+
 static double work_score(const struct sizes *sizes, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(sizes, unit);
-    double work = score_work(layer->pruned);
+    const struct order_cost ordering = ordering_work(sizes, unit);
+    double work = score_work(layer->pruned) + ordering.gains + ordering.exchanges;
 
     if (variant_is_joint(unit->variant))
         work += joint_work(sizes, unit);
@@ -256,6 +270,15 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     spend_reading_everywhere(w, e, layer->hessian);
     spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
     spend_file(w, e, layer->updates);
+}
+
+// Every node finds the orders for itself; an assignment is one rank's.
+static void find_orders(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct order_cost cost = ordering_work(w->sizes, unit);
+    const double node_ranks = w->nodes > 1 ? w->ranks / w->nodes : w->ranks;
+
+    spend(e, PART_ARITHMETIC, (cost.gains / node_ranks + cost.exchanges) / w->machine->flops);
 }
 
 // Compensation passes sequences through the layer for each of its four inputs.
@@ -308,8 +331,10 @@ static void time_score(struct worker *w, struct estimate *e, const struct unit *
         measure(w, e, unit);
         spend_file(w, e, layer->updates);
     }
+    if (unit->variant->permute)
+        find_orders(w, e, unit);
     spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
-    spend_file(w, e, layer->masks);
+    spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0));
     spend_agreeing(w, e, 10 * layer->linears);
 }
 

@@ -7,6 +7,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
 #include "stages/export/shard.h"
 #include "stages/layer/few_tokens.h"
@@ -202,17 +203,19 @@ static enum status complete(const struct stage *stage, const struct variant *var
                             const json_t *provenance, const char *partial, struct error *err)
 {
     char path[PATH_SIZE];
-    json_t *json = NULL, *linears = NULL;
+    json_t *json = NULL, *linears = NULL, *permutation = NULL;
     enum status status;
 
     GOTO_IF_ERROR(copy_side_files(stage->model->checkpoint, stage->settings->model, partial, err), done);
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
+    GOTO_IF_ERROR(permutation_describe(&permutation, stage, variant, err), done);
     json = json_copy((json_t *)provenance);
     // json_copy leaves out members when memory runs out.
     if (json_object_size(json) != json_object_size(provenance) ||
         json_object_set_new(json, "identity", json_string(identity)) != 0 ||
-        json_object_set(json, "linears", linears) != 0) {
+        json_object_set(json, "linears", linears) != 0 ||
+        (permutation != NULL && json_object_set(json, "permutation", permutation) != 0)) {
         status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         goto done;
     }
@@ -220,6 +223,7 @@ static enum status complete(const struct stage *stage, const struct variant *var
     status = sealed_json_write(path, json, err);
 done:
     json_decref(linears);
+    json_decref(permutation);
     json_decref(json);
     return status;
 }

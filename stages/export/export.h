@@ -15,7 +15,9 @@ enum export_state export_state_of(const char *path, const char *identity, struct
 // replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new
 // tensors after the others (added_bias.h); configuration and tokenizer files copied; coppice.json =
 // provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
-// each) added. Shards are committed one by one in a hidden folder next to the output; a killed export goes on
+// each) and, for a variant with prune.permute, "permutation" (permutation.h) added. Such a variant's channels
+// are exported in the order in which its pattern is in neighbours, and so are the rows of linears that are
+// not pruned. Shards are committed one by one in a hidden folder next to the output; a killed export goes on
 // with the next shard. At the very end they are read back (read_back.h), and the folder takes its final name;
 // one whose bytes are not those of the store and the source is removed: STATUS_FAILED.
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,

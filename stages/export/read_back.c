@@ -6,6 +6,7 @@
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/layer_orders.h"
 #include "stages/layer/layer_weights.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ static const size_t piece_bytes = (size_t)4 << 20; // compared at a time
 // A shard that is read back, on one rank.
 struct read_back {
     const struct stage *stage;
+    const struct variant *variant;
     const struct safetensors_file *source;
     const char *path;
     int fd;
@@ -82,40 +84,98 @@ static enum status compare(struct read_back *back, const char *tensor, const voi
 // The files of one layer of the variant.
 struct layer_files {
     struct store_reader *weights, *masks;
+    struct layer_map map;
+    struct layer_orders orders;
 };
 
-// The bytes of back->found, `rows` rows of a weight, must be zero where mask[rows, mask_row_bytes(in)]
-// prunes.
-static enum status check_zeros(struct read_back *back, const struct layer_tensor *tensor, const uint8_t *mask,
-                               size_t rows, struct error *err)
+static const struct tensor_order *order_of(const struct layer_files *files, const struct layer_tensor *tensor)
 {
-    const size_t element = dtype_size(tensor->tensor->dtype);
+    return &files->orders.tensors[tensor - files->map.tensors];
+}
 
-    for (size_t row = 0; row < rows; row++)
-        for (size_t column = 0; column < tensor->in; column++) {
-            const uint8_t *value = back->found + (row * tensor->in + column) * element;
-            uint8_t bits = value[element - 1] & 0x7f; // little-endian: the sign is the last byte's top bit
-            if (mask[row * mask_row_bytes(tensor->in) + column / 8] >> (column % 8) & 1)
-                continue;
-            for (size_t k = 0; k + 1 < element; k++)
-                bits |= value[k];
-            if (bits != 0)
-                return difference(back, tensor->tensor->name, "a weight that the mask prunes is not zero",
-                                  err);
-        }
+static bool is_zero(const uint8_t *value, size_t element)
+{
+    uint8_t bits = value[element - 1] & 0x7f; // little-endian: the sign is the last byte's top bit
+    for (size_t k = 0; k + 1 < element; k++)
+        bits |= value[k];
+    return bits == 0;
+}
+
+// found, a row of a weight in the exported order, must be zero where mask[mask_row_bytes(in)] prunes; and of
+// a permuted pattern no more than N of M neighbours may be there.
+static enum status check_zeros(struct read_back *back, const struct layer_tensor *tensor,
+                               const uint32_t *columns, const uint8_t *found, const uint8_t *mask,
+                               struct error *err)
+{
+    const struct variant *variant = back->variant;
+    const size_t element = dtype_size(tensor->tensor->dtype);
+    size_t kept = 0; // among these neighbours
+
+    for (size_t k = 0; k < tensor->in; k++) {
+        const size_t column = columns != NULL ? columns[k] : k;
+        const bool zero = is_zero(found + k * element, element);
+        if (!(mask[column / 8] >> (column % 8) & 1) && !zero)
+            return difference(back, tensor->tensor->name, "a weight that the mask prunes is not zero", err);
+        if (!variant->permute)
+            continue;
+        kept = (k % variant->of == 0 ? 0 : kept) + !zero;
+        if (kept > variant->keep)
+            return difference(back, tensor->tensor->name, "its pattern is not in neighbours", err);
+    }
     return STATUS_OK;
 }
 
-// This rank's rows of a tensor that dataset `name` of the weights has. masks NULL: a bias.
-static enum status compare_rows(struct read_back *back, const struct layer_tensor *tensor, const char *name,
-                                const struct store_reader *weights, const struct store_reader *masks,
-                                const char *mask_name, struct error *err)
+// What is to be found of a tensor.
+struct expected_rows {
+    const struct layer_tensor *tensor;
+    const struct tensor_order *order;
+    const uint8_t *rows; // those from `row` on, in the model's order
+    const uint8_t *mask; // likewise; NULL: a bias, or not pruned
+    size_t row;
+};
+
+// The rows that are expected are where the order has them. Those that do not move are read at once.
+static enum status compare_in_order(struct read_back *back, const struct expected_rows *expected, size_t n,
+                                    const char *what, struct error *err)
 {
+    const struct layer_tensor *tensor = expected->tensor;
+    const size_t in = tensor->in, element = dtype_size(tensor->tensor->dtype), row_bytes = in * element;
+    const uint64_t begin = back->header_bytes + tensor->tensor->begin;
+    const bool moves = tensor_moves(expected->order);
+    void *room = NULL;
+    enum status status = allocate(&room, in, element, "a row of a weight", err);
+
+    if (status == STATUS_OK && !moves)
+        status =
+            read_piece(back, tensor->tensor->name, n * row_bytes, begin + expected->row * row_bytes, err);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+        const void *row = exported_row(expected->order, room, expected->rows + i * row_bytes, in, element);
+        if (moves)
+            status = read_piece(back, tensor->tensor->name, row_bytes,
+                                begin + exported_place(expected->order, expected->row + i) * row_bytes, err);
+        if (status != STATUS_OK)
+            break;
+        const uint8_t *found = back->found + (moves ? 0 : i * row_bytes);
+        if (memcmp(found, row, row_bytes) != 0)
+            status = difference(back, tensor->tensor->name, what, err);
+        else if (expected->mask != NULL)
+            status = check_zeros(back, tensor, expected->order->columns, found,
+                                 expected->mask + i * mask_row_bytes(in), err);
+    }
+    free(room);
+    return status;
+}
+
+// This rank's rows of a tensor that dataset `name` of the weights has. mask_name NULL: a bias.
+static enum status compare_rows(struct read_back *back, const struct layer_tensor *tensor,
+                                const struct layer_files *files, const char *name, const char *mask_name,
+                                struct error *err)
+{
+    const struct store_reader *masks = mask_name != NULL ? files->masks : NULL;
     const struct team *team = back->stage->team;
     const enum dtype dtype = tensor->tensor->dtype;
     const size_t row_bytes = tensor->in * dtype_size(dtype);
     const size_t most = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
-    const uint64_t begin = back->header_bytes + tensor->tensor->begin;
     void *stored = NULL;
     uint8_t *mask = NULL;
     size_t first, count;
@@ -128,16 +188,12 @@ static enum status compare_rows(struct read_back *back, const struct layer_tenso
             allocate(&mask, most < count ? most : count, mask_row_bytes(tensor->in), "rows of a mask", err);
     for (size_t row = first; row < first + count && status == STATUS_OK; row += most) {
         const size_t n = first + count - row < most ? first + count - row : most;
-        status = store_read(weights, name, stored_type(dtype), row, n, stored, err);
+        const struct expected_rows expected = {tensor, order_of(files, tensor), stored, mask, row};
+        status = store_read(files->weights, name, stored_type(dtype), row, n, stored, err);
         if (status == STATUS_OK && masks != NULL)
             status = store_read(masks, mask_name, STORE_U8, row, n, mask, err);
         if (status == STATUS_OK)
-            status = read_piece(back, tensor->tensor->name, n * row_bytes, begin + row * row_bytes, err);
-        if (status == STATUS_OK && memcmp(back->found, stored, n * row_bytes) != 0)
-            status =
-                difference(back, tensor->tensor->name, "the bytes read back are not the pruned ones", err);
-        if (status == STATUS_OK && masks != NULL)
-            status = check_zeros(back, tensor, mask, n, err);
+            status = compare_in_order(back, &expected, n, "the bytes read back are not the pruned ones", err);
     }
     free(stored);
     free(mask);
@@ -161,7 +217,7 @@ static enum status compare_linear(struct read_back *back, const struct layer_ten
         dataset_path(name, weight->linear, DATASET_WEIGHT);
         dataset_path(mask, weight->linear, DATASET_MASK);
         back->from_store[weight->tensor - back->source->tensors] = true;
-        FORWARD_IF_ERROR(compare_rows(back, weight, name, files->weights, files->masks, mask, err));
+        FORWARD_IF_ERROR(compare_rows(back, weight, files, name, mask, err));
     }
     if (!is_here(back, bias))
         return STATUS_OK;
@@ -170,7 +226,40 @@ static enum status compare_linear(struct read_back *back, const struct layer_ten
     if (!is_set)
         return STATUS_OK;
     back->from_store[bias->tensor - back->source->tensors] = true;
-    return compare_rows(back, bias, name, files->weights, NULL, NULL, err);
+    return compare_rows(back, bias, files, name, NULL, err);
+}
+
+// The tensors of the layer whose values are the source's, but whose rows moved.
+static enum status compare_moved(struct read_back *back, const struct layer_files *files, struct error *err)
+{
+    const struct team *team = back->stage->team;
+
+    for (size_t i = 0; i < files->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &files->map.tensors[i];
+        const struct tensor_order *order = order_of(files, tensor);
+        size_t first, count;
+        if (!is_here(back, tensor) || !tensor_moves(order) ||
+            back->from_store[tensor->tensor - back->source->tensors])
+            continue;
+        back->from_store[tensor->tensor - back->source->tensors] = true;
+        share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+        const size_t row_bytes = tensor->in * dtype_size(tensor->tensor->dtype);
+        const struct expected_rows expected = {
+            tensor, order, (const uint8_t *)tensor->tensor->data + first * row_bytes, NULL, first};
+        FORWARD_IF_ERROR(
+            compare_in_order(back, &expected, count, "the bytes read back are not those written", err));
+    }
+    return STATUS_OK;
+}
+
+static const struct tensor_order *order_of_added(const struct layer_files *files,
+                                                 const struct added_bias *bias)
+{
+    static const struct tensor_order none;
+    for (size_t i = 0; i < files->map.num_tensors; i++)
+        if (strcmp(files->map.tensors[i].linear, bias->linear) == 0)
+            return order_of(files, layer_map_bias(&files->map.tensors[i]));
+    return &none;
 }
 
 // A bias that the checkpoint did not have; that of a linear which is not pruned is zero.
@@ -179,19 +268,23 @@ static enum status compare_added_bias(struct read_back *back, const struct added
 {
     const size_t element = dtype_size(bias->dtype);
     char name[DATASET_PATH_SIZE];
-    void *values = NULL;
+    void *values = NULL, *moved = NULL;
     bool is_set = false;
     enum status status = allocate(&values, bias->out, element, "a bias", err);
 
     dataset_path(name, bias->linear, DATASET_BIAS);
     if (status == STATUS_OK)
+        status = allocate(&moved, bias->out, element, "a bias", err);
+    if (status == STATUS_OK)
         status = store_find(files->weights, name, &is_set, err);
     if (status == STATUS_OK && is_set)
         status = store_read(files->weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
-    if (status == STATUS_OK)
-        status =
-            compare(back, bias->name, values, bias->out * element, back->header_bytes + bias->begin, err);
+    if (status == STATUS_OK) {
+        exported_vector(order_of_added(files, bias), moved, values, bias->out, element);
+        status = compare(back, bias->name, moved, bias->out * element, back->header_bytes + bias->begin, err);
+    }
     free(values);
+    free(moved);
     return status;
 }
 
@@ -202,6 +295,9 @@ static bool concerns_layer(const struct read_back *back, const struct layer_map 
         if (tensor_is_pruned(back->stage->settings, map->layer, &map->tensors[i]) &&
             (is_here(back, &map->tensors[i]) || is_here(back, layer_map_bias(&map->tensors[i]))))
             return true;
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_may_move(back->variant, &map->tensors[i]) && is_here(back, &map->tensors[i]))
+            return true;
     for (size_t i = 0; i < back->biases.count; i++)
         if (back->biases.items[i].layer == map->layer)
             return true;
@@ -209,26 +305,29 @@ static bool concerns_layer(const struct read_back *back, const struct layer_map 
 }
 
 // Collective.
-static enum status compare_layer(struct read_back *back, const struct variant *variant, size_t layer,
-                                 struct error *err)
+static enum status compare_layer(struct read_back *back, size_t layer, struct error *err)
 {
     const struct settings *settings = back->stage->settings;
     const struct team *team = back->stage->team;
     struct layer_files files = {0};
-    struct layer_map map;
+    const struct layer_map *map = &files.map;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&map, back->stage->model, layer, err), err));
-    if (!concerns_layer(back, &map))
+    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&files.map, back->stage->model, layer, err), err));
+    if (!concerns_layer(back, map))
         goto done;
-    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
+    run_layer_path(path, settings->run, RUN_WEIGHTS, back->variant->name, layer);
     GOTO_IF_ERROR(store_open(&files.weights, path, team->comm, err), done);
-    run_layer_path(path, settings->run, RUN_MASKS, variant->name, layer);
+    run_layer_path(path, settings->run, RUN_MASKS, back->variant->name, layer);
     GOTO_IF_ERROR(store_open(&files.masks, path, team->comm, err), done);
-    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
-        if (tensor_is_pruned(settings, layer, &map.tensors[i]))
-            status = compare_linear(back, &map.tensors[i], &files, err);
+    status = layer_orders_read(&files.orders, back->stage, back->variant, map, files.masks, err);
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    for (size_t i = 0; i < map->num_tensors && status == STATUS_OK; i++)
+        if (tensor_is_pruned(settings, layer, &map->tensors[i]))
+            status = compare_linear(back, &map->tensors[i], &files, err);
+    if (status == STATUS_OK)
+        status = compare_moved(back, &files, err);
     for (size_t i = 0; i < back->biases.count && status == STATUS_OK && team->rank == 0; i++)
         if (back->biases.items[i].layer == layer)
             status = compare_added_bias(back, &back->biases.items[i], &files, err);
@@ -236,7 +335,8 @@ static enum status compare_layer(struct read_back *back, const struct variant *v
 done:
     store_close(files.masks);
     store_close(files.weights);
-    layer_map_free(&map);
+    layer_orders_free(&files.orders);
+    layer_map_free(&files.map);
     return status;
 }
 
@@ -271,8 +371,11 @@ static enum status compare_rest(struct read_back *back, struct error *err)
 enum status export_read_back(const struct stage *stage, const struct variant *variant, size_t index,
                              const char *path, bool *differs, struct error *err)
 {
-    struct read_back back = {
-        .stage = stage, .source = stage->model->checkpoint->shards[index], .path = path, .fd = -1};
+    struct read_back back = {.stage = stage,
+                             .variant = variant,
+                             .source = stage->model->checkpoint->shards[index],
+                             .path = path,
+                             .fd = -1};
     enum status status =
         allocate(&back.from_store, back.source->count, sizeof *back.from_store, "shard", err);
 
@@ -284,7 +387,7 @@ enum status export_read_back(const struct stage *stage, const struct variant *va
     back.header_bytes = back.biases.count > 0 ? back.biases.header_bytes : back.source->header_bytes;
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 1, err), done);
-        GOTO_IF_ERROR(compare_layer(&back, variant, layer, err), done);
+        GOTO_IF_ERROR(compare_layer(&back, layer, err), done);
     }
     status = team_agree(stage->team, compare_rest(&back, err), err);
 done:

@@ -4,6 +4,7 @@
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/layer_orders.h"
 #include "stages/layer/layer_weights.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@ static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
 // A shard that is being written: every rank has the temporary file open; rank 0 made it and commits it.
 struct shard {
     const struct stage *stage;
+    const struct variant *variant;
     const struct safetensors_file *source;
     struct commit_file file;
     struct added_biases biases;
@@ -91,15 +93,36 @@ static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_
     return STATUS_OK;
 }
 
+// Rows [row, row + n) of a tensor, to the places where the order has them.
+static enum status write_in_order(struct shard *shard, const struct layer_tensor *tensor,
+                                  const struct tensor_order *order, const uint8_t *rows, size_t row, size_t n,
+                                  struct error *err)
+{
+    const size_t element = dtype_size(tensor->tensor->dtype), row_bytes = tensor->in * element;
+    const uint64_t begin = shard->header_bytes + tensor->tensor->begin;
+    void *room = NULL;
+    enum status status;
+
+    if (!tensor_moves(order))
+        return commit_write_at(&shard->file, rows, n * row_bytes, begin + row * row_bytes, err);
+    status = allocate(&room, tensor->in, element, "a row of a weight", err);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        status = commit_write_at(&shard->file,
+                                 exported_row(order, room, rows + i * row_bytes, tensor->in, element),
+                                 row_bytes, begin + exported_place(order, row + i) * row_bytes, err);
+    free(room);
+    return status;
+}
+
 // This rank's rows of a pruned weight or of its bias, from dataset `name` to their place in the shard.
-static enum status write_rows(struct shard *shard, const struct layer_tensor *tensor, const char *name,
+static enum status write_rows(struct shard *shard, const struct layer_tensor *tensor,
+                              const struct tensor_order *order, const char *name,
                               const struct store_reader *weights, struct error *err)
 {
     const struct team *team = shard->stage->team;
     const enum dtype dtype = tensor->tensor->dtype;
     const size_t row_bytes = tensor->in * dtype_size(dtype);
     const size_t rows_at_once = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
-    const uint64_t begin = shard->header_bytes + tensor->tensor->begin;
     void *buffer = NULL;
     size_t first, count;
     enum status status;
@@ -111,10 +134,29 @@ static enum status write_rows(struct shard *shard, const struct layer_tensor *te
         size_t n = first + count - row < rows_at_once ? first + count - row : rows_at_once;
         status = store_read(weights, name, stored_type(dtype), row, n, buffer, err);
         if (status == STATUS_OK)
-            status = commit_write_at(&shard->file, buffer, n * row_bytes, begin + row * row_bytes, err);
+            status = write_in_order(shard, tensor, order, buffer, row, n, err);
     }
     free(buffer);
     return status;
+}
+
+// This rank's rows of a tensor whose values are the checkpoint's, but whose rows follow another linear's
+// columns.
+static enum status write_moved(struct shard *shard, const struct layer_tensor *tensor,
+                               const struct tensor_order *order, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    const size_t row_bytes = tensor->in * dtype_size(tensor->tensor->dtype);
+    size_t first, count;
+
+    share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
+    if (count == 0)
+        return STATUS_OK;
+    const uint8_t *rows = (const uint8_t *)tensor->tensor->data + first * row_bytes;
+    touch_pages(rows, count * row_bytes);
+    FORWARD_IF_ERROR(write_in_order(shard, tensor, order, rows, first, count, err));
+    safetensors_release(shard->source, rows, count * row_bytes);
+    return STATUS_OK;
 }
 
 static bool is_in_shard(const struct shard *shard, const struct layer_tensor *tensor)
@@ -128,6 +170,8 @@ static bool changes_layer(const struct shard *shard, const struct layer_map *map
 {
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor_may_move(shard->variant, tensor) && is_in_shard(shard, tensor))
+            return true;
         if (tensor_is_pruned(shard->stage->settings, map->layer, tensor) &&
             (is_in_shard(shard, tensor) || is_in_shard(shard, layer_map_bias(tensor))))
             return true;
@@ -138,79 +182,151 @@ static bool changes_layer(const struct shard *shard, const struct layer_map *map
     return false;
 }
 
+// What a layer is written from.
+struct layer_files {
+    struct store_reader *weights;
+    struct layer_map map;
+    struct layer_orders orders;
+};
+
+static const struct tensor_order *order_of(const struct layer_files *files, const struct layer_tensor *tensor)
+{
+    return &files->orders.tensors[tensor - files->map.tensors];
+}
+
 // Writes what this shard holds of one pruned linear, and marks it in `written`.
 static enum status write_pruned_linear(struct shard *shard, const struct layer_tensor *tensor,
-                                       const struct store_reader *weights, bool *written, struct error *err)
+                                       const struct layer_files *files, bool *written, struct error *err)
 {
+    const struct store_reader *weights = files->weights;
     const struct layer_tensor *bias = layer_map_bias(tensor);
     bool has_bias = false;
     char name[DATASET_PATH_SIZE];
 
     if (is_in_shard(shard, tensor)) {
         dataset_path(name, tensor->linear, DATASET_WEIGHT);
-        FORWARD_IF_ERROR(write_rows(shard, tensor, name, weights, err));
+        FORWARD_IF_ERROR(write_rows(shard, tensor, order_of(files, tensor), name, weights, err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
     dataset_path(name, tensor->linear, DATASET_BIAS);
     if (is_in_shard(shard, bias))
         FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
     if (has_bias) {
-        FORWARD_IF_ERROR(write_rows(shard, bias, name, weights, err));
+        FORWARD_IF_ERROR(write_rows(shard, bias, order_of(files, bias), name, weights, err));
         written[bias->tensor - shard->source->tensors] = true;
     }
     return STATUS_OK;
 }
 
+// Writes the tensors of the layer that only move, and marks them.
+static enum status write_moved_tensors(struct shard *shard, const struct layer_files *files, bool *written,
+                                       struct error *err)
+{
+    for (size_t i = 0; i < files->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &files->map.tensors[i];
+        if (!is_in_shard(shard, tensor) || !tensor_moves(order_of(files, tensor)) ||
+            written[tensor->tensor - shard->source->tensors])
+            continue;
+        FORWARD_IF_ERROR(write_moved(shard, tensor, order_of(files, tensor), err));
+        written[tensor->tensor - shard->source->tensors] = true;
+    }
+    return STATUS_OK;
+}
+
+// The order of a bias that the checkpoint did not have.
+static const struct tensor_order *order_of_added(const struct layer_files *files,
+                                                 const struct added_bias *bias)
+{
+    static const struct tensor_order none;
+    for (size_t i = 0; i < files->map.num_tensors; i++)
+        if (strcmp(files->map.tensors[i].linear, bias->linear) == 0)
+            return order_of(files, layer_map_bias(&files->map.tensors[i]));
+    return &none;
+}
+
 // A bias that the checkpoint did not have. One of a linear that is not pruned is zero. Rank 0.
 static enum status write_added_bias(struct shard *shard, const struct added_bias *bias,
-                                    const struct store_reader *weights, struct error *err)
+                                    const struct layer_files *files, struct error *err)
 {
+    const struct store_reader *weights = files->weights;
     const size_t element = dtype_size(bias->dtype);
-    void *values = NULL;
+    void *values = NULL, *moved = NULL;
     bool is_set = false;
     char name[DATASET_PATH_SIZE];
     enum status status = allocate(&values, bias->out, element, "a bias", err);
 
     dataset_path(name, bias->linear, DATASET_BIAS);
     if (status == STATUS_OK)
+        status = allocate(&moved, bias->out, element, "a bias", err);
+    if (status == STATUS_OK)
         status = store_find(weights, name, &is_set, err);
     if (status == STATUS_OK && is_set)
         status = store_read(weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
-    if (status == STATUS_OK)
-        status = commit_write_at(&shard->file, values, bias->out * element, shard->header_bytes + bias->begin,
-                                 err);
+    if (status == STATUS_OK) {
+        exported_vector(order_of_added(files, bias), moved, values, bias->out, element);
+        status =
+            commit_write_at(&shard->file, moved, bias->out * element, shard->header_bytes + bias->begin, err);
+    }
     free(values);
+    free(moved);
     return status;
 }
 
-// Writes what the variant changes of one layer in this shard. Collective.
-static enum status write_layer(struct shard *shard, const struct variant *variant, size_t layer,
-                               bool *written, struct error *err)
+// Everything that the variant changes of one layer in this shard, on this rank.
+static enum status write_changes(struct shard *shard, const struct layer_files *files, bool *written,
+                                 struct error *err)
 {
-    const struct settings *settings = shard->stage->settings;
+    const struct stage *stage = shard->stage;
+    const struct layer_map *map = &files->map;
+
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
+            FORWARD_IF_ERROR(write_pruned_linear(shard, &map->tensors[i], files, written, err));
+    FORWARD_IF_ERROR(write_moved_tensors(shard, files, written, err));
+    for (size_t i = 0; i < shard->biases.count && stage->team->rank == 0; i++)
+        if (shard->biases.items[i].layer == map->layer)
+            FORWARD_IF_ERROR(write_added_bias(shard, &shard->biases.items[i], files, err));
+    return STATUS_OK;
+}
+
+// Collective; *orders: of files->map, from the variant's masks.
+static enum status read_orders(const struct shard *shard, struct layer_files *files, struct error *err)
+{
+    const struct stage *stage = shard->stage;
+    struct store_reader *masks = NULL;
+    char path[PATH_SIZE];
+
+    if (shard->variant->permute) {
+        run_layer_path(path, stage->settings->run, RUN_MASKS, shard->variant->name, files->map.layer);
+        FORWARD_IF_ERROR(store_open(&masks, path, stage->team->comm, err));
+    }
+    const enum status status =
+        layer_orders_read(&files->orders, stage, shard->variant, &files->map, masks, err);
+    store_close(masks);
+    return team_agree(stage->team, status, err);
+}
+
+// Writes what the variant changes of one layer in this shard. Collective.
+static enum status write_layer(struct shard *shard, size_t layer, bool *written, struct error *err)
+{
     const struct team *team = shard->stage->team;
-    struct store_reader *weights = NULL;
-    struct layer_map map;
+    struct layer_files files = {.weights = NULL};
     char path[PATH_SIZE];
     enum status status;
 
-    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&map, shard->stage->model, layer, err), err));
-    if (!changes_layer(shard, &map)) {
-        layer_map_free(&map);
+    FORWARD_IF_ERROR(team_agree(team, layer_map_create(&files.map, shard->stage->model, layer, err), err));
+    if (!changes_layer(shard, &files.map)) {
+        layer_map_free(&files.map);
         return STATUS_OK;
     }
-    run_layer_path(path, settings->run, RUN_WEIGHTS, variant->name, layer);
-    GOTO_IF_ERROR(store_open(&weights, path, team->comm, err), done);
-    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
-        if (tensor_is_pruned(settings, layer, &map.tensors[i]))
-            status = write_pruned_linear(shard, &map.tensors[i], weights, written, err);
-    for (size_t i = 0; i < shard->biases.count && status == STATUS_OK && team->rank == 0; i++)
-        if (shard->biases.items[i].layer == layer)
-            status = write_added_bias(shard, &shard->biases.items[i], weights, err);
-    status = team_agree(team, status, err);
+    run_layer_path(path, shard->stage->settings->run, RUN_WEIGHTS, shard->variant->name, layer);
+    GOTO_IF_ERROR(store_open(&files.weights, path, team->comm, err), done);
+    GOTO_IF_ERROR(read_orders(shard, &files, err), done);
+    status = team_agree(team, write_changes(shard, &files, written, err), err);
 done:
-    store_close(weights);
-    layer_map_free(&map);
+    layer_orders_free(&files.orders);
+    store_close(files.weights);
+    layer_map_free(&files.map);
     return status;
 }
 
@@ -226,7 +342,8 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
                          const char *path, struct error *err)
 {
     const struct team *team = stage->team;
-    struct shard shard = {.stage = stage, .source = stage->model->checkpoint->shards[index]};
+    struct shard shard = {
+        .stage = stage, .variant = variant, .source = stage->model->checkpoint->shards[index]};
     const struct safetensors_file *source = shard.source;
     bool *written = NULL;
     enum status status = allocate(&written, source->count, sizeof *written, "shard", err);
@@ -238,7 +355,7 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
     GOTO_IF_ERROR(shard_begin(&shard, path, err), end);
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 0, err), end);
-        GOTO_IF_ERROR(write_layer(&shard, variant, layer, written, err), end);
+        GOTO_IF_ERROR(write_layer(&shard, layer, written, err), end);
     }
     if (team->rank == 0)
         status = write_header(&shard, err);

@@ -82,6 +82,7 @@ static enum status choose_mask(struct joint *joint, struct pruned_linear *linear
     GOTO_IF_ERROR(team_allgather(c->stage->team, linear->mask, tensor->out, mask_row_bytes(tensor->in), err),
                   done);
     GOTO_IF_ERROR(mask_write(joint->cut.writer, c->stage->team, tensor, &rows, err), done);
+    GOTO_IF_ERROR(linear_order_write(&masks.orders[0], joint->cut.writer, c->stage->team, tensor, err), done);
     status = few_tokens_write(joint->cut.writer, tensor, joint->statistics.tokens, true, err);
 done:
     linear_masks_free(&masks);

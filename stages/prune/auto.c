@@ -308,6 +308,7 @@ static enum status write_chosen(struct auto_search *c, size_t i, struct error *e
         goto done;
     const struct mask_rows rows = linear_masks_rows(&masks, &c->cut);
     GOTO_IF_ERROR(mask_write(c->cut.writer, c->stage->team, tensor, &rows, err), done);
+    GOTO_IF_ERROR(linear_order_write(&masks.orders[0], c->cut.writer, c->stage->team, tensor, err), done);
     if (importance_needs(chosen.method, &chosen.parameters) & NEEDS_STATISTICS)
         GOTO_IF_ERROR(few_tokens_write(c->cut.writer, tensor, masks.tokens, false, err), done);
     status = write_choice(&c->trials[i], c->cut.writer, err);

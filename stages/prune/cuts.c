@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "kernels/pruning/select.h"
 #include "stages/prune/allocation.h"
+#include "stages/prune/linear_order.h"
 
 #include <string.h>
 
@@ -40,6 +41,7 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
         for (size_t i = 0; i < map->num_tensors; i++)
             if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
                 FORWARD_IF_ERROR(declare_mask(&map->tensors[i], cuts[k].writer, err));
+        FORWARD_IF_ERROR(linear_orders_declare(stage, variants[k], map, cuts[k].writer, err));
     }
     return STATUS_OK;
 }
@@ -64,7 +66,8 @@ static bool is_same_cut(const struct cut *a, const struct cut *b)
 {
     const struct variant *x = a->variant, *y = b->variant;
     if (x->is_pattern || y->is_pattern)
-        return x->is_pattern && y->is_pattern && x->keep == y->keep && x->of == y->of;
+        return x->is_pattern && y->is_pattern && x->keep == y->keep && x->of == y->of &&
+               x->permute == y->permute;
     return a->sparsity == b->sparsity && x->group == y->group;
 }
 

@@ -21,7 +21,8 @@ struct cut {
 
 // Creates masks/VARIANT/layer-l.h5 of variants[count], count <= SCORE_BATCH, declares the masks of all pruned
 // linears of the layer (before the first is written: a file whose structure is complete is opened once), and
-// fills cuts[count]. Call cuts_finish afterwards, also after an error. Collective.
+// fills cuts[count]. Orders of columns
+// (linear_order.h) are declared as well. Call cuts_finish afterwards, also after an error. Collective.
 enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct variant *const *variants,
                       size_t count, const struct layer_map *map, struct error *err);
 // Declares "update", float32 [out, in], of all pruned linears: the weights of methods that change them.

@@ -130,6 +130,33 @@ static bool is_by_layer(const struct cut *cut)
     return cut->variant->group == GROUP_LAYER && !cut->variant->is_pattern;
 }
 
+static void order_row(void *context, float *scores, size_t row)
+{
+    const struct linear_scorer *scorer = context;
+    importance_row(scores, scorer->weight + row * scorer->in, scorer->factors, scorer->reciprocal,
+                   scorer->in);
+}
+
+// The orders of all cuts that permute, from the same scores.
+static enum status find_orders(struct linear_scorer *scorer, const struct score_inputs *inputs,
+                               const struct layer_tensor *tensor, struct error *err)
+{
+    const struct stage *stage = inputs->stage;
+
+    for (size_t k = 0; k < scorer->num_cuts; k++) {
+        const struct order_question question = {.stage = stage,
+                                                .variant = scorer->cuts[k].variant,
+                                                .tensor = tensor,
+                                                .row = order_row,
+                                                .context = scorer};
+        if (scorer->cuts[k].like == k)
+            FORWARD_IF_ERROR(linear_order_create(&scorer->result->orders[k], &question, err));
+        else
+            linear_order_skip(stage, question.variant, tensor); // an order is planned for each mask
+    }
+    return STATUS_OK;
+}
+
 // All cuts of single rows, in one pass over the scores.
 static void select_by_rows(struct linear_scorer *scorer)
 {
@@ -146,7 +173,10 @@ static void select_by_rows(struct linear_scorer *scorer)
             if (cut->like != k || is_by_layer(cut))
                 continue;
             uint8_t *mask = result->masks[k] + row * bytes;
-            if (cut->variant->is_pattern)
+            if (result->orders[k].columns != NULL)
+                select_n_of_m_in_order(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of,
+                                       result->orders[k].columns);
+            else if (cut->variant->is_pattern)
                 select_n_of_m(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of);
             else
                 select_row(mask, scorer->scores, scorer->in, prune_count(scorer->in, cut->sparsity));
@@ -250,6 +280,7 @@ enum status linear_masks_create(struct linear_masks *masks, const struct score_i
     status = linear_scorer_create(&scorer, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(prepare_factors(&scorer, inputs, tensor, err), done);
+    GOTO_IF_ERROR(find_orders(&scorer, inputs, tensor, err), done);
     select_by_rows(&scorer);
     status = select_by_layer(&scorer, err);
 done:
@@ -257,10 +288,41 @@ done:
     return status;
 }
 
+enum status linear_order_by_scores(struct linear_order *order, const struct score_inputs *inputs,
+                                   const struct layer_tensor *tensor, const struct variant *variant,
+                                   struct error *err)
+{
+    struct linear_masks result = {0};
+    struct linear_scorer scorer = {.team = inputs->stage->team,
+                                   .variant = variant,
+                                   .out = tensor->out,
+                                   .in = tensor->in,
+                                   .weight = inputs->given_weight != NULL
+                                                 ? inputs->given_weight
+                                                 : layer_weights_of(inputs->weights, tensor),
+                                   .result = &result};
+    const struct order_question question = {
+        .stage = inputs->stage, .variant = variant, .tensor = tensor, .row = order_row, .context = &scorer};
+    enum status status;
+
+    *order = (struct linear_order){0};
+    if (!linear_has_order(variant, tensor, inputs->stage->model))
+        return STATUS_OK;
+    status = linear_scorer_create(&scorer, err);
+    GOTO_IF_ERROR(team_agree(inputs->stage->team, status, err), done);
+    GOTO_IF_ERROR(prepare_factors(&scorer, inputs, tensor, err), done);
+    status = linear_order_create(order, &question, err);
+done:
+    linear_scorer_free(&scorer);
+    return status;
+}
+
 void linear_masks_free(struct linear_masks *masks)
 {
-    for (size_t k = 0; k < SCORE_BATCH; k++)
+    for (size_t k = 0; k < SCORE_BATCH; k++) {
         free(masks->masks[k]);
+        linear_order_free(&masks->orders[k]);
+    }
     *masks = (struct linear_masks){0};
 }
 

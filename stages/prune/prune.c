@@ -1,8 +1,24 @@
 #include "stages/prune/prune.h"
 
 #include "stages/prune/auto.h"
+#include "stages/prune/linear_order.h"
 #include "stages/prune/score.h"
 #include "stages/prune/sparsegpt.h"
+
+// Says once, in the first layer, that attention keeps its order where heads cannot be cut into groups.
+static void tell_what_stays(const struct stage *stage, const struct layer_weights *weights,
+                            const struct variant *variant)
+{
+    for (size_t i = 0; i < weights->map.num_tensors && weights->map.layer == 0 && variant->permute; i++) {
+        const struct layer_tensor *tensor = &weights->map.tensors[i];
+        if (tensor->role == ROLE_ATTENTION_OUTPUT && tensor_is_pruned(stage->settings, 0, tensor) &&
+            !linear_has_order(variant, tensor, stage->model))
+            stage_notice(stage,
+                         "prune.permute: %s: %s keeps its order: %zu does not divide the %zu channels "
+                         "of a head",
+                         variant->name, tensor->linear, variant->of, stage->model->config.decoder.head_dim);
+    }
+}
 
 enum status prune_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *const *variants, size_t count, size_t layer, struct error *err)
@@ -10,6 +26,8 @@ enum status prune_layer(const struct stage *stage, struct layer_weights *weights
     const unsigned needs = method_needs(variants[0]->method);
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    for (size_t k = 0; k < count; k++)
+        tell_what_stays(stage, weights, variants[k]);
     if (needs & NEEDS_HESSIAN)
         return sparsegpt_layer(stage, weights, variants, count, layer, err);
     if (!(needs & NEEDS_OUTPUTS))
@@ -28,6 +46,37 @@ static enum status check_pattern(const struct variant *variant, size_t layer,
     return STATUS_OK;
 }
 
+// Whether the variant orders the columns of any linear of the layer.
+static bool orders_any(const struct variant *variant, const struct model *model,
+                       const struct settings *settings, const struct layer_map *map)
+{
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (tensor_is_pruned(settings, map->layer, &map->tensors[i]) &&
+            linear_has_order(variant, &map->tensors[i], model))
+            return true;
+    return false;
+}
+
+// A variant that permutes must have something to order.
+static enum status check_orders(const struct variant *variant, const struct model *model,
+                                const struct settings *settings, struct error *err)
+{
+    bool any = !variant->permute;
+
+    for (size_t layer = 0; layer < model->config.num_hidden_layers && !any; layer++) {
+        struct layer_map map;
+        FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
+        any = orders_any(variant, model, settings, &map);
+        layer_map_free(&map);
+    }
+    RETURN_ERROR_IF(!any, err, STATUS_USAGE,
+                    "prune.permute: no linear that is pruned has columns whose order is free: those are the "
+                    "last linear of an MLP, and that of attention where %zu divides the %zu channels of a "
+                    "head",
+                    variant->of, model->config.decoder.head_dim);
+    return STATUS_OK;
+}
+
 enum status prune_check(const struct model *model, const struct settings *settings, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -41,5 +90,7 @@ enum status prune_check(const struct model *model, const struct settings *settin
                     status = check_pattern(&settings->variants[v], layer, &map.tensors[i], err);
         layer_map_free(&map);
     }
+    for (size_t v = 0; v < settings->num_variants && status == STATUS_OK; v++)
+        status = check_orders(&settings->variants[v], model, settings, err);
     return status;
 }

@@ -9,6 +9,6 @@
 enum status prune_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *const *variants, size_t count, size_t layer, struct error *err);
 
-// STATUS_USAGE, naming the linear, when a pattern N:M does not divide the width of one that is pruned. Not
-// collective.
+// STATUS_USAGE, naming the linear, when a pattern N:M does not divide the width of one that is pruned, and
+// when prune.permute finds nothing to order. Not collective.
 enum status prune_check(const struct model *model, const struct settings *settings, struct error *err);

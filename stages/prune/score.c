@@ -17,6 +17,8 @@ static enum status score_linear(const struct score_inputs *inputs, struct cut *c
     for (size_t k = 0; k < count; k++) {
         const struct mask_rows rows = linear_masks_rows(&masks, &cuts[k]);
         GOTO_IF_ERROR(mask_write(cuts[k].writer, stage->team, tensor, &rows, err), done);
+        GOTO_IF_ERROR(
+            linear_order_write(&masks.orders[cuts[k].like], cuts[k].writer, stage->team, tensor, err), done);
         if (inputs->statistics != NULL)
             GOTO_IF_ERROR(few_tokens_write(cuts[k].writer, tensor, masks.tokens, false, err), done);
     }

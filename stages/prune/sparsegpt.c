@@ -7,7 +7,7 @@
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
-#include "stages/prune/cuts.h"
+#include "stages/prune/linear_masks.h"
 #include "stages/work.h"
 
 #include <stdlib.h>
@@ -20,13 +20,16 @@ enum { ATTEMPTS = 4 };
 // the bits, do not depend on the number of ranks.
 enum { ROWS = 32 };
 
-// The factor U of one source; linears that share inputs follow one another and share it.
+// The factor U of one source; linears that share inputs follow one another and share it. With an order of
+// channels (linear_order.h) H's rows and columns are in that order, and so are the weights, until they are
+// written. Linears with an order have a source of their own.
 struct factor {
     const struct stage *stage;
     const struct layer_map *map;
     const struct store_reader *hessians;
     struct shared_block memory; // [in, in] of the widest source
     size_t source;              // SIZE_MAX: none yet
+    const uint32_t *order;      // [in]; NULL: as the channels are
     uint8_t *dead;              // [in]
     size_t num_dead;
     double damping;
@@ -57,6 +60,29 @@ static void factor_free(struct factor *factor)
     free(factor->dead);
 }
 
+// The memory <- the upper triangle of H[in, in] with rows and columns in the factor's order.
+static enum status read_in_order(struct factor *factor, size_t in, const char *name, struct error *err)
+{
+    uint32_t *position = NULL; // [in] of a channel
+    double *row = NULL, *h = factor->memory.data;
+    enum status status = allocate(&position, in, sizeof *position, "an order of channels", err);
+
+    if (status == STATUS_OK)
+        status = allocate(&row, in, sizeof *row, "a row of a Hessian", err);
+    for (size_t k = 0; k < in && status == STATUS_OK; k++)
+        position[factor->order[k]] = (uint32_t)k;
+    for (size_t i = 0; i < in && status == STATUS_OK; i++) {
+        status = store_read(factor->hessians, name, STORE_F64, i, 1, row, err);
+        for (size_t j = i; j < in && status == STATUS_OK; j++) {
+            const size_t a = position[i], b = position[j];
+            h[(a < b ? a : b) * in + (a < b ? b : a)] = row[j]; // what lies below means nothing
+        }
+    }
+    free(position);
+    free(row);
+    return status;
+}
+
 // The memory <- H[in, in] of the linear's source; if the calibration saw too little of it H's diagonal, or
 // the unit matrix.
 static enum status read_hessian(struct factor *factor, const struct layer_tensor *tensor, const char *name,
@@ -66,7 +92,10 @@ static enum status read_hessian(struct factor *factor, const struct layer_tensor
     const enum few_tokens few = few_tokens_of(tensor, factor->tokens, true);
     double *h = factor->memory.data;
 
-    FORWARD_IF_ERROR(store_read(factor->hessians, name, STORE_F64, 0, in, h, err));
+    if (factor->order != NULL)
+        FORWARD_IF_ERROR(read_in_order(factor, in, name, err));
+    else
+        FORWARD_IF_ERROR(store_read(factor->hessians, name, STORE_F64, 0, in, h, err));
     for (size_t i = 0; i < in && few != TOKENS_SUFFICE; i++)
         for (size_t j = 0; j < in; j++)
             h[i * in + j] = i != j ? 0 : few == TOKENS_FOR_DIAGONAL ? h[i * in + i] : 1;
@@ -108,7 +137,9 @@ static enum status try_factor(struct factor *factor, const struct layer_tensor *
     return STATUS_OK;
 }
 
-static enum status load_factor(struct factor *factor, const struct layer_tensor *tensor, struct error *err)
+// Of the linear's source, in the order.
+static enum status load_factor(struct factor *factor, const struct layer_tensor *tensor,
+                               const struct linear_order *order, struct error *err)
 {
     const struct stage *stage = factor->stage;
     const struct layer_map *map = factor->map;
@@ -116,8 +147,10 @@ static enum status load_factor(struct factor *factor, const struct layer_tensor 
     bool done = false;
     uint64_t num_dead;
 
-    if (factor->source == tensor->source)
+    if (factor->source == tensor->source && order->columns == NULL)
         return STATUS_OK;
+    factor->source = SIZE_MAX;
+    factor->order = order->columns;
     dataset_path(name, hessian_name(map, tensor->source), DATASET_HESSIAN);
     FORWARD_IF_ERROR(team_agree(
         stage->team, store_read_attribute_u64(factor->hessians, name, "tokens", &factor->tokens, err), err));
@@ -144,7 +177,8 @@ static enum status load_factor(struct factor *factor, const struct layer_tensor 
     FORWARD_IF_ERROR(team_broadcast(stage->team, factor->dead, tensor->in, 0, err));
     FORWARD_IF_ERROR(team_broadcast(stage->team, &num_dead, sizeof num_dead, 0, err));
     factor->num_dead = num_dead;
-    factor->source = tensor->source;
+    if (order->columns == NULL) // one in an order serves for one linear
+        factor->source = tensor->source;
     return STATUS_OK;
 }
 
@@ -154,6 +188,7 @@ static enum status load_factor(struct factor *factor, const struct layer_tensor 
 struct second_order_layer {
     const struct stage *stage;
     const struct layer_weights *weights;
+    const struct store_reader *statistics; // that columns are ordered by; NULL: no variant permutes
     struct cut cuts[SCORE_BATCH];
     size_t count; // of cuts
     struct factor factor;
@@ -165,16 +200,23 @@ struct pruner {
     const struct variant *variant;
     double sparsity; // of this linear
     const struct layer_tensor *tensor;
+    const struct linear_order *order;
     const double *factor; // U [in, in]
     size_t first, count;  // this rank's rows
     size_t in, width;     // columns of a block
-    double *weights;      // [count, in] as corrected so far
+    double *weights;      // [count, in] as corrected so far, columns in the order
     double *errors;       // [count, width] of the current block
     double *block;        // [width, width] the block's part of U
     float *scores;        // [count, width]
     uint8_t *keep;        // [width] of one row
-    uint8_t *mask;        // [count, mask_row_bytes(in)]
+    uint8_t *mask;        // [count, mask_row_bytes(in)], columns as they are
 };
+
+// The column at a position of the order.
+static size_t column_at(const struct pruner *p, size_t position)
+{
+    return p->order->columns != NULL ? p->order->columns[position] : position;
+}
 
 static void pruner_free(struct pruner *p)
 {
@@ -187,7 +229,8 @@ static void pruner_free(struct pruner *p)
 }
 
 static enum status pruner_create(struct pruner *p, const struct second_order_layer *layer,
-                                 const struct cut *cut, const struct layer_tensor *tensor, struct error *err)
+                                 const struct cut *cut, const struct layer_tensor *tensor,
+                                 const struct linear_order *order, struct error *err)
 {
     const struct stage *stage = layer->stage;
     const struct variant *variant = cut->variant;
@@ -198,6 +241,7 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
 
     *p = (struct pruner){
         .stage = stage, .variant = variant, .sparsity = cut->sparsity, .tensor = tensor, .in = in};
+    p->order = order;
     p->factor = factor->memory.data;
     p->width = second_order_width(variant->is_pattern ? variant->of : 0);
     share_of(blocks, (size_t)stage->team->rank, (size_t)stage->team->size, &p->first, &p->count);
@@ -214,7 +258,8 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
     FORWARD_IF_ERROR(allocate(&p->mask, p->count, mask_row_bytes(in), "mask", err));
     for (size_t i = 0; i < p->count; i++)
         for (size_t j = 0; j < in; j++)
-            p->weights[i * in + j] = factor->dead[j] ? 0 : (double)weight[(p->first + i) * in + j];
+            p->weights[i * in + j] =
+                factor->dead[j] ? 0 : (double)weight[(p->first + i) * in + column_at(p, j)];
     return STATUS_OK;
 }
 
@@ -262,8 +307,10 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
             p->keep[j] = is_above(&search, p->scores[i * width + j]);
         second_order_prune(p->weights + i * p->in + column, p->errors + i * width, p->keep, p->block, width,
                            p->variant->keep, of);
-        for (size_t j = 0; j < width; j++)
-            mask[(column + j) / 8] |= (uint8_t)(p->keep[j] << (column + j) % 8);
+        for (size_t j = 0; j < width; j++) {
+            const size_t at = column_at(p, column + j);
+            mask[at / 8] |= (uint8_t)(p->keep[j] << at % 8);
+        }
     }
     for (size_t i = 0; i < p->count && after != 0; i += ROWS)
         gemm_subtract_f64(p->weights + i * p->in + column + width, p->in, p->errors + i * width, width,
@@ -280,18 +327,34 @@ static enum status write_update(struct pruner *p, const struct factor *factor, s
     char name[DATASET_PATH_SIZE];
 
     FORWARD_IF_ERROR(mask_write(writer, p->stage->team, p->tensor, &rows, err));
+    FORWARD_IF_ERROR(linear_order_write(p->order, writer, p->stage->team, p->tensor, err));
     FORWARD_IF_ERROR(few_tokens_write(writer, p->tensor, factor->tokens, true, err));
     dataset_path(name, p->tensor->linear, DATASET_UPDATE);
     FORWARD_IF_ERROR(store_attribute_f64(writer, name, "damping", factor->damping, err));
     FORWARD_IF_ERROR(store_attribute_u64(writer, name, "dead_channels", factor->num_dead, err));
     enum status status = allocate(&update, p->count * p->in, sizeof *update, "corrected weights", err);
     GOTO_IF_ERROR(team_agree(p->stage->team, status, err), done);
-    for (size_t k = 0; k < p->count * p->in; k++)
-        update[k] = (float)p->weights[k];
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t j = 0; j < p->in; j++)
+            update[i * p->in + column_at(p, j)] = (float)p->weights[i * p->in + j];
     status = store_write(writer, name, p->first, p->count, update, err);
 done:
     free(update);
     return status;
+}
+
+// The order of the columns of a cut that permutes: by the scores of wanda, because those of the method itself
+// depend on the order.
+static enum status find_order(struct linear_order *order, const struct second_order_layer *layer,
+                              const struct cut *cut, const struct layer_tensor *tensor, struct error *err)
+{
+    const struct score_inputs inputs = {
+        .stage = layer->stage, .weights = layer->weights, .statistics = layer->statistics};
+    struct variant wanda = *cut->variant;
+
+    wanda.method = METHOD_WANDA;
+    wanda.parameters = importance_defaults(METHOD_WANDA);
+    return linear_order_by_scores(order, &inputs, tensor, &wanda, err);
 }
 
 // Prunes a linear for one of the cuts, and writes it for all cuts that are like it.
@@ -299,9 +362,14 @@ static enum status prune_linear(struct second_order_layer *layer, size_t which,
                                 const struct layer_tensor *tensor, double fraction, struct error *err)
 {
     const struct cut *cuts = layer->cuts;
-    struct pruner pruner;
-    enum status status = pruner_create(&pruner, layer, &cuts[which], tensor, err);
+    struct pruner pruner = {0};
+    struct linear_order order;
+    enum status status = find_order(&order, layer, &cuts[which], tensor, err);
 
+    if (status != STATUS_OK)
+        goto done;
+    GOTO_IF_ERROR(load_factor(&layer->factor, tensor, &order, err), done);
+    status = pruner_create(&pruner, layer, &cuts[which], tensor, &order, err);
     GOTO_IF_ERROR(team_agree(layer->stage->team, status, err), done);
     for (size_t column = 0; column < tensor->in; column += pruner.width) {
         const size_t width = tensor->in - column < pruner.width ? tensor->in - column : pruner.width;
@@ -313,6 +381,8 @@ static enum status prune_linear(struct second_order_layer *layer, size_t which,
             GOTO_IF_ERROR(write_update(&pruner, &layer->factor, cuts[k].writer, err), done);
 done:
     pruner_free(&pruner);
+    linear_order_free(&order);
+    layer->factor.order = NULL;
     return status;
 }
 
@@ -323,19 +393,28 @@ static enum status prune_tensor(struct second_order_layer *layer, size_t i, stru
     const struct layer_tensor *tensor = &map->tensors[i];
     const double step = 1 / (double)map->num_tensors;
 
-    const bool is_there = layer->factor.source == tensor->source;
-    FORWARD_IF_ERROR(load_factor(&layer->factor, tensor, err));
     // A factor is planned for each mask.
-    stage_advance(layer->stage, is_there ? 0 : (double)layer->count * factor_work((double)tensor->in));
+    if (layer->factor.source != tensor->source)
+        stage_advance(layer->stage, (double)layer->count * factor_work((double)tensor->in));
     cuts_begin_linear(layer->cuts, layer->count, layer->stage->settings, map->layer, tensor->linear);
     for (size_t k = 0; k < layer->count; k++) {
         if (layer->cuts[k].like == k)
             FORWARD_IF_ERROR(
                 prune_linear(layer, k, tensor, step * ((double)i + (double)k / (double)layer->count), err));
+        else
+            linear_order_skip(layer->stage, layer->cuts[k].variant, tensor);
         stage_advance(layer->stage, score_work((double)tensor->out * (double)tensor->in) +
                                         correct_work((double)tensor->out, (double)tensor->in));
     }
     return STATUS_OK;
+}
+
+static bool any_permutes(const struct variant *const *variants, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        if (variants[k]->permute)
+            return true;
+    return false;
 }
 
 enum status sparsegpt_layer(const struct stage *stage, const struct layer_weights *weights,
@@ -344,10 +423,16 @@ enum status sparsegpt_layer(const struct stage *stage, const struct layer_weight
 {
     const struct layer_map *map = &weights->map;
     struct second_order_layer pruned = {.stage = stage, .weights = weights, .count = count};
-    struct store_reader *hessians = NULL;
+    struct store_reader *hessians = NULL, *statistics = NULL;
     char path[PATH_SIZE];
     enum status status;
 
+    if (any_permutes(variants, count)) {
+        run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream_name(stage->settings, variants[0]),
+                       layer);
+        GOTO_IF_ERROR(store_open(&statistics, path, stage->team->comm, err), done);
+        pruned.statistics = statistics;
+    }
     hessian_path(path, stage->settings, stream_name(stage->settings, variants[0]), layer);
     GOTO_IF_ERROR(store_open(&hessians, path, stage->team->comm, err), done);
     GOTO_IF_ERROR(factor_create(&pruned.factor, stage, map, hessians, err), done);
@@ -360,6 +445,7 @@ enum status sparsegpt_layer(const struct stage *stage, const struct layer_weight
         if (tensor_is_pruned(stage->settings, layer, &map->tensors[i]))
             GOTO_IF_ERROR(prune_tensor(&pruned, i, err), done);
 done:
+    store_close(statistics);
     store_close(hessians);
     factor_free(&pruned.factor);
     return cuts_finish(pruned.cuts, count, status, err);

@@ -13,8 +13,9 @@
 //
 // As in the authors' program, the smallest scores of a block of 128 columns of all rows are pruned, including
 // the one at index floor(scores * sparsity) in ascending order and its equals (sparsity 0 prunes nothing).
-// variant->group has no effect. One rank of each node factors H, in memory that the node shares; rows are
-// split over the team.
+// With variant->permute the blocks and groups of columns are taken in the order of the linear
+// (linear_order.h), which comes from statistics/STREAM/layer-l.h5. variant->group has no effect. One rank of
+// each node factors H, in memory that the node shares; rows are split over the team.
 enum status sparsegpt_layer(const struct stage *stage, const struct layer_weights *weights,
                             const struct variant *const *variants, size_t count, size_t layer,
                             struct error *err);
