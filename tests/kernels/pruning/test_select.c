@@ -265,6 +265,39 @@ static void two_of_four_keeps_the_two_largest_and_of_equals_the_higher_columns(v
     assert_memory_equal(mask, expected, 2);
 }
 
+static void neighbours_in_an_order_are_those_of_the_reordered_scores(void **state)
+{
+    (void)state;
+    struct random_state random = random_seed(12);
+    static float scores[5 * 130], moved[5 * 130];
+    static size_t ranks[5 * 130];
+    static uint32_t order[5 * 130];
+    const struct {
+        size_t in, n, m;
+    } shapes[] = {{0, 2, 4}, {4, 2, 4}, {520, 2, 4}, {650, 3, 5}, {512, 4, 8}, {96, 9, 32}, {7, 0, 7}};
+
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t in = shapes[s].in, n = shapes[s].n, m = shapes[s].m;
+        uint8_t *mask = fresh_mask();
+        fill_scores(scores, in, (enum kind)(s % 2), &random);
+        for (size_t k = 0; k < in; k++) {
+            const size_t other = random_below(&random, k + 1);
+            order[k] = order[other];
+            order[other] = (uint32_t)k;
+        }
+        for (size_t k = 0; k < in; k++)
+            moved[k] = scores[order[k]];
+        for (size_t first = 0; first < in; first += m)
+            rank_oracle(ranks + first, moved + first, m);
+        select_n_of_m_in_order(mask, scores, in, n, m, order);
+        for (size_t k = 0; k < in; k++)
+            assert_int_equal(mask[order[k] / 8] >> order[k] % 8 & 1, ranks[k] >= m - n);
+        for (size_t k = in; k % 8 != 0; k++)
+            assert_int_equal(mask[k / 8] >> k % 8 & 1, 0);
+        assert_int_equal(mask[(in + 7) / 8], 0xee);
+    }
+}
+
 // ---- a whole matrix -------------------------------------------------------------------------------------
 
 // Masks of rows[out, in], whose rows are split over `parts` as over ranks: histograms summed, ties handed out
@@ -430,6 +463,7 @@ int main(void)
         cmocka_unit_test(the_number_to_prune_is_the_floor_of_the_product_in_double),
         cmocka_unit_test(of_every_m_neighbours_the_n_largest_are_kept),
         cmocka_unit_test(two_of_four_keeps_the_two_largest_and_of_equals_the_higher_columns),
+        cmocka_unit_test(neighbours_in_an_order_are_those_of_the_reordered_scores),
         cmocka_unit_test(the_smallest_of_a_matrix_are_pruned_however_its_rows_are_split),
         cmocka_unit_test(
             the_threshold_is_the_largest_pruned_score_and_ties_how_many_of_its_equals_are_pruned),
