@@ -1,4 +1,4 @@
-// permutation.h - an order of input channels in which N of M neighbours keep more (kernels/METHOD.md §15).
+// permutation.h - an order of input channels in which N of M neighbours keep more (kernels/METHOD.md §18).
 //
 // The channels whose order is free are dealt out to groups of M so that the kept sum, over all rows and
 // groups the N largest scores, grows: first in turns from the largest channel to the smallest, then by linear
@@ -28,7 +28,7 @@ struct permuted_scores {
     const float *scores; // [channels, rows]: those of a channel are neighbours
 };
 
-// The first sweep finds nearly all (§15).
+// The first sweep finds nearly all (§18).
 enum { PERMUTATION_SWEEPS = 2 };
 
 // order[channels] <- the channel at each position: by falling sums of their scores, dealt out to the groups

@@ -1,5 +1,5 @@
 // linear_order.h - the order of a linear's columns in which a pattern N:M takes its neighbours
-// (kernels/METHOD.md §15).
+// (kernels/METHOD.md §18).
 //
 // In a run directory everything stays in the model's own order of channels: weights, masks, statistics. Only
 // the choice of N of M looks at neighbours in another order, and the export writes that order

@@ -365,6 +365,16 @@ static void matching_bias_and_guard_make_sweeps_too(void **state)
                     "wanda-0.5-columns-output-mixed-bias-clamp0.5-2-unguarded");
 }
 
+static void only_a_pattern_is_permuted(void **state)
+{
+    (void)state;
+    ASSERT_VARIANTS(HEAD "prune: {method: wanda, pattern: 2:4, permute: true}\n", "wanda-2of4-permuted");
+    ASSERT_VARIANTS(HEAD "prune: {method: wanda, pattern: 2:4, permute: false}\n", "wanda-2of4");
+    ASSERT_VARIANTS(HEAD "prune: {method: wanda, sparsity: 0.5, pattern: 2:4, permute: [false, true]}\n"
+                         "compensate: {energy: [rows]}\n",
+                    "wanda-0.5-rows", "wanda-2of4-rows", "wanda-2of4-permuted-rows");
+}
+
 static void owl_makes_a_sweep_of_its_own(void **state)
 {
     static const char *const names[] = {"wanda-0.5",
@@ -518,6 +528,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  ratios: {'*': 0.5}\n",
          "job.yaml:8: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
          "prune.sparsity instead of prune.pattern"},
+        {MINIMAL "  permute: [false, true]\n", "job.yaml:8: prune.permute: is used with prune.pattern only"},
         {MINIMAL "  owl_range: 0.1\n",
          "job.yaml:8: prune.owl_range: is used with prune.allocation: owl only"},
         {MINIMAL "  allocation: [uniform]\n  owl_threshold: 7\n",
@@ -974,6 +985,7 @@ int main(void)
         cmocka_unit_test(the_same_value_twice_makes_one_variant),
         cmocka_unit_test(energy_is_one_choice_or_a_list_of_choices),
         cmocka_unit_test(matching_bias_and_guard_make_sweeps_too),
+        cmocka_unit_test(only_a_pattern_is_permuted),
         cmocka_unit_test(owl_makes_a_sweep_of_its_own),
         cmocka_unit_test(dlp_makes_a_sweep_of_its_own),
         cmocka_unit_test(ratios_keep_their_order_and_lines),

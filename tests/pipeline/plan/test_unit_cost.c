@@ -180,6 +180,46 @@ static void trials_pass_as_many_sequences_as_are_planned(void **state)
     }
 }
 
+// Orders of channels: of every method, of experts, of heads that cannot be cut, and of two variants that
+// share an order.
+static void orders_of_channels_report_what_is_planned(void **state)
+{
+    static const struct {
+        enum method method;
+        size_t experts, of, count;
+    } cases[] = {{METHOD_RIA, 0, 4, 1},   {METHOD_SPARSEGPT, 0, 4, 2}, {METHOD_AUTO, 0, 4, 1},
+                 {METHOD_WANDA, 3, 4, 1}, {METHOD_WANDA, 0, 8, 2},     {METHOD_MAGNITUDE, 0, 1, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct small_model_shape shape = small_model_shape();
+        struct small_model small;
+        struct error err = {0};
+        shape.checkpoint.hidden = 48;
+        shape.checkpoint.heads = 4; // of 12 channels
+        shape.checkpoint.kv_heads = 2;
+        shape.checkpoint.intermediate = 40;
+        shape.checkpoint.experts = cases[i].experts;
+        small_model_open(&small, &shape);
+        const struct variant *variants[2];
+        for (size_t k = 0; k < cases[i].count; k++) {
+            struct variant *variant = small_model_add(&small, k == 0 ? "a" : "b", cases[i].method);
+            variant->is_pattern = variant->permute = true;
+            variant->keep = 1;
+            variant->of = cases[i].of;
+            variants[k] = variant;
+        }
+        struct sizes sizes = sizes_of(&small);
+        small_model_calibrate(&small, true);
+        reported_work();
+        assert_ok(prune_layer(&small.stage, &small.weights, variants, cases[i].count, 0, &err), err);
+        const double orders = ordering_of(&sizes, 0, variants[0]).gains;
+        assert_true(orders > 0);
+        assert_close(reported_work(), (double)cases[i].count * planned(&sizes, STAGE_SCORE, variants[0], 0));
+        sizes_free(&sizes);
+        small_model_close(&small);
+    }
+}
+
 // Hessians, their factors and corrections, of one mask and of two that share the factors.
 static void second_order_masks_report_what_is_planned(void **state)
 {
@@ -283,6 +323,7 @@ int main(int argc, char **argv)
         mpi_unit_test(calibration_and_propagation_report_what_is_planned),
         mpi_unit_test(masks_and_weights_report_what_is_planned),
         mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
+        mpi_unit_test(orders_of_channels_report_what_is_planned),
         mpi_unit_test(second_order_masks_report_what_is_planned),
         mpi_unit_test(windows_report_what_is_planned),
         mpi_unit_test(an_estimate_is_the_time_that_is_measured),
