@@ -39,8 +39,10 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
 {
     if (key == own)
         return own_value;
-    if (own == KEY_PATTERN && (key == KEY_SPARSITY || key == KEY_ALLOCATION))
+    if ((own == KEY_PATTERN || own == KEY_PERMUTE) && (key == KEY_SPARSITY || key == KEY_ALLOCATION))
         return NULL;
+    if (own == KEY_PERMUTE && key == KEY_PATTERN)
+        return "2:4";
     if (own == KEY_EXPECTED && key == KEY_PERPLEXITY)
         return "/p";
     if (own == KEY_DRIFT && key == KEY_OUTPUT_MATCHING)
