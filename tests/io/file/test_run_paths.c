@@ -95,21 +95,14 @@ static void test_a_path_that_does_not_fit_is_empty(void **state)
 static void test_datasets_stand_in_a_group_of_their_linear(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"count",
-                                           "mean",
-                                           "variance",
-                                           "second_moment",
-                                           "max_abs",
-                                           "hessian",
-                                           "mask",
-                                           "update",
-                                           "weight",
-                                           "bias",
-                                           "energy_before",
-                                           "energy_pruned",
-                                           "energy_compensated",
-                                           "row_gamma",
-                                           "column_gamma",
+    static const char *const expected[] = {"count",         "mean",
+                                           "variance",      "second_moment",
+                                           "max_abs",       "hessian",
+                                           "mask",          "order",
+                                           "update",        "weight",
+                                           "bias",          "energy_before",
+                                           "energy_pruned", "energy_compensated",
+                                           "row_gamma",     "column_gamma",
                                            "output_gamma"};
     char path[DATASET_PATH_SIZE], linear[DATASET_PATH_SIZE];
 
