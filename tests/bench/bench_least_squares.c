@@ -9,7 +9,7 @@
 #include "tests/bench/bench.h"
 #include "tests/support/random.h"
 
-enum { ROWS = LEAST_SQUARES_ROWS, REPETITIONS = 3 };
+enum { ROWS = LEAST_SQUARES_ROWS };
 // What ALPS took of each for the linears of a small model (kernels/METHOD.md §17).
 enum { STEPS = 33, INVERSES = 9 };
 // Rows that stages/prune/sparsegpt.c corrects by one product.
@@ -171,9 +171,10 @@ static void second_order_rows(void *context)
 // The least of a few runs.
 static double seconds_of(void (*run)(void *context), struct problem *p)
 {
+    const int repetitions = p->equations.in <= 2048 ? 30 : 3;
     double best = INFINITY;
 
-    for (int i = 0; i < REPETITIONS; i++) {
+    for (int i = 0; i < repetitions; i++) {
         const double start = bench_seconds();
         run(p);
         best = fmin(best, bench_seconds() - start);

@@ -377,6 +377,39 @@ static void a_singular_problem_is_fitted_and_never_made_worse(void **state)
     }
 }
 
+// All channels are nearly the same one: what tells them apart is less than float32's rounding of G.
+static void channels_that_are_nearly_equal_are_not_played_off_against_each_other(void **state)
+{
+    (void)state;
+    static const size_t steps[] = {2, 10, 1000};
+
+    for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++) {
+        struct problem p = problem_create(200, 64, 5, 0, 0);
+        struct random_state random = random_seed(3);
+        for (size_t j = 0; j < p.in; j++)
+            for (size_t l = 0; l <= j; l++) {
+                const double noise =
+                    (j == l ? 1e-3 + 1e-4 * random_normal(&random) : 2.5e-6 * random_normal(&random));
+                p.g[j * p.in + l] = p.g[l * p.in + j] = 1000 + noise;
+                p.c[j * p.in + l] = p.c[l * p.in + j] = 1000 + noise;
+            }
+        free(p.equations.scale);
+        free(p.equations.scaled);
+        prepare(&p, 0);
+        solve_all(&p, true, (struct least_squares_limits){.steps = steps[k]});
+        for (size_t i = 0; i < p.rows; i++) {
+            const float *w = p.weights + i * p.in;
+            float start[64];
+            memcpy(start, p.start + i * p.in, sizeof start);
+            mask_apply(start, p.mask + i * mask_row_bytes(p.in), p.in);
+            assert_true(objective(&p, i, w) <= objective(&p, i, start));
+            assert_true(p.outcomes[i].steps <= 10); // more would follow rounding
+            assert_true(p.outcomes[i].residual <= 1e-5);
+        }
+        problem_free(&p);
+    }
+}
+
 static void dead_channels_keep_their_dense_weight(void **state)
 {
     (void)state;
@@ -491,6 +524,7 @@ int main(void)
         cmocka_unit_test(few_steps_already_help_and_are_reported_as_they_are),
         cmocka_unit_test(a_row_stops_at_the_tolerance),
         cmocka_unit_test(a_singular_problem_is_fitted_and_never_made_worse),
+        cmocka_unit_test(channels_that_are_nearly_equal_are_not_played_off_against_each_other),
         cmocka_unit_test(dead_channels_keep_their_dense_weight),
         cmocka_unit_test(no_input_at_all_leaves_the_first_guess),
         cmocka_unit_test(a_rows_bits_depend_on_that_row_alone),
