@@ -97,6 +97,7 @@ static void known_numbers_are_where_they_belong(void **state)
         {"ria-llama-3-8b.yaml", "sparsegpt-2of4", 16.26, 2048},
         {"owl-llama-7b.yaml", "wanda-0.7-owl", 24.55, 2048},
         {"dlp-llama-2-7b.yaml", "wanda-0.7", 76.84, 2048},
+        {"dlp-llama-2-13b.yaml", "wanda-0.7-dlp", 16.19, 2048},
         {"statistical-correction-llama-2-13b.yaml", "cvr-alpha0.25-0.5-columns-unguarded", 5.33, 4096},
     };
     (void)state;
