@@ -189,6 +189,7 @@ enum status joint_layer(const struct stage *stage, struct layer_weights *weights
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
     GOTO_IF_ERROR(layer_compensation_open(&joint.compensation, err), done);
+    linear_orders_tell(stage, variant, &weights->map);
     GOTO_IF_ERROR(cuts_open(&joint.cut, stage, &variant, 1, &weights->map, err), done);
     GOTO_IF_ERROR(updates_declare(&joint.cut, stage->settings, &weights->map,
                                   "weight that was solved for, 0 where pruned", err),

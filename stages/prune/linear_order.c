@@ -291,6 +291,19 @@ void linear_order_skip(const struct stage *stage, const struct variant *variant,
     stage_advance(stage, cost.gains + cost.exchanges);
 }
 
+void linear_orders_tell(const struct stage *stage, const struct variant *variant, const struct layer_map *map)
+{
+    for (size_t i = 0; i < map->num_tensors && map->layer == 0 && variant->permute; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (tensor->role == ROLE_ATTENTION_OUTPUT && tensor_is_pruned(stage->settings, 0, tensor) &&
+            !linear_has_order(variant, tensor, stage->model))
+            stage_notice(
+                stage,
+                "prune.permute: %s: %s keeps its order: %zu does not divide the %zu channels of a head",
+                variant->name, tensor->linear, variant->of, stage->model->config.decoder.head_dim);
+    }
+}
+
 // ---- the file ---------------------------------------------------------------------------------------------
 
 enum status linear_orders_declare(const struct stage *stage, const struct variant *variant,

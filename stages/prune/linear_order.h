@@ -41,6 +41,10 @@ void linear_order_free(struct linear_order *order);
 void linear_order_skip(const struct stage *stage, const struct variant *variant,
                        const struct layer_tensor *tensor);
 
+// Says once, in the first layer, that attention keeps its order where heads cannot be cut into groups.
+void linear_orders_tell(const struct stage *stage, const struct variant *variant,
+                        const struct layer_map *map);
+
 // Of the layer's variants: declares "order", uint32 [in], of every linear that has one.
 enum status linear_orders_declare(const struct stage *stage, const struct variant *variant,
                                   const struct layer_map *map, struct store_writer *writer,

@@ -5,21 +5,6 @@
 #include "stages/prune/score.h"
 #include "stages/prune/sparsegpt.h"
 
-// Says once, in the first layer, that attention keeps its order where heads cannot be cut into groups.
-static void tell_what_stays(const struct stage *stage, const struct layer_weights *weights,
-                            const struct variant *variant)
-{
-    for (size_t i = 0; i < weights->map.num_tensors && weights->map.layer == 0 && variant->permute; i++) {
-        const struct layer_tensor *tensor = &weights->map.tensors[i];
-        if (tensor->role == ROLE_ATTENTION_OUTPUT && tensor_is_pruned(stage->settings, 0, tensor) &&
-            !linear_has_order(variant, tensor, stage->model))
-            stage_notice(stage,
-                         "prune.permute: %s: %s keeps its order: %zu does not divide the %zu channels "
-                         "of a head",
-                         variant->name, tensor->linear, variant->of, stage->model->config.decoder.head_dim);
-    }
-}
-
 enum status prune_layer(const struct stage *stage, struct layer_weights *weights,
                         const struct variant *const *variants, size_t count, size_t layer, struct error *err)
 {
@@ -27,7 +12,7 @@ enum status prune_layer(const struct stage *stage, struct layer_weights *weights
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
     for (size_t k = 0; k < count; k++)
-        tell_what_stays(stage, weights, variants[k]);
+        linear_orders_tell(stage, variants[k], &weights->map);
     if (needs & NEEDS_HESSIAN)
         return sparsegpt_layer(stage, weights, variants, count, layer, err);
     if (!(needs & NEEDS_OUTPUTS))

@@ -93,6 +93,62 @@ static void a_hidden_assignment_of_many_is_found(void **state)
     assert_memory_equal(places, wanted, sizeof wanted);
 }
 
+// Gains i j, and their opposites: the auction raises prices by little, so that most is left to paths (Machol
+// and Wien's cases). Larger things belong to larger places; of the opposites, to smaller ones.
+static void products_are_assigned_in_order(void **state)
+{
+    enum { N = 90 };
+    static float gains[N * N];
+    uint32_t places[N];
+    struct error err = {0};
+    (void)state;
+
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (size_t k = 0; k < N * N; k++)
+            gains[k] = (float)sign * (float)((1 + k / N) * (1 + k % N));
+        assert_ok(assignment_solve(places, gains, N, &err), err);
+        for (size_t i = 0; i < N; i++)
+            assert_int_equal(places[i], sign > 0 ? i : N - 1 - i);
+    }
+}
+
+// The largest sum over sets of places, thing after thing: best[set] with as many things as the set has
+// places.
+static double best_of_sets(const float *gains, size_t n)
+{
+    double *best = malloc(sizeof *best << n);
+    assert_non_null(best);
+    best[0] = 0;
+    for (unsigned set = 1; set < 1U << n; set++) {
+        const size_t thing = (size_t)__builtin_popcount(set) - 1;
+        best[set] = -INFINITY;
+        for (size_t j = 0; j < n; j++)
+            if (set >> j & 1)
+                best[set] = fmax(best[set], best[set & ~(1U << j)] + (double)gains[thing * n + j]);
+    }
+    const double sum = best[(1U << n) - 1];
+    free(best);
+    return sum;
+}
+
+static void many_ties_leave_paths_that_cross(void **state)
+{
+    enum { N = 13 };
+    struct random_state random = random_seed(4);
+    struct error err = {0};
+    float gains[N * N];
+    uint32_t places[N];
+    (void)state;
+
+    for (size_t round = 0; round < 60; round++) {
+        for (size_t k = 0; k < N * N; k++)
+            gains[k] = (float)random_below(&random, 2 + round % 9);
+        assert_ok(assignment_solve(places, gains, N, &err), err);
+        assert_permutation(places, N);
+        assert_true(sum_of(gains, places, N) == best_of_sets(gains, N));
+    }
+}
+
 static void equal_gains_end_in_some_assignment(void **state)
 {
     enum { N = 130 };
@@ -115,6 +171,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_cases_have_the_sum_of_the_best_permutation),
         cmocka_unit_test(a_hidden_assignment_of_many_is_found),
+        cmocka_unit_test(products_are_assigned_in_order),
+        cmocka_unit_test(many_ties_leave_paths_that_cross),
         cmocka_unit_test(equal_gains_end_in_some_assignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
