@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
-enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1, ALLOCATION_DLP = 2 };
+enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1, ALLOCATION_DLP = 2, ALLOCATION_MEASURED = 3 };
 enum drift { DRIFT_IGNORED = 0, DRIFT_CORRECTED = 1 };
 enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
@@ -27,7 +27,8 @@ struct variant {
     enum allocation allocation; // of the sparsity over the layers
     // With ALLOCATION_OWL: how many times the mean score makes an outlier, and how far targets go.
     double owl_threshold, owl_range;
-    double dlp_alpha; // with ALLOCATION_DLP: targets of the layers span twice as much
+    size_t measured_sequences; // with ALLOCATION_MEASURED: that its curves are of, at most
+    double dlp_alpha;          // with ALLOCATION_DLP: targets of the layers span twice as much
     bool energy_columns, energy_rows;
     enum matching output;
     bool bias;  // mean outputs are matched as well; with MATCHING_OFF only they are

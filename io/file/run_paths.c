@@ -17,8 +17,8 @@ static const char *folder_name(enum run_folder folder)
 {
     static const char *const names[RUN_FOLDER_COUNT] = {
         [RUN_STATISTICS] = "statistics", [RUN_HESSIANS] = "hessians", [RUN_ACTIVATIONS] = "activations",
-        [RUN_OUTLIERS] = "outliers",     [RUN_MEDIANS] = "medians",   [RUN_MASKS] = "masks",
-        [RUN_WEIGHTS] = "weights",       [RUN_RESULTS] = "results"};
+        [RUN_OUTLIERS] = "outliers",     [RUN_MEDIANS] = "medians",   [RUN_CURVES] = "curves",
+        [RUN_MASKS] = "masks",           [RUN_WEIGHTS] = "weights",   [RUN_RESULTS] = "results"};
     return names[folder];
 }
 
@@ -57,6 +57,11 @@ void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, 
 void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer)
 {
     path_format(path, PATH_SIZE, "%s/%s/layer-%03zu.json", run, folder_name(RUN_MEDIANS), layer);
+}
+
+void run_curves_path(char path[PATH_SIZE], const char *run, const char *method, size_t layer)
+{
+    path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.json", run, folder_name(RUN_CURVES), method, layer);
 }
 
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result)

@@ -18,6 +18,7 @@ enum run_folder {
     RUN_ACTIVATIONS, // STREAM/layer-007.h5
     RUN_OUTLIERS,    // threshold-T/layer-007.json
     RUN_MEDIANS,     // layer-007.json
+    RUN_CURVES,      // METHOD/layer-007.json
     RUN_MASKS,       // VARIANT/layer-007.h5
     RUN_WEIGHTS,     // VARIANT/layer-007.h5
     RUN_RESULTS,     // VARIANT/perplexity.json and so on
@@ -43,6 +44,8 @@ void run_layer_path(char path[PATH_SIZE], const char *run, enum run_folder folde
 void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, size_t layer);
 // "RUN/medians/layer-007.json"
 void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer);
+// "RUN/curves/wanda/layer-007.json"
+void run_curves_path(char path[PATH_SIZE], const char *run, const char *method, size_t layer);
 // "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or DENSE_NAME.
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"

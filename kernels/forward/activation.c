@@ -141,6 +141,27 @@ double sum_exp(const float *x, size_t n, float shift)
 }
 
 SIMD_CLONES
+static double add_weighted_powers(const float *x, const float *y, size_t n, float shift)
+{
+    enum { CHUNK = 256 };
+    float terms[CHUNK];
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i += CHUNK) {
+        const size_t count = n - i < CHUNK ? n - i : CHUNK;
+        for (size_t j = 0; j < count; j++)
+            terms[j] = exp32(x[i + j] - shift) * (x[i + j] - y[i + j]);
+        sum += sum_inline(terms, count);
+    }
+    return sum;
+}
+
+double sum_exp_difference(const float *x, const float *y, size_t n, float shift)
+{
+    return add_weighted_powers(x, y, n, shift);
+}
+
+SIMD_CLONES
 static void softmax_row(float *x, size_t n)
 {
     const float max = max_inline(x, n);

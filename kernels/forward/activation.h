@@ -27,3 +27,5 @@ void softmax(float *x, size_t n);
 float max_of(const float *x, size_t n);
 // sum of e^(x - shift) over x[n], in double.
 double sum_exp(const float *x, size_t n, float shift);
+// sum e^(x_i - shift) (x_i - y_i) over x[n], y[n]: terms in float32, added in double.
+double sum_exp_difference(const float *x, const float *y, size_t n, float shift);

@@ -7,6 +7,8 @@
 // Rows of the vocabulary per chunk, and positions per block: together they bound the logits that exist at
 // once.
 enum { VOCABULARY_CHUNK = 1024, POSITION_BLOCK = 1024 };
+// Positions per block where several hidden states are compared, whose normed copies exist at once.
+enum { COMPARISON_BLOCK = 256 };
 
 // The workspace's parts.
 struct scratch {
@@ -47,18 +49,30 @@ size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens)
     return lay_out(NULL, head, tokens, NULL);
 }
 
+// chunk[count, hidden] <- the vocabulary's rows first ... first + count - 1 in float32.
+static void expand_chunk(float *chunk, const struct lm_head *head, size_t first, size_t count)
+{
+    const size_t row_bytes = head->hidden_size * dtype_size(head->dtype);
+    const unsigned char *weight = (const unsigned char *)head->weight + first * row_bytes;
+    dtype_to_f32(chunk, weight, head->dtype, count * head->hidden_size);
+}
+
+// out[rows, count] (stride in floats) <- logits of normed[rows, hidden] by chunk[count, hidden].
+static void multiply_chunk(float *out, size_t stride, const struct lm_head *head, const float *normed,
+                           const float *chunk, size_t rows, size_t count)
+{
+    gemm_nt(out, stride, normed, head->hidden_size, chunk, head->hidden_size, rows, count, head->hidden_size,
+            1.0F);
+    for (size_t r = 0; r < rows && head->logit_soft_cap != 0.0F; r++)
+        soft_cap(out + r * stride, count, head->logit_soft_cap);
+}
+
 // out[rows, count] (stride in floats) <- logits of the vocabulary's rows first ... first + count - 1.
 static void chunk_logits(float *out, size_t stride, const struct lm_head *head, const struct scratch *scratch,
                          size_t rows, size_t first, size_t count)
 {
-    const size_t row_bytes = head->hidden_size * dtype_size(head->dtype);
-    const unsigned char *weight = (const unsigned char *)head->weight + first * row_bytes;
-
-    dtype_to_f32(scratch->weight, weight, head->dtype, count * head->hidden_size);
-    gemm_nt(out, stride, scratch->normed, head->hidden_size, scratch->weight, head->hidden_size, rows, count,
-            head->hidden_size, 1.0F);
-    for (size_t r = 0; r < rows && head->logit_soft_cap != 0.0F; r++)
-        soft_cap(out + r * stride, count, head->logit_soft_cap);
+    expand_chunk(scratch->weight, head, first, count);
+    multiply_chunk(out, stride, head, scratch->normed, scratch->weight, rows, count);
 }
 
 // Takes one more chunk of logits of one position into its running maximum and sum.
@@ -80,15 +94,13 @@ static int32_t index_of(const float *x, size_t n, float value)
     return (int32_t)i;
 }
 
-static void normalise(const struct scratch *scratch, const struct lm_head *head, const float *hidden,
-                      size_t rows)
+static void normalise(float *normed, const struct lm_head *head, const float *hidden, size_t rows)
 {
     if (head->norm.weight == NULL) {
-        memcpy(scratch->normed, hidden, rows * head->hidden_size * sizeof *hidden);
+        memcpy(normed, hidden, rows * head->hidden_size * sizeof *hidden);
         return;
     }
-    norm_forward(scratch->normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind,
-                 head->norm_epsilon);
+    norm_forward(normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind, head->norm_epsilon);
 }
 
 static void block_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
@@ -125,7 +137,7 @@ void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struc
     lay_out(&scratch, head, tokens, workspace);
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
         const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
-        normalise(&scratch, head, hidden + first * head->hidden_size, rows);
+        normalise(scratch.normed, head, hidden + first * head->hidden_size, rows);
         block_log_likelihood(log_likelihood + first, greedy != NULL ? greedy + first : NULL, head,
                              targets + first, rows, &scratch);
     }
@@ -139,11 +151,160 @@ void lm_head_logits(float *logits, const struct lm_head *head, const float *hidd
     lay_out(&scratch, head, tokens, workspace);
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
         const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
-        normalise(&scratch, head, hidden + first * head->hidden_size, rows);
+        normalise(scratch.normed, head, hidden + first * head->hidden_size, rows);
         for (size_t row = 0; row < head->vocab_size; row += scratch.chunk) {
             const size_t left = head->vocab_size - row, count = left < scratch.chunk ? left : scratch.chunk;
             chunk_logits(logits + first * head->vocab_size + row, head->vocab_size, head, &scratch, rows, row,
                          count);
         }
+    }
+}
+
+// ---- comparing --------------------------------------------------------------------------------------------
+
+// One model's logits of a block of positions: those of the current chunk, and what is known of the chunks so
+// far. The first is the reference's.
+struct stream {
+    float *normed;  // [block, hidden]
+    float *logits;  // [block, chunk]
+    double *sum;    // [block] of e^(logit - max)
+    double *cross;  // [block] of e^(p - max p) (p - q): p the reference's logits, max p its maximum so far
+    float *max;     // [block]
+    float *targets; // [block], the target's logit
+};
+
+static size_t lay_out_stream(struct stream *stream, size_t block, size_t chunk, size_t hidden_size,
+                             float *workspace)
+{
+    const size_t doubles = sizeof(double) / sizeof(float);
+    const size_t normed = 0;
+    const size_t logits = normed + cache_lines(block * hidden_size);
+    const size_t sum = logits + cache_lines(block * chunk);
+    const size_t cross = sum + cache_lines(block * doubles);
+    const size_t max = cross + cache_lines(block * doubles);
+    const size_t targets = max + cache_lines(block);
+
+    if (workspace != NULL)
+        *stream = (struct stream){workspace + normed,
+                                  workspace + logits,
+                                  (double *)(void *)(workspace + sum),
+                                  (double *)(void *)(workspace + cross),
+                                  workspace + max,
+                                  workspace + targets};
+    return targets + cache_lines(block);
+}
+
+static size_t comparison_block(size_t tokens)
+{
+    return tokens < COMPARISON_BLOCK ? tokens : COMPARISON_BLOCK;
+}
+
+static size_t comparison_chunk(const struct lm_head *head)
+{
+    return head->vocab_size < VOCABULARY_CHUNK ? head->vocab_size : VOCABULARY_CHUNK;
+}
+
+size_t lm_head_compare_workspace_size(const struct lm_head *head, size_t count, size_t tokens)
+{
+    const size_t chunk = comparison_chunk(head);
+    return cache_lines(chunk * head->hidden_size) +
+           (count + 1) * lay_out_stream(NULL, comparison_block(tokens), chunk, head->hidden_size, NULL);
+}
+
+// A block of positions, while it goes through the vocabulary.
+struct block {
+    const struct lm_head *head;
+    const int32_t *targets; // [rows]
+    size_t rows;
+    float *chunk; // [chunk, hidden]
+};
+
+static void stream_begin(struct stream *stream, const struct block *block, const float *hidden)
+{
+    normalise(stream->normed, block->head, hidden, block->rows);
+    for (size_t r = 0; r < block->rows; r++) {
+        stream->max[r] = -INFINITY;
+        stream->sum[r] = stream->cross[r] = 0.0;
+    }
+}
+
+// Takes the vocabulary's rows first ... first + count - 1 into a stream.
+static void stream_advance(struct stream *stream, const struct block *block, size_t first, size_t count)
+{
+    multiply_chunk(stream->logits, count, block->head, stream->normed, block->chunk, block->rows, count);
+    for (size_t r = 0; r < block->rows; r++) {
+        const float *logits = stream->logits + r * count;
+        const int32_t target = block->targets[r];
+        accumulate(&stream->max[r], &stream->sum[r], logits, count);
+        if (target >= 0 && (size_t)target >= first && (size_t)target < first + count)
+            stream->targets[r] = logits[(size_t)target - first];
+    }
+}
+
+// Adds the current chunk to the cross sums. old[rows]: the reference's maxima before this chunk.
+static void stream_cross(struct stream *stream, const struct stream *reference, const float *old, size_t rows,
+                         size_t count)
+{
+    for (size_t r = 0; r < rows; r++) {
+        if (reference->max[r] > old[r])
+            stream->cross[r] *= exp((double)old[r] - (double)reference->max[r]);
+        stream->cross[r] += sum_exp_difference(reference->logits + r * count, stream->logits + r * count,
+                                               count, reference->max[r]);
+    }
+}
+
+// sum_v p_v (log p_v - log q_v) = E_p[logit p - logit q] - log sum e^logit p + log sum e^logit q
+static void stream_end(struct lm_comparison *comparison, const struct stream *stream,
+                       const struct stream *reference, const struct block *block)
+{
+    for (size_t r = 0; r < block->rows; r++) {
+        const double normaliser = (double)stream->max[r] + log(stream->sum[r]);
+        comparison->divergence += stream->cross[r] / reference->sum[r] -
+                                  ((double)reference->max[r] + log(reference->sum[r])) + normaliser;
+        if (block->targets[r] >= 0)
+            comparison->log_likelihood += (double)stream->targets[r] - normaliser;
+    }
+}
+
+// streams[count + 1]: the reference's, then those of the comparisons.
+static void compare_block(struct lm_comparison *comparisons, struct stream *streams, size_t count,
+                          const struct block *block)
+{
+    const size_t vocabulary = block->head->vocab_size, most = comparison_chunk(block->head);
+    float old[COMPARISON_BLOCK];
+
+    for (size_t first = 0; first < vocabulary; first += most) {
+        const size_t left = vocabulary - first, width = left < most ? left : most;
+        memcpy(old, streams[0].max, block->rows * sizeof *old);
+        expand_chunk(block->chunk, block->head, first, width);
+        for (size_t k = 0; k <= count; k++) {
+            stream_advance(&streams[k], block, first, width);
+            if (k > 0)
+                stream_cross(&streams[k], &streams[0], old, block->rows, width);
+        }
+    }
+    for (size_t k = 0; k < count; k++)
+        stream_end(&comparisons[k], &streams[k + 1], &streams[0], block);
+}
+
+void lm_head_compare(struct lm_comparison *comparisons, size_t count, const struct lm_head *head,
+                     const float *reference, const int32_t *targets, size_t tokens, float *workspace)
+{
+    const size_t hidden_size = head->hidden_size, chunk = comparison_chunk(head);
+    const size_t size = lay_out_stream(NULL, comparison_block(tokens), chunk, hidden_size, NULL);
+    struct stream streams[LM_MOST_COMPARISONS + 1];
+    float *rest = workspace + cache_lines(chunk * hidden_size);
+
+    for (size_t k = 0; k <= count; k++)
+        lay_out_stream(&streams[k], comparison_block(tokens), chunk, hidden_size, rest + k * size);
+    for (size_t k = 0; k < count; k++)
+        comparisons[k].divergence = comparisons[k].log_likelihood = 0;
+    for (size_t first = 0; first < tokens; first += COMPARISON_BLOCK) {
+        const size_t left = tokens - first, rows = left < COMPARISON_BLOCK ? left : COMPARISON_BLOCK;
+        const struct block block = {head, targets + first, rows, workspace};
+        stream_begin(&streams[0], &block, reference + first * hidden_size);
+        for (size_t k = 0; k < count; k++)
+            stream_begin(&streams[k + 1], &block, comparisons[k].hidden + first * hidden_size);
+        compare_block(comparisons, streams, count, &block);
     }
 }

@@ -25,3 +25,20 @@ void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struc
 // logits[tokens, vocab_size] from the same chunks. For tests, which compare them with a reference.
 void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens,
                     float *workspace);
+
+// How the distributions of next tokens after `hidden` differ from those after the reference: sums over the
+// positions, in their order.
+struct lm_comparison {
+    const float *hidden;   // [tokens, hidden_size]
+    double divergence;     // sum_t KL(p_t | q_t) = sum_v p_v (log p_v - log q_v), p the reference's, in nats
+    double log_likelihood; // sum_t log q_t(targets_t); of the positions whose target is not negative
+};
+enum { LM_MOST_COMPARISONS = 16 };
+// Fills divergence and log_likelihood of comparisons[count], count <= LM_MOST_COMPARISONS, from their
+// `hidden`; `reference` is [tokens, hidden_size]. Every chunk of the vocabulary is expanded, and the
+// reference's logits are computed, once for all of them. What comes out does not depend on count. Divergences
+// of equal logits are 0 but for rounding (about 1e-7), which may make them negative.
+void lm_head_compare(struct lm_comparison *comparisons, size_t count, const struct lm_head *head,
+                     const float *reference, const int32_t *targets, size_t tokens, float *workspace);
+// Floats of its workspace.
+size_t lm_head_compare_workspace_size(const struct lm_head *head, size_t count, size_t tokens);

@@ -52,7 +52,8 @@ static enum status check_allocation_keys(const struct job_values *values, const 
         enum allocation allocation;
     } owned[] = {{KEY_OWL_THRESHOLD, ALLOCATION_OWL},
                  {KEY_OWL_RANGE, ALLOCATION_OWL},
-                 {KEY_DLP_ALPHA, ALLOCATION_DLP}};
+                 {KEY_DLP_ALPHA, ALLOCATION_DLP},
+                 {KEY_MEASURED_SEQUENCES, ALLOCATION_MEASURED}};
     size_t count;
     const char *const *names = job_key_row(KEY_ALLOCATION)->choices(&count);
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -62,6 +63,9 @@ static enum status check_allocation_keys(const struct job_values *values, const 
                         names[owned[i].allocation]);
     return STATUS_OK;
 }
+
+// The last level of stages/prune/curve_file.h.
+static const double most_measured = 0.9;
 
 // A pattern N:M is one sparsity for all layers, so that allocation and ratios contradict it.
 static enum status check_allocation(const struct job_values *values, const char *path, struct error *err)
@@ -79,6 +83,11 @@ static enum status check_allocation(const struct job_values *values, const char 
                     "%s:%zu: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
                     "prune.sparsity instead of prune.pattern",
                     path, ratios->line);
+    for (size_t i = 0; i < values->of[KEY_SPARSITY].count && allocates(values, ALLOCATION_MEASURED); i++)
+        RETURN_ERROR_IF(values->of[KEY_SPARSITY].items[i].number > most_measured, err, STATUS_USAGE,
+                        "%s:%zu: prune.sparsity: must not be above %g with prune.allocation: measured, which "
+                        "measures no linear beyond that",
+                        path, values->of[KEY_SPARSITY].line, most_measured);
     return check_allocation_keys(values, path, err);
 }
 

@@ -57,7 +57,7 @@ KEY(PERMUTE, "prune.permute", FLAG(variant, permute), .standard = {false}, .tag 
 KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
     .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
 KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),
-    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "which layers are pruned less: owl, those with more outliers; dlp, with lower scores")
+    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "what is pruned less: owl, layers with more outliers; dlp, with lower scores; measured, linears that cost more")
 KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
     .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
     .help = "owl: a score above this many times its layer's mean is an outlier")
@@ -65,6 +65,9 @@ KEY(OWL_RANGE, "prune.owl_range", NUMBER(variant, owl_range, 0, 1), .standard = 
     .applies = has_owl, .tag = "range", .help = "owl: how far a layer's sparsity may be from `sparsity`, the mean")
 KEY(DLP_ALPHA, "prune.dlp_alpha", NUMBER(variant, dlp_alpha, 0, 0.5), .standard = {0.15},
     .applies = has_dlp, .tag = "spread", .help = "dlp: half of what the layers' sparsities differ by at most")
+KEY(MEASURED_SEQUENCES, "prune.measured_sequences", WHOLE(variant, measured_sequences, 1, 1e9), .standard = {16},
+    .applies = has_measured, .tag = "sequences",
+    .help = "measured: calibration sequences, the last ones, that say what pruning each linear costs")
 KEY(DRIFT, "prune.drift", CHOICE(variant, drift, drift_names), .own_standard = own_drift,
     .applies = has_drift, .tag = "drift-", .otherwise = "corrected",
     .help = "least_squares: whether the weights that are scored make good what the pruned layers before lost")

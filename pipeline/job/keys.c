@@ -18,7 +18,7 @@
     }
 WORDS(pack_names, "auto", "true", "false")
 WORDS(group_names, "row", "layer")
-WORDS(allocation_names, "uniform", "owl", "dlp")
+WORDS(allocation_names, "uniform", "owl", "dlp", "measured")
 WORDS(drift_names, "ignored", "corrected")
 WORDS(propagation_names, "pruned", "dense")
 
@@ -82,6 +82,11 @@ static bool has_owl(const struct variant *variant)
 static bool has_dlp(const struct variant *variant)
 {
     return variant->allocation == ALLOCATION_DLP;
+}
+
+static bool has_measured(const struct variant *variant)
+{
+    return variant->allocation == ALLOCATION_MEASURED;
 }
 
 // Whether there are factors to clamp.

@@ -40,6 +40,8 @@ static void normalise(struct variant *variant)
     }
     if (variant->allocation != ALLOCATION_DLP)
         reset(variant, KEY_DLP_ALPHA);
+    if (variant->allocation != ALLOCATION_MEASURED)
+        reset(variant, KEY_MEASURED_SEQUENCES);
     if (variant_solves(variant)) // it sets every weight, whatever energy would have made of it
         variant->energy_columns = variant->energy_rows = false;
     if (!job_key_row(KEY_CLAMP)->applies(variant))

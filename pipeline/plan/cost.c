@@ -13,7 +13,10 @@
 #include "stages/layer/layer_trial.h"
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
+#include "stages/layer/model_trial.h"
 #include "stages/prune/auto.h"
+#include "stages/prune/curve_file.h"
+#include "stages/prune/curves.h"
 #include "stages/prune/cuts.h"
 
 #include <math.h>
@@ -146,6 +149,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
             continue;
         need(memory, STAGE_SCORE, masks * rows * mask_row_bytes(in) + 40 * in);
         add_order_memory(memory, plan, tensor);
+        need(memory, STAGE_CURVES, (tensor->out + rows) * mask_row_bytes(in) + 40 * in);
         need(memory, STAGE_COMPENSATE,
              tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
                  rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
@@ -307,6 +311,22 @@ static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
                             task_tokens_in_memory(model, longest) * model->config.decoder.hidden_size);
 }
 
+// Hidden states of candidates on their way to the end of the model, and their logits.
+static uint64_t curves_bytes(const struct plan *plan, const struct variant *variant, size_t ranks)
+{
+    const size_t length = plan->settings->length, sequences = curve_sequences(plan->settings, variant);
+    uint64_t most = 0;
+
+    for (size_t layer = 0; layer < plan->sizes.num_layers; layer++) {
+        const size_t candidates = (size_t)plan->sizes.layers[layer].curves * (CURVE_LEVELS - 1);
+        const struct trial_batches batches =
+            trial_batches_of(plan->model, length, sequences, candidates > 0 ? candidates : 1, ranks);
+        const uint64_t sums = 4 * (candidates + 1) * sequences * sizeof(double);
+        most = larger(most, sizeof(float) * model_trial_workspace(plan->model, length, &batches) + sums);
+    }
+    return most + forward_bytes(plan->model, length);
+}
+
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
 {
     const struct model *model = plan->model;
@@ -316,12 +336,15 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     struct lm_head head;
     const bool solves = needs_equations(settings);
     bool measures = false, chooses = false;
+    uint64_t curves = 0;
     size_t floats;
 
     for (size_t v = 0; v < settings->num_variants; v++) {
         measures =
             measures || variant_measures(&settings->variants[v]) || variant_is_joint(&settings->variants[v]);
         chooses = chooses || variant_chooses(&settings->variants[v]);
+        if (settings->variants[v].allocation == ALLOCATION_MEASURED)
+            curves = larger(curves, curves_bytes(plan, &settings->variants[v], ranks));
     }
     memset(cost, 0, sizeof *cost);
     FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
@@ -353,11 +376,12 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
             sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
     }
     memory.of_rank[STAGE_TASKS] = tasks_bytes(plan, &head);
-    // Measuring and choosing keep the pruned layer as well as the dense one; no Hessian is there at the same
-    // time.
+    memory.of_rank[STAGE_CURVES] += curves;
+    // Measuring, choosing and curves keep the pruned layer as well as the dense one; no Hessian is there at
+    // the same time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
     cost->node_bytes +=
-        larger((measures || chooses ? cost->node_bytes : 0) + memory.equations, memory.factor);
+        larger((measures || chooses || curves > 0 ? cost->node_bytes : 0) + memory.equations, memory.factor);
     cost->node_bytes += memory.order;
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);

@@ -1,6 +1,7 @@
 #include "pipeline/plan/plan.h"
 
 #include "pipeline/plan/unit_cost.h"
+#include "stages/prune/curves.h"
 #include "stages/stage.h"
 
 #include <fnmatch.h>
@@ -231,6 +232,9 @@ size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages,
         switch (stage_row(stage)->shared_by) {
         case SHARED_BY_SEQUENCES:
             parts = plan->settings->sequences;
+            break;
+        case SHARED_BY_HELD_OUT:
+            parts = curve_sequences(plan->settings, plan->units[i].variant);
             break;
         case SHARED_BY_WINDOWS:
             parts = windows;

@@ -1,6 +1,7 @@
 #include "pipeline/plan/sizes.h"
 
 #include "kernels/pruning/select.h"
+#include "stages/prune/curve_file.h"
 #include "stages/stage.h"
 #include "stages/work.h"
 
@@ -86,7 +87,21 @@ static void add_source(struct layer_size *size, const struct sizes *sizes, const
                            source_forward_work(sizes->model, map, source, sizes->settings->length);
 }
 
-static void measure_layer(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map)
+static enum status add_curves(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
+                              struct error *err)
+{
+    struct layer_curves curves;
+    const enum status status = layer_curves_create(&curves, sizes->settings, map, err);
+
+    size->curves = curves.count > 0 ? (double)curves.count + 1 : 0;
+    for (size_t i = 0; i < curves.count; i++)
+        size->curved += (double)curves.curves[i].weights;
+    layer_curves_free(&curves);
+    return status;
+}
+
+static enum status measure_layer(struct layer_size *size, const struct sizes *sizes,
+                                 const struct layer_map *map, struct error *err)
 {
     size->forward = layer_forward_work(sizes->model, map, sizes->settings->length);
     size->window = layer_forward_work(sizes->model, map, sizes->settings->evaluate_length);
@@ -94,6 +109,7 @@ static void measure_layer(struct layer_size *size, const struct sizes *sizes, co
         add_tensor(size, sizes, map, &map->tensors[i]);
     for (size_t source = 0; source < map->num_sources; source++)
         add_source(size, sizes, map, source);
+    return add_curves(size, sizes, map, err);
 }
 
 enum status sizes_measure(struct sizes *sizes, const struct model *model, const struct settings *settings,
@@ -109,7 +125,7 @@ enum status sizes_measure(struct sizes *sizes, const struct model *model, const 
         status = layer_map_create(&map, model, layer, err);
         if (status != STATUS_OK)
             break;
-        measure_layer(&sizes->layers[layer], sizes, &map);
+        status = measure_layer(&sizes->layers[layer], sizes, &map, err);
         layer_map_free(&map);
     }
     if (status != STATUS_OK)

@@ -13,6 +13,8 @@ struct layer_size {
     double linears;  // that are pruned
     double pruned;   // weights in them
     double rows;     // of them
+    double curves;   // that are measured for allocation: measured, and
+    double curved;   // the weights in their linears
     double columns;
     // Bytes:
     double checkpoint; // of all its tensors

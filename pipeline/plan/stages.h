@@ -33,6 +33,7 @@ enum proof {
 enum shared_by {
     SHARED_BY_NOTHING,
     SHARED_BY_SEQUENCES, // of the calibration
+    SHARED_BY_HELD_OUT,  // of these sequences those that judge
     SHARED_BY_WINDOWS,   // of the text for the perplexity
     SHARED_BY_EXAMPLES,  // of a task
     SHARED_BY_ROWS,      // of the weights
@@ -49,6 +50,7 @@ enum shared_by {
     ROW(CALIBRATE,  calibrate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(STATISTICS) | FOLDER(HESSIANS) | FOLDER(ACTIVATIONS)) \
     ROW(OUTLIERS,   outliers,   UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
     ROW(MEDIANS,    medians,    UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
+    ROW(CURVES,     curves,     UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_HELD_OUT,  "score",      0) \
     ROW(SCORE,      score,      UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "score",      FOLDER(MASKS)) \
     ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDER(WEIGHTS)) \
     ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(ACTIVATIONS)) \

@@ -8,6 +8,7 @@
 #include "stages/export/export.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
+#include "stages/prune/curve_file.h"
 #include "stages/prune/outlier_counts.h"
 #include "stages/stage.h"
 
@@ -30,6 +31,8 @@ enum stage_kind allocation_stage(const struct variant *variant)
         return STAGE_OUTLIERS;
     case ALLOCATION_DLP:
         return STAGE_MEDIANS;
+    case ALLOCATION_MEASURED:
+        return STAGE_CURVES;
     }
     return STAGE_COUNT;
 }
@@ -60,6 +63,11 @@ static void path_outliers(char path[PATH_SIZE], const struct unit *unit, const s
 static void path_medians(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
     run_medians_path(path, settings->run, layer_of(unit));
+}
+
+static void path_curves(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
+{
+    curves_path(path, settings, unit->variant, layer_of(unit));
 }
 
 static void path_score(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
@@ -271,6 +279,16 @@ static bool input_medians(char path[PATH_SIZE], const struct unit *unit, const s
                           size_t layers, size_t index)
 {
     return input_outliers(path, unit, settings, layers, index);
+}
+
+static bool input_curves(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                         size_t layers, size_t index)
+{
+    const struct variant scored = curve_variant(unit->variant);
+    const bool statistics = importance_needs(scored.method, &scored.parameters) & NEEDS_STATISTICS;
+    if (index == 0)
+        return proof_of(path, unit, settings, STAGE_SEQUENCES);
+    return statistics && input_outliers(path, unit, settings, layers, index - 1);
 }
 
 // A mask is made of the model, of what its allocation knows of all layers, and of statistics.

@@ -145,6 +145,42 @@ bool has_rows(const struct page *page, const char *table, const char *key, const
     return false;
 }
 
+// What pruning each linear alone costs at each level, and the sparsity that it got.
+static void write_measured(const struct page *page, const json_t *allocation)
+{
+    enum { MOST_LEVELS = 16 };
+    const json_t *levels = json_object_get(json_array_get(allocation, 0), "curve");
+    char text[MOST_LEVELS][16];
+    const char *names[MOST_LEVELS + 3] = {"layer", "<linear"};
+    size_t columns = 2, i, k;
+    json_t *row, *pair;
+
+    for (k = 0; k < json_array_size(levels) && k < MOST_LEVELS; k++) {
+        snprintf(text[k], sizeof text[k], "%g",
+                 json_number_value(json_array_get(json_array_get(levels, k), 0)));
+        names[columns++] = text[k];
+    }
+    names[columns++] = "sparsity asked for";
+    fputs("<p>KL divergence of the next tokens from the dense model's, in nats, when this linear alone is "
+          "pruned "
+          "to a sparsity, and the sparsity that was chosen. With a * a name stands for all experts.</p>\n",
+          page->out);
+    begin_table(page, names, columns);
+    json_array_foreach(allocation, i, row)
+    {
+        fputs("<tr>", page->out);
+        number_cell(page, json_object_get(row, "layer"), 6);
+        text_cell(page, text_of(row, "linear"));
+        json_array_foreach(json_object_get(row, "curve"), k, pair)
+        {
+            number_cell(page, json_array_get(pair, 1), 3);
+        }
+        number_cell(page, json_object_get(row, "sparsity"), 4);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
 // The sparsity that its allocation gave to each layer, and why.
 static void write_allocation(const struct page *page, const json_t *allocation)
 {
@@ -156,6 +192,10 @@ static void write_allocation(const struct page *page, const json_t *allocation)
 
     if (json_array_size(allocation) == 0)
         return;
+    if (json_object_get(json_array_get(allocation, 0), "curve") != NULL) {
+        write_measured(page, allocation);
+        return;
+    }
     begin_table(page, names, sizeof names / sizeof *names);
     json_array_foreach(allocation, i, row)
     {

@@ -8,6 +8,7 @@
 #include "stages/layer/calibrate.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/sequences.h"
+#include "stages/prune/curves.h"
 #include "stages/prune/median_scores.h"
 #include "stages/prune/outlier_counts.h"
 #include "stages/prune/prune.h"
@@ -114,6 +115,13 @@ static enum status carry_out_medians(const struct unit_context *context, const s
                                      struct error *err)
 {
     return medians_layer(context->stage, context->weights, (size_t)batch->units[0]->layer, err);
+}
+
+static enum status carry_out_curves(const struct unit_context *context, const struct unit_batch *batch,
+                                    struct error *err)
+{
+    const struct unit *unit = batch->units[0];
+    return curves_layer(context->stage, context->weights, unit->variant, (size_t)unit->layer, err);
 }
 
 static enum status carry_out_score(const struct unit_context *context, const struct unit_batch *batch,

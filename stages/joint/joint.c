@@ -74,7 +74,7 @@ static enum status choose_mask(struct joint *joint, struct pruned_linear *linear
     struct linear_masks masks;
     enum status status;
 
-    cuts_begin_linear(&joint->cut, 1, c->stage->settings, c->dense->map.layer, tensor->linear);
+    cuts_begin_linear(&joint->cut, 1, &c->dense->map, tensor);
     GOTO_IF_ERROR(linear_masks_create(&masks, &inputs, tensor, &joint->cut, 1, err), done);
     const struct mask_rows rows = linear_masks_rows(&masks, &joint->cut);
     memcpy(linear->mask + rows.first * mask_row_bytes(tensor->in), rows.mask,

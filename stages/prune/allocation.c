@@ -2,6 +2,8 @@
 
 #include "kernels/pruning/layer_medians.h"
 #include "kernels/pruning/outliers.h"
+#include "stages/prune/layer_scores.h"
+#include "stages/prune/measured_allocation.h"
 #include "stages/prune/median_scores.h"
 #include "stages/prune/outlier_counts.h"
 
@@ -76,6 +78,7 @@ enum status allocation_targets(double *targets, const struct settings *settings,
         goto done;
     switch (variant->allocation) {
     case ALLOCATION_UNIFORM:
+    case ALLOCATION_MEASURED: // is of linears
         for (size_t l = 0; l < layers; l++)
             targets[l] = variant->sparsity;
         break;
@@ -91,26 +94,66 @@ done:
     return status;
 }
 
-enum status allocation_target(double *target, const struct stage *stage, const struct variant *variant,
-                              size_t layer, struct error *err)
+// ---- one layer
+// ----------------------------------------------------------------------------------------------
+
+// targets[num_tensors] <- those of the curves where a tensor has one.
+static enum status find_measured(double *targets, const struct settings *settings,
+                                 const struct variant *variant, const struct layer_map *map,
+                                 struct error *err)
+{
+    struct measured_allocation allocation;
+    enum status status = measured_allocation_create(&allocation, settings, variant, err);
+
+    if (status == STATUS_OK && map->layer >= allocation.layers)
+        status = error_set(err, STATUS_DAMAGED, "the curves are of a model of %zu layers", allocation.layers);
+    for (size_t i = 0; i < map->num_tensors && status == STATUS_OK; i++) {
+        const struct layer_curves *curves = &allocation.curves[map->layer];
+        const struct curve *curve = layer_curves_find(curves, &map->tensors[i]);
+        if (curve != NULL)
+            targets[i] = allocation.targets[map->layer][curve - curves->curves];
+        else if (linear_is_allocated(settings, map->layer, &map->tensors[i]))
+            status = error_set(err, STATUS_DAMAGED, "layers.%zu.%s: the layer's curves do not have it",
+                               map->layer, map->tensors[i].linear);
+    }
+    measured_allocation_free(&allocation);
+    return status;
+}
+
+// targets[num_tensors] <- that of their layer.
+static enum status find_of_layer(double *targets, const struct stage *stage, const struct variant *variant,
+                                 const struct layer_map *map, struct error *err)
 {
     const size_t layers = stage->model->config.num_hidden_layers;
-    double *targets = NULL;
+    double *all = NULL;
+    enum status status = allocate(&all, layers, sizeof *all, "the sparsity of the layers", err);
+
+    if (status == STATUS_OK)
+        status = allocation_targets(all, stage->settings, variant, layers, err);
+    for (size_t i = 0; i < map->num_tensors && status == STATUS_OK; i++)
+        targets[i] = all[map->layer];
+    free(all);
+    return status;
+}
+
+enum status allocation_of_layer(double *targets, const struct stage *stage, const struct variant *variant,
+                                const struct layer_map *map, struct error *err)
+{
     enum status status = STATUS_OK;
 
-    *target = variant->sparsity;
-    if (variant->allocation == ALLOCATION_UNIFORM)
-        return STATUS_OK;
-    if (stage->team->rank == 0) {
-        status = allocate(&targets, layers, sizeof *targets, "the sparsity of the layers", err);
-        if (status == STATUS_OK)
-            status = allocation_targets(targets, stage->settings, variant, layers, err);
-        if (status == STATUS_OK)
-            *target = targets[layer];
-        free(targets);
+    for (size_t i = 0; i < map->num_tensors; i++)
+        targets[i] = variant->sparsity;
+    if (stage->team->rank == 0 && variant->allocation == ALLOCATION_MEASURED)
+        status = find_measured(targets, stage->settings, variant, map, err);
+    else if (stage->team->rank == 0 && variant->allocation != ALLOCATION_UNIFORM)
+        status = find_of_layer(targets, stage, variant, map, err);
+    if (variant->allocation != ALLOCATION_UNIFORM) {
+        FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+        FORWARD_IF_ERROR(team_broadcast(stage->team, targets, map->num_tensors * sizeof *targets, 0, err));
     }
-    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    return team_broadcast(stage->team, target, sizeof *target, 0, err);
+    for (size_t i = 0; i < map->num_tensors; i++)
+        targets[i] = linear_sparsity(stage->settings, targets[i], map->layer, map->tensors[i].linear);
+    return STATUS_OK;
 }
 
 // ---- the job ----------------------------------------------------------------------------------------------

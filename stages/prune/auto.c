@@ -116,7 +116,7 @@ static enum status candidate_masks(struct linear_masks *masks, struct auto_searc
         .stage = c->stage, .weights = c->weights, .statistics = c->statistics};
     const struct variant variant = candidate_variant(c, candidate);
 
-    cuts_begin_linear(&c->cut, 1, c->stage->settings, c->weights->map.layer, tensor->linear);
+    cuts_begin_linear(&c->cut, 1, &c->weights->map, tensor);
     const struct cut cut = {.variant = &variant, .sparsity = c->cut.sparsity, .like = 0};
     return linear_masks_create(masks, &inputs, tensor, &cut, 1, err);
 }

@@ -5,6 +5,7 @@
 #include "stages/prune/allocation.h"
 #include "stages/prune/linear_order.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool variants_share_scores(const struct variant *a, const struct variant *b)
@@ -35,7 +36,10 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
     memset(cuts, 0, count * sizeof *cuts);
     for (size_t k = 0; k < count; k++) {
         cuts[k].variant = variants[k];
-        FORWARD_IF_ERROR(allocation_target(&cuts[k].target, stage, variants[k], map->layer, err));
+        const enum status status =
+            allocate(&cuts[k].targets, map->num_tensors, sizeof *cuts[k].targets, "sparsities", err);
+        FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+        FORWARD_IF_ERROR(allocation_of_layer(cuts[k].targets, stage, variants[k], map, err));
         run_layer_path(path, stage->settings->run, RUN_MASKS, variants[k]->name, map->layer);
         FORWARD_IF_ERROR(store_create(&cuts[k].writer, path, stage->team->comm, err));
         for (size_t i = 0; i < map->num_tensors; i++)
@@ -71,11 +75,11 @@ static bool is_same_cut(const struct cut *a, const struct cut *b)
     return a->sparsity == b->sparsity && x->group == y->group;
 }
 
-void cuts_begin_linear(struct cut *cuts, size_t count, const struct settings *settings, size_t layer,
-                       const char *linear)
+void cuts_begin_linear(struct cut *cuts, size_t count, const struct layer_map *map,
+                       const struct layer_tensor *tensor)
 {
     for (size_t k = 0; k < count; k++) {
-        cuts[k].sparsity = linear_sparsity(settings, cuts[k].target, layer, linear);
+        cuts[k].sparsity = cuts[k].targets[tensor - map->tensors];
         cuts[k].like = 0;
         while (!is_same_cut(&cuts[cuts[k].like], &cuts[k]))
             cuts[k].like++;
@@ -90,6 +94,8 @@ enum status cuts_finish(struct cut *cuts, size_t count, enum status status, stru
         else
             store_abandon(cuts[k].writer);
         cuts[k].writer = NULL;
+        free(cuts[k].targets);
+        cuts[k].targets = NULL;
     }
     return status;
 }

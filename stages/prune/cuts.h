@@ -13,7 +13,7 @@ bool variants_share_scores(const struct variant *a, const struct variant *b);
 
 struct cut {
     const struct variant *variant;
-    double target;   // sparsity of the layer's linears that have no ratio of their own
+    double *targets; // [num_tensors] of the layer's map: sparsity of every linear
     double sparsity; // of the current linear
     size_t like;     // the first cut that prunes the current linear as this one does, perhaps itself
     struct store_writer *writer;
@@ -29,11 +29,11 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
 // Collective.
 enum status updates_declare(const struct cut *cut, const struct settings *settings,
                             const struct layer_map *map, const char *meaning, struct error *err);
-// Sets sparsity and like for a linear.
-void cuts_begin_linear(struct cut *cuts, size_t count, const struct settings *settings, size_t layer,
-                       const char *linear);
-// Commits the mask files if status is STATUS_OK, else abandons them. Returns status, or what failed.
-// Collective.
+// Sets sparsity and like for a linear of the map that the cuts were opened with.
+void cuts_begin_linear(struct cut *cuts, size_t count, const struct layer_map *map,
+                       const struct layer_tensor *tensor);
+// Frees what cuts_open allocated, and commits the mask files if status is STATUS_OK, else abandons them.
+// Returns status, or what failed. Collective.
 enum status cuts_finish(struct cut *cuts, size_t count, enum status status, struct error *err);
 
 // Rows [first, first + count) of a linear's mask: mask[count, mask_row_bytes(in)].

@@ -12,7 +12,7 @@ static enum status score_linear(const struct score_inputs *inputs, struct cut *c
     struct linear_masks masks;
     enum status status;
 
-    cuts_begin_linear(cuts, count, stage->settings, inputs->weights->map.layer, tensor->linear);
+    cuts_begin_linear(cuts, count, &inputs->weights->map, tensor);
     GOTO_IF_ERROR(linear_masks_create(&masks, inputs, tensor, cuts, count, err), done);
     for (size_t k = 0; k < count; k++) {
         const struct mask_rows rows = linear_masks_rows(&masks, &cuts[k]);

@@ -396,7 +396,7 @@ static enum status prune_tensor(struct second_order_layer *layer, size_t i, stru
     // A factor is planned for each mask.
     if (layer->factor.source != tensor->source)
         stage_advance(layer->stage, (double)layer->count * factor_work((double)tensor->in));
-    cuts_begin_linear(layer->cuts, layer->count, layer->stage->settings, map->layer, tensor->linear);
+    cuts_begin_linear(layer->cuts, layer->count, map, tensor);
     for (size_t k = 0; k < layer->count; k++) {
         if (layer->cuts[k].like == k)
             FORWARD_IF_ERROR(

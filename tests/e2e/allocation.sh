@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # allocation.sh - where the sparsity goes: OWL's outliers counted as an independent count over the run's own files
-# says (tests/golden/outliers.py made them from the same job), targets whose mean is the sparsity, explicit ratios,
+# says (tests/golden/outliers.py made them from the same job), medians, measured curves, targets whose mean is the sparsity, explicit ratios,
 # the same bytes on any number of ranks, stop and resume, and what is refused.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
@@ -126,6 +126,45 @@ check "a damaged median is found again" damage_medians
 check "results say what was found and what follows" eval '
   alone run --json "$folder/job.yaml" >"$folder/results.json" && same "$(targets 0.7 | jq -c "map(. * 1000 | round)")" "$(
     jq -c "[.. | objects | select(.variant? == \"wanda-0.7-dlp\" and .allocation?)][0].allocation | map(.sparsity * 1000 | round)" "$folder/results.json")"'
+
+# ---- measured ------------------------------------------------------------------------------------------------
+
+rm -rf "$folder/run"
+allocation_job method='[wanda, sparsegpt]' propagation=dense sparsity='[0.6]' skip='[mlp.gate_proj]' -- \
+  'allocation: measured' 'measured_sequences: 2' 'ratios: {layers.0.mlp.up_proj: 0.25}'
+check "a job with measured ends well" runs ranks 2 run "$folder/job.yaml"
+wanted=$(fingerprint)
+curves=$folder/run/curves/wanda-2
+check "curves are measured once a layer, also for what wanda stands for" same "$(cd "$folder/run/curves" && find . -type f | sort)" \
+  "$(printf './wanda-2/layer-00%s.json\n' 0 1 2 3)"
+check "of the linears that are shared out, and of them together" same "$(jq -r '[.linears[].linear] | join(" ")' "$curves/layer-000.json")" \
+  "self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj mlp.down_proj *"
+check "pruning more costs more" eval 'jq -e "all(.linears[]; .divergence[0] == 0 and .divergence[1] < .divergence[7])" "$curves/layer-001.json"'
+alone run --json "$folder/job.yaml" >"$folder/results.json"
+chosen() { jq "[.. | objects | select(.variant? == \"wanda-0.6-measured-sequences2\" and .allocation?)][0].allocation$1" "$folder/results.json"; }
+check "the mean of what is chosen is the sparsity" near "$(chosen ' | (map(.weights * .sparsity) | add) / (map(.weights) | add)')" 0.6 1e-12
+check "masks have the sparsity of each linear" eval '
+  for l in 0 1 2 3; do
+    near "$(kept wanda-0.6-measured-sequences2 $l mlp.down_proj)" \
+      "$(chosen "[] | select(.layer == $l and .linear == \"mlp.down_proj\") | 128 * (344 - (344 * .sparsity | floor))")" 0 || break
+  done'
+check "a ratio stays what it is" same "$(kept wanda-0.6-measured-sequences2 0 mlp.up_proj)" $((344 * 96))
+check "linears differ" eval '[ "$(for l in 0 1 2 3; do kept wanda-0.6-measured-sequences2 $l self_attn.q_proj; done | sort -u | wc -l)" -gt 1 ]'
+check "3 ranks, the same bytes" again 3 "$folder/job.yaml"
+damage_curves() {
+  sed -i "s/\"tokens\": /\"tokens\": 1/" "$curves/layer-002.json"
+  exits 1 alone verify "$folder/run" && grep -q curves/wanda-2/layer-002.json "$folder/stdout" || return 1
+  rm "$folder"/run/masks/wanda-0.6-measured-sequences2/layer-003.h5
+  runs ranks 2 run --teams 2 "$folder/job.yaml" && same "$wanted" "$(fingerprint)"
+}
+check "a damaged curve is measured again" damage_curves
+check "status knows the stage" eval 'alone status "$folder/run" | grep -q "^wanda-0.6-measured-sequences2 .* curves 4/4  score 4/4"'
+check "the report shows the curves" eval 'alone report "$folder/run" && grep -q "KL divergence of the next tokens" "$folder/run/report.html"'
+cp -r "$folder/run/curves" "$folder/curves"
+allocation_job method=wanda sparsity='[0.6]' skip='[mlp.gate_proj]' -- 'allocation: measured' 'measured_sequences: 2' 'ratios: {layers.0.mlp.up_proj: 0.25}'
+rm -rf "$folder/run"
+check "measured with pruned propagation" runs ranks 2 run "$folder/job.yaml"
+check "its curves are those of the dense model" same "$(cat "$folder/curves"/*/*)" "$(cat "$folder/run/curves"/*/*)"
 
 # ---- ratios ------------------------------------------------------------------------------------------------
 

@@ -376,15 +376,15 @@ static double log_softmax(const double *logits, size_t count, size_t index)
     return logits[index] - largest - log(sum);
 }
 
-void naive_log_likelihoods(double *log_likelihoods, const struct small_model *small,
-                           const struct naive_layer *layers, const int32_t *ids, size_t tokens)
+void naive_logits(double *logits, const struct small_model *small, const struct naive_layer *layers,
+                  const int32_t *ids, size_t tokens)
 {
     const struct random_checkpoint *shape = &small->shape.checkpoint;
     const size_t hidden_size = shape->hidden, vocab = shape->vocab;
     double *embedding = read_tensor(small, "model.embed_tokens.weight");
     double *norm = read_tensor(small, "model.norm.weight");
     double *head = shape->tied ? NULL : read_tensor(small, "lm_head.weight");
-    double *hidden = new_doubles(tokens * hidden_size), *logits = new_doubles(tokens * vocab);
+    double *hidden = new_doubles(tokens * hidden_size);
 
     for (size_t t = 0; t < tokens; t++)
         memcpy(hidden + t * hidden_size, embedding + (size_t)ids[t] * hidden_size,
@@ -397,12 +397,21 @@ void naive_log_likelihoods(double *log_likelihoods, const struct small_model *sm
     }
     double *x = normalised(hidden, norm, tokens, hidden_size);
     multiply(logits, x, head != NULL ? head : embedding, tokens, vocab, hidden_size);
-    for (size_t t = 0; t + 1 < tokens; t++)
-        log_likelihoods[t] = log_softmax(logits + t * vocab, vocab, (size_t)ids[t + 1]);
     free(x);
     free(embedding);
     free(norm);
     free(head);
     free(hidden);
+}
+
+void naive_log_likelihoods(double *log_likelihoods, const struct small_model *small,
+                           const struct naive_layer *layers, const int32_t *ids, size_t tokens)
+{
+    const size_t vocab = small->shape.checkpoint.vocab;
+    double *logits = new_doubles(tokens * vocab);
+
+    naive_logits(logits, small, layers, ids, tokens);
+    for (size_t t = 0; t + 1 < tokens; t++)
+        log_likelihoods[t] = log_softmax(logits + t * vocab, vocab, (size_t)ids[t + 1]);
     free(logits);
 }

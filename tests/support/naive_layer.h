@@ -56,6 +56,9 @@ void naive_pass_again(struct naive_pass *pass, const struct small_model *small, 
                       size_t index);
 void naive_pass_free(struct naive_pass *pass);
 
+// The whole model over one sequence: logits[tokens, vocabulary] after each token. layers[num_hidden_layers].
+void naive_logits(double *logits, const struct small_model *small, const struct naive_layer *layers,
+                  const int32_t *ids, size_t tokens);
 // The whole model over one sequence: log-likelihoods[tokens - 1] of ids[1 ... tokens - 1], each given those
 // before it. layers[num_hidden_layers].
 void naive_log_likelihoods(double *log_likelihoods, const struct small_model *small,

@@ -11,8 +11,9 @@
 static void test_folders_have_their_names(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"r/statistics", "r/hessians", "r/activations", "r/outliers",
-                                           "r/medians",    "r/masks",    "r/weights",     "r/results"};
+    static const char *const expected[] = {"r/statistics", "r/hessians", "r/activations",
+                                           "r/outliers",   "r/medians",  "r/curves",
+                                           "r/masks",      "r/weights",  "r/results"};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -56,6 +57,8 @@ static void test_layers_are_numbered_with_three_digits_or_more(void **state)
     assert_string_equal(path, "r/outliers/threshold-5/layer-007.json");
     run_medians_path(path, "r", 7);
     assert_string_equal(path, "r/medians/layer-007.json");
+    run_curves_path(path, "r", "wanda", 7);
+    assert_string_equal(path, "r/curves/wanda/layer-007.json");
     run_outliers_path(path, "r", 0.1, 12);
     assert_string_equal(path, "r/outliers/threshold-0.10000000000000001/layer-012.json");
 }

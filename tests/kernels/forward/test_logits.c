@@ -184,6 +184,70 @@ static void without_a_final_norm_hidden_states_are_taken_as_they_are(void **stat
     free(workspace);
 }
 
+// Two models over three chunks of the vocabulary and two blocks of positions, by the definition in double;
+// the same bits whether they are compared together or one by one.
+static void divergences_are_those_of_the_distributions(void **state)
+{
+    enum { VOCABULARY = 2500, TOKENS = 300 };
+    struct fixture f;
+    double divergence[2] = {0}, log_likelihood[2] = {0};
+    (void)state;
+
+    create(&f, VOCABULARY, TOKENS, 1.0F);
+    int32_t *targets = calloc(TOKENS, sizeof *targets);
+    float *logits[3], *hidden[3] = {f.hidden};
+    float *workspace = uniform_floats(lm_head_compare_workspace_size(&f.head, 2, TOKENS), 1e30F, 4);
+    for (size_t k = 0; k < 3; k++) {
+        logits[k] = uniform_floats((size_t)TOKENS * VOCABULARY, 1.0F, 9);
+        if (k > 0) {
+            hidden[k] = uniform_floats((size_t)TOKENS * HIDDEN, 1.0F, 20 + k);
+            for (size_t i = 0; i < (size_t)TOKENS * HIDDEN; i++)
+                hidden[k][i] = f.hidden[i] + (k == 1 ? 0.01F : 1.0F) * hidden[k][i];
+        }
+        lm_head_logits(logits[k], &f.head, hidden[k], TOKENS, f.workspace);
+    }
+    for (size_t t = 0; t < TOKENS; t++)
+        targets[t] = t % 5 == 3 ? -1 : (int32_t)(t * 7919 % VOCABULARY);
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t k = 1; k < 3; k++) {
+            const float *p = logits[0] + t * VOCABULARY, *q = logits[k] + t * VOCABULARY;
+            double sum_p = 0, sum_q = 0;
+            for (size_t v = 0; v < VOCABULARY; v++) {
+                sum_p += exp((double)p[v]);
+                sum_q += exp((double)q[v]);
+            }
+            for (size_t v = 0; v < VOCABULARY; v++)
+                divergence[k - 1] +=
+                    exp((double)p[v]) / sum_p * ((double)p[v] - log(sum_p) - (double)q[v] + log(sum_q));
+            if (targets[t] >= 0)
+                log_likelihood[k - 1] += (double)q[targets[t]] - log(sum_q);
+        }
+
+    struct lm_comparison both[2] = {{.hidden = hidden[1]}, {.hidden = hidden[2]}};
+    lm_head_compare(both, 2, &f.head, f.hidden, targets, TOKENS, workspace);
+    for (size_t k = 0; k < 2; k++) {
+        struct lm_comparison alone = {.hidden = hidden[k + 1]};
+        assert_true(divergence[k] > 0);
+        assert_close(both[k].divergence, divergence[k], 1e-6 * TOKENS);
+        assert_close(both[k].log_likelihood, log_likelihood[k], 1e-6 * TOKENS);
+        lm_head_compare(&alone, 1, &f.head, f.hidden, targets, TOKENS, workspace);
+        assert_true(alone.divergence == both[k].divergence && alone.log_likelihood == both[k].log_likelihood);
+    }
+    // Small next to that of a model that hardly differs, which is small itself.
+    assert_true(divergence[0] < 1e-3 * divergence[1]);
+    struct lm_comparison same = {.hidden = f.hidden};
+    lm_head_compare(&same, 1, &f.head, f.hidden, targets, TOKENS, workspace);
+    assert_close(same.divergence, 0, 1e-6 * TOKENS);
+    assert_true(fabs(same.divergence) < 1e-2 * divergence[0]);
+    for (size_t k = 0; k < 3; k++)
+        free(logits[k]);
+    free(hidden[1]);
+    free(hidden[2]);
+    free(targets);
+    free(workspace);
+    destroy(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +259,7 @@ int main(void)
         cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
         cmocka_unit_test(soft_capped_logits),
         cmocka_unit_test(without_a_final_norm_hidden_states_are_taken_as_they_are),
+        cmocka_unit_test(divergences_are_those_of_the_distributions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,6 +410,25 @@ static void dlp_makes_a_sweep_of_its_own(void **state)
     settings_free(s);
 }
 
+static void measured_makes_a_sweep_of_its_own(void **state)
+{
+    static const char *const names[] = {"wanda-0.5-measured", "wanda-0.5-measured-sequences8",
+                                        "wanda-0.9-measured", "wanda-0.9-measured-sequences8"};
+    (void)state;
+    assert_variants(
+        HEAD
+        "prune: {method: wanda, sparsity: [0.5, 0.9], allocation: measured, measured_sequences: [16, 8]}\n",
+        names, COUNT(names));
+
+    struct settings *s = parse(HEAD "prune: {method: wanda, sparsity: 0.5, allocation: measured}\n");
+    assert_int_equal(s->variants[0].allocation, ALLOCATION_MEASURED);
+    assert_int_equal(s->variants[0].measured_sequences, 16);
+    settings_free(s);
+    s = parse(HEAD "prune: {sparsity: 0.5, allocation: measured, measured_sequences: 8}\n");
+    assert_int_equal(s->variants[0].measured_sequences, 8);
+    settings_free(s);
+}
+
 static void ratios_keep_their_order_and_lines(void **state)
 {
     struct settings *s = parse(MINIMAL "  ratios:\n    'mlp.*': 0.7\n    layers.0.mlp.up_proj: 0\n");
@@ -538,8 +557,17 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "prune.sparsity, or uniform as well, for the patterns"},
         {MINIMAL "  allocation: owl\n  dlp_alpha: 0.1\n",
          "job.yaml:9: prune.dlp_alpha: is used with prune.allocation: dlp only"},
-        {MINIMAL "  allocation: owls\n",
-         "job.yaml:8: prune.allocation: must be one of uniform, owl, dlp, got 'owls', did you mean owl?"},
+        {MINIMAL "  allocation: owl\n  measured_sequences: 8\n",
+         "job.yaml:9: prune.measured_sequences: is used with prune.allocation: measured only"},
+        {HEAD "prune:\n  method: wanda\n  sparsity: [0.5, 0.95]\n  allocation: measured\n",
+         "job.yaml:7: prune.sparsity: must not be above 0.9 with prune.allocation: measured, which measures "
+         "no "
+         "linear beyond that"},
+        {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: measured\n",
+         "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: measured needs "
+         "prune.sparsity, or uniform as well, for the patterns"},
+        {MINIMAL "  allocation: owls\n", "job.yaml:8: prune.allocation: must be one of uniform, owl, dlp, "
+                                         "measured, got 'owls', did you mean owl?"},
         {MINIMAL "  ratios: 0.5\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names "
                                     "to numbers from 0 to 1, got 0.5"},
         {MINIMAL "  ratios: [0.5]\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear "
@@ -988,6 +1016,7 @@ int main(void)
         cmocka_unit_test(only_a_pattern_is_permuted),
         cmocka_unit_test(owl_makes_a_sweep_of_its_own),
         cmocka_unit_test(dlp_makes_a_sweep_of_its_own),
+        cmocka_unit_test(measured_makes_a_sweep_of_its_own),
         cmocka_unit_test(ratios_keep_their_order_and_lines),
         cmocka_unit_test(a_measured_sweep_keeps_no_weights_unless_asked),
         cmocka_unit_test(the_clamp_is_named_only_where_it_acts),

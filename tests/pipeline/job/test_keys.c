@@ -31,7 +31,7 @@ static const struct {
 // The allocation whose key this is; NULL: any.
 static const char *allocation_of(enum job_key key)
 {
-    return key == KEY_DLP_ALPHA ? "dlp" : NULL;
+    return key == KEY_DLP_ALPHA ? "dlp" : key == KEY_MEASURED_SEQUENCES ? "measured" : NULL;
 }
 
 // The value of a key in the job whose key `own` has own_value. NULL: it is not given.

@@ -10,6 +10,7 @@
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
 #include "stages/layer/calibrate.h"
+#include "stages/prune/curves.h"
 #include "stages/prune/median_scores.h"
 #include "stages/prune/outlier_counts.h"
 #include "stages/prune/prune.h"
@@ -204,6 +205,34 @@ static void outliers_read_the_dense_statistics_and_masks_read_all_outliers(void 
     small_model_close(&small);
 }
 
+static void curves_read_sequences_and_dense_statistics_and_masks_read_all_curves(void **state)
+{
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+    begin(&small);
+    struct variant *measured = small_model_add(&small, "measured", METHOD_WANDA);
+    measured->allocation = ALLOCATION_MEASURED;
+    measured->measured_sequences = 2;
+    small_model_calibrate(&small, false);
+    for (size_t layer = 0; layer < 2; layer++) {
+        num_opened = 0;
+        assert_ok(curves_layer(&small.stage, &small.weights, measured, layer, &err), err);
+        assert_inputs(&small,
+                      (struct unit){.stage = STAGE_CURVES, .variant = measured, .layer = (long)layer});
+    }
+    score(&small, measured, 0);
+    assert_inputs(&small, (struct unit){.stage = STAGE_SCORE, .variant = measured, .layer = 0});
+
+    struct variant *magnitude = small_model_add(&small, "magnitude", METHOD_MAGNITUDE);
+    magnitude->allocation = ALLOCATION_MEASURED;
+    magnitude->measured_sequences = 2;
+    num_opened = 0;
+    assert_ok(curves_layer(&small.stage, &small.weights, magnitude, 1, &err), err);
+    assert_inputs(&small, (struct unit){.stage = STAGE_CURVES, .variant = magnitude, .layer = 1});
+    small_model_close(&small);
+}
+
 static void medians_read_the_dense_statistics_and_masks_read_all_medians(void **state)
 {
     struct small_model small;
@@ -304,6 +333,7 @@ int main(int argc, char **argv)
         mpi_unit_test(propagation_reads_the_sequences_and_the_pruned_layer),
         mpi_unit_test(masks_read_what_their_method_needs),
         mpi_unit_test(a_mask_that_is_chosen_reads_statistics),
+        mpi_unit_test(curves_read_sequences_and_dense_statistics_and_masks_read_all_curves),
         mpi_unit_test(medians_read_the_dense_statistics_and_masks_read_all_medians),
         mpi_unit_test(outliers_read_the_dense_statistics_and_masks_read_all_outliers),
         mpi_unit_test(compensation_reads_the_mask),

@@ -32,6 +32,8 @@ static const struct {
                     " propagation: pruned}\n"},
     {"pruned, owl and dlp", "prune: {method: wanda, sparsity: [0.5, 0.6], allocation: [owl, dlp],"
                             " dlp_alpha: [0.1, 0.15], propagation: pruned}\n"},
+    {"pruned, measured", "prune: {method: [wanda, ria], sparsity: [0.5, 0.6], allocation: measured,"
+                         " propagation: pruned}\n"},
     {"pruned, one is matched", "prune: {method: magnitude, sparsity: 0.5, propagation: pruned}\n"
                                "compensate: {output: [off, regression], keep_weights: false}\n"},
     {"pruned, two are matched", "prune: {method: [magnitude, wanda], sparsity: 0.5, propagation: pruned}\n"
@@ -93,7 +95,7 @@ static void every_input_is_made_by_a_unit_before(void **state)
 
 static bool of_an_allocation(enum stage_kind stage)
 {
-    return stage == STAGE_OUTLIERS || stage == STAGE_MEDIANS;
+    return stage == STAGE_OUTLIERS || stage == STAGE_MEDIANS || stage == STAGE_CURVES;
 }
 
 // Two units of one proof would do the work twice. What allocations look at is shared, and named by each
@@ -123,11 +125,12 @@ static void units_are_counted_by_layers_variants_and_tasks(void **state)
         size_t job, variants;
         size_t units[STAGE_COUNT];
     } cases[] = {
-        //        sequences calibrate outliers medians score compensate propagate evaluate tasks export
-        {0, 3, {1, 4, 0, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 0, 24, 0, 0, 7, 14, 0}},
-        {2, 4, {1, 4, 0, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 0, 12, 12, 9, 4, 8, 3}},
-        {4, 4, {1, 20, 16, 0, 16, 0, 12, 5, 10, 0}}, {5, 6, {1, 28, 8, 16, 24, 0, 18, 7, 14, 0}},
-        {6, 2, {1, 8, 0, 0, 8, 4, 9, 3, 6, 0}},      {7, 2, {1, 8, 0, 0, 8, 8, 9, 3, 6, 0}},
+        //        sequences calibrate outliers medians curves score compensate propagate evaluate tasks export
+        {0, 3, {1, 4, 0, 0, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 0, 0, 24, 0, 0, 7, 14, 0}},
+        {2, 4, {1, 4, 0, 0, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 0, 0, 12, 12, 9, 4, 8, 3}},
+        {4, 4, {1, 20, 16, 0, 0, 16, 0, 12, 5, 10, 0}}, {5, 6, {1, 28, 8, 16, 0, 24, 0, 18, 7, 14, 0}},
+        {6, 4, {1, 20, 0, 0, 16, 16, 0, 12, 5, 10, 0}}, {7, 2, {1, 8, 0, 0, 0, 8, 4, 9, 3, 6, 0}},
+        {8, 2, {1, 8, 0, 0, 0, 8, 8, 9, 3, 6, 0}},
     };
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -156,7 +159,9 @@ static void what_allocations_share_is_work_once(void **state)
         {"prune: {method: [wanda, ria], sparsity: [0.5, 0.6], allocation: owl, owl_threshold: 5}\n", 4, 4},
         {"prune: {method: wanda, sparsity: 0.5, allocation: owl, owl_threshold: [3, 5]}\n", 2, 8},
         {"prune: {method: [wanda, ria], sparsity: 0.5, allocation: dlp, dlp_alpha: [0.1, 0.2]}\n", 4, 4},
-        {"prune: {method: wanda, sparsity: 0.5, allocation: [owl, dlp]}\n", 2, 8}};
+        {"prune: {method: wanda, sparsity: 0.5, allocation: [owl, dlp]}\n", 2, 8},
+        // By the scores of wanda, which stand for those of sparsegpt, and by those of ria.
+        {"prune: {method: [wanda, ria, sparsegpt], sparsity: [0.5, 0.6], allocation: measured}\n", 6, 8}};
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct planned_job job;

@@ -12,7 +12,8 @@
 // Asks for all that a job can ask for.
 static const char everything[] =
     "output: /nonexistent/models\n"
-    "prune: {method: [wanda, sparsegpt, auto], sparsity: 0.5, allocation: [owl, dlp], propagation: dense}\n"
+    "prune: {method: [wanda, sparsegpt, auto], sparsity: 0.5, allocation: [owl, dlp, measured], propagation: "
+    "dense}\n"
     "compensate: {energy: [columns, rows], output: regression}\n"
     "evaluate: {perplexity: @/jobs/demo/test.jsonl, tasks: [@/tests/golden/tasks/boolq.jsonl]}\n";
 

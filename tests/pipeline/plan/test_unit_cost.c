@@ -7,6 +7,7 @@
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/calibrate.h"
+#include "stages/prune/curves.h"
 #include "stages/prune/prune.h"
 #include "stages/work.h"
 #include "tests/support/small_model.h"
@@ -137,6 +138,42 @@ static void masks_and_weights_report_what_is_planned(void **state)
     assert_close(reported_work(), planned(&sizes, STAGE_COMPENSATE, variant, 1));
     sizes_free(&sizes);
     small_model_close(&small);
+}
+
+// Sequences that the curves of a layer pass, through the layers before it once, and through it and those
+// after it once for each candidate and once for the dense model; three layers, so that some lie before and
+// some after.
+static void curves_report_what_is_planned(void **state)
+{
+    static const size_t sequences[] = {4, 5, 16};
+    (void)state;
+    for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
+        struct small_model_shape shape = small_model_shape();
+        struct skip skip = {(char *)"layers.*.self_attn.*", 0};
+        struct small_model small;
+        struct error err = {0};
+        shape.checkpoint.layers = 3;
+        small_model_open(&small, &shape);
+        small.settings.skip = &skip;
+        small.settings.num_skip = 1;
+        struct variant *variant = small_model_add(&small, "measured", METHOD_WANDA);
+        variant->allocation = ALLOCATION_MEASURED;
+        variant->measured_sequences = sequences[i];
+        small_model_calibrate(&small, false);
+        struct sizes sizes = sizes_of(&small);
+        passed_sequences(&small);
+        reported_work();
+        assert_ok(curves_layer(&small.stage, &small.weights, variant, 1, &err), err);
+        const double work = planned(&sizes, STAGE_CURVES, variant, 1);
+        const double judges = sequences[i] < 5 ? (double)sequences[i] : 5;
+        const double candidates = (3 + 1) * 7; // of the MLP's linears and of all of them together
+        assert_close(reported_work(), work);
+        assert_close(passed_sequences(&small), judges * (1 + 2 * (1 + candidates)));
+        assert_close(work, judges * (sizes.layers[0].forward * (1 + 2 * (1 + candidates)) +
+                                     (1 + candidates) * lm_head_work(small.model, 12)));
+        sizes_free(&sizes);
+        small_model_close(&small);
+    }
 }
 
 // The method auto passes the held-out sequences, the guard as well, through the layer for each input; nine
@@ -322,6 +359,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         mpi_unit_test(calibration_and_propagation_report_what_is_planned),
         mpi_unit_test(masks_and_weights_report_what_is_planned),
+        mpi_unit_test(curves_report_what_is_planned),
         mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
         mpi_unit_test(orders_of_channels_report_what_is_planned),
         mpi_unit_test(second_order_masks_report_what_is_planned),
