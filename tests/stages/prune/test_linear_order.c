@@ -2,6 +2,7 @@
 // loops, sparsegpt against itself on a layer whose channels stand in that order from the start, and the same
 // bytes on any number of ranks.
 // ranks: 1 3
+#include "stages/joint/joint.h"
 #include "stages/prune/linear_order.h"
 #include "stages/prune/prune.h"
 #include "tests/support/naive.h"
@@ -248,12 +249,62 @@ static void the_bytes_depend_neither_on_ranks_nor_on_company(void **state)
     small_model_close(&small);
 }
 
+// Of each `of` columns in the order `keep` are kept, in every row.
+static void assert_pattern(const struct small_model *small, const struct variant *variant, const char *linear,
+                           const struct order_file *order)
+{
+    const struct small_matrix weight = small_dense_weight(small, 0, linear);
+    uint8_t *mask = small_mask(small, variant, 0, linear);
+
+    for (size_t i = 0; i < weight.out; i++)
+        for (size_t first = 0; first < weight.in; first += variant->of) {
+            size_t kept = 0;
+            for (size_t k = first; k < first + variant->of; k++)
+                kept += mask[i * weight.in + order->columns[k]];
+            assert_int_equal(kept, variant->keep);
+        }
+    free(mask);
+    free(weight.values);
+}
+
+static void masks_made_together_with_weights_have_an_order_too(void **state)
+{
+    const struct small_model_shape shape = shape_of_heads();
+    struct small_model small, alone;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct variant *variant = add_pattern(&small, "joint", METHOD_WANDA);
+    variant->output = MATCHING_LEAST_SQUARES;
+    variant->drift = DRIFT_CORRECTED;
+    small_model_open_alone(&alone, &small);
+    assert_ok(joint_layer(&small.stage, &small.weights, variant, 0, &err), err);
+    assert_ok(joint_layer(&alone.stage, &alone.weights, &alone.variants[0], 0, &err), err);
+    const struct order_file down = read_order(&small, variant, "mlp.down_proj", 72);
+    const struct order_file attention = read_order(&small, variant, "self_attn.o_proj", 32);
+    assert_block_order(down.columns, 72, 72, 1);
+    assert_block_order(attention.columns, 32, 8, 2);
+    assert_pattern(&small, variant, "mlp.down_proj", &down);
+    assert_pattern(&small, variant, "self_attn.o_proj", &attention);
+    char *path = small_path(&small, RUN_MASKS, "joint", 0),
+         *other = small_path(&alone, RUN_MASKS, "joint", 0);
+    assert_same_file(path, other);
+    free(path);
+    free(other);
+    free(down.columns);
+    free(attention.columns);
+    small_model_close(&alone);
+    small_model_close(&small);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(groups_are_taken_in_an_order_that_keeps_more),
         mpi_unit_test(heads_that_cannot_be_cut_into_groups_keep_their_order_and_it_is_said),
         mpi_unit_test(experts_have_an_order_each),
+        mpi_unit_test(masks_made_together_with_weights_have_an_order_too),
         mpi_unit_test(the_bytes_depend_neither_on_ranks_nor_on_company),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
