@@ -35,7 +35,7 @@ bool variant_solves(const struct variant *variant)
 
 bool variant_is_joint(const struct variant *variant)
 {
-    return variant->drift == DRIFT_CORRECTED;
+    return variant->drift == DRIFT_CORRECTED || (method_needs(variant->method) & NEEDS_EQUATIONS) != 0;
 }
 
 bool variant_compensates(const struct variant *variant)

@@ -1,5 +1,6 @@
 #include "stages/work.h"
 
+#include "kernels/pruning/admm.h"
 #include "kernels/pruning/least_squares.h"
 
 // Inputs of a layer that linears share: of q, k and v, of o, of gate and up, of down.
@@ -103,4 +104,27 @@ double measuring_passes(const struct variant *variant)
 double solve_work(double out, double in)
 {
     return 2 * (LEAST_SQUARES_STEPS + 2) * out * in * in;
+}
+
+// What alps usually takes: steps, and penalties.
+enum { ALPS_USUAL_STEPS = 36, ALPS_USUAL_PENALTIES = 9 };
+
+double split_step_work(double out, double in)
+{
+    return 2 * out * in * in;
+}
+
+double split_steps(enum method method)
+{
+    return method == METHOD_ALPS ? ALPS_USUAL_STEPS : ADMM_STEPS;
+}
+
+double inverse_work(double channels)
+{
+    return 2 * channels * channels * channels;
+}
+
+double split_inverses(enum method method)
+{
+    return method == METHOD_ALPS ? ALPS_USUAL_PENALTIES : 1;
 }

@@ -47,3 +47,10 @@ double measuring_passes(const struct variant *variant);
 // The least-squares solution of a linear [out, in] (stages/compensate/solve.h): its targets, and a product
 // with the equations for each step and the last residual.
 double solve_work(double out, double in);
+
+// admm and alps: one step of a linear [out, in], and how many a method takes; of alps it is what is usual.
+double split_step_work(double out, double in);
+double split_steps(enum method method);
+// An inverse of the equations of an input, and how many a method needs.
+double inverse_work(double channels);
+double split_inverses(enum method method);

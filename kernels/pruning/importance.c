@@ -60,6 +60,8 @@ static double from_variance(const struct channel *channel, const struct importan
     ROW(METHOD_RIA, "ria", from_second_moment, NEEDS_ABSOLUTE_SUMS, 0.25, 0) \
     ROW(METHOD_CVR, "cvr", from_variance, 0, 0.25, 0.25)                     \
     ROW(METHOD_SPARSEGPT, "sparsegpt", NULL, NEEDS_HESSIAN, 0, 0)            \
+    ROW(METHOD_ADMM, "admm", NULL, NEEDS_EQUATIONS, 0, 0)                    \
+    ROW(METHOD_ALPS, "alps", NULL, NEEDS_EQUATIONS, 0, 0)                    \
     ROW(METHOD_AUTO, "auto", NULL,                                           \
         NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS, 0, 0)
 

@@ -4,7 +4,7 @@
 // those there does), a row of the table METHODS in importance.c, and an oracle in tests/kernels/pruning/
 // test_importance.c. Job files, sweeps, names of variants, the plan and the messages take it from the table.
 //
-// sparsegpt has no factors (second_order.h), nor has auto, which takes one of the others for each linear
+// sparsegpt has no factors (second_order.h), nor have admm and alps (admm.h), nor has auto, which takes one of the others for each linear
 // (candidates.h).
 #pragma once
 #include "kernels/matrix_view.h"
@@ -18,6 +18,8 @@ enum method {
     METHOD_RIA,
     METHOD_CVR,
     METHOD_SPARSEGPT,
+    METHOD_ADMM,
+    METHOD_ALPS,
     METHOD_AUTO,
     NUM_METHODS
 };
@@ -29,6 +31,7 @@ enum importance_needs {
     NEEDS_ABSOLUTE_SUMS = 4,   // sum_i |W_ij| and sum_j |W_ij|
     NEEDS_HESSIAN = 8,         // sum x x^T: second_order.h instead of the factors here
     NEEDS_OUTPUTS = 16,        // a choice of method and parameters by what linears put out
+    NEEDS_EQUATIONS = 32,      // masks and weights together, from normal equations: admm.h, alps.h
 };
 
 // With these, the methods that have factors are points of one space:

@@ -3,6 +3,7 @@
 #include "io/model/layer_map.h"
 #include "io/store/store.h"
 #include "kernels/forward/logits.h"
+#include "kernels/pruning/admm.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
@@ -193,6 +194,10 @@ static void add_solving_memory(struct stage_memory *memory, const struct layer_m
                                const struct settings *settings, size_t ranks)
 {
     uint64_t widest = 0, most = 0;
+    bool inverts = false;
+
+    for (size_t v = 0; v < settings->num_variants; v++)
+        inverts = inverts || (method_needs(settings->variants[v].method) & NEEDS_EQUATIONS) != 0;
 
     for (size_t source = 0; source < map->num_sources; source++) {
         const uint64_t in = map->source_channels[source];
@@ -206,8 +211,11 @@ static void add_solving_memory(struct stage_memory *memory, const struct layer_m
     memory->solving = larger(memory->solving, gram_rank_bytes(widest, true, settings->length, ranks) +
                                                   sizeof(double) * (least_squares_workspace(widest) +
                                                                     3 * LEAST_SQUARES_ROWS * widest));
+    if (inverts) // the state of this rank's rows
+        memory->solving += divide_up(most, ranks) * sizeof(float) + admm_workspace(widest) * sizeof(float);
     memory->equations =
-        larger(memory->equations, gram_shared_bytes(widest, true) + (widest * widest + most) * sizeof(float));
+        larger(memory->equations, gram_shared_bytes(widest, true) + (widest * widest + most) * sizeof(float) +
+                                      (inverts ? widest * widest * sizeof(double) : 0));
 }
 
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it

@@ -42,6 +42,7 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     size->updates += out * in * sizeof(float);
     size->correcting += correct_work(out, in);
     size->solving += solve_work(out, in);
+    size->stepping += split_step_work(out, in);
     const struct order_cost order = order_cost(tensor, sizes->model, 1);
     size->orders += order.bytes > 0 ? in * sizeof(uint32_t) : 0;
     add_orders(tensor->role == ROLE_DOWN ? &size->inner_order : &size->value_order, &order, 1);
@@ -82,6 +83,7 @@ static void add_source(struct layer_size *size, const struct sizes *sizes, const
     size->hessian += channels * channels * sizeof(double);
     size->gathering += hessian_work(tokens, channels);
     size->factoring += factor_work(channels);
+    size->inverting += inverse_work(channels);
     size->equations += gram_work(tokens, channels, !is_routed) +
                        (is_routed ? 1 : 2) * (double)sizes->settings->sequences *
                            source_forward_work(sizes->model, map, source, sizes->settings->length);

@@ -32,6 +32,8 @@ struct layer_size {
     double correcting; // of its weights by sparsegpt
     double equations;  // of least squares, from all calibration sequences of both streams
     double solving;    // of its weights by least squares
+    double stepping;   // of one step of admm or alps
+    double inverting;  // of the equations of its inputs, once
     // Of the orders of channels, in groups of one: of MLPs, and of the values in heads.
     struct order_cost inner_order, value_order;
 };

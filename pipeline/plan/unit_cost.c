@@ -276,11 +276,20 @@ static double guarding_work(const struct sizes *sizes, const struct unit *unit)
                : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
 }
 
+static double splitting_work(const struct layer_size *layer, const struct variant *variant)
+{
+    const enum method method = variant->method;
+    if (!(method_needs(method) & NEEDS_EQUATIONS))
+        return 0;
+    return split_steps(method) * layer->stepping + split_inverses(method) * layer->inverting;
+}
+
 // Masks and weights together: the weights are solved for twice, before and after they are pruned.
 static double joint_work(const struct sizes *sizes, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(sizes, unit);
-    return layer->equations + 2 * layer->solving + measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    return layer->equations + 2 * layer->solving + splitting_work(layer, unit->variant) +
+           measuring_work(sizes, unit) + guarding_work(sizes, unit);
 }
 
 // Orders of channels; the method auto has one for each candidate, and the chosen one's once more.
@@ -377,6 +386,20 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
 }
 
+// admm and alps: one rank of a node inverts on one thread, in double; all step with their rows.
+static void split(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const double inverting = split_inverses(unit->variant->method) * layer->inverting;
+    const double all = splitting_work(layer, unit->variant);
+
+    if (all == 0)
+        return;
+    spend(e, PART_ARITHMETIC, inverting / (w->machine->flops / 2));
+    spend_computing(w, e, (all - inverting) / w->ranks);
+    spend_agreeing(w, e, 4 * split_steps(unit->variant->method));
+}
+
 static void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
@@ -390,6 +413,7 @@ static void time_score(struct worker *w, struct estimate *e, const struct unit *
         choose(w, e, unit);
     if (variant_is_joint(unit->variant)) {
         solve(w, e, unit, 2);
+        split(w, e, unit);
         measure(w, e, unit);
         spend_file(w, e, layer->updates);
     }

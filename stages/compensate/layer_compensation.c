@@ -29,7 +29,8 @@ enum status layer_compensation_open(struct layer_compensation *c, struct error *
     c->num_choices = guard_choices(c->choices, c->variant, &c->kind);
     if (c->kind.measures)
         FORWARD_IF_ERROR(open_streams(c, err));
-    return c->kind.solves ? solver_create(&c->solver, c->stage, &c->dense->map, err) : STATUS_OK;
+    return c->kind.solves ? solver_create(&c->solver, c->stage, &c->dense->map, c->kind.inverts, err)
+                          : STATUS_OK;
 }
 
 void layer_compensation_drop(struct layer_compensation *c)

@@ -25,6 +25,7 @@ struct compensation_kind {
     bool matches;  // outputs are compared with the dense model's
     bool measures; // outputs are measured, for that or for the guard
     bool shifts;   // biases get what the means of the outputs lack
+    bool inverts;  // masks are made with inverses of the equations
 };
 
 // What compensate_layer does for a variant.

@@ -14,7 +14,7 @@ static const double damping = 0.01; // of the mean of G's diagonal, as the secon
 // ---- memory ---------------------------------------------------------------------------------------------
 
 enum status solver_create(struct solver *solver, const struct stage *stage, const struct layer_map *map,
-                          struct error *err)
+                          bool inverts, struct error *err)
 {
     size_t widest = 0;
 
@@ -32,6 +32,10 @@ enum status solver_create(struct solver *solver, const struct stage *stage, cons
                                   "rows of a linear while they are solved", err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     FORWARD_IF_ERROR(gram_create(&solver->gram, stage, widest, true, err));
+    if (inverts)
+        FORWARD_IF_ERROR(shared_block_allocate(&solver->wide, stage->team,
+                                               (uint64_t)widest * widest * sizeof(double),
+                                               "the inverse of one group's equations", err));
     return shared_block_allocate(&solver->scaled, stage->team, (uint64_t)widest * widest * sizeof(float),
                                  "the normal equations of one group of linears", err);
 }
@@ -40,6 +44,7 @@ void solver_free(struct solver *solver)
 {
     gram_free(&solver->gram);
     shared_block_free(&solver->scaled);
+    shared_block_free(&solver->wide);
     free(solver->scale);
     free(solver->target);
     free(solver->workspace);
@@ -48,16 +53,21 @@ void solver_free(struct solver *solver)
 
 // ---- one linear -----------------------------------------------------------------------------------------
 
-// Blocks of rows are dealt out to the ranks as wholes: block b goes to rank b % size.
-static size_t num_blocks(size_t out)
+// Rows are dealt out as by share_of, and treated in blocks: a row's bits do not depend on those beside it.
+struct share {
+    size_t first, end;
+};
+
+static struct share share_of_rank(const struct team *team, int rank, const struct layer_tensor *tensor)
 {
-    return (out + LEAST_SQUARES_ROWS - 1) / LEAST_SQUARES_ROWS;
+    size_t first, count;
+    share_of(tensor->out, (size_t)rank, (size_t)team->size, &first, &count);
+    return (struct share){first, first + count};
 }
 
-static size_t block_rows(size_t out, size_t block)
+static size_t block_rows(const struct share *share, size_t first)
 {
-    const size_t left = out - block * LEAST_SQUARES_ROWS;
-    return left < LEAST_SQUARES_ROWS ? left : LEAST_SQUARES_ROWS;
+    return share->end - first < LEAST_SQUARES_ROWS ? share->end - first : LEAST_SQUARES_ROWS;
 }
 
 // What a linear's rows are solved for.
@@ -68,12 +78,11 @@ struct problem {
     struct least_squares_limits limits;
 };
 
-// rows[LEAST_SQUARES_ROWS, in] <- the block's solution. Adds to the solution's steps and residual.
+// Solves for `count` rows from `first` on, in place of what the solution was. Adds to its steps and residual.
 static void solve_block(struct solver *solver, const struct problem *problem, struct pruned_linear *linear,
-                        size_t block, float *rows)
+                        size_t first, size_t count)
 {
-    const size_t in = linear->tensor->in, first = block * LEAST_SQUARES_ROWS;
-    const size_t count = block_rows(linear->tensor->out, block);
+    const size_t in = linear->tensor->in;
     struct least_squares_outcome outcomes[LEAST_SQUARES_ROWS];
 
     least_squares_target(solver->target, problem->equations, linear->weight + first * in, count,
@@ -83,30 +92,44 @@ static void solve_block(struct solver *solver, const struct problem *problem, st
         .target = solver->target,
         .mask = problem->mask != NULL ? problem->mask + first * mask_row_bytes(in) : NULL,
         .start = problem->start + first * in};
-    least_squares_rows(rows, outcomes, problem->equations, &of_block, &problem->limits, solver->workspace);
+    least_squares_rows((float *)linear->solution.memory.data + first * in, outcomes, problem->equations,
+                       &of_block, &problem->limits, solver->workspace);
     for (size_t i = 0; i < count; i++) {
         linear->solution.steps = fmax(linear->solution.steps, (double)outcomes[i].steps);
         linear->solution.residual = fmax(linear->solution.residual, outcomes[i].residual);
     }
 }
 
-// Every node gets the rows that ranks of other nodes solved.
-static enum status share_block(const struct team *team, struct pruned_linear *linear, size_t block,
-                               float *rows, struct error *err)
+// Brings the rows of rank `rank` to the memory of the other nodes.
+static enum status send_rows(const struct team *team, struct pruned_linear *linear, int rank,
+                             struct error *err)
 {
-    const size_t in = linear->tensor->in, first = block * LEAST_SQUARES_ROWS;
-    const size_t count = block_rows(linear->tensor->out, block);
-    const int owner = (int)(block % (size_t)team->size);
-    float *shared = (float *)linear->solution.memory.data + first * in;
+    const size_t in = linear->tensor->in;
+    const struct share share = share_of_rank(team, rank, linear->tensor);
+    float *rows = NULL;
+    enum status status = allocate(&rows, LEAST_SQUARES_ROWS * in, sizeof *rows, "rows of a solution", err);
 
-    if (team->node_size == team->size) {
-        if (team->rank == owner)
-            memcpy(shared, rows, count * in * sizeof *rows);
-        return STATUS_OK;
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    for (size_t first = share.first; first < share.end; first += LEAST_SQUARES_ROWS) {
+        const size_t values = block_rows(&share, first) * in;
+        float *shared = (float *)linear->solution.memory.data + first * in;
+        if (team->rank == rank)
+            memcpy(rows, shared, values * sizeof *rows);
+        GOTO_IF_ERROR(team_broadcast(team, rows, values * sizeof *rows, rank, err), done);
+        if (team->node_rank == 0 && team->rank != rank)
+            memcpy(shared, rows, values * sizeof *rows);
     }
-    FORWARD_IF_ERROR(team_broadcast(team, rows, count * in * sizeof *rows, owner, err));
-    if (team->node_rank == 0)
-        memcpy(shared, rows, count * in * sizeof *rows);
+done:
+    free(rows);
+    return status;
+}
+
+enum status solution_share(const struct team *team, struct pruned_linear *linear, struct error *err)
+{
+    if (team->node_size < team->size)
+        for (int rank = 0; rank < team->size; rank++)
+            FORWARD_IF_ERROR(send_rows(team, linear, rank, err));
+    shared_block_sync(&linear->solution.memory, team);
     return STATUS_OK;
 }
 
@@ -115,32 +138,19 @@ static enum status solve_linear(struct solver *solver, const struct problem *pro
                                 struct pruned_linear *linear, struct error *err)
 {
     const struct team *team = solver->stage->team;
-    const size_t out = linear->tensor->out, in = linear->tensor->in, size = (size_t)team->size;
+    const struct share share = share_of_rank(team, team->rank, linear->tensor);
     struct solution *solution = &linear->solution;
-    float *rows = NULL;
-    enum status status;
 
-    status =
-        allocate_aligned(&rows, LEAST_SQUARES_ROWS * in, sizeof *rows, "rows of a linear's solution", err);
-    GOTO_IF_ERROR(team_agree(team, status, err), done);
     solution->steps = solution->residual = 0;
-    for (size_t wave = 0; wave < num_blocks(out); wave += size) {
-        const size_t mine = wave + (size_t)team->rank;
-        GOTO_IF_ERROR(stage_safe_point(solver->stage, STATUS_OK, 0, err), done);
-        if (mine < num_blocks(out))
-            solve_block(solver, problem, linear, mine, rows);
-        for (size_t block = wave; block < wave + size && block < num_blocks(out); block++)
-            GOTO_IF_ERROR(share_block(team, linear, block, rows, err), done);
-    }
-    stage_advance(solver->stage, solve_work((double)out, (double)in));
+    for (size_t first = share.first; first < share.end; first += LEAST_SQUARES_ROWS)
+        solve_block(solver, problem, linear, first, block_rows(&share, first));
+    stage_advance(solver->stage, solve_work((double)linear->tensor->out, (double)linear->tensor->in));
+    FORWARD_IF_ERROR(stage_safe_point(solver->stage, STATUS_OK, 0, err));
     double most[2] = {solution->steps, solution->residual};
-    GOTO_IF_ERROR(team_max_f64(team, most, 2, err), done);
+    FORWARD_IF_ERROR(team_max_f64(team, most, 2, err));
     solution->steps = most[0];
     solution->residual = most[1];
-    shared_block_sync(&solution->memory, team);
-done:
-    free(rows);
-    return status;
+    return solution_share(team, linear, err);
 }
 
 static enum status make_room(struct solver *solver, struct pruned_linear *linear, struct error *err)
@@ -202,5 +212,20 @@ enum status solver_gather(struct solver *solver, bool *solvable, const struct gr
                 normal_equations_lambda(solver->gram.g, tensor->in, 1) > 0;
     if (*solvable)
         scale(solver);
+    return STATUS_OK;
+}
+
+enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err)
+{
+    const struct team *team = solver->stage->team;
+    bool failed = false;
+
+    shared_block_sync(&solver->wide, team); // neighbours may still use the last one
+    if (team->node_rank == 0)
+        failed = normal_equations_invert(solver->wide.data, &solver->equations, rho) == NULL;
+    if (team_any(team, failed))
+        RETURN_ERROR(err, STATUS_INPUT, "the normal equations are not positive definite with %g added", rho);
+    shared_block_sync(&solver->wide, team);
+    *inverse = solver->wide.data;
     return STATUS_OK;
 }

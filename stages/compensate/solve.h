@@ -1,5 +1,5 @@
 // solve.h - least squares towards the dense model's outputs: the best weights that a mask can keep
-// (kernels/METHOD.md §15).
+// (kernels/METHOD.md §16).
 //
 // Of every linear of a group that shares its input, and every row w of it:
 //   minimise over the kept weights  sum |xhat w - x w0|^2 + lambda |w - w0|^2
@@ -15,14 +15,19 @@ struct solver {
     const struct stage *stage;
     struct gram gram;
     struct shared_block scaled; // float32 [in, in] of the normal equations
+    struct shared_block wide;   // double [in, in], for inverses; empty unless they are asked for
     double *scale;              // [in]
     double *target, *workspace; // of one block of rows
     struct normal_equations equations;
 };
-// Collective. Freed with solver_free, also after an error.
+// Collective. inverts: solver_invert will be called. Freed with solver_free, also after an error.
 enum status solver_create(struct solver *solver, const struct stage *stage, const struct layer_map *map,
-                          struct error *err);
+                          bool inverts, struct error *err);
 void solver_free(struct solver *solver); // collective; zeroed is fine
+
+// Brings the rows of linear->solution that each rank wrote, as share_of deals them out, to all nodes.
+// Collective.
+enum status solution_share(const struct team *team, struct pruned_linear *linear, struct error *err);
 
 // Gathers the equations of the source of `input`, which `tensor` reads. *solvable, the same on every rank:
 // whether they say anything: not those of an expert that saw too few tokens (stages/layer/few_tokens.h), nor
@@ -37,3 +42,8 @@ enum status solver_correct(struct solver *solver, struct pruned_linear *linear, 
 // pruned. Rows are dealt out to the ranks in blocks; the bits do not
 // depend on how. Collective.
 enum status solver_solve(struct solver *solver, struct pruned_linear *linear, struct error *err);
+
+// *inverse <- (A + rho I)^-1, float32 [in, in] in memory that the node shares, with A the scaled equations
+// (kernels/pruning/normal_equations.h). One rank of each node computes it. STATUS_INPUT when it is not
+// positive definite. Collective.
+enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err);

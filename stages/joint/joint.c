@@ -4,6 +4,7 @@
 #include "kernels/pruning/statistics.h"
 #include "stages/compensate/compensated_file.h"
 #include "stages/compensate/layer_compensation.h"
+#include "stages/joint/splitting.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_groups.h"
 #include "stages/prune/linear_masks.h"
@@ -18,6 +19,7 @@ struct joint {
     struct cut cut; // the variant's file of masks, and the sparsity of the current linear
     struct linear_statistics statistics; // of the current source's inputs
     bool solvable;                       // whether there are equations of them
+    struct linear_order *orders;         // of the compensation's linears
 };
 
 // ---- the inputs of a group ------------------------------------------------------------------------------
@@ -62,42 +64,95 @@ done:
 
 // ---- one linear -----------------------------------------------------------------------------------------
 
-// Fills linear->mask on every rank, and writes it.
+static size_t mask_bytes(const struct pruned_linear *linear)
+{
+    return mask_row_bytes(linear->tensor->in);
+}
+
+// Fills linear->mask on every rank, from scores. Of inputs that say too little for the equations, admm and
+// alps score like wanda.
 static enum status choose_mask(struct joint *joint, struct pruned_linear *linear, struct error *err)
 {
     const struct layer_compensation *c = &joint->compensation;
     const struct layer_tensor *tensor = linear->tensor;
-    const struct score_inputs inputs = {.stage = c->stage,
-                                        .weights = c->dense,
-                                        .given_weight = linear->solution.memory.data,
-                                        .given_statistics = &joint->statistics};
+    const struct score_inputs inputs = score_inputs_of(joint, linear);
+    const struct variant scored = scored_variant(c->variant);
+    struct cut cut = joint->cut;
     struct linear_masks masks;
     enum status status;
 
-    cuts_begin_linear(&joint->cut, 1, &c->dense->map, tensor);
-    GOTO_IF_ERROR(linear_masks_create(&masks, &inputs, tensor, &joint->cut, 1, err), done);
-    const struct mask_rows rows = linear_masks_rows(&masks, &joint->cut);
-    memcpy(linear->mask + rows.first * mask_row_bytes(tensor->in), rows.mask,
-           rows.count * mask_row_bytes(tensor->in));
-    GOTO_IF_ERROR(team_allgather(c->stage->team, linear->mask, tensor->out, mask_row_bytes(tensor->in), err),
-                  done);
-    GOTO_IF_ERROR(mask_write(joint->cut.writer, c->stage->team, tensor, &rows, err), done);
-    GOTO_IF_ERROR(linear_order_write(&masks.orders[0], joint->cut.writer, c->stage->team, tensor, err), done);
-    status = few_tokens_write(joint->cut.writer, tensor, joint->statistics.tokens, true, err);
+    cut.variant = &scored;
+    GOTO_IF_ERROR(linear_masks_create(&masks, &inputs, tensor, &cut, 1, err), done);
+    const struct mask_rows rows = linear_masks_rows(&masks, &cut);
+    memcpy(linear->mask + rows.first * mask_bytes(linear), rows.mask, rows.count * mask_bytes(linear));
+    joint->orders[linear - c->linears] = masks.orders[0];
+    masks.orders[0] = (struct linear_order){0};
+    status = team_allgather(c->stage->team, linear->mask, tensor->out, mask_bytes(linear), err);
 done:
     linear_masks_free(&masks);
     return status;
 }
 
-static enum status prune_linear(struct joint *joint, struct pruned_linear *linear, struct error *err)
+// The sparsity of the linear, into joint->cut.
+static double sparsity_of(struct joint *joint, const struct pruned_linear *linear)
 {
-    struct solver *solver = &joint->compensation.solver;
+    const struct layer_compensation *c = &joint->compensation;
+    cuts_begin_linear(&joint->cut, 1, &c->dense->map, linear->tensor);
+    return c->variant->is_pattern ? 1 - (double)c->variant->keep / (double)c->variant->of
+                                  : joint->cut.sparsity;
+}
 
-    if (joint->solvable)
-        FORWARD_IF_ERROR(solver_correct(solver, linear, err));
-    FORWARD_IF_ERROR(choose_mask(joint, linear, err));
-    stage_advance(solver->stage, score_work((double)linear->tensor->out * (double)linear->tensor->in));
-    return joint->solvable ? solver_solve(solver, linear, err) : STATUS_OK;
+// The masks of the group by admm or alps.
+static enum status split(struct joint *joint, struct error *err)
+{
+    struct layer_compensation *c = &joint->compensation;
+    struct split_linear *splits = NULL;
+    enum status status = allocate(&splits, c->count, sizeof *splits, "a layer's linears", err);
+
+    for (size_t i = 0; i < c->count && status == STATUS_OK; i++)
+        status = split_linear_create(&splits[i], &c->linears[i], sparsity_of(joint, &c->linears[i]), err);
+    GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct score_inputs inputs = score_inputs_of(joint, &c->linears[i]);
+        const struct variant scored = scored_variant(c->variant);
+        GOTO_IF_ERROR(linear_order_by_scores(&joint->orders[i], &inputs, c->linears[i].tensor, &scored, err),
+                      done);
+        splits[i].order = joint->orders[i].columns;
+    }
+    status = split_group(splits, c->count, &c->solver, c->variant, err);
+done:
+    for (size_t i = 0; i < c->count && splits != NULL; i++)
+        split_linear_free(&splits[i]);
+    free(splits);
+    return status;
+}
+
+static enum status choose_masks(struct joint *joint, struct error *err)
+{
+    struct layer_compensation *c = &joint->compensation;
+
+    if (joint->solvable && method_needs(c->variant->method) & NEEDS_EQUATIONS)
+        return split(joint, err);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct layer_tensor *tensor = c->linears[i].tensor;
+        sparsity_of(joint, &c->linears[i]);
+        FORWARD_IF_ERROR(choose_mask(joint, &c->linears[i], err));
+        stage_advance(c->stage, score_work((double)tensor->out * (double)tensor->in));
+    }
+    return STATUS_OK;
+}
+
+static enum status write_mask(struct joint *joint, const struct pruned_linear *linear, struct error *err)
+{
+    const struct linear_order *order = &joint->orders[linear - joint->compensation.linears];
+    const struct team *team = joint->compensation.stage->team;
+    struct mask_rows rows;
+
+    share_of(linear->tensor->out, (size_t)team->rank, (size_t)team->size, &rows.first, &rows.count);
+    rows.mask = linear->mask + rows.first * mask_bytes(linear);
+    FORWARD_IF_ERROR(mask_write(joint->cut.writer, team, linear->tensor, &rows, err));
+    FORWARD_IF_ERROR(linear_order_write(order, joint->cut.writer, team, linear->tensor, err));
+    return few_tokens_write(joint->cut.writer, linear->tensor, joint->statistics.tokens, true, err);
 }
 
 // ---- the file -------------------------------------------------------------------------------------------
@@ -136,6 +191,7 @@ static enum status prune_linears(struct joint *joint, const struct layer_tensor 
     struct layer_compensation *c = &joint->compensation;
     enum status status = STATUS_OK;
 
+    memset(joint->orders, 0, count * sizeof *joint->orders);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         c->measured[i] = (struct measured_linear){0};
         status =
@@ -146,12 +202,19 @@ static enum status prune_linears(struct joint *joint, const struct layer_tensor 
     const struct gram_input input = layer_compensation_input(c, tensors[0]);
     GOTO_IF_ERROR(solver_gather(&c->solver, &joint->solvable, &input, tensors[0], err), done);
     GOTO_IF_ERROR(take_statistics(joint, tensors[0], err), done);
-    for (size_t i = 0; i < count; i++)
-        GOTO_IF_ERROR(prune_linear(joint, &c->linears[i], err), done);
+    for (size_t i = 0; i < count && joint->solvable; i++)
+        GOTO_IF_ERROR(solver_correct(&c->solver, &c->linears[i], err), done);
+    GOTO_IF_ERROR(choose_masks(joint, err), done);
+    for (size_t i = 0; i < count && joint->solvable; i++)
+        GOTO_IF_ERROR(solver_solve(&c->solver, &c->linears[i], err), done);
     GOTO_IF_ERROR(layer_compensation_decide(c, err), done);
+    for (size_t i = 0; i < count; i++)
+        GOTO_IF_ERROR(write_mask(joint, &c->linears[i], err), done);
     for (size_t i = 0; i < count; i++)
         GOTO_IF_ERROR(write_update(joint, &c->linears[i], err), done);
 done:
+    for (size_t i = 0; i < count; i++)
+        linear_order_free(&joint->orders[i]);
     layer_compensation_drop(c);
     return status;
 }
@@ -164,6 +227,9 @@ static enum status prune_all(struct joint *joint, struct error *err)
     enum status status =
         allocate(&tensors, c->dense->map.num_tensors, sizeof *tensors, "a layer's linears", err);
 
+    if (status == STATUS_OK)
+        status = allocate(&joint->orders, c->dense->map.num_tensors, sizeof *joint->orders,
+                          "a layer's linears", err);
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
     count = linears_by_source(tensors, c->stage->settings, &c->dense->map);
     for (size_t i = 0; i < count; i += batch) {
@@ -180,11 +246,15 @@ enum status joint_layer(const struct stage *stage, struct layer_weights *weights
                         const struct variant *variant, size_t layer, struct error *err)
 {
     const bool dense = stage->settings->propagation == PROPAGATION_DENSE;
-    struct joint joint = {.compensation = {.stage = stage,
-                                           .variant = variant,
-                                           .dense = weights,
-                                           .kind = {.solves = true, .matches = true, .measures = true},
-                                           .stream = dense ? DENSE_NAME : variant->name}};
+    struct joint joint = {
+        .compensation = {.stage = stage,
+                         .variant = variant,
+                         .dense = weights,
+                         .kind = {.solves = true,
+                                  .matches = true,
+                                  .measures = true,
+                                  .inverts = (method_needs(variant->method) & NEEDS_EQUATIONS) != 0},
+                         .stream = dense ? DENSE_NAME : variant->name}};
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
@@ -197,6 +267,7 @@ enum status joint_layer(const struct stage *stage, struct layer_weights *weights
     status = prune_all(&joint, err);
 done:
     linear_statistics_free(&joint.statistics);
+    free(joint.orders);
     layer_compensation_close(&joint.compensation);
     return cuts_finish(&joint.cut, 1, status, err);
 }
