@@ -4,8 +4,8 @@
 // those there does), a row of the table METHODS in importance.c, and an oracle in tests/kernels/pruning/
 // test_importance.c. Job files, sweeps, names of variants, the plan and the messages take it from the table.
 //
-// sparsegpt has no factors (second_order.h), nor have admm and alps (admm.h), nor has auto, which takes one of the others for each linear
-// (candidates.h).
+// sparsegpt has no factors (second_order.h), nor have admm and alps (admm.h), nor has auto, which takes one
+// of the others for each linear (candidates.h).
 #pragma once
 #include "kernels/matrix_view.h"
 #include <stdbool.h>

@@ -44,7 +44,7 @@ static void normalise(struct variant *variant)
         reset(variant, KEY_MEASURED_SEQUENCES);
     if (method_needs(variant->method) & NEEDS_EQUATIONS && variant_solves(variant))
         reset(variant, KEY_OUTPUT_MATCHING); // ends with it by itself
-    if (variant_solves(variant)) // it sets every weight, whatever energy would have made of it
+    if (variant_solves(variant))             // it sets every weight, whatever energy would have made of it
         variant->energy_columns = variant->energy_rows = false;
     if (!job_key_row(KEY_CLAMP)->applies(variant))
         reset(variant, KEY_CLAMP);
