@@ -386,7 +386,7 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
 }
 
-// admm and alps: one rank of a node inverts on one thread, in double; all step with their rows.
+// admm and alps: each node inverts, in double; all step with their rows.
 static void split(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
@@ -395,7 +395,7 @@ static void split(const struct worker *w, struct estimate *e, const struct unit 
 
     if (all == 0)
         return;
-    spend(e, PART_ARITHMETIC, inverting / (w->machine->flops / 2));
+    spend(e, PART_ARITHMETIC, inverting * w->nodes / (w->ranks * w->machine->flops / 2));
     spend_computing(w, e, (all - inverting) / w->ranks);
     spend_agreeing(w, e, 4 * split_steps(unit->variant->method));
 }

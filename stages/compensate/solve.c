@@ -1,5 +1,6 @@
 #include "stages/compensate/solve.h"
 
+#include "kernels/pruning/inverse.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
@@ -25,8 +26,9 @@ enum status solver_create(struct solver *solver, const struct stage *stage, cons
     enum status status =
         allocate(&solver->scale, widest, sizeof *solver->scale, "the scales of channels", err);
     if (status == STATUS_OK)
-        status = allocate_aligned(&solver->workspace, least_squares_workspace(widest), sizeof(double),
-                                  "rows of a linear while they are solved", err);
+        status = allocate_aligned(&solver->workspace,
+                                  least_squares_workspace(widest) + (inverts ? INVERSE_WORKSPACE : 0),
+                                  sizeof(double), "rows of a linear while they are solved", err);
     if (status == STATUS_OK)
         status = allocate_aligned(&solver->target, 2 * LEAST_SQUARES_ROWS * widest, sizeof(double),
                                   "rows of a linear while they are solved", err);
@@ -215,16 +217,42 @@ enum status solver_gather(struct solver *solver, bool *solvable, const struct gr
     return STATUS_OK;
 }
 
+// Sweeps over the tiles of the diagonal; those across and down are shared out to the ranks of the node.
+static void invert_tiles(struct solver *solver, size_t in)
+{
+    const struct team *team = solver->stage->team;
+    const size_t rank = (size_t)team->node_rank, ranks = (size_t)team->node_size, tiles = inverse_tiles(in);
+    double *matrix = solver->wide.data;
+
+    for (size_t k = 0; k < tiles; k++) {
+        if (rank == k % ranks)
+            inverse_pivot(matrix, in, k, solver->workspace);
+        shared_block_sync(&solver->wide, team);
+        for (size_t j = rank; j < tiles; j += ranks)
+            if (j != k)
+                inverse_across(matrix, in, k, j, solver->workspace);
+        shared_block_sync(&solver->wide, team);
+        for (size_t i = rank; i < tiles; i += ranks)
+            if (i != k)
+                inverse_down(matrix, in, k, i, solver->workspace);
+        shared_block_sync(&solver->wide, team);
+    }
+}
+
 enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err)
 {
     const struct team *team = solver->stage->team;
-    bool failed = false;
+    const size_t in = solver->equations.in;
+    size_t first, count;
 
+    share_of(in, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
     shared_block_sync(&solver->wide, team); // neighbours may still use the last one
-    if (team->node_rank == 0)
-        failed = normal_equations_invert(solver->wide.data, &solver->equations, rho) == NULL;
-    if (team_any(team, failed))
+    normal_equations_wide(solver->wide.data, &solver->equations, rho, first, count);
+    shared_block_sync(&solver->wide, team);
+    invert_tiles(solver, in);
+    if (team_any(team, !inverse_succeeded(solver->wide.data, in)))
         RETURN_ERROR(err, STATUS_INPUT, "the normal equations are not positive definite with %g added", rho);
+    inverse_narrow(solver->wide.data, in, first, count);
     shared_block_sync(&solver->wide, team);
     *inverse = solver->wide.data;
     return STATUS_OK;

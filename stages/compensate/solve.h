@@ -43,7 +43,7 @@ enum status solver_correct(struct solver *solver, struct pruned_linear *linear, 
 // depend on how. Collective.
 enum status solver_solve(struct solver *solver, struct pruned_linear *linear, struct error *err);
 
-// *inverse <- (A + rho I)^-1, float32 [in, in] in memory that the node shares, with A the scaled equations
-// (kernels/pruning/normal_equations.h). One rank of each node computes it. STATUS_INPUT when it is not
+// *inverse <- (A + rho I)^-1, with A the scaled equations (kernels/pruning/normal_equations.h), as admm_step
+// takes it: in memory that the ranks of a node share, who compute it together. STATUS_INPUT when it is not
 // positive definite. Collective.
 enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err);
