@@ -64,6 +64,25 @@ done:
 
 // ---- one linear -----------------------------------------------------------------------------------------
 
+static struct score_inputs score_inputs_of(const struct joint *joint, const struct pruned_linear *linear)
+{
+    return (struct score_inputs){.stage = joint->compensation.stage,
+                                 .weights = joint->compensation.dense,
+                                 .given_weight = linear->solution.memory.data,
+                                 .given_statistics = &joint->statistics};
+}
+
+// admm and alps have no scores: what scores have a say in, they take from wanda.
+static struct variant scored_variant(const struct variant *variant)
+{
+    struct variant scored = *variant;
+    if (!method_has_factors(scored.method)) {
+        scored.method = METHOD_WANDA;
+        scored.parameters = importance_defaults(METHOD_WANDA);
+    }
+    return scored;
+}
+
 static size_t mask_bytes(const struct pruned_linear *linear)
 {
     return mask_row_bytes(linear->tensor->in);
