@@ -33,6 +33,11 @@ bool variant_solves(const struct variant *variant)
     return variant->output == MATCHING_LEAST_SQUARES;
 }
 
+bool curves_are_solved(const struct variant *variant)
+{
+    return variant->allocation == ALLOCATION_MEASURED && variant_solves(variant);
+}
+
 bool variant_is_joint(const struct variant *variant)
 {
     return variant->drift == DRIFT_CORRECTED || (method_needs(variant->method) & NEEDS_EQUATIONS) != 0;

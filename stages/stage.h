@@ -51,6 +51,8 @@ bool weights_are_written(const struct settings *settings, const struct variant *
 bool variant_measures(const struct variant *variant);
 // Whether its method is chosen for each linear by the outputs of candidates.
 bool variant_chooses(const struct variant *variant);
+// Whether its allocation measures curves of linears whose kept weights are solved for.
+bool curves_are_solved(const struct variant *variant);
 // Whether it reads hidden states when it is scored or compensated.
 bool variant_reads_states(const struct variant *variant);
 // `variant` (NULL: the dense model) works with hidden states that went through the layers of the variant that

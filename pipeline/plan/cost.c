@@ -17,6 +17,7 @@
 #include "stages/layer/model_trial.h"
 #include "stages/prune/auto.h"
 #include "stages/prune/curve_file.h"
+#include "stages/prune/curve_solver.h"
 #include "stages/prune/curves.h"
 #include "stages/prune/cuts.h"
 
@@ -50,6 +51,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 // peaks.
 struct stage_memory {
     uint64_t of_rank[STAGE_COUNT]; // while it carries the stage out
+    uint64_t curves;               // of the equations that curves are solved by, shared by a node
     uint64_t factor;               // of sparsegpt's Hessian, shared by a node
     uint64_t equations;            // of least squares, likewise
     uint64_t solving;              // of a rank while it gathers and solves them
@@ -73,6 +75,14 @@ static bool needs_equations(const struct settings *settings)
 {
     for (size_t v = 0; v < settings->num_variants; v++)
         if (variant_solves(&settings->variants[v]) || variant_is_joint(&settings->variants[v]))
+            return true;
+    return false;
+}
+
+static bool solves_curves(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (curves_are_solved(&settings->variants[v]))
             return true;
     return false;
 }
@@ -135,14 +145,14 @@ static void add_order_memory(struct stage_memory *memory, const struct plan *pla
 static void add_layer_memory(struct stage_memory *memory, const struct plan *plan,
                              const struct layer_map *map, size_t ranks)
 {
-    const bool hessian = needs_hessian(plan->settings);
+    const bool hessian = needs_hessian(plan->settings), solved = solves_curves(plan->settings);
     const uint64_t masks = masks_at_once(plan->settings);
     uint64_t channels = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
     // A sequence's partial sums, the slice that is summed, the slices received, and the totals.
     need(memory, STAGE_CALIBRATE,
-         4 * 3 * channels * sizeof(double) + (hessian ? hessian_sum_bytes(plan, map, ranks) : 0));
+         4 * 3 * channels * sizeof(double) + (hessian || solved ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;
@@ -150,7 +160,11 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
             continue;
         need(memory, STAGE_SCORE, masks * rows * mask_row_bytes(in) + 40 * in);
         add_order_memory(memory, plan, tensor);
-        need(memory, STAGE_CURVES, (tensor->out + rows) * mask_row_bytes(in) + 40 * in);
+        need(memory, STAGE_CURVES,
+             (tensor->out + rows) * mask_row_bytes(in) + 40 * in +
+                 (solved ? curve_solver_rank_bytes(in) : 0));
+        if (solved)
+            memory->curves = larger(memory->curves, curve_solver_shared_bytes(in));
         need(memory, STAGE_COMPENSATE,
              tensor->out * (mask_row_bytes(in) + 32) + 24 * in +
                  rows * in * (dtype_size(tensor->tensor->dtype) + sizeof(float)));
@@ -257,7 +271,8 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
                            const struct layer_size *layer)
 {
     const bool dense = settings->propagation == PROPAGATION_DENSE;
-    const uint64_t hessian = needs_hessian(settings) ? (uint64_t)layer->hessian : 0;
+    const bool solved = solves_curves(settings);
+    const uint64_t hessian = needs_hessian(settings) || solved ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
     uint64_t second_order = 0, permuted = 0; // variants
     bool allocates = false;
@@ -274,7 +289,9 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     }
     streams += allocates && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
-    cost->hessians_bytes = dense ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
+    // Those that curves take are all made before the first is measured.
+    cost->hessians_bytes =
+        dense || solved ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;
     // Methods that make masks and weights together keep the weights in the file of the mask.
     cost->masks_bytes +=
@@ -388,8 +405,9 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     // Measuring, choosing and curves keep the pruned layer as well as the dense one; no Hessian is there at
     // the same time.
     cost->node_bytes = (uint64_t)floats * sizeof(float);
-    cost->node_bytes +=
-        larger((measures || chooses || curves > 0 ? cost->node_bytes : 0) + memory.equations, memory.factor);
+    cost->node_bytes += larger((measures || chooses || curves > 0 ? cost->node_bytes : 0) +
+                                   larger(memory.equations, memory.curves),
+                               memory.factor);
     cost->node_bytes += memory.order;
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);

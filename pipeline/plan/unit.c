@@ -171,10 +171,24 @@ static bool is_past(const struct unit *unit, const struct settings *settings)
     return past;
 }
 
+// Whether curves are still to be measured that take the layer's Hessian of the dense stream.
+static bool curves_need_hessian(const struct settings *settings, size_t layer)
+{
+    char path[PATH_SIZE];
+    for (size_t v = 0; v < settings->num_variants; v++) {
+        curves_path(path, settings, &settings->variants[v], layer);
+        if (curves_are_solved(&settings->variants[v]) && sealed_json_read(NULL, path, NULL) != STATUS_OK)
+            return true;
+    }
+    return false;
+}
+
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer)
 {
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     char path[PATH_SIZE];
+    if ((dense || variant == NULL) && curves_need_hessian(settings, layer))
+        return true;
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *other = &settings->variants[v];
         if (!(method_needs(other->method) & NEEDS_HESSIAN) || (!dense && other != variant))
@@ -288,7 +302,12 @@ static bool input_curves(char path[PATH_SIZE], const struct unit *unit, const st
     const bool statistics = importance_needs(scored.method, &scored.parameters) & NEEDS_STATISTICS;
     if (index == 0)
         return proof_of(path, unit, settings, STAGE_SEQUENCES);
-    return statistics && input_outliers(path, unit, settings, layers, index - 1);
+    if (index == 1 && statistics)
+        return input_outliers(path, unit, settings, layers, 0);
+    if (index != (statistics ? 2 : 1) || !curves_are_solved(unit->variant))
+        return false;
+    hessian_path(path, settings, DENSE_NAME, layer_of(unit));
+    return true;
 }
 
 // A mask is made of the model, of what its allocation knows of all layers, and of statistics.

@@ -47,6 +47,16 @@ void states_trim_hessian(const struct stage *stage, const struct variant *varian
     (void)unlink(path);
 }
 
+void states_trim_curves_hessian(const struct stage *stage, const struct variant *variant, size_t layer)
+{
+    char path[PATH_SIZE];
+    if (stage->settings->keep_activations || stage->team->rank != 0 || !curves_are_solved(variant) ||
+        hessian_is_needed(stage->settings, NULL, layer))
+        return;
+    hessian_path(path, stage->settings, DENSE_NAME, layer);
+    (void)unlink(path);
+}
+
 enum status states_ensure(const struct stage *stage, struct layer_weights *weights,
                           const struct variant *owner, size_t layer, struct error *err)
 {

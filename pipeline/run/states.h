@@ -24,6 +24,8 @@ void states_trim_passed(const struct stage *stage, const struct variant *owner, 
 
 // A Hessian is the largest file of a run. It is removed once all masks that need it are made.
 void states_trim_hessian(const struct stage *stage, const struct variant *variant, size_t layer);
+// The same once the variant's curves of the layer are there.
+void states_trim_curves_hessian(const struct stage *stage, const struct variant *variant, size_t layer);
 
 // Of the world: removes the dense stream that was kept for several variants, when all of them are done.
 void states_drop_dense(const struct stage *stage);

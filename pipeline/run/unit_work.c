@@ -121,7 +121,9 @@ static enum status carry_out_curves(const struct unit_context *context, const st
                                     struct error *err)
 {
     const struct unit *unit = batch->units[0];
-    return curves_layer(context->stage, context->weights, unit->variant, (size_t)unit->layer, err);
+    FORWARD_IF_ERROR(curves_layer(context->stage, context->weights, unit->variant, (size_t)unit->layer, err));
+    states_trim_curves_hessian(context->stage, unit->variant, (size_t)unit->layer);
+    return STATUS_OK;
 }
 
 static enum status carry_out_score(const struct unit_context *context, const struct unit_batch *batch,

@@ -23,7 +23,8 @@ bool stream_needs_hessian(const struct settings *settings, const struct variant 
     if (variant != NULL && settings->propagation == PROPAGATION_PRUNED)
         return (method_needs(variant->method) & NEEDS_HESSIAN) != 0;
     for (size_t v = 0; v < settings->num_variants; v++)
-        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN)
+        if (method_needs(settings->variants[v].method) & NEEDS_HESSIAN ||
+            curves_are_solved(&settings->variants[v]))
             return true;
     return false;
 }

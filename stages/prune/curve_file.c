@@ -94,6 +94,8 @@ void curves_path(char path[PATH_SIZE], const struct settings *settings, const st
                          p->exponent, p->alpha, p->epsilon);
     if (scored.group == GROUP_LAYER)
         used += snprintf(name + used, sizeof name - (size_t)used, "-layer");
+    if (curves_are_solved(&scored))
+        used += snprintf(name + used, sizeof name - (size_t)used, "-least_squares");
     snprintf(name + used, sizeof name - (size_t)used, "-%zu", scored.measured_sequences);
     run_curves_path(path, settings->run, name, layer);
 }

@@ -3,6 +3,7 @@
 #include "kernels/pruning/select.h"
 #include "stages/layer/model_trial.h"
 #include "stages/prune/curve_file.h"
+#include "stages/prune/curve_solver.h"
 #include "stages/prune/layer_scores.h"
 #include "stages/prune/linear_masks.h"
 #include "stages/work.h"
@@ -21,6 +22,7 @@ struct measurement {
     struct layer_map map;           // of the layer; that of `weights` changes with what is loaded
     struct variant scored;          // curve_variant
     struct store_reader *statistics;
+    struct curve_solver *solver; // NULL: pruned weights stay as they are
     struct layer_curves curves;
     const struct curve *in_place; // whose linears are pruned in `candidate`; NULL: none yet
 };
@@ -74,6 +76,11 @@ static enum status put_pruned(struct measurement *m, const struct layer_tensor *
     memcpy(mask + rows.first * bytes, rows.masks[0], rows.count * bytes);
     GOTO_IF_ERROR(team_allgather(m->stage->team, mask, tensor->out, bytes, err), done);
     put_rows(m, tensor, mask);
+    if (m->solver == NULL)
+        goto done;
+    shared_block_sync(&m->candidate.memory, m->stage->team);
+    status = curve_solver_solve(m->solver, (float *)m->candidate.memory.data + tensor->offset, tensor,
+                                layer_weights_of(m->weights, tensor), mask, err);
 done:
     linear_masks_free(&rows);
     free(mask);
@@ -137,7 +144,8 @@ static enum status prepare(struct measurement *m, size_t layer, struct error *er
         run_layer_path(path, stage->settings->run, RUN_STATISTICS, DENSE_NAME, layer);
         FORWARD_IF_ERROR(store_open(&m->statistics, path, stage->team->comm, err));
     }
-    return layer_weights_create(&m->candidate, stage, err);
+    FORWARD_IF_ERROR(layer_weights_create(&m->candidate, stage, err));
+    return curves_are_solved(&m->scored) ? curve_solver_create(&m->solver, stage, &m->map, err) : STATUS_OK;
 }
 
 enum status curves_layer(const struct stage *stage, struct layer_weights *weights,
@@ -153,6 +161,7 @@ enum status curves_layer(const struct stage *stage, struct layer_weights *weight
         status = curves_write(&m.curves, stage, variant, layer, err);
     status = team_agree(stage->team, status, err);
 done:
+    curve_solver_free(m.solver);
     layer_weights_free(&m.candidate);
     store_close(m.statistics);
     layer_curves_free(&m.curves);

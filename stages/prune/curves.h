@@ -9,8 +9,11 @@
 #pragma once
 #include "stages/layer/layer_weights.h"
 
-// Collective. Reads sequences.h5 and, where the method needs them, statistics/dense/layer-l.h5, and commits
-// the file, whose bytes do not depend on the number of ranks.
+// With least squares (curves_are_solved) the weights that the linear keeps are solved for, from the dense
+// model's inputs (curve_solver.h).
+//
+// Collective. Reads sequences.h5 and, where they are needed, layer-l.h5 of statistics/dense and
+// hessians/dense, and commits the file, whose bytes do not depend on the number of ranks.
 enum status curves_layer(const struct stage *stage, struct layer_weights *weights,
                          const struct variant *variant, size_t layer, struct error *err);
 

@@ -165,6 +165,16 @@ allocation_job method=wanda sparsity='[0.6]' skip='[mlp.gate_proj]' -- 'allocati
 rm -rf "$folder/run"
 check "measured with pruned propagation" runs ranks 2 run "$folder/job.yaml"
 check "its curves are those of the dense model" same "$(cat "$folder/curves"/*/*)" "$(cat "$folder/run/curves"/*/*)"
+rm -rf "$folder/run"
+allocation_job method=wanda sparsity='[0.6]' skip='[mlp.gate_proj]' compensate=', output: least_squares' -- \
+  'allocation: measured' 'measured_sequences: 2' 'ratios: {layers.0.mlp.up_proj: 0.25}'
+check "measured with least squares" runs ranks 2 run "$folder/job.yaml"
+check "its curves are of solved weights, and their Hessians are gone" eval '
+  exists "$folder/run/curves/wanda-least_squares-2/layer-003.json" && not exists "$folder/run/hessians/dense/*" &&
+  jq -e --slurpfile plain "$folder/curves/wanda-2/layer-001.json" \
+    "(.linears[-1].divergence[5]) < (\$plain[0].linears[-1].divergence[5])" "$folder/run/curves/wanda-least_squares-2/layer-001.json"'
+wanted=$(fingerprint)
+check "3 ranks, the same bytes with least squares" again 3 "$folder/job.yaml"
 
 # ---- ratios ------------------------------------------------------------------------------------------------
 

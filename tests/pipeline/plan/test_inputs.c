@@ -224,6 +224,13 @@ static void curves_read_sequences_and_dense_statistics_and_masks_read_all_curves
     score(&small, measured, 0);
     assert_inputs(&small, (struct unit){.stage = STAGE_SCORE, .variant = measured, .layer = 0});
 
+    measured->output = MATCHING_LEAST_SQUARES;
+    small_model_calibrate(&small, true);
+    num_opened = 0;
+    assert_ok(curves_layer(&small.stage, &small.weights, measured, 1, &err), err);
+    assert_inputs(&small, (struct unit){.stage = STAGE_CURVES, .variant = measured, .layer = 1});
+    measured->output = MATCHING_OFF;
+
     struct variant *magnitude = small_model_add(&small, "magnitude", METHOD_MAGNITUDE);
     magnitude->allocation = ALLOCATION_MEASURED;
     magnitude->measured_sequences = 2;

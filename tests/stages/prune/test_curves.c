@@ -163,6 +163,110 @@ static void curves_are_what_the_pruned_model_costs(void **state)
     small_model_close(&small);
 }
 
+// ---- least squares
+// ------------------------------------------------------------------------------------------
+
+// x[n] <- the solution of a[n, n] x = b, a positive definite; both are overwritten.
+static void eliminate(double *x, double *a, double *b, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = k + 1; i < n; i++) {
+            const double factor = a[i * n + k] / a[k * n + k];
+            for (size_t j = k; j < n; j++)
+                a[i * n + j] -= factor * a[k * n + j];
+            b[i] -= factor * b[k];
+        }
+    for (size_t k = n; k-- > 0;) {
+        x[k] = b[k];
+        for (size_t j = k + 1; j < n; j++)
+            x[k] -= a[k * n + j] * x[j];
+        x[k] /= a[k * n + k];
+    }
+}
+
+// row[in] <- the kept weights that minimise (w - w0)^T (H + lambda I) (w - w0), w0 the row as it is.
+static void solve_naive(float *row, const uint8_t *mask, const double *hessian, size_t in)
+{
+    double *a = calloc(in * in, sizeof *a), *b = calloc(in, sizeof *b), *x = calloc(in, sizeof *x),
+           lambda = 0;
+    size_t kept = 0, *at = calloc(in, sizeof *at);
+
+    for (size_t j = 0; j < in; j++) {
+        lambda += 0.01 * hessian[j * in + j] / (double)in;
+        if (mask[j] != 0)
+            at[kept++] = j;
+    }
+    for (size_t i = 0; i < kept; i++) {
+        for (size_t j = 0; j < in; j++) {
+            const size_t k = at[i], low = k < j ? k : j, high = k < j ? j : k;
+            b[i] += (hessian[low * in + high] + (k == j ? lambda : 0)) * (double)row[j];
+        }
+        for (size_t j = 0; j < kept; j++) {
+            const size_t low = i < j ? at[i] : at[j], high = i < j ? at[j] : at[i];
+            a[i * kept + j] = hessian[low * in + high] + (i == j ? lambda : 0);
+        }
+    }
+    eliminate(x, a, b, kept);
+    for (size_t j = 0; j < in; j++)
+        row[j] = 0;
+    for (size_t i = 0; i < kept; i++)
+        row[at[i]] = (float)x[i];
+    free(a);
+    free(b);
+    free(x);
+    free(at);
+}
+
+static void with_least_squares_the_linear_is_solved_for_first(void **state)
+{
+    enum { LEVEL = 5 };
+    const struct small_model_shape shape = three_layers();
+    struct naive_layer dense[LAYERS], changed[LAYERS];
+    struct layer_curves found, plain;
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small_model_calibrate(&small, true);
+    struct variant *variant = add_measured(&small, METHOD_WANDA);
+    assert_ok(curves_layer(&small.stage, &small.weights, variant, 1, &err), err);
+    assert_ok(curves_read(&plain, NULL, &small.settings, variant, 1, &err), err);
+    variant->output = MATCHING_LEAST_SQUARES;
+    assert_ok(curves_layer(&small.stage, &small.weights, variant, 1, &err), err);
+    assert_ok(curves_read(&found, NULL, &small.settings, variant, 1, &err), err);
+    for (size_t l = 0; l < LAYERS; l++)
+        naive_layer_read(&dense[l], &small, l);
+    memcpy(changed, dense, sizeof changed);
+    for (size_t i = 0; i < found.count; i += 3) { // q, o, down: of different sources
+        const char *linear = found.curves[i].linear;
+        struct small_matrix weight = small_dense_weight(&small, 1, linear);
+        double *scores = naive_scores(&small, variant, 1, linear, false);
+        double *hessian = small_hessian(&small, "dense", 1, linear);
+        uint8_t *mask = naive_mask(scores, &weight, variant, curve_levels[LEVEL]);
+        naive_layer_read(&changed[1], &small, 1);
+        for (size_t r = 0; r < weight.out; r++)
+            solve_naive(weight.values + r * weight.in, mask + r * weight.in, hessian, weight.in);
+        naive_layer_put(&changed[1], linear, weight.values);
+        const struct curve expected = naive_outcome(&small, dense, changed, 3);
+        // Ten steps of conjugate gradients come close to the solution; the pruned weights are far from it.
+        assert_close(found.curves[i].divergence[LEVEL], expected.divergence[0],
+                     0.01 * expected.divergence[0]);
+        assert_true(fabs(plain.curves[i].divergence[LEVEL] - expected.divergence[0]) >
+                    0.05 * expected.divergence[0]);
+        naive_layer_free(&changed[1]);
+        free(mask);
+        free(hessian);
+        free(scores);
+        free(weight.values);
+    }
+    for (size_t l = 0; l < LAYERS; l++)
+        naive_layer_free(&dense[l]);
+    layer_curves_free(&found);
+    layer_curves_free(&plain);
+    small_model_close(&small);
+}
+
 // The linears of one name of all experts have one curve; by magnitude, which needs no statistics.
 static void experts_are_pruned_together(void **state)
 {
@@ -211,6 +315,7 @@ static void experts_are_pruned_together(void **state)
 
 static void curves_are_the_same_bytes_from_one_rank_and_from_all(void **state)
 {
+    static const enum matching outputs[] = {MATCHING_OFF, MATCHING_LEAST_SQUARES};
     const struct small_model_shape shape = three_layers();
     struct small_model small, alone;
     char path[PATH_SIZE], other[PATH_SIZE];
@@ -220,14 +325,17 @@ static void curves_are_the_same_bytes_from_one_rank_and_from_all(void **state)
     struct variant *variant = add_measured(&small, METHOD_WANDA);
     variant->measured_sequences = 5;
     small_model_open_alone(&alone, &small);
-    small_model_calibrate(&small, false);
-    small_model_calibrate(&alone, false);
-    measure_all(&small, variant);
-    measure_all(&alone, &alone.variants[0]);
-    for (size_t layer = 0; layer < LAYERS; layer++) {
-        curves_path(path, &small.settings, variant, layer);
-        curves_path(other, &alone.settings, variant, layer);
-        assert_same_file(path, other);
+    small_model_calibrate(&small, true);
+    small_model_calibrate(&alone, true);
+    for (size_t k = 0; k < 2; k++) {
+        variant->output = alone.variants[0].output = outputs[k];
+        measure_all(&small, variant);
+        measure_all(&alone, &alone.variants[0]);
+        for (size_t layer = 0; layer < LAYERS; layer++) {
+            curves_path(path, &small.settings, variant, layer);
+            curves_path(other, &alone.settings, variant, layer);
+            assert_same_file(path, other);
+        }
     }
     small_model_close(&alone);
     small_model_close(&small);
@@ -351,6 +459,10 @@ static void what_stands_for_a_method_shares_its_file(void **state)
     curves_path(path, &settings, &variant, 7);
     assert_non_null(strstr(path, "r/curves/cvr-exponent0.5-alpha0.25-"));
     assert_non_null(strstr(path, "-layer-16/layer-007.json"));
+    variant.allocation = ALLOCATION_MEASURED;
+    variant.output = MATCHING_LEAST_SQUARES;
+    curves_path(path, &settings, &variant, 7);
+    assert_non_null(strstr(path, "-layer-least_squares-16/layer-007.json"));
 }
 
 static void a_file_of_another_ladder_is_damaged(void **state)
@@ -381,6 +493,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(curves_are_what_the_pruned_model_costs),
+        mpi_unit_test(with_least_squares_the_linear_is_solved_for_first),
         mpi_unit_test(experts_are_pruned_together),
         mpi_unit_test(curves_are_the_same_bytes_from_one_rank_and_from_all),
         mpi_unit_test(linears_get_what_costs_least_and_the_mean_is_the_sparsity),
