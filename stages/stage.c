@@ -48,6 +48,11 @@ bool variant_compensates(const struct variant *variant)
     return variant->energy_columns || variant->energy_rows || variant_matches(variant);
 }
 
+bool variant_can_be_guarded(const struct variant *variant)
+{
+    return variant_compensates(variant) || variant_is_joint(variant);
+}
+
 bool weights_are_written(const struct settings *settings, const struct variant *variant)
 {
     return settings->keep_weights || variant_compensates(variant);

@@ -43,6 +43,8 @@ bool variant_solves(const struct variant *variant);
 bool variant_is_joint(const struct variant *variant);
 // Whether anything but the mask and the method itself changes the weights.
 bool variant_compensates(const struct variant *variant);
+// Whether there is something for the guard to decide.
+bool variant_can_be_guarded(const struct variant *variant);
 // Whether the pruned weights get files of their own, weights/VARIANT/layer-l.h5. Where they do not, they are
 // the mask over the dense weights (sparsegpt: over `update`, which is stored next to the mask), and are
 // made from these whenever a layer is loaded.

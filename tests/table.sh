@@ -4,7 +4,9 @@
 # Opt-in: the whole takes about an hour on 2 cores. Goes on where it stopped.
 # Usage: tests/table.sh FOLDER [VARIABLE=WORDS...]    e.g. seeds="0 1 2" methods="wanda auto" models=kjv
 #        propagations="pruned dense" compensations="none energy output output-bias" amounts="0.5 0.6 0.7 2:4 4:8"
-# There is also the compensation energy-unguarded.
+# There are also the methods admm and alps, the compensations energy-unguarded, least-squares and permuted (patterns alone,
+# their channels in an order; with least squares where the method does not solve by itself), and measured (sparsities alone,
+# least squares, allocated by measurement).
 # Writes FOLDER/table.csv and prints the tables in Markdown. RANKS (2), COPPICE (build/coppice).
 set -euo pipefail
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
@@ -31,6 +33,9 @@ tail -c +150001 $shared/corpora/tinystories.txt >"$folder/stories-test.txt"
 model_kjv=$shared/models/kjv-llama-1m train_kjv=$shared/corpora/kjv/train.jsonl test_kjv=$shared/corpora/kjv/test.jsonl
 model_stories=$shared/models/stories260K train_stories=$folder/stories-train.txt test_stories=$folder/stories-test.txt
 compensate_none='{}' compensate_energy='{energy: [columns, rows]}' compensate_output='{output: mixed}'
+compensate_least_squares='{output: least_squares}' compensate_permuted='{output: least_squares}'
+compensate_measured='{output: least_squares}'
+declare -A prune_of=([permuted]='  permute: true' [measured]='  allocation: measured')
 compensate_output_bias='{output: mixed, bias: true}' compensate_energy_unguarded='{energy: [columns, rows], guard: false}'
 
 list() { local IFS=,; echo "[$*]"; }
@@ -47,6 +52,8 @@ for model in $models; do
     for seed in $seeds; do
       for compensation in $compensations; do
         name=$model-$propagation-$compensation-$seed
+        case $compensation in permuted) at=() ;; *) at=("${sparsities[@]}") ;; esac
+        case $compensation in measured) neighbours=() ;; *) neighbours=("${patterns[@]}") ;; esac
         m=model_$model train=train_$model text=test_$model c=compensate_${compensation/-/_}
         cat >"$folder/$name.yaml" <<YAML
 model: ${!m}
@@ -54,8 +61,9 @@ run: $folder/$name
 calibration: {corpus: ${!train}, sequences: 32, length: 256, seed: $seed}
 prune:
   method: $(list $methods)
-${sparsities:+  sparsity: $(list "${sparsities[@]}")
-}${patterns:+  pattern: $(list "${patterns[@]}")
+${at:+  sparsity: $(list "${at[@]}")
+}${neighbours:+  pattern: $(list "${neighbours[@]}")
+}${prune_of[$compensation]:+${prune_of[$compensation]}
 }  propagation: $propagation
 compensate: ${!c}
 evaluate: {perplexity: ${!text}, length: 256}

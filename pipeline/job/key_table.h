@@ -36,7 +36,7 @@ KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activa
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
     .help = "keep the hidden states of all layers, not only of the last two")
 
-KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_AUTO},
+KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_ALPS},
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .help = "how weights are scored")
 KEY(ALPHA, "prune.alpha", NUMBER(variant, parameters.alpha, 0, 8), .own_standard = own_alpha,
     .flags = KEY_IN_NAME, .applies = has_alpha, .tag = "alpha", .otherwise = "the method's own",
@@ -82,11 +82,11 @@ KEY(SKIP, "prune.skip", SKIP(skip, num_skip, "a pattern of linear names"),
 KEY(ENERGY, "compensate.energy", DIRECTIONS(variant, energy_columns), .flags = KEY_ON_RECORD,
     .help = "rescale what is left so that it has the energy of the whole")
 KEY(OUTPUT_MATCHING, "compensate.output", CHOICE(variant, output, matching_names), .standard = {MATCHING_OFF},
-    .tag = "output-", .otherwise = "mixed when neither prune.method nor compensate.energy is given",
+    .tag = "output-",
     .help = "match the dense model's outputs: a factor for each row, or every weight by least_squares")
 KEY(BIAS, "compensate.bias", FLAG(variant, bias), .standard = {false}, .tag = "bias",
     .help = "match their means as well, where the family has biases")
-KEY(GUARD, "compensate.guard", FLAG(variant, guard), .standard = {true}, .applies = variant_compensates,
+KEY(GUARD, "compensate.guard", FLAG(variant, guard), .standard = {true}, .applies = variant_can_be_guarded,
     .tag = "unguarded", .help = "keep only what lowers the layer's output error on held-out sequences")
 KEY(CLAMP, "compensate.clamp", PAIR(variant, clamp.low, 0, 1e6), .standard = {0.1, 10},
     .flags = KEY_ABOVE_LOW, .applies = has_factors, .tag = "clamp", .help = "limits of every factor")

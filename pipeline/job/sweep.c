@@ -41,10 +41,6 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         else
             member_reset(row, variant);
     }
-    // A job that leaves the method to the program also gets the compensation that goes best with it.
-    if (!is_given(values, KEY_OUTPUT_MATCHING) && !is_given(values, KEY_METHOD) &&
-        !is_given(values, KEY_ENERGY))
-        variant->output = MATCHING_MIXED;
     // Defaults that depend on keys further down the table.
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         const struct job_key_row *row = job_key_row((enum job_key)i);

@@ -48,7 +48,7 @@ static void normalise(struct variant *variant)
         variant->energy_columns = variant->energy_rows = false;
     if (!job_key_row(KEY_CLAMP)->applies(variant))
         reset(variant, KEY_CLAMP);
-    if (!variant_compensates(variant))
+    if (!variant_can_be_guarded(variant))
         variant->guard = false; // of nothing
     variant->clamp.epsilon = importance_defaults(variant->method).epsilon;
 }

@@ -222,11 +222,11 @@ static void add_solving_memory(struct stage_memory *memory, const struct layer_m
         widest = rows > 0 ? larger(widest, in) : widest;
         most = larger(most, rows * in);
     }
-    memory->solving = larger(memory->solving, gram_rank_bytes(widest, true, settings->length, ranks) +
-                                                  sizeof(double) * (least_squares_workspace(widest) +
-                                                                    3 * LEAST_SQUARES_ROWS * widest));
+    uint64_t of_rank = gram_rank_bytes(widest, true, settings->length, ranks) +
+                       sizeof(double) * (least_squares_workspace(widest) + 3 * LEAST_SQUARES_ROWS * widest);
     if (inverts) // the state of this rank's rows
-        memory->solving += divide_up(most, ranks) * sizeof(float) + admm_workspace(widest) * sizeof(float);
+        of_rank += sizeof(float) * (divide_up(most, ranks) + admm_workspace(widest));
+    memory->solving = larger(memory->solving, of_rank);
     memory->equations =
         larger(memory->equations, gram_shared_bytes(widest, true) + (widest * widest + most) * sizeof(float) +
                                       (inverts ? widest * widest * sizeof(double) : 0));

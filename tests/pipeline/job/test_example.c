@@ -198,7 +198,7 @@ static void the_example_reads_as_the_defaults(void **state)
     struct settings *settings = parse(text);
     (void)state;
     assert_int_equal(settings->num_variants, 1);
-    assert_string_equal(settings->variants[0].name, "auto-0.5");
+    assert_string_equal(settings->variants[0].name, "alps-0.5");
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         const struct job_key_row *row = job_key_row((enum job_key)i);
         const struct variant *variant = &settings->variants[0];

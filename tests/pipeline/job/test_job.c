@@ -137,11 +137,11 @@ static void who_names_no_method_gets_the_default_one(void **state)
     static const struct {
         const char *job, *name;
     } cases[] = {
-        {HEAD "prune: {sparsity: 0.5}\n", "auto-0.5-output-mixed"},
-        {HEAD "prune: {pattern: 2:4}\ncompensate: {bias: true}\n", "auto-2of4-output-mixed-bias"},
-        // A key that is given switches off the defaults of the others.
-        {HEAD "prune: {sparsity: 0.5}\ncompensate: {output: off}\n", "auto-0.5"},
-        {HEAD "prune: {sparsity: 0.5}\ncompensate: {energy: [rows]}\n", "auto-0.5-rows"},
+        {HEAD "prune: {sparsity: 0.5}\n", "alps-0.5"},
+        {HEAD "prune: {pattern: 2:4}\ncompensate: {bias: true}\n", "alps-2of4-bias"},
+        {HEAD "prune: {sparsity: 0.5}\ncompensate: {output: off}\n", "alps-0.5"},
+        {HEAD "prune: {sparsity: 0.5}\ncompensate: {energy: [rows]}\n", "alps-0.5-rows"},
+        {HEAD "prune: {sparsity: 0.5}\ncompensate: {output: least_squares}\n", "alps-0.5"},
         {HEAD "prune: {method: auto, sparsity: 0.5}\n", "auto-0.5"},
     };
     (void)state;
