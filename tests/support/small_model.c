@@ -269,6 +269,20 @@ struct small_matrix small_pruned_weight(const struct small_model *small, const s
     return matrix;
 }
 
+struct small_matrix small_update(const struct small_model *small, const struct variant *variant, size_t layer,
+                                 const char *linear)
+{
+    const struct layer_tensor tensor = find_linear(small, layer, linear);
+    struct store_reader *reader = open_file(small, RUN_MASKS, variant->name, layer);
+    struct small_matrix matrix = {NULL, tensor.out, tensor.in};
+    size_t count;
+
+    matrix.values = read_all(reader, linear, "update", STORE_F32, sizeof *matrix.values, &count);
+    assert_int_equal(count, tensor.out * tensor.in);
+    store_close(reader);
+    return matrix;
+}
+
 uint8_t *small_mask(const struct small_model *small, const struct variant *variant, size_t layer,
                     const char *linear)
 {

@@ -86,6 +86,9 @@ struct small_matrix small_dense_weight(const struct small_model *small, size_t l
 // From weights/VARIANT/layer-l.h5.
 struct small_matrix small_pruned_weight(const struct small_model *small, const struct variant *variant,
                                         size_t layer, const char *linear);
+// From masks/VARIANT/layer-l.h5: the weights of a method that changes them.
+struct small_matrix small_update(const struct small_model *small, const struct variant *variant, size_t layer,
+                                 const char *linear);
 // From masks/VARIANT/layer-l.h5: [out, in], one byte for each weight, 1 = kept. Padding bits must be 0. The
 // caller frees.
 uint8_t *small_mask(const struct small_model *small, const struct variant *variant, size_t layer,

@@ -1,200 +1,28 @@
 // Least squares towards the dense model's outputs, against normal equations that are gathered and solved in
 // plain loops.
 // ranks: 1 3
-#include "kernels/pruning/select.h"
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/prune.h"
-#include "tests/support/naive.h"
-#include "tests/support/naive_layer.h"
+#include "tests/support/naive_least_squares.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// ---- naively ---------------------------------------------------------------------------------------------
-
-static double *zeros(size_t count)
-{
-    double *x = calloc(count + 1, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
-// x[n] solves a[n, n] x = b by elimination with pivots; overwrites a and b.
-static void eliminate(double *x, double *a, double *b, size_t n)
-{
-    for (size_t k = 0; k < n; k++) {
-        size_t pivot = k;
-        for (size_t i = k + 1; i < n; i++)
-            pivot = fabs(a[i * n + k]) > fabs(a[pivot * n + k]) ? i : pivot;
-        for (size_t j = 0; j < n; j++) {
-            const double swap = a[k * n + j];
-            a[k * n + j] = a[pivot * n + j];
-            a[pivot * n + j] = swap;
-        }
-        const double swap = b[k];
-        b[k] = b[pivot];
-        b[pivot] = swap;
-        for (size_t i = k + 1; i < n; i++) {
-            const double factor = a[i * n + k] / a[k * n + k];
-            for (size_t j = k; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-            b[i] -= factor * b[k];
-        }
-    }
-    for (size_t k = n; k-- > 0;) {
-        x[k] = b[k];
-        for (size_t j = k + 1; j < n; j++)
-            x[k] -= a[k * n + j] * x[j];
-        x[k] /= a[k * n + k];
-    }
-}
-
-// The dense layer, and the same with what is finished, over the sequences that enter each.
-struct bench {
-    const struct small_model *small;
-    const struct variant *variant;
-    size_t layer;
-    struct naive_pass dense, pruned;
-    const char *stream; // that enters the pruned layer
-};
-
-static void bench_open(struct bench *bench, const struct small_model *small, const struct variant *variant,
-                       size_t layer)
-{
-    *bench = (struct bench){.small = small, .variant = variant, .layer = layer};
-    bench->stream = hidden_stream(&small->settings, variant);
-    naive_pass_run(&bench->dense, small, "dense", layer);
-    naive_pass_run(&bench->pruned, small, bench->stream, layer);
-}
-
-static void bench_close(struct bench *bench)
-{
-    naive_pass_free(&bench->dense);
-    naive_pass_free(&bench->pruned);
-}
-
-// The linear as the program wrote it takes its place in the pruned layer.
-static void finish(struct bench *bench, const char *linear)
-{
-    struct small_matrix found = small_pruned_weight(bench->small, bench->variant, bench->layer, linear);
-    naive_layer_put(&bench->pruned.layer, linear, found.values);
-    free(found.values);
-}
-
-// G and C of the linear's inputs over the first `sequences`; an expert's are both of the pruned stream.
-static void gather(double *g, double *c, const struct bench *bench, const char *linear, size_t sequences,
-                   bool expert)
-{
-    const size_t at = naive_index_of(&bench->dense.layer, linear), in = bench->dense.layer.linears[at].in;
-    for (size_t s = 0; s < sequences; s++) {
-        const struct naive_trace *pruned = &bench->pruned.traces[s];
-        const struct naive_trace *dense = expert ? pruned : &bench->dense.traces[s];
-        for (size_t t = 0; t < pruned->tokens; t++)
-            for (size_t j = 0; j < in; j++)
-                for (size_t k = 0; k < in; k++) {
-                    g[j * in + k] += pruned->inputs[at][t * in + j] * pruned->inputs[at][t * in + k];
-                    c[j * in + k] += pruned->inputs[at][t * in + j] * dense->inputs[at][t * in + k];
-                }
-    }
-}
-
-// The row of the exact solution.
-static void solve_row(double *row, const double *g, const double *c, double lambda, const double *dense,
-                      const uint8_t *mask, size_t in)
-{
-    double *a = zeros(in * in), *b = zeros(in), *x = zeros(in);
-    size_t *kept = calloc(in + 1, sizeof *kept), n = 0;
-
-    assert_non_null(kept);
-    for (size_t j = 0; j < in; j++)
-        if (mask[j])
-            kept[n++] = j;
-    for (size_t p = 0; p < n; p++) {
-        b[p] = lambda * dense[kept[p]];
-        for (size_t k = 0; k < in; k++)
-            b[p] += c[kept[p] * in + k] * dense[k];
-        for (size_t q = 0; q < n; q++)
-            a[p * n + q] = g[kept[p] * in + kept[q]] + (p == q ? lambda : 0);
-    }
-    eliminate(x, a, b, n);
-    for (size_t j = 0; j < in; j++)
-        row[j] = 0;
-    for (size_t p = 0; p < n; p++)
-        row[kept[p]] = x[p];
-    free(a);
-    free(b);
-    free(x);
-    free(kept);
-}
-
-// (v - w)^T (G + lambda I) (v - w): how much worse a row v fits than the solution w.
-static double excess(const double *v, const double *w, const double *g, double lambda, size_t in)
-{
-    double sum = 0;
-    for (size_t j = 0; j < in; j++)
-        for (size_t k = 0; k < in; k++)
-            sum += (v[j] - w[j]) * (g[j * in + k] + (j == k ? lambda : 0)) * (v[k] - w[k]);
-    return sum;
-}
-
-// Of all that there is to gain over the weights as pruned, ten steps of conjugate gradients leave at most
-// this much. (They come to 1e-9 for most linears here, and to 1e-5 behind attention.)
-static const double left_over = 1e-4, rounding = 1e-20;
-
-static void check_solved(const struct bench *bench, const char *linear, size_t sequences, bool expert)
-{
-    const struct naive_linear *dense = naive_linear_of(&bench->dense.layer, linear);
-    const size_t out = dense->out, in = dense->in;
-    struct small_matrix found = small_pruned_weight(bench->small, bench->variant, bench->layer, linear);
-    uint8_t *mask = small_mask(bench->small, bench->variant, bench->layer, linear);
-    double *g = zeros(in * in), *c = zeros(in * in), *exact = zeros(in), *pruned = zeros(in);
-    double lambda = 0, left = 0, all = 0;
-
-    gather(g, c, bench, linear, sequences, expert);
-    for (size_t j = 0; j < in; j++)
-        lambda += 0.01 * g[j * in + j] / (double)in;
-    for (size_t i = 0; i < out; i++) {
-        double *row = doubles_of(found.values + i * in, in);
-        solve_row(exact, g, c, lambda, dense->weight + i * in, mask + i * in, in);
-        for (size_t j = 0; j < in; j++) {
-            assert_true(mask[i * in + j] || row[j] == 0);
-            pruned[j] = mask[i * in + j] ? dense->weight[i * in + j] : 0;
-        }
-        left += excess(row, exact, g, lambda, in);
-        all += excess(pruned, exact, g, lambda, in);
-        free(row);
-    }
-    assert_true(left <= left_over * all + rounding);
-    free(g);
-    free(c);
-    free(exact);
-    free(pruned);
-    free(mask);
-    free(found.values);
-}
-
-static const char *const groups[4][4] = {{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", ""},
-                                         {"self_attn.o_proj", ""},
-                                         {"mlp.gate_proj", "mlp.up_proj", ""},
-                                         {"mlp.down_proj", ""}};
-
 static void check_layer(const struct small_model *small, const struct variant *variant, size_t layer,
                         size_t sequences)
 {
-    struct bench bench;
+    struct naive_streams streams;
 
-    bench_open(&bench, small, variant, layer);
+    naive_streams_open(&streams, small, variant, layer, RUN_WEIGHTS);
     for (size_t g = 0; g < 4; g++) {
-        for (size_t i = 0; groups[g][i][0] != '\0'; i++)
-            check_solved(&bench, groups[g][i], sequences, false);
-        for (size_t i = 0; groups[g][i][0] != '\0'; i++)
-            finish(&bench, groups[g][i]);
-        naive_pass_again(&bench.pruned, small, bench.stream, layer);
+        for (size_t i = 0; naive_groups[g][i][0] != '\0'; i++)
+            assert_solved(&streams, naive_groups[g][i], sequences, false);
+        naive_streams_finish(&streams, naive_groups[g]);
     }
-    bench_close(&bench);
+    naive_streams_close(&streams);
 }
 
 // ---- the program -----------------------------------------------------------------------------------------
@@ -306,7 +134,7 @@ static void experts_are_solved_from_their_own_tokens(void **state)
     static const char *const names[] = {"w1", "w3", "w2"};
     struct small_model_shape shape = solved_shape();
     struct small_model small;
-    struct bench bench;
+    struct naive_streams streams;
     char linear[64];
     (void)state;
 
@@ -315,28 +143,23 @@ static void experts_are_solved_from_their_own_tokens(void **state)
     small_model_calibrate(&small, false);
     const struct variant *variant = add_solving(&small, "experts", METHOD_MAGNITUDE);
     prune_and_solve(&small, variant, 1);
-    bench_open(&bench, &small, variant, 1);
-    for (size_t g = 0; g < 2; g++)
-        for (size_t i = 0; groups[g][i][0] != '\0'; i++)
-            finish(&bench, groups[g][i]);
-    naive_pass_again(&bench.pruned, &small, bench.stream, 1);
+    naive_streams_open(&streams, &small, variant, 1, RUN_WEIGHTS);
+    naive_streams_finish(&streams, naive_groups[0]);
+    naive_streams_finish(&streams, naive_groups[1]);
     for (size_t i = 0; i < 3; i++) {
         for (size_t e = 0; e < 2; e++) {
             snprintf(linear, sizeof linear, "block_sparse_moe.experts.%zu.%s", e, names[i]);
             assert_int_equal(count_of(&small, variant, 1, linear, "solution_kept"), 1);
-            check_solved(&bench, linear, shape.sequences, true);
+            assert_solved(&streams, linear, shape.sequences, true);
         }
-        if (i == 0)
-            continue;
         for (size_t e = 0; e < 2 && i == 1; e++) {
-            for (size_t k = 0; k < 2; k++) {
-                snprintf(linear, sizeof linear, "block_sparse_moe.experts.%zu.%s", e, names[k]);
-                finish(&bench, linear);
-            }
+            char gate[64], up[64];
+            snprintf(gate, sizeof gate, "block_sparse_moe.experts.%zu.w1", e);
+            snprintf(up, sizeof up, "block_sparse_moe.experts.%zu.w3", e);
+            naive_streams_finish(&streams, (const char *const[]){gate, up, ""});
         }
-        naive_pass_again(&bench.pruned, &small, bench.stream, 1);
     }
-    bench_close(&bench);
+    naive_streams_close(&streams);
     small_model_close(&small);
 }
 
@@ -384,11 +207,11 @@ static void the_guard_drops_a_solution_that_overfits(void **state)
     variant->guard = true;
     prune_and_solve(&small, variant, 0);
     for (size_t g = 0; g < 4; g++) {
-        const uint64_t kept = count_of(&small, variant, 0, groups[g][0], "solution_kept");
-        const double before = number_of(&small, variant, 0, groups[g][0], "layer_error_pruned");
-        const double after = number_of(&small, variant, 0, groups[g][0], "layer_error_compensated");
+        const uint64_t kept = count_of(&small, variant, 0, naive_groups[g][0], "solution_kept");
+        const double before = number_of(&small, variant, 0, naive_groups[g][0], "layer_error_pruned");
+        const double after = number_of(&small, variant, 0, naive_groups[g][0], "layer_error_compensated");
         assert_true(after <= before);
-        assert_true(kept == 1 || count_of(&small, variant, 0, groups[g][0], "output_kept") == 1 ||
+        assert_true(kept == 1 || count_of(&small, variant, 0, naive_groups[g][0], "output_kept") == 1 ||
                     after == before);
         dropped += kept == 0;
     }
