@@ -46,6 +46,8 @@ void naive_solve_row(double *row, const struct naive_equations *equations, const
 // that v has too.
 double naive_excess(const double *v, const double *w, const struct naive_equations *equations);
 
+// Whether conjugate gradients take many steps for the linear's equations.
+bool behind_attention(const char *linear);
 // The written weights of the linear are, for its written mask, the least-squares solution over the first
 // `sequences`, 0 where pruned.
 void assert_solved(const struct naive_streams *streams, const char *linear, size_t sequences, bool expert);

@@ -29,33 +29,41 @@ static double row_sum(const struct small_matrix *weight, size_t i)
     return sum;
 }
 
+double *naive_scores_of(const struct variant *variant, const struct small_matrix *weight,
+                        const struct small_statistics *statistics)
+{
+    const struct importance_parameters *p = &variant->parameters;
+    double *scores = malloc(weight->out * weight->in * sizeof *scores);
+
+    assert_non_null(scores);
+    for (size_t j = 0; j < weight->in; j++) {
+        double channel = 1;
+        if (statistics != NULL && statistics->count > 0)
+            channel =
+                pow(variant->method == METHOD_CVR ? statistics->variance[j] : statistics->second_moment[j],
+                    p->exponent);
+        if (p->alpha != 0)
+            channel /= pow(column_variance(weight, j) + p->epsilon, p->alpha / 2);
+        for (size_t i = 0; i < weight->out; i++) {
+            const double size = fabs((double)weight->values[i * weight->in + j]);
+            double importance = size;
+            if (variant->method == METHOD_RIA)
+                importance = size / column_sum(weight, j) + size / row_sum(weight, i);
+            scores[i * weight->in + j] = importance * channel;
+        }
+    }
+    return scores;
+}
+
 double *naive_scores(const struct small_model *small, const struct variant *variant, size_t layer,
                      const char *linear, bool even)
 {
-    const struct importance_parameters *p = &variant->parameters;
     struct small_matrix weight = small_dense_weight(small, layer, linear);
-    double *scores = malloc(weight.out * weight.in * sizeof *scores);
     struct small_statistics statistics = {0};
 
-    assert_non_null(scores);
-    if (!even && p->exponent != 0)
+    if (!even && variant->parameters.exponent != 0)
         small_statistics_read(&statistics, small, "dense", layer, linear);
-    for (size_t j = 0; j < weight.in; j++) {
-        double channel = 1;
-        if (statistics.count > 0)
-            channel =
-                pow(variant->method == METHOD_CVR ? statistics.variance[j] : statistics.second_moment[j],
-                    p->exponent);
-        if (p->alpha != 0)
-            channel /= pow(column_variance(&weight, j) + p->epsilon, p->alpha / 2);
-        for (size_t i = 0; i < weight.out; i++) {
-            const double size = fabs((double)weight.values[i * weight.in + j]);
-            double importance = size;
-            if (variant->method == METHOD_RIA)
-                importance = size / column_sum(&weight, j) + size / row_sum(&weight, i);
-            scores[i * weight.in + j] = importance * channel;
-        }
-    }
+    double *scores = naive_scores_of(variant, &weight, &statistics);
     if (statistics.mean != NULL)
         small_statistics_free(&statistics);
     free(weight.values);

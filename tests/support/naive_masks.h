@@ -8,6 +8,9 @@
 // frees.
 double *naive_scores(const struct small_model *small, const struct variant *variant, size_t layer,
                      const char *linear, bool even);
+// The same of a weight and statistics that the test has; NULL: as if all input channels were equally active.
+double *naive_scores_of(const struct variant *variant, const struct small_matrix *weight,
+                        const struct small_statistics *statistics);
 
 // [out, in], 1 = kept: N:M, or the floor(n * sparsity) smallest scores of every row or of the whole matrix
 // pruned, of equal scores the first. The caller frees.
