@@ -54,8 +54,7 @@ static double *zeros(size_t count)
     return x;
 }
 
-// x[n] solves a[n, n] x = b by elimination with pivots; overwrites a and b.
-static void eliminate(double *x, double *a, double *b, size_t n)
+void naive_eliminate(double *x, double *a, double *b, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
         size_t pivot = k;
@@ -136,7 +135,7 @@ void naive_solve_row(double *row, const struct naive_equations *equations, const
         for (size_t q = 0; q < n; q++)
             a[p * n + q] = equations->g[kept[p] * in + kept[q]] + (p == q ? equations->lambda : 0);
     }
-    eliminate(x, a, b, n);
+    naive_eliminate(x, a, b, n);
     for (size_t j = 0; j < in; j++)
         row[j] = 0;
     for (size_t p = 0; p < n; p++)

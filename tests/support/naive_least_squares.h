@@ -39,6 +39,8 @@ void naive_equations_gather(struct naive_equations *equations, const struct naiv
                             const char *linear, size_t sequences, bool expert);
 void naive_equations_free(struct naive_equations *equations);
 
+// x[n] solves a[n, n] x = b by elimination with pivots; overwrites a and b.
+void naive_eliminate(double *x, double *a, double *b, size_t n);
 // row[in] <- the exact solution for the dense row; mask[in], 1 = kept, NULL: all are kept.
 void naive_solve_row(double *row, const struct naive_equations *equations, const double *dense,
                      const uint8_t *mask);
