@@ -1,5 +1,5 @@
-// naive_splitting.h - the oracle of admm and alps: the papers' formulas (kernels/METHOD.md) in double, row by
-// row, with a system of equations solved anew for every step.
+// naive_splitting.h - the oracle of admm and alps: the papers' formulas (kernels/METHOD.md §17) in double,
+// row by row, with a system of equations solved anew for every step.
 #pragma once
 #include "tests/support/naive_least_squares.h"
 

@@ -276,13 +276,10 @@ static void check_group(struct naive_streams *streams, const char *const *linear
     naive_streams_finish(streams, linears);
 }
 
-// On one rank: all of them would read the same files.
 static void check_layer(const struct small_model *small, const struct variant *variant, size_t layer)
 {
     struct naive_streams streams;
 
-    if (mpi_rank() != 0)
-        return;
     naive_streams_open(&streams, small, variant, layer, RUN_MASKS);
     for (size_t g = 0; g < 4; g++)
         check_group(&streams, naive_groups[g]);
@@ -376,8 +373,6 @@ static void masks_are_those_of_the_papers_formulas(void **state)
         size_t differ = 0;
 
         prune(&small, variant, 1);
-        if (mpi_rank() != 0)
-            continue;
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         for (size_t l = 0; l < 3; l++) {
             subject_open(&subjects[l], &streams, naive_groups[0][l], false);
@@ -463,8 +458,6 @@ static void an_expert_is_solved_where_its_tokens_suffice(void **state)
         wanda.method = METHOD_WANDA;
         wanda.parameters = importance_defaults(METHOD_WANDA);
         prune(&small, variant, 1);
-        if (mpi_rank() != 0)
-            continue;
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         naive_streams_finish(&streams, naive_groups[0]);
         naive_streams_finish(&streams, naive_groups[1]);
@@ -504,8 +497,6 @@ static void an_expert_of_few_tokens_is_pruned_by_its_weights(void **state)
         magnitude.method = METHOD_MAGNITUDE;
         magnitude.parameters = importance_defaults(METHOD_MAGNITUDE);
         prune(&small, variant, 1);
-        if (mpi_rank() != 0)
-            continue;
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         naive_streams_finish(&streams, naive_groups[0]);
         naive_streams_finish(&streams, naive_groups[1]);
