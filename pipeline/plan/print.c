@@ -6,6 +6,7 @@
 #include "pipeline/job/json.h"
 #include "pipeline/plan/capacity.h"
 #include "pipeline/plan/estimate.h"
+#include "pipeline/plan/overfitting.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/text/duration.h"
 #include "pipeline/text/json_memory.h"
@@ -24,7 +25,8 @@ struct summary {
     double work[STAGE_COUNT];
     char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE]; // of what the machine has too little of
     size_t num_warnings;
-    char model_warning[MODEL_WARNING_SIZE]; // "": none
+    char model_warning[MODEL_WARNING_SIZE];     // "": none
+    char overfitting[OVERFITTING_WARNING_SIZE]; // likewise
 };
 
 static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
@@ -67,6 +69,7 @@ static void collect_warnings(struct summary *summary)
     summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
                                           summary->machine->ranks_per_node, is_started);
     (void)model_warning(summary->model_warning, sizeof summary->model_warning, summary->plan->model);
+    (void)overfitting_warning(summary->overfitting, summary->plan);
 }
 
 // Which part of the time is the largest.
@@ -184,6 +187,8 @@ static json_t *summary_to_json(const struct summary *summary)
         json_array_append_new(warnings, json_string(summary->warnings[i]));
     if (summary->model_warning[0] != '\0')
         json_array_append_new(warnings, json_string(summary->model_warning));
+    if (summary->overfitting[0] != '\0')
+        json_array_append_new(warnings, json_string(summary->overfitting));
     json_object_set_new(object, "warnings", warnings);
     return object;
 }
@@ -265,6 +270,20 @@ static void print_costs(const struct summary *summary, FILE *out)
             summary->plan->settings->length);
 }
 
+static void print_warnings(const struct summary *summary, FILE *out)
+{
+    const char *lines[CAPACITY_WARNINGS + 2];
+    size_t count = 0;
+
+    for (size_t i = 0; i < summary->num_warnings; i++)
+        lines[count++] = summary->warnings[i];
+    lines[count++] = summary->model_warning;
+    lines[count++] = summary->overfitting;
+    for (size_t i = 0, printed = 0; i < count; i++)
+        if (lines[i][0] != '\0')
+            fprintf(out, "%scareful: %s\n", printed++ == 0 ? "\n" : "", lines[i]);
+}
+
 enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
                        struct error *err)
 {
@@ -291,9 +310,6 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     print_units(&summary, out);
     print_times(&summary, out);
     print_costs(&summary, out);
-    for (size_t i = 0; i < summary.num_warnings; i++)
-        fprintf(out, "%scareful: %s\n", i == 0 ? "\n" : "", summary.warnings[i]);
-    if (summary.model_warning[0] != '\0')
-        fprintf(out, "%scareful: %s\n", summary.num_warnings == 0 ? "\n" : "", summary.model_warning);
+    print_warnings(&summary, out);
     return STATUS_OK;
 }

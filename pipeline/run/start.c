@@ -4,6 +4,7 @@
 #include "io/model/model.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/capacity.h"
+#include "pipeline/plan/overfitting.h"
 #include "pipeline/run/claim_wait.h"
 #include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"
@@ -34,6 +35,7 @@ static enum status check_output(const struct run_context *context, struct error 
 static enum status warn(const struct run_context *context, struct error *err)
 {
     char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], model[MODEL_WARNING_SIZE];
+    char overfitting[OVERFITTING_WARNING_SIZE];
     const size_t ranks = (size_t)context->world->node_size;
     struct capacity capacity;
     struct plan_cost cost;
@@ -47,6 +49,8 @@ static enum status warn(const struct run_context *context, struct error *err)
         fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
     if (model_warning(model, sizeof model, context->model))
         fprintf(stderr, "coppice: careful: %s\n", model);
+    if (overfitting_warning(overfitting, context->plan))
+        fprintf(stderr, "coppice: careful: %s\n", overfitting);
     return STATUS_OK;
 }
 

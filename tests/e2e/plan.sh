@@ -48,3 +48,13 @@ rm -rf "$folder/run"
 check "plan with Hessians" plans
 check "calibrate" runs alone calibrate --progress none "$folder/job.yaml"
 check "bytes are those that are planned" agrees statistics hessians activations
+
+# Weights that are fitted to few tokens are warned of before anything runs, and when it runs, once.
+small_job "$folder/job.yaml" pattern= method=wanda energy='[]' compensate=', output: least_squares' perplexity= output=
+few="careful: weights are fitted to 192 tokens, fewer than 4 for each input channel of self_attn.q_proj (128), .*mlp.down_proj (344)"
+rm -rf "$folder/run"
+check "plan with few tokens" runs alone plan "$folder/job.yaml"
+check "they are warned of" grep -q "^$few" "$folder/stdout"
+check "in JSON too" eval 'plans && jq -r ".warnings[]" "$folder/plan.json" | grep -q "^${few#careful: }"'
+check "run" runs ranks 2 run --progress none "$folder/job.yaml"
+check "it is said once" same "$(grep -c "^coppice: $few" "$folder/stderr")" 1
