@@ -33,7 +33,7 @@ static enum status run_batch(const struct unit_batch *batch, const struct unit_c
     log_batch(batch, hooks->journal, stage, "begin", 0);
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
     // What the stage reported was an estimate: units count for their planned work.
-    progress_advance(progress, before + work * stage->team->count - progress->done);
+    progress_advance(progress, before + work * hooks->all_of_own - progress->done);
     log_batch(batch, hooks->journal, stage, "unit",
               (stop_clock() - hooks->unit_started) / (double)batch->count);
     return STATUS_OK;
@@ -57,7 +57,7 @@ enum status chains_run(struct run_outcome *outcome, const struct team_share *sha
         GOTO_IF_ERROR(judge_unit(&verdict, outcome->waiting, share, unit, err), done);
         if (verdict == UNIT_DONE) {
             outcome->units_found++;
-            progress_skip(&hooks->journal->progress, unit->work);
+            progress_skip(&hooks->journal->progress, unit->work * hooks->all_of_own);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {

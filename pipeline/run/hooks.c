@@ -29,8 +29,8 @@ static bool should_stop(void *context, double fraction)
 static void advance(void *context, double work)
 {
     struct run_hooks *hooks = context;
-    // Only the first team reports; the others are taken to be as fast.
-    progress_advance(&hooks->journal->progress, work * hooks->teams);
+    // Only the first team reports; the others are taken to be as far with their shares.
+    progress_advance(&hooks->journal->progress, work * hooks->all_of_own);
 }
 
 static void notice(void *context, const char *text)

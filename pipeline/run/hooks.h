@@ -10,7 +10,7 @@ struct run_hooks {
     const struct stop *stop;
     struct alarm *alarm;
     struct journal *journal;
-    int teams;           // that work at the same time
+    double all_of_own;   // work of all teams in the phase, as a multiple of this one's
     double grace;        // seconds that the unit in hand may still take after the program was told to stop
     double unit_started; // when the unit in hand began, on stop_clock
 };

@@ -32,9 +32,9 @@ static enum status run_phase(struct run_outcome *outcome, const struct run_conte
     enum status status = STATUS_OK;
 
     FORWARD_IF_ERROR(teams_form(&team, context, phase, data->evaluation.count, err));
-    hooks->teams = team.count;
     const struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks)};
     const struct team_share share = {context->plan, context->record, &stage, phase, context->stages};
+    hooks->all_of_own = share_all_of_own(&share);
     journal_join_team(hooks->journal, &team, context->settings->run);
     if (!team_is_idle(&team))
         status = run_share(outcome, context, data, &share, hooks, err);

@@ -5,11 +5,27 @@
 
 #include <stdio.h>
 
+static bool some_share_has(const struct team_share *share, const struct unit *unit)
+{
+    return unit->phase == share->phase && (share->stages & 1U << unit->stage) != 0;
+}
+
 bool share_has(const struct team_share *share, const struct unit *unit)
 {
     const struct team *team = share->stage->team;
-    return unit->phase == share->phase && (int)(unit->chain % (size_t)team->count) == team->index &&
-           (share->stages & 1U << unit->stage) != 0;
+    return some_share_has(share, unit) && (int)(unit->chain % (size_t)team->count) == team->index;
+}
+
+double share_all_of_own(const struct team_share *share)
+{
+    double all = 0, own = 0;
+
+    for (size_t i = 0; i < share->plan->num_units; i++) {
+        const struct unit *unit = &share->plan->units[i];
+        all += some_share_has(share, unit) ? unit->work : 0;
+        own += share_has(share, unit) ? unit->work : 0;
+    }
+    return own > 0 ? all / own : 1;
 }
 
 // Whether every committed file that the unit reads is there; else says what is missing.

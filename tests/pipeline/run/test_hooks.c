@@ -33,7 +33,7 @@ static int set_up(void **state)
     f->stop = (struct stop){.clock = own_clock, .first = 100, .second = 150};
     time_now = 0;
     f->hooks = (struct run_hooks){
-        .stop = &f->stop, .alarm = &f->alarm, .journal = &f->journal, .teams = 3, .grace = 20};
+        .stop = &f->stop, .alarm = &f->alarm, .journal = &f->journal, .all_of_own = 3, .grace = 20};
     f->stage = stage_hooks_of(&f->hooks);
     *state = f;
     return 0;
