@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# demo.sh - installs what is missing, builds coppice, and prunes the small trained model in jobs/demo: four methods,
-# 50 % and 2:4, with and without energy compensation, on two ranks.   Usage: jobs/demo.sh [FOLDER]
+# demo.sh - installs what is missing, builds coppice, and prunes the small trained model in jobs/demo on two ranks: four
+# methods, 50 % and 2:4, with and without energy compensation; then with the kept weights solved for, and by the default
+# method.   Usage: jobs/demo.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/packages.sh
@@ -16,14 +17,17 @@ rm -f build.log
 
 folder=${1:-$(mktemp -d "${TMPDIR:-/tmp}/coppice-demo-XXXXXX")}
 mkdir -p "$folder"
-sed "s#@FOLDER@#$folder#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
-
-mpirun -n 2 build/coppice run "$folder/demo.yaml"
+for job in demo solved; do
+  sed "s#@FOLDER@#$folder#g" jobs/demo/$job.yaml >"$folder/$job.yaml"
+  mpirun -n 2 build/coppice run "$folder/$job.yaml"
+done
+echo
+build/coppice compare "$folder/run" "$folder/solved"
 
 cat <<TEXT
 
 The pruned models are Hugging Face folders under $folder/models, for example
-  $folder/models/wanda-2of4-columns-rows
+  $folder/models/alps-2of4
 
 With a model of your own: copy jobs/example.yaml, set model, run, output and the two corpora, and
   build/coppice plan my.yaml

@@ -35,7 +35,8 @@ bool variant_solves(const struct variant *variant)
 
 bool curves_are_solved(const struct variant *variant)
 {
-    return variant->allocation == ALLOCATION_MEASURED && variant_solves(variant);
+    return variant->allocation == ALLOCATION_MEASURED &&
+           (variant_solves(variant) || (method_needs(variant->method) & NEEDS_EQUATIONS) != 0);
 }
 
 bool variant_is_joint(const struct variant *variant)

@@ -73,6 +73,8 @@ void layer_curves_free(struct layer_curves *curves)
 struct variant curve_variant(const struct variant *variant)
 {
     struct variant scored = *variant;
+    if (method_needs(variant->method) & NEEDS_EQUATIONS)
+        scored.output = MATCHING_LEAST_SQUARES; // what admm and alps end with
     if (!method_has_factors(variant->method)) {
         scored.method = METHOD_WANDA;
         scored.parameters = importance_defaults(METHOD_WANDA);

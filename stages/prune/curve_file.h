@@ -31,7 +31,7 @@ void layer_curves_free(struct layer_curves *curves);
 struct curve *layer_curves_find(const struct layer_curves *curves, const struct layer_tensor *tensor);
 
 // What stands for the variant while curves are measured: a method that scores weights by themselves is taken
-// as it is, wanda stands for sparsegpt and auto.
+// as it is; wanda stands for sparsegpt and auto, and with least squares for admm and alps.
 struct variant curve_variant(const struct variant *variant);
 // The file of a layer; variants whose curve_variant differs in nothing that matters share it.
 void curves_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant,

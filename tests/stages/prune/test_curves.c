@@ -463,6 +463,13 @@ static void what_stands_for_a_method_shares_its_file(void **state)
     variant.output = MATCHING_LEAST_SQUARES;
     curves_path(path, &settings, &variant, 7);
     assert_non_null(strstr(path, "-layer-least_squares-16/layer-007.json"));
+    variant = (struct variant){.method = METHOD_ALPS, // which ends with least squares
+                               .measured_sequences = 16,
+                               .allocation = ALLOCATION_MEASURED,
+                               .parameters = importance_defaults(METHOD_ALPS)};
+    assert_true(curves_are_solved(&variant));
+    curves_path(path, &settings, &variant, 7);
+    assert_string_equal(path, "r/curves/wanda-least_squares-16/layer-007.json");
 }
 
 static void a_file_of_another_ladder_is_damaged(void **state)
