@@ -1,5 +1,5 @@
 // joint.h - masks and weights that are made together, from what the dense and the pruned model give each
-// linear (kernels/METHOD.md §16).
+// linear (kernels/METHOD.md §19).
 #pragma once
 #include "stages/layer/layer_weights.h"
 
