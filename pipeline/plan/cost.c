@@ -11,6 +11,7 @@
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/layer/gram.h"
+#include "stages/layer/gram_batches.h"
 #include "stages/layer/layer_trial.h"
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
@@ -23,6 +24,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -204,11 +206,22 @@ static void add_measured_memory(struct stage_memory *memory, const struct layer_
 }
 
 // Least squares adds to that the equations, and a solution of all linears that share an input.
-static void add_solving_memory(struct stage_memory *memory, const struct layer_map *map,
-                               const struct settings *settings, size_t ranks)
+static enum status add_solving_memory(struct stage_memory *memory, const struct layer_map *map,
+                                      const struct plan *plan, size_t ranks, struct error *err)
 {
-    uint64_t widest = 0, most = 0;
+    const struct settings *settings = plan->settings;
+    const size_t routed = plan->model->config.decoder.num_experts_per_tok;
+    uint64_t widest = 0, most = 0, channels = 0;
+    const struct layer_tensor **linears = NULL;
     bool inverts = false;
+
+    FORWARD_IF_ERROR(allocate(&linears, map->num_tensors, sizeof *linears, "a layer's linears", err));
+    const size_t count = linears_by_depth(linears, settings, map);
+    const uint64_t products = gram_batches_bytes(linears, count, map);
+    for (size_t i = 0; i < count;
+         i++) // a token's inputs of the experts that it is routed to, or of two streams
+        channels = larger(channels, (linears[i]->expert ? routed : 2) * linears[i]->in);
+    free(linears);
 
     for (size_t v = 0; v < settings->num_variants; v++)
         inverts = inverts || (method_needs(settings->variants[v].method) & NEEDS_EQUATIONS) != 0;
@@ -222,14 +235,14 @@ static void add_solving_memory(struct stage_memory *memory, const struct layer_m
         widest = rows > 0 ? larger(widest, in) : widest;
         most = larger(most, rows * in);
     }
-    uint64_t of_rank = gram_rank_bytes(widest, true, settings->length, ranks) +
+    uint64_t of_rank = gram_rank_bytes(channels, widest, settings->length, ranks) +
                        sizeof(double) * (least_squares_workspace(widest) + 3 * LEAST_SQUARES_ROWS * widest);
     if (inverts) // the state of this rank's rows
         of_rank += sizeof(float) * (divide_up(most, ranks) + admm_workspace(widest));
     memory->solving = larger(memory->solving, of_rank);
-    memory->equations =
-        larger(memory->equations, gram_shared_bytes(widest, true) + (widest * widest + most) * sizeof(float) +
-                                      (inverts ? widest * widest * sizeof(double) : 0));
+    memory->equations = larger(memory->equations, products + (widest * widest + most) * sizeof(float) +
+                                                      (inverts ? widest * widest * sizeof(double) : 0));
+    return STATUS_OK;
 }
 
 // Choosing masks: those of all candidates, and a forward pass with its inputs and outputs; of experts it
@@ -374,17 +387,19 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     memset(cost, 0, sizeof *cost);
     FORWARD_IF_ERROR(layer_weights_size(&floats, model, err));
     for (size_t layer = 0; layer < layers; layer++) {
+        enum status solving = STATUS_OK;
         struct layer_map map;
         FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
         add_layer_memory(&memory, plan, &map, ranks);
         if (measures)
             add_measured_memory(&memory, &map, model, settings->length);
         if (solves)
-            add_solving_memory(&memory, &map, settings, ranks);
+            solving = add_solving_memory(&memory, &map, plan, ranks, err);
         if (chooses)
             add_choosing_memory(&memory, &map, model, settings->length);
         add_layer_disk(cost, settings, &plan->sizes.layers[layer]);
         layer_map_free(&map);
+        FORWARD_IF_ERROR(solving);
     }
     if (solves) { // with masks as without, a layer is measured and solved for
         const uint64_t most = memory.of_rank[STAGE_COMPENSATE] + memory.solving;

@@ -1,6 +1,7 @@
 #include "pipeline/plan/sizes.h"
 
 #include "kernels/pruning/select.h"
+#include "stages/layer/gram_batches.h"
 #include "stages/prune/curve_file.h"
 #include "stages/stage.h"
 #include "stages/work.h"
@@ -84,9 +85,26 @@ static void add_source(struct layer_size *size, const struct sizes *sizes, const
     size->gathering += hessian_work(tokens, channels);
     size->factoring += factor_work(channels);
     size->inverting += inverse_work(channels);
-    size->equations += gram_work(tokens, channels, !is_routed) +
-                       (is_routed ? 1 : 2) * (double)sizes->settings->sequences *
-                           source_forward_work(sizes->model, map, source, sizes->settings->length);
+    size->equations += gram_work(tokens, channels, !is_routed);
+}
+
+// The passes in which the equations are gathered, of one stream or both.
+static enum status add_passes(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
+                              struct error *err)
+{
+    const struct layer_tensor **linears = NULL;
+    const size_t length = sizes->settings->length;
+    size_t count, batch;
+
+    FORWARD_IF_ERROR(allocate(&linears, map->num_tensors, sizeof *linears, "a layer's linears", err));
+    count = linears_by_depth(linears, sizes->settings, map);
+    for (size_t i = 0; i < count; i += batch) {
+        batch = gram_batch(linears + i, count - i, map, gram_limit(map));
+        size->equations += (linears[i]->expert ? 1 : 2) * (double)sizes->settings->sequences *
+                           source_forward_work(sizes->model, map, linears[i + batch - 1]->source, length);
+    }
+    free(linears);
+    return STATUS_OK;
 }
 
 static enum status add_curves(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
@@ -111,6 +129,7 @@ static enum status measure_layer(struct layer_size *size, const struct sizes *si
         add_tensor(size, sizes, map, &map->tensors[i]);
     for (size_t source = 0; source < map->num_sources; source++)
         add_source(size, sizes, map, source);
+    FORWARD_IF_ERROR(add_passes(size, sizes, map, err));
     return add_curves(size, sizes, map, err);
 }
 

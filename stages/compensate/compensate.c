@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "stages/compensate/compensated_file.h"
 #include "stages/compensate/layer_compensation.h"
+#include "stages/layer/gram_batches.h"
 #include "stages/layer/linear_groups.h"
 #include "stages/work.h"
 
@@ -56,7 +57,8 @@ static enum status compensate_all(struct layer_compensation *c, const struct com
         allocate(&tensors, c->dense->map.num_tensors, sizeof *tensors, "a layer's linears", err);
 
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
-    count = linears_by_source(tensors, c->stage->settings, &c->dense->map);
+    count =
+        (c->kind.solves ? linears_by_depth : linears_by_source)(tensors, c->stage->settings, &c->dense->map);
     for (size_t i = 0; i < count; i += batch) {
         batch = c->kind.solves     ? linears_of_source(tensors + i, count - i)
                 : c->kind.measures ? linears_together(tensors + i, count - i, 1, most_bytes_at_once)

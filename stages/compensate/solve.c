@@ -4,6 +4,8 @@
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
+#include "stages/layer/gram_batches.h"
+#include "stages/layer/linear_groups.h"
 #include "stages/work.h"
 
 #include <math.h>
@@ -19,12 +21,16 @@ enum status solver_create(struct solver *solver, const struct stage *stage, cons
 {
     size_t widest = 0;
 
-    *solver = (struct solver){.stage = stage};
-    for (size_t i = 0; i < map->num_tensors; i++)
-        if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]) && map->tensors[i].in > widest)
-            widest = map->tensors[i].in;
+    *solver = (struct solver){.stage = stage, .map = map};
     enum status status =
-        allocate(&solver->scale, widest, sizeof *solver->scale, "the scales of channels", err);
+        allocate(&solver->linears, map->num_tensors, sizeof *solver->linears, "a layer's linears", err);
+    if (status == STATUS_OK)
+        status = allocate(&solver->others, map->num_sources, sizeof *solver->others, "a list of inputs", err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    solver->num_linears = linears_by_depth(solver->linears, stage->settings, map);
+    for (size_t i = 0; i < solver->num_linears; i++)
+        widest = solver->linears[i]->in > widest ? solver->linears[i]->in : widest;
+    status = allocate(&solver->scale, widest, sizeof *solver->scale, "the scales of channels", err);
     if (status == STATUS_OK)
         status = allocate_aligned(&solver->workspace,
                                   least_squares_workspace(widest) + (inverts ? INVERSE_WORKSPACE : 0),
@@ -33,7 +39,8 @@ enum status solver_create(struct solver *solver, const struct stage *stage, cons
         status = allocate_aligned(&solver->target, 2 * LEAST_SQUARES_ROWS * widest, sizeof(double),
                                   "rows of a linear while they are solved", err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    FORWARD_IF_ERROR(gram_create(&solver->gram, stage, widest, true, err));
+    FORWARD_IF_ERROR(gram_create(&solver->gram, stage,
+                                 gram_batches_bytes(solver->linears, solver->num_linears, map), err));
     if (inverts)
         FORWARD_IF_ERROR(shared_block_allocate(&solver->wide, stage->team,
                                                (uint64_t)widest * widest * sizeof(double),
@@ -47,6 +54,8 @@ void solver_free(struct solver *solver)
     gram_free(&solver->gram);
     shared_block_free(&solver->scaled);
     shared_block_free(&solver->wide);
+    free(solver->linears);
+    free(solver->others);
     free(solver->scale);
     free(solver->target);
     free(solver->workspace);
@@ -206,10 +215,31 @@ static void scale(struct solver *solver)
     shared_block_sync(&solver->scaled, team);
 }
 
+// Unless it was gathered with another one.
+static enum status gather(struct solver *solver, const struct gram_input *input, struct error *err)
+{
+    struct gram_input batch = *input;
+    size_t first = 0, end;
+
+    if (gram_select(&solver->gram, input->source))
+        return STATUS_OK;
+    while (first < solver->num_linears && solver->linears[first]->source != input->source)
+        first++;
+    end = first;
+    if (first < solver->num_linears)
+        end += gram_batch(solver->linears + first, solver->num_linears - first, solver->map,
+                          gram_limit(solver->map));
+    batch.others = solver->others;
+    for (size_t i = first; i < end; i += linears_of_source(solver->linears + i, end - i))
+        if (i != first)
+            solver->others[batch.num_others++] = solver->linears[i]->source;
+    return gram_gather(&solver->gram, &batch, err);
+}
+
 enum status solver_gather(struct solver *solver, bool *solvable, const struct gram_input *input,
                           const struct layer_tensor *tensor, struct error *err)
 {
-    FORWARD_IF_ERROR(gram_gather(&solver->gram, input, err));
+    FORWARD_IF_ERROR(gather(solver, input, err));
     *solvable = few_tokens_of(tensor, solver->gram.tokens, true) == TOKENS_SUFFICE &&
                 normal_equations_lambda(solver->gram.g, tensor->in, 1) > 0;
     if (*solvable)

@@ -13,6 +13,10 @@
 // Memory for the widest source of a layer; the matrices are shared by the ranks of a node.
 struct solver {
     const struct stage *stage;
+    const struct layer_map *map;
+    const struct layer_tensor **linears; // [num_linears] of linears_by_depth
+    size_t num_linears;
+    size_t *others; // [map->num_sources] that are gathered together with the first
     struct gram gram;
     struct shared_block scaled; // float32 [in, in] of the normal equations
     struct shared_block wide;   // double [in, in], for inverses; empty unless they are asked for
@@ -20,7 +24,8 @@ struct solver {
     double *target, *workspace; // of one block of rows
     struct normal_equations equations;
 };
-// Collective. inverts: solver_invert will be called. Freed with solver_free, also after an error.
+// Collective. map outlives it. inverts: solver_invert will be called. Freed with solver_free, also after an
+// error.
 enum status solver_create(struct solver *solver, const struct stage *stage, const struct layer_map *map,
                           bool inverts, struct error *err);
 void solver_free(struct solver *solver); // collective; zeroed is fine
@@ -29,9 +34,10 @@ void solver_free(struct solver *solver); // collective; zeroed is fine
 // Collective.
 enum status solution_share(const struct team *team, struct pruned_linear *linear, struct error *err);
 
-// Gathers the equations of the source of `input`, which `tensor` reads. *solvable, the same on every rank:
-// whether they say anything: not those of an expert that saw too few tokens (stages/layer/few_tokens.h), nor
-// of inputs that were all 0. Collective.
+// The equations of the source of `input`, which `tensor` reads. Sources come in the order of
+// linears_by_depth: those of several experts are gathered together, when the first of them is asked for.
+// *solvable, the same on every rank: whether they say anything: not those of an expert that saw too few
+// tokens (stages/layer/few_tokens.h), nor of inputs that were all 0. Collective.
 enum status solver_gather(struct solver *solver, bool *solvable, const struct gram_input *input,
                           const struct layer_tensor *tensor, struct error *err);
 

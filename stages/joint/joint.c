@@ -6,6 +6,7 @@
 #include "stages/compensate/layer_compensation.h"
 #include "stages/joint/splitting.h"
 #include "stages/layer/few_tokens.h"
+#include "stages/layer/gram_batches.h"
 #include "stages/layer/linear_groups.h"
 #include "stages/prune/linear_masks.h"
 #include "stages/work.h"
@@ -250,7 +251,7 @@ static enum status prune_all(struct joint *joint, struct error *err)
         status = allocate(&joint->orders, c->dense->map.num_tensors, sizeof *joint->orders,
                           "a layer's linears", err);
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
-    count = linears_by_source(tensors, c->stage->settings, &c->dense->map);
+    count = linears_by_depth(tensors, c->stage->settings, &c->dense->map);
     for (size_t i = 0; i < count; i += batch) {
         batch = linears_of_source(tensors + i, count - i);
         GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);

@@ -9,23 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t gram_shared_bytes(size_t widest, bool two_streams)
+uint64_t gram_shared_bytes(size_t channels, bool two_streams)
 {
-    return ((two_streams ? 2 : 1) * (uint64_t)widest * widest + widest) * sizeof(double);
+    return ((two_streams ? 2 : 1) * (uint64_t)channels * channels + channels) * sizeof(double);
 }
 
-uint64_t gram_rank_bytes(size_t widest, bool two_streams, size_t tokens, size_t ranks)
+uint64_t gram_rank_bytes(size_t channels, size_t widest, size_t tokens, size_t ranks)
 {
-    // Its own inputs and those of another rank; such buffers grow by a quarter more than is asked for.
-    const uint64_t inputs = (two_streams ? 2 : 1) * (uint64_t)tokens * widest * sizeof(float);
-    return (ranks > 1 ? 2 : 1) * (inputs + inputs / 4) + (uint64_t)GRAM_TILE * GRAM_TILE * sizeof(float);
+    // Its own inputs and one of another rank; such buffers grow by a quarter more than is asked for.
+    const uint64_t own = (uint64_t)tokens * channels * sizeof(float);
+    const uint64_t other = ranks > 1 ? (uint64_t)tokens * widest * sizeof(float) : 0;
+    return own + own / 4 + other + other / 4 + (uint64_t)GRAM_TILE * GRAM_TILE * sizeof(float);
 }
 
-enum status gram_create(struct gram *gram, const struct stage *stage, size_t widest, bool two_streams,
-                        struct error *err)
+enum status gram_create(struct gram *gram, const struct stage *stage, uint64_t bytes, struct error *err)
 {
-    *gram = (struct gram){.stage = stage, .widest = widest, .two_streams = two_streams};
-    FORWARD_IF_ERROR(shared_block_allocate(&gram->memory, stage->team, gram_shared_bytes(widest, two_streams),
+    *gram = (struct gram){.stage = stage, .bytes = bytes};
+    FORWARD_IF_ERROR(shared_block_allocate(&gram->memory, stage->team, bytes,
                                            "the products of a layer's input channels", err));
     const enum status status = nodes_create(&gram->nodes, stage->team, err);
     if (status != STATUS_OK)
@@ -37,23 +37,45 @@ void gram_free(struct gram *gram)
 {
     nodes_free(&gram->nodes);
     shared_block_free(&gram->memory);
+    free(gram->gathered);
     *gram = (struct gram){.stage = NULL};
+}
+
+static void take(struct gram *gram, const struct gram_products *products)
+{
+    gram->in = products->in;
+    gram->tokens = products->tokens;
+    gram->g = products->g;
+    gram->c = products->c;
+    gram->sum = products->sum;
+}
+
+bool gram_select(struct gram *gram, size_t source)
+{
+    for (size_t i = 0; i < gram->count; i++)
+        if (gram->gathered[i].source == source) {
+            take(gram, &gram->gathered[i]);
+            return true;
+        }
+    return false;
 }
 
 // ---- tiles: number k belongs to rank k % size -----------------------------------------------------------
 
 // A tile of G or of C.
 struct part {
+    const struct gram_products *of;
     bool is_c;
     struct gram_tile tile;
 };
 
-// One rank's buffers while a source is gathered.
+// One rank's buffers while sources are gathered.
 struct gatherer {
     struct gram *gram;
     const struct gram_input *input;
     bool paired;        // both streams are passed
-    struct part *parts; // [num_parts] the tiles of G on and above the diagonal, then those of C
+    size_t last;        // of the sources
+    struct part *parts; // [num_parts] of each source the tiles of G on and above the diagonal, those of C
     size_t num_parts;
     float *product; // one tile
     struct forward_buffers buffers;
@@ -63,15 +85,18 @@ struct gatherer {
 
 static void list_parts(struct gatherer *gatherer)
 {
-    const size_t in = gatherer->gram->in, tiles = gram_tiles(in);
     struct part *part = gatherer->parts;
 
-    for (size_t i = 0; i < tiles; i++)
-        for (size_t j = i; j < tiles; j++)
-            *part++ = (struct part){false, gram_tile_at(in, i, j)};
-    for (size_t i = 0; i < tiles && gatherer->paired; i++)
-        for (size_t j = 0; j < tiles; j++)
-            *part++ = (struct part){true, gram_tile_at(in, i, j)};
+    for (size_t p = 0; p < gatherer->gram->count; p++) {
+        const struct gram_products *of = &gatherer->gram->gathered[p];
+        const size_t tiles = gram_tiles(of->in);
+        for (size_t i = 0; i < tiles; i++)
+            for (size_t j = i; j < tiles; j++)
+                *part++ = (struct part){of, false, gram_tile_at(of->in, i, j)};
+        for (size_t i = 0; i < tiles && of->c != NULL; i++)
+            for (size_t j = 0; j < tiles; j++)
+                *part++ = (struct part){of, true, gram_tile_at(of->in, i, j)};
+    }
     gatherer->num_parts = (size_t)(part - gatherer->parts);
 }
 
@@ -81,14 +106,19 @@ static bool is_diagonal(const struct part *part)
     return !part->is_c && part->tile.row == part->tile.column;
 }
 
-static double *matrix_of(const struct gram *gram, const struct part *part)
+static double *matrix_of(const struct part *part)
 {
-    return part->is_c ? gram->c : gram->g;
+    return part->is_c ? part->of->c : part->of->g;
 }
 
-static double *first_of(const struct gram *gram, const struct part *part)
+static double *first_of(const struct part *part)
 {
-    return matrix_of(gram, part) + part->tile.row * gram->in + part->tile.column;
+    return matrix_of(part) + part->tile.row * part->of->in + part->tile.column;
+}
+
+static double *sums_of(const struct part *part)
+{
+    return part->of->sum + part->tile.column;
 }
 
 // ---- making and freeing ---------------------------------------------------------------------------------
@@ -109,26 +139,55 @@ static bool is_expert(const struct layer_map *map, size_t source)
     return false;
 }
 
+static size_t source_at(const struct gram_input *input, size_t i)
+{
+    return i == 0 ? input->source : input->others[i - 1];
+}
+
+// Lays the products of all sources out in the memory, one after the other.
+static enum status lay_out(struct gatherer *gatherer, struct error *err)
+{
+    struct gram *gram = gatherer->gram;
+    const struct gram_input *input = gatherer->input;
+    double *next = gram->memory.data;
+    uint64_t bytes = 0;
+
+    free(gram->gathered);
+    gram->gathered = NULL;
+    gram->count = 0;
+    FORWARD_IF_ERROR(
+        allocate(&gram->gathered, 1 + input->num_others, sizeof *gram->gathered, "a list of inputs", err));
+    for (size_t i = 0; i < 1 + input->num_others; i++) {
+        const size_t source = source_at(input, i), in = input->map->source_channels[source];
+        bytes += gram_shared_bytes(in, gatherer->paired);
+        RETURN_ERROR_IF(bytes > gram->bytes, err, STATUS_FAILED,
+                        "%zu input channels of %s: there is room for %llu bytes", in,
+                        gatherer->paired ? "two streams" : "one stream", (unsigned long long)gram->bytes);
+        double *c = gatherer->paired ? next + in * in : NULL, *sum = next + (c != NULL ? 2 : 1) * in * in;
+        gram->gathered[gram->count++] = (struct gram_products){source, in, 0, next, c, sum};
+        next = sum + in;
+        gatherer->last = source > gatherer->last ? source : gatherer->last;
+    }
+    return STATUS_OK;
+}
+
 static enum status gatherer_create(struct gatherer *gatherer, struct gram *gram,
                                    const struct gram_input *input, struct error *err)
 {
     const struct stage *stage = gram->stage;
-    const size_t in = input->map->source_channels[input->source], tokens = stage->settings->length;
-    const bool paired = input->dense.layer != NULL && !is_expert(input->map, input->source);
-    double *memory = gram->memory.data;
+    const size_t tokens = stage->settings->length;
+    size_t most = 0;
 
-    *gatherer = (struct gatherer){.gram = gram, .input = input, .paired = paired};
-    RETURN_ERROR_IF(in > gram->widest || (paired && !gram->two_streams), err, STATUS_FAILED,
-                    "%zu input channels of %s: there is room for %zu of %s", in,
-                    paired ? "two streams" : "one stream", gram->widest, gram->two_streams ? "two" : "one");
-    gram->in = in;
-    gram->tokens = 0;
-    gram->g = memory;
-    gram->c = paired ? memory + in * in : NULL;
-    gram->sum = memory + (paired ? 2 : 1) * in * in;
-    gatherer->work = (paired ? 2 : 1) * source_forward_work(stage->model, input->map, input->source, tokens);
-    FORWARD_IF_ERROR(allocate(&gatherer->parts, 2 * gram_tiles(in) * gram_tiles(in), sizeof *gatherer->parts,
-                              "the tiles of a matrix", err));
+    *gatherer =
+        (struct gatherer){.gram = gram,
+                          .input = input,
+                          .paired = input->dense.layer != NULL && !is_expert(input->map, input->source)};
+    FORWARD_IF_ERROR(lay_out(gatherer, err));
+    gatherer->work =
+        (gatherer->paired ? 2 : 1) * source_forward_work(stage->model, input->map, gatherer->last, tokens);
+    for (size_t i = 0; i < gram->count; i++)
+        most += 2 * gram_tiles(gram->gathered[i].in) * gram_tiles(gram->gathered[i].in);
+    FORWARD_IF_ERROR(allocate(&gatherer->parts, most, sizeof *gatherer->parts, "the tiles of a matrix", err));
     list_parts(gatherer);
     FORWARD_IF_ERROR(allocate_aligned(&gatherer->product, (size_t)GRAM_TILE * GRAM_TILE, sizeof(float),
                                       "a tile of a matrix", err));
@@ -138,11 +197,20 @@ static enum status gatherer_create(struct gatherer *gatherer, struct gram *gram,
 
 // ---- one sequence ---------------------------------------------------------------------------------------
 
+// What is gathered of the source; NULL: nothing.
+static struct gram_products *products_of(const struct gram *gram, size_t source)
+{
+    for (size_t i = 0; i < gram->count; i++)
+        if (gram->gathered[i].source == source)
+            return &gram->gathered[i];
+    return NULL;
+}
+
 static void keep_input(void *context, size_t source, const float *x, size_t tokens, size_t channels)
 {
     struct gatherer *gatherer = context;
     (void)channels;
-    if (source == gatherer->input->source)
+    if (products_of(gatherer->gram, source) != NULL)
         wave_inputs_keep(&gatherer->inputs, source, x, tokens);
 }
 
@@ -152,7 +220,7 @@ static enum status pass(struct gatherer *gatherer, const struct gram_stream *str
     const struct stage *stage = gatherer->gram->stage;
     struct forward_buffers *buffers = &gatherer->buffers;
     const struct decoder_observer observer = {
-        .context = gatherer, .input = keep_input, .stops = true, .last = gatherer->input->source};
+        .context = gatherer, .input = keep_input, .stops = true, .last = gatherer->last};
 
     FORWARD_IF_ERROR(hidden_states_read(stream->states, stage, sequence, buffers->hidden, err));
     decoder_layer_forward(&stage->model->config.decoder, stream->layer, &buffers->rotary, buffers->hidden,
@@ -170,19 +238,22 @@ static enum status pass_both(struct gatherer *gatherer, size_t sequence, struct 
 static void add_input(void *context, const struct wave_input *input, const float *x)
 {
     struct gatherer *gatherer = context;
-    struct gram *gram = gatherer->gram;
+    const struct gram *gram = gatherer->gram;
     const struct team *team = gram->stage->team;
-    const float *dense = x + input->tokens * gram->in;
+    struct gram_products *products = products_of(gram, input->source);
+    const float *dense = x + input->tokens * products->in;
 
     for (size_t k = (size_t)team->rank; k < gatherer->num_parts; k += (size_t)team->size) {
         const struct part *part = &gatherer->parts[k];
-        gram_add(matrix_of(gram, part), gatherer->product, x, part->is_c ? dense : x, input->tokens, gram->in,
+        if (part->of != products)
+            continue;
+        gram_add(matrix_of(part), gatherer->product, x, part->is_c ? dense : x, input->tokens, products->in,
                  &part->tile);
         if (is_diagonal(part))
-            gram_add_sums(gram->sum + part->tile.column, x, input->tokens, gram->in, &part->tile);
+            gram_add_sums(sums_of(part), x, input->tokens, products->in, &part->tile);
     }
-    gram->tokens += input->tokens;
-    stage_advance(gram->stage, gram_work((double)input->tokens, (double)gram->in, gatherer->paired));
+    products->tokens += input->tokens;
+    stage_advance(gram->stage, gram_work((double)input->tokens, (double)products->in, gatherer->paired));
 }
 
 static enum status add_sequences(struct gatherer *gatherer, struct error *err)
@@ -205,15 +276,14 @@ static enum status add_sequences(struct gatherer *gatherer, struct error *err)
 
 static void clear_own(const struct gatherer *gatherer)
 {
-    const struct gram *gram = gatherer->gram;
-    const struct team *team = gram->stage->team;
+    const struct team *team = gatherer->gram->stage->team;
 
     for (size_t k = (size_t)team->rank; k < gatherer->num_parts; k += (size_t)team->size) {
         const struct part *part = &gatherer->parts[k];
         for (size_t i = 0; i < part->tile.rows; i++)
-            memset(first_of(gram, part) + i * gram->in, 0, part->tile.columns * sizeof(double));
+            memset(first_of(part) + i * part->of->in, 0, part->tile.columns * sizeof(double));
         if (is_diagonal(part))
-            memset(gram->sum + part->tile.column, 0, part->tile.columns * sizeof(double));
+            memset(sums_of(part), 0, part->tile.columns * sizeof(double));
     }
 }
 
@@ -224,8 +294,8 @@ static enum status send_parts(const struct gatherer *gatherer, struct error *err
     for (size_t k = 0; k < gatherer->num_parts; k++) {
         const struct part *part = &gatherer->parts[k];
         const int owner = (int)(k % (size_t)gram->stage->team->size);
-        const struct double_rows rows = {first_of(gram, part), part->tile.rows, part->tile.columns, gram->in};
-        const struct double_rows sums = {gram->sum + part->tile.column, 1, part->tile.columns, gram->in};
+        const struct double_rows rows = {first_of(part), part->tile.rows, part->tile.columns, part->of->in};
+        const struct double_rows sums = {sums_of(part), 1, part->tile.columns, part->of->in};
         FORWARD_IF_ERROR(nodes_send_rows(&gram->nodes, &rows, owner, err));
         if (is_diagonal(part))
             FORWARD_IF_ERROR(nodes_send_rows(&gram->nodes, &sums, owner, err));
@@ -244,17 +314,18 @@ static enum status complete(const struct gatherer *gatherer, struct error *err)
     shared_block_sync(&gram->memory, team);
     for (size_t k = (size_t)team->node_rank; k < gatherer->num_parts; k += (size_t)team->node_size)
         if (!gatherer->parts[k].is_c)
-            gram_mirror(gram->g, gram->in, &gatherer->parts[k].tile);
+            gram_mirror(gatherer->parts[k].of->g, gatherer->parts[k].of->in, &gatherer->parts[k].tile);
     shared_block_sync(&gram->memory, team);
     return STATUS_OK;
 }
 
 // This rank's share of a matrix's rows; NULL: there is no such matrix.
-static enum status check_finite(const struct gatherer *gatherer, const double *matrix, struct error *err)
+static enum status check_finite(const struct gatherer *gatherer, const struct gram_products *products,
+                                const double *matrix, struct error *err)
 {
     const struct layer_map *map = gatherer->input->map;
     const struct team *team = gatherer->gram->stage->team;
-    const size_t in = gatherer->gram->in;
+    const size_t in = products->in;
     size_t first, count;
 
     share_of(matrix != NULL ? in : 0, (size_t)team->node_rank, (size_t)team->node_size, &first, &count);
@@ -263,7 +334,17 @@ static enum status check_finite(const struct gatherer *gatherer, const double *m
         RETURN_ERROR_IF(!isfinite(matrix[k]), err, STATUS_INPUT,
                         "layers.%zu.%s: the products of input channel %zu are not finite over the "
                         "calibration sequences",
-                        map->layer, hessian_name(map, gatherer->input->source), k % in);
+                        map->layer, hessian_name(map, products->source), k % in);
+    return STATUS_OK;
+}
+
+static enum status check_all(const struct gatherer *gatherer, struct error *err)
+{
+    for (size_t i = 0; i < gatherer->gram->count; i++) {
+        const struct gram_products *products = &gatherer->gram->gathered[i];
+        FORWARD_IF_ERROR(check_finite(gatherer, products, products->g, err));
+        FORWARD_IF_ERROR(check_finite(gatherer, products, products->c, err));
+    }
     return STATUS_OK;
 }
 
@@ -279,10 +360,8 @@ enum status gram_gather(struct gram *gram, const struct gram_input *input, struc
     clear_own(&gatherer);
     GOTO_IF_ERROR(add_sequences(&gatherer, err), done);
     GOTO_IF_ERROR(complete(&gatherer, err), done);
-    status = check_finite(&gatherer, gram->g, err);
-    if (status == STATUS_OK)
-        status = check_finite(&gatherer, gram->c, err);
-    status = team_agree(team, status, err);
+    GOTO_IF_ERROR(team_agree(team, check_all(&gatherer, err), err), done);
+    take(gram, &gram->gathered[0]);
 done:
     gatherer_free(&gatherer);
     return status;

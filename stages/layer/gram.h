@@ -22,38 +22,54 @@ struct gram_stream {
 struct gram_input {
     const struct layer_map *map; // of both layers
     size_t source;
+    // Further sources that the same passes gather, NULL: none. All of experts: no linear that one of them
+    // feeds comes before another of them.
+    const size_t *others;
+    size_t num_others;
     struct gram_stream pruned; // gives xhat
     struct gram_stream dense;  // gives x. layer == NULL: there is no such stream, and C is G
     size_t first, end;         // sequences [first, end)
 };
 
+// The products of one source, the same on every rank. in: its channels. tokens: how many reached it. g[in,
+// in] is the full symmetric matrix; c[in, in], rows for the channels of xhat, is NULL where C is G; sum[in].
+struct gram_products {
+    size_t source, in;
+    uint64_t tokens;
+    double *g, *c, *sum;
+};
+
 struct gram {
     const struct stage *stage;
-    size_t widest;
-    bool two_streams;
+    uint64_t bytes; // of the memory
     struct shared_block memory;
     struct nodes nodes;
-    // What was gathered last, the same on every rank. in: the source's channels. tokens: how many reached the
-    // source. g[in, in] is the full symmetric matrix; c[in, in], rows for the channels of xhat, is NULL where
-    // C is G; sum[in]. g, c and sum may be overwritten by the ranks until the next gathering.
+    struct gram_products
+        *gathered; // [count] what was gathered last: the source of the input, then the others
+    size_t count;
+    // The one of them that was gathered first or selected. g, c and sum may be overwritten by the ranks until
+    // the next gathering.
     size_t in;
     uint64_t tokens;
     double *g, *c, *sum;
 };
 
-// Collective. Makes room for sources of up to `widest` channels, and with two_streams for C. Freed with
-// gram_free; the stage outlives it.
-enum status gram_create(struct gram *gram, const struct stage *stage, size_t widest, bool two_streams,
-                        struct error *err);
+// Collective. Makes room for `bytes` of products (gram_shared_bytes). Freed with gram_free; the stage
+// outlives it.
+enum status gram_create(struct gram *gram, const struct stage *stage, uint64_t bytes, struct error *err);
 void gram_free(struct gram *gram); // collective; zeroed is fine
 
-// Collective. Passes the sequences through the layers up to the source and sums. The source of an expert
-// takes the pruned stream alone, so that C is G: in the dense model other tokens are routed to it. Sums that
-// are not finite are STATUS_INPUT and name the layer and the first linear of the source.
+// Collective. Passes the sequences through the layers up to the last of the sources and sums. The source of
+// an expert takes the pruned stream alone, so that C is G: in the dense model other tokens are routed to it.
+// The bits of a source's products do not depend on the others. Sums that are not finite are STATUS_INPUT and
+// name the layer and the first linear of the source.
 enum status gram_gather(struct gram *gram, const struct gram_input *input, struct error *err);
+// Makes what was gathered of the source the one that in, tokens, g, c and sum speak of. False: it was not
+// gathered last. Not collective.
+bool gram_select(struct gram *gram, size_t source);
 
-// For the plan. Bytes of the block that the ranks of a node share:
-uint64_t gram_shared_bytes(size_t widest, bool two_streams);
-// Bytes that a rank of a team of so many ranks needs in addition to the forward pass, for sequences of
-// `tokens`.
-uint64_t gram_rank_bytes(size_t widest, bool two_streams, size_t tokens, size_t ranks);
+// Bytes of the products of a source with so many channels, with two_streams those of C too.
+uint64_t gram_shared_bytes(size_t channels, bool two_streams);
+// For the plan. Bytes that each of `ranks` ranks holds besides while sequences of `tokens` tokens pass.
+// channels: of all inputs of a token that are gathered, of both streams if there are two; widest: of one.
+uint64_t gram_rank_bytes(size_t channels, size_t widest, size_t tokens, size_t ranks);

@@ -190,7 +190,8 @@ static void one_stream_gives_the_products_of_each_source(void **state)
     small_model_open(&small, &shape);
     assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err);
     assert_ok(hidden_states_open(&states, &small.stage, "dense", 0, &err), err);
-    assert_ok(gram_create(&gram, &small.stage, shape.checkpoint.intermediate, false, &err), err);
+    assert_ok(gram_create(&gram, &small.stage, gram_shared_bytes(shape.checkpoint.intermediate, false), &err),
+              err);
     naive_pass_run(&pass, &small, "dense", 0);
     for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
         const struct gram_input input = {.map = &small.weights.map,
@@ -230,7 +231,9 @@ static void two_streams_give_the_products_of_what_each_layer_feeds(void **state)
     naive_pass_again(&pruned, &two.small, "other", LAYER);
 
     // When they are gathered, then G is the pruned layer's and C the pruned one's with the dense one's
-    assert_ok(gram_create(&gram, &two.small.stage, shape.checkpoint.intermediate, true, &err), err);
+    assert_ok(
+        gram_create(&gram, &two.small.stage, gram_shared_bytes(shape.checkpoint.intermediate, true), &err),
+        err);
     for (size_t i = 0; i < 2; i++) {
         const struct gram_input input = input_of(&two, linears[i], 0, shape.sequences);
         assert_ok(gram_gather(&gram, &input, &err), err);
@@ -264,7 +267,9 @@ static void an_expert_has_the_tokens_of_the_pruned_stream_alone(void **state)
     small_model_open(&two.small, &shape);
     open_streams(&two);
     naive_pass_run(&pruned, &two.small, "other", LAYER);
-    assert_ok(gram_create(&gram, &two.small.stage, shape.checkpoint.intermediate, true, &err), err);
+    assert_ok(
+        gram_create(&gram, &two.small.stage, gram_shared_bytes(shape.checkpoint.intermediate, true), &err),
+        err);
     for (size_t i = 0; i < 2; i++) {
         const struct gram_input input = input_of(&two, linears[i], 1, shape.sequences);
         assert_ok(gram_gather(&gram, &input, &err), err);
@@ -273,6 +278,59 @@ static void an_expert_has_the_tokens_of_the_pruned_stream_alone(void **state)
     }
     naive_pass_free(&pruned);
     gram_free(&gram);
+    close_streams(&two);
+}
+
+// Of one expert after the other, alone and together with the others.
+static void experts_are_gathered_together(void **state)
+{
+    static const char *const linears[] = {"block_sparse_moe.experts.1.w1", "block_sparse_moe.experts.0.w1",
+                                          "block_sparse_moe.experts.3.w1"};
+    struct small_model_shape shape = small_model_shape();
+    struct two_streams two, alone;
+    struct naive_pass pruned;
+    struct gram gram, one;
+    struct error err = {0};
+    size_t others[2];
+    (void)state;
+
+    // Given the inputs of three experts of four, in any order
+    shape.checkpoint.experts = 4;
+    small_model_open(&two.small, &shape);
+    small_model_open_alone(&alone.small, &two.small);
+    open_streams(&two);
+    open_streams(&alone);
+    naive_pass_run(&pruned, &two.small, "other", LAYER);
+    const uint64_t bytes = gram_shared_bytes(shape.checkpoint.hidden, false);
+    struct gram_input all = input_of(&two, linears[0], 0, shape.sequences);
+    for (size_t i = 0; i < 2; i++)
+        others[i] = tensor_of(&two.small.weights, linears[i + 1])->source;
+    all.others = others;
+    all.num_others = 2;
+
+    // When they are gathered in the same passes
+    assert_ok(gram_create(&gram, &two.small.stage, 3 * bytes, &err), err);
+    assert_ok(gram_create(&one, &alone.small.stage, bytes, &err), err);
+    assert_ok(gram_gather(&gram, &all, &err), err);
+
+    // Then each has what it has alone, also on one rank
+    assert_int_equal(gram.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct gram_input input = input_of(&two, linears[i], 0, shape.sequences);
+        const struct gram_input single = input_of(&alone, linears[i], 0, shape.sequences);
+        if (i > 0)
+            assert_true(gram_select(&gram, others[i - 1]));
+        check_gram(&gram, &pruned, NULL, &input, linears[i]);
+        assert_ok(gram_gather(&one, &single, &err), err);
+        assert_int_equal(gram.tokens, one.tokens);
+        assert_memory_equal(gram.g, one.g, gram.in * gram.in * sizeof *gram.g);
+        assert_memory_equal(gram.sum, one.sum, gram.in * sizeof *gram.sum);
+    }
+    assert_false(gram_select(&gram, tensor_of(&two.small.weights, "block_sparse_moe.experts.2.w1")->source));
+    naive_pass_free(&pruned);
+    gram_free(&gram);
+    gram_free(&one);
+    close_streams(&alone);
     close_streams(&two);
 }
 
@@ -297,7 +355,9 @@ static double *gathered(const struct stage *stage, const struct gram_input *inpu
     struct gram gram;
     struct error err = {0};
 
-    assert_ok(gram_create(&gram, stage, input->map->source_channels[input->source], true, &err), err);
+    assert_ok(
+        gram_create(&gram, stage, gram_shared_bytes(input->map->source_channels[input->source], true), &err),
+        err);
     assert_ok(gram_gather(&gram, input, &err), err);
     assert_int_equal(gram.tokens, (input->end - input->first) * stage->settings->length);
     double *copy = copy_of(&gram, bytes);
@@ -399,7 +459,7 @@ static void the_work_is_told_as_planned_and_every_wave_can_stop(void **state)
     const struct gram_input input = input_of(&two, "mlp.down_proj", 0, shape.sequences);
     two.small.stage.hooks =
         (struct stage_hooks){.context = &listener, .advance = count_work, .should_stop = stop_in_time};
-    assert_ok(gram_create(&gram, &two.small.stage, 36, true, &err), err);
+    assert_ok(gram_create(&gram, &two.small.stage, gram_shared_bytes(36, true), &err), err);
     assert_ok(gram_gather(&gram, &input, &err), err);
     const double planned = 2 * (double)shape.sequences *
                                source_forward_work(two.small.model, input.map, input.source, shape.length) +
@@ -431,7 +491,7 @@ static void check_refused(bool in_pruned)
             ((float *)weights->memory.data + up->offset)[7 * up->in + j] = 3e38F;
     shared_block_sync(&weights->memory, &two.small.team);
     const struct gram_input input = input_of(&two, "mlp.down_proj", 0, 5);
-    assert_ok(gram_create(&gram, &two.small.stage, 36, true, &err), err);
+    assert_ok(gram_create(&gram, &two.small.stage, gram_shared_bytes(36, true), &err), err);
     assert_int_equal(gram_gather(&gram, &input, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "layers.1.mlp.down_proj: the products of input channel 7 are not finite");
     gram_free(&gram);
@@ -457,7 +517,8 @@ static void a_source_without_room_is_an_error(void **state)
     open_streams(&two);
     const struct gram_input input = input_of(&two, "mlp.down_proj", 0, 5);
     for (int i = 0; i < 2; i++) {
-        assert_ok(gram_create(&gram, &two.small.stage, i == 0 ? 35 : 36, i == 0, &err), err);
+        assert_ok(gram_create(&gram, &two.small.stage, gram_shared_bytes(i == 0 ? 35 : 36, i == 0), &err),
+                  err);
         assert_int_equal(gram_gather(&gram, &input, &err), STATUS_FAILED);
         gram_free(&gram);
         err = (struct error){0};
@@ -471,6 +532,7 @@ int main(int argc, char **argv)
         mpi_unit_test(one_stream_gives_the_products_of_each_source),
         mpi_unit_test(two_streams_give_the_products_of_what_each_layer_feeds),
         mpi_unit_test(an_expert_has_the_tokens_of_the_pruned_stream_alone),
+        mpi_unit_test(experts_are_gathered_together),
         mpi_unit_test(the_bits_are_the_same_from_one_rank_and_from_all),
         mpi_unit_test(the_bits_are_the_same_on_one_node_and_on_several),
         mpi_unit_test(the_work_is_told_as_planned_and_every_wave_can_stop),
