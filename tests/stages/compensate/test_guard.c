@@ -240,6 +240,7 @@ static void factors_are_fitted_to_one_part_and_judged_on_the_other(void **state)
 
     known_open(&known);
     known.variant.bias = true;
+    known.linear.kind.shifts = true;
     put_out(&known, FITTED, PLAIN, 0.5, 0.1);
     put_out(&known, FITTED, ENERGY, 0.8, 0.1);
     put_out(&known, HELD_OUT, PLAIN, 0.6, 0.1);
