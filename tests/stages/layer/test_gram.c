@@ -284,8 +284,8 @@ static void an_expert_has_the_tokens_of_the_pruned_stream_alone(void **state)
 // Of one expert after the other, alone and together with the others.
 static void experts_are_gathered_together(void **state)
 {
-    static const char *const linears[] = {"block_sparse_moe.experts.1.w1", "block_sparse_moe.experts.0.w1",
-                                          "block_sparse_moe.experts.3.w1"};
+    static const char *const linears[] = {"block_sparse_moe.experts.3.w1", "block_sparse_moe.experts.0.w1",
+                                          "block_sparse_moe.experts.1.w1"};
     struct small_model_shape shape = small_model_shape();
     struct two_streams two, alone;
     struct naive_pass pruned;
