@@ -19,6 +19,7 @@
 
 // Tokens that this rank has passed through whole layers, and processor seconds that it took.
 static double passed;
+static double passed_in_part; // up to an input
 static double seconds_in_layers;
 
 static double processor_seconds(void)
@@ -35,7 +36,7 @@ void __wrap_decoder_layer_forward(const struct decoder_config *config, const str
 {
     const double before = processor_seconds();
     // One that stops at an input does not go through the whole layer.
-    passed += observer == NULL || !observer->stops ? (double)tokens : 0;
+    *(observer == NULL || !observer->stops ? &passed : &passed_in_part) += (double)tokens;
     __real_decoder_layer_forward(config, layer, rotary, hidden, tokens, workspace, observer);
     seconds_in_layers += processor_seconds() - before;
 }
@@ -138,6 +139,37 @@ static void masks_and_weights_report_what_is_planned(void **state)
     assert_close(reported_work(), planned(&sizes, STAGE_COMPENSATE, variant, 1));
     sizes_free(&sizes);
     small_model_close(&small);
+}
+
+// Passes of sequences, of 16, up to an input while a layer with so many experts is solved for.
+static double passes_of_solving(size_t experts)
+{
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+
+    shape.checkpoint.experts = experts;
+    shape.sequences = 16;
+    small_model_open(&small, &shape);
+    struct variant *variant = small_model_add(&small, "solved", METHOD_MAGNITUDE);
+    variant->output = MATCHING_LEAST_SQUARES;
+    small_model_calibrate(&small, false);
+    score(&small, variant, 1);
+    passed_in_part = 0;
+    compensate(&small, variant, 1);
+    passed = passed_in_part;
+    const double passes = passed_sequences(&small);
+    small_model_close(&small);
+    return passes;
+}
+
+// The equations of all experts are gathered in the same passes, one for gate and up and one for down. What
+// grows are the two sequences of each expert that are measured.
+static void more_experts_take_no_more_passes(void **state)
+{
+    (void)state;
+    const double more = passes_of_solving(4) - passes_of_solving(2);
+    if (!(more <= 2 * 2 * 2 * 2))
+        fail_msg("%g passes more", more);
 }
 
 // Sequences that the curves of a layer pass, through the layers before it once, and through it and those
@@ -359,6 +391,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         mpi_unit_test(calibration_and_propagation_report_what_is_planned),
         mpi_unit_test(masks_and_weights_report_what_is_planned),
+        mpi_unit_test(more_experts_take_no_more_passes),
         mpi_unit_test(curves_report_what_is_planned),
         mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
         mpi_unit_test(orders_of_channels_report_what_is_planned),
