@@ -22,7 +22,11 @@ struct variant {
     bool is_pattern;
     size_t keep, of; // N:M when is_pattern: `keep` of every `of` neighbours
     bool permute;    // with a pattern: neighbours in an order that keeps more, which the export writes
-    double sparsity; // otherwise
+    double sparsity; // otherwise; of a budget it is found by a search (stages/budget/trials.h)
+    // The bound of that search: how many times the dense model's perplexity; 0: the sparsity is given.
+    double budget;
+    const struct variant *base; // of an attempt of the search: the variant that it is for; otherwise NULL
+    size_t attempt;             // its number, from 1 on
     enum group group;
     enum allocation allocation; // of the sparsity over the layers
     // With ALLOCATION_OWL: how many times the mean score makes an outlier, and how far targets go.
@@ -85,7 +89,9 @@ struct settings {
     bool keep_weights;    // weights/VARIANT stays when the variant's results are there
     size_t num_variants;
     struct variant *variants;
-    char *perplexity; // corpus of the evaluation; NULL: none
+    size_t num_attempts;
+    struct variant *attempts; // of the variants with a budget, in their order, BUDGET_ATTEMPTS for each
+    char *perplexity;         // corpus of the evaluation; NULL: none
     size_t evaluate_length;
     size_t num_tasks;
     struct task_settings *tasks; // in the job's order; their names differ

@@ -11,6 +11,21 @@ const char *variant_name(const struct variant *variant)
     return variant != NULL ? variant->name : DENSE_NAME;
 }
 
+const struct variant *variant_base(const struct variant *variant)
+{
+    return variant != NULL && variant->base != NULL ? variant->base : variant;
+}
+
+bool variant_is_searched(const struct variant *variant)
+{
+    return variant != NULL && variant->budget > 0;
+}
+
+bool settings_search(const struct settings *settings)
+{
+    return settings->num_attempts > 0;
+}
+
 const char *stream_name(const struct settings *settings, const struct variant *variant)
 {
     return variant_name(settings->propagation == PROPAGATION_PRUNED ? variant : NULL);

@@ -28,6 +28,12 @@ struct stage {
 
 // The variant's name; DENSE_NAME for NULL, the dense model.
 const char *variant_name(const struct variant *variant);
+// The variant of the job that it is an attempt of, or itself (NULL stays NULL).
+const struct variant *variant_base(const struct variant *variant);
+// Whether the sparsity of the variant, or of the one that it is an attempt for, is found by a search.
+bool variant_is_searched(const struct variant *variant);
+// Whether the job has a variant of that kind.
+bool settings_search(const struct settings *settings);
 // The stream that a variant's statistics come from: "dense", or with pruned propagation the variant's name.
 const char *stream_name(const struct settings *settings, const struct variant *variant);
 

@@ -18,17 +18,16 @@ static const char *folder_name(enum run_folder folder)
     static const char *const names[RUN_FOLDER_COUNT] = {
         [RUN_STATISTICS] = "statistics", [RUN_HESSIANS] = "hessians", [RUN_ACTIVATIONS] = "activations",
         [RUN_OUTLIERS] = "outliers",     [RUN_MEDIANS] = "medians",   [RUN_CURVES] = "curves",
-        [RUN_MASKS] = "masks",           [RUN_WEIGHTS] = "weights",   [RUN_RESULTS] = "results"};
+        [RUN_BUDGET] = "budget",         [RUN_MASKS] = "masks",       [RUN_WEIGHTS] = "weights",
+        [RUN_RESULTS] = "results"};
     return names[folder];
 }
 
 void run_file_path(char path[PATH_SIZE], const char *run, enum run_file file)
 {
-    static const char *const names[] = {[RUN_RECORD] = "run.json",
-                                        [RUN_PLAN] = "plan.json",
-                                        [RUN_LOG] = "log.jsonl",
-                                        [RUN_SEQUENCES] = "sequences.h5",
-                                        [RUN_LOCK] = "lock"};
+    static const char *const names[] = {
+        [RUN_RECORD] = "run.json",        [RUN_PLAN] = "plan.json",       [RUN_LOG] = "log.jsonl",
+        [RUN_SEQUENCES] = "sequences.h5", [RUN_HELD_OUT] = "held-out.h5", [RUN_LOCK] = "lock"};
     path_format(path, PATH_SIZE, "%s/%s", run, names[file]);
 }
 
@@ -62,6 +61,15 @@ void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer)
 void run_curves_path(char path[PATH_SIZE], const char *run, const char *method, size_t layer)
 {
     path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.json", run, folder_name(RUN_CURVES), method, layer);
+}
+
+void run_budget_path(char path[PATH_SIZE], const char *run, const char *name, size_t attempt)
+{
+    if (attempt == 0)
+        path_format(path, PATH_SIZE, "%s/%s/%s/result.json", run, folder_name(RUN_BUDGET), name);
+    else
+        path_format(path, PATH_SIZE, "%s/%s/%s/attempt-%zu.json", run, folder_name(RUN_BUDGET), name,
+                    attempt);
 }
 
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result)

@@ -19,6 +19,7 @@ enum run_folder {
     RUN_OUTLIERS,    // threshold-T/layer-007.json
     RUN_MEDIANS,     // layer-007.json
     RUN_CURVES,      // METHOD/layer-007.json
+    RUN_BUDGET,      // VARIANT/attempt-1.json, VARIANT/result.json
     RUN_MASKS,       // VARIANT/layer-007.h5
     RUN_WEIGHTS,     // VARIANT/layer-007.h5
     RUN_RESULTS,     // VARIANT/perplexity.json and so on
@@ -26,7 +27,7 @@ enum run_folder {
 };
 
 // Files that stand in the run directory itself. RUN_LOCK also stands in RUN/results/VARIANT.
-enum run_file { RUN_RECORD, RUN_PLAN, RUN_LOG, RUN_SEQUENCES, RUN_LOCK };
+enum run_file { RUN_RECORD, RUN_PLAN, RUN_LOG, RUN_SEQUENCES, RUN_HELD_OUT, RUN_LOCK };
 
 // Files of a variant in RUN/results.
 enum run_result { RESULT_PERPLEXITY, RESULT_COMPENSATION, RESULT_DIAGNOSTICS };
@@ -46,6 +47,8 @@ void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, 
 void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer);
 // "RUN/curves/wanda/layer-007.json"
 void run_curves_path(char path[PATH_SIZE], const char *run, const char *method, size_t layer);
+// "RUN/budget/wanda-budget1.05/attempt-1.json"; attempt 0: ".../result.json".
+void run_budget_path(char path[PATH_SIZE], const char *run, const char *name, size_t attempt);
 // "RUN/results/wanda-0.5/perplexity.json"; name: of a variant, or DENSE_NAME.
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"
@@ -53,7 +56,7 @@ void run_task_result_path(char path[PATH_SIZE], const char *run, const char *nam
 
 // ---- inside the HDF5 files
 
-// The one dataset of RUN/sequences.h5, and of each file in RUN_ACTIVATIONS.
+// The one dataset of RUN/sequences.h5 and RUN/held-out.h5, and of each file in RUN_ACTIVATIONS.
 #define TOKENS_DATASET "/tokens"
 #define HIDDEN_STATES_DATASET "/hidden_states"
 

@@ -59,6 +59,9 @@ static enum status item_from_json(union job_item *item, const struct job_key_row
     case TYPE_NUMBER:
         good = number_from_json(&item->number, row, json);
         break;
+    case TYPE_BUDGET:
+        good = number_from_json(&item->number, row, json_object_get(json, "perplexity"));
+        break;
     case TYPE_FLAG:
         item->flag = json_is_true(json);
         good = json_is_boolean(json);
@@ -177,7 +180,7 @@ static enum status variants_from_json(struct settings *settings, const json_t *j
                         err, STATUS_DAMAGED, "%s: variants[%zu] is not a variant of this version", origin, i);
         settings->num_variants = i + 1;
     }
-    return STATUS_OK;
+    return attempts_create(settings, err);
 }
 
 static enum status fill_settings(struct settings *settings, const json_t *json, const char *origin,

@@ -108,6 +108,20 @@ static enum status read_pair(const struct reader *reader, const struct job_key_r
     return STATUS_OK;
 }
 
+// {perplexity: NUMBER}
+static enum status read_budget(const struct reader *reader, const struct job_key_row *row,
+                               const struct job_node *node, union job_item *item)
+{
+    struct job_node name, value;
+
+    if (node->kind != NODE_MAPPING || node->count != 1)
+        return item_refuse(reader, row, node);
+    job_mapping_pair(reader->document, node, 0, &name, &value);
+    if (name.kind != NODE_SCALAR || strcmp(name.text, "perplexity") != 0)
+        return item_refuse(reader, row, &name);
+    return read_number(row, &value, &item->number) ? STATUS_OK : item_refuse(reader, row, &value);
+}
+
 static enum status read_scalar(const struct reader *reader, const struct job_key_row *row,
                                const struct job_node *node, union job_item *item)
 {
@@ -142,6 +156,7 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
         case TYPE_PATTERN:
             good = pattern_parse(node->text, &item->pattern.keep, &item->pattern.of);
             break;
+        case TYPE_BUDGET:
         case TYPE_PAIR:
         case TYPE_DIRECTIONS:
         case TYPE_RATIOS:
@@ -157,6 +172,8 @@ enum status item_read(const struct reader *reader, const struct job_key_row *row
                       union job_item *item)
 {
     switch (row->type) {
+    case TYPE_BUDGET:
+        return read_budget(reader, row, node, item);
     case TYPE_PAIR:
         return read_pair(reader, row, node, item);
     case TYPE_DIRECTIONS:

@@ -41,7 +41,8 @@ static bool allocates(const struct job_values *values, enum allocation allocatio
     for (size_t i = 0; i < given->count; i++)
         if (given->items[i].whole == allocation)
             return true;
-    return given->count == 0 && allocation == ALLOCATION_UNIFORM;
+    return given->count == 0 &&
+           allocation == (is_given(values, KEY_BUDGET) ? ALLOCATION_MEASURED : ALLOCATION_UNIFORM);
 }
 
 // Keys that belong to one allocation.
@@ -113,6 +114,17 @@ static enum status check_solving(const struct job_values *values, const char *pa
     return STATUS_OK;
 }
 
+// A budget says how sparse the model is to be.
+static enum status check_budget(const struct job_values *values, const char *path, struct error *err)
+{
+    static const enum job_key others[] = {KEY_SPARSITY, KEY_PATTERN};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        RETURN_ERROR_IF(is_given(values, KEY_BUDGET) && is_given(values, others[i]), err, STATUS_USAGE,
+                        "%s:%zu: prune.budget: stands instead of %s: leave one of them out", path,
+                        values->of[KEY_BUDGET].line, job_key_row(others[i])->path);
+    return STATUS_OK;
+}
+
 // Only neighbours have an order.
 static enum status check_permute(const struct job_values *values, const char *path, struct error *err)
 {
@@ -143,6 +155,7 @@ static enum status check_together(const struct job_values *values, const char *p
         "%s:%zu: expected: is shown beside what is measured, and evaluate.perplexity is not given", path,
         values->of[KEY_EXPECTED].line);
     FORWARD_IF_ERROR(check_solving(values, path, err));
+    FORWARD_IF_ERROR(check_budget(values, path, err));
     FORWARD_IF_ERROR(check_allocation(values, path, err));
     FORWARD_IF_ERROR(check_permute(values, path, err));
     FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
@@ -238,5 +251,6 @@ void settings_free(struct settings *settings)
             member_free(row, settings);
     }
     free(settings->variants);
+    free(settings->attempts);
     free(settings);
 }

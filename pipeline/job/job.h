@@ -8,9 +8,10 @@
 //
 // A list makes a sweep, for keys of a variant (for energy: a list of lists): the cartesian product, the first
 // key of the table changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then
-// each pattern. A value that means nothing to a variant (epsilon without alpha, group with a pattern, any of
-// them with sparsegpt; parameters with auto; owl_threshold without owl; guard without compensation) does not
-// multiply the variants. Relative paths count from the working directory of the program.
+// each pattern; a budget stands instead of both. A value that means nothing to a variant (epsilon without
+// alpha, group with a pattern, any of them with sparsegpt; parameters with auto; owl_threshold without owl;
+// guard without compensation) does not multiply the variants. Relative paths count from the working directory
+// of the program.
 #pragma once
 #include "kernels/error.h"
 #include "stages/settings.h"

@@ -34,6 +34,8 @@ static json_t *item_to_json(const struct job_key_row *row, const union job_item 
         return json_integer((json_int_t)item->whole);
     case TYPE_NUMBER:
         return json_real(item->number);
+    case TYPE_BUDGET:
+        return json_pack("{s:f}", "perplexity", item->number);
     case TYPE_FLAG:
         return json_boolean(item->flag);
     case TYPE_CHOICE:

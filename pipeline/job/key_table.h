@@ -46,6 +46,9 @@ KEY(EPSILON, "prune.epsilon", NUMBER(variant, parameters.epsilon, 0, 1), .own_st
 KEY(EXPONENT, "prune.activation_exponent", NUMBER(variant, parameters.exponent, 0, 8),
     .own_standard = own_exponent, .tag = "exponent", .otherwise = "the method's own",
     .help = "exponent of the inputs' second moment (cvr: of their variance)")
+KEY(BUDGET, "prune.budget", BUDGET(variant, budget, 1, 1000), .example = "{perplexity: 1.05}",
+    .flags = KEY_ABOVE_LOW | KEY_IN_NAME, .applies = has_budget, .tag = "budget",
+    .help = "instead of sparsity: as sparse as held-out text of the corpus allows")
 KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5",
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "",
     .help = "share of the weights that is pruned; a pattern can be given as well, or instead")
@@ -57,7 +60,7 @@ KEY(PERMUTE, "prune.permute", FLAG(variant, permute), .standard = {false}, .tag 
 KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
     .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
 KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),
-    .standard = {ALLOCATION_UNIFORM}, .tag = "", .help = "what is pruned less: owl, layers with more outliers; dlp, with lower scores; measured, linears that cost more")
+    .own_standard = own_allocation, .tag = "", .otherwise = "uniform, measured with budget", .help = "what is pruned less: owl, layers with more outliers; dlp, with lower scores; measured, linears that cost more")
 KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
     .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
     .help = "owl: a score above this many times its layer's mean is an outlier")

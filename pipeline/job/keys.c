@@ -66,7 +66,18 @@ static double own_drift(const struct variant *variant)
 
 static bool has_sparsity(const struct variant *variant)
 {
-    return !variant->is_pattern;
+    return !variant->is_pattern && variant->budget == 0;
+}
+
+static bool has_budget(const struct variant *variant)
+{
+    return variant->budget > 0;
+}
+
+// The sparsest model is one that takes its sparsity from where it costs least.
+static double own_allocation(const struct variant *variant)
+{
+    return variant->budget > 0 ? ALLOCATION_MEASURED : ALLOCATION_UNIFORM;
 }
 
 static bool has_pattern(const struct variant *variant)
@@ -119,6 +130,7 @@ static bool has_factors(const struct variant *variant)
 #define NUMBER(room, member, from, to) .type = TYPE_NUMBER, KEPT(room, member, double), RANGE(from, to)
 #define FLAG(room, member) .type = TYPE_FLAG, KEPT(room, member, bool)
 #define CHOICE(room, member, words) .type = TYPE_CHOICE, KEPT_WHOLE(room, member), .choices = (words)
+#define BUDGET(room, member, from, to) .type = TYPE_BUDGET, KEPT(room, member, double), RANGE(from, to)
 #define PAIR(room, member, from, to) .type = TYPE_PAIR, KEPT(room, member, double), RANGE(from, to)
 #define PATTERN(room, member) .type = TYPE_PATTERN, KEPT(room, member, size_t)
 #define DIRECTIONS(room, member) .type = TYPE_DIRECTIONS, KEPT(room, member, bool)
@@ -240,6 +252,9 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
     case TYPE_NUMBER:
     case TYPE_PAIR:
         describe_range("a number", row, text, size);
+        break;
+    case TYPE_BUDGET:
+        describe_range("{perplexity: times the dense model's}, a number", row, text, size);
         break;
     case TYPE_FLAG:
         snprintf(text, size, "true or false");

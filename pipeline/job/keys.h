@@ -24,6 +24,7 @@ enum job_type {
     TYPE_NUMBER,     // double
     TYPE_FLAG,       // bool
     TYPE_CHOICE,     // an enum, in the order of the words
+    TYPE_BUDGET,     // double; {perplexity: 1.05} in the file
     TYPE_PAIR,       // two doubles, one after the other; [low, high] in the file
     TYPE_PATTERN,    // size_t keep, of: N:M
     TYPE_DIRECTIONS, // two bools, columns and rows: a list of these words
@@ -54,7 +55,7 @@ struct job_key_row {
     size_t offset, size;
     size_t count_offset; // TYPE_SKIP, TYPE_RATIOS, TYPE_TASKS, TYPE_EXPECTED: where the array's size_t is
 
-    double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_PAIR, TYPE_RATIOS
+    double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_BUDGET, TYPE_PAIR, TYPE_RATIOS
     const char *const *(*choices)(size_t *); // TYPE_CHOICE
     const char *what;                        // TYPE_TEXT, TYPE_SKIP: "a directory"
 

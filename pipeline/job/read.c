@@ -192,9 +192,9 @@ static enum status check_required(const struct reader *reader, const struct job_
             return job_refuse(reader->document, section_line(reader, root, row->path), row->path, reader->err,
                               "is missing");
     }
-    if (!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN))
+    if (!is_given(values, KEY_SPARSITY) && !is_given(values, KEY_PATTERN) && !is_given(values, KEY_BUDGET))
         return job_refuse(reader->document, section_line(reader, root, "prune.sparsity"), "prune.sparsity",
-                          reader->err, "is missing, and so is prune.pattern");
+                          reader->err, "is missing, and so are prune.pattern and prune.budget");
     return STATUS_OK;
 }
 

@@ -13,8 +13,9 @@ static void count_values(size_t counts[NUM_JOB_KEYS], const struct job_values *v
         const bool varies = job_key_is_swept(job_key_row((enum job_key)i));
         counts[i] = varies && is_given(values, (enum job_key)i) ? values->of[i].count : 1;
     }
-    counts[KEY_SPARSITY] = values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count;
-    counts[KEY_PATTERN] = 1;
+    counts[KEY_SPARSITY] =
+        values->of[KEY_SPARSITY].count + values->of[KEY_PATTERN].count + values->of[KEY_BUDGET].count;
+    counts[KEY_PATTERN] = counts[KEY_BUDGET] = 1;
 }
 
 // The variant at one point of the sweep: for each key the index of its value.
@@ -22,8 +23,9 @@ static void fill_variant(struct variant *variant, const struct job_values *value
                          const size_t point[NUM_JOB_KEYS])
 {
     const size_t amount = point[KEY_SPARSITY], num_sparsities = values->of[KEY_SPARSITY].count;
+    const bool is_searched = is_given(values, KEY_BUDGET); // and nothing else is
 
-    *variant = (struct variant){.is_pattern = amount >= num_sparsities};
+    *variant = (struct variant){.is_pattern = !is_searched && amount >= num_sparsities};
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         const struct job_key_row *row = job_key_row((enum job_key)i);
         size_t index = point[i];
@@ -31,10 +33,12 @@ static void fill_variant(struct variant *variant, const struct job_values *value
         if (row->home != HOME_VARIANT)
             continue;
         if (i == KEY_SPARSITY) {
-            given = !variant->is_pattern;
+            given = !variant->is_pattern && !is_searched;
         } else if (i == KEY_PATTERN) {
             given = variant->is_pattern;
             index = amount - num_sparsities;
+        } else if (i == KEY_BUDGET) {
+            index = amount;
         }
         if (given)
             member_store(row, variant, &values->of[i].items[index]);
@@ -88,5 +92,5 @@ enum status sweep_expand(struct settings *settings, const struct job_values *val
         if (!is_known(settings, variant->name))
             settings->num_variants++;
     } while (next_point(point, counts));
-    return STATUS_OK;
+    return attempts_create(settings, err);
 }

@@ -67,6 +67,7 @@ static size_t item_size(enum job_type type)
     case TYPE_TEXT:
         return sizeof item->text;
     case TYPE_NUMBER:
+    case TYPE_BUDGET:
         return sizeof item->number;
     case TYPE_FLAG:
         return sizeof item->flag;
@@ -125,7 +126,7 @@ union job_item member_standard(const struct job_key_row *row, const void *home)
 
     if (row->type == TYPE_WHOLE || row->type == TYPE_CHOICE)
         item.whole = (uint64_t)standard;
-    else if (row->type == TYPE_NUMBER)
+    else if (row->type == TYPE_NUMBER || row->type == TYPE_BUDGET)
         item.number = standard;
     else if (row->type == TYPE_FLAG)
         item.flag = standard != 0;
@@ -141,6 +142,7 @@ bool member_is_standard(const struct job_key_row *row, const void *home)
     const union job_item now = member_load(row, home), standard = member_standard(row, home);
     switch (row->type) {
     case TYPE_NUMBER:
+    case TYPE_BUDGET:
         return now.number == standard.number;
     case TYPE_PAIR:
         return now.pair[0] == standard.pair[0] && now.pair[1] == standard.pair[1];

@@ -8,7 +8,7 @@
 union job_item {
     char *text;     // TYPE_TEXT
     uint64_t whole; // TYPE_WHOLE; TYPE_CHOICE: index into the key's choices
-    double number;  // TYPE_NUMBER
+    double number;  // TYPE_NUMBER, TYPE_BUDGET
     bool flag;      // TYPE_FLAG
     double pair[2]; // TYPE_PAIR
     struct {

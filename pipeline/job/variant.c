@@ -1,4 +1,5 @@
 #include "pipeline/job/variant.h"
+#include "kernels/pruning/budget.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
 #include "stages/stage.h"
@@ -30,7 +31,10 @@ static void normalise(struct variant *variant)
         reset(variant, KEY_GROUP);
         reset(variant, KEY_ALLOCATION);
         reset(variant, KEY_SPARSITY);
+        reset(variant, KEY_BUDGET);
     } else {
+        if (variant->budget > 0)
+            reset(variant, KEY_SPARSITY);
         reset(variant, KEY_PATTERN);
         reset(variant, KEY_PERMUTE);
     }
@@ -105,6 +109,7 @@ static void add_key(struct name *name, const struct job_key_row *row, const stru
         add(name, row->choices(&count)[item.whole]);
         break;
     case TYPE_NUMBER:
+    case TYPE_BUDGET:
         add_number(name, item.number);
         break;
     case TYPE_WHOLE:
@@ -152,8 +157,12 @@ static uint64_t hash_text(const char *text)
     return hash;
 }
 
+enum { ATTEMPT_SUFFIX = 4 }; // "~6", and more
+
 static void build_name(struct variant *variant)
 {
+    // Attempts add their number.
+    const size_t room = sizeof variant->name - (variant->budget > 0 ? ATTEMPT_SUFFIX : 0);
     struct name name = {.length = 0};
 
     for (int last = 0; last < 2; last++)
@@ -162,12 +171,12 @@ static void build_name(struct variant *variant)
             if (comes_last(row) == (last == 1) && is_named(row, variant))
                 add_key(&name, row, variant);
         }
-    if (name.length < sizeof variant->name) {
+    if (name.length < room) {
         memcpy(variant->name, name.text, name.length + 1);
         return;
     }
     // Numbers of 17 digits everywhere: cut, and told apart by a hash.
-    const int kept = (int)(sizeof variant->name - sizeof "-0123456789abcdef");
+    const int kept = (int)(room - sizeof "-0123456789abcdef");
     snprintf(variant->name, sizeof variant->name, "%.*s-%016llx", kept, name.text,
              (unsigned long long)hash_text(name.text));
 }
@@ -176,4 +185,23 @@ void variant_complete(struct variant *variant)
 {
     normalise(variant);
     build_name(variant);
+}
+
+enum status attempts_create(struct settings *settings, struct error *err)
+{
+    size_t searched = 0;
+
+    for (size_t v = 0; v < settings->num_variants; v++)
+        searched += variant_is_searched(&settings->variants[v]);
+    FORWARD_IF_ERROR(allocate(&settings->attempts, searched * BUDGET_ATTEMPTS, sizeof *settings->attempts,
+                              "attempts of prune.budget", err));
+    for (size_t v = 0; v < settings->num_variants; v++)
+        for (size_t a = 1; a <= BUDGET_ATTEMPTS && variant_is_searched(&settings->variants[v]); a++) {
+            struct variant *attempt = &settings->attempts[settings->num_attempts++];
+            *attempt = settings->variants[v];
+            attempt->base = &settings->variants[v];
+            attempt->attempt = a;
+            snprintf(attempt->name + strlen(attempt->name), ATTEMPT_SUFFIX, "~%zu", a);
+        }
+    return STATUS_OK;
 }

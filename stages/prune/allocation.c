@@ -2,6 +2,7 @@
 
 #include "kernels/pruning/layer_medians.h"
 #include "kernels/pruning/outliers.h"
+#include "stages/budget/trials.h"
 #include "stages/prune/layer_scores.h"
 #include "stages/prune/measured_allocation.h"
 #include "stages/prune/median_scores.h"
@@ -69,11 +70,15 @@ static enum status targets_by_medians(double *targets, struct findings *findings
 }
 
 enum status allocation_targets(double *targets, const struct settings *settings,
-                               const struct variant *variant, size_t layers, struct error *err)
+                               const struct variant *searched, size_t layers, struct error *err)
 {
     struct findings findings = {0};
-    enum status status = findings_create(&findings, layers, err);
+    struct variant resolved;
+    enum status status = budget_resolve(&resolved, settings, searched, err);
+    const struct variant *variant = &resolved;
 
+    if (status == STATUS_OK)
+        status = findings_create(&findings, layers, err);
     if (status != STATUS_OK)
         goto done;
     switch (variant->allocation) {
@@ -139,15 +144,16 @@ static enum status find_of_layer(double *targets, const struct stage *stage, con
 enum status allocation_of_layer(double *targets, const struct stage *stage, const struct variant *variant,
                                 const struct layer_map *map, struct error *err)
 {
+    const bool is_looked_up = variant->allocation != ALLOCATION_UNIFORM || variant_is_searched(variant);
     enum status status = STATUS_OK;
 
     for (size_t i = 0; i < map->num_tensors; i++)
         targets[i] = variant->sparsity;
     if (stage->team->rank == 0 && variant->allocation == ALLOCATION_MEASURED)
         status = find_measured(targets, stage->settings, variant, map, err);
-    else if (stage->team->rank == 0 && variant->allocation != ALLOCATION_UNIFORM)
+    else if (stage->team->rank == 0 && is_looked_up)
         status = find_of_layer(targets, stage, variant, map, err);
-    if (variant->allocation != ALLOCATION_UNIFORM) {
+    if (is_looked_up) {
         FORWARD_IF_ERROR(team_agree(stage->team, status, err));
         FORWARD_IF_ERROR(team_broadcast(stage->team, targets, map->num_tensors * sizeof *targets, 0, err));
     }

@@ -1,6 +1,7 @@
 #include "stages/prune/measured_allocation.h"
 
 #include "kernels/pruning/curves.h"
+#include "stages/budget/trials.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,8 @@ enum status measured_allocation_create(struct measured_allocation *allocation,
                                        struct error *err)
 {
     *allocation = (struct measured_allocation){0};
+    struct variant resolved;
+    FORWARD_IF_ERROR(budget_resolve(&resolved, settings, variant, err));
     FORWARD_IF_ERROR(read_layers(allocation, settings, variant, err));
-    return choose(allocation, variant->sparsity, err);
+    return choose(allocation, resolved.sparsity, err);
 }

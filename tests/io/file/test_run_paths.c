@@ -11,9 +11,9 @@
 static void test_folders_have_their_names(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"r/statistics", "r/hessians", "r/activations",
-                                           "r/outliers",   "r/medians",  "r/curves",
-                                           "r/masks",      "r/weights",  "r/results"};
+    static const char *const expected[] = {"r/statistics", "r/hessians", "r/activations", "r/outliers",
+                                           "r/medians",    "r/curves",   "r/budget",      "r/masks",
+                                           "r/weights",    "r/results"};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -31,11 +31,9 @@ static void test_files_have_their_names(void **state)
     static const struct {
         enum run_file file;
         const char *expected;
-    } cases[] = {{RUN_RECORD, "/scratch/run/run.json"},
-                 {RUN_PLAN, "/scratch/run/plan.json"},
-                 {RUN_LOG, "/scratch/run/log.jsonl"},
-                 {RUN_SEQUENCES, "/scratch/run/sequences.h5"},
-                 {RUN_LOCK, "/scratch/run/lock"}};
+    } cases[] = {{RUN_RECORD, "/scratch/run/run.json"},      {RUN_PLAN, "/scratch/run/plan.json"},
+                 {RUN_LOG, "/scratch/run/log.jsonl"},        {RUN_SEQUENCES, "/scratch/run/sequences.h5"},
+                 {RUN_HELD_OUT, "/scratch/run/held-out.h5"}, {RUN_LOCK, "/scratch/run/lock"}};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -59,6 +57,10 @@ static void test_layers_are_numbered_with_three_digits_or_more(void **state)
     assert_string_equal(path, "r/medians/layer-007.json");
     run_curves_path(path, "r", "wanda", 7);
     assert_string_equal(path, "r/curves/wanda/layer-007.json");
+    run_budget_path(path, "r", "wanda-budget1.05", 2);
+    assert_string_equal(path, "r/budget/wanda-budget1.05/attempt-2.json");
+    run_budget_path(path, "r", "wanda-budget1.05", 0);
+    assert_string_equal(path, "r/budget/wanda-budget1.05/result.json");
     run_outliers_path(path, "r", 0.1, 12);
     assert_string_equal(path, "r/outliers/threshold-0.10000000000000001/layer-012.json");
 }

@@ -1,5 +1,6 @@
 // wrap: calloc
 // The job file: what is taken, what is refused and with which line, and how lists become variants.
+#include "kernels/pruning/budget.h"
 #include "pipeline/job/expected.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
@@ -444,6 +445,32 @@ static void ratios_keep_their_order_and_lines(void **state)
     settings_free(s);
 }
 
+static void a_budget_stands_instead_of_a_sparsity(void **state)
+{
+    static const char *const names[] = {"wanda-budget1.05", "wanda-budget1.05-uniform", "wanda-budget1.1",
+                                        "wanda-budget1.1-uniform"};
+    (void)state;
+    assert_variants(HEAD "prune: {method: wanda, budget: [{perplexity: 1.05}, {perplexity: 1.1}], "
+                         "allocation: [measured, uniform]}\n",
+                    names, 4);
+    struct settings *s = parse(HEAD "prune: {method: wanda, budget: {perplexity: 1.05}}\n");
+    assert_string_equal(s->variants[0].name, "wanda-budget1.05");
+    assert_int_equal(s->variants[0].allocation, ALLOCATION_MEASURED);
+    assert_true(s->variants[0].budget == 1.05 && s->variants[0].sparsity == 0);
+    assert_int_equal(s->num_attempts, BUDGET_ATTEMPTS);
+    for (size_t a = 0; a < s->num_attempts; a++) {
+        char name[64];
+        snprintf(name, sizeof name, "wanda-budget1.05~%zu", a + 1);
+        assert_string_equal(s->attempts[a].name, name);
+        assert_ptr_equal(s->attempts[a].base, &s->variants[0]);
+        assert_int_equal(s->attempts[a].attempt, a + 1);
+    }
+    settings_free(s);
+    s = parse(MINIMAL);
+    assert_int_equal(s->num_attempts, 0);
+    settings_free(s);
+}
+
 // One model is made for its weights; a sweep that is measured for its numbers.
 static void a_measured_sweep_keeps_no_weights_unless_asked(void **state)
 {
@@ -566,6 +593,15 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  allocation: measured\n",
          "job.yaml:8: prune.allocation: a pattern N:M has the same sparsity in every layer: measured needs "
          "prune.sparsity, or uniform as well, for the patterns"},
+        {MINIMAL "  budget: {perplexity: 1.05}\n",
+         "job.yaml:8: prune.budget: stands instead of prune.sparsity: leave one of them out"},
+        {HEAD "prune:\n  pattern: 2:4\n  budget: {perplexity: 1.05}\n",
+         "job.yaml:7: prune.budget: stands instead of prune.pattern: leave one of them out"},
+        {HEAD "prune:\n  budget: {perplexity: 0.9}\n", "job.yaml:6: prune.budget: must be {perplexity: times "
+                                                       "the dense model's}, a number above 1, to 1000, "
+                                                       "got 0.9"},
+        {HEAD "prune: {budget: {perplexity: 1.05}, owl_range: 0.1}\n",
+         "job.yaml:5: prune.owl_range: is used with prune.allocation: owl only"},
         {MINIMAL "  allocation: owls\n", "job.yaml:8: prune.allocation: must be one of uniform, owl, dlp, "
                                          "measured, got 'owls', did you mean owl?"},
         {MINIMAL "  ratios: 0.5\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear names "
@@ -610,9 +646,11 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: /m\n", "job.yaml: run: is missing"},
         {"model: /m\nrun: /r\n", "job.yaml: calibration.corpus: is missing"},
         {"model: /m\nrun: /r\ncalibration:\n  seed: 1\n", "job.yaml:3: calibration.corpus: is missing"},
-        {HEAD, "job.yaml: prune.sparsity: is missing, and so is prune.pattern"},
-        {HEAD "prune:\n", "job.yaml:5: prune.sparsity: is missing, and so is prune.pattern"},
-        {HEAD "prune: {method: ria}\n", "job.yaml:5: prune.sparsity: is missing, and so is prune.pattern"},
+        {HEAD, "job.yaml: prune.sparsity: is missing, and so are prune.pattern and prune.budget"},
+        {HEAD "prune:\n",
+         "job.yaml:5: prune.sparsity: is missing, and so are prune.pattern and prune.budget"},
+        {HEAD "prune: {method: ria}\n",
+         "job.yaml:5: prune.sparsity: is missing, and so are prune.pattern and prune.budget"},
         // texts
         {"model:\nrun: /r\n", "job.yaml:1: model: must be a directory, got nothing"},
         {"model: ~\n", "job.yaml:1: model: must be a directory, got nothing"},
@@ -1018,6 +1056,7 @@ int main(void)
         cmocka_unit_test(dlp_makes_a_sweep_of_its_own),
         cmocka_unit_test(measured_makes_a_sweep_of_its_own),
         cmocka_unit_test(ratios_keep_their_order_and_lines),
+        cmocka_unit_test(a_budget_stands_instead_of_a_sparsity),
         cmocka_unit_test(a_measured_sweep_keeps_no_weights_unless_asked),
         cmocka_unit_test(the_clamp_is_named_only_where_it_acts),
         cmocka_unit_test(variants_with_one_name_have_one_content),

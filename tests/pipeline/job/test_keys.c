@@ -39,6 +39,8 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
 {
     if (key == own)
         return own_value;
+    if (own == KEY_BUDGET && (key == KEY_SPARSITY || key == KEY_ALLOCATION))
+        return NULL;
     if ((own == KEY_PATTERN || own == KEY_PERMUTE) && (key == KEY_SPARSITY || key == KEY_ALLOCATION))
         return NULL;
     if (own == KEY_PERMUTE && key == KEY_PATTERN)
@@ -153,6 +155,9 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
         low += row->flags & KEY_ABOVE_LOW ? 1e-6 : 0;
         number_format(index == 0 ? low : index == 1 ? low + (high - low) / 8 : high, text, size);
         return index < 3;
+    case TYPE_BUDGET:
+        snprintf(text, size, "{\"perplexity\": %s}", index == 0 ? "1.000001" : index == 1 ? "1.05" : "1000");
+        return index < 3;
     case TYPE_PAIR:
         snprintf(text, size, "[%s, %s]", index == 0 ? "0.25" : "0.5", index == 0 ? "0.5" : "1e6");
         return index < 2;
@@ -194,6 +199,8 @@ static json_t *expected_json(const struct job_key_row *row, const char *yaml)
     assert_non_null(json);
     if (row->type == TYPE_NUMBER)
         expected = json_real(json_number_value(json));
+    else if (row->type == TYPE_BUDGET)
+        expected = json_pack("{s:f}", "perplexity", json_number_value(json_object_get(json, "perplexity")));
     else if (row->type == TYPE_PAIR)
         expected = json_pack("[f, f]", json_number_value(json_array_get(json, 0)),
                              json_number_value(json_array_get(json, 1)));
@@ -380,6 +387,8 @@ static void every_key_refuses_what_is_not_its_type(void **state)
         [TYPE_TEXT] = {"[]", "{a: b}", "~", "''", "[a]"},
         [TYPE_WHOLE] = {"1.5", "many", "'8'", "-1", "~", "{a: 1}", "0x10", "true"},
         [TYPE_NUMBER] = {"many", "'0.5'", ".nan", ".inf", "~", "{a: 1}", "0.5x", "1:2"},
+        [TYPE_BUDGET] = {"1.05", "{}", "~", "{perplexity: '1.05'}", "{perplexity: .nan}", "{loss: 1.05}",
+                         "{perplexity: 1.05, loss: 1}", "[{perplexity: 1.05}, 2]"},
         [TYPE_FLAG] = {"yes", "off", "1", "'true'", "~", "{a: b}", "True"},
         [TYPE_CHOICE] = {"1", "~", "{a: b}", "zebra", "True", "''"},
         [TYPE_PAIR] = {"1", "[1]", "[1, 2, 3]", "[a, 2]", "[]", "{a: 1}", "['1', 2]", "[1, [2]]"},
@@ -405,9 +414,13 @@ static void every_number_refuses_what_is_out_of_range(void **state)
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         const struct job_key_row *row = job_key_row((enum job_key)i);
         const bool is_whole = row->type == TYPE_WHOLE;
-        const char *format = row->type == TYPE_PAIR ? "[%s, 1]" : row->type == TYPE_RATIOS ? "{a: %s}" : "%s";
+        const char *format = row->type == TYPE_PAIR     ? "[%s, 1]"
+                             : row->type == TYPE_RATIOS ? "{a: %s}"
+                             : row->type == TYPE_BUDGET ? "{perplexity: %s}"
+                                                        : "%s";
         char value[64], number[32], beginning[128];
-        if (!is_whole && row->type != TYPE_NUMBER && row->type != TYPE_PAIR && row->type != TYPE_RATIOS)
+        if (!is_whole && row->type != TYPE_NUMBER && row->type != TYPE_BUDGET && row->type != TYPE_PAIR &&
+            row->type != TYPE_RATIOS)
             continue;
         assert_true(row->low < row->high);
         snprintf(beginning, sizeof beginning, "%s: ", row->path);
@@ -546,6 +559,8 @@ static void every_member_of_the_settings_is_in_a_row(void **state)
     cover((unsigned char *)&settings, HOME_SETTINGS);
     settings.variants = NULL; // what the keys of the variants make
     settings.num_variants = 0;
+    settings.attempts = NULL; // attempts_create
+    settings.num_attempts = 0;
     for (size_t i = 0; i < sizeof settings; i++)
         if (bytes[i] != 0)
             fail_msg("struct settings: byte %zu belongs to no key", i);
@@ -557,6 +572,8 @@ static void every_member_of_the_settings_is_in_a_row(void **state)
     memset(variant.name, 0, sizeof variant.name); // variant_complete
     variant.clamp.epsilon = 0;                    // fixed, variant_complete
     variant.is_pattern = false;                   // which of sparsity and pattern is given
+    variant.base = NULL;                          // attempts_create
+    variant.attempt = 0;
     for (size_t i = 0; i < sizeof variant; i++)
         if (bytes[i] != 0)
             fail_msg("struct variant: byte %zu belongs to no key", i);
