@@ -287,17 +287,21 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     const bool solved = solves_curves(settings);
     const uint64_t hessian = needs_hessian(settings) || solved ? (uint64_t)layer->hessian : 0;
     uint64_t streams = dense ? 1 : settings->num_variants;
-    uint64_t second_order = 0, permuted = 0; // variants
+    uint64_t masks = settings->num_variants, second_order = 0, permuted = 0; // variants
     bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
+        // The best attempt so far, which becomes the variant, and the one in hand.
+        const uint64_t copies = variant_is_searched(&settings->variants[v]) ? 2 : 1;
         second_order += method_needs(settings->variants[v].method) & NEEDS_HESSIAN ||
                                 variant_is_joint(&settings->variants[v])
-                            ? 1
+                            ? copies
                             : 0;
         permuted += settings->variants[v].permute ? 1 : 0;
         // Weights that are not kept go variant by variant, when its results are there.
         if (weights_are_written(settings, &settings->variants[v]))
-            cost->weights_bytes += (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
+            cost->weights_bytes += copies * (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
+        masks += copies - 1;
+        streams += dense ? 0 : copies - 1;
         allocates = allocates || settings->variants[v].allocation != ALLOCATION_UNIFORM;
     }
     streams += allocates && !dense ? 1 : 0; // the dense model's as well
@@ -307,8 +311,7 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
         dense || solved ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;
     // Methods that make masks and weights together keep the weights in the file of the mask.
-    cost->masks_bytes +=
-        settings->num_variants * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
+    cost->masks_bytes += masks * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
     cost->masks_bytes += permuted * (uint64_t)layer->orders;
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/plan/plan.h"
 
 #include "pipeline/plan/unit_cost.h"
+#include "stages/budget/held_out.h"
 #include "stages/prune/curves.h"
 #include "stages/stage.h"
 
@@ -73,9 +74,12 @@ size_t dense_stream_readers(const struct settings *settings)
 {
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     size_t readers = 0;
-    for (size_t v = 0; v < settings->num_variants; v++)
-        readers += dense ? variant_reads_states(&settings->variants[v])
-                         : variant_follows_dense(&settings->variants[v]);
+    for (size_t v = 0; v < settings->num_variants + settings->num_attempts; v++) {
+        const struct variant *variant = v < settings->num_variants
+                                            ? &settings->variants[v]
+                                            : &settings->attempts[v - settings->num_variants];
+        readers += dense ? variant_reads_states(variant) : variant_follows_dense(variant);
+    }
     return readers;
 }
 
@@ -101,6 +105,50 @@ static void add_results(struct plan *plan, const struct variant *variant, struct
         add_of_model(plan, STAGE_EXPORT, variant, place);
 }
 
+// With dense propagation: all layers of a searched variant, or of an attempt, after what decides its
+// sparsity.
+static void add_searched_layers(struct plan *plan, const struct variant *variant, struct place place)
+{
+    for (size_t layer = 0; layer < plan->sizes.num_layers; layer++) {
+        add_of_layer(plan, STAGE_SCORE, variant, layer, place);
+        add_compensate(plan, variant, layer, place);
+        if (stream_owner(plan->settings, variant) != NULL)
+            add_propagate(plan, variant, layer, place);
+    }
+}
+
+// With pruned propagation: all layers of a variant or of an attempt.
+static void add_pruned_layers(struct plan *plan, const struct variant *variant, struct place place)
+{
+    const size_t readers = dense_stream_readers(plan->settings);
+    for (size_t layer = 0; layer < plan->sizes.num_layers; layer++) {
+        if (!variant_is_joint(variant)) // it takes no statistics
+            add_of_layer(plan, STAGE_CALIBRATE, variant, layer, place);
+        add_of_layer(plan, STAGE_SCORE, variant, layer, place);
+        add_compensate(plan, variant, layer, place);
+        add_propagate(plan, variant, layer, place);
+        if (readers == 1 && variant_follows_dense(variant))
+            add_propagate(plan, NULL, layer, place);
+    }
+}
+
+// The attempts of a searched variant, one after the other, and the end of the search.
+static void add_search(struct plan *plan, const struct variant *variant, struct place place)
+{
+    const struct settings *settings = plan->settings;
+    for (size_t a = 0; a < settings->num_attempts; a++) {
+        if (settings->attempts[a].base != variant)
+            continue;
+        if (settings->propagation == PROPAGATION_DENSE)
+            add_searched_layers(plan, &settings->attempts[a], place);
+        else
+            add_pruned_layers(plan, &settings->attempts[a], place);
+        add_of_model(plan, STAGE_ATTEMPT, &settings->attempts[a], place);
+    }
+    if (variant_is_searched(variant))
+        add_of_model(plan, STAGE_ATTEMPT, variant, place);
+}
+
 // Statistics of the dense model for all, then masks and weights of every layer and variant independently;
 // where outputs are matched by factors, weights layer by layer.
 static void add_dense(struct plan *plan)
@@ -116,6 +164,8 @@ static void add_dense(struct plan *plan)
     for (size_t layer = 0; layer < layers; layer++)
         for (size_t v = 0; v < settings->num_variants; v++) {
             const struct place place = {phase, layer};
+            if (variant_is_searched(&settings->variants[v]))
+                continue;
             add_of_layer(plan, STAGE_SCORE, &settings->variants[v], layer, place);
             if (stream_owner(settings, &settings->variants[v]) == NULL)
                 add_compensate(plan, &settings->variants[v], layer, place);
@@ -124,7 +174,12 @@ static void add_dense(struct plan *plan)
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         const struct place place = {phase, v};
-        for (size_t layer = 0; layer < layers && stream_owner(settings, variant) != NULL; layer++) {
+        add_search(plan, variant, place);
+        if (variant_is_searched(variant))
+            add_searched_layers(plan, variant, place);
+        for (size_t layer = 0;
+             layer < layers && !variant_is_searched(variant) && stream_owner(settings, variant) != NULL;
+             layer++) {
             add_compensate(plan, variant, layer, place);
             add_propagate(plan, variant, layer, place);
         }
@@ -149,15 +204,8 @@ static void add_pruned(struct plan *plan)
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *variant = &settings->variants[v];
         const struct place place = {phase, v};
-        for (size_t layer = 0; layer < layers; layer++) {
-            if (!variant_is_joint(variant)) // it takes no statistics
-                add_of_layer(plan, STAGE_CALIBRATE, variant, layer, place);
-            add_of_layer(plan, STAGE_SCORE, variant, layer, place);
-            add_compensate(plan, variant, layer, place);
-            add_propagate(plan, variant, layer, place);
-            if (readers == 1 && variant_follows_dense(variant))
-                add_propagate(plan, NULL, layer, place);
-        }
+        add_search(plan, variant, place);
+        add_pruned_layers(plan, variant, place);
         add_results(plan, variant, place);
     }
 }
@@ -166,6 +214,10 @@ static void add_units(struct plan *plan)
 {
     const struct place first = {0, 0};
     add_of_model(plan, STAGE_SEQUENCES, NULL, first);
+    if (settings_search(plan->settings)) {
+        add_of_model(plan, STAGE_HELD_OUT, NULL, first);
+        add_of_model(plan, STAGE_ATTEMPT, NULL, first);
+    }
     add_evaluation(plan, NULL, first);
     if (plan->settings->propagation == PROPAGATION_DENSE)
         add_dense(plan);
@@ -176,6 +228,7 @@ static void add_units(struct plan *plan)
 // Room for a unit of every stage, of each layer, variant and task.
 static size_t most_units(const struct settings *settings, size_t layers)
 {
+    const size_t variants = settings->num_variants + settings->num_attempts;
     size_t units = 0;
     for (int s = 0; s < STAGE_COUNT; s++)
         switch (stage_row((enum stage_kind)s)->unit_of) {
@@ -184,10 +237,10 @@ static size_t most_units(const struct settings *settings, size_t layers)
             break;
         case UNIT_OF_LAYER:
             // A variant that the dense stream is made for has its propagation as well.
-            units += layers * (2 * settings->num_variants + 1);
+            units += layers * (2 * variants + 1);
             break;
         case UNIT_OF_MODEL:
-            units += settings->num_variants + 1;
+            units += variants + 1;
             break;
         case UNIT_OF_TASK:
             units += settings->num_tasks * (settings->num_variants + 1);
@@ -236,6 +289,9 @@ size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages,
         case SHARED_BY_HELD_OUT:
             parts = curve_sequences(plan->settings, plan->units[i].variant);
             break;
+        case SHARED_BY_BUDGET:
+            parts = BUDGET_SEQUENCES;
+            break;
         case SHARED_BY_WINDOWS:
             parts = windows;
             break;
@@ -265,14 +321,14 @@ enum status plan_select(struct plan *plan, const char *const *patterns, size_t c
     for (size_t p = 0; p < count; p++) {
         bool any = false;
         for (size_t i = 0; i < plan->num_units && !any; i++)
-            any = fnmatch(patterns[p], unit_variant_name(&plan->units[i]), 0) == 0;
+            any = fnmatch(patterns[p], unit_owner_name(&plan->units[i]), 0) == 0;
         RETURN_ERROR_IF(!any, err, STATUS_USAGE, "--variant: the job has no variant '%s'", patterns[p]);
     }
     plan->work = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
         bool wanted = stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN;
         for (size_t p = 0; p < count && !wanted; p++)
-            wanted = fnmatch(patterns[p], unit_variant_name(&plan->units[i]), 0) == 0;
+            wanted = fnmatch(patterns[p], unit_owner_name(&plan->units[i]), 0) == 0;
         if (!wanted)
             continue;
         plan->units[kept++] = plan->units[i];
@@ -289,10 +345,10 @@ size_t plan_names(const struct plan *plan, const char **names)
         size_t n = 0;
         if (stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN)
             continue;
-        while (n < count && strcmp(names[n], unit_variant_name(&plan->units[i])) != 0)
+        while (n < count && strcmp(names[n], unit_owner_name(&plan->units[i])) != 0)
             n++;
         if (n == count)
-            names[count++] = unit_variant_name(&plan->units[i]);
+            names[count++] = unit_owner_name(&plan->units[i]);
     }
     return count;
 }

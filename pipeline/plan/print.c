@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/model/model.h"
 #include "kernels/amount.h"
+#include "kernels/pruning/budget.h"
 #include "pipeline/job/json.h"
 #include "pipeline/plan/capacity.h"
 #include "pipeline/plan/estimate.h"
@@ -284,6 +285,14 @@ static void print_warnings(const struct summary *summary, FILE *out)
             fprintf(out, "%scareful: %s\n", printed++ == 0 ? "\n" : "", lines[i]);
 }
 
+static void print_variant(const struct variant *variant, FILE *out)
+{
+    if (variant_is_searched(variant))
+        fprintf(out, "  %s (up to %d attempts; work and times are of all)\n", variant->name, BUDGET_ATTEMPTS);
+    else
+        fprintf(out, "  %s\n", variant->name);
+}
+
 enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
                        struct error *err)
 {
@@ -306,7 +315,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     }
     fprintf(out, "variants\n  dense\n");
     for (size_t v = 0; v < plan->settings->num_variants; v++)
-        fprintf(out, "  %s\n", plan->settings->variants[v].name);
+        print_variant(&plan->settings->variants[v], out);
     print_units(&summary, out);
     print_times(&summary, out);
     print_costs(&summary, out);

@@ -60,6 +60,11 @@ static bool find_variant(const struct variant **variant, const struct settings *
             *variant = &settings->variants[v];
             return true;
         }
+    for (size_t a = 0; a < settings->num_attempts; a++)
+        if (strcmp(settings->attempts[a].name, name) == 0) {
+            *variant = &settings->attempts[a];
+            return true;
+        }
     return false;
 }
 

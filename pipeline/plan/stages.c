@@ -37,6 +37,7 @@ bool stage_is_forward(enum stage_kind stage)
     switch (rows[stage].shared_by) {
     case SHARED_BY_SEQUENCES:
     case SHARED_BY_HELD_OUT:
+    case SHARED_BY_BUDGET:
     case SHARED_BY_WINDOWS:
     case SHARED_BY_EXAMPLES:
         return true;

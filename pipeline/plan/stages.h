@@ -34,6 +34,7 @@ enum shared_by {
     SHARED_BY_NOTHING,
     SHARED_BY_SEQUENCES, // of the calibration
     SHARED_BY_HELD_OUT,  // of these sequences those that judge
+    SHARED_BY_BUDGET,    // sequences of the text that a budget is judged by
     SHARED_BY_WINDOWS,   // of the text for the perplexity
     SHARED_BY_EXAMPLES,  // of a task
     SHARED_BY_ROWS,      // of the weights
@@ -47,6 +48,7 @@ enum shared_by {
 #define STAGES(ROW) \
     /*  kind        name        a unit of      proof         shared by            command       folders */ \
     ROW(SEQUENCES,  sequences,  UNIT_OF_RUN,   PROOF_STORE,  SHARED_BY_NOTHING,   "calibrate",  0) \
+    ROW(HELD_OUT,   held_out,   UNIT_OF_RUN,   PROOF_STORE,  SHARED_BY_NOTHING,   "calibrate",  0) \
     ROW(CALIBRATE,  calibrate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(STATISTICS) | FOLDER(HESSIANS) | FOLDER(ACTIVATIONS)) \
     ROW(OUTLIERS,   outliers,   UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
     ROW(MEDIANS,    medians,    UNIT_OF_LAYER, PROOF_JSON,   SHARED_BY_ROWS,      "score",      0) \
@@ -54,6 +56,7 @@ enum shared_by {
     ROW(SCORE,      score,      UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "score",      FOLDER(MASKS)) \
     ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDER(WEIGHTS)) \
     ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(ACTIVATIONS)) \
+    ROW(ATTEMPT,    attempt,    UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_BUDGET,    "evaluate",   FOLDER(BUDGET)) \
     ROW(EVALUATE,   evaluate,   UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_WINDOWS,   "evaluate",   FOLDER(RESULTS)) \
     ROW(TASKS,      tasks,      UNIT_OF_TASK,  PROOF_JSON,   SHARED_BY_EXAMPLES,  "evaluate",   FOLDER(RESULTS)) \
     ROW(EXPORT,     export,     UNIT_OF_MODEL, PROOF_FOLDER, SHARED_BY_BYTES,     "export",     0)

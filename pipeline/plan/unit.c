@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
+#include "stages/budget/trials.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/export/export.h"
@@ -15,6 +16,11 @@
 const char *unit_variant_name(const struct unit *unit)
 {
     return variant_name(unit->variant);
+}
+
+const char *unit_owner_name(const struct unit *unit)
+{
+    return variant_name(variant_base(unit->variant));
 }
 
 const char *unit_task_name(const struct unit *unit, const struct settings *settings)
@@ -48,6 +54,12 @@ static void path_sequences(char path[PATH_SIZE], const struct unit *unit, const 
 {
     (void)unit;
     sequences_path(path, settings);
+}
+
+static void path_held_out(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
+{
+    (void)unit;
+    run_file_path(path, settings->run, RUN_HELD_OUT);
 }
 
 static void path_calibrate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
@@ -84,6 +96,11 @@ static void path_propagate(char path[PATH_SIZE], const struct unit *unit, const 
 {
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, hidden_stream(settings, unit->variant),
                    layer_of(unit) + 1);
+}
+
+static void path_attempt(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
+{
+    budget_path(path, settings, unit->variant);
 }
 
 static void path_evaluate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
@@ -189,6 +206,10 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
     char path[PATH_SIZE];
     if ((dense || variant == NULL) && curves_need_hessian(settings, layer))
         return true;
+    if (!dense && variant != NULL && variant->base != NULL) {
+        run_layer_path(path, settings->run, RUN_MASKS, variant->name, layer);
+        return (method_needs(variant->method) & NEEDS_HESSIAN) != 0 && !store_exists(path);
+    }
     for (size_t v = 0; v < settings->num_variants; v++) {
         const struct variant *other = &settings->variants[v];
         if (!(method_needs(other->method) & NEEDS_HESSIAN) || (!dense && other != variant))
@@ -215,9 +236,24 @@ static bool proof_is_there(const char *path, const struct unit *unit, const stru
     return false;
 }
 
+// Whether nobody asks for the unit any more, its own proof apart.
+static bool is_spared(const struct unit *unit, const struct settings *settings)
+{
+    struct budget_trials search;
+
+    if (!variant_is_searched(unit->variant) || unit->stage == STAGE_CURVES)
+        return false;
+    if (unit->variant->base == NULL)
+        return unit->stage != STAGE_ATTEMPT && budget_is_broken(settings, unit->variant);
+    budget_trials_read(&search, settings, unit->variant, unit->variant->attempt);
+    return search.count == unit->variant->attempt || budget_is_over(&search);
+}
+
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
     char path[PATH_SIZE];
+    if (is_spared(unit, settings))
+        return true;
     unit_path(path, unit, settings);
     const bool is_there = proof_is_there(path, unit, record);
 
@@ -266,6 +302,31 @@ static bool pruned_model(char path[PATH_SIZE], const struct unit *unit, const st
     return unit->variant != NULL && index < layers && pruned_layer(path, &layer, settings);
 }
 
+// What says which sparsity a searched variant or an attempt has: the end of the search, or the attempts
+// before.
+static size_t search_inputs(const struct variant *variant)
+{
+    return !variant_is_searched(variant) ? 0 : variant->base != NULL ? variant->attempt : 1;
+}
+
+static void search_input(char path[PATH_SIZE], const struct variant *variant, const struct settings *settings,
+                         size_t index)
+{
+    if (variant->base == NULL)
+        budget_path(path, settings, variant);
+    else if (index == 0)
+        budget_path(path, settings, NULL);
+    else
+        run_budget_path(path, settings->run, variant->base->name, index);
+}
+
+static bool input_held_out(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                           size_t layers, size_t index)
+{
+    (void)path, (void)unit, (void)settings, (void)layers, (void)index;
+    return false;
+}
+
 static bool input_sequences(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index)
 {
@@ -277,8 +338,11 @@ static bool input_sequences(char path[PATH_SIZE], const struct unit *unit, const
 static bool input_calibrate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
                             size_t layers, size_t index)
 {
+    const size_t search = search_inputs(unit->variant);
     (void)layers;
-    return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
+    if (index < search)
+        search_input(path, unit->variant, settings, index);
+    return index < search || (index == search && proof_of(path, unit, settings, STAGE_SEQUENCES));
 }
 
 static bool input_outliers(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
@@ -317,6 +381,11 @@ static bool input_score(char path[PATH_SIZE], const struct unit *unit, const str
     const struct variant *variant = unit->variant;
     const unsigned needs = importance_needs(variant->method, &variant->parameters);
 
+    if (index < search_inputs(variant)) {
+        search_input(path, variant, settings, index);
+        return true;
+    }
+    index -= search_inputs(variant);
     if (allocation_stage(variant) != STAGE_COUNT && index < layers) {
         struct unit layer = *unit;
         layer.layer = (long)index;
@@ -352,6 +421,30 @@ static bool input_propagate(char path[PATH_SIZE], const struct unit *unit, const
     if (index == 1 && unit->variant != NULL)
         return pruned_layer(path, unit, settings);
     return index == 0 && proof_of(path, unit, settings, STAGE_SEQUENCES);
+}
+
+// The text, and for an attempt the model and what came before; the end of a search reads the verdicts that
+// there are.
+static bool input_attempt(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings,
+                          size_t layers, size_t index)
+{
+    const struct variant *variant = unit->variant;
+    const size_t search = search_inputs(variant);
+
+    if (variant != NULL && variant->base == NULL) {
+        if (index == 0)
+            budget_path(path, settings, NULL);
+        else
+            run_budget_path(path, settings->run, variant->name, index);
+        return index <= BUDGET_ATTEMPTS && (index == 0 || store_exists(path));
+    }
+    if (index == 0)
+        return proof_of(path, unit, settings, STAGE_HELD_OUT);
+    if (index - 1 < search) {
+        search_input(path, variant, settings, index - 1);
+        return true;
+    }
+    return pruned_model(path, unit, settings, layers, index - 1 - search);
 }
 
 static input_function *const input_evaluate = pruned_model, *const input_tasks = pruned_model;

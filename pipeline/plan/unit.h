@@ -24,13 +24,17 @@ struct unit {
 
 // "dense" for a unit without a variant.
 const char *unit_variant_name(const struct unit *unit);
+// The same, but of an attempt that of the variant which it is for: whoever works on that works on this.
+const char *unit_owner_name(const struct unit *unit);
 // NULL but for a UNIT_OF_TASK.
 const char *unit_task_name(const struct unit *unit, const struct settings *settings);
 
 // The stage that looks at the layers of the dense model for the variant's allocation; STAGE_COUNT: none does.
 enum stage_kind allocation_stage(const struct variant *variant);
 
-// Whether the unit's proof is there, or no longer needed. record: tells this run's exports from others.
+// Whether the unit's proof is there, or no longer needed: an attempt's after its verdict, and when the search
+// has ended before it; a variant's when its search found no model within the budget. record: tells this run's
+// exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
 // The file or folder that proves the unit.
 void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings);

@@ -2,6 +2,7 @@
 
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
+#include "stages/budget/held_out.h"
 #include "stages/compensate/guard.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
@@ -40,6 +41,16 @@ static double work_sequences(const struct sizes *sizes, const struct unit *unit)
 static void time_sequences(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     (void)w, (void)e, (void)unit;
+}
+
+static double work_held_out(const struct sizes *sizes, const struct unit *unit)
+{
+    return work_sequences(sizes, unit);
+}
+
+static void time_held_out(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    time_sequences(w, e, unit);
 }
 
 // ---- calibrate, propagate: all sequences through one layer ------------------------------------------------
@@ -492,6 +503,33 @@ static void time_evaluate(struct worker *w, struct estimate *e, const struct uni
     load_model(w, e, unit, ceil(windows / (w->ranks * in_memory)));
     spend_waves(w, e, windows, work_evaluate(sizes, unit));
     spend_agreeing(w, e, (double)sizes->num_layers * ceil(windows / w->ranks));
+}
+
+// The end of a search only reads what the attempts wrote.
+static bool is_measured(const struct unit *unit)
+{
+    return unit->variant == NULL || unit->variant->base != NULL;
+}
+
+static double work_attempt(const struct sizes *sizes, const struct unit *unit)
+{
+    double work = lm_head_work(sizes->model, (double)sizes->settings->length);
+    for (size_t layer = 0; layer < sizes->num_layers; layer++)
+        work += sizes->layers[layer].forward;
+    return is_measured(unit) ? BUDGET_SEQUENCES * work : 0;
+}
+
+static void time_attempt(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct sizes *sizes = w->sizes;
+    const double in_memory = (double)perplexity_windows_in_memory(sizes->model, BUDGET_SEQUENCES,
+                                                                  sizes->settings->length, (size_t)w->ranks);
+
+    if (!is_measured(unit))
+        return;
+    load_model(w, e, unit, ceil(BUDGET_SEQUENCES / (w->ranks * in_memory)));
+    spend_waves(w, e, BUDGET_SEQUENCES, work_attempt(sizes, unit));
+    spend_agreeing(w, e, (double)sizes->num_layers * ceil(BUDGET_SEQUENCES / w->ranks));
 }
 
 // Of the few tokens whose likelihood counts the head is left out.

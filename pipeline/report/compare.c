@@ -1,5 +1,6 @@
 #include "pipeline/report/compare.h"
 #include "io/file/run_paths.h"
+#include "pipeline/record/budget_json.h"
 
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
@@ -43,7 +44,8 @@ static json_t *identities(const json_t *record, const char *list)
     return result;
 }
 
-static json_t *variant_row(json_t *variants, const struct variant *variant)
+// A variant of several runs has the target of the first.
+static json_t *variant_row(json_t *variants, const struct settings *settings, const struct variant *variant)
 {
     const char *name = variant_name(variant);
     char series[128];
@@ -60,9 +62,7 @@ static json_t *variant_row(json_t *variants, const struct variant *variant)
         series_of(series, sizeof series, variant);
         json_object_set_new(row, "series", json_string(series));
         json_object_set_new(row, "choice", variant_to_json(variant));
-        json_object_set_new(row, "target",
-                            json_real(variant->is_pattern ? 1 - (double)variant->keep / (double)variant->of
-                                                          : variant->sparsity));
+        json_object_set_new(row, "target", json_real(variant_target(settings, variant)));
     }
     json_array_append_new(variants, row);
     return row;
@@ -90,7 +90,7 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
 {
     struct perplexity result;
     char path[PATH_SIZE];
-    json_t *row = variant_row(variants, variant), *values = json_object_get(row, "perplexity");
+    json_t *row = variant_row(variants, settings, variant), *values = json_object_get(row, "perplexity");
 
     fill(values, run + 1);
     perplexity_path(path, settings, variant);
@@ -109,7 +109,8 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
 static void add_tasks(json_t *variants, size_t run, const struct settings *settings,
                       const struct variant *variant)
 {
-    json_t *row = variant_row(variants, variant), *results = tasks_to_json(settings, variant, NULL), *result;
+    json_t *row = variant_row(variants, settings, variant), *results = tasks_to_json(settings, variant, NULL),
+           *result;
     const char *name;
 
     if (json_object_size(results) > 0 && json_object_get(row, "tasks") == NULL)

@@ -4,6 +4,7 @@
 #include "pipeline/job/json.h"
 #include "pipeline/plan/record.h"
 #include "pipeline/record/allocation_json.h"
+#include "pipeline/record/budget_json.h"
 #include "pipeline/record/compensation_record.h"
 #include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/history.h"
@@ -208,11 +209,12 @@ static void gather_model(struct gathering *g, const struct variant *variant)
         json_object_set_new(row, "series", json_string(series));
         choice = variant_to_json(variant);
         json_object_del(choice, "name");
-        json_object_set_new(row, "target",
-                            json_real(variant->is_pattern ? 1 - (double)variant->keep / (double)variant->of
-                                                          : variant->sparsity));
+        json_object_set_new(row, "target", json_real(variant_target(g->view->settings, variant)));
         json_object_set_new(row, "choice", choice);
         add_allocation(g, row, variant);
+        json_t *budget = budget_to_json(g->view->settings, variant);
+        if (budget != NULL)
+            json_object_set_new(row, "budget", budget);
         json_t *compensation = compensation_record_read(g->view->settings, variant, &why);
         if (why.status == STATUS_DAMAGED)
             miss(g, &why);

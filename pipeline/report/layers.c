@@ -208,6 +208,35 @@ static void write_allocation(const struct page *page, const json_t *allocation)
     end_table(page);
 }
 
+// The attempts of the search for the sparsest model within a budget.
+static void write_budget(const struct page *page, const json_t *budget)
+{
+    static const char *const names[] = {"attempt", "sparsity", "perplexity on held-out text", "times dense"};
+    size_t i;
+    json_t *row;
+
+    if (budget == NULL)
+        return;
+    fputs("<p>The sparsest model whose perplexity on held-out text of the calibration's corpus is at most ",
+          page->out);
+    write_number(page, json_object_get(budget, "bound"), 6);
+    fputs(" times the dense model's, ", page->out);
+    write_number(page, json_object_get(budget, "dense_perplexity"), 6);
+    fputs(". Chosen: attempt ", page->out);
+    write_number(page, json_object_get(budget, "attempt"), 6);
+    fputs(".</p>\n", page->out);
+    begin_table(page, names, sizeof names / sizeof *names);
+    json_array_foreach(json_object_get(budget, "attempts"), i, row)
+    {
+        fprintf(page->out, "<tr><td>%zu</td>", i + 1);
+        number_cell(page, json_object_get(row, "sparsity"), 4);
+        number_cell(page, json_object_get(row, "perplexity"), 6);
+        number_cell(page, json_object_get(row, "ratio"), 5);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
 // Plots and tables of each variant's layers, folded.
 void write_layers(const struct page *page)
 {
@@ -225,6 +254,7 @@ void write_layers(const struct page *page)
         fputs("</summary>\n", page->out);
         snprintf(id, sizeof id, "energy-%s", variant);
         write_plot(page, id);
+        write_budget(page, json_object_get(model, "budget"));
         write_allocation(page, json_object_get(model, "allocation"));
         write_linears(page, variant);
         if (strcmp(variant, DENSE_NAME) != 0 && has_rows(page, "channels", "stream", variant)) {

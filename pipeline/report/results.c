@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/allocation_json.h"
+#include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
@@ -37,6 +38,9 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
     json_t *allocation = allocation_to_json(settings, variant, NULL);
     if (allocation != NULL)
         json_object_set_new(json, "allocation", allocation);
+    json_t *budget = budget_to_json(settings, variant);
+    if (budget != NULL)
+        json_object_set_new(json, "budget", budget);
     if (settings->num_tasks > 0) {
         json_t *tasks = tasks_to_json(settings, variant, NULL);
         double mean;
@@ -70,6 +74,14 @@ static void print_row(const struct settings *settings, const struct variant *var
         fprintf(out, "%-36s %12s %9s  %s\n", variant->name, "-", "-", output);
 }
 
+static void print_budgets(const struct settings *settings, FILE *out)
+{
+    char text[160];
+    for (size_t v = 0; v < settings->num_variants && settings_search(settings); v++)
+        if (budget_text(text, sizeof text, settings, &settings->variants[v])[0] != '\0')
+            fprintf(out, "%s: %s\n", settings->variants[v].name, text);
+}
+
 enum status results_print(const struct settings *settings, bool json, FILE *out, struct error *err)
 {
     struct perplexity dense;
@@ -93,6 +105,7 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         fprintf(out, "\nPerplexity at sequence length %llu, %llu windows of %s\n\n",
                 (unsigned long long)dense.length, (unsigned long long)dense.windows,
                 settings->perplexity != NULL ? settings->perplexity : "the corpus");
+    print_budgets(settings, out);
     if (settings->perplexity == NULL && settings->output == NULL && settings->num_tasks > 0) {
         tasks_print(settings, out);
         return STATUS_OK;

@@ -1,6 +1,7 @@
 #include "pipeline/report/series.h"
 
 #include "pipeline/text/number.h"
+#include "stages/stage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,9 @@ void series_of(char *series, size_t size, const struct variant *variant)
     char amount[64] = "-", number[32];
     const char *name = variant->name, *found;
 
-    if (variant->is_pattern)
+    if (variant_is_searched(variant))
+        snprintf(amount, sizeof amount, "-budget%s", number_format(variant->budget, number, sizeof number));
+    else if (variant->is_pattern)
         snprintf(amount, sizeof amount, "-%zuof%zu", variant->keep, variant->of);
     else
         snprintf(amount, sizeof amount, "-%s", number_format(variant->sparsity, number, sizeof number));
@@ -21,5 +24,6 @@ void series_of(char *series, size_t size, const struct variant *variant)
     if (found == NULL)
         snprintf(series, size, "%s", name);
     else
-        snprintf(series, size, "%.*s%s", (int)(found - name), name, found + length);
+        snprintf(series, size, "%.*s%s%s", (int)(found - name), name,
+                 variant_is_searched(variant) ? "-budget" : "", found + length);
 }

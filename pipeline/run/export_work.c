@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/allocation_json.h"
+#include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
@@ -35,6 +36,9 @@ static json_t *provenance_of(const struct settings *settings, const struct run_r
     json_t *allocation = allocation_to_json(settings, variant, NULL);
     if (allocation != NULL)
         json_object_set_new(provenance, "allocation", allocation);
+    json_t *budget = budget_to_json(settings, variant);
+    if (budget != NULL)
+        json_object_set_new(provenance, "budget", budget);
     if (settings->num_tasks > 0)
         json_object_set_new(provenance, "tasks",
                             json_pack("{s:o, s:o}", "dense", tasks_to_json(settings, NULL, NULL), "pruned",

@@ -3,6 +3,32 @@
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"
+#include "stages/budget/trials.h"
+
+#include <math.h>
+
+// A search that found nothing has left everything that there is to be left, and no model.
+static enum status check_budgets(const struct run_context *context, struct error *err)
+{
+    const struct settings *settings = context->settings;
+    struct budget_result result;
+
+    for (size_t i = 0; i < context->plan->num_units; i++) {
+        const struct variant *variant = context->plan->units[i].variant;
+        if (context->plan->units[i].stage != STAGE_ATTEMPT || variant == NULL ||
+            !budget_is_broken(settings, variant) ||
+            budget_result_read(&result, settings, variant, NULL) != STATUS_OK)
+            continue;
+        return error_set(
+            err, STATUS_FAILED,
+            "%s: prune.budget: no model is within %g times the dense model's perplexity: already "
+            "a sparsity of %g has %.4f times it on the held-out text. Nothing is made of this "
+            "variant; give a larger budget, or compensate.output: least_squares",
+            variant_base(variant)->name, variant->budget, result.sparsity,
+            exp(result.mean_nll - result.dense));
+    }
+    return STATUS_OK;
+}
 
 static enum status check(const struct run_context *context, struct error *err)
 {
@@ -24,7 +50,7 @@ static enum status check(const struct run_context *context, struct error *err)
                          "command again",
                          path);
     }
-    return STATUS_OK;
+    return check_budgets(context, err);
 }
 
 enum status finished_check(const struct run_context *context, struct error *err)

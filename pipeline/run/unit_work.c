@@ -1,8 +1,10 @@
 #include "pipeline/run/unit_work.h"
 
+#include "pipeline/run/budget_work.h"
 #include "pipeline/run/export_work.h"
 #include "pipeline/run/result_work.h"
 #include "pipeline/run/states.h"
+#include "stages/budget/held_out.h"
 #include "stages/compensate/compensate.h"
 #include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
@@ -97,6 +99,17 @@ static enum status carry_out_sequences(const struct unit_context *context, const
     return redraw_sequences(context->stage, err);
 }
 
+static enum status carry_out_held_out(const struct unit_context *context, const struct unit_batch *batch,
+                                      struct error *err)
+{
+    struct held_out_draft draft;
+    (void)batch;
+    FORWARD_IF_ERROR(held_out_draw(&draft, context->stage, true, err));
+    const enum status status = held_out_commit(&draft, context->stage, err);
+    held_out_draft_free(&draft);
+    return status;
+}
+
 static enum status carry_out_calibrate(const struct unit_context *context, const struct unit_batch *batch,
                                        struct error *err)
 {
@@ -145,6 +158,12 @@ static enum status carry_out_propagate(const struct unit_context *context, const
     const struct unit *unit = batch->units[0];
     const struct variant *owner = stream_owner(context->stage->settings, unit->variant);
     return states_ensure(context->stage, context->weights, owner, (size_t)unit->layer + 1, err);
+}
+
+static enum status carry_out_attempt(const struct unit_context *context, const struct unit_batch *batch,
+                                     struct error *err)
+{
+    return budget_work(context->stage, context->weights, batch->units[0], context->progress, err);
 }
 
 static enum status carry_out_evaluate(const struct unit_context *context, const struct unit_batch *batch,

@@ -1,5 +1,6 @@
 #include "pipeline/status/json.h"
 
+#include "pipeline/record/budget_json.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/stage.h"
 
@@ -21,8 +22,11 @@ static json_t *variants_to_json(const struct look *look)
                 json_object_set_new(stages, stage_name((enum stage_kind)s),
                                     json_pack("{s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
                                               (json_int_t)tallies[s].all));
-        json_array_append_new(variants,
-                              json_pack("{s:s, s:o}", "name", variant_name(variant), "stages", stages));
+        json_t *row = json_pack("{s:s, s:o}", "name", variant_name(variant), "stages", stages);
+        json_t *budget = budget_to_json(settings, variant);
+        if (budget != NULL)
+            json_object_set_new(row, "budget", budget);
+        json_array_append_new(variants, row);
     }
     return variants;
 }

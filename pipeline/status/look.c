@@ -110,7 +110,7 @@ void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, cons
 {
     const struct plan *plan = &look->view.plan;
     for (size_t i = 0; i < plan->num_units; i++) {
-        if (plan->units[i].variant != variant)
+        if (variant_base(plan->units[i].variant) != variant)
             continue;
         tallies[plan->units[i].stage].all++;
         tallies[plan->units[i].stage].done += look->done[i];

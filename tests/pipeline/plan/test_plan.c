@@ -1,5 +1,7 @@
 // The order of the units: nothing reads what comes later, for every kind of job; and how work is shared out.
 #include "io/file/run_directory.h"
+#include "kernels/pruning/budget.h"
+#include "stages/stage.h"
 #include "tests/support/planned_job.h"
 
 #include <setjmp.h>
@@ -38,6 +40,12 @@ static const struct {
                                "compensate: {output: [off, regression], keep_weights: false}\n"},
     {"pruned, two are matched", "prune: {method: [magnitude, wanda], sparsity: 0.5, propagation: pruned}\n"
                                 "compensate: {output: regression, guard: false}\n"},
+    {"dense, a budget",
+     "output: /nonexistent/models\n"
+     "prune: {method: [wanda, sparsegpt], budget: {perplexity: 1.05}, propagation: dense}\n"
+     "compensate: {output: regression}\n"},
+    {"pruned, a budget", "prune: {method: wanda, budget: {perplexity: 1.05}, allocation: uniform}\n"
+                         "compensate: {output: least_squares}\n"},
 };
 enum { NUM_JOBS = sizeof jobs / sizeof *jobs };
 
@@ -123,27 +131,35 @@ static void units_are_counted_by_layers_variants_and_tasks(void **state)
 {
     static const struct {
         size_t job, variants;
-        size_t units[STAGE_COUNT];
+        size_t units[11];
     } cases[] = {
         //        sequences calibrate outliers medians curves score compensate propagate evaluate tasks export
         {0, 3, {1, 4, 0, 0, 0, 12, 12, 0, 4, 8, 3}},    {1, 6, {1, 4, 24, 0, 0, 24, 0, 0, 7, 14, 0}},
         {2, 4, {1, 4, 0, 0, 0, 16, 8, 6, 5, 10, 0}},    {3, 3, {1, 12, 0, 0, 0, 12, 12, 9, 4, 8, 3}},
         {4, 4, {1, 20, 16, 0, 0, 16, 0, 12, 5, 10, 0}}, {5, 6, {1, 28, 8, 16, 0, 24, 0, 18, 7, 14, 0}},
         {6, 4, {1, 20, 0, 0, 16, 16, 0, 12, 5, 10, 0}}, {7, 2, {1, 8, 0, 0, 0, 8, 4, 9, 3, 6, 0}},
-        {8, 2, {1, 8, 0, 0, 0, 8, 8, 9, 3, 6, 0}},
+        {8, 2, {1, 8, 0, 0, 0, 8, 8, 9, 3, 6, 0}},      {9, 2, {1, 4, 0, 0, 8, 56, 56, 42, 3, 6, 2}},
+        {10, 1, {1, 0, 0, 0, 0, 28, 28, 24, 2, 4, 0}},
     };
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct planned_job job;
+        static const enum stage_kind counted[] = {
+            STAGE_SEQUENCES,  STAGE_CALIBRATE, STAGE_OUTLIERS, STAGE_MEDIANS, STAGE_CURVES, STAGE_SCORE,
+            STAGE_COMPENSATE, STAGE_PROPAGATE, STAGE_EVALUATE, STAGE_TASKS,   STAGE_EXPORT};
         size_t units[STAGE_COUNT] = {0};
         plan_job(&job, cases[c].job);
         assert_int_equal(job.settings->num_variants, cases[c].variants);
         for (size_t i = 0; i < job.plan.num_units; i++)
             units[job.plan.units[i].stage]++;
-        for (int s = 0; s < STAGE_COUNT; s++)
-            if (units[s] != cases[c].units[s])
-                fail_msg("%s: %zu units of %s, not %zu", jobs[cases[c].job].name, units[s],
-                         stage_name((enum stage_kind)s), cases[c].units[s]);
+        for (size_t s = 0; s < sizeof counted / sizeof *counted; s++)
+            if (units[counted[s]] != cases[c].units[s])
+                fail_msg("%s: %zu units of %s, not %zu", jobs[cases[c].job].name, units[counted[s]],
+                         stage_name(counted[s]), cases[c].units[s]);
+        // The text, and the dense model, each attempt and the end of each search on it.
+        const bool searches = settings_search(job.settings);
+        assert_int_equal(units[STAGE_HELD_OUT], searches);
+        assert_int_equal(units[STAGE_ATTEMPT], searches ? 1 + cases[c].variants * (BUDGET_ATTEMPTS + 1) : 0);
         planned_job_free(&job);
     }
 }
@@ -210,6 +226,24 @@ static void some_variants_keep_their_units_and_the_sequences(void **state)
     planned_job_free(&job);
 }
 
+// What --variant chooses has its attempts with it, and one lock.
+static void attempts_go_with_their_variant(void **state)
+{
+    const char *const patterns[] = {"wanda*"};
+    const char *names[8];
+    struct planned_job job;
+    struct error err = {0};
+    (void)state;
+    plan_job(&job, 9);
+    assert_int_equal(plan_select(&job.plan, patterns, 1, &err), STATUS_OK);
+    // The sequences of both kinds; curves; seven times score, compensate and propagate; the search; results.
+    assert_int_equal(job.plan.num_units,
+                     2 + 4 + (BUDGET_ATTEMPTS + 1) * (4 + 4 + 3) + (BUDGET_ATTEMPTS + 1) + 1 + 2 + 1);
+    assert_int_equal(plan_names(&job.plan, names), 1);
+    assert_string_equal(names[0], job.settings->variants[0].name);
+    planned_job_free(&job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +252,7 @@ int main(void)
         cmocka_unit_test(units_are_counted_by_layers_variants_and_tasks),
         cmocka_unit_test(what_allocations_share_is_work_once),
         cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
+        cmocka_unit_test(attempts_go_with_their_variant),
         cmocka_unit_test(some_variants_keep_their_units_and_the_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

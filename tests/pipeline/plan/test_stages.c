@@ -17,19 +17,24 @@ static const char everything[] =
     "compensate: {energy: [columns, rows], output: regression}\n"
     "evaluate: {perplexity: @/jobs/demo/test.jsonl, tasks: [@/tests/golden/tasks/boolq.jsonl]}\n";
 
+// The rest: a budget stands instead of a sparsity.
+static const char budget[] = "prune: {budget: {perplexity: 1.05}}\n";
+
 static void every_stage_has_units_in_a_job_that_asks_for_everything(void **state)
 {
     size_t units[STAGE_COUNT] = {0};
     struct planned_job job;
     (void)state;
 
-    planned_job_create(&job, everything);
-    for (size_t i = 0; i < job.plan.num_units; i++)
-        units[job.plan.units[i].stage]++;
+    for (int j = 0; j < 2; j++) {
+        planned_job_create(&job, j == 0 ? everything : budget);
+        for (size_t i = 0; i < job.plan.num_units; i++)
+            units[job.plan.units[i].stage]++;
+        planned_job_free(&job);
+    }
     for (int s = 0; s < STAGE_COUNT; s++)
         if (units[s] == 0)
             fail_msg("nothing plans the stage %s", stage_name((enum stage_kind)s));
-    planned_job_free(&job);
 }
 
 static void every_stage_has_work_but_drawing_sequences(void **state)
@@ -38,13 +43,15 @@ static void every_stage_has_work_but_drawing_sequences(void **state)
     struct planned_job job;
     (void)state;
 
-    planned_job_create(&job, everything);
-    for (size_t i = 0; i < job.plan.num_units; i++)
-        work[job.plan.units[i].stage] += job.plan.units[i].work;
+    for (int j = 0; j < 2; j++) {
+        planned_job_create(&job, j == 0 ? everything : budget);
+        for (size_t i = 0; i < job.plan.num_units; i++)
+            work[job.plan.units[i].stage] += job.plan.units[i].work;
+        planned_job_free(&job);
+    }
     for (int s = 0; s < STAGE_COUNT; s++)
-        if (s != STAGE_SEQUENCES && !(work[s] > 0))
+        if (s != STAGE_SEQUENCES && s != STAGE_HELD_OUT && !(work[s] > 0))
             fail_msg("the stage %s has no work", stage_name((enum stage_kind)s));
-    planned_job_free(&job);
 }
 
 static void every_stage_is_found_by_its_name(void **state)
@@ -83,7 +90,8 @@ static void run_carries_out_all_stages_and_each_other_command_its_own(void **sta
     }
     assert_int_equal(seen, stages_of_command("run"));
     assert_int_equal(seen, (1U << STAGE_COUNT) - 1);
-    assert_int_equal(stages_of_command("evaluate"), 1U << STAGE_EVALUATE | 1U << STAGE_TASKS);
+    assert_int_equal(stages_of_command("evaluate"),
+                     1U << STAGE_ATTEMPT | 1U << STAGE_EVALUATE | 1U << STAGE_TASKS);
     assert_int_equal(stages_of_command("verify"), 0);
 }
 

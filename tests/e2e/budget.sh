@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# budget.sh - the sparsest model within a budget: the bound is met on text that nothing was fitted to, the best attempt is
+# the variant, the search goes on after a kill as if nothing had been, and a budget that no model keeps ends in an error.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need jq
+
+# budget_job BUDGET LINES KEY=VALUE...: a small job with it.
+budget_job() {
+  local budget=$1 more=$2
+  shift 2
+  small_job "$folder/job.yaml" method=wanda sparsity= pattern= "energy=[]" "$@"
+  printf '  budget: {perplexity: %s}\n%s' "$budget" "${more:+  $more$'\n'}" >"$folder/more"
+  sed -i "/^  skip:/r $folder/more" "$folder/job.yaml"
+}
+
+# ---- pruned propagation, least squares, the measured allocation ----------------------------------------------
+
+few='skip=[mlp.gate_proj, mlp.up_proj, self_attn.k_proj, self_attn.v_proj, self_attn.o_proj]'
+budget_job 1.15 'measured_sequences: 2' compensate=', output: least_squares' "$few"
+check "plan knows the attempts" eval '
+  alone plan "$folder/job.yaml" >"$folder/plan" && grep -q "wanda-budget1.15.*(up to 6 attempts" "$folder/plan" &&
+  alone plan --json "$folder/job.yaml" | jq -e ".stages.attempt.units == 8 and .stages.score.units == 28 and .stages.held_out.units == 1"'
+undisturbed 2 "$folder/job.yaml"
+variant=wanda-budget1.15-sequences2-output-least_squares
+result=$folder/run/budget/$variant/result.json
+check "the bound is met within 1 %" jq -e '.found and .bound == 1.15 and .ratio <= 1.15 and .ratio >= 1.15 * 0.99' "$result"
+check "the result is the attempt that it says" eval '
+  jq -e --slurpfile a "$folder/run/budget/$variant/attempt-$(jq .attempt "$result").json" \
+    ".sparsity == \$a[0].sparsity and .mean_nll == \$a[0].mean_nll and .attempts[.attempt - 1].ratio == .ratio" "$result"'
+check "the ratio is that to the dense model on the same text" near "$(jq .ratio "$result")" \
+  "$(jq -n --slurpfile p "$result" --slurpfile d "$folder/run/budget/dense/result.json" '$p[0].perplexity / $d[0].perplexity')" 1e-9
+check "nothing is left of the attempts but their verdicts" same "$(cd "$folder/run" && find . -name '*~*')" ""
+alone report "$folder/run" >/dev/null
+check "masks have that sparsity" near "$(jq ".models[1].sparsity" "$folder/run/report.json")" "$(jq .sparsity "$result")" 1e-2
+check "the report tells of the attempts" grep -q "perplexity on held-out text" "$folder/run/report.html"
+rm -f "$folder"/run/report* # only the files of the run are compared
+check "results say what was tried" eval '
+  alone run --json "$folder/job.yaml" 2>/dev/null | jq -e ".results[1].budget | .found and (.attempts | length) >= 1 and .dense_perplexity > 1"'
+check "so do run, status and the exported model" eval '
+  alone run "$folder/job.yaml" 2>/dev/null | grep -q "^$variant: sparsity .* x dense on held-out text (bound 1.15)" &&
+  alone status "$folder/run" | grep -q "  sparsity .*(bound 1.15)" && alone status "$folder/run" | grep -q ": complete" &&
+  jq -e ".budget.found and (.budget.attempts | length) >= 1" "$folder/models/coppice.json"'
+check "the run directory is sound" runs alone verify "$folder/run"
+wanted=$(fingerprint)
+
+check "3 ranks, the same bytes" again 3 "$folder/job.yaml"
+check "all ranks killed in the middle of the second attempt" strike "$folder/job.yaml" "run/masks/$variant~2/layer-001.h5" all 2 3
+check "mpirun killed while a verdict is written" strike "$folder/job.yaml" "run/budget/$variant/.attempt-2.json.*" mpirun 2 1
+check "a rank killed when the best attempt becomes the variant" strike "$folder/job.yaml" "run/masks/$variant" 0 2 1
+
+damaged() {
+  rm "$folder/run/masks/$variant/layer-002.h5" "$folder/run/weights/$variant/layer-002.h5"
+  sed -i 's/"mean_nll": /"mean_nll": 1/' "$folder/run/budget/$variant/attempt-2.json"
+  runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"
+}
+check "what is damaged or gone is made again, with the same bytes" damaged
+check "held-out text is drawn again" eval 'printf x >>"$folder/run/held-out.h5"
+  runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"'
+
+# ---- dense propagation, uniform, factors towards the dense outputs, no weights kept --------------------------
+
+budget_job 1.3 'allocation: uniform' propagation=dense output= compensate=', output: regression, keep_weights: false'
+rm -rf "$folder/run" "$folder/models"
+check "dense propagation" runs ranks 2 run "$folder/job.yaml"
+wanted=$(fingerprint)
+variant=wanda-budget1.3-uniform-output-regression
+check "meets its bound as well" jq -e '.found and .ratio <= 1.3 and .ratio >= 1.3 * 0.99' "$folder/run/budget/$variant/result.json"
+check "weights that are not kept go" same "$(find "$folder/run/weights" -type f)" ""
+check "alone, the same bytes" again 1 "$folder/job.yaml"
+check "another budget joins the run directory" eval '
+  sed -i "s/budget: .*/budget: [{perplexity: 1.3}, {perplexity: 1.5}]/" "$folder/job.yaml" &&
+  runs ranks 2 run "$folder/job.yaml" && no_unit_twice &&
+  [ "$(jq -s ".[1].sparsity > .[0].sparsity" "$folder"/run/budget/wanda-budget1.[35]*/result.json)" = true ]'
+
+# ---- beside a sparsity of its own in the same run directory --------------------------------------------------
+
+small_job "$folder/job.yaml" method=wanda pattern= 'energy=[]' output=
+rm -rf "$folder/run"
+check "a run without a budget has no held-out text" eval 'runs ranks 2 run "$folder/job.yaml" && not exists "$folder/run/held-out.h5"'
+budget_job 1.4 'allocation: uniform' output=
+check "a budget joins it" eval 'runs ranks 2 run "$folder/job.yaml" && no_unit_twice && exists "$folder/run/held-out.h5"'
+
+# ---- a budget that nothing keeps -----------------------------------------------------------------------------
+
+budget_job 1.05 'allocation: uniform' "$few"
+printf '  ratios: {mlp.down_proj: 0.95}\n' >"$folder/more"
+sed -i "/^  skip:/r $folder/more" "$folder/job.yaml"
+rm -rf "$folder/run" "$folder/models"
+broken() {
+  exits 1 two_quiet_ranks run --progress none "$folder/job.yaml" &&
+    grep -q "^coppice: .*prune.budget: no model is within 1.05 times .* a sparsity of 0.02 has" "$folder/stderr"
+}
+check "no model within the budget is an error, which says how near it came" broken
+check "and leaves no model" eval 'not exists "$folder/models" && not exists "$folder/run/masks/wanda-budget1.05-uniform"'
+check "the same again" broken
+check "status says it as well" eval 'alone status "$folder/run" | grep -q "no model within the bound of 1.05, [1-6] attempt"'
+
+# ---- refused -------------------------------------------------------------------------------------------------
+
+budget_job 1.05 'sparsity: 0.5'
+check "a budget and a sparsity" refused 2 prune.budget "leave one of them out"
+budget_job 0.99 ''
+check "a budget below the dense model" refused 2 prune.budget "a number above 1, to 1000, got 0.99"
+head -n 1 "$folder/train.jsonl" | jq -c '.text |= .[0:400]' >"$folder/short.jsonl"
+budget_job 1.3 '' corpus="$folder/short.jsonl" sequences=64
+check "a corpus that has nothing left" refused 3 prune.budget "no sequence of 48 tokens left beside the 64"
