@@ -8,6 +8,7 @@
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
+#include "stages/budget/held_out.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/layer/gram.h"
@@ -320,7 +321,9 @@ static uint64_t own_streams(const struct settings *settings)
 {
     uint64_t streams = 0;
     for (size_t v = 0; v < settings->num_variants; v++)
-        streams += stream_owner(settings, &settings->variants[v]) != NULL;
+        if (stream_owner(settings, &settings->variants[v]) != NULL)
+            streams +=
+                variant_is_searched(&settings->variants[v]) ? 2 : 1; // the best attempt and the one in hand
     return streams;
 }
 
@@ -330,6 +333,16 @@ static uint64_t dense_files(const struct settings *settings, uint64_t files, siz
     if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0)
         return 0;
     return dense_stream_is_kept(settings) ? layers - 1 : files;
+}
+
+// Of windows of text on their way through the model, and their logits.
+static uint64_t windows_bytes(const struct model *model, const struct lm_head *head, size_t windows,
+                              size_t length, size_t ranks)
+{
+    const size_t in_memory = perplexity_windows_in_memory(model, windows, length, ranks);
+    return forward_bytes(model, length) +
+           sizeof(float) * (lm_head_workspace_size(head, length - 1) +
+                            in_memory * length * model->config.decoder.hidden_size);
 }
 
 // Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
@@ -411,13 +424,12 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     }
     memory.of_rank[STAGE_CALIBRATE] += forward_bytes(model, settings->length);
     model_lm_head(&head, model);
-    if (settings->perplexity != NULL) {
-        const size_t length = settings->evaluate_length;
-        const size_t windows = perplexity_windows_in_memory(model, SIZE_MAX / 2, length, ranks);
+    if (settings->perplexity != NULL)
         memory.of_rank[STAGE_EVALUATE] =
-            forward_bytes(model, length) +
-            sizeof(float) * (lm_head_workspace_size(&head, length - 1) + windows * length * hidden_size);
-    }
+            windows_bytes(model, &head, SIZE_MAX / 2, settings->evaluate_length, ranks);
+    if (settings_search(settings))
+        memory.of_rank[STAGE_ATTEMPT] =
+            windows_bytes(model, &head, BUDGET_SEQUENCES, settings->length, ranks);
     memory.of_rank[STAGE_TASKS] = tasks_bytes(plan, &head);
     memory.of_rank[STAGE_CURVES] += curves;
     // Measuring, choosing and curves keep the pruned layer as well as the dense one; no Hessian is there at

@@ -4,6 +4,7 @@
 // the work that it reports as its progress, the time that it takes.
 #include "kernels/pruning/candidates.h"
 #include "pipeline/plan/unit_cost.h"
+#include "stages/budget/held_out.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/calibrate.h"
@@ -336,6 +337,30 @@ static void windows_report_what_is_planned(void **state)
     small_model_close(&small);
 }
 
+// So is each sequence of the text that a budget is judged by, for the dense model and for an attempt.
+static void attempts_report_what_is_planned(void **state)
+{
+    enum { WINDOWS = 4 };
+    const struct small_model_shape shape = small_model_shape();
+    const struct variant searched = {.name = "searched"};
+    const struct variant attempt = {.name = "searched~1", .base = &searched, .attempt = 1};
+    struct small_model small;
+    struct perplexity result;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct evaluation_windows windows = {.ids = small.ids, .count = WINDOWS, .length = shape.length};
+    struct sizes sizes = sizes_of(&small);
+    assert_ok(evaluate_perplexity(&result, &small.stage, &small.weights, &windows, NULL, &err), err);
+    const double work = reported_work() / WINDOWS * BUDGET_SEQUENCES;
+    assert_close(work, planned(&sizes, STAGE_ATTEMPT, NULL, NO_LAYER));
+    assert_close(work, planned(&sizes, STAGE_ATTEMPT, &attempt, NO_LAYER));
+    assert_true(planned(&sizes, STAGE_ATTEMPT, &searched, NO_LAYER) == 0); // the end of the search
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
 // The seconds of a calibration on one rank, at the rate that this machine has for a layer in this very test.
 // Processor time: others may be busy. A calibration also sums statistics and writes files, which for layers
 // as small as these is half as much again: work that is counted twice gives 0.75 of the estimate, work that
@@ -397,6 +422,7 @@ int main(int argc, char **argv)
         mpi_unit_test(orders_of_channels_report_what_is_planned),
         mpi_unit_test(second_order_masks_report_what_is_planned),
         mpi_unit_test(windows_report_what_is_planned),
+        mpi_unit_test(attempts_report_what_is_planned),
         mpi_unit_test(an_estimate_is_the_time_that_is_measured),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
