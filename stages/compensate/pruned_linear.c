@@ -194,9 +194,10 @@ enum status pruned_linear_check(const struct pruned_linear *linear, size_t layer
     const enum dtype dtype = tensor->tensor->dtype;
     const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
     RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
-                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: narrow "
-                    "compensate.clamp, or leave the linear dense with prune.skip",
-                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype));
+                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: %sleave the linear "
+                    "dense with prune.skip",
+                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype),
+                    linear->kept == KEPT_SOLVED ? "" : "narrow compensate.clamp, or ");
     return STATUS_OK;
 }
 
