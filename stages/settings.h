@@ -85,8 +85,9 @@ struct settings {
     size_t num_skip;
     struct skip *skip;
     size_t num_ratios;
-    struct ratio *ratios; // where several fit, the last one counts
-    bool keep_weights;    // weights/VARIANT stays when the variant's results are there
+    struct ratio *ratios;   // where several fit, the last one counts
+    bool keep_weights;      // weights/VARIANT stays when the variant's results are there
+    bool method_is_default; // the job names none
     size_t num_variants;
     struct variant *variants;
     size_t num_attempts;

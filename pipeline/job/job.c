@@ -194,6 +194,7 @@ static void decide_defaults(struct settings *settings, const struct job_values *
         free(settings->field);
         settings->field = NULL;
     }
+    settings->method_is_default = !is_given(values, KEY_METHOD);
     if (!is_given(values, KEY_EVALUATE_LENGTH))
         settings->evaluate_length = settings->length;
     // A single model is made for its weights, a sweep that is measured for its results.
@@ -212,6 +213,21 @@ static enum status check_pack(const struct settings *settings, const struct job_
     return STATUS_OK;
 }
 
+// What says something of variants, and none of the job's is such a one.
+static enum status check_variants(const struct settings *settings, const struct job_values *values,
+                                  const char *path, struct error *err)
+{
+    bool drifts = !is_given(values, KEY_DRIFT);
+
+    for (size_t v = 0; v < settings->num_variants; v++)
+        drifts = drifts || job_key_row(KEY_DRIFT)->applies(&settings->variants[v]);
+    RETURN_ERROR_IF(!drifts, err, STATUS_USAGE,
+                    "%s:%zu: prune.drift: is for methods that score each weight by a factor (wanda and the "
+                    "like), and the job has none of them",
+                    path, values->of[KEY_DRIFT].line);
+    return STATUS_OK;
+}
+
 static enum status build(struct settings **settings, struct job_values *values, const char *path,
                          struct error *err)
 {
@@ -220,6 +236,7 @@ static enum status build(struct settings **settings, struct job_values *values, 
     FORWARD_IF_ERROR(take_values(*settings, values, err));
     FORWARD_IF_ERROR(check_pack(*settings, values, path, err));
     FORWARD_IF_ERROR(sweep_expand(*settings, values, path, err));
+    FORWARD_IF_ERROR(check_variants(*settings, values, path, err));
     decide_defaults(*settings, values);
     return expected_check(*settings, path, err);
 }

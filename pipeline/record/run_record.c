@@ -77,6 +77,29 @@ static void identity_hash(char text[17], const json_t *record)
     json_decref(identity);
 }
 
+// A run that was begun when another method was the default is not to go on with today's in silence.
+static enum status check_default(const json_t *before, const struct settings *settings, const char *path,
+                                 struct error *err)
+{
+    const json_t *variants = json_object_get(json_object_get(before, "job"), "variants");
+    const char *taken = method_name(settings->variants[0].method);
+    const json_t *variant;
+    size_t i;
+
+    json_array_foreach(variants, i, variant)
+    {
+        const char *method = json_string_value(json_object_get(variant, "method"));
+        if (method != NULL && strcmp(method, taken) == 0)
+            return STATUS_OK;
+    }
+    RETURN_ERROR_IF(
+        json_array_size(variants) > 0, err, STATUS_USAGE,
+        "%s: the run was begun with %s; the job names no prune.method, for which %s is taken now: "
+        "name the methods and the compensation that are wanted",
+        path, json_string_value(json_object_get(json_array_get(variants, 0), "name")), taken);
+    return STATUS_OK;
+}
+
 // Refuses what contradicts the record; what may be added is taken over from it.
 static enum status compare(json_t *now, const json_t *before, const char *path, struct error *err)
 {
@@ -147,12 +170,15 @@ static json_t *started_now(void)
 }
 
 // Rank 0: settles the new record against the old one.
-static enum status settle(struct run_record *record, const json_t *old, const char *path, struct error *err)
+static enum status settle(struct run_record *record, const json_t *old, const struct settings *settings,
+                          const char *path, struct error *err)
 {
     record->is_first = old == NULL;
     if (old != NULL) {
         json_object_set(record->json, "xxh3", json_object_get(old, "xxh3"));
         FORWARD_IF_ERROR(compare(record->json, old, path, err));
+        if (settings->method_is_default)
+            FORWARD_IF_ERROR(check_default(old, settings, path, err));
         json_object_set(record->json, "started", json_object_get(old, "started"));
         json_object_set(record->json, "versions", json_object_get(old, "versions"));
     } else {
@@ -244,7 +270,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
                                  corpus_list, "evaluation", evaluation_list);
         if (settings->num_tasks > 0)
             json_object_set(json_object_get(record->json, "fingerprints"), "tasks", task_list);
-        status = record->json != NULL ? settle(record, old, path, err)
+        status = record->json != NULL ? settle(record, old, settings, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
         // What is missing for want of memory is neither put on record nor taken for a contradiction.
         if (json_memory_check(path, err) != STATUS_OK)

@@ -584,6 +584,11 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "prune.sparsity, or uniform as well, for the patterns"},
         {MINIMAL "  allocation: owl\n  dlp_alpha: 0.1\n",
          "job.yaml:9: prune.dlp_alpha: is used with prune.allocation: dlp only"},
+        {HEAD "prune:\n  method: [alps, sparsegpt]\n  sparsity: 0.5\n  drift: ignored\n"
+              "compensate: {output: least_squares}\n",
+         "job.yaml:8: prune.drift: is for methods that score each weight by a factor (wanda and the like), "
+         "and "
+         "the job has none of them"},
         {MINIMAL "  allocation: owl\n  measured_sequences: 8\n",
          "job.yaml:9: prune.measured_sequences: is used with prune.allocation: measured only"},
         {HEAD "prune:\n  method: wanda\n  sparsity: [0.5, 0.95]\n  allocation: measured\n",
