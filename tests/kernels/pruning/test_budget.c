@@ -43,6 +43,12 @@ static double too_much(double s, const double *p)
     return p[0] + s;
 }
 
+static double flat(double s, const double *p)
+{
+    (void)s;
+    return p[0];
+}
+
 static double nothing(double s, const double *p)
 {
     (void)s, (void)p;
@@ -140,6 +146,13 @@ static void where_nothing_is_within_the_bound_the_lowest_sparsity_is_tried_last(
     run_search(&search, &goal, too_much, p);
     assert_int_equal(budget_best(&goal, search.trials, search.count), search.count);
     assert_true(search.trials[search.count - 1].sparsity == BUDGET_LOWEST);
+
+    // Nor where no attempt says that less would be enough.
+    const double little_too_much[1] = {0.06};
+    run_search(&search, &goal, flat, little_too_much);
+    assert_int_equal(search.count, BUDGET_ATTEMPTS);
+    assert_true(search.trials[BUDGET_ATTEMPTS - 1].sparsity == BUDGET_LOWEST);
+    assert_true(search.trials[BUDGET_ATTEMPTS - 2].sparsity > 2 * BUDGET_LOWEST);
 }
 
 static void where_everything_is_within_the_bound_the_search_ends_near_the_highest(void **state)
