@@ -6,6 +6,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"
+#include "stages/budget/trials.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
@@ -205,6 +206,40 @@ static void outliers_read_the_dense_statistics_and_masks_read_all_outliers(void 
     small_model_close(&small);
 }
 
+// The verdicts on the attempts before, and for the variant the end of the search.
+static void masks_of_a_search_read_what_decides_their_sparsity(void **state)
+{
+    const struct budget_measured dense = {2.5, 32, 12}, first = {2.9, 32, 12};
+    struct budget_trials search;
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+    begin(&small);
+    struct variant *searched = small_model_add(&small, "searched", METHOD_MAGNITUDE);
+    searched->budget = 1.1;
+    struct variant second = *searched, one;
+    second.base = searched;
+    second.attempt = 2;
+    snprintf(second.name, sizeof second.name, "searched~2");
+    one = second;
+    one.attempt = 1;
+    if (mpi_rank() == 0) {
+        assert_ok(budget_measured_write(&dense, &small.settings, NULL, 0, &err), err);
+        assert_ok(budget_measured_write(&first, &small.settings, &one, 0.3, &err), err);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    score(&small, &second, 0);
+    assert_inputs(&small, (struct unit){.stage = STAGE_SCORE, .variant = &second, .layer = 0});
+    if (mpi_rank() == 0) {
+        budget_trials_read(&search, &small.settings, searched, BUDGET_ATTEMPTS);
+        assert_ok(budget_result_write(&search, &small.settings, searched, &err), err);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    score(&small, searched, 0);
+    assert_inputs(&small, (struct unit){.stage = STAGE_SCORE, .variant = searched, .layer = 0});
+    small_model_close(&small);
+}
+
 static void curves_read_sequences_and_dense_statistics_and_masks_read_all_curves(void **state)
 {
     struct small_model small;
@@ -340,6 +375,7 @@ int main(int argc, char **argv)
         mpi_unit_test(propagation_reads_the_sequences_and_the_pruned_layer),
         mpi_unit_test(masks_read_what_their_method_needs),
         mpi_unit_test(a_mask_that_is_chosen_reads_statistics),
+        mpi_unit_test(masks_of_a_search_read_what_decides_their_sparsity),
         mpi_unit_test(curves_read_sequences_and_dense_statistics_and_masks_read_all_curves),
         mpi_unit_test(medians_read_the_dense_statistics_and_masks_read_all_medians),
         mpi_unit_test(outliers_read_the_dense_statistics_and_masks_read_all_outliers),
