@@ -229,12 +229,12 @@ static void some_variants_keep_their_units_and_the_sequences(void **state)
 // What --variant chooses has its attempts with it, and one lock.
 static void attempts_go_with_their_variant(void **state)
 {
-    const char *const patterns[] = {"wanda*"};
     const char *names[8];
     struct planned_job job;
     struct error err = {0};
     (void)state;
     plan_job(&job, 9);
+    const char *const patterns[] = {job.settings->variants[0].name};
     assert_int_equal(plan_select(&job.plan, patterns, 1, &err), STATUS_OK);
     // The sequences of both kinds; curves; seven times score, compensate and propagate; the search; results.
     assert_int_equal(job.plan.num_units,
