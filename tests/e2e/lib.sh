@@ -219,7 +219,7 @@ strike() {
     finish_started || return 1
     [ "$code" = 0 ] || break
     tries=$((tries + 1))
-    [ $tries -lt 10 ] || { echo "$moment was never seen in time"; cat "$folder/stderr"; return 1; }
+    [ $tries -lt 40 ] || { echo "$moment was never seen in time"; cat "$folder/stderr"; return 1; }
   done
   # 137 is a killed program; a rank that loses the others may say so before mpirun ends it.
   [ "$code" = 137 ] || [ "$code" = 1 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
