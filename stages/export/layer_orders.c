@@ -75,6 +75,22 @@ enum status layer_orders_read(struct layer_orders *orders, const struct stage *s
     return STATUS_OK;
 }
 
+const struct tensor_order *order_of_tensor(const struct layer_orders *orders, const struct layer_map *map,
+                                           const struct layer_tensor *tensor)
+{
+    return &orders->tensors[tensor - map->tensors];
+}
+
+const struct tensor_order *order_of_bias(const struct layer_orders *orders, const struct layer_map *map,
+                                         const char *linear)
+{
+    static const struct tensor_order none;
+    for (size_t i = 0; i < map->num_tensors; i++)
+        if (strcmp(map->tensors[i].linear, linear) == 0)
+            return order_of_tensor(orders, map, layer_map_bias(&map->tensors[i]));
+    return &none;
+}
+
 bool tensor_may_move(const struct variant *variant, const struct layer_tensor *tensor)
 {
     return variant->permute && tensor->role != ROLE_NONE;

@@ -22,6 +22,13 @@ enum status layer_orders_read(struct layer_orders *orders, const struct stage *s
                               const struct store_reader *masks, struct error *err);
 void layer_orders_free(struct layer_orders *orders);
 
+// Of a tensor of the map that they were read for.
+const struct tensor_order *order_of_tensor(const struct layer_orders *orders, const struct layer_map *map,
+                                           const struct layer_tensor *tensor);
+// Of the bias of a linear, by the linear's name; of a linear that is not there: no order.
+const struct tensor_order *order_of_bias(const struct layer_orders *orders, const struct layer_map *map,
+                                         const char *linear);
+
 // Whether the tensor may have an order in a variant's export: then its place in the file is not what the
 // checkpoint says.
 bool tensor_may_move(const struct variant *variant, const struct layer_tensor *tensor);

@@ -88,11 +88,6 @@ struct layer_files {
     struct layer_orders orders;
 };
 
-static const struct tensor_order *order_of(const struct layer_files *files, const struct layer_tensor *tensor)
-{
-    return &files->orders.tensors[tensor - files->map.tensors];
-}
-
 static bool is_zero(const uint8_t *value, size_t element)
 {
     uint8_t bits = value[element - 1] & 0x7f; // little-endian: the sign is the last byte's top bit
@@ -188,7 +183,8 @@ static enum status compare_rows(struct read_back *back, const struct layer_tenso
             allocate(&mask, most < count ? most : count, mask_row_bytes(tensor->in), "rows of a mask", err);
     for (size_t row = first; row < first + count && status == STATUS_OK; row += most) {
         const size_t n = first + count - row < most ? first + count - row : most;
-        const struct expected_rows expected = {tensor, order_of(files, tensor), stored, mask, row};
+        const struct expected_rows expected = {tensor, order_of_tensor(&files->orders, &files->map, tensor),
+                                               stored, mask, row};
         status = store_read(files->weights, name, stored_type(dtype), row, n, stored, err);
         if (status == STATUS_OK && masks != NULL)
             status = store_read(masks, mask_name, STORE_U8, row, n, mask, err);
@@ -236,7 +232,7 @@ static enum status compare_moved(struct read_back *back, const struct layer_file
 
     for (size_t i = 0; i < files->map.num_tensors; i++) {
         const struct layer_tensor *tensor = &files->map.tensors[i];
-        const struct tensor_order *order = order_of(files, tensor);
+        const struct tensor_order *order = order_of_tensor(&files->orders, &files->map, tensor);
         size_t first, count;
         if (!is_here(back, tensor) || !tensor_moves(order) ||
             back->from_store[tensor->tensor - back->source->tensors])
@@ -250,16 +246,6 @@ static enum status compare_moved(struct read_back *back, const struct layer_file
             compare_in_order(back, &expected, count, "the bytes read back are not those written", err));
     }
     return STATUS_OK;
-}
-
-static const struct tensor_order *order_of_added(const struct layer_files *files,
-                                                 const struct added_bias *bias)
-{
-    static const struct tensor_order none;
-    for (size_t i = 0; i < files->map.num_tensors; i++)
-        if (strcmp(files->map.tensors[i].linear, bias->linear) == 0)
-            return order_of(files, layer_map_bias(&files->map.tensors[i]));
-    return &none;
 }
 
 // A bias that the checkpoint did not have; that of a linear which is not pruned is zero.
@@ -280,7 +266,8 @@ static enum status compare_added_bias(struct read_back *back, const struct added
     if (status == STATUS_OK && is_set)
         status = store_read(files->weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
     if (status == STATUS_OK) {
-        exported_vector(order_of_added(files, bias), moved, values, bias->out, element);
+        exported_vector(order_of_bias(&files->orders, &files->map, bias->linear), moved, values, bias->out,
+                        element);
         status = compare(back, bias->name, moved, bias->out * element, back->header_bytes + bias->begin, err);
     }
     free(values);

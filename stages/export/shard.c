@@ -189,11 +189,6 @@ struct layer_files {
     struct layer_orders orders;
 };
 
-static const struct tensor_order *order_of(const struct layer_files *files, const struct layer_tensor *tensor)
-{
-    return &files->orders.tensors[tensor - files->map.tensors];
-}
-
 // Writes what this shard holds of one pruned linear, and marks it in `written`.
 static enum status write_pruned_linear(struct shard *shard, const struct layer_tensor *tensor,
                                        const struct layer_files *files, bool *written, struct error *err)
@@ -205,14 +200,16 @@ static enum status write_pruned_linear(struct shard *shard, const struct layer_t
 
     if (is_in_shard(shard, tensor)) {
         dataset_path(name, tensor->linear, DATASET_WEIGHT);
-        FORWARD_IF_ERROR(write_rows(shard, tensor, order_of(files, tensor), name, weights, err));
+        FORWARD_IF_ERROR(write_rows(shard, tensor, order_of_tensor(&files->orders, &files->map, tensor), name,
+                                    weights, err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
     dataset_path(name, tensor->linear, DATASET_BIAS);
     if (is_in_shard(shard, bias))
         FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
     if (has_bias) {
-        FORWARD_IF_ERROR(write_rows(shard, bias, order_of(files, bias), name, weights, err));
+        FORWARD_IF_ERROR(
+            write_rows(shard, bias, order_of_tensor(&files->orders, &files->map, bias), name, weights, err));
         written[bias->tensor - shard->source->tensors] = true;
     }
     return STATUS_OK;
@@ -224,24 +221,15 @@ static enum status write_moved_tensors(struct shard *shard, const struct layer_f
 {
     for (size_t i = 0; i < files->map.num_tensors; i++) {
         const struct layer_tensor *tensor = &files->map.tensors[i];
-        if (!is_in_shard(shard, tensor) || !tensor_moves(order_of(files, tensor)) ||
+        if (!is_in_shard(shard, tensor) ||
+            !tensor_moves(order_of_tensor(&files->orders, &files->map, tensor)) ||
             written[tensor->tensor - shard->source->tensors])
             continue;
-        FORWARD_IF_ERROR(write_moved(shard, tensor, order_of(files, tensor), err));
+        FORWARD_IF_ERROR(
+            write_moved(shard, tensor, order_of_tensor(&files->orders, &files->map, tensor), err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
     return STATUS_OK;
-}
-
-// The order of a bias that the checkpoint did not have.
-static const struct tensor_order *order_of_added(const struct layer_files *files,
-                                                 const struct added_bias *bias)
-{
-    static const struct tensor_order none;
-    for (size_t i = 0; i < files->map.num_tensors; i++)
-        if (strcmp(files->map.tensors[i].linear, bias->linear) == 0)
-            return order_of(files, layer_map_bias(&files->map.tensors[i]));
-    return &none;
 }
 
 // A bias that the checkpoint did not have. One of a linear that is not pruned is zero. Rank 0.
@@ -263,7 +251,8 @@ static enum status write_added_bias(struct shard *shard, const struct added_bias
     if (status == STATUS_OK && is_set)
         status = store_read(weights, name, stored_type(bias->dtype), 0, bias->out, values, err);
     if (status == STATUS_OK) {
-        exported_vector(order_of_added(files, bias), moved, values, bias->out, element);
+        exported_vector(order_of_bias(&files->orders, &files->map, bias->linear), moved, values, bias->out,
+                        element);
         status =
             commit_write_at(&shard->file, moved, bias->out * element, shard->header_bytes + bias->begin, err);
     }
