@@ -1,6 +1,6 @@
 #include "io/model/config.h"
 
-#include "io/model/family.h"
+#include "io/model/families/table.h"
 
 #include <limits.h>
 #include <math.h>
@@ -211,7 +211,7 @@ static enum status find_family(const struct family **family, const struct config
                                struct error *err)
 {
     const char *model_type = NULL;
-    char type[64], supported[512];
+    char type[64], supported[2048];
 
     FORWARD_IF_ERROR(config_string(reader, "model_type", &model_type, err));
     RETURN_ERROR_IF(model_type == NULL, err, STATUS_INPUT, "%s: model_type: is missing; supported: %s",

@@ -1,7 +1,7 @@
 // family.h - model families: which tensors a layer has, what they are called, and how config.json is to be
 // read.
 //
-// A family is one row of the table in family.c; FAMILIES.md says how to add one.
+// A family is a row in one of the files of families/; FAMILIES.md says how to add one.
 #pragma once
 #include "io/model/config_reader.h"
 #include "io/model/model_config.h"
@@ -88,11 +88,6 @@ struct family {
     enum status (*configure)(struct model_config *config, const struct config_reader *reader,
                              struct error *err);
 };
-
-// NULL when there is none.
-const struct family *family_find(const char *model_type);
-// Writes all model types, separated by ", ", into text[size]; returns text.
-const char *family_list(char *text, size_t size);
 
 size_t family_dimension(enum dimension dimension, const struct model_config *config);
 bool family_presence(enum presence presence, const struct model_config *config);

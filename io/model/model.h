@@ -1,5 +1,5 @@
 // model.h - an open Hugging Face model: its config, its checkpoint, and its parts outside the layers. The
-// layers are in layer_map.h; a family is one row of the table in family.c.
+// layers are in layer_map.h; a family is one row in a file of families/.
 #pragma once
 #include "io/model/checkpoint.h"
 #include "io/model/model_config.h"

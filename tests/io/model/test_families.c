@@ -1,6 +1,6 @@
 // Every model family against Hugging Face transformers: tiny random checkpoints that it wrote, and the logits
 // that it computed from them in float32 (tests/golden/make_families.py).
-#include "io/model/family.h"
+#include "io/model/families/table.h"
 #include "io/model/layer_map.h"
 #include "io/model/open.h"
 #include "tests/support/golden.h"

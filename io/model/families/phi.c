@@ -1,0 +1,35 @@
+#include "io/model/families/rows.h"
+#include "io/model/families/windows.h"
+
+static const struct family_member phi3_members[] = {
+    NORM("input_layernorm", input_norm),
+    LINEAR("self_attn.qkv_proj", qkv, DIMENSION_QKV, DIMENSION_HIDDEN, SOURCE_ATTENTION, NEVER),
+    LINEAR("self_attn.o_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT, NEVER),
+    NORM("post_attention_layernorm", post_attention_norm),
+    LINEAR("mlp.gate_up_proj", gate_up, DIMENSION_GATE_UP, DIMENSION_HIDDEN, SOURCE_MLP, NEVER),
+    LINEAR("mlp.down_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, NEVER),
+};
+
+static enum status configure_phi3(struct model_config *config, const struct config_reader *reader,
+                                  struct error *err)
+{
+    struct window window;
+
+    FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
+    return set_windows(config, &window, reader, err);
+}
+
+static const struct family rows[] = {
+    {.model_type = "phi3",
+     LLAMA_NAMES,
+     MEMBERS(phi3_members),
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 1.0,
+     .default_max_positions = 4096,
+     .default_original_positions = 4096,
+     .configure = configure_phi3},
+};
+FAMILY_ROWS(phi_family, rows);

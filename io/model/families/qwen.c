@@ -1,0 +1,180 @@
+#include "io/model/families/experts.h"
+#include "io/model/families/rows.h"
+#include "io/model/families/windows.h"
+
+#include <math.h>
+
+static const struct family_member qwen2_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(ALWAYS, NEVER),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+};
+
+static const struct family_member qwen3_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_BIAS),
+    HEAD_NORM("self_attn.q_norm", query_norm),
+    HEAD_NORM("self_attn.k_norm", key_norm),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+};
+
+static const struct family_member qwen2_moe_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_QKV_BIAS, NEVER),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+    ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
+    GATED_MLP(SPARSE_LAYER, "mlp.shared_expert", DIMENSION_SHARED_INTERMEDIATE, NEVER),
+    ROUTER("mlp.shared_expert_gate", shared_expert_gate, DIMENSION_ONE),
+    EXPERTS("gate_proj", "up_proj", "down_proj"),
+};
+
+static const struct family_member qwen3_moe_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_BIAS),
+    HEAD_NORM("self_attn.q_norm", query_norm),
+    HEAD_NORM("self_attn.k_norm", key_norm),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+    ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
+    EXPERTS("gate_proj", "up_proj", "down_proj"),
+};
+
+static enum status read_max_window_layers(size_t *layers, const struct config_reader *reader,
+                                          struct error *err)
+{
+    double number = 28.0;
+
+    FORWARD_IF_ERROR(config_number(reader, "max_window_layers", -1e9, 1e9, &number, err));
+    *layers = (size_t)fmax(number, 0.0);
+    return STATUS_OK;
+}
+
+// Qwen2 and Qwen3: the layers from max_window_layers on are local.
+static enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
+                                   struct error *err)
+{
+    struct window window;
+    size_t max_window_layers;
+    bool found, use;
+
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
+    FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = max_window_layers; i < config->num_hidden_layers && !found && !window.is_null; i++)
+        FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
+    return STATUS_OK;
+}
+
+// Every decoder_sparse_step-th layer has experts, except those that mlp_only_layers lists.
+static enum status read_sparse_layers(struct model_config *config, const struct config_reader *reader,
+                                      struct error *err)
+{
+    const json_t *dense = config_find(reader, "mlp_only_layers");
+    size_t step = 1;
+
+    FORWARD_IF_ERROR(config_optional_size(reader, "decoder_sparse_step", &step, err));
+    for (size_t i = 0; i < config->num_hidden_layers; i++)
+        config->layers[i].sparse = (i + 1) % step == 0;
+    RETURN_ERROR_IF(dense != NULL && !json_is_array(dense), err, STATUS_INPUT,
+                    "%s: mlp_only_layers: must be a list of layer numbers", reader->path);
+    for (size_t i = 0; i < json_array_size(dense); i++) {
+        const json_t *layer = json_array_get(dense, i);
+        RETURN_ERROR_IF(!json_is_integer(layer), err, STATUS_INPUT,
+                        "%s: mlp_only_layers: must be a list of integers", reader->path);
+        if (json_integer_value(layer) >= 0 && (size_t)json_integer_value(layer) < config->num_hidden_layers)
+            config->layers[json_integer_value(layer)].sparse = false;
+    }
+    return STATUS_OK;
+}
+
+static enum status configure_qwen_moe(struct model_config *config, const struct config_reader *reader,
+                                      size_t experts, size_t per_token, size_t intermediate,
+                                      struct error *err)
+{
+    FORWARD_IF_ERROR(read_experts(&config->decoder, reader, experts, per_token, err));
+    config->decoder.moe_intermediate_size = intermediate;
+    FORWARD_IF_ERROR(
+        config_optional_size(reader, "moe_intermediate_size", &config->decoder.moe_intermediate_size, err));
+    FORWARD_IF_ERROR(config_bool(reader, "norm_topk_prob", &config->decoder.norm_topk_prob, err));
+    return read_sparse_layers(config, reader, err);
+}
+
+static enum status configure_qwen2_moe(struct model_config *config, const struct config_reader *reader,
+                                       struct error *err)
+{
+    struct window window;
+    size_t max_window_layers;
+    bool found, use;
+
+    config->qkv_bias = true;
+    FORWARD_IF_ERROR(config_bool(reader, "qkv_bias", &config->qkv_bias, err));
+    config->decoder.shared_expert_intermediate_size = 5632;
+    FORWARD_IF_ERROR(config_optional_size(reader, "shared_expert_intermediate_size",
+                                          &config->decoder.shared_expert_intermediate_size, err));
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
+    FORWARD_IF_ERROR(read_max_window_layers(&max_window_layers, reader, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = 0; i < config->num_hidden_layers && !found && use; i++)
+        if (i % 2 == 0 && i < max_window_layers) // every other one of the first layers
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
+    return configure_qwen_moe(config, reader, 60, 4, 1408, err);
+}
+
+static enum status configure_qwen3_moe(struct model_config *config, const struct config_reader *reader,
+                                       struct error *err)
+{
+    struct window window;
+    bool use;
+
+    FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
+    FORWARD_IF_ERROR(set_windows(config, &window, reader, err));
+    return configure_qwen_moe(config, reader, 128, 8, 768, err);
+}
+
+static const struct family rows[] = {
+    {.model_type = "qwen2",
+     LLAMA_NAMES,
+     MEMBERS(qwen2_members),
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 32,
+     .default_max_positions = 32768,
+     .configure = configure_qwen2},
+    {.model_type = "qwen3",
+     LLAMA_NAMES,
+     MEMBERS(qwen3_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 32,
+     .default_head_dim = 128,
+     .default_max_positions = 32768,
+     .configure = configure_qwen2},
+    {.model_type = "qwen2_moe",
+     LLAMA_NAMES,
+     .experts = "mlp.experts",
+     MEMBERS(qwen2_moe_members),
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 16,
+     .default_max_positions = 32768,
+     .configure = configure_qwen2_moe},
+    {.model_type = "qwen3_moe",
+     LLAMA_NAMES,
+     .experts = "mlp.experts",
+     MEMBERS(qwen3_moe_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 4,
+     .default_max_positions = 32768,
+     .configure = configure_qwen3_moe},
+};
+FAMILY_ROWS(qwen_family, rows);

@@ -1,0 +1,70 @@
+// rows.h - what the files of this folder share: how a family's rows are written, and where they are.
+//
+// Each file has the families that descend from one another, each with its tensors, its row and the keys of
+// config.json that only it has. Keys, defaults and rules are those of Hugging Face transformers
+// (configuration_*.py).
+#pragma once
+#include "io/model/family.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+// The families of one file.
+struct family_rows {
+    const struct family *rows;
+    size_t count;
+};
+#define FAMILY_ROWS(name, array) const struct family_rows name = {(array), LENGTH(array)}
+
+extern const struct family_rows llama_family, qwen_family, phi_family, gemma_family, gpt_neox_family,
+    opt_family, mixtral_family;
+
+// Rows: what it is, in which layers, its name, its place in struct decoder_layer, its shape, its input, its
+// bias.
+#define NORM_ROW(text, field, size, has_bias)                                                \
+    {                                                                                        \
+        .kind = MEMBER_NORM, .part = EVERY_LAYER, .name = (text),                            \
+        .member = offsetof(struct decoder_layer, field), .out = (size), .in = DIMENSION_ONE, \
+        .bias = (has_bias)                                                                   \
+    }
+#define ROW(what, where, text, field, rows, columns, input, has_bias)                                     \
+    {                                                                                                     \
+        .kind = (what), .part = (where), .name = (text), .member = offsetof(struct decoder_layer, field), \
+        .out = (rows), .in = (columns), .source = (input), .bias = (has_bias)                             \
+    }
+#define NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, NEVER)
+#define LAYER_NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, ALWAYS)
+#define HEAD_NORM(text, field) NORM_ROW(text, field, DIMENSION_HEAD, NEVER)
+#define LINEAR(text, field, rows, columns, input, has_bias) \
+    ROW(MEMBER_LINEAR, EVERY_LAYER, text, field, rows, columns, input, has_bias)
+
+// The blocks that most families share.
+#define SEPARATE_QKV(qkv_bias, o_bias)                                                                    \
+    LINEAR("self_attn.q_proj", q, DIMENSION_QUERY, DIMENSION_HIDDEN, SOURCE_ATTENTION, qkv_bias),         \
+        LINEAR("self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, qkv_bias), \
+        LINEAR("self_attn.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, qkv_bias), \
+        LINEAR("self_attn.o_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT, o_bias)
+#define GATED_MLP(where, path, width, bias)                                                        \
+    ROW(MEMBER_LINEAR, where, path ".gate_proj", gate, width, DIMENSION_HIDDEN, SOURCE_MLP, bias), \
+        ROW(MEMBER_LINEAR, where, path ".up_proj", up, width, DIMENSION_HIDDEN, SOURCE_MLP, bias), \
+        ROW(MEMBER_LINEAR, where, path ".down_proj", down, DIMENSION_HIDDEN, width, SOURCE_MLP_DOWN, bias)
+#define ROUTER(text, field, rows) \
+    ROW(MEMBER_ROUTER, SPARSE_LAYER, text, field, rows, DIMENSION_HIDDEN, 0, NEVER)
+#define EXPERTS(gate_name, up_name, down_name)                                                              \
+    ROW(MEMBER_LINEAR, EXPERT, gate_name, expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,  \
+        NEVER),                                                                                             \
+        ROW(MEMBER_LINEAR, EXPERT, up_name, expert_up, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,  \
+            NEVER),                                                                                         \
+        ROW(MEMBER_LINEAR, EXPERT, down_name, expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, \
+            1, NEVER)
+
+#define MEMBERS(array) .members = (array), .num_members = LENGTH(array)
+// Names and keys that most families took over from LLaMA.
+#define LLAMA_NAMES                                                                            \
+    .prefix = "model.", .embedding = "embed_tokens", .layers = "layers", .final_norm = "norm", \
+    .lm_head = "lm_head", .intermediate_key = "intermediate_size"
+#define NORMS(which, key, epsilon) .norm = (which), .epsilon_key = (key), .default_epsilon = (epsilon)
+#define RMS(epsilon) NORMS(NORM_RMS, "rms_norm_eps", epsilon)
+#define ROPE(key, theta) .theta_key = (key), .default_theta = (theta)
+#define ACTIVATION(key, name) .activation_key = (key), .default_activation = (name)
+#define SILU ACTIVATION("hidden_act", "silu")
+#define GELU_TANH ACTIVATION("hidden_activation", "gelu_pytorch_tanh")

@@ -1,0 +1,31 @@
+#include "io/model/families/table.h"
+
+#include "io/model/families/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct family_rows *const files[] = {
+    &llama_family, &qwen_family, &phi_family, &gemma_family, &gpt_neox_family, &opt_family, &mixtral_family};
+
+const struct family *family_find(const char *model_type)
+{
+    for (size_t f = 0; f < LENGTH(files); f++)
+        for (size_t i = 0; i < files[f]->count; i++)
+            if (strcmp(files[f]->rows[i].model_type, model_type) == 0)
+                return &files[f]->rows[i];
+    return NULL;
+}
+
+const char *family_list(char *text, size_t size)
+{
+    size_t used = 0;
+    for (size_t f = 0; f < LENGTH(files); f++) {
+        for (size_t i = 0; i < files[f]->count && used < size; i++) {
+            const int length = snprintf(text + used, size - used, "%s%s", used == 0 ? "" : ", ",
+                                        files[f]->rows[i].model_type);
+            used += length > 0 ? (size_t)length : 0;
+        }
+    }
+    return text;
+}

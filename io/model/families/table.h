@@ -1,0 +1,8 @@
+// table.h - all model families.
+#pragma once
+#include "io/model/family.h"
+
+// NULL when there is none.
+const struct family *family_find(const char *model_type);
+// Writes all model types, separated by ", ", into text[size]; returns text.
+const char *family_list(char *text, size_t size);
