@@ -75,6 +75,9 @@ struct expected {
 
 struct settings {
     char *model, *run, *output; // directories; output NULL: no export
+    // Where the job names a model by its id on the Hub: the id as it stands there, and the commit; then model
+    // is the folder of the snapshot. NULL: the job names a folder.
+    char *hub_id, *hub_commit;
     char *corpus;
     char *field; // of the corpus's JSON objects that is a document; NULL: "text"
     size_t sequences, length;

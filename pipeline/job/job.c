@@ -267,6 +267,8 @@ void settings_free(struct settings *settings)
         if (row->home == HOME_SETTINGS)
             member_free(row, settings);
     }
+    free(settings->hub_id);
+    free(settings->hub_commit);
     free(settings->variants);
     free(settings->attempts);
     free(settings);

@@ -10,7 +10,7 @@
 
 KEY(MODEL, "model", TEXT(model, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
-    .help = "a Hugging Face folder: config.json, *.safetensors, tokenizer.json")
+    .help = "a Hugging Face folder (config.json, *.safetensors, tokenizer.json), or, where there is no folder of that name, a Hub id in the local cache: Qwen/Qwen3-0.6B[@revision]")
 KEY(RUN, "run", TEXT(run, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
     .help = "the run directory: a later start goes on from it")

@@ -37,6 +37,13 @@ json_t *library_versions(void)
                      "blis", bli_info_get_version_str(), "blis_kernel", blis_kernel_name());
 }
 
+json_t *hub_to_json(const struct settings *settings)
+{
+    return settings->hub_id != NULL
+               ? json_pack("{s:s, s:s}", "id", settings->hub_id, "commit", settings->hub_commit)
+               : NULL;
+}
+
 static void hex(char *text, uint64_t value)
 {
     snprintf(text, 17, "%016llx", (unsigned long long)value);
@@ -270,6 +277,9 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
                                  corpus_list, "evaluation", evaluation_list);
         if (settings->num_tasks > 0)
             json_object_set(json_object_get(record->json, "fingerprints"), "tasks", task_list);
+        json_t *hub = hub_to_json(settings);
+        if (hub != NULL)
+            json_object_set_new(record->json, "hub", hub);
         status = record->json != NULL ? settle(record, old, settings, path, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
         // What is missing for want of memory is neither put on record nor taken for a contradiction.

@@ -33,6 +33,10 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
 void run_record_variant(char *identity, size_t size, const struct run_record *record,
                         const struct variant *variant);
 
+// {"id": "Qwen/Qwen3-0.6B", "commit": ...} of a model that the job names by its id on the Hub, else NULL. It
+// is the member "hub" of run.json and coppice.json. New reference.
+json_t *hub_to_json(const struct settings *settings);
+
 // {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ..., "blis_kernel": "skx"}: the versions that run now,
 // and BLIS's kernels, which it takes at this call if it has not yet.
 json_t *library_versions(void);

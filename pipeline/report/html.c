@@ -231,7 +231,12 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
 
     html_begin(out, "Pruning report");
     fputs("<p class=\"lead\">Model <code>", out);
-    html_text(out, text_of(json_object_get(provenance, "job"), "model"));
+    const json_t *hub = json_object_get(provenance, "hub");
+    html_text(out, hub != NULL ? text_of(hub, "id") : text_of(json_object_get(provenance, "job"), "model"));
+    if (hub != NULL) {
+        fputs("</code> of the Hub, commit <code>", out);
+        html_text(out, text_of(hub, "commit"));
+    }
     fputs("</code>, run <code>", out);
     html_text(out, text_of(report, "run"));
     fputs("</code>. The same numbers: <a href=\"report.csv\">report.csv</a>, <a "

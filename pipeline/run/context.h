@@ -9,6 +9,7 @@ struct run_context {
     const struct options *options;
     const struct settings *settings;
     const struct model *model;
+    const char *model_notice; // what a person should hear of the model's folder; empty: nothing
     const struct plan *plan;
     const struct run_record *record;
     const struct stop *stop;

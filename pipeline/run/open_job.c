@@ -7,6 +7,7 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
 #include "pipeline/run/bus_error.h"
+#include "pipeline/run/find_model.h"
 #include "stages/compensate/compensate.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/prune.h"
@@ -99,6 +100,7 @@ enum status job_open(struct opened_job *job, const char *path, const struct team
     const bool looks = team == NULL || team->rank == 0;
 
     FORWARD_IF_ERROR(job_load(&job->settings, path, team, err));
+    FORWARD_IF_ERROR(find_model(job->settings, job->notice, path, team, err));
     FORWARD_IF_ERROR(agree(team, looks ? check_paths(job->settings, path, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(agree(team, model_open(&job->model, job->settings->model, err), err));
     bus_error_name(job->model->checkpoint);

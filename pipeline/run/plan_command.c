@@ -27,6 +27,8 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
 
     GOTO_IF_ERROR(machine_of(&machine, options, err), done);
     GOTO_IF_ERROR(job_open(&job, options->path, NULL, err), done);
+    if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
+        fprintf(stderr, "coppice: %s\n", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);
     status = plan_print(&plan, &machine, options->json, out, err);
 done:

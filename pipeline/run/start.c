@@ -140,6 +140,7 @@ static enum status open_and_run(const struct run_context *context, struct run_re
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
     if (root) {
         claim_share(claim);
+        tell_notice(context->model_notice, context, &journal);
         tell_notice(notice, context, &journal);
     }
     status = run_and_tell(context, &data, &journal, err);
@@ -167,6 +168,7 @@ enum status job_start(const struct opened_job *job, const struct options *option
     const struct run_context context = {.options = options,
                                         .settings = job->settings,
                                         .model = job->model,
+                                        .model_notice = job->notice,
                                         .plan = &plan,
                                         .record = &record,
                                         .stop = stop,

@@ -1,0 +1,330 @@
+#include "io/model/hub.h"
+
+#include "io/file/json.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { REPOSITORY_SIZE = 200, REVISION_SIZE = 200 };
+
+// ---- names ----------------------------------------------------------------------------------------------
+
+struct name {
+    char repository[REPOSITORY_SIZE]; // "Qwen/Qwen3-0.6B"
+    char revision[REVISION_SIZE];     // empty: none was given
+};
+
+static bool is_part(const char *part, size_t size)
+{
+    if (size == 0 || size > 96)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)part[i]) && (strchr("-_.", part[i]) == NULL || part[i] == '\0'))
+            return false;
+    return strchr("-.", part[0]) == NULL && strchr("-.", part[size - 1]) == NULL;
+}
+
+// A revision is looked for as a file below refs, so that it must not lead out of there.
+static bool is_revision(const char *text)
+{
+    const size_t size = strlen(text);
+
+    if (size == 0 || size >= REVISION_SIZE || text[0] == '/' || strstr(text, "..") != NULL)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)text[i]) && strchr("-_./+", text[i]) == NULL)
+            return false;
+    return true;
+}
+
+static bool parse(struct name *name, const char *text)
+{
+    const char *at = strchr(text, '@'), *slash;
+    const size_t size = at != NULL ? (size_t)(at - text) : strlen(text);
+
+    if (size >= sizeof name->repository || (at != NULL && !is_revision(at + 1)))
+        return false;
+    snprintf(name->repository, sizeof name->repository, "%.*s", (int)size, text);
+    snprintf(name->revision, sizeof name->revision, "%s", at != NULL ? at + 1 : "");
+    slash = strchr(name->repository, '/');
+    // Two of them stand for a slash in the cache.
+    if (strstr(name->repository, "--") != NULL || strstr(name->repository, "..") != NULL)
+        return false;
+    if (slash == NULL)
+        return is_part(name->repository, size);
+    return is_part(name->repository, (size_t)(slash - name->repository)) &&
+           is_part(slash + 1, strlen(slash + 1));
+}
+
+bool hub_is_id(const char *text)
+{
+    struct name name;
+    return parse(&name, text);
+}
+
+// ---- the cache ------------------------------------------------------------------------------------------
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static const char *home(void)
+{
+    const char *value = variable("HOME");
+    const struct passwd *entry = value == NULL ? getpwuid(getuid()) : NULL;
+    return value != NULL ? value : entry != NULL ? entry->pw_dir : "/";
+}
+
+// $NAME and ${NAME} at `text`: its value, and *size what it takes of the text. NULL: not a variable that is
+// set.
+static const char *variable_at(const char *text, size_t *size)
+{
+    const bool braces = text[1] == '{';
+    const char *begin = text + (braces ? 2 : 1);
+    char name[128];
+    size_t length = 0;
+
+    while (isalnum((unsigned char)begin[length]) || begin[length] == '_')
+        length++;
+    if (length == 0 || length >= sizeof name || (braces && begin[length] != '}'))
+        return NULL;
+    snprintf(name, sizeof name, "%.*s", (int)length, begin);
+    *size = length + (braces ? 3 : 1);
+    return getenv(name);
+}
+
+// A leading ~ and variables in a path are replaced, as `huggingface_hub` does.
+static void expand(char out[PATH_SIZE], const char *path)
+{
+    size_t used = 0, size = 1;
+    const bool at_home = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
+
+    for (const char *at = path; *at != '\0'; at += size) {
+        const char *value = NULL;
+        size = 1;
+        if (at == path && at_home)
+            value = home();
+        else if (*at == '$')
+            value = variable_at(at, &size);
+        if (value == NULL)
+            size = 1;
+        const int added = value != NULL ? snprintf(out + used, PATH_SIZE - used, "%s", value)
+                                        : snprintf(out + used, PATH_SIZE - used, "%c", *at);
+        used += (size_t)added;
+        if (used >= PATH_SIZE) {
+            out[0] = '\0'; // a path that does not fit is no path
+            return;
+        }
+    }
+    out[used] = '\0';
+}
+
+static void find_cache(char cache[PATH_SIZE])
+{
+    const char *hub = variable("HF_HUB_CACHE"), *root = variable("HF_HOME"),
+               *xdg = variable("XDG_CACHE_HOME");
+    char path[PATH_SIZE];
+
+    if (hub == NULL)
+        hub = variable("HUGGINGFACE_HUB_CACHE");
+    if (hub != NULL)
+        path_format(path, sizeof path, "%s", hub);
+    else if (root != NULL)
+        path_format(path, sizeof path, "%s/hub", root);
+    else if (xdg != NULL)
+        path_format(path, sizeof path, "%s/huggingface/hub", xdg);
+    else
+        path_format(path, sizeof path, "%s/.cache/huggingface/hub", home());
+    expand(cache, path);
+}
+
+static void find_repository(char path[PATH_SIZE], const char *cache, const struct name *name)
+{
+    const char *slash = strchr(name->repository, '/');
+
+    if (slash == NULL)
+        path_format(path, PATH_SIZE, "%s/models--%s", cache, name->repository);
+    else
+        path_format(path, PATH_SIZE, "%s/models--%.*s--%s", cache, (int)(slash - name->repository),
+                    name->repository, slash + 1);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// The commit that refs/REVISION names, or the revision itself where it is that of a snapshot; false: neither.
+static bool find_commit(char *commit, size_t size, const char *repository, const char *revision)
+{
+    char path[PATH_SIZE];
+    FILE *file;
+
+    path_format(path, sizeof path, "%s/refs/%s", repository, revision);
+    file = is_folder(path) ? NULL : fopen(path, "r");
+    commit[0] = '\0';
+    if (file != NULL) {
+        if (fgets(commit, (int)size, file) != NULL)
+            commit[strcspn(commit, " \r\n\t")] = '\0';
+        fclose(file);
+    } else if (strlen(revision) < size && strchr(revision, '/') == NULL) {
+        snprintf(commit, size, "%s", revision);
+        path_format(path, sizeof path, "%s/snapshots/%s", repository, commit);
+        return is_folder(path);
+    }
+    return is_part(commit, strlen(commit));
+}
+
+// ---- what is missing ------------------------------------------------------------------------------------
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t size = strlen(name), length = strlen(end);
+    return size >= length && strcmp(name + size - length, end) == 0;
+}
+
+static bool is_there(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    struct stat info;
+    path_format(path, sizeof path, "%s/%s", folder, name);
+    return stat(path, &info) == 0;
+}
+
+// A link of the folder that leads nowhere, or "". *other_weights: there are weights in another format.
+static void look_at_links(char *missing, size_t size, bool *other_weights, const char *folder)
+{
+    static const char *const others[] = {".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5"};
+    const struct dirent *entry;
+    DIR *directory = opendir(folder);
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (!is_there(folder, entry->d_name))
+            snprintf(missing, size, "%s", entry->d_name);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            *other_weights = *other_weights || ends_with(entry->d_name, others[i]);
+    }
+    if (directory != NULL)
+        closedir(directory);
+}
+
+// The first shard of the index that is not there, or "". A file that is no index is left to who opens the
+// model.
+static void look_at_shards(char *missing, size_t size, const char *folder)
+{
+    char path[PATH_SIZE];
+    const char *tensor;
+    json_t *index, *shard;
+
+    path_format(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    if (json_read(&index, path, NULL) != STATUS_OK)
+        return;
+    json_object_foreach(json_object_get(index, "weight_map"), tensor, shard)
+    {
+        const char *name = json_string_value(shard);
+        if (name != NULL && !is_there(folder, name) &&
+            (missing[0] == '\0' || strncmp(name, missing, size - 1) < 0))
+            snprintf(missing, size, "%s", name);
+    }
+    json_decref(index);
+}
+
+// A file that the model needs and that is not there, or "".
+static void find_missing(char *missing, size_t size, const char *folder)
+{
+    bool other_weights = false;
+
+    missing[0] = '\0';
+    look_at_links(missing, size, &other_weights, folder);
+    if (missing[0] != '\0')
+        return;
+    if (!is_there(folder, "config.json"))
+        snprintf(missing, size, "config.json");
+    else if (is_there(folder, "model.safetensors.index.json"))
+        look_at_shards(missing, size, folder);
+    else if (!is_there(folder, "model.safetensors") && !other_weights)
+        snprintf(missing, size, "model.safetensors");
+}
+
+// How many blobs of the repository are not all here.
+static size_t count_unfinished(const char *repository)
+{
+    char path[PATH_SIZE];
+    const struct dirent *entry;
+    size_t count = 0;
+
+    path_format(path, sizeof path, "%s/blobs", repository);
+    DIR *directory = opendir(path);
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        count += ends_with(entry->d_name, ".incomplete");
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+// ---- finding --------------------------------------------------------------------------------------------
+
+// "hf download Qwen/Qwen3-0.6B --revision v1"
+static void command(char *text, size_t size, const struct name *name, const char *revision)
+{
+    const bool given = revision != NULL && revision[0] != '\0';
+    snprintf(text, size, "hf download %s%s%s", name->repository, given ? " --revision " : "",
+             given ? revision : "");
+}
+
+enum status hub_find(struct hub_model *model, const char *text, const char *commit, struct error *err)
+{
+    char cache[PATH_SIZE], repository[PATH_SIZE], missing[256], fetch[REPOSITORY_SIZE + REVISION_SIZE + 40];
+    struct name name;
+
+    *model = (struct hub_model){0};
+    RETURN_ERROR_IF(!parse(&name, text) || (commit != NULL && !is_part(commit, strlen(commit))), err,
+                    STATUS_USAGE, "%s: not the name of a model on the Hub", text);
+    find_cache(cache);
+    find_repository(repository, cache, &name);
+    command(fetch, sizeof fetch, &name, commit != NULL ? commit : name.revision);
+    RETURN_ERROR_IF(
+        !is_folder(repository), err, STATUS_USAGE,
+        "%s: there is no such folder, and none in the Hugging Face cache, %s; this fetches it: %s", text,
+        cache, fetch);
+    if (commit != NULL) {
+        snprintf(model->commit, sizeof model->commit, "%s", commit);
+    } else {
+        const char *revision = name.revision[0] != '\0' ? name.revision : "main";
+        RETURN_ERROR_IF(!find_commit(model->commit, sizeof model->commit, repository, revision), err,
+                        STATUS_USAGE,
+                        "%s: the Hugging Face cache, %s, has not its revision %s; this fetches it: %s", text,
+                        cache, revision, fetch);
+    }
+    path_format(model->path, sizeof model->path, "%s/snapshots/%s", repository, model->commit);
+    RETURN_ERROR_IF(!is_folder(model->path), err, STATUS_USAGE,
+                    "%s: the Hugging Face cache, %s, has not its commit %s; this fetches it: %s", text, cache,
+                    model->commit, fetch);
+    const size_t unfinished = count_unfinished(repository);
+    find_missing(missing, sizeof missing, model->path);
+    RETURN_ERROR_IF(
+        missing[0] != '\0' && unfinished > 0, err, STATUS_INPUT,
+        "%s: its download is not complete: %s is missing in %s, where %zu files are unfinished; this "
+        "completes it: %s",
+        text, missing, model->path, unfinished, fetch);
+    RETURN_ERROR_IF(missing[0] != '\0', err, STATUS_INPUT,
+                    "%s: its download is not complete: %s is missing in %s; this completes it: %s", text,
+                    missing, model->path, fetch);
+    if (unfinished > 0)
+        snprintf(model->notice, sizeof model->notice,
+                 "%s: %zu files of it in the Hugging Face cache are unfinished, though the model can be "
+                 "read; this "
+                 "completes them: %s",
+                 text, unfinished, fetch);
+    return STATUS_OK;
+}
