@@ -30,7 +30,7 @@ struct layer_tensor {
     const struct safetensors_tensor *tensor; // NULL: a bias of zeros that model_add_biases brought in
     char linear[LINEAR_NAME_SIZE]; // "self_attn.q_proj" when this is the weight of a linear that is pruned,
                                    // else ""
-    size_t source;          // of a linear: which statistics source is its input (kernels/forward/decoder.h)
+    size_t source;          // of a linear: which statistics source is its input (kernels/forward/layer.h)
     bool expert;            // its input are the tokens that were routed to one expert
     enum bias_place bias;   // of a weight
     enum channel_role role; // of a linear; a bias has that of its weight, if it is about rows

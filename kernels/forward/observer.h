@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Called with the input of the linears of one statistics source (see kernels/forward/decoder.h) just before
+// Called with the input of the linears of one statistics source (see kernels/forward/layer.h) just before
 // they are applied: x[tokens, channels]. At most once for a source in a sequence; an expert to which no token
 // was routed is not called. With `stops` the pass ends when the input of source `last` has been seen, and
 // leaves its output undefined.

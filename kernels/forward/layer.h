@@ -1,0 +1,70 @@
+// layer.h - what a decoder layer is made of: sizes and switches of its model, its weights, its inputs.
+#pragma once
+#include "kernels/forward/activation.h"
+#include "kernels/forward/norm.h"
+#include "kernels/gemm.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+// Sequences that begin alike, as one row of tokens: the prefix that they share, then the rest of each, its
+// branch. A token of a branch sees the prefix and the tokens before it in its own branch, and its position
+// counts from the start of the prefix.
+struct token_tree {
+    size_t prefix; // tokens
+    size_t num_branches;
+    const size_t *branches; // [num_branches] tokens of each; may be 0
+};
+
+// How query, key and value lie in the output of the linear `qkv`, in families that have it instead of q, k
+// and v.
+enum qkv_layout {
+    QKV_BLOCKS = 0,   // all queries, all keys, all values
+    QKV_PER_HEAD = 1, // head by head: its query, its key, its value (GPT-NeoX)
+};
+
+// The same for every layer of a model.
+struct decoder_config {
+    size_t hidden_size, intermediate_size;
+    size_t num_attention_heads, num_key_value_heads, head_dim;
+    size_t rotary_dim; // 0: no rotary embedding
+    enum norm_kind norm;
+    float norm_epsilon;
+    enum activation activation;
+    float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
+    float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
+    enum qkv_layout qkv_layout;
+    bool parallel_residual; // attention and MLP both read the layer's input: x + attention(x) + mlp(x)
+    bool norm_after;        // each norm follows its addition, instead of preceding its attention or MLP
+    // Mixture of experts; 0 where the family has none.
+    size_t num_experts, num_experts_per_tok, moe_intermediate_size, shared_expert_intermediate_size;
+    bool norm_topk_prob;
+};
+
+// One layer's weights. A member that the family does not have is zero.
+struct decoder_layer {
+    struct norm input_norm, post_attention_norm;    // before attention; before the MLP
+    struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
+    struct norm query_norm, key_norm;               // per head, [head_dim]
+    struct linear q, k, v, o;
+    struct linear qkv; // instead of q, k and v
+    struct linear gate, up, down;
+    struct linear gate_up; // instead of gate and up: [2 intermediate, hidden], gate first
+    // Experts, instead of gate, up and down; these are then absent, or the shared expert.
+    struct linear router;                              // [num_experts, hidden]
+    struct linear expert_gate, expert_up, expert_down; // of expert 0
+    size_t expert_stride;                              // floats from the weights of one expert to the next
+    struct linear shared_expert_gate;                  // [1, hidden]
+    size_t sliding_window;                             // 0: full attention
+    bool local_rotary;                                 // takes the local angles of the rotary table
+};
+
+// Statistics sources of a layer: which linears read the same input.
+enum decoder_source {
+    SOURCE_ATTENTION = 0,        // q, k, v
+    SOURCE_ATTENTION_OUTPUT = 1, // o
+    SOURCE_MLP = 2,              // gate, up (also of the shared expert)
+    SOURCE_MLP_DOWN = 3,         // down
+};
+// Expert e's gate and up are the source first + 2e, its down is first + 2e + 1. This is first, without and
+// with a shared expert:
+enum { SOURCE_EXPERTS = 2, SOURCE_EXPERTS_BESIDE_SHARED = 4 };
