@@ -44,7 +44,20 @@ enum layer_part {
     EXPERT,       // once for every expert of a sparse layer; these rows come last
 };
 
-// One norm or linear of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias".
+// Where a linear lies that is not a tensor of its own: among the matrices of all experts, beside other
+// linears, or the other way round. All zero: it is "<name>.weight" [out, in].
+//
+// `weight` of an EXPERT is [experts, parts * out, in], or transposed [experts, in, parts * out]; of another
+// member it is the same without the experts. `bias` is [experts, parts * out], or [parts * out].
+struct member_storage {
+    const char *weight, *bias; // whole names within the layer, "mlp.experts.gate_up_proj"; NULL: as above
+    bool transposed;
+    size_t parts, part; // how many linears of this size share the tensor, and which of them this is; 0: one
+    bool interleaved;   // row i of part p is the tensor's parts * i + p; else p * out + i
+};
+
+// One norm or linear of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias", unless `storage`
+// says otherwise.
 struct family_member {
     enum member_kind kind;
     enum layer_part part;
@@ -54,6 +67,7 @@ struct family_member {
     enum dimension in;  // columns; DIMENSION_ONE for a norm
     size_t source;      // of a linear: its statistics source (enum decoder_source); 0 or 1 for EXPERT
     enum presence bias;
+    struct member_storage storage; // of a linear whose bias, if it has one, is never an added one
 };
 
 struct family {

@@ -117,10 +117,41 @@ static enum status find(const struct map_builder *builder, const char *linear, c
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
     char name[NAME_SIZE];
 
+    entry->view = (struct tensor_view){.row = entry->in, .column = 1};
     snprintf(name, sizeof name, "%s%s.%zu.%s.%s", model->prefix, model->family->layers, map->layer, linear,
              suffix);
     return vector ? model_find_vector(&entry->tensor, model, name, entry->out, err)
                   : model_find_matrix(&entry->tensor, model, name, entry->out, entry->in, err);
+}
+
+// The same for an entry whose tensor family_member's `storage` names: where in it that member lies.
+static enum status find_part(const struct map_builder *builder, const struct occurrence *occurrence,
+                             bool is_bias, struct error *err)
+{
+    const struct member_storage *storage = &occurrence->member->storage;
+    const struct model *model = builder->model;
+    const struct layer_map *map = builder->map;
+    struct layer_tensor *entry = &map->tensors[map->num_tensors];
+    const size_t parts = storage->parts > 0 ? storage->parts : 1, rows = parts * entry->out;
+    const size_t first = storage->interleaved ? storage->part : storage->part * entry->out;
+    const size_t step = storage->interleaved ? parts : 1;
+    const bool is_vector = is_bias || occurrence->member->kind == MEMBER_NORM;
+    const bool transposed = storage->transposed && !is_vector;
+    struct tensor_shape shape = {.rank = 0};
+    char name[NAME_SIZE];
+
+    if (occurrence->member->part == EXPERT)
+        shape.sizes[shape.rank++] = model->config.decoder.num_experts;
+    shape.sizes[shape.rank++] = transposed ? entry->in : rows;
+    if (!is_vector)
+        shape.sizes[shape.rank++] = transposed ? rows : entry->in;
+    entry->is_part = occurrence->member->part == EXPERT || parts > 1 || transposed;
+    entry->view.row = transposed ? step : step * entry->in;
+    entry->view.column = transposed ? rows : 1;
+    entry->view.start = occurrence->expert * rows * entry->in + (transposed ? first : first * entry->in);
+    snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
+             is_bias ? storage->bias : storage->weight);
+    return model_find_tensor(&entry->tensor, model, name, &shape, err);
 }
 
 // Gives the map's next entry, which is complete but for that, its place in the block.
@@ -161,9 +192,10 @@ static enum channel_role role_of(const struct family_member *member)
     return ROLE_NONE;
 }
 
-static enum status add_weight(const struct map_builder *builder, const struct family_member *member,
+static enum status add_weight(const struct map_builder *builder, const struct occurrence *occurrence,
                               const char *linear, size_t source, struct error *err)
 {
+    const struct family_member *member = occurrence->member;
     struct layer_map *map = builder->map;
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
     const struct model_config *config = &builder->model->config;
@@ -178,14 +210,18 @@ static enum status add_weight(const struct map_builder *builder, const struct fa
         entry->role = role_of(member);
         use_source(map, source, entry->in);
     }
-    FORWARD_IF_ERROR(find(builder, linear, "weight", member->kind == MEMBER_NORM, err));
+    if (member->storage.weight != NULL)
+        FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
+    else
+        FORWARD_IF_ERROR(find(builder, linear, "weight", member->kind == MEMBER_NORM, err));
     append(map);
     return STATUS_OK;
 }
 
-static enum status add_bias(const struct map_builder *builder, const struct family_member *member,
+static enum status add_bias(const struct map_builder *builder, const struct occurrence *occurrence,
                             const char *linear, size_t source, struct error *err)
 {
+    const struct family_member *member = occurrence->member;
     struct layer_map *map = builder->map;
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
 
@@ -195,7 +231,9 @@ static enum status add_bias(const struct map_builder *builder, const struct fami
     entry->role = role_of(member);
     if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
         entry->role = ROLE_NONE;
-    if (!is_added(member, builder->model)) // else the checkpoint does not have it
+    if (member->storage.bias != NULL)
+        FORWARD_IF_ERROR(find_part(builder, occurrence, true, err));
+    else if (!is_added(member, builder->model)) // else the checkpoint does not have it
         FORWARD_IF_ERROR(find(builder, linear, "bias", true, err));
     append(map);
     return STATUS_OK;
@@ -218,8 +256,8 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     } else {
         snprintf(linear, sizeof linear, "%s", member->name);
     }
-    FORWARD_IF_ERROR(add_weight(builder, member, linear, source, err));
-    return has_bias(member, model) ? add_bias(builder, member, linear, source, err) : STATUS_OK;
+    FORWARD_IF_ERROR(add_weight(builder, occurrence, linear, source, err));
+    return has_bias(member, model) ? add_bias(builder, occurrence, linear, source, err) : STATUS_OK;
 }
 
 enum status layer_map_create(struct layer_map *map, const struct model *model, size_t layer,
@@ -267,7 +305,7 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
     void *place = (char *)binder->layer + member->member;
 
     (void)err;
-    if (member->part == EXPERT && member->member == offsetof(struct decoder_layer, expert_gate) &&
+    if (member->part == EXPERT && member->member == offsetof(struct decoder_layer, expert_up) &&
         occurrence->expert < 2)
         binder->expert_offsets[occurrence->expert] = weight->offset;
     if (occurrence->expert != 0) // the others are found by the stride

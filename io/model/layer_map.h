@@ -25,9 +25,16 @@ enum channel_role {
     ROLE_ATTENTION_OUTPUT, // columns: the values, as every query head puts them out
 };
 
-// One tensor of a layer, in the order of the family's table.
+// Where a matrix [out, in] lies in a tensor, counted in elements: (i, j) is start + i * row + j * column.
+struct tensor_view {
+    uint64_t start, row, column;
+};
+
+// One tensor of a layer, or the matrix that is a part of one, in the order of the family's table.
 struct layer_tensor {
     const struct safetensors_tensor *tensor; // NULL: a bias of zeros that model_add_biases brought in
+    bool is_part;                            // the tensor holds other linears too, or this one transposed
+    struct tensor_view view;       // rows one after the other from the tensor's start, unless it is a part
     char linear[LINEAR_NAME_SIZE]; // "self_attn.q_proj" when this is the weight of a linear that is pruned,
                                    // else ""
     size_t source;          // of a linear: which statistics source is its input (kernels/forward/layer.h)

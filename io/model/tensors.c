@@ -2,28 +2,41 @@
 
 #include <stdio.h>
 
-static bool has_shape(const struct safetensors_tensor *tensor, size_t out, size_t in, bool vector)
+static bool has_shape(const struct safetensors_tensor *tensor, const struct tensor_shape *shape)
 {
-    if (vector)
-        return tensor->rank == 1 && tensor->shape[0] == out;
-    return tensor->rank == 2 && tensor->shape[0] == out && tensor->shape[1] == in;
+    if (tensor->rank != shape->rank)
+        return false;
+    for (size_t d = 0; d < shape->rank; d++)
+        if (tensor->shape[d] != shape->sizes[d])
+            return false;
+    return true;
 }
 
-static enum status find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
-                               const char *name, size_t out, size_t in, bool vector, struct error *err)
+// "[8, 4096, 14336]"
+static const char *shape_text(char *text, size_t size, const struct tensor_shape *shape)
+{
+    size_t used = 0;
+    for (size_t d = 0; d < shape->rank && used < size; d++)
+        used += (size_t)snprintf(text + used, size - used, "%s%zu", d == 0 ? "[" : ", ", shape->sizes[d]);
+    if (used < size)
+        snprintf(text + used, size - used, "]");
+    return text;
+}
+
+enum status model_find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, const struct tensor_shape *shape, struct error *err)
 {
     const char *directory = model->checkpoint->directory;
     size_t shard = 0;
-    char shape[64];
+    char text[80];
 
     *tensor = checkpoint_find(model->checkpoint, name, &shard);
     RETURN_ERROR_IF(*tensor == NULL, err, STATUS_INPUT,
                     "%s: tensor '%s' is missing, which config.json (%s) asks for", directory, name,
                     model->config.model_type);
-    snprintf(shape, sizeof shape, vector ? "[%zu]" : "[%zu, %zu]", out, in);
-    RETURN_ERROR_IF(!has_shape(*tensor, out, in, vector), err, STATUS_INPUT,
+    RETURN_ERROR_IF(!has_shape(*tensor, shape), err, STATUS_INPUT,
                     "%s/%s: tensor '%s' must have the shape %s by config.json", directory,
-                    model->checkpoint->shard_names[shard], name, shape);
+                    model->checkpoint->shard_names[shard], name, shape_text(text, sizeof text, shape));
     RETURN_ERROR_IF(!(*tensor)->supported, err, STATUS_INPUT,
                     "%s/%s: tensor '%s' is %s; coppice computes with F32, F16 and BF16", directory,
                     model->checkpoint->shard_names[shard], name, (*tensor)->dtype_name);
@@ -33,11 +46,13 @@ static enum status find_tensor(const struct safetensors_tensor **tensor, const s
 enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, size_t size, struct error *err)
 {
-    return find_tensor(tensor, model, name, size, 1, true, err);
+    const struct tensor_shape shape = {1, {size}};
+    return model_find_tensor(tensor, model, name, &shape, err);
 }
 
 enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, size_t out, size_t in, struct error *err)
 {
-    return find_tensor(tensor, model, name, out, in, false, err);
+    const struct tensor_shape shape = {2, {out, in}};
+    return model_find_tensor(tensor, model, name, &shape, err);
 }

@@ -2,9 +2,15 @@
 #pragma once
 #include "io/model/model.h"
 
-// The tensor of that name with the shape [size] or [out, in] in a dtype that coppice computes with; anything
-// else is STATUS_INPUT and names file and tensor.
+struct tensor_shape {
+    size_t rank, sizes[3];
+};
+
+// The tensor of that name with the shape, [size] or [out, in], in a dtype that coppice computes with;
+// anything else is STATUS_INPUT and names file and tensor.
 enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, size_t size, struct error *err);
 enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, size_t out, size_t in, struct error *err);
+enum status model_find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
+                              const char *name, const struct tensor_shape *shape, struct error *err);

@@ -98,12 +98,21 @@ static size_t gather(const struct scratch *scratch, const struct experts *expert
     return count;
 }
 
+// What is absent of the first expert (gate, biases) is absent of all.
+static void move(struct linear *linear, size_t floats)
+{
+    if (linear->weight != NULL)
+        linear->weight += floats;
+    if (linear->bias != NULL)
+        linear->bias += floats;
+}
+
 static struct feed_forward expert_at(const struct experts *experts, size_t index)
 {
     struct feed_forward expert = experts->first;
-    expert.gate.weight += index * experts->stride;
-    expert.up.weight += index * experts->stride;
-    expert.down.weight += index * experts->stride;
+    move(&expert.gate, index * experts->stride);
+    move(&expert.up, index * experts->stride);
+    move(&expert.down, index * experts->stride);
     return expert;
 }
 

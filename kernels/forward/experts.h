@@ -9,7 +9,7 @@ struct experts {
     bool norm_topk_prob;  // the chosen experts' probabilities are scaled to a sum of 1
     struct linear router; // [num_experts, hidden]
     struct feed_forward
-        first; // expert 0; the others' weights follow, each `stride` floats after the one before
+        first; // expert 0; the others' weights and biases follow, each `stride` floats after the one before
     size_t stride;
 };
 

@@ -11,6 +11,7 @@
 #include "stages/budget/held_out.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
+#include "stages/export/part_slices.h"
 #include "stages/layer/gram.h"
 #include "stages/layer/gram_batches.h"
 #include "stages/layer/layer_trial.h"
@@ -407,6 +408,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
         struct layer_map map;
         FORWARD_IF_ERROR(layer_map_create(&map, model, layer, err));
         add_layer_memory(&memory, plan, &map, ranks);
+        need(&memory, STAGE_EXPORT, part_slices_memory(&map));
         if (measures)
             add_measured_memory(&memory, &map, model, settings->length);
         if (solves)

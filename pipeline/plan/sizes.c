@@ -29,7 +29,7 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     const double out = (double)tensor->out, in = (double)tensor->in;
 
     if (tensor->tensor != NULL)
-        size->checkpoint += (double)(tensor->tensor->end - tensor->tensor->begin);
+        size->checkpoint += out * in * (double)dtype_size(tensor->tensor->dtype);
     if (tensor->linear[0] != '\0')
         size->statistics += (4 * in + 1) * sizeof(double);
     if (!tensor_is_pruned(sizes->settings, map->layer, tensor))

@@ -3,10 +3,12 @@
 #include "io/file/json.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
+#include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 #include "stages/export/added_bias.h"
 #include "stages/export/layer_orders.h"
+#include "stages/export/part_slices.h"
 #include "stages/layer/layer_weights.h"
 
 #include <errno.h>
@@ -196,10 +198,77 @@ static enum status compare_rows(struct read_back *back, const struct layer_tenso
     return status;
 }
 
+// The zeros of a linear in the slice that was read back, found as it lies in the file.
+static enum status check_part_zeros(struct read_back *back, const struct part_slice *slice,
+                                    const struct layer_tensor *tensor, const struct layer_files *files,
+                                    struct error *err)
+{
+    const struct tensor_order *order = order_of_tensor(&files->orders, &files->map, tensor);
+    const size_t mask_bytes = mask_row_bytes(tensor->in);
+    char name[DATASET_PATH_SIZE];
+    uint8_t *row = NULL, *mask = NULL;
+    enum status status =
+        allocate(&row, tensor->in, dtype_size(tensor->tensor->dtype), "a row of a weight", err);
+
+    dataset_path(name, tensor->linear, DATASET_MASK);
+    if (status == STATUS_OK)
+        status = allocate(&mask, tensor->out, mask_bytes, "a mask", err);
+    if (status == STATUS_OK)
+        status = store_read(files->masks, name, STORE_U8, 0, tensor->out, mask, err);
+    for (size_t i = 0; i < tensor->out && status == STATUS_OK; i++) {
+        tensor_rows_take(row, tensor, back->found, slice->first, exported_place(order, i), 1);
+        status = check_zeros(back, tensor, order->columns, row, mask + i * mask_bytes, err);
+    }
+    free(row);
+    free(mask);
+    return status;
+}
+
+// This rank's slices of one tensor that holds several linears, or one transposed.
+static enum status compare_slices(struct read_back *back, const struct safetensors_tensor *tensor,
+                                  const struct layer_files *files, struct error *err)
+{
+    const struct stage *stage = back->stage;
+    const struct part_source source = {stage, &files->map, &files->orders, files->weights};
+    struct part_slice slice = part_slice_at(tensor, 0);
+    const uint64_t size = part_slice_bytes(&slice), begin = back->header_bytes + tensor->begin;
+    void *expected = NULL;
+    enum status status = allocate(&expected, size, 1, "a part of a weight", err);
+
+    for (size_t s = (size_t)stage->team->rank; s < part_slices(tensor) && status == STATUS_OK;
+         s += (size_t)stage->team->size) {
+        slice = part_slice_at(tensor, s);
+        status = part_slice_fill(expected, &slice, &source, err);
+        if (status == STATUS_OK)
+            status = read_piece(back, tensor->name, size, begin + part_slice_offset(&slice), err);
+        if (status == STATUS_OK && memcmp(back->found, expected, size) != 0)
+            status = difference(back, tensor->name, "the bytes read back are not the pruned ones", err);
+        for (size_t i = 0; i < files->map.num_tensors && status == STATUS_OK; i++)
+            if (tensor_is_pruned(stage->settings, files->map.layer, &files->map.tensors[i]) &&
+                part_slice_has(&slice, &files->map.tensors[i]))
+                status = check_part_zeros(back, &slice, &files->map.tensors[i], files, err);
+        safetensors_release(back->source, (const char *)tensor->data + part_slice_offset(&slice), size);
+    }
+    free(expected);
+    return status;
+}
+
 static bool is_here(const struct read_back *back, const struct layer_tensor *tensor)
 {
     return tensor != NULL && tensor->tensor != NULL && tensor->tensor >= back->source->tensors &&
            tensor->tensor < back->source->tensors + back->source->count;
+}
+
+static enum status compare_parts(struct read_back *back, const struct layer_files *files, struct error *err)
+{
+    for (size_t i = 0; i < files->map.num_tensors; i++) {
+        const struct layer_tensor *part = &files->map.tensors[i];
+        if (!part->is_part || !is_here(back, part) || back->from_store[part->tensor - back->source->tensors])
+            continue;
+        back->from_store[part->tensor - back->source->tensors] = true;
+        FORWARD_IF_ERROR(compare_slices(back, part->tensor, files, err));
+    }
+    return STATUS_OK;
 }
 
 static enum status compare_linear(struct read_back *back, const struct layer_tensor *weight,
@@ -209,13 +278,13 @@ static enum status compare_linear(struct read_back *back, const struct layer_ten
     char name[DATASET_PATH_SIZE], mask[DATASET_PATH_SIZE];
     bool is_set = false;
 
-    if (is_here(back, weight)) {
+    if (is_here(back, weight) && !weight->is_part) {
         dataset_path(name, weight->linear, DATASET_WEIGHT);
         dataset_path(mask, weight->linear, DATASET_MASK);
         back->from_store[weight->tensor - back->source->tensors] = true;
         FORWARD_IF_ERROR(compare_rows(back, weight, files, name, mask, err));
     }
-    if (!is_here(back, bias))
+    if (!is_here(back, bias) || bias->is_part)
         return STATUS_OK;
     dataset_path(name, weight->linear, DATASET_BIAS);
     FORWARD_IF_ERROR(store_find(files->weights, name, &is_set, err));
@@ -310,6 +379,7 @@ static enum status compare_layer(struct read_back *back, size_t layer, struct er
     GOTO_IF_ERROR(store_open(&files.masks, path, team->comm, err), done);
     status = layer_orders_read(&files.orders, back->stage, back->variant, map, files.masks, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
+    status = compare_parts(back, &files, err);
     for (size_t i = 0; i < map->num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(settings, layer, &map->tensors[i]))
             status = compare_linear(back, &map->tensors[i], &files, err);

@@ -5,6 +5,7 @@
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
 #include "stages/export/layer_orders.h"
+#include "stages/export/part_slices.h"
 #include "stages/layer/layer_weights.h"
 
 #include <errno.h>
@@ -198,19 +199,58 @@ static enum status write_pruned_linear(struct shard *shard, const struct layer_t
     bool has_bias = false;
     char name[DATASET_PATH_SIZE];
 
-    if (is_in_shard(shard, tensor)) {
+    if (is_in_shard(shard, tensor) && !tensor->is_part) {
         dataset_path(name, tensor->linear, DATASET_WEIGHT);
         FORWARD_IF_ERROR(write_rows(shard, tensor, order_of_tensor(&files->orders, &files->map, tensor), name,
                                     weights, err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
     dataset_path(name, tensor->linear, DATASET_BIAS);
-    if (is_in_shard(shard, bias))
+    if (is_in_shard(shard, bias) && !bias->is_part)
         FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
     if (has_bias) {
         FORWARD_IF_ERROR(
             write_rows(shard, bias, order_of_tensor(&files->orders, &files->map, bias), name, weights, err));
         written[bias->tensor - shard->source->tensors] = true;
+    }
+    return STATUS_OK;
+}
+
+// Writes the slices of one tensor that are this rank's.
+static enum status write_slices(struct shard *shard, const struct safetensors_tensor *tensor,
+                                const struct layer_files *files, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    const struct part_source source = {shard->stage, &files->map, &files->orders, files->weights};
+    const uint64_t begin = shard->header_bytes + tensor->begin;
+    struct part_slice slice = part_slice_at(tensor, 0);
+    void *bytes = NULL;
+    enum status status = allocate(&bytes, part_slice_bytes(&slice), 1, "a part of a weight", err);
+
+    for (size_t i = (size_t)team->rank; i < part_slices(tensor) && status == STATUS_OK;
+         i += (size_t)team->size) {
+        slice = part_slice_at(tensor, i);
+        status = part_slice_fill(bytes, &slice, &source, err);
+        if (status == STATUS_OK)
+            status = commit_write_at(&shard->file, bytes, part_slice_bytes(&slice),
+                                     begin + part_slice_offset(&slice), err);
+        safetensors_release(shard->source, (const char *)tensor->data + part_slice_offset(&slice),
+                            part_slice_bytes(&slice));
+    }
+    free(bytes);
+    return status;
+}
+
+// Writes the tensors of the layer that hold several linears, or one transposed, and marks them.
+static enum status write_parts(struct shard *shard, const struct layer_files *files, bool *written,
+                               struct error *err)
+{
+    for (size_t i = 0; i < files->map.num_tensors; i++) {
+        const struct layer_tensor *part = &files->map.tensors[i];
+        if (!part->is_part || !is_in_shard(shard, part) || written[part->tensor - shard->source->tensors])
+            continue;
+        FORWARD_IF_ERROR(write_slices(shard, part->tensor, files, err));
+        written[part->tensor - shard->source->tensors] = true;
     }
     return STATUS_OK;
 }
@@ -268,6 +308,7 @@ static enum status write_changes(struct shard *shard, const struct layer_files *
     const struct stage *stage = shard->stage;
     const struct layer_map *map = &files->map;
 
+    FORWARD_IF_ERROR(write_parts(shard, files, written, err));
     for (size_t i = 0; i < map->num_tensors; i++)
         if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
             FORWARD_IF_ERROR(write_pruned_linear(shard, &map->tensors[i], files, written, err));

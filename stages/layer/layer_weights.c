@@ -1,9 +1,11 @@
 #include "stages/layer/layer_weights.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +67,29 @@ static enum status check_finite(const struct model *model, const struct safetens
     return STATUS_OK;
 }
 
+// The same of a matrix that is a part of its tensor, whose own index is named.
+static enum status check_part_finite(const struct model *model, const struct layer_tensor *tensor,
+                                     const struct node_rows *rows, struct error *err)
+{
+    const struct safetensors_tensor *source = tensor->tensor;
+    const size_t n = rows->count * rows->width, bad = find_non_finite(rows->values, n);
+    char index[8 * SAFETENSORS_MAX_RANK * 3] = "";
+    size_t used = 0;
+
+    if (bad == n)
+        return STATUS_OK;
+    uint64_t left = tensor_rows_element(tensor, rows->first + bad / rows->width, bad % rows->width);
+    uint64_t size = (source->end - source->begin) / dtype_size(source->dtype);
+    for (size_t d = 0; d < source->rank; d++) {
+        size /= source->shape[d];
+        used += (size_t)snprintf(index + used, sizeof index - used, d == 0 ? "%" PRIu64 : ", %" PRIu64,
+                                 left / size);
+        left %= size;
+    }
+    return error_set(err, STATUS_INPUT, "%s: tensor %s: weight [%s] is %s", tensor_file(model, source),
+                     source->name, index, rows->values[bad] != rows->values[bad] ? "NaN" : "infinite");
+}
+
 struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor)
 {
     struct node_rows rows = {.width = tensor->in};
@@ -88,12 +113,14 @@ static enum status expand_rows(float *block, const struct stage *stage, const st
     }
     if (n == 0)
         return STATUS_OK;
-    const size_t element = dtype_size(source->dtype);
-    const char *bytes = (const char *)source->data + rows.first * rows.width * element;
+    uint64_t bytes;
+    const char *span = tensor_rows_span(&bytes, tensor, rows.first, rows.count);
 
-    dtype_to_f32(rows.values, bytes, source->dtype, n);
+    tensor_rows_f32(rows.values, tensor, rows.first, rows.count);
     if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
-        safetensors_release(stage->model->checkpoint->shards[shard], bytes, n * element);
+        safetensors_release(stage->model->checkpoint->shards[shard], span, bytes);
+    if (tensor->is_part)
+        return check_part_finite(stage->model, tensor, &rows, err);
     return check_finite(stage->model, source, rows.values, n, rows.first * rows.width, rows.width, err);
 }
 

@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
-enum { TOKENS = 40, HIDDEN = 12, INNER = 20, EXPERTS = 5, PER_TOKEN = 2, GAP = 32 };
+enum { TOKENS = 40, HIDDEN = 12, INNER = 20, EXPERTS = 5, PER_TOKEN = 2, GAP = 64 };
 enum { GATE = 0, UP = INNER * HIDDEN, DOWN = 2 * INNER * HIDDEN, STRIDE = 3 * INNER * HIDDEN + GAP };
+// In the gap, where a test asks for them.
+enum { GATE_BIAS = 3 * INNER * HIDDEN, UP_BIAS = GATE_BIAS + INNER, DOWN_BIAS = UP_BIAS + INNER };
 
 struct fixture {
     struct experts experts;
@@ -73,17 +75,23 @@ static void naive_expert(float *out, const struct fixture *f, size_t expert, con
 {
     const float *weights = f->weights + expert * STRIDE;
     float gate[INNER], up[INNER];
-    naive_linear(gate, x, weights + GATE, NULL, 1, INNER, HIDDEN);
-    naive_linear(up, x, weights + UP, NULL, 1, INNER, HIDDEN);
+    const bool biased = f->experts.first.up.bias != NULL;
+    naive_linear(gate, x, weights + GATE, biased ? weights + GATE_BIAS : NULL, 1, INNER, HIDDEN);
+    naive_linear(up, x, weights + UP, biased ? weights + UP_BIAS : NULL, 1, INNER, HIDDEN);
     for (size_t i = 0; i < INNER; i++)
         gate[i] = (float)(naive_activation((double)gate[i], ACTIVATION_SILU) * (double)up[i]);
-    naive_linear(out, gate, weights + DOWN, NULL, 1, HIDDEN, INNER);
+    naive_linear(out, gate, weights + DOWN, biased ? weights + DOWN_BIAS : NULL, 1, HIDDEN, INNER);
 }
 
-static void check(bool norm_topk_prob)
+static void check(bool norm_topk_prob, bool biased)
 {
     struct fixture f;
     create(&f, norm_topk_prob);
+    if (biased) {
+        f.experts.first.gate.bias = f.weights + GATE_BIAS;
+        f.experts.first.up.bias = f.weights + UP_BIAS;
+        f.experts.first.down.bias = f.weights + DOWN_BIAS;
+    }
     float *out = uniform_floats((size_t)TOKENS * HIDDEN, 1.0F, 9);
     float *before = uniform_floats((size_t)TOKENS * HIDDEN, 1.0F, 9);
     experts_forward(out, &f.experts, f.x, TOKENS, f.workspace, NULL, 0);
@@ -109,13 +117,19 @@ static void check(bool norm_topk_prob)
 static void tokens_go_to_their_best_experts(void **state)
 {
     (void)state;
-    check(false);
+    check(false, false);
 }
 
 static void shares_can_be_scaled_to_one(void **state)
 {
     (void)state;
-    check(true);
+    check(true, false);
+}
+
+static void every_expert_has_biases_of_its_own(void **state)
+{
+    (void)state;
+    check(false, true);
 }
 
 struct seen {
@@ -198,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_go_to_their_best_experts),
         cmocka_unit_test(shares_can_be_scaled_to_one),
+        cmocka_unit_test(every_expert_has_biases_of_its_own),
         cmocka_unit_test(the_observer_sees_each_expert_with_its_own_tokens),
         cmocka_unit_test(an_expert_without_tokens_is_not_called),
     };
