@@ -15,6 +15,10 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         return (decoder->num_attention_heads + 2 * decoder->num_key_value_heads) * decoder->head_dim;
     case DIMENSION_HEAD:
         return decoder->head_dim;
+    case DIMENSION_HEADS:
+        return decoder->num_attention_heads;
+    case DIMENSION_KEY_VALUE_HEADS:
+        return decoder->num_key_value_heads;
     case DIMENSION_INTERMEDIATE:
         return decoder->intermediate_size;
     case DIMENSION_GATE_UP:
@@ -29,6 +33,19 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         break;
     }
     return 1;
+}
+
+bool family_condition(enum condition condition, const struct model_config *config)
+{
+    switch (condition) {
+    case WITH_QUERY_KEY_NORM:
+        return config->query_key_norm;
+    case SEQUENTIAL:
+        return !config->decoder.parallel_residual;
+    case NO_CONDITION:
+        break;
+    }
+    return true;
 }
 
 bool family_presence(enum presence presence, const struct model_config *config)

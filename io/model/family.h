@@ -14,6 +14,8 @@ enum dimension {
     DIMENSION_KEY_VALUE, // key-value heads * head_dim
     DIMENSION_QKV,       // query, key and value together
     DIMENSION_HEAD,      // head_dim
+    DIMENSION_HEADS,     // number of heads
+    DIMENSION_KEY_VALUE_HEADS,
     DIMENSION_INTERMEDIATE,
     DIMENSION_GATE_UP, // 2 * intermediate
     DIMENSION_EXPERTS, // number of experts
@@ -31,7 +33,7 @@ enum presence {
 };
 
 enum member_kind {
-    MEMBER_NORM,   // "<name>.weight" [out]
+    MEMBER_NORM,   // "<name>.weight" [out], or [out, in]: one for each head
     MEMBER_LINEAR, // "<name>.weight" [out, in], pruned
     MEMBER_ROUTER, // the same, never pruned
 };
@@ -39,9 +41,18 @@ enum member_kind {
 // Which layers have a member.
 enum layer_part {
     EVERY_LAYER,
-    DENSE_LAYER,  // without experts
-    SPARSE_LAYER, // with experts
-    EXPERT,       // once for every expert of a sparse layer; these rows come last
+    DENSE_LAYER,    // without experts
+    SPARSE_LAYER,   // with experts
+    HEAD,           // a norm, once for every head: "<name>.<head>.weight"
+    KEY_VALUE_HEAD, // once for every key-value head
+    EXPERT,         // once for every expert of a sparse layer; these rows come last
+};
+
+// What config.json must say for a member to be there.
+enum condition {
+    NO_CONDITION = 0,
+    WITH_QUERY_KEY_NORM, // model_config's query_key_norm
+    SEQUENTIAL,          // not parallel_residual
 };
 
 // Where a linear lies that is not a tensor of its own: among the matrices of all experts, beside other
@@ -68,6 +79,7 @@ struct family_member {
     size_t source;      // of a linear: its statistics source (enum decoder_source); 0 or 1 for EXPERT
     enum presence bias;
     struct member_storage storage; // of a linear whose bias, if it has one, is never an added one
+    enum condition only;
 };
 
 struct family {
@@ -86,7 +98,9 @@ struct family {
     const char *intermediate_key, *activation_key, *epsilon_key, *theta_key;
     const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
     enum norm_kind norm;
-    bool multi_head; // each head has a key and a value of its own, and its size is hidden / heads
+    bool norm_without_bias; // the final norm has none although it is a layer norm
+    bool lm_head_bias;      // "<lm_head>.bias" is added to the logits
+    bool multi_head;        // each head has a key and a value of its own, and its size is hidden / heads
     // The reference's values for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
     // heads.
     size_t default_key_value_heads, default_head_dim, default_max_positions;
@@ -104,4 +118,5 @@ struct family {
 };
 
 size_t family_dimension(enum dimension dimension, const struct model_config *config);
+bool family_condition(enum condition condition, const struct model_config *config);
 bool family_presence(enum presence presence, const struct model_config *config);

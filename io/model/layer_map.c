@@ -12,21 +12,28 @@ enum { NAME_SIZE = 256, BLOCK_ALIGNMENT = 16 /* floats: one cache line */ };
 // One occurrence of a family's member in a layer.
 struct occurrence {
     const struct family_member *member;
-    size_t expert; // of an EXPERT member
+    size_t index; // of the expert or head that it belongs to
 };
 
-// How often a member occurs in a layer: 0, 1, or once for every expert.
+// How often a member occurs in a layer: 0, 1, or once for every expert or head.
 static size_t occurrences(const struct family_member *member, const struct model *model, size_t layer)
 {
+    const struct decoder_config *config = &model->config.decoder;
     const bool sparse = model->config.layers[layer].sparse;
 
+    if (!family_condition(member->only, &model->config))
+        return 0;
     switch (member->part) {
     case DENSE_LAYER:
         return sparse ? 0 : 1;
     case SPARSE_LAYER:
         return sparse ? 1 : 0;
     case EXPERT:
-        return sparse ? model->config.decoder.num_experts : 0;
+        return sparse ? config->num_experts : 0;
+    case HEAD:
+        return config->num_attention_heads;
+    case KEY_VALUE_HEAD:
+        return config->num_key_value_heads;
     case EVERY_LAYER:
         break;
     }
@@ -44,14 +51,15 @@ static enum status visit_members(const struct model *model, size_t layer, void *
     size_t row = 0;
 
     for (; row < family->num_members && family->members[row].part != EXPERT; row++) {
-        const struct occurrence occurrence = {.member = &family->members[row]};
-        if (occurrences(occurrence.member, model, layer) != 0)
+        struct occurrence occurrence = {.member = &family->members[row]};
+        const size_t count = occurrences(occurrence.member, model, layer);
+        for (; occurrence.index < count; occurrence.index++)
             FORWARD_IF_ERROR(visit(context, &occurrence, err));
     }
     const size_t experts = row < family->num_members ? occurrences(&family->members[row], model, layer) : 0;
     for (size_t e = 0; e < experts; e++) {
         for (size_t i = row; i < family->num_members; i++) {
-            const struct occurrence occurrence = {.member = &family->members[i], .expert = e};
+            const struct occurrence occurrence = {.member = &family->members[i], .index = e};
             FORWARD_IF_ERROR(visit(context, &occurrence, err));
         }
     }
@@ -148,10 +156,16 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     entry->is_part = occurrence->member->part == EXPERT || parts > 1 || transposed;
     entry->view.row = transposed ? step : step * entry->in;
     entry->view.column = transposed ? rows : 1;
-    entry->view.start = occurrence->expert * rows * entry->in + (transposed ? first : first * entry->in);
+    entry->view.start = occurrence->index * rows * entry->in + (transposed ? first : first * entry->in);
     snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
              is_bias ? storage->bias : storage->weight);
     return model_find_tensor(&entry->tensor, model, name, &shape, err);
+}
+
+// What a tensor takes in the block.
+static size_t block_size_of(const struct layer_tensor *entry)
+{
+    return (entry->out * entry->in + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
 }
 
 // Gives the map's next entry, which is complete but for that, its place in the block.
@@ -159,7 +173,7 @@ static void append(struct layer_map *map)
 {
     struct layer_tensor *entry = &map->tensors[map->num_tensors++];
     entry->offset = map->block_size;
-    map->block_size += (entry->out * entry->in + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
+    map->block_size += block_size_of(entry);
 }
 
 static void use_source(struct layer_map *map, size_t source, size_t channels)
@@ -213,7 +227,8 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
     if (member->storage.weight != NULL)
         FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
     else
-        FORWARD_IF_ERROR(find(builder, linear, "weight", member->kind == MEMBER_NORM, err));
+        FORWARD_IF_ERROR(
+            find(builder, linear, "weight", member->kind == MEMBER_NORM && member->in == DIMENSION_ONE, err));
     append(map);
     return STATUS_OK;
 }
@@ -250,9 +265,10 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     if (member->part == EXPERT) {
         if (builder->first_expert_source == 0)
             builder->first_expert_source = builder->map->num_sources;
-        source += builder->first_expert_source + 2 * occurrence->expert;
-        snprintf(linear, sizeof linear, "%s.%zu.%s", model->family->experts, occurrence->expert,
-                 member->name);
+        source += builder->first_expert_source + 2 * occurrence->index;
+        snprintf(linear, sizeof linear, "%s.%zu.%s", model->family->experts, occurrence->index, member->name);
+    } else if (member->part == HEAD || member->part == KEY_VALUE_HEAD) {
+        snprintf(linear, sizeof linear, "%s.%zu", member->name, occurrence->index);
     } else {
         snprintf(linear, sizeof linear, "%s", member->name);
     }
@@ -296,6 +312,14 @@ struct binder {
     size_t expert_offsets[2]; // where the first two experts start
 };
 
+// Of a norm that has a weight for each head: as rows of one tensor, or as tensors that follow one another.
+static size_t head_stride(const struct family_member *member, const struct layer_tensor *weight)
+{
+    if (member->part == HEAD || member->part == KEY_VALUE_HEAD)
+        return block_size_of(weight);
+    return member->in != DIMENSION_ONE ? weight->in : 0;
+}
+
 static enum status bind_member(void *context, const struct occurrence *occurrence, struct error *err)
 {
     struct binder *binder = context;
@@ -306,12 +330,14 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
 
     (void)err;
     if (member->part == EXPERT && member->member == offsetof(struct decoder_layer, expert_up) &&
-        occurrence->expert < 2)
-        binder->expert_offsets[occurrence->expert] = weight->offset;
-    if (occurrence->expert != 0) // the others are found by the stride
+        occurrence->index < 2)
+        binder->expert_offsets[occurrence->index] = weight->offset;
+    if (occurrence->index != 0) // the others are found by the stride
         return STATUS_OK;
     if (member->kind == MEMBER_NORM)
-        *(struct norm *)place = (struct norm){.weight = binder->block + weight->offset, .bias = bias};
+        *(struct norm *)place = (struct norm){.weight = binder->block + weight->offset,
+                                              .bias = bias,
+                                              .head_stride = head_stride(member, weight)};
     else
         *(struct linear *)place = (struct linear){
             .out = weight->out, .in = weight->in, .weight = binder->block + weight->offset, .bias = bias};

@@ -38,6 +38,8 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .norm = {.weight = model->final_norm_weight, .bias = model->final_norm_bias},
                              .norm_kind = decoder->norm,
                              .norm_epsilon = decoder->norm_epsilon,
+                             .bias = model->lm_head_bias_copy,
+                             .logit_scale = model->config.logit_scale,
                              .logit_soft_cap = model->config.final_logit_soft_cap};
 }
 

@@ -12,11 +12,13 @@ struct model {
     const struct family *family;
     const char *prefix; // of tensor names: the family's, or "" when the checkpoint does without
     struct checkpoint *checkpoint;
-    const struct safetensors_tensor *embedding;  // [vocab, hidden]
-    const struct safetensors_tensor *positions;  // learned positions [.., hidden], or NULL
-    const struct safetensors_tensor *final_norm; // [hidden], or NULL
-    const struct safetensors_tensor *lm_head;    // [vocab, hidden]; the embedding if there is no other
-    float *final_norm_weight, *final_norm_bias;  // float32 copies, or NULL
+    const struct safetensors_tensor *embedding;    // [vocab, hidden]
+    const struct safetensors_tensor *positions;    // learned positions [.., hidden], or NULL
+    const struct safetensors_tensor *final_norm;   // [hidden], or NULL
+    const struct safetensors_tensor *lm_head;      // [vocab, hidden]; the embedding if there is no other
+    const struct safetensors_tensor *lm_head_bias; // [vocab], or NULL
+    float *final_norm_weight, *final_norm_bias;    // float32 copies, or NULL
+    float *lm_head_bias_copy;                      // float32, or NULL
     float embedding_scale;
     bool added_attention_bias, added_mlp_bias; // model_add_biases
 };

@@ -15,9 +15,12 @@ struct model_config {
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
     bool attention_bias, qkv_bias, mlp_bias;
-    bool scaled_embedding;               // token embeddings are multiplied by sqrt(hidden_size)
+    bool query_key_norm;                 // in families where config.json says whether there is one
+    double embedding_scale;              // on token embeddings; 0: none
+    bool rounded_embedding_scale;        // that factor has the embeddings' own number format
     bool no_final_norm;                  // the last layer's output goes to the head as it is
     size_t first_position;               // row of the learned positions that belongs to the first token
+    float logit_scale;                   // 0: none
     float final_logit_soft_cap;          // 0: none
     struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
     struct layer_kind *layers;           // [num_hidden_layers]

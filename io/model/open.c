@@ -5,7 +5,6 @@
 #include "io/model/layer_map.h"
 #include "io/model/tensors.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,12 +43,10 @@ static enum status find_embedding(struct model *model, struct error *err)
         name_lm_head(head, model))
         snprintf(name, sizeof name, "%s", head);
     FORWARD_IF_ERROR(model_find_matrix(&model->embedding, model, name, config->vocab_size, hidden, err));
-    model->embedding_scale = 1.0F;
-    if (config->scaled_embedding) {
-        // The reference rounds this factor to the table's format, and so did training.
+    model->embedding_scale = config->embedding_scale != 0.0 ? (float)config->embedding_scale : 1.0F;
+    if (config->rounded_embedding_scale) {
         unsigned char rounded[sizeof(double)];
-        const double scale = sqrt((double)hidden);
-        dtype_from_f64(rounded, &scale, model->embedding->dtype, 1);
+        dtype_from_f64(rounded, &config->embedding_scale, model->embedding->dtype, 1);
         dtype_to_f32(&model->embedding_scale, rounded, model->embedding->dtype, 1);
     }
     if (family->positions == NULL)
@@ -72,6 +69,28 @@ static enum status find_lm_head(struct model *model, struct error *err)
                              model->config.decoder.hidden_size, err);
 }
 
+// *copy <- tensor[size] in float32.
+static enum status copy_vector(float **copy, const struct safetensors_tensor *tensor, size_t size,
+                               const char *what, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(copy, size, sizeof **copy, what, err));
+    dtype_to_f32(*copy, tensor->data, tensor->dtype, size);
+    return STATUS_OK;
+}
+
+// A bias of the head is not tied to anything.
+static enum status find_lm_head_bias(struct model *model, struct error *err)
+{
+    const size_t vocabulary = model->config.vocab_size;
+    char name[NAME_SIZE];
+
+    if (!model->family->lm_head_bias)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "%s.bias", model->family->lm_head);
+    FORWARD_IF_ERROR(model_find_vector(&model->lm_head_bias, model, name, vocabulary, err));
+    return copy_vector(&model->lm_head_bias_copy, model->lm_head_bias, vocabulary, "the head's bias", err);
+}
+
 // *copy is the float32 copy of "<prefix><final_norm>.<suffix>", *tensor that tensor.
 static enum status copy_final_norm(float **copy, const struct safetensors_tensor **tensor,
                                    const struct model *model, const char *suffix, struct error *err)
@@ -81,9 +100,7 @@ static enum status copy_final_norm(float **copy, const struct safetensors_tensor
 
     snprintf(name, sizeof name, "%s%s.%s", model->prefix, model->family->final_norm, suffix);
     FORWARD_IF_ERROR(model_find_vector(tensor, model, name, hidden, err));
-    FORWARD_IF_ERROR(allocate(copy, hidden, sizeof **copy, "the final norm", err));
-    dtype_to_f32(*copy, (*tensor)->data, (*tensor)->dtype, hidden);
-    return STATUS_OK;
+    return copy_vector(copy, *tensor, hidden, "the final norm", err);
 }
 
 static enum status find_final_norm(struct model *model, struct error *err)
@@ -93,7 +110,7 @@ static enum status find_final_norm(struct model *model, struct error *err)
     if (model->config.no_final_norm)
         return STATUS_OK;
     FORWARD_IF_ERROR(copy_final_norm(&model->final_norm_weight, &model->final_norm, model, "weight", err));
-    if (model->config.decoder.norm != NORM_LAYER)
+    if (model->config.decoder.norm != NORM_LAYER || model->family->norm_without_bias)
         return STATUS_OK;
     return copy_final_norm(&model->final_norm_bias, &bias, model, "bias", err);
 }
@@ -119,6 +136,7 @@ enum status model_open(struct model **model, const char *directory, struct error
     choose_prefix(*model);
     GOTO_IF_ERROR(find_embedding(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head(*model, err), failed);
+    GOTO_IF_ERROR(find_lm_head_bias(*model, err), failed);
     GOTO_IF_ERROR(find_final_norm(*model, err), failed);
     GOTO_IF_ERROR(check_layers(*model, err), failed);
     return STATUS_OK;
@@ -137,5 +155,6 @@ void model_close(struct model *model)
     model_config_free(&model->config);
     free(model->final_norm_weight);
     free(model->final_norm_bias);
+    free(model->lm_head_bias_copy);
     free(model);
 }

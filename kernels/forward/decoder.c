@@ -16,10 +16,19 @@ size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens
            larger(attention_block_workspace_size(config, tokens), mlp_block_workspace_size(config, tokens));
 }
 
-static void add(float *hidden, const float *delta, size_t n)
+// Adds pass->delta to the residual stream.
+static void add(const struct pass *pass, float *hidden)
 {
+    const size_t n = pass->tokens * pass->config->hidden_size;
+    const float scale = pass->config->residual_scale;
+
+    if (scale == 0.0F) {
+        for (size_t i = 0; i < n; i++)
+            hidden[i] += pass->delta[i];
+        return;
+    }
     for (size_t i = 0; i < n; i++)
-        hidden[i] += delta[i];
+        hidden[i] += scale * pass->delta[i];
 }
 
 static size_t tree_size(const struct token_tree *tree)
@@ -38,30 +47,36 @@ static void forward_norm_after(const struct pass *pass, float *hidden)
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!attention_block(pass))
         return;
-    add(hidden, pass->delta, size);
+    add(pass, hidden);
     normalise(pass, hidden, hidden, &pass->layer->input_norm);
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!mlp_block(pass))
         return;
-    add(hidden, pass->delta, size);
+    add(pass, hidden);
     normalise(pass, hidden, hidden, &pass->layer->post_attention_norm);
+}
+
+// The norm before the MLP; a layer with one norm for both has no other.
+static const struct norm *mlp_norm(const struct decoder_layer *layer)
+{
+    return layer->post_attention_norm.weight != NULL ? &layer->post_attention_norm : &layer->input_norm;
 }
 
 static void forward_norm_before(const struct pass *pass, float *hidden)
 {
-    const size_t size = pass->tokens * pass->config->hidden_size;
+    const bool parallel = pass->config->parallel_residual;
 
     normalise(pass, pass->input, hidden, &pass->layer->input_norm);
     if (!attention_block(pass))
         return;
-    if (pass->config->parallel_residual)
-        normalise(pass, pass->input, hidden, &pass->layer->post_attention_norm);
-    add(hidden, pass->delta, size);
-    if (!pass->config->parallel_residual)
-        normalise(pass, pass->input, hidden, &pass->layer->post_attention_norm);
+    if (parallel)
+        normalise(pass, pass->input, hidden, mlp_norm(pass->layer));
+    add(pass, hidden);
+    if (!parallel)
+        normalise(pass, pass->input, hidden, mlp_norm(pass->layer));
     if (!mlp_block(pass))
         return;
-    add(hidden, pass->delta, size);
+    add(pass, hidden);
 }
 
 static void forward(struct pass *pass, float *hidden, float *workspace)

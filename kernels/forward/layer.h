@@ -33,8 +33,11 @@ struct decoder_config {
     float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
     float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;
-    bool parallel_residual; // attention and MLP both read the layer's input: x + attention(x) + mlp(x)
-    bool norm_after;        // each norm follows its addition, instead of preceding its attention or MLP
+    float residual_scale; // on what attention and MLP add to the residual stream; 0: they add it as it is
+    // Attention and MLP both read the layer's input: x + attention(norm(x)) + mlp(norm(x)). Without a
+    // post_attention_norm both read the same norm.
+    bool parallel_residual;
+    bool norm_after; // each norm follows its addition, instead of preceding its attention or MLP
     // Mixture of experts; 0 where the family has none.
     size_t num_experts, num_experts_per_tok, moe_intermediate_size, shared_expert_intermediate_size;
     bool norm_topk_prob;
@@ -44,7 +47,7 @@ struct decoder_config {
 struct decoder_layer {
     struct norm input_norm, post_attention_norm;    // before attention; before the MLP
     struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
-    struct norm query_norm, key_norm;               // per head, [head_dim]
+    struct norm query_norm, key_norm;               // of every head, [head_dim]
     struct linear q, k, v, o;
     struct linear qkv; // instead of q, k and v
     struct linear gate, up, down;

@@ -57,12 +57,23 @@ static void expand_chunk(float *chunk, const struct lm_head *head, size_t first,
     dtype_to_f32(chunk, weight, head->dtype, count * head->hidden_size);
 }
 
-// out[rows, count] (stride in floats) <- logits of normed[rows, hidden] by chunk[count, hidden].
+// Part of the vocabulary: its rows first ... first + count - 1 in float32.
+struct chunk {
+    const float *weight; // [count, hidden]
+    size_t first, count;
+};
+
+// out[rows, count] (stride in floats) <- logits of normed[rows, hidden] by a chunk.
 static void multiply_chunk(float *out, size_t stride, const struct lm_head *head, const float *normed,
-                           const float *chunk, size_t rows, size_t count)
+                           size_t rows, const struct chunk *chunk)
 {
-    gemm_nt(out, stride, normed, head->hidden_size, chunk, head->hidden_size, rows, count, head->hidden_size,
-            1.0F);
+    const size_t hidden = head->hidden_size, count = chunk->count;
+
+    gemm_nt(out, stride, normed, hidden, chunk->weight, hidden, rows, count, hidden,
+            head->logit_scale != 0.0F ? head->logit_scale : 1.0F);
+    for (size_t r = 0; r < rows && head->bias != NULL; r++)
+        for (size_t i = 0; i < count; i++)
+            out[r * stride + i] += head->bias[chunk->first + i];
     for (size_t r = 0; r < rows && head->logit_soft_cap != 0.0F; r++)
         soft_cap(out + r * stride, count, head->logit_soft_cap);
 }
@@ -71,8 +82,10 @@ static void multiply_chunk(float *out, size_t stride, const struct lm_head *head
 static void chunk_logits(float *out, size_t stride, const struct lm_head *head, const struct scratch *scratch,
                          size_t rows, size_t first, size_t count)
 {
+    const struct chunk chunk = {scratch->weight, first, count};
+
     expand_chunk(scratch->weight, head, first, count);
-    multiply_chunk(out, stride, head, scratch->normed, scratch->weight, rows, count);
+    multiply_chunk(out, stride, head, scratch->normed, rows, &chunk);
 }
 
 // Takes one more chunk of logits of one position into its running maximum and sum.
@@ -231,7 +244,9 @@ static void stream_begin(struct stream *stream, const struct block *block, const
 // Takes the vocabulary's rows first ... first + count - 1 into a stream.
 static void stream_advance(struct stream *stream, const struct block *block, size_t first, size_t count)
 {
-    multiply_chunk(stream->logits, count, block->head, stream->normed, block->chunk, block->rows, count);
+    const struct chunk chunk = {block->chunk, first, count};
+
+    multiply_chunk(stream->logits, count, block->head, stream->normed, block->rows, &chunk);
     for (size_t r = 0; r < block->rows; r++) {
         const float *logits = stream->logits + r * count;
         const int32_t target = block->targets[r];

@@ -13,7 +13,9 @@ struct lm_head {
     struct norm norm; // the final norm; its weight NULL: none
     enum norm_kind norm_kind;
     float norm_epsilon;
-    float logit_soft_cap; // logits become c * tanh(logit / c); 0: they do not
+    const float *bias;    // [vocab], added to the logits, or NULL
+    float logit_scale;    // logits are multiplied by it, before the bias; 0: they are not
+    float logit_soft_cap; // then they become c * tanh(logit / c); 0: they do not
 };
 // Floats of workspace for the two functions below.
 size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);

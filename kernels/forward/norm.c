@@ -52,7 +52,8 @@ void norm_heads(const struct heads *heads, size_t size, const struct norm *norm,
     for (size_t t = 0; t < heads->tokens; t++) {
         for (size_t h = 0; h < heads->num_heads; h++) {
             float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
-            norm_row(head, head, size, norm, kind, epsilon);
+            const struct norm own = {.weight = norm->weight + h * norm->head_stride, .bias = norm->bias};
+            norm_row(head, head, size, &own, kind, epsilon);
         }
     }
 }

@@ -8,6 +8,8 @@ enum norm_kind { NORM_RMS = 0, NORM_LAYER = 1, NORM_RMS_ONE_PLUS = 2 };
 struct norm {
     const float *weight; // [size], NULL: this norm is absent
     const float *bias;   // [size] or NULL
+    // Of a norm of heads: floats from the weight of one head to that of the next; 0: all heads share one.
+    size_t head_stride;
 };
 
 // out[rows, size] from x[rows, size]; out may be x. Means are taken in double.

@@ -149,9 +149,9 @@ static enum status check_tensor(const struct stage *stage, const struct safetens
 enum status check_outer_tensors(const struct stage *stage, struct error *err)
 {
     const struct model *model = stage->model;
-    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->final_norm,
-                                                        model->lm_head != model->embedding ? model->lm_head
-                                                                                           : NULL};
+    const struct safetensors_tensor *const tensors[] = {
+        model->embedding, model->positions, model->final_norm,
+        model->lm_head != model->embedding ? model->lm_head : NULL, model->lm_head_bias};
     float *piece = NULL;
     enum status status = allocate(&piece, PIECE, sizeof *piece, "a look at the weights", err);
 

@@ -33,7 +33,8 @@ static enum status configure_gemma(struct model_config *config, const struct con
     struct window window;
     bool found, bidirectional = false;
 
-    config->scaled_embedding = true;
+    config->embedding_scale = sqrt((double)config->decoder.hidden_size);
+    config->rounded_embedding_scale = true; // as the reference does, and so did training
     FORWARD_IF_ERROR(config_bool(&nullable, "use_bidirectional_attention", &bidirectional, err));
     RETURN_ERROR_IF(bidirectional, err, STATUS_INPUT,
                     "%s: use_bidirectional_attention: only causal language models can be pruned",

@@ -98,6 +98,17 @@ static void apply(float *out, const struct linear *linear, const float *x)
     naive_linear(out, x, linear->weight, linear->bias, TOKENS, linear->out, linear->in);
 }
 
+// Of heads[rows, size], each with its own weight if the norm has several, in place and if the layer has it.
+static void norm_heads_if_there(float *x, size_t heads, const struct norm *norm,
+                                const struct decoder_config *config)
+{
+    for (size_t i = 0; i < TOKENS * heads && norm->weight != NULL; i++) {
+        const struct norm own = {norm->weight + i % heads * norm->head_stride, norm->bias, 0};
+        naive_norm(x + i * HEAD_DIM, x + i * HEAD_DIM, 1, HEAD_DIM, &own, config->norm,
+                   (double)config->norm_epsilon);
+    }
+}
+
 // In place, if the layer has the norm.
 static void norm_if_there(float *x, size_t rows, size_t size, const struct norm *norm,
                           const struct decoder_config *config)
@@ -115,8 +126,8 @@ static void naive_attend(float *delta, struct trace *trace, const struct decoder
     apply(q, &layer->q, trace->attention);
     apply(k, &layer->k, trace->attention);
     apply(v, &layer->v, trace->attention);
-    norm_if_there(q, TOKENS * HEADS, HEAD_DIM, &layer->query_norm, config);
-    norm_if_there(k, TOKENS * KV_HEADS, HEAD_DIM, &layer->key_norm, config);
+    norm_heads_if_there(q, HEADS, &layer->query_norm, config);
+    norm_heads_if_there(k, KV_HEADS, &layer->key_norm, config);
     naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
     naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
     const struct naive_heads heads = {.tokens = TOKENS,
@@ -145,26 +156,30 @@ static void naive_mlp(float *delta, struct trace *trace, const struct decoder_co
 }
 
 // LLaMA's pre-norm layer: x = hidden + attention(norm(hidden)), then x + mlp(norm(x)). With parallel_residual
-// the MLP reads norm(hidden) too; with norm_after nothing is normed before, but each sum after the addition.
+// the MLP reads norm(hidden) too, of its own norm or, without one, attention's; with norm_after nothing is
+// normed before, but each sum after the addition.
 static void naive_layer(struct trace *trace, const struct decoder_config *config,
                         const struct decoder_layer *layer, const float *hidden)
 {
     static float attention[TOKENS * HIDDEN], mlp[TOKENS * HIDDEN];
+    const struct norm *second =
+        layer->post_attention_norm.weight != NULL ? &layer->post_attention_norm : &layer->input_norm;
+    const float scale = config->residual_scale != 0.0F ? config->residual_scale : 1.0F;
 
     memcpy(trace->attention, hidden, sizeof trace->attention);
     if (!config->norm_after)
         norm_if_there(trace->attention, TOKENS, HIDDEN, &layer->input_norm, config);
     naive_attend(attention, trace, config, layer);
     for (size_t i = 0; i < TOKENS * HIDDEN; i++)
-        trace->hidden[i] = hidden[i] + attention[i];
+        trace->hidden[i] = hidden[i] + scale * attention[i];
     if (config->norm_after)
         norm_if_there(trace->hidden, TOKENS, HIDDEN, &layer->input_norm, config);
     memcpy(trace->mlp, config->parallel_residual ? hidden : trace->hidden, sizeof trace->mlp);
     if (!config->norm_after)
-        norm_if_there(trace->mlp, TOKENS, HIDDEN, &layer->post_attention_norm, config);
+        norm_if_there(trace->mlp, TOKENS, HIDDEN, second, config);
     naive_mlp(mlp, trace, config, layer);
     for (size_t i = 0; i < TOKENS * HIDDEN; i++)
-        trace->hidden[i] += mlp[i];
+        trace->hidden[i] += scale * mlp[i];
     if (config->norm_after)
         norm_if_there(trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config);
 }
@@ -227,6 +242,46 @@ static void attention_and_mlp_side_by_side(void **state)
     struct decoder_layer layer = random_layer(true);
     config.parallel_residual = true;
     check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void attention_and_mlp_side_by_side_behind_one_norm(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    free((void *)layer.post_attention_norm.weight);
+    layer.post_attention_norm.weight = NULL;
+    config.parallel_residual = true;
+    config.norm = NORM_LAYER;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void a_factor_on_what_is_added(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    config.residual_scale = 0.25F;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void a_norm_of_its_own_for_every_head(void **state)
+{
+    enum { STRIDE = HEAD_DIM + 3 };
+    (void)state;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    float *query = uniform_floats(HEADS * STRIDE, 1.0F, 60),
+          *key = uniform_floats(KV_HEADS * STRIDE, 1.0F, 61);
+    config.norm = NORM_LAYER;
+    layer.query_norm = (struct norm){.weight = query, .head_stride = STRIDE};
+    layer.key_norm = (struct norm){.weight = key, .head_stride = STRIDE};
+    check(&config, &layer);
+    free(query);
+    free(key);
     free_layer(&layer);
 }
 
@@ -589,6 +644,9 @@ int main(void)
         cmocka_unit_test(a_layer_with_biases),
         cmocka_unit_test(a_layer_with_a_sliding_window),
         cmocka_unit_test(attention_and_mlp_side_by_side),
+        cmocka_unit_test(attention_and_mlp_side_by_side_behind_one_norm),
+        cmocka_unit_test(a_factor_on_what_is_added),
+        cmocka_unit_test(a_norm_of_its_own_for_every_head),
         cmocka_unit_test(norms_after_each_addition),
         cmocka_unit_test(norms_of_heads_and_of_what_is_added),
         cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),

@@ -173,6 +173,42 @@ static void soft_capped_logits(void **state)
     destroy(&f);
 }
 
+// In the log-likelihood, in the logits and in the comparison alike; the bias is found in every chunk.
+static void logits_have_a_scale_then_a_bias(void **state)
+{
+    enum { VOCABULARY = 1100, TOKENS = 3 };
+    static float logits[TOKENS * VOCABULARY];
+    const int32_t targets[TOKENS] = {0, 700, 1099};
+    double log_likelihood[TOKENS], sum = 0.0;
+    struct fixture f;
+    (void)state;
+    create(&f, VOCABULARY, TOKENS, 1.0F);
+    float *bias = uniform_floats(VOCABULARY, 3.0F, 77);
+    float *workspace = uniform_floats(lm_head_compare_workspace_size(&f.head, 1, TOKENS), 1e30F, 4);
+    f.head.bias = bias;
+    f.head.logit_scale = 0.375F;
+    lm_head_log_likelihood(log_likelihood, NULL, &f.head, f.hidden, targets, TOKENS, f.workspace);
+    lm_head_logits(logits, &f.head, f.hidden, TOKENS, f.workspace);
+    for (size_t t = 0; t < TOKENS; t++) {
+        double normaliser = 0.0;
+        for (size_t v = 0; v < VOCABULARY; v++) {
+            const double expected = 0.375 * f.logits[t * VOCABULARY + v] + (double)bias[v];
+            assert_close((double)logits[t * VOCABULARY + v], expected, 1e-5);
+            normaliser += exp(expected);
+        }
+        const size_t target = (size_t)targets[t];
+        const double expected = 0.375 * f.logits[t * VOCABULARY + target] + (double)bias[target];
+        assert_close(log_likelihood[t], expected - log(normaliser), 1e-5);
+        sum += log_likelihood[t];
+    }
+    struct lm_comparison same = {.hidden = f.hidden};
+    lm_head_compare(&same, 1, &f.head, f.hidden, targets, TOKENS, workspace);
+    assert_close(same.log_likelihood, sum, 1e-5);
+    free(workspace);
+    free(bias);
+    destroy(&f);
+}
+
 static void without_a_final_norm_hidden_states_are_taken_as_they_are(void **state)
 {
     (void)state;
@@ -258,6 +294,7 @@ int main(void)
         cmocka_unit_test(sixteen_bit_heads_are_expanded_exactly),
         cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
         cmocka_unit_test(soft_capped_logits),
+        cmocka_unit_test(logits_have_a_scale_then_a_bias),
         cmocka_unit_test(without_a_final_norm_hidden_states_are_taken_as_they_are),
         cmocka_unit_test(divergences_are_those_of_the_distributions),
     };
