@@ -101,10 +101,15 @@ const char *hidden_stream(const struct settings *settings, const struct variant 
     return variant_name(stream_owner(settings, variant));
 }
 
-enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)
+bool stage_is_stopped(const struct stage *stage, double fraction)
 {
     const struct stage_hooks *hooks = &stage->hooks;
-    if (mine == STATUS_OK && hooks->should_stop != NULL && hooks->should_stop(hooks->context, fraction))
+    return hooks->should_stop != NULL && hooks->should_stop(hooks->context, fraction);
+}
+
+enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err)
+{
+    if (mine == STATUS_OK && stage_is_stopped(stage, fraction))
         mine = error_set(err, STATUS_STOPPED, "told to stop");
     return team_agree(stage->team, mine, err);
 }
@@ -113,6 +118,12 @@ void stage_advance(const struct stage *stage, double work)
 {
     if (stage->hooks.advance != NULL)
         stage->hooks.advance(stage->hooks.context, work);
+}
+
+void stage_skip(const struct stage *stage, double work)
+{
+    if (stage->hooks.skip != NULL)
+        stage->hooks.skip(stage->hooks.context, work);
 }
 
 void stage_notice(const struct stage *stage, const char *format, ...)

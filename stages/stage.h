@@ -15,6 +15,8 @@ struct stage_hooks {
     bool (*should_stop)(void *context, double fraction);
     // `work` more floating-point operations of the team are done.
     void (*advance)(void *context, double work);
+    // `work` is done already, by an earlier start.
+    void (*skip)(void *context, double work);
     // A line that the user should see, although the work goes on. Called on every rank.
     void (*notice)(void *context, const char *text);
 };
@@ -74,6 +76,10 @@ const char *hidden_stream(const struct settings *settings, const struct variant 
 // (STATUS_STOPPED). mine and err are this rank's own outcome so far.
 enum status stage_safe_point(const struct stage *stage, enum status mine, double fraction, struct error *err);
 void stage_advance(const struct stage *stage, double work);
+void stage_skip(const struct stage *stage, double work);
+// Whether this rank was told to stop. Not collective: between safe points that are far apart, a rank that is
+// gives up what it is computing and goes to the next one with STATUS_STOPPED.
+bool stage_is_stopped(const struct stage *stage, double fraction);
 void stage_notice(const struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME". Public for tests.

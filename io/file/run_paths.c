@@ -85,6 +85,12 @@ void run_task_result_path(char path[PATH_SIZE], const char *run, const char *nam
     path_format(path, PATH_SIZE, "%s/%s/%s/tasks/%s.json", run, folder_name(RUN_RESULTS), name, task);
 }
 
+void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *task)
+{
+    path_format(path, PATH_SIZE, "%s/%s/%s/parts/%s%s", run, folder_name(RUN_RESULTS), name,
+                task != NULL ? "task-" : "perplexity", task != NULL ? task : "");
+}
+
 const char *dataset_name(enum dataset dataset)
 {
     static const char *const names[] = {[DATASET_COUNT] = "count",

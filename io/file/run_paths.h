@@ -53,6 +53,9 @@ void run_budget_path(char path[PATH_SIZE], const char *run, const char *name, si
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"
 void run_task_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);
+// The folder of what an evaluation has measured so far: "RUN/results/wanda-0.5/parts/perplexity"; task: its
+// name, ".../parts/task-boolq", or NULL.
+void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);
 
 // ---- inside the HDF5 files
 

@@ -116,44 +116,79 @@ static void normalise(float *normed, const struct lm_head *head, const float *hi
     norm_forward(normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind, head->norm_epsilon);
 }
 
-static void block_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
-                                 const int32_t *targets, size_t rows, const struct scratch *scratch)
+// Before the first chunk of a block of positions.
+static void block_begin(const struct lm_pass *pass, const struct scratch *scratch, size_t rows)
 {
+    normalise(scratch->normed, pass->head, pass->hidden + pass->position * pass->head->hidden_size, rows);
     for (size_t r = 0; r < rows; r++) {
         scratch->max[r] = -INFINITY;
         scratch->sum[r] = 0.0;
     }
-    for (size_t first = 0; first < head->vocab_size; first += scratch->chunk) {
-        const size_t left = head->vocab_size - first, count = left < scratch->chunk ? left : scratch->chunk;
-        chunk_logits(scratch->logits, count, head, scratch, rows, first, count);
-        for (size_t r = 0; r < rows; r++) {
-            const float *logits = scratch->logits + r * count;
-            const float before = scratch->max[r];
-            accumulate(&scratch->max[r], &scratch->sum[r], logits, count);
-            if (greedy != NULL && scratch->max[r] > before)
-                greedy[r] = (int32_t)first + index_of(logits, count, scratch->max[r]);
-            if (targets[r] >= 0 && (size_t)targets[r] >= first && (size_t)targets[r] < first + count)
-                scratch->targets[r] = logits[(size_t)targets[r] - first];
-        }
+}
+
+static void block_advance(const struct lm_pass *pass, const struct scratch *scratch, size_t rows,
+                          size_t count)
+{
+    const size_t first = pass->row;
+
+    chunk_logits(scratch->logits, count, pass->head, scratch, rows, first, count);
+    for (size_t r = 0; r < rows; r++) {
+        const float *logits = scratch->logits + r * count;
+        const float before = scratch->max[r];
+        const int32_t target = pass->targets[pass->position + r];
+        accumulate(&scratch->max[r], &scratch->sum[r], logits, count);
+        if (pass->greedy != NULL && scratch->max[r] > before)
+            pass->greedy[pass->position + r] = (int32_t)first + index_of(logits, count, scratch->max[r]);
+        if (target >= 0 && (size_t)target >= first && (size_t)target < first + count)
+            scratch->targets[r] = logits[(size_t)target - first];
     }
+}
+
+static void block_end(const struct lm_pass *pass, const struct scratch *scratch, size_t rows)
+{
     for (size_t r = 0; r < rows; r++)
-        log_likelihood[r] =
-            targets[r] < 0 ? 0.0
-                           : (double)scratch->targets[r] - (double)scratch->max[r] - log(scratch->sum[r]);
+        pass->log_likelihood[pass->position + r] =
+            pass->targets[pass->position + r] < 0
+                ? 0.0
+                : (double)scratch->targets[r] - (double)scratch->max[r] - log(scratch->sum[r]);
+}
+
+bool lm_pass_step(struct lm_pass *pass)
+{
+    struct scratch scratch;
+
+    if (pass->position >= pass->tokens)
+        return false;
+    lay_out(&scratch, pass->head, pass->tokens, pass->workspace);
+    const size_t left = pass->tokens - pass->position, rows = left < POSITION_BLOCK ? left : POSITION_BLOCK;
+    const size_t unseen = pass->head->vocab_size - pass->row;
+    const size_t count = unseen < scratch.chunk ? unseen : scratch.chunk;
+
+    if (pass->row == 0)
+        block_begin(pass, &scratch, rows);
+    block_advance(pass, &scratch, rows, count);
+    pass->row += count;
+    if (pass->row == pass->head->vocab_size) {
+        block_end(pass, &scratch, rows);
+        pass->position += rows;
+        pass->row = 0;
+    }
+    return true;
 }
 
 void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
                             const float *hidden, const int32_t *targets, size_t tokens, float *workspace)
 {
-    struct scratch scratch;
+    struct lm_pass pass = {.head = head,
+                           .hidden = hidden,
+                           .targets = targets,
+                           .tokens = tokens,
+                           .log_likelihood = log_likelihood,
+                           .greedy = greedy,
+                           .workspace = workspace};
 
-    lay_out(&scratch, head, tokens, workspace);
-    for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
-        const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
-        normalise(scratch.normed, head, hidden + first * head->hidden_size, rows);
-        block_log_likelihood(log_likelihood + first, greedy != NULL ? greedy + first : NULL, head,
-                             targets + first, rows, &scratch);
-    }
+    while (lm_pass_step(&pass))
+        ;
 }
 
 void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens,

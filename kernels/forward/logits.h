@@ -17,11 +17,23 @@ struct lm_head {
     float logit_scale;    // logits are multiplied by it, before the bias; 0: they are not
     float logit_soft_cap; // then they become c * tanh(logit / c); 0: they do not
 };
-// Floats of workspace for the two functions below.
+// Floats of workspace for the functions below.
 size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);
-// Log-probability (natural) of targets[tokens] after hidden[tokens, hidden_size]; hidden is not changed; a
-// negative target gives 0 (the position is not asked for). Streaming log-sum-exp with sums in double. greedy
-// (may be NULL): the id with the largest logit (lowest id of equals).
+// One pass over the vocabulary, in steps, so that the caller may stop between two of them.
+struct lm_pass {
+    const struct lm_head *head;
+    const float *hidden;    // [tokens, hidden_size], not changed
+    const int32_t *targets; // [tokens]; a negative one gives 0 (the position is not asked for)
+    size_t tokens;
+    double *log_likelihood; // [tokens] out: log-probability (natural) of the target
+    int32_t *greedy;        // [tokens] out: the id with the largest logit (lowest id of equals), or NULL
+    float *workspace;
+    size_t position, row; // where it is: begin with 0
+};
+// Takes one chunk of the vocabulary for one block of positions; false when there was none left, and all is
+// computed. Streaming log-sum-exp with sums in double.
+bool lm_pass_step(struct lm_pass *pass);
+// The whole pass.
 void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struct lm_head *head,
                             const float *hidden, const int32_t *targets, size_t tokens, float *workspace);
 // logits[tokens, vocab_size] from the same chunks. For tests, which compare them with a reference.

@@ -33,6 +33,12 @@ static void advance(void *context, double work)
     progress_advance(&hooks->journal->progress, work * hooks->all_of_own);
 }
 
+static void skip(void *context, double work)
+{
+    struct run_hooks *hooks = context;
+    progress_skip(&hooks->journal->progress, work * hooks->all_of_own);
+}
+
 static void notice(void *context, const char *text)
 {
     struct run_hooks *hooks = context;
@@ -42,5 +48,5 @@ static void notice(void *context, const char *text)
 
 struct stage_hooks stage_hooks_of(struct run_hooks *hooks)
 {
-    return (struct stage_hooks){hooks, should_stop, advance, notice};
+    return (struct stage_hooks){hooks, should_stop, advance, skip, notice};
 }

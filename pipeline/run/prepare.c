@@ -7,7 +7,7 @@
 enum status run_prepare(struct test_data *data, char notice[SEQUENCES_NOTICE_SIZE],
                         const struct run_context *context, struct run_record *record, struct error *err)
 {
-    const struct stage stage = {context->world, context->model, context->settings, {NULL, NULL, NULL, NULL}};
+    const struct stage stage = {context->world, context->model, context->settings, {0}};
     struct sequences_draft draft = {0};
     struct held_out_draft held_out = {0};
     enum status status = STATUS_OK;

@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "pipeline/record/compensation_record.h"
+#include "stages/evaluate/parts.h"
 #include "stages/stage.h"
 
 #include <string.h>
@@ -31,6 +32,17 @@ static enum status drop_weights(const struct stage *stage, const struct unit *un
     return STATUS_OK;
 }
 
+// What was kept of a result in the making, when it is committed. task NULL: of the perplexity.
+static void remove_parts(const struct settings *settings, const struct unit *unit, const char *task)
+{
+    char folder[PATH_SIZE];
+
+    run_parts_path(folder, settings->run, variant_name(unit->variant), task);
+    parts_remove(folder);
+    *strrchr(folder, '/') = '\0';
+    (void)rmdir(folder);
+}
+
 enum status evaluate_model(const struct stage *stage, struct layer_weights *weights,
                            const struct test_data *data, const struct unit *unit, struct progress *progress,
                            struct error *err)
@@ -46,6 +58,8 @@ enum status evaluate_model(const struct stage *stage, struct layer_weights *weig
     if (stage->team->rank == 0 && status == STATUS_OK)
         status = perplexity_write(&result, path, stage->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    if (stage->team->rank == 0)
+        remove_parts(stage->settings, unit, NULL);
     progress_message(progress, "%s: perplexity %.4f (length %zu, %llu windows)", unit_variant_name(unit),
                      result.perplexity, (size_t)result.length, (unsigned long long)result.windows);
     return STATUS_OK;
@@ -67,6 +81,8 @@ enum status evaluate_on_task(const struct stage *stage, struct layer_weights *we
     if (stage->team->rank == 0 && status == STATUS_OK)
         status = task_result_write(&result, path, stage->settings, unit->task, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    if (stage->team->rank == 0)
+        remove_parts(stage->settings, unit, name);
     progress_message(progress, "%s: %s acc %.4f (%llu examples)", unit_variant_name(unit), name, result.acc,
                      (unsigned long long)result.examples);
     return STATUS_OK;

@@ -72,7 +72,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
                           const struct test_data *data, struct journal *journal, struct error *err)
 {
     const struct options *options = context->options;
-    const struct stage world = {context->world, context->model, context->settings, {NULL, NULL, NULL, NULL}};
+    const struct stage world = {context->world, context->model, context->settings, {0}};
     struct alarm alarm = {0}; // a team that fails ends the others, too
     struct run_hooks hooks = {.stop = context->stop,
                               .alarm = &alarm,

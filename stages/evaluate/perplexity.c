@@ -3,10 +3,12 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "kernels/forward/logits.h"
+#include "stages/evaluate/parts.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/stage.h"
 #include "stages/work.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -35,42 +37,103 @@ struct evaluator {
     struct lm_head head;
     float *head_workspace;
     double *log_likelihood; // [length - 1]
-    double *nll;            // [windows] mean cross-entropy; 0 where another rank computes it
+    struct parts parts;     // of each window: its mean cross-entropy
+    size_t *todo;           // [left]: the windows that are not measured yet
+    size_t left, skipped;   // skipped: measured by an earlier start, and not yet counted as such
 };
 
 static void evaluator_free(struct evaluator *e)
 {
     forward_buffers_free(&e->buffers);
+    parts_free(&e->parts);
     free(e->hidden);
     free(e->head_workspace);
     free(e->log_likelihood);
-    free(e->nll);
+    free(e->todo);
 }
 
-static enum status evaluator_create(struct evaluator *e, const struct stage *stage,
-                                    const struct evaluation_windows *windows, struct error *err)
+static enum status allocate_evaluator(struct evaluator *e, struct error *err)
 {
-    const size_t length = windows->length, hidden_size = stage->model->config.decoder.hidden_size;
-    memset(e, 0, sizeof *e);
-    e->stage = stage;
-    e->windows = windows;
+    const struct model *model = e->stage->model;
+    const size_t length = e->windows->length, hidden_size = model->config.decoder.hidden_size;
+
     e->in_memory =
-        perplexity_windows_in_memory(stage->model, windows->count, length, (size_t)stage->team->size);
-    FORWARD_IF_ERROR(forward_buffers_create(&e->buffers, stage->model, length, err));
-    model_lm_head(&e->head, stage->model);
+        perplexity_windows_in_memory(model, e->windows->count, length, (size_t)e->stage->team->size);
+    FORWARD_IF_ERROR(forward_buffers_create(&e->buffers, model, length, err));
+    model_lm_head(&e->head, model);
     FORWARD_IF_ERROR(allocate_aligned(&e->hidden, e->in_memory * length * hidden_size, sizeof(float),
                                       "hidden states of the evaluation", err));
     FORWARD_IF_ERROR(allocate_aligned(&e->head_workspace, lm_head_workspace_size(&e->head, length - 1),
                                       sizeof(float), "logits", err));
     FORWARD_IF_ERROR(allocate(&e->log_likelihood, length, sizeof(double), "log-likelihoods", err));
-    return allocate(&e->nll, windows->count, sizeof(double), "cross-entropies", err);
+    return allocate(&e->todo, e->windows->count, sizeof *e->todo, "the windows of the evaluation", err);
 }
 
-// The w-th window of this rank in the group that starts at `group`; false when there is none.
+static enum status evaluator_create(struct evaluator *e, const struct stage *stage,
+                                    const struct evaluation_windows *windows, const struct variant *variant,
+                                    struct error *err)
+{
+    char folder[PATH_SIZE], hash[17];
+
+    memset(e, 0, sizeof *e);
+    e->stage = stage;
+    e->windows = windows;
+    FORWARD_IF_ERROR(team_agree(stage->team, allocate_evaluator(e, err), err));
+    run_parts_path(folder, stage->settings->run, variant_name(variant), NULL);
+    snprintf(hash, sizeof hash, "%016" PRIx64, windows->corpus_hash);
+    FORWARD_IF_ERROR(parts_open(&e->parts, stage, windows->keep_parts ? folder : NULL,
+                                json_pack("{s:s, s:I, s:I}", "corpus_xxh3", hash, "windows",
+                                          (json_int_t)windows->count, "length", (json_int_t)windows->length),
+                                windows->count, 1, err));
+    for (size_t window = 0; window < windows->count; window++)
+        if (e->parts.done[window] == 0)
+            e->todo[e->left++] = window;
+    e->skipped = windows->count - e->left;
+    return STATUS_OK;
+}
+
+// The w-th window of this rank in the group that starts at `group` of todo; false when there is none.
 static bool window_of(const struct evaluator *e, size_t group, size_t w, size_t *window)
 {
-    *window = group + w * (size_t)e->stage->team->size + (size_t)e->stage->team->rank;
-    return *window < e->windows->count;
+    const size_t at = group + w * (size_t)e->stage->team->size + (size_t)e->stage->team->rank;
+    if (at >= e->left)
+        return false;
+    *window = e->todo[at];
+    return true;
+}
+
+// The head is large: a rank that is told to stop leaves it between two chunks of the vocabulary.
+static enum status score_window(struct evaluator *e, const float *hidden, size_t window, double fraction,
+                                struct error *err)
+{
+    const size_t length = e->windows->length;
+    struct lm_pass pass = {.head = &e->head,
+                           .hidden = hidden,
+                           .targets = e->windows->ids + window * length + 1,
+                           .tokens = length - 1,
+                           .log_likelihood = e->log_likelihood,
+                           .workspace = e->head_workspace};
+    double sum = 0;
+
+    while (lm_pass_step(&pass))
+        RETURN_ERROR_IF(stage_is_stopped(e->stage, fraction), err, STATUS_STOPPED, "told to stop");
+    for (size_t t = 0; t + 1 < length; t++)
+        sum += e->log_likelihood[t];
+    sum = -sum / (double)(length - 1);
+    memcpy(&e->parts.values[window], &sum, sizeof sum);
+    return STATUS_OK;
+}
+
+// The wave of windows, one for each rank, that begins at `first` of todo is scored.
+static enum status finish_wave(struct evaluator *e, size_t first, struct error *err)
+{
+    const size_t ranks = (size_t)e->stage->team->size, left = e->left > first ? e->left - first : 0;
+    const size_t count = left < ranks ? left : ranks;
+
+    FORWARD_IF_ERROR(parts_finish(&e->parts, e->todo + first, count, err));
+    parts_keep(&e->parts, false);
+    stage_advance(e->stage, lm_head_work(e->stage->model, (double)count * (double)e->windows->length));
+    return STATUS_OK;
 }
 
 static enum status evaluate_group(struct evaluator *e, struct layer_weights *weights,
@@ -80,7 +143,9 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
     const size_t length = e->windows->length, layers = model->config.num_hidden_layers;
     const size_t floats = length * model->config.decoder.hidden_size;
     const size_t span = e->in_memory * (size_t)e->stage->team->size;
-    const size_t in_group = e->windows->count - group < span ? e->windows->count - group : span;
+    const size_t in_group = e->left - group < span ? e->left - group : span;
+    double fraction = (double)group / (double)e->left;
+    enum status status = STATUS_OK;
     size_t window;
 
     for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++)
@@ -92,38 +157,43 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
             if (window_of(e, group, w, &window))
                 decoder_layer_forward(&model->config.decoder, &weights->layer, &e->buffers.rotary,
                                       e->hidden + w * floats, length, e->buffers.workspace, NULL);
-            double fraction = ((double)group + (double)in_group * (double)layer / (double)layers) /
-                              (double)e->windows->count;
+            fraction = ((double)group + (double)in_group * (double)layer / (double)layers) / (double)e->left;
             FORWARD_IF_ERROR(stage_safe_point(e->stage, STATUS_OK, fraction, err));
         }
         stage_advance(e->stage, work * (double)in_group);
+        stage_skip(e->stage, work * (double)e->skipped);
     }
-    for (size_t w = 0; w < e->in_memory && window_of(e, group, w, &window); w++) {
-        const int32_t *ids = e->windows->ids + window * length;
-        double sum = 0;
-        lm_head_log_likelihood(e->log_likelihood, NULL, &e->head, e->hidden + w * floats, ids + 1, length - 1,
-                               e->head_workspace);
-        for (size_t t = 0; t + 1 < length; t++)
-            sum += e->log_likelihood[t];
-        e->nll[window] = -sum / (double)(length - 1);
+    stage_skip(e->stage, lm_head_work(model, (double)e->skipped * (double)length));
+    e->skipped = 0;
+    for (size_t w = 0; w < e->in_memory; w++) {
+        if (window_of(e, group, w, &window))
+            status = score_window(e, e->hidden + w * floats, window, fraction, err);
+        FORWARD_IF_ERROR(stage_safe_point(e->stage, status, fraction, err));
+        FORWARD_IF_ERROR(finish_wave(e, group + w * (size_t)e->stage->team->size, err));
     }
-    stage_advance(e->stage, lm_head_work(model, (double)in_group * (double)length));
     return STATUS_OK;
 }
 
-// Each window's value is on one rank and 0.0 (all bits zero) on the others: adding the bit patterns moves it
-// exactly.
-static enum status gather_nll(struct evaluator *e, struct error *err)
+static enum status summarise(struct perplexity *result, const struct evaluator *e,
+                             const struct variant *variant, struct error *err)
 {
-    uint64_t *bits = NULL;
-    enum status status = allocate(&bits, e->windows->count, sizeof *bits, "cross-entropies", err);
-    GOTO_IF_ERROR(team_agree(e->stage->team, status, err), done);
-    memcpy(bits, e->nll, e->windows->count * sizeof *bits);
-    GOTO_IF_ERROR(team_sum_u64(e->stage->team, bits, e->windows->count, err), done);
-    memcpy(e->nll, bits, e->windows->count * sizeof *bits);
-done:
-    free(bits);
-    return status;
+    const struct evaluation_windows *windows = e->windows;
+    double sum = 0;
+
+    for (size_t window = 0; window < windows->count; window++) {
+        double nll;
+        memcpy(&nll, &e->parts.values[window], sizeof nll);
+        sum += nll;
+    }
+    *result = (struct perplexity){.mean_nll = sum / (double)windows->count,
+                                  .tokens = windows->count * windows->length,
+                                  .windows = windows->count,
+                                  .length = windows->length};
+    result->perplexity = exp(result->mean_nll);
+    RETURN_ERROR_IF(!isfinite(result->perplexity), err, STATUS_INPUT,
+                    "the perplexity of %s is not finite: its activations overflow",
+                    variant != NULL ? variant->name : "the dense model");
+    return STATUS_OK;
 }
 
 enum status evaluate_perplexity(struct perplexity *result, const struct stage *stage,
@@ -131,26 +201,15 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
                                 const struct variant *variant, struct error *err)
 {
     struct evaluator e;
-    double sum = 0;
-    enum status status = evaluator_create(&e, stage, windows, err);
+    enum status status = evaluator_create(&e, stage, windows, variant, err);
 
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    for (size_t group = 0; group < windows->count; group += e.in_memory * (size_t)stage->team->size)
+    GOTO_IF_ERROR(status, done);
+    for (size_t group = 0; group < e.left; group += e.in_memory * (size_t)stage->team->size)
         GOTO_IF_ERROR(evaluate_group(&e, weights, variant, group, err), done);
-    GOTO_IF_ERROR(gather_nll(&e, err), done);
-    for (size_t window = 0; window < windows->count; window++)
-        sum += e.nll[window];
-    result->mean_nll = sum / (double)windows->count;
-    result->perplexity = exp(result->mean_nll);
-    if (!isfinite(result->perplexity)) {
-        status = error_set(err, STATUS_INPUT, "the perplexity of %s is not finite: its activations overflow",
-                           variant != NULL ? variant->name : "the dense model");
-        goto done;
-    }
-    result->windows = windows->count;
-    result->length = windows->length;
-    result->tokens = windows->count * windows->length;
+    status = summarise(result, &e, variant, err);
 done:
+    if (status == STATUS_STOPPED)
+        parts_keep(&e.parts, true);
     evaluator_free(&e);
     return status;
 }

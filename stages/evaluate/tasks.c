@@ -1,11 +1,15 @@
 #include "stages/evaluate/tasks.h"
 #include "stages/work.h"
 
+#include "io/file/run_paths.h"
 #include "kernels/forward/logits.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 // Bytes of hidden states in memory: with more examples at a time a layer's weights are loaded less often. The
 // same as for perplexity (perplexity.c) with windows of 2048.
@@ -61,7 +65,7 @@ static int by_length(const void *a, const void *b)
 struct task_scorer {
     const struct stage *stage;
     const struct task_tokens *tokens;
-    struct example_shape *order;         // [examples], the longest first
+    struct example_shape *order;         // [left], the longest first; then [skipped]
     struct example_shape most;           // the largest of each member
     struct rotary_table rotary, shorter; // shorter: see rotary_of
     size_t capacity;                     // tokens of hidden states
@@ -73,8 +77,9 @@ struct task_scorer {
     int32_t *targets, *greedy;
     double *log_likelihood;
     float *head_workspace;
-    // Bits of each option's sum, and whether it is greedy; 0 where another rank computes it.
-    uint64_t *sums, *is_greedy;
+    struct parts *parts; // of each option: bits of its sum, and whether it is greedy
+    // Examples that are not scored yet; that an earlier start scored, and that are not yet counted as such.
+    size_t left, skipped;
 };
 
 static void scorer_free(struct task_scorer *s)
@@ -90,8 +95,6 @@ static void scorer_free(struct task_scorer *s)
     free(s->greedy);
     free(s->log_likelihood);
     free(s->head_workspace);
-    free(s->sums);
-    free(s->is_greedy);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -105,13 +108,17 @@ static enum status order_examples(struct task_scorer *s, struct error *err)
 
     FORWARD_IF_ERROR(allocate(&s->order, examples, sizeof *s->order, "a task's examples", err));
     for (size_t e = 0; e < examples; e++) {
-        const struct example_shape shape = s->order[e] = shape_of(s->tokens, e);
+        const struct example_shape shape = shape_of(s->tokens, e);
+        if (s->parts->done[s->tokens->first_option[e]] != 0)
+            s->order[examples - ++s->skipped] = shape;
+        else
+            s->order[s->left++] = shape;
         s->most.tokens = larger(s->most.tokens, shape.tokens);
         s->most.depth = larger(s->most.depth, shape.depth);
         s->most.scored = larger(s->most.scored, shape.scored);
         s->most.options = larger(s->most.options, shape.options);
     }
-    qsort(s->order, examples, sizeof *s->order, by_length);
+    qsort(s->order, s->left, sizeof *s->order, by_length);
     return STATUS_OK;
 }
 
@@ -129,13 +136,14 @@ static const struct rotary_table *rotary_of(const struct task_scorer *s, size_t 
     return depth <= s->shorter.tokens ? &s->shorter : &s->rotary;
 }
 
-static enum status scorer_create(struct task_scorer *s, const struct stage *stage,
+static enum status scorer_create(struct task_scorer *s, struct parts *parts, const struct stage *stage,
                                  const struct task_tokens *tokens, struct error *err)
 {
     const struct model *model = stage->model;
     const size_t hidden_size = model->config.decoder.hidden_size;
 
     memset(s, 0, sizeof *s);
+    s->parts = parts;
     s->stage = stage;
     s->tokens = tokens;
     FORWARD_IF_ERROR(order_examples(s, err));
@@ -157,10 +165,8 @@ static enum status scorer_create(struct task_scorer *s, const struct stage *stag
     FORWARD_IF_ERROR(allocate(&s->greedy, s->most.scored, sizeof *s->greedy, "scored tokens", err));
     FORWARD_IF_ERROR(
         allocate(&s->log_likelihood, s->most.scored, sizeof *s->log_likelihood, "log-likelihoods", err));
-    FORWARD_IF_ERROR(allocate_aligned(&s->head_workspace, lm_head_workspace_size(&s->head, s->most.scored),
-                                      sizeof(float), "logits", err));
-    FORWARD_IF_ERROR(allocate(&s->sums, tokens->num_options, sizeof *s->sums, "log-likelihoods", err));
-    return allocate(&s->is_greedy, tokens->num_options, sizeof *s->is_greedy, "log-likelihoods", err);
+    return allocate_aligned(&s->head_workspace, lm_head_workspace_size(&s->head, s->most.scored),
+                            sizeof(float), "logits", err);
 }
 
 static void embed(const struct task_scorer *s, const struct example_shape *shape, float *hidden)
@@ -215,14 +221,22 @@ static void gather_rows(struct task_scorer *s, const struct example_shape *shape
     }
 }
 
-static void score_example(struct task_scorer *s, const struct example_shape *shape, const float *hidden)
+static enum status score_example(struct task_scorer *s, const struct example_shape *shape,
+                                 const float *hidden, double fraction, struct error *err)
 {
     const struct task_tokens *tokens = s->tokens;
+    struct lm_pass pass = {.head = &s->head,
+                           .hidden = s->rows,
+                           .targets = s->targets,
+                           .tokens = shape->scored,
+                           .log_likelihood = s->log_likelihood,
+                           .greedy = s->greedy,
+                           .workspace = s->head_workspace};
     size_t row = 0;
 
     gather_rows(s, shape, hidden);
-    lm_head_log_likelihood(s->log_likelihood, s->greedy, &s->head, s->rows, s->targets, shape->scored,
-                           s->head_workspace);
+    while (lm_pass_step(&pass))
+        RETURN_ERROR_IF(stage_is_stopped(s->stage, fraction), err, STATUS_STOPPED, "told to stop");
     for (size_t o = tokens->first_option[shape->index]; o < tokens->first_option[shape->index + 1]; o++) {
         double sum = 0;
         bool greedy = true;
@@ -230,9 +244,10 @@ static void score_example(struct task_scorer *s, const struct example_shape *sha
             sum += s->log_likelihood[row];
             greedy = greedy && s->greedy[row] == s->targets[row];
         }
-        memcpy(&s->sums[o], &sum, sizeof sum);
-        s->is_greedy[o] = greedy;
+        memcpy(&s->parts->values[2 * o], &sum, sizeof sum);
+        s->parts->values[2 * o + 1] = greedy;
     }
+    return STATUS_OK;
 }
 
 // ---- groups of examples ---------------------------------------------------------------------------------
@@ -246,7 +261,7 @@ struct example_group {
 
 static struct example_group next_group(const struct task_scorer *s, size_t begin)
 {
-    const size_t ranks = (size_t)s->stage->team->size, examples = s->tokens->num_examples;
+    const size_t ranks = (size_t)s->stage->team->size, examples = s->left;
     struct example_group group = {.begin = begin, .end = begin};
     size_t tokens = 0;
 
@@ -266,13 +281,23 @@ static const struct example_shape *example_of(const struct task_scorer *s, const
     return at < group->end ? &s->order[at] : NULL;
 }
 
-static double group_work(const struct task_scorer *s, const struct example_group *group,
-                         const struct layer_map *map)
+static double examples_work(const struct stage *stage, const struct example_shape *examples, size_t count,
+                            const struct layer_map *map)
 {
     double work = 0;
-    for (size_t i = group->begin; i < group->end; i++)
-        work += layer_forward_work(s->stage->model, map, s->order[i].tokens);
+    for (size_t i = 0; i < count; i++)
+        work += layer_forward_work(stage->model, map, examples[i].tokens);
     return work;
+}
+
+// The head's share of what an earlier start scored counts as done.
+static void skip_scored(struct task_scorer *s)
+{
+    double scored = 0;
+    for (size_t i = 0; i < s->skipped; i++)
+        scored += (double)s->order[s->left + i].scored;
+    stage_skip(s->stage, lm_head_work(s->stage->model, scored));
+    s->skipped = 0;
 }
 
 // All waves through one layer.
@@ -299,62 +324,101 @@ static enum status forward_group(struct task_scorer *s, const struct layer_weigh
     return STATUS_OK;
 }
 
+// The group's log-likelihoods are known to all ranks, and kept.
+static enum status finish_group(struct task_scorer *s, const struct example_group *group, struct error *err)
+{
+    const struct task_tokens *tokens = s->tokens;
+    size_t *options = NULL, count = 0;
+    double scored = 0;
+    enum status status = allocate(&options, tokens->num_options, sizeof *options, "a task's options", err);
+
+    GOTO_IF_ERROR(team_agree(s->stage->team, status, err), done);
+    for (size_t i = group->begin; i < group->end; i++) {
+        const size_t example = s->order[i].index;
+        for (size_t o = tokens->first_option[example]; o < tokens->first_option[example + 1]; o++)
+            options[count++] = o;
+        scored += (double)s->order[i].scored;
+    }
+    GOTO_IF_ERROR(parts_finish(s->parts, options, count, err), done);
+    parts_keep(s->parts, false);
+    stage_advance(s->stage, lm_head_work(s->stage->model, scored));
+done:
+    free(options);
+    return status;
+}
+
 static enum status score_group(struct task_scorer *s, struct layer_weights *weights,
                                const struct variant *variant, const struct example_group *group,
                                struct error *err)
 {
     const struct model *model = s->stage->model;
     const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
-    const double all = (double)s->tokens->num_examples, in_group = (double)(group->end - group->begin);
+    const double all = (double)s->left, in_group = (double)(group->end - group->begin);
     const struct example_shape *shape;
-    double scored = 0;
     float *hidden = s->hidden;
+    double fraction = (double)group->begin / all;
+    enum status status = STATUS_OK;
 
     for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL; w++) {
         embed(s, shape, hidden);
         hidden += shape->tokens * hidden_size;
     }
     for (size_t layer = 0; layer < layers; layer++) {
-        const double fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
+        fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
         FORWARD_IF_ERROR(layer_weights_load(weights, s->stage, layer, variant, err));
         FORWARD_IF_ERROR(forward_group(s, weights, group, fraction, err));
-        stage_advance(s->stage, group_work(s, group, &weights->map));
+        stage_advance(s->stage, examples_work(s->stage, s->order + group->begin, group->end - group->begin,
+                                              &weights->map));
+        stage_skip(s->stage, examples_work(s->stage, s->order + s->left, s->skipped, &weights->map));
     }
+    skip_scored(s);
     hidden = s->hidden;
-    for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL; w++) {
-        score_example(s, shape, hidden);
+    for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL && status == STATUS_OK;
+         w++) {
+        status = score_example(s, shape, hidden, fraction, err);
         hidden += shape->tokens * hidden_size;
     }
-    for (size_t i = group->begin; i < group->end; i++)
-        scored += (double)s->order[i].scored;
-    stage_advance(s->stage, lm_head_work(model, scored));
-    return STATUS_OK;
+    FORWARD_IF_ERROR(stage_safe_point(s->stage, status, fraction, err));
+    return finish_group(s, group, err);
 }
 
-enum status task_log_likelihoods(double *log_likelihood, uint8_t *greedy, const struct stage *stage,
+enum status task_log_likelihoods(struct parts *parts, const struct stage *stage,
                                  struct layer_weights *weights, const struct task_tokens *tokens,
                                  const struct variant *variant, struct error *err)
 {
     struct task_scorer s;
-    enum status status = scorer_create(&s, stage, tokens, err);
+    enum status status = scorer_create(&s, parts, stage, tokens, err);
 
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     for (struct example_group group = next_group(&s, 0); group.waves > 0; group = next_group(&s, group.end))
         GOTO_IF_ERROR(score_group(&s, weights, variant, &group, err), done);
-    // Each value is on one rank and all bits zero on the others: adding the bit patterns moves it exactly.
-    GOTO_IF_ERROR(team_sum_u64(stage->team, s.sums, tokens->num_options, err), done);
-    GOTO_IF_ERROR(team_sum_u64(stage->team, s.is_greedy, tokens->num_options, err), done);
-    memcpy(log_likelihood, s.sums, tokens->num_options * sizeof *log_likelihood);
-    for (size_t o = 0; o < tokens->num_options; o++)
-        greedy[o] = s.is_greedy[o] != 0;
 done:
+    if (status == STATUS_STOPPED)
+        parts_keep(parts, true);
     scorer_free(&s);
     return status;
 }
 
-enum status evaluate_task(struct task_result *result, const struct stage *stage,
-                          struct layer_weights *weights, const struct task_set *set, size_t index,
-                          const struct variant *variant, struct error *err)
+// Opens the parts of task `index`: two values for each option.
+static enum status open_task_parts(struct parts *parts, const struct stage *stage, const struct task_set *set,
+                                   size_t index, const struct variant *variant, struct error *err)
+{
+    const struct task_tokens *tokens = &set->tokens[index];
+    char folder[PATH_SIZE], data[17], ids[17];
+
+    run_parts_path(folder, stage->settings->run, variant_name(variant), stage->settings->tasks[index].name);
+    snprintf(data, sizeof data, "%016" PRIx64, set->hashes[index]);
+    snprintf(ids, sizeof ids, "%016llx",
+             (unsigned long long)XXH3_64bits(tokens->ids, tokens->num_ids * sizeof *tokens->ids));
+    return parts_open(parts, stage, folder,
+                      json_pack("{s:s, s:s, s:I}", "data_xxh3", data, "ids_xxh3", ids, "options",
+                                (json_int_t)tokens->num_options),
+                      tokens->num_options, 2, err);
+}
+
+static enum status score_task(struct task_result *result, const struct stage *stage,
+                              const struct parts *parts, const struct task_set *set, size_t index,
+                              const struct variant *variant, struct error *err)
 {
     const struct task_tokens *tokens = &set->tokens[index];
     double *log_likelihood = NULL;
@@ -364,21 +428,36 @@ enum status evaluate_task(struct task_result *result, const struct stage *stage,
 
     if (status == STATUS_OK)
         status = allocate(&greedy, tokens->num_options, 1, "log-likelihoods", err);
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    GOTO_IF_ERROR(task_log_likelihoods(log_likelihood, greedy, stage, weights, tokens, variant, err), done);
-    for (size_t o = 0; o < tokens->num_options && status == STATUS_OK; o++)
+    for (size_t o = 0; o < tokens->num_options && status == STATUS_OK; o++) {
+        memcpy(&log_likelihood[o], &parts->values[2 * o], sizeof *log_likelihood);
+        greedy[o] = parts->values[2 * o + 1] != 0;
         if (!isfinite(log_likelihood[o]))
             status = error_set(
                 err, STATUS_INPUT, "a log-likelihood of %s in %s is not finite: its activations overflow",
                 variant != NULL ? variant->name : "the dense model", stage->settings->tasks[index].name);
-    if (status != STATUS_OK)
-        goto done;
-    task_score(result, tokens, task_has_choices(set->formats[index]), log_likelihood, greedy);
-    result->format = set->formats[index];
-    result->hash = set->hashes[index];
-    result->special_tokens = set->special_tokens[index] != 0;
-done:
+    }
+    if (status == STATUS_OK) {
+        task_score(result, tokens, task_has_choices(set->formats[index]), log_likelihood, greedy);
+        result->format = set->formats[index];
+        result->hash = set->hashes[index];
+        result->special_tokens = set->special_tokens[index] != 0;
+    }
     free(log_likelihood);
     free(greedy);
+    return team_agree(stage->team, status, err);
+}
+
+enum status evaluate_task(struct task_result *result, const struct stage *stage,
+                          struct layer_weights *weights, const struct task_set *set, size_t index,
+                          const struct variant *variant, struct error *err)
+{
+    struct parts parts;
+    enum status status = open_task_parts(&parts, stage, set, index, variant, err);
+
+    GOTO_IF_ERROR(status, done);
+    GOTO_IF_ERROR(task_log_likelihoods(&parts, stage, weights, &set->tokens[index], variant, err), done);
+    status = score_task(result, stage, &parts, set, index, variant, err);
+done:
+    parts_free(&parts);
     return status;
 }

@@ -40,6 +40,7 @@ enum status evaluation_windows_create(struct evaluation_windows *windows, const 
 
     memset(windows, 0, sizeof *windows);
     windows->length = stage->settings->evaluate_length;
+    windows->keep_parts = true;
     if (team->rank == 0)
         status = tokenise(windows, stage, err);
     GOTO_IF_ERROR(team_agree(team, status, err), failed);

@@ -6,6 +6,7 @@ struct evaluation_windows {
     int32_t *ids; // [count, length]
     size_t count, length;
     uint64_t corpus_hash;
+    bool keep_parts; // windows that are measured are kept in the variant's results until all of them are
 };
 
 // Rank 0 reads and tokenises settings->perplexity; afterwards every rank has the windows. Collective. Freed

@@ -152,7 +152,7 @@ static void one_rank_that_is_told_to_stop_stops_all(void **state)
     stage_advance(&small.stage, 3);
     stage_advance(&small.stage, 4);
     assert_true(listener.work == 7);
-    small.stage.hooks = (struct stage_hooks){NULL, NULL, NULL, NULL};
+    small.stage.hooks = (struct stage_hooks){0};
     stage_advance(&small.stage, 3); // nobody listens
     stage_notice(&small.stage, "nobody listens");
     small_model_close(&small);

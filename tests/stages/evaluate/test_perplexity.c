@@ -1,11 +1,14 @@
 // Perplexity against the cross entropy of a whole model in plain loops.
 // ranks: 1 3
+#include "stages/evaluate/parts.h"
 #include "stages/evaluate/perplexity.h"
 #include "tests/support/naive.h"
 #include "tests/support/naive_layer.h"
 #include "tests/support/random.h"
 
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +155,169 @@ static void more_windows_than_memory_holds_go_through_in_groups(void **state)
     small_model_close(&small);
 }
 
+// Says stop when asked for the n-th time; counts the work that is reported.
+struct listener {
+    int questions, stop_at, notices;
+    double advanced, skipped;
+};
+
+static bool listener_stops(void *context, double fraction)
+{
+    struct listener *listener = context;
+    (void)fraction;
+    return ++listener->questions == listener->stop_at;
+}
+
+static void listener_advance(void *context, double work)
+{
+    ((struct listener *)context)->advanced += work;
+}
+
+static void listener_skip(void *context, double work)
+{
+    ((struct listener *)context)->skipped += work;
+}
+
+static void listener_notice(void *context, const char *text)
+{
+    (void)text;
+    ((struct listener *)context)->notices++;
+}
+
+static enum status evaluate_with(struct listener *listener, struct perplexity *result,
+                                 struct small_model *small, const struct evaluation_windows *windows)
+{
+    struct error err = {0};
+    small->stage.hooks = (struct stage_hooks){.context = listener,
+                                              .should_stop = listener_stops,
+                                              .advance = listener_advance,
+                                              .skip = listener_skip,
+                                              .notice = listener_notice};
+    return evaluate_perplexity(result, &small->stage, &small->weights, windows, NULL, &err);
+}
+
+// The folder of what was measured before a stop, and on rank 0 the files in it.
+static size_t count_parts(char folder[PATH_SIZE], const struct small_model *small, char newest[PATH_SIZE])
+{
+    size_t count = 0;
+    MPI_Barrier(MPI_COMM_WORLD);
+    run_parts_path(folder, small->settings.run, "dense", NULL);
+    DIR *directory = opendir(folder);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        count++;
+        path_format(newest, PATH_SIZE, "%s/%s", folder, entry->d_name);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+static void windows_that_were_measured_before_a_stop_are_not_measured_again(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity whole, found;
+    struct listener first = {.stop_at = 0}, stopped = {0}, second = {.stop_at = 0};
+    char folder[PATH_SIZE], file[PATH_SIZE];
+    (void)state;
+
+    // Given an evaluation that is told to stop when it asks for the last time: in the head, at its last
+    // window
+    small_model_open(&small, &shape);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, WINDOWS);
+    evaluation.keep_parts = true;
+    assert_int_equal(evaluate_with(&first, &whole, &small, &evaluation), STATUS_OK);
+    assert_true(first.skipped == 0);
+    // It asks at a safe point after each wave of each of two layers and of the head, and inside the head
+    const int waves = (WINDOWS + mpi_size() - 1) / mpi_size();
+    assert_true(first.questions > 3 * waves);
+    stopped.stop_at = first.questions;
+    assert_int_equal(evaluate_with(&stopped, &found, &small, &evaluation), STATUS_STOPPED);
+    assert_int_equal(count_parts(folder, &small, file), 1);
+
+    // When it goes on
+    assert_int_equal(evaluate_with(&second, &found, &small, &evaluation), STATUS_OK);
+
+    // Then the bits are the same, most was taken over, and all work is reported
+    assert_memory_equal(&found, &whole, sizeof found);
+    assert_true(second.skipped > 0.5 * first.advanced);
+    assert_close(second.advanced + second.skipped, first.advanced, 1e-9 * first.advanced);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0)
+        parts_remove(folder);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&small);
+}
+
+// Stops an evaluation of `windows`, so that a part is left.
+static void leave_a_part(struct small_model *small, const struct evaluation_windows *windows)
+{
+    struct listener all = {.stop_at = 0}, stopped = {0};
+    struct perplexity result;
+
+    assert_int_equal(evaluate_with(&all, &result, small, windows), STATUS_OK);
+    stopped.stop_at = all.questions;
+    assert_int_equal(evaluate_with(&stopped, &result, small, windows), STATUS_STOPPED);
+}
+
+static void a_damaged_part_is_named_and_measured_again(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity whole, found;
+    struct listener first = {.stop_at = 0}, second = {.stop_at = 0};
+    char folder[PATH_SIZE], file[PATH_SIZE];
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, WINDOWS);
+    evaluation.keep_parts = true;
+    assert_int_equal(evaluate_with(&first, &whole, &small, &evaluation), STATUS_OK);
+    leave_a_part(&small, &evaluation);
+    assert_int_equal(count_parts(folder, &small, file), 1);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0) {
+        FILE *part = fopen(file, "r+");
+        assert_non_null(part);
+        assert_int_equal(fseek(part, -60, SEEK_END), 0);
+        fputc('8', part);
+        fclose(part);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_int_equal(evaluate_with(&second, &found, &small, &evaluation), STATUS_OK);
+    assert_memory_equal(&found, &whole, sizeof found);
+    assert_true(second.skipped == 0);
+    assert_int_equal(second.notices, mpi_rank() == 0 ? 1 : 0);
+    assert_int_equal(count_parts(folder, &small, file), 0);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&small);
+}
+
+static void a_part_of_another_text_is_not_taken_over(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct perplexity found;
+    struct listener listener = {.stop_at = 0};
+    char folder[PATH_SIZE], file[PATH_SIZE];
+    (void)state;
+
+    small_model_open(&small, &shape);
+    struct evaluation_windows evaluation = random_windows(shape.checkpoint.vocab, WINDOWS);
+    evaluation.keep_parts = true;
+    leave_a_part(&small, &evaluation);
+    evaluation.corpus_hash++;
+    assert_int_equal(evaluate_with(&listener, &found, &small, &evaluation), STATUS_OK);
+    assert_true(listener.skipped == 0);
+    assert_int_equal(listener.notices, 0);
+    assert_int_equal(count_parts(folder, &small, file), 0);
+    evaluation_windows_free(&evaluation);
+    small_model_close(&small);
+}
+
 static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
 {
     // 40 letters that no merge joins, and <s> before them: 41 tokens, four windows of 9 and a tail
@@ -201,6 +367,9 @@ int main(int argc, char **argv)
         mpi_unit_test(perplexity_of_a_variant_is_that_of_its_weights),
         mpi_unit_test(perplexity_has_the_same_bits_from_one_rank_and_from_all),
         mpi_unit_test(more_windows_than_memory_holds_go_through_in_groups),
+        mpi_unit_test(windows_that_were_measured_before_a_stop_are_not_measured_again),
+        mpi_unit_test(a_damaged_part_is_named_and_measured_again),
+        mpi_unit_test(a_part_of_another_text_is_not_taken_over),
         mpi_unit_test(a_corpus_is_cut_into_windows_that_every_rank_has),
         mpi_unit_test(a_result_is_read_as_it_was_written),
     };

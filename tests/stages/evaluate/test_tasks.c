@@ -32,7 +32,7 @@ static void bench_open(struct bench *bench, int teams)
     struct error err = {0};
     memset(bench, 0, sizeof *bench);
     assert_int_equal(team_create(&bench->team, MPI_COMM_WORLD, teams, &err), STATUS_OK);
-    bench->stage = (struct stage){&bench->team, model, &settings, {NULL, NULL, NULL, NULL}};
+    bench->stage = (struct stage){&bench->team, model, &settings, {0}};
     assert_int_equal(layer_weights_create(&bench->weights, &bench->stage, &err), STATUS_OK);
 }
 
@@ -73,6 +73,23 @@ static void read_set(struct task_set *set, const struct stage *stage)
     const bool wanted = true;
     if (task_set_create(set, stage, &wanted, &err) != STATUS_OK)
         fail_msg("%s", err.message);
+}
+
+// Log-likelihoods and greediness of all options.
+static void score(double *log_likelihood, uint8_t *greedy, struct bench *bench,
+                  const struct task_tokens *tokens)
+{
+    struct parts parts;
+    struct error err = {0};
+
+    if (parts_open(&parts, &bench->stage, NULL, NULL, tokens->num_options, 2, &err) != STATUS_OK ||
+        task_log_likelihoods(&parts, &bench->stage, &bench->weights, tokens, NULL, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
+    for (size_t o = 0; o < tokens->num_options; o++) {
+        memcpy(&log_likelihood[o], &parts.values[2 * o], sizeof *log_likelihood);
+        greedy[o] = parts.values[2 * o + 1] != 0;
+    }
+    parts_free(&parts);
 }
 
 static void assert_near(double found, double expected)
@@ -120,9 +137,7 @@ static void check_task(const char *name, const char *where, const json_t *golden
     read_set(&set, &bench.stage);
     double *log_likelihood = calloc(set.tokens[0].num_options, sizeof *log_likelihood);
     uint8_t *greedy = calloc(set.tokens[0].num_options, 1);
-    assert_int_equal(task_log_likelihoods(log_likelihood, greedy, &bench.stage, &bench.weights,
-                                          &set.tokens[0], NULL, &err),
-                     STATUS_OK);
+    score(log_likelihood, greedy, &bench, &set.tokens[0]);
     check_sums(golden, &set.tokens[0], log_likelihood, greedy);
     assert_int_equal(evaluate_task(&result, &bench.stage, &bench.weights, &set, 0, NULL, &err), STATUS_OK);
     check_share(golden, "acc", result.acc, rounding);
@@ -168,7 +183,6 @@ static void public_tasks_agree_with_the_harness(void **state)
 
 static void all_ranks_and_one_give_the_same_bits(void **state)
 {
-    struct error err = {0};
     struct bench together, alone;
     struct task_set set;
     (void)state;
@@ -180,11 +194,8 @@ static void all_ranks_and_one_give_the_same_bits(void **state)
     const size_t options = set.tokens[0].num_options;
     double *a = calloc(options, sizeof *a), *b = calloc(options, sizeof *b);
     uint8_t *greedy = calloc(options, 1);
-    assert_int_equal(
-        task_log_likelihoods(a, greedy, &together.stage, &together.weights, &set.tokens[0], NULL, &err),
-        STATUS_OK);
-    assert_int_equal(
-        task_log_likelihoods(b, greedy, &alone.stage, &alone.weights, &set.tokens[0], NULL, &err), STATUS_OK);
+    score(a, greedy, &together, &set.tokens[0]);
+    score(b, greedy, &alone, &set.tokens[0]);
     assert_memory_equal(a, b, options * sizeof *a);
     free(a);
     free(b);
@@ -318,6 +329,60 @@ static double sum_alone(const struct task_tokens *tokens, size_t example, size_t
     return sum;
 }
 
+static void count_advanced(void *context, double work)
+{
+    ((double *)context)[0] += work;
+}
+
+static void count_skipped(void *context, double work)
+{
+    ((double *)context)[1] += work;
+}
+
+static void what_an_earlier_start_scored_is_taken_over(void **state)
+{
+    struct bench bench;
+    struct task_set set;
+    struct parts whole, rest;
+    struct error err = {0};
+    double first[2] = {0, 0}, second[2] = {0, 0};
+    (void)state;
+
+    ask_for("hellaswag_val.jsonl");
+    bench_open(&bench, 1);
+    read_set(&set, &bench.stage);
+    const struct task_tokens *tokens = &set.tokens[0];
+    bench.stage.hooks =
+        (struct stage_hooks){.context = first, .advance = count_advanced, .skip = count_skipped};
+    assert_int_equal(parts_open(&whole, &bench.stage, NULL, NULL, tokens->num_options, 2, &err), STATUS_OK);
+    assert_int_equal(task_log_likelihoods(&whole, &bench.stage, &bench.weights, tokens, NULL, &err),
+                     STATUS_OK);
+
+    // Given every other example, with values that no model computes
+    bench.stage.hooks.context = second;
+    assert_int_equal(parts_open(&rest, &bench.stage, NULL, NULL, tokens->num_options, 2, &err), STATUS_OK);
+    for (size_t e = 0; e < tokens->num_examples; e += 2)
+        for (size_t o = tokens->first_option[e]; o < tokens->first_option[e + 1]; o++) {
+            rest.done[o] = 1;
+            rest.values[2 * o] = 7;
+        }
+    assert_int_equal(task_log_likelihoods(&rest, &bench.stage, &bench.weights, tokens, NULL, &err),
+                     STATUS_OK);
+
+    // Then these stay, the others are what they were, and all work is reported
+    for (size_t e = 0; e < tokens->num_examples; e++)
+        for (size_t o = tokens->first_option[e]; o < tokens->first_option[e + 1]; o++)
+            assert_true(rest.values[2 * o] == (e % 2 == 0 ? 7 : whole.values[2 * o]));
+    assert_int_equal(parts_left(&rest), 0);
+    assert_true(first[1] == 0 && second[1] > 0);
+    assert_true(fabs(second[0] + second[1] - first[0]) <= 1e-9 * first[0]);
+    parts_free(&whole);
+    parts_free(&rest);
+    task_set_free(&set);
+    bench_close(&bench);
+    ask_for_nothing();
+}
+
 static void check_family(const char *name)
 {
     enum { EXAMPLES = 3, OPTIONS = 9 };
@@ -342,9 +407,7 @@ static void check_family(const char *name)
     tokens.first_id[EXAMPLES] = used;
     fill_random(&tokens, model);
     bench_open(&bench, 1);
-    assert_int_equal(
-        task_log_likelihoods(log_likelihood, greedy, &bench.stage, &bench.weights, &tokens, NULL, &err),
-        STATUS_OK);
+    score(log_likelihood, greedy, &bench, &tokens);
     for (size_t e = 0; e < EXAMPLES; e++)
         for (size_t o = tokens.first_option[e]; o < tokens.first_option[e + 1]; o++) {
             const double alone = sum_alone(&tokens, e, o, model);
@@ -404,6 +467,7 @@ int main(int argc, char **argv)
         mpi_unit_test(public_tasks_agree_with_the_harness),
         mpi_unit_test(all_ranks_and_one_give_the_same_bits),
         mpi_unit_test(what_options_share_is_computed_once),
+        mpi_unit_test(what_an_earlier_start_scored_is_taken_over),
         mpi_unit_test(accuracies_by_hand),
         mpi_unit_test(continuations_by_hand),
         mpi_unit_test(options_are_scored_as_if_alone_in_every_family),
