@@ -1,5 +1,6 @@
 #include "io/model/config.h"
 
+#include "io/model/config_unread.h"
 #include "io/model/families/table.h"
 
 #include <limits.h>
@@ -49,6 +50,7 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
         const struct config_reader *place = here ? &rope->parameters : reader;
         const char *key = here ? "partial_rotary_factor" : family->rotary_fraction_key;
         fraction = family->default_rotary_fraction;
+        config_pass(reader, family->rotary_fraction_key);
         FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
     }
     decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
@@ -82,7 +84,7 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
 {
     const struct config_reader nullable = config_nullable(reader);
     const size_t hidden = decoder->hidden_size;
-    const bool null_heads = json_is_null(json_object_get(reader->object, "num_key_value_heads"));
+    const bool null_heads = json_is_null(config_value(reader, "num_key_value_heads"));
 
     FORWARD_IF_ERROR(config_size(reader, "num_attention_heads", &decoder->num_attention_heads, err));
     decoder->num_key_value_heads = family->default_key_value_heads;
@@ -133,7 +135,11 @@ static enum status read_common(struct model_config *config, const struct config_
 {
     struct decoder_config *decoder = &config->decoder;
     double epsilon = family->default_epsilon;
+    bool causal = true;
 
+    FORWARD_IF_ERROR(config_bool(reader, "is_causal", &causal, err));
+    RETURN_ERROR_IF(!causal, err, STATUS_INPUT, "%s: is_causal: only causal language models can be pruned",
+                    reader->path);
     FORWARD_IF_ERROR(read_sizes(config, reader, family, err));
     if (family->epsilon_key != NULL)
         FORWARD_IF_ERROR(config_number(reader, family->epsilon_key, 0.0, 1.0, &epsilon, err));
@@ -238,18 +244,24 @@ static enum status read_config(struct model_config *config, const struct family 
 }
 
 enum status model_config_read(struct model_config *config, const struct family **family,
-                              const char *directory, struct error *err)
+                              const char *directory, const struct ignored_keys *ignored, struct error *err)
 {
     char path[PATH_MAX];
-    json_t *json;
+    json_t *json, *seen = NULL;
+    enum status status;
 
     *config = (struct model_config){0};
     *family = NULL;
     RETURN_ERROR_IF(snprintf(path, sizeof path, "%s/config.json", directory) >= (int)sizeof path, err,
                     STATUS_INPUT, "%s: path is too long", directory);
     FORWARD_IF_ERROR(json_read(&json, path, err));
-    const struct config_reader reader = {.object = json, .path = path, .prefix = ""};
-    const enum status status = read_config(config, family, &reader, err);
+    seen = json_object();
+    const struct config_reader reader = {.object = json, .seen = seen, .path = path, .prefix = ""};
+    status = seen != NULL ? read_config(config, family, &reader, err)
+                          : error_set(err, STATUS_MEMORY, "%s: out of memory for its keys", path);
+    if (status == STATUS_OK)
+        status = config_refuse_unread(&reader, (*family)->harmless, NULL, ignored, err);
+    json_decref(seen);
     json_decref(json);
     return status;
 }

@@ -3,15 +3,28 @@
 #include <math.h>
 #include <stdint.h>
 
+// Without memory the key stays unread, and is refused.
+void config_pass(const struct config_reader *reader, const char *key)
+{
+    if (reader->seen != NULL && json_object_get(reader->seen, key) == NULL)
+        json_object_set_new(reader->seen, key, json_true());
+}
+
+const json_t *config_value(const struct config_reader *reader, const char *key)
+{
+    config_pass(reader, key);
+    return json_object_get(reader->object, key);
+}
+
 const json_t *config_find(const struct config_reader *reader, const char *key)
 {
-    const json_t *value = json_object_get(reader->object, key);
+    const json_t *value = config_value(reader, key);
     return json_is_null(value) ? NULL : value;
 }
 
 bool config_has(const struct config_reader *reader, const char *key)
 {
-    return json_object_get(reader->object, key) != NULL;
+    return config_value(reader, key) != NULL;
 }
 
 static enum status refuse(const struct config_reader *reader, const char *key, const char *what,
@@ -22,7 +35,7 @@ static enum status refuse(const struct config_reader *reader, const char *key, c
 
 enum status config_not_null(const struct config_reader *reader, const char *key, struct error *err)
 {
-    if (json_is_null(json_object_get(reader->object, key)))
+    if (json_is_null(config_value(reader, key)))
         return refuse(reader, key, "must not be null", err);
     return STATUS_OK;
 }
@@ -113,6 +126,9 @@ enum status config_object(const struct config_reader *reader, const char *key, c
     const json_t *json = config_find(reader, key);
 
     *object = (struct config_reader){.object = json, .path = reader->path, .prefix = prefix};
+    if (reader->seen != NULL && !json_is_object(json_object_get(reader->seen, key)))
+        json_object_set_new(reader->seen, key, json_object());
+    object->seen = json_object_get(reader->seen, key);
     if (json != NULL && !json_is_object(json))
         return refuse(reader, key, "must be an object", err);
     return STATUS_OK;

@@ -7,6 +7,9 @@
 
 struct config_reader {
     const json_t *object;
+    // The keys that were looked at: true, or for an object that was read the same of its keys. All functions
+    // below write it down. NULL: nobody asks (config_unread.h does).
+    json_t *seen;
     const char *path;   // of the file, for messages
     const char *prefix; // "" or "rope_scaling." and the like, put before keys in messages
     bool allow_null;    // the readers below take null for an absent key; else it is STATUS_INPUT
@@ -14,8 +17,12 @@ struct config_reader {
 
 // The value at key, NULL when absent or null.
 const json_t *config_find(const struct config_reader *reader, const char *key);
+// The same, but null is JSON's null.
+const json_t *config_value(const struct config_reader *reader, const char *key);
 // False when absent; true for null.
 bool config_has(const struct config_reader *reader, const char *key);
+// Says that the reference does not look at `key` here, or that what it says is read elsewhere.
+void config_pass(const struct config_reader *reader, const char *key);
 // STATUS_INPUT for null, for keys to which the reference gives no meaning then.
 enum status config_not_null(const struct config_reader *reader, const char *key, struct error *err);
 

@@ -112,6 +112,9 @@ struct family {
     bool special_tokens_in_tasks; // the reference of tasks puts them around every text
     // Which keys of config.json the reference heeds, so that biases can be added.
     bool can_add_attention_bias, can_add_mlp_bias;
+    // Keys that the reference's configuration has but its arithmetic does not use, beyond those of
+    // config_unread.c, ended by NULL; or NULL.
+    const char *const *harmless;
     // Reads the keys that only this family has, after all of the above. NULL: there are none.
     enum status (*configure)(struct model_config *config, const struct config_reader *reader,
                              struct error *err);

@@ -125,13 +125,14 @@ static enum status check_layers(const struct model *model, struct error *err)
     return STATUS_OK;
 }
 
-enum status model_open(struct model **model, const char *directory, struct error *err)
+enum status model_open_ignoring(struct model **model, const char *directory,
+                                const struct ignored_keys *ignored, struct error *err)
 {
     enum status status;
 
     *model = NULL;
     FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));
-    GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, err), failed);
+    GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, ignored, err), failed);
     GOTO_IF_ERROR(checkpoint_open(&(*model)->checkpoint, directory, err), failed);
     choose_prefix(*model);
     GOTO_IF_ERROR(find_embedding(*model, err), failed);
@@ -145,6 +146,11 @@ failed:
     model_close(*model);
     *model = NULL;
     return status;
+}
+
+enum status model_open(struct model **model, const char *directory, struct error *err)
+{
+    return model_open_ignoring(model, directory, NULL, err);
 }
 
 void model_close(struct model *model)

@@ -83,7 +83,7 @@ static enum status read_yarn(struct rope_config *rope, const struct config_reade
 
     rope->beta_fast = 32.0;
     rope->beta_slow = 1.0;
-    rope->truncate = !json_is_null(json_object_get(reader->object, "truncate"));
+    rope->truncate = !json_is_null(config_value(reader, "truncate"));
     FORWARD_IF_ERROR(config_number(&nullable, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
     FORWARD_IF_ERROR(config_number(&nullable, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
     FORWARD_IF_ERROR(config_bool(&nullable, "truncate", &rope->truncate, err));
@@ -160,11 +160,38 @@ static enum status refuse_partial(const struct rope_source *source, struct error
     return STATUS_OK;
 }
 
+void rope_pass_keys(const struct config_reader *parameters)
+{
+    static const char *const keys[] = {"rope_type",        "type",
+                                       "rope_theta",       "partial_rotary_factor",
+                                       "factor",           "original_max_position_embeddings",
+                                       "attention_factor", "beta_fast",
+                                       "beta_slow",        "truncate",
+                                       "mscale",           "mscale_all_dim",
+                                       "low_freq_factor",  "high_freq_factor",
+                                       "short_factor",     "long_factor",
+                                       "finetuned"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        config_pass(parameters, keys[i]);
+}
+
+// A key that counts for another type, or in another place, the reference leaves alone.
+static void pass_keys(const struct rope_source *source)
+{
+    rope_pass_keys(&source->parameters);
+    config_pass(source->root, source->theta_key);
+    config_pass(source->root, "original_max_position_embeddings");
+    if (source->whole_heads)
+        config_pass(source->root, "partial_rotary_factor");
+}
+
 enum status rope_config_read(struct rope_config *rope, const struct rope_source *source, size_t rotary_dim,
                              struct error *err)
 {
     const struct config_reader *parameters = &source->parameters, nullable = config_nullable(parameters);
 
+    pass_keys(source);
     rope->type = ROPE_DEFAULT;
     rope->factor = rope->attention_factor = 1.0;
     if (rope->original_max_position_embeddings == 0.0)
@@ -201,6 +228,7 @@ enum status rope_source_find(struct rope_source *source, const struct config_rea
 
     *source = (struct rope_source){.root = root, .theta_key = theta_key};
     FORWARD_IF_ERROR(config_object(root, "rope_scaling", "rope_scaling.", parameters, err));
+    config_pass(root, "rope_parameters"); // which do not count beside a `rope_scaling`
     if (json_object_size(parameters->object) == 0)
         FORWARD_IF_ERROR(config_object(root, "rope_parameters", "rope_parameters.", parameters, err));
     for (size_t i = 0; i < sizeof nested / sizeof *nested; i++)

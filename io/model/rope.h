@@ -45,6 +45,8 @@ enum status rope_source_find(struct rope_source *source, const struct config_rea
 // is STATUS_INPUT. On any outcome *rope is to be freed with rope_config_free.
 enum status rope_config_read(struct rope_config *rope, const struct rope_source *source, size_t rotary_dim,
                              struct error *err);
+// Says of all keys that some type reads that the reference does not look at them here.
+void rope_pass_keys(const struct config_reader *parameters);
 void rope_config_free(struct rope_config *rope);
 
 // frequencies[rotary_dim / 2], radians per position, for a sequence of `tokens`.

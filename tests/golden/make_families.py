@@ -38,6 +38,10 @@ def base(**changes):
     return {**BASE, **changes}
 
 
+def opt_base(**changes):
+    return {key: value for key, value in base(**changes).items() if key not in ("intermediate_size", "num_key_value_heads")}
+
+
 def old_llama(config):
     """config.json as transformers 4 wrote it."""
     rope = config.pop("rope_parameters")
@@ -220,13 +224,13 @@ FAMILIES = {
         {},
     ),
     "opt": (
-        hf.OPTConfig(**base(), ffn_dim=24, word_embed_proj_dim=16),
+        hf.OPTConfig(**opt_base(), ffn_dim=24, word_embed_proj_dim=16),
         F16,
         {},
     ),
     "opt-norm-after": (
         hf.OPTConfig(
-            **base(num_hidden_layers=2), ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False,
+            **opt_base(num_hidden_layers=2), ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False,
             enable_bias=False,
         ),
         BF16,

@@ -41,7 +41,7 @@ static enum status configure_gemma(struct model_config *config, const struct con
                     reader->path);
     FORWARD_IF_ERROR(config_number(reader, "query_pre_attn_scalar", 1e-6, 1e9, &scalar, err));
     config->decoder.attention_scale = (float)(1.0 / sqrt(scalar));
-    if (json_is_null(json_object_get(reader->object, "final_logit_softcapping")))
+    if (json_is_null(config_value(reader, "final_logit_softcapping")))
         logit_cap = 0.0;
     FORWARD_IF_ERROR(config_number(&nullable, "final_logit_softcapping", 1e-6, 1e9, &logit_cap, err));
     config->final_logit_soft_cap = (float)logit_cap;
@@ -58,7 +58,7 @@ static enum status configure_gemma2(struct model_config *config, const struct co
                                     struct error *err)
 {
     const struct config_reader nullable = config_nullable(reader);
-    double cap = json_is_null(json_object_get(reader->object, "attn_logit_softcapping")) ? 0.0 : 50.0;
+    double cap = json_is_null(config_value(reader, "attn_logit_softcapping")) ? 0.0 : 50.0;
 
     FORWARD_IF_ERROR(config_number(&nullable, "attn_logit_softcapping", 1e-6, 1e9, &cap, err));
     config->decoder.attention_soft_cap = (float)cap;
@@ -84,10 +84,10 @@ static enum status read_layer_type_rope(struct rope_config *rope, struct rope_so
 static enum status merge_rope_scaling(json_t **nested, const struct config_reader *reader,
                                       const struct config_reader *scaling, struct error *err)
 {
-    json_t *parameters = json_object_get(reader->object, "rope_parameters");
+    const json_t *parameters = config_value(reader, "rope_parameters");
     json_t *full;
 
-    *nested = json_is_object(parameters) ? json_deep_copy(parameters)
+    *nested = json_is_object(parameters) ? json_deep_copy((json_t *)parameters)
                                          : json_pack("{s:{s:s}, s:{s:s}}", "full_attention", "rope_type",
                                                      "default", "sliding_attention", "rope_type", "default");
     full = json_object_get(*nested, "full_attention");
@@ -119,9 +119,13 @@ static enum status read_gemma3_rope(struct model_config *config, const struct co
     FORWARD_IF_ERROR(config_object(reader, "rope_parameters", "rope_parameters.", &parameters, err));
     GOTO_IF_ERROR(merge_rope_scaling(&merged, reader, &scaling, err), done);
     parameters.object = merged;
+    rope_pass_keys(&parameters); // only those of the layer types count
     source.theta_key = "rope_theta";
     GOTO_IF_ERROR(
         read_layer_type_rope(&config->rope, &source, &parameters, "full_attention", rotary_dim, err), done);
+    // What was read of these came with them from there.
+    if (scaling.seen != NULL)
+        json_object_update_missing(scaling.seen, source.parameters.seen);
     source.theta_key = "rope_local_base_freq";
     status =
         read_layer_type_rope(&config->local_rope, &source, &parameters, "sliding_attention", rotary_dim, err);
@@ -141,6 +145,9 @@ static enum status configure_gemma3(struct model_config *config, const struct co
         config->layers[i].local_rotary = config->layers[i].sliding_window != 0;
     return read_gemma3_rope(config, reader, err);
 }
+
+// What `layer_types` was made from.
+static const char *const gemma3_harmless[] = {"_sliding_window_pattern", NULL};
 
 static const struct family rows[] = {
     {.model_type = "gemma2",
@@ -164,6 +171,7 @@ static const struct family rows[] = {
      GELU_TANH,
      NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6),
      ROPE(NULL, 1e6),
+     .harmless = gemma3_harmless,
      .default_key_value_heads = 4,
      .default_head_dim = 256,
      .default_max_positions = 131072,

@@ -15,6 +15,7 @@ static enum status configure_mistral(struct model_config *config, const struct c
     struct window window;
     bool found;
 
+    config->attention_bias = config->mlp_bias = false; // whatever the keys of LLaMA say
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
     FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
     return found ? STATUS_OK : set_windows(config, &window, reader, err);

@@ -6,7 +6,7 @@
 enum status read_window(struct window *window, const struct config_reader *reader, json_int_t fallback,
                         struct error *err)
 {
-    const json_t *value = json_object_get(reader->object, "sliding_window");
+    const json_t *value = config_value(reader, "sliding_window");
 
     *window = (struct window){.is_null = fallback == 0, .tokens = fallback};
     if (value == NULL)

@@ -1,0 +1,141 @@
+#include "io/model/config_unread.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// Ended by '*': names that begin so. None of these changes the logits of a text in evaluation.
+static const char *const harmless[] = {
+    // Where the file comes from, and how it is run.
+    "_attn_implementation*", "_commit_hash", "_experts_implementation*", "_flash_attn*", "_fast_init",
+    "_from_auto", "_from_model_config", "_name_or_path", "architectures", "attn_implementation", "auto_map",
+    "dtype", "experts_implementation", "model_name", "name", "name_or_path", "tokenizer_*", "torch_dtype",
+    "torchscript", "transformers.js_config", "transformers_version", "unsloth_*", "use_bfloat16", "use_cache",
+    "use_flash_attention*",
+    // Tokens, generation, and what is put out beside the logits.
+    "*_token_id", "*_token_ids", "*_token_index", "bad_words_ids", "begin_suppress_tokens",
+    "diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty", "length_penalty", "max_length", "max_sequence_length",
+    "max_new_tokens", "min_length", "model_max_length", "no_repeat_ngram_size", "num_beam_groups",
+    "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_router_logits",
+    "output_scores", "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate",
+    "seq_length", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p",
+    "keys_to_ignore_at_inference", "cache_implementation", "bos_token", "eos_token", "pad_token", "prefix",
+    "task_specific_params", "problem_type", "id2label", "label2id", "num_labels", "finetuning_task",
+    "classifier_dropout", "summary_*", "is_decoder", "chunk_size_feed_forward",
+    // Training.
+    "*dropout", "*dropout_prob", "*_pdrop", "gradient_checkpointing", "initializer_factor",
+    "initializer_range", "init_std", "layerdrop", "neftune_noise_alpha", "pretraining_tp",
+    "router_aux_loss_coef", "router_jitter_noise", "router_z_loss_coef", "aux_loss_alpha", "seq_aux",
+    "z_loss_coefficient", "ep_size", "tensor_parallel_degree",
+    // Copies of what other keys say, which the reference computes itself or stores for its own shards.
+    "base_model_tp_plan", "base_model_pp_plan", "base_model_ep_plan", "attribute_map", "sub_configs", NULL};
+
+static bool fits(const char *name, const char *pattern)
+{
+    const size_t length = strlen(pattern), size = strlen(name);
+
+    if (pattern[0] == '*')
+        return size >= length - 1 && strcmp(name + size - (length - 1), pattern + 1) == 0;
+    if (pattern[length - 1] == '*')
+        return strncmp(name, pattern, length - 1) == 0;
+    return strcmp(name, pattern) == 0;
+}
+
+static bool is_in(const char *const *patterns, const char *key)
+{
+    for (; patterns != NULL && *patterns != NULL; patterns++)
+        if (fits(key, *patterns))
+            return true;
+    return false;
+}
+
+static bool is_off(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_NULL:
+    case JSON_FALSE:
+        return true;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return json_number_value(value) == 0.0;
+    case JSON_STRING:
+        return json_string_length(value) == 0;
+    case JSON_ARRAY:
+        return json_array_size(value) == 0;
+    case JSON_OBJECT:
+        return json_object_size(value) == 0;
+    case JSON_TRUE:
+        break;
+    }
+    return false;
+}
+
+// One walk through the object.
+struct walk {
+    const char *path; // of the file
+    const char *const *also[2];
+    const struct ignored_keys *ignored;
+    char used[64]; // whether an ignored key was found; those beyond are not checked
+};
+
+enum { FULL_NAME_SIZE = 512 };
+
+static bool is_ignored(struct walk *walk, const char *full, const char *key)
+{
+    bool found = false;
+
+    for (size_t i = 0; walk->ignored != NULL && i < walk->ignored->count; i++) {
+        if (strcmp(walk->ignored->names[i], full) != 0 && strcmp(walk->ignored->names[i], key) != 0)
+            continue;
+        found = true;
+        if (i < sizeof walk->used)
+            walk->used[i] = 1;
+    }
+    return found;
+}
+
+static enum status check_object(struct walk *walk, const json_t *object, const json_t *seen,
+                                const char *prefix, struct error *err)
+{
+    char full[FULL_NAME_SIZE], shown[200];
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        const json_t *read = json_object_get(seen, key);
+        snprintf(full, sizeof full, "%s%s", prefix, key);
+        const bool ignored = is_ignored(walk, full, key);
+        printable(shown, sizeof shown, full);
+        if (json_is_object(read) && json_is_object(value)) {
+            snprintf(full, sizeof full, "%s%s.", prefix, key);
+            FORWARD_IF_ERROR(check_object(walk, value, read, full, err));
+            continue;
+        }
+        RETURN_ERROR_IF(ignored && read != NULL, err, STATUS_INPUT,
+                        "%s: %s: is a key that coppice knows and follows; it cannot be ignored", walk->path,
+                        shown);
+        RETURN_ERROR_IF(read == NULL && !ignored && !is_off(value) && !is_in(harmless, key) &&
+                            !is_in(walk->also[0], key) && !is_in(walk->also[1], key),
+                        err, STATUS_INPUT,
+                        "%s: %s: is not known to coppice and may change what the model computes; if it does "
+                        "not, ignore it with --ignore-config-key %s",
+                        walk->path, shown, shown);
+    }
+    return STATUS_OK;
+}
+
+enum status config_refuse_unread(const struct config_reader *reader, const char *const *also,
+                                 const char *const *and_also, const struct ignored_keys *ignored,
+                                 struct error *err)
+{
+    struct walk walk = {.path = reader->path, .also = {also, and_also}, .ignored = ignored};
+    char shown[200];
+
+    FORWARD_IF_ERROR(check_object(&walk, reader->object, reader->seen, reader->prefix, err));
+    for (size_t i = 0; ignored != NULL && i < ignored->count && i < sizeof walk.used; i++)
+        RETURN_ERROR_IF(!walk.used[i], err, STATUS_INPUT,
+                        "%s: %s: is to be ignored, but there is no such key", reader->path,
+                        printable(shown, sizeof shown, ignored->names[i]));
+    return STATUS_OK;
+}
