@@ -59,11 +59,12 @@ static enum status prepare_products(const struct program *program, const char *r
 static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
+    const struct ignored_keys ignored = {options->ignored_keys, options->num_ignored_keys};
     struct opened_job job = {0};
     struct stop stop = {0};
     enum status status;
 
-    GOTO_IF_ERROR(job_open(&job, options->path, &program->world, err), done);
+    GOTO_IF_ERROR(job_open(&job, options->path, &ignored, &program->world, err), done);
     GOTO_IF_ERROR(prepare_products(program, job.settings->run, err), done);
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);

@@ -78,6 +78,8 @@ struct settings {
     // Where the job names a model by its id on the Hub: the id as it stands there, and the commit; then model
     // is the folder of the snapshot. NULL: the job names a folder.
     char *hub_id, *hub_commit;
+    size_t num_ignored_keys;
+    struct skip *ignored_keys; // keys of the model's config.json that are not looked at; names, not patterns
     char *corpus;
     char *field; // of the corpus's JSON objects that is a document; NULL: "text"
     size_t sequences, length;

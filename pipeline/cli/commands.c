@@ -2,10 +2,13 @@
 
 #include <string.h>
 
-enum { TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_KERNEL | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS };
+enum {
+    TAKES_ALL =
+        TAKES_RANKS | TAKES_THREADS | TAKES_KERNEL | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS | TAKES_MODEL
+};
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS,
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS | TAKES_MODEL,
      "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
      "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "

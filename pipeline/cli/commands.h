@@ -36,7 +36,8 @@ enum command_options {
     TAKES_THREADS = 32, // --threads
     TAKES_MACHINE = 16, // --nodes, --ranks-per-node, --machine
     TAKES_HTML = 64,    // --html
-    TAKES_KERNEL = 128  // --kernel
+    TAKES_KERNEL = 128, // --kernel
+    TAKES_MODEL = 256   // --ignore-config-key
 };
 
 struct command {

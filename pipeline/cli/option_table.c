@@ -49,6 +49,11 @@ static const struct option_row rows[] = {
       "a host died its programs hold nothing any more",
       3},
      TAKES_STOP},
+    {{"ignore-config-key", OPTION_IGNORE_CONFIG_KEY, "KEY", 0,
+      "Do not heed this key of the model's config.json, which coppice does not know; may be given several "
+      "times",
+      2},
+     TAKES_MODEL},
     {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
     {{"ranks-per-node", OPTION_RANKS_PER_NODE, "N", 0,
       "Plan for N ranks on each (default: those that the launcher started)", 2},

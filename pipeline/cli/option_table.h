@@ -22,6 +22,7 @@ enum option_key {
     OPTION_STRICT,
     OPTION_NO_CHECK,
     OPTION_PROGRESS,
+    OPTION_IGNORE_CONFIG_KEY,
     OPTION_JSON
 };
 

@@ -71,6 +71,17 @@ static enum status add_variant(struct options *options, const char *pattern, str
     return STATUS_OK;
 }
 
+static enum status add_ignored_key(struct options *options, const char *key, struct error *err)
+{
+    const size_t most = sizeof options->ignored_keys / sizeof *options->ignored_keys;
+    RETURN_ERROR_IF(key[0] == '\0', err, STATUS_USAGE,
+                    "--ignore-config-key must be a key of config.json, got ''");
+    RETURN_ERROR_IF(options->num_ignored_keys == most, err, STATUS_USAGE,
+                    "--ignore-config-key may be given %zu times", most);
+    options->ignored_keys[options->num_ignored_keys++] = key;
+    return STATUS_OK;
+}
+
 static enum status parse_option(struct parse *parse, int key, const char *argument)
 {
     struct options *options = parse->options;
@@ -84,6 +95,8 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         break;
     case OPTION_VARIANT:
         return add_variant(options, argument, parse->err);
+    case OPTION_IGNORE_CONFIG_KEY:
+        return add_ignored_key(options, argument, parse->err);
     case OPTION_NO_CHECK:
         options->no_check = true;
         break;

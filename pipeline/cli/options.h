@@ -31,6 +31,8 @@ struct options {
     double max_time;          // seconds from the start of the program; 0: no limit
     const char *variants[64]; // --variant: patterns of variant names; point into argv
     size_t num_variants;      // 0: all
+    const char *ignored_keys[64]; // --ignore-config-key: keys of the model's config.json; point into argv
+    size_t num_ignored_keys;
     double margin; // seconds before max_time at which to stop; default 60, at most a tenth of max_time
     int nodes, ranks_per_node; // to plan for; 0: not given
     const char *machine;       // rates to plan with, for machine_parse; NULL: not given

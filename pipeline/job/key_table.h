@@ -11,6 +11,8 @@
 KEY(MODEL, "model", TEXT(model, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
     .help = "a Hugging Face folder (config.json, *.safetensors, tokenizer.json), or, where there is no folder of that name, a Hub id in the local cache: Qwen/Qwen3-0.6B[@revision]")
+KEY(IGNORE_CONFIG_KEYS, "ignore_config_keys", SKIP(ignored_keys, num_ignored_keys, "a key of config.json"),
+    .flags = KEY_MAY_CHANGE, .help = "keys of the model's config.json that coppice does not know and shall not heed")
 KEY(RUN, "run", TEXT(run, "a directory"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
     .help = "the run directory: a later start goes on from it")

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/model/open.h"
+#include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/text/json_memory.h"
@@ -204,7 +205,7 @@ static enum status view_plan(struct run_view *view, const char *run, struct erro
         json_decref(json);
         return status;
     }
-    FORWARD_IF_ERROR(model_open(&view->model, view->settings->model, err));
+    FORWARD_IF_ERROR(settings_open_model(&view->model, view->settings, err));
     return plan_create(&view->plan, view->model, view->settings, err);
 }
 

@@ -4,6 +4,7 @@
 #include "io/file/sealed_json.h"
 #include "io/model/open.h"
 #include "io/store/store.h"
+#include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/job/load.h"
@@ -169,7 +170,7 @@ enum status diagnose_run(const char *path, const struct team *world, bool json, 
     enum status status;
 
     GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, path, err), err), done);
-    GOTO_IF_ERROR(team_agree(world, model_open(&d.model, d.settings->model, err), err), done);
+    GOTO_IF_ERROR(team_agree(world, settings_open_model(&d.model, d.settings, err), err), done);
     bus_error_name(d.model->checkpoint);
     d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
     status = diagnose_all(&d, err);

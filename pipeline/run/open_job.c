@@ -4,6 +4,7 @@
 #include "io/file/real_path.h"
 #include "io/file/run_paths.h"
 #include "io/model/open.h"
+#include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
 #include "pipeline/run/bus_error.h"
@@ -95,14 +96,18 @@ static enum status agree(const struct team *team, enum status status, struct err
     return team != NULL ? team_agree(team, status, err) : status;
 }
 
-enum status job_open(struct opened_job *job, const char *path, const struct team *team, struct error *err)
+enum status job_open(struct opened_job *job, const char *path, const struct ignored_keys *ignored,
+                     const struct team *team, struct error *err)
 {
     const bool looks = team == NULL || team->rank == 0;
 
     FORWARD_IF_ERROR(job_load(&job->settings, path, team, err));
+    if (ignored != NULL)
+        FORWARD_IF_ERROR(
+            agree(team, settings_ignore_keys(job->settings, ignored->names, ignored->count, err), err));
     FORWARD_IF_ERROR(find_model(job->settings, job->notice, path, team, err));
     FORWARD_IF_ERROR(agree(team, looks ? check_paths(job->settings, path, err) : STATUS_OK, err));
-    FORWARD_IF_ERROR(agree(team, model_open(&job->model, job->settings->model, err), err));
+    FORWARD_IF_ERROR(agree(team, settings_open_model(&job->model, job->settings, err), err));
     bus_error_name(job->model->checkpoint);
     FORWARD_IF_ERROR(agree(team, prune_check(job->model, job->settings, err), err));
     FORWARD_IF_ERROR(agree(team, allocation_check(job->model, job->settings, path, err), err));

@@ -55,6 +55,9 @@ odd "by its newer place" llama '.rope_parameters = {rope_type: "proportional"}' 
 odd "yarn is known" llama '.rope_scaling = {rope_type: "yarn", factor: 2, original_max_position_embeddings: 2048}' fine
 odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "dynamic"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
 odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"
+odd "a key that coppice does not know" llama '.logit_shift = 0.5' \
+  "config.json: logit_shift: is not known to coppice and may change what the model computes|--ignore-config-key logit_shift"
+check "unless it is ignored" runs alone plan --ignore-config-key logit_shift "$folder/job.yaml"
 odd "a text model inside a larger one" gemma3 '.model_type = "gemma3"' "config.json: model_type: 'gemma3'"
 
 # ---- a head that config.json denies -----------------------------------------------------------------------

@@ -283,12 +283,12 @@ static void write_config(const struct random_checkpoint *shape, const char *fold
             "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": 4096,\n  \"rms_norm_eps\": 1e-05,\n"
             "  \"rope_theta\": 10000.0,\n  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n"
             "  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"bos_token_id\": 0,\n"
-            "  \"eos_token_id\": 1,\n  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": 2,\n"
+            "  \"eos_token_id\": 1,\n  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %d,\n"
             "  \"torch_dtype\": \"%s\"\n}\n",
             shape->experts > 0 ? "MixtralForCausalLM" : "LlamaForCausalLM",
             shape->experts > 0 ? "mixtral" : "llama", shape->hidden, shape->intermediate, shape->layers,
             shape->heads, shape->kv_heads, shape->hidden / shape->heads, shape->vocab,
-            shape->tied ? "true" : "false", shape->experts,
+            shape->tied ? "true" : "false", shape->experts, shape->experts > 0 ? 2 : 0,
             shape->dtype == DTYPE_F32   ? "float32"
             : shape->dtype == DTYPE_F16 ? "float16"
                                         : "bfloat16");

@@ -146,8 +146,8 @@ static enum status configure_gemma3(struct model_config *config, const struct co
     return read_gemma3_rope(config, reader, err);
 }
 
-// What `layer_types` was made from.
-static const char *const gemma3_harmless[] = {"_sliding_window_pattern", NULL};
+// The older name of `hidden_activation`, and what `layer_types` was made from.
+static const char *const gemma_harmless[] = {"hidden_act", "_sliding_window_pattern", NULL};
 
 static const struct family rows[] = {
     {.model_type = "gemma2",
@@ -158,6 +158,7 @@ static const struct family rows[] = {
      GELU_TANH,
      NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6),
      ROPE("rope_theta", 1e4),
+     .harmless = gemma_harmless,
      .default_key_value_heads = 4,
      .default_head_dim = 256,
      .default_max_positions = 8192,
@@ -171,7 +172,7 @@ static const struct family rows[] = {
      GELU_TANH,
      NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6),
      ROPE(NULL, 1e6),
-     .harmless = gemma3_harmless,
+     .harmless = gemma_harmless,
      .default_key_value_heads = 4,
      .default_head_dim = 256,
      .default_max_positions = 131072,

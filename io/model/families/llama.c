@@ -21,6 +21,9 @@ static enum status configure_mistral(struct model_config *config, const struct c
     return found ? STATUS_OK : set_windows(config, &window, reader, err);
 }
 
+// Says where the weights came from.
+static const char *const llama_harmless[] = {"is_llama_config", NULL};
+
 static const struct family rows[] = {
     {.model_type = "llama",
      LLAMA_NAMES,
@@ -30,6 +33,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-6),
      ROPE("rope_theta", 1e4),
+     .harmless = llama_harmless,
      .default_max_positions = 2048},
     {.model_type = "mistral",
      LLAMA_NAMES,

@@ -19,6 +19,9 @@ static enum status configure_phi3(struct model_config *config, const struct conf
     return set_windows(config, &window, reader, err);
 }
 
+// Of the code that came with the checkpoints.
+static const char *const phi3_harmless[] = {"full_attn_mod", "interpolate_factor", NULL};
+
 static const struct family rows[] = {
     {.model_type = "phi3",
      LLAMA_NAMES,
@@ -26,6 +29,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 1e4),
+     .harmless = phi3_harmless,
      .rotary_fraction_key = "partial_rotary_factor",
      .default_rotary_fraction = 1.0,
      .default_max_positions = 4096,

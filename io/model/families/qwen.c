@@ -134,6 +134,9 @@ static enum status configure_qwen3_moe(struct model_config *config, const struct
     return configure_qwen_moe(config, reader, 128, 8, 768, err);
 }
 
+// Windows are in all layers, or in none.
+static const char *const qwen3_moe_harmless[] = {"max_window_layers", NULL};
+
 static const struct family rows[] = {
     {.model_type = "qwen2",
      LLAMA_NAMES,
@@ -173,6 +176,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-6),
      ROPE("rope_theta", 1e4),
+     .harmless = qwen3_moe_harmless,
      .default_key_value_heads = 4,
      .default_max_positions = 32768,
      .configure = configure_qwen3_moe},

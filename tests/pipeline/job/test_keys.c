@@ -345,6 +345,7 @@ static void what_may_not_change_is_in_the_identity(void **state)
 static void the_keys_that_may_change_are_known(void **state)
 {
     static const char *const may_change[] = {"model",
+                                             "ignore_config_keys",
                                              "run",
                                              "output",
                                              "calibration.corpus",

@@ -4,6 +4,7 @@
 #include "pipeline/run/open_job.h"
 #include "tests/support/small_model.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static enum status open_and_close(const struct fixture *f, const struct team *te
 {
     struct opened_job job = {0};
     *err = (struct error){0};
-    const enum status status = job_open(&job, f->job, team, err);
+    const enum status status = job_open(&job, f->job, NULL, team, err);
     if (status == STATUS_OK) {
         assert_string_equal(job.settings->model, f->small.settings.model);
         assert_int_equal(job.model->config.num_hidden_layers, 2);
@@ -229,6 +230,45 @@ static void methods_must_fit_the_model(void **state)
     close_fixture(&f);
 }
 
+// Collective. Puts a key into the model's config.json.
+static void add_config_key(const struct fixture *f, const char *key)
+{
+    char path[PATH_SIZE];
+
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0) {
+        path_format(path, sizeof path, "%s/config.json", f->small.settings.model);
+        json_t *config = json_load_file(path, 0, NULL);
+        assert_non_null(config);
+        assert_int_equal(json_object_set_new(config, key, json_real(0.5)), 0);
+        assert_int_equal(json_dump_file(config, path, 0), 0);
+        json_decref(config);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void unknown_keys_of_the_model_must_be_ignored_by_name(void **state)
+{
+    const char *const names[] = {"logit_shift", "query_shift"};
+    const struct ignored_keys ignored = {names, 2};
+    struct opened_job job = {0};
+    struct fixture f;
+    struct error err = {0};
+    (void)state;
+    open_fixture(&f);
+    add_config_key(&f, "logit_shift");
+    assert_refuses(&f, STATUS_INPUT, "config.json: logit_shift: is not known");
+    write_job(&f, f.small.settings.model, in_directory("new"),
+              "prune: {sparsity: 0.5}\nignore_config_keys: [logit_shift]\n");
+    assert_opens(&f);
+    add_config_key(&f, "query_shift");
+    assert_refuses(&f, STATUS_INPUT, "config.json: query_shift: is not known");
+    assert_ok(job_open(&job, f.job, &ignored, &f.small.team, &err), err);
+    assert_int_equal(job.settings->num_ignored_keys, 2); // each once
+    job_close(&job);
+    close_fixture(&f);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +280,7 @@ int main(int argc, char **argv)
         mpi_unit_test(model_run_and_output_are_three_places),
         mpi_unit_test(a_path_must_leave_room_for_the_names_below_it),
         mpi_unit_test(methods_must_fit_the_model),
+        mpi_unit_test(unknown_keys_of_the_model_must_be_ignored_by_name),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Writes published_configs.json: what config.json of published checkpoints says, for tests/io/model/test_config_unread.c
+
+The entries are facts about the releases; a family's releases differ in their keys, and every kind of key is here once.
+"""
+
+import json
+import os
+import sys
+
+ids = lambda bos, eos: {"bos_token_id": bos, "eos_token_id": eos}
+llama = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act="silu", initializer_range=0.02,
+             rms_norm_eps=1e-5, use_cache=True, tie_word_embeddings=False)
+sizes = lambda hidden, inner, layers, heads, kv, vocab: dict(
+    hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+    num_key_value_heads=kv, vocab_size=vocab)
+qwen2 = dict(architectures=["Qwen2ForCausalLM"], attention_dropout=0.0, hidden_act="silu", initializer_range=0.02,
+             max_position_embeddings=32768, model_type="qwen2", rms_norm_eps=1e-6, rope_theta=1000000.0,
+             sliding_window=32768, torch_dtype="bfloat16", use_cache=True, use_sliding_window=False)
+
+CONFIGS = {
+    "LLaMA 1, 7b": llama | ids(1, 2) | dict(
+        hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32000,
+        max_sequence_length=2048, pad_token_id=-1, torch_dtype="float16", transformers_version="4.27.0.dev0"),
+    "Llama 2, 7b": llama | ids(1, 2) | sizes(4096, 11008, 32, 32, 32, 32000) | dict(
+        _name_or_path="meta-llama/Llama-2-7b-hf", max_position_embeddings=4096, pretraining_tp=1, rope_scaling=None,
+        torch_dtype="float16", transformers_version="4.31.0.dev0"),
+    "Llama 2, 70b": llama | ids(1, 2) | sizes(8192, 28672, 80, 64, 8, 32000) | dict(
+        attention_bias=False, max_position_embeddings=4096, pretraining_tp=1, rope_scaling=None, rope_theta=10000.0),
+    "Llama 3, 8b": llama | ids(128000, 128001) | sizes(4096, 14336, 32, 32, 8, 128256) | dict(
+        attention_bias=False, attention_dropout=0.0, max_position_embeddings=8192, pretraining_tp=1, rope_scaling=None,
+        rope_theta=500000.0, torch_dtype="bfloat16", transformers_version="4.40.0.dev0"),
+    "Llama 3.1, 8b": llama | ids(128000, [128001, 128008, 128009]) | sizes(4096, 14336, 32, 32, 8, 128256) | dict(
+        attention_bias=False, attention_dropout=0.0, max_position_embeddings=131072, mlp_bias=False, pretraining_tp=1,
+        rope_scaling=dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192,
+                          rope_type="llama3"), rope_theta=500000.0, torch_dtype="bfloat16"),
+    "Llama 3.2, 1b": llama | ids(128000, 128001) | sizes(2048, 8192, 16, 32, 8, 128256) | dict(
+        attention_bias=False, attention_dropout=0.0, head_dim=64, max_position_embeddings=131072, mlp_bias=False,
+        pretraining_tp=1, tie_word_embeddings=True, rope_scaling=dict(
+            factor=32.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=8192,
+            rope_type="llama3"), rope_theta=500000.0),
+    "TinyLlama": llama | ids(1, 2) | sizes(2048, 5632, 22, 32, 4, 32000) | dict(
+        max_position_embeddings=2048, pretraining_tp=1, rope_scaling=None),
+    "SmolLM": llama | ids(0, 0) | sizes(576, 1536, 30, 9, 3, 49152) | dict(
+        attention_bias=False, attention_dropout=0.0, max_position_embeddings=2048, pretraining_tp=1,
+        rope_interleaved=False, rope_scaling=None, rope_theta=10000.0, is_llama_config=True, tie_word_embeddings=True,
+        torch_dtype="bfloat16", **{"transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16"}}}),
+    "DeepSeek R1 Distill, 8b": llama | ids(128000, 128001) | sizes(4096, 14336, 32, 32, 8, 128256) | dict(
+        attention_bias=False, mlp_bias=False, max_position_embeddings=131072, pretraining_tp=1, rope_theta=500000.0),
+    "Llama as Unsloth saves it": llama | ids(128000, 128001) | sizes(2048, 8192, 16, 32, 8, 128256) | dict(
+        max_position_embeddings=131072, pad_token_id=128004, unsloth_version="2024.9", unsloth_fixed=True,
+        _attn_implementation_autoset=True, neftune_noise_alpha=5, rope_theta=500000.0),
+    "Mistral 0.1, 7b": ids(1, 2) | sizes(4096, 14336, 32, 32, 8, 32000) | dict(
+        architectures=["MistralForCausalLM"], hidden_act="silu", initializer_range=0.02, max_position_embeddings=32768,
+        model_type="mistral", rms_norm_eps=1e-5, rope_theta=10000.0, sliding_window=4096, tie_word_embeddings=False,
+        torch_dtype="bfloat16", transformers_version="4.34.0.dev0", use_cache=True),
+    "Mistral 0.3, 7b": ids(1, 2) | sizes(4096, 14336, 32, 32, 8, 32768) | dict(
+        architectures=["MistralForCausalLM"], attention_dropout=0.0, hidden_act="silu", initializer_range=0.02,
+        max_position_embeddings=32768, model_type="mistral", rms_norm_eps=1e-5, rope_theta=1000000.0,
+        sliding_window=None, tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True),
+    "Mistral Nemo": ids(1, 2) | sizes(5120, 14336, 40, 32, 8, 131072) | dict(
+        architectures=["MistralForCausalLM"], attention_dropout=0.0, head_dim=128, hidden_act="silu",
+        initializer_range=0.02, max_position_embeddings=1024000, model_type="mistral", rms_norm_eps=1e-5,
+        rope_theta=1000000.0, sliding_window=None, tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True),
+    "Mixtral, 8x7b": ids(1, 2) | sizes(4096, 14336, 32, 32, 8, 32000) | dict(
+        architectures=["MixtralForCausalLM"], attention_dropout=0.0, hidden_act="silu", initializer_range=0.02,
+        max_position_embeddings=32768, model_type="mixtral", num_experts_per_tok=2, num_local_experts=8,
+        output_router_logits=False, rms_norm_eps=1e-5, rope_theta=1000000.0, router_aux_loss_coef=0.02,
+        router_jitter_noise=0.0, sliding_window=None, tie_word_embeddings=False, use_cache=True),
+    "Qwen 2, 0.5b": qwen2 | ids(151643, 151643) | sizes(896, 4864, 24, 14, 2, 151936) | dict(
+        max_window_layers=24, tie_word_embeddings=True, max_position_embeddings=131072, sliding_window=131072),
+    "Qwen 2.5, 7b": qwen2 | ids(151643, 151643) | sizes(3584, 18944, 28, 28, 4, 152064) | dict(
+        max_window_layers=28, max_position_embeddings=131072, use_mrope=False, tie_word_embeddings=False),
+    "Qwen 2 MoE": ids(151643, 151643) | sizes(3584, 18944, 28, 28, 4, 151936) | dict(
+        architectures=["Qwen2MoeForCausalLM"], attention_dropout=0.0, decoder_sparse_step=1, hidden_act="silu",
+        initializer_range=0.02, max_position_embeddings=131072, max_window_layers=28, model_type="qwen2_moe",
+        moe_intermediate_size=2560, norm_topk_prob=False, num_experts=64, num_experts_per_tok=8,
+        output_router_logits=False, rms_norm_eps=1e-6, rope_theta=1000000.0, router_aux_loss_coef=0.001,
+        shared_expert_intermediate_size=20480, sliding_window=65536, tie_word_embeddings=False, use_cache=True,
+        use_sliding_window=False),
+    "Qwen 3, 0.6b": ids(151643, 151645) | sizes(1024, 3072, 28, 16, 8, 151936) | dict(
+        architectures=["Qwen3ForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=128,
+        hidden_act="silu", initializer_range=0.02, max_position_embeddings=40960, max_window_layers=28,
+        model_type="qwen3", rms_norm_eps=1e-6, rope_scaling=None, rope_theta=1000000, sliding_window=None,
+        tie_word_embeddings=True, torch_dtype="bfloat16", transformers_version="4.51.0", use_cache=True,
+        use_sliding_window=False),
+    "Qwen 3 MoE, 30b": ids(151643, 151645) | sizes(2048, 6144, 48, 32, 4, 151936) | dict(
+        architectures=["Qwen3MoeForCausalLM"], attention_bias=False, attention_dropout=0.0, decoder_sparse_step=1,
+        head_dim=128, hidden_act="silu", initializer_range=0.02, max_position_embeddings=40960, max_window_layers=48,
+        mlp_only_layers=[], model_type="qwen3_moe", moe_intermediate_size=768, norm_topk_prob=True, num_experts=128,
+        num_experts_per_tok=8, output_router_logits=False, rms_norm_eps=1e-6, rope_scaling=None,
+        rope_theta=1000000.0, router_aux_loss_coef=0.001, sliding_window=None, tie_word_embeddings=False,
+        use_cache=True, use_sliding_window=False),
+    "Phi 3 mini, 4k": ids(1, 32000) | sizes(3072, 8192, 32, 32, 32, 32064) | dict(
+        architectures=["Phi3ForCausalLM"], attention_bias=False, attention_dropout=0.0, auto_map={
+            "AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"},
+        embd_pdrop=0.0, hidden_act="silu", initializer_range=0.02, max_position_embeddings=4096, model_type="phi3",
+        original_max_position_embeddings=4096, pad_token_id=32000, resid_pdrop=0.0, rms_norm_eps=1e-5,
+        rope_scaling=None, rope_theta=10000.0, sliding_window=2047, tie_word_embeddings=False, use_cache=True),
+    "Phi 4 mini": ids(199999, 199999) | sizes(3072, 8192, 32, 24, 8, 200064) | dict(
+        architectures=["Phi3ForCausalLM"], attention_bias=False, attention_dropout=0.0, embd_pdrop=0.0,
+        full_attn_mod=1, hidden_act="silu", initializer_range=0.02, interpolate_factor=1, lm_head_bias=False,
+        max_position_embeddings=131072, mlp_bias=False, model_type="phi3", original_max_position_embeddings=4096,
+        pad_token_id=199999, partial_rotary_factor=0.75, resid_pdrop=0.0, rms_norm_eps=1e-5, rope_scaling=dict(
+            long_factor=[1.0] * 48, short_factor=[1.0] * 48, type="longrope"), rope_theta=10000.0,
+        sliding_window=262144, tie_word_embeddings=True, use_cache=True),
+    "Gemma 2, 2b": ids(2, 1) | sizes(2304, 9216, 26, 8, 4, 256000) | dict(
+        architectures=["Gemma2ForCausalLM"], attention_bias=False, attention_dropout=0.0, attn_logit_softcapping=50.0,
+        cache_implementation="hybrid", final_logit_softcapping=30.0, head_dim=256, hidden_act="gelu_pytorch_tanh",
+        hidden_activation="gelu_pytorch_tanh", initializer_range=0.02, max_position_embeddings=8192,
+        model_type="gemma2", pad_token_id=0, query_pre_attn_scalar=256, rms_norm_eps=1e-6, rope_theta=10000.0,
+        sliding_window=4096, torch_dtype="float32", use_cache=True),
+    "Gemma 3, 1b": ids(2, [1, 106]) | sizes(1152, 6912, 26, 4, 1, 262144) | dict(
+        architectures=["Gemma3ForCausalLM"], attention_bias=False, attention_dropout=0.0, attn_logit_softcapping=None,
+        cache_implementation="hybrid", final_logit_softcapping=None, head_dim=256,
+        hidden_activation="gelu_pytorch_tanh", initializer_range=0.02, max_position_embeddings=32768,
+        model_type="gemma3_text", pad_token_id=0, query_pre_attn_scalar=256, rms_norm_eps=1e-6,
+        rope_local_base_freq=10000, rope_scaling=None, rope_theta=1000000, sliding_window=512,
+        sliding_window_pattern=6, torch_dtype="bfloat16", use_cache=True),
+    "Gemma 3, 270m": ids(2, 1) | sizes(640, 2048, 18, 4, 1, 262144) | dict(
+        _sliding_window_pattern=6, architectures=["Gemma3ForCausalLM"], attention_bias=False, attention_dropout=0.0,
+        attn_logit_softcapping=None, final_logit_softcapping=None, head_dim=256,
+        hidden_activation="gelu_pytorch_tanh", initializer_range=0.02,
+        layer_types=(["sliding_attention"] * 5 + ["full_attention"]) * 3, max_position_embeddings=32768,
+        model_type="gemma3_text", pad_token_id=0, query_pre_attn_scalar=256, rms_norm_eps=1e-6,
+        rope_local_base_freq=10000.0, rope_scaling=None, rope_theta=1000000.0, sliding_window=512,
+        use_bidirectional_attention=False, use_cache=True),
+    "Pythia, 1.4b": ids(0, 0) | dict(
+        architectures=["GPTNeoXForCausalLM"], hidden_act="gelu", hidden_size=2048, initializer_range=0.02,
+        intermediate_size=8192, layer_norm_eps=1e-5, max_position_embeddings=2048, model_type="gpt_neox",
+        num_attention_heads=16, num_hidden_layers=24, rotary_emb_base=10000, rotary_pct=0.25,
+        tie_word_embeddings=False, torch_dtype="float16", use_cache=True, use_parallel_residual=True,
+        vocab_size=50304, attention_dropout=0.0, hidden_dropout=0.0, classifier_dropout=0.1),
+    "OPT, 1.3b": ids(2, 2) | dict(
+        _name_or_path="facebook/opt-1.3b", activation_dropout=0.0, activation_function="relu",
+        architectures=["OPTForCausalLM"], attention_dropout=0.0, do_layer_norm_before=True, dropout=0.1, ffn_dim=8192,
+        hidden_size=2048, init_std=0.02, layerdrop=0.0, max_position_embeddings=2048, model_type="opt",
+        num_attention_heads=32, num_hidden_layers=24, pad_token_id=1, prefix="</s>", torch_dtype="float16",
+        use_cache=True, vocab_size=50272, word_embed_proj_dim=2048, _remove_final_layer_norm=False,
+        enable_bias=True, layer_norm_elementwise_affine=True),
+}
+
+
+def main():
+    target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "published_configs.json")
+    with open(target, "w", encoding="utf-8") as file:
+        lines = (f"{json.dumps(name)}: {json.dumps(config)}" for name, config in CONFIGS.items())
+        file.write("{" + ",\n".join(lines) + "}\n")
+
+
+if __name__ == "__main__":
+    main()
