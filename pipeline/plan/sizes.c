@@ -160,6 +160,12 @@ void sizes_free(struct sizes *sizes)
     memset(sizes, 0, sizeof *sizes);
 }
 
+double hidden_bytes(const struct sizes *sizes, double sequences)
+{
+    return sequences * (double)sizes->settings->length * (double)sizes->model->config.decoder.hidden_size *
+           (double)sizeof(float);
+}
+
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant)
 {
     // The energy of each row before, as pruned and as compensated.

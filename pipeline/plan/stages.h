@@ -6,7 +6,7 @@
 // by `coppice plan --json`.
 //
 // Each row has functions of its name elsewhere; a table that is made from STAGES does not compile before they
-// are there: path_NAME, input_NAME (unit.c), work_NAME, time_NAME (unit_cost.c), carry_out_NAME
+// are there: path_NAME, input_NAME (unit.c), work_NAME, time_NAME (*_cost.c), carry_out_NAME
 // (pipeline/run/unit_work.c). The order of the stages is that of the units in plan.c.
 #pragma once
 #include "io/file/run_paths.h"

@@ -1,0 +1,233 @@
+// Masks and weights: score, compensate.
+#include "pipeline/plan/stage_costs.h"
+
+#include "kernels/pruning/candidates.h"
+#include "stages/compensate/guard.h"
+#include "stages/layer/layer_trial.h"
+#include "stages/stage.h"
+#include "stages/work.h"
+
+#include <math.h>
+
+// ---- score ----------------------------------------------------------------------------------------------
+
+// Sequences that judge: those held out, or all where none can be.
+static double judging_sequences(const struct settings *settings)
+{
+    const size_t held_out = held_out_sequences(settings);
+    return (double)(held_out > 0 ? held_out : settings->sequences);
+}
+
+// The method auto: a mask of each candidate, and a trial of each.
+static double choosing_work(const struct sizes *sizes, const struct layer_size *layer)
+{
+    size_t candidates;
+    importance_candidates(&candidates);
+    return score_work((double)candidates * layer->pruned) +
+           trial_passes(candidates) * judging_sequences(sizes->settings) * layer->forward;
+}
+
+// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one, and so
+// does least squares, whose fit is made of other sums.
+static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
+{
+    const bool fits = variant_matches(variant) && (!variant_solves(variant) || variant->bias);
+    return fits ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
+}
+
+static double measuring_work(const struct sizes *sizes, const struct unit *unit)
+{
+    return measuring_passes(unit->variant) * measured_sequences(sizes, unit->variant) *
+           layer_of(sizes, unit)->forward;
+}
+
+// A trial of each of the guard's choices. Of least squares two: factors are only tried where it fails.
+static double guarding_work(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    struct guard_choice choices[GUARD_CHOICES];
+    size_t count = guard_choices(choices, unit->variant, &kind);
+
+    if (variant_solves(unit->variant))
+        count = unit->variant->guard ? 2 : 1;
+    return count < 2
+               ? 0
+               : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
+}
+
+static double splitting_work(const struct layer_size *layer, const struct variant *variant)
+{
+    const enum method method = variant->method;
+    if (!(method_needs(method) & NEEDS_EQUATIONS))
+        return 0;
+    return split_steps(method) * layer->stepping + split_inverses(method) * layer->inverting;
+}
+
+// Masks and weights together: the weights are solved for twice, before and after they are pruned.
+static double joint_work(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(sizes, unit);
+    return layer->equations + 2 * layer->solving + splitting_work(layer, unit->variant) +
+           measuring_work(sizes, unit) + guarding_work(sizes, unit);
+}
+
+// Orders of channels; the method auto has one for each candidate, and the chosen one's once more.
+static struct order_cost ordering_work(const struct sizes *sizes, const struct unit *unit)
+{
+    struct order_cost cost = ordering_of(sizes, (size_t)unit->layer, unit->variant);
+    size_t candidates = 0;
+
+    if (variant_chooses(unit->variant))
+        importance_candidates(&candidates);
+    cost.gains *= (double)(candidates + 1);
+    cost.exchanges *= (double)(candidates + 1);
+    return cost;
+}
+
+double work_score(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(sizes, unit);
+    const struct order_cost ordering = ordering_work(sizes, unit);
+    double work = score_work(layer->pruned) + ordering.gains + ordering.exchanges;
+
+    if (variant_is_joint(unit->variant))
+        work += joint_work(sizes, unit);
+
+    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        work += layer->factoring + layer->correcting;
+    if (variant_chooses(unit->variant))
+        work += choosing_work(sizes, layer);
+    return work;
+}
+
+static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const double sequences = judging_sequences(w->sizes->settings);
+
+    spend_reading_everywhere(w, e, layer->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
+    spend_waves(w, e, sequences, choosing_work(w->sizes, layer));
+    spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
+}
+
+// sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
+static void prune_by_second_order(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+{
+    const double flops = w->machine->flops / 2; // in double
+    spend_reading(w, e, layer->hessian);
+    spend_reading_everywhere(w, e, layer->hessian);
+    spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
+    spend_file(w, e, layer->updates);
+}
+
+// Every node finds the orders for itself; an assignment is one rank's.
+static void find_orders(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct order_cost cost = ordering_work(w->sizes, unit);
+    const double node_ranks = w->nodes > 1 ? w->ranks / w->nodes : w->ranks;
+
+    spend(e, PART_ARITHMETIC, (cost.gains / node_ranks + cost.exchanges) / w->machine->flops);
+}
+
+// Compensation passes sequences through the layer for each of its four inputs.
+static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const double sequences = measured_sequences(w->sizes, unit->variant), inputs = 4;
+    const double streams = variant_follows_dense(unit->variant) ? 2 : 1;
+
+    spend_reading_everywhere(w, e, layer_of(w->sizes, unit)->checkpoint); // the second copy of the layer
+    if (unit->layer > 0)
+        spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
+    spend_waves(w, e, sequences, measuring_work(w->sizes, unit));
+    spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit));
+    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+}
+
+// Least squares: the inputs of every sequence go to all ranks, which add their tiles of the equations; then
+// each solves for its rows `times` over.
+static void solve(const struct worker *w, struct estimate *e, const struct unit *unit, double times)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const struct settings *settings = w->sizes->settings;
+    const double sequences = (double)settings->sequences, inputs = 4;
+    const double bytes = 2 * sequences * (double)settings->length * layer->channels * (double)sizeof(float);
+
+    spend_waves(w, e, sequences, layer->equations);
+    spend_computing(w, e, times * layer->solving / w->ranks);
+    if (unit->layer > 0)
+        spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
+    e->sent += bytes * (w->ranks - 1);
+    e->messages += 2 * sequences * inputs * (w->ranks - 1);
+    if (w->nodes > 1)
+        spend(e, PART_NETWORK, bytes / w->machine->network);
+    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+}
+
+// admm and alps: each node inverts, in double; all step with their rows.
+static void split(const struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const double inverting = split_inverses(unit->variant->method) * layer->inverting;
+    const double all = splitting_work(layer, unit->variant);
+
+    if (all == 0)
+        return;
+    spend(e, PART_ARITHMETIC, inverting * w->nodes / (w->ranks * w->machine->flops / 2));
+    spend_computing(w, e, (all - inverting) / w->ranks);
+    spend_agreeing(w, e, 4 * split_steps(unit->variant->method));
+}
+
+void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    if (!variant_is_joint(unit->variant))
+        spend_reading(w, e, layer->statistics);
+    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        prune_by_second_order(w, e, layer);
+    if (variant_chooses(unit->variant))
+        choose(w, e, unit);
+    if (variant_is_joint(unit->variant)) {
+        solve(w, e, unit, 2);
+        split(w, e, unit);
+        measure(w, e, unit);
+        spend_file(w, e, layer->updates);
+    }
+    if (unit->variant->permute)
+        find_orders(w, e, unit);
+    spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
+    spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0));
+    spend_agreeing(w, e, 10 * layer->linears);
+}
+
+// ---- compensate -----------------------------------------------------------------------------------------
+
+double work_compensate(const struct sizes *sizes, const struct unit *unit)
+{
+    double work = compensate_work(layer_of(sizes, unit)->pruned);
+    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
+        work += layer_of(sizes, unit)->equations + layer_of(sizes, unit)->solving;
+    if (variant_measures(unit->variant))
+        work += measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    return work;
+}
+
+void time_compensate(struct worker *w, struct estimate *e, const struct unit *unit)
+{
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+
+    spend_loading(w, e, (size_t)unit->layer, NULL);
+    // Columns run over all rows, so that every rank reads all masks; the file system sees one a node.
+    spend_reading(w, e, layer->masks);
+    spend_reading_everywhere(w, e, layer->masks);
+    spend_sweep(w, e, layer->pruned, w->machine->compensate, compensate_traffic);
+    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
+        solve(w, e, unit, 1);
+    if (variant_measures(unit->variant))
+        measure(w, e, unit);
+    spend_file(w, e, weights_file_bytes(layer, unit->variant));
+    spend_agreeing(w, e, 10 * layer->linears);
+}
