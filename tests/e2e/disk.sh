@@ -4,7 +4,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 export OMPI_MCA_odls_base_sigkill_timeout=0
-interpose=$(dirname "$COPPICE")/tests/interpose.so
 need_maker
 "$maker" --layers 3 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied "$folder/model"
 
@@ -102,7 +101,7 @@ lost() {
   fails "$disk|is not there after it was given its name" watched mpirun --quiet -n 2 -x LD_PRELOAD="$interpose" \
     -x FAULT_CALL="rename:$1:0" -x FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && recovers
 }
-if [ -e "$interpose" ] && ! grep -q libasan "$COPPICE"; then
+if can_interpose; then
   for n in 1 4 9; do check "rename number $n is lost" lost $n; done
 fi
 

@@ -206,14 +206,17 @@ again() {
 }
 
 # strike JOB MOMENT TARGET RANKS THEN [OPTIONS...]: starts the job on RANKS ranks, kills TARGET (a rank's number, all,
-# mpirun) when a file like MOMENT appears below $folder, and goes on with THEN ranks. Temporary files live for
-# milliseconds and are looked for every few: one may be missed, and the program ends. Then it is started anew.
+# mpirun) when a file like MOMENT appears below $folder, and goes on with THEN ranks. Temporary files, .NAME.*, live for
+# milliseconds: where interpose.so can be loaded the program stops by itself before it gives one its name. Else they are
+# looked for every few milliseconds: one may be missed, and the program ends. Then it is started anew.
 strike() {
-  local job=$1 moment=$2 target=$3 n=$4 then=$5 tries=0
+  local job=$1 moment=$2 target=$3 n=$4 then=$5 tries=0 paused=
   shift 5
+  [[ ${moment##*/} != .*.\* ]] || paused=$(named_at "$moment")
   while :; do
     rm -rf "$folder/run" "$folder/models"
-    start "$n" run "$@" "$job"
+    # The ranks that are left have nothing to do that mpirun should wait for.
+    OMPI_MCA_odls_base_sigkill_timeout=0 PAUSE=$paused start "$n" run "$@" "$job"
     await 60 exists_or_gone "$folder/$moment" || { echo "$moment never came"; return 1; }
     ! alive "$started" || kill_target "$target" || :
     finish_started || return 1
@@ -224,6 +227,12 @@ strike() {
   # 137 is a killed program; a rank that loses the others may say so before mpirun ends it.
   [ "$code" = 137 ] || [ "$code" = 1 ] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
   goes_on "$then" "$job" "$@"
+}
+# named_at MOMENT: the path that a temporary file like PATH/.NAME.* is given in the end.
+named_at() {
+  local name=${1##*/}
+  name=${name#.}
+  echo "$folder/${1%/*}/${name%.\*}"
 }
 
 # ---- the reference --------------------------------------------------------------------------------------
@@ -253,15 +262,20 @@ mask_agrees() {
 
 # ---- killing --------------------------------------------------------------------------------------------
 
-# start N ARGUMENTS...: the program in the background; $mpirun_pid, and $folder/pid.R for rank R.
+# start N ARGUMENTS...: the program in the background; $mpirun_pid, and $folder/pid.R for rank R. PAUSE: a path before
+# whose renaming it waits (tests/preload/interpose.c).
 start() {
-  local n=$1
+  local n=$1 preload=
   shift
   rm -f "$folder"/pid.*
-  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' \
-    "$folder/pid" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
+  [ -z "${PAUSE:-}" ] || ! can_interpose || preload=$interpose
+  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; export LD_PRELOAD=$1 FAULT_PAUSE=$2; exec "${@:3}"' \
+    "$folder/pid" "$preload" "${PAUSE:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }
+interpose=$(dirname "$COPPICE")/tests/interpose.so
+# The sanitizers' own library has to come first.
+can_interpose() { [ -e "$interpose" ] && ! grep -q libasan "$COPPICE"; }
 rank_pid() { cat "$folder/pid.$1" 2>/dev/null; }
 # mpirun is the parent of its ranks. timeout, ours, is mpirun's.
 mpirun_of() { awk '/^PPid:/ { print $2 }' "/proc/$(rank_pid 0)/status" 2>/dev/null; }

@@ -12,12 +12,14 @@
 //   FAULT_CALL=NAME:NUMBER:ERRNO   fails that call with this errno (a number); NUMBER+ : and all later ones;
 //                         rename with 0 is lost: neither made nor failed
 //   FAULT_REPORT=FILE     gets "TIME ADDRESSES..." once the call has failed; TIME in microseconds since 1970
+//   FAULT_PAUSE=PATTERN   a rank that is to rename a file to a path like this waits there until it is killed
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <fts.h>
 #include <hdf5.h>
 #include <link.h>
@@ -48,7 +50,7 @@ static struct {
     struct range helpers[MAX_RANGES]; // the small libraries' code
     size_t num_helpers;
     int rank;
-    const char *call, *report;
+    const char *call, *report, *pause;
     unsigned long number, limit;
     bool for_ever;
     int reason;
@@ -234,6 +236,7 @@ __attribute__((constructor)) static void begin(void)
     depth++;
     fault.rank = mine != NULL ? atoi(mine) : 0;
     fault.report = setting("FAULT_REPORT");
+    fault.pause = setting("FAULT_PAUSE");
     dl_iterate_phdr(note_code, &is_first);
     backtrace(&frame, 1); // loads the unwinder now
     if (limit != NULL) {
@@ -392,6 +395,8 @@ int rename(const char *from, const char *to)
 {
     static int (*next)(const char *, const char *);
     NEXT(next, "rename");
+    while (fault.pause != NULL && fnmatch(fault.pause, to, 0) == 0)
+        pause();
     if (is_failing("rename", CALLER))
         return errno == 0 ? 0 : -1;
     return next(from, to);
