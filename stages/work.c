@@ -3,9 +3,6 @@
 #include "kernels/pruning/admm.h"
 #include "kernels/pruning/least_squares.h"
 
-// Inputs of a layer that linears share: of q, k and v, of o, of gate and up, of down.
-enum { LAYER_INPUTS = 4 };
-
 double routed_share(const struct decoder_config *config)
 {
     return config->num_experts > 0 ? (double)config->num_experts_per_tok / (double)config->num_experts : 1;
@@ -44,6 +41,12 @@ double source_forward_work(const struct model *model, const struct layer_map *ma
             weights += weights_passed(config, &map->tensors[i]);
     return (double)tokens *
            (2.0 * weights + (source > SOURCE_ATTENTION ? attention_work(config, tokens) : 0));
+}
+
+// Each weight multiplies and adds once for each token.
+double product_work(const struct model *model, const struct layer_tensor *tensor, size_t tokens)
+{
+    return 2.0 * (double)tokens * weights_passed(&model->config.decoder, tensor);
 }
 
 double lm_head_work(const struct model *model, double tokens)
@@ -89,16 +92,6 @@ double order_gains_work(double rows, double groups)
 double order_exchange_work(double groups)
 {
     return 8 * groups * groups * groups;
-}
-
-double trial_passes(size_t candidates)
-{
-    return LAYER_INPUTS * (double)(1 + candidates);
-}
-
-double measuring_passes(const struct variant *variant)
-{
-    return 3 + (variant->energy_columns || variant->energy_rows ? 3 : 2);
 }
 
 double solve_work(double out, double in)

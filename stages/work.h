@@ -13,6 +13,8 @@ double source_forward_work(const struct model *model, const struct layer_map *ma
                            size_t tokens);
 // The share of the tokens that one expert of a mixture-of-experts layer sees, if all see as many.
 double routed_share(const struct decoder_config *config);
+// Of one sequence through one linear of a layer; of an expert the tokens that are routed to it.
+double product_work(const struct model *model, const struct layer_tensor *tensor, size_t tokens);
 // From `tokens` hidden states to their logits.
 double lm_head_work(const struct model *model, double tokens);
 
@@ -35,14 +37,6 @@ double gram_work(double tokens, double channels, bool two_streams);
 // assignment, by experience.
 double order_gains_work(double rows, double groups);
 double order_exchange_work(double groups);
-
-// Passes of a sequence through a layer. A trial passes each sequence through the dense layer and through the
-// layer with each of the candidates, for each of the layer's inputs in turn.
-double trial_passes(size_t candidates);
-// Measuring the outputs of all linears of a layer: parts of both streams for each of the layer's inputs, in
-// all about three times through the layer, then the products with the dense and the pruned weights, and with
-// the compensated ones where energy is compensated.
-double measuring_passes(const struct variant *variant);
 
 // The least-squares solution of a linear [out, in] (stages/compensate/solve.h): its targets, and a product
 // with the equations for each step and the last residual.

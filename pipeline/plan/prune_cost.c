@@ -18,41 +18,65 @@ static double judging_sequences(const struct settings *settings)
     return (double)(held_out > 0 ? held_out : settings->sequences);
 }
 
-// The method auto: a mask of each candidate, and a trial of each.
+// The method auto: a mask of each candidate, and a trial of each; of experts the outputs of each.
 static double choosing_work(const struct sizes *sizes, const struct layer_size *layer)
 {
     size_t candidates;
     importance_candidates(&candidates);
+    const double all = 1 + (double)candidates;
     return score_work((double)candidates * layer->pruned) +
-           trial_passes(candidates) * judging_sequences(sizes->settings) * layer->forward;
+           judging_sequences(sizes->settings) *
+               (all * layer->groups * layer->forward + layer->chosen_passes + all * layer->expert_products);
 }
 
-// Matching is fitted to all sequences of two streams; a guard alone looks at the held-out ones of one, and so
-// does least squares, whose fit is made of other sums.
-static double measured_sequences(const struct sizes *sizes, const struct variant *variant)
+// What score does to linears whose masks and weights are made together.
+static struct compensation_kind joint_kind(void)
 {
-    const bool fits = variant_matches(variant) && (!variant_solves(variant) || variant->bias);
+    return (struct compensation_kind){.solves = true, .matches = true, .measures = true};
+}
+
+// Factors are fitted to all sequences; a guard alone looks at the held-out ones, and so does least squares,
+// whose fit is made of other sums, unless means are matched as well.
+static double measured_sequences(const struct sizes *sizes, const struct compensation_kind *kind)
+{
+    const bool fits = kind->solves ? kind->shifts : kind->matches;
     return fits ? (double)sizes->settings->sequences : judging_sequences(sizes->settings);
 }
 
-static double measuring_work(const struct sizes *sizes, const struct unit *unit)
+static double measuring_work(const struct sizes *sizes, const struct unit *unit,
+                             const struct compensation_kind *kind)
 {
-    return measuring_passes(unit->variant) * measured_sequences(sizes, unit->variant) *
-           layer_of(sizes, unit)->forward;
+    const struct layer_size *layer = layer_of(sizes, unit);
+    const struct variant *variant = unit->variant;
+    // The dense weights, those as pruned, and those as compensated where they are not the same.
+    const double products = kind->solves || variant->energy_columns || variant->energy_rows ? 3 : 2;
+    const double streams = kind->matches ? 2 : 1;
+    return measured_sequences(sizes, kind) *
+           (streams * layer->group_passes +
+            (kind->solves ? layer->solved_passes : layer->compensated_passes) + products * layer->products);
 }
 
 // A trial of each of the guard's choices. Of least squares two: factors are only tried where it fails.
-static double guarding_work(const struct sizes *sizes, const struct unit *unit)
+static double guarding_work(const struct sizes *sizes, const struct unit *unit,
+                            const struct compensation_kind *kind)
 {
-    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    const struct layer_size *layer = layer_of(sizes, unit);
     struct guard_choice choices[GUARD_CHOICES];
-    size_t count = guard_choices(choices, unit->variant, &kind);
+    size_t count = guard_choices(choices, unit->variant, kind);
 
-    if (variant_solves(unit->variant))
-        count = unit->variant->guard ? 2 : 1;
+    if (kind->solves && count > 2)
+        count = 2;
     return count < 2
                ? 0
-               : trial_passes(count) * judging_sequences(sizes->settings) * layer_of(sizes, unit)->forward;
+               : (1 + (double)count) * layer->groups * judging_sequences(sizes->settings) * layer->forward;
+}
+
+// The equations are gathered from the sequences that are not held out.
+static double equations_work(const struct sizes *sizes, const struct unit *unit)
+{
+    const struct settings *settings = sizes->settings;
+    return layer_of(sizes, unit)->equations * (double)first_held_out(settings, unit->variant) /
+           (double)settings->sequences;
 }
 
 static double splitting_work(const struct layer_size *layer, const struct variant *variant)
@@ -67,8 +91,9 @@ static double splitting_work(const struct layer_size *layer, const struct varian
 static double joint_work(const struct sizes *sizes, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(sizes, unit);
-    return layer->equations + 2 * layer->solving + splitting_work(layer, unit->variant) +
-           measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    const struct compensation_kind kind = joint_kind();
+    return equations_work(sizes, unit) + 2 * layer->solving + splitting_work(layer, unit->variant) +
+           measuring_work(sizes, unit, &kind) + guarding_work(sizes, unit, &kind);
 }
 
 // Orders of channels; the method auto has one for each candidate, and the chosen one's once more.
@@ -132,16 +157,17 @@ static void find_orders(const struct worker *w, struct estimate *e, const struct
 }
 
 // Compensation passes sequences through the layer for each of its four inputs.
-static void measure(const struct worker *w, struct estimate *e, const struct unit *unit)
+static void measure(const struct worker *w, struct estimate *e, const struct unit *unit,
+                    const struct compensation_kind *kind)
 {
-    const double sequences = measured_sequences(w->sizes, unit->variant), inputs = 4;
-    const double streams = variant_follows_dense(unit->variant) ? 2 : 1;
+    const double sequences = measured_sequences(w->sizes, kind), inputs = 4;
+    const double streams = kind->matches ? 2 : 1;
 
     spend_reading_everywhere(w, e, layer_of(w->sizes, unit)->checkpoint); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
-    spend_waves(w, e, sequences, measuring_work(w->sizes, unit));
-    spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit));
+    spend_waves(w, e, sequences, measuring_work(w->sizes, unit, kind));
+    spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit, kind));
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
 }
 
@@ -151,10 +177,10 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
     const struct settings *settings = w->sizes->settings;
-    const double sequences = (double)settings->sequences, inputs = 4;
+    const double sequences = (double)first_held_out(settings, unit->variant), inputs = 4;
     const double bytes = 2 * sequences * (double)settings->length * layer->channels * (double)sizeof(float);
 
-    spend_waves(w, e, sequences, layer->equations);
+    spend_waves(w, e, sequences, equations_work(w->sizes, unit));
     spend_computing(w, e, times * layer->solving / w->ranks);
     if (unit->layer > 0)
         spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
@@ -191,9 +217,10 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
     if (variant_chooses(unit->variant))
         choose(w, e, unit);
     if (variant_is_joint(unit->variant)) {
+        const struct compensation_kind kind = joint_kind();
         solve(w, e, unit, 2);
         split(w, e, unit);
-        measure(w, e, unit);
+        measure(w, e, unit, &kind);
         spend_file(w, e, layer->updates);
     }
     if (unit->variant->permute)
@@ -208,10 +235,11 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
 double work_compensate(const struct sizes *sizes, const struct unit *unit)
 {
     double work = compensate_work(layer_of(sizes, unit)->pruned);
-    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
-        work += layer_of(sizes, unit)->equations + layer_of(sizes, unit)->solving;
-    if (variant_measures(unit->variant))
-        work += measuring_work(sizes, unit) + guarding_work(sizes, unit);
+    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    if (kind.solves)
+        work += equations_work(sizes, unit) + layer_of(sizes, unit)->solving;
+    if (kind.measures)
+        work += measuring_work(sizes, unit, &kind) + guarding_work(sizes, unit, &kind);
     return work;
 }
 
@@ -224,10 +252,11 @@ void time_compensate(struct worker *w, struct estimate *e, const struct unit *un
     spend_reading(w, e, layer->masks);
     spend_reading_everywhere(w, e, layer->masks);
     spend_sweep(w, e, layer->pruned, w->machine->compensate, compensate_traffic);
-    if (variant_solves(unit->variant) && !variant_is_joint(unit->variant))
+    const struct compensation_kind kind = compensation_kind_of(unit->variant);
+    if (kind.solves)
         solve(w, e, unit, 1);
-    if (variant_measures(unit->variant))
-        measure(w, e, unit);
+    if (kind.measures)
+        measure(w, e, unit, &kind);
     spend_file(w, e, weights_file_bytes(layer, unit->variant));
     spend_agreeing(w, e, 10 * layer->linears);
 }

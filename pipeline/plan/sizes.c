@@ -1,7 +1,9 @@
 #include "pipeline/plan/sizes.h"
 
+#include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/gram_batches.h"
+#include "stages/layer/linear_groups.h"
 #include "stages/prune/curve_file.h"
 #include "stages/stage.h"
 #include "stages/work.h"
@@ -13,8 +15,8 @@
 
 // WikiText-2 has some 300 thousand tokens in its test set, and so have most others.
 static const double usual_test_tokens = 300000;
-// Of English text.
-static const double bytes_of_a_token = 4;
+// Of English text, and of its files *.gz.
+static const double bytes_of_a_token = 4, packed_bytes_of_a_token = 1.5;
 
 // The orders of `cost`, which is of groups of one, in groups of `of`.
 static void add_orders(struct order_cost *sum, const struct order_cost *cost, double of)
@@ -44,6 +46,9 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     size->correcting += correct_work(out, in);
     size->solving += solve_work(out, in);
     size->stepping += split_step_work(out, in);
+    size->products += product_work(sizes->model, tensor, sizes->settings->length);
+    if (tensor->expert)
+        size->expert_products += product_work(sizes->model, tensor, sizes->settings->length);
     const struct order_cost order = order_cost(tensor, sizes->model, 1);
     size->orders += order.bytes > 0 ? in * sizeof(uint32_t) : 0;
     add_orders(tensor->role == ROLE_DOWN ? &size->inner_order : &size->value_order, &order, 1);
@@ -107,6 +112,47 @@ static enum status add_passes(struct layer_size *size, const struct sizes *sizes
     return STATUS_OK;
 }
 
+// Of one sequence, up to the inputs of linears that are measured together: with room for the masks of some
+// experts, or, `most` 0, those of one input.
+static double measured_passes(const struct sizes *sizes, const struct layer_map *map,
+                              const struct layer_tensor *const *linears, size_t count, size_t masks,
+                              uint64_t most)
+{
+    double work = 0;
+    size_t together;
+    for (size_t i = 0; i < count; i += together) {
+        together = most > 0 ? linears_together(linears + i, count - i, masks, most)
+                            : linears_of_source(linears + i, count - i);
+        // In the order of the sources the last one has the latest input.
+        const size_t last = linears[i + together - 1]->source;
+        work += source_forward_work(sizes->model, map, last, sizes->settings->length);
+    }
+    return work;
+}
+
+static enum status add_measuring(struct layer_size *size, const struct sizes *sizes,
+                                 const struct layer_map *map, struct error *err)
+{
+    const struct layer_tensor **linears = NULL;
+    size_t count, experts = 0, candidates;
+
+    importance_candidates(&candidates);
+    FORWARD_IF_ERROR(allocate(&linears, map->num_tensors, sizeof *linears, "a layer's linears", err));
+    count = linears_by_source(linears, sizes->settings, map);
+    while (experts < count && !linears[experts]->expert)
+        experts++;
+    for (size_t i = 0; i < experts; i += linears_of_source(linears + i, experts - i))
+        size->groups++;
+    size->group_passes = measured_passes(sizes, map, linears, experts, 1, 0);
+    const struct layer_tensor *const *first = linears + experts;
+    count -= experts;
+    size->solved_passes = measured_passes(sizes, map, first, count, 1, 0);
+    size->compensated_passes = measured_passes(sizes, map, first, count, 1, COMPENSATED_AT_ONCE);
+    size->chosen_passes = measured_passes(sizes, map, first, count, candidates, CHOSEN_AT_ONCE);
+    free(linears);
+    return STATUS_OK;
+}
+
 static enum status add_curves(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
                               struct error *err)
 {
@@ -130,6 +176,7 @@ static enum status measure_layer(struct layer_size *size, const struct sizes *si
     for (size_t source = 0; source < map->num_sources; source++)
         add_source(size, sizes, map, source);
     FORWARD_IF_ERROR(add_passes(size, sizes, map, err));
+    FORWARD_IF_ERROR(add_measuring(size, sizes, map, err));
     return add_curves(size, sizes, map, err);
 }
 
@@ -176,15 +223,26 @@ double weights_file_bytes(const struct layer_size *layer, const struct variant *
     return layer->weights + values * (double)sizeof(double);
 }
 
+static double file_bytes(const char *path)
+{
+    struct stat info;
+    return path != NULL && stat(path, &info) == 0 ? (double)info.st_size : 0;
+}
+
 double planned_windows(const struct settings *settings)
 {
-    return ceil(usual_test_tokens / (double)settings->evaluate_length);
+    const char *path = settings->perplexity;
+    const size_t length = path != NULL ? strlen(path) : 0;
+    const bool is_packed = length > 3 && strcmp(path + length - 3, ".gz") == 0;
+    const double bytes = file_bytes(path);
+    const double tokens =
+        bytes > 0 ? bytes / (is_packed ? packed_bytes_of_a_token : bytes_of_a_token) : usual_test_tokens;
+    return ceil(tokens / (double)settings->evaluate_length);
 }
 
 double task_file_bytes(const struct task_settings *task)
 {
-    struct stat info;
-    return stat(task->data, &info) == 0 ? (double)info.st_size : 0;
+    return file_bytes(task->data);
 }
 
 double task_file_tokens(const struct task_settings *task)

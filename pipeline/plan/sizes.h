@@ -34,6 +34,13 @@ struct layer_size {
     double solving;    // of its weights by least squares
     double stepping;   // of one step of admm or alps
     double inverting;  // of the equations of its inputs, once
+    // Of measuring outputs. Groups are pruned linears that share an input, but no experts. Operations are
+    // those of one calibration sequence in one stream: up to the inputs of the groups and of the experts, as
+    // they are measured together by least squares, by other compensation and by the method auto; and through
+    // the pruned linears, of them the experts, once.
+    double groups;
+    double group_passes, solved_passes, compensated_passes, chosen_passes;
+    double products, expert_products;
     // Of the orders of channels, in groups of one: of MLPs, and of the values in heads.
     struct order_cost inner_order, value_order;
 };
@@ -60,7 +67,9 @@ double hidden_bytes(const struct sizes *sizes, double sequences);
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
 
 // Guesses before the texts are read. Progress is corrected when the truth is known.
-double planned_windows(const struct settings *settings);              // a test set of the usual size
+// Of the evaluation's text, by the size of its file; where that is not there, of a test set of the usual
+// size.
+double planned_windows(const struct settings *settings);
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
 double task_file_bytes(const struct task_settings *task);             // 0 when it is not there
 double task_file_tokens(const struct task_settings *task);

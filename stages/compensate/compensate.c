@@ -9,9 +9,6 @@
 
 #include <stdlib.h>
 
-// The masks of linears that are measured together are in memory together.
-static const uint64_t most_bytes_at_once = 33554432; // 2^25
-
 // Where masks come from and weights go to.
 struct compensated_files {
     struct store_reader *masks;
@@ -61,7 +58,7 @@ static enum status compensate_all(struct layer_compensation *c, const struct com
         (c->kind.solves ? linears_by_depth : linears_by_source)(tensors, c->stage->settings, &c->dense->map);
     for (size_t i = 0; i < count; i += batch) {
         batch = c->kind.solves     ? linears_of_source(tensors + i, count - i)
-                : c->kind.measures ? linears_together(tensors + i, count - i, 1, most_bytes_at_once)
+                : c->kind.measures ? linears_together(tensors + i, count - i, 1, COMPENSATED_AT_ONCE)
                                    : 1;
         GOTO_IF_ERROR(stage_safe_point(c->stage, STATUS_OK, (double)i / (double)count, err), done);
         GOTO_IF_ERROR(compensate_linears(c, files, tensors + i, batch, err), done);

@@ -182,7 +182,14 @@ static enum status keep_solution(struct layer_compensation *c, struct error *err
     if (c->num_tried == 1 || c->linears[0].kept == KEPT_SOLVED || c->linears[0].tensor->expert)
         return STATUS_OK;
     c->tried[0] = c->choices[1];
-    return measure_and_keep(c, 0, err);
+    // Work that nobody planned is not reported: progress would have to go back at the end of the unit.
+    const struct stage *stage = c->stage;
+    struct stage quiet = *stage;
+    quiet.hooks.advance = NULL;
+    c->stage = &quiet;
+    const enum status status = measure_and_keep(c, 0, err);
+    c->stage = stage;
+    return status;
 }
 
 enum status layer_compensation_decide(struct layer_compensation *c, struct error *err)

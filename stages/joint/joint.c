@@ -151,12 +151,15 @@ static enum status choose_masks(struct joint *joint, struct error *err)
 {
     struct layer_compensation *c = &joint->compensation;
 
-    if (joint->solvable && method_needs(c->variant->method) & NEEDS_EQUATIONS)
-        return split(joint, err);
+    const bool splits = joint->solvable && method_needs(c->variant->method) & NEEDS_EQUATIONS;
+
+    if (splits)
+        FORWARD_IF_ERROR(split(joint, err));
     for (size_t i = 0; i < c->count; i++) {
         const struct layer_tensor *tensor = c->linears[i].tensor;
         sparsity_of(joint, &c->linears[i]);
-        FORWARD_IF_ERROR(choose_mask(joint, &c->linears[i], err));
+        if (!splits)
+            FORWARD_IF_ERROR(choose_mask(joint, &c->linears[i], err));
         stage_advance(c->stage, score_work((double)tensor->out * (double)tensor->in));
     }
     return STATUS_OK;

@@ -38,8 +38,8 @@ struct splitting {
     float *scores;    // [in]
     float *workspace; // admm_workspace
     const float *inverse;
-    double inverted; // the rho of the inverse; 0: there is none yet
-    double told;     // work that was reported so far
+    double inverted;        // the rho of the inverse; 0: there is none yet
+    double steps, inverses; // that were reported so far
 };
 
 // ---- blocks of rows -------------------------------------------------------------------------------------
@@ -192,7 +192,12 @@ static enum status invert(struct splitting *s, double rho, struct error *err)
     if (s->inverted == rho)
         return STATUS_OK;
     s->inverted = rho;
-    return solver_invert(s->solver, &s->inverse, rho, err);
+    FORWARD_IF_ERROR(solver_invert(s->solver, &s->inverse, rho, err));
+    if (s->inverses < split_inverses(s->variant->method)) {
+        stage_advance(s->solver->stage, inverse_work((double)s->in));
+        s->inverses++;
+    }
+    return STATUS_OK;
 }
 
 // Of one step of all linears.
@@ -207,9 +212,9 @@ static double step_work(const struct splitting *s)
 // Reports a step as long as there are no more than planned.
 static enum status tell_step(struct splitting *s, struct error *err)
 {
-    if (s->told < split_steps(s->variant->method)) {
+    if (s->steps < split_steps(s->variant->method)) {
         stage_advance(s->solver->stage, step_work(s));
-        s->told++;
+        s->steps++;
     }
     return stage_safe_point(s->solver->stage, STATUS_OK, 0, err);
 }
@@ -292,7 +297,9 @@ enum status split_group(struct split_linear *splits, size_t count, struct solver
                                   "rows of a weight while they are pruned", err);
     GOTO_IF_ERROR(team_agree(solver->stage->team, status, err), done);
     GOTO_IF_ERROR((variant->method == METHOD_ALPS ? run_alps : run_admm)(&s, err), done);
-    stage_advance(solver->stage, (split_steps(variant->method) - s.told) * step_work(&s));
+    stage_advance(solver->stage,
+                  (split_steps(variant->method) - s.steps) * step_work(&s) +
+                      (split_inverses(variant->method) - s.inverses) * inverse_work((double)s.in));
     for (size_t k = 0; k < count; k++)
         GOTO_IF_ERROR(share_result(&s, &splits[k], err), done);
 done:

@@ -12,5 +12,8 @@ size_t linears_by_source(const struct layer_tensor **linears, const struct setti
 // first: those that share its source, because the next source reads what they put out. Experts are measured
 // one by one, so that it is as many as have room for `masks` masks each in `most` bytes, at least one.
 size_t linears_together(const struct layer_tensor *const *linears, size_t count, size_t masks, uint64_t most);
+// Bytes of masks of experts that are in memory together: of a compensation, and of the method auto.
+#define COMPENSATED_AT_ONCE ((uint64_t)1 << 25)
+#define CHOSEN_AT_ONCE ((uint64_t)1 << 26)
 // How many share the first one's source: those that are solved for together, experts too.
 size_t linears_of_source(const struct layer_tensor *const *linears, size_t count);

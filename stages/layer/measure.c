@@ -1,6 +1,7 @@
 #include "stages/layer/measure.h"
 
 #include "stages/team/ordered_sum.h"
+#include "stages/work.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct meter {
     size_t count, length; // length: doubles of all linears' sums
     size_t last;          // the last source that is wanted
     enum sequence_part part;
+    double work;     // of one sequence
     double *partial; // [length] of one sequence, linear after linear
     float *inputs;   // [tokens, widest in] from the dense stream
     float *rows;     // [SLAB, widest in] of a candidate
@@ -76,7 +78,11 @@ static enum status meter_create(struct meter *meter, struct measured_linear *lin
         widest = linears[i].tensor->in > widest ? linears[i].tensor->in : widest;
         meter->last = linears[i].tensor->source > meter->last ? linears[i].tensor->source : meter->last;
         linears[i].tokens[FITTED] = linears[i].tokens[HELD_OUT] = 0;
+        meter->work +=
+            (double)(1 + linears[i].candidates) * product_work(stage->model, linears[i].tensor, tokens);
     }
+    meter->work += (streams->pruned != NULL ? 2 : 1) *
+                   source_forward_work(stage->model, &streams->dense->map, meter->last, tokens);
     FORWARD_IF_ERROR(forward_buffers_create(&meter->buffers, stage->model, tokens, err));
     FORWARD_IF_ERROR(allocate(&meter->partial, meter->length, sizeof(double), "sums of outputs", err));
     FORWARD_IF_ERROR(allocate(&meter->totals, meter->length, sizeof(double), "sums of outputs", err));
@@ -186,6 +192,8 @@ static enum status measure_part(struct meter *meter, enum sequence_part part, si
             status = measure_sequence(meter, sequence, err);
         FORWARD_IF_ERROR(stage_safe_point(meter->stage, status, 0, err));
         FORWARD_IF_ERROR(ordered_sum_add(meter->sums[part], mine ? meter->partial : NULL, err));
+        const size_t left = end - wave, ranks = (size_t)team->size;
+        stage_advance(meter->stage, meter->work * (double)(left < ranks ? left : ranks));
     }
     return STATUS_OK;
 }

@@ -17,9 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The masks of all candidates for several experts are in memory together: as many experts as fit.
-static const uint64_t most_bytes_at_once = 67108864; // 2^26
-
 // A linear and the masks that are tried on it.
 struct trial {
     const struct layer_tensor *tensor;
@@ -252,8 +249,8 @@ uint64_t auto_memory(uint64_t group, uint64_t experts, uint64_t expert)
     size_t candidates;
     importance_candidates(&candidates);
     uint64_t together = candidates * experts;
-    if (together > most_bytes_at_once)
-        together = candidates * expert > most_bytes_at_once ? candidates * expert : most_bytes_at_once;
+    if (together > CHOSEN_AT_ONCE)
+        together = candidates * expert > CHOSEN_AT_ONCE ? candidates * expert : CHOSEN_AT_ONCE;
     return candidates * group > together ? candidates * group : together;
 }
 
@@ -261,7 +258,7 @@ static enum status auto_all(struct auto_search *c, struct error *err)
 {
     for (c->first = 0; c->first < c->count; c->first += c->together) {
         c->together =
-            linears_together(c->linears + c->first, c->count - c->first, c->candidates, most_bytes_at_once);
+            linears_together(c->linears + c->first, c->count - c->first, c->candidates, CHOSEN_AT_ONCE);
         FORWARD_IF_ERROR(c->linears[c->first]->expert ? auto_by_linear(c, err) : auto_by_layer(c, err));
     }
     return STATUS_OK;

@@ -7,6 +7,7 @@
 #include "stages/budget/held_out.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"
+#include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/curves.h"
 #include "stages/prune/prune.h"
@@ -241,10 +242,61 @@ static void trials_pass_as_many_sequences_as_are_planned(void **state)
         passed_sequences(&small);
         compensate(&small, guarded, 0);
         const double held_out = sequences[i] >= 16 ? 2 : 1;
-        // Measuring stops at each input: three passes in all, and the products with three kinds of weights.
+        // Measuring stops at each input, and multiplies with three kinds of weights.
         assert_close(planned(&sizes, STAGE_COMPENSATE, guarded, 0),
-                     passed_sequences(&small) * layer->forward + 6 * held_out * layer->forward +
+                     passed_sequences(&small) * layer->forward +
+                         held_out * (layer->group_passes + 3 * layer->products) +
                          compensate_work(layer->pruned));
+        sizes_free(&sizes);
+        small_model_close(&small);
+    }
+}
+
+// Whatever is done to make good what pruning takes away, on layers with and without experts. Of alps the
+// steps and penalties that it usually takes are planned.
+static void compensation_and_solving_report_what_is_planned(void **state)
+{
+    static const struct {
+        enum method method;
+        enum matching output;
+        bool energy, bias, guard;
+        enum drift drift;
+    } cases[] = {{METHOD_MAGNITUDE, MATCHING_LEAST_SQUARES, false, false, true, DRIFT_IGNORED},
+                 {METHOD_MAGNITUDE, MATCHING_LEAST_SQUARES, false, true, false, DRIFT_IGNORED},
+                 {METHOD_WANDA, MATCHING_MIXED, true, true, true, DRIFT_IGNORED},
+                 {METHOD_WANDA, MATCHING_REGRESSION, false, false, false, DRIFT_IGNORED},
+                 {METHOD_WANDA, MATCHING_LEAST_SQUARES, false, false, true, DRIFT_CORRECTED},
+                 {METHOD_ALPS, MATCHING_OFF, false, false, true, DRIFT_IGNORED},
+                 {METHOD_ADMM, MATCHING_LEAST_SQUARES, false, false, false, DRIFT_IGNORED},
+                 {METHOD_AUTO, MATCHING_OFF, true, false, true, DRIFT_IGNORED}};
+    (void)state;
+    for (size_t experts = 0; experts <= 2; experts += 2) {
+        struct small_model_shape shape = small_model_shape();
+        struct small_model small;
+        struct error err = {0};
+        shape.checkpoint.experts = experts;
+        shape.sequences = 9;
+        small_model_open(&small, &shape);
+        struct sizes sizes = sizes_of(&small);
+        small_model_calibrate(&small, false);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "v%zu", i);
+            struct variant *variant = small_model_add(&small, name, cases[i].method);
+            variant->output = cases[i].output;
+            variant->energy_columns = variant->energy_rows = cases[i].energy;
+            variant->bias = cases[i].bias;
+            variant->guard = cases[i].guard;
+            variant->drift = cases[i].drift;
+            reported_work();
+            if (variant_is_joint(variant))
+                assert_ok(joint_layer(&small.stage, &small.weights, variant, 0, &err), err);
+            else
+                score(&small, variant, 0);
+            assert_close(reported_work(), planned(&sizes, STAGE_SCORE, variant, 0));
+            compensate(&small, variant, 0);
+            assert_close(reported_work(), planned(&sizes, STAGE_COMPENSATE, variant, 0));
+        }
         sizes_free(&sizes);
         small_model_close(&small);
     }
@@ -337,6 +389,28 @@ static void windows_report_what_is_planned(void **state)
     small_model_close(&small);
 }
 
+// Of a text that is there the size says how many windows there are, about.
+static void windows_are_planned_by_the_size_of_the_text(void **state)
+{
+    char path[PATH_SIZE], packed[PATH_SIZE + 3];
+    struct settings settings = {.perplexity = path, .evaluate_length = 10};
+    (void)state;
+
+    snprintf(path, sizeof path, "%s/text.%d.txt", mpi_test_directory(), mpi_rank());
+    assert_true(planned_windows(&settings) == 300000 / 10);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fprintf(file, "%4001s", ""), 4001); // of 1000 tokens and a part of one
+    assert_int_equal(fclose(file), 0);
+    assert_true(planned_windows(&settings) == 101);
+    snprintf(packed, sizeof packed, "%s.gz", path);
+    assert_int_equal(rename(path, packed), 0);
+    settings.perplexity = packed;
+    assert_true(planned_windows(&settings) == 267); // text takes a third of its bytes, and a little more
+    settings.perplexity = NULL;
+    assert_true(planned_windows(&settings) == 300000 / 10);
+}
+
 // So is each sequence of the text that a budget is judged by, for the dense model and for an attempt.
 static void attempts_report_what_is_planned(void **state)
 {
@@ -419,9 +493,11 @@ int main(int argc, char **argv)
         mpi_unit_test(more_experts_take_no_more_passes),
         mpi_unit_test(curves_report_what_is_planned),
         mpi_unit_test(trials_pass_as_many_sequences_as_are_planned),
+        mpi_unit_test(compensation_and_solving_report_what_is_planned),
         mpi_unit_test(orders_of_channels_report_what_is_planned),
         mpi_unit_test(second_order_masks_report_what_is_planned),
         mpi_unit_test(windows_report_what_is_planned),
+        mpi_unit_test(windows_are_planned_by_the_size_of_the_text),
         mpi_unit_test(attempts_report_what_is_planned),
         mpi_unit_test(an_estimate_is_the_time_that_is_measured),
     };
