@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What transformers makes of odd keys in config.json: make_config_golden.py OUT.json
+"""What transformers makes of odd keys in config.json: make_config_golden.py OUT.json [FAMILY...]
 
 Each case is a model of tests/golden/families with some keys of its config.json set, or removed ("absent"). OUT gets, for
 each, the log-likelihood of every token of the first 70 (see golden.py), or "refused" where transformers raises an error,
-draws missing tensors at random, or attends to nothing because of a window that is used and below one token. tests/golden/config_cases.json is the one
-that tests/io/model/test_config_cases.c reads. Needs torch and transformers; made with transformers 5.24.
+draws missing tensors at random, computes what is no number, or attends to nothing because of a window that is used and below
+one token. tests/golden/config_cases.json is the one
+that tests/io/model/test_config_cases.c reads. With families (folders of tests/golden/families), only their cases, and new ones,
+are computed; the others' outcomes are taken from OUT.json. Needs torch and transformers; made with transformers 5.24.
 """
 
 import json
@@ -90,7 +92,7 @@ def rope_cases():
 
 def window_cases():
     layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3}
-    for family in (*layers, "qwen3-moe", "mixtral", "phi3"):
+    for family in (*layers, "qwen3-moe", "mixtral", "phi3", "starcoder2"):
         for window in (ABSENT, None, 0, 7):
             yield family, {"sliding_window": window}
     for family, count in layers.items():
@@ -114,6 +116,25 @@ def window_cases():
         yield family, {"use_sliding_window": False}
 
 
+def head_cases():
+    """Families that say in which way the size of a head may differ from hidden_size / heads."""
+    for family in ("phi", "starcoder2", "stablelm"):
+        for size in (None, 5, 8):
+            yield family, {"head_dim": size}
+    for family in ("phi", "stablelm-sequential"):
+        for parameters in (ABSENT, {}, {"rope_theta": 500.0}, {"rope_theta": 500.0, "partial_rotary_factor": 0.75}):
+            for fraction in (ABSENT, None, 0.5, 1.0):
+                yield family, {"rope_parameters": parameters, "partial_rotary_factor": fraction}
+        yield family, {"rope_scaling": {"type": "linear", "factor": 2.0}}
+    for theta in (ABSENT, None):
+        yield "granite", {"attention_multiplier": 2, "logits_scaling": 3, "embedding_multiplier": 1}
+    yield "granite", {"logits_scaling": 0}
+    yield "starcoder2", {"attention_bias": False, "mlp_bias": False}
+    yield "stablelm", {"use_parallel_residual": False}
+    yield "stablelm-sequential", {"use_parallel_residual": None}
+    yield "phi", {"qk_layernorm": False}
+
+
 def compression_cases():
     for value in (None, {}, {"sparsity_config": {"format": "dense", "global_sparsity": 0.5}}, {"format": "dense"},
                   {"quantization_status": "frozen", "config_groups": {}}):
@@ -130,6 +151,8 @@ KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "r
         "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window", "qkv_bias", "norm_topk_prob",
         "num_experts_per_tok", "decoder_sparse_step", "mlp_only_layers", "query_pre_attn_scalar",
         "final_logit_softcapping", "attn_logit_softcapping", "use_bidirectional_attention", "use_parallel_residual",
+        "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling", "logit_scale",
+        "use_qk_norm", "norm_epsilon", "use_bias", "qk_layernorm", "use_qkv_bias", "sliding_window_pattern",
         "do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "layer_norm_elementwise_affine")
 
 
@@ -184,18 +207,30 @@ def outcome(family, changes):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config, file)
         found = log_likelihood(directory, ids)
-        if found is None or attends_to_nothing(directory):
+        if found is None or not found.isfinite().all() or attends_to_nothing(directory):
             return "refused"
     return [float(f"{value:.6g}") for value in found.tolist()]
+
+
+def case_key(family, changes):
+    return json.dumps([family, changes])
 
 
 def main():
     hf.logging.set_verbosity(50)
     hf.logging.disable_progress_bar()
-    cases = [*rope_cases(), *window_cases(), *compression_cases(), *null_cases()]
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        lines = (json.dumps({"family": family, "set": changes, "outcome": outcome(family, changes)},
-                            separators=(",", ":")) for family, changes in cases)
+    cases = [*rope_cases(), *window_cases(), *compression_cases(), *head_cases(), *null_cases()]
+    path, families, known = sys.argv[1], sys.argv[2:], {}
+    if families:
+        with open(path, encoding="utf-8") as file:
+            known = {case_key(c["family"], c["set"]): c["outcome"] for c in json.load(file)
+                     if c["family"] not in families}
+    lines = []
+    for family, changes in cases:
+        key = case_key(family, changes)
+        found = known[key] if key in known else outcome(family, changes)
+        lines.append(json.dumps({"family": family, "set": changes, "outcome": found}, separators=(",", ":")))
+    with open(path, "w", encoding="utf-8") as file:
         file.write("[" + ",\n".join(lines) + "]\n")
 
 

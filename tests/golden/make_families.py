@@ -70,6 +70,12 @@ def old_windows(config):
     del config["layer_types"]
 
 
+def old_stablelm(config):
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["rope_theta"]
+    config["partial_rotary_factor"] = rope["partial_rotary_factor"]
+
+
 def tied_by_mistake(config):
     """Merges and fine-tuning leave such folders: a head of its own, and a config that says there is none."""
     config["tie_word_embeddings"] = True
@@ -270,6 +276,50 @@ FAMILIES = {
         ),
         BF16,
         {"shard": "9KB"},
+    ),
+    "granite": (
+        hf.GraniteConfig(
+            **base(head_dim=6),
+            attention_bias=True,
+            mlp_bias=True,
+            embedding_multiplier=3.5,
+            residual_multiplier=0.3,
+            attention_multiplier=0.7,
+            logits_scaling=2.5,
+        ),
+        BF16,
+        {},
+    ),
+    "phi": (
+        hf.PhiConfig(
+            **base(num_attention_heads=2, num_key_value_heads=1),
+            qk_layernorm=True,
+            rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.75),
+        ),
+        F32,
+        {},
+    ),
+    "starcoder2": (hf.Starcoder2Config(**base(), sliding_window=31, norm_epsilon=1e-3), BF16, {}),
+    "starcoder2-no-bias": (
+        hf.Starcoder2Config(**base(num_hidden_layers=2, tie_word_embeddings=False), use_bias=False),
+        F32,
+        {},
+    ),
+    "stablelm": (
+        hf.StableLmConfig(
+            **base(num_attention_heads=2, num_key_value_heads=1),
+            use_qkv_bias=True,
+            qk_layernorm=True,
+            use_parallel_residual=True,
+            rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5),
+        ),
+        BF16,
+        {},
+    ),
+    "stablelm-sequential": (
+        hf.StableLmConfig(**base(num_hidden_layers=2, num_attention_heads=2), hidden_act="gelu"),
+        F32,
+        {"edit": old_stablelm},
     ),
     "llama-own-head": (hf.LlamaConfig(**base(num_hidden_layers=1)), F32, {"edit": tied_by_mistake}),
 }

@@ -10,6 +10,26 @@ static const struct family_member phi3_members[] = {
     LINEAR("mlp.down_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, NEVER),
 };
 
+static const struct family_member phi_members[] = {
+    LAYER_NORM("input_layernorm", input_norm),
+    LINEAR("self_attn.q_proj", q, DIMENSION_QUERY, DIMENSION_HIDDEN, SOURCE_ATTENTION, ALWAYS),
+    LINEAR("self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, ALWAYS),
+    LINEAR("self_attn.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION, ALWAYS),
+    OPTIONAL_NORM("self_attn.q_layernorm", query_norm, DIMENSION_HEAD, ALWAYS, WITH_QUERY_KEY_NORM),
+    OPTIONAL_NORM("self_attn.k_layernorm", key_norm, DIMENSION_HEAD, ALWAYS, WITH_QUERY_KEY_NORM),
+    LINEAR("self_attn.dense", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT, ALWAYS),
+    LINEAR("mlp.fc1", up, DIMENSION_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, ALWAYS),
+    LINEAR("mlp.fc2", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, ALWAYS),
+};
+
+static enum status configure_phi(struct model_config *config, const struct config_reader *reader,
+                                 struct error *err)
+{
+    FORWARD_IF_ERROR(config_not_null(reader, "head_dim", err));
+    config->decoder.parallel_residual = true;
+    return config_bool(reader, "qk_layernorm", &config->query_key_norm, err);
+}
+
 static enum status configure_phi3(struct model_config *config, const struct config_reader *reader,
                                   struct error *err)
 {
@@ -23,6 +43,22 @@ static enum status configure_phi3(struct model_config *config, const struct conf
 static const char *const phi3_harmless[] = {"full_attn_mod", "interpolate_factor", NULL};
 
 static const struct family rows[] = {
+    {.model_type = "phi", // Phi-1, 1.5 and 2
+     .prefix = "model.",
+     .embedding = "embed_tokens",
+     .layers = "layers",
+     .final_norm = "final_layernorm",
+     .lm_head = "lm_head",
+     .lm_head_bias = true,
+     .intermediate_key = "intermediate_size",
+     MEMBERS(phi_members),
+     ACTIVATION("hidden_act", "gelu_new"),
+     NORMS(NORM_LAYER, "layer_norm_eps", 1e-5),
+     ROPE("rope_theta", 1e4),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 0.5,
+     .default_max_positions = 2048,
+     .configure = configure_phi},
     {.model_type = "phi3",
      LLAMA_NAMES,
      MEMBERS(phi3_members),

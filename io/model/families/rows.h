@@ -16,7 +16,7 @@ struct family_rows {
 #define FAMILY_ROWS(name, array) const struct family_rows name = {(array), LENGTH(array)}
 
 extern const struct family_rows llama_family, qwen_family, phi_family, gemma_family, gpt_neox_family,
-    opt_family, mixtral_family;
+    opt_family, mixtral_family, granite_family, starcoder2_family, stablelm_family;
 
 // Rows: what it is, in which layers, its name, its place in struct decoder_layer, its shape, its input, its
 // bias.
@@ -34,6 +34,26 @@ extern const struct family_rows llama_family, qwen_family, phi_family, gemma_fam
 #define NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, NEVER)
 #define LAYER_NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, ALWAYS)
 #define HEAD_NORM(text, field) NORM_ROW(text, field, DIMENSION_HEAD, NEVER)
+// A norm that config.json may leave out; norms with a weight for every head, in one tensor or in one for
+// each.
+#define OPTIONAL_NORM(text, field, size, has_bias, condition)                                \
+    {                                                                                        \
+        .kind = MEMBER_NORM, .part = EVERY_LAYER, .name = (text),                            \
+        .member = offsetof(struct decoder_layer, field), .out = (size), .in = DIMENSION_ONE, \
+        .bias = (has_bias), .only = (condition)                                              \
+    }
+#define HEADS_NORM(text, field, heads, condition)                                              \
+    {                                                                                          \
+        .kind = MEMBER_NORM, .part = EVERY_LAYER, .name = (text),                              \
+        .member = offsetof(struct decoder_layer, field), .out = (heads), .in = DIMENSION_HEAD, \
+        .only = (condition)                                                                    \
+    }
+#define OWN_HEAD_NORM(text, field, where, condition)                                                 \
+    {                                                                                                \
+        .kind = MEMBER_NORM, .part = (where), .name = (text),                                        \
+        .member = offsetof(struct decoder_layer, field), .out = DIMENSION_HEAD, .in = DIMENSION_ONE, \
+        .only = (condition)                                                                          \
+    }
 #define LINEAR(text, field, rows, columns, input, has_bias) \
     ROW(MEMBER_LINEAR, EVERY_LAYER, text, field, rows, columns, input, has_bias)
 

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const struct family_rows *const files[] = {
-    &llama_family, &qwen_family, &phi_family, &gemma_family, &gpt_neox_family, &opt_family, &mixtral_family};
+    &llama_family, &qwen_family,    &phi_family,     &gemma_family,      &gpt_neox_family,
+    &opt_family,   &mixtral_family, &granite_family, &starcoder2_family, &stablelm_family};
 
 const struct family *family_find(const char *model_type)
 {

@@ -220,6 +220,12 @@ int main(void)
         FAMILY("mixtral", 2 + 2 * 4),
         FAMILY("qwen2-moe", 3 + 1 + 2 * (1 + 4)),
         FAMILY("qwen3-moe", 4 + 2 + 2 * 5),
+        FAMILY("granite", 6),
+        FAMILY("phi", 6),
+        FAMILY("starcoder2", 6),
+        FAMILY("starcoder2-no-bias", 4),
+        FAMILY("stablelm", 6),
+        FAMILY("stablelm-sequential", 4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
