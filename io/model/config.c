@@ -15,27 +15,26 @@ static enum status read_activation(enum activation *activation, const struct con
     static const struct {
         const char *name;
         enum activation activation;
-    } names[] = {{"silu", ACTIVATION_SILU},
-                 {"swish", ACTIVATION_SILU},
-                 {"gelu", ACTIVATION_GELU},
-                 {"gelu_new", ACTIVATION_GELU_TANH},
-                 {"gelu_fast", ACTIVATION_GELU_TANH},
-                 {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
-                 {"relu", ACTIVATION_RELU}};
+    } names[] = {{"silu", ACTIVATION_SILU},           {"swish", ACTIVATION_SILU},
+                 {"gelu", ACTIVATION_GELU},           {"gelu_new", ACTIVATION_GELU_TANH},
+                 {"gelu_fast", ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+                 {"relu", ACTIVATION_RELU},           {"relu2", ACTIVATION_RELU_SQUARED},
+                 {"xielu", ACTIVATION_XIELU}};
+    const bool learned = strcmp(family->default_activation, "xielu") == 0; // then nothing else
     const char *name = family->default_activation;
     char text[64];
 
     FORWARD_IF_ERROR(config_string(reader, family->activation_key, &name, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0) {
+        if (strcmp(names[i].name, name) == 0 && (names[i].activation == ACTIVATION_XIELU) == learned) {
             *activation = names[i].activation;
             return STATUS_OK;
         }
     }
-    return error_set(
-        err, STATUS_INPUT,
-        "%s: %s: '%s' is not supported (silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu)",
-        reader->path, family->activation_key, printable(text, sizeof text, name));
+    return error_set(err, STATUS_INPUT, "%s: %s: '%s' is not supported (%s)", reader->path,
+                     family->activation_key, printable(text, sizeof text, name),
+                     learned ? "xielu"
+                             : "silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, relu2");
 }
 
 // The channels of a head that are rotated. rope NULL: the family reads its rotary embeddings itself.
@@ -65,6 +64,8 @@ static enum status read_rope(struct model_config *config, const struct config_re
                              const struct family *family, struct error *err)
 {
     struct rope_source source;
+    json_t *fallback = NULL;
+    enum status status;
 
     config->rope.theta = family->default_theta;
     config->rope.max_position_embeddings = config->local_rope.max_position_embeddings =
@@ -75,8 +76,16 @@ static enum status read_rope(struct model_config *config, const struct config_re
     FORWARD_IF_ERROR(rope_source_find(&source, reader, family->theta_key, err));
     source.whole_heads = family->rotary_fraction_key == NULL;
     source.phi3 = family->default_original_positions != 0;
-    FORWARD_IF_ERROR(read_rotary_dim(&config->decoder, reader, &source, family, err));
-    return rope_config_read(&config->rope, &source, config->decoder.rotary_dim, err);
+    if (source.parameters.object == NULL && family->default_rope != NULL) {
+        fallback = json_loads(family->default_rope, 0, NULL);
+        RETURN_ERROR_IF(fallback == NULL, err, STATUS_FAILED, "out of memory for config.json");
+        source.parameters.object = fallback;
+    }
+    GOTO_IF_ERROR(read_rotary_dim(&config->decoder, reader, &source, family, err), done);
+    status = rope_config_read(&config->rope, &source, config->decoder.rotary_dim, err);
+done:
+    json_decref(fallback);
+    return status;
 }
 
 static enum status read_heads(struct decoder_config *decoder, const struct config_reader *reader,

@@ -55,6 +55,8 @@ bool family_presence(enum presence presence, const struct model_config *config)
         return true;
     case WITH_ATTENTION_BIAS:
         return config->attention_bias;
+    case WITH_ATTENTION_OUTPUT_BIAS:
+        return config->attention_output_bias;
     case WITH_QKV_BIAS:
         return config->qkv_bias;
     case WITH_MLP_BIAS:

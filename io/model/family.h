@@ -28,14 +28,17 @@ enum presence {
     NEVER,
     ALWAYS,
     WITH_ATTENTION_BIAS, // model_config's attention_bias
-    WITH_QKV_BIAS,       // qkv_bias
-    WITH_MLP_BIAS,       // mlp_bias
+    WITH_ATTENTION_OUTPUT_BIAS,
+    WITH_QKV_BIAS, // qkv_bias
+    WITH_MLP_BIAS, // mlp_bias
 };
 
 enum member_kind {
-    MEMBER_NORM,   // "<name>.weight" [out], or [out, in]: one for each head
-    MEMBER_LINEAR, // "<name>.weight" [out, in], pruned
-    MEMBER_ROUTER, // the same, never pruned
+    MEMBER_NORM,       // "<name>.weight" [out], or [out, in]: one for each head
+    MEMBER_PLAIN_NORM, // a norm without tensors
+    MEMBER_LINEAR,     // "<name>.weight" [out, in], pruned
+    MEMBER_ROUTER,     // the same, never pruned
+    MEMBER_VECTOR,     // "<name>" [out]
 };
 
 // Which layers have a member.
@@ -67,15 +70,15 @@ struct member_storage {
     bool interleaved;   // row i of part p is the tensor's parts * i + p; else p * out + i
 };
 
-// One norm or linear of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias", unless `storage`
-// says otherwise.
+// One norm, linear or vector of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias", unless
+// `storage` says otherwise.
 struct family_member {
     enum member_kind kind;
     enum layer_part part;
     const char *name;   // within the layer: "self_attn.q_proj"; within the expert, for EXPERT
-    size_t member;      // offset in struct decoder_layer of its struct norm or struct linear
-    enum dimension out; // rows of the weight; a norm's size
-    enum dimension in;  // columns; DIMENSION_ONE for a norm
+    size_t member;      // offset in struct decoder_layer of its struct norm, struct linear or const float *
+    enum dimension out; // rows of the weight; the size of a norm or vector
+    enum dimension in;  // columns; DIMENSION_ONE for a norm or vector
     size_t source;      // of a linear: its statistics source (enum decoder_source); 0 or 1 for EXPERT
     enum presence bias;
     struct member_storage storage; // of a linear whose bias, if it has one, is never an added one
@@ -89,7 +92,8 @@ struct family {
     const char *prefix;    // before all names but lm_head: "model."
     const char *embedding; // "embed_tokens"
     const char *positions; // learned positions, or NULL
-    const char *layers, *experts, *final_norm;
+    const char *layers, *experts;
+    const char *final_norm; // NULL: it has no tensors
     const char *lm_head,
         *lm_head_elsewhere; // without prefix; a second name that some checkpoints use, or NULL
     const struct family_member *members;
@@ -107,6 +111,7 @@ struct family {
     // Phi-3's `original_max_position_embeddings`; 0: the family has no such key.
     size_t default_original_positions;
     double default_epsilon, default_theta, default_rotary_fraction;
+    const char *default_rope; // what stands for absent `rope_parameters`, as JSON; NULL: nothing
     const char *default_activation;
     bool default_tie, default_attention_bias;
     bool special_tokens_in_tasks; // the reference of tasks puts them around every text

@@ -116,7 +116,7 @@ struct map_builder {
     size_t first_expert_source;
 };
 
-// Finds tensor "<linear>.<suffix>" of the layer with the shape of the map's next entry.
+// Finds tensor "<linear><suffix>" of the layer with the shape of the map's next entry.
 static enum status find(const struct map_builder *builder, const char *linear, const char *suffix,
                         bool vector, struct error *err)
 {
@@ -126,7 +126,7 @@ static enum status find(const struct map_builder *builder, const char *linear, c
     char name[NAME_SIZE];
 
     entry->view = (struct tensor_view){.row = entry->in, .column = 1};
-    snprintf(name, sizeof name, "%s%s.%zu.%s.%s", model->prefix, model->family->layers, map->layer, linear,
+    snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, map->layer, linear,
              suffix);
     return vector ? model_find_vector(&entry->tensor, model, name, entry->out, err)
                   : model_find_matrix(&entry->tensor, model, name, entry->out, entry->in, err);
@@ -224,11 +224,12 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
         entry->role = role_of(member);
         use_source(map, source, entry->in);
     }
+    const bool is_norm = member->kind == MEMBER_NORM && member->in == DIMENSION_ONE,
+               is_vector = member->kind == MEMBER_VECTOR;
     if (member->storage.weight != NULL)
         FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
     else
-        FORWARD_IF_ERROR(
-            find(builder, linear, "weight", member->kind == MEMBER_NORM && member->in == DIMENSION_ONE, err));
+        FORWARD_IF_ERROR(find(builder, linear, is_vector ? "" : ".weight", is_norm || is_vector, err));
     append(map);
     return STATUS_OK;
 }
@@ -249,7 +250,7 @@ static enum status add_bias(const struct map_builder *builder, const struct occu
     if (member->storage.bias != NULL)
         FORWARD_IF_ERROR(find_part(builder, occurrence, true, err));
     else if (!is_added(member, builder->model)) // else the checkpoint does not have it
-        FORWARD_IF_ERROR(find(builder, linear, "bias", true, err));
+        FORWARD_IF_ERROR(find(builder, linear, ".bias", true, err));
     append(map);
     return STATUS_OK;
 }
@@ -262,6 +263,8 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     size_t source = member->source;
     char linear[LINEAR_NAME_SIZE];
 
+    if (member->kind == MEMBER_PLAIN_NORM)
+        return STATUS_OK;
     if (member->part == EXPERT) {
         if (builder->first_expert_source == 0)
             builder->first_expert_source = builder->map->num_sources;
@@ -324,11 +327,15 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
 {
     struct binder *binder = context;
     const struct family_member *member = occurrence->member;
-    const struct layer_tensor *weight = binder->entry++;
-    const float *bias = has_bias(member, binder->model) ? binder->block + (binder->entry++)->offset : NULL;
     void *place = (char *)binder->layer + member->member;
 
     (void)err;
+    if (member->kind == MEMBER_PLAIN_NORM) {
+        *(struct norm *)place = (struct norm){.plain = true};
+        return STATUS_OK;
+    }
+    const struct layer_tensor *weight = binder->entry++;
+    const float *bias = has_bias(member, binder->model) ? binder->block + (binder->entry++)->offset : NULL;
     if (member->part == EXPERT && member->member == offsetof(struct decoder_layer, expert_up) &&
         occurrence->index < 2)
         binder->expert_offsets[occurrence->index] = weight->offset;
@@ -338,6 +345,8 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
         *(struct norm *)place = (struct norm){.weight = binder->block + weight->offset,
                                               .bias = bias,
                                               .head_stride = head_stride(member, weight)};
+    else if (member->kind == MEMBER_VECTOR)
+        *(const float **)place = binder->block + weight->offset;
     else
         *(struct linear *)place = (struct linear){
             .out = weight->out, .in = weight->in, .weight = binder->block + weight->offset, .bias = bias};
@@ -350,8 +359,9 @@ void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, co
     const struct layer_kind *kind = &model->config.layers[map->layer];
     struct binder binder = {.layer = layer, .model = model, .entry = map->tensors, .block = block};
 
-    *layer =
-        (struct decoder_layer){.sliding_window = kind->sliding_window, .local_rotary = kind->local_rotary};
+    *layer = (struct decoder_layer){.sliding_window = kind->sliding_window,
+                                    .local_rotary = kind->local_rotary,
+                                    .no_rotary = kind->no_rotary};
     visit_members(model, map->layer, &binder, bind_member, NULL);
     if (binder.expert_offsets[1] != 0)
         layer->expert_stride = binder.expert_offsets[1] - binder.expert_offsets[0];

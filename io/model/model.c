@@ -1,7 +1,9 @@
 #include "io/model/model.h"
 
+#include "io/model/family.h"
 #include "kernels/forward/embedding.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,9 @@ void model_embed_at(const struct model *model, float *hidden, const int32_t *ids
         embedding.first_position = model->config.first_position + position;
     }
     embedding_forward(hidden, &embedding, ids, tokens);
+    if (model->config.norm_embedding)
+        norm_forward(hidden, hidden, tokens, embedding.hidden_size, &(struct norm){.plain = true},
+                     model->config.decoder.norm, model->config.decoder.norm_epsilon);
 }
 
 void model_lm_head(struct lm_head *head, const struct model *model)
@@ -35,7 +40,9 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .dtype = model->lm_head->dtype,
                              .vocab_size = model->config.vocab_size,
                              .hidden_size = decoder->hidden_size,
-                             .norm = {.weight = model->final_norm_weight, .bias = model->final_norm_bias},
+                             .norm = {.weight = model->final_norm_weight,
+                                      .bias = model->final_norm_bias,
+                                      .plain = model->family->final_norm == NULL},
                              .norm_kind = decoder->norm,
                              .norm_epsilon = decoder->norm_epsilon,
                              .bias = model->lm_head_bias_copy,
@@ -57,10 +64,10 @@ bool model_warning(char *text, size_t size, const struct model *model)
     return true;
 }
 
-static enum status fill_angles(const float **cosine, const float **sine, const struct rope_config *rope,
-                               size_t rotary_dim, size_t tokens, struct error *err)
+static enum status fill_angles(const float **cosine, const float **sine, const struct model_config *config,
+                               const struct rope_config *rope, size_t tokens, struct error *err)
 {
-    const size_t pairs = rotary_dim / 2;
+    const size_t rotary_dim = config->decoder.rotary_dim, pairs = rotary_dim / 2;
     float *frequencies = NULL, *c = NULL, *s = NULL;
     enum status status;
 
@@ -68,6 +75,8 @@ static enum status fill_angles(const float **cosine, const float **sine, const s
     GOTO_IF_ERROR(allocate(&c, tokens, pairs * sizeof(float), "rotary angles", err), done);
     GOTO_IF_ERROR(allocate(&s, tokens, pairs * sizeof(float), "rotary angles", err), done);
     rope_frequencies(frequencies, rope, rotary_dim, tokens);
+    for (size_t i = 0; i < pairs && config->reversed_rotary; i++)
+        frequencies[i] = -frequencies[i];
     rotary_angles(c, s, frequencies, pairs, tokens, (float)rope->attention_factor);
     *cosine = c;
     *sine = s;
@@ -80,24 +89,38 @@ done:
     return status;
 }
 
+static enum status fill_query_scale(const float **scale, const struct model_config *config, size_t tokens,
+                                    struct error *err)
+{
+    float *factors;
+
+    FORWARD_IF_ERROR(allocate(&factors, tokens, sizeof *factors, "factors on queries", err));
+    for (size_t t = 0; t < tokens; t++)
+        factors[t] =
+            (float)(1.0 + config->query_scale_beta * log1p(floor((double)t / config->query_scale_context)));
+    *scale = factors;
+    return STATUS_OK;
+}
+
 enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
                                struct error *err)
 {
     const struct model_config *config = &model->config;
-    const size_t rotary_dim = config->decoder.rotary_dim;
     enum status status;
 
     *table = (struct rotary_table){.tokens = tokens};
     RETURN_ERROR_IF(model->positions != NULL && tokens > config->max_position_embeddings, err, STATUS_INPUT,
                     "%s: sequences of %zu tokens do not fit: the model has %zu learned positions",
                     model->checkpoint->directory, tokens, config->max_position_embeddings);
-    if (rotary_dim == 0)
+    if (config->decoder.rotary_dim == 0)
         return STATUS_OK;
-    GOTO_IF_ERROR(fill_angles(&table->cosine, &table->sine, &config->rope, rotary_dim, tokens, err), failed);
+    GOTO_IF_ERROR(fill_angles(&table->cosine, &table->sine, config, &config->rope, tokens, err), failed);
     if (config->local_rope.theta != 0.0)
-        GOTO_IF_ERROR(fill_angles(&table->local_cosine, &table->local_sine, &config->local_rope, rotary_dim,
-                                  tokens, err),
-                      failed);
+        GOTO_IF_ERROR(
+            fill_angles(&table->local_cosine, &table->local_sine, config, &config->local_rope, tokens, err),
+            failed);
+    if (config->query_scale_beta != 0.0)
+        GOTO_IF_ERROR(fill_query_scale(&table->query_scale, config, tokens, err), failed);
     return STATUS_OK;
 
 failed:
@@ -111,5 +134,6 @@ void rotary_table_free(struct rotary_table *table)
     free((void *)table->sine);
     free((void *)table->local_cosine);
     free((void *)table->local_sine);
+    free((void *)table->query_scale);
     *table = (struct rotary_table){0};
 }

@@ -7,6 +7,7 @@
 struct layer_kind {
     size_t sliding_window; // 0: full attention
     bool local_rotary;     // takes model_config's local_rope
+    bool no_rotary;        // takes no rotary embedding
     bool sparse;           // has experts
 };
 
@@ -14,7 +15,7 @@ struct model_config {
     char model_type[64];
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
-    bool attention_bias, qkv_bias, mlp_bias;
+    bool attention_bias, attention_output_bias, qkv_bias, mlp_bias;
     bool query_key_norm;                 // in families where config.json says whether there is one
     double embedding_scale;              // on token embeddings; 0: none
     bool rounded_embedding_scale;        // that factor has the embeddings' own number format
@@ -22,7 +23,11 @@ struct model_config {
     size_t first_position;               // row of the learned positions that belongs to the first token
     float logit_scale;                   // 0: none
     float final_logit_soft_cap;          // 0: none
+    bool norm_embedding;                 // they are normed before the first layer, without a weight
     struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
-    struct layer_kind *layers;           // [num_hidden_layers]
+    bool reversed_rotary;                // angles turn the other way
+    // The query at position p is multiplied by 1 + beta log(1 + floor(p / context)); beta 0: it is not.
+    double query_scale_beta, query_scale_context;
+    struct layer_kind *layers; // [num_hidden_layers]
     struct decoder_config decoder;
 };

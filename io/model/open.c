@@ -107,10 +107,12 @@ static enum status find_final_norm(struct model *model, struct error *err)
 {
     const struct safetensors_tensor *bias;
 
-    if (model->config.no_final_norm)
+    if (model->config.no_final_norm || model->family->final_norm == NULL)
         return STATUS_OK;
     FORWARD_IF_ERROR(copy_final_norm(&model->final_norm_weight, &model->final_norm, model, "weight", err));
-    if (model->config.decoder.norm != NORM_LAYER || model->family->norm_without_bias)
+    const bool layer_norm =
+        model->config.decoder.norm == NORM_LAYER || model->config.decoder.norm == NORM_LAYER_ONE_PLUS;
+    if (!layer_norm || model->family->norm_without_bias)
         return STATUS_OK;
     return copy_final_norm(&model->final_norm_bias, &bias, model, "bias", err);
 }

@@ -4,6 +4,8 @@
 
 static bool has_shape(const struct safetensors_tensor *tensor, const struct tensor_shape *shape)
 {
+    if (tensor->rank == 0 && shape->rank == 1 && shape->sizes[0] == 1) // a number
+        return true;
     if (tensor->rank != shape->rank)
         return false;
     for (size_t d = 0; d < shape->rank; d++)

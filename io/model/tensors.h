@@ -6,8 +6,8 @@ struct tensor_shape {
     size_t rank, sizes[3];
 };
 
-// The tensor of that name with the shape, [size] or [out, in], in a dtype that coppice computes with;
-// anything else is STATUS_INPUT and names file and tensor.
+// The tensor of that name with the shape, [size] ([] will do for 1) or [out, in], in a dtype that coppice
+// computes with; anything else is STATUS_INPUT and names file and tensor.
 enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, size_t size, struct error *err);
 enum status model_find_matrix(const struct safetensors_tensor **tensor, const struct model *model,

@@ -46,7 +46,41 @@ void activation_forward(float *x, size_t n, enum activation activation)
         for (size_t i = 0; i < n; i++)
             x[i] = x[i] < 0.0F ? 0.0F : x[i];
         break;
+    case ACTIVATION_RELU_SQUARED:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] < 0.0F ? 0.0F : x[i] * x[i];
+        break;
+    case ACTIVATION_XIELU: // needs its parameters
+        break;
     }
+}
+
+// e^x - 1 for x <= 0, as 2 t / (1 - t) with t = tanh(x / 2): nothing cancels near 0.
+SIMD_INLINE float expm1_below_zero(float x)
+{
+    const float t = tanh32(0.5F * x);
+    return 2.0F * t / (1.0F - t);
+}
+
+SIMD_CLONES
+static void xielu_all(float *x, size_t n, float positive, float negative, float beta, float epsilon)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float below = expm1_below_zero(x[i] < epsilon ? x[i] : epsilon);
+        const float curve = x[i] > 0.0F ? positive * x[i] * x[i] : (below - x[i]) * negative;
+        x[i] = curve + beta * x[i];
+    }
+}
+
+static float softplus(float x)
+{
+    return (float)(fmax((double)x, 0.0) + log1p(exp(-fabs((double)x))));
+}
+
+void xielu_forward(float *x, size_t n, const struct xielu *xielu)
+{
+    xielu_all(x, n, softplus(*xielu->alpha_p), *xielu->beta + softplus(*xielu->alpha_n), *xielu->beta,
+              *xielu->epsilon);
 }
 
 void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,

@@ -2,18 +2,36 @@
 #pragma once
 #include <stddef.h>
 
-enum activation { ACTIVATION_SILU = 0, ACTIVATION_GELU = 1, ACTIVATION_GELU_TANH = 2, ACTIVATION_RELU = 3 };
+enum activation {
+    ACTIVATION_SILU = 0,
+    ACTIVATION_GELU = 1,
+    ACTIVATION_GELU_TANH = 2,
+    ACTIVATION_RELU = 3,
+    ACTIVATION_RELU_SQUARED = 4,
+    ACTIVATION_XIELU = 5, // has parameters: xielu_forward
+};
 
 // x[n] = f(x[n]):
 //   silu       x / (1 + e^-x)
 //   gelu       x/2 (1 + erf(x / sqrt 2))
 //   gelu_tanh  x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3), computed as x / (1 + e^-2u)
 //   relu       max(x, 0)
+//   relu_squared  max(x, 0)^2
 void activation_forward(float *x, size_t n, enum activation activation);
 
 // gate[rows, columns] = f(gate) * up; strides in floats.
 void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
                      size_t columns, enum activation activation);
+
+// The parameters of a layer's xIELU, each one number.
+struct xielu {
+    const float *alpha_p, *alpha_n; // learned
+    const float *beta, *epsilon;    // epsilon is below 0
+};
+// x[n] = xIELU(x) (Huang and Schlag, 2024), with a = log(1 + e^alpha_p), b = beta + log(1 + e^alpha_n):
+//   x > 0  a x^2 + beta x
+//   else   b (e^min(x, epsilon) - 1 - x) + beta x
+void xielu_forward(float *x, size_t n, const struct xielu *xielu);
 
 // 1 / (1 + e^-x)
 float sigmoid(float x);

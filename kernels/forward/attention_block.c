@@ -49,32 +49,73 @@ static void project(const struct pass *pass, const struct qkv_heads *heads)
     linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
 }
 
-// Rotates the heads of the next `tokens` tokens, the first of which is at position `start`, and goes on to
-// the token after them.
-static void rotate_next(const struct pass *pass, struct heads *heads, size_t tokens, size_t start)
+static void clip(float *x, size_t n, float limit)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = x[i] > limit ? limit : x[i];
+        x[i] = x[i] < -limit ? -limit : x[i];
+    }
+}
+
+// Norms the heads of query or key, if the layer has that norm.
+static void norm_projection(const struct pass *pass, const struct heads *heads, const struct norm *norm)
+{
+    const struct decoder_config *config = pass->config;
+    struct heads normed = *heads;
+    size_t size = config->head_dim;
+
+    if (!norm_is_there(norm))
+        return;
+    if (config->query_key_norm == QUERY_KEY_WHOLE) { // the heads stand side by side: one of all channels
+        size *= heads->num_heads;
+        normed.num_heads = 1;
+    }
+    norm_heads(&normed, size, norm, config->norm, config->norm_epsilon);
+}
+
+// Rotates heads whose first token is at position `start`.
+static void rotate(const struct pass *pass, const struct heads *heads, size_t start)
 {
     const size_t rotary_dim = pass->config->rotary_dim, offset = start * (rotary_dim / 2);
     const bool local = pass->layer->local_rotary;
+    const float *cosine = (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset;
+    const float *sine = (local ? pass->rotary->local_sine : pass->rotary->sine) + offset;
 
-    heads->tokens = tokens;
-    rotary_forward(heads, rotary_dim, (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset,
-                   (local ? pass->rotary->local_sine : pass->rotary->sine) + offset);
-    heads->data += tokens * heads->token_stride;
+    if (pass->config->interleaved_rotary)
+        rotary_forward_interleaved(heads, rotary_dim, cosine, sine);
+    else
+        rotary_forward(heads, rotary_dim, cosine, sine);
 }
 
-// Norms, then rotates the heads of query or key.
-static void position(const struct pass *pass, struct heads heads, const struct norm *norm)
+static void scale_tokens(const struct heads *heads, size_t head_dim, const float *scale)
+{
+    for (size_t t = 0; t < heads->tokens; t++)
+        for (size_t h = 0; h < heads->num_heads; h++)
+            for (size_t i = 0; i < head_dim; i++)
+                heads->data[t * heads->token_stride + h * heads->head_stride + i] *= scale[t];
+}
+
+// Norms and rotates the heads of query or key, in the model's order, then multiplies them with
+// scale[position] unless that is NULL.
+static void position(const struct pass *pass, struct heads heads, const struct norm *norm, const float *scale)
 {
     const struct decoder_config *config = pass->config;
     const struct token_tree *tree = pass->tree;
+    const bool rotates = config->rotary_dim != 0 && !pass->layer->no_rotary;
 
-    if (norm->weight != NULL)
-        norm_heads(&heads, config->head_dim, norm, config->norm, config->norm_epsilon);
-    if (config->rotary_dim == 0)
-        return;
-    rotate_next(pass, &heads, tree->prefix, 0);
-    for (size_t b = 0; b < tree->num_branches; b++)
-        rotate_next(pass, &heads, tree->branches[b], tree->prefix);
+    if (!config->rotary_before_norm)
+        norm_projection(pass, &heads, norm);
+    for (size_t run = 0; run <= tree->num_branches; run++) { // the prefix, then each branch
+        const size_t start = run == 0 ? 0 : tree->prefix;
+        heads.tokens = run == 0 ? tree->prefix : tree->branches[run - 1];
+        if (rotates)
+            rotate(pass, &heads, start);
+        if (config->rotary_before_norm)
+            norm_projection(pass, &heads, norm);
+        if (scale != NULL)
+            scale_tokens(&heads, config->head_dim, scale + start);
+        heads.data += heads.tokens * heads.token_stride;
+    }
 }
 
 // Attention of the whole tree: the prefix by itself, then every branch with the prefix as its past.
@@ -106,8 +147,10 @@ bool attention_block(const struct pass *pass)
     if (!notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size))
         return false;
     project(pass, &heads);
-    position(pass, heads.query, &layer->query_norm);
-    position(pass, heads.key, &layer->key_norm);
+    if (config->clip_qkv != 0.0F)
+        clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
+    position(pass, heads.query, &layer->query_norm, pass->rotary->query_scale);
+    position(pass, heads.key, &layer->key_norm, NULL);
     const struct attention attention = {
         .num_heads = config->num_attention_heads,
         .num_key_value_heads = config->num_key_value_heads,
@@ -127,7 +170,7 @@ bool attention_block(const struct pass *pass)
                          query_size(config)))
         return false;
     linear_forward(pass->delta, config->hidden_size, &layer->o, pass->input, pass->tokens);
-    if (layer->attention_output_norm.weight != NULL)
+    if (norm_is_there(&layer->attention_output_norm))
         normalise(pass, pass->delta, pass->delta, &layer->attention_output_norm);
     return true;
 }

@@ -39,6 +39,15 @@ static size_t tree_size(const struct token_tree *tree)
     return tokens;
 }
 
+// pass->input <- what attention or MLP reads of the residual stream.
+static void enter(const struct pass *pass, const float *hidden, const struct norm *norm)
+{
+    if (norm_is_there(norm))
+        normalise(pass, pass->input, hidden, norm);
+    else
+        memcpy(pass->input, hidden, pass->tokens * pass->config->hidden_size * sizeof *hidden);
+}
+
 // norm(x + attention(x)), then norm(that + mlp(that)).
 static void forward_norm_after(const struct pass *pass, float *hidden)
 {
@@ -56,24 +65,27 @@ static void forward_norm_after(const struct pass *pass, float *hidden)
     normalise(pass, hidden, hidden, &pass->layer->post_attention_norm);
 }
 
-// The norm before the MLP; a layer with one norm for both has no other.
-static const struct norm *mlp_norm(const struct decoder_layer *layer)
+// The norm before the MLP. Side by side with attention it may be the same.
+static const struct norm *mlp_norm(const struct pass *pass)
 {
-    return layer->post_attention_norm.weight != NULL ? &layer->post_attention_norm : &layer->input_norm;
+    const struct decoder_layer *layer = pass->layer;
+    const bool shared = pass->config->parallel_residual && !norm_is_there(&layer->post_attention_norm);
+
+    return shared ? &layer->input_norm : &layer->post_attention_norm;
 }
 
 static void forward_norm_before(const struct pass *pass, float *hidden)
 {
     const bool parallel = pass->config->parallel_residual;
 
-    normalise(pass, pass->input, hidden, &pass->layer->input_norm);
+    enter(pass, hidden, &pass->layer->input_norm);
     if (!attention_block(pass))
         return;
     if (parallel)
-        normalise(pass, pass->input, hidden, mlp_norm(pass->layer));
+        enter(pass, hidden, mlp_norm(pass));
     add(pass, hidden);
     if (!parallel)
-        normalise(pass, pass->input, hidden, mlp_norm(pass->layer));
+        enter(pass, hidden, mlp_norm(pass));
     if (!mlp_block(pass))
         return;
     add(pass, hidden);

@@ -30,7 +30,9 @@ bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, si
         linear_forward(slab, count, &up, x, tokens);
         activation_gate(inner + first, intermediate, slab, count, tokens, count, mlp->activation);
     }
-    if (mlp->gate.weight == NULL)
+    if (mlp->gate.weight == NULL && mlp->activation == ACTIVATION_XIELU)
+        xielu_forward(inner, tokens * intermediate, &mlp->xielu);
+    else if (mlp->gate.weight == NULL)
         activation_forward(inner, tokens * intermediate, mlp->activation);
     if (!notify_observer(observer, source + 1, inner, tokens, intermediate))
         return false;

@@ -9,6 +9,7 @@ struct feed_forward {
     struct linear gate, up; // [intermediate, hidden]
     struct linear down;     // [hidden, intermediate]
     enum activation activation;
+    struct xielu xielu; // of ACTIVATION_XIELU, which only stands without a gate
 };
 
 // Floats of workspace for `tokens`. With a gate, too, the inner activations are held once, not twice.

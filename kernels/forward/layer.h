@@ -22,18 +22,28 @@ enum qkv_layout {
     QKV_PER_HEAD = 1, // head by head: its query, its key, its value (GPT-NeoX)
 };
 
+// What the norms of query and key are over.
+enum query_key_norm {
+    QUERY_KEY_PER_HEAD = 0, // each head by itself, with one weight for all of them, [head_dim]
+    QUERY_KEY_WHOLE = 1,    // all heads together: [heads * head_dim], [key-value heads * head_dim]
+};
+
 // The same for every layer of a model.
 struct decoder_config {
     size_t hidden_size, intermediate_size;
     size_t num_attention_heads, num_key_value_heads, head_dim;
-    size_t rotary_dim; // 0: no rotary embedding
+    size_t rotary_dim;       // 0: no rotary embedding
+    bool interleaved_rotary; // pairs the channels 2i and 2i + 1, not i and i + rotary_dim / 2
     enum norm_kind norm;
     float norm_epsilon;
     enum activation activation;
     float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
     float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;
-    float residual_scale; // on what attention and MLP add to the residual stream; 0: they add it as it is
+    float clip_qkv; // query, key and value are cut to [-clip_qkv, clip_qkv]; 0: they are not
+    enum query_key_norm query_key_norm;
+    bool rotary_before_norm; // query and key are rotated, then normed
+    float residual_scale;    // on what attention and MLP add to the residual stream; 0: they add it as it is
     // Attention and MLP both read the layer's input: x + attention(norm(x)) + mlp(norm(x)). Without a
     // post_attention_norm both read the same norm.
     bool parallel_residual;
@@ -43,11 +53,12 @@ struct decoder_config {
     bool norm_topk_prob;
 };
 
-// One layer's weights. A member that the family does not have is zero.
+// One layer's weights. A member that the family does not have is zero. Without input_norm or
+// post_attention_norm attention or MLP read the residual stream as it is.
 struct decoder_layer {
     struct norm input_norm, post_attention_norm;    // before attention; before the MLP
     struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
-    struct norm query_norm, key_norm;               // of every head, [head_dim]
+    struct norm query_norm, key_norm;               // see query_key_norm
     struct linear q, k, v, o;
     struct linear qkv; // instead of q, k and v
     struct linear gate, up, down;
@@ -59,6 +70,8 @@ struct decoder_layer {
     struct linear shared_expert_gate;                  // [1, hidden]
     size_t sliding_window;                             // 0: full attention
     bool local_rotary;                                 // takes the local angles of the rotary table
+    bool no_rotary;                                    // takes none
+    struct xielu xielu;                                // what its activation has learned
 };
 
 // Statistics sources of a layer: which linears read the same input.

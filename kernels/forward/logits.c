@@ -109,7 +109,7 @@ static int32_t index_of(const float *x, size_t n, float value)
 
 static void normalise(float *normed, const struct lm_head *head, const float *hidden, size_t rows)
 {
-    if (head->norm.weight == NULL) {
+    if (!norm_is_there(&head->norm)) {
         memcpy(normed, hidden, rows * head->hidden_size * sizeof *hidden);
         return;
     }

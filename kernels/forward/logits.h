@@ -10,7 +10,7 @@ struct lm_head {
     const void *weight; // [vocab, hidden_size] of dtype
     enum dtype dtype;
     size_t vocab_size, hidden_size;
-    struct norm norm; // the final norm; its weight NULL: none
+    struct norm norm; // the final norm, if it is there
     enum norm_kind norm_kind;
     float norm_epsilon;
     const float *bias;    // [vocab], added to the logits, or NULL

@@ -20,7 +20,7 @@ static struct feed_forward dense_part(const struct pass *pass)
 {
     const struct decoder_layer *layer = pass->layer;
     const size_t intermediate = layer->gate_up.out / 2;
-    struct feed_forward mlp = {layer->gate, layer->up, layer->down, pass->config->activation};
+    struct feed_forward mlp = {layer->gate, layer->up, layer->down, pass->config->activation, layer->xielu};
 
     if (layer->gate_up.weight != NULL) {
         mlp.gate = linear_slice(&layer->gate_up, 0, intermediate);
@@ -52,7 +52,10 @@ static bool mix_experts(const struct pass *pass, bool beside_shared)
         .num_experts_per_tok = config->num_experts_per_tok,
         .norm_topk_prob = config->norm_topk_prob,
         .router = layer->router,
-        .first = {layer->expert_gate, layer->expert_up, layer->expert_down, config->activation},
+        .first = {.gate = layer->expert_gate,
+                  .up = layer->expert_up,
+                  .down = layer->expert_down,
+                  .activation = config->activation},
         .stride = layer->expert_stride,
     };
 
@@ -74,7 +77,7 @@ bool mlp_block(const struct pass *pass)
         gate_shared_expert(pass);
     if (layer->router.weight != NULL && !mix_experts(pass, dense.up.weight != NULL))
         return false;
-    if (layer->output_norm.weight != NULL)
+    if (norm_is_there(&layer->output_norm))
         normalise(pass, pass->delta, pass->delta, &layer->output_norm);
     return true;
 }

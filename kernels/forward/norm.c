@@ -26,14 +26,19 @@ static void norm_row(float *out, const float *x, size_t size, const struct norm 
                      float epsilon)
 {
     const double n = (double)size;
-    const double mean = kind == NORM_LAYER ? sum_powers(x, size, 0.0, 1) / n : 0.0;
+    const bool centred = kind == NORM_LAYER || kind == NORM_LAYER_ONE_PLUS;
+    const double mean = centred ? sum_powers(x, size, 0.0, 1) / n : 0.0;
     const double variance = sum_powers(x, size, mean, 2) / n;
     const float centre = (float)mean;
     const float scale = (float)(1.0 / sqrt(variance + (double)epsilon));
 
-    const float offset = kind == NORM_RMS_ONE_PLUS ? 1.0F : 0.0F;
-    for (size_t i = 0; i < size; i++)
-        out[i] = (x[i] - centre) * scale * (offset + norm->weight[i]);
+    const float offset = kind == NORM_RMS_ONE_PLUS || kind == NORM_LAYER_ONE_PLUS ? 1.0F : 0.0F;
+    if (norm->plain)
+        for (size_t i = 0; i < size; i++)
+            out[i] = (x[i] - centre) * scale;
+    else
+        for (size_t i = 0; i < size; i++)
+            out[i] = (x[i] - centre) * scale * (offset + norm->weight[i]);
     if (norm->bias != NULL)
         for (size_t i = 0; i < size; i++)
             out[i] += norm->bias[i];
@@ -52,7 +57,9 @@ void norm_heads(const struct heads *heads, size_t size, const struct norm *norm,
     for (size_t t = 0; t < heads->tokens; t++) {
         for (size_t h = 0; h < heads->num_heads; h++) {
             float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
-            const struct norm own = {.weight = norm->weight + h * norm->head_stride, .bias = norm->bias};
+            struct norm own = *norm;
+            if (!own.plain)
+                own.weight += h * norm->head_stride;
             norm_row(head, head, size, &own, kind, epsilon);
         }
     }

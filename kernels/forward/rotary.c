@@ -30,3 +30,21 @@ void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *c
         }
     }
 }
+
+void rotary_forward_interleaved(const struct heads *heads, size_t rotary_dim, const float *cosine,
+                                const float *sine)
+{
+    const size_t pairs = rotary_dim / 2;
+
+    for (size_t t = 0; t < heads->tokens; t++) {
+        const float *c = cosine + t * pairs, *s = sine + t * pairs;
+        for (size_t h = 0; h < heads->num_heads; h++) {
+            float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
+            for (size_t i = 0; i < pairs; i++) {
+                const float a = head[2 * i], b = head[2 * i + 1];
+                head[2 * i] = a * c[i] - b * s[i];
+                head[2 * i + 1] = b * c[i] + a * s[i];
+            }
+        }
+    }
+}

@@ -1,5 +1,5 @@
 // rotary.h - rotary position embedding (Su et al., RoFormer, 2021), in the rotate-half layout of Hugging
-// Face.
+// Face, and interleaved.
 #pragma once
 #include "kernels/forward/heads.h"
 #include <stddef.h>
@@ -10,6 +10,7 @@ struct rotary_table {
     const float *cosine, *sine;
     // Of layers with local attention, in families where these have angles of their own; else NULL.
     const float *local_cosine, *local_sine;
+    const float *query_scale; // [tokens]: factors on the query of each position; NULL: none
 };
 
 // Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times
@@ -22,3 +23,6 @@ void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t 
 //   (a, b) -> (a cos - b sin, b cos + a sin)
 // cosine, sine: [tokens, rotary_dim / 2].
 void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *cosine, const float *sine);
+// The same with channel 2i paired with channel 2i + 1 (GPT-J's layout).
+void rotary_forward_interleaved(const struct heads *heads, size_t rotary_dim, const float *cosine,
+                                const float *sine);

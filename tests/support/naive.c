@@ -42,13 +42,14 @@ void naive_norm(float *out, const float *x, size_t rows, size_t size, const stru
 {
     for (size_t r = 0; r < rows; r++) {
         double mean = 0.0, variance = 0.0;
-        for (size_t i = 0; i < size && kind == NORM_LAYER; i++)
+        for (size_t i = 0; i < size && (kind == NORM_LAYER || kind == NORM_LAYER_ONE_PLUS); i++)
             mean += (double)x[r * size + i] / (double)size;
         for (size_t i = 0; i < size; i++)
             variance += pow((double)x[r * size + i] - mean, 2.0) / (double)size;
         for (size_t i = 0; i < size; i++) {
             const double bias = norm->bias != NULL ? (double)norm->bias[i] : 0.0;
-            const double weight = (double)norm->weight[i] + (kind == NORM_RMS_ONE_PLUS ? 1.0 : 0.0);
+            const double one = kind == NORM_RMS_ONE_PLUS || kind == NORM_LAYER_ONE_PLUS ? 1.0 : 0.0;
+            const double weight = norm->plain ? 1.0 : one + (double)norm->weight[i];
             out[r * size + i] =
                 (float)(((double)x[r * size + i] - mean) / sqrt(variance + epsilon) * weight + bias);
         }
@@ -67,8 +68,22 @@ double naive_activation(double x, enum activation activation)
         return 0.5 * x * (1.0 + tanh(sqrt(2.0 / pi) * (x + 0.044715 * pow(x, 3.0))));
     case ACTIVATION_RELU:
         return fmax(x, 0.0);
+    case ACTIVATION_RELU_SQUARED:
+        return pow(fmax(x, 0.0), 2.0);
+    case ACTIVATION_XIELU: // naive_xielu
+        break;
     }
     return NAN;
+}
+
+double naive_xielu(double x, const struct xielu *xielu)
+{
+    const double positive = log(1.0 + exp((double)*xielu->alpha_p)), beta = (double)*xielu->beta;
+    const double negative = beta + log(1.0 + exp((double)*xielu->alpha_n));
+
+    if (x > 0.0)
+        return positive * x * x + beta * x;
+    return negative * (expm1(fmin(x, (double)*xielu->epsilon)) - x) + beta * x;
 }
 
 void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim, double theta)
@@ -81,6 +96,22 @@ void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t
                 const double a = (double)head[i], b = (double)head[i + rotary_dim / 2];
                 head[i] = (float)(a * cos(angle) - b * sin(angle));
                 head[i + rotary_dim / 2] = (float)(b * cos(angle) + a * sin(angle));
+            }
+        }
+    }
+}
+
+void naive_rotary_interleaved(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim,
+                              double theta)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            for (size_t i = 0; i < rotary_dim; i += 2) {
+                float *pair = x + (t * heads + h) * head_dim + i;
+                const double angle = (double)t * pow(theta, -(double)i / (double)rotary_dim);
+                const double a = (double)pair[0], b = (double)pair[1];
+                pair[0] = (float)(a * cos(angle) - b * sin(angle));
+                pair[1] = (float)(b * cos(angle) + a * sin(angle));
             }
         }
     }

@@ -19,8 +19,12 @@ void naive_linear(float *c, const float *a, const float *b, const float *bias, s
 void naive_norm(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
                 enum norm_kind kind, double epsilon);
 double naive_activation(double x, enum activation activation);
+double naive_xielu(double x, const struct xielu *xielu);
 // x[tokens, heads, head_dim], contiguous; theta ^ (-2i / rotary_dim) radians per position.
 void naive_rotary(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim, double theta);
+// The same with channel 2i paired with channel 2i + 1.
+void naive_rotary_interleaved(float *x, size_t tokens, size_t heads, size_t head_dim, size_t rotary_dim,
+                              double theta);
 // Query heads over key-value heads that they share in equal groups; window 0: a query sees all keys up to its
 // own, else the last `window` of them.
 struct naive_heads {

@@ -33,6 +33,15 @@ extern const struct family_rows llama_family, qwen_family, phi_family, gemma_fam
     }
 #define NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, NEVER)
 #define LAYER_NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, ALWAYS)
+#define PLAIN_NORM(field)                                                                               \
+    {                                                                                                   \
+        .kind = MEMBER_PLAIN_NORM, .part = EVERY_LAYER, .member = offsetof(struct decoder_layer, field) \
+    }
+#define VECTOR(text, field, size)                                                           \
+    {                                                                                       \
+        .kind = MEMBER_VECTOR, .part = EVERY_LAYER, .name = (text),                         \
+        .member = offsetof(struct decoder_layer, field), .out = (size), .in = DIMENSION_ONE \
+    }
 #define HEAD_NORM(text, field) NORM_ROW(text, field, DIMENSION_HEAD, NEVER)
 // A norm that config.json may leave out; norms with a weight for every head, in one tensor or in one for
 // each.

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -42,10 +43,29 @@ static void exp32_at_the_ends(void **state)
     assert_true(isnan(exp32(NAN)));
 }
 
+static void xielu_matches_its_formula(void **state)
+{
+    static const float learned[][2] = {{0.3F, -0.4F}, {-2.0F, 3.0F}, {25.0F, -25.0F}};
+    const float beta = 0.5F, epsilon = -1e-6F;
+    (void)state;
+    for (size_t p = 0; p < sizeof learned / sizeof *learned; p++) {
+        const struct xielu xielu = {&learned[p][0], &learned[p][1], &beta, &epsilon};
+        for (double x = -30.0; x < 30.0; x += 0.013) {
+            float y[3] = {(float)x, (float)(x * 1e-3), (float)(x * 1e-7)}, input[3];
+            memcpy(input, y, sizeof y);
+            xielu_forward(y, 3, &xielu);
+            // The curve below 0 is a difference of numbers like x, each off by a few 2^-24 of it.
+            for (size_t i = 0; i < 3; i++)
+                assert_close((double)y[i], naive_xielu((double)input[i], &xielu),
+                             4e-7 * (fabs((double)y[i]) + 4.0 * fabs((double)input[i])) + 1e-12);
+        }
+    }
+}
+
 static void activations_match_their_formulas(void **state)
 {
     (void)state;
-    for (int a = ACTIVATION_SILU; a <= ACTIVATION_RELU; a++) {
+    for (int a = ACTIVATION_SILU; a <= ACTIVATION_RELU_SQUARED; a++) {
         for (double x = -30.0; x < 30.0; x += 0.013) {
             float y = (float)x;
             activation_forward(&y, 1, (enum activation)a);
@@ -141,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp32_is_within_one_unit),
         cmocka_unit_test(exp32_at_the_ends),
+        cmocka_unit_test(xielu_matches_its_formula),
         cmocka_unit_test(activations_match_their_formulas),
         cmocka_unit_test(a_gate_multiplies_and_respects_strides),
         cmocka_unit_test(softmax_sums_to_one),

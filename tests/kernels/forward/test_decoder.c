@@ -69,6 +69,10 @@ static void free_layer(struct decoder_layer *layer)
     free((void *)layer->post_attention_norm.weight);
 }
 
+// Factors on the queries of the tests that set scales_queries.
+static float query_scale[TOKENS];
+static bool scales_queries;
+
 static struct rotary_table small_rotary(void)
 {
     float frequencies[HEAD_DIM / 2];
@@ -77,7 +81,8 @@ static struct rotary_table small_rotary(void)
     for (size_t i = 0; i < pairs; i++)
         frequencies[i] = (float)pow(10000.0, -2.0 * (double)i / HEAD_DIM);
     rotary_angles(cosine, sine, frequencies, pairs, TOKENS, 1.0F);
-    return (struct rotary_table){.tokens = TOKENS, .cosine = cosine, .sine = sine};
+    return (struct rotary_table){
+        .tokens = TOKENS, .cosine = cosine, .sine = sine, .query_scale = scales_queries ? query_scale : NULL};
 }
 
 static void free_rotary(struct rotary_table *rotary)
@@ -103,7 +108,7 @@ static void norm_heads_if_there(float *x, size_t heads, const struct norm *norm,
                                 const struct decoder_config *config)
 {
     for (size_t i = 0; i < TOKENS * heads && norm->weight != NULL; i++) {
-        const struct norm own = {norm->weight + i % heads * norm->head_stride, norm->bias, 0};
+        const struct norm own = {.weight = norm->weight + i % heads * norm->head_stride, .bias = norm->bias};
         naive_norm(x + i * HEAD_DIM, x + i * HEAD_DIM, 1, HEAD_DIM, &own, config->norm,
                    (double)config->norm_epsilon);
     }
@@ -113,8 +118,36 @@ static void norm_heads_if_there(float *x, size_t heads, const struct norm *norm,
 static void norm_if_there(float *x, size_t rows, size_t size, const struct norm *norm,
                           const struct decoder_config *config)
 {
-    if (norm->weight != NULL)
+    if (norm->weight != NULL || norm->plain)
         naive_norm(x, x, rows, size, norm, config->norm, (double)config->norm_epsilon);
+}
+
+static void naive_clip(float *x, size_t n, const struct decoder_config *config)
+{
+    for (size_t i = 0; i < n && config->clip_qkv != 0.0F; i++)
+        x[i] = fminf(fmaxf(x[i], -config->clip_qkv), config->clip_qkv);
+}
+
+// x[TOKENS, heads, HEAD_DIM]
+static void naive_query_key_norm(float *x, size_t heads, const struct norm *norm,
+                                 const struct decoder_config *config)
+{
+    if (config->query_key_norm == QUERY_KEY_WHOLE)
+        norm_if_there(x, TOKENS, heads * HEAD_DIM, norm, config);
+    else
+        norm_heads_if_there(x, heads, norm, config);
+}
+
+static void naive_position(float *x, size_t heads, const struct norm *norm,
+                           const struct decoder_config *config, const struct decoder_layer *layer)
+{
+    if (!config->rotary_before_norm)
+        naive_query_key_norm(x, heads, norm, config);
+    if (!layer->no_rotary)
+        (config->interleaved_rotary ? naive_rotary_interleaved : naive_rotary)(x, TOKENS, heads, HEAD_DIM,
+                                                                               HEAD_DIM, 10000.0);
+    if (config->rotary_before_norm)
+        naive_query_key_norm(x, heads, norm, config);
 }
 
 // delta[TOKENS, HIDDEN] <- attention of trace->attention.
@@ -126,10 +159,13 @@ static void naive_attend(float *delta, struct trace *trace, const struct decoder
     apply(q, &layer->q, trace->attention);
     apply(k, &layer->k, trace->attention);
     apply(v, &layer->v, trace->attention);
-    norm_heads_if_there(q, HEADS, &layer->query_norm, config);
-    norm_heads_if_there(k, KV_HEADS, &layer->key_norm, config);
-    naive_rotary(q, TOKENS, HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
-    naive_rotary(k, TOKENS, KV_HEADS, HEAD_DIM, HEAD_DIM, 10000.0);
+    naive_clip(q, TOKENS * QUERY, config);
+    naive_clip(k, TOKENS * KEY_VALUE, config);
+    naive_clip(v, TOKENS * KEY_VALUE, config);
+    naive_position(q, HEADS, &layer->query_norm, config, layer);
+    naive_position(k, KV_HEADS, &layer->key_norm, config, layer);
+    for (size_t i = 0; i < TOKENS * QUERY && scales_queries; i++)
+        q[i] *= query_scale[i / QUERY];
     const struct naive_heads heads = {.tokens = TOKENS,
                                       .heads = HEADS,
                                       .kv_heads = KV_HEADS,
@@ -147,10 +183,15 @@ static void naive_mlp(float *delta, struct trace *trace, const struct decoder_co
 {
     static float gate[TOKENS * INTERMEDIATE], up[TOKENS * INTERMEDIATE];
 
-    apply(gate, &layer->gate, trace->mlp);
+    if (layer->gate.weight != NULL)
+        apply(gate, &layer->gate, trace->mlp);
     apply(up, &layer->up, trace->mlp);
-    for (size_t i = 0; i < TOKENS * INTERMEDIATE; i++)
-        trace->down[i] = (float)(naive_activation((double)gate[i], config->activation) * (double)up[i]);
+    for (size_t i = 0; i < TOKENS * INTERMEDIATE; i++) {
+        const double x = (double)(layer->gate.weight != NULL ? gate : up)[i];
+        const double y = config->activation == ACTIVATION_XIELU ? naive_xielu(x, &layer->xielu)
+                                                                : naive_activation(x, config->activation);
+        trace->down[i] = (float)(layer->gate.weight != NULL ? y * (double)up[i] : y);
+    }
     apply(delta, &layer->down, trace->down);
     norm_if_there(delta, TOKENS, HIDDEN, &layer->output_norm, config);
 }
@@ -206,6 +247,36 @@ static void check(const struct decoder_config *config, const struct decoder_laye
     run_layer(hidden, config, layer, NULL);
     assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
     free(hidden);
+}
+
+// Every sequence of the tree alone, compared with the tree in one pass.
+static void check_tree(const struct decoder_config *config, const struct decoder_layer *layer)
+{
+    static const size_t branches[] = {5, 0, 17, 1, 5};
+    const struct token_tree tree = {40, 5, branches};
+    struct rotary_table rotary = small_rotary();
+    const size_t size = 40 + 28, depth = 40 + 17; // tokens of all branches, of the longest
+    float *row = uniform_floats(size * HIDDEN, 1.0F, 50), *start = uniform_floats(size * HIDDEN, 1.0F, 50);
+    float *alone = uniform_floats(depth * HIDDEN, 1.0F, 51);
+    float *workspace = uniform_floats(decoder_workspace_size(config, size), 1.0F, 52);
+    size_t first = tree.prefix;
+
+    decoder_layer_forward_tree(config, layer, &rotary, row, &tree, workspace);
+    for (size_t b = 0; b < tree.num_branches; b++) {
+        memcpy(alone, start, tree.prefix * HIDDEN * sizeof *alone);
+        memcpy(alone + tree.prefix * HIDDEN, start + first * HIDDEN, branches[b] * HIDDEN * sizeof *alone);
+        decoder_layer_forward(config, layer, &rotary, alone, tree.prefix + branches[b], workspace, NULL);
+        // Sums of attention are split at the prefix: a rounding or two of values up to 10.
+        assert_true(largest_difference(row, alone, tree.prefix * HIDDEN) < 1e-5);
+        assert_true(largest_difference(row + first * HIDDEN, alone + tree.prefix * HIDDEN,
+                                       branches[b] * HIDDEN) < 1e-5);
+        first += branches[b];
+    }
+    free(row);
+    free(start);
+    free(alone);
+    free(workspace);
+    free_rotary(&rotary);
 }
 
 static void check_layer(bool bias, size_t window)
@@ -311,6 +382,107 @@ static void norms_of_heads_and_of_what_is_added(void **state)
     check(&config, &layer);
     for (size_t i = 0; i < 4; i++)
         free(weights[i]);
+    free_layer(&layer);
+}
+
+// The layer with norms of query and key, [HEADS * HEAD_DIM] and [KV_HEADS * HEAD_DIM] numbers.
+static void check_query_key_norms(const struct decoder_config *config)
+{
+    struct decoder_layer layer = random_layer(true);
+    float *query = uniform_floats(QUERY, 1.0F, 60), *key = uniform_floats(KEY_VALUE, 1.0F, 61);
+    layer.query_norm.weight = query;
+    layer.key_norm.weight = key;
+    check(config, &layer);
+    free(query);
+    free(key);
+    free_layer(&layer);
+}
+
+static void norms_of_whole_queries_and_keys(void **state)
+{
+    struct decoder_config config = small_config();
+    (void)state;
+    config.query_key_norm = QUERY_KEY_WHOLE;
+    check_query_key_norms(&config);
+}
+
+static void norms_after_rotary_embedding(void **state)
+{
+    struct decoder_config config = small_config();
+    (void)state;
+    config.rotary_before_norm = true;
+    check_query_key_norms(&config);
+    config.query_key_norm = QUERY_KEY_WHOLE;
+    check_query_key_norms(&config);
+}
+
+static void rotary_embedding_of_neighbours_and_none(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    config.interleaved_rotary = true;
+    check(&config, &layer);
+    layer.no_rotary = true;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void clipped_queries_keys_and_values(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    config.clip_qkv = 0.3F;
+    check(&config, &layer);
+    free_layer(&layer);
+}
+
+static void queries_scaled_by_their_position(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    for (size_t t = 0; t < TOKENS; t++)
+        query_scale[t] = 1.0F + 0.01F * (float)t;
+    scales_queries = true;
+    check(&config, &layer);
+    check_tree(&config, &layer);
+    scales_queries = false;
+    free_layer(&layer);
+}
+
+static void a_layer_whose_norms_stand_on_its_outputs_alone(void **state)
+{
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    const struct norm input = layer.input_norm, inner = layer.post_attention_norm;
+    (void)state;
+    layer.attention_output_norm = input;
+    layer.output_norm = inner;
+    layer.input_norm = layer.post_attention_norm = (struct norm){0};
+    check(&config, &layer);
+    layer.input_norm = layer.post_attention_norm = (struct norm){.plain = true};
+    check(&config, &layer);
+    layer.input_norm = input;
+    layer.post_attention_norm = inner;
+    free_layer(&layer);
+}
+
+static void an_mlp_without_a_gate(void **state)
+{
+    const float alpha_p = 0.3F, alpha_n = -0.4F, beta = 0.5F, epsilon = -1e-6F;
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    const struct linear gate = layer.gate;
+    (void)state;
+    layer.gate = (struct linear){0};
+    config.activation = ACTIVATION_RELU_SQUARED;
+    check(&config, &layer);
+    config.activation = ACTIVATION_XIELU;
+    layer.xielu = (struct xielu){&alpha_p, &alpha_n, &beta, &epsilon};
+    check(&config, &layer);
+    layer.gate = gate;
     free_layer(&layer);
 }
 
@@ -521,36 +693,6 @@ static void per_head_qkv_gives_the_bits_of_separate_linears(void **state)
     free_layer(&layer);
 }
 
-// Every sequence of the tree alone, compared with the tree in one pass.
-static void check_tree(const struct decoder_config *config, const struct decoder_layer *layer)
-{
-    static const size_t branches[] = {5, 0, 17, 1, 5};
-    const struct token_tree tree = {40, 5, branches};
-    struct rotary_table rotary = small_rotary();
-    const size_t size = 40 + 28, depth = 40 + 17; // tokens of all branches, of the longest
-    float *row = uniform_floats(size * HIDDEN, 1.0F, 50), *start = uniform_floats(size * HIDDEN, 1.0F, 50);
-    float *alone = uniform_floats(depth * HIDDEN, 1.0F, 51);
-    float *workspace = uniform_floats(decoder_workspace_size(config, size), 1.0F, 52);
-    size_t first = tree.prefix;
-
-    decoder_layer_forward_tree(config, layer, &rotary, row, &tree, workspace);
-    for (size_t b = 0; b < tree.num_branches; b++) {
-        memcpy(alone, start, tree.prefix * HIDDEN * sizeof *alone);
-        memcpy(alone + tree.prefix * HIDDEN, start + first * HIDDEN, branches[b] * HIDDEN * sizeof *alone);
-        decoder_layer_forward(config, layer, &rotary, alone, tree.prefix + branches[b], workspace, NULL);
-        // Sums of attention are split at the prefix: a rounding or two of values up to 10.
-        assert_true(largest_difference(row, alone, tree.prefix * HIDDEN) < 1e-5);
-        assert_true(largest_difference(row + first * HIDDEN, alone + tree.prefix * HIDDEN,
-                                       branches[b] * HIDDEN) < 1e-5);
-        first += branches[b];
-    }
-    free(row);
-    free(start);
-    free(alone);
-    free(workspace);
-    free_rotary(&rotary);
-}
-
 static void sequences_that_begin_alike_are_those_computed_alone(void **state)
 {
     struct decoder_config config = small_config();
@@ -560,6 +702,10 @@ static void sequences_that_begin_alike_are_those_computed_alone(void **state)
     layer.sliding_window = 9;
     check_tree(&config, &layer);
     config.rotary_dim = 0;
+    check_tree(&config, &layer);
+    config.rotary_dim = HEAD_DIM;
+    config.rotary_before_norm = true;
+    layer.query_norm = layer.key_norm = (struct norm){.plain = true};
     check_tree(&config, &layer);
     free_layer(&layer);
 }
@@ -649,6 +795,13 @@ int main(void)
         cmocka_unit_test(a_norm_of_its_own_for_every_head),
         cmocka_unit_test(norms_after_each_addition),
         cmocka_unit_test(norms_of_heads_and_of_what_is_added),
+        cmocka_unit_test(norms_of_whole_queries_and_keys),
+        cmocka_unit_test(norms_after_rotary_embedding),
+        cmocka_unit_test(rotary_embedding_of_neighbours_and_none),
+        cmocka_unit_test(clipped_queries_keys_and_values),
+        cmocka_unit_test(queries_scaled_by_their_position),
+        cmocka_unit_test(a_layer_whose_norms_stand_on_its_outputs_alone),
+        cmocka_unit_test(an_mlp_without_a_gate),
         cmocka_unit_test(the_observer_sees_the_input_of_every_linear_once),
         cmocka_unit_test(an_observer_that_has_seen_enough_ends_the_pass),
         cmocka_unit_test(bits_are_the_same_for_one_and_two_threads),

@@ -40,6 +40,29 @@ static void root_mean_square(void **state)
     check(NORM_RMS, false);
 }
 
+static void layer_norm_of_one_plus_weight(void **state)
+{
+    (void)state;
+    check(NORM_LAYER_ONE_PLUS, true);
+}
+
+static void norms_without_a_weight(void **state)
+{
+    enum { ROWS = 3, SIZE = 11 };
+    const struct norm norm = {.plain = true};
+    (void)state;
+    assert_true(norm_is_there(&norm));
+    assert_false(norm_is_there(&(struct norm){0}));
+    for (int kind = NORM_RMS; kind <= NORM_LAYER; kind++) {
+        float *x = uniform_floats(ROWS * SIZE, 2.0F, 1), *expected = uniform_floats(ROWS * SIZE, 1.0F, 0);
+        naive_norm(expected, x, ROWS, SIZE, &norm, (enum norm_kind)kind, (double)1e-5F);
+        norm_forward(x, x, ROWS, SIZE, &norm, (enum norm_kind)kind, 1e-5F);
+        assert_true(largest_difference(x, expected, ROWS * SIZE) < tolerance);
+        free(x);
+        free(expected);
+    }
+}
+
 static void layer_norm_with_and_without_bias(void **state)
 {
     (void)state;
@@ -126,6 +149,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(root_mean_square),
+        cmocka_unit_test(layer_norm_of_one_plus_weight),
+        cmocka_unit_test(norms_without_a_weight),
         cmocka_unit_test(layer_norm_with_and_without_bias),
         cmocka_unit_test(epsilon_keeps_zeros_zero),
         cmocka_unit_test(a_large_mean_does_not_drown_the_variance),

@@ -19,15 +19,16 @@ static void fill_table(float *cosine, float *sine, size_t rotary_dim)
     rotary_angles(cosine, sine, frequencies, rotary_dim / 2, TOKENS, 1.0F);
 }
 
-static void check(size_t rotary_dim)
+static void check(size_t rotary_dim, bool interleaved)
 {
     float cosine[TOKENS * HEAD_DIM / 2], sine[TOKENS * HEAD_DIM / 2];
     float *x = uniform_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
     float *expected = uniform_floats((size_t)TOKENS * HEADS * HEAD_DIM, 1.0F, 1);
     fill_table(cosine, sine, rotary_dim);
-    naive_rotary(expected, TOKENS, HEADS, HEAD_DIM, rotary_dim, 10000.0);
-    rotary_forward(&(struct heads){x, TOKENS, (size_t)HEADS * HEAD_DIM, HEADS, HEAD_DIM}, rotary_dim, cosine,
-                   sine);
+    (interleaved ? naive_rotary_interleaved : naive_rotary)(expected, TOKENS, HEADS, HEAD_DIM, rotary_dim,
+                                                            10000.0);
+    (interleaved ? rotary_forward_interleaved : rotary_forward)(
+        &(struct heads){x, TOKENS, (size_t)HEADS * HEAD_DIM, HEADS, HEAD_DIM}, rotary_dim, cosine, sine);
     // Angles up to 32 are float32 numbers, so they are off by up to 32 * 2^-24.
     assert_true(largest_difference(x, expected, (size_t)TOKENS * HEADS * HEAD_DIM) < 5e-6);
     free(x);
@@ -37,13 +38,20 @@ static void check(size_t rotary_dim)
 static void whole_heads(void **state)
 {
     (void)state;
-    check(HEAD_DIM);
+    check(HEAD_DIM, false);
 }
 
 static void the_first_channels_alone(void **state)
 {
     (void)state;
-    check(4);
+    check(4, false);
+}
+
+static void pairs_of_neighbours(void **state)
+{
+    (void)state;
+    check(HEAD_DIM, true);
+    check(6, true);
 }
 
 static void strides_leave_neighbours_alone(void **state)
@@ -86,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_heads),
         cmocka_unit_test(the_first_channels_alone),
+        cmocka_unit_test(pairs_of_neighbours),
         cmocka_unit_test(strides_leave_neighbours_alone),
         cmocka_unit_test(angles_are_float32_products_of_position_and_frequency),
     };
