@@ -142,10 +142,13 @@ static int compare_entry_name(const void *key, const void *element)
 }
 
 // One table of all tensors, sorted by name.
-static enum status build_table(struct checkpoint *checkpoint, struct error *err)
+enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error *err)
 {
     size_t total = 0;
 
+    free(checkpoint->entries);
+    checkpoint->entries = NULL;
+    checkpoint->num_entries = 0;
     for (size_t i = 0; i < checkpoint->num_shards; i++)
         total += checkpoint->shards[i]->count;
     FORWARD_IF_ERROR(
@@ -196,7 +199,7 @@ static enum status open_indexed(struct checkpoint *checkpoint, json_t *index, co
     RETURN_ERROR_IF(json_object_size(weight_map) == 0, err, STATUS_INPUT, "%s: 'weight_map' is empty", path);
     FORWARD_IF_ERROR(list_shards(checkpoint, weight_map, path, err));
     FORWARD_IF_ERROR(open_shards(checkpoint, path, err));
-    FORWARD_IF_ERROR(build_table(checkpoint, err));
+    FORWARD_IF_ERROR(checkpoint_list_tensors(checkpoint, err));
     return check_listed(checkpoint, weight_map, path, err);
 }
 
@@ -208,7 +211,7 @@ static enum status open_single(struct checkpoint *checkpoint, struct error *err)
     RETURN_ERROR_IF(checkpoint->shard_names[0] == NULL, err, STATUS_MEMORY, "out of memory for a file name");
     checkpoint->num_shards = 1;
     FORWARD_IF_ERROR(open_shards(checkpoint, NULL, err));
-    return build_table(checkpoint, err);
+    return checkpoint_list_tensors(checkpoint, err);
 }
 
 static enum status open_any(struct checkpoint *checkpoint, struct error *err)
@@ -298,6 +301,6 @@ uint64_t checkpoint_bytes(const struct checkpoint *checkpoint)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < checkpoint->num_shards; i++)
-        bytes += checkpoint->shards[i]->file_bytes - checkpoint->shards[i]->header_bytes;
+        bytes += checkpoint->shards[i]->exported.data_bytes;
     return bytes;
 }

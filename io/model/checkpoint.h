@@ -23,5 +23,7 @@ void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
 // The tensor and (shard may be NULL) the index of its shard; NULL when there is none.
 const struct safetensors_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name,
                                                  size_t *shard);
-// Bytes of all tensor data.
+// Makes checkpoint_find's table anew from the tensors of the shards.
+enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error *err);
+// Bytes of all tensor data, as it is exported.
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint);

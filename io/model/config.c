@@ -164,64 +164,6 @@ static enum status read_common(struct model_config *config, const struct config_
     return read_rope(config, reader, family, err);
 }
 
-// Whether an object that a compressor left in config.json says that nothing is compressed: what is known to
-// change how weights are stored is absent, null, empty or "dense", and all the rest only describes.
-static bool is_dense(const json_t *compression)
-{
-    static const char *const descriptions[] = {"quant_method",
-                                               "version",
-                                               "quantization_status",
-                                               "global_compression_ratio",
-                                               "global_sparsity",
-                                               "sparsity_structure",
-                                               "registry_requires_subclass",
-                                               "ignore",
-                                               "targets"};
-    const char *key;
-    json_t *value;
-
-    if (!json_is_object(compression))
-        return false;
-    json_object_foreach((json_t *)compression, key, value)
-    {
-        bool dense = json_is_null(value) || json_is_false(value) ||
-                     (json_is_object(value) && json_object_size(value) == 0);
-        if (strcmp(key, "format") == 0)
-            dense |= json_is_string(value) && strcmp(json_string_value(value), "dense") == 0;
-        else if (strcmp(key, "sparsity_config") == 0 || strcmp(key, "quantization_config") == 0)
-            dense |= is_dense(value);
-        for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
-            dense |= strcmp(key, descriptions[i]) == 0;
-        if (!dense)
-            return false;
-    }
-    return true;
-}
-
-// Quantised weights are stored as tensors of other names and types; a message about the key is clearer.
-static enum status refuse_quantised(const struct config_reader *reader, struct error *err)
-{
-    static const struct {
-        const char *key;
-        bool
-            needs_method; // without `quant_method` the reference refuses it; else it does not look at the key
-    } places[] = {{"quantization_config", true}, {"compression_config", false}};
-    char method[64];
-
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const json_t *config = config_find(reader, places[i].key);
-        const char *name = json_string_value(json_object_get(config, "quant_method"));
-        const bool dense = is_dense(config) &&
-                           (name == NULL ? !places[i].needs_method : strcmp(name, "compressed-tensors") == 0);
-        RETURN_ERROR_IF(config != NULL && !dense, err, STATUS_INPUT,
-                        "%s: %s: quantised%s%s%s checkpoints are not supported; use the float32, float16 or "
-                        "bfloat16 original",
-                        reader->path, places[i].key, name != NULL ? " (" : "",
-                        name != NULL ? printable(method, sizeof method, name) : "", name != NULL ? ")" : "");
-    }
-    return STATUS_OK;
-}
-
 static enum status find_family(const struct family **family, const struct config_reader *reader,
                                struct error *err)
 {
@@ -238,7 +180,7 @@ static enum status find_family(const struct family **family, const struct config
                         ? "runs on code of its own (auto_map), which coppice does not execute"
                         : "is not supported",
                     family_list(supported, sizeof supported));
-    return refuse_quantised(reader, err);
+    return STATUS_OK;
 }
 
 static enum status read_config(struct model_config *config, const struct family **family,
@@ -247,6 +189,7 @@ static enum status read_config(struct model_config *config, const struct family 
     RETURN_ERROR_IF(!json_is_object(reader->object), err, STATUS_INPUT, "%s: must be a JSON object",
                     reader->path);
     FORWARD_IF_ERROR(find_family(family, reader, err));
+    FORWARD_IF_ERROR(quantisation_read(&config->quantisation, reader, err));
     snprintf(config->model_type, sizeof config->model_type, "%s", (*family)->model_type);
     FORWARD_IF_ERROR(read_common(config, reader, *family, err));
     return (*family)->configure != NULL ? (*family)->configure(config, reader, err) : STATUS_OK;

@@ -1,5 +1,6 @@
 // model_config.h - what config.json says of a model, in the same words for every family.
 #pragma once
+#include "io/model/quantisation.h"
 #include "io/model/rope.h"
 #include "kernels/forward/decoder.h"
 
@@ -30,4 +31,5 @@ struct model_config {
     double query_scale_beta, query_scale_context;
     struct layer_kind *layers; // [num_hidden_layers]
     struct decoder_config decoder;
+    struct quantisation quantisation;
 };

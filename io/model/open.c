@@ -1,6 +1,8 @@
 #include "io/model/open.h"
 
+#include "io/model/coded.h"
 #include "io/model/config.h"
+#include "io/model/decode.h"
 #include "io/model/family.h"
 #include "io/model/layer_map.h"
 #include "io/model/tensors.h"
@@ -127,6 +129,18 @@ static enum status check_layers(const struct model *model, struct error *err)
     return STATUS_OK;
 }
 
+// Tensors outside the layers are read as they lie in the file.
+static enum status check_outer_codes(const struct model *model, struct error *err)
+{
+    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->lm_head};
+
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        RETURN_ERROR_IF(tensors[i] != NULL && tensors[i]->coding != NULL, err, STATUS_INPUT,
+                        "%s: tensor '%s' is quantised (%s), which only tensors of layers may be",
+                        model->checkpoint->directory, tensors[i]->name, tensors[i]->coding->codes.dtype_name);
+    return STATUS_OK;
+}
+
 enum status model_open_ignoring(struct model **model, const char *directory,
                                 const struct ignored_keys *ignored, struct error *err)
 {
@@ -136,11 +150,13 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));
     GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, ignored, err), failed);
     GOTO_IF_ERROR(checkpoint_open(&(*model)->checkpoint, directory, err), failed);
+    GOTO_IF_ERROR(checkpoint_decode((*model)->checkpoint, &(*model)->config.quantisation, err), failed);
     choose_prefix(*model);
     GOTO_IF_ERROR(find_embedding(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head_bias(*model, err), failed);
     GOTO_IF_ERROR(find_final_norm(*model, err), failed);
+    GOTO_IF_ERROR(check_outer_codes(*model, err), failed);
     GOTO_IF_ERROR(check_layers(*model, err), failed);
     return STATUS_OK;
 

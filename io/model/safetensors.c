@@ -207,6 +207,9 @@ static enum status parse_header(struct safetensors_file *file, json_t *header, s
         file->count++;
     }
     qsort(file->tensors, file->count, sizeof *file->tensors, by_offset);
+    file->stored = file->tensors;
+    file->stored_count = file->count;
+    file->exported = (struct safetensors_layout){file->mapping, file->header_bytes, data_bytes};
     return check_cover(file, data_bytes, err);
 }
 
@@ -278,15 +281,25 @@ enum status safetensors_open(struct safetensors_file **out, const char *path, st
     return STATUS_OK;
 }
 
+static void free_tensors(struct safetensors_tensor *tensors, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)tensors[i].name);
+        free((void *)(uintptr_t)tensors[i].coding);
+    }
+    free(tensors);
+}
+
 void safetensors_close(struct safetensors_file *file)
 {
     if (file == NULL)
         return;
     if (file->mapping != NULL)
         munmap((void *)(uintptr_t)file->mapping, (size_t)file->file_bytes);
-    for (size_t i = 0; i < file->count; i++)
-        free((void *)(uintptr_t)file->tensors[i].name);
-    free(file->tensors);
+    free_tensors(file->tensors, file->count);
+    if (file->stored != file->tensors)
+        free_tensors(file->stored, file->stored_count);
+    free(file->new_header);
     free(file->metadata);
     free(file->path);
     free(file);

@@ -10,6 +10,8 @@
 
 enum { SAFETENSORS_MAX_RANK = 8 };
 
+struct coding; // io/model/coded.h
+
 struct safetensors_tensor {
     const char *name;
     char dtype_name[16]; // as written; formats that coppice does not compute with can still be carried over
@@ -19,6 +21,15 @@ struct safetensors_tensor {
     uint64_t shape[SAFETENSORS_MAX_RANK];
     uint64_t begin, end; // byte offsets in the data section
     const void *data;    // in the mapping, any alignment; valid until safetensors_close
+    // Not NULL: the elements are made from codes (coded.h). Then begin and end are where they lie in the file
+    // that is exported, and there is no data.
+    const struct coding *coding;
+};
+
+// A file as it is exported, but for the values of its tensors.
+struct safetensors_layout {
+    const uint8_t *header; // its length in 8 bytes, and JSON
+    uint64_t header_bytes, data_bytes;
 };
 
 struct safetensors_file {
@@ -28,6 +39,11 @@ struct safetensors_file {
     uint64_t header_bytes; // 8 + JSON length: where the data section starts
     size_t count;
     struct safetensors_tensor *tensors; // [count], in the order of their offsets
+    // The tensors of the file; the same array, unless codes are shown as what they stand for (decode.h).
+    size_t stored_count;
+    struct safetensors_tensor *stored;
+    struct safetensors_layout exported; // of `tensors`
+    uint8_t *new_header;                // of exported, if it is not the file's
     char *metadata;                     // "__metadata__" as compact JSON; NULL when there is none
 };
 

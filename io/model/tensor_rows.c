@@ -1,4 +1,5 @@
 #include "io/model/tensor_rows.h"
+#include "io/model/coded.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -18,8 +19,15 @@ uint64_t tensor_rows_element(const struct layer_tensor *tensor, size_t row, size
 const char *tensor_rows_span(uint64_t *bytes, const struct layer_tensor *tensor, size_t first, size_t count)
 {
     const size_t element = dtype_size(tensor->tensor->dtype);
-    const uint64_t begin = tensor_rows_element(tensor, first, 0);
+    const struct coding *coding = tensor->tensor->coding;
+    uint64_t begin = tensor_rows_element(tensor, first, 0), end;
 
+    if (coding != NULL && count > 0) {
+        const uint64_t last = tensor_rows_element(tensor, first + count - 1, tensor->in - 1);
+        coded_span(&begin, &end, tensor->tensor, begin, last);
+        *bytes = end - begin;
+        return (const char *)coding->codes.data + begin;
+    }
     *bytes = count == 0
                  ? 0
                  : (tensor_rows_element(tensor, first + count - 1, tensor->in - 1) + 1 - begin) * element;
@@ -74,6 +82,12 @@ void tensor_rows_f32(float *values, const struct layer_tensor *tensor, size_t fi
     char *data = (char *)tensor->tensor->data; // only read
     uint32_t room[TILE_ROWS * TILE_COLUMNS];
 
+    if (tensor->tensor->coding != NULL) {
+        for (size_t i = 0; i < count; i++)
+            coded_elements(values + i * in, tensor->tensor, tensor_rows_element(tensor, first + i, 0),
+                           tensor->view.column, in);
+        return;
+    }
     if (tensor_rows_are_contiguous(tensor)) {
         dtype_to_f32(values, data + tensor_rows_element(tensor, first, 0) * element, dtype, count * in);
         return;
@@ -89,6 +103,25 @@ void tensor_rows_f32(float *values, const struct layer_tensor *tensor, size_t fi
             for (size_t k = 0; k < tile.count; k++)
                 dtype_to_f32(values + (i + k) * in + j, tile.rows + k * tile.stride * element, dtype,
                              tile.columns);
+        }
+    }
+}
+
+void tensor_rows_read(void *rows, const struct layer_tensor *tensor, size_t first, size_t count)
+{
+    const enum dtype dtype = tensor->tensor->dtype;
+    float values[TILE_COLUMNS];
+
+    if (tensor->tensor->coding == NULL) {
+        tensor_rows_take(rows, tensor, tensor->tensor->data, 0, first, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < tensor->in; j += TILE_COLUMNS) {
+            const size_t n = smaller(TILE_COLUMNS, tensor->in - j);
+            coded_elements(values, tensor->tensor, tensor_rows_element(tensor, first + i, j),
+                           tensor->view.column, n);
+            dtype_from_f32((char *)rows + (i * tensor->in + j) * dtype_size(dtype), values, dtype, n);
         }
     }
 }

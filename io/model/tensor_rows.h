@@ -7,7 +7,9 @@
 
 // values[count, in] float32 <- the rows [first, first + count) of the matrix. tensor->tensor is not NULL.
 void tensor_rows_f32(float *values, const struct layer_tensor *tensor, size_t first, size_t count);
-// The same in the tensor's own dtype: rows[count, in] <- the elements that lie in `data`. data is the part of
+// The same in the tensor's own dtype.
+void tensor_rows_read(void *rows, const struct layer_tensor *tensor, size_t first, size_t count);
+// rows[count, in] in the tensor's dtype <- the elements that lie in `data`, which is the part of
 // the tensor's bytes that begins with its element `origin`, and has all of these rows.
 void tensor_rows_take(void *rows, const struct layer_tensor *tensor, const void *data, uint64_t origin,
                       size_t first, size_t count);
@@ -17,7 +19,8 @@ void tensor_rows_put(void *data, uint64_t origin, const struct layer_tensor *ten
 
 // Whether the rows are contiguous: row i is the `in` elements from the tensor's element start + i * in on.
 bool tensor_rows_are_contiguous(const struct layer_tensor *tensor);
-// The first byte of the rows in the checkpoint's mapping, and how far their last one is from it.
+// The first byte in the checkpoint's mapping that the rows are made from, and how far the last one is from
+// it.
 const char *tensor_rows_span(uint64_t *bytes, const struct layer_tensor *tensor, size_t first, size_t count);
 // The index in the tensor of an element of the matrix.
 uint64_t tensor_rows_element(const struct layer_tensor *tensor, size_t row, size_t column);

@@ -73,20 +73,20 @@ static enum status hash_shard(uint64_t *hash, const struct team *team, const str
                               struct error *err)
 {
     uint64_t *hashes = NULL;
-    enum status status = allocate(&hashes, shard->count + 1, sizeof *hashes, "fingerprint", err);
+    enum status status = allocate(&hashes, shard->stored_count + 1, sizeof *hashes, "fingerprint", err);
 
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    for (size_t i = 0; i < shard->count; i++) {
-        const struct safetensors_tensor *tensor = &shard->tensors[i];
+    for (size_t i = 0; i < shard->stored_count; i++) {
+        const struct safetensors_tensor *tensor = &shard->stored[i];
         if (i % (size_t)team->size != (size_t)team->rank)
             continue;
         hashes[i] = XXH3_64bits(tensor->data, tensor->end - tensor->begin);
         safetensors_release(shard, tensor->data, tensor->end - tensor->begin);
     }
     if (team->rank == 0)
-        hashes[shard->count] = XXH3_64bits(shard->mapping, shard->header_bytes);
-    status = team_sum_u64(team, hashes, shard->count + 1, err);
-    *hash = XXH3_64bits(hashes, (shard->count + 1) * sizeof *hashes);
+        hashes[shard->stored_count] = XXH3_64bits(shard->mapping, shard->header_bytes);
+    status = team_sum_u64(team, hashes, shard->stored_count + 1, err);
+    *hash = XXH3_64bits(hashes, (shard->stored_count + 1) * sizeof *hashes);
     free(hashes);
     return status;
 }

@@ -1,8 +1,7 @@
 #include "stages/export/added_bias.h"
 
-#include "io/file/commit.h"
-#include "io/file/json.h"
 #include "io/file/run_paths.h"
+#include "stages/export/dequantised.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -103,9 +102,9 @@ static char *entries_of(struct added_biases *biases, uint64_t begin)
 static enum status make_header(struct added_biases *biases, const struct safetensors_file *shard,
                                struct error *err)
 {
-    const char *old = (const char *)shard->mapping + 8;
-    size_t length = (size_t)shard->header_bytes - 8, added, total;
-    char *entries = entries_of(biases, shard->file_bytes - shard->header_bytes);
+    const char *old = (const char *)shard->exported.header + 8;
+    size_t length = (size_t)shard->exported.header_bytes - 8, added, total;
+    char *entries = entries_of(biases, shard->exported.data_bytes);
 
     RETURN_ERROR_IF(entries == NULL, err, STATUS_MEMORY, "out of memory for the header of %s", shard->path);
     while (length > 0 && old[length - 1] != '}')
@@ -145,30 +144,6 @@ enum status added_biases_create(struct added_biases *biases, const struct stage 
 }
 
 // ---- config.json and the index --------------------------------------------------------------------------
-
-// Reads `from`, lets change edit it, and writes it as `to`.
-static enum status rewrite_json(const char *from, const char *to, const struct stage *stage,
-                                enum status (*change)(json_t *json, const struct stage *stage,
-                                                      struct error *err),
-                                struct error *err)
-{
-    json_t *json;
-    char *text = NULL;
-    enum status status;
-
-    FORWARD_IF_ERROR(json_read(&json, from, err));
-    status = json_is_object(json) ? change(json, stage, err)
-                                  : error_set(err, STATUS_INPUT, "%s: not a JSON object", from);
-    if (status == STATUS_OK)
-        text = json_dumps(json, JSON_INDENT(2));
-    if (status == STATUS_OK && text == NULL)
-        status = error_set(err, STATUS_MEMORY, "out of memory for %s", to);
-    if (status == STATUS_OK)
-        status = commit_bytes(to, text, strlen(text), err);
-    free(text);
-    json_decref(json);
-    return status;
-}
 
 static enum status change_config(json_t *json, const struct stage *stage, struct error *err)
 {
@@ -226,17 +201,14 @@ static enum status change_index(json_t *json, const struct stage *stage, struct 
 enum status added_biases_describe(const struct stage *stage, const struct variant *variant, const char *to,
                                   struct error *err)
 {
-    static const char *const index = "model.safetensors.index.json";
-    char source[PATH_SIZE], target[PATH_SIZE];
+    char path[PATH_SIZE];
 
     if (!variant_adds_biases(stage->model, variant))
         return STATUS_OK;
-    path_format(source, sizeof source, "%s/config.json", stage->settings->model);
-    path_format(target, sizeof target, "%s/config.json", to);
-    FORWARD_IF_ERROR(rewrite_json(source, target, stage, change_config, err));
+    path_format(path, sizeof path, "%s/config.json", to);
+    FORWARD_IF_ERROR(rewrite_json(path, stage, change_config, err));
     if (!stage->model->checkpoint->has_index)
         return STATUS_OK;
-    path_format(source, sizeof source, "%s/%s", stage->settings->model, index);
-    path_format(target, sizeof target, "%s/%s", to, index);
-    return rewrite_json(source, target, stage, change_index, err);
+    path_format(path, sizeof path, "%s/model.safetensors.index.json", to);
+    return rewrite_json(path, stage, change_index, err);
 }

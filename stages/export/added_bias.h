@@ -26,7 +26,7 @@ enum status added_biases_create(struct added_biases *biases, const struct stage 
                                 const struct variant *variant, size_t index, struct error *err);
 void added_biases_free(struct added_biases *biases); // zeroed is fine
 
-// In folder `to`: config.json that asks for the biases, and model.safetensors.index.json (if the checkpoint
-// has one) that lists them. Not collective.
+// In folder `to`, which has the side files: config.json that asks for the biases, and
+// model.safetensors.index.json (if the checkpoint has one) that lists them. Not collective.
 enum status added_biases_describe(const struct stage *stage, const struct variant *variant, const char *to,
                                   struct error *err);

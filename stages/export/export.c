@@ -7,6 +7,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/dequantised.h"
 #include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
 #include "stages/export/shard.h"
@@ -203,19 +204,22 @@ static enum status complete(const struct stage *stage, const struct variant *var
                             const json_t *provenance, const char *partial, struct error *err)
 {
     char path[PATH_SIZE];
-    json_t *json = NULL, *linears = NULL, *permutation = NULL;
+    json_t *json = NULL, *linears = NULL, *permutation = NULL, *dequantised = NULL;
     enum status status;
 
     GOTO_IF_ERROR(copy_side_files(stage->model->checkpoint, stage->settings->model, partial, err), done);
+    GOTO_IF_ERROR(dequantised_describe(stage, partial, err), done);
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);
     GOTO_IF_ERROR(permutation_describe(&permutation, stage, variant, err), done);
+    dequantised = dequantised_record(stage->model);
     json = json_copy((json_t *)provenance);
     // json_copy leaves out members when memory runs out.
     if (json_object_size(json) != json_object_size(provenance) ||
         json_object_set_new(json, "identity", json_string(identity)) != 0 ||
         json_object_set(json, "linears", linears) != 0 ||
-        (permutation != NULL && json_object_set(json, "permutation", permutation) != 0)) {
+        (permutation != NULL && json_object_set(json, "permutation", permutation) != 0) ||
+        (dequantised != NULL && json_object_set(json, "dequantised", dequantised) != 0)) {
         status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         goto done;
     }
@@ -224,6 +228,7 @@ static enum status complete(const struct stage *stage, const struct variant *var
 done:
     json_decref(linears);
     json_decref(permutation);
+    json_decref(dequantised);
     json_decref(json);
     return status;
 }
@@ -252,6 +257,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
 
     export_path(output, sizeof output, stage->settings, variant);
     partial_path(partial, sizeof partial, output, identity);
+    dequantised_notice(stage);
     if (root)
         status = make_directories(partial, err);
     // A killed export may have left a temporary file, which must not end up in the finished folder.
@@ -262,7 +268,8 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
         path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
         if (team_any(stage->team, root && access(path, F_OK) != 0))
             FORWARD_IF_ERROR(export_shard(stage, variant, i, path, err));
-        stage_advance(stage, (double)checkpoint->shards[i]->file_bytes);
+        const struct safetensors_layout *exported = &checkpoint->shards[i]->exported;
+        stage_advance(stage, (double)(exported->header_bytes + exported->data_bytes));
     }
     if (root)
         status = complete(stage, variant, identity, provenance, partial, err);

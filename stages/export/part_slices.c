@@ -1,6 +1,7 @@
 #include "stages/export/part_slices.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/coded.h"
 #include "io/model/tensor_rows.h"
 #include "stages/layer/layer_weights.h"
 
@@ -97,7 +98,7 @@ static enum status fill_linear(void *bytes, const struct part_slice *slice, cons
         if (is_set)
             status = store_read(source->weights, name, stored_type(dtype), row, range.count, rows, err);
         else
-            tensor_rows_take(rows, tensor, tensor->tensor->data, 0, row, range.count);
+            tensor_rows_read(rows, tensor, row, range.count);
         if (status == STATUS_OK)
             put_in_order(bytes, slice, tensor, order, rows, range, room);
     }
@@ -106,14 +107,50 @@ static enum status fill_linear(void *bytes, const struct part_slice *slice, cons
     return status;
 }
 
+// Whether the variant has every element of the slice, so that the source's need not be decoded.
+static enum status is_all_set(bool *is_whole, const struct part_slice *slice,
+                              const struct part_source *source, struct error *err)
+{
+    uint64_t elements = 0;
+
+    for (size_t i = 0; i < source->map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &source->map->tensors[i];
+        char name[DATASET_PATH_SIZE];
+        bool is_set = false;
+        if (part_slice_has(slice, tensor))
+            FORWARD_IF_ERROR(find_dataset(name, &is_set, tensor, source, err));
+        elements += is_set ? tensor->out * tensor->in : 0;
+    }
+    *is_whole = elements == slice->count;
+    return STATUS_OK;
+}
+
 enum status part_slice_fill(void *bytes, const struct part_slice *slice, const struct part_source *source,
                             struct error *err)
 {
-    memcpy(bytes, (const char *)slice->tensor->data + part_slice_offset(slice), part_slice_bytes(slice));
+    bool is_whole;
+
+    FORWARD_IF_ERROR(is_all_set(&is_whole, slice, source, err));
+    if (!is_whole)
+        tensor_elements(bytes, slice->tensor, slice->first, slice->count);
     for (size_t i = 0; i < source->map->num_tensors; i++)
         if (part_slice_has(slice, &source->map->tensors[i]))
             FORWARD_IF_ERROR(fill_linear(bytes, slice, &source->map->tensors[i], source, err));
     return STATUS_OK;
+}
+
+void part_slice_release(const struct part_slice *slice, const struct safetensors_file *file)
+{
+    const struct coding *coding = slice->tensor->coding;
+    uint64_t begin, end;
+
+    if (coding == NULL) {
+        safetensors_release(file, (const char *)slice->tensor->data + part_slice_offset(slice),
+                            part_slice_bytes(slice));
+        return;
+    }
+    coded_span(&begin, &end, slice->tensor, slice->first, slice->first + slice->count - 1);
+    safetensors_release(file, (const char *)coding->codes.data + begin, end - begin);
 }
 
 uint64_t part_slices_memory(const struct layer_map *map)

@@ -29,5 +29,7 @@ bool part_slice_has(const struct part_slice *slice, const struct layer_tensor *t
 // bytes[part_slice_bytes] <- the slice as it is exported. Not collective.
 enum status part_slice_fill(void *bytes, const struct part_slice *slice, const struct part_source *source,
                             struct error *err);
+// Gives back the pages of the file that it was made from.
+void part_slice_release(const struct part_slice *slice, const struct safetensors_file *file);
 // The most memory that exporting the layer's slices takes on a rank, with reading them back.
 uint64_t part_slices_memory(const struct layer_map *map);

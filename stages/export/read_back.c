@@ -3,6 +3,7 @@
 #include "io/file/json.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
+#include "io/model/coded.h"
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
@@ -79,6 +80,29 @@ static enum status compare(struct read_back *back, const char *tensor, const voi
         safetensors_release(back->source, expected, n);
     }
     return STATUS_OK;
+}
+
+// A tensor that nothing changed.
+static enum status compare_tensor(struct read_back *back, const struct safetensors_tensor *tensor,
+                                  struct error *err)
+{
+    const uint64_t begin = back->header_bytes + tensor->begin, size = tensor->end - tensor->begin;
+    char *piece = NULL;
+    enum status status;
+
+    if (tensor->coding == NULL)
+        return compare(back, tensor->name, tensor->data, size, begin, err);
+    status = allocate(&piece, size < piece_bytes ? (size_t)size : piece_bytes, 1, "a part of a weight", err);
+    for (uint64_t done = 0; done < size && status == STATUS_OK; done += piece_bytes) {
+        const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        const size_t element = dtype_size(tensor->dtype);
+        tensor_elements(piece, tensor, done / element, n / element);
+        status = compare(back, tensor->name, piece, n, begin + done, err);
+    }
+    safetensors_release(back->source, tensor->coding->codes.data,
+                        tensor->coding->codes.end - tensor->coding->codes.begin);
+    free(piece);
+    return status;
 }
 
 // ---- what comes from the store ----------------------------------------------------------------------------
@@ -247,7 +271,7 @@ static enum status compare_slices(struct read_back *back, const struct safetenso
             if (tensor_is_pruned(stage->settings, files->map.layer, &files->map.tensors[i]) &&
                 part_slice_has(&slice, &files->map.tensors[i]))
                 status = check_part_zeros(back, &slice, &files->map.tensors[i], files, err);
-        safetensors_release(back->source, (const char *)tensor->data + part_slice_offset(&slice), size);
+        part_slice_release(&slice, back->source);
     }
     free(expected);
     return status;
@@ -294,6 +318,27 @@ static enum status compare_linear(struct read_back *back, const struct layer_ten
     return compare_rows(back, bias, files, name, NULL, err);
 }
 
+// Rows [first, end) of such a tensor.
+static enum status compare_moved_rows(struct read_back *back, const struct layer_tensor *tensor,
+                                      const struct tensor_order *order, size_t first, size_t end,
+                                      struct error *err)
+{
+    const size_t row_bytes = tensor->in * dtype_size(tensor->tensor->dtype);
+    const size_t most = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
+    uint8_t *rows = NULL;
+    enum status status =
+        allocate(&rows, most < end - first ? most : end - first, row_bytes, "rows of a weight", err);
+
+    for (size_t row = first; row < end && status == STATUS_OK; row += most) {
+        const size_t n = end - row < most ? end - row : most;
+        const struct expected_rows expected = {tensor, order, rows, NULL, row};
+        tensor_rows_read(rows, tensor, row, n);
+        status = compare_in_order(back, &expected, n, "the bytes read back are not those written", err);
+    }
+    free(rows);
+    return status;
+}
+
 // The tensors of the layer whose values are the source's, but whose rows moved.
 static enum status compare_moved(struct read_back *back, const struct layer_files *files, struct error *err)
 {
@@ -308,11 +353,7 @@ static enum status compare_moved(struct read_back *back, const struct layer_file
             continue;
         back->from_store[tensor->tensor - back->source->tensors] = true;
         share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-        const size_t row_bytes = tensor->in * dtype_size(tensor->tensor->dtype);
-        const struct expected_rows expected = {
-            tensor, order, (const uint8_t *)tensor->tensor->data + first * row_bytes, NULL, first};
-        FORWARD_IF_ERROR(
-            compare_in_order(back, &expected, count, "the bytes read back are not those written", err));
+        FORWARD_IF_ERROR(compare_moved_rows(back, tensor, order, first, first + count, err));
     }
     return STATUS_OK;
 }
@@ -404,8 +445,8 @@ static enum status compare_rest(struct read_back *back, struct error *err)
 {
     const struct safetensors_file *source = back->source;
     const struct team *team = back->stage->team;
-    const void *header = back->biases.count > 0 ? (const void *)back->biases.header : source->mapping;
-    uint64_t length = back->header_bytes + source->file_bytes - source->header_bytes;
+    const void *header = back->biases.count > 0 ? (const void *)back->biases.header : source->exported.header;
+    uint64_t length = back->header_bytes + source->exported.data_bytes;
     struct stat info;
 
     for (size_t i = 0; i < back->biases.count; i++)
@@ -419,9 +460,7 @@ static enum status compare_rest(struct read_back *back, struct error *err)
     }
     for (size_t i = (size_t)team->rank; i < source->count; i += (size_t)team->size)
         if (!back->from_store[i])
-            FORWARD_IF_ERROR(compare(back, source->tensors[i].name, source->tensors[i].data,
-                                     source->tensors[i].end - source->tensors[i].begin,
-                                     back->header_bytes + source->tensors[i].begin, err));
+            FORWARD_IF_ERROR(compare_tensor(back, &source->tensors[i], err));
     return STATUS_OK;
 }
 
@@ -441,7 +480,7 @@ enum status export_read_back(const struct stage *stage, const struct variant *va
     if (status == STATUS_OK)
         status = regular_open(&back.fd, path, O_RDONLY, STATUS_FAILED, err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    back.header_bytes = back.biases.count > 0 ? back.biases.header_bytes : back.source->header_bytes;
+    back.header_bytes = back.biases.count > 0 ? back.biases.header_bytes : back.source->exported.header_bytes;
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
         GOTO_IF_ERROR(stage_safe_point(stage, STATUS_OK, 1, err), done);
         GOTO_IF_ERROR(compare_layer(&back, layer, err), done);

@@ -2,6 +2,8 @@
 
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
+#include "io/model/coded.h"
+#include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
 #include "stages/export/layer_orders.h"
@@ -94,6 +96,29 @@ static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_
     return STATUS_OK;
 }
 
+// A tensor that nothing changes.
+static enum status copy_tensor(struct shard *shard, const struct safetensors_tensor *tensor,
+                               struct error *err)
+{
+    const uint64_t begin = shard->header_bytes + tensor->begin, size = tensor->end - tensor->begin;
+    char *piece = NULL;
+    enum status status;
+
+    if (tensor->coding == NULL)
+        return copy_bytes(shard, tensor->data, size, begin, err);
+    status = allocate(&piece, size < piece_bytes ? (size_t)size : piece_bytes, 1, "a part of a weight", err);
+    for (uint64_t done = 0; done < size && status == STATUS_OK; done += piece_bytes) {
+        const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
+        const size_t element = dtype_size(tensor->dtype);
+        tensor_elements(piece, tensor, done / element, n / element);
+        status = commit_write_at(&shard->file, piece, n, begin + done, err);
+    }
+    safetensors_release(shard->source, tensor->coding->codes.data,
+                        tensor->coding->codes.end - tensor->coding->codes.begin);
+    free(piece);
+    return status;
+}
+
 // Rows [row, row + n) of a tensor, to the places where the order has them.
 static enum status write_in_order(struct shard *shard, const struct layer_tensor *tensor,
                                   const struct tensor_order *order, const uint8_t *rows, size_t row, size_t n,
@@ -148,16 +173,23 @@ static enum status write_moved(struct shard *shard, const struct layer_tensor *t
 {
     const struct team *team = shard->stage->team;
     const size_t row_bytes = tensor->in * dtype_size(tensor->tensor->dtype);
+    const size_t most = row_bytes < piece_bytes ? piece_bytes / row_bytes : 1;
     size_t first, count;
+    uint64_t bytes;
+    void *rows = NULL;
+    enum status status;
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
-    if (count == 0)
-        return STATUS_OK;
-    const uint8_t *rows = (const uint8_t *)tensor->tensor->data + first * row_bytes;
-    touch_pages(rows, count * row_bytes);
-    FORWARD_IF_ERROR(write_in_order(shard, tensor, order, rows, first, count, err));
-    safetensors_release(shard->source, rows, count * row_bytes);
-    return STATUS_OK;
+    status = allocate(&rows, most < count ? most : count, row_bytes, "rows of a weight", err);
+    for (size_t row = first; row < first + count && status == STATUS_OK; row += most) {
+        const size_t n = first + count - row < most ? first + count - row : most;
+        const char *span = tensor_rows_span(&bytes, tensor, row, n);
+        tensor_rows_read(rows, tensor, row, n);
+        status = write_in_order(shard, tensor, order, rows, row, n, err);
+        safetensors_release(shard->source, span, bytes);
+    }
+    free(rows);
+    return status;
 }
 
 static bool is_in_shard(const struct shard *shard, const struct layer_tensor *tensor)
@@ -234,8 +266,7 @@ static enum status write_slices(struct shard *shard, const struct safetensors_te
         if (status == STATUS_OK)
             status = commit_write_at(&shard->file, bytes, part_slice_bytes(&slice),
                                      begin + part_slice_offset(&slice), err);
-        safetensors_release(shard->source, (const char *)tensor->data + part_slice_offset(&slice),
-                            part_slice_bytes(&slice));
+        part_slice_release(&slice, shard->source);
     }
     free(bytes);
     return status;
@@ -365,7 +396,7 @@ static enum status write_header(struct shard *shard, struct error *err)
 {
     if (shard->biases.count > 0)
         return commit_write_at(&shard->file, shard->biases.header, shard->header_bytes, 0, err);
-    return copy_bytes(shard, shard->source->mapping, shard->source->header_bytes, 0, err);
+    return copy_bytes(shard, shard->source->exported.header, shard->header_bytes, 0, err);
 }
 
 enum status export_shard(const struct stage *stage, const struct variant *variant, size_t index,
@@ -380,7 +411,7 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
 
     if (status == STATUS_OK)
         status = added_biases_create(&shard.biases, stage, variant, index, err);
-    shard.header_bytes = shard.biases.count > 0 ? shard.biases.header_bytes : source->header_bytes;
+    shard.header_bytes = shard.biases.count > 0 ? shard.biases.header_bytes : source->exported.header_bytes;
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(shard_begin(&shard, path, err), end);
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {
@@ -391,9 +422,7 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
         status = write_header(&shard, err);
     for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
         if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
-            status =
-                copy_bytes(&shard, source->tensors[i].data, source->tensors[i].end - source->tensors[i].begin,
-                           shard.header_bytes + source->tensors[i].begin, err);
+            status = copy_tensor(&shard, &source->tensors[i], err);
 end:
     status = shard_end(&shard, status, err);
 done:

@@ -4,6 +4,7 @@
 #include "io/model/family.h"
 #include "io/model/open.h"
 #include "stages/export/export.h"
+#include "tests/support/made_tensors.h"
 #include "tests/support/small_model.h"
 
 #include <stdio.h>
@@ -22,7 +23,8 @@ static const char *const linear_names[] = {"w1", "w3", "w2"};
 struct stacked {
     const char *name; // within the layer; NULL: the layout has no more
     bool is_bias;
-    size_t rank, shape[3];
+    size_t rank;
+    uint64_t shape[3];
     // The index, in the tensor of one expert, of the element (row, column) of a linear; column 0 of a bias.
     size_t (*index)(enum linear_kind linear, size_t row, size_t column);
 };
@@ -176,62 +178,34 @@ static void make_stacked(char *bytes, const struct stacked *stacked, bool is_dow
     }
 }
 
-static void describe(json_t *header, const char *name, const char *dtype, size_t rank, const uint64_t *shape,
-                     uint64_t begin, uint64_t end)
-{
-    json_t *sizes = json_array();
-    for (size_t d = 0; d < rank; d++)
-        json_array_append_new(sizes, json_integer((json_int_t)shape[d]));
-    json_object_set_new(header, name,
-                        json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", sizes, "data_offsets",
-                                  (json_int_t)begin, (json_int_t)end));
-}
-
 // Rank 0: the model's file again, with the stacked tensors of all layouts behind the others.
 static void add_stacked(const struct checkpoint *checkpoint, enum dtype dtype, bool zero_biases)
 {
     const struct safetensors_file *file = checkpoint->shards[0];
-    const size_t size = dtype_size(dtype);
-    uint64_t end = file->file_bytes - file->header_bytes;
-    json_t *header = json_object();
-    char *more = NULL, name[128], path[PATH_SIZE], temporary[PATH_SIZE];
-    size_t used = 0;
+    struct made_tensors *made = made_tensors_create();
+    char name[128];
 
     assert_int_equal(checkpoint->num_shards, 1);
-    for (size_t i = 0; i < file->count; i++)
-        describe(header, file->tensors[i].name, file->tensors[i].dtype_name, file->tensors[i].rank,
-                 file->tensors[i].shape, file->tensors[i].begin, file->tensors[i].end);
+    for (size_t i = 0; i < file->count; i++) {
+        const struct safetensors_tensor *tensor = &file->tensors[i];
+        made_tensors_add(made, tensor->name, tensor->dtype_name, tensor->rank, tensor->shape, tensor->data,
+                         tensor->end - tensor->begin);
+    }
     for (size_t layer = 0; layer < LAYERS; layer++) {
         for (size_t t = 0; t < LAYOUTS * TENSORS_OF_LAYOUT; t++) {
             const struct stacked *stacked = &layouts[t / TENSORS_OF_LAYOUT].tensors[t % TENSORS_OF_LAYOUT];
             if (stacked->name == NULL)
                 continue;
-            const size_t bytes = elements_of(stacked) * size;
-            const uint64_t shape[3] = {stacked->shape[0], stacked->shape[1], stacked->shape[2]};
-            more = realloc(more, used + bytes);
-            assert_non_null(more);
-            make_stacked(more + used, stacked, t % 2 == 1, layer, checkpoint, dtype, zero_biases);
+            const size_t size = elements_of(stacked) * dtype_size(dtype);
+            char *bytes = malloc(size);
+            assert_non_null(bytes);
+            make_stacked(bytes, stacked, t % 2 == 1, layer, checkpoint, dtype, zero_biases);
             name_of(name, layer, stacked->name);
-            describe(header, name, dtype_name(dtype), stacked->rank, shape, end, end + bytes);
-            end += bytes;
-            used += bytes;
+            made_tensors_add(made, name, dtype_name(dtype), stacked->rank, stacked->shape, bytes, size);
+            free(bytes);
         }
     }
-    char *text = json_dumps(header, JSON_COMPACT);
-    const uint64_t length = strlen(text);
-    snprintf(path, sizeof path, "%s", file->path);
-    snprintf(temporary, sizeof temporary, "%.4000s.new", path);
-    FILE *out = fopen(temporary, "wb");
-    assert_non_null(out);
-    fwrite(&length, 8, 1, out); // tests run on little-endian machines
-    fwrite(text, 1, length, out);
-    fwrite(file->mapping + file->header_bytes, 1, file->file_bytes - file->header_bytes, out);
-    fwrite(more, 1, used, out);
-    assert_int_equal(fclose(out), 0);
-    assert_int_equal(rename(temporary, path), 0);
-    free(text);
-    free(more);
-    json_decref(header);
+    made_tensors_write(made, file->path);
 }
 
 // ---- families --------------------------------------------------------------------------------------------

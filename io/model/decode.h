@@ -1,0 +1,13 @@
+// decode.h - shows a quantised checkpoint as the one that it was made from: codes and scales become the
+// tensors that they stand for (coded.h).
+#pragma once
+#include "io/model/checkpoint.h"
+#include "io/model/quantisation.h"
+
+// Replaces the tensors of the checkpoint's shards. Codes without a scale or the other way round, shapes that
+// do not fit, and dtypes that are not known are STATUS_INPUT and name file and tensor. Nothing is read but
+// headers.
+enum status checkpoint_decode(struct checkpoint *checkpoint, const struct quantisation *quantisation,
+                              struct error *err);
+// Whether it did: then the checkpoint has tensors with a coding.
+bool checkpoint_is_coded(const struct checkpoint *checkpoint);

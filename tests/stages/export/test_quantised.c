@@ -1,0 +1,334 @@
+// A quantised model is pruned and exported as the model that it was made from: a twin in bfloat16, whose
+// weights are the codes times the scales by definition, gives the same tensors.
+// ranks: 1 3
+#include "io/file/json.h"
+#include "io/model/decode.h"
+#include "io/model/open.h"
+#include "stages/export/export.h"
+#include "tests/support/made_tensors.h"
+#include "tests/support/random.h"
+#include "tests/support/small_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHARDS = 3, BLOCK_ROWS = 8, BLOCK_COLUMNS = 16 };
+
+// ---- a model and its quantised twin ----------------------------------------------------------------------
+
+static bool is_quantised(const struct safetensors_tensor *tensor)
+{
+    return strstr(tensor->name, "_proj.weight") != NULL && strstr(tensor->name, "o_proj") == NULL;
+}
+
+static double e4m3_value(uint8_t code)
+{
+    const int exponent = code >> 3 & 15, fraction = code & 7;
+    const double value = exponent == 0 ? ldexp(fraction, -9) : ldexp(8 + fraction, exponent - 10);
+    return code & 0x80 ? -value : value;
+}
+
+// Codes of a matrix, its scales, and the weights in bfloat16 that they stand for.
+struct quantised {
+    size_t rows, columns, scale_rows, scale_columns;
+    uint8_t *codes;
+    float *scales;
+    uint16_t *weights;
+};
+
+static struct quantised quantise(const struct safetensors_tensor *tensor, size_t seed)
+{
+    struct random_state random = random_seed(seed);
+    struct quantised q = {.rows = tensor->shape[0], .columns = tensor->shape[1]};
+
+    q.scale_rows = (q.rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    q.scale_columns = (q.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    q.codes = malloc(q.rows * q.columns);
+    q.scales = malloc(q.scale_rows * q.scale_columns * sizeof *q.scales);
+    q.weights = malloc(q.rows * q.columns * sizeof *q.weights);
+    assert_true(q.codes != NULL && q.scales != NULL && q.weights != NULL);
+    for (size_t k = 0; k < q.scale_rows * q.scale_columns; k++)
+        q.scales[k] = (float)(1 + random_below(&random, 1000)) * 1e-5F;
+    for (size_t i = 0; i < q.rows; i++)
+        for (size_t j = 0; j < q.columns; j++) {
+            const uint8_t code = (uint8_t)random_below(&random, 256);
+            const size_t k = i * q.columns + j;
+            q.codes[k] = (code & 0x7f) == 0x7f ? 0x40 : code;
+            const float scale = q.scales[i / BLOCK_ROWS * q.scale_columns + j / BLOCK_COLUMNS];
+            const float product = (float)(e4m3_value(q.codes[k]) * (double)scale); // rounded once
+            dtype_from_f32(&q.weights[k], &product, DTYPE_BF16, 1);
+        }
+    return q;
+}
+
+static void free_quantised(struct quantised *q)
+{
+    free(q->codes);
+    free(q->scales);
+    free(q->weights);
+}
+
+// Writes FOLDER/config.json: the model's with this member more.
+static void write_config(const char *folder, const char *model)
+{
+    char path[PATH_SIZE];
+    struct error err = {0};
+    json_t *config;
+
+    path_format(path, sizeof path, "%s/config.json", model);
+    assert_ok(json_read(&config, path, &err), err);
+    json_object_set_new(config, "quantization_config",
+                        json_pack("{s:s, s:[i, i], s:s}", "quant_method", "fp8", "weight_block_size",
+                                  BLOCK_ROWS, BLOCK_COLUMNS, "activation_scheme", "dynamic"));
+    path_format(path, sizeof path, "%s/config.json", folder);
+    assert_int_equal(json_dump_file(config, path, JSON_INDENT(2)), 0);
+    json_decref(config);
+}
+
+// Writes the model's shards again with the twin's weights, and FOLDER with codes. The scales of a shard's
+// weights are in the next shard. Rank 0.
+static void write_twins(const struct checkpoint *checkpoint, const char *folder)
+{
+    struct made_tensors *coded[SHARDS], *plain[SHARDS];
+    json_t *map = json_object(), *index;
+    char path[PATH_SIZE], name[256];
+    size_t seed = 1;
+
+    assert_int_equal(checkpoint->num_shards, SHARDS);
+    for (size_t s = 0; s < SHARDS; s++) {
+        coded[s] = made_tensors_create();
+        plain[s] = made_tensors_create();
+    }
+    for (size_t s = 0; s < SHARDS; s++) {
+        for (size_t i = 0; i < checkpoint->shards[s]->count; i++) {
+            const struct safetensors_tensor *tensor = &checkpoint->shards[s]->tensors[i];
+            const size_t bytes = (size_t)(tensor->end - tensor->begin), next = (s + 1) % SHARDS;
+            json_object_set_new(map, tensor->name, json_string(checkpoint->shard_names[s]));
+            if (!is_quantised(tensor)) {
+                made_tensors_add(coded[s], tensor->name, "BF16", tensor->rank, tensor->shape, tensor->data,
+                                 bytes);
+                made_tensors_add(plain[s], tensor->name, "BF16", tensor->rank, tensor->shape, tensor->data,
+                                 bytes);
+                continue;
+            }
+            struct quantised q = quantise(tensor, seed++);
+            const uint64_t scale_shape[] = {q.scale_rows, q.scale_columns};
+            made_tensors_add(plain[s], tensor->name, "BF16", 2, tensor->shape, q.weights, bytes);
+            made_tensors_add(coded[s], tensor->name, "F8_E4M3", 2, tensor->shape, q.codes, bytes / 2);
+            snprintf(name, sizeof name, "%s_scale_inv", tensor->name);
+            made_tensors_add(coded[next], name, "F32", 2, scale_shape, q.scales,
+                             q.scale_rows * q.scale_columns * sizeof *q.scales);
+            json_object_set_new(map, name, json_string(checkpoint->shard_names[next]));
+            free_quantised(&q);
+        }
+    }
+    for (size_t s = 0; s < SHARDS; s++) {
+        path_format(path, sizeof path, "%s/%s", folder, checkpoint->shard_names[s]);
+        made_tensors_write(coded[s], path);
+        made_tensors_write(plain[s], checkpoint->shards[s]->path);
+    }
+    index = json_pack("{s:{s:i, s:i}, s:o}", "metadata", "total_size", 1, "total_parameters", 1, "weight_map",
+                      map);
+    path_format(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    assert_int_equal(json_dump_file(index, path, 0), 0);
+    json_decref(index);
+    write_config(folder, checkpoint->directory);
+}
+
+// ---- runs ------------------------------------------------------------------------------------------------
+
+static void open_twins(struct small_model *small)
+{
+    struct small_model_shape shape = small_model_shape();
+
+    shape.checkpoint.shards = SHARDS;
+    small_model_open(small, &shape);
+    if (mpi_rank() == 0) {
+        char command[PATH_SIZE];
+        path_format(command, sizeof command, "mkdir -p '%s'", in_directory("coded"));
+        assert_int_equal(system(command), 0);
+        write_twins(small->model->checkpoint, in_directory("coded"));
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+// From here on it is the model in that folder, with a run directory of its own.
+static void use_model(struct small_model *small, const char *model, const char *name)
+{
+    struct error err = {0};
+    char run[64], output[64];
+
+    snprintf(run, sizeof run, "run-%s", name);
+    snprintf(output, sizeof output, "output-%s", name);
+    free(small->settings.model);
+    free(small->settings.run);
+    free(small->settings.output);
+    small->settings.model = strdup(in_directory(model));
+    small->settings.run = strdup(in_directory(run));
+    small->settings.output = strdup(in_directory(output));
+    model_close(small->model);
+    assert_ok(model_open(&small->model, small->settings.model, &err), err);
+    small->stage.model = small->model;
+    layer_weights_free(&small->weights);
+    assert_ok(layer_weights_create(&small->weights, &small->stage, &err), err);
+    small_model_set_ids(small, small->ids);
+}
+
+static void carry_out(struct small_model *small)
+{
+    struct error err = {0};
+
+    small_model_calibrate(small, false);
+    for (size_t v = 0; v < small->settings.num_variants; v++) {
+        json_t *provenance = json_object();
+        small_model_prune(small, &small->variants[v]);
+        assert_ok(export_variant(&small->stage, &small->variants[v], "0123456789abcdef", provenance, &err),
+                  err);
+        json_decref(provenance);
+    }
+}
+
+static struct checkpoint *open_export(const char *name, const struct variant *variant)
+{
+    struct checkpoint *checkpoint;
+    struct error err = {0};
+    char folder[128];
+
+    snprintf(folder, sizeof folder, "output-%s/%s", name, variant->name);
+    assert_ok(checkpoint_open(&checkpoint, in_directory(folder), &err), err);
+    return checkpoint;
+}
+
+static json_t *read_exported(const struct checkpoint *checkpoint, const char *file)
+{
+    char path[PATH_SIZE];
+    struct error err = {0};
+    json_t *json;
+
+    path_format(path, sizeof path, "%s/%s", checkpoint->directory, file);
+    assert_ok(json_read(&json, path, &err), err);
+    return json;
+}
+
+static void check_index(const struct checkpoint *found)
+{
+    json_t *index = read_exported(found, "model.safetensors.index.json");
+    const json_t *metadata = json_object_get(index, "metadata");
+    uint64_t parameters = 0, bytes = 0;
+
+    assert_int_equal(json_object_size(json_object_get(index, "weight_map")), found->num_entries);
+    for (size_t s = 0; s < found->num_shards; s++) {
+        bytes += found->shards[s]->file_bytes - found->shards[s]->header_bytes;
+        for (size_t i = 0; i < found->shards[s]->count; i++)
+            parameters += (found->shards[s]->tensors[i].end - found->shards[s]->tensors[i].begin) / 2;
+    }
+    assert_int_equal(json_integer_value(json_object_get(metadata, "total_size")), bytes);
+    assert_int_equal(json_integer_value(json_object_get(metadata, "total_parameters")), parameters);
+    json_decref(index);
+}
+
+// The same tensors in shards of the same names, and nothing that says that they were quantised.
+static void compare_exports(const struct checkpoint *found, const struct checkpoint *expected)
+{
+    assert_int_equal(found->num_entries, expected->num_entries);
+    for (size_t s = 0; s < SHARDS; s++) {
+        assert_string_equal(found->shard_names[s], expected->shard_names[s]);
+        assert_int_equal(found->shards[s]->count, expected->shards[s]->count);
+        for (size_t i = 0; i < found->shards[s]->count; i++) {
+            const struct safetensors_tensor *a = &found->shards[s]->tensors[i];
+            const struct safetensors_tensor *b = checkpoint_find(expected, a->name, NULL);
+            assert_non_null(b);
+            assert_string_equal(a->dtype_name, b->dtype_name);
+            assert_int_equal(a->end - a->begin, b->end - b->begin);
+            if (memcmp(a->data, b->data, a->end - a->begin) != 0)
+                fail_msg("%s differs", a->name);
+        }
+    }
+    json_t *config = read_exported(found, "config.json"), *other = read_exported(expected, "config.json");
+    assert_true(json_equal(config, other));
+    json_decref(config);
+    json_decref(other);
+    json_t *record = read_exported(found, "coppice.json");
+    const json_t *dequantised = json_object_get(record, "dequantised");
+    assert_string_equal(json_string_value(json_object_get(dequantised, "from")), "fp8");
+    assert_string_equal(json_string_value(json_object_get(dequantised, "to")), "BF16");
+    json_decref(record);
+    check_index(found);
+}
+
+static void a_quantised_model_is_exported_like_its_twin(void **state)
+{
+    struct skip skip[] = {{(char *)"layers.1.mlp.up_proj", 0}, {(char *)"layers.0.self_attn.k_proj", 0}};
+    struct small_model small;
+    (void)state;
+
+    // Given a model and its quantised twin, and variants that rescale and that order channels
+    open_twins(&small);
+    small.settings.skip = skip;
+    small.settings.num_skip = 2;
+    small_model_add(&small, "half", METHOD_WANDA)->energy_rows = true;
+    struct variant *ordered = small_model_add(&small, "ordered", METHOD_WANDA);
+    ordered->is_pattern = ordered->permute = true;
+    ordered->keep = 2;
+    ordered->of = 4;
+
+    // When both are pruned and exported
+    use_model(&small, "model", "plain");
+    carry_out(&small);
+    use_model(&small, "coded", "coded");
+    small.num_notices = 0;
+    carry_out(&small);
+
+    // Then that is said, and the tensors are the same
+    assert_true(small.num_notices >= 2);
+    assert_non_null(strstr(small.notice, "the fp8 weights are written as BF16"));
+    for (size_t v = 0; v < small.settings.num_variants; v++) {
+        struct checkpoint *found = open_export("coded", &small.variants[v]);
+        struct checkpoint *expected = open_export("plain", &small.variants[v]);
+        compare_exports(found, expected);
+        checkpoint_close(found);
+        checkpoint_close(expected);
+    }
+    small_model_close(&small);
+}
+
+static void a_code_that_is_no_number_is_named(void **state)
+{
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    open_twins(&small);
+    use_model(&small, "coded", "nan");
+    const struct safetensors_tensor *tensor =
+        checkpoint_find(small.model->checkpoint, "model.layers.0.mlp.up_proj.weight", NULL);
+    size_t shard = 0;
+    checkpoint_find(small.model->checkpoint, tensor->name, &shard);
+    const struct safetensors_file *file = small.model->checkpoint->shards[shard];
+    size_t stored = 0;
+    while (strcmp(file->stored[stored].name, tensor->name) != 0)
+        stored++;
+    if (mpi_rank() == 0) {
+        FILE *out = fopen(file->path, "r+b");
+        assert_non_null(out);
+        assert_int_equal(
+            fseek(out, (long)(file->header_bytes + file->stored[stored].begin) + 3 * 20 + 7, SEEK_SET), 0);
+        assert_int_equal(fputc(0xff, out), 0xff); // row 3, column 7
+        assert_int_equal(fclose(out), 0);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_int_equal(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), STATUS_INPUT);
+    assert_non_null(strstr(err.message, "model.layers.0.mlp.up_proj.weight: weight [3, 7] is NaN"));
+    small_model_close(&small);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        mpi_unit_test(a_quantised_model_is_exported_like_its_twin),
+        mpi_unit_test(a_code_that_is_no_number_is_named),
+    };
+    return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
+}
