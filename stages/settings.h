@@ -62,6 +62,9 @@ struct task_settings {
     enum task_format format;
     size_t limit;    // examples; 0: all
     char *delimiter; // between prompt and continuation; NULL: a space
+    // As measured before the work (stages/evaluate/text_size.h), 0: not known. Tokens that go through the
+    // model.
+    double tokens;
 };
 
 // A perplexity that was published, to be shown beside the measured one.
@@ -98,6 +101,7 @@ struct settings {
     size_t num_attempts;
     struct variant *attempts; // of the variants with a budget, in their order, BUDGET_ATTEMPTS for each
     char *perplexity;         // corpus of the evaluation; NULL: none
+    double perplexity_tokens; // of it, as measured before the work; 0: not known
     size_t evaluate_length;
     size_t num_tasks;
     struct task_settings *tasks; // in the job's order; their names differ

@@ -17,6 +17,8 @@ struct corpus_builder {
     size_t line;   // of the file, from 1
     char *pending; // the beginning of a line whose end has not been read yet
     size_t pending_size, pending_capacity;
+    size_t most;  // bytes of text to read, or a little more
+    double share; // of the file that was read
 };
 
 static bool ends_with(const char *text, size_t size, const char *ending)
@@ -234,22 +236,35 @@ static enum status finish_whole(struct corpus_builder *builder, struct error *er
     return STATUS_OK;
 }
 
+// A text that ends anywhere: without the last character, if that is not whole.
+static size_t whole_characters(const char *text, size_t size)
+{
+    const size_t invalid = find_invalid_utf8(text, size);
+    return size - invalid < 4 ? invalid : size;
+}
+
 static enum status read_documents(struct corpus_builder *builder, struct error *err)
 {
     struct stream *stream;
     const char *bytes;
-    size_t size;
+    size_t size, seen = 0;
     enum status status;
 
     FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
     do {
         GOTO_IF_ERROR(stream_read(stream, &bytes, &size, err), done);
         GOTO_IF_ERROR(add_bytes(builder, bytes, size, err), done);
-    } while (size > 0);
-    builder->corpus->hash = stream_hash(stream);
+        seen += size;
+    } while (size > 0 && seen < builder->most);
+    const bool is_all = size == 0;
+    builder->share = is_all ? 1 : stream_share(stream);
+    if (is_all)
+        builder->corpus->hash = stream_hash(stream);
+    else if (builder->format == FORMAT_WHOLE)
+        builder->pending_size = whole_characters(builder->pending, builder->pending_size);
     if (builder->format == FORMAT_WHOLE)
         status = finish_whole(builder, err);
-    else if (builder->pending_size > 0)
+    else if (builder->pending_size > 0 && is_all)
         status = add_line(builder, builder->pending, builder->pending_size, err);
 done:
     stream_close(stream);
@@ -277,16 +292,17 @@ enum status corpus_load(struct corpus **corpus, const char *path, struct error *
     return corpus_load_field(corpus, path, NULL, err);
 }
 
-enum status corpus_load_field(struct corpus **out, const char *path, const char *field, struct error *err)
+// builder: all but its corpus.
+static enum status load(struct corpus **out, struct corpus_builder *with, struct error *err)
 {
+    struct corpus_builder builder = *with;
+    const char *path = builder.path;
     struct corpus *corpus;
-    struct corpus_builder builder = {.path = path,
-                                     .field = field != NULL ? field : "text",
-                                     .format = format_of(path),
-                                     .offsets_capacity = 2};
     enum status status;
 
     *out = NULL;
+    builder.format = format_of(path);
+    builder.offsets_capacity = 2;
     FORWARD_IF_ERROR(allocate(&corpus, 1, sizeof *corpus, "a corpus", err));
     builder.corpus = corpus;
     GOTO_IF_ERROR(
@@ -300,9 +316,25 @@ enum status corpus_load_field(struct corpus **out, const char *path, const char 
     shrink(corpus);
     *out = corpus;
     corpus = NULL;
+    with->share = builder.share;
 done:
     free(builder.pending);
     corpus_free(corpus);
+    return status;
+}
+
+enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, struct error *err)
+{
+    struct corpus_builder builder = {.path = path, .field = field != NULL ? field : "text", .most = SIZE_MAX};
+    return load(corpus, &builder, err);
+}
+
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, size_t most,
+                                  struct error *err)
+{
+    struct corpus_builder builder = {.path = path, .field = "text", .most = most};
+    const enum status status = load(corpus, &builder, err);
+    *share = builder.share;
     return status;
 }
 

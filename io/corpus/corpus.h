@@ -24,6 +24,11 @@ struct corpus {
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err);
 // The same with another field of *.jsonl and *.json files; NULL: "text".
 enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, struct error *err);
+// The documents at the beginning of the file: those of its first `most` bytes of text or a little more; one
+// that is not whole there is cut, or left out. *share, 0 to 1, is the part of the file that was read; the
+// hash is 0.
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, size_t most,
+                                  struct error *err);
 // Whether the file's name says that it holds JSON objects, which have fields.
 bool corpus_has_fields(const char *path);
 void corpus_free(struct corpus *corpus); // NULL is fine

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zlib.h>
@@ -72,6 +74,15 @@ void stream_close(struct stream *stream)
         close(stream->fd);
     XXH3_freeState(stream->hash);
     free(stream);
+}
+
+double stream_share(const struct stream *stream)
+{
+    struct stat info;
+    const uint64_t unread = stream->zlib.avail_in; // of what is in memory; 0 of plain text
+    if (stream->disk_end || fstat(stream->fd, &info) != 0 || info.st_size == 0)
+        return 1;
+    return fmin(1, (double)(stream->disk_bytes - unread) / (double)info.st_size);
 }
 
 uint64_t stream_hash(const struct stream *stream)

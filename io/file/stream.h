@@ -12,6 +12,8 @@ enum status stream_open(struct stream **stream, const char *path, struct error *
 // is their texts one after the other; one that is cut off, damaged or followed by something else is
 // STATUS_INPUT.
 enum status stream_read(struct stream *stream, const char **bytes, size_t *size, struct error *err);
+// The part of the file that was read so far, 0 to 1; 1 of an empty file.
+double stream_share(const struct stream *stream);
 // XXH3-64 of the bytes on disk. Only after the end.
 uint64_t stream_hash(const struct stream *stream);
 void stream_close(struct stream *stream); // NULL is fine

@@ -7,6 +7,7 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/text/json_memory.h"
+#include "stages/evaluate/text_size.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
 
     run_file_path(path, settings->run, RUN_PLAN);
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
+    texts_take_over(recorded, settings);
     GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
     now = plan_to_json(&plan);
     GOTO_IF_ERROR(json_memory_check(path, err), done);

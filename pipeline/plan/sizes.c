@@ -232,12 +232,15 @@ static double file_bytes(const char *path)
 double planned_windows(const struct settings *settings)
 {
     const char *path = settings->perplexity;
-    const size_t length = path != NULL ? strlen(path) : 0;
-    const bool is_packed = length > 3 && strcmp(path + length - 3, ".gz") == 0;
-    const double bytes = file_bytes(path);
+    const size_t size = path != NULL ? strlen(path) : 0;
+    const bool is_packed = size > 3 && strcmp(path + size - 3, ".gz") == 0;
+    const double bytes = file_bytes(path), length = (double)settings->evaluate_length;
+
+    if (settings->perplexity_tokens > 0)
+        return fmax(1, floor(settings->perplexity_tokens / length));
     const double tokens =
         bytes > 0 ? bytes / (is_packed ? packed_bytes_of_a_token : bytes_of_a_token) : usual_test_tokens;
-    return ceil(tokens / (double)settings->evaluate_length);
+    return ceil(tokens / length);
 }
 
 double task_file_bytes(const struct task_settings *task)
@@ -247,6 +250,8 @@ double task_file_bytes(const struct task_settings *task)
 
 double task_file_tokens(const struct task_settings *task)
 {
+    if (task->tokens > 0)
+        return task->tokens;
     const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
     const double all = task_file_bytes(task) / bytes_of_a_token;
     return task->limit > 0 && limited < all ? limited : all;

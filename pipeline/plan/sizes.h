@@ -66,9 +66,8 @@ double hidden_bytes(const struct sizes *sizes, double sequences);
 // be kept that the guard may drop.
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
 
-// Guesses before the texts are read. Progress is corrected when the truth is known.
-// Of the evaluation's text, by the size of its file; where that is not there, of a test set of the usual
-// size.
+// Of the evaluation's text, from its tokens as they were measured (stages/evaluate/text_size.h); else by the
+// size of its file; where that is not there, of a test set of the usual size.
 double planned_windows(const struct settings *settings);
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
 double task_file_bytes(const struct task_settings *task);             // 0 when it is not there

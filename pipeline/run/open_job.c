@@ -10,6 +10,7 @@
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/find_model.h"
 #include "stages/compensate/compensate.h"
+#include "stages/evaluate/text_size.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/prune.h"
 
@@ -96,6 +97,23 @@ static enum status agree(const struct team *team, enum status status, struct err
     return team != NULL ? team_agree(team, status, err) : status;
 }
 
+// `plan` refuses what the evaluation will refuse. A run that has its results does not need the texts any
+// more: there what cannot be measured is not known, and refused by the unit that reads it.
+static enum status measure_texts(struct settings *settings, const struct model *model,
+                                 const struct team *team, struct error *err)
+{
+    const size_t size = sizeof settings->perplexity_tokens;
+
+    if (team == NULL)
+        return texts_measure(settings, model, err);
+    if (team->rank == 0)
+        (void)texts_measure(settings, model, NULL);
+    FORWARD_IF_ERROR(team_broadcast(team, &settings->perplexity_tokens, size, 0, err));
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        FORWARD_IF_ERROR(team_broadcast(team, &settings->tasks[i].tokens, size, 0, err));
+    return STATUS_OK;
+}
+
 enum status job_open(struct opened_job *job, const char *path, const struct ignored_keys *ignored,
                      const struct team *team, struct error *err)
 {
@@ -111,7 +129,8 @@ enum status job_open(struct opened_job *job, const char *path, const struct igno
     bus_error_name(job->model->checkpoint);
     FORWARD_IF_ERROR(agree(team, prune_check(job->model, job->settings, err), err));
     FORWARD_IF_ERROR(agree(team, allocation_check(job->model, job->settings, path, err), err));
-    return agree(team, compensate_check(job->model, job->settings, err), err);
+    FORWARD_IF_ERROR(agree(team, compensate_check(job->model, job->settings, err), err));
+    return measure_texts(job->settings, job->model, team, err);
 }
 
 void job_close(struct opened_job *job)

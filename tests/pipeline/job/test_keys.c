@@ -565,6 +565,7 @@ static void every_member_of_the_settings_is_in_a_row(void **state)
     settings.method_is_default = false; // says how it was given
     settings.hub_id = NULL;             // find_model, beside the run.json of the job
     settings.hub_commit = NULL;
+    settings.perplexity_tokens = 0; // texts_measure
     for (size_t i = 0; i < sizeof settings; i++)
         if (bytes[i] != 0)
             fail_msg("struct settings: byte %zu belongs to no key", i);
