@@ -82,7 +82,9 @@ static enum status read_rope(struct model_config *config, const struct config_re
         source.parameters.object = fallback;
     }
     GOTO_IF_ERROR(read_rotary_dim(&config->decoder, reader, &source, family, err), done);
-    status = rope_config_read(&config->rope, &source, config->decoder.rotary_dim, err);
+    GOTO_IF_ERROR(rope_config_read(&config->rope, &source, config->decoder.rotary_dim, err), done);
+    if (family->configure_rope != NULL)
+        status = family->configure_rope(config, &source, err);
 done:
     json_decref(fallback);
     return status;
@@ -106,7 +108,7 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
                     "%s: num_attention_heads: %zu is not a multiple of num_key_value_heads %zu", reader->path,
                     decoder->num_attention_heads, decoder->num_key_value_heads);
 
-    decoder->head_dim = family->default_head_dim;
+    decoder->head_dim = json_is_null(config_value(reader, "head_dim")) ? 0 : family->default_head_dim;
     if (!family->multi_head)
         FORWARD_IF_ERROR(config_optional_size(&nullable, "head_dim", &decoder->head_dim, err));
     if (decoder->head_dim == 0) {

@@ -120,6 +120,10 @@ struct family {
     // Keys that the reference's configuration has but its arithmetic does not use, beyond those of
     // config_unread.c, ended by NULL; or NULL.
     const char *const *harmless;
+    // Reads the keys of rotary embeddings that only this family has, after all that others have. NULL: there
+    // are none.
+    enum status (*configure_rope)(struct model_config *config, const struct rope_source *source,
+                                  struct error *err);
     // Reads the keys that only this family has, after all of the above. NULL: there are none.
     enum status (*configure)(struct model_config *config, const struct config_reader *reader,
                              struct error *err);

@@ -140,6 +140,9 @@ static enum status read_theta(struct rope_config *rope, const struct rope_source
     const struct config_reader *reader = here ? &source->parameters : source->root;
     const char *key = here ? "rope_theta" : source->theta_key;
 
+    if (key == NULL)
+        return STATUS_OK;
+
     return config_number(reader, key, 1.0 + 1e-6, 1e30, &rope->theta, err);
 }
 
@@ -180,7 +183,8 @@ void rope_pass_keys(const struct config_reader *parameters)
 static void pass_keys(const struct rope_source *source)
 {
     rope_pass_keys(&source->parameters);
-    config_pass(source->root, source->theta_key);
+    if (source->theta_key != NULL)
+        config_pass(source->root, source->theta_key);
     config_pass(source->root, "original_max_position_embeddings");
     if (source->whole_heads)
         config_pass(source->root, "partial_rotary_factor");

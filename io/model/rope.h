@@ -29,7 +29,7 @@ struct rope_config {
 // Where config.json speaks of one rotary embedding.
 struct rope_source {
     const struct config_reader *root;
-    const char *theta_key;           // root's key, which counts if `parameters` has no `rope_theta`
+    const char *theta_key;           // root's key, which counts if `parameters` has no `rope_theta`; or NULL
     struct config_reader parameters; // rope_type, rope_theta, factor, ...; its object NULL: none
     bool whole_heads;                // the family rotates all channels of a head
     bool ignore_root_context;        // root's `original_max_position_embeddings` is for another embedding

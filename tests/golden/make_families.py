@@ -321,13 +321,158 @@ FAMILIES = {
         F32,
         {"edit": old_stablelm},
     ),
+    "ministral": (
+        hf.MinistralConfig(
+            **base(head_dim=6), sliding_window=19, layer_types=["full_attention", "sliding_attention", "full_attention"]
+        ),
+        BF16,
+        {},
+    ),
+    "ministral3": (
+        hf.Ministral3Config(
+            **base(head_dim=12, num_attention_heads=2, num_key_value_heads=1),
+            sliding_window=70,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=500.0,
+                factor=4.0,
+                original_max_position_embeddings=32,
+                beta_fast=1.5,
+                beta_slow=0.5,
+                mscale=1.0,
+                mscale_all_dim=0.5,
+                llama_4_scaling_beta=0.3,
+            ),
+        ),
+        F32,
+        {},
+    ),
+    "smollm3": (
+        hf.SmolLM3Config(
+            **base(tie_word_embeddings=False),
+            attention_bias=True,
+            mlp_bias=True,
+            no_rope_layers=[1, 0, 1],
+            use_sliding_window=True,
+            sliding_window=19,
+            rope_parameters=dict(rope_type="default", rope_theta=300.0),
+        ),
+        BF16,
+        {},
+    ),
+    "olmo": (hf.OlmoConfig(**base(), attention_bias=True, clip_qkv=0.9), F32, {}),
+    "olmo2": (hf.Olmo2Config(**base(), attention_bias=True), BF16, {}),
+    "olmo3": (
+        hf.Olmo3Config(
+            **base(num_attention_heads=2, num_key_value_heads=1),
+            sliding_window=21,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                full_attention=dict(
+                    rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=64,
+                    beta_fast=1.5, beta_slow=0.5,
+                ),
+                sliding_attention=dict(rope_type="default", rope_theta=700.0),
+            ),
+        ),
+        F32,
+        {},
+    ),
+    "exaone4": (
+        hf.Exaone4Config(
+            **base(), sliding_window=19, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
+        ),
+        BF16,
+        {},
+    ),
+    "seed-oss": (
+        hf.SeedOssConfig(**base(head_dim=6), attention_out_bias=True, mlp_bias=True), BF16, {}
+    ),
+    "cwm": (
+        hf.CwmConfig(
+            **base(head_dim=6),
+            mlp_bias=True,
+            sliding_window=19,
+            rope_parameters=dict(
+                rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                original_max_position_embeddings=64,
+            ),
+        ),
+        F32,
+        {"edit": old_windows},
+    ),
+    "iquestcoder": (hf.IQuestCoderConfig(**base(head_dim=6, num_hidden_layers=1), mlp_bias=True), F32, {}),
+    "arcee": (hf.ArceeConfig(**base(head_dim=6, num_hidden_layers=2), mlp_bias=True), F32, {}),
+    "nemotron": (
+        hf.NemotronConfig(
+            **base(head_dim=8),
+            attention_bias=True,
+            rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=0.75),
+        ),
+        BF16,
+        {},
+    ),
+    "jais2": (hf.Jais2Config(**base(num_hidden_layers=2, num_attention_heads=2)), BF16, {}),
+    "apertus": (
+        hf.ApertusConfig(
+            **base(num_hidden_layers=2, num_attention_heads=2),
+            attention_bias=True,
+            rope_parameters=dict(
+                rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                original_max_position_embeddings=64,
+            ),
+        ),
+        BF16,
+        {},
+    ),
+    "nanochat": (
+        hf.NanoChatConfig(**base(num_hidden_layers=2), attention_bias=True, final_logit_softcapping=4.0), F32, {}
+    ),
+    "hunyuan": (
+        hf.HunYuanDenseV1Config(
+            **base(head_dim=6),
+            attention_bias=True,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=300.0, factor=1.0, alpha=20.0),
+        ),
+        BF16,
+        {},
+    ),
+    "glm": (
+        hf.GlmConfig(
+            **base(num_hidden_layers=2, head_dim=8),
+            rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=0.75),
+        ),
+        F32,
+        {},
+    ),
+    "glm4": (hf.Glm4Config(**base(head_dim=8)), BF16, {}),
+    "ernie4-5": (hf.Ernie4_5Config(**base(head_dim=6), use_bias=True), BF16, {}),
+    "helium": (
+        hf.HeliumConfig(**base(num_hidden_layers=2, head_dim=4), attention_bias=True, mlp_bias=True), F32, {}
+    ),
+    "gemma": (
+        hf.GemmaConfig(**base(num_hidden_layers=2, hidden_size=24, head_dim=8), attention_bias=True), BF16, {}
+    ),
+    "vaultgemma": (
+        hf.VaultGemmaConfig(
+            **base(num_hidden_layers=2, hidden_size=24),
+            head_dim=8,
+            query_pre_attn_scalar=12,
+            sliding_window=21,
+            attn_logit_softcapping=5.0,
+            final_logit_softcapping=4.0,
+        ),
+        BF16,
+        {},
+    ),
     "llama-own-head": (hf.LlamaConfig(**base(num_hidden_layers=1)), F32, {"edit": tied_by_mistake}),
 }
 
 
 def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
-    around_one = not type(model).__name__.startswith("Gemma")  # Gemma's norms hold weight - 1
+    less_one = ("Gemma", "VaultGemma", "Nemotron")  # whose norms hold weight - 1
+    around_one = not type(model).__name__.startswith(less_one)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)

@@ -8,6 +8,51 @@ static const struct family_member llama_members[] = {
     GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
 };
 
+static const struct family_member seed_oss_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_OUTPUT_BIAS),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
+};
+
+static enum status configure_seed_oss(struct model_config *config, const struct config_reader *reader,
+                                      struct error *err)
+{
+    return config_bool(reader, "attention_out_bias", &config->attention_output_bias, err);
+}
+
+// Three layers of four have a window, the first of them not.
+static enum status configure_cwm(struct model_config *config, const struct config_reader *reader,
+                                 struct error *err)
+{
+    struct window window;
+    bool found;
+
+    config->attention_bias = false; // whatever the key of LLaMA says
+    FORWARD_IF_ERROR(read_window(&window, reader, 8192, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = 0; i < config->num_hidden_layers && !found; i++)
+        if (i % 4 != 0)
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
+    return STATUS_OK;
+}
+
+// The reference refuses these keys too.
+static enum status configure_iquestcoder(struct model_config *config, const struct config_reader *reader,
+                                         struct error *err)
+{
+    const struct config_reader nullable = config_nullable(reader);
+    bool window = false;
+
+    (void)config;
+    RETURN_ERROR_IF(config_find(reader, "clip_qkv") != NULL, err, STATUS_INPUT,
+                    "%s: clip_qkv: is not supported in models of this type", reader->path);
+    FORWARD_IF_ERROR(config_bool(&nullable, "use_sliding_window", &window, err));
+    RETURN_ERROR_IF(window, err, STATUS_INPUT,
+                    "%s: use_sliding_window: is not supported in models of this type", reader->path);
+    return STATUS_OK;
+}
+
 // With `layer_types` the reference reads a Mistral as a Ministral, whose layers may differ.
 static enum status configure_mistral(struct model_config *config, const struct config_reader *reader,
                                      struct error *err)
@@ -44,5 +89,44 @@ static const struct family rows[] = {
      .default_key_value_heads = 8,
      .default_max_positions = 131072,
      .configure = configure_mistral},
+    {.model_type = "seed_oss",
+     LLAMA_NAMES,
+     MEMBERS(seed_oss_members),
+     .can_add_attention_bias = true,
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 8,
+     .default_head_dim = 128,
+     .default_max_positions = 524288,
+     .default_attention_bias = true,
+     .configure = configure_seed_oss},
+    {.model_type = "cwm",
+     LLAMA_NAMES,
+     MEMBERS(llama_members),
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e6),
+     .default_rope = "{\"rope_type\": \"llama3\", \"rope_theta\": 1000000.0, \"factor\": 16.0,"
+                     " \"original_max_position_embeddings\": 8192, \"low_freq_factor\": 1.0,"
+                     " \"high_freq_factor\": 4.0}",
+     .default_key_value_heads = 8,
+     .default_head_dim = 128,
+     .default_max_positions = 131072,
+     .configure = configure_cwm},
+    {.model_type = "iquestcoder",
+     LLAMA_NAMES,
+     MEMBERS(llama_members),
+     .can_add_attention_bias = true,
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 8,
+     .default_head_dim = 128,
+     .default_max_positions = 131072,
+     .configure = configure_iquestcoder},
 };
 FAMILY_ROWS(llama_family, rows);

@@ -325,7 +325,7 @@ static void a_head_that_config_json_denies_is_told(void **state)
 // lm-evaluation-harness adds them where model_type contains "gemma".
 static void tasks_have_special_tokens_in_the_families_from_gemma_alone(void **state)
 {
-    static const char *const with[] = {"gemma2", "gemma3_text"};
+    static const char *const with[] = {"gemma", "gemma2", "gemma3_text", "vaultgemma"};
     static const char *const without[] = {"llama", "mistral", "qwen2",    "qwen3",     "phi3",
                                           "opt",   "mixtral", "gpt_neox", "qwen2_moe", "qwen3_moe"};
     (void)state;
@@ -362,6 +362,28 @@ int main(void)
         FAMILY("mixtral"),
         FAMILY("qwen2-moe"),
         FAMILY("qwen3-moe"),
+        FAMILY("ministral"),
+        FAMILY("ministral3"),
+        FAMILY("smollm3"),
+        FAMILY("olmo"),
+        FAMILY("olmo2"),
+        FAMILY("olmo3"),
+        FAMILY("exaone4"),
+        FAMILY("seed-oss"),
+        FAMILY("cwm"),
+        FAMILY("iquestcoder"),
+        FAMILY("arcee"),
+        FAMILY("nemotron"),
+        FAMILY("jais2"),
+        FAMILY("apertus"),
+        FAMILY("nanochat"),
+        FAMILY("hunyuan"),
+        FAMILY("glm"),
+        FAMILY("glm4"),
+        FAMILY("ernie4-5"),
+        FAMILY("helium"),
+        FAMILY("gemma"),
+        FAMILY("vaultgemma"),
         FAMILY("llama-own-head"),
         FAMILY("granite"),
         FAMILY("phi"),

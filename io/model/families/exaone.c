@@ -1,0 +1,48 @@
+#include "io/model/families/rows.h"
+#include "io/model/families/windows.h"
+
+static const struct family_member exaone4_members[] = {
+    SEPARATE_QKV(NEVER, NEVER),
+    HEAD_NORM("self_attn.q_norm", query_norm),
+    HEAD_NORM("self_attn.k_norm", key_norm),
+    NORM("post_attention_layernorm", attention_output_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+    NORM("post_feedforward_layernorm", output_norm),
+};
+
+// In models with windows the layers that have none have no rotary embedding either.
+static enum status configure_exaone4(struct model_config *config, const struct config_reader *reader,
+                                     struct error *err)
+{
+    struct window window;
+    size_t period = 4;
+    bool found;
+
+    FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    config_pass(reader, "sliding_window_pattern");
+    RETURN_ERROR_IF(!found && window.is_null, err, STATUS_INPUT,
+                    "%s: layer_types: is missing, which it may not be without a sliding_window",
+                    reader->path);
+    if (!found)
+        FORWARD_IF_ERROR(config_optional_size(reader, "sliding_window_pattern", &period, err));
+    for (size_t i = 0; i < config->num_hidden_layers; i++) {
+        if (!found && (i + 1) % period != 0)
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
+        config->layers[i].no_rotary = !window.is_null && config->layers[i].sliding_window == 0;
+    }
+    return STATUS_OK;
+}
+
+static const struct family rows[] = {
+    {.model_type = "exaone4",
+     LLAMA_NAMES,
+     MEMBERS(exaone4_members),
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 32,
+     .default_max_positions = 2048,
+     .configure = configure_exaone4},
+};
+FAMILY_ROWS(exaone_family, rows);

@@ -1,0 +1,106 @@
+// Models whose rotary embedding pairs neighbouring channels.
+#include "io/model/families/rows.h"
+
+#define GLM_MLP                                                                                  \
+    LINEAR("mlp.gate_up_proj", gate_up, DIMENSION_GATE_UP, DIMENSION_HIDDEN, SOURCE_MLP, NEVER), \
+        LINEAR("mlp.down_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, NEVER)
+
+static const struct family_member glm_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, NEVER),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GLM_MLP,
+};
+
+static const struct family_member glm4_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, NEVER),
+    NORM("post_self_attn_layernorm", attention_output_norm),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GLM_MLP,
+    NORM("post_mlp_layernorm", output_norm),
+};
+
+// Of Helium and Ernie 4.5.
+static const struct family_member gated_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_OUTPUT_BIAS),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
+};
+
+static enum status configure_glm(struct model_config *config, const struct config_reader *reader,
+                                 struct error *err)
+{
+    (void)reader;
+    (void)err;
+    config->decoder.interleaved_rotary = true;
+    return STATUS_OK;
+}
+
+// One key speaks of all biases.
+static enum status configure_ernie(struct model_config *config, const struct config_reader *reader,
+                                   struct error *err)
+{
+    const struct config_reader nullable = config_nullable(reader);
+    bool bias = false;
+
+    FORWARD_IF_ERROR(config_bool(&nullable, "use_bias", &bias, err));
+    config->attention_bias = config->attention_output_bias = config->mlp_bias = bias;
+    return configure_glm(config, reader, err);
+}
+
+static const struct family rows[] = {
+    {.model_type = "glm",
+     LLAMA_NAMES,
+     MEMBERS(glm_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1.5625e-7),
+     ROPE("rope_theta", 1e4),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 0.5,
+     .default_key_value_heads = 2,
+     .default_head_dim = 128,
+     .default_max_positions = 131072,
+     .default_attention_bias = true,
+     .configure = configure_glm},
+    {.model_type = "glm4",
+     LLAMA_NAMES,
+     MEMBERS(glm4_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1.5625e-7),
+     ROPE("rope_theta", 1e4),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 0.5,
+     .default_key_value_heads = 2,
+     .default_head_dim = 128,
+     .default_max_positions = 131072,
+     .default_attention_bias = true,
+     .configure = configure_glm},
+    {.model_type = "helium",
+     LLAMA_NAMES,
+     MEMBERS(gated_members),
+     .can_add_attention_bias = true,
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-8),
+     ROPE("rope_theta", 1e5),
+     .default_key_value_heads = 20,
+     .default_head_dim = 128,
+     .default_max_positions = 4096,
+     .configure = configure_glm},
+    {.model_type = "ernie4_5",
+     LLAMA_NAMES,
+     MEMBERS(gated_members),
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 5e5),
+     .default_key_value_heads = 2,
+     .default_head_dim = 128,
+     .default_max_positions = 131072,
+     .default_tie = true,
+     .configure = configure_ernie},
+};
+FAMILY_ROWS(glm_family, rows);

@@ -1,0 +1,68 @@
+#include "io/model/families/rows.h"
+#include "io/model/families/windows.h"
+
+static const struct family_member smollm3_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_BIAS),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
+};
+
+// `no_rope_layers` lists, for each layer, 1 if it has (!) a rotary embedding. Without it every
+// no_rope_layer_interval-th layer has none.
+static enum status read_no_rotary(struct model_config *config, const struct config_reader *reader,
+                                  struct error *err)
+{
+    const json_t *list = config_find(reader, "no_rope_layers");
+    size_t interval = 4;
+
+    FORWARD_IF_ERROR(config_optional_size(reader, "no_rope_layer_interval", &interval, err));
+    RETURN_ERROR_IF(
+        list != NULL && (!json_is_array(list) || json_array_size(list) < config->num_hidden_layers), err,
+        STATUS_INPUT, "%s: no_rope_layers: must be a list of %zu integers, one for each layer", reader->path,
+        config->num_hidden_layers);
+    for (size_t i = 0; i < config->num_hidden_layers; i++) {
+        const json_t *rotates = json_array_get(list, i);
+        RETURN_ERROR_IF(list != NULL && !json_is_integer(rotates), err, STATUS_INPUT,
+                        "%s: no_rope_layers: element %zu must be an integer", reader->path, i);
+        config->layers[i].no_rotary =
+            list != NULL ? json_integer_value(rotates) == 0 : (i + 1) % interval == 0;
+    }
+    return STATUS_OK;
+}
+
+// Without `layer_types` the layers without rotary embedding have the window, if it is switched on.
+static enum status configure_smollm3(struct model_config *config, const struct config_reader *reader,
+                                     struct error *err)
+{
+    struct window window;
+    bool found, use = false;
+
+    FORWARD_IF_ERROR(read_no_rotary(config, reader, err));
+    FORWARD_IF_ERROR(config_bool(reader, "use_sliding_window", &use, err));
+    FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    for (size_t i = 0; i < config->num_hidden_layers && !found && use && !window.is_null; i++)
+        if (config->layers[i].no_rotary)
+            FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
+    return STATUS_OK;
+}
+
+static const char *const smollm3_harmless[] = {"max_window_layers", NULL};
+
+static const struct family rows[] = {
+    {.model_type = "smollm3",
+     LLAMA_NAMES,
+     MEMBERS(smollm3_members),
+     .can_add_attention_bias = true,
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 2e6),
+     .default_key_value_heads = 4,
+     .default_max_positions = 32768,
+     .default_tie = true,
+     .harmless = smollm3_harmless,
+     .configure = configure_smollm3},
+};
+FAMILY_ROWS(smollm3_family, rows);
