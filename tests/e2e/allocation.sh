@@ -21,7 +21,7 @@ kept() { h5dump -a "/$3/mask/kept" "$folder/run/masks/$1/layer-00$2.h5" | sed -n
 # ---- owl --------------------------------------------------------------------------------------------------
 
 need h5dump
-allocation_job method='[wanda, sparsegpt]' propagation=dense sparsity='[0.5, 0.7]' -- 'allocation: [uniform, owl]'
+allocation_job method='[wanda, sparsegpt]' propagation=dense -- 'allocation: [uniform, owl]'
 check "a job with owl ends well" runs ranks 2 run "$folder/job.yaml"
 wanted=$(fingerprint)
 outliers=$folder/run/outliers/threshold-5
@@ -48,8 +48,7 @@ masks_follow_the_targets() {
       { echo "layer $layer"; return 1; }
   done
 }
-check "masks have the targets' sparsity, 50 %" masks_follow_the_targets wanda-0.5-owl 0.5
-check "masks have the targets' sparsity, 70 %" masks_follow_the_targets wanda-0.7-owl 0.7
+check "masks have the targets' sparsity" masks_follow_the_targets wanda-0.5-owl 0.5
 check "uniform stays uniform" same "$(for l in 0 1 2 3; do kept wanda-0.5 $l mlp.down_proj; done | sort -u)" $((128 * 172))
 check "the layers differ" eval '[ "$(for l in 0 1 2 3; do kept wanda-0.5-owl $l self_attn.q_proj; done | sort -u | wc -l)" -gt 1 ]'
 # Of a block's scores the one at floor(count * sparsity) and its equals go as well: one weight of each block of 128 columns.
@@ -60,9 +59,7 @@ check "sparsegpt follows, block by block" eval '
 
 # ---- any number of ranks, resume ---------------------------------------------------------------------------
 
-for n in 1 3; do
-  check "$n ranks, the same bytes" again "$n" "$folder/job.yaml"
-done
+check "3 ranks, the same bytes" again 3 "$folder/job.yaml"
 check "score alone waits for the statistics" eval '
   rm -rf "$folder/run"; runs alone calibrate "$folder/job.yaml" && rm "$folder/run/statistics/dense/layer-002.h5" &&
   runs alone score "$folder/job.yaml" && grep -q "layer-002.*, which is not there yet" "$folder/stderr" && not exists "$folder/run/masks/wanda-0.5-owl/*"'
@@ -79,7 +76,7 @@ check "a damaged count is made again" damage_outliers
 check "and the program says so" grep -q "outliers/threshold-5/layer-001.json is damaged" "$folder/stderr"
 check "also when it is only found on the way" damage_outliers --no-check
 check "status knows the stage" eval 'alone status "$folder/run" | grep -q "^wanda-0.5-owl .* outliers 4/4  score 4/4"'
-check "plan knows the stage" eval 'alone plan --json "$folder/job.yaml" | jq -e ".stages.outliers.units == 16"'
+check "plan knows the stage" eval 'alone plan --json "$folder/job.yaml" | jq -e ".stages.outliers.units == 8"'
 
 # ---- pruned propagation: the dense model's outliers all the same -------------------------------------------
 
@@ -100,7 +97,7 @@ check "another threshold counts anew, and only that" eval '
 # ---- dlp ---------------------------------------------------------------------------------------------------
 
 rm -rf "$folder/run"
-allocation_job method='[wanda, sparsegpt]' propagation=dense sparsity='[0.7]' -- 'allocation: [dlp, owl]' 'dlp_alpha: [0.15, 0.1]'
+allocation_job method=wanda propagation=dense sparsity='[0.7]' -- 'allocation: [dlp, owl]' 'dlp_alpha: [0.15, 0.1]'
 check "a job with dlp ends well" runs ranks 2 run "$folder/job.yaml"
 wanted=$(fingerprint)
 medians=$folder/run/medians
@@ -113,9 +110,7 @@ targets() {
 }
 check "masks have the targets' sparsity" masks_follow_the_targets wanda-0.7-dlp 0.7
 check "the layers differ" eval '[ "$(for l in 0 1 2 3; do kept wanda-0.7-dlp $l self_attn.q_proj; done | sort -u | wc -l)" -gt 1 ]'
-for n in 1 3; do
-  check "$n ranks, the same bytes" again "$n" "$folder/job.yaml"
-done
+check "3 ranks, the same bytes" again 3 "$folder/job.yaml"
 damage_medians() {
   sed -i "s/\"scored\": /\"scored\": 1/" "$medians/layer-001.json"
   exits 1 alone verify "$folder/run" && grep -q medians/layer-001.json "$folder/stdout" || return 1
@@ -163,7 +158,7 @@ check "the report shows the curves" eval 'alone report "$folder/run" && grep -q 
 cp -r "$folder/run/curves" "$folder/curves"
 allocation_job method=wanda sparsity='[0.6]' skip='[mlp.gate_proj]' -- 'allocation: measured' 'measured_sequences: 2' 'ratios: {layers.0.mlp.up_proj: 0.25}'
 rm -rf "$folder/run"
-check "measured with pruned propagation" runs ranks 2 run "$folder/job.yaml"
+check "measured with pruned propagation" runs alone run "$folder/job.yaml"
 check "its curves are those of the dense model" same "$(cat "$folder/curves"/*/*)" "$(cat "$folder/run/curves"/*/*)"
 rm -rf "$folder/run"
 allocation_job method=wanda sparsity='[0.6]' skip='[mlp.gate_proj]' compensate=', output: least_squares' -- \
@@ -181,7 +176,7 @@ check "3 ranks, the same bytes with least squares" again 3 "$folder/job.yaml"
 rm -rf "$folder/run"
 allocation_job method='[wanda, sparsegpt]' skip='[mlp.gate_proj]' propagation=dense -- \
   'ratios: {"layers.0.*": 0.25, "*.mlp.down_proj": 0.75, layers.3.mlp.down_proj: 0}'
-check "a job with ratios ends well" runs ranks 2 run "$folder/job.yaml"
+check "a job with ratios ends well" runs alone run "$folder/job.yaml"
 check "what no ratio fits has the job's sparsity" same "$(kept wanda-0.5 1 self_attn.q_proj)" $((128 * 64))
 check "a layer's ratio" same "$(kept wanda-0.5 0 self_attn.q_proj)" $((128 * 96))
 check "of two that fit, the later one counts" same "$(kept wanda-0.5 0 mlp.down_proj)" $((128 * 86))

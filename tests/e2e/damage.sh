@@ -70,7 +70,7 @@ repaired() {
   cp -a "$folder/good" "$folder/run"
   $how "$file" || return 1
   for later in "${@:3}"; do rm "$folder/run/$later" || return 1; done
-  exits 1 ranks 2 run --strict "$job" && grep -qF "$2" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
+  exits 1 alone run --strict "$job" && grep -qF "$2" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
   runs ranks 2 run "$job" || return 1
   grep -qF "$2" "$folder/stderr" || { echo "not named:"; cat "$folder/stderr"; return 1; }
   same "$wanted" "$(fingerprint)" && no_leftovers

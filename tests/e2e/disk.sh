@@ -36,7 +36,7 @@ intact() { # what has its name is what an undisturbed run makes
   [ -z "$found" ] || { echo "left: $found"; return 1; }
   [ ! -e "$disk/run/run.json" ] || exits 0 alone verify "$disk/run"
 }
-recovers() { runs ranks 3 run "$job" && same "$wanted" "$(hashes)"; }
+recovers() { runs "${@:-alone}" run "$job" && same "$wanted" "$(hashes)"; }
 two() { watched mpirun --quiet -n 2 "$COPPICE" run --progress none "$job"; }
 
 # ---- a small file system ----------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ rank_1_may_write() { # a rank with a limit on the size of its files, in KiB
 }
 limited() {
   rm -rf "$disk/run" "$disk/models"
-  fails "$disk|File too large" rank_1_may_write 2 && intact && recovers
+  fails "$disk|File too large" rank_1_may_write 2 && intact && recovers ranks 3
 }
 # Not root's rights, which no folder refuses.
 unwritable() {

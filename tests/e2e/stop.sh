@@ -13,16 +13,17 @@ rank_0() { rank_pid 0; }
 rank_1() { rank_pid 1; }
 mpirun() { mpirun_of; }
 
-# stops SIGNAL TO RANKS WORD [OPTIONS]: the signal goes to TO once the second layer has begun; the message has WORD.
+# stops SIGNAL TO RANKS WORD THEN [OPTIONS]: the signal goes to TO once the second layer has begun; the message has WORD;
+# it goes on with THEN ranks.
 stops() {
-  local signal=$1 to=$2 n=$3 word=$4
-  shift 4
+  local signal=$1 to=$2 n=$3 word=$4 then=$5
+  shift 5
   rm -rf "$folder/run" "$folder/models"
   start "$n" run "$@" "$job"
   await 60 exists_or_gone "$folder/run/statistics/$variant/layer-001.h5" && alive "$started" || { cat "$folder/stderr"; return 1; }
   kill "-$signal" "$($to)" || return 1
   finish_started || return 1
-  same "$code" 75 && stopped_well "$word" && goes_on 3 "$job" "$@"
+  same "$code" 75 && stopped_well "$word" && goes_on "$then" "$job" "$@"
 }
 stopped_well() {
   grep -q "^coppice: stopped by .*$1.*; run the same command again" "$folder/stderr" || { cat "$folder/stderr"; return 1; }
@@ -30,26 +31,26 @@ stopped_well() {
     same "$(tail -n 1 "$folder/run/log.jsonl" | jq -c '[.event, .exit_code]')" '["end",75]'
 }
 
-check "SIGTERM to one rank" stops TERM rank_1 2 ""
-check "SIGINT to rank 0" stops INT rank_0 3 SIGINT --stop-signal USR2
-check "SIGUSR1, which mpirun forwards to all" stops USR1 mpirun 2 SIGUSR1
-check "a signal chosen by --stop-signal" stops USR2 mpirun 2 SIGUSR2 --stop-signal USR2
+check "SIGTERM to one rank" stops TERM rank_1 2 "" 3
+check "SIGINT to rank 0" stops INT rank_0 3 SIGINT 1 --stop-signal USR2
+check "SIGUSR1, which mpirun forwards to all" stops USR1 mpirun 2 SIGUSR1 1
+check "a signal chosen by --stop-signal" stops USR2 mpirun 2 SIGUSR2 1 --stop-signal USR2
 check "SIGTERM to a program without mpirun" eval '
   rm -rf "$folder/run" "$folder/models"
   "$COPPICE" run "$job" >"$folder/stdout" 2>"$folder/stderr" & started=$!
   await 60 exists_or_gone "$folder/run/masks/$variant/layer-001.h5"
   daemons=$(pgrep -P $started); kill -TERM $started; code=0; wait $started || code=$?
-  same $code 75 && stopped_well SIGTERM && same "$daemons" "" && goes_on 3 "$job"'
+  same $code 75 && stopped_well SIGTERM && same "$daemons" "" && goes_on 2 "$job"'
 
 # The limit passes before the first unit, however fast the machine is: starting MPI alone takes longer.
 time_limit() {
   rm -rf "$folder/run" "$folder/models"
-  exits 75 ranks 2 run --max-time "$1" --margin "$2" "$job" && stopped_well max-time && goes_on 3 "$job"
+  exits 75 ranks 2 run --max-time "$1" --margin "$2" "$job" && stopped_well max-time && goes_on 1 "$job"
 }
 check "--max-time" time_limit 0.02 0.01
 check "--max-time as schedulers write it" time_limit 0:01 0.99
 check "a limit that is long enough changes nothing" eval '
-  rm -rf "$folder/run" "$folder/models"; runs ranks 2 run --max-time 1-00:00:00 "$job" && same "$wanted" "$(fingerprint)"'
+  rm -rf "$folder/run" "$folder/models"; runs alone run --max-time 1-00:00:00 "$job" && same "$wanted" "$(fingerprint)"'
 
 # A second signal drops the current unit: the program stops within a second or two, however long the unit takes.
 sooner() {

@@ -43,7 +43,7 @@ one_by_one() {
     *:*) sweep_job method="$method" sparsity= pattern="$amount"; variant=$method-${amount/:/of} ;;
     *) sweep_job method="$method" sparsity="$amount" pattern=; variant=$method-$amount ;;
   esac
-  runs ranks 2 run "$folder/job.yaml" && exists "$folder/run/weights/$variant/layer-003.h5" &&
+  runs alone run "$folder/job.yaml" && exists "$folder/run/weights/$variant/layer-003.h5" &&
     same "$(masks)" "$(echo "$wanted" | grep "/$variant/")" &&
     same "$(perplexities)" "$(echo "$wanted_results" | grep -e '"dense"' -e "\"$variant\"")"
 }
@@ -76,13 +76,13 @@ check "a whole matrix alone" eval 'runs alone run "$folder/job.yaml" &&
 # A result that is lost takes the weights with it that it was measured from.
 rm -rf "$folder/run"
 sweep_job method=wanda sparsity=0.5 pattern=2:4 energy='[rows]'
-check "compensated, measured" runs ranks 2 run "$folder/job.yaml"
+check "compensated, measured" runs alone run "$folder/job.yaml"
 check "what the compensation came to is kept" runs alone report "$folder/run"
 energies='[.linears[] | select(.variant == "wanda-2of4-rows") | {layer, linear, energy_before, energy_pruned, energy_compensated}] | sort'
 cp "$folder/run/report.json" "$folder/report.json"
 wanted_results=$(perplexities)
 rm "$folder/run/results/wanda-2of4-rows/perplexity.json"
-check "a lost result is measured again" eval 'runs ranks 2 run "$folder/job.yaml" && same "$wanted_results" "$(perplexities)"'
+check "a lost result is measured again" eval 'runs alone run "$folder/job.yaml" && same "$wanted_results" "$(perplexities)"'
 check "from weights made again for it alone" same "$(logged_units | sort | uniq -d)" \
   "$(for l in 0 1 2 3; do echo "compensate wanda-2of4-rows $l"; done; echo "evaluate wanda-2of4-rows -1")"
 check "weights are kept when asked" eval '
@@ -95,11 +95,11 @@ check "and say the same of it" eval 'runs alone report "$folder/run" && jq -e "$
 
 rm -rf "$folder/run"
 sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.5]' pattern=
-runs ranks 2 run "$folder/job.yaml"
+runs alone run "$folder/job.yaml"
 before=$(masks; perplexities)
 logged_units | sort >"$folder/before"
 sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.4, 0.5]' pattern=
-check "a sweep grows by a value" runs ranks 2 run "$folder/job.yaml"
+check "a sweep grows by a value" runs alone run "$folder/job.yaml"
 new_units() {
   for m in magnitude wanda; do
     echo "evaluate $m-0.4 -1"
