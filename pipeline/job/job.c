@@ -1,4 +1,5 @@
 #include "pipeline/job/job.h"
+#include "io/file/run_paths.h"
 #include "pipeline/job/expected.h"
 #include "pipeline/job/read.h"
 #include "pipeline/job/sweep.h"
@@ -6,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // ---- checks that take several keys ---------------------------------------------------------------------
 
@@ -213,6 +215,74 @@ static enum status check_pack(const struct settings *settings, const struct job_
     return STATUS_OK;
 }
 
+// A run directory that an earlier version began goes on with settings that had no effect then either.
+static bool is_begun(const struct settings *settings)
+{
+    char path[PATH_SIZE];
+    run_file_path(path, settings->run, RUN_RECORD);
+    return access(path, F_OK) == 0;
+}
+
+static bool scores_by_factors(const struct variant *variant)
+{
+    return method_has_factors(variant->method);
+}
+
+static bool divides_by_variance(const struct variant *variant)
+{
+    return variant->parameters.alpha != 0;
+}
+
+// Whether a parameter of methods, where it is given, makes a difference to any variant: its default is not
+// worth an error.
+static bool is_of_use(const struct settings *settings, const struct job_values *values, enum job_key key,
+                      bool (*takes)(const struct variant *variant))
+{
+    const struct job_value *value = &values->of[key];
+    bool used = !is_given(values, key);
+
+    for (size_t v = 0; v < settings->num_variants && !used; v++) {
+        used = takes(&settings->variants[v]);
+        for (size_t i = 0; i < value->count && !used; i++)
+            used = value->items[i].number == job_key_row(key)->own_standard(&settings->variants[v]);
+    }
+    return used;
+}
+
+static enum status check_parameters(const struct settings *settings, const struct job_values *values,
+                                    const char *path, struct error *err)
+{
+    static const struct {
+        enum job_key key;
+        bool (*takes)(const struct variant *variant);
+        const char *what;
+    } parameters[] = {
+        {KEY_ALPHA, scores_by_factors, "methods that score each weight by a factor (wanda and the like)"},
+        {KEY_EPSILON, divides_by_variance, "methods whose prune.alpha is not 0"},
+        {KEY_EXPONENT, scores_by_factors, "methods that score each weight by a factor (wanda and the like)"}};
+
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        RETURN_ERROR_IF(!is_of_use(settings, values, parameters[i].key, parameters[i].takes), err,
+                        STATUS_USAGE, "%s:%zu: %s: is for %s, and the job has none of them", path,
+                        values->of[parameters[i].key].line, job_key_row(parameters[i].key)->path,
+                        parameters[i].what);
+    return STATUS_OK;
+}
+
+// Without the key it is as many as there are.
+static enum status check_measured_sequences(const struct settings *settings, const struct job_values *values,
+                                            const char *path, struct error *err)
+{
+    const struct job_value *measured = &values->of[KEY_MEASURED_SEQUENCES];
+    for (size_t i = 0; i < measured->count; i++)
+        RETURN_ERROR_IF(measured->items[i].whole > settings->sequences, err, STATUS_USAGE,
+                        "%s:%zu: prune.measured_sequences: must not be above calibration.sequences, which is "
+                        "%zu, got %llu",
+                        path, measured->line, settings->sequences,
+                        (unsigned long long)measured->items[i].whole);
+    return STATUS_OK;
+}
+
 // What says something of variants, and none of the job's is such a one.
 static enum status check_variants(const struct settings *settings, const struct job_values *values,
                                   const char *path, struct error *err)
@@ -225,7 +295,10 @@ static enum status check_variants(const struct settings *settings, const struct 
                     "%s:%zu: prune.drift: is for methods that score each weight by a factor (wanda and the "
                     "like), and the job has none of them",
                     path, values->of[KEY_DRIFT].line);
-    return STATUS_OK;
+    if (is_begun(settings))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(check_measured_sequences(settings, values, path, err));
+    return check_parameters(settings, values, path, err);
 }
 
 static enum status build(struct settings **settings, struct job_values *values, const char *path,

@@ -311,10 +311,13 @@ static void the_methods_are_points_of_one_space(void **state)
         "ria-0.5", "ria-exponent0.5-0.5");
     ASSERT_VARIANTS(HEAD "prune: {method: cvr, activation_exponent: 0.3, alpha: 0.125, pattern: 2:4}\n",
                     "cvr-alpha0.125-exponent0.3-2of4");
-    ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0.3, 1], alpha: [0, 1], "
+    ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0, 1], alpha: [0, 1], "
                          "group: [row, layer], sparsity: 0.5}\n",
                     "sparsegpt-0.5");
-    ASSERT_VARIANTS(HEAD "prune: {method: auto, activation_exponent: [0.3, 1], alpha: [0, 1], "
+    // What some variant uses the others may leave.
+    ASSERT_VARIANTS(HEAD "prune: {method: [sparsegpt, cvr], alpha: 0.5, epsilon: 0.25, sparsity: 0.5}\n",
+                    "sparsegpt-0.5", "cvr-alpha0.5-epsilon0.25-0.5");
+    ASSERT_VARIANTS(HEAD "prune: {method: auto, activation_exponent: [0, 1], alpha: [0, 1], "
                          "epsilon: [1e-6, 1e-8], group: [row, layer], sparsity: 0.5}\n",
                     "auto-0.5", "auto-0.5-layer");
 }
@@ -589,6 +592,20 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: prune.drift: is for methods that score each weight by a factor (wanda and the like), "
          "and "
          "the job has none of them"},
+        {HEAD "prune:\n  method: [alps, auto]\n  sparsity: 0.5\n  alpha: [0.25, 0.5]\n",
+         "job.yaml:8: prune.alpha: is for methods that score each weight by a factor (wanda and the like), "
+         "and "
+         "the job has none of them"},
+        {HEAD "prune:\n  method: sparsegpt\n  sparsity: 0.5\n  activation_exponent: 0.5\n",
+         "job.yaml:8: prune.activation_exponent: is for methods that score each weight by a factor (wanda "
+         "and the "
+         "like), and the job has none of them"},
+        {HEAD "prune:\n  method: wanda\n  sparsity: 0.5\n  epsilon: 0.5\n",
+         "job.yaml:8: prune.epsilon: is for methods whose prune.alpha is not 0, and the job has none of "
+         "them"},
+        {MINIMAL "  allocation: measured\n  measured_sequences: [1, 129]\n",
+         "job.yaml:9: prune.measured_sequences: must not be above calibration.sequences, which is 128, got "
+         "129"},
         {MINIMAL "  allocation: owl\n  measured_sequences: 8\n",
          "job.yaml:9: prune.measured_sequences: is used with prune.allocation: measured only"},
         {HEAD "prune:\n  method: wanda\n  sparsity: [0.5, 0.95]\n  allocation: measured\n",
@@ -1027,6 +1044,28 @@ static void a_job_is_read_from_a_file(void **state)
     unlink(path);
 }
 
+static void settings_without_effect_do_not_stop_a_run_that_was_begun_with_them(void **state)
+{
+    static const char job[] = "model: /m\nrun: %s\ncalibration: {corpus: /c, sequences: 8}\n"
+                              "prune: {method: alps, sparsity: 0.5, alpha: 0.5, allocation: measured, "
+                              "measured_sequences: 16}\n";
+    char run[] = "/tmp/coppice-test-job-XXXXXX", path[64], text[512];
+    struct settings *settings;
+    struct error err = {0};
+    (void)state;
+
+    assert_non_null(mkdtemp(run));
+    snprintf(text, sizeof text, job, run);
+    assert_int_equal(job_parse(&settings, text, strlen(text), "job.yaml", &err), STATUS_USAGE);
+    snprintf(path, sizeof path, "%s/run.json", run);
+    fclose(fopen(path, "w"));
+    settings = parse(text);
+    assert_string_equal(settings->variants[0].name, "alps-0.5-measured");
+    settings_free(settings);
+    unlink(path);
+    rmdir(run);
+}
+
 static void a_file_that_is_not_there_is_a_usage_error(void **state)
 {
     struct settings *settings;
@@ -1074,6 +1113,7 @@ int main(void)
         cmocka_unit_test(every_beginning_of_a_job_is_handled),
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(a_job_is_read_from_a_file),
+        cmocka_unit_test(settings_without_effect_do_not_stop_a_run_that_was_begun_with_them),
         cmocka_unit_test(a_file_that_is_not_there_is_a_usage_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
