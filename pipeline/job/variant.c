@@ -1,12 +1,21 @@
 #include "pipeline/job/variant.h"
 #include "kernels/pruning/budget.h"
 #include "pipeline/job/value.h"
+#include "pipeline/text/column.h"
 #include "pipeline/text/number.h"
 #include "stages/stage.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+int variants_column(const struct settings *settings)
+{
+    int column = NAME_COLUMN;
+    for (size_t v = 0; v < settings->num_variants; v++)
+        column = column_with(column, settings->variants[v].name);
+    return column;
+}
 
 // ---- equal variants get equal contents -----------------------------------------------------------------
 

@@ -15,6 +15,9 @@
 // folder's name. A name that does not fit ends in a hash of the whole.
 void variant_complete(struct variant *variant);
 
+// Characters of a column that holds the names of all variants (pipeline/text/column.h).
+int variants_column(const struct settings *settings);
+
 // When all variants are complete: makes the attempts of those with a budget, which have the names NAME~1,
 // NAME~2, ... in the run directory.
 enum status attempts_create(struct settings *settings, struct error *err);

@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "pipeline/job/variant.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/stage.h"
 
@@ -62,7 +63,7 @@ static int width_of(const char *name)
 
 static void print_head(const struct settings *settings, FILE *out)
 {
-    fprintf(out, "\nAccuracy in per cent\n\n%-36s", "variant");
+    fprintf(out, "\nAccuracy in per cent\n\n%-*s", variants_column(settings), "variant");
     for (size_t i = 0; i < settings->num_tasks; i++)
         fprintf(out, " %*s", width_of(settings->tasks[i].name), settings->tasks[i].name);
     if (settings->num_tasks > 1)
@@ -87,7 +88,7 @@ static void print_row(const struct settings *settings, const struct variant *var
         json_decref(tasks);
         return;
     }
-    fprintf(out, "%-36s", variant_name(variant));
+    fprintf(out, "%-*s", variants_column(settings), variant_name(variant));
     for (size_t i = 0; i < settings->num_tasks; i++) {
         const char *name = settings->tasks[i].name;
         const json_t *accuracy = json_object_get(json_object_get(tasks, name), "acc");

@@ -6,6 +6,7 @@
 #include "pipeline/report/page.h"
 #include "pipeline/report/published.h"
 #include "pipeline/report/report.h"
+#include "pipeline/text/column.h"
 
 #include <stdlib.h>
 
@@ -19,10 +20,23 @@ static void describe_run(char *text, size_t size, const json_t *run)
              (long long)json_integer_value(json_object_get(run, "length")));
 }
 
+static int names_column(const json_t *comparison)
+{
+    int column = NAME_COLUMN;
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    {
+        column = column_with(column, text_of(row, "variant"));
+    }
+    return column;
+}
+
 static void print_head(const json_t *comparison, const char *what, FILE *out)
 {
     char text[32];
-    fprintf(out, "\n%-36s", what);
+    fprintf(out, "\n%-*s", names_column(comparison), what);
     for (size_t r = 0; r < json_array_size(json_object_get(comparison, "runs")); r++) {
         snprintf(text, sizeof text, "[%zu]", r + 1);
         fprintf(out, " %12s", text);
@@ -59,7 +73,7 @@ static void print_task(const json_t *comparison, const char *task, FILE *out)
         const json_t *values = json_object_get(json_object_get(row, "tasks"), task);
         if (values == NULL)
             continue;
-        fprintf(out, "%-36s", text_of(row, "variant"));
+        fprintf(out, "%-*s", names_column(comparison), text_of(row, "variant"));
         print_values(values, "acc", 100, 2, out);
     }
 }
@@ -126,7 +140,7 @@ void compare_print(const json_t *comparison, FILE *out)
     print_head(comparison, "perplexity", out);
     json_array_foreach(json_object_get(comparison, "variants"), i, row)
     {
-        fprintf(out, "%-36s", text_of(row, "variant"));
+        fprintf(out, "%-*s", names_column(comparison), text_of(row, "variant"));
         print_values(json_object_get(row, "perplexity"), NULL, 1, 4, out);
     }
     show_published(comparison, published_print, out);

@@ -3,6 +3,7 @@
 #include "pipeline/job/expected.h"
 #include "pipeline/report/members.h"
 #include "pipeline/report/page.h"
+#include "pipeline/text/column.h"
 
 #include <math.h>
 
@@ -50,17 +51,24 @@ static void print_number(const json_t *published, const char *key, const char *f
 
 void published_print(const json_t *rows, const char *run, FILE *out)
 {
+    char head[48];
+    int column = NAME_COLUMN;
     size_t i;
     json_t *row;
 
     if (json_array_size(rows) == 0)
         return;
-    fprintf(out, "\npublished%s%-*s %9s %12s %12s %12s  %s\n", run != NULL ? " " : "", run != NULL ? 26 : 27,
-            run != NULL ? run : "", "at length", "published", "measured", "difference", "source");
+    json_array_foreach(rows, i, row)
+    {
+        column = column_with(column, text_of(row, "variant"));
+    }
+    snprintf(head, sizeof head, "published%s%s", run != NULL ? " " : "", run != NULL ? run : "");
+    fprintf(out, "\n%-*s %9s %12s %12s %12s  %s\n", column, head, "at length", "published", "measured",
+            "difference", "source");
     json_array_foreach(rows, i, row)
     {
         const json_t *published = json_object_get(row, "published");
-        fprintf(out, "%-36s %9lld", text_of(row, "variant"),
+        fprintf(out, "%-*s %9lld", column, text_of(row, "variant"),
                 (long long)json_integer_value(json_object_get(published, "length")));
         print_number(published, "perplexity", " %*.4f", 12, out);
         print_number(published, "measured", " %*.4f", 12, out);

@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
+#include "pipeline/job/variant.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
@@ -68,10 +69,10 @@ static void print_row(const struct settings *settings, const struct variant *var
             output[0] = '\0';
     }
     if (read_result(&result, settings, variant))
-        fprintf(out, "%-36s %12.4f %9.3f  %s\n", variant_name(variant), result.perplexity,
-                dense != NULL ? result.perplexity / dense->perplexity : 1.0, output);
+        fprintf(out, "%-*s %12.4f %9.3f  %s\n", variants_column(settings), variant_name(variant),
+                result.perplexity, dense != NULL ? result.perplexity / dense->perplexity : 1.0, output);
     else if (output[0] != '\0')
-        fprintf(out, "%-36s %12s %9s  %s\n", variant->name, "-", "-", output);
+        fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), variant->name, "-", "-", output);
 }
 
 static void print_budgets(const struct settings *settings, FILE *out)
@@ -110,7 +111,7 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         tasks_print(settings, out);
         return STATUS_OK;
     }
-    fprintf(out, "%-36s %12s %9s  %s\n", "variant", "perplexity", "x dense",
+    fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), "variant", "perplexity", "x dense",
             settings->output != NULL ? "model" : "");
     print_row(settings, NULL, NULL, out);
     for (size_t v = 0; v < settings->num_variants; v++)

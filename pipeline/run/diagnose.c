@@ -11,6 +11,7 @@
 #include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/bus_error.h"
+#include "pipeline/text/column.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/diagnose.h"
 #include "stages/stage.h"
@@ -105,16 +106,21 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
 static void print_results(const struct diagnosis *d)
 {
     const char *name;
+    int column = NAME_COLUMN;
     json_t *result;
 
-    fprintf(d->out, "%-36s", "means over layers");
+    json_object_foreach(d->results, name, result)
+    {
+        column = column_with(column, name);
+    }
+    fprintf(d->out, "%-*s", column, "means over layers");
     for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++)
         fprintf(d->out, " %12s", diagnostics_mean_names[m]);
     fprintf(d->out, "\n");
     json_object_foreach(d->results, name, result)
     {
         json_t *means = diagnostics_means(result);
-        fprintf(d->out, "%-36s", name);
+        fprintf(d->out, "%-*s", column, name);
         for (size_t m = 0; m < DIAGNOSTICS_MEANS; m++) {
             const json_t *mean = json_object_get(means, diagnostics_mean_names[m]);
             if (mean != NULL)

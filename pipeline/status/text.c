@@ -1,6 +1,7 @@
 #include "pipeline/status/text.h"
 
 #include "io/file/run_paths.h"
+#include "pipeline/job/variant.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/text/duration.h"
 #include "stages/stage.h"
@@ -15,7 +16,7 @@ static void print_variants(const struct look *look, FILE *out)
         struct tally tallies[STAGE_COUNT] = {{0, 0}};
         char budget[160];
         look_tally(tallies, look, variant);
-        fprintf(out, "%-36s", variant_name(variant));
+        fprintf(out, "%-*s", variants_column(settings), variant_name(variant));
         for (int s = 0; s < STAGE_COUNT; s++)
             if (tallies[s].all > 0)
                 fprintf(out, "  %s %zu/%zu", stage_name((enum stage_kind)s), tallies[s].done, tallies[s].all);
