@@ -11,7 +11,7 @@
 
 struct admm_rows {
     size_t count;       // at most LEAST_SQUARES_ROWS
-    const float *dense; // [count, in] the weights to come near to: W+ of least_squares_solve, or W0
+    const float *dense; // [count, in] the weights to come near to: W+ (kernels/METHOD.md §16), or W0
     float *state;       // [count, in] T
     uint8_t *mask;      // [count, mask_row_bytes(in)], bits as in select.h
 };

@@ -91,18 +91,3 @@ void normal_equations_wide(double *matrix, const struct normal_equations *equati
         matrix[j * in + j] = (g[j] + equations->lambda) / (scale[j] * scale[j]) + rho;
     }
 }
-
-void least_squares_solve(float *weights, const double *target, const struct normal_equations *equations,
-                         const double *inverse, size_t count, double *workspace)
-{
-    const size_t in = equations->in;
-    double *side = workspace, *solution = workspace + count * in;
-
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < in; j++)
-            side[i * in + j] = target[i * in + j] / equations->scale[j];
-    gemm_nn_f64(solution, in, side, in, inverse, in, count, in, in, 1);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < in; j++)
-            weights[i * in + j] = (float)(solution[i * in + j] / equations->scale[j]);
-}

@@ -42,8 +42,3 @@ void least_squares_target(double *target, const struct normal_equations *equatio
 // inverted. Needs scale.
 void normal_equations_wide(double *matrix, const struct normal_equations *equations, double rho, size_t first,
                            size_t count);
-// weights[count, in] <- target (G + lambda I)^-1: the dense weights that make good what the inputs have lost,
-// W+. inverse[in, in] is that of A, in double. count <= LEAST_SQUARES_ROWS; workspace has room for 2 * count
-// * in doubles.
-void least_squares_solve(float *weights, const double *target, const struct normal_equations *equations,
-                         const double *inverse, size_t count, double *workspace);
