@@ -1,6 +1,5 @@
 #include "stages/budget/held_out.h"
 
-#include "io/corpus/sample.h"
 #include "io/store/store.h"
 #include "stages/layer/sequences.h"
 
@@ -68,41 +67,30 @@ struct texts {
 
 static enum status sample_texts(struct texts *texts, const struct settings *settings, struct error *err)
 {
-    const struct sample_request seen = {settings->sequences, settings->length, settings->seed,
-                                        settings->pack},
-                                other = {CANDIDATES, settings->length, settings->seed ^ other_seed,
-                                         settings->pack};
-    struct tokenizer *tokenizer = NULL;
-    struct corpus *corpus = NULL;
+    struct calibration_text text;
     struct sample sample = {0};
-    char path[PATH_SIZE];
-    enum status status;
+    enum status status = calibration_text_load(&text, settings, err);
 
-    path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
-    GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-    GOTO_IF_ERROR(corpus_load_field(&corpus, settings->corpus, settings->field, err), done);
-    GOTO_IF_ERROR(sample_sequences(&sample, tokenizer, corpus, &seen, err), done);
+    if (status == STATUS_OK)
+        status = calibration_text_draw(&sample, &text, settings, settings->sequences, settings->seed, err);
     texts->seen = sample.ids;
-    GOTO_IF_ERROR(sample_sequences(&sample, tokenizer, corpus, &other, err), done);
+    sample.ids = NULL;
+    if (status == STATUS_OK)
+        status =
+            calibration_text_draw(&sample, &text, settings, CANDIDATES, settings->seed ^ other_seed, err);
     texts->candidates = sample.ids;
     texts->count = CANDIDATES;
-done:
-    if (status == STATUS_INPUT)
-        error_prefix(err, "%s", settings->corpus);
-    corpus_free(corpus);
-    tokenizer_free(tokenizer);
+    calibration_text_free(&text);
     return status;
 }
 
 // The rows of a file of token ids that follow those of the calibration.
 static enum status load_texts(struct texts *texts, const struct settings *settings, struct error *err)
 {
-    size_t sequences, length;
+    const size_t length = settings->length;
+    size_t sequences;
 
-    FORWARD_IF_ERROR(sample_load_tokens(&texts->seen, &sequences, &length, settings->corpus, err));
-    RETURN_ERROR_IF(length != settings->length || sequences < settings->sequences, err, STATUS_INPUT,
-                    "%s: holds %zu sequences of %zu tokens, the job asks for %zu of %zu", settings->corpus,
-                    sequences, length, settings->sequences, settings->length);
+    FORWARD_IF_ERROR(calibration_tokens_load(&texts->seen, &sequences, settings, err));
     texts->count = sequences - settings->sequences;
     FORWARD_IF_ERROR(
         allocate(&texts->candidates, texts->count * length, sizeof(int32_t), "held-out text", err));

@@ -1,8 +1,5 @@
 #include "stages/layer/sequences.h"
 
-#include "io/corpus/sample.h"
-#include "io/file/run_paths.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,53 +20,79 @@ bool sequences_are_given(const struct settings *settings)
     return ends_with(settings->corpus, ".h5");
 }
 
-// Reads token ids that the user gives instead of text.
-static enum status load_tokens(int32_t **ids, const struct settings *settings, struct error *err)
+enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct settings *settings,
+                                    struct error *err)
 {
-    size_t sequences, length;
-    FORWARD_IF_ERROR(sample_load_tokens(ids, &sequences, &length, settings->corpus, err));
-    if (length != settings->length || sequences < settings->sequences) {
+    size_t length;
+    FORWARD_IF_ERROR(sample_load_tokens(ids, count, &length, settings->corpus, err));
+    if (length != settings->length || *count < settings->sequences) {
         free(*ids);
         *ids = NULL;
         RETURN_ERROR(err, STATUS_INPUT, "%s: holds %zu sequences of %zu tokens, the job asks for %zu of %zu",
-                     settings->corpus, sequences, length, settings->sequences, settings->length);
+                     settings->corpus, *count, length, settings->sequences, settings->length);
     }
     return STATUS_OK;
+}
+
+enum status calibration_text_load(struct calibration_text *text, const struct settings *settings,
+                                  struct error *err)
+{
+    char path[PATH_SIZE];
+
+    *text = (struct calibration_text){0};
+    path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
+    FORWARD_IF_ERROR(tokenizer_load(&text->tokenizer, path, err));
+    return corpus_load_field(&text->corpus, settings->corpus, settings->field, err);
+}
+
+enum status calibration_text_draw(struct sample *sample, const struct calibration_text *text,
+                                  const struct settings *settings, size_t sequences, uint64_t seed,
+                                  struct error *err)
+{
+    const struct sample_request request = {sequences, settings->length, seed, settings->pack};
+    const enum status status = sample_sequences(sample, text->tokenizer, text->corpus, &request, err);
+
+    if (status == STATUS_INPUT)
+        error_prefix(err, "%s", settings->corpus);
+    return status;
+}
+
+void calibration_text_free(struct calibration_text *text)
+{
+    corpus_free(text->corpus);
+    tokenizer_free(text->tokenizer);
+    *text = (struct calibration_text){0};
+}
+
+static enum status draw_text(struct sequences_draft *draft, const struct settings *settings,
+                             struct error *err)
+{
+    struct calibration_text text;
+    struct sample sample;
+    enum status status = calibration_text_load(&text, settings, err);
+
+    if (status == STATUS_OK) {
+        draft->corpus_hash = text.corpus->hash;
+        status = calibration_text_draw(&sample, &text, settings, settings->sequences, settings->seed, err);
+        draft->ids = sample.ids;
+        draft->packed = sample.packed;
+        draft->longest = sample.longest;
+    }
+    calibration_text_free(&text);
+    return status;
 }
 
 static enum status draw(struct sequences_draft *draft, const struct stage *stage, struct error *err)
 {
     const struct settings *settings = stage->settings;
-    const struct sample_request request = {settings->sequences, settings->length, settings->seed,
-                                           settings->pack};
-    struct sample sample;
-    struct tokenizer *tokenizer = NULL;
-    struct corpus *corpus = NULL;
-    char path[PATH_SIZE];
-    enum status status;
+    size_t count;
 
-    if (sequences_are_given(settings)) {
-        GOTO_IF_ERROR(load_tokens(&draft->ids, settings, err), done);
-    } else {
-        path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
-        GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-        GOTO_IF_ERROR(corpus_load_field(&corpus, settings->corpus, settings->field, err), done);
-        draft->corpus_hash = corpus->hash;
-        status = sample_sequences(&sample, tokenizer, corpus, &request, err);
-        draft->ids = sample.ids;
-        draft->packed = sample.packed;
-        draft->longest = sample.longest;
-        if (status == STATUS_INPUT)
-            error_prefix(err, "%s", settings->corpus);
-        if (status != STATUS_OK)
-            goto done;
-    }
-    status = sample_check(draft->ids, settings->sequences * settings->length, stage->model->config.vocab_size,
-                          settings->corpus, err);
-done:
-    corpus_free(corpus);
-    tokenizer_free(tokenizer);
-    return status;
+    if (sequences_are_given(settings))
+        FORWARD_IF_ERROR(calibration_tokens_load(&draft->ids, &count, settings, err));
+    else
+        FORWARD_IF_ERROR(draw_text(draft, settings, err));
+    return sample_check(draft->ids, settings->sequences * settings->length, stage->model->config.vocab_size,
+                        settings->corpus, err);
 }
 
 enum status sequences_draw(struct sequences_draft *draft, const struct stage *stage, bool again,

@@ -1,6 +1,7 @@
 // sequences.h - RUN/sequences.h5: the calibration token ids, drawn once and stored, so that a run can be
 // repeated without the corpus.
 #pragma once
+#include "io/corpus/sample.h"
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/stage.h"
@@ -29,6 +30,24 @@ void sequences_notice(char line[SEQUENCES_NOTICE_SIZE], const struct sequences_d
 
 // Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);
+
+// The calibration's corpus, to draw from; not collective. Freed with calibration_text_free, also after an
+// error.
+struct calibration_text {
+    struct tokenizer *tokenizer;
+    struct corpus *corpus;
+};
+enum status calibration_text_load(struct calibration_text *text, const struct settings *settings,
+                                  struct error *err);
+// sample->ids[sequences, length]: as many as the settings ask for, or others; the caller frees.
+enum status calibration_text_draw(struct sample *sample, const struct calibration_text *text,
+                                  const struct settings *settings, size_t sequences, uint64_t seed,
+                                  struct error *err);
+void calibration_text_free(struct calibration_text *text);
+// Of a corpus of token ids: ids[count, length], all that it holds, at least as many as the settings ask for;
+// the caller frees.
+enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct settings *settings,
+                                    struct error *err);
 
 // Whether the calibration's corpus holds token ids (*.h5), so that it takes no tokenizer to read it.
 bool sequences_are_given(const struct settings *settings);

@@ -1,5 +1,6 @@
 #include "stages/prune/layer_scores.h"
 
+#include "io/file/run_paths.h"
 #include "stages/prune/linear_statistics.h"
 
 #include <stdlib.h>
@@ -9,23 +10,14 @@ bool linear_is_allocated(const struct settings *settings, size_t layer, const st
     return tensor_is_pruned(settings, layer, tensor) && linear_ratio(settings, layer, tensor->linear) == NULL;
 }
 
-void layer_scores_free(struct layer_scores *c)
+static enum status make_room(struct layer_scores *c, struct error *err)
 {
-    free(c->factors);
-    free(c->scores);
-    free(c->sums);
-}
-
-enum status layer_scores_create(struct layer_scores *c, const struct stage *stage,
-                                const struct layer_weights *weights, const struct store_reader *statistics,
-                                struct error *err)
-{
+    const struct layer_map *map = &c->weights->map;
     size_t widest = 0, tallest = 0;
 
-    *c = (struct layer_scores){.stage = stage, .weights = weights, .statistics = statistics};
-    for (size_t i = 0; i < weights->map.num_tensors; i++) {
-        const struct layer_tensor *tensor = &weights->map.tensors[i];
-        if (!linear_is_allocated(stage->settings, weights->map.layer, tensor))
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        if (!linear_is_allocated(c->stage->settings, map->layer, tensor))
             continue;
         widest = tensor->in > widest ? tensor->in : widest;
         tallest = tensor->out > tallest ? tensor->out : tallest;
@@ -33,6 +25,26 @@ enum status layer_scores_create(struct layer_scores *c, const struct stage *stag
     FORWARD_IF_ERROR(allocate_aligned(&c->factors, widest, sizeof(float), "importance factors", err));
     FORWARD_IF_ERROR(allocate_aligned(&c->scores, widest, sizeof(float), "scores of one row", err));
     return allocate(&c->sums, tallest, sizeof *c->sums, "sums of scores", err);
+}
+
+enum status layer_scores_open(struct layer_scores *c, const struct stage *stage,
+                              struct layer_weights *weights, size_t layer, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    *c = (struct layer_scores){.stage = stage, .weights = weights};
+    FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    run_layer_path(path, stage->settings->run, RUN_STATISTICS, DENSE_NAME, layer);
+    FORWARD_IF_ERROR(store_open(&c->statistics, path, stage->team->comm, err));
+    return team_agree(stage->team, make_room(c, err), err);
+}
+
+void layer_scores_close(struct layer_scores *c)
+{
+    store_close(c->statistics);
+    free(c->factors);
+    free(c->scores);
+    free(c->sums);
 }
 
 // wanda's factors of the linear's columns.

@@ -2,9 +2,9 @@
 
 #include "io/file/sealed_json.h"
 #include "kernels/pruning/layer_medians.h"
+#include "stages/prune/layer_finding.h"
 #include "stages/prune/layer_scores.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -83,20 +83,19 @@ done:
 
 // ---- the file ---------------------------------------------------------------------------------------------
 
+// Collective.
 static enum status write_median(const struct layer_median *found, const struct stage *stage, size_t layer,
                                 struct error *err)
 {
     char path[PATH_SIZE];
-    json_t *json =
-        json_pack("{s:I, s:I, s:I, s:I, s:f}", "layer", (json_int_t)layer, "layers",
-                  (json_int_t)stage->model->config.num_hidden_layers, "weights", (json_int_t)found->weights,
-                  "scored", (json_int_t)found->scored, "median_score", found->median);
 
     run_medians_path(path, stage->settings->run, layer);
-    const enum status status = json != NULL ? sealed_json_write(path, json, err)
-                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    json_decref(json);
-    return status;
+    return layer_finding_write(path,
+                               json_pack("{s:I, s:I, s:I, s:I, s:f}", "layer", (json_int_t)layer, "layers",
+                                         (json_int_t)stage->model->config.num_hidden_layers, "weights",
+                                         (json_int_t)found->weights, "scored", (json_int_t)found->scored,
+                                         "median_score", found->median),
+                               stage, err);
 }
 
 enum status median_read(struct layer_median *found, const struct settings *settings, size_t layer,
@@ -124,38 +123,21 @@ enum status median_read(struct layer_median *found, const struct settings *setti
 enum status medians_layers(size_t *layers, const struct settings *settings, struct error *err)
 {
     char path[PATH_SIZE];
-    json_int_t count = 0;
-    json_t *json = NULL;
-
     run_medians_path(path, settings->run, 0);
-    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
-    count = json_integer_value(json_object_get(json, "layers"));
-    json_decref(json);
-    RETURN_ERROR_IF(count < 1, err, STATUS_DAMAGED, "%s: does not say how many layers there are", path);
-    *layers = (size_t)count;
-    return STATUS_OK;
+    return layer_finding_layers(layers, path, err);
 }
 
 enum status medians_layer(const struct stage *stage, struct layer_weights *weights, size_t layer,
                           struct error *err)
 {
-    struct store_reader *statistics = NULL;
-    struct layer_scores scores = {0};
+    struct layer_scores scores;
     struct layer_median found;
-    char path[PATH_SIZE];
-    enum status status;
+    enum status status = layer_scores_open(&scores, stage, weights, layer, err);
 
-    FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    run_layer_path(path, stage->settings->run, RUN_STATISTICS, DENSE_NAME, layer);
-    FORWARD_IF_ERROR(store_open(&statistics, path, stage->team->comm, err));
-    status = layer_scores_create(&scores, stage, weights, statistics, err);
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    GOTO_IF_ERROR(find_median(&found, &scores, err), done);
-    if (stage->team->rank == 0)
+    if (status == STATUS_OK)
+        status = find_median(&found, &scores, err);
+    if (status == STATUS_OK)
         status = write_median(&found, stage, layer, err);
-    status = team_agree(stage->team, status, err);
-done:
-    layer_scores_free(&scores);
-    store_close(statistics);
+    layer_scores_close(&scores);
     return status;
 }

@@ -1,12 +1,11 @@
 #include "stages/prune/outlier_counts.h"
 
 #include "io/file/sealed_json.h"
-#include "io/store/store.h"
 #include "kernels/pruning/outliers.h"
+#include "stages/prune/layer_finding.h"
 #include "stages/prune/layer_scores.h"
 
 #include <float.h>
-#include <jansson.h>
 
 // *sum += the linear's scores, *scored += how many there are. The rank that has a row sums it, then all ranks
 // add the rows in their order.
@@ -86,22 +85,21 @@ double outlier_ratio(const struct layer_outliers *outliers)
     return outliers->scored > 0 ? (double)outliers->outliers / (double)outliers->scored : 0;
 }
 
+// Collective.
 static enum status write_outliers(const struct layer_outliers *found, const struct stage *stage,
                                   const struct variant *variant, size_t layer, struct error *err)
 {
-    const struct settings *settings = stage->settings;
     char path[PATH_SIZE];
-    json_t *json = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "layers",
-                             (json_int_t)stage->model->config.num_hidden_layers, "threshold",
-                             variant->owl_threshold, "weights", (json_int_t)found->weights, "scored",
-                             (json_int_t)found->scored, "outliers", (json_int_t)found->outliers, "mean_score",
-                             found->mean, "outlier_ratio", outlier_ratio(found));
 
-    outliers_path(path, settings, variant, layer);
-    const enum status status = json != NULL ? sealed_json_write(path, json, err)
-                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    json_decref(json);
-    return status;
+    outliers_path(path, stage->settings, variant, layer);
+    return layer_finding_write(
+        path,
+        json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "layer", (json_int_t)layer, "layers",
+                  (json_int_t)stage->model->config.num_hidden_layers, "threshold", variant->owl_threshold,
+                  "weights", (json_int_t)found->weights, "scored", (json_int_t)found->scored, "outliers",
+                  (json_int_t)found->outliers, "mean_score", found->mean, "outlier_ratio",
+                  outlier_ratio(found)),
+        stage, err);
 }
 
 enum status outliers_read(struct layer_outliers *found, const struct settings *settings,
@@ -131,38 +129,21 @@ enum status outliers_layers(size_t *layers, const struct settings *settings, con
                             struct error *err)
 {
     char path[PATH_SIZE];
-    json_int_t count = 0;
-    json_t *json = NULL;
-
     outliers_path(path, settings, variant, 0);
-    FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
-    count = json_integer_value(json_object_get(json, "layers"));
-    json_decref(json);
-    RETURN_ERROR_IF(count < 1, err, STATUS_DAMAGED, "%s: does not say how many layers there are", path);
-    *layers = (size_t)count;
-    return STATUS_OK;
+    return layer_finding_layers(layers, path, err);
 }
 
 enum status outliers_layer(const struct stage *stage, struct layer_weights *weights,
                            const struct variant *variant, size_t layer, struct error *err)
 {
-    struct store_reader *statistics = NULL;
-    struct layer_scores counter = {0};
+    struct layer_scores scores;
     struct layer_outliers found;
-    char path[PATH_SIZE];
-    enum status status;
+    enum status status = layer_scores_open(&scores, stage, weights, layer, err);
 
-    FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    run_layer_path(path, stage->settings->run, RUN_STATISTICS, DENSE_NAME, layer);
-    FORWARD_IF_ERROR(store_open(&statistics, path, stage->team->comm, err));
-    status = layer_scores_create(&counter, stage, weights, statistics, err);
-    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
-    GOTO_IF_ERROR(count_layer(&found, &counter, variant->owl_threshold, err), done);
-    if (stage->team->rank == 0)
+    if (status == STATUS_OK)
+        status = count_layer(&found, &scores, variant->owl_threshold, err);
+    if (status == STATUS_OK)
         status = write_outliers(&found, stage, variant, layer, err);
-    status = team_agree(stage->team, status, err);
-done:
-    layer_scores_free(&counter);
-    store_close(statistics);
+    layer_scores_close(&scores);
     return status;
 }
