@@ -51,6 +51,8 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
         return "least_squares";
     if ((own == KEY_DRIFT || own == KEY_OUTPUT_MATCHING) && key == KEY_ENERGY)
         return NULL;
+    if (own == KEY_MEASURED_SEQUENCES && key == KEY_SEQUENCES)
+        return "1000000000"; // it is not to be above this
     if (key == KEY_ALLOCATION && allocation_of(own) != NULL)
         return allocation_of(own);
     for (size_t i = 0; i < COUNT(context); i++)
