@@ -221,6 +221,7 @@ static enum status read_token(struct added_tokens *added, const json_t *value,
 
     FORWARD_IF_ERROR(text_append(&token->content, content.bytes, content.size, err));
     if (normalized) {
+        token->content.limit = scratch.limit = text_limit(content.size);
         status = normalizer_apply(normalizer, &token->content, &scratch, err);
         text_free(&scratch);
         FORWARD_IF_ERROR(status);

@@ -146,14 +146,9 @@ static enum status read_kind(const json_t *value, struct error *err)
                                         "vocab",
                                         "merges",
                                         NULL};
-    struct slice type = {"BPE", 3}; // the oldest files do not say
     struct slice affix = {0};
     const json_t *dropout = json_object_get(value, "dropout");
 
-    if (json_object_get(value, "type") != NULL)
-        FORWARD_IF_ERROR(json_text_member(value, "type", &type, err));
-    RETURN_ERROR_IF(!slice_is(type, "BPE"), err, STATUS_INPUT,
-                    "type \"%s\" is not supported, only \"BPE\" is", type.bytes);
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     RETURN_ERROR_IF(dropout != NULL && !json_is_null(dropout) &&
                         !(json_is_number(dropout) && json_number_value(dropout) == 0),
@@ -208,7 +203,6 @@ enum status bpe_from_json(struct bpe **out, const json_t *value, struct error *e
     struct bpe *bpe;
     enum status status;
 
-    RETURN_ERROR_IF(!json_is_object(value), err, STATUS_INPUT, "must be an object");
     FORWARD_IF_ERROR(allocate(&bpe, 1, sizeof *bpe, "a BPE model", err));
     bpe->unk_id = -1;
     status = read_model(bpe, value, err);

@@ -21,11 +21,15 @@ static unsigned character_of(unsigned byte)
 
 enum status byte_level_append(struct text *out, const char *bytes, size_t size, struct error *err)
 {
+    size_t most = 2 * size;
     char *to;
 
     if (size == 0) // and there may be no buffer yet
         return STATUS_OK;
-    FORWARD_IF_ERROR(grow(&out->bytes, &out->capacity, out->size + 2 * size, 1, "a text to tokenise", err));
+    if (out->limit > 0 && most > out->limit - out->size) // near the limit it must be exact
+        for (size_t i = most = 0; i < size; i++)
+            most += character_of((unsigned char)bytes[i]) < 0x80 ? 1 : 2;
+    FORWARD_IF_ERROR(text_reserve(out, most, err));
     to = out->bytes + out->size;
     for (size_t i = 0; i < size; i++) {
         const unsigned character = character_of((unsigned char)bytes[i]);

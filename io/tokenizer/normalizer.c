@@ -1,8 +1,10 @@
 #include "io/tokenizer/normalizer.h"
 
+#include "io/tokenizer/bert.h"
 #include "io/tokenizer/bytes.h"
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/pattern.h"
+#include "io/tokenizer/precompiled.h"
 #include "io/tokenizer/unicode.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@ struct step {
     enum status (*apply)(const struct step *step, const struct text *in, struct text *out, struct error *err);
     struct text content;     // Prepend, Replace
     struct pattern *pattern; // Replace
+    struct precompiled *map; // Precompiled
     enum unicode_form form;
     bool strip_left;
     bool strip_right;
@@ -152,63 +155,151 @@ static enum status byte_level(const struct step *step, const struct text *in, st
     return byte_level_append(out, in->bytes + in->origin_bytes, in->size - in->origin_bytes, err);
 }
 
+static enum status clean(const struct step *step, const struct text *in, struct text *out, struct error *err)
+{
+    (void)step;
+    return bert_clean(in, out, err);
+}
+
+static enum status space_ideographs(const struct step *step, const struct text *in, struct text *out,
+                                    struct error *err)
+{
+    (void)step;
+    return bert_space_ideographs(in, out, err);
+}
+
+static enum status strip_nonspacing(const struct step *step, const struct text *in, struct text *out,
+                                    struct error *err)
+{
+    (void)step;
+    return bert_strip_accents(in, out, err);
+}
+
+static enum status precompiled(const struct step *step, const struct text *in, struct text *out,
+                               struct error *err)
+{
+    return precompiled_apply(step->map, in, out, err);
+}
+
 // ---- reading
 // -----------------------------------------------------------------------------------------------
 
-static enum status read_prepend(struct step *step, const json_t *value, struct error *err)
+static enum status add_step(struct step **step, struct normalizer *normalizer, struct step new,
+                            struct error *err)
+{
+    FORWARD_IF_ERROR(grow(&normalizer->steps, &normalizer->capacity, normalizer->count + 1, sizeof new,
+                          "a normalizer", err));
+    *step = &normalizer->steps[normalizer->count++];
+    **step = new;
+    return STATUS_OK;
+}
+
+static enum status read_prepend(struct normalizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "prepend", NULL};
     struct slice text = {0};
+    struct step *step;
+
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     FORWARD_IF_ERROR(json_text_member(value, "prepend", &text, err));
+    FORWARD_IF_ERROR(add_step(&step, out, (struct step){.apply = prepend}, err));
     return text_append(&step->content, text.bytes, text.size, err);
 }
 
-static enum status read_replace(struct step *step, const json_t *value, struct error *err)
+static enum status read_replace(struct normalizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "pattern", "content", NULL};
     struct slice text = {0};
+    struct step *step;
+
     FORWARD_IF_ERROR(json_only_members(value, known, err));
     FORWARD_IF_ERROR(json_text_member(value, "content", &text, err));
+    FORWARD_IF_ERROR(add_step(&step, out, (struct step){.apply = replace}, err));
     FORWARD_IF_ERROR(text_append(&step->content, text.bytes, text.size, err));
     if (pattern_from_json(&step->pattern, json_object_get(value, "pattern"), err) != STATUS_OK)
         return error_prefix(err, "\"pattern\"");
     return STATUS_OK;
 }
 
-static enum status read_strip(struct step *step, const json_t *value, struct error *err)
+static enum status read_strip(struct normalizer *out, const json_t *value, struct error *err)
 {
     static const char *const known[] = {"type", "strip_left", "strip_right", NULL};
+    struct step new = {.apply = strip}, *step;
+
     FORWARD_IF_ERROR(json_only_members(value, known, err));
-    FORWARD_IF_ERROR(json_bool_member(value, "strip_left", &step->strip_left, err));
-    return json_bool_member(value, "strip_right", &step->strip_right, err);
+    FORWARD_IF_ERROR(json_bool_member(value, "strip_left", &new.strip_left, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "strip_right", &new.strip_right, err));
+    return add_step(&step, out, new, err);
 }
 
-static enum status read_plain(struct step *step, const json_t *value, struct error *err)
+static enum status read_bert(struct normalizer *out, const json_t *value, struct error *err)
 {
-    static const char *const known[] = {"type", NULL};
-    (void)step;
-    return json_only_members(value, known, err);
+    static const char *const known[] = {"type",          "clean_text", "handle_chinese_chars",
+                                        "strip_accents", "lowercase",  NULL};
+    bool cleans = false, spaces = false, strips = false, lowers = false;
+    struct step *step;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "clean_text", &cleans, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "handle_chinese_chars", &spaces, err));
+    FORWARD_IF_ERROR(json_bool_member(value, "lowercase", &lowers, err));
+    strips = lowers; // unless it says otherwise
+    FORWARD_IF_ERROR(json_optional_bool(value, "strip_accents", &strips, err));
+    const struct step steps[] = {{.apply = clean},
+                                 {.apply = space_ideographs},
+                                 {.apply = normal_form, .form = UNICODE_NFD},
+                                 {.apply = strip_nonspacing},
+                                 {.apply = lowercase}};
+    const bool wanted[] = {cleans, spaces, strips, strips, lowers};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (wanted[i])
+            FORWARD_IF_ERROR(add_step(&step, out, steps[i], err));
+    return STATUS_OK;
 }
+
+static enum status read_precompiled(struct normalizer *out, const json_t *value, struct error *err)
+{
+    static const char *const known[] = {"type", "precompiled_charsmap", NULL};
+    struct slice charsmap = {0};
+    struct step *step;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    FORWARD_IF_ERROR(json_text_member(value, "precompiled_charsmap", &charsmap, err));
+    FORWARD_IF_ERROR(add_step(&step, out, (struct step){.apply = precompiled}, err));
+    return precompiled_new(&step->map, charsmap, err);
+}
+
+// Those with members other than "type".
+static const struct {
+    const char *type;
+    enum status (*read)(struct normalizer *out, const json_t *value, struct error *err);
+} step_types[] = {
+    {"Prepend", read_prepend},     {"Replace", read_replace},         {"Strip", read_strip},
+    {"BertNormalizer", read_bert}, {"Precompiled", read_precompiled},
+};
 
 static const struct {
     const char *type;
-    enum status (*read)(struct step *step, const json_t *value, struct error *err);
-    enum status (*apply)(const struct step *step, const struct text *in, struct text *out, struct error *err);
-    enum unicode_form form;
-} step_types[] = {
-    {"Prepend", read_prepend, prepend, UNICODE_NFC},
-    {"Replace", read_replace, replace, UNICODE_NFC},
-    {"NFC", read_plain, normal_form, UNICODE_NFC},
-    {"NFD", read_plain, normal_form, UNICODE_NFD},
-    {"NFKC", read_plain, normal_form, UNICODE_NFKC},
-    {"NFKD", read_plain, normal_form, UNICODE_NFKD},
-    {"Lowercase", read_plain, lowercase, UNICODE_NFC},
-    {"Strip", read_strip, strip, UNICODE_NFC},
-    {"StripAccents", read_plain, strip_accents, UNICODE_NFC},
-    {"Nmt", read_plain, nmt, UNICODE_NFC},
-    {"ByteLevel", read_plain, byte_level, UNICODE_NFC},
+    struct step step;
+} plain_types[] = {
+    {"NFC", {.apply = normal_form, .form = UNICODE_NFC}},
+    {"NFD", {.apply = normal_form, .form = UNICODE_NFD}},
+    {"NFKC", {.apply = normal_form, .form = UNICODE_NFKC}},
+    {"NFKD", {.apply = normal_form, .form = UNICODE_NFKD}},
+    {"Lowercase", {.apply = lowercase}},
+    {"StripAccents", {.apply = strip_accents}},
+    {"Nmt", {.apply = nmt}},
+    {"ByteLevel", {.apply = byte_level}},
 };
+
+static enum status read_plain(struct normalizer *out, const json_t *value, struct step new, struct error *err)
+{
+    static const char *const known[] = {"type", NULL};
+    struct step *step;
+
+    FORWARD_IF_ERROR(json_only_members(value, known, err));
+    return add_step(&step, out, new, err);
+}
 
 static enum status read_steps(struct normalizer *normalizer, const json_t *value, struct error *err);
 
@@ -232,18 +323,15 @@ static enum status read_steps(struct normalizer *normalizer, const json_t *value
     FORWARD_IF_ERROR(json_type_member(value, &type, err));
     if (strcmp(type, "Sequence") == 0)
         return read_sequence(normalizer, value, err);
-    for (size_t i = 0; i < sizeof step_types / sizeof step_types[0]; i++) {
-        struct step *step;
-        if (strcmp(type, step_types[i].type) != 0)
-            continue;
-        FORWARD_IF_ERROR(grow(&normalizer->steps, &normalizer->capacity, normalizer->count + 1, sizeof *step,
-                              "a normalizer", err));
-        step = &normalizer->steps[normalizer->count++];
-        *step = (struct step){.apply = step_types[i].apply, .form = step_types[i].form};
-        if (step_types[i].read(step, value, err) != STATUS_OK)
-            return error_prefix(err, "%s", type);
-        return STATUS_OK;
-    }
+    for (size_t i = 0; i < sizeof step_types / sizeof step_types[0]; i++)
+        if (strcmp(type, step_types[i].type) == 0)
+            return step_types[i].read(normalizer, value, err) == STATUS_OK ? STATUS_OK
+                                                                           : error_prefix(err, "%s", type);
+    for (size_t i = 0; i < sizeof plain_types / sizeof plain_types[0]; i++)
+        if (strcmp(type, plain_types[i].type) == 0)
+            return read_plain(normalizer, value, plain_types[i].step, err) == STATUS_OK
+                       ? STATUS_OK
+                       : error_prefix(err, "%s", type);
     RETURN_ERROR(err, STATUS_INPUT, "unknown type \"%s\"", type);
 }
 
@@ -272,6 +360,7 @@ void normalizer_free(struct normalizer *normalizer)
     for (size_t i = 0; i < normalizer->count; i++) {
         text_free(&normalizer->steps[i].content);
         pattern_free(normalizer->steps[i].pattern);
+        precompiled_free(normalizer->steps[i].map);
     }
     free(normalizer->steps);
     free(normalizer);

@@ -7,7 +7,8 @@
 struct normalizer; // opaque
 
 // value is the member "normalizer", null for none. Knows Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD,
-// Lowercase, Strip, StripAccents, Nmt and ByteLevel; others are refused by name. Freed with normalizer_free.
+// Lowercase, Strip, StripAccents, Nmt, ByteLevel, BertNormalizer and Precompiled; others are refused by name.
+// Freed with normalizer_free.
 enum status normalizer_from_json(struct normalizer **normalizer, const json_t *value, struct error *err);
 void normalizer_free(struct normalizer *normalizer); // NULL is fine
 

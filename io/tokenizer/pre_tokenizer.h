@@ -1,4 +1,4 @@
-// pre_tokenizer.h - the "pre_tokenizer" of tokenizer.json: cuts text into the words that BPE sees.
+// pre_tokenizer.h - the "pre_tokenizer" of tokenizer.json: cuts text into the words that the model sees.
 #pragma once
 #include "io/tokenizer/pre_tokenizer_steps.h"
 #include "kernels/error.h"

@@ -27,11 +27,18 @@ enum status grow(void *items, size_t *capacity, size_t needed, size_t size, cons
     return STATUS_OK;
 }
 
+enum status text_reserve(struct text *text, size_t more, struct error *err)
+{
+    RETURN_ERROR_IF(text->limit > 0 && more > text->limit - text->size, err, STATUS_INPUT,
+                    "tokenizer: a text grows beyond %zu bytes as it is normalised and cut", text->limit);
+    return grow(&text->bytes, &text->capacity, text->size + more, 1, "a text to tokenise", err);
+}
+
 enum status text_append(struct text *text, const char *bytes, size_t size, struct error *err)
 {
     if (size == 0)
         return STATUS_OK;
-    FORWARD_IF_ERROR(grow(&text->bytes, &text->capacity, text->size + size, 1, "a text to tokenise", err));
+    FORWARD_IF_ERROR(text_reserve(text, size, err));
     memcpy(text->bytes + text->size, bytes, size);
     text->size += size;
     return STATUS_OK;
@@ -42,6 +49,12 @@ enum status text_append_code_point(struct text *text, uint32_t code_point, struc
     utf8proc_uint8_t encoded[4];
     utf8proc_ssize_t size = utf8proc_encode_char((utf8proc_int32_t)code_point, encoded);
     return text_append(text, (const char *)encoded, (size_t)size, err);
+}
+
+size_t text_limit(size_t size)
+{
+    const size_t least = (size_t)1 << 20, times = 64;
+    return size < (SIZE_MAX - least) / times ? times * size + least : SIZE_MAX;
 }
 
 void text_clear(struct text *text)

@@ -13,13 +13,15 @@ struct slice {
     size_t size;
 };
 
-// A growing string. origin_bytes is how many of its leading bytes stand for the first character of the input:
-// Metaspace with prepend_scheme "first" asks for that after any number of other steps.
+// A growing string, of at most `limit` bytes (0: any number). origin_bytes is how many of its leading bytes
+// stand for the first character of the input: Metaspace with prepend_scheme "first" asks for that after any
+// number of other steps.
 struct text {
     char *bytes;
     size_t size;
     size_t capacity;
     size_t origin_bytes;
+    size_t limit;
 };
 
 // A part of a text; parts follow each other and do not overlap. They need not cover the text.
@@ -48,9 +50,15 @@ struct ids {
 enum status grow(void *items, size_t *capacity, size_t needed, size_t size, const char *purpose,
                  struct error *err);
 
+// Room for `more` bytes behind the text. Beyond its limit: STATUS_INPUT.
+enum status text_reserve(struct text *text, size_t more, struct error *err);
 enum status text_append(struct text *text, const char *bytes, size_t size, struct error *err);
 enum status text_append_code_point(struct text *text, uint32_t code_point, struct error *err);
-void text_clear(struct text *text); // keeps the memory
+// The limit of what a text of so many bytes may become: 64 times as many and a mebibyte. The longest normal
+// form of a character is 11 times as long, in ByteLevel's writing 22 times; what grows beyond that was made
+// to grow.
+size_t text_limit(size_t size);
+void text_clear(struct text *text); // keeps the memory and the limit
 void text_free(struct text *text);
 void text_swap(struct text *one, struct text *other);
 

@@ -3,19 +3,19 @@
 #include "io/file/commit.h"
 #include "io/file/json.h"
 #include "io/tokenizer/added.h"
-#include "io/tokenizer/bpe.h"
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/normalizer.h"
 #include "io/tokenizer/pre_tokenizer.h"
 #include "io/tokenizer/template.h"
 #include "io/tokenizer/text.h"
+#include "io/tokenizer/word_model.h"
 #include <stdlib.h>
 
 struct tokenizer {
     struct normalizer *normalizer;
     struct pre_tokenizer *pre_tokenizer;
     struct added_tokens *added;
-    struct bpe *bpe;
+    struct word_model *model;
     struct templates *templates;
     // Memory to work in, reused from text to text.
     struct text normalized; // the text between two added tokens, normalised
@@ -35,17 +35,13 @@ static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, s
         "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
     struct slice version = {"1.0", 3};
 
-    FORWARD_IF_ERROR(json_only_members(root, known, err)); // decoder: ids are not turned into text here
+    // Truncation and padding are what a tokenizer was last used with: `transformers` sets them anew in every
+    // call, by default to neither. Ids are not turned into text here: no decoder.
+    FORWARD_IF_ERROR(json_only_members(root, known, err));
     if (json_object_get(root, "version") != NULL)
         FORWARD_IF_ERROR(json_text_member(root, "version", &version, err));
     RETURN_ERROR_IF(!slice_is(version, "1.0"), err, STATUS_INPUT, "unknown version \"%s\"", version.bytes);
-    for (int i = 0; i < 2; i++) {
-        const char *key = i == 0 ? "truncation" : "padding";
-        const json_t *value = json_object_get(root, key);
-        RETURN_ERROR_IF(value != NULL && !json_is_null(value), err, STATUS_INPUT,
-                        "%s is not supported: remove it, texts are cut to length elsewhere", key);
-    }
-    if (bpe_from_json(&tokenizer->bpe, json_object_get(root, "model"), err) != STATUS_OK)
+    if (word_model_from_json(&tokenizer->model, json_object_get(root, "model"), err) != STATUS_OK)
         return error_prefix(err, "model");
     if (normalizer_from_json(&tokenizer->normalizer, json_object_get(root, "normalizer"), err) != STATUS_OK)
         return error_prefix(err, "normalizer");
@@ -53,7 +49,8 @@ static enum status read_parts(struct tokenizer *tokenizer, const json_t *root, s
         STATUS_OK)
         return error_prefix(err, "pre_tokenizer");
     if (added_tokens_from_json(&tokenizer->added, json_object_get(root, "added_tokens"),
-                               bpe_vocabulary(tokenizer->bpe), tokenizer->normalizer, err) != STATUS_OK)
+                               word_model_vocabulary(tokenizer->model), tokenizer->normalizer,
+                               err) != STATUS_OK)
         return error_prefix(err, "added_tokens");
     if (templates_from_json(&tokenizer->templates, json_object_get(root, "post_processor"), err) != STATUS_OK)
         return error_prefix(err, "post_processor");
@@ -122,7 +119,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
     normalizer_free(tokenizer->normalizer);
     pre_tokenizer_free(tokenizer->pre_tokenizer);
     added_tokens_free(tokenizer->added);
-    bpe_free(tokenizer->bpe);
+    word_model_free(tokenizer->model);
     templates_free(tokenizer->templates);
     text_free(&tokenizer->normalized);
     text_free(&tokenizer->part);
@@ -134,7 +131,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
 
 size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer)
 {
-    const size_t vocabulary = vocabulary_bound(bpe_vocabulary(tokenizer->bpe));
+    const size_t vocabulary = vocabulary_bound(word_model_vocabulary(tokenizer->model));
     const size_t added = added_tokens_bound(tokenizer->added);
     return vocabulary > added ? vocabulary : added;
 }
@@ -154,8 +151,8 @@ static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, stru
     FORWARD_IF_ERROR(pieces_append(pieces, 0, text->size, err));
     FORWARD_IF_ERROR(pre_tokenizer_apply(tokenizer->pre_tokenizer, text, pieces, &tokenizer->work, err));
     for (size_t i = 0; i < pieces->count; i++)
-        FORWARD_IF_ERROR(bpe_encode(tokenizer->bpe, text->bytes + pieces->items[i].start,
-                                    pieces->items[i].size, ids, err));
+        FORWARD_IF_ERROR(word_model_encode(tokenizer->model, text->bytes + pieces->items[i].start,
+                                           pieces->items[i].size, ids, err));
     return STATUS_OK;
 }
 
@@ -221,6 +218,8 @@ enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size
     *count = 0;
     RETURN_ERROR_IF(!utf8_check(text, size, &offset), err, STATUS_INPUT, "the text is not UTF-8 at byte %zu",
                     offset);
+    tokenizer->normalized.limit = tokenizer->scratch.limit = text_limit(size);
+    tokenizer->part.limit = tokenizer->work.text.limit = text_limit(size);
     GOTO_IF_ERROR(encode_text(tokenizer, (struct slice){text, size}, &ids, err), failed);
     GOTO_IF_ERROR(templates_apply(tokenizer->templates, add_special_tokens, &ids, err), failed);
     if (ids.items == NULL) // an empty result is a valid pointer as well

@@ -1,10 +1,11 @@
 // tokenizer.h - text to token ids as a Hugging Face tokenizer.json describes it: normalizer, added tokens,
-// pre-tokenizer, BPE model, post-processor template.
+// pre-tokenizer, model, post-processor template.
 //
 // The ids are those of the `tokenizers` library, also where it mixes versions of Unicode (unicode_data.h).
-// Anything unknown in a tokenizer.json is refused by name, never ignored: models other than BPE, truncation,
-// padding, dropout, affixes of subwords, and parts that normalizer.h, pre_tokenizer.h, template.h and
-// expression.h do not list. The decoder is not looked at.
+// Anything unknown in a tokenizer.json is refused by name, never ignored: models other than BPE, Unigram and
+// WordPiece, dropout, affixes of BPE's subwords, and parts that normalizer.h, pre_tokenizer.h, template.h and
+// expression.h do not list. Truncation and padding do not count, as in `transformers`; the decoder is not
+// looked at.
 #pragma once
 #include "kernels/error.h"
 #include <stdbool.h>

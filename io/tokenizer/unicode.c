@@ -82,6 +82,31 @@ bool unicode_is_mark(uint32_t code_point)
            category == UTF8PROC_CATEGORY_ME;
 }
 
+bool unicode_is_nonspacing(uint32_t code_point)
+{
+    const struct unicode_range *correction =
+        unicode_find_range(unicode_nonspacing_corrections, unicode_nonspacing_corrections_count, code_point);
+
+    if (correction != NULL)
+        return correction->value != 0;
+    return category_of(code_point) == UTF8PROC_CATEGORY_MN;
+}
+
+bool unicode_is_other(uint32_t code_point)
+{
+    const struct unicode_range *correction;
+    utf8proc_category_t category;
+
+    if (code_point >= ' ' && code_point < 0x7f)
+        return false;
+    correction = unicode_find_range(unicode_other_corrections, unicode_other_corrections_count, code_point);
+    if (correction != NULL)
+        return correction->value != 0;
+    category = category_of(code_point);
+    return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+           category == UTF8PROC_CATEGORY_CO;
+}
+
 bool unicode_is_word(uint32_t code_point)
 {
     const struct unicode_range *correction =
@@ -134,4 +159,55 @@ enum status unicode_lowercase(const struct text *in, struct text *out, struct er
             out->origin_bytes = out->size;
     }
     return STATUS_OK;
+}
+
+// ---- grapheme clusters
+// ---------------------------------------------------------------------------------------
+
+static utf8proc_int32_t as_in_clusters(uint32_t code_point)
+{
+    const struct unicode_range *range =
+        unicode_find_range(unicode_cluster_stand_ins, unicode_cluster_stand_ins_count, code_point);
+    return (utf8proc_int32_t)(range != NULL ? (uint32_t)range->value : code_point);
+}
+
+enum conjunct { CONJUNCT_NONE, CONJUNCT_CONSONANT, CONJUNCT_LINKER, CONJUNCT_ENDS };
+
+static enum conjunct conjunct_of(uint32_t code_point)
+{
+    const struct unicode_range *range =
+        code_point < 0x900 ? NULL
+                           : unicode_find_range(unicode_conjuncts, unicode_conjuncts_count, code_point);
+    return range != NULL ? (enum conjunct)range->value : CONJUNCT_NONE;
+}
+
+size_t unicode_grapheme_end(const char *bytes, size_t size, size_t at)
+{
+    utf8proc_int32_t state = 0, before;
+    size_t length = 0;
+
+    const uint32_t first = utf8_decode(bytes + at, &length);
+    at += length;
+    // Most text is ASCII, in which only a return and a line feed belong together.
+    if (at < size && first < 0x80 && first != '\r' && (unsigned char)bytes[at] < 0x80)
+        return at;
+    // Rule GB9c, which utf8proc does not have: what was seen of a consonant and a linker after it.
+    enum conjunct seen = conjunct_of(first) == CONJUNCT_CONSONANT ? CONJUNCT_CONSONANT : CONJUNCT_NONE;
+    before = as_in_clusters(first);
+    while (at < size) {
+        const uint32_t code_point = utf8_decode(bytes + at, &length);
+        const utf8proc_int32_t after = as_in_clusters(code_point);
+        const enum conjunct kind = conjunct_of(code_point);
+        const bool ends = utf8proc_grapheme_break_stateful(before, after, &state);
+
+        if (ends && !(seen == CONJUNCT_LINKER && kind == CONJUNCT_CONSONANT))
+            break;
+        if (kind == CONJUNCT_CONSONANT || (kind == CONJUNCT_LINKER && seen != CONJUNCT_NONE))
+            seen = kind;
+        else if (kind == CONJUNCT_ENDS)
+            seen = CONJUNCT_NONE;
+        before = after;
+        at += length;
+    }
+    return at;
 }

@@ -22,6 +22,10 @@ extern const struct unicode_range unicode_punctuation_corrections[];
 extern const size_t unicode_punctuation_corrections_count;
 extern const struct unicode_range unicode_mark_corrections[];
 extern const size_t unicode_mark_corrections_count;
+extern const struct unicode_range unicode_nonspacing_corrections[];
+extern const size_t unicode_nonspacing_corrections_count;
+extern const struct unicode_range unicode_other_corrections[];
+extern const size_t unicode_other_corrections_count;
 extern const struct unicode_range unicode_word_corrections[];
 extern const size_t unicode_word_corrections_count;
 
@@ -32,6 +36,15 @@ extern const size_t unicode_inert_count;
 // Value: what to add for lower case.
 extern const struct unicode_range unicode_lower_corrections[];
 extern const size_t unicode_lower_corrections_count;
+
+// In grapheme clusters. Value: a code point that utf8proc treats as this one is to be treated.
+extern const struct unicode_range unicode_cluster_stand_ins[];
+extern const size_t unicode_cluster_stand_ins_count;
+
+// In grapheme clusters, by rule GB9c. Value: 1 for a consonant, 2 for a linker, 3 for what belongs to the
+// cluster before but not between the two.
+extern const struct unicode_range unicode_conjuncts[];
+extern const size_t unicode_conjuncts_count;
 
 // For regular expressions. Value: a code point with as many bytes that is to PCRE2 what this one is to
 // Oniguruma: the same general category, whitespace or not, and, where there is one, the same script of those

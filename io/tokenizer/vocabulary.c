@@ -19,7 +19,7 @@ struct vocabulary {
     struct token *tokens;
     size_t count;
     size_t bound;
-    char *bytes;
+    struct text bytes;
     uint32_t *slots; // index of a token + 1; open addressing
     size_t slot_mask;
     int32_t *pages[PAGES]; // ids of single characters
@@ -30,12 +30,17 @@ static size_t slot_of(const struct vocabulary *vocabulary, const char *bytes, si
     return (size_t)XXH3_64bits(bytes, size) & vocabulary->slot_mask;
 }
 
+static bool is_token(const struct token *token, const char *bytes, size_t size)
+{
+    return token->size == size && (size == 0 || memcmp(token->bytes, bytes, size) == 0);
+}
+
 int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *bytes, size_t size)
 {
     for (size_t slot = slot_of(vocabulary, bytes, size); vocabulary->slots[slot] != 0;
          slot = (slot + 1) & vocabulary->slot_mask) {
         const struct token *token = &vocabulary->tokens[vocabulary->slots[slot] - 1];
-        if (token->size == size && memcmp(token->bytes, bytes, size) == 0)
+        if (is_token(token, bytes, size))
             return token->id;
     }
     return -1;
@@ -82,7 +87,7 @@ void vocabulary_free(struct vocabulary *vocabulary)
     for (size_t i = 0; i < PAGES; i++)
         free(vocabulary->pages[i]);
     free(vocabulary->slots);
-    free(vocabulary->bytes);
+    text_free(&vocabulary->bytes);
     free(vocabulary->tokens);
     free(vocabulary);
 }
@@ -94,36 +99,46 @@ static int by_id(const void *one, const void *other)
     return (a->id > b->id) - (a->id < b->id);
 }
 
+static enum status add_token(struct vocabulary *vocabulary, struct slice token, int32_t id, struct error *err)
+{
+    FORWARD_IF_ERROR(text_append(&vocabulary->bytes, token.bytes, token.size, err));
+    vocabulary->tokens[vocabulary->count++] = (struct token){.size = token.size, .id = id};
+    return STATUS_OK;
+}
+
+static enum status begin_tokens(struct vocabulary *vocabulary, size_t count, struct error *err)
+{
+    RETURN_ERROR_IF(count >= INT32_MAX, err, STATUS_INPUT, "%zu tokens are too many", count);
+    FORWARD_IF_ERROR(text_reserve(&vocabulary->bytes, 1, err)); // the bytes of no token are somewhere, too
+    return allocate(&vocabulary->tokens, count, sizeof *vocabulary->tokens, "a vocabulary", err);
+}
+
+// Once all bytes are there and stay where they are.
+static void place_bytes(struct vocabulary *vocabulary)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < vocabulary->count; i++) {
+        vocabulary->tokens[i].bytes = vocabulary->bytes.bytes + at;
+        at += vocabulary->tokens[i].size;
+    }
+}
+
 // Copies the tokens out of the JSON tree, ordered by id.
 static enum status copy_tokens(struct vocabulary *vocabulary, json_t *value, struct error *err)
 {
     const char *key;
     json_t *member;
-    size_t total = 0;
-    char *to;
 
+    FORWARD_IF_ERROR(begin_tokens(vocabulary, json_object_size(value), err));
     json_object_foreach(value, key, member)
     {
-        total += strlen(key);
-        vocabulary->count++;
-    }
-    RETURN_ERROR_IF(vocabulary->count >= INT32_MAX, err, STATUS_INPUT, "%zu tokens are too many",
-                    vocabulary->count);
-    FORWARD_IF_ERROR(
-        allocate(&vocabulary->tokens, vocabulary->count, sizeof *vocabulary->tokens, "a vocabulary", err));
-    FORWARD_IF_ERROR(allocate(&vocabulary->bytes, total, 1, "a vocabulary", err));
-    to = vocabulary->bytes;
-    vocabulary->count = 0;
-    json_object_foreach(value, key, member)
-    {
-        struct token *token = &vocabulary->tokens[vocabulary->count++];
         char what[128];
+        int32_t id = 0;
         snprintf(what, sizeof what, "\"%s\"", key);
-        FORWARD_IF_ERROR(json_id(member, what, &token->id, err));
-        token->size = strlen(key);
-        token->bytes = memcpy(to, key, token->size);
-        to += token->size;
+        FORWARD_IF_ERROR(json_id(member, what, &id, err));
+        FORWARD_IF_ERROR(add_token(vocabulary, (struct slice){key, strlen(key)}, id, err));
     }
+    place_bytes(vocabulary);
     qsort(vocabulary->tokens, vocabulary->count, sizeof *vocabulary->tokens, by_id);
     for (size_t i = 1; i < vocabulary->count; i++) {
         const struct token *one = &vocabulary->tokens[i - 1];
@@ -134,6 +149,21 @@ static enum status copy_tokens(struct vocabulary *vocabulary, json_t *value, str
     }
     if (vocabulary->count > 0)
         vocabulary->bound = (size_t)vocabulary->tokens[vocabulary->count - 1].id + 1;
+    return STATUS_OK;
+}
+
+static enum status copy_list(struct vocabulary *vocabulary, const json_t *value, struct error *err)
+{
+    FORWARD_IF_ERROR(begin_tokens(vocabulary, json_array_size(value), err));
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *token = json_array_get(json_array_get(value, i), 0);
+        RETURN_ERROR_IF(!json_is_string(token), err, STATUS_INPUT, "[%zu] must begin with a token", i);
+        FORWARD_IF_ERROR(add_token(vocabulary,
+                                   (struct slice){json_string_value(token), json_string_length(token)},
+                                   (int32_t)i, err));
+    }
+    place_bytes(vocabulary);
+    vocabulary->bound = vocabulary->count;
     return STATUS_OK;
 }
 
@@ -151,7 +181,8 @@ static enum status index_tokens(struct vocabulary *vocabulary, struct error *err
         size_t character_size = 0;
         uint32_t character;
 
-        while (vocabulary->slots[slot] != 0)
+        while (vocabulary->slots[slot] != 0 &&
+               !is_token(&vocabulary->tokens[vocabulary->slots[slot] - 1], token->bytes, token->size))
             slot = (slot + 1) & vocabulary->slot_mask;
         vocabulary->slots[slot] = (uint32_t)(i + 1);
         if (token->size == 0 || token->size > 4)
@@ -178,6 +209,22 @@ enum status vocabulary_from_json(struct vocabulary **out, const json_t *value, s
     RETURN_ERROR_IF(!json_is_object(value), err, STATUS_INPUT, "must be an object of tokens and their ids");
     FORWARD_IF_ERROR(allocate(&vocabulary, 1, sizeof *vocabulary, "a vocabulary", err));
     GOTO_IF_ERROR(copy_tokens(vocabulary, (json_t *)value, err), failed);
+    GOTO_IF_ERROR(index_tokens(vocabulary, err), failed);
+    *out = vocabulary;
+    return STATUS_OK;
+failed:
+    vocabulary_free(vocabulary);
+    return status;
+}
+
+enum status vocabulary_from_list(struct vocabulary **out, const json_t *value, struct error *err)
+{
+    struct vocabulary *vocabulary;
+    enum status status;
+
+    RETURN_ERROR_IF(!json_is_array(value), err, STATUS_INPUT, "must be an array of tokens and their scores");
+    FORWARD_IF_ERROR(allocate(&vocabulary, 1, sizeof *vocabulary, "a vocabulary", err));
+    GOTO_IF_ERROR(copy_list(vocabulary, value, err), failed);
     GOTO_IF_ERROR(index_tokens(vocabulary, err), failed);
     *out = vocabulary;
     return STATUS_OK;

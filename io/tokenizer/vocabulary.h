@@ -1,4 +1,4 @@
-// vocabulary.h - the tokens of a BPE model and their ids.
+// vocabulary.h - the tokens of a model and their ids.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "kernels/error.h"
@@ -10,6 +10,10 @@ struct vocabulary; // opaque
 
 // value is the member "vocab" of the model: token -> id, no id twice. Freed with vocabulary_free.
 enum status vocabulary_from_json(struct vocabulary **vocabulary, const json_t *value, struct error *err);
+
+// The same for a list, whose items are [token, …]: their places are the ids. Of equal tokens the last one is
+// found.
+enum status vocabulary_from_list(struct vocabulary **vocabulary, const json_t *value, struct error *err);
 void vocabulary_free(struct vocabulary *vocabulary); // NULL is fine
 
 size_t vocabulary_count(const struct vocabulary *vocabulary); // tokens

@@ -139,11 +139,17 @@ def reference_ids(reference, texts, special):
         return reference_ids(reference, texts[:middle], special) + reference_ids(reference, texts[middle:], special)
 
 
-def compare(tool, name, path, texts, shown=8, quiet=False):
-    """Number of texts whose ids differ, with and without special tokens."""
+def reference_tokenizer(path):
+    """As `transformers` calls it by default: without the file's truncation and padding."""
     reference = Tokenizer.from_file(path)
     reference.no_truncation()
     reference.no_padding()
+    return reference
+
+
+def compare(tool, name, path, texts, shown=8, quiet=False):
+    """Number of texts whose ids differ, with and without special tokens."""
+    reference = reference_tokenizer(path)
     different = panics = 0
     for special in (False, True):
         part = texts[::2] if special else texts[1::2]
@@ -163,7 +169,7 @@ def compare(tool, name, path, texts, shown=8, quiet=False):
 
 def compare_bytes(tool, name, path, texts):
     """Number of byte strings that one of the two takes and the other does not, or at other places."""
-    reference = Tokenizer.from_file(path)
+    reference = reference_tokenizer(path)
     different = invalid = 0
     for text, ours in zip(texts, our_ids(tool, path, texts, False)):
         try:
@@ -204,7 +210,7 @@ def in_a_process(function, *arguments):
 # ---- every code point --------------------------------------------------------------------------------------
 
 CUT = ("a{0}b", "1{0}2 {0}", ".{0}' {0}{0}")
-CHANGED = ("{0}", "e{0}\u0301", "\u0345{0}\u0323 {0}{0}")
+CHANGED = ("{0}", "e{0}\u0301", "\u0345{0}\u0323 {0}{0}", "1{0}e{0}", "\u0915{0}\u0958\u0301", "\u0958\u094d{0}\u0958\u0301", "©\u200d{0}")
 
 
 def every_code_point(contexts, step=1 << 15):
@@ -227,6 +233,11 @@ def components(model):
     for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"):
         out[name] = layouts.tokenizer_json(model, (), {"type": name}, shown)
     word = layouts.added(max(model["vocab"].values()) + 1, "zz", True, False, True, True, True)
+    for name in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"):
+        off = {"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
+        out[f"Bert {name}"] = layouts.tokenizer_json(model, (), {"type": "BertNormalizer", **off, name: True}, shown)
+    for name, rules in {"graphemes": {"e": "X", "1": "Y"}, "rules": layouts.RULES, "conjuncts": {"\u0958": "X", "a": ""}}.items():
+        out[name] = layouts.tokenizer_json(model, (), {"type": "Precompiled", "precompiled_charsmap": layouts.charsmap(rules)}, shown)
     out["single_word"] = layouts.tokenizer_json(model, [word], None, shown)
     return out
 
@@ -240,15 +251,25 @@ PATTERNS = ({"String": " "}, {"String": "the"}, {"String": "▁"}, {"Regex": r"\
             {"Regex": r"\p{Han}+|\p{Hiragana}"}, {"Regex": r"x*"}, {"Regex": r"[\r\n]"}, {"Regex": r"(?=[A-Z])"}, {"Regex": r"\s?\p{L}+"})
 
 
+def random_rules(rng):
+    """Rules of a character map: single characters, and some that a mark follows, to nothing, to one or to several."""
+    keys = {rng.choice("eaATthe.\t\r日ªﬁÅ\u0344\u0301क़한ß©\u0600") + rng.choice(("", "", "", "\u0301", "\u0323", "\n")) for _ in range(rng.randrange(1, 9))}
+    return {key: rng.choice(("", "", "x", "ab", "the ", "é", "日本", "\u0301")) for key in sorted(keys)}
+
+
 def random_normalizer(rng):
-    kind = rng.randrange(12)
+    kind = rng.randrange(15)
     return ({"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"},
             {"type": "StripAccents"}, {"type": "Nmt"},
             {"type": "Strip", "strip_left": rng.random() < 0.6, "strip_right": rng.random() < 0.6},
             {"type": "Prepend", "prepend": rng.choice(("▁", " ", "xy", "é"))},
             {"type": "Replace", "pattern": rng.choice(PATTERNS[:7]), "content": rng.choice(("▁", "", " ", "ab"))},
             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-            {"type": "ByteLevel"})[kind]
+            {"type": "ByteLevel"},
+            {"type": "BertNormalizer", "clean_text": rng.random() < 0.7, "handle_chinese_chars": rng.random() < 0.7,
+             "strip_accents": rng.choice((None, True, False)), "lowercase": rng.random() < 0.5},
+            {"type": "Precompiled", "precompiled_charsmap": layouts.charsmap(layouts.RULES if rng.random() < 0.5 else random_rules(rng))},
+            {"type": "Precompiled", "precompiled_charsmap": layouts.charsmap(random_rules(rng))})[kind]
 
 
 def random_pre_tokenizer(rng):
@@ -264,9 +285,29 @@ def random_pre_tokenizer(rng):
         {"type": "CharDelimiterSplit", "delimiter": rng.choice(" e▁")}))
 
 
-def random_pipeline(rng, models):
-    """A tokenizer.json with a model of one of the layouts and everything else at random."""
-    model = dict(rng.choice(models)["model"])
+def random_unigram(rng, model):
+    """(model, vocabulary)"""
+    pieces = [list(p) for p in model["vocab"]]
+    for missing in rng.sample(BYTES_AND_LETTERS, rng.choice((0, 0, 3, 40))):
+        pieces = [p for p in pieces if p[0] != missing]
+    for piece in rng.sample(pieces, rng.choice((0, 0, 5, 50))):  # ties, and pieces that lose against unknown characters
+        piece[1] = rng.choice((0.0, -3.0, -30.0, -3, 1.5))
+    pieces += [[rng.choice(("qz", "日本", "xyz", "the", "é!", "<unk>x")), rng.choice((-50.0, -2.0))] for _ in range(rng.choice((0, 2)))]
+    unk = rng.choice((None, *(i for i, p in enumerate(pieces) if p[0] == "<unk>"), rng.randrange(len(pieces))))
+    return ({**model, "vocab": pieces, "unk_id": unk, "byte_fallback": rng.random() < 0.5}, {p[0]: i for i, p in enumerate(pieces)}, len(pieces))
+
+
+def random_word_piece(rng, model):
+    vocab = dict(model["vocab"])
+    for missing in rng.sample(BYTES_AND_LETTERS, rng.choice((0, 0, 3, 40))):
+        vocab.pop(missing, None)
+    vocab = {t: i for i, t in enumerate([*vocab, *(rng.choice(("▁the", "Ġthe", "▁", "日", "##日", "##", "thethe")) for _ in range(3))])}
+    vocab = {t: i for i, t in enumerate(vocab)}
+    return ({**model, "vocab": vocab, "unk_token": rng.choice(("[UNK]", "[UNK]", "nothing")), "max_input_chars_per_word": rng.choice((0, 5, 100, 1000)),
+             "continuing_subword_prefix": rng.choice(("##", "##", "", "t"))}, vocab, len(vocab))
+
+
+def random_bpe(rng, model):
     vocab = dict(model["vocab"])
     for missing in rng.sample(BYTES_AND_LETTERS, rng.choice((0, 0, 3, 40))):  # some bytes or letters are unknown
         vocab.pop(missing, None)
@@ -279,9 +320,16 @@ def random_pipeline(rng, models):
     model["unk_token"] = rng.choice((None, "<unk>", "<unk>"))
     for flag in ("fuse_unk", "byte_fallback", "ignore_merges"):
         model[flag] = rng.random() < 0.5
+    return model, model["vocab"], len(vocab)
+
+
+def random_pipeline(rng, models):
+    """A tokenizer.json with a model of one of the layouts and everything else at random."""
+    model = dict(rng.choice(models)["model"])
+    model, vocab, size = {"BPE": random_bpe, "Unigram": random_unigram, "WordPiece": random_word_piece}[model["type"]](rng, model)
     added = []
     for content in rng.sample(ADDED, rng.randrange(0, 9)):
-        token_id = model["vocab"].get(content, len(vocab) + sum(a["content"] not in vocab for a in added))
+        token_id = vocab.get(content, size + sum(a["content"] not in vocab for a in added))
         added.append(layouts.added(token_id, content, *(rng.random() < p for p in (0.5, 0.5, 0.3, 0.3, 0.3))))
     several = lambda make, key, counts: layouts.sequence(key, *(make(rng) for _ in range(rng.choice(counts))))
     post = rng.choice((None, layouts.template([("<unk>", 3)], [("<unk>", 3), ("a", 5)]), layouts.byte_level(),

@@ -9,6 +9,7 @@ CORPUS.jsonl has the King James Bible ("text" members); a tokenizer given with a
 import json
 import os
 import random
+import resource
 import sys
 
 from tokenizers import Tokenizer
@@ -49,6 +50,34 @@ def first_pipelines():
             yield {"added_tokens": [], "normalizer": normalizer, "pre_tokenizer": cut, "post_processor": None}
 
 
+def random_flags(rng, kind):
+    if kind == "Unigram":
+        return {"byte_fallback": rng.random() < 0.5}
+    return {"max_input_chars_per_word": rng.choice((4, 100)), "continuing_subword_prefix": rng.choice(("##", ""))}
+
+
+def reference(file, special):
+    """The normalised contents of added tokens, and the ids of PIPELINE_TEXTS."""
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    normalized = [tokenizer.normalizer.normalize_str(t["content"]) for t in file["added_tokens"] if t["normalized"]]
+    return normalized, fuzz_tokenizer.reference_ids(tokenizer, PIPELINE_TEXTS, special)
+
+
+def in_a_process(function, *arguments):
+    """The reference takes all memory on some files: then the process ends, and this is None."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        with os.fdopen(into, "w") as file:
+            json.dump(function(*arguments), file)
+        os._exit(0)
+    os.close(into)
+    with os.fdopen(out) as file:
+        answer = file.read()
+    return json.loads(answer) if os.waitpid(child, 0)[1] == 0 else None
+
+
 def pipelines(models, count):
     """Pipelines on the models of some layouts, most of them random, with the ids of PIPELINE_TEXTS; the model is given by name."""
     out, number = [], 0
@@ -63,16 +92,18 @@ def pipelines(models, count):
         number += 1
         pipeline = fuzz_tokenizer.random_pipeline(rng, list(models.values()))
         name = rng.choice(sorted(models))
-        flags = {k: pipeline["model"][k] for k in ("fuse_unk", "byte_fallback", "ignore_merges")}
-        model = {**models[name]["model"], **flags}
+        model = dict(models[name]["model"])
+        flags = random_flags(rng, model["type"]) if model["type"] != "BPE" else {
+            k: pipeline["model"].get(k, rng.random() < 0.5) for k in ("fuse_unk", "byte_fallback", "ignore_merges")}
+        model.update(flags)
         vocab, fresh = model["vocab"], 0
+        if isinstance(vocab, list):
+            vocab = {piece: i for i, (piece, _) in enumerate(vocab)}
         for token in pipeline["added_tokens"]:
             token["id"] = vocab.get(token["content"], len(vocab) + fresh)
             fresh += token["content"] not in vocab
         file = {**pipeline, "model": model}
-        tokenizer = Tokenizer.from_str(json.dumps(file))
-        normalized = [tokenizer.normalizer.normalize_str(t["content"]) for t in pipeline["added_tokens"] if t["normalized"]]
-        ids = fuzz_tokenizer.reference_ids(tokenizer, PIPELINE_TEXTS, number % 2 == 0)
+        normalized, ids = in_a_process(reference, file, number % 2 == 0) or ([], [None])
         if None in ids or "" in normalized or len(set(normalized)) < len(normalized):
             continue  # the reference panics, or the file is refused
         parts = {k: v for k, v in pipeline.items() if k in ("added_tokens", "normalizer", "pre_tokenizer", "post_processor")}
@@ -86,22 +117,28 @@ def main():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer")
     os.makedirs(folder, exist_ok=True)
     files = {name: json.dumps(layout, ensure_ascii=False, separators=(",", ":"))
-             for name, layout in tokenizer_layouts.layouts(tokenizer_layouts.read_corpus(corpus), 500).items()}
+             for name, layout in tokenizer_layouts.layouts(tokenizer_layouts.read_corpus(corpus), 500).items()
+             if name != "xlnet"}  # the parts of which t5 and the pipelines have
+    for name in files:  # training breaks ties at random: a layout that is there is kept, for other golden files have its ids
+        path = os.path.join(folder, name + ".json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                files[name] = file.read()
     for item in extra:
         path, name = item.rsplit("=", 1)
         with open(path, encoding="utf-8") as file:
             files[name] = file.read()
     rng = random.Random(20260207)
     texts = TEXTS + [text for text in (fuzz_tokenizer.random_text(rng, ["<s>", "</s>", "<|x|>"]) for _ in range(60)) if len(text) < 120]
-    models = {name: json.loads(files[name]) for name in ("gpt-2", "llama-2", "gemma")}
+    models = {name: json.loads(files[name]) for name in ("gpt-2", "llama-2", "gemma", "unigram-bytes", "bert")}
     with open(os.path.join(folder, "pipelines.json"), "w", encoding="utf-8") as file:
-        json.dump({"texts": PIPELINE_TEXTS, "pipelines": pipelines(models, 40)}, file, separators=(",", ":"))
+        json.dump({"texts": PIPELINE_TEXTS, "pipelines": pipelines(models, 50)}, file, separators=(",", ":"))
     vectors = {"texts": texts, "ids": {}}
     for name, content in files.items():
         path = os.path.join(folder, name + ".json")
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
-        tokenizer = Tokenizer.from_file(path)
+        tokenizer = fuzz_tokenizer.reference_tokenizer(path)
         vectors["ids"][name] = {
             "vocabulary_size": max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1,
             "plain": [tokenizer.encode(t, add_special_tokens=False).ids for t in texts],

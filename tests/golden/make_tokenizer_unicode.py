@@ -4,13 +4,15 @@
 
 `tokenizers` mixes versions of Unicode, one for each library that it uses: Oniguruma for the regular expressions of Split,
 Replace and ByteLevel, the regex crate for Whitespace, the standard library of Rust for Digits and Lowercase, the
-unicode_categories crate for Punctuation, unicode-normalization-alignments for normal forms and StripAccents. PCRE2
+unicode_categories crate for Punctuation, unicode-normalization-alignments for normal forms and StripAccents, unicode-segmentation for graphemes. PCRE2
 and utf8proc have versions of their own. Everything here is asked of the installed libraries, over all code points.
 """
+import base64
 import ctypes
 import ctypes.util
 import sys
 
+import tokenizer_layouts
 from tokenizers import Regex, normalizers, pre_tokenizers
 import tokenizers
 
@@ -154,6 +156,38 @@ def inert(utf8proc):
     return dict.fromkeys(found, True)
 
 
+def precompiled(mapping):
+    return normalizers.Precompiled(base64.b64decode(tokenizer_layouts.charsmap(mapping))).normalize_str
+
+
+def clusters(utf8proc):
+    """(stand-ins, conjuncts). Precompiled looks up graphemes of up to five bytes, and replaces a whole one by the string of
+    its shortest prefix: what is left of a text tells what belongs together."""
+    breaks = lambda a, b: bool(utf8proc.lib.utf8proc_grapheme_break(a, b))
+    after_e = precompiled({"e": "X"})
+    consonant = precompiled({"\u0958": "X"})  # with a mark of two bytes: the mark goes, unless the grapheme is longer
+    ends = lambda text: consonant(text).endswith("X\u0301")
+    stand_ins, conjuncts = {}, {}
+    for c in CODES[1:]:
+        if chr(c) == "e":
+            continue
+        one = precompiled({chr(c): "X"})
+        joins, prepends = after_e("e" + chr(c)) == "X", one(chr(c) + "f") == "X"
+        controls = c < 0x10000 and one(chr(c) + "\u0301") == "X\u0301"
+        theirs = (not breaks(0x65, c), not breaks(c, 0x66), c < 0x10000 and breaks(c, 0x301))
+        if (joins, prepends, controls) != theirs:
+            stand_ins[c] = 0x301 if joins else 0x600 if prepends else 0x200B if controls else 0x61
+        if joins and ends("\u0915" + chr(c) + "\u0958\u0301"):
+            conjuncts[c] = 2
+        elif joins and not ends("\u0915" + chr(c) + "\u094d\u0958\u0301"):
+            conjuncts[c] = 3
+        elif not joins and not controls and c >= 0x900 and one("\u0915\u094d" + chr(c) + "\u0301").endswith("X\u0301") and len(chr(c).encode()) == 3:
+            conjuncts[c] = 1
+        elif not joins and c >= 0x10000 and consonant(chr(c) + "\u094d\u0958\u0301").endswith("X\u0301"):
+            conjuncts[c] = 1
+    return stand_ins, conjuncts
+
+
 def main():
     pcre2, utf8proc = Pcre2(), Utf8proc()
     category = utf8proc.category
@@ -162,6 +196,9 @@ def main():
     lower = {c: normalizers.Lowercase().normalize_str(chr(c)) for c in CODES}
     utf8proc_lower = {c: utf8proc.lib.utf8proc_tolower(c) for c in CODES}
     lower = {c: ord(t) - c for c, t in lower.items() if len(t) == 1 and ord(t) != utf8proc_lower[c]}
+    stand_in, conjuncts = clusters(utf8proc)
+    bert = normalizers.BertNormalizer
+    gone = lambda normalizer: {c for c in CODES if normalizer.normalize_str(f"a{chr(c)}b") == "ab"}
     tables = {
         "unicode_numeric_corrections": corrections(
             delimiters(pre_tokenizers.Digits(True)), {c for c in CODES if category[c] in ("Nd", "Nl", "No")}),
@@ -170,17 +207,22 @@ def main():
         "unicode_mark_corrections": corrections(
             {c for c in CODES if normalizers.StripAccents().normalize_str(chr(c)) == ""},
             {c for c in CODES if category[c][0] == "M"}),
+        "unicode_nonspacing_corrections": corrections(
+            gone(bert(False, False, True, False)), {c for c in CODES if category[c] == "Mn"}),
+        "unicode_other_corrections": corrections(
+            gone(bert(True, False, False, False)) - {0, 0xFFFD}, {c for c in CODES if category[c] in ("Cc", "Cf", "Co")} - {0, 9, 10, 13}),
         "unicode_word_corrections": corrections(
             {c for c in CODES if len(pre_tokenizers.Whitespace().pre_tokenize_str(f"a{chr(c)}a")) == 1},
             {c for c in CODES if category[c][0] in "LM" or category[c] in ("Nd", "Nl", "Pc")} | circled),
-        "unicode_inert": inert(utf8proc), "unicode_lower_corrections": lower, "unicode_stand_ins": stand_ins(pcre2)}
+        "unicode_inert": inert(utf8proc), "unicode_lower_corrections": lower, "unicode_stand_ins": stand_ins(pcre2),
+        "unicode_cluster_stand_ins": stand_in, "unicode_conjuncts": conjuncts}
     print(f"""// Made by tests/golden/make_tokenizer_unicode.py with tokenizers {tokenizers.__version__}, PCRE2 with Unicode
 // {pcre2.version()} and utf8proc with Unicode {utf8proc.version()}.
 #include "io/tokenizer/unicode_data.h"
 """)
     for name, values in tables.items():
         rows = ranges(values)
-        shown = ((lambda v: f"0x{v:x}") if name == "unicode_stand_ins" else str if name == "unicode_lower_corrections" else
+        shown = ((lambda v: f"0x{v:x}") if name.endswith("stand_ins") else str if name == "unicode_lower_corrections" else
                  lambda v: str(int(v)))
         print(f"const struct unicode_range {name}[] = {{")
         print(", ".join(f"{{0x{first:x}, 0x{last:x}, {shown(value)}}}" for first, last, value in rows))

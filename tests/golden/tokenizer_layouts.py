@@ -5,7 +5,9 @@ files; the vocabulary is a small one, trained here on the text that the caller g
 converters and tokenizer classes of Hugging Face transformers (convert_slow_tokenizer.py, tokenization_*.py) and
 from the models' public tokenizer.json files.
 """
+import base64
 import json
+import struct
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -16,6 +18,10 @@ QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|" + TAIL
 UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|\p{{N}}|"
           r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+# tiktoken's o200k, which GPT-OSS has
+O200K = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTIONS}?|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTIONS}?|\p{{N}}{{1,3}}|"
+         r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 # Text beyond the King James Bible, so that the vocabularies have pieces of more than ASCII.
 MORE = ["Größe naïve café façade Ångström Dvořák señor İstanbul Ωμέγα Привет мир здравствуй",
@@ -65,6 +71,40 @@ def template(before, after=(), pair=True):
             "special_tokens": {n: {"id": n, "ids": [i], "tokens": [n]} for n, i in [*before, *after]}}
 
 
+def charsmap(mapping):
+    """A SentencePiece character map, in base64: the double array of darts-clone, then the strings."""
+    strings, places = bytearray(), {}
+    for key, value in mapping.items():
+        places[key.encode()] = len(strings)
+        strings += value.encode() + b"\0"
+    tree = {}
+    for key, place in places.items():
+        node = tree
+        for byte in key:
+            node = node.setdefault(byte, {})
+        node[-1] = place
+    units, used = {}, {0}
+    todo = [(0, tree, 0)]
+    while todo:
+        at, node, label = todo.pop()
+        labels = [b for b in node if b >= 0]
+        wanted = [0] * (-1 in node) + labels
+        base = 1
+        while any(base ^ c in used for c in wanted) or base in used:
+            base += 1
+        used.add(base)
+        used.update(base ^ c for c in wanted)
+        offset = at ^ base
+        assert offset < 1 << 21
+        units[at] = label | (-1 in node) << 8 | offset << 10
+        if -1 in node:
+            units[base] = 1 << 31 | node[-1]
+        todo += [(base ^ c, node[c], c) for c in labels]
+    size = (max(units) | 255) + 1
+    array = struct.pack(f"<{size}I", *(units.get(i, 0) for i in range(size)))
+    return base64.b64encode(struct.pack("<I", len(array)) + array + bytes(strings)).decode()
+
+
 def train_byte_level(texts, size, pattern):
     """(tokens in order, merges) of a byte-level BPE."""
     tokenizer = Tokenizer(models.BPE())
@@ -87,6 +127,31 @@ def train_sentence_piece(texts, size):
     pieces = [p for p in sorted(vocab, key=vocab.get) if len(p) > 1]
     runs = ["▁▁", "▁▁▁▁", "▁▁▁▁▁▁▁▁"]
     return [*runs, *(p for p in pieces if p not in runs)], [p for p in sorted(vocab, key=vocab.get) if len(p) == 1]
+
+
+def train_unigram(texts, size):
+    """[[token, score], …] of a Unigram model of words that begin with ▁."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", "always", True)
+    tokenizer.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=size, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>"))
+    return [[t, round(s, 3)] for t, s in json.loads(tokenizer.to_str())["model"]["vocab"]]
+
+
+def train_word_piece(texts, size):
+    """Tokens of a WordPiece model of lower-case words, in order."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, show_progress=False, special_tokens=names))
+    vocab = tokenizer.get_vocab()
+    return sorted(vocab, key=vocab.get)
+
+
+# The kinds of rules of SentencePiece's nmt_nfkc: wide forms, ligatures, composed marks, spaces, and what goes.
+RULES = {"\t": " ", "\n": " ", "\r": " ", "\x0b": "", "\x1f": "", "\x7f": "", "\u00a0": " ", "\u200b": "", "\u3000": " ", "\ufeff": " ", "ﬁ": "fi", "ﬃ": "ffi",
+         "½": "1⁄2", "™": "TM", "²": "2", "Ⅷ": "VIII", "ﷺ": "صلى الله عليه وسلم", "e\u0301": "é", "A\u030a": "Å", "a\u0323": "ạ", "K": "K", "ａ": "a", "Ａ": "A",
+         "！": "!", "。": ".", "が": "が", "か\u3099": "が", "क़": "क़", "\u0344": "\u0308\u0301", "\U0001f1e9": "D", "…": "...", "ſ": "s", "ĳ": "ij", "\r\n": " "}
 
 
 def every_merge(pieces, vocab):
@@ -154,6 +219,14 @@ def layouts(texts, size=420):
         pre_tokenizer=sequence("pretokenizers", split({"Regex": TEKKEN}), byte_level(use_regex=False)),
         post_processor=template([("<s>", 1)]), decoder=byte_level())
 
+    tokens, merges = train_byte_level(texts, size, O200K)
+    vocab = {t: i for i, t in enumerate(tokens)}
+    names = ["<|startoftext|>", "<|endoftext|>", "<|return|>", "<|channel|>"]
+    out["gpt-oss"] = tokenizer_json(
+        bpe_model(vocab, merges), [added(len(vocab) + i, n) for i, n in enumerate(names)],
+        pre_tokenizer=sequence("pretokenizers", split({"Regex": O200K}), byte_level(use_regex=False)),
+        post_processor=byte_level(trim_offsets=False), decoder=byte_level())
+
     tokens, merges = train_byte_level(texts, size, QWEN2)
     vocab = {t: i for i, t in enumerate(tokens)}
     names = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]
@@ -209,6 +282,47 @@ def layouts(texts, size=420):
         normalizer={"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
         pre_tokenizer=split({"String": " "}, "MergedWithPrevious"),
         post_processor=template([("<bos>", 2)]), decoder=sequence("decoders", *decoders))
+
+    # SentencePiece's unigram model; "truncation" and "padding" as files of such models have them
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    precompiled = {"type": "Precompiled", "precompiled_charsmap": charsmap(RULES)}
+    pieces = train_unigram(texts, size)
+    own = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0]]
+    vocab = own + [p for p in pieces if p[0] != "<unk>"]
+    extra = [added(len(vocab) + i, f"<extra_id_{i}>") for i in range(3)]
+    out["t5"] = tokenizer_json(
+        {"type": "Unigram", "unk_id": 2, "vocab": vocab + [[t["content"], 0.0] for t in extra], "byte_fallback": False},
+        [added(i, t) for i, (t, _) in enumerate(own)] + extra,
+        normalizer=sequence("normalizers", precompiled, {"type": "Strip", "strip_left": False, "strip_right": True},
+                            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}),
+        pre_tokenizer=sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace),
+        post_processor=template([], [("</s>", 1)]), decoder=metaspace)
+    out["t5"]["truncation"] = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    out["t5"]["padding"] = {"strategy": {"Fixed": 12}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
+
+    own = [["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0], ["<cls>", 0.0], ["<sep>", 0.0]]
+    vocab = own + [p for p in pieces if p[0] != "<unk>"]
+    quotes = [{"type": "Replace", "pattern": {"String": q}, "content": '"'} for q in ("``", "''")]
+    out["xlnet"] = tokenizer_json(
+        {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": False}, [added(i, t, lstrip=t == "<cls>") for i, (t, _) in enumerate(own)],
+        normalizer=sequence("normalizers", *quotes, {"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, precompiled,
+                            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}),
+        pre_tokenizer=metaspace, post_processor=template([], [("<sep>", 4), ("<cls>", 3)]), decoder=metaspace)
+
+    vocab = own[:3] + [[b, 0.0] for b in BYTES] + [p for p in pieces if p[0] != "<unk>"]
+    first = {**metaspace, "prepend_scheme": "first", "split": False}
+    out["unigram-bytes"] = tokenizer_json(
+        {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": True}, [added(i, t) for i, (t, _) in enumerate(own[:3])],
+        normalizer=precompiled, pre_tokenizer=first, post_processor=template([("<s>", 1)]), decoder=metaspace)
+
+    # WordPiece
+    vocab = {t: i for i, t in enumerate(train_word_piece(texts, size))}
+    out["bert"] = tokenizer_json(
+        {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocab},
+        [added(i, t) for i, t in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))],
+        normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        pre_tokenizer={"type": "BertPreTokenizer"}, post_processor=template([("[CLS]", 2)], [("[SEP]", 3)]),
+        decoder={"type": "WordPiece", "prefix": "##", "cleanup": True})
     return out
 
 

@@ -148,13 +148,14 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         {"'version':'1.0'", "'version':'2.0'", "unknown version \"2.0\""},
         {"'version':'1.0'", "'versoin':'1.0'", "unknown member \"versoin\""},
         {"'version':'1.0'", "'version':1", "\"version\" must be a string, is a number"},
-        {"'padding':null", "'padding':{'strategy':'BatchLongest'}", "padding is not supported"},
-        {"'truncation':null", "'truncation':{'max_length':8}", "truncation is not supported"},
+        {"'padding':null", "'padding':{'strategy':'BatchLongest'}", ""}, // as in transformers
+        {"'truncation':null", "'truncation':{'max_length':8}", ""},
         {"'decoder':null", "'padding':null", "not valid JSON: duplicate object key"},
         // model
-        {"'type':'BPE'", "'type':'Unigram'", "model: type \"Unigram\" is not supported, only \"BPE\" is"},
-        {"'type':'BPE'", "'type':'WordPiece'", "model: type \"WordPiece\" is not supported"},
-        {"'type':'BPE'", "'type':'WordLevel'", "model: type \"WordLevel\" is not supported"},
+        {"'type':'BPE'", "'type':'WordLevel'",
+         "model: type \"WordLevel\" is not supported, only BPE, Unigram and WordPiece are"},
+        {"'type':'BPE'", "'type':'Unigram'", "model: unknown member \"dropout\""},
+        {"'type':'BPE'", "'type':'WordPiece'", "model: unknown member \"dropout\""},
         {"'dropout':null", "'dropout':0.0", ""}, // none
         {"'dropout':null", "'dropout':0.1", "model: dropout is not supported"},
         {"'continuing_subword_prefix':null", "'continuing_subword_prefix':'##'",
@@ -196,7 +197,7 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         {"'id':6,'content':'new'", "'id':9,'content':'n\\new'",
          "\"n?ew\" has the id 9"}, // the message is one line
         // normalizer
-        {"'type':'NFC'", "'type':'Precompiled'", "normalizer: normalizers[0]: unknown type \"Precompiled\""},
+        {"'type':'NFC'", "'type':'Nfc'", "normalizer: normalizers[0]: unknown type \"Nfc\""},
         {"'type':'NFC'", "'type':'NFC','x':1", "normalizer: normalizers[0]: NFC: unknown member \"x\""},
         {"{'type':'NFC'}", "'NFC'", "normalizer: normalizers[0]: must be an object, is a string"},
         {"{'type':'NFC'}", "{}", "normalizer: normalizers[0]: \"type\" must be a string, is nothing"},
@@ -271,6 +272,9 @@ static void no_member_is_ignored_anywhere(void **state)
         {"normalizer", "{'type':'StripAccents'}"},
         {"normalizer", "{'type':'Nmt'}"},
         {"normalizer", "{'type':'ByteLevel'}"},
+        {"normalizer", "{'type':'BertNormalizer','clean_text':true,'handle_chinese_chars':true,"
+                       "'strip_accents':null,'lowercase':true}"},
+        {"normalizer", "{'type':'Precompiled','precompiled_charsmap':'BAAAAAAAAAA='}"},
         {"pre_tokenizer", "{'type':'Sequence','pretokenizers':[]}"},
         {"pre_tokenizer",
          "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':true}"},
@@ -313,6 +317,176 @@ static void no_member_is_ignored_anywhere(void **state)
             }
             tokenizer_free(tokenizer);
         }
+}
+
+// The same for the models other than BPE.
+static void what_is_wrong_with_another_model_is_named(void **state)
+{
+    static const struct {
+        const char *model;
+        const char *message; // after "model: "; empty: none
+    } cases[] = {
+        {"{'type':'Unigram','unk_id':0,'vocab':[['a',-1.5],['b',-2]],'byte_fallback':true}", ""},
+        {"{'type':'Unigram','vocab':[['a',-1.5]]}", ""},
+        {"{'type':'Unigram','unk_id':null,'vocab':[]}", ""},
+        {"{'type':'Unigram','vocab':[['a',-1.5],['a',-1]]}", ""}, // the last one counts
+        {"{'type':'Unigram'}", "vocab: must be an array of tokens and their scores"},
+        {"{'type':'Unigram','vocab':{'a':1}}", "vocab: must be an array of tokens and their scores"},
+        {"{'type':'Unigram','vocab':[['a',1],['b']]}", "vocab: [1] must be a token and its score"},
+        {"{'type':'Unigram','vocab':[['a',1],['b','c']]}", "vocab: [1] must be a token and its score"},
+        {"{'type':'Unigram','vocab':[['a',1,2]]}", "vocab: [0] must be a token and its score"},
+        {"{'type':'Unigram','vocab':['a']}", "vocab: [0] must begin with a token"},
+        {"{'type':'Unigram','vocab':[[1,1]]}", "vocab: [0] must begin with a token"},
+        {"{'type':'Unigram','unk_id':1,'vocab':[['a',1]]}", "unk_id 1 is not in the vocabulary of 1 tokens"},
+        {"{'type':'Unigram','unk_id':-1,'vocab':[['a',1]]}", "the id of unk_id must be from 0"},
+        {"{'type':'Unigram','vocab':[['a',1]],'fuse_unk':true}", "unknown member \"fuse_unk\""},
+        {"{'type':'WordPiece','unk_token':'a','continuing_subword_prefix':'##',"
+         "'max_input_chars_per_word':100,'vocab':{'a':0}}",
+         ""},
+        {"{'type':'WordPiece','unk_token':'x','continuing_subword_prefix':'##',"
+         "'max_input_chars_per_word':0,'vocab':{'a':0}}",
+         ""}, // which matters when a word is unknown
+        {"{'type':'WordPiece','unk_token':'a','continuing_subword_prefix':'##','vocab':{'a':0}}",
+         "\"max_input_chars_per_word\" must be a whole number"},
+        {"{'type':'WordPiece','unk_token':'a','continuing_subword_prefix':'##',"
+         "'max_input_chars_per_word':-1,'vocab':{'a':0}}",
+         "\"max_input_chars_per_word\" must be a whole number"},
+        {"{'type':'WordPiece','unk_token':'a','max_input_chars_per_word':100,'vocab':{'a':0}}",
+         "\"continuing_subword_prefix\" must be a string, is nothing"},
+        {"{'type':'WordPiece','vocab':{'a':0}}", "\"unk_token\" must be a string, is nothing"},
+        {"{'type':'WordPiece','vocab':[['a',1]]}", "vocab: must be an object of tokens and their ids"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        char text[512];
+        snprintf(text, sizeof text, "{'model':%s}", cases[i].model);
+        const enum status status = load_text(text, strlen(text), &tokenizer, &err);
+        if (cases[i].message[0] == '\0') {
+            assert_ok(status, err);
+        } else {
+            assert_int_equal(status, STATUS_INPUT);
+            assert_error(err, STATUS_INPUT, "tokenizer.json: model: ");
+            assert_error(err, STATUS_INPUT, cases[i].message);
+        }
+        tokenizer_free(tokenizer);
+    }
+}
+
+static void a_character_map_that_is_damaged_is_refused(void **state)
+{
+    static const struct {
+        const char *map;
+        const char *message;
+    } cases[] = {
+        {"BAAAAAAAAAA=", ""}, // one unit, no string
+        {"BAAAAAAAAABhYgD/", "has a string that is not UTF-8"},
+        {"BAAAAAAAAAA", "is not base64"},
+        {"BAAA!AAAAAA=", "is not base64 at character 4"},
+        {"", "is cut off"},
+        {"BAAAAA==", "is cut off"},
+        {"CAAAAAAAAAA=", "is cut off"},
+        {"AAAAAAAAAAA=", "is cut off"}, // no unit
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{'normalizer':{'type':'Precompiled','precompiled_charsmap':'%s'},"
+                 "'model':{'type':'BPE','vocab':{'a':0},'merges':[]}}",
+                 cases[i].map);
+        const enum status status = load_text(text, strlen(text), &tokenizer, &err);
+        if (cases[i].message[0] == '\0') {
+            assert_ok(status, err);
+        } else {
+            assert_int_equal(status, STATUS_INPUT);
+            assert_error(err, STATUS_INPUT, "normalizer: Precompiled: \"precompiled_charsmap\" ");
+            assert_error(err, STATUS_INPUT, cases[i].message);
+        }
+        tokenizer_free(tokenizer);
+    }
+}
+
+// Loads {parts, model} and encodes `size` times "a".
+static void assert_grows_too_much(const char *parts)
+{
+    static const char model[] = "'model':{'type':'BPE','vocab':{'a':0},'merges':[]}";
+    const size_t size = 6000;
+    struct tokenizer *tokenizer = NULL;
+    struct error err = {0};
+    int32_t *ids = NULL;
+    size_t count = 0;
+    char *file = malloc(strlen(parts) + sizeof model + 16), *text = malloc(size);
+
+    assert_non_null(file);
+    assert_non_null(text);
+    sprintf(file, "{%s,%s}", parts, model);
+    memset(text, 'a', size);
+    assert_ok(load_text(file, strlen(file), &tokenizer, &err), err);
+    assert_int_equal(tokenizer_encode(tokenizer, text, size, false, &ids, &count, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "tokenizer: a text grows beyond 1432576 bytes"); // 64 * 6000 + 2^20
+    assert_null(ids);
+    tokenizer_free(tokenizer);
+    free(file);
+    free(text);
+}
+
+// 40 steps that double the text would fill any memory.
+static void a_text_does_not_grow_without_bounds(void **state)
+{
+    static const char replace[] = "{'type':'Replace','pattern':{'String':'a'},'content':'aa'}";
+    static const char bytes[] =
+        "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':false}";
+    char parts[8192];
+    size_t used;
+
+    (void)state;
+    used = (size_t)sprintf(parts, "'normalizer':{'type':'Sequence','normalizers':[%s", replace);
+    for (size_t i = 1; i < 40; i++)
+        used += (size_t)sprintf(parts + used, ",%s", replace);
+    sprintf(parts + used, "]}");
+    assert_grows_too_much(parts);
+
+    used = (size_t)sprintf(parts, "'pre_tokenizer':{'type':'Sequence','pretokenizers':[%s",
+                           "{'type':'Metaspace','replacement':'\xe2\x96\x81','prepend_scheme':'always',"
+                           "'split':false},{'type':'Split','pattern':{'String':'a'},'behavior':'Isolated',"
+                           "'invert':false},{'type':'Metaspace','replacement':'\xe2\x96\x81',"
+                           "'prepend_scheme':'always','split':false}");
+    for (size_t i = 0; i < 40; i++)
+        used += (size_t)sprintf(parts + used, ",%s", bytes);
+    sprintf(parts + used, "]}");
+    assert_grows_too_much(parts);
+
+    // "a" becomes 4096 of them.
+    used = (size_t)sprintf(parts, "'normalizer':{'type':'Replace','pattern':{'String':'a'},'content':'");
+    memset(parts + used, 'a', 4096);
+    sprintf(parts + used + 4096, "'}");
+    assert_grows_too_much(parts);
+}
+
+// As does an added token that is normalised when the file is read.
+static void an_added_token_does_not_grow_without_bounds(void **state)
+{
+    static const char replace[] = "{'type':'Replace','pattern':{'String':'a'},'content':'aa'}";
+    struct tokenizer *tokenizer = NULL;
+    struct error err;
+    char text[8192];
+    size_t used =
+        (size_t)sprintf(text,
+                        "{'added_tokens':[{'id':1,'content':'aaa','single_word':false,'lstrip':false,"
+                        "'rstrip':false,'normalized':true,'special':false}],"
+                        "'normalizer':{'type':'Sequence','normalizers':[%s",
+                        replace);
+
+    (void)state;
+    for (size_t i = 1; i < 40; i++)
+        used += (size_t)sprintf(text + used, ",%s", replace);
+    sprintf(text + used, "]},'model':{'type':'BPE','vocab':{'a':0},'merges':[]}}");
+    assert_int_equal(load_text(text, strlen(text), &tokenizer, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "added_tokens: [0]: tokenizer: a text grows beyond 1048768 bytes");
 }
 
 static void a_file_that_cannot_be_read_is_named(void **state)
@@ -388,6 +562,10 @@ int main(void)
         cmocka_unit_test(no_single_byte_breaks_the_reader),
         cmocka_unit_test(what_is_wrong_or_unknown_is_named),
         cmocka_unit_test(no_member_is_ignored_anywhere),
+        cmocka_unit_test(what_is_wrong_with_another_model_is_named),
+        cmocka_unit_test(a_character_map_that_is_damaged_is_refused),
+        cmocka_unit_test(a_text_does_not_grow_without_bounds),
+        cmocka_unit_test(an_added_token_does_not_grow_without_bounds),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(a_first_character_may_be_stripped_and_the_text_before_it_stays),
         cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),

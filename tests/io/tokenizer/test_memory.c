@@ -60,7 +60,7 @@ void *__wrap_realloc(void *memory, size_t size)
 // ---- tests
 // -------------------------------------------------------------------------------------------------
 
-static const char *const names[] = {"gpt-neox", "mistral"};
+static const char *const names[] = {"gpt-neox", "mistral", "t5", "bert"};
 
 static const char *layout(const char *name)
 {

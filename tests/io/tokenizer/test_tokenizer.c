@@ -89,7 +89,7 @@ static void every_layout_gives_the_reference_ids(void **state)
         tokenizer_free(tokenizer);
         layouts++;
     }
-    assert_true(layouts >= 11);
+    assert_true(layouts >= 15);
     json_decref(vectors);
 }
 
@@ -103,7 +103,7 @@ static void every_pipeline_gives_the_reference_ids(void **state)
     size_t p;
 
     (void)state;
-    assert_true(json_array_size(json_object_get(file, "pipelines")) >= 40);
+    assert_true(json_array_size(json_object_get(file, "pipelines")) >= 50);
     json_array_foreach(json_object_get(file, "pipelines"), p, pipeline)
     {
         json_t *parts = json_object_get(pipeline, "parts");
