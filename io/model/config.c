@@ -2,6 +2,7 @@
 
 #include "io/model/config_unread.h"
 #include "io/model/families/table.h"
+#include "io/model/families/wrappers.h"
 
 #include <limits.h>
 #include <math.h>
@@ -75,6 +76,7 @@ static enum status read_rope(struct model_config *config, const struct config_re
         return read_rotary_dim(&config->decoder, reader, NULL, family, err);
     FORWARD_IF_ERROR(rope_source_find(&source, reader, family->theta_key, err));
     source.whole_heads = family->rotary_fraction_key == NULL;
+    source.mrope = family->mrope;
     source.phi3 = family->default_original_positions != 0;
     if (source.parameters.object == NULL && family->default_rope != NULL) {
         fallback = json_loads(family->default_rope, 0, NULL);
@@ -90,6 +92,23 @@ done:
     return status;
 }
 
+// *size is the default, 0: the key must be there.
+static enum status read_size(size_t *size, const struct config_reader *reader, const char *key,
+                             struct error *err)
+{
+    return *size != 0 ? config_optional_size(reader, key, size, err) : config_size(reader, key, size, err);
+}
+
+// The reference writes what is inside another model without the keys that have their defaults.
+static void use_default_sizes(struct model_config *config, const struct family *family)
+{
+    config->vocab_size = family->default_sizes.vocabulary;
+    config->num_hidden_layers = family->default_sizes.layers;
+    config->decoder.hidden_size = family->default_sizes.hidden;
+    config->decoder.intermediate_size = family->default_sizes.intermediate;
+    config->decoder.num_attention_heads = family->default_sizes.heads;
+}
+
 static enum status read_heads(struct decoder_config *decoder, const struct config_reader *reader,
                               const struct family *family, struct error *err)
 {
@@ -97,7 +116,7 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
     const size_t hidden = decoder->hidden_size;
     const bool null_heads = json_is_null(config_value(reader, "num_key_value_heads"));
 
-    FORWARD_IF_ERROR(config_size(reader, "num_attention_heads", &decoder->num_attention_heads, err));
+    FORWARD_IF_ERROR(read_size(&decoder->num_attention_heads, reader, "num_attention_heads", err));
     decoder->num_key_value_heads = family->default_key_value_heads;
     if (null_heads || decoder->num_key_value_heads == 0)
         decoder->num_key_value_heads = decoder->num_attention_heads;
@@ -126,14 +145,16 @@ static enum status read_sizes(struct model_config *config, const struct config_r
 {
     struct decoder_config *decoder = &config->decoder;
 
-    FORWARD_IF_ERROR(config_size(reader, "num_hidden_layers", &config->num_hidden_layers, err));
+    if (config->wrapper != NULL)
+        use_default_sizes(config, family);
+    FORWARD_IF_ERROR(read_size(&config->num_hidden_layers, reader, "num_hidden_layers", err));
     RETURN_ERROR_IF(config->num_hidden_layers > 65536, err, STATUS_INPUT,
                     "%s: num_hidden_layers: must be at most 65536", reader->path);
     FORWARD_IF_ERROR(allocate(&config->layers, config->num_hidden_layers, sizeof *config->layers,
                               "the list of layers", err));
-    FORWARD_IF_ERROR(config_size(reader, "vocab_size", &config->vocab_size, err));
-    FORWARD_IF_ERROR(config_size(reader, "hidden_size", &decoder->hidden_size, err));
-    FORWARD_IF_ERROR(config_size(reader, family->intermediate_key, &decoder->intermediate_size, err));
+    FORWARD_IF_ERROR(read_size(&config->vocab_size, reader, "vocab_size", err));
+    FORWARD_IF_ERROR(read_size(&decoder->hidden_size, reader, "hidden_size", err));
+    FORWARD_IF_ERROR(read_size(&decoder->intermediate_size, reader, family->intermediate_key, err));
     config->max_position_embeddings = family->default_max_positions;
     FORWARD_IF_ERROR(
         config_optional_size(reader, "max_position_embeddings", &config->max_position_embeddings, err));
@@ -166,6 +187,42 @@ static enum status read_common(struct model_config *config, const struct config_
     return read_rope(config, reader, family, err);
 }
 
+// *text reads the keys of the language model inside a wrapper, with messages that begin with path[PATH_MAX].
+static enum status find_text(struct config_reader *text, char *path, const struct wrapper *wrapper,
+                             const struct config_reader *root, struct error *err)
+{
+    static const char key[] = "text_config";
+
+    *text = *root;
+    if (wrapper->flat && config_find(root, key) == NULL)
+        return STATUS_OK;
+    RETURN_ERROR_IF(config_find(root, key) == NULL, err, STATUS_INPUT, "%s: %s: is missing", root->path, key);
+    FORWARD_IF_ERROR(config_object(root, key, "", text, err));
+    snprintf(path, PATH_MAX, "%s: %s", root->path, key);
+    text->path = path;
+    return STATUS_OK;
+}
+
+// The family of the language model inside a wrapper.
+static enum status find_text_family(const struct family **family, const struct wrapper *wrapper,
+                                    const struct config_reader *text, struct error *err)
+{
+    const char *model_type = wrapper->default_text;
+    bool known = false;
+    char type[64];
+
+    FORWARD_IF_ERROR(config_string(text, "model_type", &model_type, err));
+    if (strcmp(model_type, wrapper->model_type) == 0) // at the root
+        model_type = wrapper->default_text;
+    for (size_t i = 0; wrapper->texts[i] != NULL; i++)
+        known |= strcmp(wrapper->texts[i], model_type) == 0;
+    *family = family_find(model_type);
+    RETURN_ERROR_IF(!known || *family == NULL, err, STATUS_INPUT,
+                    "%s: model_type: '%s' is not supported as the language model inside '%s'", text->path,
+                    printable(type, sizeof type, model_type), wrapper->model_type);
+    return STATUS_OK;
+}
+
 static enum status find_family(const struct family **family, const struct config_reader *reader,
                                struct error *err)
 {
@@ -185,16 +242,48 @@ static enum status find_family(const struct family **family, const struct config
     return STATUS_OK;
 }
 
-static enum status read_config(struct model_config *config, const struct family **family,
-                               const struct config_reader *reader, struct error *err)
+static enum status read_model(struct model_config *config, const struct family *family,
+                              const struct config_reader *reader, struct error *err)
 {
-    RETURN_ERROR_IF(!json_is_object(reader->object), err, STATUS_INPUT, "%s: must be a JSON object",
-                    reader->path);
-    FORWARD_IF_ERROR(find_family(family, reader, err));
-    FORWARD_IF_ERROR(quantisation_read(&config->quantisation, reader, err));
-    snprintf(config->model_type, sizeof config->model_type, "%s", (*family)->model_type);
-    FORWARD_IF_ERROR(read_common(config, reader, *family, err));
-    return (*family)->configure != NULL ? (*family)->configure(config, reader, err) : STATUS_OK;
+    snprintf(config->model_type, sizeof config->model_type, "%s", family->model_type);
+    FORWARD_IF_ERROR(read_common(config, reader, family, err));
+    return family->configure != NULL ? family->configure(config, reader, err) : STATUS_OK;
+}
+
+// What the wrapper says itself, and what of the language model's own class it leaves out.
+static enum status read_wrapper(struct model_config *config, const struct config_reader *root,
+                                struct error *err)
+{
+    const struct wrapper *wrapper = config->wrapper;
+    bool tie = wrapper->default_tie;
+
+    FORWARD_IF_ERROR(config_bool(root, "tie_word_embeddings", &tie, err));
+    config->tie_word_embeddings = tie || (wrapper->text_ties && config->tie_word_embeddings);
+    config->final_logit_soft_cap = 0.0F;
+    return STATUS_OK;
+}
+
+static enum status read_config(struct model_config *config, const struct family **family,
+                               const struct config_reader *root, struct error *err)
+{
+    const char *model_type;
+    struct config_reader text;
+    char path[PATH_MAX];
+
+    RETURN_ERROR_IF(!json_is_object(root->object), err, STATUS_INPUT, "%s: must be a JSON object",
+                    root->path);
+    model_type = json_string_value(config_find(root, "model_type"));
+    config->wrapper = model_type != NULL ? wrapper_find(model_type) : NULL;
+    if (config->wrapper == NULL) {
+        FORWARD_IF_ERROR(find_family(family, root, err));
+        FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
+        return read_model(config, *family, root, err);
+    }
+    FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
+    FORWARD_IF_ERROR(find_text(&text, path, config->wrapper, root, err));
+    FORWARD_IF_ERROR(find_text_family(family, config->wrapper, &text, err));
+    FORWARD_IF_ERROR(read_model(config, *family, &text, err));
+    return read_wrapper(config, root, err);
 }
 
 enum status model_config_read(struct model_config *config, const struct family **family,
@@ -214,7 +303,9 @@ enum status model_config_read(struct model_config *config, const struct family *
     status = seen != NULL ? read_config(config, family, &reader, err)
                           : error_set(err, STATUS_MEMORY, "%s: out of memory for its keys", path);
     if (status == STATUS_OK)
-        status = config_refuse_unread(&reader, (*family)->harmless, NULL, ignored, err);
+        status =
+            config_refuse_unread(&reader, (*family)->harmless,
+                                 config->wrapper != NULL ? config->wrapper->harmless : NULL, ignored, err);
     json_decref(seen);
     json_decref(json);
     return status;

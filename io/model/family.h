@@ -85,6 +85,11 @@ struct family_member {
     enum condition only;
 };
 
+// The reference's values for absent sizes, which only a model inside another may leave out; 0: none may.
+struct default_sizes {
+    size_t vocabulary, hidden, intermediate, layers, heads;
+};
+
 struct family {
     const char *model_type;
     // Names. A layer's tensors are "<prefix><layers>.<index>.<member>", an expert's
@@ -107,12 +112,14 @@ struct family {
     bool multi_head;        // each head has a key and a value of its own, and its size is hidden / heads
     // The reference's values for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
     // heads.
+    struct default_sizes default_sizes;
     size_t default_key_value_heads, default_head_dim, default_max_positions;
     // Phi-3's `original_max_position_embeddings`; 0: the family has no such key.
     size_t default_original_positions;
     double default_epsilon, default_theta, default_rotary_fraction;
     const char *default_rope; // what stands for absent `rope_parameters`, as JSON; NULL: nothing
     const char *default_activation;
+    bool mrope; // `rope_type` "mrope": three positions for each token, which are one in a text
     bool default_tie, default_attention_bias;
     bool special_tokens_in_tasks; // the reference of tasks puts them around every text
     // Which keys of config.json the reference heeds, so that biases can be added.

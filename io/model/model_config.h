@@ -12,8 +12,11 @@ struct layer_kind {
     bool sparse;           // has experts
 };
 
+struct wrapper; // wrapper.h
+
 struct model_config {
     char model_type[64];
+    const struct wrapper *wrapper; // of the checkpoint that the language model is in; NULL: it is all
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
     bool attention_bias, attention_output_bias, qkv_bias, mlp_bias;

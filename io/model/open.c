@@ -6,6 +6,7 @@
 #include "io/model/family.h"
 #include "io/model/layer_map.h"
 #include "io/model/tensors.h"
+#include "io/model/wrapper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,18 +17,48 @@ enum { NAME_SIZE = 256 };
 static bool name_lm_head(char *name, const struct model *model)
 {
     const struct family *family = model->family;
+    const struct wrapper *wrapper = model->config.wrapper;
 
+    for (size_t i = 0; wrapper != NULL && wrapper->heads[i] != NULL; i++) {
+        snprintf(name, NAME_SIZE, "%s.weight", wrapper->heads[i]);
+        if (checkpoint_find(model->checkpoint, name, NULL) != NULL)
+            return true;
+    }
     snprintf(name, NAME_SIZE, "%s.weight", family->lm_head);
+    if (wrapper != NULL)
+        return false;
     if (family->lm_head_elsewhere != NULL && checkpoint_find(model->checkpoint, name, NULL) == NULL)
         snprintf(name, NAME_SIZE, "%s.weight", family->lm_head_elsewhere);
     return checkpoint_find(model->checkpoint, name, NULL) != NULL;
 }
 
+// Whether the model's tensors have this prefix. A tied embedding may be stored as the head alone.
+static bool has_prefix(const struct model *model, const char *prefix)
+{
+    const char *const parts[] = {model->family->embedding, model->family->final_norm};
+    char name[NAME_SIZE];
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(name, sizeof name, "%s%s.weight", prefix, parts[i]);
+        if (checkpoint_find(model->checkpoint, name, NULL) != NULL)
+            return true;
+    }
+    return false;
+}
+
 // Checkpoints that were saved from the model without its head leave out the prefix.
 static void choose_prefix(struct model *model)
 {
+    const struct wrapper *wrapper = model->config.wrapper;
     char name[NAME_SIZE];
 
+    if (wrapper != NULL) {
+        const char *const *prefix = wrapper->prefixes;
+        while (*prefix != NULL && !has_prefix(model, *prefix))
+            prefix++;
+        model->prefix = *prefix != NULL ? *prefix : wrapper->prefixes[0];
+        return;
+    }
     snprintf(name, sizeof name, "%s.weight", model->family->embedding);
     model->prefix = checkpoint_find(model->checkpoint, name, NULL) != NULL ? "" : model->family->prefix;
 }

@@ -13,14 +13,17 @@ static const struct {
                   {"yarn", ROPE_YARN},       {"llama3", ROPE_LLAMA3}, {"longrope", ROPE_LONGROPE},
                   {"su", ROPE_LONGROPE} /* its first name, in Phi-3 */};
 
-static enum status read_type(struct rope_config *rope, const struct config_reader *reader, struct error *err)
+static enum status read_type(struct rope_config *rope, const struct rope_source *source, struct error *err)
 {
+    const struct config_reader *reader = &source->parameters;
     const char *name = "default";
     char text[64];
 
     FORWARD_IF_ERROR(config_not_null(reader, config_has(reader, "rope_type") ? "rope_type" : "type", err));
     FORWARD_IF_ERROR(config_string(reader, "type", &name, err)); // the key's name before `rope_type` came
     FORWARD_IF_ERROR(config_string(reader, "rope_type", &name, err));
+    if (source->mrope && strcmp(name, "mrope") == 0)
+        name = "default";
     for (size_t i = 0; i < sizeof rope_types / sizeof rope_types[0]; i++) {
         if (strcmp(rope_types[i].name, name) == 0) {
             rope->type = rope_types[i].type;
@@ -186,6 +189,10 @@ static void pass_keys(const struct rope_source *source)
     if (source->theta_key != NULL)
         config_pass(source->root, source->theta_key);
     config_pass(source->root, "original_max_position_embeddings");
+    if (source->mrope) {
+        config_pass(&source->parameters, "mrope_section");
+        config_pass(&source->parameters, "mrope_interleaved");
+    }
     if (source->whole_heads)
         config_pass(source->root, "partial_rotary_factor");
 }
@@ -201,7 +208,7 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
     if (rope->original_max_position_embeddings == 0.0)
         rope->original_max_position_embeddings = rope->max_position_embeddings;
     FORWARD_IF_ERROR(read_theta(rope, source, err));
-    FORWARD_IF_ERROR(read_type(rope, parameters, err));
+    FORWARD_IF_ERROR(read_type(rope, source, err));
     if (source->phi3 && rope->type == ROPE_YARN)
         rope->type = ROPE_LONGROPE;
     RETURN_ERROR_IF(source->phi3 && rope->type != ROPE_DEFAULT && rope->type != ROPE_LONGROPE, err,

@@ -32,6 +32,7 @@ struct rope_source {
     const char *theta_key;           // root's key, which counts if `parameters` has no `rope_theta`; or NULL
     struct config_reader parameters; // rope_type, rope_theta, factor, ...; its object NULL: none
     bool whole_heads;                // the family rotates all channels of a head
+    bool mrope;                      // its type may be "mrope", which is "default" in a text
     bool ignore_root_context;        // root's `original_max_position_embeddings` is for another embedding
     bool phi3; // scaling is LongRoPE, also by the name "yarn"; the original context stands at the root alone
 };

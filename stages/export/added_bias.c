@@ -148,11 +148,13 @@ enum status added_biases_create(struct added_biases *biases, const struct stage 
 static enum status change_config(json_t *json, const struct stage *stage, struct error *err)
 {
     const struct model *model = stage->model;
+    json_t *text = model->config.wrapper != NULL ? json_object_get(json, "text_config") : NULL;
+    json_t *place = text != NULL ? text : json;
     int failed = 0;
     if (model->added_attention_bias)
-        failed |= json_object_set_new(json, "attention_bias", json_true());
+        failed |= json_object_set_new(place, "attention_bias", json_true());
     if (model->added_mlp_bias)
-        failed |= json_object_set_new(json, "mlp_bias", json_true());
+        failed |= json_object_set_new(place, "mlp_bias", json_true());
     RETURN_ERROR_IF(failed != 0, err, STATUS_MEMORY, "out of memory for config.json");
     return STATUS_OK;
 }

@@ -58,7 +58,13 @@ odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_
 odd "a key that coppice does not know" llama '.logit_shift = 0.5' \
   "config.json: logit_shift: is not known to coppice and may change what the model computes|--ignore-config-key logit_shift"
 check "unless it is ignored" runs alone plan --ignore-config-key logit_shift "$folder/job.yaml"
-odd "a text model inside a larger one" gemma3 '.model_type = "gemma3"' "config.json: model_type: 'gemma3'"
+odd "a text model inside a larger one" gemma3-vl . fine
+odd "which is not there" gemma3 '.model_type = "gemma3"' "config.json: text_config: is missing"
+odd "one that is not known there" llava '.text_config.model_type = "gemma2"' \
+  "config.json: text_config: model_type: 'gemma2' is not supported as the language model inside 'llava'"
+odd "a key that coppice does not know inside it" llava '.text_config.logit_shift = 2' "config.json: text_config.logit_shift: is not known"
+odd "or beside it" llava '.text_shift = 2' "config.json: text_shift: is not known"
+odd "a larger model that is quantised" llava '.quantization_config = {quant_method: "awq"}' "config.json: quantization_config: quantised (awq)"
 
 # ---- a head that config.json denies -----------------------------------------------------------------------
 
@@ -71,6 +77,41 @@ check "one line says that the head is used" \
 head_bytes=$((512 * 32 * 2)) # of lm_head.weight, the last tensor
 check "and export keeps it" cmp <(tail -c $head_bytes "$folder/models/model.safetensors") \
   <(tail -c $head_bytes "$folder/own-head/model.safetensors")
+rm -rf "$folder/run" "$folder/models"
+
+# ---- a language model inside another model ---------------------------------------------------------------
+
+# tensor_bytes FILE NAME: the bytes of one tensor of a safetensors file.
+tensor_bytes() {
+  local size begin end
+  size=$(od -A n -t u8 -N 8 "$1" | tr -d ' ')
+  read -r begin end <<<"$(tail -c +9 "$1" | head -c "$size" | jq -r --arg name "$2" '.[$name].data_offsets | join(" ")')"
+  tail -c +$((9 + size + begin)) "$1" | head -c $((end - begin))
+}
+# others_are_the_same FOLDER FOLDER PATTERN: only the bytes of tensors whose names fit the pattern differ.
+others_are_the_same() {
+  local file size name changed=0
+  for file in "$1"/*.safetensors; do
+    file=${file##*/}
+    size=$(od -A n -t u8 -N 8 "$1/$file" | tr -d ' ')
+    cmp <(head -c $((8 + size)) "$1/$file") <(head -c $((8 + size)) "$2/$file") || return 1
+    for name in $(tail -c +9 "$1/$file" | head -c "$size" | jq -r 'keys[] | select(. != "__metadata__")'); do
+      cmp -s <(tensor_bytes "$1/$file" "$name") <(tensor_bytes "$2/$file" "$name") && continue
+      [[ $name =~ $3 ]] || { echo "# $name differs"; return 1; }
+      changed=$((changed + 1))
+    done
+  done
+  [ $changed = "$4" ]
+}
+cp -rL "$folder/gemma3-vl" "$folder/inside"
+jq -n '{version: "1.0", added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null,
+  model: {type: "BPE", unk_token: "<unk>", vocab: ([range(95)] | map({key: ([. + 32] | implode), value: .}) | from_entries + {"<unk>": 95}), merges: []}}' \
+  >"$folder/inside/tokenizer.json"
+small_job "$folder/job.yaml" model="$folder/inside" method=wanda pattern= perplexity=
+check "it is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+check "its linears alone differ" others_are_the_same "$folder/inside" "$folder/models" \
+  '^language_model.model.layers.[01].(self_attn|mlp).*_proj.weight$' 14
+check "config.json is the same" cmp "$folder/inside/config.json" "$folder/models/config.json"
 rm -rf "$folder/run" "$folder/models"
 
 # ---- tensors that nobody asked for ----------------------------------------------------------------------

@@ -18,13 +18,15 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_families import BF16, F32, FAMILIES, VOCABULARY, edit_config, load, randomise
+from make_families import BF16, F32, FAMILIES, VOCABULARY, auto_class, edit_config, load, randomise
+from wrappers import MORE_WRAPPERS
 
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)
 hf.logging.set_verbosity_error()
 hf.logging.disable_progress_bar()
 
+FAMILIES = FAMILIES | MORE_WRAPPERS
 LENGTH, WINDOWS = 150, 6
 LIMIT = 1e-3
 
@@ -41,10 +43,12 @@ def write_tokenizer(directory):
 def make(directory, name, dtype, tied, sharded):
     config, _, more = FAMILIES[name]
     config = type(config).from_dict({**config.to_dict(), "tie_word_embeddings": tied})
-    model = hf.AutoModelForCausalLM.from_config(config)
+    model = auto_class(config).from_config(config)
     randomise(model, 1)
     model.tie_weights()
     model.to(dtype).save_pretrained(directory, max_shard_size="9KB" if sharded else "1GB")
+    if "rename" in more:
+        more["rename"](directory)
     if "edit" in more:
         edit_config(directory, more["edit"])
     write_tokenizer(directory)

@@ -15,6 +15,7 @@ import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from golden import write_golden
+from wrappers import WRAPPERS
 
 LENGTH = 150  # more than a block of queries, more than the windows and the original contexts below
 VOCABULARY = 96
@@ -469,6 +470,14 @@ FAMILIES = {
 }
 
 
+FAMILIES |= WRAPPERS
+
+
+def auto_class(config):
+    """What loads such a checkpoint as the class that it was saved from."""
+    return hf.AutoModelForImageTextToText if "text_config" in config.sub_configs else hf.AutoModelForCausalLM
+
+
 def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     less_one = ("Gemma", "VaultGemma", "Nemotron")  # whose norms hold weight - 1
@@ -493,7 +502,9 @@ def rounded_embedding_scale(model, dtype):
 
 
 def load(directory, dtype):
-    model = hf.AutoModelForCausalLM.from_pretrained(directory, dtype=F32, attn_implementation="eager")
+    found = auto_class(hf.AutoConfig.from_pretrained(directory))
+    model, info = found.from_pretrained(directory, dtype=F32, attn_implementation="eager", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
     rounded_embedding_scale(model, dtype)
     return model
 
@@ -511,7 +522,7 @@ def edit_config(directory, edit):
 def make(out, name, seed):
     config, dtype, more = FAMILIES[name]
     directory = os.path.join(out, name)
-    model = hf.AutoModelForCausalLM.from_config(config)
+    model = auto_class(config).from_config(config)
     randomise(model, seed)
     model.to(dtype).save_pretrained(directory, max_shard_size=more.get("shard", "1GB"))
     generation = os.path.join(directory, "generation_config.json")
@@ -524,6 +535,10 @@ def make(out, name, seed):
     if "short" in more:
         length = more["short"]
         write_golden(model, ids[:length], os.path.join(directory, "golden-short.json"), [0, length - 1])
+    if "rename" in more:
+        more["rename"](directory)
+        again = load(directory, dtype)(torch.tensor([ids])).logits
+        assert torch.equal(again, model(torch.tensor([ids])).logits), f"{name}: the renamed tensors are others"
     if "edit" in more:
         edit_config(directory, more["edit"])
         again = load(directory, dtype)(torch.tensor([ids])).logits

@@ -140,6 +140,88 @@ CONFIGS = {
         enable_bias=True, layer_norm_elementwise_affine=True),
 }
 
+vision = dict(hidden_size=1152, image_size=896, intermediate_size=4304, model_type="siglip_vision_model",
+              num_attention_heads=16, num_hidden_layers=27, patch_size=14, vision_use_head=False)
+CONFIGS |= {
+    "Gemma 3, 4b": dict(
+        architectures=["Gemma3ForConditionalGeneration"], boi_token_index=255999, eoi_token_index=256000,
+        eos_token_id=[1, 106], image_token_index=262144, initializer_range=0.02, mm_tokens_per_image=256,
+        model_type="gemma3", text_config=dict(
+            hidden_size=2560, intermediate_size=10240, model_type="gemma3_text", num_hidden_layers=34,
+            rope_scaling=dict(factor=8.0, rope_type="linear"), sliding_window=1024),
+        torch_dtype="bfloat16", transformers_version="4.50.0.dev0", vision_config=vision),
+    "Gemma 3, 27b": dict(
+        architectures=["Gemma3ForConditionalGeneration"], boi_token_index=255999, eoi_token_index=256000,
+        image_token_index=262144, initializer_range=0.02, mm_tokens_per_image=256, model_type="gemma3",
+        text_config=dict(head_dim=128, hidden_size=5376, intermediate_size=21504, model_type="gemma3_text",
+                         num_attention_heads=32, num_hidden_layers=62, num_key_value_heads=16,
+                         query_pre_attn_scalar=168, rope_scaling=dict(factor=8.0, rope_type="linear"),
+                         sliding_window=1024),
+        torch_dtype="bfloat16", vision_config=vision),
+    "Qwen 2 VL, 7b": qwen2 | ids(151643, 151645) | sizes(3584, 18944, 28, 28, 4, 152064) | dict(
+        architectures=["Qwen2VLForConditionalGeneration"], model_type="qwen2_vl", max_window_layers=28,
+        rope_scaling=dict(type="mrope", mrope_section=[16, 24, 24]), vision_start_token_id=151652,
+        vision_end_token_id=151653, vision_token_id=151654, image_token_id=151655, video_token_id=151656,
+        tie_word_embeddings=False, vision_config=dict(depth=32, embed_dim=1280, hidden_size=3584, mlp_ratio=4,
+                                                      num_heads=16, in_chans=3, patch_size=14)),
+    "Qwen 2.5 VL, 3b": qwen2 | ids(151643, 151645) | sizes(2048, 11008, 36, 16, 2, 151936) | dict(
+        architectures=["Qwen2_5_VLForConditionalGeneration"], model_type="qwen2_5_vl", max_window_layers=70,
+        rope_scaling=dict(type="mrope", mrope_section=[16, 24, 24]), max_position_embeddings=128000,
+        vision_start_token_id=151652, vision_end_token_id=151653, vision_token_id=151654, image_token_id=151655,
+        video_token_id=151656, tie_word_embeddings=True, vision_config=dict(depth=32, hidden_size=1280)),
+    "Qwen 3 VL, 4b": dict(
+        architectures=["Qwen3VLForConditionalGeneration"], image_token_id=151655, model_type="qwen3_vl",
+        text_config=ids(151643, 151645) | sizes(2560, 9728, 36, 32, 8, 151936) | dict(
+            attention_bias=False, attention_dropout=0.0, dtype="bfloat16", head_dim=128, hidden_act="silu",
+            initializer_range=0.02, max_position_embeddings=262144, model_type="qwen3_vl_text", rms_norm_eps=1e-6,
+            rope_scaling=dict(mrope_interleaved=True, mrope_section=[24, 20, 20], rope_type="default"),
+            rope_theta=5000000, tie_word_embeddings=True, use_cache=True),
+        tie_word_embeddings=True, transformers_version="4.57.0.dev0", video_token_id=151656,
+        vision_config=dict(depth=24, deepstack_visual_indexes=[5, 11, 17]), vision_end_token_id=151653,
+        vision_start_token_id=151652),
+    "LLaVA 1.5, 7b": dict(
+        architectures=["LlavaForConditionalGeneration"], ignore_index=-100, image_token_index=32000,
+        model_type="llava", pad_token_id=32001, projector_hidden_act="gelu", text_config=dict(
+            _name_or_path="lmsys/vicuna-7b-v1.5", architectures=["LlamaForCausalLM"], max_position_embeddings=4096,
+            model_type="llama", rms_norm_eps=1e-5, torch_dtype="float16", vocab_size=32064),
+        tie_word_embeddings=False, torch_dtype="float16", transformers_version="4.36.0.dev0",
+        vision_config=dict(model_type="clip_vision_model"), vision_feature_layer=-2,
+        vision_feature_select_strategy="default", vocab_size=32064),
+    "LLaVA 1.6, Mistral": dict(
+        architectures=["LlavaNextForConditionalGeneration"], ignore_index=-100, image_grid_pinpoints=[[336, 672]],
+        image_token_index=32000, model_type="llava_next", projector_hidden_act="gelu", text_config=dict(
+            _name_or_path="mistralai/Mistral-7B-Instruct-v0.2", architectures=["MistralForCausalLM"],
+            intermediate_size=14336, max_position_embeddings=32768, model_type="mistral", num_key_value_heads=8,
+            rms_norm_eps=1e-5, rope_theta=1000000.0, sliding_window=None, torch_dtype="bfloat16", vocab_size=32064),
+        use_image_newline_parameter=True, vision_config=dict(model_type="clip_vision_model"),
+        vision_feature_layer=-2, vision_feature_select_strategy="default", vocab_size=32064),
+    "Mistral Small 3.1": dict(
+        architectures=["Mistral3ForConditionalGeneration"], image_token_index=10, model_type="mistral3",
+        multimodal_projector_bias=False, projector_hidden_act="gelu", spatial_merge_size=2,
+        text_config=sizes(5120, 32768, 40, 32, 8, 131072) | dict(
+            attention_dropout=0.0, head_dim=128, hidden_act="silu", initializer_range=0.02,
+            max_position_embeddings=131072, model_type="mistral", rms_norm_eps=1e-5, rope_theta=1000000000.0,
+            sliding_window=None, use_cache=True),
+        torch_dtype="bfloat16", vision_config=dict(model_type="pixtral"), vision_feature_layer=-1),
+    "InternVL 3, 1b": dict(
+        architectures=["InternVLForConditionalGeneration"], downsample_ratio=0.5, image_seq_length=256,
+        image_token_id=151667, model_type="internvl", projector_hidden_act="gelu",
+        text_config=qwen2 | ids(151643, 151645) | sizes(896, 4864, 24, 14, 2, 151674) | dict(
+            max_window_layers=21, rope_scaling=dict(factor=2.0, rope_type="dynamic", type="dynamic"),
+            sliding_window=None),
+        vision_config=dict(model_type="internvl_vision"), vision_feature_layer=-1,
+        vision_feature_select_strategy="default"),
+    "SmolVLM": dict(
+        architectures=["Idefics3ForConditionalGeneration"], image_seq_len=81, image_token_id=49153,
+        model_type="idefics3", scale_factor=3, text_config=llama | ids(0, 0) | sizes(2048, 8192, 24, 32, 32, 49155) | dict(
+            _flash_attn_2_enabled=True, _name_or_path="HuggingFaceTB/SmolLM2-1.7B-Instruct",
+            architectures=["VLlama3ForCausalLM"], head_dim=64, max_position_embeddings=16384, neftune_noise_alpha=0.0,
+            pad_token_id=2, perceiver_config=dict(model_type="vllama3", qk_layer_norms_perceiver=False),
+            pixel_shuffle_factor=3, qk_layer_norms=False, rope_theta=273768.0, use_resampler=False),
+        tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True,
+        vision_config=dict(hidden_size=1152, max_image_size={"longest_edge": 384}, model_type="idefics3")),
+}
+
 
 def main():
     target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "published_configs.json")

@@ -167,6 +167,7 @@ static const struct family rows[] = {
      GELU_TANH,
      NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6),
      ROPE(NULL, 1e6),
+     SIZES(262208, 2304, 9216, 26, 8),
      .harmless = gemma_harmless,
      .default_key_value_heads = 4,
      .default_head_dim = 256,

@@ -65,6 +65,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 1e4),
+     SIZES(32064, 3072, 8192, 32, 32),
      .harmless = phi3_harmless,
      .rotary_fraction_key = "partial_rotary_factor",
      .default_rotary_fraction = 1.0,

@@ -42,22 +42,22 @@ static const struct family_member qwen3_moe_members[] = {
     EXPERTS("gate_proj", "up_proj", "down_proj"),
 };
 
+// *layers is the default.
 static enum status read_max_window_layers(size_t *layers, const struct config_reader *reader,
                                           struct error *err)
 {
-    double number = 28.0;
+    double number = (double)*layers;
 
     FORWARD_IF_ERROR(config_number(reader, "max_window_layers", -1e9, 1e9, &number, err));
     *layers = (size_t)fmax(number, 0.0);
     return STATUS_OK;
 }
 
-// Qwen2 and Qwen3: the layers from max_window_layers on are local.
-static enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
-                                   struct error *err)
+// The layers from max_window_layers on are local.
+static enum status read_last_windows(struct model_config *config, const struct config_reader *reader,
+                                     size_t max_window_layers, struct error *err)
 {
     struct window window;
-    size_t max_window_layers;
     bool found, use;
 
     FORWARD_IF_ERROR(read_switched_window(&window, &use, reader, err));
@@ -66,6 +66,19 @@ static enum status configure_qwen2(struct model_config *config, const struct con
     for (size_t i = max_window_layers; i < config->num_hidden_layers && !found && !window.is_null; i++)
         FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
     return STATUS_OK;
+}
+
+// Qwen2 and Qwen3.
+static enum status configure_qwen2(struct model_config *config, const struct config_reader *reader,
+                                   struct error *err)
+{
+    return read_last_windows(config, reader, 28, err);
+}
+
+static enum status configure_qwen2_vl(struct model_config *config, const struct config_reader *reader,
+                                      struct error *err)
+{
+    return read_last_windows(config, reader, 80, err);
 }
 
 // Every decoder_sparse_step-th layer has experts, except those that mlp_only_layers lists.
@@ -106,7 +119,7 @@ static enum status configure_qwen2_moe(struct model_config *config, const struct
                                        struct error *err)
 {
     struct window window;
-    size_t max_window_layers;
+    size_t max_window_layers = 28;
     bool found, use;
 
     config->qkv_bias = true;
@@ -137,13 +150,36 @@ static enum status configure_qwen3_moe(struct model_config *config, const struct
 // Windows are in all layers, or in none.
 static const char *const qwen3_moe_harmless[] = {"max_window_layers", NULL};
 
+// The language models of Qwen2-VL and Qwen2.5-VL, whose rows differ in their names.
+#define QWEN2_VL(type)                                                                                       \
+    {                                                                                                        \
+        .model_type = (type), LLAMA_NAMES, MEMBERS(qwen2_members), SILU, RMS(1e-5), ROPE("rope_theta", 1e6), \
+        SIZES(152064, 8192, 29568, 80, 64), .mrope = true, .default_key_value_heads = 8,                     \
+        .default_max_positions = 32768, .configure = configure_qwen2_vl                                      \
+    }
+
 static const struct family rows[] = {
+    QWEN2_VL("qwen2_vl_text"),
+    QWEN2_VL("qwen2_5_vl_text"),
+    {.model_type = "qwen3_vl_text",
+     LLAMA_NAMES,
+     MEMBERS(qwen3_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 5e5),
+     SIZES(151936, 4096, 22016, 32, 32),
+     .mrope = true,
+     .default_key_value_heads = 32,
+     .default_head_dim = 128,
+     .default_max_positions = 128000},
     {.model_type = "qwen2",
      LLAMA_NAMES,
      MEMBERS(qwen2_members),
      SILU,
      RMS(1e-6),
      ROPE("rope_theta", 1e4),
+     SIZES(151936, 4096, 22016, 32, 32),
      .default_key_value_heads = 32,
      .default_max_positions = 32768,
      .configure = configure_qwen2},
@@ -154,6 +190,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-6),
      ROPE("rope_theta", 1e4),
+     SIZES(151936, 4096, 22016, 32, 32),
      .default_key_value_heads = 32,
      .default_head_dim = 128,
      .default_max_positions = 32768,

@@ -94,6 +94,7 @@ extern const struct family_rows llama_family, qwen_family, phi_family, gemma_fam
     .lm_head = "lm_head", .intermediate_key = "intermediate_size"
 #define NORMS(which, key, epsilon) .norm = (which), .epsilon_key = (key), .default_epsilon = (epsilon)
 #define RMS(epsilon) NORMS(NORM_RMS, "rms_norm_eps", epsilon)
+#define SIZES(...) .default_sizes = {__VA_ARGS__} // vocabulary, hidden, intermediate, layers, heads
 #define ROPE(key, theta) .theta_key = (key), .default_theta = (theta)
 #define ACTIVATION(key, name) .activation_key = (key), .default_activation = (name)
 #define SILU ACTIVATION("hidden_act", "silu")

@@ -1,6 +1,7 @@
 #include "io/model/families/table.h"
 
 #include "io/model/families/rows.h"
+#include "io/model/families/wrappers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,5 +31,10 @@ const char *family_list(char *text, size_t size)
             used += length > 0 ? (size_t)length : 0;
         }
     }
+    size_t wrappers;
+    const struct wrapper *wrapper = wrapper_rows(&wrappers);
+    for (size_t i = 0; i < wrappers && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "; inside " : ", ",
+                                 wrapper[i].model_type);
     return text;
 }

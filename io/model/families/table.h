@@ -4,5 +4,5 @@
 
 // NULL when there is none.
 const struct family *family_find(const char *model_type);
-// Writes all model types, separated by ", ", into text[size]; returns text.
+// Writes all model types, and those of wrappers, separated by ", ", into text[size]; returns text.
 const char *family_list(char *text, size_t size);

@@ -97,7 +97,7 @@ static void what_a_family_cannot_do_is_refused_by_key(void **state)
     refused("opt", "word_embed_proj_dim", "8", "config.json: word_embed_proj_dim");
     refused("opt", "layer_norm_elementwise_affine", "false", "config.json: layer_norm_elementwise_affine");
     refused("gemma3", "use_bidirectional_attention", "true", "config.json: use_bidirectional_attention");
-    refused("gemma3", "model_type", "\"gemma3\"", "config.json: model_type: 'gemma3' is not supported");
+    refused("gemma3", "model_type", "\"gemma3\"", "config.json: text_config: is missing");
     refused("gemma2", "layer_types", "[\"full_attention\"]", "config.json: layer_types: must be a list of 2");
     refused("gemma2", "layer_types", "[\"full_attention\", \"chunked_attention\"]", "element 1");
     refused("qwen3", "sliding_window", "null", "layer_types: element 0 is \"sliding_attention\", but");
@@ -391,6 +391,15 @@ int main(void)
         FAMILY("starcoder2-no-bias"),
         FAMILY("stablelm"),
         FAMILY("stablelm-sequential"),
+        FAMILY("gemma3-vl"),
+        FAMILY("qwen2-vl"),
+        FAMILY("qwen2.5-vl"),
+        FAMILY("qwen3-vl"),
+        FAMILY("llava"),
+        FAMILY("llava-newer-names"),
+        FAMILY("mistral3"),
+        FAMILY("internvl"),
+        FAMILY("smolvlm"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),

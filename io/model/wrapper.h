@@ -1,0 +1,22 @@
+// wrapper.h - checkpoints of models for images and text with a language model inside, which alone is pruned;
+// all else is carried over. A wrapper is a row in families/wrappers.c.
+//
+// Its config.json has the language model's keys in `text_config`, and its tensors have a prefix of their own.
+// Positions of a text without images are those of the language model alone.
+#pragma once
+#include <stdbool.h>
+
+struct wrapper {
+    const char *model_type;
+    // model_type of `text_config`: those that are known to work here, and the one that it has if it says
+    // none.
+    const char *const *texts; // ended by NULL
+    const char *default_text;
+    // Names that the language model's tensors and the head's have had, ended by NULL:
+    // "model.language_model.".
+    const char *const *prefixes, *const *heads;
+    bool flat;                   // without `text_config` its keys stand at the root
+    bool default_tie;            // what the root's `tie_word_embeddings` is when it is absent
+    bool text_ties;              // that of `text_config` counts as well
+    const char *const *harmless; // keys about the other parts, see struct family
+};

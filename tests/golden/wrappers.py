@@ -1,0 +1,151 @@
+"""Tiny models for images and text with a language model inside, for make_families.py. Their tests are about texts alone."""
+
+import json
+import os
+
+import torch
+import transformers as hf
+from safetensors.torch import load_file, save_file
+
+F32, BF16 = torch.float32, torch.bfloat16
+TOKEN = 1000  # stands for an image: beyond the vocabulary of the texts
+
+
+def text(**changes):
+    return dict(vocab_size=96, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+                num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=None) | changes
+
+
+VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
+QWEN_VISION = dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=2, out_hidden_size=16, patch_size=4)
+MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 0])
+
+
+def old_qwen2_vl(config):
+    """As the first checkpoints have it: the language model's keys at the root."""
+    inside = config.pop("text_config")
+    rope = inside.pop("rope_parameters")
+    del inside["model_type"], inside["layer_types"]
+    config.update(inside)
+    config["rope_theta"] = rope["rope_theta"]
+    config["rope_scaling"] = {"type": "mrope", "mrope_section": rope["mrope_section"]}
+
+
+def tied_inside(config):
+    """As transformers 4 wrote it; and nothing at the root."""
+    config["text_config"]["tie_word_embeddings"] = config.pop("tie_word_embeddings")
+
+
+def without_defaults(config):
+    """As transformers 4 wrote what is inside another model."""
+    for key in ("model_type", "rms_norm_eps", "hidden_act", "attention_bias", "mlp_bias", "head_dim", "tie_word_embeddings"):
+        del config["text_config"][key]
+
+
+def newer_names(directory):
+    """The names that transformers 5 has in memory, which some checkpoints have on disk."""
+    renames = (("language_model.lm_head", "lm_head"), ("language_model.model.", "model.language_model."),
+               ("vision_tower", "model.vision_tower"), ("multi_modal", "model.multi_modal"))
+
+    def renamed(entries):
+        fits = lambda name: next(((old, new) for old, new in renames if name.startswith(old)), ("", ""))
+        return {fits(name)[1] + name[len(fits(name)[0]):]: value for name, value in entries.items()}
+
+    for file in os.listdir(directory):
+        path = os.path.join(directory, file)
+        if file.endswith(".safetensors"):
+            save_file(renamed(load_file(path)), path, metadata={"format": "pt"})
+        elif file.endswith(".index.json"):
+            with open(path, encoding="utf-8") as source:
+                index = json.load(source)
+            index["weight_map"] = renamed(index["weight_map"])
+            with open(path, "w", encoding="utf-8") as target:
+                json.dump(index, target)
+
+
+WRAPPERS = {
+    # What follows the head of gemma3_text is not done here.
+    "gemma3-vl": (
+        hf.Gemma3Config(
+            text_config=text(
+                head_dim=8, query_pre_attn_scalar=6, sliding_window=21, final_logit_softcapping=3.0,
+                layer_types=["sliding_attention", "full_attention"],
+                rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=100000.0, factor=8.0),
+                                     sliding_attention=dict(rope_type="default", rope_theta=1000.0))),
+            vision_config=VISION, image_token_index=TOKEN, mm_tokens_per_image=4,
+        ),
+        BF16,
+        {"shard": "9KB"},
+    ),
+    "qwen2-vl": (
+        hf.Qwen2VLConfig(
+            text_config=text(rope_parameters=MROPE, use_sliding_window=True, sliding_window=23, max_window_layers=1),
+            vision_config=dict(depth=1, embed_dim=8, hidden_size=16, num_heads=2, patch_size=4), image_token_id=TOKEN,
+        ),
+        F32,
+        {"edit": old_qwen2_vl},
+    ),
+    "qwen2.5-vl": (
+        hf.Qwen2_5_VLConfig(
+            text_config=text(rope_parameters=MROPE, num_hidden_layers=1),
+            vision_config=QWEN_VISION | dict(fullatt_block_indexes=[0]), image_token_id=TOKEN, tie_word_embeddings=True,
+        ),
+        BF16,
+        {"edit": tied_inside},
+    ),
+    "qwen3-vl": (
+        hf.Qwen3VLConfig(
+            text_config=text(head_dim=8, attention_bias=True,
+                             rope_parameters=MROPE | dict(mrope_section=[2, 1, 1], mrope_interleaved=True)),
+            vision_config=QWEN_VISION | dict(num_position_embeddings=4, deepstack_visual_indexes=[0]), image_token_id=TOKEN,
+        ),
+        BF16,
+        {},
+    ),
+    "llava": (
+        hf.LlavaConfig(text_config=text(model_type="llama"), vision_config=VISION | dict(
+            model_type="clip_vision_model", projection_dim=8), image_token_index=TOKEN),
+        F32,
+        {"edit": without_defaults},
+    ),
+    "llava-newer-names": (
+        hf.LlavaConfig(text_config=text(model_type="qwen3", head_dim=6, num_hidden_layers=1), vision_config=VISION | dict(
+            model_type="clip_vision_model", projection_dim=8), image_token_index=TOKEN),
+        BF16,
+        {"rename": newer_names},
+    ),
+    "mistral3": (
+        hf.Mistral3Config(text_config=text(model_type="mistral", head_dim=6, sliding_window=19), vision_config=VISION | dict(
+            model_type="pixtral"), image_token_index=TOKEN, tie_word_embeddings=False),
+        BF16,
+        {},
+    ),
+    "internvl": (
+        hf.InternVLConfig(text_config=text(model_type="qwen2"), vision_config=VISION, image_token_id=TOKEN),
+        BF16,
+        {},
+    ),
+    "smolvlm": (
+        hf.SmolVLMConfig(text_config=text(model_type="llama", num_hidden_layers=1), vision_config=VISION, image_token_id=TOKEN,
+                         pad_token_id=0),
+        F32,
+        {},
+    ),
+}
+
+CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
+# The same arithmetic under other names, for family_parity.py alone.
+MORE_WRAPPERS = {
+    "llava-next": (hf.LlavaNextConfig(text_config=text(model_type="mistral", sliding_window=19), vision_config=CLIP,
+                                      image_token_index=TOKEN), F32, {}),
+    "llava-next-video": (hf.LlavaNextVideoConfig(text_config=text(model_type="llama"), vision_config=CLIP,
+                                                 image_token_index=TOKEN), F32, {}),
+    "llava-onevision": (hf.LlavaOnevisionConfig(text_config=text(model_type="qwen2"), vision_config=VISION | dict(
+        model_type="siglip_vision_model"), image_token_index=TOKEN), F32, {}),
+    "vipllava": (hf.VipLlavaConfig(text_config=text(model_type="llama"), vision_config=CLIP, image_token_index=TOKEN,
+                                   vision_feature_layers=[0]), F32, {}),
+    "got-ocr2": (hf.GotOcr2Config(text_config=text(model_type="qwen2"), vision_config=VISION | dict(
+        output_channels=4, window_size=2, global_attn_indexes=[0], mlp_dim=8), image_token_index=TOKEN), F32, {}),
+    "idefics3": (hf.Idefics3Config(text_config=text(model_type="llama"), vision_config=VISION, image_token_id=TOKEN,
+                                   pad_token_id=0), F32, {}),
+}
