@@ -44,7 +44,8 @@ void help_print(FILE *out, const struct command *command)
     fprintf(out, "\n");
     if (command == NULL) {
         print_commands(out);
-        fprintf(out, "\n");
+        fprintf(out, "  %-10s  %-7s  %s\n\n", "help", "[WORD]",
+                "a command, or a key of the job file; 'help keys': all keys");
     }
     fprintf(out, "Options:\n");
     argp_help(&argp, out, ARGP_HELP_LONG, name);

@@ -32,8 +32,8 @@ static const struct option_row rows[] = {
       "Do not check the files of earlier starts first; a file that is used is checked in any case", 2},
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
-      "Stop in time, with exit code 75, when the program may run for TIME: seconds, MM:SS, HH:MM:SS or "
-      "D-HH:MM:SS",
+      "Stop in time, with exit code 75, when the program may run for TIME: seconds, 4h, 1h30m, "
+      "MM:SS, HH:MM:SS or D-HH:MM:SS",
       3},
      TAKES_STOP},
     {{"margin", OPTION_MARGIN, "TIME", 0,

@@ -2,6 +2,8 @@
 #include "pipeline/cli/help.h"
 #include "pipeline/cli/option_table.h"
 #include "pipeline/cli/stop.h"
+#include "pipeline/job/example.h"
+#include "pipeline/job/keys.h"
 #include "pipeline/text/duration.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
@@ -39,7 +41,8 @@ static enum status parse_count(int *count, const char *option, const char *text,
 static enum status parse_time(double *seconds, const char *option, const char *text, struct error *err)
 {
     if (!duration_parse(text, seconds))
-        RETURN_ERROR(err, STATUS_USAGE, "%s must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '%s'", option,
+        RETURN_ERROR(err, STATUS_USAGE,
+                     "%s must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '%s'", option,
                      text);
     return STATUS_OK;
 }
@@ -290,6 +293,41 @@ static enum status check_times(const struct parse *parse)
     return STATUS_OK;
 }
 
+// ---- coppice help --------------------------------------------------------------------------------------
+
+// `coppice help [COMMAND|KEY]`: a command, or keys of the job file; "keys" is all of them.
+static enum status answer_help(const struct parse *parse, FILE *out, struct error *err)
+{
+    const char *topic = parse->options->path;
+    const struct command *command = topic != NULL ? command_find(topic) : NULL;
+    FILE *nowhere = NULL;
+    size_t keys = 1;
+
+    RETURN_ERROR_IF(parse->extra != NULL, err, STATUS_USAGE, "help takes one word, '%s' is too many",
+                    parse->extra);
+    parse->options->done = true;
+    if (topic == NULL || command != NULL) {
+        if (out != NULL)
+            help_print(out, command);
+        return STATUS_OK;
+    }
+    if (out == NULL && (nowhere = fopen("/dev/null", "w")) != NULL)
+        out = nowhere;
+    if (out != NULL)
+        keys = job_example_print(out, strcmp(topic, "keys") == 0 ? NULL : topic);
+    if (nowhere != NULL)
+        fclose(nowhere);
+    if (keys > 0)
+        return STATUS_OK;
+    const char *near = job_key_suggest("prune", topic);
+    if (near != NULL)
+        RETURN_ERROR(err, STATUS_USAGE,
+                     "'%s' is neither a command nor a key of the job file, did you mean '%s'?", topic, near);
+    RETURN_ERROR(err, STATUS_USAGE,
+                 "'%s' is neither a command nor a key of the job file; 'coppice help keys' has all keys",
+                 topic);
+}
+
 // ---- the command line ----------------------------------------------------------------------------------
 
 enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err)
@@ -310,6 +348,8 @@ enum status options_parse(struct options *options, int argc, char **argv, FILE *
         RETURN_ERROR(err, own.status, "%s", own.message);
     }
     parse.err = err;
+    if (parse.command != NULL && strcmp(parse.command, "help") == 0 && !parse.version)
+        return answer_help(&parse, out, err);
     if (parse.command != NULL) {
         options->command = command_find(parse.command);
         if (options->command == NULL)

@@ -65,6 +65,36 @@ static bool parse_clock(const char *text, double *seconds)
     return true;
 }
 
+// "1h30m": numbers with units, each once, the larger first.
+static bool parse_units(const char *text, double *seconds)
+{
+    static const struct {
+        char unit;
+        double seconds;
+    } units[] = {{'d', DAY}, {'h', HOUR}, {'m', MINUTE}, {'s', 1}};
+    double sum = 0;
+    size_t next = 0; // of the units that may follow
+
+    while (*text != '\0') {
+        char number[32];
+        const size_t length = strspn(text, "0123456789.");
+        double value;
+        while (next < sizeof units / sizeof *units &&
+               units[next].unit != tolower((unsigned char)text[length]))
+            next++;
+        if (length == 0 || length >= sizeof number || next == sizeof units / sizeof *units)
+            return false;
+        memcpy(number, text, length);
+        number[length] = '\0';
+        if (!number_parse(number, &value))
+            return false;
+        sum += value * units[next++].seconds;
+        text += length + 1;
+    }
+    *seconds = sum;
+    return true;
+}
+
 bool duration_parse(const char *text, double *seconds)
 {
     char trimmed[64];
@@ -88,6 +118,8 @@ bool duration_parse(const char *text, double *seconds)
         return false;
     if (strpbrk(trimmed, ":-") != NULL && strpbrk(trimmed, "eE.") == NULL)
         return parse_clock(trimmed, seconds);
+    if (strchr("dhmsDHMS", trimmed[length - 1]) != NULL)
+        return parse_units(trimmed, seconds);
     return number_parse(trimmed, seconds);
 }
 

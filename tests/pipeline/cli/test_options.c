@@ -175,15 +175,23 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --teams= j", "--teams must be a whole number from 1, got ''"},
         {"run --kernel= j", "--kernel must be a name, got ''"},
         {"run --threads 99999999999 j", "--threads must be a whole number from 1, got '99999999999'"},
-        {"run --max-time 1h j", "--max-time must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1h'"},
-        {"run --max-time 1:90 j", "--max-time must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1:90'"},
-        {"run --margin -1 j", "--margin must be seconds, MM:SS, HH:MM:SS or D-HH:MM:SS, got '-1'"},
+        {"run --max-time 1w j",
+         "--max-time must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1w'"},
+        {"run --max-time 1:90 j",
+         "--max-time must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1:90'"},
+        {"run --margin -1 j",
+         "--margin must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '-1'"},
         {"run --max-time 10 --margin 10 j", "--margin must be less than --max-time"},
         {"run --stop-signal KILL j", "--stop-signal must be one of HUP, INT, QUIT, TERM, USR1, USR2, ALRM, "
                                      "XCPU, CONT or its number, got 'KILL'"},
         {"run --stop-signal 9 j", "--stop-signal must be one of HUP, INT, QUIT, TERM, USR1, USR2, ALRM, "
                                   "XCPU, CONT or its number, got '9'"},
         {"run --progress dots j", "--progress must be auto, bar, lines or none, got 'dots'"},
+        {"help plan run", "help takes one word, 'run' is too many"},
+        {"help sparsty",
+         "'sparsty' is neither a command nor a key of the job file, did you mean 'prune.sparsity'?"},
+        {"help qwertz",
+         "'qwertz' is neither a command nor a key of the job file; 'coppice help keys' has all keys"},
         {"status --teams 2 r", "status does not take --teams"},
         {"status --max-time 10 r", "status does not take --max-time"},
         {"plan --teams 2 j", "plan does not take --teams"},
@@ -281,6 +289,25 @@ static void help_needs_no_argument_and_wins(void **state)
     }
 }
 
+static void help_is_also_a_word(void **state)
+{
+    char *plan = output_of("plan --help"), *same = output_of("help plan"), *all = output_of("--help");
+    char *key = output_of("help prune.method"), *word = output_of("help"), *keys = output_of("help keys");
+    (void)state;
+
+    assert_string_equal(same, plan);
+    assert_string_equal(word, all);
+    assert_non_null(strstr(key, "prune:\n  method: alps"));
+    assert_null(strstr(key, "sparsity"));
+    assert_non_null(strstr(keys, "calibration:\n"));
+    free(plan);
+    free(same);
+    free(all);
+    free(key);
+    free(word);
+    free(keys);
+}
+
 static void the_version_names_the_libraries(void **state)
 {
     char *text = output_of("--version");
@@ -329,6 +356,7 @@ int main(void)
         cmocka_unit_test(beginnings_of_options_are_enough),
         cmocka_unit_test(help_of_the_program_and_of_each_command_is_as_agreed),
         cmocka_unit_test(help_needs_no_argument_and_wins),
+        cmocka_unit_test(help_is_also_a_word),
         cmocka_unit_test(the_version_names_the_libraries),
         cmocka_unit_test(other_ranks_come_to_the_same_result_in_silence),
         cmocka_unit_test(every_command_is_in_its_place),

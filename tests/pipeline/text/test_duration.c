@@ -29,6 +29,13 @@ static void durations_are_seconds_or_slurm_times(void **state)
                  {"1-02:03", 93780},
                  {"1-02:03:04", 93784},
                  {"2:03:04             ", 7384}, // squeue -O pads
+                 {"90s", 90},
+                 {"30m", 1800},
+                 {"4h", 14400},
+                 {"4H", 14400},
+                 {"1h30m", 5400},
+                 {"1.5h", 5400},
+                 {"1d2h3m4s", 93784},
                  {"UNLIMITED", 0}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -41,8 +48,9 @@ static void durations_are_seconds_or_slurm_times(void **state)
 static void what_is_no_duration_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "",  "  ", "-1",  "-1:00", "1:60",    "1:00:60", "1:2:3:4", "1-24",          "1-",    "-",
-        ":", "1:", ":30", "1h",    "INVALID", "1-2-3",   "1 30",    "9999999999:00", "1:0.5", "nan"};
+        "",   "  ",    "-1",   "-1:00",         "1:60",  "1:00:60", "1:2:3:4", "1-24", "1-",  "-",      ":",
+        "1:", ":30",   "1x",   "INVALID",       "h",     "1m1h",    "1h1h",    "1h30", "-1h", "1.2.3h", "1 h",
+        "m5", "1-2-3", "1 30", "9999999999:00", "1:0.5", "nan"};
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         double seconds;
