@@ -21,15 +21,32 @@ static size_t first_key(const struct attention *attention, size_t position)
     return window != 0 && position + 1 > window ? position + 1 - window : 0;
 }
 
-// probabilities[rows, keys] of the queries first_query ... from their scores, in place; column 0 is key
-// `begin`.
-static void masked_softmax(float *scores, size_t rows, size_t keys, size_t begin, size_t first_query,
-                           const struct attention *attention)
+// scores[count] of the query at `position` with the keys from `first` on.
+static void add_bias(float *scores, const float *bias, size_t position, size_t first, size_t count)
 {
-    for (size_t r = 0; r < rows; r++) {
-        float *row = scores + r * keys;
-        const size_t from = first_key(attention, first_query + r) - begin;
-        const size_t to = first_query + r + 1 - begin;
+    for (size_t k = 0; k < count; k++)
+        scores[k] += bias[first + k] - bias[position];
+}
+
+// A block of scores [rows, keys]: those of the queries from first_query on, column 0 is key `begin`.
+struct score_block {
+    float *scores;
+    size_t rows, keys, first_query, begin;
+};
+
+// From scores to probabilities of a head, in place.
+static void masked_softmax(const struct score_block *block, const struct attention *attention, size_t head)
+{
+    const size_t begin = block->begin, keys = block->keys;
+
+    for (size_t r = 0; r < block->rows; r++) {
+        const size_t position = block->first_query + r;
+        float *row = block->scores + r * keys;
+        const size_t from = first_key(attention, position) - begin;
+        const size_t to = position + 1 - begin;
+        if (attention->bias != NULL)
+            add_bias(row + from, attention->bias + head * attention->bias_stride, position, begin + from,
+                     to - from);
         if (attention->soft_cap != 0.0F)
             soft_cap(row + from, to - from, attention->soft_cap);
         memset(row, 0, from * sizeof *row);
@@ -58,7 +75,7 @@ static void attend_block(float *out, const struct attention *attention, const st
                 attention->scale);
     gemm_nt(scores + old, keys, query, stride, attention->key + offset + skip * stride, stride, rows,
             keys - old, head_dim, attention->scale);
-    masked_softmax(scores, rows, keys, begin, position, attention);
+    masked_softmax(&(struct score_block){scores, rows, keys, position, begin}, attention, head);
     gemm_nn(target, out_stride, scores + old, keys, attention->value + offset + skip * stride, stride, rows,
             head_dim, keys - old);
     if (old > 0)

@@ -9,8 +9,12 @@ struct attention {
     // with key_value_head_stride. Head h reads key-value head h / (num_heads / num_key_value_heads).
     const float *query, *key, *value;
     size_t token_stride, query_head_stride, key_value_head_stride;
-    float scale;           // on the scores, before softmax
-    float soft_cap;        // then score = c * tanh(score / c); 0: not
+    float scale;    // on the scores, before softmax
+    float soft_cap; // then score = c * tanh(score / c); 0: not
+    // [num_heads, bias_stride], or NULL: the score of query q and key k gets bias[k] - bias[q], by their
+    // positions, before softmax.
+    const float *bias;
+    size_t bias_stride;
     size_t sliding_window; // token t sees the tokens t - sliding_window + 1 ... t; 0: all up to t
 };
 

@@ -11,6 +11,8 @@ struct rotary_table {
     // Of layers with local attention, in families where these have angles of their own; else NULL.
     const float *local_cosine, *local_sine;
     const float *query_scale; // [tokens]: factors on the query of each position; NULL: none
+    // Biases of attention's scores (attention.h) [heads, tokens], or NULL.
+    const float *bias;
 };
 
 // Fills cosine[tokens, pairs] and sine[tokens, pairs] from frequencies[pairs] (radians per position), times

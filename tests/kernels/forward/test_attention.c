@@ -96,7 +96,16 @@ static void what_comes_later_never_matters(void **state)
           *workspace = uniform_floats((size_t)TOKENS * TOKENS, 1, 0);
     float *before = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 4),
           *after = uniform_floats((size_t)TOKENS * SIZE, 1, 4);
-    struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 1.0F, 0.0F, 0};
+    struct attention attention = {.num_heads = 1,
+                                  .num_key_value_heads = 1,
+                                  .head_dim = SIZE,
+                                  .query = q,
+                                  .key = k,
+                                  .value = v,
+                                  .token_stride = SIZE,
+                                  .query_head_stride = SIZE,
+                                  .key_value_head_stride = SIZE,
+                                  .scale = 1.0F};
     attention_forward(before, &attention, TOKENS, workspace);
     for (size_t i = 140 * SIZE; i < (size_t)TOKENS * SIZE; i++) {
         k[i] = 1e6F;
@@ -112,6 +121,49 @@ static void what_comes_later_never_matters(void **state)
     free(after);
 }
 
+static void a_bias_of_positions_is_added_to_the_scores(void **state)
+{
+    enum { HEADS = 2, TOKENS = 140, STRIDE = TOKENS + 3 };
+    (void)state;
+    float *q = uniform_floats(TOKENS * HEADS, 1.0F, 1), *k = uniform_floats(TOKENS * HEADS, 1.0F, 2);
+    float *v = uniform_floats(TOKENS * HEADS, 1.0F, 3), *bias = uniform_floats(HEADS * STRIDE, 2.0F, 4);
+    float *workspace = uniform_floats(attention_workspace_size(TOKENS), 1.0F, 5);
+    float *out = uniform_floats(TOKENS * HEADS, 1.0F, 6);
+    struct attention attention = {.num_heads = HEADS,
+                                  .num_key_value_heads = HEADS,
+                                  .head_dim = 1,
+                                  .query = q,
+                                  .key = k,
+                                  .value = v,
+                                  .token_stride = HEADS,
+                                  .query_head_stride = 1,
+                                  .key_value_head_stride = 1,
+                                  .scale = 0.5F,
+                                  .bias = bias,
+                                  .bias_stride = STRIDE};
+    for (size_t window = 0; window < 20; window += 19) {
+        attention.sliding_window = window;
+        attention_forward(out, &attention, TOKENS, workspace);
+        for (size_t t = 0; t < TOKENS; t++)
+            for (size_t h = 0; h < HEADS; h++) {
+                double sum = 0.0, weighted = 0.0;
+                for (size_t u = window == 0 || t < window ? 0 : t + 1 - window; u <= t; u++) {
+                    const double score = 0.5 * (double)q[t * HEADS + h] * (double)k[u * HEADS + h];
+                    const double e = exp(score + (double)bias[h * STRIDE + u]);
+                    sum += e;
+                    weighted += e * (double)v[u * HEADS + h];
+                }
+                assert_close((double)out[t * HEADS + h], weighted / sum, tolerance);
+            }
+    }
+    free(q);
+    free(k);
+    free(v);
+    free(bias);
+    free(workspace);
+    free(out);
+}
+
 // The last `tokens - past` tokens as the continuation of the others, compared with all in one.
 static void check_past(size_t tokens, size_t past, size_t window)
 {
@@ -120,9 +172,21 @@ static void check_past(size_t tokens, size_t past, size_t window)
     float *whole = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2),
           *part = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2);
     float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 3);
-    struct attention attention = {
-        HEADS, KV_HEADS, SIZE, rows,  rows + HEADS * SIZE, rows + (HEADS + KV_HEADS) * SIZE, ROW, SIZE,
-        SIZE,  0.7F,     3.0F, window};
+    struct attention attention = {.num_heads = HEADS,
+                                  .num_key_value_heads = KV_HEADS,
+                                  .head_dim = SIZE,
+                                  .query = rows,
+                                  .key = rows + HEADS * SIZE,
+                                  .value = rows + (HEADS + KV_HEADS) * SIZE,
+                                  .token_stride = ROW,
+                                  .query_head_stride = SIZE,
+                                  .key_value_head_stride = SIZE,
+                                  .scale = 0.7F,
+                                  .soft_cap = 3.0F,
+                                  .sliding_window = window};
+    float *bias = uniform_floats(HEADS * tokens, 1.0F, 9);
+    attention.bias = past % 2 == 1 ? bias : NULL;
+    attention.bias_stride = tokens;
     const struct attention_past old = {past, attention.key, attention.value};
     attention_forward(whole, &attention, tokens, workspace);
     attention.query += past * ROW;
@@ -131,6 +195,7 @@ static void check_past(size_t tokens, size_t past, size_t window)
     attention_forward_after(part, &attention, &old, tokens - past, workspace);
     assert_true(largest_difference(whole + past * HEADS * SIZE, part, (tokens - past) * HEADS * SIZE) <
                 tolerance);
+    free(bias);
     free(rows);
     free(whole);
     free(part);
@@ -161,7 +226,17 @@ static void a_soft_cap_bends_the_scores(void **state)
     (void)state;
     const float q[TOKENS] = {1, 2, 3}, k[TOKENS] = {4, -5, 6}, v[TOKENS] = {1, 10, 100};
     float out[TOKENS], workspace[TOKENS * TOKENS];
-    const struct attention attention = {1, 1, SIZE, q, k, v, SIZE, SIZE, SIZE, 0.5F, 2.0F, 0};
+    const struct attention attention = {.num_heads = 1,
+                                        .num_key_value_heads = 1,
+                                        .head_dim = SIZE,
+                                        .query = q,
+                                        .key = k,
+                                        .value = v,
+                                        .token_stride = SIZE,
+                                        .query_head_stride = SIZE,
+                                        .key_value_head_stride = SIZE,
+                                        .scale = 0.5F,
+                                        .soft_cap = 2.0F};
     attention_forward(out, &attention, TOKENS, workspace);
     for (size_t t = 0; t < TOKENS; t++) {
         double sum = 0.0, weighted = 0.0;
@@ -182,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_window_hides_what_is_too_old),
         cmocka_unit_test(what_comes_later_never_matters),
         cmocka_unit_test(a_past_counts_as_if_it_were_there),
+        cmocka_unit_test(a_bias_of_positions_is_added_to_the_scores),
         cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
         cmocka_unit_test(a_soft_cap_bends_the_scores),
     };
