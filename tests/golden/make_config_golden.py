@@ -91,12 +91,12 @@ def rope_cases():
 
 
 def window_cases():
-    layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3}
+    layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3, "cohere2": 4}
     for family in (*layers, "qwen3-moe", "mixtral", "phi3", "starcoder2"):
         for window in (ABSENT, None, 0, 7):
             yield family, {"sliding_window": window}
     for family, count in layers.items():
-        mixed = [SLIDING, FULL, SLIDING][:count]
+        mixed = [SLIDING, FULL, SLIDING, FULL][:count]
         for types in (ABSENT, None, [], [FULL] * count, [SLIDING] * count, mixed, mixed[1:], mixed[1:] + ["chunked"]):
             yield family, {"layer_types": types}
         yield family, {"sliding_window": 0, "layer_types": [FULL] * count}
@@ -118,7 +118,7 @@ def window_cases():
 
 def head_cases():
     """Families that say in which way the size of a head may differ from hidden_size / heads."""
-    for family in ("phi", "starcoder2", "stablelm"):
+    for family in ("cohere", "cohere2", "phi", "starcoder2", "stablelm"):
         for size in (None, 5, 8):
             yield family, {"head_dim": size}
     for family in ("phi", "stablelm-sequential"):
@@ -126,8 +126,12 @@ def head_cases():
             for fraction in (ABSENT, None, 0.5, 1.0):
                 yield family, {"rope_parameters": parameters, "partial_rotary_factor": fraction}
         yield family, {"rope_scaling": {"type": "linear", "factor": 2.0}}
+    yield "cohere", {"rope_parameters": ABSENT}
+    yield "cohere", {"rope_parameters": ABSENT, "rope_theta": 1000.0}
     for theta in (ABSENT, None):
-        yield "granite", {"attention_multiplier": 2, "logits_scaling": 3, "embedding_multiplier": 1}
+        yield "cohere2", {"rope_theta": theta}
+    yield "cohere2", {"sliding_window_pattern": 3, "layer_types": [SLIDING, SLIDING, FULL, SLIDING]}
+    yield "granite", {"attention_multiplier": 2, "logits_scaling": 3, "embedding_multiplier": 1}
     yield "granite", {"logits_scaling": 0}
     yield "starcoder2", {"attention_bias": False, "mlp_bias": False}
     yield "stablelm", {"use_parallel_residual": False}

@@ -71,6 +71,12 @@ def old_windows(config):
     del config["layer_types"]
 
 
+def old_cohere2(config):
+    config["sliding_window_pattern"] = 2
+    del config["layer_types"]
+    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+
+
 def old_stablelm(config):
     rope = config.pop("rope_parameters")
     config["rope_theta"] = rope["rope_theta"]
@@ -290,6 +296,25 @@ FAMILIES = {
         ),
         BF16,
         {},
+    ),
+    "cohere": (
+        hf.CohereConfig(
+            **base(head_dim=6), attention_bias=True, use_qk_norm=True, logit_scale=0.4, tie_word_embeddings=False
+        ),
+        F32,
+        {"shard": "12KB"},
+    ),
+    "cohere2": (
+        hf.Cohere2Config(
+            **base(num_hidden_layers=4),
+            attention_bias=False,
+            sliding_window=21,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=500.0),
+            logit_scale=0.5,
+        ),
+        BF16,
+        {"edit": old_cohere2},
     ),
     "phi": (
         hf.PhiConfig(

@@ -138,6 +138,46 @@ CONFIGS = {
         num_attention_heads=32, num_hidden_layers=24, pad_token_id=1, prefix="</s>", torch_dtype="float16",
         use_cache=True, vocab_size=50272, word_embed_proj_dim=2048, _remove_final_layer_norm=False,
         enable_bias=True, layer_norm_elementwise_affine=True),
+    "Granite 3.0, 2b": ids(0, 0) | sizes(2048, 8192, 40, 32, 8, 49155) | dict(
+        architectures=["GraniteForCausalLM"], attention_bias=False, attention_dropout=0.1,
+        attention_multiplier=0.015625, embedding_multiplier=12.0, hidden_act="silu", initializer_range=0.02,
+        logits_scaling=8.0, max_position_embeddings=4096, mlp_bias=False, model_type="granite", pad_token_id=0,
+        residual_multiplier=0.22, rms_norm_eps=1e-5, rope_scaling=None, rope_theta=10000.0, tie_word_embeddings=True,
+        torch_dtype="float32", use_cache=True),
+    "Command R": ids(5, 255001) | sizes(8192, 22528, 40, 64, 64, 256000) | dict(
+        architectures=["CohereForCausalLM"], attention_bias=False, attention_dropout=0.0, hidden_act="silu",
+        initializer_range=0.02, layer_norm_eps=1e-5, logit_scale=0.0625, max_position_embeddings=8192,
+        model_max_length=131072, model_type="cohere", pad_token_id=0, rope_theta=8000000.0, torch_dtype="float16",
+        use_cache=True, use_qk_norm=False),
+    "Command R, 7b": ids(5, 255001) | sizes(4096, 14336, 32, 32, 8, 256000) | dict(
+        architectures=["Cohere2ForCausalLM"], attention_bias=False, attention_dropout=0.0,
+        cache_implementation="hybrid", head_dim=128, hidden_act="silu", initializer_range=0.02, layer_norm_eps=1e-5,
+        layer_switch=4, logit_scale=0.25, max_position_embeddings=132096, model_type="cohere2",
+        order_of_interleaved_layers="local_attn_first", pad_token_id=0, position_embedding_type="rope_gptj",
+        rope_scaling=None, rope_theta=50000, rotary_pct=1.0, sliding_window=4096, sliding_window_pattern=4,
+        torch_dtype="bfloat16", use_cache=True, use_embedding_sharing=True, use_gated_activation=True,
+        use_parallel_block=True, use_parallel_embedding=True),
+    "Phi 2": ids(50256, 50256) | sizes(2560, 10240, 32, 32, 32, 51200) | dict(
+        architectures=["PhiForCausalLM"], attention_dropout=0.0, embd_pdrop=0.0, hidden_act="gelu_new",
+        initializer_range=0.02, layer_norm_eps=1e-5, max_position_embeddings=2048, model_type="phi",
+        partial_rotary_factor=0.4, qk_layernorm=False, resid_pdrop=0.1, rope_scaling=None, rope_theta=10000.0,
+        tie_word_embeddings=False, torch_dtype="float16", use_cache=True),
+    "StarCoder 2, 3b": ids(0, 0) | sizes(3072, 12288, 30, 24, 2, 49152) | dict(
+        activation_function="gelu", architectures=["Starcoder2ForCausalLM"], attention_dropout=0.1,
+        attention_softmax_in_fp32=True, embedding_dropout=0.1, hidden_act="gelu_pytorch_tanh",
+        initializer_range=0.018042, layer_norm_epsilon=1e-5, max_position_embeddings=16384, mlp_type="default",
+        model_type="starcoder2", norm_epsilon=1e-5, norm_type="layer_norm", residual_dropout=0.1,
+        rope_theta=999999.4420358813, scale_attention_softmax_in_fp32=True, scale_attn_weights=True,
+        sliding_window=4096, use_bias=True, use_cache=True),
+    "StableLM 2, 1.6b": ids(100257, 100257) | sizes(2048, 5632, 24, 32, 32, 100352) | dict(
+        architectures=["StableLmForCausalLM"], hidden_act="silu", initializer_range=0.02, layer_norm_eps=1e-5,
+        max_position_embeddings=4096, model_type="stablelm", partial_rotary_factor=0.25, rope_theta=10000,
+        tie_word_embeddings=False, torch_dtype="float16", use_cache=True, use_qkv_bias=True),
+    "StableLM 2, 12b": ids(100257, 100257) | sizes(5120, 13824, 40, 32, 8, 100352) | dict(
+        architectures=["StableLmForCausalLM"], hidden_act="silu", initializer_range=0.02, layer_norm_eps=1e-5,
+        max_position_embeddings=4096, model_type="stablelm", partial_rotary_factor=0.25, qk_layernorm=True,
+        rope_theta=10000, tie_word_embeddings=False, use_cache=True, use_parallel_residual=True,
+        use_qkv_bias=False, attention_dropout=0.0, hidden_dropout=0.0),
 }
 
 vision = dict(hidden_size=1152, image_size=896, intermediate_size=4304, model_type="siglip_vision_model",

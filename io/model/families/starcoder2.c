@@ -9,6 +9,11 @@ static const struct family_member starcoder2_members[] = {
     LINEAR("mlp.c_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, WITH_MLP_BIAS),
 };
 
+// Of StarCoder, and names of what is always there.
+static const char *const starcoder2_harmless[] = {
+    "activation_function", "attention_softmax_in_fp32",       "layer_norm_epsilon", "mlp_type",
+    "norm_type",           "scale_attention_softmax_in_fp32", "scale_attn_weights", NULL};
+
 static enum status configure_starcoder2(struct model_config *config, const struct config_reader *reader,
                                         struct error *err)
 {
@@ -32,6 +37,7 @@ static const struct family rows[] = {
      .default_key_value_heads = 2,
      .default_max_positions = 4096,
      .default_tie = true,
+     .harmless = starcoder2_harmless,
      .configure = configure_starcoder2},
 };
 FAMILY_ROWS(starcoder2_family, rows);

@@ -386,6 +386,8 @@ int main(void)
         FAMILY("vaultgemma"),
         FAMILY("llama-own-head"),
         FAMILY("granite"),
+        FAMILY("cohere"),
+        FAMILY("cohere2"),
         FAMILY("phi"),
         FAMILY("starcoder2"),
         FAMILY("starcoder2-no-bias"),

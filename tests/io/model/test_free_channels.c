@@ -221,6 +221,8 @@ int main(void)
         FAMILY("qwen2-moe", 3 + 1 + 2 * (1 + 4)),
         FAMILY("qwen3-moe", 4 + 2 + 2 * 5),
         FAMILY("granite", 6),
+        FAMILY("cohere", 6),
+        FAMILY("cohere2", 8),
         FAMILY("phi", 6),
         FAMILY("starcoder2", 6),
         FAMILY("starcoder2-no-bias", 4),
