@@ -101,7 +101,6 @@ static enum status run_command(const struct program *program, struct error *err)
 static enum status run_with_mpi(struct program *program, int *argc, char ***argv, struct error *err)
 {
     launcher_watch();
-    launcher_do_without();
     if (program->options.command->options & TAKES_KERNEL)
         kernel_survey(&program->survey, program->options.kernel);
     store_before_mpi();

@@ -5,25 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-// NULL without a launcher.
-static const char *launched_rank(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
-    const char *rank = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && rank == NULL; i++)
-        rank = getenv(names[i]);
-    return rank;
-}
-
-bool launched(void)
-{
-    return launched_rank() != NULL;
-}
-
 bool launched_as_first(void)
 {
-    const char *rank = launched_rank();
-    return rank == NULL || strcmp(rank, "0") == 0;
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank != NULL)
+            return strcmp(rank, "0") == 0;
+    }
+    return true;
 }
 
 size_t launched_ranks(void)

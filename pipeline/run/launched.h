@@ -3,8 +3,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Whether there is one.
-bool launched(void);
 // Whether this is rank 0, the one that speaks; true without a launcher.
 bool launched_as_first(void);
 // How many ranks were started; 1 without a launcher.

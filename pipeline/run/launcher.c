@@ -1,18 +1,9 @@
 #include "pipeline/run/launcher.h"
 
-#include "pipeline/run/launched.h"
-
-#include <stdlib.h>
-
-void launcher_do_without(void)
-{
-    if (!launched())
-        (void)setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-}
-
 #ifdef __linux__
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 

@@ -7,7 +7,3 @@
 // the closed connection could have met). Does nothing on systems other than Linux, and for processes that
 // mpirun did not start.
 void launcher_watch(void);
-
-// Call it before MPI_Init. A process that nobody launched is the only one: Open MPI would start a daemon
-// beside it, for ranks that might be added later, which takes a fifth of a second. None are.
-void launcher_do_without(void);
