@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const double seconds_between_redraws = 0.2;
-static const double seconds_between_lines = 10, longest_silence = 60;
+static const double seconds_between_lines = 10, longest_silence = 30;
 static const double share_between_lines = 0.05;
 
 enum { LINE_SIZE = 512, DEFAULT_COLUMNS = 80, NARROWEST_BAR = 10, WIDEST_BAR = 40 };
@@ -197,7 +197,8 @@ static bool is_due(const struct progress *progress, double now)
         return since >= seconds_between_redraws;
     const double gained = progress->done - progress->drawn_done;
     return since >= longest_silence ||
-           (since >= seconds_between_lines && gained >= share_between_lines * progress->total);
+           (since >= seconds_between_lines &&
+            (gained >= share_between_lines * progress->total || progress->stage_is_new));
 }
 
 static void draw(struct progress *progress, bool now_or_never)
@@ -212,6 +213,7 @@ static void draw(struct progress *progress, bool now_or_never)
     else
         draw_line(progress);
     progress->any_drawn = true;
+    progress->stage_is_new = false;
     progress->drawn = now;
     progress->drawn_done = progress->done;
 }
@@ -223,6 +225,10 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
 
     if (layers != 0)
         snprintf(place, sizeof place, " layer %zu/%zu", layer + 1, layers);
+    const size_t same = strlen(stage);
+    if (strncmp(progress->unit, stage, same) != 0 ||
+        (progress->unit[same] != ' ' && progress->unit[same] != '\0'))
+        progress->stage_is_new = true;
     snprintf(progress->unit, sizeof progress->unit, "%s%s%s%s", stage, variant != NULL ? " " : "",
              variant != NULL ? variant : "", place);
     draw(progress, false);
@@ -238,6 +244,11 @@ void progress_skip(struct progress *progress, double work)
 {
     progress->done += work;
     progress->earlier += work;
+}
+
+void progress_beat(struct progress *progress)
+{
+    draw(progress, false);
 }
 
 void progress_message(struct progress *progress, const char *format, ...)

@@ -12,9 +12,9 @@
 enum progress_mode {
     PROGRESS_AUTO = 0, // a bar on a terminal, lines otherwise
     PROGRESS_BAR,      // one line redrawn in place, at most 5 times a second
-    PROGRESS_LINES,    // a line at the first unit, then at least 10 s apart, at every 5 % or once a minute; a
-                       // last one
-    PROGRESS_NONE      // messages only
+    PROGRESS_LINES, // a line at the first unit, then at least 10 s apart, at every 5 %, at every new stage or
+                    // every 30 s; a last one
+    PROGRESS_NONE   // messages only
 };
 
 // Seconds from any fixed point, never going back.
@@ -33,7 +33,8 @@ struct progress {
     double started, drawn;       // seconds of the clock; drawn: the last line or redraw
     double drawn_done;
     bool any_drawn, bar_shown;
-    char unit[256]; // "calibrate wanda-0.5 layer 3/32"
+    bool stage_is_new; // since the last line
+    char unit[256];    // "calibrate wanda-0.5 layer 3/32"
 };
 
 // With out NULL (other ranks, --quiet) every call is silent. Nothing here fails: a line that cannot be
@@ -51,6 +52,9 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
 // Adds work that was done just now, or work of an earlier start, which counts as done but not in the rate.
 void progress_advance(struct progress *progress, double work);
 void progress_skip(struct progress *progress, double work);
+
+// Says only that the program lives: draws what is due. To be called often.
+void progress_beat(struct progress *progress);
 
 // Prints a line without tearing the bar; the newline is added.
 void progress_message(struct progress *progress, const char *format, ...)

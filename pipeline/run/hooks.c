@@ -17,6 +17,7 @@ static bool should_stop(void *context, double fraction)
 {
     const struct run_hooks *hooks = context;
     const int level = stop_level(hooks->stop);
+    progress_beat(&hooks->journal->progress);
     if (alarm_heard(hooks->alarm))
         return true;
     if (level != 1)

@@ -26,14 +26,17 @@ void journal_join_team(struct journal *journal, const struct team *team, const c
 {
     if (team->rank != 0 || team->world_rank == 0 || team_is_idle(team) || journal->log != NULL)
         return;
+    progress_begin(&journal->progress, 0, PROGRESS_NONE, journal->is_quiet ? NULL : stderr);
     if (log_open(&journal->log, run, team->world_size, NULL) == STATUS_OK)
         log_set_process(journal->log, journal->process);
 }
 
 void journal_leave_team(struct journal *journal, const struct team *team)
 {
-    if (team->world_rank != 0)
-        journal_close(journal);
+    if (team->world_rank == 0)
+        return;
+    progress_end(&journal->progress);
+    journal_close(journal);
 }
 
 void journal_unit(const struct journal *journal, const struct team *team, const struct settings *settings,

@@ -7,8 +7,9 @@
 #include "stages/team/team.h"
 
 struct journal {
-    struct progress progress;       // silent on all ranks but the world's first
-    struct event_log *log;          // of the world's rank 0; during a phase of every team's rank 0, too
+    struct progress progress; // of the world's rank 0; during a phase every team's rank 0 has its messages
+    bool is_quiet;            // nobody speaks
+    struct event_log *log;    // of the world's rank 0; during a phase of every team's rank 0, too
     char process[LOG_PROCESS_SIZE]; // "HOST:PID" of the world's rank 0
 };
 

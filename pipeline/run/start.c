@@ -54,9 +54,10 @@ static enum status warn(const struct run_context *context, struct error *err)
     return STATUS_OK;
 }
 
-static void begin_progress(struct progress *progress, const struct run_context *context)
+static void begin_progress(struct journal *journal, const struct run_context *context)
 {
     const struct options *options = context->options;
+    struct progress *progress = &journal->progress;
     const bool speaks = context->world->rank == 0 && options->verbosity > VERBOSITY_QUIET;
     double work = 0;
 
@@ -65,6 +66,7 @@ static void begin_progress(struct progress *progress, const struct run_context *
             work += context->plan->units[i].work;
     progress_begin(progress, work, options->progress, speaks ? stderr : NULL);
     progress->work_name = "flop";
+    journal->is_quiet = options->verbosity <= VERBOSITY_QUIET;
 }
 
 // Collective over the world: rank 0 tells which unit its team could not go on with. An error where nothing
@@ -92,7 +94,7 @@ static enum status run_and_tell(const struct run_context *context, const struct 
     struct run_outcome outcome = {0};
     char reason[96];
 
-    begin_progress(&journal->progress, context);
+    begin_progress(journal, context);
     (void)log_event(journal->log, NULL, "start", "{s:s}", "command", context->options->command->name);
     enum status status = run_carry_out(&outcome, context, data, journal, err);
     if (status == STATUS_OK)

@@ -41,6 +41,7 @@ small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
 undisturbed 2 "$folder/dense.yaml"
 check "dense propagation, 2 ranks in 2 teams" again 2 "$folder/dense.yaml" --teams 2
 check "dense propagation, 4 ranks in 3 teams" again 4 "$folder/dense.yaml" --teams 3
+check "each team says what it measured" same "$(grep -c ': perplexity ' "$folder/stderr")" "$(find "$folder/run/results" -name perplexity.json | wc -l)"
 
 # 2 sequences and no windows: there is no work for the other ranks, and they take part in nothing.
 small_job "$folder/few.yaml" method=cvr pattern= sequences=2 perplexity=

@@ -107,19 +107,47 @@ static void lines_are_ten_seconds_and_five_per_cent_apart(void **state)
     end(&f);
 }
 
-static void nothing_is_silent_for_more_than_a_minute(void **state)
+static void nothing_is_silent_for_more_than_half_a_minute(void **state)
 {
     struct fixture f;
     (void)state;
     begin(&f, 1e6, PROGRESS_LINES);
     progress_unit(&f.progress, "score", NULL, 0, 4);
     news(&f);
-    f.now += 59;
+    f.now += 29;
     progress_advance(&f.progress, 1);
+    progress_beat(&f.progress);
     assert_string_equal(news(&f), "");
+
+    // Also while no work is finished
     f.now += 1;
-    progress_advance(&f.progress, 1);
+    progress_beat(&f.progress);
     assert_int_equal(count_of(news(&f), "\n"), 1);
+    progress_beat(&f.progress);
+    assert_string_equal(news(&f), "");
+    end(&f);
+}
+
+static void a_new_stage_gives_a_line(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1e6, PROGRESS_LINES);
+    progress_unit(&f.progress, "score", "wanda-0.5", 0, 4);
+    news(&f);
+    f.now += 11;
+    progress_unit(&f.progress, "score", "wanda-0.6", 1, 4);
+    assert_string_equal(news(&f), ""); // the same stage
+    progress_unit(&f.progress, "propagate", "wanda-0.6", 1, 4);
+    assert_non_null(strstr(news(&f), "  propagate wanda-0.6 layer 2/4\n"));
+
+    // Unless the last line is less than ten seconds old: then at the next occasion
+    f.now += 9;
+    progress_unit(&f.progress, "score", "wanda-0.6", 2, 4);
+    assert_string_equal(news(&f), "");
+    f.now += 2;
+    progress_beat(&f.progress);
+    assert_non_null(strstr(news(&f), "  score wanda-0.6 layer 3/4\n"));
     end(&f);
 }
 
@@ -360,7 +388,8 @@ int main(void)
         cmocka_unit_test(the_first_unit_gives_a_line),
         cmocka_unit_test(a_unit_may_lack_variant_and_layer),
         cmocka_unit_test(lines_are_ten_seconds_and_five_per_cent_apart),
-        cmocka_unit_test(nothing_is_silent_for_more_than_a_minute),
+        cmocka_unit_test(nothing_is_silent_for_more_than_half_a_minute),
+        cmocka_unit_test(a_new_stage_gives_a_line),
         cmocka_unit_test(a_fast_job_gives_a_first_and_a_last_line),
         cmocka_unit_test(the_last_line_of_a_stopped_job_says_how_far_it_came),
         cmocka_unit_test(without_a_unit_there_is_no_line),

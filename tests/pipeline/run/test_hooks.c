@@ -105,6 +105,36 @@ static void work_counts_for_all_teams_and_notices_are_shown(void **state)
     free(text);
 }
 
+// The clock of the fixture is that of the stop; progress has its own.
+static double progress_time;
+
+static double progress_clock_of_test(void *data)
+{
+    (void)data;
+    return progress_time;
+}
+
+static void safe_points_keep_progress_alive(void **state)
+{
+    struct fixture *f = *state;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    progress_time = 0;
+    progress_begin_with_clock(&f->journal.progress, 100, PROGRESS_LINES, out, progress_clock_of_test, NULL);
+    progress_unit(&f->journal.progress, "evaluate", NULL, 0, 0);
+    fflush(out);
+    const size_t before = size;
+    progress_time = 31;
+    (void)f->stage.should_stop(f->stage.context, 0);
+    fflush(out);
+    assert_true(size > before);
+    progress_end(&f->journal.progress);
+    fclose(out);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +143,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(told_twice_it_is_dropped, set_up, tear_down),
         cmocka_unit_test(grace_is_half_the_margin_of_a_time_limit),
         cmocka_unit_test_setup_teardown(work_counts_for_all_teams_and_notices_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(safe_points_keep_progress_alive, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
