@@ -154,7 +154,8 @@ static enum status read_sizes(struct model_config *config, const struct config_r
                               "the list of layers", err));
     FORWARD_IF_ERROR(read_size(&config->vocab_size, reader, "vocab_size", err));
     FORWARD_IF_ERROR(read_size(&decoder->hidden_size, reader, "hidden_size", err));
-    FORWARD_IF_ERROR(read_size(&decoder->intermediate_size, reader, family->intermediate_key, err));
+    if (family->intermediate_key != NULL)
+        FORWARD_IF_ERROR(read_size(&decoder->intermediate_size, reader, family->intermediate_key, err));
     config->max_position_embeddings = family->default_max_positions;
     FORWARD_IF_ERROR(
         config_optional_size(reader, "max_position_embeddings", &config->max_position_embeddings, err));

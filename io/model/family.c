@@ -3,6 +3,7 @@
 size_t family_dimension(enum dimension dimension, const struct model_config *config)
 {
     const struct decoder_config *decoder = &config->decoder;
+    const struct linear_attention_config *linear = &decoder->linear_attention;
 
     switch (dimension) {
     case DIMENSION_HIDDEN:
@@ -29,6 +30,22 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         return decoder->moe_intermediate_size;
     case DIMENSION_SHARED_INTERMEDIATE:
         return decoder->shared_expert_intermediate_size;
+    case DIMENSION_QUERY_GATE:
+        return 2 * decoder->num_attention_heads * decoder->head_dim;
+    case DIMENSION_LINEAR_QKV:
+        return 2 * linear->num_key_heads * linear->key_head_dim + linear_attention_channels(linear);
+    case DIMENSION_LINEAR_QKVZ:
+        return 2 * linear->num_key_heads * linear->key_head_dim + 2 * linear_attention_channels(linear);
+    case DIMENSION_LINEAR_VALUE:
+        return linear_attention_channels(linear);
+    case DIMENSION_LINEAR_HEADS:
+        return linear->num_value_heads;
+    case DIMENSION_LINEAR_BA:
+        return 2 * linear->num_value_heads;
+    case DIMENSION_LINEAR_HEAD:
+        return linear->value_head_dim;
+    case DIMENSION_LINEAR_TAPS:
+        return linear->taps;
     case DIMENSION_ONE:
         break;
     }

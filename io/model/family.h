@@ -10,17 +10,26 @@
 enum dimension {
     DIMENSION_ONE,
     DIMENSION_HIDDEN,
-    DIMENSION_QUERY,     // heads * head_dim
-    DIMENSION_KEY_VALUE, // key-value heads * head_dim
-    DIMENSION_QKV,       // query, key and value together
-    DIMENSION_HEAD,      // head_dim
-    DIMENSION_HEADS,     // number of heads
+    DIMENSION_QUERY,      // heads * head_dim
+    DIMENSION_KEY_VALUE,  // key-value heads * head_dim
+    DIMENSION_QKV,        // query, key and value together
+    DIMENSION_QUERY_GATE, // queries and their gates
+    DIMENSION_HEAD,       // head_dim
+    DIMENSION_HEADS,      // number of heads
     DIMENSION_KEY_VALUE_HEADS,
     DIMENSION_INTERMEDIATE,
     DIMENSION_GATE_UP, // 2 * intermediate
     DIMENSION_EXPERTS, // number of experts
     DIMENSION_EXPERT_INTERMEDIATE,
     DIMENSION_SHARED_INTERMEDIATE,
+    // Of linear attention; kernels/forward/linear_attention.h has the names.
+    DIMENSION_LINEAR_QKV,   // 2 K + V
+    DIMENSION_LINEAR_QKVZ,  // 2 K + 2 V
+    DIMENSION_LINEAR_VALUE, // V
+    DIMENSION_LINEAR_HEADS, // value heads
+    DIMENSION_LINEAR_BA,    // 2 for each value head
+    DIMENSION_LINEAR_HEAD,  // value_head_dim
+    DIMENSION_LINEAR_TAPS,
 };
 
 // When a bias is there.
@@ -34,18 +43,21 @@ enum presence {
 };
 
 enum member_kind {
-    MEMBER_NORM,       // "<name>.weight" [out], or [out, in]: one for each head
-    MEMBER_PLAIN_NORM, // a norm without tensors
-    MEMBER_LINEAR,     // "<name>.weight" [out, in], pruned
-    MEMBER_ROUTER,     // the same, never pruned
-    MEMBER_VECTOR,     // "<name>" [out]
+    MEMBER_NORM,        // "<name>.weight" [out], or [out, in]: one for each head
+    MEMBER_PLAIN_NORM,  // a norm without tensors
+    MEMBER_LINEAR,      // "<name>.weight" [out, in], pruned
+    MEMBER_ROUTER,      // the same, never pruned
+    MEMBER_VECTOR,      // "<name>" [out]
+    MEMBER_CONVOLUTION, // "<name>.weight" [out, 1, in], never pruned
 };
 
 // Which layers have a member.
 enum layer_part {
     EVERY_LAYER,
-    DENSE_LAYER,    // without experts
-    SPARSE_LAYER,   // with experts
+    DENSE_LAYER,             // without experts
+    SPARSE_LAYER,            // with experts
+    SOFTMAX_ATTENTION_LAYER, // without linear attention
+    LINEAR_ATTENTION_LAYER,
     HEAD,           // a norm, once for every head: "<name>.<head>.weight"
     KEY_VALUE_HEAD, // once for every key-value head
     EXPERT,         // once for every expert of a sparse layer; these rows come last
@@ -70,8 +82,8 @@ struct member_storage {
     bool interleaved;   // row i of part p is the tensor's parts * i + p; else p * out + i
 };
 
-// One norm, linear or vector of a layer: "<name>.weight" and, where `bias` says so, "<name>.bias", unless
-// `storage` says otherwise.
+// One norm, linear, vector or convolution of a layer: "<name>.weight" and, where `bias` says so,
+// "<name>.bias", unless `storage` says otherwise.
 struct family_member {
     enum member_kind kind;
     enum layer_part part;
@@ -104,7 +116,8 @@ struct family {
     const struct family_member *members;
     size_t num_members;
     // Their keys in config.json.
-    const char *intermediate_key, *activation_key, *epsilon_key, *theta_key;
+    const char *intermediate_key; // NULL: no layer has a dense MLP
+    const char *activation_key, *epsilon_key, *theta_key;
     const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
     enum norm_kind norm;
     bool norm_without_bias; // the final norm has none although it is a layer norm

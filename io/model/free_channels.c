@@ -20,7 +20,7 @@ const struct layer_tensor *free_rows_reader(const struct layer_map *map, const s
 
     if (tensor->role == ROLE_INNER || tensor->role == ROLE_INNER_TWICE)
         reader = ROLE_DOWN;
-    if (tensor->role == ROLE_VALUE || tensor->role == ROLE_QUERY_KEY_VALUE)
+    if (tensor->role == ROLE_VALUE || tensor->role == ROLE_QUERY_KEY_VALUE || tensor->role == ROLE_QUERY_GATE)
         reader = ROLE_ATTENTION_OUTPUT;
     // An MLP's writers stand before its reader, and no other MLP's between them.
     for (const struct layer_tensor *next = tensor + 1;
@@ -40,6 +40,16 @@ static size_t first_value_row(enum channel_role role, size_t head, const struct 
     return (config->num_attention_heads + config->num_key_value_heads + head) * config->head_dim;
 }
 
+// Each query head has its gate behind its query, and the gate's channels are those of the head's output.
+static void order_gates(uint32_t *rows, const uint32_t *columns, const struct decoder_config *config)
+{
+    for (size_t head = 0; head < config->num_attention_heads; head++) {
+        const size_t row = (2 * head + 1) * config->head_dim, column = head * config->head_dim;
+        for (size_t k = 0; k < config->head_dim; k++)
+            rows[row + k] = (uint32_t)(row + columns[column + k] - column);
+    }
+}
+
 void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const uint32_t *columns,
                      const struct decoder_config *config)
 {
@@ -49,6 +59,10 @@ void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const ui
 
     for (size_t i = 0; i < tensor->out; i++)
         rows[i] = (uint32_t)i;
+    if (tensor->role == ROLE_QUERY_GATE) {
+        order_gates(rows, columns, config);
+        return;
+    }
     for (size_t part = 0; part < parts && is_inner; part++)
         for (size_t k = 0; k < inner; k++)
             rows[part * inner + k] = (uint32_t)(part * inner) + columns[k];

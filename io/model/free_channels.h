@@ -2,9 +2,10 @@
 // channels of every key-value head.
 //
 // Between the linears that write such channels and the one that reads them everything happens channel by
-// channel: activation and gate; the weighted sum of values. So a layer computes the same, but for the order
-// of sums, when the rows of the writers (and their biases) and the columns of the reader are taken in another
-// order. A family in which something else stands between them must have no channel_role there (layer_map.c).
+// channel: activation and gate; the weighted sum of values, and its gate. So a layer computes the same, but
+// for the order of sums, when the rows of the writers (and their biases) and the columns of the reader are
+// taken in another order. A family in which something else stands between them must have no channel_role
+// there (layer_map.c): the values of linear attention go through a norm whose weights all heads share.
 #pragma once
 #include "io/model/layer_map.h"
 

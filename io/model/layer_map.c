@@ -20,6 +20,7 @@ static size_t occurrences(const struct family_member *member, const struct model
 {
     const struct decoder_config *config = &model->config.decoder;
     const bool sparse = model->config.layers[layer].sparse;
+    const bool linear = model->config.layers[layer].linear_attention;
 
     if (!family_condition(member->only, &model->config))
         return 0;
@@ -28,6 +29,10 @@ static size_t occurrences(const struct family_member *member, const struct model
         return sparse ? 0 : 1;
     case SPARSE_LAYER:
         return sparse ? 1 : 0;
+    case SOFTMAX_ATTENTION_LAYER:
+        return linear ? 0 : 1;
+    case LINEAR_ATTENTION_LAYER:
+        return linear ? 1 : 0;
     case EXPERT:
         return sparse ? config->num_experts : 0;
     case HEAD:
@@ -116,9 +121,9 @@ struct map_builder {
     size_t first_expert_source;
 };
 
-// Finds tensor "<linear><suffix>" of the layer with the shape of the map's next entry.
-static enum status find(const struct map_builder *builder, const char *linear, const char *suffix,
-                        bool vector, struct error *err)
+// Finds tensor "<member><suffix>" of the layer, which is the map's next entry.
+static enum status find(const struct map_builder *builder, const char *member, const char *suffix,
+                        const struct tensor_shape *shape, struct error *err)
 {
     const struct model *model = builder->model;
     const struct layer_map *map = builder->map;
@@ -126,10 +131,19 @@ static enum status find(const struct map_builder *builder, const char *linear, c
     char name[NAME_SIZE];
 
     entry->view = (struct tensor_view){.row = entry->in, .column = 1};
-    snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, map->layer, linear,
+    snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, map->layer, member,
              suffix);
-    return vector ? model_find_vector(&entry->tensor, model, name, entry->out, err)
-                  : model_find_matrix(&entry->tensor, model, name, entry->out, entry->in, err);
+    return model_find_tensor(&entry->tensor, model, name, shape, err);
+}
+
+// The shape of a member's weight, which is [out, in] in the layer's block.
+static struct tensor_shape weight_shape(const struct family_member *member, size_t out, size_t in)
+{
+    if (member->kind == MEMBER_CONVOLUTION)
+        return (struct tensor_shape){3, {out, 1, in}};
+    const bool is_vector =
+        member->kind == MEMBER_VECTOR || (member->kind == MEMBER_NORM && member->in == DIMENSION_ONE);
+    return (struct tensor_shape){is_vector ? 1 : 2, {out, in}};
 }
 
 // The same for an entry whose tensor family_member's `storage` names: where in it that member lies.
@@ -184,7 +198,7 @@ static void use_source(struct layer_map *map, size_t source, size_t channels)
 }
 
 // By the place in the layer: all families compute the same between these linears, channel by channel.
-static enum channel_role role_of(const struct family_member *member)
+static enum channel_role role_of(const struct family_member *member, const struct decoder_config *config)
 {
     static const struct {
         size_t member;
@@ -200,6 +214,8 @@ static enum channel_role role_of(const struct family_member *member)
                  {offsetof(struct decoder_layer, qkv), ROLE_QUERY_KEY_VALUE},
                  {offsetof(struct decoder_layer, o), ROLE_ATTENTION_OUTPUT}};
 
+    if (member->member == offsetof(struct decoder_layer, q) && config->gated_attention)
+        return ROLE_QUERY_GATE;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (member->kind == MEMBER_LINEAR && member->member == roles[i].member)
             return roles[i].role;
@@ -221,15 +237,14 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
         snprintf(entry->linear, sizeof entry->linear, "%s", linear);
         entry->bias = bias_place(member, builder->model);
         entry->expert = member->part == EXPERT;
-        entry->role = role_of(member);
+        entry->role = role_of(member, &config->decoder);
         use_source(map, source, entry->in);
     }
-    const bool is_norm = member->kind == MEMBER_NORM && member->in == DIMENSION_ONE,
-               is_vector = member->kind == MEMBER_VECTOR;
+    const struct tensor_shape shape = weight_shape(member, entry->out, entry->in);
     if (member->storage.weight != NULL)
         FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
     else
-        FORWARD_IF_ERROR(find(builder, linear, is_vector ? "" : ".weight", is_norm || is_vector, err));
+        FORWARD_IF_ERROR(find(builder, linear, member->kind == MEMBER_VECTOR ? "" : ".weight", &shape, err));
     append(map);
     return STATUS_OK;
 }
@@ -244,13 +259,13 @@ static enum status add_bias(const struct map_builder *builder, const struct occu
     entry->source = source;
     entry->out = family_dimension(member->out, &builder->model->config);
     entry->in = 1;
-    entry->role = role_of(member);
+    entry->role = role_of(member, &builder->model->config.decoder);
     if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
         entry->role = ROLE_NONE;
     if (member->storage.bias != NULL)
         FORWARD_IF_ERROR(find_part(builder, occurrence, true, err));
     else if (!is_added(member, builder->model)) // else the checkpoint does not have it
-        FORWARD_IF_ERROR(find(builder, linear, ".bias", true, err));
+        FORWARD_IF_ERROR(find(builder, linear, ".bias", &(struct tensor_shape){1, {entry->out}}, err));
     append(map);
     return STATUS_OK;
 }
@@ -345,7 +360,7 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
         *(struct norm *)place = (struct norm){.weight = binder->block + weight->offset,
                                               .bias = bias,
                                               .head_stride = head_stride(member, weight)};
-    else if (member->kind == MEMBER_VECTOR)
+    else if (member->kind == MEMBER_VECTOR || member->kind == MEMBER_CONVOLUTION)
         *(const float **)place = binder->block + weight->offset;
     else
         *(struct linear *)place = (struct linear){

@@ -10,6 +10,7 @@ struct layer_kind {
     bool local_rotary;     // takes model_config's local_rope
     bool no_rotary;        // takes no rotary embedding
     bool sparse;           // has experts
+    bool linear_attention; // in the place of softmax attention
 };
 
 struct wrapper; // wrapper.h

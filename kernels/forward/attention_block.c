@@ -2,14 +2,21 @@
 #include "kernels/forward/attention.h"
 #include "kernels/workspace.h"
 
+// The channels of q: the queries, and their gates.
+static size_t q_size(const struct decoder_config *config)
+{
+    return (config->gated_attention ? 2 : 1) * query_size(config);
+}
+
 static size_t qkv_size(const struct decoder_config *config, size_t tokens)
 {
-    return cache_lines(tokens * (query_size(config) + 2 * key_value_size(config)));
+    return cache_lines(tokens * (q_size(config) + 2 * key_value_size(config)));
 }
 
 size_t attention_block_workspace_size(const struct decoder_config *config, size_t tokens)
 {
-    return qkv_size(config, tokens) + cache_lines(attention_workspace_size(tokens));
+    const size_t softmax = qkv_size(config, tokens) + cache_lines(attention_workspace_size(tokens));
+    return larger(softmax, linear_attention_workspace_size(&config->linear_attention, tokens));
 }
 
 // The heads of query, key and value in pass->inner, of all tokens.
@@ -20,7 +27,7 @@ struct qkv_heads {
 static struct qkv_heads find_heads(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
-    const size_t head_dim = config->head_dim, query = query_size(config), key_value = key_value_size(config);
+    const size_t head_dim = config->head_dim, query = q_size(config), key_value = key_value_size(config);
     const bool per_head = pass->layer->qkv.weight != NULL && config->qkv_layout == QKV_PER_HEAD;
     const struct heads all = {.tokens = pass->tokens,
                               .token_stride = per_head ? 3 * query : query + 2 * key_value,
@@ -28,6 +35,8 @@ static struct qkv_heads find_heads(const struct pass *pass)
     struct qkv_heads heads = {all, all, all};
 
     heads.query.num_heads = config->num_attention_heads;
+    if (config->gated_attention)
+        heads.query.head_stride = 2 * head_dim;
     heads.key.num_heads = heads.value.num_heads = config->num_key_value_heads;
     heads.query.data = pass->inner;
     heads.key.data = heads.query.data + (per_head ? head_dim : query);
@@ -137,15 +146,29 @@ static void attend_tree(float *out, const struct attention *prefix, const struct
     }
 }
 
-bool attention_block(const struct pass *pass)
+// The heads' outputs, times the sigmoid of their gates, which follow the queries.
+static void gate_heads(float *out, const struct heads *query, const struct decoder_config *config)
+{
+    const size_t head_dim = config->head_dim;
+
+    for (size_t t = 0; t < query->tokens; t++) {
+        for (size_t h = 0; h < query->num_heads; h++) {
+            const float *gate = query->data + t * query->token_stride + h * query->head_stride + head_dim;
+            float *head = out + t * query_size(config) + h * head_dim;
+            for (size_t i = 0; i < head_dim; i++)
+                head[i] *= sigmoid(gate[i]);
+        }
+    }
+}
+
+// pass->input <- the input of o, from pass->input.
+static void softmax_attention(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
     const struct qkv_heads heads = find_heads(pass);
     float *scores = pass->inner + qkv_size(config, pass->tokens);
 
-    if (!notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size))
-        return false;
     project(pass, &heads);
     if (config->clip_qkv != 0.0F)
         clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
@@ -166,10 +189,28 @@ bool attention_block(const struct pass *pass)
         .sliding_window = layer->sliding_window,
     };
     attend_tree(pass->input, &attention, pass->tree, scores);
-    if (!notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens,
-                         query_size(config)))
+    if (config->gated_attention)
+        gate_heads(pass->input, &heads.query, config);
+}
+
+bool attention_block(const struct pass *pass)
+{
+    const struct decoder_config *config = pass->config;
+    const struct decoder_layer *layer = pass->layer;
+    const struct linear_attention *recurrent = &layer->linear_attention;
+    const bool is_linear = recurrent->out.weight != NULL;
+    const struct linear *out = is_linear ? &recurrent->out : &layer->o;
+
+    if (!notify_observer(pass->observer, SOURCE_ATTENTION, pass->input, pass->tokens, config->hidden_size))
         return false;
-    linear_forward(pass->delta, config->hidden_size, &layer->o, pass->input, pass->tokens);
+    if (is_linear)
+        linear_attention_forward(pass->input, recurrent, &config->linear_attention, pass->input, pass->tree,
+                                 pass->inner);
+    else
+        softmax_attention(pass);
+    if (!notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens, out->in))
+        return false;
+    linear_forward(pass->delta, config->hidden_size, out, pass->input, pass->tokens);
     if (norm_is_there(&layer->attention_output_norm))
         normalise(pass, pass->delta, pass->delta, &layer->attention_output_norm);
     return true;

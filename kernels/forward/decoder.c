@@ -7,7 +7,8 @@
 
 static size_t input_size(const struct decoder_config *config, size_t tokens)
 {
-    return cache_lines(tokens * larger(config->hidden_size, query_size(config)));
+    const size_t mixed = larger(query_size(config), linear_attention_channels(&config->linear_attention));
+    return cache_lines(tokens * larger(config->hidden_size, mixed));
 }
 
 size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens)
@@ -29,14 +30,6 @@ static void add(const struct pass *pass, float *hidden)
     }
     for (size_t i = 0; i < n; i++)
         hidden[i] += scale * pass->delta[i];
-}
-
-static size_t tree_size(const struct token_tree *tree)
-{
-    size_t tokens = tree->prefix;
-    for (size_t b = 0; b < tree->num_branches; b++)
-        tokens += tree->branches[b];
-    return tokens;
 }
 
 // pass->input <- what attention or MLP reads of the residual stream.
@@ -95,7 +88,7 @@ static void forward(struct pass *pass, float *hidden, float *workspace)
 {
     const struct decoder_config *config = pass->config;
 
-    pass->tokens = tree_size(pass->tree);
+    pass->tokens = token_tree_size(pass->tree);
     if (pass->tokens == 0)
         return;
     pass->input = workspace;

@@ -1,19 +1,12 @@
 // layer.h - what a decoder layer is made of: sizes and switches of its model, its weights, its inputs.
 #pragma once
 #include "kernels/forward/activation.h"
+#include "kernels/forward/linear_attention.h"
 #include "kernels/forward/norm.h"
+#include "kernels/forward/token_tree.h"
 #include "kernels/gemm.h"
 #include <stdbool.h>
 #include <stddef.h>
-
-// Sequences that begin alike, as one row of tokens: the prefix that they share, then the rest of each, its
-// branch. A token of a branch sees the prefix and the tokens before it in its own branch, and its position
-// counts from the start of the prefix.
-struct token_tree {
-    size_t prefix; // tokens
-    size_t num_branches;
-    const size_t *branches; // [num_branches] tokens of each; may be 0
-};
 
 // How query, key and value lie in the output of the linear `qkv`, in families that have it instead of q, k
 // and v.
@@ -40,6 +33,9 @@ struct decoder_config {
     float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
     float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;
+    // q has for each head its query, then a gate: the head's output is multiplied by the gate's sigmoid.
+    bool gated_attention;
+    struct linear_attention_config linear_attention; // of the layers that have it
     float clip_qkv; // query, key and value are cut to [-clip_qkv, clip_qkv]; 0: they are not
     enum query_key_norm query_key_norm;
     bool rotary_before_norm; // query and key are rotated, then normed
@@ -60,7 +56,8 @@ struct decoder_layer {
     struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
     struct norm query_norm, key_norm;               // see query_key_norm
     struct linear q, k, v, o;
-    struct linear qkv; // instead of q, k and v
+    struct linear qkv;                        // instead of q, k and v
+    struct linear_attention linear_attention; // instead of q, k, v and o
     struct linear gate, up, down;
     struct linear gate_up; // instead of gate and up: [2 intermediate, hidden], gate first
     // Experts, instead of gate, up and down; these are then absent, or the shared expert.
@@ -76,8 +73,8 @@ struct decoder_layer {
 
 // Statistics sources of a layer: which linears read the same input.
 enum decoder_source {
-    SOURCE_ATTENTION = 0,        // q, k, v
-    SOURCE_ATTENTION_OUTPUT = 1, // o
+    SOURCE_ATTENTION = 0,        // q, k, v; what linear attention has in their place
+    SOURCE_ATTENTION_OUTPUT = 1, // o; out of linear attention
     SOURCE_MLP = 2,              // gate, up (also of the shared expert)
     SOURCE_MLP_DOWN = 3,         // down
 };

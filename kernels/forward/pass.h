@@ -12,7 +12,7 @@ struct pass {
     const struct decoder_observer *observer;
     const struct token_tree *tree;
     size_t tokens; // of the whole tree
-    float *input;  // [T, max(hidden, heads * head_dim)]: the normed input; then the heads' outputs
+    float *input;  // [T, hidden or all heads' channels]: the normed input; then the heads' outputs
     float *delta;  // [T, hidden]: what is added to the residual stream
     float *inner;  // query, key and value [T, qkv] and attention's scores; then what the MLP needs
 };

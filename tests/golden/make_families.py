@@ -83,13 +83,20 @@ def old_stablelm(config):
     config["partial_rotary_factor"] = rope["partial_rotary_factor"]
 
 
+def interval_for_types(config):
+    """The key that layer_types are made of."""
+    del config["layer_types"]
+    config["full_attention_interval"] = 3
+
+
 def tied_by_mistake(config):
     """Merges and fine-tuning leave such folders: a head of its own, and a config that says there is none."""
     config["tie_word_embeddings"] = True
 
 
 FAMILIES = {
-    # name: (config, dtype, more): `shard` a shard size, `rename` (from, to), `edit` a change of config.json
+    # name: (config, dtype, more): `shard` a shard size, `rename` (from, to), `edit` a change of config.json,
+    # `seed` another one than the place in this list: a recurrent state may be ill-conditioned for some
     "llama3": (
         hf.LlamaConfig(
             **base(num_attention_heads=2, num_key_value_heads=1),
@@ -501,6 +508,72 @@ FAMILIES |= WRAPPERS
 def auto_class(config):
     """What loads such a checkpoint as the class that it was saved from."""
     return hf.AutoModelForImageTextToText if "text_config" in config.sub_configs else hf.AutoModelForCausalLM
+# Linear attention by the gated delta rule.
+FAMILIES |= {
+    "qwen3-next": (
+        hf.Qwen3NextConfig(
+            **base(),
+            head_dim=8,
+            hidden_act="gelu_pytorch_tanh",
+            rms_norm_eps=1e-2,
+            attention_bias=True,
+            rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5),
+            layer_types=["linear_attention", "full_attention", "linear_attention"],
+            mlp_only_layers=[2],
+            linear_conv_kernel_dim=3,
+            linear_key_head_dim=8,
+            linear_value_head_dim=6,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            num_experts=3,
+            num_experts_per_tok=2,
+            norm_topk_prob=False,
+            moe_intermediate_size=8,
+            shared_expert_intermediate_size=12,
+        ),
+        F32,
+        {"seed": 31},
+    ),
+    "qwen3-5": (
+        hf.Qwen3_5TextConfig(
+            **base(tie_word_embeddings=True),
+            head_dim=16,
+            rope_parameters=dict(
+                rope_type="default",
+                rope_theta=500.0,
+                partial_rotary_factor=0.5,
+                mrope_interleaved=True,
+                mrope_section=[2, 1, 1],
+            ),
+            full_attention_interval=3,
+            linear_key_head_dim=8,
+            linear_value_head_dim=4,
+            linear_num_key_heads=2,
+            linear_num_value_heads=2,
+        ),
+        BF16,
+        {"edit": interval_for_types},
+    ),
+    "qwen3-5-moe": (
+        hf.Qwen3_5MoeTextConfig(
+            **{key: value for key, value in base(num_hidden_layers=2).items() if key != "intermediate_size"},
+            head_dim=8,
+            rms_norm_eps=1e-2,
+            layer_types=["full_attention", "linear_attention"],
+            linear_conv_kernel_dim=2,
+            linear_key_head_dim=8,
+            linear_value_head_dim=4,
+            linear_num_key_heads=1,
+            linear_num_value_heads=3,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=8,
+            shared_expert_intermediate_size=12,
+        ),
+        BF16,
+        {},
+    ),
+}
 
 
 def randomise(model, seed):
@@ -513,6 +586,8 @@ def randomise(model, seed):
             if parameter.dim() >= 2:
                 scale = 0.7 if "embed" in name or "lm_head" in name else 1.4 * parameter.shape[-1] ** -0.5
                 parameter.copy_(noise * scale)
+            elif name.endswith("A_log"):
+                parameter.copy_(noise - 2.5)  # a state that remembers some dozen tokens
             elif name.endswith("bias"):
                 parameter.copy_(noise * 0.3)
             else:
@@ -573,7 +648,7 @@ def make(out, name, seed):
 def main():
     for seed, name in enumerate(FAMILIES):
         if name in sys.argv[2:] or len(sys.argv) == 2:
-            make(sys.argv[1], name, seed)
+            make(sys.argv[1], name, FAMILIES[name][2].get("seed", seed))
 
 
 if __name__ == "__main__":

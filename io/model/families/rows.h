@@ -17,7 +17,8 @@ struct family_rows {
 
 extern const struct family_rows llama_family, qwen_family, phi_family, gemma_family, gpt_neox_family,
     opt_family, mixtral_family, granite_family, starcoder2_family, stablelm_family, ministral_family,
-    smollm3_family, olmo_family, exaone_family, nemotron_family, hunyuan_family, glm_family;
+    smollm3_family, olmo_family, exaone_family, nemotron_family, hunyuan_family, glm_family,
+    qwen3_next_family;
 extern const struct family_rows cohere_family;
 
 // Rows: what it is, in which layers, its name, its place in struct decoder_layer, its shape, its input, its

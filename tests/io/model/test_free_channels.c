@@ -250,6 +250,10 @@ int main(void)
         FAMILY("helium", 4),
         FAMILY("gemma", 4),
         FAMILY("vaultgemma", 4),
+        // Not the values of linear attention.
+        FAMILY("qwen3-next", 1 + 1 + 2 * (1 + 3)),
+        FAMILY("qwen3-5", 1 + 3),
+        FAMILY("qwen3-5-moe", 1 + 2 * (1 + 4)),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
