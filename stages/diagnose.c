@@ -56,7 +56,7 @@ static void dissect(struct anatomy *anatomy, const struct decoder_layer *layer,
     const size_t key = config->num_key_value_heads * config->head_dim;
 
     *anatomy = (struct anatomy){config,
-                                view_of(&layer->q),
+                                view_of(&layer->q), // with gates, if the heads have them
                                 view_of(&layer->k),
                                 view_of(&layer->v),
                                 view_of(&layer->o),
@@ -89,6 +89,8 @@ static struct matrix_view head_of(const struct anatomy *anatomy, const struct de
     }
     if (which > 0)
         head /= config->num_attention_heads / config->num_key_value_heads;
+    else if (config->gated_attention)
+        head *= 2; // each query is followed by its gate
     return rows_of(whole, head * config->head_dim, config->head_dim);
 }
 
@@ -139,8 +141,13 @@ static void add_heads(struct measurements *measurements, const struct anatomy *a
 static enum status list_measurements(struct measurements *measurements, const struct anatomy *anatomy,
                                      const struct decoder_layer *layer, struct error *err)
 {
-    const struct part parts[] = {{"q", anatomy->q},      {"k", anatomy->k},       {"v", anatomy->v},
-                                 {"o", anatomy->o},      {"gate", anatomy->gate}, {"up", anatomy->up},
+    const struct matrix_view absent = {0};
+    const struct part parts[] = {{"q", anatomy->config->gated_attention ? absent : anatomy->q},
+                                 {"k", anatomy->k},
+                                 {"v", anatomy->v},
+                                 {"o", anatomy->o},
+                                 {"gate", anatomy->gate},
+                                 {"up", anatomy->up},
                                  {"down", anatomy->down}};
     enum { Q, K, V, O, GATE, UP, DOWN, PARTS };
     static const size_t adjacent[][2] = {{V, O}, {O, GATE}, {O, UP}, {GATE, DOWN}, {UP, DOWN}};

@@ -14,9 +14,14 @@ static double weights_passed(const struct decoder_config *config, const struct l
     return (tensor->expert ? routed_share(config) : 1) * (double)tensor->out * (double)tensor->in;
 }
 
-// Of a token in a sequence of `tokens`: causal attention goes twice over half of tokens x tokens.
-static double attention_work(const struct decoder_config *config, size_t tokens)
+// Of a token in a sequence of `tokens`: causal attention goes twice over half of tokens x tokens; linear
+// attention does not depend on their number.
+static double attention_work(const struct model *model, size_t layer, size_t tokens)
 {
+    const struct decoder_config *config = &model->config.decoder;
+
+    if (model->config.layers[layer].linear_attention)
+        return linear_attention_work(&config->linear_attention);
     return 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
 }
 
@@ -28,7 +33,7 @@ double layer_forward_work(const struct model *model, const struct layer_map *map
         if (map->tensors[i].linear[0] != '\0')
             weights += weights_passed(config, &map->tensors[i]);
     // Each weight multiplies and adds once for each token.
-    return (double)tokens * (2.0 * weights + attention_work(config, tokens));
+    return (double)tokens * (2.0 * weights + attention_work(model, map->layer, tokens));
 }
 
 double source_forward_work(const struct model *model, const struct layer_map *map, size_t source,
@@ -40,7 +45,7 @@ double source_forward_work(const struct model *model, const struct layer_map *ma
         if (map->tensors[i].linear[0] != '\0' && map->tensors[i].source < source)
             weights += weights_passed(config, &map->tensors[i]);
     return (double)tokens *
-           (2.0 * weights + (source > SOURCE_ATTENTION ? attention_work(config, tokens) : 0));
+           (2.0 * weights + (source > SOURCE_ATTENTION ? attention_work(model, map->layer, tokens) : 0));
 }
 
 // Each weight multiplies and adds once for each token.

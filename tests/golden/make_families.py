@@ -508,6 +508,8 @@ FAMILIES |= WRAPPERS
 def auto_class(config):
     """What loads such a checkpoint as the class that it was saved from."""
     return hf.AutoModelForImageTextToText if "text_config" in config.sub_configs else hf.AutoModelForCausalLM
+
+
 # Linear attention by the gated delta rule.
 FAMILIES |= {
     "qwen3-next": (

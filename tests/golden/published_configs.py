@@ -18,7 +18,29 @@ qwen2 = dict(architectures=["Qwen2ForCausalLM"], attention_dropout=0.0, hidden_a
              max_position_embeddings=32768, model_type="qwen2", rms_norm_eps=1e-6, rope_theta=1000000.0,
              sliding_window=32768, torch_dtype="bfloat16", use_cache=True, use_sliding_window=False)
 
+qwen3_next = dict(
+    attention_bias=False, attention_dropout=0.0, full_attention_interval=4, head_dim=256, hidden_act="silu",
+    initializer_range=0.02, linear_conv_kernel_dim=4, linear_key_head_dim=128, linear_num_key_heads=16,
+    linear_num_value_heads=32, linear_value_head_dim=128, max_position_embeddings=262144, rms_norm_eps=1e-6,
+    tie_word_embeddings=False, use_cache=True)
+experts = lambda count, per_token: dict(
+    num_experts=count, num_experts_per_tok=per_token, moe_intermediate_size=512, shared_expert_intermediate_size=512,
+    output_router_logits=False, router_aux_loss_coef=0.001)
+qwen3_5 = qwen3_next | dict(
+    attn_output_gate=True, mamba_ssm_dtype="float32", mtp_num_hidden_layers=1, mtp_use_dedicated_embeddings=False,
+    layer_types=(["linear_attention"] * 3 + ["full_attention"]) * 8, rope_parameters=dict(
+        mrope_interleaved=True, mrope_section=[11, 11, 10], partial_rotary_factor=0.25, rope_theta=10000000,
+        rope_type="default"))
+
 CONFIGS = {
+    "Qwen3-Next, 80b-a3b": qwen3_next | experts(512, 10) | ids(151643, 151645) | sizes(2048, 5120, 48, 16, 2, 151936) | dict(
+        architectures=["Qwen3NextForCausalLM"], model_type="qwen3_next", decoder_sparse_step=1, mlp_only_layers=[],
+        norm_topk_prob=True, partial_rotary_factor=0.25, rope_scaling=None, rope_theta=10000000,
+        torch_dtype="bfloat16", use_sliding_window=False),
+    "Qwen3.5, 9b, text": qwen3_5 | sizes(4096, 12288, 32, 16, 4, 248320) | dict(model_type="qwen3_5_text"),
+    "Qwen3.5, experts, text": {key: value for key, value in (
+        qwen3_5 | experts(256, 8) | sizes(2048, 0, 32, 16, 2, 248320)).items() if key != "intermediate_size"} | dict(
+            model_type="qwen3_5_moe_text"),
     "LLaMA 1, 7b": llama | ids(1, 2) | dict(
         hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32000,
         max_sequence_length=2048, pad_token_id=-1, torch_dtype="float16", transformers_version="4.27.0.dev0"),

@@ -2,6 +2,7 @@
 #include "stages/work.h"
 
 #include "io/model/open.h"
+#include "kernels/forward/delta_rule.h"
 #include "tests/support/golden.h"
 
 #include <math.h>
@@ -106,6 +107,44 @@ static void a_token_works_with_the_experts_that_it_visits(void **state)
     free(path);
 }
 
+// The rule's chunks as delta_rule.c has them: K K^T and Q K^T, the triangular system, three products with the
+// state and one of the chunk's scores with what was written; and the convolution.
+static double count_linear_attention(const struct linear_attention_config *config)
+{
+    const size_t key = config->key_head_dim, value = config->value_head_dim, chunk = DELTA_RULE_CHUNK;
+    double head = 2 * (double)chunk * count_product(chunk, key) +
+                  3 * (double)chunk * count_product(key, value) + (double)chunk * count_product(chunk, value);
+    for (size_t i = 0; i < chunk; i++)
+        head += count_product(i, value);
+    const double channels = (double)(2 * config->num_key_heads * key + config->num_value_heads * value);
+    return (double)config->num_value_heads * head / (double)chunk + 2 * channels * (double)config->taps;
+}
+
+static void linear_attention_is_its_chunks_and_its_convolution(void **state)
+{
+    enum { TOKENS = 10 };
+    char *path = source_path("tests/golden/families/qwen3-5");
+    struct error err = {0};
+    struct model *model;
+    struct layer_map map;
+    double products = 0;
+    (void)state;
+
+    if (model_open(&model, path, &err) != STATUS_OK || layer_map_create(&map, model, 0, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
+    assert_true(model->config.layers[0].linear_attention);
+    const struct linear_attention_config *config = &model->config.decoder.linear_attention;
+    for (size_t i = 0; i < map.num_tensors; i++)
+        if (map.tensors[i].linear[0] != '\0')
+            products += count_product(map.tensors[i].out, map.tensors[i].in);
+    // The system's triangle has no diagonal: 1 / DELTA_RULE_CHUNK less.
+    assert_close(layer_forward_work(model, &map, TOKENS),
+                 TOKENS * (products + count_linear_attention(config)), 0.5 / DELTA_RULE_CHUNK);
+    layer_map_free(&map);
+    model_close(model);
+    free(path);
+}
+
 // X x^T of each token, the upper triangle; the term leaves half of the diagonal out, 1 / channels.
 static void a_hessian_is_its_upper_triangle(void **state)
 {
@@ -165,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forward_pass_is_its_products_and_its_attention),
         cmocka_unit_test(a_token_works_with_the_experts_that_it_visits),
+        cmocka_unit_test(linear_attention_is_its_chunks_and_its_convolution),
         cmocka_unit_test(a_hessian_is_its_upper_triangle),
         cmocka_unit_test(products_of_channels_are_a_triangle_and_a_square),
         cmocka_unit_test(a_factor_is_a_decomposition_and_an_inversion),

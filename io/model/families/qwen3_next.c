@@ -162,13 +162,19 @@ static enum status configure_qwen3_next(struct model_config *config, const struc
     return configure_qwen3_5(config, reader, err);
 }
 
+// The reference computes the same whatever they say. The sections of mrope are for positions in images; those
+// of a text are the same in all of them. full_attention_interval counts in the absence of layer_types alone.
+static const char *const qwen3_next_harmless[] = {
+    "mrope_section",           "mrope_interleaved", "mtp_*", "attn_output_gate",
+    "full_attention_interval", "mamba_ssm_dtype",   NULL};
+
 // What the three have in common.
 #define QWEN3_NEXT                                                                             \
     .prefix = "model.", .embedding = "embed_tokens", .layers = "layers", .final_norm = "norm", \
     .lm_head = "lm_head", .can_add_attention_bias = true, SILU,                                \
     NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6), ROPE("rope_theta", 1e4),                   \
     .rotary_fraction_key = "partial_rotary_factor", .default_rotary_fraction = 0.25,           \
-    .default_head_dim = 256, .default_max_positions = 32768
+    .default_head_dim = 256, .default_max_positions = 32768, .harmless = qwen3_next_harmless
 
 static const struct family rows[] = {
     {.model_type = "qwen3_next",

@@ -54,7 +54,7 @@ static void published_configs_are_read(void **state)
         }
     }
     print_message("%zu configs\n", json_object_size(all));
-    assert_true(json_object_size(all) >= 26);
+    assert_true(json_object_size(all) >= 29);
     json_decref(all);
     assert_int_equal(refused, 0);
 }

@@ -179,9 +179,10 @@ static void assert_exported(struct job *job, const char *family)
 
 static void every_family_computes_what_the_run_computes(void **state)
 {
-    static const char *const families[] = {
-        "llama3",  "mistral",   "qwen2",     "qwen3", "phi3",  "gemma2",  "gemma3",   "gpt-neox", "opt",
-        "mixtral", "qwen2-moe", "qwen3-moe", "olmo",  "olmo2", "apertus", "nanochat", "nemotron", "glm4"};
+    static const char *const families[] = {"llama3",    "mistral",   "qwen2",    "qwen3",      "phi3",
+                                           "gemma2",    "gemma3",    "gpt-neox", "opt",        "mixtral",
+                                           "qwen2-moe", "qwen3-moe", "olmo",     "olmo2",      "apertus",
+                                           "nanochat",  "nemotron",  "glm4",     "qwen3-next", "qwen3-5"};
     (void)state;
     mpi_test_limit(120);
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
