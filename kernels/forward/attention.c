@@ -21,6 +21,11 @@ static size_t first_key(const struct attention *attention, size_t position)
     return window != 0 && position + 1 > window ? position + 1 - window : 0;
 }
 
+static size_t value_dim(const struct attention *attention)
+{
+    return attention->value_dim != 0 ? attention->value_dim : attention->head_dim;
+}
+
 // scores[count] of the query at `position` with the keys from `first` on.
 static void add_bias(float *scores, const float *bias, size_t position, size_t first, size_t count)
 {
@@ -38,6 +43,7 @@ struct score_block {
 static void masked_softmax(const struct score_block *block, const struct attention *attention, size_t head)
 {
     const size_t begin = block->begin, keys = block->keys;
+    const float *sink = attention->sinks != NULL ? attention->sinks + head : NULL;
 
     for (size_t r = 0; r < block->rows; r++) {
         const size_t position = block->first_query + r;
@@ -50,7 +56,10 @@ static void masked_softmax(const struct score_block *block, const struct attenti
         if (attention->soft_cap != 0.0F)
             soft_cap(row + from, to - from, attention->soft_cap);
         memset(row, 0, from * sizeof *row);
-        softmax(row + from, to - from);
+        if (sink != NULL)
+            softmax_beside(row + from, to - from, *sink);
+        else
+            softmax(row + from, to - from);
         memset(row + to, 0, (keys - to) * sizeof *row);
     }
 }
@@ -60,15 +69,17 @@ static void attend_block(float *out, const struct attention *attention, const st
                          size_t head, size_t first, size_t rows, float *scores)
 {
     const size_t head_dim = attention->head_dim, stride = attention->token_stride;
-    const size_t out_stride = attention->num_heads * head_dim;
-    const size_t offset =
-        head / (attention->num_heads / attention->num_key_value_heads) * attention->key_value_head_stride;
+    const size_t value = value_dim(attention), out_stride = attention->num_heads * value;
+    const size_t group = head / (attention->num_heads / attention->num_key_value_heads);
+    const size_t offset = group * attention->key_value_head_stride;
+    const size_t value_offset =
+        attention->value_head_stride != 0 ? group * attention->value_head_stride : offset;
     const float *query = attention->query + head * attention->query_head_stride + first * stride;
     const size_t position = past->tokens + first; // of the first query
     const size_t begin = first_key(attention, position), keys = position + rows - begin;
     const size_t old = begin < past->tokens ? past->tokens - begin : 0; // keys that are of the past
     const size_t skip = begin > past->tokens ? begin - past->tokens : 0;
-    float *target = out + first * out_stride + head * head_dim;
+    float *target = out + first * out_stride + head * value;
 
     if (old > 0)
         gemm_nt(scores, keys, query, stride, past->key + offset + begin * stride, stride, rows, old, head_dim,
@@ -76,11 +87,11 @@ static void attend_block(float *out, const struct attention *attention, const st
     gemm_nt(scores + old, keys, query, stride, attention->key + offset + skip * stride, stride, rows,
             keys - old, head_dim, attention->scale);
     masked_softmax(&(struct score_block){scores, rows, keys, position, begin}, attention, head);
-    gemm_nn(target, out_stride, scores + old, keys, attention->value + offset + skip * stride, stride, rows,
-            head_dim, keys - old);
+    gemm_nn(target, out_stride, scores + old, keys, attention->value + value_offset + skip * stride, stride,
+            rows, value, keys - old);
     if (old > 0)
-        gemm_add_nn(target, out_stride, scores, keys, past->value + offset + begin * stride, stride, rows,
-                    head_dim, old);
+        gemm_add_nn(target, out_stride, scores, keys, past->value + value_offset + begin * stride, stride,
+                    rows, value, old);
 }
 
 void attention_forward_after(float *out, const struct attention *attention, const struct attention_past *past,

@@ -9,8 +9,11 @@ struct attention {
     // with key_value_head_stride. Head h reads key-value head h / (num_heads / num_key_value_heads).
     const float *query, *key, *value;
     size_t token_stride, query_head_stride, key_value_head_stride;
-    float scale;    // on the scores, before softmax
-    float soft_cap; // then score = c * tanh(score / c); 0: not
+    size_t value_dim;         // channels of a head's value; 0: head_dim, and
+    size_t value_head_stride; // the distance of two heads' values; 0: key_value_head_stride
+    const float *sinks;       // [num_heads] or NULL, see attention_forward
+    float scale;              // on the scores, before softmax
+    float soft_cap;           // then score = c * tanh(score / c); 0: not
     // [num_heads, bias_stride], or NULL: the score of query q and key k gets bias[k] - bias[q], by their
     // positions, before softmax.
     const float *bias;
@@ -21,7 +24,8 @@ struct attention {
 // Floats of workspace for a sequence of `tokens`: a block of queries times all keys, never tokens x tokens.
 size_t attention_workspace_size(size_t tokens);
 
-// out[tokens, num_heads * head_dim] = softmax(scale * Q K^T, causal) V.
+// out[tokens, num_heads * value_dim] = softmax(scale * Q K^T, causal) V. A sink is one more score in the
+// softmax, of a key whose value is zero (gpt-oss, 2025): it takes its share of the sum alone.
 void attention_forward(float *out, const struct attention *attention, size_t tokens, float *workspace);
 
 // Tokens that came before those of an attention, with key and value like the attention's (same strides).

@@ -10,12 +10,17 @@ static size_t q_size(const struct decoder_config *config)
 
 static size_t qkv_size(const struct decoder_config *config, size_t tokens)
 {
-    return cache_lines(tokens * (q_size(config) + 2 * key_value_size(config)));
+    const bool latent = config->latent.key_value_rank != 0;
+    const size_t row =
+        latent ? latent_row_size(&config->latent) : q_size(config) + 2 * key_value_size(config);
+    return cache_lines(tokens * row);
 }
 
 size_t attention_block_workspace_size(const struct decoder_config *config, size_t tokens)
 {
-    const size_t softmax = qkv_size(config, tokens) + cache_lines(attention_workspace_size(tokens));
+    const size_t beside =
+        larger(attention_workspace_size(tokens), latent_workspace_size(&config->latent, tokens));
+    const size_t softmax = qkv_size(config, tokens) + cache_lines(beside);
     return larger(softmax, linear_attention_workspace_size(&config->linear_attention, tokens));
 }
 
@@ -44,18 +49,40 @@ static struct qkv_heads find_heads(const struct pass *pass)
     return heads;
 }
 
-static void project(const struct pass *pass, const struct qkv_heads *heads)
+// The same in the rows of latent_project.
+static struct qkv_heads find_latent_heads(const struct pass *pass)
+{
+    const struct latent_sizes *sizes = &pass->config->latent;
+    const struct heads all = {.data = pass->inner,
+                              .tokens = pass->tokens,
+                              .token_stride = latent_row_size(sizes),
+                              .num_heads = sizes->heads,
+                              .head_stride = sizes->plain_dim + sizes->rotary_dim};
+    struct qkv_heads heads = {all, all, all};
+
+    heads.key.data += sizes->heads * all.head_stride;
+    heads.value.data = heads.key.data + sizes->heads * all.head_stride + sizes->plain_dim;
+    heads.value.head_stride = sizes->plain_dim + sizes->value_dim;
+    return heads;
+}
+
+// workspace: what attention does not need yet. False when the observer ended the pass.
+static bool project(const struct pass *pass, const struct qkv_heads *heads, float *workspace)
 {
     const struct decoder_layer *layer = pass->layer;
+    const struct latent_attention latent = {&pass->config->latent, &layer->latent};
     const size_t stride = heads->query.token_stride;
 
+    if (pass->config->latent.key_value_rank != 0)
+        return latent_project(pass->inner, &latent, pass->input, pass->tokens, workspace, pass->observer, 1);
     if (layer->qkv.weight != NULL) {
         linear_forward(pass->inner, stride, &layer->qkv, pass->input, pass->tokens);
-        return;
+        return true;
     }
     linear_forward(heads->query.data, stride, &layer->q, pass->input, pass->tokens);
     linear_forward(heads->key.data, stride, &layer->k, pass->input, pass->tokens);
     linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
+    return true;
 }
 
 static void clip(float *x, size_t n, float limit)
@@ -90,10 +117,13 @@ static void rotate(const struct pass *pass, const struct heads *heads, size_t st
     const float *cosine = (local ? pass->rotary->local_cosine : pass->rotary->cosine) + offset;
     const float *sine = (local ? pass->rotary->local_sine : pass->rotary->sine) + offset;
 
+    struct heads turned = *heads;
+
+    turned.data += pass->config->latent.plain_dim;
     if (pass->config->interleaved_rotary)
-        rotary_forward_interleaved(heads, rotary_dim, cosine, sine);
+        rotary_forward_interleaved(&turned, rotary_dim, cosine, sine);
     else
-        rotary_forward(heads, rotary_dim, cosine, sine);
+        rotary_forward(&turned, rotary_dim, cosine, sine);
 }
 
 static void scale_tokens(const struct heads *heads, size_t head_dim, const float *scale)
@@ -132,7 +162,7 @@ static void attend_tree(float *out, const struct attention *prefix, const struct
                         float *workspace)
 {
     const struct attention_past past = {tree->prefix, prefix->key, prefix->value};
-    const size_t out_stride = prefix->num_heads * prefix->head_dim;
+    const size_t out_stride = prefix->num_heads * prefix->value_dim;
     size_t row = tree->prefix;
 
     attention_forward(out, prefix, tree->prefix, workspace);
@@ -162,14 +192,16 @@ static void gate_heads(float *out, const struct heads *query, const struct decod
 }
 
 // pass->input <- the input of o, from pass->input.
-static void softmax_attention(const struct pass *pass)
+static bool softmax_attention(const struct pass *pass)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
-    const struct qkv_heads heads = find_heads(pass);
+    const bool latent = config->latent.key_value_rank != 0;
+    const struct qkv_heads heads = latent ? find_latent_heads(pass) : find_heads(pass);
     float *scores = pass->inner + qkv_size(config, pass->tokens);
 
-    project(pass, &heads);
+    if (!project(pass, &heads, scores))
+        return false;
     if (config->clip_qkv != 0.0F)
         clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
     position(pass, heads.query, &layer->query_norm, pass->rotary->query_scale);
@@ -178,12 +210,15 @@ static void softmax_attention(const struct pass *pass)
         .num_heads = config->num_attention_heads,
         .num_key_value_heads = config->num_key_value_heads,
         .head_dim = config->head_dim,
+        .value_dim = value_head_dim(config),
         .query = heads.query.data,
         .key = heads.key.data,
         .value = heads.value.data,
         .token_stride = heads.query.token_stride,
         .query_head_stride = heads.query.head_stride,
         .key_value_head_stride = heads.key.head_stride,
+        .value_head_stride = heads.value.head_stride,
+        .sinks = layer->sinks,
         .scale = config->attention_scale,
         .soft_cap = config->attention_soft_cap,
         .sliding_window = layer->sliding_window,
@@ -191,6 +226,7 @@ static void softmax_attention(const struct pass *pass)
     attend_tree(pass->input, &attention, pass->tree, scores);
     if (config->gated_attention)
         gate_heads(pass->input, &heads.query, config);
+    return true;
 }
 
 bool attention_block(const struct pass *pass)
@@ -206,9 +242,10 @@ bool attention_block(const struct pass *pass)
     if (is_linear)
         linear_attention_forward(pass->input, recurrent, &config->linear_attention, pass->input, pass->tree,
                                  pass->inner);
-    else
-        softmax_attention(pass);
-    if (!notify_observer(pass->observer, SOURCE_ATTENTION_OUTPUT, pass->input, pass->tokens, out->in))
+    else if (!softmax_attention(pass))
+        return false;
+    if (!notify_observer(pass->observer, source_number(config, SOURCE_ATTENTION_OUTPUT), pass->input,
+                         pass->tokens, out->in))
         return false;
     linear_forward(pass->delta, config->hidden_size, out, pass->input, pass->tokens);
     if (norm_is_there(&layer->attention_output_norm))

@@ -7,7 +7,7 @@
 
 static size_t input_size(const struct decoder_config *config, size_t tokens)
 {
-    const size_t mixed = larger(query_size(config), linear_attention_channels(&config->linear_attention));
+    const size_t mixed = larger(values_size(config), linear_attention_channels(&config->linear_attention));
     return cache_lines(tokens * larger(config->hidden_size, mixed));
 }
 

@@ -6,21 +6,23 @@
 
 // The workspace's parts.
 struct scratch {
-    float *probabilities; // [tokens, num_experts]
-    float *shares;        // [tokens, num_experts_per_tok]: probabilities of the chosen ones
-    uint32_t *chosen;     // [tokens, num_experts_per_tok]
-    uint32_t *routed;     // [tokens]: the tokens of one expert
-    float *routed_shares; // [tokens]
-    float *gathered;      // [tokens, hidden]: their inputs
-    float *result;        // [tokens, hidden]
-    float *inner;         // of feed_forward
+    float *logits;       // [tokens, num_experts]
+    float *choice;       // [2 num_experts]: of route_token
+    float *shares;       // [tokens, num_experts_per_tok]
+    uint32_t *chosen;    // [tokens, num_experts_per_tok]
+    uint32_t *first;     // [num_experts + 1]: where an expert's tokens begin in the two lists that follow
+    uint32_t *tokens;    // [tokens * num_experts_per_tok]: expert by expert, in order
+    float *token_shares; // the same: their shares
+    float *gathered;     // [tokens, hidden]: the inputs of one expert
+    float *result;       // [tokens, hidden]
+    float *inner;        // of feed_forward
 };
 
 size_t experts_workspace_size(size_t num_experts, size_t num_experts_per_tok, size_t hidden_size,
                               size_t moe_intermediate_size, size_t tokens)
 {
-    return cache_lines(tokens * num_experts) + 2 * cache_lines(tokens * num_experts_per_tok) +
-           2 * cache_lines(tokens) + 2 * cache_lines(tokens * hidden_size) +
+    return cache_lines(tokens * num_experts) + cache_lines(2 * num_experts) + cache_lines(num_experts + 1) +
+           4 * cache_lines(tokens * num_experts_per_tok) + 2 * cache_lines(tokens * hidden_size) +
            feed_forward_workspace_size(moe_intermediate_size, tokens);
 }
 
@@ -31,71 +33,52 @@ static float *take(float **cursor, size_t floats)
     return part;
 }
 
-static struct scratch lay_out(const struct experts *experts, size_t tokens, float *workspace)
+static struct scratch lay_out(const struct router *router, size_t tokens, float *workspace)
 {
-    const size_t hidden = experts->router.in, per_token = experts->num_experts_per_tok;
+    const size_t hidden = router->linear.in, routed = tokens * router->num_experts_per_tok;
     struct scratch scratch;
 
-    scratch.probabilities = take(&workspace, tokens * experts->num_experts);
-    scratch.shares = take(&workspace, tokens * per_token);
-    scratch.chosen = (uint32_t *)(void *)take(&workspace, tokens * per_token);
-    scratch.routed = (uint32_t *)(void *)take(&workspace, tokens);
-    scratch.routed_shares = take(&workspace, tokens);
+    scratch.logits = take(&workspace, tokens * router->num_experts);
+    scratch.choice = take(&workspace, 2 * router->num_experts);
+    scratch.shares = take(&workspace, routed);
+    scratch.chosen = (uint32_t *)(void *)take(&workspace, routed);
+    scratch.first = (uint32_t *)(void *)take(&workspace, router->num_experts + 1);
+    scratch.tokens = (uint32_t *)(void *)take(&workspace, routed);
+    scratch.token_shares = take(&workspace, routed);
     scratch.gathered = take(&workspace, tokens * hidden);
     scratch.result = take(&workspace, tokens * hidden);
     scratch.inner = workspace;
     return scratch;
 }
 
-// chosen[k], shares[k] <- the k largest of probabilities[n], largest first; overwrites those.
-static void choose(uint32_t *chosen, float *shares, float *probabilities, size_t n, size_t k)
+static void route(const struct scratch *scratch, const struct router *router, const float *x, size_t tokens)
 {
-    for (size_t i = 0; i < k; i++) {
-        size_t best = 0;
-        for (size_t e = 1; e < n; e++)
-            if (probabilities[e] > probabilities[best])
-                best = e;
-        chosen[i] = (uint32_t)best;
-        shares[i] = probabilities[best];
-        probabilities[best] = -1.0F;
-    }
+    const size_t n = router->num_experts, k = router->num_experts_per_tok;
+
+    linear_forward(scratch->logits, n, &router->linear, x, tokens);
+    for (size_t t = 0; t < tokens; t++)
+        route_token(scratch->chosen + t * k, scratch->shares + t * k, scratch->logits + t * n, router,
+                    scratch->choice);
 }
 
-static void route(const struct scratch *scratch, const struct experts *experts, const float *x, size_t tokens)
+// Sorts the choices of all tokens by expert.
+static void sort_by_expert(const struct scratch *scratch, const struct router *router, size_t tokens)
 {
-    const size_t n = experts->num_experts, k = experts->num_experts_per_tok;
+    const size_t n = router->num_experts, k = router->num_experts_per_tok;
+    uint32_t *first = scratch->first;
 
-    linear_forward(scratch->probabilities, n, &experts->router, x, tokens);
-    for (size_t t = 0; t < tokens; t++) {
-        float *shares = scratch->shares + t * k;
-        softmax(scratch->probabilities + t * n, n);
-        choose(scratch->chosen + t * k, shares, scratch->probabilities + t * n, n, k);
-        float sum = 0.0F;
-        for (size_t i = 0; i < k; i++)
-            sum += shares[i];
-        for (size_t i = 0; i < k && experts->norm_topk_prob; i++)
-            shares[i] /= sum;
+    memset(first, 0, (n + 1) * sizeof *first);
+    for (size_t i = 0; i < tokens * k; i++)
+        first[scratch->chosen[i] + 1]++;
+    for (size_t e = 0; e < n; e++)
+        first[e + 1] += first[e];
+    for (size_t i = 0; i < tokens * k; i++) {
+        const uint32_t place = first[scratch->chosen[i]]++;
+        scratch->tokens[place] = (uint32_t)(i / k);
+        scratch->token_shares[place] = scratch->shares[i];
     }
-}
-
-// Collects the tokens that chose `expert`; returns how many.
-static size_t gather(const struct scratch *scratch, const struct experts *experts, size_t expert,
-                     const float *x, size_t tokens)
-{
-    const size_t k = experts->num_experts_per_tok, hidden = experts->router.in;
-    size_t count = 0;
-
-    for (size_t t = 0; t < tokens; t++) {
-        for (size_t i = 0; i < k; i++) {
-            if (scratch->chosen[t * k + i] != expert)
-                continue;
-            memcpy(scratch->gathered + count * hidden, x + t * hidden, hidden * sizeof *x);
-            scratch->routed[count] = (uint32_t)t;
-            scratch->routed_shares[count] = scratch->shares[t * k + i];
-            count++;
-        }
-    }
-    return count;
+    memmove(first + 1, first, n * sizeof *first); // each stands where the next expert begins
+    first[0] = 0;
 }
 
 // What is absent of the first expert (gate, biases) is absent of all.
@@ -119,22 +102,28 @@ static struct feed_forward expert_at(const struct experts *experts, size_t index
 bool experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
                      float *workspace, const struct decoder_observer *observer, size_t first_source)
 {
-    const size_t hidden = experts->router.in;
-    const struct scratch scratch = lay_out(experts, tokens, workspace);
+    const struct router *router = &experts->router;
+    const size_t hidden = router->linear.in;
+    const struct scratch scratch = lay_out(router, tokens, workspace);
 
-    route(&scratch, experts, x, tokens);
-    for (size_t e = 0; e < experts->num_experts; e++) {
+    route(&scratch, router, x, tokens);
+    sort_by_expert(&scratch, router, tokens);
+    for (size_t e = 0; e < router->num_experts; e++) {
         const struct feed_forward expert = expert_at(experts, e);
-        const size_t count = gather(&scratch, experts, e, x, tokens);
+        const uint32_t *routed = scratch.tokens + scratch.first[e];
+        const float *shares = scratch.token_shares + scratch.first[e];
+        const size_t count = scratch.first[e + 1] - scratch.first[e];
         if (count == 0)
             continue;
+        for (size_t r = 0; r < count; r++)
+            memcpy(scratch.gathered + r * hidden, x + routed[r] * hidden, hidden * sizeof *x);
         if (!feed_forward(scratch.result, &expert, scratch.gathered, count, scratch.inner, observer,
                           first_source + 2 * e))
             return false;
         for (size_t r = 0; r < count; r++) {
-            float *row = out + scratch.routed[r] * hidden;
+            float *row = out + routed[r] * hidden;
             for (size_t i = 0; i < hidden; i++)
-                row[i] += scratch.routed_shares[r] * scratch.result[r * hidden + i];
+                row[i] += shares[r] * scratch.result[r * hidden + i];
         }
     }
     return true;

@@ -1,8 +1,10 @@
 // layer.h - what a decoder layer is made of: sizes and switches of its model, its weights, its inputs.
 #pragma once
 #include "kernels/forward/activation.h"
+#include "kernels/forward/latent_attention.h"
 #include "kernels/forward/linear_attention.h"
 #include "kernels/forward/norm.h"
+#include "kernels/forward/routing.h"
 #include "kernels/forward/token_tree.h"
 #include "kernels/gemm.h"
 #include <stdbool.h>
@@ -36,6 +38,8 @@ struct decoder_config {
     // q has for each head its query, then a gate: the head's output is multiplied by the gate's sigmoid.
     bool gated_attention;
     struct linear_attention_config linear_attention; // of the layers that have it
+    // Latent attention; then head_dim is that of queries and keys, of whose channels the last are rotated.
+    struct latent_sizes latent;
     float clip_qkv; // query, key and value are cut to [-clip_qkv, clip_qkv]; 0: they are not
     enum query_key_norm query_key_norm;
     bool rotary_before_norm; // query and key are rotated, then normed
@@ -46,7 +50,7 @@ struct decoder_config {
     bool norm_after; // each norm follows its addition, instead of preceding its attention or MLP
     // Mixture of experts; 0 where the family has none.
     size_t num_experts, num_experts_per_tok, moe_intermediate_size, shared_expert_intermediate_size;
-    bool norm_topk_prob;
+    struct routing routing;
 };
 
 // One layer's weights. A member that the family does not have is zero. Without input_norm or
@@ -58,13 +62,16 @@ struct decoder_layer {
     struct linear q, k, v, o;
     struct linear qkv;                        // instead of q, k and v
     struct linear_attention linear_attention; // instead of q, k, v and o
+    struct latent_weights latent;             // likewise
     struct linear gate, up, down;
     struct linear gate_up; // instead of gate and up: [2 intermediate, hidden], gate first
     // Experts, instead of gate, up and down; these are then absent, or the shared expert.
     struct linear router;                              // [num_experts, hidden]
+    const float *router_correction;                    // [num_experts], of the choice alone (routing.h)
     struct linear expert_gate, expert_up, expert_down; // of expert 0
     size_t expert_stride;                              // floats from the weights of one expert to the next
     struct linear shared_expert_gate;                  // [1, hidden]
+    const float *sinks;                                // [num_attention_heads] or NULL (attention.h)
     size_t sliding_window;                             // 0: full attention
     bool local_rotary;                                 // takes the local angles of the rotary table
     bool no_rotary;                                    // takes none
@@ -77,7 +84,33 @@ enum decoder_source {
     SOURCE_ATTENTION_OUTPUT = 1, // o; out of linear attention
     SOURCE_MLP = 2,              // gate, up (also of the shared expert)
     SOURCE_MLP_DOWN = 3,         // down
+    // Of latent attention; their numbers are those of source_number.
+    SOURCE_QUERY_LATENT,     // q_b
+    SOURCE_KEY_VALUE_LATENT, // kv_b
 };
 // Expert e's gate and up are the source first + 2e, its down is first + 2e + 1. This is first, without and
-// with a shared expert:
+// with a shared expert, in a model without latent attention:
 enum { SOURCE_EXPERTS = 2, SOURCE_EXPERTS_BESIDE_SHARED = 4 };
+
+// How many sources latent attention has more than other attention.
+static inline size_t latent_sources(const struct decoder_config *config)
+{
+    return config->latent.key_value_rank == 0 ? 0 : config->latent.query_rank == 0 ? 1 : 2;
+}
+
+// The number of a source, in the order of the computation: the latents come right after SOURCE_ATTENTION, and
+// all others are moved up by them.
+static inline size_t source_number(const struct decoder_config *config, size_t source)
+{
+    if (source == SOURCE_ATTENTION)
+        return SOURCE_ATTENTION;
+    if (source == SOURCE_QUERY_LATENT)
+        return 1;
+    return source == SOURCE_KEY_VALUE_LATENT ? latent_sources(config) : source + latent_sources(config);
+}
+
+// Channels of a head's value.
+static inline size_t value_head_dim(const struct decoder_config *config)
+{
+    return config->latent.key_value_rank != 0 ? config->latent.value_dim : config->head_dim;
+}

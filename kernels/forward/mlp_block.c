@@ -48,10 +48,11 @@ static bool mix_experts(const struct pass *pass, bool beside_shared)
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
     const struct experts experts = {
-        .num_experts = config->num_experts,
-        .num_experts_per_tok = config->num_experts_per_tok,
-        .norm_topk_prob = config->norm_topk_prob,
-        .router = layer->router,
+        .router = {.linear = layer->router,
+                   .correction = layer->router_correction,
+                   .num_experts = config->num_experts,
+                   .num_experts_per_tok = config->num_experts_per_tok,
+                   .routing = config->routing},
         .first = {.gate = layer->expert_gate,
                   .up = layer->expert_up,
                   .down = layer->expert_down,
@@ -59,8 +60,10 @@ static bool mix_experts(const struct pass *pass, bool beside_shared)
         .stride = layer->expert_stride,
     };
 
+    const size_t first = beside_shared ? SOURCE_EXPERTS_BESIDE_SHARED : SOURCE_EXPERTS;
+
     return experts_forward(pass->delta, &experts, pass->input, pass->tokens, pass->inner, pass->observer,
-                           beside_shared ? SOURCE_EXPERTS_BESIDE_SHARED : SOURCE_EXPERTS);
+                           first + latent_sources(config));
 }
 
 bool mlp_block(const struct pass *pass)
@@ -71,7 +74,7 @@ bool mlp_block(const struct pass *pass)
     if (dense.up.weight == NULL)
         memset(pass->delta, 0, pass->tokens * pass->config->hidden_size * sizeof(float));
     else if (!feed_forward(pass->delta, &dense, pass->input, pass->tokens, pass->inner, pass->observer,
-                           SOURCE_MLP))
+                           source_number(pass->config, SOURCE_MLP)))
         return false;
     if (layer->shared_expert_gate.weight != NULL)
         gate_shared_expert(pass);

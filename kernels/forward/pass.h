@@ -22,6 +22,12 @@ static inline size_t query_size(const struct decoder_config *config)
     return config->num_attention_heads * config->head_dim;
 }
 
+// Of what the heads put out.
+static inline size_t values_size(const struct decoder_config *config)
+{
+    return config->num_attention_heads * value_head_dim(config);
+}
+
 static inline size_t key_value_size(const struct decoder_config *config)
 {
     return config->num_key_value_heads * config->head_dim;

@@ -20,7 +20,7 @@ static enum status configure_mixtral(struct model_config *config, const struct c
     for (size_t i = 0; i < config->num_hidden_layers; i++)
         config->layers[i].sparse = true;
     config->decoder.moe_intermediate_size = config->decoder.intermediate_size;
-    config->decoder.norm_topk_prob = true;
+    config->decoder.routing.normalise = true;
     return read_experts(&config->decoder, reader, 8, 2, err);
 }
 

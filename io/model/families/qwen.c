@@ -90,7 +90,7 @@ static enum status configure_qwen_moe(struct model_config *config, const struct 
     config->decoder.moe_intermediate_size = intermediate;
     FORWARD_IF_ERROR(
         config_optional_size(reader, "moe_intermediate_size", &config->decoder.moe_intermediate_size, err));
-    FORWARD_IF_ERROR(config_bool(reader, "norm_topk_prob", &config->decoder.norm_topk_prob, err));
+    FORWARD_IF_ERROR(config_bool(reader, "norm_topk_prob", &config->decoder.routing.normalise, err));
     return read_sparse_layers(config, reader, err);
 }
 

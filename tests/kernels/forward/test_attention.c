@@ -249,6 +249,86 @@ static void a_soft_cap_bends_the_scores(void **state)
     }
 }
 
+// Two heads with values of another size than the keys, in rows of [query 2 x 3, key 2 x 3, (key, value)
+// 2 x (3 + 5)], and a sink for each head.
+static void check_wide_values(size_t tokens, size_t window, size_t past)
+{
+    enum { HEADS = 2, SIZE = 3, VALUE = 5, PAIR = SIZE + VALUE, ROW = HEADS * (2 * SIZE + PAIR) };
+    const float sinks[HEADS] = {0.5F, -1.5F};
+    float *rows = uniform_floats(tokens * ROW, 1.0F, 1),
+          *out = uniform_floats(tokens * HEADS * VALUE, 1.0F, 2);
+    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 3);
+    struct attention attention = {.num_heads = HEADS,
+                                  .num_key_value_heads = HEADS,
+                                  .head_dim = SIZE,
+                                  .query = rows,
+                                  .key = rows + HEADS * SIZE,
+                                  .value = rows + 2 * HEADS * SIZE + SIZE,
+                                  .token_stride = ROW,
+                                  .query_head_stride = SIZE,
+                                  .key_value_head_stride = SIZE,
+                                  .value_dim = VALUE,
+                                  .value_head_stride = PAIR,
+                                  .sinks = sinks,
+                                  .scale = 0.7F,
+                                  .sliding_window = window};
+    const struct attention_past old = {past, attention.key, attention.value};
+    attention.query += past * ROW;
+    attention.key += past * ROW;
+    attention.value += past * ROW;
+    attention_forward_after(out, &attention, &old, tokens - past, workspace);
+    for (size_t t = past; t < tokens; t++) {
+        for (size_t h = 0; h < HEADS; h++) {
+            double sum = exp((double)sinks[h]), expected[VALUE] = {0};
+            for (size_t u = window != 0 && t >= window ? t - window + 1 : 0; u <= t; u++) {
+                const float *key = rows + u * ROW + (HEADS + h) * SIZE;
+                double score = 0;
+                for (size_t i = 0; i < SIZE; i++)
+                    score += (double)rows[t * ROW + h * SIZE + i] * (double)key[i];
+                const double e = exp((double)0.7F * score);
+                sum += e;
+                for (size_t i = 0; i < VALUE; i++)
+                    expected[i] += e * (double)rows[u * ROW + 2 * HEADS * SIZE + h * PAIR + SIZE + i];
+            }
+            for (size_t i = 0; i < VALUE; i++)
+                assert_close((double)out[((t - past) * HEADS + h) * VALUE + i], expected[i] / sum, tolerance);
+        }
+    }
+    free(rows);
+    free(out);
+    free(workspace);
+}
+
+static void values_may_be_wider_than_keys_and_sinks_take_their_share(void **state)
+{
+    (void)state;
+    check_wide_values(1, 0, 0);
+    check_wide_values(140, 0, 0);
+    check_wide_values(140, 9, 0);
+    check_wide_values(140, 0, 7);
+    check_wide_values(140, 9, 7);
+}
+
+static void a_sink_above_all_scores_leaves_nothing(void **state)
+{
+    (void)state;
+    const float one[1] = {1.0F}, sinks[1] = {200.0F};
+    float out[1], workspace[1];
+    const struct attention attention = {.num_heads = 1,
+                                        .num_key_value_heads = 1,
+                                        .head_dim = 1,
+                                        .query = one,
+                                        .key = one,
+                                        .value = one,
+                                        .token_stride = 1,
+                                        .query_head_stride = 1,
+                                        .key_value_head_stride = 1,
+                                        .sinks = sinks,
+                                        .scale = 1.0F};
+    attention_forward(out, &attention, 1, workspace);
+    assert_true(out[0] == 0.0F); // e^-199 of it
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +340,8 @@ int main(void)
         cmocka_unit_test(a_bias_of_positions_is_added_to_the_scores),
         cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
         cmocka_unit_test(a_soft_cap_bends_the_scores),
+        cmocka_unit_test(values_may_be_wider_than_keys_and_sinks_take_their_share),
+        cmocka_unit_test(a_sink_above_all_scores_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
