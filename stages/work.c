@@ -14,7 +14,8 @@ static double weights_passed(const struct decoder_config *config, const struct l
     return (tensor->expert ? routed_share(config) : 1) * (double)tensor->out * (double)tensor->in;
 }
 
-// Of a token in a sequence of `tokens`: causal attention goes twice over half of tokens x tokens; linear
+// Of a token in a sequence of `tokens`: causal attention goes over half of tokens x tokens for scores,
+// and for values; linear
 // attention does not depend on their number.
 static double attention_work(const struct model *model, size_t layer, size_t tokens)
 {
@@ -22,7 +23,8 @@ static double attention_work(const struct model *model, size_t layer, size_t tok
 
     if (model->config.layers[layer].linear_attention)
         return linear_attention_work(&config->linear_attention);
-    return 2.0 * (double)tokens * (double)(config->num_attention_heads * config->head_dim);
+    return (double)tokens *
+           (double)(config->num_attention_heads * (config->head_dim + value_head_dim(config)));
 }
 
 double layer_forward_work(const struct model *model, const struct layer_map *map, size_t tokens)
@@ -44,8 +46,8 @@ double source_forward_work(const struct model *model, const struct layer_map *ma
     for (size_t i = 0; i < map->num_tensors; i++)
         if (map->tensors[i].linear[0] != '\0' && map->tensors[i].source < source)
             weights += weights_passed(config, &map->tensors[i]);
-    return (double)tokens *
-           (2.0 * weights + (source > SOURCE_ATTENTION ? attention_work(model, map->layer, tokens) : 0));
+    const bool attended = source >= source_number(config, SOURCE_ATTENTION_OUTPUT);
+    return (double)tokens * (2.0 * weights + (attended ? attention_work(model, map->layer, tokens) : 0));
 }
 
 // Each weight multiplies and adds once for each token.

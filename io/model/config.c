@@ -54,6 +54,8 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
         FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
     }
     decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
+    if (decoder->latent.key_value_rank != 0)
+        decoder->rotary_dim = decoder->latent.rotary_dim;
     RETURN_ERROR_IF(decoder->rotary_dim % 2 != 0, err, STATUS_INPUT,
                     "%s: head_dim: %zu rotary channels are odd, and rotary embedding pairs channels",
                     reader->path, decoder->rotary_dim);
@@ -116,6 +118,8 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
     const size_t hidden = decoder->hidden_size;
     const bool null_heads = json_is_null(config_value(reader, "num_key_value_heads"));
 
+    if (family->read_heads != NULL)
+        return family->read_heads(decoder, reader, err);
     FORWARD_IF_ERROR(read_size(&decoder->num_attention_heads, reader, "num_attention_heads", err));
     decoder->num_key_value_heads = family->default_key_value_heads;
     if (null_heads || decoder->num_key_value_heads == 0)

@@ -20,6 +20,16 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         return decoder->num_attention_heads;
     case DIMENSION_KEY_VALUE_HEADS:
         return decoder->num_key_value_heads;
+    case DIMENSION_QUERY_RANK:
+        return decoder->latent.query_rank;
+    case DIMENSION_KEY_VALUE_RANK:
+        return decoder->latent.key_value_rank;
+    case DIMENSION_COMPRESSED:
+        return decoder->latent.key_value_rank + decoder->latent.rotary_dim;
+    case DIMENSION_EXPANDED:
+        return decoder->latent.heads * (decoder->latent.plain_dim + decoder->latent.value_dim);
+    case DIMENSION_VALUES:
+        return decoder->num_attention_heads * value_head_dim(decoder);
     case DIMENSION_INTERMEDIATE:
         return decoder->intermediate_size;
     case DIMENSION_GATE_UP:
@@ -59,6 +69,12 @@ bool family_condition(enum condition condition, const struct model_config *confi
         return config->query_key_norm;
     case SEQUENTIAL:
         return !config->decoder.parallel_residual;
+    case WITH_QUERY_LATENT:
+        return config->decoder.latent.query_rank != 0;
+    case WITH_SHARED_EXPERT:
+        return config->decoder.shared_expert_intermediate_size != 0;
+    case WITHOUT_QUERY_LATENT:
+        return config->decoder.latent.query_rank == 0;
     case NO_CONDITION:
         break;
     }

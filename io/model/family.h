@@ -15,6 +15,12 @@ enum dimension {
     DIMENSION_QKV,        // query, key and value together
     DIMENSION_QUERY_GATE, // queries and their gates
     DIMENSION_HEAD,       // head_dim
+    // Of latent attention (kernels/forward/latent_attention.h).
+    DIMENSION_QUERY_RANK,
+    DIMENSION_KEY_VALUE_RANK,
+    DIMENSION_COMPRESSED, // the latent of keys and values, and the keys' rotary part
+    DIMENSION_EXPANDED,   // keys without that part, and values, of all heads
+    DIMENSION_VALUES,     // values of all heads
     DIMENSION_HEADS,      // number of heads
     DIMENSION_KEY_VALUE_HEADS,
     DIMENSION_INTERMEDIATE,
@@ -47,7 +53,7 @@ enum member_kind {
     MEMBER_PLAIN_NORM,  // a norm without tensors
     MEMBER_LINEAR,      // "<name>.weight" [out, in], pruned
     MEMBER_ROUTER,      // the same, never pruned
-    MEMBER_VECTOR,      // "<name>" [out]
+    MEMBER_VECTOR,      // "<name>" [out], or [out, in], never pruned
     MEMBER_CONVOLUTION, // "<name>.weight" [out, 1, in], never pruned
 };
 
@@ -68,6 +74,9 @@ enum condition {
     NO_CONDITION = 0,
     WITH_QUERY_KEY_NORM, // model_config's query_key_norm
     SEQUENTIAL,          // not parallel_residual
+    WITH_QUERY_LATENT,
+    WITH_SHARED_EXPERT, // shared_expert_intermediate_size is not 0
+    WITHOUT_QUERY_LATENT,
 };
 
 // Where a linear lies that is not a tensor of its own: among the matrices of all experts, beside other
@@ -140,6 +149,9 @@ struct family {
     // Keys that the reference's configuration has but its arithmetic does not use, beyond those of
     // config_unread.c, ended by NULL; or NULL.
     const char *const *harmless;
+    // Reads the sizes of heads where the keys of most families do not say them. NULL: they do.
+    enum status (*read_heads)(struct decoder_config *decoder, const struct config_reader *reader,
+                              struct error *err);
     // Reads the keys of rotary embeddings that only this family has, after all that others have. NULL: there
     // are none.
     enum status (*configure_rope)(struct model_config *config, const struct rope_source *source,

@@ -8,7 +8,7 @@ bool free_columns_of(struct free_columns *columns, const struct layer_tensor *te
     else if (tensor->role == ROLE_ATTENTION_OUTPUT)
         *columns = (struct free_columns){config->num_key_value_heads,
                                          config->num_attention_heads / config->num_key_value_heads,
-                                         config->head_dim};
+                                         value_head_dim(config)};
     else
         return false;
     return true;
@@ -20,7 +20,8 @@ const struct layer_tensor *free_rows_reader(const struct layer_map *map, const s
 
     if (tensor->role == ROLE_INNER || tensor->role == ROLE_INNER_TWICE)
         reader = ROLE_DOWN;
-    if (tensor->role == ROLE_VALUE || tensor->role == ROLE_QUERY_KEY_VALUE || tensor->role == ROLE_QUERY_GATE)
+    if (tensor->role == ROLE_VALUE || tensor->role == ROLE_QUERY_KEY_VALUE ||
+        tensor->role == ROLE_QUERY_GATE || tensor->role == ROLE_KEY_VALUE)
         reader = ROLE_ATTENTION_OUTPUT;
     // An MLP's writers stand before its reader, and no other MLP's between them.
     for (const struct layer_tensor *next = tensor + 1;
@@ -33,6 +34,8 @@ const struct layer_tensor *free_rows_reader(const struct layer_map *map, const s
 // Where the rows of a head's values begin.
 static size_t first_value_row(enum channel_role role, size_t head, const struct decoder_config *config)
 {
+    if (role == ROLE_KEY_VALUE)
+        return head * (config->latent.plain_dim + config->latent.value_dim) + config->latent.plain_dim;
     if (role == ROLE_VALUE)
         return head * config->head_dim;
     if (config->qkv_layout == QKV_PER_HEAD)
@@ -56,6 +59,7 @@ void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const ui
     const bool is_inner = tensor->role == ROLE_INNER || tensor->role == ROLE_INNER_TWICE;
     const size_t parts = tensor->role == ROLE_INNER_TWICE ? 2 : 1, inner = tensor->out / parts;
     const size_t copies = config->num_attention_heads / config->num_key_value_heads;
+    const size_t channels = value_head_dim(config);
 
     for (size_t i = 0; i < tensor->out; i++)
         rows[i] = (uint32_t)i;
@@ -68,8 +72,8 @@ void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const ui
             rows[part * inner + k] = (uint32_t)(part * inner) + columns[k];
     for (size_t head = 0; head < config->num_key_value_heads && !is_inner; head++) {
         const size_t row = first_value_row(tensor->role, head, config);
-        const size_t column = head * copies * config->head_dim;
-        for (size_t k = 0; k < config->head_dim; k++)
+        const size_t column = head * copies * channels;
+        for (size_t k = 0; k < channels; k++)
             rows[row + k] = (uint32_t)(row + columns[column + k] - column);
     }
 }

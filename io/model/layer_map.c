@@ -142,7 +142,7 @@ static struct tensor_shape weight_shape(const struct family_member *member, size
     if (member->kind == MEMBER_CONVOLUTION)
         return (struct tensor_shape){3, {out, 1, in}};
     const bool is_vector =
-        member->kind == MEMBER_VECTOR || (member->kind == MEMBER_NORM && member->in == DIMENSION_ONE);
+        (member->kind == MEMBER_VECTOR || member->kind == MEMBER_NORM) && member->in == DIMENSION_ONE;
     return (struct tensor_shape){is_vector ? 1 : 2, {out, in}};
 }
 
@@ -212,6 +212,7 @@ static enum channel_role role_of(const struct family_member *member, const struc
                  {offsetof(struct decoder_layer, expert_down), ROLE_DOWN},
                  {offsetof(struct decoder_layer, v), ROLE_VALUE},
                  {offsetof(struct decoder_layer, qkv), ROLE_QUERY_KEY_VALUE},
+                 {offsetof(struct decoder_layer, latent.kv_b), ROLE_KEY_VALUE},
                  {offsetof(struct decoder_layer, o), ROLE_ATTENTION_OUTPUT}};
 
     if (member->member == offsetof(struct decoder_layer, q) && config->gated_attention)
@@ -275,7 +276,7 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     struct map_builder *builder = context;
     const struct family_member *member = occurrence->member;
     const struct model *model = builder->model;
-    size_t source = member->source;
+    size_t source = source_number(&model->config.decoder, member->source);
     char linear[LINEAR_NAME_SIZE];
 
     if (member->kind == MEMBER_PLAIN_NORM)
@@ -283,7 +284,7 @@ static enum status add_member(void *context, const struct occurrence *occurrence
     if (member->part == EXPERT) {
         if (builder->first_expert_source == 0)
             builder->first_expert_source = builder->map->num_sources;
-        source += builder->first_expert_source + 2 * occurrence->index;
+        source = member->source + builder->first_expert_source + 2 * occurrence->index;
         snprintf(linear, sizeof linear, "%s.%zu.%s", model->family->experts, occurrence->index, member->name);
     } else if (member->part == HEAD || member->part == KEY_VALUE_HEAD) {
         snprintf(linear, sizeof linear, "%s.%zu", member->name, occurrence->index);

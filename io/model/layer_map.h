@@ -23,6 +23,7 @@ enum channel_role {
     ROLE_VALUE,            // rows: the values of the key-value heads
     ROLE_QUERY_KEY_VALUE,  // rows: the values are among them
     ROLE_QUERY_GATE,       // rows: the gates of the query heads are among them, and of those the values
+    ROLE_KEY_VALUE,        // rows: of each head its key, then its values (latent attention)
     ROLE_ATTENTION_OUTPUT, // columns: the values, as every query head puts them out
 };
 

@@ -21,6 +21,7 @@ struct model_config {
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     bool tie_word_embeddings;
     bool attention_bias, attention_output_bias, qkv_bias, mlp_bias;
+    bool lm_head_bias;                   // in families where config.json says whether there is one
     bool query_key_norm;                 // in families where config.json says whether there is one
     double embedding_scale;              // on token embeddings; 0: none
     bool rounded_embedding_scale;        // that factor has the embeddings' own number format

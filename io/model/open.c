@@ -117,7 +117,7 @@ static enum status find_lm_head_bias(struct model *model, struct error *err)
     const size_t vocabulary = model->config.vocab_size;
     char name[NAME_SIZE];
 
-    if (!model->family->lm_head_bias)
+    if (!model->family->lm_head_bias && !model->config.lm_head_bias)
         return STATUS_OK;
     snprintf(name, sizeof name, "%s.bias", model->family->lm_head);
     FORWARD_IF_ERROR(model_find_vector(&model->lm_head_bias, model, name, vocabulary, err));

@@ -74,7 +74,7 @@ static enum status read_llama3(struct rope_config *rope, const struct config_rea
     return STATUS_OK;
 }
 
-static double yarn_scale(double factor, double multiplier)
+double rope_yarn_scale(double factor, double multiplier)
 {
     return factor <= 1.0 ? 1.0 : 0.1 * multiplier * log(factor) + 1.0;
 }
@@ -92,9 +92,10 @@ static enum status read_yarn(struct rope_config *rope, const struct config_reade
     FORWARD_IF_ERROR(config_bool(&nullable, "truncate", &rope->truncate, err));
     FORWARD_IF_ERROR(config_number(&nullable, "mscale", 0.0, 1e6, &mscale, err));
     FORWARD_IF_ERROR(config_number(&nullable, "mscale_all_dim", 0.0, 1e6, &mscale_all_dim, err));
-    rope->attention_factor = mscale != 0.0 && mscale_all_dim != 0.0
-                                 ? yarn_scale(rope->factor, mscale) / yarn_scale(rope->factor, mscale_all_dim)
-                                 : yarn_scale(rope->factor, 1.0);
+    rope->attention_factor =
+        mscale != 0.0 && mscale_all_dim != 0.0
+            ? rope_yarn_scale(rope->factor, mscale) / rope_yarn_scale(rope->factor, mscale_all_dim)
+            : rope_yarn_scale(rope->factor, 1.0);
     return STATUS_OK;
 }
 

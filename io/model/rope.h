@@ -50,5 +50,8 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
 void rope_pass_keys(const struct config_reader *parameters);
 void rope_config_free(struct rope_config *rope);
 
+// YaRN's temperature for a context that grew by `factor`.
+double rope_yarn_scale(double factor, double multiplier);
+
 // frequencies[rotary_dim / 2], radians per position, for a sequence of `tokens`.
 void rope_frequencies(float *frequencies, const struct rope_config *rope, size_t rotary_dim, size_t tokens);

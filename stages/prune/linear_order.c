@@ -300,7 +300,7 @@ void linear_orders_tell(const struct stage *stage, const struct variant *variant
             stage_notice(
                 stage,
                 "prune.permute: %s: %s keeps its order: %zu does not divide the %zu channels of a head",
-                variant->name, tensor->linear, variant->of, stage->model->config.decoder.head_dim);
+                variant->name, tensor->linear, variant->of, value_head_dim(&stage->model->config.decoder));
     }
 }
 

@@ -58,7 +58,7 @@ static enum status check_orders(const struct variant *variant, const struct mode
                     "prune.permute: no linear that is pruned has columns whose order is free: those are the "
                     "last linear of an MLP, and that of attention where %zu divides the %zu channels of a "
                     "head",
-                    variant->of, model->config.decoder.head_dim);
+                    variant->of, value_head_dim(&model->config.decoder));
     return STATUS_OK;
 }
 

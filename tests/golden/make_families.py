@@ -14,6 +14,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from expert_families import EXPERT_FAMILIES
 from golden import write_golden
 from wrappers import WRAPPERS
 
@@ -499,6 +500,7 @@ FAMILIES = {
         {},
     ),
     "llama-own-head": (hf.LlamaConfig(**base(num_hidden_layers=1)), F32, {"edit": tied_by_mistake}),
+    **EXPERT_FAMILIES,
 }
 
 
@@ -583,14 +585,15 @@ def randomise(model, seed):
     less_one = ("Gemma", "VaultGemma", "Nemotron")  # whose norms hold weight - 1
     around_one = not type(model).__name__.startswith(less_one)
     with torch.no_grad():
-        for name, parameter in sorted(model.named_parameters()):
+        learned_buffers = [(name, buffer) for name, buffer in model.named_buffers() if "correction" in name]
+        for name, parameter in sorted([*model.named_parameters(), *learned_buffers]):
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.dim() >= 2:
                 scale = 0.7 if "embed" in name or "lm_head" in name else 1.4 * parameter.shape[-1] ** -0.5
                 parameter.copy_(noise * scale)
             elif name.endswith("A_log"):
                 parameter.copy_(noise - 2.5)  # a state that remembers some dozen tokens
-            elif name.endswith("bias"):
+            elif name.endswith("bias") or "sinks" in name:
                 parameter.copy_(noise * 0.3)
             else:
                 parameter.copy_(noise * 0.2 + (1.0 if around_one else 0.0))

@@ -77,6 +77,35 @@ static void a_forward_pass_is_its_products_and_its_attention(void **state)
     free(path);
 }
 
+// Latent attention: a query, its latent and that of keys and values are three inputs before attention, whose
+// values are narrower than its keys.
+static void latents_are_inputs_of_their_own(void **state)
+{
+    enum { TOKENS = 10, HIDDEN = 16, HEADS = 4, QUERY_RANK = 6, RANK = 10, PLAIN = 6, TURNED = 4, VALUE = 5 };
+    char *path = source_path("tests/golden/families/deepseek-v3");
+    struct error err = {0};
+    struct model *model;
+    struct layer_map map;
+    (void)state;
+
+    if (model_open(&model, path, &err) != STATUS_OK || layer_map_create(&map, model, 0, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
+    const double first = TOKENS * (count_product(QUERY_RANK, HIDDEN) + count_product(RANK + TURNED, HIDDEN));
+    const double query = TOKENS * count_product((PLAIN + TURNED) * HEADS, QUERY_RANK);
+    const double expanded = TOKENS * count_product((PLAIN + VALUE) * HEADS, RANK);
+    // Scores and values; half the square, as above.
+    const double attention =
+        (count_attention(HEADS, PLAIN + TURNED, TOKENS) + count_attention(HEADS, VALUE, TOKENS)) / 2 *
+        TOKENS / (TOKENS + 1);
+    const double up_to[] = {0, first, first + query, first + query + expanded + attention};
+    for (size_t source = 0; source < sizeof up_to / sizeof up_to[0]; source++)
+        assert_close(source_forward_work(model, &map, source, TOKENS), up_to[source], 1e-12);
+    assert_int_equal(map.num_sources, 6); // and o's, gate's and down's
+    layer_map_free(&map);
+    model_close(model);
+    free(path);
+}
+
 // Of the experts of a layer those that the token visits, and everything else.
 static void a_token_works_with_the_experts_that_it_visits(void **state)
 {
@@ -203,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forward_pass_is_its_products_and_its_attention),
+        cmocka_unit_test(latents_are_inputs_of_their_own),
         cmocka_unit_test(a_token_works_with_the_experts_that_it_visits),
         cmocka_unit_test(linear_attention_is_its_chunks_and_its_convolution),
         cmocka_unit_test(a_hessian_is_its_upper_triangle),

@@ -136,7 +136,7 @@ static enum status read_moe(struct decoder_config *decoder, const struct config_
                             size_t experts, size_t per_token, struct error *err)
 {
     decoder->moe_intermediate_size = decoder->shared_expert_intermediate_size = 512;
-    decoder->norm_topk_prob = true;
+    decoder->routing.normalise = true;
     FORWARD_IF_ERROR(
         config_optional_size(reader, "moe_intermediate_size", &decoder->moe_intermediate_size, err));
     FORWARD_IF_ERROR(config_optional_size(reader, "shared_expert_intermediate_size",
@@ -157,7 +157,7 @@ static enum status configure_qwen3_next(struct model_config *config, const struc
                                         struct error *err)
 {
     FORWARD_IF_ERROR(read_moe(&config->decoder, reader, 512, 10, err));
-    FORWARD_IF_ERROR(config_bool(reader, "norm_topk_prob", &config->decoder.norm_topk_prob, err));
+    FORWARD_IF_ERROR(config_bool(reader, "norm_topk_prob", &config->decoder.routing.normalise, err));
     FORWARD_IF_ERROR(read_sparse_layers(config, reader, err));
     return configure_qwen3_5(config, reader, err);
 }

@@ -34,6 +34,12 @@ extern const struct family_rows cohere_family;
         .kind = (what), .part = (where), .name = (text), .member = offsetof(struct decoder_layer, field), \
         .out = (rows), .in = (columns), .source = (input), .bias = (has_bias)                             \
     }
+// The same with a condition on config.json.
+#define CONDITIONAL(condition, what, where, text, field, rows, columns, input, has_bias)                  \
+    {                                                                                                     \
+        .kind = (what), .part = (where), .name = (text), .member = offsetof(struct decoder_layer, field), \
+        .out = (rows), .in = (columns), .source = (input), .bias = (has_bias), .only = (condition)        \
+    }
 #define NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, NEVER)
 #define LAYER_NORM(text, field) NORM_ROW(text, field, DIMENSION_HIDDEN, ALWAYS)
 #define PLAIN_NORM(field)                                                                               \
@@ -79,8 +85,25 @@ extern const struct family_rows cohere_family;
     ROW(MEMBER_LINEAR, where, path ".gate_proj", gate, width, DIMENSION_HIDDEN, SOURCE_MLP, bias), \
         ROW(MEMBER_LINEAR, where, path ".up_proj", up, width, DIMENSION_HIDDEN, SOURCE_MLP, bias), \
         ROW(MEMBER_LINEAR, where, path ".down_proj", down, DIMENSION_HIDDEN, width, SOURCE_MLP_DOWN, bias)
+// A shared expert that not every model of the family has.
+#define OPTIONAL_SHARED_EXPERT(path, bias)                                                    \
+    CONDITIONAL(WITH_SHARED_EXPERT, MEMBER_LINEAR, SPARSE_LAYER, path ".gate_proj", gate,     \
+                DIMENSION_SHARED_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, bias),           \
+        CONDITIONAL(WITH_SHARED_EXPERT, MEMBER_LINEAR, SPARSE_LAYER, path ".up_proj", up,     \
+                    DIMENSION_SHARED_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, bias),       \
+        CONDITIONAL(WITH_SHARED_EXPERT, MEMBER_LINEAR, SPARSE_LAYER, path ".down_proj", down, \
+                    DIMENSION_HIDDEN, DIMENSION_SHARED_INTERMEDIATE, SOURCE_MLP_DOWN, bias)
 #define ROUTER(text, field, rows) \
     ROW(MEMBER_ROUTER, SPARSE_LAYER, text, field, rows, DIMENSION_HIDDEN, 0, NEVER)
+#define ROUTER_CORRECTION(text, rows, columns) \
+    ROW(MEMBER_VECTOR, SPARSE_LAYER, text, router_correction, rows, columns, 0, NEVER)
+// What came with DeepSeek-V3: dense layers, and layers with a corrected router and shared experts.
+#define SIGMOID_EXPERTS                                                                          \
+    GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),                                \
+        ROUTER("mlp.gate", router, DIMENSION_EXPERTS),                                           \
+        ROUTER_CORRECTION("mlp.gate.e_score_correction_bias", DIMENSION_EXPERTS, DIMENSION_ONE), \
+        GATED_MLP(SPARSE_LAYER, "mlp.shared_experts", DIMENSION_SHARED_INTERMEDIATE, NEVER),     \
+        EXPERTS("gate_proj", "up_proj", "down_proj")
 #define EXPERTS(gate_name, up_name, down_name)                                                              \
     ROW(MEMBER_LINEAR, EXPERT, gate_name, expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,  \
         NEVER),                                                                                             \
@@ -88,6 +111,10 @@ extern const struct family_rows cohere_family;
             NEVER),                                                                                         \
         ROW(MEMBER_LINEAR, EXPERT, down_name, expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, \
             1, NEVER)
+
+// Families with many experts.
+extern const struct family_rows deepseek_family, glm4_moe_family, ernie4_5_moe_family;
+#define EXPERT_FAMILIES &deepseek_family, &glm4_moe_family, &ernie4_5_moe_family
 
 #define MEMBERS(array) .members = (array), .num_members = LENGTH(array)
 // Names and keys that most families took over from LLaMA.

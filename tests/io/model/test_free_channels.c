@@ -254,6 +254,12 @@ int main(void)
         FAMILY("qwen3-next", 1 + 1 + 2 * (1 + 3)),
         FAMILY("qwen3-5", 1 + 3),
         FAMILY("qwen3-5-moe", 1 + 2 * (1 + 4)),
+        FAMILY("deepseek-v2", 2 + 1 + 1 + 6),
+        FAMILY("deepseek-v2-lite", 1 + 1 + 6),
+        FAMILY("deepseek-v3", 2 + 1 + 1 + 6),
+        FAMILY("glm4-moe", 2 + 1 + 1 + 6),
+        FAMILY("ernie4-5-moe", 3 + 2 + 1 + 4),
+        FAMILY("dots1", 3 + 1 + 2 * (1 + 6)),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -429,9 +429,12 @@ static void options_are_scored_as_if_alone_in_every_family(void **state)
         "gemma2",    "gemma3",  "gpt-neox", "llama-dynamic",  "llama-linear", "llama-yarn", "llama3",
         "mistral",   "mixtral", "opt",      "opt-norm-after", "phi3",         "qwen2",      "qwen2-moe",
         "qwen3-moe", "granite", "cohere",   "cohere2",        "phi",          "starcoder2", "stablelm"};
+    static const char *const with_experts[] = {"deepseek-v2-lite", "deepseek-v3", "dots1"};
     (void)state;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         check_family(families[i]);
+    for (size_t i = 0; i < sizeof with_experts / sizeof *with_experts; i++)
+        check_family(with_experts[i]);
 }
 
 static void a_bad_file_is_refused_on_all_ranks(void **state)
