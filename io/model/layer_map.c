@@ -121,6 +121,24 @@ struct map_builder {
     size_t first_expert_source;
 };
 
+static bool has_tensor(const struct map_builder *builder, const char *within, const char *suffix)
+{
+    const struct model *model = builder->model;
+    char name[NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, builder->map->layer,
+             within, suffix);
+    return checkpoint_find(model->checkpoint, name, NULL) != NULL;
+}
+
+// Whether a linear lies in the tensor that `storage` names. Some checkpoints of a family have every expert
+// by itself, mostly quantised ones: then it does not.
+static bool is_in_storage(const struct map_builder *builder, const char *storage, const char *linear,
+                          const char *suffix)
+{
+    return storage != NULL && (has_tensor(builder, storage, "") || !has_tensor(builder, linear, suffix));
+}
+
 // Finds tensor "<member><suffix>" of the layer, which is the map's next entry.
 static enum status find(const struct map_builder *builder, const char *member, const char *suffix,
                         const struct tensor_shape *shape, struct error *err)
@@ -157,7 +175,9 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     const size_t parts = storage->parts > 0 ? storage->parts : 1, rows = parts * entry->out;
     const size_t first = storage->interleaved ? storage->part : storage->part * entry->out;
     const size_t step = storage->interleaved ? parts : 1;
-    const bool is_vector = is_bias || occurrence->member->kind == MEMBER_NORM;
+    const bool is_vector =
+        is_bias || occurrence->member->kind == MEMBER_VECTOR ||
+        (occurrence->member->kind == MEMBER_NORM && occurrence->member->in == DIMENSION_ONE);
     const bool transposed = storage->transposed && !is_vector;
     struct tensor_shape shape = {.rank = 0};
     char name[NAME_SIZE];
@@ -242,7 +262,7 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
         use_source(map, source, entry->in);
     }
     const struct tensor_shape shape = weight_shape(member, entry->out, entry->in);
-    if (member->storage.weight != NULL)
+    if (is_in_storage(builder, member->storage.weight, linear, ".weight"))
         FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
     else
         FORWARD_IF_ERROR(find(builder, linear, member->kind == MEMBER_VECTOR ? "" : ".weight", &shape, err));
@@ -263,7 +283,7 @@ static enum status add_bias(const struct map_builder *builder, const struct occu
     entry->role = role_of(member, &builder->model->config.decoder);
     if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
         entry->role = ROLE_NONE;
-    if (member->storage.bias != NULL)
+    if (is_in_storage(builder, member->storage.bias, linear, ".bias"))
         FORWARD_IF_ERROR(find_part(builder, occurrence, true, err));
     else if (!is_added(member, builder->model)) // else the checkpoint does not have it
         FORWARD_IF_ERROR(find(builder, linear, ".bias", &(struct tensor_shape){1, {entry->out}}, err));

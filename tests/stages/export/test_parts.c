@@ -330,6 +330,26 @@ static void a_layer_is_the_same_wherever_its_experts_lie(void **state)
     }
 }
 
+// Quantised checkpoints of such families have the experts one by one.
+static void experts_may_have_tensors_of_their_own_all_the_same(void **state)
+{
+    struct stacked_family family;
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    open_model(&small, DTYPE_BF16, true);
+    make_family(&family, small.model->family, &layouts[0]);
+    for (size_t i = 0; i < family.family.num_members; i++)
+        if (family.members[i].storage.weight != NULL)
+            family.members[i].storage.weight = "not.there";
+    use_family(&small, &family.family, "separate");
+    assert_ok(layer_weights_load(&small.weights, &small.stage, 1, NULL, &err), err);
+    check_loaded(&small, 1, false);
+    assert_false(entry_of(&small.weights.map, 1, UP)->is_part);
+    small_model_close(&small);
+}
+
 // ---- pruning and export ----------------------------------------------------------------------------------
 
 static void add_variants(struct small_model *small)
@@ -519,7 +539,7 @@ static void a_stacked_tensor_of_another_shape_or_with_nan_is_named(void **state)
 
     // Given a family that takes the transposed tensor for one that is not
     make_family(&family, mixtral, &layouts[1]);
-    for (size_t i = 0; i < MOST_MEMBERS; i++)
+    for (size_t i = 0; i < family.family.num_members; i++)
         family.members[i].storage.transposed = false;
     small.model->family = &family.family;
     // Then the tensor and the shape that it must have are named
@@ -555,6 +575,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(a_layer_is_the_same_wherever_its_experts_lie),
+        mpi_unit_test(experts_may_have_tensors_of_their_own_all_the_same),
         mpi_unit_test(an_export_is_the_same_wherever_its_experts_lie),
         mpi_unit_test(biases_of_experts_are_exported_in_their_places),
         mpi_unit_test(a_stacked_tensor_of_another_shape_or_with_nan_is_named),
