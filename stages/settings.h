@@ -12,6 +12,8 @@
 enum group { GROUP_ROW = 0, GROUP_LAYER = 1 };
 enum allocation { ALLOCATION_UNIFORM = 0, ALLOCATION_OWL = 1, ALLOCATION_DLP = 2, ALLOCATION_MEASURED = 3 };
 enum drift { DRIFT_IGNORED = 0, DRIFT_CORRECTED = 1 };
+// Of a quantised model: the weights that its codes stand for, or the codes, pruned ones zero.
+enum output_format { OUTPUT_DEQUANTISED = 0, OUTPUT_SOURCE = 1 };
 enum propagation { PROPAGATION_PRUNED = 0, PROPAGATION_DENSE = 1 };
 
 // One combination of method, sparsity or pattern, parameters and compensation: one pruned model.
@@ -78,6 +80,7 @@ struct expected {
 
 struct settings {
     char *model, *run, *output; // directories; output NULL: no export
+    enum output_format output_format;
     // Where the job names a model by its id on the Hub: the id as it stands there, and the commit; then model
     // is the folder of the snapshot. NULL: the job names a folder.
     char *hub_id, *hub_commit;

@@ -9,6 +9,7 @@ struct checkpoint {
     size_t num_shards;
     struct safetensors_file **shards; // in the order of their names
     char **shard_names;               // file names, without folders
+    bool keeps_codes;                 // of a quantised one: they are exported, not what they stand for
     bool has_index;                   // the shards come from model.safetensors.index.json
     size_t num_entries;
     struct checkpoint_entry *entries; // all tensors by name, for checkpoint_find

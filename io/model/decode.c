@@ -53,14 +53,6 @@ static bool is_fp8(const struct safetensors_tensor *tensor)
     return strcmp(tensor->dtype_name, "F8_E4M3") == 0 || strcmp(tensor->dtype_name, "F8_E5M2") == 0;
 }
 
-static uint64_t elements_of(const struct safetensors_tensor *tensor)
-{
-    uint64_t elements = 1;
-    for (size_t d = 0; d < tensor->rank; d++)
-        elements *= tensor->shape[d];
-    return elements;
-}
-
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
     return (a + b - 1) / b;
@@ -90,7 +82,7 @@ static enum status fit_fp8(struct coding *coding, const struct decoding *decodin
 
     if (rank != 2 && rank != 3)
         REFUSE(decoding, codes, err, "is %s with %zu dimensions, not a matrix", codes->dtype_name, rank);
-    if (elements_of(codes) == 0)
+    if (safetensors_elements(codes) == 0)
         REFUSE(decoding, codes, err, "is %s and empty", codes->dtype_name);
     coding->format = strcmp(codes->dtype_name, "F8_E5M2") == 0 ? CODES_E5M2 : CODES_E4M3;
     coding->rows = codes->shape[rank - 2];
@@ -98,7 +90,7 @@ static enum status fit_fp8(struct coding *coding, const struct decoding *decodin
     coding->product = q->kind == QUANTISATION_COMPRESSED_FP8 ? scales->dtype : DTYPE_F32;
     if (!scales->supported && (q->kind != QUANTISATION_FP8 || !is_e8m0(scales)))
         REFUSE(decoding, scales, err, "is a scale and %s", scales->dtype_name);
-    const bool is_single = elements_of(scales) == 1 && (rank == 2 || codes->shape[0] == 1);
+    const bool is_single = safetensors_elements(scales) == 1 && (rank == 2 || codes->shape[0] == 1);
     if (!is_single && (scales->rank != rank || (rank == 3 && scales->shape[0] != codes->shape[0])))
         REFUSE(decoding, scales, err, "has %zu dimensions and does not fit its weight", scales->rank);
     coding->scale_rows = is_single ? 1 : scales->shape[rank - 2];
@@ -122,7 +114,7 @@ static enum status fit_mxfp4(struct coding *coding, const struct decoding *decod
     char problem[160];
 
     if (strcmp(codes->dtype_name, "U8") != 0 || codes->rank != 4 || codes->shape[3] != MXFP4_BYTES ||
-        elements_of(codes) == 0)
+        safetensors_elements(codes) == 0)
         REFUSE(decoding, codes, err, "is not U8 [experts, out, in / %d, %d]", MXFP4_BLOCK, MXFP4_BYTES);
     if (!is_e8m0(scales) || scales->rank != 3 ||
         memcmp(scales->shape, codes->shape, 3 * sizeof *codes->shape))
@@ -175,7 +167,7 @@ static enum status add_coded(struct safetensors_file *file, const struct safeten
     snprintf(tensor->dtype_name, sizeof tensor->dtype_name, "%s", dtype_name(tensor->dtype));
     tensor->data = NULL;
     tensor->coding = coding;
-    tensor->end = tensor->begin + elements_of(tensor) * dtype_size(tensor->dtype);
+    tensor->end = tensor->begin + safetensors_elements(tensor) * dtype_size(tensor->dtype);
     file->count++;
     return STATUS_OK;
 }
@@ -245,6 +237,7 @@ static enum status decode_tensor(struct safetensors_file *file, const struct saf
                         file->path);
         file->count++;
     }
+    file->is_left_out[stored - file->stored] = part == PART_LEFT_OUT;
     if (part != PART_CODES)
         return STATUS_OK;
     const char *ending = kind == QUANTISATION_MXFP4 ? "_blocks" : "";
@@ -324,11 +317,33 @@ enum status checkpoint_decode(struct checkpoint *checkpoint, const struct quanti
         file->count = 0;
         FORWARD_IF_ERROR(
             allocate(&file->tensors, file->stored_count, sizeof *file->tensors, "a list of tensors", err));
+        FORWARD_IF_ERROR(allocate(&file->is_left_out, file->stored_count, sizeof *file->is_left_out,
+                                  "a list of tensors", err));
         for (size_t i = 0; i < file->stored_count; i++)
             FORWARD_IF_ERROR(decode_tensor(file, &file->stored[i], &decoding, err));
         FORWARD_IF_ERROR(make_header(file, err));
     }
     return checkpoint_list_tensors(checkpoint, err);
+}
+
+void checkpoint_keep_codes(struct checkpoint *checkpoint)
+{
+    if (!checkpoint_is_coded(checkpoint))
+        return;
+    checkpoint->keeps_codes = true;
+    for (size_t i = 0; i < checkpoint->num_shards; i++) {
+        struct safetensors_file *file = checkpoint->shards[i];
+        file->exported = (struct safetensors_layout){file->mapping, file->header_bytes,
+                                                     file->file_bytes - file->header_bytes};
+        for (size_t j = 0; j < file->count; j++) {
+            struct safetensors_tensor *tensor = &file->tensors[j];
+            const uint64_t size = tensor->end - tensor->begin;
+            const uint8_t *data = tensor->data;
+            tensor->begin = tensor->coding != NULL ? tensor->coding->codes.begin
+                                                   : (uint64_t)(data - file->mapping) - file->header_bytes;
+            tensor->end = tensor->coding != NULL ? tensor->coding->codes.end : tensor->begin + size;
+        }
+    }
 }
 
 bool checkpoint_is_coded(const struct checkpoint *checkpoint)

@@ -9,5 +9,8 @@
 // headers.
 enum status checkpoint_decode(struct checkpoint *checkpoint, const struct quantisation *quantisation,
                               struct error *err);
-// Whether it did: then the checkpoint has tensors with a coding.
+// From here on the shards are exported as they lie in the files: `exported` is the layout of the file, begin
+// and end of each tensor are those of its data or codes. Nothing for a checkpoint without codes.
+void checkpoint_keep_codes(struct checkpoint *checkpoint);
+// Whether checkpoint_decode did: then the checkpoint has tensors with a coding.
 bool checkpoint_is_coded(const struct checkpoint *checkpoint);

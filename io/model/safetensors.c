@@ -281,6 +281,14 @@ enum status safetensors_open(struct safetensors_file **out, const char *path, st
     return STATUS_OK;
 }
 
+uint64_t safetensors_elements(const struct safetensors_tensor *tensor)
+{
+    uint64_t elements = 1;
+    for (size_t d = 0; d < tensor->rank; d++)
+        elements *= tensor->shape[d];
+    return elements;
+}
+
 static void free_tensors(struct safetensors_tensor *tensors, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -300,6 +308,7 @@ void safetensors_close(struct safetensors_file *file)
     if (file->stored != file->tensors)
         free_tensors(file->stored, file->stored_count);
     free(file->new_header);
+    free(file->is_left_out);
     free(file->metadata);
     free(file->path);
     free(file);

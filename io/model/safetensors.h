@@ -32,6 +32,9 @@ struct safetensors_layout {
     uint64_t header_bytes, data_bytes;
 };
 
+// The product of its shape.
+uint64_t safetensors_elements(const struct safetensors_tensor *tensor);
+
 struct safetensors_file {
     char *path;
     const uint8_t *mapping;
@@ -44,6 +47,7 @@ struct safetensors_file {
     struct safetensors_tensor *stored;
     struct safetensors_layout exported; // of `tensors`
     uint8_t *new_header;                // of exported, if it is not the file's
+    bool *is_left_out;                  // [stored_count] scales, which are not among `tensors`; or NULL
     char *metadata;                     // "__metadata__" as compact JSON; NULL when there is none
 };
 

@@ -1,5 +1,6 @@
 #include "pipeline/job/ignored_keys.h"
 
+#include "io/model/decode.h"
 #include "io/model/open.h"
 
 #include <stdlib.h>
@@ -44,5 +45,7 @@ enum status settings_open_model(struct model **model, const struct settings *set
     const struct ignored_keys ignored = {.names = names, .count = settings->num_ignored_keys};
     const enum status status = model_open_ignoring(model, settings->model, &ignored, err);
     free(names);
+    if (status == STATUS_OK && settings->output_format == OUTPUT_SOURCE)
+        checkpoint_keep_codes((*model)->checkpoint);
     return status;
 }

@@ -152,6 +152,9 @@ static enum status check_together(const struct job_values *values, const char *p
         err, STATUS_USAGE,
         "%s:%zu: compensate.keep_weights: must be true where there is output, which is made from them", path,
         values->of[KEY_KEEP_WEIGHTS].line);
+    RETURN_ERROR_IF(is_given(values, KEY_OUTPUT_FORMAT) && !is_given(values, KEY_OUTPUT), err, STATUS_USAGE,
+                    "%s:%zu: output_format: means nothing without output", path,
+                    values->of[KEY_OUTPUT_FORMAT].line);
     RETURN_ERROR_IF(
         values->of[KEY_EXPECTED].count > 0 && !is_given(values, KEY_PERPLEXITY), err, STATUS_USAGE,
         "%s:%zu: expected: is shown beside what is measured, and evaluate.perplexity is not given", path,
@@ -284,6 +287,27 @@ static enum status check_measured_sequences(const struct settings *settings, con
 }
 
 // What says something of variants, and none of the job's is such a one.
+// Codes can be made zero; they cannot take other weights, nor another order, in which blocks would have the
+// scales of others.
+static enum status check_source_format(const struct settings *settings, const struct job_values *values,
+                                       const char *path, struct error *err)
+{
+    for (size_t v = 0; v < settings->num_variants && settings->output_format == OUTPUT_SOURCE; v++) {
+        const struct variant *variant = &settings->variants[v];
+        const char *changes = method_needs(variant->method) & (NEEDS_HESSIAN | NEEDS_EQUATIONS)
+                                  ? "prune.method"
+                              : variant_compensates(variant) ? "compensate"
+                              : variant->permute             ? "prune.permute"
+                                                             : NULL;
+        RETURN_ERROR_IF(
+            changes != NULL, err, STATUS_USAGE,
+            "%s:%zu: output_format: source keeps codes and scales, which take zeros and nothing else; "
+            "%s of the variant %s changes more than that",
+            path, values->of[KEY_OUTPUT_FORMAT].line, changes, variant->name);
+    }
+    return STATUS_OK;
+}
+
 static enum status check_variants(const struct settings *settings, const struct job_values *values,
                                   const char *path, struct error *err)
 {
@@ -295,6 +319,7 @@ static enum status check_variants(const struct settings *settings, const struct 
                     "%s:%zu: prune.drift: is for methods that score each weight by a factor (wanda and the "
                     "like), and the job has none of them",
                     path, values->of[KEY_DRIFT].line);
+    FORWARD_IF_ERROR(check_source_format(settings, values, path, err));
     if (is_begun(settings))
         return STATUS_OK;
     FORWARD_IF_ERROR(check_measured_sequences(settings, values, path, err));

@@ -19,6 +19,8 @@ KEY(RUN, "run", TEXT(run, "a directory"),
 KEY(OUTPUT, "output", TEXT(output, "a directory"),
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-pruned", .otherwise = "none, nothing is exported",
     .help = "the pruned model; with several variants, a folder for each in it")
+KEY(OUTPUT_FORMAT, "output_format", CHOICE(settings, output_format, output_format_names), .standard = {OUTPUT_DEQUANTISED},
+    .help = "of a quantised model: the weights that its codes stand for, or the codes and scales themselves, where masks alone change them")
 
 KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file"),
     .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,

@@ -33,6 +33,12 @@ enum status rewrite_json(const char *path, const struct stage *stage,
     return status;
 }
 
+// Whether it has codes, and they are not kept.
+static bool is_dequantised(const struct model *model)
+{
+    return checkpoint_is_coded(model->checkpoint) && !model->checkpoint->keeps_codes;
+}
+
 static enum status change_config(json_t *json, const struct stage *stage, struct error *err)
 {
     json_t *text = json_object_get(json, "text_config"); // a model inside a larger one may say it, too
@@ -73,7 +79,7 @@ static enum status change_index(json_t *json, const struct stage *stage, struct 
         if (tensor == NULL)
             continue;
         failed |= json_object_set(map, tensor->name, shard);
-        parameters += (tensor->end - tensor->begin) / (tensor->supported ? dtype_size(tensor->dtype) : 1);
+        parameters += safetensors_elements(tensor);
     }
     failed |= json_object_set_new(json, "weight_map", map);
     if (json_object_get(metadata, "total_size") != NULL)
@@ -98,7 +104,7 @@ enum status dequantised_describe(const struct stage *stage, const char *to, stru
     const struct model *model = stage->model;
     char path[PATH_SIZE];
 
-    if (!checkpoint_is_coded(model->checkpoint))
+    if (!is_dequantised(model))
         return STATUS_OK;
     path_format(path, sizeof path, "%s/config.json", to);
     FORWARD_IF_ERROR(rewrite_json(path, stage, change_config, err));
@@ -112,7 +118,7 @@ void dequantised_notice(const struct stage *stage)
 {
     const struct model *model = stage->model;
 
-    if (checkpoint_is_coded(model->checkpoint))
+    if (is_dequantised(model))
         stage_notice(
             stage,
             "export: the %s weights are written as %s, without their scales, and quantization_config "
@@ -122,7 +128,7 @@ void dequantised_notice(const struct stage *stage)
 
 json_t *dequantised_record(const struct model *model)
 {
-    if (!checkpoint_is_coded(model->checkpoint))
+    if (!is_dequantised(model))
         return NULL;
     return json_pack("{s:s, s:s}", "from", quantisation_name(model), "to",
                      dtype_name(model->config.quantisation.dtype));

@@ -17,8 +17,7 @@ size_t part_slices(const struct safetensors_tensor *tensor)
 
 struct part_slice part_slice_at(const struct safetensors_tensor *tensor, size_t index)
 {
-    const uint64_t elements = (tensor->end - tensor->begin) / dtype_size(tensor->dtype);
-    const uint64_t count = elements / part_slices(tensor);
+    const uint64_t count = safetensors_elements(tensor) / part_slices(tensor);
     return (struct part_slice){tensor, index * count, count};
 }
 
@@ -158,9 +157,10 @@ uint64_t part_slices_memory(const struct layer_map *map)
     uint64_t most = 0;
 
     for (size_t i = 0; i < map->num_tensors; i++) {
-        if (!map->tensors[i].is_part)
+        const struct safetensors_tensor *tensor = map->tensors[i].tensor;
+        if (tensor == NULL || !(map->tensors[i].is_part || tensor->coding != NULL))
             continue;
-        const struct part_slice slice = part_slice_at(map->tensors[i].tensor, 0);
+        const struct part_slice slice = part_slice_at(tensor, 0);
         const uint64_t bytes = 2 * part_slice_bytes(&slice) + piece_bytes; // one as made, one as read back
         most = bytes > most ? bytes : most;
     }

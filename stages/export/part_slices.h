@@ -31,5 +31,6 @@ enum status part_slice_fill(void *bytes, const struct part_slice *slice, const s
                             struct error *err);
 // Gives back the pages of the file that it was made from.
 void part_slice_release(const struct part_slice *slice, const struct safetensors_file *file);
-// The most memory that exporting the layer's slices takes on a rank, with reading them back.
+// The most memory that exporting the layer's slices, or matrices of codes, takes on a rank, with reading them
+// back.
 uint64_t part_slices_memory(const struct layer_map *map);

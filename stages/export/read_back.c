@@ -8,6 +8,7 @@
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/code_matrices.h"
 #include "stages/export/layer_orders.h"
 #include "stages/export/part_slices.h"
 #include "stages/layer/layer_weights.h"
@@ -82,6 +83,11 @@ static enum status compare(struct read_back *back, const char *tensor, const voi
     return STATUS_OK;
 }
 
+static bool keeps_codes(const struct read_back *back, const struct safetensors_tensor *tensor)
+{
+    return tensor->coding != NULL && back->stage->model->checkpoint->keeps_codes;
+}
+
 // A tensor that nothing changed.
 static enum status compare_tensor(struct read_back *back, const struct safetensors_tensor *tensor,
                                   struct error *err)
@@ -90,8 +96,9 @@ static enum status compare_tensor(struct read_back *back, const struct safetenso
     char *piece = NULL;
     enum status status;
 
-    if (tensor->coding == NULL)
-        return compare(back, tensor->name, tensor->data, size, begin, err);
+    if (tensor->coding == NULL || keeps_codes(back, tensor))
+        return compare(back, tensor->name, tensor->coding == NULL ? tensor->data : tensor->coding->codes.data,
+                       size, begin, err);
     status = allocate(&piece, size < piece_bytes ? (size_t)size : piece_bytes, 1, "a part of a weight", err);
     for (uint64_t done = 0; done < size && status == STATUS_OK; done += piece_bytes) {
         const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
@@ -248,6 +255,26 @@ static enum status check_part_zeros(struct read_back *back, const struct part_sl
     return status;
 }
 
+// This rank's matrices of a tensor's codes.
+static enum status compare_codes(struct read_back *back, const struct safetensors_tensor *tensor,
+                                 const struct layer_files *files, struct error *err)
+{
+    const struct team *team = back->stage->team;
+    const size_t size = code_matrix_bytes(tensor);
+    void *bytes = NULL;
+    enum status status = allocate(&bytes, size, 1, "the codes of a weight", err);
+
+    for (size_t i = (size_t)team->rank; i < code_matrices(tensor) && status == STATUS_OK;
+         i += (size_t)team->size) {
+        status = code_matrix_fill(bytes, tensor, i, back->stage, &files->map, files->masks, err);
+        if (status == STATUS_OK)
+            status =
+                compare(back, tensor->name, bytes, size, back->header_bytes + tensor->begin + i * size, err);
+    }
+    free(bytes);
+    return status;
+}
+
 // This rank's slices of one tensor that holds several linears, or one transposed.
 static enum status compare_slices(struct read_back *back, const struct safetensors_tensor *tensor,
                                   const struct layer_files *files, struct error *err)
@@ -257,7 +284,11 @@ static enum status compare_slices(struct read_back *back, const struct safetenso
     struct part_slice slice = part_slice_at(tensor, 0);
     const uint64_t size = part_slice_bytes(&slice), begin = back->header_bytes + tensor->begin;
     void *expected = NULL;
-    enum status status = allocate(&expected, size, 1, "a part of a weight", err);
+    enum status status;
+
+    if (keeps_codes(back, tensor))
+        return compare_codes(back, tensor, files, err);
+    status = allocate(&expected, size, 1, "a part of a weight", err);
 
     for (size_t s = (size_t)stage->team->rank; s < part_slices(tensor) && status == STATUS_OK;
          s += (size_t)stage->team->size) {
@@ -287,7 +318,8 @@ static enum status compare_parts(struct read_back *back, const struct layer_file
 {
     for (size_t i = 0; i < files->map.num_tensors; i++) {
         const struct layer_tensor *part = &files->map.tensors[i];
-        if (!part->is_part || !is_here(back, part) || back->from_store[part->tensor - back->source->tensors])
+        if (!is_here(back, part) || !(part->is_part || keeps_codes(back, part->tensor)) ||
+            back->from_store[part->tensor - back->source->tensors])
             continue;
         back->from_store[part->tensor - back->source->tensors] = true;
         FORWARD_IF_ERROR(compare_slices(back, part->tensor, files, err));
@@ -302,13 +334,13 @@ static enum status compare_linear(struct read_back *back, const struct layer_ten
     char name[DATASET_PATH_SIZE], mask[DATASET_PATH_SIZE];
     bool is_set = false;
 
-    if (is_here(back, weight) && !weight->is_part) {
+    if (is_here(back, weight) && !back->from_store[weight->tensor - back->source->tensors]) {
         dataset_path(name, weight->linear, DATASET_WEIGHT);
         dataset_path(mask, weight->linear, DATASET_MASK);
         back->from_store[weight->tensor - back->source->tensors] = true;
         FORWARD_IF_ERROR(compare_rows(back, weight, files, name, mask, err));
     }
-    if (!is_here(back, bias) || bias->is_part)
+    if (!is_here(back, bias) || back->from_store[bias->tensor - back->source->tensors])
         return STATUS_OK;
     dataset_path(name, weight->linear, DATASET_BIAS);
     FORWARD_IF_ERROR(store_find(files->weights, name, &is_set, err));
@@ -461,6 +493,9 @@ static enum status compare_rest(struct read_back *back, struct error *err)
     for (size_t i = (size_t)team->rank; i < source->count; i += (size_t)team->size)
         if (!back->from_store[i])
             FORWARD_IF_ERROR(compare_tensor(back, &source->tensors[i], err));
+    for (size_t i = (size_t)team->rank; i < source->stored_count; i += (size_t)team->size)
+        if (back->stage->model->checkpoint->keeps_codes && source->is_left_out[i])
+            FORWARD_IF_ERROR(compare_tensor(back, &source->stored[i], err));
     return STATUS_OK;
 }
 

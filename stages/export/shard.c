@@ -6,6 +6,7 @@
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/code_matrices.h"
 #include "stages/export/layer_orders.h"
 #include "stages/export/part_slices.h"
 #include "stages/layer/layer_weights.h"
@@ -96,6 +97,12 @@ static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_
     return STATUS_OK;
 }
 
+// Whether a tensor is exported as the codes that it is made from.
+static bool keeps_codes(const struct shard *shard, const struct safetensors_tensor *tensor)
+{
+    return tensor->coding != NULL && shard->stage->model->checkpoint->keeps_codes;
+}
+
 // A tensor that nothing changes.
 static enum status copy_tensor(struct shard *shard, const struct safetensors_tensor *tensor,
                                struct error *err)
@@ -104,8 +111,9 @@ static enum status copy_tensor(struct shard *shard, const struct safetensors_ten
     char *piece = NULL;
     enum status status;
 
-    if (tensor->coding == NULL)
-        return copy_bytes(shard, tensor->data, size, begin, err);
+    if (tensor->coding == NULL || keeps_codes(shard, tensor))
+        return copy_bytes(shard, tensor->coding == NULL ? tensor->data : tensor->coding->codes.data, size,
+                          begin, err);
     status = allocate(&piece, size < piece_bytes ? (size_t)size : piece_bytes, 1, "a part of a weight", err);
     for (uint64_t done = 0; done < size && status == STATUS_OK; done += piece_bytes) {
         const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
@@ -217,7 +225,7 @@ static bool changes_layer(const struct shard *shard, const struct layer_map *map
 
 // What a layer is written from.
 struct layer_files {
-    struct store_reader *weights;
+    struct store_reader *weights, *masks;
     struct layer_map map;
     struct layer_orders orders;
 };
@@ -231,14 +239,14 @@ static enum status write_pruned_linear(struct shard *shard, const struct layer_t
     bool has_bias = false;
     char name[DATASET_PATH_SIZE];
 
-    if (is_in_shard(shard, tensor) && !tensor->is_part) {
+    if (is_in_shard(shard, tensor) && !written[tensor->tensor - shard->source->tensors]) {
         dataset_path(name, tensor->linear, DATASET_WEIGHT);
         FORWARD_IF_ERROR(write_rows(shard, tensor, order_of_tensor(&files->orders, &files->map, tensor), name,
                                     weights, err));
         written[tensor->tensor - shard->source->tensors] = true;
     }
     dataset_path(name, tensor->linear, DATASET_BIAS);
-    if (is_in_shard(shard, bias) && !bias->is_part)
+    if (is_in_shard(shard, bias) && !written[bias->tensor - shard->source->tensors])
         FORWARD_IF_ERROR(store_find(weights, name, &has_bias, err));
     if (has_bias) {
         FORWARD_IF_ERROR(
@@ -248,6 +256,26 @@ static enum status write_pruned_linear(struct shard *shard, const struct layer_t
     return STATUS_OK;
 }
 
+// Writes the codes of one tensor, this rank's matrices of them.
+static enum status write_codes(struct shard *shard, const struct safetensors_tensor *tensor,
+                               const struct layer_files *files, struct error *err)
+{
+    const struct team *team = shard->stage->team;
+    const size_t size = code_matrix_bytes(tensor);
+    void *bytes = NULL;
+    enum status status = allocate(&bytes, size, 1, "the codes of a weight", err);
+
+    for (size_t i = (size_t)team->rank; i < code_matrices(tensor) && status == STATUS_OK;
+         i += (size_t)team->size) {
+        status = code_matrix_fill(bytes, tensor, i, shard->stage, &files->map, files->masks, err);
+        if (status == STATUS_OK)
+            status = commit_write_at(&shard->file, bytes, size,
+                                     shard->header_bytes + tensor->begin + i * size, err);
+    }
+    free(bytes);
+    return status;
+}
+
 // Writes the slices of one tensor that are this rank's.
 static enum status write_slices(struct shard *shard, const struct safetensors_tensor *tensor,
                                 const struct layer_files *files, struct error *err)
@@ -255,6 +283,8 @@ static enum status write_slices(struct shard *shard, const struct safetensors_te
     const struct team *team = shard->stage->team;
     const struct part_source source = {shard->stage, &files->map, &files->orders, files->weights};
     const uint64_t begin = shard->header_bytes + tensor->begin;
+    if (keeps_codes(shard, tensor))
+        return write_codes(shard, tensor, files, err);
     struct part_slice slice = part_slice_at(tensor, 0);
     void *bytes = NULL;
     enum status status = allocate(&bytes, part_slice_bytes(&slice), 1, "a part of a weight", err);
@@ -272,13 +302,14 @@ static enum status write_slices(struct shard *shard, const struct safetensors_te
     return status;
 }
 
-// Writes the tensors of the layer that hold several linears, or one transposed, and marks them.
+// Writes the tensors of the layer that hold several linears, or one transposed, or codes, and marks them.
 static enum status write_parts(struct shard *shard, const struct layer_files *files, bool *written,
                                struct error *err)
 {
     for (size_t i = 0; i < files->map.num_tensors; i++) {
         const struct layer_tensor *part = &files->map.tensors[i];
-        if (!part->is_part || !is_in_shard(shard, part) || written[part->tensor - shard->source->tensors])
+        if (!is_in_shard(shard, part) || !(part->is_part || keeps_codes(shard, part->tensor)) ||
+            written[part->tensor - shard->source->tensors])
             continue;
         FORWARD_IF_ERROR(write_slices(shard, part->tensor, files, err));
         written[part->tensor - shard->source->tensors] = true;
@@ -354,16 +385,14 @@ static enum status write_changes(struct shard *shard, const struct layer_files *
 static enum status read_orders(const struct shard *shard, struct layer_files *files, struct error *err)
 {
     const struct stage *stage = shard->stage;
-    struct store_reader *masks = NULL;
     char path[PATH_SIZE];
 
-    if (shard->variant->permute) {
+    if (shard->variant->permute || stage->model->checkpoint->keeps_codes) {
         run_layer_path(path, stage->settings->run, RUN_MASKS, shard->variant->name, files->map.layer);
-        FORWARD_IF_ERROR(store_open(&masks, path, stage->team->comm, err));
+        FORWARD_IF_ERROR(store_open(&files->masks, path, stage->team->comm, err));
     }
     const enum status status =
-        layer_orders_read(&files->orders, stage, shard->variant, &files->map, masks, err);
-    store_close(masks);
+        layer_orders_read(&files->orders, stage, shard->variant, &files->map, files->masks, err);
     return team_agree(stage->team, status, err);
 }
 
@@ -386,6 +415,7 @@ static enum status write_layer(struct shard *shard, size_t layer, bool *written,
     status = team_agree(team, write_changes(shard, &files, written, err), err);
 done:
     layer_orders_free(&files.orders);
+    store_close(files.masks);
     store_close(files.weights);
     layer_map_free(&files.map);
     return status;
@@ -423,6 +453,10 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
     for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
         if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
             status = copy_tensor(&shard, &source->tensors[i], err);
+    for (size_t i = 0; i < source->stored_count && status == STATUS_OK; i++)
+        if (stage->model->checkpoint->keeps_codes && source->is_left_out[i] &&
+            i % (size_t)team->size == (size_t)team->rank)
+            status = copy_tensor(&shard, &source->stored[i], err);
 end:
     status = shard_end(&shard, status, err);
 done:

@@ -79,7 +79,7 @@ static enum status check_part_finite(const struct model *model, const struct lay
     if (bad == n)
         return STATUS_OK;
     uint64_t left = tensor_rows_element(tensor, rows->first + bad / rows->width, bad % rows->width);
-    uint64_t size = (source->end - source->begin) / dtype_size(source->dtype);
+    uint64_t size = safetensors_elements(source);
     for (size_t d = 0; d < source->rank; d++) {
         size /= source->shape[d];
         used += (size_t)snprintf(index + used, sizeof index - used, d == 0 ? "%" PRIu64 : ", %" PRIu64,

@@ -3,8 +3,8 @@
 make_quantised_golden.py
 
 Writes codes.h and quantised/NAME/ (config.json, model.safetensors, expected.json) next to itself. expected.json has the
-dtype and the CRC-32 of the bytes of every tensor that transformers holds after loading the checkpoint on a CPU. Needs
-torch, transformers, accelerate and compressed-tensors; made with transformers 5.24, compressed-tensors 0.20 and torch 2.14.
+dtype and the CRC-32 of the bytes of every tensor that transformers holds after loading the checkpoint on a CPU.
+quantised/ids.h5 has token ids for tests/e2e/quantised.sh. Needs h5py, torch, transformers, accelerate and compressed-tensors; made with transformers 5.24, compressed-tensors 0.20 and torch 2.14.
 """
 
 import json
@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 
+import h5py
 import torch
 import transformers as hf
 from safetensors.torch import save_file
@@ -141,6 +142,8 @@ def main():
     write("compressed-tensor", *fp8_model("_scale", lambda *_: (1,), compressed("tensor"), torch.float32))
     write("compressed-block", *fp8_model("_scale", blocks, compressed("block", block_structure=[16, 16]), torch.float32))
     write("mxfp4", *mxfp4_model())
+    with h5py.File(os.path.join(HERE, "quantised", "ids.h5"), "w") as out:
+        out["tokens"] = torch.randint(0, VOCABULARY, (4, 24), dtype=torch.int32).numpy()
 
 
 if __name__ == "__main__":

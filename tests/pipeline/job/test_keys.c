@@ -49,7 +49,9 @@ static const char *value_in_job(enum job_key key, enum job_key own, const char *
         return "/p";
     if (own == KEY_DRIFT && key == KEY_OUTPUT_MATCHING)
         return "least_squares";
-    if ((own == KEY_DRIFT || own == KEY_OUTPUT_MATCHING) && key == KEY_ENERGY)
+    if (own == KEY_OUTPUT_FORMAT && key == KEY_OUTPUT)
+        return "/o";
+    if ((own == KEY_DRIFT || own == KEY_OUTPUT_MATCHING || own == KEY_OUTPUT_FORMAT) && key == KEY_ENERGY)
         return NULL;
     if (own == KEY_MEASURED_SEQUENCES && key == KEY_SEQUENCES)
         return "1000000000"; // it is not to be above this
