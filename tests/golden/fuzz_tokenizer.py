@@ -1,11 +1,13 @@
 """Compares coppice's tokenizer with Hugging Face's `tokenizers` on random texts; opt-in, not a part of the tests.
 
     fuzz_tokenizer.py TOOL [--corpus JSONL] [--seed N] [--texts N] [--layout NAME ...] [--tokenizer FILE ...]
-                           [--pipelines N] [--code-points]
+                           [--pipelines N] [--code-points] [--file FILE ...]
 
 Beside the texts a tenth as many byte strings are encoded that mostly are no UTF-8. `tokenizers` takes none of them; coppice
 refuses a text that is not UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms, nothing above U+10FFFF, nothing
 cut off) with the offset of the first byte that is wrong, which is where Python's decoder finds it.
+
+--file adds a text file to the texts, as a whole and paragraph by paragraph: prose, source code.
 
 TOOL is the program tokenizer_ids of the build (tests/tools). Without --layout and --tokenizer every layout of
 tokenizer_layouts.py is compared, trained on --corpus. --pipelines adds random pipelines of every normaliser and
@@ -210,7 +212,8 @@ def in_a_process(function, *arguments):
 # ---- every code point --------------------------------------------------------------------------------------
 
 CUT = ("a{0}b", "1{0}2 {0}", ".{0}' {0}{0}")
-CHANGED = ("{0}", "e{0}\u0301", "\u0345{0}\u0323 {0}{0}", "1{0}e{0}", "\u0915{0}\u0958\u0301", "\u0958\u094d{0}\u0958\u0301", "©\u200d{0}")
+CHANGED = ("{0}", "e{0}\u0301", "\u0345{0}\u0323 {0}{0}")
+GRAPHEMES = ("1{0}e{0}", "{0}e\u0301{0}\u0323", "\u0915{0}\u0958\u0301", "\u0958\u094d{0}\u0958\u0301", "©\u200d{0}")
 
 
 def every_code_point(contexts, step=1 << 15):
@@ -344,6 +347,11 @@ BYTES_AND_LETTERS = layouts.BYTES + list("eatoinshrGĠä日")
 ADDED = ["<s>", "</s>", "  ", "the", "LORD", "<|x|>", "<|x|><|y|>", "|>", "é", "É", "日本", "\n\n", "▁▁", "don't", "a", "</s> <s>", "Ang", "\u0301", "ﬁ"]
 
 
+def read_text(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read()
+
+
 def write(folder, layout, name="tokenizer"):
     path = os.path.join(folder, name + ".json")
     with open(path, "w", encoding="utf-8") as file:
@@ -359,6 +367,7 @@ def main():
     parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--layout", action="append", default=[])
     parser.add_argument("--tokenizer", action="append", default=[])
+    parser.add_argument("--file", action="append", default=[])
     parser.add_argument("--pipelines", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first pipeline")
     parser.add_argument("--code-points", action="store_true")
@@ -366,17 +375,19 @@ def main():
     different = 0
 
     with tempfile.TemporaryDirectory() as folder:
+        written = [part for file in options.file for text in [read_text(file)] for part in (text, *text.split("\n\n"))]
         cases = [(path, path) for path in options.tokenizer]
         made = layouts.layouts(layouts.read_corpus(options.corpus) if options.corpus else layouts.MORE)
         if options.code_points:
             for name, layout in components(made["gpt-2"]["model"]).items():
                 path = write(folder, layout)
                 found = 0
-                for texts in every_code_point(CHANGED if layout["normalizer"] else CUT):
+                changed = GRAPHEMES if "Precompiled" in str(layout["normalizer"]) else CHANGED
+                for texts in every_code_point(changed if layout["normalizer"] else CUT):
                     if name == "single_word":
                         texts = [t.replace("a", "zz") for t in texts]
                     found += compare(options.tool, name, path, texts, quiet=True)
-                print(f"{name}: every code point in {len(CUT)} contexts, {found} different", flush=True)
+                print(f"{name}: every code point in its contexts, {found} different", flush=True)
                 different += found
             return 1 if different else 0
         only_files = options.tokenizer and not options.layout
@@ -386,7 +397,7 @@ def main():
             with open(path, encoding="utf-8") as file:
                 special = [t["content"] for t in json.load(file)["added_tokens"]]
             rng = random.Random(f"{options.seed} {os.path.basename(path)}")
-            different += compare(options.tool, name, path, [random_text(rng, special) for _ in range(options.texts)])
+            different += compare(options.tool, name, path, [random_text(rng, special) for _ in range(options.texts)] + written)
             different += compare_bytes(options.tool, name, path, [random_bytes(rng, special) for _ in range(options.texts // 10)])
         for number in range(options.first, options.first + options.pipelines):
             rng = random.Random(f"{options.seed} pipeline {number}")

@@ -59,6 +59,12 @@ def theirs(reference, texts):
     return seconds, sum(len(e) for e in found)
 
 
+def name_of(path):
+    """MODEL/tokenizer.json and MODEL.json"""
+    name = os.path.splitext(os.path.basename(path))[0]
+    return os.path.basename(os.path.dirname(os.path.abspath(path))) if name == "tokenizer" else name
+
+
 def measure(tool, path, texts, runs):
     """Megabytes a second of both."""
     reference = Tokenizer.from_file(path)
@@ -92,7 +98,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         made = layouts.layouts(layouts.MORE if not options.corpus.endswith(".jsonl") else layouts.read_corpus(options.corpus))
-        paths = [(os.path.basename(os.path.dirname(os.path.abspath(p))), p) for p in options.tokenizer]
+        paths = [(name_of(p), p) for p in options.tokenizer]
         for name in options.layout or ([] if options.tokenizer else made):
             paths.append((name, os.path.join(folder, name + ".json")))
             with open(paths[-1][1], "w", encoding="utf-8") as file:

@@ -1,8 +1,10 @@
 // The parts of a tokenizer that look at text alone: splitting, normal forms, classes of characters,
 // expressions. The expected values are those of the Unicode standard, of the documentation of `tokenizers`,
 // and of utf8proc as a whole.
+#include "io/tokenizer/bert.h"
 #include "io/tokenizer/expression.h"
 #include "io/tokenizer/pattern.h"
+#include "io/tokenizer/precompiled.h"
 #include "io/tokenizer/split.h"
 #include "io/tokenizer/unicode.h"
 #include "io/tokenizer/unicode_data.h"
@@ -271,6 +273,13 @@ static void classes_of_characters_are_those_of_the_reference(void **state)
     assert_false(unicode_is_punctuation(0x2e43)); // since Unicode 9, too late for `tokenizers`
     assert_true(unicode_is_mark(0x301) && unicode_is_mark(0x903) && unicode_is_mark(0x20dd));
     assert_false(unicode_is_mark(0x1dfa) || unicode_is_mark('a'));
+    assert_true(unicode_is_nonspacing(0x301) && unicode_is_nonspacing(0x93c));
+    assert_false(unicode_is_nonspacing(0x903) || unicode_is_nonspacing('a') ||
+                 unicode_is_nonspacing(0x20dd) || unicode_is_nonspacing(0x1dfa));
+    assert_true(unicode_is_other(0) && unicode_is_other(0x7f) && unicode_is_other(0xad) &&
+                unicode_is_other(0x200b) && unicode_is_other(0xe000));
+    assert_false(unicode_is_other('a') || unicode_is_other(' ') || unicode_is_other(0x378) ||
+                 unicode_is_other(0x110cd)); // nobody's, and since Unicode 11
     assert_true(unicode_is_word('_') && unicode_is_word(0x200d) && unicode_is_word(0x24b6) &&
                 unicode_is_word(0x301));
     assert_false(unicode_is_word(0xb2) || unicode_is_word('-'));
@@ -287,6 +296,10 @@ static void tables_are_sorted_and_stand_ins_have_the_size_of_the_original(void *
                   {unicode_word_corrections, unicode_word_corrections_count},
                   {unicode_inert, unicode_inert_count},
                   {unicode_lower_corrections, unicode_lower_corrections_count},
+                  {unicode_nonspacing_corrections, unicode_nonspacing_corrections_count},
+                  {unicode_other_corrections, unicode_other_corrections_count},
+                  {unicode_cluster_stand_ins, unicode_cluster_stand_ins_count},
+                  {unicode_conjuncts, unicode_conjuncts_count},
                   {unicode_stand_ins, unicode_stand_ins_count}};
 
     (void)state;
@@ -305,6 +318,130 @@ static void tables_are_sorted_and_stand_ins_have_the_size_of_the_original(void *
     }
     assert_null(unicode_find_range(unicode_inert, unicode_inert_count, 'a'));
     assert_null(unicode_find_range(unicode_inert, unicode_inert_count, 0x10ffff));
+}
+
+// The grapheme clusters of text, with | between, must be `expected`.
+static void check_clusters(const char *expected)
+{
+    char text[256], shown[256];
+    size_t size = 0, used = 0;
+
+    for (const char *c = expected; *c != '\0'; c++)
+        if (*c != '|')
+            text[size++] = *c;
+    for (size_t at = 0, end; at < size; at = end) {
+        end = unicode_grapheme_end(text, size, at);
+        used += (size_t)snprintf(shown + used, sizeof shown - used, "%s%.*s", at > 0 ? "|" : "",
+                                 (int)(end - at), text + at);
+    }
+    assert_string_equal(shown, expected);
+}
+
+static void grapheme_clusters_are_those_of_unicode_16(void **state)
+{
+    (void)state;
+    check_clusters("a|b");
+    check_clusters("a|\r\n|\n|\r|\t"); // CR and LF
+    check_clusters("e\xcc\x81\xcc\xa3|x");
+    check_clusters("\n|\xcc\x81|a"); // nothing follows a control character
+    check_clusters("\xd8\x80"
+                   "1|2");                                                               // U+0600 goes before
+    check_clusters("\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8|\xea\xb0\x80");                 // Hangul
+    check_clusters("\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa|\xf0\x9f\x87\xab\xf0\x9f\x87\xb7"); // flags in pairs
+    check_clusters("\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80|x"); // emoji with a joiner
+    // GB9c: consonant, linker, consonant; not where a vowel sign or nothing is between.
+    check_clusters("\xe0\xa4\x95\xe0\xa5\x8d\xe0\xa4\x95\xcc\x81|x");
+    check_clusters("\xe0\xa4\x95\xe0\xa4\xbc\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\x95|x");
+    check_clusters("\xe0\xa4\x95|\xe0\xa4\x95");
+    check_clusters("\xe0\xa4\x95\xe0\xa5\x8d\xe0\xa4\xbe|\xe0\xa4\x95");
+    check_clusters("a\xe0\xa5\x8d|\xe0\xa4\x95");
+    check_clusters("a\xe0\xa2\x97|b"); // U+0897, since Unicode 16
+}
+
+static void check_step(enum status (*step)(const struct text *, struct text *, struct error *),
+                       const char *bytes, const char *expected)
+{
+    const struct text in = {.bytes = (char *)bytes, .size = strlen(bytes)};
+    struct text out = {0};
+    struct error err = {0};
+    assert_ok(step(&in, &out, &err), err);
+    assert_int_equal(out.size, strlen(expected));
+    assert_memory_equal(out.bytes, expected, out.size);
+    text_free(&out);
+}
+
+static void the_steps_of_bert(void **state)
+{
+    (void)state;
+    check_step(bert_clean,
+               "a\tb\x01"
+               "c\xc2\xa0\xe2\x80\x8b"
+               "d\xef\xbf\xbd"
+               "e\r\n",
+               "a bc de  ");
+    check_step(bert_space_ideographs, "a\xe4\xb8\x80\xe3\x81\x82", "a \xe4\xb8\x80 \xe3\x81\x82"); // not kana
+    // U+2B820 is an ideograph, but not to `tokenizers`
+    check_step(bert_space_ideographs, "\xf0\xab\xa0\xa0\xf0\xab\xa4\xa0",
+               "\xf0\xab\xa0\xa0 \xf0\xab\xa4\xa0 ");
+    check_step(bert_strip_accents, "e\xcc\x81\xe0\xa4\x83", "e\xe0\xa4\x83"); // U+0903 takes space
+}
+
+// A map that makes "e" to "X" and the control character U+0001 to nothing, made with charsmap of
+// tests/golden/tokenizer_layouts.py.
+static void a_character_map_looks_at_short_graphemes_as_a_whole(void **state)
+{
+    static const char charsmap[] =
+        "AAQAAAAIAAACAACAAAAAAAEJAAAAAACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAABljQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAABYAAA=";
+    static const struct {
+        const char *text, *expected;
+        size_t origin;
+    } cases[] = {
+        {"aeb", "aXb", 1},
+        {"e\xcc\x81", "X", 1},                                         // the accent goes as well
+        {"e\xcc\x81\xcc\xa3", "X", 1},                                 // five bytes
+        {"e\xcc\x81\xcc\xa3\xcc\x81", "X\xcc\x81\xcc\xa3\xcc\x81", 1}, // seven
+        {"e\xe2\x83\x90\xcc\x81", "X\xe2\x83\x90\xcc\x81", 1},         // six
+        {"\x01"
+         "ab",
+         "ab", 1}, // what stands for the first character, as `tokenizers` counts
+        {"a\x01"
+         "b",
+         "ab", 1},
+        {"", "", 0},
+    };
+    struct precompiled *map = NULL;
+    struct error err = {0};
+
+    (void)state;
+    assert_ok(precompiled_new(&map, (struct slice){charsmap, strlen(charsmap)}, &err), err);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct text in = {.bytes = (char *)cases[i].text,
+                                .size = strlen(cases[i].text),
+                                .origin_bytes = cases[i].text[0] != '\0'};
+        struct text out = {0};
+        assert_ok(precompiled_apply(map, &in, &out, &err), err);
+        assert_int_equal(out.size, strlen(cases[i].expected));
+        if (out.size > 0)
+            assert_memory_equal(out.bytes, cases[i].expected, out.size);
+        assert_int_equal(out.origin_bytes, cases[i].origin);
+        text_free(&out);
+    }
+    precompiled_free(map);
 }
 
 static void lower_case_looks_at_one_character_at_a_time(void **state)
@@ -335,6 +472,9 @@ int main(void)
         cmocka_unit_test(normal_forms_of_random_texts_are_those_of_utf8proc),
         cmocka_unit_test(classes_of_characters_are_those_of_the_reference),
         cmocka_unit_test(tables_are_sorted_and_stand_ins_have_the_size_of_the_original),
+        cmocka_unit_test(grapheme_clusters_are_those_of_unicode_16),
+        cmocka_unit_test(the_steps_of_bert),
+        cmocka_unit_test(a_character_map_looks_at_short_graphemes_as_a_whole),
         cmocka_unit_test(lower_case_looks_at_one_character_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
