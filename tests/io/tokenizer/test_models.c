@@ -185,6 +185,10 @@ static void ties_and_unknown_characters_of_a_unigram_model(void **state)
     // Several unknown characters are a token that was too unlikely: it is found all the same.
     UNIGRAM("{\"unk_id\":0,\"vocab\":[[\"?\",30],[\"xy\",30],[\"a\",100]]}", "axya", 2, 1, 2);
 
+    UNIGRAM("{\"unk_id\":0,\"byte_fallback\":true,\"vocab\":[[\"?\",30],[\"xy\",30],[\"xy\",30],[\"a\",100],"
+            "[\"<0x78>\",30],[\"<0x79>\",30]]}",
+            "axya", 3, 2, 3);
+
     json_t *json = parsed("{\"vocab\":[[\"a\",-1]]}");
     assert_ok(unigram_from_json(&unigram, json, &err), err);
     assert_int_equal(unigram_encode(unigram, "ab", 2, &ids, &err), STATUS_INPUT);
