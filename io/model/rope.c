@@ -87,8 +87,15 @@ static enum status read_yarn(struct rope_config *rope, const struct config_reade
     rope->beta_fast = 32.0;
     rope->beta_slow = 1.0;
     rope->truncate = !json_is_null(config_value(reader, "truncate"));
-    FORWARD_IF_ERROR(config_number(&nullable, "beta_fast", 1e-6, 1e6, &rope->beta_fast, err));
-    FORWARD_IF_ERROR(config_number(&nullable, "beta_slow", 1e-6, 1e6, &rope->beta_slow, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "beta_fast", 0.0, 1e6, &rope->beta_fast, err));
+    FORWARD_IF_ERROR(config_number(&nullable, "beta_slow", 0.0, 1e6, &rope->beta_slow, err));
+    if (rope->beta_fast == 0.0) // the reference takes 0 for "not given"
+        rope->beta_fast = 32.0;
+    if (rope->beta_slow == 0.0)
+        rope->beta_slow = 1.0;
+    RETURN_ERROR_IF(rope->theta == 1.0, err, STATUS_INPUT,
+                    "%s: %srope_type: yarn needs frequencies that differ, but rope_theta is 1", reader->path,
+                    reader->prefix);
     FORWARD_IF_ERROR(config_bool(&nullable, "truncate", &rope->truncate, err));
     FORWARD_IF_ERROR(config_number(&nullable, "mscale", 0.0, 1e6, &mscale, err));
     FORWARD_IF_ERROR(config_number(&nullable, "mscale_all_dim", 0.0, 1e6, &mscale_all_dim, err));
@@ -147,7 +154,8 @@ static enum status read_theta(struct rope_config *rope, const struct rope_source
     if (key == NULL)
         return STATUS_OK;
 
-    return config_number(reader, key, 1.0 + 1e-6, 1e30, &rope->theta, err);
+    // Angles of a smaller theta are so large that float32 has no digits left for them.
+    return config_number(reader, key, 0.1, 1e30, &rope->theta, err);
 }
 
 // Where heads are rotated as a whole the reference ignores `partial_rotary_factor` without scaling, and fails
@@ -228,7 +236,7 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
         FORWARD_IF_ERROR(read_longrope(rope, parameters, rotary_dim, err));
     if (rope->type == ROPE_YARN || rope->type == ROPE_LONGROPE)
         FORWARD_IF_ERROR(
-            config_number(&nullable, "attention_factor", 1e-6, 1e6, &rope->attention_factor, err));
+            config_number(&nullable, "attention_factor", 0.0, 1e6, &rope->attention_factor, err));
     return STATUS_OK;
 }
 

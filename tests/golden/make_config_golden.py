@@ -19,7 +19,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_families import rounded_embedding_scale
+from make_families import auto_class, rounded_embedding_scale
 
 FAMILIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
 LENGTH = 70  # more than the windows and the original contexts of the models
@@ -171,10 +171,29 @@ def null_cases():
                     yield family, {key: ABSENT}
 
 
+def odd_number_cases():
+    """Zeros that mean "not given", and numbers at the end of what can be computed."""
+    for change in ({"beta_fast": 0}, {"beta_slow": 0}, {"attention_factor": 0}, {"mscale": 0, "mscale_all_dim": 1.0},
+                   {"rope_theta": 1.0}, {"rope_theta": 0.5}, {"factor": 0.5}, {"factor": 0}, {"beta_fast": 1, "beta_slow": 32}):
+        yield "llama-yarn", {"rope_parameters": YARN | change}
+    for theta in (1, 0.5, 0, -1):
+        yield "mistral", {"rope_parameters": ABSENT, "rope_theta": theta}
+    for factor in (0.5, 0):
+        yield "mistral", {"rope_parameters": LINEAR | {"factor": factor}}
+    yield "llama-own-head", {"tie_word_embeddings": None}
+    for wrapper in ("llava", "gemma3-vl", "qwen2-vl"):
+        yield wrapper, {"vision_feature_layer": -1}
+    for family in ("llama-linear", "mistral"):
+        yield family, {"is_causal": True}
+        for key in ("attention_bias", "mlp_bias"):
+            yield family, {key: False}
+    yield "mistral", {"attention_bias": True, "mlp_bias": True}  # which it does not have
+
+
 def log_likelihood(directory, ids):
     """Of each token but the first, or None for an error and where tensors are missing, which the reference draws at random."""
     try:
-        model, info = hf.AutoModelForCausalLM.from_pretrained(
+        model, info = auto_class(hf.AutoConfig.from_pretrained(directory)).from_pretrained(
             directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
         if info["missing_keys"]:
@@ -223,7 +242,7 @@ def case_key(family, changes):
 def main():
     hf.logging.set_verbosity(50)
     hf.logging.disable_progress_bar()
-    cases = [*rope_cases(), *window_cases(), *compression_cases(), *head_cases(), *null_cases()]
+    cases = [*rope_cases(), *window_cases(), *compression_cases(), *head_cases(), *null_cases(), *odd_number_cases()]
     path, families, known = sys.argv[1], sys.argv[2:], {}
     if families:
         with open(path, encoding="utf-8") as file:
