@@ -15,6 +15,7 @@ static const char index_name[] = "model.safetensors.index.json";
 struct checkpoint_entry {
     const struct safetensors_tensor *tensor;
     size_t shard;
+    bool looked_up; // by checkpoint_find
 };
 
 static enum status join(char path[PATH_MAX], const char *directory, const char *name, struct error *err)
@@ -156,7 +157,7 @@ enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error 
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
         for (size_t j = 0; j < checkpoint->shards[i]->count; j++)
             checkpoint->entries[checkpoint->num_entries++] =
-                (struct checkpoint_entry){&checkpoint->shards[i]->tensors[j], i};
+                (struct checkpoint_entry){.tensor = &checkpoint->shards[i]->tensors[j], .shard = i};
     }
     qsort(checkpoint->entries, total, sizeof *checkpoint->entries, compare_entries);
     for (size_t i = 1; i < total; i++) {
@@ -170,6 +171,12 @@ enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error 
     return STATUS_OK;
 }
 
+static struct checkpoint_entry *find_entry(const struct checkpoint *checkpoint, const char *name)
+{
+    return bsearch(name, checkpoint->entries, checkpoint->num_entries, sizeof *checkpoint->entries,
+                   compare_entry_name);
+}
+
 static enum status check_listed(const struct checkpoint *checkpoint, json_t *weight_map, const char *path,
                                 struct error *err)
 {
@@ -179,10 +186,9 @@ static enum status check_listed(const struct checkpoint *checkpoint, json_t *wei
     json_object_foreach(weight_map, tensor, value)
     {
         char shown[200];
-        size_t shard;
         const char *listed = json_string_value(value);
-        const struct safetensors_tensor *found = checkpoint_find(checkpoint, tensor, &shard);
-        RETURN_ERROR_IF(found == NULL || strcmp(checkpoint->shard_names[shard], listed) != 0, err,
+        const struct checkpoint_entry *found = find_entry(checkpoint, tensor);
+        RETURN_ERROR_IF(found == NULL || strcmp(checkpoint->shard_names[found->shard], listed) != 0, err,
                         STATUS_INPUT, "%s: tensor '%s' is listed in %s but is not in that file", path,
                         printable(shown, sizeof shown, tensor), listed);
     }
@@ -288,13 +294,40 @@ void checkpoint_close(struct checkpoint *checkpoint)
 const struct safetensors_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name,
                                                  size_t *shard)
 {
-    const struct checkpoint_entry *entry = bsearch(name, checkpoint->entries, checkpoint->num_entries,
-                                                   sizeof *checkpoint->entries, compare_entry_name);
+    struct checkpoint_entry *entry = find_entry(checkpoint, name);
+
     if (entry == NULL)
         return NULL;
+    entry->looked_up = true;
     if (shard != NULL)
         *shard = entry->shard;
     return entry->tensor;
+}
+
+// Buffers that older versions of the reference saved, and that no version reads.
+static bool is_buffer(const char *name)
+{
+    static const char *const ends[] = {".inv_freq", ".masked_bias", ".attention.bias", ".attn.bias"};
+    const size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (length > strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
+size_t checkpoint_unused(const char **first, const struct checkpoint *checkpoint)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < checkpoint->num_entries; i++) {
+        const struct checkpoint_entry *entry = &checkpoint->entries[i];
+        if (entry->looked_up || is_buffer(entry->tensor->name))
+            continue;
+        if (count++ == 0)
+            *first = entry->tensor->name;
+    }
+    return count;
 }
 
 uint64_t checkpoint_bytes(const struct checkpoint *checkpoint)

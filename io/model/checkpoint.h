@@ -24,6 +24,9 @@ void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
 // The tensor and (shard may be NULL) the index of its shard; NULL when there is none.
 const struct safetensors_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name,
                                                  size_t *shard);
+// How many tensors checkpoint_find was never asked for, but for buffers that mean nothing, and the first of
+// them by name; *first is left alone where there is none.
+size_t checkpoint_unused(const char **first, const struct checkpoint *checkpoint);
 // Makes checkpoint_find's table anew from the tensors of the shards.
 enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error *err);
 // Bytes of all tensor data, as it is exported.

@@ -1,5 +1,6 @@
 #include "io/model/model.h"
 
+#include "io/file/json.h"
 #include "io/model/family.h"
 #include "kernels/forward/embedding.h"
 
@@ -50,18 +51,34 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .logit_soft_cap = model->config.final_logit_soft_cap};
 }
 
-bool model_warning(char *text, size_t size, const struct model *model)
+// Whether the head differs from the embedding that it is tied to.
+static bool has_denied_head(const struct model *model)
 {
     const struct safetensors_tensor *embedding = model->embedding, *head = model->lm_head;
 
-    if (!model->config.tie_word_embeddings || head == embedding ||
-        (head->dtype == embedding->dtype &&
-         memcmp(head->data, embedding->data, embedding->end - embedding->begin) == 0))
-        return false;
-    snprintf(text, size,
-             "%s/config.json: tie_word_embeddings is true, but '%s' differs from the embedding and is used",
-             model->checkpoint->directory, head->name);
-    return true;
+    return model->config.tie_word_embeddings && head != embedding &&
+           (head->dtype != embedding->dtype ||
+            memcmp(head->data, embedding->data, embedding->end - embedding->begin) != 0);
+}
+
+size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const struct model *model)
+{
+    const char *directory = model->checkpoint->directory;
+    const bool one = model->num_unused == 1;
+    char first[200];
+    size_t count = 0;
+
+    if (has_denied_head(model))
+        snprintf(
+            lines[count++], MODEL_WARNING_SIZE,
+            "%s/config.json: tie_word_embeddings is true, but '%s' differs from the embedding and is used",
+            directory, model->lm_head->name);
+    if (model->num_unused > 0)
+        snprintf(lines[count++], MODEL_WARNING_SIZE,
+                 "%s: %zu tensor%s outside of the language model %s carried over as %s: '%s'%s", directory,
+                 model->num_unused, one ? "" : "s", one ? "is" : "are", one ? "it is" : "they are",
+                 printable(first, sizeof first, model->first_unused), one ? "" : " and others");
+    return count;
 }
 
 static enum status fill_angles(const float **cosine, const float **sine, const struct model_config *config,

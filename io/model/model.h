@@ -20,6 +20,8 @@ struct model {
     float *final_norm_weight, *final_norm_bias;    // float32 copies, or NULL
     float *lm_head_bias_copy;                      // float32, or NULL
     float embedding_scale;
+    size_t num_unused;                         // tensors that nothing here asks for
+    const char *first_unused;                  // their first
     bool added_attention_bias, added_mlp_bias; // model_add_biases
 };
 
@@ -32,11 +34,11 @@ void model_embed_at(const struct model *model, float *hidden, const int32_t *ids
 // The part after the last layer: final norm and head. *head points into model.
 void model_lm_head(struct lm_head *head, const struct model *model);
 
-// Writes into text[size] one line about what the model is used with although config.json says otherwise;
-// false: there is nothing of that kind. Compares a tied model's head, if the checkpoint has one, with its
-// embedding, up to where they differ.
-enum { MODEL_WARNING_SIZE = 4352 }; // room for a path
-bool model_warning(char *text, size_t size, const struct model *model);
+// Writes a line each about what the model is used with although config.json says otherwise, and about tensors
+// that it does not use and that are carried over; returns their number. Compares a tied model's head, if the
+// checkpoint has one, with its embedding, up to where they differ.
+enum { MODEL_WARNING_SIZE = 4480, MODEL_WARNINGS = 2 }; // room for a path
+size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const struct model *model);
 
 // Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are
 // allocated: freed with rotary_table_free. STATUS_INPUT when the model has learned positions, and fewer than

@@ -189,6 +189,7 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     GOTO_IF_ERROR(find_final_norm(*model, err), failed);
     GOTO_IF_ERROR(check_outer_codes(*model, err), failed);
     GOTO_IF_ERROR(check_layers(*model, err), failed);
+    (*model)->num_unused = checkpoint_unused(&(*model)->first_unused, (*model)->checkpoint);
     return STATUS_OK;
 
 failed:

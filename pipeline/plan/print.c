@@ -26,8 +26,9 @@ struct summary {
     double work[STAGE_COUNT];
     char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE]; // of what the machine has too little of
     size_t num_warnings;
-    char model_warning[MODEL_WARNING_SIZE];     // "": none
-    char overfitting[OVERFITTING_WARNING_SIZE]; // likewise
+    char model_warnings[MODEL_WARNINGS][MODEL_WARNING_SIZE];
+    size_t num_model_warnings;
+    char overfitting[OVERFITTING_WARNING_SIZE]; // "": none
 };
 
 static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
@@ -69,7 +70,7 @@ static void collect_warnings(struct summary *summary)
         is_started = is_started || summary->done[s] > 0;
     summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
                                           summary->machine->ranks_per_node, is_started);
-    (void)model_warning(summary->model_warning, sizeof summary->model_warning, summary->plan->model);
+    summary->num_model_warnings = model_warnings(summary->model_warnings, summary->plan->model);
     (void)overfitting_warning(summary->overfitting, summary->plan);
 }
 
@@ -186,8 +187,8 @@ static json_t *summary_to_json(const struct summary *summary)
     json_t *warnings = json_array();
     for (size_t i = 0; i < summary->num_warnings; i++)
         json_array_append_new(warnings, json_string(summary->warnings[i]));
-    if (summary->model_warning[0] != '\0')
-        json_array_append_new(warnings, json_string(summary->model_warning));
+    for (size_t i = 0; i < summary->num_model_warnings; i++)
+        json_array_append_new(warnings, json_string(summary->model_warnings[i]));
     if (summary->overfitting[0] != '\0')
         json_array_append_new(warnings, json_string(summary->overfitting));
     json_object_set_new(object, "warnings", warnings);
@@ -273,12 +274,13 @@ static void print_costs(const struct summary *summary, FILE *out)
 
 static void print_warnings(const struct summary *summary, FILE *out)
 {
-    const char *lines[CAPACITY_WARNINGS + 2];
+    const char *lines[CAPACITY_WARNINGS + MODEL_WARNINGS + 1];
     size_t count = 0;
 
     for (size_t i = 0; i < summary->num_warnings; i++)
         lines[count++] = summary->warnings[i];
-    lines[count++] = summary->model_warning;
+    for (size_t i = 0; i < summary->num_model_warnings; i++)
+        lines[count++] = summary->model_warnings[i];
     lines[count++] = summary->overfitting;
     for (size_t i = 0, printed = 0; i < count; i++)
         if (lines[i][0] != '\0')

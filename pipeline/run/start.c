@@ -34,7 +34,8 @@ static enum status check_output(const struct run_context *context, struct error 
 // Rank 0. The warnings that `plan` would have printed.
 static enum status warn(const struct run_context *context, struct error *err)
 {
-    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], model[MODEL_WARNING_SIZE];
+    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
+    char model[MODEL_WARNINGS][MODEL_WARNING_SIZE];
     char overfitting[OVERFITTING_WARNING_SIZE];
     const size_t ranks = (size_t)context->world->node_size;
     struct capacity capacity;
@@ -47,8 +48,9 @@ static enum status warn(const struct run_context *context, struct error *err)
         return STATUS_OK;
     for (size_t i = 0; i < count; i++)
         fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
-    if (model_warning(model, sizeof model, context->model))
-        fprintf(stderr, "coppice: careful: %s\n", model);
+    const size_t of_model = model_warnings(model, context->model);
+    for (size_t i = 0; i < of_model; i++)
+        fprintf(stderr, "coppice: careful: %s\n", model[i]);
     if (overfitting_warning(overfitting, context->plan))
         fprintf(stderr, "coppice: careful: %s\n", overfitting);
     return STATUS_OK;

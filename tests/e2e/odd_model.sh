@@ -58,7 +58,11 @@ odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_
 odd "a key that coppice does not know" llama '.logit_shift = 0.5' \
   "config.json: logit_shift: is not known to coppice and may change what the model computes|--ignore-config-key logit_shift"
 check "unless it is ignored" runs alone plan --ignore-config-key logit_shift "$folder/job.yaml"
-odd "a text model inside a larger one" gemma3-vl . fine
+cp -rL "$folder/gemma3-vl" "$folder/inside"
+jq -n '{version: "1.0", added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null,
+  model: {type: "BPE", unk_token: "<unk>", vocab: ([range(95)] | map({key: ([. + 32] | implode), value: .}) | from_entries + {"<unk>": 95}), merges: []}}' \
+  >"$folder/inside/tokenizer.json"
+odd "a text model inside a larger one" inside . fine
 odd "which is not there" gemma3 '.model_type = "gemma3"' "config.json: text_config: is missing"
 odd "one that is not known there" llava '.text_config.model_type = "gemma2"' \
   "config.json: text_config: model_type: 'gemma2' is not supported as the language model inside 'llava'"
@@ -103,12 +107,10 @@ others_are_the_same() {
   done
   [ $changed = "$4" ]
 }
-cp -rL "$folder/gemma3-vl" "$folder/inside"
-jq -n '{version: "1.0", added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null,
-  model: {type: "BPE", unk_token: "<unk>", vocab: ([range(95)] | map({key: ([. + 32] | implode), value: .}) | from_entries + {"<unk>": 95}), merges: []}}' \
-  >"$folder/inside/tokenizer.json"
 small_job "$folder/job.yaml" model="$folder/inside" method=wanda pattern= perplexity=
 check "it is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
+check "one line says what is carried over" \
+  same "$(grep -c "careful: .* tensors outside of the language model are carried over as they are" "$folder/stderr")" 1
 check "its linears alone differ" others_are_the_same "$folder/inside" "$folder/models" \
   '^language_model.model.layers.[01].(self_attn|mlp).*_proj.weight$' 14
 check "config.json is the same" cmp "$folder/inside/config.json" "$folder/models/config.json"

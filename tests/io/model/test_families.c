@@ -302,13 +302,13 @@ static void a_tied_model_that_stores_its_head_alone_is_the_same(void **state)
 
 static void assert_warning(const char *family, const char *key, const char *value, const char *part)
 {
-    char *folder = changed_model(family, key, value), text[MODEL_WARNING_SIZE] = "";
+    char *folder = changed_model(family, key, value), lines[MODEL_WARNINGS][MODEL_WARNING_SIZE];
     struct model *model;
     struct error err = {0};
     assert_ok(model_open(&model, folder, &err), err);
-    assert_int_equal(model_warning(text, sizeof text, model), part != NULL);
+    assert_int_equal(model_warnings(lines, model), part != NULL);
     if (part != NULL)
-        assert_non_null(strstr(text, part));
+        assert_non_null(strstr(lines[0], part));
     model_close(model);
     temporary_folder_remove(folder);
 }
@@ -320,6 +320,18 @@ static void a_head_that_config_json_denies_is_told(void **state)
                    "config.json: tie_word_embeddings is true, but 'lm_head.weight' differs");
     assert_warning("llama-own-head", "tie_word_embeddings", "false", NULL);
     assert_warning("qwen2", NULL, NULL, NULL);
+}
+
+static void tensors_that_are_not_used_are_told(void **state)
+{
+    (void)state;
+    assert_warning("llava", NULL, NULL,
+                   "27 tensors outside of the language model are carried over as they are: "
+                   "'multi_modal_projector.linear_1.bias' and others");
+    assert_warning("gemma3-vl", NULL, NULL, "'multi_modal_projector.mm_input_projection_weight' and others");
+    assert_warning("llama3", "num_hidden_layers", "2", "'model.layers.2.input_layernorm.weight' and others");
+    assert_warning("gpt-neox", NULL, NULL, NULL);
+    assert_warning("mixtral", NULL, NULL, NULL);
 }
 
 // lm-evaluation-harness adds them where model_type contains "gemma".
@@ -424,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),
+        cmocka_unit_test(tensors_that_are_not_used_are_told),
         cmocka_unit_test(tasks_have_special_tokens_in_the_families_from_gemma_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
