@@ -51,7 +51,10 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
         const char *key = here ? "partial_rotary_factor" : family->rotary_fraction_key;
         fraction = family->default_rotary_fraction;
         config_pass(reader, family->rotary_fraction_key);
-        FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
+        if (!here && family->null_rotary_fraction && json_is_null(config_value(reader, key)))
+            fraction = 1.0;
+        else
+            FORWARD_IF_ERROR(config_number(place, key, 0.0, 1.0, &fraction, err));
     }
     decoder->rotary_dim = (size_t)((double)decoder->head_dim * fraction);
     if (decoder->latent.key_value_rank != 0)
@@ -131,7 +134,9 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
                     "%s: num_attention_heads: %zu is not a multiple of num_key_value_heads %zu", reader->path,
                     decoder->num_attention_heads, decoder->num_key_value_heads);
 
-    decoder->head_dim = json_is_null(config_value(reader, "head_dim")) ? 0 : family->default_head_dim;
+    decoder->head_dim = family->default_head_dim;
+    if (family->null_head_dim && json_is_null(config_value(reader, "head_dim")))
+        decoder->head_dim = 0;
     if (!family->multi_head)
         FORWARD_IF_ERROR(config_optional_size(&nullable, "head_dim", &decoder->head_dim, err));
     if (decoder->head_dim == 0) {

@@ -136,6 +136,8 @@ struct family {
     // heads.
     struct default_sizes default_sizes;
     size_t default_key_value_heads, default_head_dim, default_max_positions;
+    bool null_head_dim;        // a head_dim of null is hidden / heads, not the default
+    bool null_rotary_fraction; // null for rotary_fraction_key: all of a head is rotated
     // Phi-3's `original_max_position_embeddings`; 0: the family has no such key.
     size_t default_original_positions;
     double default_epsilon, default_theta, default_rotary_fraction;

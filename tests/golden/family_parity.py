@@ -54,6 +54,14 @@ def make(directory, name, dtype, tied, sharded):
     write_tokenizer(directory)
 
 
+def refuse_other_keys(directory):
+    """An exported model has all the tensors that transformers looks for, and no others."""
+    _, info = hf.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
+    wrong = {what: list(keys) for what, keys in info.items() if keys}
+    if wrong:
+        raise RuntimeError(f"{directory}: {wrong}")
+
+
 def perplexity(directory, dtype, text):
     model = load(directory, dtype)
     ids = torch.tensor([ord(c) - 32 for c in text])
@@ -115,6 +123,7 @@ def main():
                     if found is None:
                         continue
                     pruned += 1
+                    refuse_other_keys(f"{folder}/pruned")
                     theirs = {"dense": dense, "pruned": perplexity(f"{folder}/pruned", dtype, test)}
                     for which, value in theirs.items():
                         off = abs(found[which] - value) / value

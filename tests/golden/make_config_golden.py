@@ -91,7 +91,8 @@ def rope_cases():
 
 
 def window_cases():
-    layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3, "cohere2": 4}
+    layers = {"mistral": 3, "qwen2": 3, "qwen3": 3, "qwen2-moe": 3, "gemma2": 2, "gemma3": 3, "cohere2": 4,
+              "ministral": 3, "cwm": 3, "olmo3": 3, "exaone4": 3, "vaultgemma": 2, "smollm3": 3, "ministral3": 3}
     for family in (*layers, "qwen3-moe", "mixtral", "phi3", "starcoder2"):
         for window in (ABSENT, None, 0, 7):
             yield family, {"sliding_window": window}
@@ -99,7 +100,8 @@ def window_cases():
         mixed = [SLIDING, FULL, SLIDING, FULL][:count]
         for types in (ABSENT, None, [], [FULL] * count, [SLIDING] * count, mixed, mixed[1:], mixed[1:] + ["chunked"]):
             yield family, {"layer_types": types}
-        yield family, {"sliding_window": 0, "layer_types": [FULL] * count}
+        if family != "ministral3":  # which gives all layers the window
+            yield family, {"sliding_window": 0, "layer_types": [FULL] * count}
     for family in ("qwen2", "qwen3", "qwen2-moe"):
         for use in (ABSENT, False, True):
             for window in (None, 0, 9):
@@ -139,6 +141,82 @@ def head_cases():
     yield "phi", {"qk_layernorm": False}
 
 
+def kin_cases():
+    """The keys that LLaMA's younger kin have of their own."""
+    for layers in (ABSENT, None, [], [1, 1], [0, 0, 1], [1, 0, 1, 1], ["1", "0", "1"], 1):
+        yield "smollm3", {"no_rope_layers": layers}
+        yield "smollm3", {"no_rope_layers": layers, "layer_types": ABSENT}
+    for interval in (ABSENT, None, 0, 1, 2):
+        yield "smollm3", {"no_rope_layer_interval": interval, "no_rope_layers": ABSENT, "layer_types": ABSENT}
+        yield "smollm3", {"no_rope_layer_interval": interval, "no_rope_layers": ABSENT}
+    for use in (ABSENT, None, False, True):
+        for window in (None, 0, 7):
+            for types in (ABSENT, [SLIDING, FULL, FULL]):
+                yield "smollm3", {"use_sliding_window": use, "sliding_window": window, "layer_types": types}
+
+    for window in (ABSENT, None, 0, 7):
+        for pattern in (ABSENT, None, 0, 1, 2, "LLG"):
+            for types in (ABSENT, [FULL] * 3, [SLIDING, FULL, SLIDING]):
+                yield "exaone4", {"sliding_window": window, "sliding_window_pattern": pattern, "layer_types": types}
+
+    for family in ("ministral", "cwm", "olmo3"):
+        for types in (ABSENT, [FULL] * 3):
+            yield family, {"sliding_window": None, "layer_types": types}
+    for clip in (0.5, "1"):
+        yield "olmo", {"clip_qkv": clip}
+    yield "olmo", {"rms_norm_eps": 0.5}  # its norms have an epsilon of their own
+    nested = (ABSENT, None, {}, {FULL: {}, SLIDING: {}}, {FULL: LINEAR}, {SLIDING: LINEAR}, {FULL: None}, LINEAR)
+    for scaling in (ABSENT, {}, {"rope_type": "linear", "factor": 3.0}):
+        for parameters in nested:
+            for theta in (ABSENT, 3000.0):
+                yield "olmo3", {"rope_scaling": scaling, "rope_parameters": parameters, "rope_theta": theta}
+
+    beta = {"llama_4_scaling_beta": 0.3}
+    for parameters in (ABSENT, None, {}, YARN, YARN | beta, without(YARN, "original_max_position_embeddings") | beta,
+                       LINEAR | beta, {"rope_theta": 500.0} | beta, YARN | {"llama_4_scaling_beta": None},
+                       LINEAR | beta | {"original_max_position_embeddings": 16},
+                       YARN | {"llama_4_scaling_beta": 0}, LLAMA3 | beta):
+        yield "ministral3", {"rope_parameters": parameters}
+        yield "ministral3", {"rope_scaling": parameters, "rope_parameters": None, "rope_theta": 700.0}
+    for family in ("apertus", "cwm"):
+        for scaling in (ABSENT, {}, {"type": "linear", "factor": 3.0}):
+            for parameters in (ABSENT, None, {}, LINEAR, {"rope_theta": 500.0}):
+                for theta in (ABSENT, 300.0):
+                    yield family, {"rope_scaling": scaling, "rope_parameters": parameters, "rope_theta": theta}
+    for kind in ("default", "dynamic", "linear"):
+        for alpha in (None, 0, 1000.0, 50):
+            parameters = {"rope_type": kind, "factor": 2.0, "rope_theta": 500.0, "alpha": alpha}
+            yield "hunyuan", {"rope_parameters": parameters}
+    hunyuan = {"alpha": 1000.0, "beta_fast": 32, "beta_slow": 1, "factor": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0}
+    yield "hunyuan", {"rope_scaling": hunyuan | {"type": "dynamic"}, "rope_parameters": ABSENT, "rope_theta": 1000.0}
+    yield "hunyuan", {"rope_scaling": {"type": "dynamic", "alpha": 9.0}, "rope_parameters": ABSENT}
+
+    for family in ("glm", "glm4", "nemotron"):
+        for parameters in (ABSENT, None, {}, {"rope_theta": 500.0}, {"partial_rotary_factor": 0.25}):
+            for fraction in (ABSENT, None, 1.0, 0.75):
+                yield family, {"rope_parameters": parameters, "partial_rotary_factor": fraction}
+        yield family, {"rope_parameters": YARN | {"partial_rotary_factor": 0.5}}
+    for value in (None, False):
+        yield "ernie4-5", {"use_bias": value}
+        yield "seed-oss", {"attention_out_bias": value}
+    yield "ernie4-5", {"attention_bias": False, "mlp_bias": False}
+    yield "helium", {"attention_bias": False, "mlp_bias": False}
+    yield "seed-oss", {"attention_bias": False, "residual_dropout": 0.5, "attention_dropout": 0.5}
+    for act in ("gelu", "gelu_pytorch_tanh", "gelu_new", "relu", "silu"):
+        yield "gemma", {"hidden_act": act, "hidden_activation": None}
+        yield "gemma", {"hidden_act": "gelu", "hidden_activation": act}
+    for act in ("relu2", "silu", "relu", "gelu"):
+        for family in ("arcee", "nemotron", "nanochat"):
+            yield family, {"hidden_act": act}
+    yield "iquestcoder", {"clip_qkv": None}
+    yield "iquestcoder", {"clip_qkv": 1.0}
+    yield "iquestcoder", {"use_sliding_window": True}
+    for family in ("olmo2", "exaone4", "smollm3", "apertus", "nanochat", "hunyuan", "glm", "helium", "gemma"):
+        yield family, {"head_dim": 4}
+    for family in ("seed-oss", "arcee", "ernie4-5", "ministral", "ministral3", "cwm", "iquestcoder", "jais2", "nemotron"):
+        yield family, {"head_dim": None}
+
+
 def compression_cases():
     for value in (None, {}, {"sparsity_config": {"format": "dense", "global_sparsity": 0.5}}, {"format": "dense"},
                   {"quantization_status": "frozen", "config_groups": {}}):
@@ -157,6 +235,7 @@ KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "r
         "final_logit_softcapping", "attn_logit_softcapping", "use_bidirectional_attention", "use_parallel_residual",
         "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling", "logit_scale",
         "use_qk_norm", "norm_epsilon", "use_bias", "qk_layernorm", "use_qkv_bias", "sliding_window_pattern",
+        "clip_qkv", "norm_eps", "attention_out_bias", "no_rope_layers", "no_rope_layer_interval",
         "do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "layer_norm_elementwise_affine")
 
 
@@ -164,6 +243,8 @@ def null_cases():
     for family in sorted(os.listdir(FAMILIES)):
         with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
             config = json.load(file)
+        if "vision_config" in config:
+            continue  # not a causal language model by itself
         for key in SIZES + KEYS:
             if key in config:
                 yield family, {key: None}
@@ -242,7 +323,8 @@ def case_key(family, changes):
 def main():
     hf.logging.set_verbosity(50)
     hf.logging.disable_progress_bar()
-    cases = [*rope_cases(), *window_cases(), *compression_cases(), *head_cases(), *null_cases(), *odd_number_cases()]
+    cases = [*rope_cases(), *window_cases(), *kin_cases(), *compression_cases(), *head_cases(), *null_cases(),
+             *odd_number_cases()]
     path, families, known = sys.argv[1], sys.argv[2:], {}
     if families:
         with open(path, encoding="utf-8") as file:

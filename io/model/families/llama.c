@@ -31,6 +31,8 @@ static enum status configure_cwm(struct model_config *config, const struct confi
     config->attention_bias = false; // whatever the key of LLaMA says
     FORWARD_IF_ERROR(read_window(&window, reader, 8192, err));
     FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    window.is_null |= window.tokens == 0;
+    FORWARD_IF_ERROR(require_window(&window, reader, err));
     for (size_t i = 0; i < config->num_hidden_layers && !found; i++)
         if (i % 4 != 0)
             FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
@@ -101,6 +103,7 @@ static const struct family rows[] = {
      ROPE("rope_theta", 1e4),
      .default_key_value_heads = 8,
      .default_head_dim = 128,
+     .null_head_dim = true,
      .default_max_positions = 524288,
      .default_attention_bias = true,
      .configure = configure_seed_oss},
@@ -128,6 +131,7 @@ static const struct family rows[] = {
      ROPE("rope_theta", 1e4),
      .default_key_value_heads = 8,
      .default_head_dim = 128,
+     .null_head_dim = true,
      .default_max_positions = 131072,
      .configure = configure_iquestcoder},
 };

@@ -16,16 +16,19 @@ static enum status configure_ministral(struct model_config *config, const struct
 
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
     FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    FORWARD_IF_ERROR(require_window(&window, reader, err));
     return found ? STATUS_OK : set_windows(config, &window, reader, err);
 }
 
-// All layers have the window; `layer_types` are not looked at.
+// All layers have the window, whatever `layer_types` says of them.
 static enum status configure_ministral3(struct model_config *config, const struct config_reader *reader,
                                         struct error *err)
 {
     struct window window;
+    bool found;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
+    FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
     return set_windows(config, &window, reader, err);
 }
 

@@ -49,6 +49,7 @@ static enum status configure_olmo3(struct model_config *config, const struct con
     config->decoder.query_key_norm = QUERY_KEY_WHOLE;
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
     FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
+    FORWARD_IF_ERROR(require_window(&window, reader, err));
     for (size_t i = 0; i < config->num_hidden_layers; i++) {
         if (!found && (i + 1) % 4 != 0)
             FORWARD_IF_ERROR(set_window(config, i, &window, reader, err));
@@ -56,6 +57,9 @@ static enum status configure_olmo3(struct model_config *config, const struct con
     }
     return read_layer_ropes(config, reader, &ropes, err);
 }
+
+// Its norms have an epsilon of their own.
+static const char *const olmo_harmless[] = {"rms_norm_eps", "layer_norm_eps", NULL};
 
 static const struct family rows[] = {
     {.model_type = "olmo",
@@ -70,6 +74,7 @@ static const struct family rows[] = {
      NORMS(NORM_LAYER, NULL, 1e-5),
      ROPE("rope_theta", 1e4),
      .default_max_positions = 2048,
+     .harmless = olmo_harmless,
      .configure = configure_olmo},
     {.model_type = "olmo2",
      LLAMA_NAMES,

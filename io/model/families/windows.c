@@ -17,6 +17,12 @@ enum status read_window(struct window *window, const struct config_reader *reade
     return STATUS_OK;
 }
 
+enum status require_window(const struct window *window, const struct config_reader *reader, struct error *err)
+{
+    RETURN_ERROR_IF(window->is_null, err, STATUS_INPUT, "%s: sliding_window: must not be null", reader->path);
+    return STATUS_OK;
+}
+
 enum status set_window(struct model_config *config, size_t layer, const struct window *window,
                        const struct config_reader *reader, struct error *err)
 {

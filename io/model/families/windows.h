@@ -13,6 +13,9 @@ struct window {
 // Absent, it is `fallback`; 0: null.
 enum status read_window(struct window *window, const struct config_reader *reader, json_int_t fallback,
                         struct error *err);
+// Refuses null, for families in which the reference does so whether a layer uses the window or not.
+enum status require_window(const struct window *window, const struct config_reader *reader,
+                           struct error *err);
 // Gives layer `layer` the window.
 enum status set_window(struct model_config *config, size_t layer, const struct window *window,
                        const struct config_reader *reader, struct error *err);
