@@ -18,7 +18,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_families import BF16, F32, FAMILIES, VOCABULARY, auto_class, edit_config, load, randomise
+from make_families import BF16, F32, FAMILIES, VOCABULARY, auto_class, edit_config, load, randomise, save
 from wrappers import MORE_WRAPPERS
 
 torch.set_grad_enabled(False)
@@ -46,7 +46,7 @@ def make(directory, name, dtype, tied, sharded):
     model = auto_class(config).from_config(config)
     randomise(model, 1)
     model.tie_weights()
-    model.to(dtype).save_pretrained(directory, max_shard_size="9KB" if sharded else "1GB")
+    save(model.to(dtype), directory, more, "9KB" if sharded else "1GB")
     if "rename" in more:
         more["rename"](directory)
     if "edit" in more:

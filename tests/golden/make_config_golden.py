@@ -239,6 +239,24 @@ KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "r
         "do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "layer_norm_elementwise_affine")
 
 
+def linear_cases():
+    """Layers with linear attention."""
+    full, linear = "full_attention", "linear_attention"
+    for types in (None, [], [full] * 3, [linear] * 3, [linear, full], [linear, full, SLIDING], [linear, None, full]):
+        yield "qwen3-next", {"layer_types": types, "full_attention_interval": 2}
+    for interval in (ABSENT, None, 1, 2, 0):
+        yield "qwen3-5", {"full_attention_interval": interval}
+    for factor in (ABSENT, None, 0.25, 1.0):
+        parameters = {"rope_type": "default", "rope_theta": 500.0}
+        yield "qwen3-5", {"rope_parameters": parameters, "partial_rotary_factor": factor}
+        yield "qwen3-5", {"rope_parameters": ABSENT, "rope_theta": 300.0, "partial_rotary_factor": factor}
+        yield "qwen3-5", {"rope_parameters": parameters | {"partial_rotary_factor": 0.25}, "partial_rotary_factor": factor}
+    yield "qwen3-5", {"linear_num_key_heads": 3}
+    for key in ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim",
+                "linear_conv_kernel_dim", "norm_topk_prob"):
+        yield "qwen3-next", {key: None}
+
+
 def null_cases():
     for family in sorted(os.listdir(FAMILIES)):
         with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
@@ -330,6 +348,7 @@ def main():
         with open(path, encoding="utf-8") as file:
             known = {case_key(c["family"], c["set"]): c["outcome"] for c in json.load(file)
                      if c["family"] not in families}
+    cases += linear_cases()
     lines = []
     for family, changes in cases:
         key = case_key(family, changes)

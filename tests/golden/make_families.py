@@ -97,7 +97,7 @@ def tied_by_mistake(config):
 
 FAMILIES = {
     # name: (config, dtype, more): `shard` a shard size, `rename` (from, to), `edit` a change of config.json,
-    # `seed` another one than the place in this list: a recurrent state may be ill-conditioned for some
+    # `names` other tensor names than transformers writes, `seed` another one than the place in this list: a recurrent state may be ill-conditioned for some
     "llama3": (
         hf.LlamaConfig(
             **base(num_attention_heads=2, num_key_value_heads=1),
@@ -577,6 +577,23 @@ FAMILIES |= {
         BF16,
         {},
     ),
+    "qwen3-5-moe-fused": (
+        hf.Qwen3_5MoeTextConfig(
+            **{key: value for key, value in base(num_hidden_layers=1).items() if key != "intermediate_size"},
+            rms_norm_eps=1e-2,
+            layer_types=["linear_attention"],
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
+            linear_num_key_heads=1,
+            linear_num_value_heads=1,
+            num_experts=3,
+            num_experts_per_tok=1,
+            moe_intermediate_size=8,
+            shared_expert_intermediate_size=12,
+        ),
+        BF16,
+        {"names": "in memory"},
+    ),
 }
 
 
@@ -624,12 +641,17 @@ def edit_config(directory, edit):
         file.write("\n")
 
 
+def save(model, directory, more, shard):
+    """With the names on disk, or those that the model has in memory."""
+    model.save_pretrained(directory, max_shard_size=shard, save_original_format="names" not in more)
+
+
 def make(out, name, seed):
     config, dtype, more = FAMILIES[name]
     directory = os.path.join(out, name)
     model = auto_class(config).from_config(config)
     randomise(model, seed)
-    model.to(dtype).save_pretrained(directory, max_shard_size=more.get("shard", "1GB"))
+    save(model.to(dtype), directory, more, more.get("shard", "1GB"))
     generation = os.path.join(directory, "generation_config.json")
     if os.path.exists(generation):
         os.remove(generation)

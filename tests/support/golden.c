@@ -1,6 +1,7 @@
 #include "tests/support/golden.h"
 #include "io/model/layer_map.h"
 #include "io/model/open.h"
+#include "io/model/tensor_rows.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -53,8 +54,7 @@ float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t
         float *block = new_floats(map.block_size);
         for (size_t i = 0; i < map.num_tensors; i++) {
             const struct layer_tensor *entry = &map.tensors[i];
-            dtype_to_f32(block + entry->offset, entry->tensor->data, entry->tensor->dtype,
-                         entry->out * entry->in);
+            tensor_rows_f32(block + entry->offset, entry, 0, entry->out);
         }
         layer_map_bind(&layer, &map, model, block);
         decoder_layer_forward(config, &layer, &rotary, hidden, tokens, workspace, NULL);

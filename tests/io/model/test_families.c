@@ -427,6 +427,7 @@ int main(void)
         FAMILY("glm4-moe-lite"),
         FAMILY("ernie4-5-moe"),
         FAMILY("ernie4-5-moe-unshared"),
+        FAMILY("qwen3-5-moe-fused"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),

@@ -155,8 +155,11 @@ static void naive_attend(float *delta, struct trace *trace, const struct decoder
                          const struct decoder_layer *layer)
 {
     static float q[TOKENS * QUERY], k[TOKENS * KEY_VALUE], v[TOKENS * KEY_VALUE];
+    static float with_gates[TOKENS * 2 * QUERY];
 
-    apply(q, &layer->q, trace->attention);
+    apply(config->gated_attention ? with_gates : q, &layer->q, trace->attention);
+    for (size_t i = 0; i < TOKENS * QUERY && config->gated_attention; i++)
+        q[i] = with_gates[i / HEAD_DIM * 2 * HEAD_DIM + i % HEAD_DIM];
     apply(k, &layer->k, trace->attention);
     apply(v, &layer->v, trace->attention);
     naive_clip(q, TOKENS * QUERY, config);
@@ -173,6 +176,10 @@ static void naive_attend(float *delta, struct trace *trace, const struct decoder
                                       .window = layer->sliding_window,
                                       .scale = (double)config->attention_scale};
     naive_attention(trace->output, q, k, v, &heads);
+    for (size_t i = 0; i < TOKENS * QUERY && config->gated_attention; i++) {
+        const double gate = (double)with_gates[i / HEAD_DIM * 2 * HEAD_DIM + HEAD_DIM + i % HEAD_DIM];
+        trace->output[i] = (float)((double)trace->output[i] / (1 + exp(-gate)));
+    }
     apply(delta, &layer->o, trace->output);
     norm_if_there(delta, TOKENS, HIDDEN, &layer->attention_output_norm, config);
 }
@@ -710,6 +717,80 @@ static void sequences_that_begin_alike_are_those_computed_alone(void **state)
     free_layer(&layer);
 }
 
+static void heads_with_gates(void **state)
+{
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    (void)state;
+    config.gated_attention = true;
+    free_linear(&layer.q);
+    layer.q = random_linear(2 * QUERY, HIDDEN, true, 3);
+    check(&config, &layer);
+    check_tree(&config, &layer);
+    free_layer(&layer);
+}
+
+// Its numbers: test_linear_attention.c.
+static void a_layer_with_linear_attention(void **state)
+{
+    enum { KEYS = 2, VALUES = 4, KEY_DIM = 6, VALUE_DIM = 5, TAPS = 3, V = VALUES * VALUE_DIM };
+    enum { MIXED = 2 * KEYS * KEY_DIM + V };
+    struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(false);
+    struct linear_attention *linear = &layer.linear_attention;
+    const struct token_tree sequence = {TOKENS, 0, NULL};
+    static float x[TOKENS * HIDDEN], mixed[TOKENS * V];
+    static struct trace trace;
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    (void)state;
+
+    // Given a layer whose own attention is not there
+    config.linear_attention = (struct linear_attention_config){
+        .num_key_heads = KEYS,
+        .num_value_heads = VALUES,
+        .key_head_dim = KEY_DIM,
+        .value_head_dim = VALUE_DIM,
+        .taps = TAPS,
+        .norm_epsilon = 1e-3F,
+    };
+    *linear = (struct linear_attention){.qkvz = random_linear(MIXED + V, HIDDEN, false, 60),
+                                        .ba = random_linear(2 * VALUES, HIDDEN, false, 61),
+                                        .convolution = uniform_floats(MIXED * TAPS, 1.0F, 62),
+                                        .a_log = uniform_floats(VALUES, 2.0F, 63),
+                                        .dt_bias = uniform_floats(VALUES, 2.0F, 64),
+                                        .norm = {.weight = uniform_floats(VALUE_DIM, 1.0F, 65)},
+                                        .out = random_linear(HIDDEN, V, false, 66)};
+
+    // When its sublayers are put together by hand
+    naive_norm(x, hidden, TOKENS, HIDDEN, &layer.input_norm, config.norm, (double)config.norm_epsilon);
+    float *workspace =
+        uniform_floats(linear_attention_workspace_size(&config.linear_attention, TOKENS), 1, 1);
+    linear_attention_forward(mixed, linear, &config.linear_attention, x, &sequence, workspace);
+    apply(x, &linear->out, mixed);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace.hidden[i] = hidden[i] + x[i];
+    naive_norm(trace.mlp, trace.hidden, TOKENS, HIDDEN, &layer.post_attention_norm, config.norm,
+               (double)config.norm_epsilon);
+    naive_mlp(x, &trace, &config, &layer);
+    for (size_t i = 0; i < TOKENS * HIDDEN; i++)
+        trace.hidden[i] += x[i];
+
+    // Then that is what the layer computes, in trees too
+    run_layer(hidden, &config, &layer, NULL);
+    assert_close(largest_difference(hidden, trace.hidden, TOKENS * HIDDEN), 0.0, tolerance);
+    check_tree(&config, &layer);
+    free(workspace);
+    free(hidden);
+    free_linear(&linear->qkvz);
+    free_linear(&linear->ba);
+    free_linear(&linear->out);
+    free((void *)linear->convolution);
+    free((void *)linear->a_log);
+    free((void *)linear->dt_bias);
+    free((void *)linear->norm.weight);
+    free_layer(&layer);
+}
+
 static void a_layer_of_one_token(void **state)
 {
     (void)state;
@@ -810,6 +891,8 @@ int main(void)
         cmocka_unit_test(fused_linears_give_the_bits_of_separate_ones),
         cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
         cmocka_unit_test(sequences_that_begin_alike_are_those_computed_alone),
+        cmocka_unit_test(heads_with_gates),
+        cmocka_unit_test(a_layer_with_linear_attention),
         cmocka_unit_test(a_layer_of_one_token),
         cmocka_unit_test(experts_have_sources_of_their_own),
         cmocka_unit_test(a_pass_ends_within_the_experts_too),
