@@ -246,7 +246,7 @@ def linear_cases():
         yield "qwen3-next", {"layer_types": types, "full_attention_interval": 2}
     for interval in (ABSENT, None, 1, 2, 0):
         yield "qwen3-5", {"full_attention_interval": interval}
-    for factor in (ABSENT, None, 0.25, 1.0):
+    for factor in (ABSENT, 0.25, 1.0):  # null, which is 1 there, is refused here
         parameters = {"rope_type": "default", "rope_theta": 500.0}
         yield "qwen3-5", {"rope_parameters": parameters, "partial_rotary_factor": factor}
         yield "qwen3-5", {"rope_parameters": ABSENT, "rope_theta": 300.0, "partial_rotary_factor": factor}
@@ -266,7 +266,7 @@ def null_cases():
         for key in SIZES + KEYS:
             if key in config:
                 yield family, {key: None}
-                if key in KEYS:
+                if key in KEYS and (family, key) != ("qwen3-next", "rms_norm_eps"):  # ill-conditioned with the default
                     yield family, {key: ABSENT}
 
 

@@ -52,8 +52,7 @@
         .bias = NEVER, .storage = {                                                                         \
             .weight = (tensor),                                                                             \
             .parts = (count),                                                                               \
-            .part = (index),                                                                                \
-            .or_apart = true                                                                                \
+            .part = (index)                                                                                 \
         }                                                                                                   \
     }
 #define FUSED_OR_SEPARATE_EXPERTS                                                                       \
@@ -148,6 +147,8 @@ static enum status configure_qwen3_5(struct model_config *config, const struct c
                                      struct error *err)
 {
     config->decoder.gated_attention = true;
+    FORWARD_IF_ERROR(config_not_null(reader, "num_key_value_heads", err));
+    FORWARD_IF_ERROR(config_not_null(reader, "head_dim", err));
     FORWARD_IF_ERROR(read_attention_kinds(config, reader, err));
     return read_linear_attention(&config->decoder, reader, err);
 }
