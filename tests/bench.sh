@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds a release and times it: every tests/bench/bench_*.c, or only those that are named. Opt-in: never part of
+# Builds a release and times it: every tests/bench/bench_*.c and bench_*.py, or only those that are named. Opt-in: never part of
 # ctest, and nothing fails because a machine is slow.
 #
 #   tests/bench.sh [--json] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
+#   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
 set -euo pipefail
@@ -27,9 +28,9 @@ for argument in "$@"; do
     esac
 done
 if [ ${#names[@]} -eq 0 ]; then
-    for file in "$source_dir"/tests/bench/bench_*.c; do
+    for file in "$source_dir"/tests/bench/bench_*.c "$source_dir"/tests/bench/bench_*.py; do
         name=${file##*/bench_}
-        names+=("${name%.c}")
+        names+=("${name%.*}")
     done
 fi
 
@@ -39,8 +40,16 @@ export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-cmake --build "$build" -j 2 --target "${names[@]/#/bench_}" >&2
+targets=(tokenizer_ids)
+for name in "${names[@]}"; do
+    [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
+done
+cmake --build "$build" -j 2 --target "${targets[@]}" >&2
 for name in "${names[@]}"; do
     [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
-    "$build/tests/bench_$name" "${json[@]}"
+    if [ -e "$source_dir/tests/bench/bench_$name.py" ]; then
+        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$name.py" "$build/tests/tokenizer_ids" "${json[@]}"
+    else
+        "$build/tests/bench_$name" "${json[@]}"
+    fi
 done

@@ -1,0 +1,45 @@
+"""Megabytes that the tokenizer encodes in a second, beside Hugging Face's `tokenizers` on one thread. Called by tests/bench.sh:
+bench_tokenizer.py TOKENIZER_IDS [--json]. One row for each kind of model, laid out as bench.h does.
+"""
+import json
+import os
+import random
+import sys
+import tempfile
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.insert(0, os.path.join(ROOT, "tests", "golden"))
+try:
+    import tokenizer_layouts as layouts
+    import tokenizer_speed as speed
+except ImportError as problem:
+    print(f"bench tokenizer: left out: {problem}; PYTHON names an interpreter with tokenizers", file=sys.stderr)
+    sys.exit(0)
+
+AIM = 1  # not slower than the reference
+ROWS = {"llama-3": "byte-level BPE", "llama-2": "SentencePiece's BPE", "t5": "Unigram, character map", "bert": "WordPiece, BertNormalizer"}
+
+
+def main():
+    tool, as_json = sys.argv[1], sys.argv[2:] == ["--json"]
+    corpus = os.path.join(ROOT, "jobs", "demo", "train.jsonl")
+    texts = speed.documents(corpus, 4_000_000, random.Random(0))
+    made = layouts.layouts(layouts.read_corpus(corpus))
+    if not as_json:
+        print(f"{'':58} {'value':>12} {'unit':5} {'beside':>12} {'ratio':>8} {'aim':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        for layout, kind in ROWS.items():
+            path = os.path.join(folder, layout + ".json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(made[layout], file, ensure_ascii=False)
+            value, beside = speed.measure(tool, path, texts, 3)
+            name, ratio = f"tokenizer: documents, {kind} / tokenizers", value / beside
+            if as_json:
+                print(json.dumps({"name": name, "value": value, "unit": "MB/s", "beside": beside, "ratio": ratio, "aim": AIM, "met": ratio >= AIM}))
+            else:
+                print(f"{name:58} {value:12.4g} MB/s  {beside:12.4g} {ratio:8.3f} >={AIM:6g}{'' if ratio >= AIM else '  missed'}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
