@@ -1,131 +1,17 @@
 #include "stages/export/shard.h"
 
-#include "io/file/commit.h"
 #include "io/file/run_paths.h"
-#include "io/model/coded.h"
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
-#include "stages/export/added_bias.h"
 #include "stages/export/code_matrices.h"
 #include "stages/export/layer_orders.h"
 #include "stages/export/part_slices.h"
+#include "stages/export/shard_file.h"
 #include "stages/layer/layer_weights.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-static const size_t piece_bytes = (size_t)16 << 20; // copied at a time
-
-// A shard that is being written: every rank has the temporary file open; rank 0 made it and commits it.
-struct shard {
-    const struct stage *stage;
-    const struct variant *variant;
-    const struct safetensors_file *source;
-    struct commit_file file;
-    struct added_biases biases;
-    uint64_t header_bytes; // of the new file
-};
-
-static enum status shard_begin(struct shard *shard, const char *path, struct error *err)
-{
-    const struct team *team = shard->stage->team;
-    char temporary[PATH_SIZE] = "";
-    enum status status = STATUS_OK;
-
-    shard->file.fd = -1;
-    if (team->rank == 0) {
-        status = commit_begin(&shard->file, path, err);
-        if (status == STATUS_OK)
-            snprintf(temporary, sizeof temporary, "%s", shard->file.temporary);
-    }
-    FORWARD_IF_ERROR(team_agree(team, status, err));
-    FORWARD_IF_ERROR(team_broadcast(team, temporary, sizeof temporary, 0, err));
-    if (team->rank != 0) {
-        shard->file.fd = open(temporary, O_WRONLY | O_CLOEXEC);
-        shard->file.path = strdup(path);
-        if (shard->file.fd < 0 || shard->file.path == NULL)
-            status = error_set(err, STATUS_FAILED, "%s: %s", temporary, strerror(errno));
-    }
-    return team_agree(team, status, err);
-}
-
-// Collective. mine: how writing went on this rank.
-static enum status shard_end(struct shard *shard, enum status mine, struct error *err)
-{
-    const struct team *team = shard->stage->team;
-
-    if (mine == STATUS_OK && team->rank != 0 && fsync(shard->file.fd) != 0)
-        mine = error_set(err, STATUS_FAILED, "%s: fsync: %s", shard->file.path, strerror(errno));
-    mine = team_agree(team, mine, err);
-    if (team->rank != 0) {
-        if (shard->file.fd >= 0)
-            close(shard->file.fd);
-        free(shard->file.path);
-    } else if (mine == STATUS_OK) {
-        mine = commit_end(&shard->file, err);
-    } else {
-        commit_abandon(&shard->file);
-    }
-    return team_agree(team, mine, err);
-}
-
-// Reads a byte of every page, so that a page that cannot be read raises its signal here, where the source is
-// to blame: a write would return an error that looks like the new file's.
-static void touch_pages(const uint8_t *bytes, size_t size)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    volatile uint8_t seen;
-    for (size_t i = 0; i < size; i += page)
-        seen = bytes[i];
-    seen = bytes[size - 1];
-    (void)seen;
-}
-
-static enum status copy_bytes(struct shard *shard, const uint8_t *bytes, uint64_t size, uint64_t offset,
-                              struct error *err)
-{
-    for (uint64_t done = 0; done < size; done += piece_bytes) {
-        size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
-        touch_pages(bytes + done, n);
-        FORWARD_IF_ERROR(commit_write_at(&shard->file, bytes + done, n, offset + done, err));
-        safetensors_release(shard->source, bytes + done, n);
-    }
-    return STATUS_OK;
-}
-
-// Whether a tensor is exported as the codes that it is made from.
-static bool keeps_codes(const struct shard *shard, const struct safetensors_tensor *tensor)
-{
-    return tensor->coding != NULL && shard->stage->model->checkpoint->keeps_codes;
-}
-
-// A tensor that nothing changes.
-static enum status copy_tensor(struct shard *shard, const struct safetensors_tensor *tensor,
-                               struct error *err)
-{
-    const uint64_t begin = shard->header_bytes + tensor->begin, size = tensor->end - tensor->begin;
-    char *piece = NULL;
-    enum status status;
-
-    if (tensor->coding == NULL || keeps_codes(shard, tensor))
-        return copy_bytes(shard, tensor->coding == NULL ? tensor->data : tensor->coding->codes.data, size,
-                          begin, err);
-    status = allocate(&piece, size < piece_bytes ? (size_t)size : piece_bytes, 1, "a part of a weight", err);
-    for (uint64_t done = 0; done < size && status == STATUS_OK; done += piece_bytes) {
-        const size_t n = size - done < piece_bytes ? (size_t)(size - done) : piece_bytes;
-        const size_t element = dtype_size(tensor->dtype);
-        tensor_elements(piece, tensor, done / element, n / element);
-        status = commit_write_at(&shard->file, piece, n, begin + done, err);
-    }
-    safetensors_release(shard->source, tensor->coding->codes.data,
-                        tensor->coding->codes.end - tensor->coding->codes.begin);
-    free(piece);
-    return status;
-}
+static const size_t piece_bytes = (size_t)16 << 20; // rows written at a time
 
 // Rows [row, row + n) of a tensor, to the places where the order has them.
 static enum status write_in_order(struct shard *shard, const struct layer_tensor *tensor,
@@ -283,7 +169,7 @@ static enum status write_slices(struct shard *shard, const struct safetensors_te
     const struct team *team = shard->stage->team;
     const struct part_source source = {shard->stage, &files->map, &files->orders, files->weights};
     const uint64_t begin = shard->header_bytes + tensor->begin;
-    if (keeps_codes(shard, tensor))
+    if (shard_keeps_codes(shard, tensor))
         return write_codes(shard, tensor, files, err);
     struct part_slice slice = part_slice_at(tensor, 0);
     void *bytes = NULL;
@@ -308,7 +194,7 @@ static enum status write_parts(struct shard *shard, const struct layer_files *fi
 {
     for (size_t i = 0; i < files->map.num_tensors; i++) {
         const struct layer_tensor *part = &files->map.tensors[i];
-        if (!is_in_shard(shard, part) || !(part->is_part || keeps_codes(shard, part->tensor)) ||
+        if (!is_in_shard(shard, part) || !(part->is_part || shard_keeps_codes(shard, part->tensor)) ||
             written[part->tensor - shard->source->tensors])
             continue;
         FORWARD_IF_ERROR(write_slices(shard, part->tensor, files, err));
@@ -426,7 +312,7 @@ static enum status write_header(struct shard *shard, struct error *err)
 {
     if (shard->biases.count > 0)
         return commit_write_at(&shard->file, shard->biases.header, shard->header_bytes, 0, err);
-    return copy_bytes(shard, shard->source->exported.header, shard->header_bytes, 0, err);
+    return shard_copy_bytes(shard, shard->source->exported.header, shard->header_bytes, 0, err);
 }
 
 enum status export_shard(const struct stage *stage, const struct variant *variant, size_t index,
@@ -452,11 +338,11 @@ enum status export_shard(const struct stage *stage, const struct variant *varian
         status = write_header(&shard, err);
     for (size_t i = 0; i < source->count && status == STATUS_OK; i++)
         if (!written[i] && i % (size_t)team->size == (size_t)team->rank)
-            status = copy_tensor(&shard, &source->tensors[i], err);
+            status = shard_copy_tensor(&shard, &source->tensors[i], err);
     for (size_t i = 0; i < source->stored_count && status == STATUS_OK; i++)
         if (stage->model->checkpoint->keeps_codes && source->is_left_out[i] &&
             i % (size_t)team->size == (size_t)team->rank)
-            status = copy_tensor(&shard, &source->stored[i], err);
+            status = shard_copy_tensor(&shard, &source->stored[i], err);
 end:
     status = shard_end(&shard, status, err);
 done:
