@@ -642,6 +642,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {MINIMAL "  ratios: {'': 0.5}\n", "job.yaml:8: prune.ratios: must be a mapping of patterns of linear "
                                           "names to numbers from 0 to 1, got "
                                           "the text ''"},
+        {MINIMAL "output_format: source\n", "job.yaml:8: output_format: means nothing without output"},
         {MINIMAL "output: /o\ncompensate:\n  keep_weights: false\n",
          "job.yaml:10: compensate.keep_weights: must be true where there is output, which is made from them"},
         // keys
