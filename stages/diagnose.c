@@ -83,13 +83,13 @@ static struct matrix_view head_of(const struct anatomy *anatomy, const struct de
     const struct decoder_config *config = anatomy->config;
     const struct matrix_view *whole = which == 0 ? &anatomy->q : which == 1 ? &anatomy->k : &anatomy->v;
 
-    if (layer->qkv.weight != NULL && config->qkv_layout == QKV_PER_HEAD) {
-        const struct matrix_view all = view_of(&layer->qkv);
-        return rows_of(&all, (3 * head + which) * config->head_dim, config->head_dim);
-    }
     if (which > 0)
         head /= config->num_attention_heads / config->num_key_value_heads;
-    else if (config->gated_attention)
+    if (layer->qkv.weight != NULL) {
+        const struct matrix_view all = view_of(&layer->qkv);
+        return rows_of(&all, qkv_row(config, (enum qkv_part)which, head), config->head_dim);
+    }
+    if (which == 0 && config->gated_attention)
         head *= 2; // each query is followed by its gate
     return rows_of(whole, head * config->head_dim, config->head_dim);
 }

@@ -18,14 +18,12 @@ static size_t power_above(size_t n)
     return power;
 }
 
-static float slope(enum alibi_kind kind, size_t head, size_t heads)
+static float slope(size_t head, size_t heads)
 {
     const size_t above = power_above(heads), below = above / 2;
 
     if (above == heads)
         return slope_of_power(head, heads);
-    if (kind == ALIBI_MPT) // 1, 3, 5, ..., then 0, 2, 4, ...
-        return slope_of_power(head < below ? 2 * head + 1 : 2 * (head - below), above);
     return head < below ? slope_of_power(head, below) : slope_of_power(2 * (head - below), above);
 }
 
@@ -43,7 +41,7 @@ static float in_bf16(float x)
 void alibi_biases(float *bias, enum alibi_kind kind, size_t heads, size_t tokens, float scale)
 {
     for (size_t h = 0; h < heads; h++) {
-        const float exact = slope(kind, h, heads), used = kind == ALIBI_FALCON ? in_bf16(exact) : exact;
+        const float exact = slope(h, heads), used = kind == ALIBI_FALCON ? in_bf16(exact) : exact;
         for (size_t t = 0; t < tokens; t++) {
             const float product = used * (float)t;
             bias[h * tokens + t] = kind == ALIBI_FALCON ? scale * in_bf16(product) : product;

@@ -5,10 +5,9 @@
 
 enum alibi_kind {
     ALIBI_NONE = 0,
-    ALIBI_BLOOM,  // slopes 2^(-8 i / n) for n heads, a power of 2; for other n those of the power below, then
-                  // every other one of the power above
+    ALIBI_PLAIN,  // slopes 2^(-8 i / n) of heads i = 1 ... n, n a power of 2; for other n those of the power
+                  // below, then every other one of the power above
     ALIBI_FALCON, // the same, rounded to bfloat16, as are their products with positions; scaled like scores
-    ALIBI_MPT,    // for n that is no power of 2, of the power above first every other one
 };
 
 // bias[heads, tokens]: slope * position. The score of query q and key k gets bias[k] - bias[q]. scale: the

@@ -25,7 +25,8 @@ static enum status read_activation(enum activation *activation, const struct con
     const char *name = family->default_activation;
     char text[64];
 
-    FORWARD_IF_ERROR(config_string(reader, family->activation_key, &name, err));
+    if (family->activation_key != NULL)
+        FORWARD_IF_ERROR(config_string(reader, family->activation_key, &name, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i].name, name) == 0 && (names[i].activation == ACTIVATION_XIELU) == learned) {
             *activation = names[i].activation;
@@ -45,6 +46,8 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
 {
     double fraction = 1.0;
 
+    if (family->default_theta == 0.0) // no rotary embedding at all
+        return STATUS_OK;
     if (family->rotary_fraction_key != NULL) {
         const bool here = rope != NULL && config_has(&rope->parameters, "partial_rotary_factor");
         const struct config_reader *place = here ? &rope->parameters : reader;
@@ -104,6 +107,40 @@ static enum status read_size(size_t *size, const struct config_reader *reader, c
     return *size != 0 ? config_optional_size(reader, key, size, err) : config_size(reader, key, size, err);
 }
 
+// The same for a size that has a name of the family's own (NULL: it has none) and the name that it has in
+// most families, which the reference takes as well.
+static enum status read_named_size(size_t *size, const struct config_reader *reader, const char *own,
+                                   const char *common, struct error *err)
+{
+    size_t other;
+
+    if (own != NULL)
+        FORWARD_IF_ERROR(config_not_null(reader, own, err));
+    if (own == NULL || !config_has(reader, own))
+        return read_size(size, reader, common, err);
+    FORWARD_IF_ERROR(read_size(size, reader, own, err));
+    other = *size;
+    FORWARD_IF_ERROR(config_optional_size(reader, common, &other, err));
+    RETURN_ERROR_IF(other != *size, err, STATUS_INPUT, "%s: %s: %zu contradicts %s, %zu", reader->path, own,
+                    *size, common, other);
+    return STATUS_OK;
+}
+
+static enum status read_intermediate(struct decoder_config *decoder, const struct config_reader *reader,
+                                     const struct family *family, struct error *err)
+{
+    const struct config_reader nullable = config_nullable(reader);
+    size_t *size = &decoder->intermediate_size;
+
+    if (family->default_intermediate == 0)
+        return family->intermediate_key == NULL ? STATUS_OK
+                                                : read_size(size, reader, family->intermediate_key, err);
+    *size = family->default_intermediate * decoder->hidden_size;
+    if (family->intermediate_key == NULL)
+        return STATUS_OK;
+    return config_optional_size(&nullable, family->intermediate_key, size, err);
+}
+
 // The reference writes what is inside another model without the keys that have their defaults.
 static void use_default_sizes(struct model_config *config, const struct family *family)
 {
@@ -123,7 +160,8 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
 
     if (family->read_heads != NULL)
         return family->read_heads(decoder, reader, err);
-    FORWARD_IF_ERROR(read_size(&decoder->num_attention_heads, reader, "num_attention_heads", err));
+    FORWARD_IF_ERROR(read_named_size(&decoder->num_attention_heads, reader, family->heads_key,
+                                     "num_attention_heads", err));
     decoder->num_key_value_heads = family->default_key_value_heads;
     if (null_heads || decoder->num_key_value_heads == 0)
         decoder->num_key_value_heads = decoder->num_attention_heads;
@@ -156,18 +194,18 @@ static enum status read_sizes(struct model_config *config, const struct config_r
 
     if (config->wrapper != NULL)
         use_default_sizes(config, family);
-    FORWARD_IF_ERROR(read_size(&config->num_hidden_layers, reader, "num_hidden_layers", err));
+    FORWARD_IF_ERROR(
+        read_named_size(&config->num_hidden_layers, reader, family->layers_key, "num_hidden_layers", err));
     RETURN_ERROR_IF(config->num_hidden_layers > 65536, err, STATUS_INPUT,
                     "%s: num_hidden_layers: must be at most 65536", reader->path);
     FORWARD_IF_ERROR(allocate(&config->layers, config->num_hidden_layers, sizeof *config->layers,
                               "the list of layers", err));
     FORWARD_IF_ERROR(read_size(&config->vocab_size, reader, "vocab_size", err));
-    FORWARD_IF_ERROR(read_size(&decoder->hidden_size, reader, "hidden_size", err));
-    if (family->intermediate_key != NULL)
-        FORWARD_IF_ERROR(read_size(&decoder->intermediate_size, reader, family->intermediate_key, err));
+    FORWARD_IF_ERROR(read_named_size(&decoder->hidden_size, reader, family->hidden_key, "hidden_size", err));
+    FORWARD_IF_ERROR(read_intermediate(decoder, reader, family, err));
     config->max_position_embeddings = family->default_max_positions;
-    FORWARD_IF_ERROR(
-        config_optional_size(reader, "max_position_embeddings", &config->max_position_embeddings, err));
+    FORWARD_IF_ERROR(read_named_size(&config->max_position_embeddings, reader, family->positions_key,
+                                     "max_position_embeddings", err));
     return read_heads(decoder, reader, family, err);
 }
 

@@ -65,6 +65,10 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
 bool family_condition(enum condition condition, const struct model_config *config)
 {
     switch (condition) {
+    case WITH_PARALLEL_NORMS:
+        return config->parallel_norms;
+    case WITHOUT_PARALLEL_NORMS:
+        return !config->parallel_norms;
     case WITH_QUERY_KEY_NORM:
         return config->query_key_norm;
     case SEQUENTIAL:

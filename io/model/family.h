@@ -77,6 +77,8 @@ enum condition {
     WITH_QUERY_LATENT,
     WITH_SHARED_EXPERT, // shared_expert_intermediate_size is not 0
     WITHOUT_QUERY_LATENT,
+    WITH_PARALLEL_NORMS, // model_config's parallel_norms
+    WITHOUT_PARALLEL_NORMS,
 };
 
 // Where a linear lies that is not a tensor of its own: among the matrices of all experts, beside other
@@ -115,18 +117,24 @@ struct family {
     const char *model_type;
     // Names. A layer's tensors are "<prefix><layers>.<index>.<member>", an expert's
     // "<prefix><layers>.<index>.<experts>.<expert>.<member>".
-    const char *prefix;    // before all names but lm_head: "model."
-    const char *embedding; // "embed_tokens"
-    const char *positions; // learned positions, or NULL
+    const char *prefix;         // before all names but lm_head: "model."
+    const char *embedding;      // "embed_tokens"
+    const char *positions;      // learned positions, or NULL
+    const char *embedding_norm; // a layer norm of embeddings, or NULL
     const char *layers, *experts;
     const char *final_norm; // NULL: it has no tensors
     const char *lm_head,
         *lm_head_elsewhere; // without prefix; a second name that some checkpoints use, or NULL
     const struct family_member *members;
     size_t num_members;
-    // Their keys in config.json.
-    const char *intermediate_key; // NULL: no layer has a dense MLP
-    const char *activation_key, *epsilon_key, *theta_key;
+    // Their keys in config.json. Of sizes NULL means num_hidden_layers, hidden_size, num_attention_heads and
+    // max_position_embeddings, which the reference also takes where the family has names of its own.
+    const char *layers_key, *hidden_key, *heads_key, *positions_key;
+    // NULL: no layer has a dense MLP, or it is always default_intermediate * hidden_size wide. With
+    // default_intermediate the key may be absent or null.
+    const char *intermediate_key;
+    size_t default_intermediate;
+    const char *activation_key, *epsilon_key, *theta_key; // activation_key NULL: it has none
     const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
     enum norm_kind norm;
     bool norm_without_bias; // the final norm has none although it is a layer norm

@@ -38,9 +38,7 @@ static size_t first_value_row(enum channel_role role, size_t head, const struct 
         return head * (config->latent.plain_dim + config->latent.value_dim) + config->latent.plain_dim;
     if (role == ROLE_VALUE)
         return head * config->head_dim;
-    if (config->qkv_layout == QKV_PER_HEAD)
-        return (3 * head + 2) * config->head_dim;
-    return (config->num_attention_heads + config->num_key_value_heads + head) * config->head_dim;
+    return qkv_row(config, QKV_VALUE, head);
 }
 
 // Each query head has its gate behind its query, and the gate's channels are those of the head's output.

@@ -397,7 +397,8 @@ void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, co
 
     *layer = (struct decoder_layer){.sliding_window = kind->sliding_window,
                                     .local_rotary = kind->local_rotary,
-                                    .no_rotary = kind->no_rotary};
+                                    .no_rotary = kind->no_rotary,
+                                    .attention_scale = kind->attention_scale};
     visit_members(model, map->layer, &binder, bind_member, NULL);
     if (binder.expert_offsets[1] != 0)
         layer->expert_stride = binder.expert_offsets[1] - binder.expert_offsets[0];

@@ -28,8 +28,9 @@ void model_embed_at(const struct model *model, float *hidden, const int32_t *ids
         embedding.first_position = model->config.first_position + position;
     }
     embedding_forward(hidden, &embedding, ids, tokens);
-    if (model->config.norm_embedding)
-        norm_forward(hidden, hidden, tokens, embedding.hidden_size, &(struct norm){.plain = true},
+    if (model->config.norm_embedding || model->embedding_norm.weight != NULL)
+        norm_forward(hidden, hidden, tokens, embedding.hidden_size,
+                     model->config.norm_embedding ? &(struct norm){.plain = true} : &model->embedding_norm,
                      model->config.decoder.norm, model->config.decoder.norm_epsilon);
 }
 
@@ -119,6 +120,18 @@ static enum status fill_query_scale(const float **scale, const struct model_conf
     return STATUS_OK;
 }
 
+static enum status fill_biases(const float **bias, const struct model_config *config, size_t tokens,
+                               struct error *err)
+{
+    const size_t heads = config->decoder.num_attention_heads;
+    float *biases;
+
+    FORWARD_IF_ERROR(allocate(&biases, heads * tokens, sizeof *biases, "biases of positions", err));
+    alibi_biases(biases, config->alibi, heads, tokens, config->decoder.attention_scale);
+    *bias = biases;
+    return STATUS_OK;
+}
+
 enum status model_rotary_table(struct rotary_table *table, const struct model *model, size_t tokens,
                                struct error *err)
 {
@@ -126,9 +139,13 @@ enum status model_rotary_table(struct rotary_table *table, const struct model *m
     enum status status;
 
     *table = (struct rotary_table){.tokens = tokens};
-    RETURN_ERROR_IF(model->positions != NULL && tokens > config->max_position_embeddings, err, STATUS_INPUT,
-                    "%s: sequences of %zu tokens do not fit: the model has %zu learned positions",
-                    model->checkpoint->directory, tokens, config->max_position_embeddings);
+    RETURN_ERROR_IF(
+        (model->positions != NULL || config->bounded_positions) && tokens > config->max_position_embeddings,
+        err, STATUS_INPUT, "%s: sequences of %zu tokens do not fit: the model has %zu %spositions",
+        model->checkpoint->directory, tokens, config->max_position_embeddings,
+        model->positions != NULL ? "learned " : "");
+    if (config->alibi != ALIBI_NONE)
+        GOTO_IF_ERROR(fill_biases(&table->bias, config, tokens, err), failed);
     if (config->decoder.rotary_dim == 0)
         return STATUS_OK;
     GOTO_IF_ERROR(fill_angles(&table->cosine, &table->sine, config, &config->rope, tokens, err), failed);
@@ -152,5 +169,6 @@ void rotary_table_free(struct rotary_table *table)
     free((void *)table->local_cosine);
     free((void *)table->local_sine);
     free((void *)table->query_scale);
+    free((void *)table->bias);
     *table = (struct rotary_table){0};
 }

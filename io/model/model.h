@@ -19,6 +19,7 @@ struct model {
     const struct safetensors_tensor *lm_head_bias; // [vocab], or NULL
     float *final_norm_weight, *final_norm_bias;    // float32 copies, or NULL
     float *lm_head_bias_copy;                      // float32, or NULL
+    struct norm embedding_norm;                    // of embeddings, float32 copies; its weight NULL: none
     float embedding_scale;
     size_t num_unused;                         // tensors that nothing here asks for
     const char *first_unused;                  // their first

@@ -1,5 +1,6 @@
 // model_config.h - what config.json says of a model, in the same words for every family.
 #pragma once
+#include "io/model/alibi.h"
 #include "io/model/quantisation.h"
 #include "io/model/rope.h"
 #include "kernels/forward/decoder.h"
@@ -9,6 +10,7 @@ struct layer_kind {
     size_t sliding_window; // 0: full attention
     bool local_rotary;     // takes model_config's local_rope
     bool no_rotary;        // takes no rotary embedding
+    float attention_scale; // 0: decoder's
     bool sparse;           // has experts
     bool linear_attention; // in the place of softmax attention
 };
@@ -22,6 +24,7 @@ struct model_config {
     bool tie_word_embeddings;
     bool attention_bias, attention_output_bias, qkv_bias, mlp_bias;
     bool lm_head_bias;                   // in families where config.json says whether there is one
+    bool parallel_norms;                 // attention and MLP, side by side, have a norm each
     bool query_key_norm;                 // in families where config.json says whether there is one
     double embedding_scale;              // on token embeddings; 0: none
     bool rounded_embedding_scale;        // that factor has the embeddings' own number format
@@ -29,6 +32,8 @@ struct model_config {
     size_t first_position;               // row of the learned positions that belongs to the first token
     float logit_scale;                   // 0: none
     float final_logit_soft_cap;          // 0: none
+    enum alibi_kind alibi;               // in place of a rotary embedding
+    bool bounded_positions;              // no more than max_position_embeddings are possible
     bool norm_embedding;                 // they are normed before the first layer, without a weight
     struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
     bool reversed_rotary;                // angles turn the other way

@@ -124,6 +124,24 @@ static enum status find_lm_head_bias(struct model *model, struct error *err)
     return copy_vector(&model->lm_head_bias_copy, model->lm_head_bias, vocabulary, "the head's bias", err);
 }
 
+static enum status find_embedding_norm(struct model *model, struct error *err)
+{
+    static const char *const suffixes[] = {"weight", "bias"};
+    const size_t hidden = model->config.decoder.hidden_size;
+    const float **const places[] = {&model->embedding_norm.weight, &model->embedding_norm.bias};
+
+    for (size_t i = 0; i < 2 && model->family->embedding_norm != NULL; i++) {
+        const struct safetensors_tensor *tensor;
+        char name[NAME_SIZE];
+        float *copy;
+        snprintf(name, sizeof name, "%s%s.%s", model->prefix, model->family->embedding_norm, suffixes[i]);
+        FORWARD_IF_ERROR(model_find_vector(&tensor, model, name, hidden, err));
+        FORWARD_IF_ERROR(copy_vector(&copy, tensor, hidden, "the norm of embeddings", err));
+        *places[i] = copy;
+    }
+    return STATUS_OK;
+}
+
 // *copy is the float32 copy of "<prefix><final_norm>.<suffix>", *tensor that tensor.
 static enum status copy_final_norm(float **copy, const struct safetensors_tensor **tensor,
                                    const struct model *model, const char *suffix, struct error *err)
@@ -184,6 +202,7 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     GOTO_IF_ERROR(checkpoint_decode((*model)->checkpoint, &(*model)->config.quantisation, err), failed);
     choose_prefix(*model);
     GOTO_IF_ERROR(find_embedding(*model, err), failed);
+    GOTO_IF_ERROR(find_embedding_norm(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head_bias(*model, err), failed);
     GOTO_IF_ERROR(find_final_norm(*model, err), failed);
@@ -212,5 +231,7 @@ void model_close(struct model *model)
     free(model->final_norm_weight);
     free(model->final_norm_bias);
     free(model->lm_head_bias_copy);
+    free((void *)model->embedding_norm.weight);
+    free((void *)model->embedding_norm.bias);
     free(model);
 }

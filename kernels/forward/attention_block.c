@@ -66,6 +66,28 @@ static struct qkv_heads find_latent_heads(const struct pass *pass)
     return heads;
 }
 
+static bool is_grouped(const struct decoder_config *config)
+{
+    return config->qkv_layout == QKV_GROUPS || config->qkv_layout == QKV_GROUPS_VALUE_FIRST;
+}
+
+// Puts what the linear has group by group into blocks of queries, keys and values.
+static void project_groups(const struct pass *pass, const struct qkv_heads *heads)
+{
+    const struct decoder_config *config = pass->config;
+    const struct heads *parts[] = {&heads->query, &heads->key, &heads->value};
+
+    for (size_t group = 0; group < config->qkv_groups; group++) {
+        for (enum qkv_part part = QKV_QUERY; part <= QKV_VALUE; part++) {
+            const size_t count = parts[part]->num_heads / config->qkv_groups, head = group * count;
+            const struct linear rows =
+                linear_slice(&pass->layer->qkv, qkv_row(config, part, head), count * config->head_dim);
+            linear_forward(parts[part]->data + head * config->head_dim, parts[part]->token_stride, &rows,
+                           pass->input, pass->tokens);
+        }
+    }
+}
+
 // workspace: what attention does not need yet. False when the observer ended the pass.
 static bool project(const struct pass *pass, const struct qkv_heads *heads, float *workspace)
 {
@@ -75,6 +97,10 @@ static bool project(const struct pass *pass, const struct qkv_heads *heads, floa
 
     if (pass->config->latent.key_value_rank != 0)
         return latent_project(pass->inner, &latent, pass->input, pass->tokens, workspace, pass->observer, 1);
+    if (layer->qkv.weight != NULL && is_grouped(pass->config)) {
+        project_groups(pass, heads);
+        return true;
+    }
     if (layer->qkv.weight != NULL) {
         linear_forward(pass->inner, stride, &layer->qkv, pass->input, pass->tokens);
         return true;
@@ -219,8 +245,10 @@ static bool softmax_attention(const struct pass *pass)
         .key_value_head_stride = heads.key.head_stride,
         .value_head_stride = heads.value.head_stride,
         .sinks = layer->sinks,
-        .scale = config->attention_scale,
+        .scale = layer->attention_scale != 0.0F ? layer->attention_scale : config->attention_scale,
         .soft_cap = config->attention_soft_cap,
+        .bias = pass->rotary->bias,
+        .bias_stride = pass->rotary->tokens,
         .sliding_window = layer->sliding_window,
     };
     attend_tree(pass->input, &attention, pass->tree, scores);

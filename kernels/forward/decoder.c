@@ -33,12 +33,15 @@ static void add(const struct pass *pass, float *hidden)
 }
 
 // pass->input <- what attention or MLP reads of the residual stream.
-static void enter(const struct pass *pass, const float *hidden, const struct norm *norm)
+static void enter(const struct pass *pass, float *hidden, const struct norm *norm)
 {
-    if (norm_is_there(norm))
+    if (norm_is_there(norm) && !pass->config->norm_in_residual) {
         normalise(pass, pass->input, hidden, norm);
-    else
-        memcpy(pass->input, hidden, pass->tokens * pass->config->hidden_size * sizeof *hidden);
+        return;
+    }
+    if (norm_is_there(norm))
+        normalise(pass, hidden, hidden, norm);
+    memcpy(pass->input, hidden, pass->tokens * pass->config->hidden_size * sizeof *hidden);
 }
 
 // norm(x + attention(x)), then norm(that + mlp(that)).

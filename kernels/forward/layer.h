@@ -15,6 +15,10 @@
 enum qkv_layout {
     QKV_BLOCKS = 0,   // all queries, all keys, all values
     QKV_PER_HEAD = 1, // head by head: its query, its key, its value (GPT-NeoX)
+    // Group by group, of qkv_groups: its queries, its keys, its values (Falcon), or values before keys
+    // (CodeGen).
+    QKV_GROUPS = 2,
+    QKV_GROUPS_VALUE_FIRST = 3,
 };
 
 // What the norms of query and key are over.
@@ -35,6 +39,7 @@ struct decoder_config {
     float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
     float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;
+    size_t qkv_groups; // of equal numbers of heads and of key-value heads
     // q has for each head its query, then a gate: the head's output is multiplied by the gate's sigmoid.
     bool gated_attention;
     struct linear_attention_config linear_attention; // of the layers that have it
@@ -47,7 +52,8 @@ struct decoder_config {
     // Attention and MLP both read the layer's input: x + attention(norm(x)) + mlp(norm(x)). Without a
     // post_attention_norm both read the same norm.
     bool parallel_residual;
-    bool norm_after; // each norm follows its addition, instead of preceding its attention or MLP
+    bool norm_in_residual; // a norm before attention or MLP changes the residual stream itself
+    bool norm_after;       // each norm follows its addition, instead of preceding its attention or MLP
     // Mixture of experts; 0 where the family has none.
     size_t num_experts, num_experts_per_tok, moe_intermediate_size, shared_expert_intermediate_size;
     struct routing routing;
@@ -75,8 +81,13 @@ struct decoder_layer {
     size_t sliding_window;                             // 0: full attention
     bool local_rotary;                                 // takes the local angles of the rotary table
     bool no_rotary;                                    // takes none
+    float attention_scale;                             // 0: decoder_config's
     struct xielu xielu;                                // what its activation has learned
 };
+
+enum qkv_part { QKV_QUERY = 0, QKV_KEY = 1, QKV_VALUE = 2 };
+// The row of the linear `qkv` where a part's head begins; of key and value, a key-value head.
+size_t qkv_row(const struct decoder_config *config, enum qkv_part part, size_t head);
 
 // Statistics sources of a layer: which linears read the same input.
 enum decoder_source {

@@ -71,7 +71,8 @@ static uint64_t forward_bytes(const struct model *model, size_t tokens)
 {
     const struct decoder_config *config = &model->config.decoder;
     return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * config->hidden_size +
-                            tokens * config->rotary_dim);
+                            tokens * config->rotary_dim +
+                            (model->config.alibi != ALIBI_NONE ? tokens * config->num_attention_heads : 0));
 }
 
 // Whether any variant is solved for by least squares.

@@ -19,7 +19,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_families import auto_class, rounded_embedding_scale
+from make_families import attention_of, auto_class, rounded_embedding_scale
 
 FAMILIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
 LENGTH = 70  # more than the windows and the original contexts of the models
@@ -217,6 +217,31 @@ def kin_cases():
         yield family, {"head_dim": None}
 
 
+def gpt_cases():
+    for family in ("gpt2", "gptj", "codegen", "gpt-bigcode"):
+        yield family, {"n_layer": ABSENT, "num_hidden_layers": 2}
+        yield family, {"n_inner": None}
+    yield "gpt2", {"add_cross_attention": True}
+    yield "gpt2", {"scale_attn_weights": False}
+    yield "gpt2", {"reorder_and_upcast_attn": True}
+    for size in (0, 2, 4, 6, 8, 10):
+        yield "gptj", {"rotary_dim": size}
+    yield "bloom-power", {"n_embed": ABSENT, "hidden_size": 24}
+    yield "bloom-power", {"apply_residual_connection_post_layernorm": True, "pretraining_tp": 2}
+    yield "falcon", {"num_ln_in_parallel_attn": 2}
+    yield "falcon", {"num_kv_heads": 3}
+    yield "falcon", {"parallel_attn": False}
+    yield "falcon-multi-query", {"num_ln_in_parallel_attn": 2}
+    yield "falcon-multi-query", {"num_ln_in_parallel_attn": 1}
+    yield "falcon-multi-query", {"alibi": True}
+    yield "falcon-multi-query", {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0}}
+    yield "falcon-multi-query", {"rope_parameters": ABSENT, "rope_theta": 900.0}
+    yield "falcon-alibi", {"num_kv_heads": 2}
+    yield "mpt", {"attn_config": {"clip_qkv": None, "softmax_scale": None, "alibi": True}}
+    yield "mpt", {"attn_config": {"clip_qkv": 0.0}}
+    yield "mpt", {"attn_config": {}}
+
+
 def compression_cases():
     for value in (None, {}, {"sparsity_config": {"format": "dense", "global_sparsity": 0.5}}, {"format": "dense"},
                   {"quantization_status": "frozen", "config_groups": {}}):
@@ -226,7 +251,8 @@ def compression_cases():
 
 
 # Keys of sizes, which are not left out: the defaults are large.
-SIZES = ("vocab_size", "hidden_size", "intermediate_size", "ffn_dim", "num_hidden_layers", "num_attention_heads",
+SIZES = ("n_embd", "n_layer", "n_head", "n_positions", "n_embed", "d_model", "n_heads", "n_layers", "max_seq_len",
+         "vocab_size", "hidden_size", "intermediate_size", "ffn_dim", "num_hidden_layers", "num_attention_heads",
          "num_key_value_heads", "num_experts", "num_local_experts", "moe_intermediate_size",
          "shared_expert_intermediate_size", "word_embed_proj_dim", "max_position_embeddings")
 KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "rms_norm_eps", "layer_norm_eps",
@@ -236,6 +262,10 @@ KEYS = ("head_dim", "hidden_act", "hidden_activation", "activation_function", "r
         "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling", "logit_scale",
         "use_qk_norm", "norm_epsilon", "use_bias", "qk_layernorm", "use_qkv_bias", "sliding_window_pattern",
         "clip_qkv", "norm_eps", "attention_out_bias", "no_rope_layers", "no_rope_layer_interval",
+        "n_inner", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "rotary_dim",
+        "layer_norm_epsilon", "apply_residual_connection_post_layernorm", "alibi", "new_decoder_architecture",
+        "multi_query", "parallel_attn", "bias", "num_kv_heads", "num_ln_in_parallel_attn", "activation",
+        "ffn_hidden_size", "attn_config", "add_cross_attention",
         "do_layer_norm_before", "_remove_final_layer_norm", "enable_bias", "layer_norm_elementwise_affine")
 
 
@@ -293,7 +323,7 @@ def log_likelihood(directory, ids):
     """Of each token but the first, or None for an error and where tensors are missing, which the reference draws at random."""
     try:
         model, info = auto_class(hf.AutoConfig.from_pretrained(directory)).from_pretrained(
-            directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+            directory, dtype=torch.float32, attn_implementation=attention_of(directory), output_loading_info=True
         )
         if info["missing_keys"]:
             return None
@@ -341,8 +371,8 @@ def case_key(family, changes):
 def main():
     hf.logging.set_verbosity(50)
     hf.logging.disable_progress_bar()
-    cases = [*rope_cases(), *window_cases(), *kin_cases(), *compression_cases(), *head_cases(), *null_cases(),
-             *odd_number_cases()]
+    cases = [*rope_cases(), *window_cases(), *kin_cases(), *compression_cases(), *head_cases(), *gpt_cases(),
+             *null_cases(), *odd_number_cases()]
     path, families, known = sys.argv[1], sys.argv[2:], {}
     if families:
         with open(path, encoding="utf-8") as file:

@@ -33,6 +33,17 @@ BASE = dict(
     eos_token_id=2,
     pad_token_id=None,
 )
+GPT = dict(
+    vocab_size=VOCABULARY,
+    n_embd=16,
+    n_layer=3,
+    n_head=4,
+    n_positions=256,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=None,
+)
+BLOOM = dict(vocab_size=VOCABULARY, hidden_size=24, bos_token_id=1, eos_token_id=2, pad_token_id=None)
 F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
 
 
@@ -42,6 +53,11 @@ def base(**changes):
 
 def opt_base(**changes):
     return {key: value for key, value in base(**changes).items() if key not in ("intermediate_size", "num_key_value_heads")}
+
+
+def falcon(**changes):
+    return {key: value for key, value in base(**changes).items()
+            if key not in ("intermediate_size", "num_key_value_heads")}
 
 
 def old_llama(config):
@@ -76,6 +92,11 @@ def old_cohere2(config):
     config["sliding_window_pattern"] = 2
     del config["layer_types"]
     config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+
+
+def old_bloom(config):
+    config["n_embed"] = config.pop("hidden_size")
+    config["num_attention_heads"] = config.pop("n_head")
 
 
 def old_stablelm(config):
@@ -499,6 +520,44 @@ FAMILIES = {
         BF16,
         {},
     ),
+    "gpt2": (
+        hf.GPT2Config(**GPT, n_inner=40, scale_attn_by_inverse_layer_idx=True, activation_function="gelu"),
+        BF16,
+        {},
+    ),
+    "gpt2-unscaled": (
+        hf.GPT2Config(**{**GPT, "n_layer": 2}, scale_attn_weights=False, tie_word_embeddings=False), F32, {}
+    ),
+    "gpt-bigcode": (hf.GPTBigCodeConfig(**GPT, n_inner=24, activation_function="relu"), BF16, {}),
+    "gpt-bigcode-multi-head": (
+        hf.GPTBigCodeConfig(**{**GPT, "n_layer": 2}, n_inner=24, multi_query=False, scale_attn_weights=False), BF16, {}
+    ),
+    "gptj": (hf.GPTJConfig(**{**GPT, "n_head": 2}, n_inner=24, rotary_dim=6), BF16, {}),
+    "codegen": (hf.CodeGenConfig(**{**GPT, "n_head": 8, "n_embd": 32}, n_inner=24, rotary_dim=2), BF16, {}),
+    "bloom": (
+        hf.BloomConfig(**BLOOM, n_layer=3, n_head=6, apply_residual_connection_post_layernorm=True), BF16, {}
+    ),
+    "bloom-power": (hf.BloomConfig(**BLOOM, n_layer=2, n_head=4, tie_word_embeddings=False), F32, {"edit": old_bloom}),
+    "falcon": (
+        hf.FalconConfig(**falcon(num_attention_heads=4), num_kv_heads=2, new_decoder_architecture=True, bias=True,
+                        ffn_hidden_size=24), BF16, {},
+    ),
+    "falcon-one-norm": (
+        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4), num_kv_heads=2, ffn_hidden_size=24,
+                        new_decoder_architecture=True, num_ln_in_parallel_attn=1), BF16, {},
+    ),
+    "falcon-multi-query": (
+        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4, tie_word_embeddings=False),
+                        ffn_hidden_size=24, rope_parameters=dict(rope_type="default", rope_theta=500.0)), BF16, {},
+    ),
+    "falcon-alibi": (
+        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4, hidden_size=24), ffn_hidden_size=24,
+                        alibi=True, multi_query=False, parallel_attn=False, bias=True, activation="gelu_new"), BF16, {},
+    ),
+    "mpt": (
+        hf.MptConfig(d_model=24, n_heads=6, n_layers=3, max_seq_len=256, vocab_size=VOCABULARY,
+                     attn_config=dict(clip_qkv=1.5, softmax_scale=0.7), bos_token_id=1, eos_token_id=2), BF16, {},
+    ),
     "llama-own-head": (hf.LlamaConfig(**base(num_hidden_layers=1)), F32, {"edit": tied_by_mistake}),
     **EXPERT_FAMILIES,
 }
@@ -623,9 +682,14 @@ def rounded_embedding_scale(model, dtype):
             module.embed_scale.copy_(module.embed_scale.to(dtype).float())
 
 
+def attention_of(directory):
+    """The implementation of attention: Falcon's eager one adds the biases of ALiBi twice, unlike the usual one."""
+    return "sdpa" if hf.AutoConfig.from_pretrained(directory).model_type == "falcon" else "eager"
+
+
 def load(directory, dtype):
     found = auto_class(hf.AutoConfig.from_pretrained(directory))
-    model, info = found.from_pretrained(directory, dtype=F32, attn_implementation="eager", output_loading_info=True)
+    model, info = found.from_pretrained(directory, dtype=F32, attn_implementation=attention_of(directory), output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
     rounded_embedding_scale(model, dtype)
     return model

@@ -160,6 +160,52 @@ CONFIGS = {
         num_attention_heads=32, num_hidden_layers=24, pad_token_id=1, prefix="</s>", torch_dtype="float16",
         use_cache=True, vocab_size=50272, word_embed_proj_dim=2048, _remove_final_layer_norm=False,
         enable_bias=True, layer_norm_elementwise_affine=True),
+    "GPT-2": ids(50256, 50256) | dict(
+        activation_function="gelu_new", architectures=["GPT2LMHeadModel"], attn_pdrop=0.1, embd_pdrop=0.1,
+        initializer_range=0.02, layer_norm_epsilon=1e-5, model_type="gpt2", n_ctx=1024, n_embd=768, n_head=12,
+        n_layer=12, n_positions=1024, resid_pdrop=0.1, summary_activation=None, summary_first_dropout=0.1,
+        summary_proj_to_labels=True, summary_type="cls_index", summary_use_proj=True,
+        task_specific_params={"text-generation": {"do_sample": True, "max_length": 50}}, vocab_size=50257),
+    "SantaCoder": ids(49152, 49152) | dict(
+        activation_function="gelu_fast", architectures=["GPTBigCodeForCausalLM"], attention_softmax_in_fp32=True,
+        attn_pdrop=0.1, embd_pdrop=0.1, inference_runner=0, initializer_range=0.02, layer_norm_epsilon=1e-5,
+        max_batch_size=None, max_sequence_length=None, model_type="gpt_bigcode", multi_query=True, n_embd=2048,
+        n_head=16, n_inner=8192, n_layer=24, n_positions=2048, pad_key_length=True, pre_allocate_kv_cache=False,
+        resid_pdrop=0.1, scale_attention_softmax_in_fp32=True, scale_attn_weights=True, summary_type="cls_index",
+        torch_dtype="float32", use_cache=True, validate_runner_input=True, vocab_size=49280),
+    "GPT-J, 6b": ids(50256, 50256) | dict(
+        activation_function="gelu_new", architectures=["GPTJForCausalLM"], attn_pdrop=0.0, embd_pdrop=0.0,
+        gradient_checkpointing=False, initializer_range=0.02, layer_norm_epsilon=1e-5, model_type="gptj", n_embd=4096,
+        n_head=16, n_inner=None, n_layer=28, n_positions=2048, resid_pdrop=0.0, rotary=True, rotary_dim=64,
+        scale_attn_weights=True, summary_use_proj=True, tie_word_embeddings=False, tokenizer_class="GPT2Tokenizer",
+        use_cache=True, vocab_size=50400),
+    "CodeGen, 350m": ids(1, 50256) | dict(
+        activation_function="gelu_new", architectures=["CodeGenForCausalLM"], attn_pdrop=0.0, embd_pdrop=0.0,
+        gradient_checkpointing=False, initializer_range=0.02, layer_norm_epsilon=1e-5, model_type="codegen",
+        n_ctx=2048, n_embd=1024, n_head=16, n_inner=None, n_layer=20, n_positions=2048, resid_pdrop=0.0,
+        rotary_dim=32, scale_attn_weights=True, tie_word_embeddings=False, tokenizer_class="GPT2Tokenizer",
+        use_cache=True, vocab_size=51200),
+    "BLOOM, 560m": ids(1, 2) | dict(
+        apply_residual_connection_post_layernorm=False, architectures=["BloomForCausalLM"], attention_dropout=0.0,
+        attention_softmax_in_fp32=True, bias_dropout_fusion=True, hidden_dropout=0.0, initializer_range=0.02,
+        layer_norm_epsilon=1e-5, masked_softmax_fusion=True, model_type="bloom", n_embed=1024, n_inner=None,
+        n_layer=24, num_attention_heads=16, offset_alibi=100, pad_token_id=3, pretraining_tp=1, seq_length=2048,
+        skip_bias_add=True, skip_bias_add_qkv=False, slow_but_exact=False, unk_token_id=0, use_cache=True,
+        vocab_size=250880),
+    "Falcon, 7b": ids(11, 11) | dict(
+        alibi=False, apply_residual_connection_post_layernorm=False, architectures=["FalconForCausalLM"],
+        attention_dropout=0.0, bias=False, hidden_dropout=0.0, hidden_size=4544, initializer_range=0.02,
+        layer_norm_epsilon=1e-5, model_type="falcon", multi_query=True, new_decoder_architecture=False,
+        num_attention_heads=71, num_hidden_layers=32, parallel_attn=True, torch_dtype="bfloat16", use_cache=True,
+        vocab_size=65024),
+    "MPT, 7b": dict(
+        architectures=["MPTForCausalLM"], attn_config=dict(
+            alibi=True, alibi_bias_max=8, attn_impl="torch", attn_pdrop=0, attn_type="multihead_attention",
+            attn_uses_sequence_id=False, clip_qkv=None, prefix_lm=False, qk_ln=False, softmax_scale=None),
+        d_model=4096, emb_pdrop=0, embedding_fraction=1.0, expansion_ratio=4, init_config={"name": "kaiming_normal_"},
+        init_device="cpu", learned_pos_emb=True, logit_scale=None, max_seq_len=2048, model_type="mpt", n_heads=32,
+        n_layers=32, no_bias=True, norm_type="low_precision_layernorm", resid_pdrop=0,
+        tokenizer_name="EleutherAI/gpt-neox-20b", use_cache=False, verbose=0, vocab_size=50432),
     "Granite 3.0, 2b": ids(0, 0) | sizes(2048, 8192, 40, 32, 8, 49155) | dict(
         architectures=["GraniteForCausalLM"], attention_bias=False, attention_dropout=0.1,
         attention_multiplier=0.015625, embedding_multiplier=12.0, hidden_act="silu", initializer_range=0.02,

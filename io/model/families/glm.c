@@ -38,6 +38,13 @@ static enum status configure_glm(struct model_config *config, const struct confi
     return STATUS_OK;
 }
 
+static enum status configure_helium(struct model_config *config, const struct config_reader *reader,
+                                    struct error *err)
+{
+    FORWARD_IF_ERROR(config_not_null(reader, "head_dim", err));
+    return configure_glm(config, reader, err);
+}
+
 // One key speaks of all biases.
 static enum status configure_ernie(struct model_config *config, const struct config_reader *reader,
                                    struct error *err)
@@ -92,7 +99,7 @@ static const struct family rows[] = {
      .default_key_value_heads = 20,
      .default_head_dim = 128,
      .default_max_positions = 4096,
-     .configure = configure_glm},
+     .configure = configure_helium},
     {.model_type = "ernie4_5",
      LLAMA_NAMES,
      MEMBERS(gated_members),

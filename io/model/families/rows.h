@@ -19,7 +19,8 @@ extern const struct family_rows llama_family, qwen_family, phi_family, gemma_fam
     opt_family, mixtral_family, granite_family, starcoder2_family, stablelm_family, ministral_family,
     smollm3_family, olmo_family, exaone_family, nemotron_family, hunyuan_family, glm_family,
     qwen3_next_family;
-extern const struct family_rows cohere_family;
+extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_family, falcon_family,
+    mpt_family;
 
 // Rows: what it is, in which layers, its name, its place in struct decoder_layer, its shape, its input, its
 // bias.
@@ -121,6 +122,11 @@ extern const struct family_rows deepseek_family, glm4_moe_family, ernie4_5_moe_f
 #define LLAMA_NAMES                                                                            \
     .prefix = "model.", .embedding = "embed_tokens", .layers = "layers", .final_norm = "norm", \
     .lm_head = "lm_head", .intermediate_key = "intermediate_size"
+// Those that GPT-2's kin took over from it.
+#define GPT2_NAMES                                                                                           \
+    .prefix = "transformer.", .embedding = "wte", .layers = "h", .final_norm = "ln_f", .lm_head = "lm_head", \
+    .layers_key = "n_layer", .hidden_key = "n_embd", .heads_key = "n_head", .positions_key = "n_positions",  \
+    .intermediate_key = "n_inner", .default_intermediate = 4
 #define NORMS(which, key, epsilon) .norm = (which), .epsilon_key = (key), .default_epsilon = (epsilon)
 #define RMS(epsilon) NORMS(NORM_RMS, "rms_norm_eps", epsilon)
 #define SIZES(...) .default_sizes = {__VA_ARGS__} // vocabulary, hidden, intermediate, layers, heads

@@ -700,6 +700,90 @@ static void per_head_qkv_gives_the_bits_of_separate_linears(void **state)
     free_layer(&layer);
 }
 
+// qkv <- the rows of q, k and v, group by group.
+static void group(struct linear *parts, const struct decoder_layer *layer, size_t groups, bool value_first)
+{
+    const size_t queries = QUERY / groups, keys = KEY_VALUE / groups;
+    for (size_t g = 0; g < groups; g++) {
+        parts[3 * g] = linear_slice(&layer->q, g * queries, queries);
+        parts[3 * g + (value_first ? 2 : 1)] = linear_slice(&layer->k, g * keys, keys);
+        parts[3 * g + (value_first ? 1 : 2)] = linear_slice(&layer->v, g * keys, keys);
+    }
+}
+
+static void grouped_qkv_gives_the_bits_of_separate_linears(void **state)
+{
+    (void)state;
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    struct linear parts[3 * KV_HEADS];
+    for (size_t groups = 1; groups <= KV_HEADS; groups++)
+        for (int value_first = 0; value_first < 2; value_first++) {
+            struct decoder_config grouped = config;
+            struct decoder_layer fused = layer;
+            grouped.qkv_layout = value_first ? QKV_GROUPS_VALUE_FIRST : QKV_GROUPS;
+            grouped.qkv_groups = groups;
+            group(parts, &layer, groups, value_first);
+            fused.qkv = stacked(parts, 3 * groups);
+            fused.q = fused.k = fused.v = (struct linear){0};
+            assert_same_output(&config, &layer, &grouped, &fused);
+            free_linear(&fused.qkv);
+        }
+    free_layer(&layer);
+}
+
+static void heads_begin_at_these_rows_of_a_fused_linear(void **state)
+{
+    (void)state;
+    struct decoder_config config = {.num_attention_heads = 6, .num_key_value_heads = 2, .head_dim = 10};
+    assert_int_equal(qkv_row(&config, QKV_QUERY, 5), 50); // q0 ... q5, k0, k1, v0, v1
+    assert_int_equal(qkv_row(&config, QKV_KEY, 1), 70);
+    assert_int_equal(qkv_row(&config, QKV_VALUE, 1), 90);
+    config.qkv_layout = QKV_GROUPS; // q0, q1, q2, k0, v0, q3, ...
+    config.qkv_groups = 2;
+    assert_int_equal(qkv_row(&config, QKV_QUERY, 4), 60);
+    assert_int_equal(qkv_row(&config, QKV_KEY, 1), 80);
+    assert_int_equal(qkv_row(&config, QKV_VALUE, 0), 40);
+    config.qkv_layout = QKV_GROUPS_VALUE_FIRST;
+    assert_int_equal(qkv_row(&config, QKV_KEY, 0), 40);
+    assert_int_equal(qkv_row(&config, QKV_VALUE, 1), 80);
+    config.num_key_value_heads = 6;
+    config.qkv_layout = QKV_PER_HEAD; // q0, k0, v0, q1, ...
+    assert_int_equal(qkv_row(&config, QKV_VALUE, 3), 110);
+}
+
+static void a_norm_that_changes_the_residual_stream(void **state)
+{
+    (void)state;
+    // norm(x) + attention(norm(x)): the same as the layer without norms, on what is normed before.
+    struct decoder_config config = small_config(), plain = config;
+    struct decoder_layer layer = random_layer(true), bare = layer;
+    float *hidden = uniform_floats(TOKENS * HIDDEN, 1.0F, 50),
+          *expected = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
+    config.norm_in_residual = true;
+    const float *second = layer.post_attention_norm.weight;
+    layer.post_attention_norm.weight = NULL; // one at a time
+    bare.input_norm.weight = bare.post_attention_norm.weight = NULL;
+    norm_forward(expected, expected, TOKENS, HIDDEN, &layer.input_norm, config.norm, config.norm_epsilon);
+    run_layer(expected, &plain, &bare, NULL);
+    run_layer(hidden, &config, &layer, NULL);
+    assert_memory_equal(hidden, expected, TOKENS * HIDDEN * sizeof *hidden);
+    layer.post_attention_norm.weight = second;
+    free(hidden);
+    free(expected);
+    free_layer(&layer);
+}
+
+static void a_scale_of_attention_of_the_layers_own(void **state)
+{
+    (void)state;
+    struct decoder_config config = small_config(), other = config;
+    struct decoder_layer layer = random_layer(false), own = layer;
+    other.attention_scale = own.attention_scale = 0.11F;
+    assert_same_output(&other, &layer, &config, &own);
+    free_layer(&layer);
+}
+
 static void sequences_that_begin_alike_are_those_computed_alone(void **state)
 {
     struct decoder_config config = small_config();
@@ -890,6 +974,10 @@ int main(void)
         cmocka_unit_test(the_workspace_is_used_no_further_than_it_says),
         cmocka_unit_test(fused_linears_give_the_bits_of_separate_ones),
         cmocka_unit_test(per_head_qkv_gives_the_bits_of_separate_linears),
+        cmocka_unit_test(grouped_qkv_gives_the_bits_of_separate_linears),
+        cmocka_unit_test(heads_begin_at_these_rows_of_a_fused_linear),
+        cmocka_unit_test(a_norm_that_changes_the_residual_stream),
+        cmocka_unit_test(a_scale_of_attention_of_the_layers_own),
         cmocka_unit_test(sequences_that_begin_alike_are_those_computed_alone),
         cmocka_unit_test(heads_with_gates),
         cmocka_unit_test(a_layer_with_linear_attention),

@@ -428,7 +428,8 @@ static void options_are_scored_as_if_alone_in_every_family(void **state)
     static const char *const families[] = {
         "gemma2",    "gemma3",  "gpt-neox", "llama-dynamic",  "llama-linear", "llama-yarn", "llama3",
         "mistral",   "mixtral", "opt",      "opt-norm-after", "phi3",         "qwen2",      "qwen2-moe",
-        "qwen3-moe", "granite", "cohere",   "cohere2",        "phi",          "starcoder2", "stablelm"};
+        "qwen3-moe", "gpt2",    "gptj",     "codegen",        "bloom",        "falcon",     "falcon-alibi",
+        "mpt",       "granite", "cohere",   "cohere2",        "phi",          "starcoder2", "stablelm"};
     static const char *const with_experts[] = {"deepseek-v2-lite", "deepseek-v3", "dots1"};
     (void)state;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)

@@ -194,8 +194,11 @@ static void every_family_computes_what_the_run_computes(void **state)
                                            "qwen2-moe", "qwen3-moe", "olmo",     "olmo2",      "apertus",
                                            "nanochat",  "nemotron",  "glm4",     "qwen3-next", "qwen3-5"};
     static const char *const with_experts[] = {"deepseek-v3", "glm4-moe", "qwen3-5-moe-fused"};
+    static const char *const with_fused_linears[] = {"gpt2", "codegen", "falcon"};
     (void)state;
     mpi_test_limit(120);
+    for (size_t i = 0; i < sizeof with_fused_linears / sizeof *with_fused_linears; i++)
+        check_family(with_fused_linears[i]);
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         check_family(families[i]);
     for (size_t i = 0; i < sizeof with_experts / sizeof *with_experts; i++)
