@@ -328,6 +328,78 @@ CONFIGS |= {
             pixel_shuffle_factor=3, qk_layer_norms=False, rope_theta=273768.0, use_resampler=False),
         tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True,
         vision_config=dict(hidden_size=1152, max_image_size={"longest_edge": 384}, model_type="idefics3")),
+    "Gemma, 7b": ids(2, 1) | sizes(3072, 24576, 28, 16, 16, 256000) | dict(
+        architectures=["GemmaForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=256, hidden_act="gelu",
+        hidden_activation=None, initializer_range=0.02, max_position_embeddings=8192, model_type="gemma", pad_token_id=0,
+        rms_norm_eps=1e-6, rope_scaling=None, rope_theta=10000.0, torch_dtype="bfloat16", use_cache=True),
+    "SmolLM3, 3b": ids(128000, 128012) | sizes(2048, 11008, 36, 16, 4, 128256) | dict(
+        architectures=["SmolLM3ForCausalLM"], attention_bias=False, attention_dropout=0.0, hidden_act="silu",
+        initializer_range=0.02, layer_types=["full_attention"] * 36, max_position_embeddings=65536, max_window_layers=28,
+        mlp_bias=False, model_type="smollm3", no_rope_layer_interval=4, no_rope_layers=[1, 1, 1, 0] * 9,
+        pad_token_id=128004, pretraining_tp=2, rms_norm_eps=1e-6, rope_scaling=None, rope_theta=5000000.0,
+        sliding_window=None, torch_dtype="bfloat16", use_cache=False, use_sliding_window=False),
+    "OLMo, 7b": sizes(4096, 11008, 32, 32, 32, 50304) | dict(
+        architectures=["OlmoForCausalLM"], attention_bias=False, attention_dropout=0.0, clip_qkv=None, eos_token_id=50279,
+        hidden_act="silu", initializer_range=0.02, max_position_embeddings=2048, model_type="olmo", pad_token_id=1,
+        pretraining_tp=1, rope_scaling=None, rope_theta=10000.0, tie_word_embeddings=False, use_cache=True),
+    "OLMo 2, 7b": sizes(4096, 11008, 32, 32, 32, 100352) | dict(
+        architectures=["Olmo2ForCausalLM"], attention_bias=False, attention_dropout=0.0, eos_token_id=100257,
+        hidden_act="silu", initializer_range=0.02, max_position_embeddings=4096, model_type="olmo2", pad_token_id=100277,
+        rms_norm_eps=1e-6, rope_scaling=None, rope_theta=500000, tie_word_embeddings=False, torch_dtype="float32"),
+    "OLMo 3, 7b": sizes(4096, 11008, 32, 32, 32, 100278) | dict(
+        architectures=["Olmo3ForCausalLM"], attention_bias=False, attention_dropout=0.0, eos_token_id=100257,
+        hidden_act="silu", initializer_range=0.02, max_position_embeddings=65536, model_type="olmo3", pad_token_id=100277,
+        layer_types=(["sliding_attention"] * 3 + ["full_attention"]) * 8, rms_norm_eps=1e-6, rope_theta=500000,
+        rope_scaling=dict(attention_factor=1.2079441541679836, beta_fast=32, beta_slow=1, factor=8.0,
+                          original_max_position_embeddings=8192, rope_type="yarn"), sliding_window=4096),
+    "EXAONE 4, 32b": ids(1, 361) | sizes(5120, 27392, 64, 40, 8, 102400) | dict(
+        architectures=["Exaone4ForCausalLM"], attention_dropout=0.0, head_dim=128, hidden_act="silu",
+        initializer_range=0.02, layer_types=(["sliding_attention"] * 3 + ["full_attention"]) * 16,
+        max_position_embeddings=131072, model_type="exaone4", pad_token_id=0, rms_norm_eps=1e-5, rope_theta=1000000,
+        rope_scaling=dict(factor=16.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=8192,
+                          rope_type="llama3"), sliding_window=4096, sliding_window_pattern="LLLG"),
+    "Seed-OSS, 36b": ids(0, 2) | sizes(5120, 27648, 64, 80, 8, 155136) | dict(
+        architectures=["SeedOssForCausalLM"], attention_bias=True, attention_dropout=0.1, attention_out_bias=False,
+        head_dim=128, hidden_act="silu", initializer_range=0.02, max_position_embeddings=524288, mlp_bias=False,
+        model_type="seed_oss", pad_token_id=1, residual_dropout=0.1, rms_norm_eps=1e-6, tie_word_embeddings=False,
+        rope_scaling=dict(rope_type="default"), rope_theta=10000000.0, torch_dtype="bfloat16", use_cache=True),
+    "Apertus, 8b": ids(1, 2) | sizes(4096, 21504, 32, 32, 8, 131072) | dict(
+        architectures=["ApertusForCausalLM"], attention_bias=False, attention_dropout=0.0, hidden_act="xielu",
+        hidden_dropout=0.0, initializer_range=0.02, max_position_embeddings=65536, mlp_bias=False, model_type="apertus",
+        pad_token_id=3, post_norm=False, qk_norm=True, rms_norm_eps=1e-5, rope_theta=12000000,
+        rope_scaling=dict(factor=8.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=8192,
+                          rope_type="llama3", type="llama3"), torch_dtype="bfloat16", use_cache=False),
+    "Hunyuan, 7b": ids(1, 127960) | sizes(4096, 14336, 32, 32, 8, 128167) | dict(
+        add_classification_head=False, architectures=["HunYuanDenseV1ForCausalLM"], attention_bias=False,
+        attention_dropout=0.1, attention_head_dim=128, cla_share_factor=2, class_num=0, dense_list=[4096, 0], head_dim=128,
+        eod_token_id=127967, hidden_act="silu", im_end_id=6, im_newline_id=12, im_start_id=5, initializer_range=0.02,
+        mask_init_id=13, max_position_embeddings=32768, mlp_bias=False, model_type="hunyuan_v1_dense", norm_type="rms",
+        org_vocab_size=128167, pad_id=127961, pad_token_id=127961, pool_type="last", position_embedding_xdrope=False,
+        pretraining_tp=1, rms_norm_eps=1e-5, rope_theta=10000.0, sep_token_id=127962, text_end_id=8, text_start_id=7,
+        rope_scaling=dict(alpha=1000.0, beta_fast=32, beta_slow=1, factor=1.0, mscale=1.0, mscale_all_dim=1.0,
+                          type="dynamic"), tie_word_embeddings=True, torch_dtype="bfloat16", use_cache=True,
+        use_cla=False, use_qk_norm=True, use_rotary_pos_emb=True),
+    "GLM-4 0414, 9b": sizes(4096, 13696, 40, 32, 2, 151552) | dict(
+        architectures=["Glm4ForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=128, hidden_act="silu",
+        eos_token_id=[151329, 151336, 151338], initializer_range=0.02, max_position_embeddings=32768, model_type="glm4",
+        pad_token_id=151329, partial_rotary_factor=0.5, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False),
+    "Ernie 4.5, 0.3b": ids(1, 2) | sizes(1024, 3072, 18, 16, 2, 103424) | dict(
+        architectures=["Ernie4_5ForCausalLM"], head_dim=128, hidden_act="silu", max_position_embeddings=131072,
+        model_type="ernie4_5", pad_token_id=0, rms_norm_eps=1e-5, rope_theta=500000, tie_word_embeddings=True,
+        torch_dtype="bfloat16", use_bias=False, use_cache=False),
+    "Helium 1, 2b": ids(1, 2) | sizes(2048, 8192, 28, 16, 8, 64000) | dict(
+        architectures=["HeliumForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=128, hidden_act="silu",
+        initializer_range=0.02, max_position_embeddings=4096, mlp_bias=False, model_type="helium", pad_token_id=3,
+        rms_norm_eps=1e-8, rope_theta=20000.0, tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True),
+    "AFM, 4.5b": ids(128000, 128001) | sizes(2560, 18432, 36, 20, 4, 128004) | dict(
+        architectures=["ArceeForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=128, hidden_act="relu2",
+        initializer_range=0.02, max_position_embeddings=65536, mlp_bias=False, model_type="arcee", rms_norm_eps=1e-5,
+        rope_theta=10000.0, rope_scaling=dict(beta_fast=32.0, beta_slow=1.0, factor=20.0, mscale=1.0, rope_type="yarn",
+                                              original_max_position_embeddings=4096), tie_word_embeddings=False),
+    "Minitron, 4b": ids(2, 3) | sizes(3072, 9216, 32, 24, 8, 256000) | dict(
+        architectures=["NemotronForCausalLM"], attention_bias=False, attention_dropout=0.0, head_dim=128,
+        hidden_act="relu2", initializer_range=0.0134, max_position_embeddings=4096, mlp_bias=False, model_type="nemotron",
+        norm_eps=1e-5, partial_rotary_factor=0.5, rope_theta=10000.0, tie_word_embeddings=False, use_cache=True),
 }
 
 

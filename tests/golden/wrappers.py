@@ -120,6 +120,18 @@ WRAPPERS = {
         BF16,
         {},
     ),
+    "mistral3-ministral3": (
+        hf.Mistral3Config(
+            text_config=text(
+                model_type="ministral3", head_dim=12, num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2,
+                rope_parameters=dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=32,
+                                     llama_4_scaling_beta=0.3),
+            ),
+            vision_config=VISION | dict(model_type="pixtral"), image_token_index=TOKEN, tie_word_embeddings=False,
+        ),
+        BF16,
+        {},
+    ),
     "internvl": (
         hf.InternVLConfig(text_config=text(model_type="qwen2"), vision_config=VISION, image_token_id=TOKEN),
         BF16,

@@ -36,6 +36,26 @@ static enum status configure_hunyuan_rope(struct model_config *config, const str
     return STATUS_OK;
 }
 
+// Of the other models that their own code knows, and of tokens.
+static const char *const hunyuan_harmless[] = {"add_classification_head",
+                                               "attention_head_dim",
+                                               "cla_share_factor",
+                                               "class_num",
+                                               "dense_list",
+                                               "im_*",
+                                               "mask_init_id",
+                                               "mlp_bias",
+                                               "norm_type",
+                                               "org_vocab_size",
+                                               "pad_id",
+                                               "pool_type",
+                                               "position_embedding_xdrope",
+                                               "text_*",
+                                               "use_cla",
+                                               "use_qk_norm",
+                                               "use_rotary_pos_emb",
+                                               NULL};
+
 static const struct family rows[] = {
     {.model_type = "hunyuan_v1_dense",
      LLAMA_NAMES,
@@ -46,6 +66,7 @@ static const struct family rows[] = {
      ROPE("rope_theta", 1e4),
      .default_max_positions = 2048,
      .configure_rope = configure_hunyuan_rope,
+     .harmless = hunyuan_harmless,
      .configure = configure_hunyuan},
 };
 FAMILY_ROWS(hunyuan_family, rows);

@@ -64,6 +64,9 @@ static enum status configure_nanochat(struct model_config *config, const struct 
     return STATUS_OK;
 }
 
+// What all of them are.
+static const char *const apertus_harmless[] = {"qk_norm", "post_norm", NULL};
+
 static const struct family rows[] = {
     {.model_type = "nemotron",
      LLAMA_NAMES,
@@ -106,6 +109,7 @@ static const struct family rows[] = {
      .default_rope = "{\"rope_type\": \"llama3\", \"rope_theta\": 12000000.0, \"factor\": 8.0,"
                      " \"original_max_position_embeddings\": 8192, \"low_freq_factor\": 1.0,"
                      " \"high_freq_factor\": 4.0}",
+     .harmless = apertus_harmless,
      .default_max_positions = 65536},
     {.model_type = "nanochat",
      .prefix = "model.",

@@ -3,7 +3,7 @@
 #include <string.h>
 
 // Language models whose own class does nothing after the head, as the wrapper's does not.
-static const char *const plain_texts[] = {"llama", "mistral", "qwen2", "qwen3", "phi3", NULL};
+static const char *const plain_texts[] = {"llama", "mistral", "ministral3", "qwen2", "qwen3", "phi3", NULL};
 static const char *const gemma3_texts[] = {"gemma3_text", NULL};
 static const char *const qwen2_vl_texts[] = {"qwen2_vl_text", NULL};
 static const char *const qwen2_5_vl_texts[] = {"qwen2_5_vl_text", NULL};

@@ -425,6 +425,7 @@ int main(void)
         FAMILY("llava"),
         FAMILY("llava-newer-names"),
         FAMILY("mistral3"),
+        FAMILY("mistral3-ministral3"),
         FAMILY("internvl"),
         FAMILY("smolvlm"),
         FAMILY("qwen3-next"),
