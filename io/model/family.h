@@ -89,6 +89,7 @@ enum condition {
 struct member_storage {
     const char *weight, *bias; // whole names within the layer, "mlp.experts.gate_up_proj"; NULL: as above
     bool transposed;
+    bool either_way;    // transposed unless its shape is that of the other
     size_t parts, part; // how many linears of this size share the tensor, and which of them this is; 0: one
     bool interleaved;   // row i of part p is the tensor's parts * i + p; else p * out + i
 };

@@ -164,6 +164,15 @@ static struct tensor_shape weight_shape(const struct family_member *member, size
     return (struct tensor_shape){is_vector ? 1 : 2, {out, in}};
 }
 
+// Whether tensor `name` has the shape of a matrix, or of matrices, [.., rows, columns].
+static bool has_matrices(const struct model *model, const char *name, size_t rows, size_t columns)
+{
+    const struct safetensors_tensor *tensor = checkpoint_find(model->checkpoint, name, NULL);
+
+    return tensor != NULL && tensor->rank >= 2 && tensor->shape[tensor->rank - 2] == rows &&
+           tensor->shape[tensor->rank - 1] == columns;
+}
+
 // The same for an entry whose tensor family_member's `storage` names: where in it that member lies.
 static enum status find_part(const struct map_builder *builder, const struct occurrence *occurrence,
                              bool is_bias, struct error *err)
@@ -178,9 +187,14 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     const bool is_vector =
         is_bias || occurrence->member->kind == MEMBER_VECTOR ||
         (occurrence->member->kind == MEMBER_NORM && occurrence->member->in == DIMENSION_ONE);
-    const bool transposed = storage->transposed && !is_vector;
     struct tensor_shape shape = {.rank = 0};
     char name[NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
+             is_bias ? storage->bias : storage->weight);
+    const bool transposed =
+        !is_vector &&
+        (storage->transposed || (storage->either_way && !has_matrices(model, name, rows, entry->in)));
 
     if (occurrence->member->part == EXPERT)
         shape.sizes[shape.rank++] = model->config.decoder.num_experts;
@@ -191,8 +205,6 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     entry->view.row = transposed ? step : step * entry->in;
     entry->view.column = transposed ? rows : 1;
     entry->view.start = occurrence->index * rows * entry->in + (transposed ? first : first * entry->in);
-    snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
-             is_bias ? storage->bias : storage->weight);
     return model_find_tensor(&entry->tensor, model, name, &shape, err);
 }
 

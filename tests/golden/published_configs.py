@@ -287,6 +287,16 @@ CONFIGS |= {
         tie_word_embeddings=True, transformers_version="4.57.0.dev0", video_token_id=151656,
         vision_config=dict(depth=24, deepstack_visual_indexes=[5, 11, 17]), vision_end_token_id=151653,
         vision_start_token_id=151652),
+    "Qwen 3 VL, 30b": dict(
+        architectures=["Qwen3VLMoeForConditionalGeneration"], image_token_id=151655, model_type="qwen3_vl_moe",
+        text_config=ids(151643, 151645) | sizes(2048, 6144, 48, 32, 4, 151936) | dict(
+            attention_bias=False, attention_dropout=0.0, decoder_sparse_step=1, dtype="bfloat16", head_dim=128,
+            hidden_act="silu", initializer_range=0.02, max_position_embeddings=262144, mlp_only_layers=[],
+            model_type="qwen3_vl_moe_text", moe_intermediate_size=768, norm_topk_prob=True, num_experts=128,
+            num_experts_per_tok=8, rms_norm_eps=1e-6, rope_theta=5000000, use_cache=True,
+            rope_scaling=dict(mrope_interleaved=True, mrope_section=[24, 20, 20], rope_type="default")),
+        tie_word_embeddings=False, video_token_id=151656, vision_config=dict(depth=27), vision_end_token_id=151653,
+        vision_start_token_id=151652),
     "LLaVA 1.5, 7b": dict(
         architectures=["LlavaForConditionalGeneration"], ignore_index=-100, image_token_index=32000,
         model_type="llava", pad_token_id=32001, projector_hidden_act="gelu", text_config=dict(

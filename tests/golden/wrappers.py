@@ -63,6 +63,15 @@ def newer_names(directory):
                 json.dump(index, target)
 
 
+def transposed_experts(directory):
+    """As they are in the published checkpoints."""
+    for file in os.listdir(directory):
+        path = os.path.join(directory, file)
+        if file.endswith(".safetensors"):
+            turn = lambda name, tensor: tensor.transpose(1, 2).contiguous() if ".mlp.experts." in name else tensor
+            save_file({name: turn(name, tensor) for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
 WRAPPERS = {
     # What follows the head of gemma3_text is not done here.
     "gemma3-vl": (
@@ -101,6 +110,16 @@ WRAPPERS = {
         ),
         BF16,
         {},
+    ),
+    "qwen3-vl-moe": (
+        hf.Qwen3VLMoeConfig(
+            text_config=text(head_dim=8, attention_bias=True, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=12,
+                             mlp_only_layers=[1],
+                             rope_parameters=MROPE | dict(mrope_section=[2, 1, 1], mrope_interleaved=True)),
+            vision_config=QWEN_VISION | dict(num_position_embeddings=4, deepstack_visual_indexes=[0]), image_token_id=TOKEN,
+        ),
+        F32,
+        {"rename": transposed_experts},
     ),
     "llava": (
         hf.LlavaConfig(text_config=text(model_type="llama"), vision_config=VISION | dict(
@@ -148,6 +167,12 @@ WRAPPERS = {
 CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
 # The same arithmetic under other names, for family_parity.py alone.
 MORE_WRAPPERS = {
+    "qwen3-vl-moe-as-saved": (WRAPPERS["qwen3-vl-moe"][0], F32, {}),
+    "mistral3-ministral3": (
+        hf.Mistral3Config(text_config=text(model_type="ministral3", head_dim=8, rope_parameters=dict(
+            rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=32.0,
+            beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)),
+            vision_config=VISION | dict(model_type="pixtral"), image_token_index=TOKEN), F32, {}),
     "llava-next": (hf.LlavaNextConfig(text_config=text(model_type="mistral", sliding_window=19), vision_config=CLIP,
                                       image_token_index=TOKEN), F32, {}),
     "llava-next-video": (hf.LlavaNextVideoConfig(text_config=text(model_type="llama"), vision_config=CLIP,

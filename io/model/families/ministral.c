@@ -68,6 +68,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 1e4),
+     SIZES(131072, 4096, 14336, 34, 32),
      .default_rope = "{\"type\": \"yarn\", \"rope_theta\": 1000000.0, \"factor\": 16.0,"
                      " \"original_max_position_embeddings\": 16384, \"beta_fast\": 32.0, \"beta_slow\": 1.0,"
                      " \"mscale_all_dim\": 1.0, \"mscale\": 1.0, \"llama_4_scaling_beta\": 0.1}",

@@ -43,6 +43,35 @@ static const struct family_member qwen3_moe_members[] = {
     EXPERTS("gate_proj", "up_proj", "down_proj"),
 };
 
+// Its experts are stacked: transposed in the published checkpoints, the other way round as the reference
+// saves them.
+#define STACKED(text, field, rows, columns, input, tensor, count, which)                                    \
+    {                                                                                                       \
+        .kind = MEMBER_LINEAR, .part = EXPERT, .name = (text),                                              \
+        .member = offsetof(struct decoder_layer, field), .out = (rows), .in = (columns), .source = (input), \
+        .bias = NEVER, .storage = {                                                                         \
+            .weight = (tensor),                                                                             \
+            .either_way = true,                                                                             \
+            .parts = (count),                                                                               \
+            .part = (which)                                                                                 \
+        }                                                                                                   \
+    }
+static const struct family_member qwen3_vl_moe_members[] = {
+    NORM("input_layernorm", input_norm),
+    SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_BIAS),
+    HEAD_NORM("self_attn.q_norm", query_norm),
+    HEAD_NORM("self_attn.k_norm", key_norm),
+    NORM("post_attention_layernorm", post_attention_norm),
+    GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
+    ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
+    STACKED("gate_proj", expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,
+            "mlp.experts.gate_up_proj", 2, 0),
+    STACKED("up_proj", expert_up, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,
+            "mlp.experts.gate_up_proj", 2, 1),
+    STACKED("down_proj", expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, 1,
+            "mlp.experts.down_proj", 1, 0),
+};
+
 // *layers is the default.
 static enum status read_max_window_layers(size_t *layers, const struct config_reader *reader,
                                           struct error *err)
@@ -129,6 +158,16 @@ static enum status configure_qwen3_moe(struct model_config *config, const struct
 // Windows are in all layers, or in none.
 static const char *const qwen3_moe_harmless[] = {"max_window_layers", NULL};
 
+// Without windows, and with routing weights that always have the sum 1.
+static enum status configure_qwen3_vl_moe(struct model_config *config, const struct config_reader *reader,
+                                          struct error *err)
+{
+    config_pass(reader, "sliding_window");
+    FORWARD_IF_ERROR(configure_qwen_moe(config, reader, 60, 4, 1408, err));
+    config->decoder.routing.normalise = true;
+    return STATUS_OK;
+}
+
 // The language models of Qwen2-VL and Qwen2.5-VL, whose rows differ in their names.
 #define QWEN2_VL(type)                                                                                       \
     {                                                                                                        \
@@ -140,6 +179,19 @@ static const char *const qwen3_moe_harmless[] = {"max_window_layers", NULL};
 static const struct family rows[] = {
     QWEN2_VL("qwen2_vl_text"),
     QWEN2_VL("qwen2_5_vl_text"),
+    {.model_type = "qwen3_vl_moe_text",
+     LLAMA_NAMES,
+     .experts = "mlp.experts",
+     MEMBERS(qwen3_vl_moe_members),
+     .can_add_attention_bias = true,
+     SILU,
+     RMS(1e-6),
+     ROPE("rope_theta", 5e5),
+     SIZES(151936, 2048, 5632, 24, 16),
+     .mrope = true,
+     .default_key_value_heads = 16,
+     .default_max_positions = 128000,
+     .configure = configure_qwen3_vl_moe},
     {.model_type = "qwen3_vl_text",
      LLAMA_NAMES,
      MEMBERS(qwen3_members),

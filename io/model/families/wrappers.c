@@ -7,6 +7,7 @@ static const char *const plain_texts[] = {"llama", "mistral", "ministral3", "qwe
 static const char *const gemma3_texts[] = {"gemma3_text", NULL};
 static const char *const qwen2_vl_texts[] = {"qwen2_vl_text", NULL};
 static const char *const qwen2_5_vl_texts[] = {"qwen2_5_vl_text", NULL};
+static const char *const qwen3_vl_moe_texts[] = {"qwen3_vl_moe_text", NULL};
 static const char *const qwen3_vl_texts[] = {"qwen3_vl_text", NULL};
 
 // As the reference has them in memory, as it has them on disk, and as they are when they were saved without
@@ -74,6 +75,7 @@ static const struct wrapper rows[] = {
     LLAVA("mistral3", "mistral", true, false),
     QWEN_VL("qwen2_vl", qwen2_vl_texts, true),
     QWEN_VL("qwen2_5_vl", qwen2_5_vl_texts, true),
+    QWEN_VL("qwen3_vl_moe", qwen3_vl_moe_texts, false),
     QWEN_VL("qwen3_vl", qwen3_vl_texts, false),
     IDEFICS("idefics3"),
     IDEFICS("smolvlm"),

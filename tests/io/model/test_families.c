@@ -422,6 +422,7 @@ int main(void)
         FAMILY("qwen2-vl"),
         FAMILY("qwen2.5-vl"),
         FAMILY("qwen3-vl"),
+        FAMILY("qwen3-vl-moe"),
         FAMILY("llava"),
         FAMILY("llava-newer-names"),
         FAMILY("mistral3"),
