@@ -53,10 +53,10 @@ turns() {
   rm -rf "$folder/run" "$folder/models"
   local layer
   for layer in 0 1 2 3; do
-    runs ranks 2 calibrate "$folder/pruned.yaml" && runs ranks 3 score "$folder/pruned.yaml" &&
-      runs ranks 2 compensate "$folder/pruned.yaml" || return 1
+    runs alone calibrate "$folder/pruned.yaml" && runs ranks 2 score "$folder/pruned.yaml" &&
+      runs alone compensate "$folder/pruned.yaml" || return 1
   done
-  runs ranks 2 evaluate "$folder/pruned.yaml" && runs ranks 2 export "$folder/pruned.yaml" && runs alone run "$folder/pruned.yaml" &&
+  runs alone evaluate "$folder/pruned.yaml" && runs alone export "$folder/pruned.yaml" && runs alone run "$folder/pruned.yaml" &&
     same "$(echo "$wanted" | grep 'masks\|weights\|perplexity')" "$(fingerprint | grep 'masks\|weights\|perplexity')"
 }
 check "calibrate, score, compensate as commands of their own" turns
