@@ -263,6 +263,7 @@ static json_t *to_json(const struct measurements *measurements, const double *va
 enum status diagnose_layer(json_t **result, const struct stage *stage, struct layer_weights *weights,
                            const struct variant *variant, size_t layer, struct error *err)
 {
+    const struct decoder_config config = layer_config(&stage->model->config, layer);
     struct anatomy anatomy;
     struct measurements measurements = {NULL, 0};
     double *values = NULL;
@@ -270,7 +271,7 @@ enum status diagnose_layer(json_t **result, const struct stage *stage, struct la
 
     *result = NULL;
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, variant, err));
-    dissect(&anatomy, &weights->layer, &stage->model->config.decoder);
+    dissect(&anatomy, &weights->layer, &config);
     status = list_measurements(&measurements, &anatomy, &weights->layer, err);
     if (status == STATUS_OK)
         status = allocate(&values, measurements.count, sizeof *values, "the diagnostics", err);

@@ -14,12 +14,11 @@ static double weights_passed(const struct decoder_config *config, const struct l
     return (tensor->expert ? routed_share(config) : 1) * (double)tensor->out * (double)tensor->in;
 }
 
-// Of a token in a sequence of `tokens`: causal attention goes over half of tokens x tokens for scores,
-// and for values; linear
-// attention does not depend on their number.
+// Of a token in a sequence of `tokens`: causal attention goes over half of tokens x tokens for scores, and
+// for values; linear attention does not depend on their number.
 static double attention_work(const struct model *model, size_t layer, size_t tokens)
 {
-    const struct decoder_config *config = &model->config.decoder;
+    const struct decoder_config own = layer_config(&model->config, layer), *config = &own;
 
     if (model->config.layers[layer].linear_attention)
         return linear_attention_work(&config->linear_attention);

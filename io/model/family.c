@@ -1,8 +1,8 @@
 #include "io/model/family.h"
 
-size_t family_dimension(enum dimension dimension, const struct model_config *config)
+size_t family_dimension(enum dimension dimension, const struct model_config *config, size_t layer)
 {
-    const struct decoder_config *decoder = &config->decoder;
+    const struct decoder_config own = layer_config(config, layer), *decoder = &own;
     const struct linear_attention_config *linear = &decoder->linear_attention;
 
     switch (dimension) {

@@ -62,6 +62,7 @@ enum layer_part {
     EVERY_LAYER,
     DENSE_LAYER,             // without experts
     SPARSE_LAYER,            // with experts
+    OWN_VALUE_LAYER,         // whose values are not its keys
     SOFTMAX_ATTENTION_LAYER, // without linear attention
     LINEAR_ATTENTION_LAYER,
     HEAD,           // a norm, once for every head: "<name>.<head>.weight"
@@ -172,6 +173,7 @@ struct family {
                              struct error *err);
 };
 
-size_t family_dimension(enum dimension dimension, const struct model_config *config);
+// As the layer has it.
+size_t family_dimension(enum dimension dimension, const struct model_config *config, size_t layer);
 bool family_condition(enum condition condition, const struct model_config *config);
 bool family_presence(enum presence presence, const struct model_config *config);

@@ -1,8 +1,10 @@
 #include "io/model/free_channels.h"
 
 bool free_columns_of(struct free_columns *columns, const struct layer_tensor *tensor,
-                     const struct decoder_config *config)
+                     const struct decoder_config *model)
 {
+    const struct decoder_config own = with_heads(model, &tensor->heads), *config = &own;
+
     if (tensor->role == ROLE_DOWN)
         *columns = (struct free_columns){1, 1, tensor->in};
     else if (tensor->role == ROLE_ATTENTION_OUTPUT)
@@ -52,8 +54,9 @@ static void order_gates(uint32_t *rows, const uint32_t *columns, const struct de
 }
 
 void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const uint32_t *columns,
-                     const struct decoder_config *config)
+                     const struct decoder_config *model)
 {
+    const struct decoder_config own = with_heads(model, &tensor->heads), *config = &own;
     const bool is_inner = tensor->role == ROLE_INNER || tensor->role == ROLE_INNER_TWICE;
     const size_t parts = tensor->role == ROLE_INNER_TWICE ? 2 : 1, inner = tensor->out / parts;
     const size_t copies = config->num_attention_heads / config->num_key_value_heads;

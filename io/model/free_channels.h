@@ -17,7 +17,7 @@ struct free_columns {
 };
 // False when the order of the tensor's columns is not free.
 bool free_columns_of(struct free_columns *columns, const struct layer_tensor *tensor,
-                     const struct decoder_config *config);
+                     const struct decoder_config *model);
 
 // The linear that reads what the tensor, a weight or a bias, writes into such channels; NULL: there is none.
 const struct layer_tensor *free_rows_reader(const struct layer_map *map, const struct layer_tensor *tensor);
@@ -25,4 +25,4 @@ const struct layer_tensor *free_rows_reader(const struct layer_map *map, const s
 // rows[out] <- for each row of the reordered tensor the row that comes there, when the columns of its reader
 // are taken in the order columns[in]: an order within each block, the same in all copies.
 void free_rows_order(uint32_t *rows, const struct layer_tensor *tensor, const uint32_t *columns,
-                     const struct decoder_config *config);
+                     const struct decoder_config *model);

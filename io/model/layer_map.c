@@ -29,6 +29,8 @@ static size_t occurrences(const struct family_member *member, const struct model
         return sparse ? 0 : 1;
     case SPARSE_LAYER:
         return sparse ? 1 : 0;
+    case OWN_VALUE_LAYER:
+        return model->config.layers[layer].value_is_key ? 0 : 1;
     case SOFTMAX_ATTENTION_LAYER:
         return linear ? 0 : 1;
     case LINEAR_ATTENTION_LAYER:
@@ -230,7 +232,8 @@ static void use_source(struct layer_map *map, size_t source, size_t channels)
 }
 
 // By the place in the layer: all families compute the same between these linears, channel by channel.
-static enum channel_role role_of(const struct family_member *member, const struct decoder_config *config)
+static enum channel_role role_of(const struct family_member *member, const struct model_config *config,
+                                 size_t layer)
 {
     static const struct {
         size_t member;
@@ -247,8 +250,10 @@ static enum channel_role role_of(const struct family_member *member, const struc
                  {offsetof(struct decoder_layer, latent.kv_b), ROLE_KEY_VALUE},
                  {offsetof(struct decoder_layer, o), ROLE_ATTENTION_OUTPUT}};
 
-    if (member->member == offsetof(struct decoder_layer, q) && config->gated_attention)
+    if (member->member == offsetof(struct decoder_layer, q) && config->decoder.gated_attention)
         return ROLE_QUERY_GATE;
+    if (member->member == offsetof(struct decoder_layer, o) && config->layers[layer].value_is_key)
+        return ROLE_NONE; // keys have an order: they are rotated
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (member->kind == MEMBER_LINEAR && member->member == roles[i].member)
             return roles[i].role;
@@ -264,13 +269,14 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
     const struct model_config *config = &builder->model->config;
 
     entry->source = source;
-    entry->out = family_dimension(member->out, config);
-    entry->in = family_dimension(member->in, config);
+    entry->heads = builder->model->config.layers[map->layer].heads;
+    entry->out = family_dimension(member->out, config, map->layer);
+    entry->in = family_dimension(member->in, config, map->layer);
     if (member->kind == MEMBER_LINEAR) {
         snprintf(entry->linear, sizeof entry->linear, "%s", linear);
         entry->bias = bias_place(member, builder->model);
         entry->expert = member->part == EXPERT;
-        entry->role = role_of(member, &config->decoder);
+        entry->role = role_of(member, config, map->layer);
         use_source(map, source, entry->in);
     }
     const struct tensor_shape shape = weight_shape(member, entry->out, entry->in);
@@ -290,9 +296,10 @@ static enum status add_bias(const struct map_builder *builder, const struct occu
     struct layer_tensor *entry = &map->tensors[map->num_tensors];
 
     entry->source = source;
-    entry->out = family_dimension(member->out, &builder->model->config);
+    entry->heads = builder->model->config.layers[map->layer].heads;
+    entry->out = family_dimension(member->out, &builder->model->config, map->layer);
     entry->in = 1;
-    entry->role = role_of(member, &builder->model->config.decoder);
+    entry->role = role_of(member, &builder->model->config, map->layer);
     if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
         entry->role = ROLE_NONE;
     if (is_in_storage(builder, member->storage.bias, linear, ".bias"))
@@ -410,7 +417,8 @@ void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, co
     *layer = (struct decoder_layer){.sliding_window = kind->sliding_window,
                                     .local_rotary = kind->local_rotary,
                                     .no_rotary = kind->no_rotary,
-                                    .attention_scale = kind->attention_scale};
+                                    .attention_scale = kind->attention_scale,
+                                    .heads = kind->heads};
     visit_members(model, map->layer, &binder, bind_member, NULL);
     if (binder.expert_offsets[1] != 0)
         layer->expert_stride = binder.expert_offsets[1] - binder.expert_offsets[0];

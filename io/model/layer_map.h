@@ -39,12 +39,13 @@ struct layer_tensor {
     struct tensor_view view;       // rows one after the other from the tensor's start, unless it is a part
     char linear[LINEAR_NAME_SIZE]; // "self_attn.q_proj" when this is the weight of a linear that is pruned,
                                    // else ""
-    size_t source;          // of a linear: which statistics source is its input (kernels/forward/layer.h)
-    bool expert;            // its input are the tokens that were routed to one expert
-    enum bias_place bias;   // of a weight
-    enum channel_role role; // of a linear; a bias has that of its weight, if it is about rows
-    size_t out, in;         // a vector is [out] with in = 1
-    size_t offset;          // in floats, of its float32 copy in the layer's block; a multiple of 16
+    size_t source;           // of a linear: which statistics source is its input (kernels/forward/layer.h)
+    bool expert;             // its input are the tokens that were routed to one expert
+    enum bias_place bias;    // of a weight
+    enum channel_role role;  // of a linear; a bias has that of its weight, if it is about rows
+    struct head_sizes heads; // of the layer
+    size_t out, in;          // a vector is [out] with in = 1
+    size_t offset;           // in floats, of its float32 copy in the layer's block; a multiple of 16
 };
 
 struct layer_map {

@@ -83,9 +83,10 @@ size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const stru
 }
 
 static enum status fill_angles(const float **cosine, const float **sine, const struct model_config *config,
-                               const struct rope_config *rope, size_t tokens, struct error *err)
+                               const struct rope_config *rope, size_t rotary_dim, size_t tokens,
+                               struct error *err)
 {
-    const size_t rotary_dim = config->decoder.rotary_dim, pairs = rotary_dim / 2;
+    const size_t pairs = rotary_dim / 2;
     float *frequencies = NULL, *c = NULL, *s = NULL;
     enum status status;
 
@@ -136,6 +137,8 @@ enum status model_rotary_table(struct rotary_table *table, const struct model *m
                                struct error *err)
 {
     const struct model_config *config = &model->config;
+    const size_t local_dim =
+        config->local_rotary_dim != 0 ? config->local_rotary_dim : config->decoder.rotary_dim;
     enum status status;
 
     *table = (struct rotary_table){.tokens = tokens};
@@ -148,11 +151,13 @@ enum status model_rotary_table(struct rotary_table *table, const struct model *m
         GOTO_IF_ERROR(fill_biases(&table->bias, config, tokens, err), failed);
     if (config->decoder.rotary_dim == 0)
         return STATUS_OK;
-    GOTO_IF_ERROR(fill_angles(&table->cosine, &table->sine, config, &config->rope, tokens, err), failed);
+    GOTO_IF_ERROR(fill_angles(&table->cosine, &table->sine, config, &config->rope, config->decoder.rotary_dim,
+                              tokens, err),
+                  failed);
     if (config->local_rope.theta != 0.0)
-        GOTO_IF_ERROR(
-            fill_angles(&table->local_cosine, &table->local_sine, config, &config->local_rope, tokens, err),
-            failed);
+        GOTO_IF_ERROR(fill_angles(&table->local_cosine, &table->local_sine, config, &config->local_rope,
+                                  local_dim, tokens, err),
+                      failed);
     if (config->query_scale_beta != 0.0)
         GOTO_IF_ERROR(fill_query_scale(&table->query_scale, config, tokens, err), failed);
     return STATUS_OK;

@@ -13,6 +13,8 @@ struct layer_kind {
     float attention_scale; // 0: decoder's
     bool sparse;           // has experts
     bool linear_attention; // in the place of softmax attention
+    bool value_is_key;     // has no values of its own
+    struct head_sizes heads;
 };
 
 struct wrapper; // wrapper.h
@@ -36,6 +38,7 @@ struct model_config {
     bool bounded_positions;              // no more than max_position_embeddings are possible
     bool norm_embedding;                 // they are normed before the first layer, without a weight
     struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
+    size_t local_rotary_dim;             // channels that local_rope rotates; 0: those of the decoder
     bool reversed_rotary;                // angles turn the other way
     // The query at position p is multiplied by 1 + beta log(1 + floor(p / context)); beta 0: it is not.
     double query_scale_beta, query_scale_context;
@@ -43,3 +46,9 @@ struct model_config {
     struct decoder_config decoder;
     struct quantisation quantisation;
 };
+
+// The decoder's config as one layer has it.
+static inline struct decoder_config layer_config(const struct model_config *config, size_t layer)
+{
+    return with_heads(&config->decoder, &config->layers[layer].heads);
+}

@@ -9,8 +9,13 @@ static const double two_pi = 6.283185307179586476925;
 static const struct {
     const char *name;
     enum rope_type type;
-} rope_types[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC},
-                  {"yarn", ROPE_YARN},       {"llama3", ROPE_LLAMA3}, {"longrope", ROPE_LONGROPE},
+} rope_types[] = {{"default", ROPE_DEFAULT},
+                  {"linear", ROPE_LINEAR},
+                  {"dynamic", ROPE_DYNAMIC},
+                  {"yarn", ROPE_YARN},
+                  {"llama3", ROPE_LLAMA3},
+                  {"longrope", ROPE_LONGROPE},
+                  {"proportional", ROPE_PROPORTIONAL},
                   {"su", ROPE_LONGROPE} /* its first name, in Phi-3 */};
 
 static enum status read_type(struct rope_config *rope, const struct rope_source *source, struct error *err)
@@ -223,8 +228,17 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
     RETURN_ERROR_IF(source->phi3 && rope->type != ROPE_DEFAULT && rope->type != ROPE_LONGROPE, err,
                     STATUS_INPUT, "%s: %srope_type: phi3 has only \"longrope\"", parameters->path,
                     parameters->prefix);
+    RETURN_ERROR_IF(rope->type == ROPE_PROPORTIONAL && !source->proportional, err, STATUS_INPUT,
+                    "%s: %srope_type: models of this type have no \"proportional\" one", parameters->path,
+                    parameters->prefix);
     if (rope->type == ROPE_DEFAULT)
         return STATUS_OK;
+    if (rope->type == ROPE_PROPORTIONAL) {
+        rope->proportion = 1.0;
+        FORWARD_IF_ERROR(
+            config_number(parameters, "partial_rotary_factor", 0.0, 1.0, &rope->proportion, err));
+        return config_number(parameters, "factor", 1e-6, 1e6, &rope->factor, err);
+    }
     if (source->whole_heads)
         FORWARD_IF_ERROR(refuse_partial(source, err));
     FORWARD_IF_ERROR(read_factor(rope, source, err));
@@ -323,6 +337,9 @@ void rope_frequencies(float *frequencies, const struct rope_config *rope, size_t
         double frequency = pow(theta, -(double)(2 * i) / (double)rotary_dim);
         if (rope->type == ROPE_LINEAR)
             frequency /= rope->factor;
+        else if (rope->type == ROPE_PROPORTIONAL)
+            frequency *=
+                (double)i < floor(rope->proportion * (double)rotary_dim / 2) ? 1.0 / rope->factor : 0.0;
         else if (rope->type == ROPE_LLAMA3)
             frequency = llama3_frequency(rope, frequency);
         else if (rope->type == ROPE_YARN)

@@ -8,17 +8,19 @@
 
 enum rope_type {
     ROPE_DEFAULT = 0,
-    ROPE_LINEAR = 1,   // all frequencies divided by factor
-    ROPE_DYNAMIC = 2,  // theta grows with sequences longer than max_position_embeddings
-    ROPE_YARN = 3,     // low frequencies divided by factor, high ones not, a ramp between (Peng et al., 2023)
-    ROPE_LLAMA3 = 4,   // likewise, with the ramp of Llama 3.1
-    ROPE_LONGROPE = 5, // a divisor for each frequency, in two sets (Ding et al., 2024)
+    ROPE_LINEAR = 1,  // all frequencies divided by factor
+    ROPE_DYNAMIC = 2, // theta grows with sequences longer than max_position_embeddings
+    ROPE_YARN = 3,    // low frequencies divided by factor, high ones not, a ramp between (Peng et al., 2023)
+    ROPE_LLAMA3 = 4,  // likewise, with the ramp of Llama 3.1
+    ROPE_PROPORTIONAL = 6, // a part of the frequencies of whole heads; the others are 0 (Gemma 4)
+    ROPE_LONGROPE = 5,     // a divisor for each frequency, in two sets (Ding et al., 2024)
 };
 
 struct rope_config {
     enum rope_type type;
     double theta, factor;
     double max_position_embeddings, original_max_position_embeddings;
+    double proportion;                        // proportional: the part of the frequencies that is kept
     double attention_factor;                  // multiplies cosine and sine
     double low_freq_factor, high_freq_factor; // llama3
     double beta_fast, beta_slow;              // yarn
@@ -32,6 +34,7 @@ struct rope_source {
     const char *theta_key;           // root's key, which counts if `parameters` has no `rope_theta`; or NULL
     struct config_reader parameters; // rope_type, rope_theta, factor, ...; its object NULL: none
     bool whole_heads;                // the family rotates all channels of a head
+    bool proportional;               // its type may be "proportional"
     bool mrope;                      // its type may be "mrope", which is "default" in a text
     bool ignore_root_context;        // root's `original_max_position_embeddings` is for another embedding
     bool phi3; // scaling is LongRoPE, also by the name "yarn"; the original context stands at the root alone

@@ -2,6 +2,8 @@
 #include "kernels/forward/attention.h"
 #include "kernels/workspace.h"
 
+#include <string.h>
+
 // The channels of q: the queries, and their gates.
 static size_t q_size(const struct decoder_config *config)
 {
@@ -107,7 +109,12 @@ static bool project(const struct pass *pass, const struct qkv_heads *heads, floa
     }
     linear_forward(heads->query.data, stride, &layer->q, pass->input, pass->tokens);
     linear_forward(heads->key.data, stride, &layer->k, pass->input, pass->tokens);
-    linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
+    if (layer->v.weight != NULL)
+        linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
+    else
+        for (size_t t = 0; t < pass->tokens; t++)
+            memcpy(heads->value.data + t * stride, heads->key.data + t * stride,
+                   key_value_size(pass->config) * sizeof(float));
     return true;
 }
 
@@ -119,7 +126,7 @@ static void clip(float *x, size_t n, float limit)
     }
 }
 
-// Norms the heads of query or key, if the layer has that norm.
+// Norms the heads of query, key or value, if the layer has that norm.
 static void norm_projection(const struct pass *pass, const struct heads *heads, const struct norm *norm)
 {
     const struct decoder_config *config = pass->config;
@@ -232,6 +239,7 @@ static bool softmax_attention(const struct pass *pass)
         clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
     position(pass, heads.query, &layer->query_norm, pass->rotary->query_scale);
     position(pass, heads.key, &layer->key_norm, NULL);
+    norm_projection(pass, &heads.value, &layer->value_norm);
     const struct attention attention = {
         .num_heads = config->num_attention_heads,
         .num_key_value_heads = config->num_key_value_heads,

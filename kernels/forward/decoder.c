@@ -87,10 +87,18 @@ static void forward_norm_before(const struct pass *pass, float *hidden)
     add(pass, hidden);
 }
 
+// The layer's output, times its scale.
+static void scale_output(const struct pass *pass, float *hidden)
+{
+    for (size_t i = 0; i < pass->tokens * pass->config->hidden_size; i++)
+        hidden[i] *= pass->layer->output_scale[0];
+}
+
 static void forward(struct pass *pass, float *hidden, float *workspace)
 {
-    const struct decoder_config *config = pass->config;
+    const struct decoder_config own = with_heads(pass->config, &pass->layer->heads), *config = &own;
 
+    pass->config = config;
     pass->tokens = token_tree_size(pass->tree);
     if (pass->tokens == 0)
         return;
@@ -101,6 +109,8 @@ static void forward(struct pass *pass, float *hidden, float *workspace)
         forward_norm_after(pass, hidden);
     else
         forward_norm_before(pass, hidden);
+    if (pass->layer->output_scale != NULL)
+        scale_output(pass, hidden);
 }
 
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,

@@ -27,7 +27,8 @@ enum query_key_norm {
     QUERY_KEY_WHOLE = 1,    // all heads together: [heads * head_dim], [key-value heads * head_dim]
 };
 
-// The same for every layer of a model.
+// The same for every layer of a model, except that the sizes of heads may differ (struct head_sizes): then
+// these are the largest.
 struct decoder_config {
     size_t hidden_size, intermediate_size;
     size_t num_attention_heads, num_key_value_heads, head_dim;
@@ -59,16 +60,36 @@ struct decoder_config {
     struct routing routing;
 };
 
+// The heads of one layer, in models whose layers differ in them.
+struct head_sizes {
+    size_t num_key_value_heads, head_dim, rotary_dim; // head_dim 0: all as in the decoder_config
+};
+
+// The config of a layer with these heads.
+static inline struct decoder_config with_heads(const struct decoder_config *config,
+                                               const struct head_sizes *heads)
+{
+    struct decoder_config own = *config;
+
+    if (heads->head_dim != 0) {
+        own.num_key_value_heads = heads->num_key_value_heads;
+        own.head_dim = heads->head_dim;
+        own.rotary_dim = heads->rotary_dim;
+    }
+    return own;
+}
+
 // One layer's weights. A member that the family does not have is zero. Without input_norm or
 // post_attention_norm attention or MLP read the residual stream as it is.
 struct decoder_layer {
     struct norm input_norm, post_attention_norm;    // before attention; before the MLP
     struct norm attention_output_norm, output_norm; // on what attention and MLP add to the residual stream
     struct norm query_norm, key_norm;               // see query_key_norm
-    struct linear q, k, v, o;
-    struct linear qkv;                        // instead of q, k and v
-    struct linear_attention linear_attention; // instead of q, k, v and o
-    struct latent_weights latent;             // likewise
+    struct norm value_norm;                         // per head
+    struct linear q, k, v, o;                       // without v values are keys before norm and rotation
+    struct linear qkv;                              // instead of q, k and v
+    struct linear_attention linear_attention;       // instead of q, k, v and o
+    struct latent_weights latent;                   // likewise
     struct linear gate, up, down;
     struct linear gate_up; // instead of gate and up: [2 intermediate, hidden], gate first
     // Experts, instead of gate, up and down; these are then absent, or the shared expert.
@@ -82,6 +103,8 @@ struct decoder_layer {
     bool local_rotary;                                 // takes the local angles of the rotary table
     bool no_rotary;                                    // takes none
     float attention_scale;                             // 0: decoder_config's
+    struct head_sizes heads;                           // where the layer has other heads than the config
+    const float *output_scale;                         // [1], on the layer's output; NULL: none
     struct xielu xielu;                                // what its activation has learned
 };
 

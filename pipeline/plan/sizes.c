@@ -61,7 +61,8 @@ struct order_cost ordering_of(const struct sizes *sizes, size_t layer, const str
     if (!variant->permute)
         return sum;
     add_orders(&sum, &sizes->layers[layer].inner_order, (double)variant->of);
-    if (value_head_dim(&sizes->model->config.decoder) % variant->of == 0)
+    const struct decoder_config config = layer_config(&sizes->model->config, layer);
+    if (value_head_dim(&config) % variant->of == 0)
         add_orders(&sum, &sizes->layers[layer].value_order, (double)variant->of);
     return sum;
 }

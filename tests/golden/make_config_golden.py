@@ -287,6 +287,23 @@ def linear_cases():
         yield "qwen3-next", {key: None}
 
 
+def layer_head_cases():
+    """Heads that differ from layer to layer."""
+    for key, values in {"per_layer_config": (ABSENT, None, {}, {"0": {"head_dim": 8}, "2": {"head_dim": 8}}),
+                        "attention_k_eq_v": (ABSENT, None, False), "hidden_size_per_layer_input": (ABSENT, None),
+                        "num_kv_shared_layers": (ABSENT, None), "use_bidirectional_attention": (None, "vision"),
+                        "rope_parameters": (ABSENT, None, {}), "layer_types": (ABSENT, None, [SLIDING, SLIDING, SLIDING],
+                                                                               [FULL, SLIDING, SLIDING]),
+                        "sliding_window": (ABSENT, None, 0, 7)}.items():
+        for value in values:
+            yield "gemma4", {key: value}
+    for key, values in {"global_head_dim": (ABSENT, None, 12), "num_global_key_value_heads": (ABSENT, None, 1, 2),
+                        "per_layer_config": (None, {"1": {"head_dim": 12}})}.items():
+        for value in values:
+            yield "gemma4-published", {key: value}
+    yield "gemma4-published", {"attention_k_eq_v": True, "num_global_key_value_heads": None}
+
+
 def null_cases():
     for family in sorted(os.listdir(FAMILIES)):
         with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
@@ -379,6 +396,7 @@ def main():
             known = {case_key(c["family"], c["set"]): c["outcome"] for c in json.load(file)
                      if c["family"] not in families}
     cases += linear_cases()
+    cases += layer_head_cases()
     lines = []
     for family, changes in cases:
         key = case_key(family, changes)

@@ -111,6 +111,13 @@ def interval_for_types(config):
     config["full_attention_interval"] = 3
 
 
+def published_gemma4(config):
+    """Sizes of global heads as Google writes them; transformers writes per_layer_config."""
+    del config["per_layer_config"]
+    config["global_head_dim"] = 12
+    config["num_global_key_value_heads"] = None
+
+
 def tied_by_mistake(config):
     """Merges and fine-tuning leave such folders: a head of its own, and a config that says there is none."""
     config["tie_word_embeddings"] = True
@@ -656,12 +663,55 @@ FAMILIES |= {
 }
 
 
+# Heads that differ from layer to layer.
+FAMILIES |= {
+    "gemma4": (
+        hf.Gemma4TextConfig(
+            **base(),
+            head_dim=6,
+            global_head_dim=8,
+            num_global_key_value_heads=1,
+            attention_k_eq_v=True,
+            attention_bias=True,
+            hidden_size_per_layer_input=0,
+            sliding_window=21,
+            final_logit_softcapping=4.0,
+            rms_norm_eps=1e-4,
+            layer_types=["full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="proportional", rope_theta=500.0, partial_rotary_factor=0.6, factor=2.0),
+                sliding_attention=dict(rope_type="linear", rope_theta=100.0, factor=1.5),
+            ),
+        ),
+        F32,
+        {},
+    ),
+    "gemma4-published": (
+        hf.Gemma4TextConfig(
+            **base(num_hidden_layers=2, hidden_size=24),
+            head_dim=8,
+            global_head_dim=12,
+            hidden_size_per_layer_input=0,
+            sliding_window=19,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="proportional", rope_theta=1000.0, partial_rotary_factor=0.5),
+                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            ),
+        ),
+        BF16,
+        {"edit": published_gemma4},
+    ),
+}
+
+
 def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     less_one = ("Gemma", "VaultGemma", "Nemotron")  # whose norms hold weight - 1
-    around_one = not type(model).__name__.startswith(less_one)
+    kind = type(model).__name__
+    around_one = kind.startswith("Gemma4") or not kind.startswith(less_one)
     with torch.no_grad():
-        learned_buffers = [(name, buffer) for name, buffer in model.named_buffers() if "correction" in name]
+        learned_buffers = [(name, buffer) for name, buffer in model.named_buffers()
+                           if "correction" in name or "layer_scalar" in name]
         for name, parameter in sorted([*model.named_parameters(), *learned_buffers]):
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.dim() >= 2:

@@ -18,7 +18,7 @@ struct family_rows {
 extern const struct family_rows llama_family, qwen_family, phi_family, gemma_family, gpt_neox_family,
     opt_family, mixtral_family, granite_family, starcoder2_family, stablelm_family, ministral_family,
     smollm3_family, olmo_family, exaone_family, nemotron_family, hunyuan_family, glm_family,
-    qwen3_next_family;
+    qwen3_next_family, gemma4_family;
 extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_family, falcon_family,
     mpt_family;
 

@@ -110,6 +110,21 @@ static void what_a_family_cannot_do_is_refused_by_key(void **state)
     refused("gpt-neox", "rotary_pct", "2", "config.json: rotary_pct");
     refused("gemma2", "query_pre_attn_scalar", "0", "config.json: query_pre_attn_scalar");
     refused("gemma2", "num_hidden_layers", "1000000", "num_hidden_layers: must be at most 65536");
+    refused("gemma4", "hidden_size_per_layer_input", "8", "config.json: hidden_size_per_layer_input");
+    refused("gemma4", "num_kv_shared_layers", "1", "config.json: num_kv_shared_layers");
+    refused("gemma4", "enable_moe_block", "true", "config.json: enable_moe_block");
+    refused("gemma4", "use_bidirectional_attention", "\"all\"", "config.json: use_bidirectional_attention");
+    refused("gemma4", "per_layer_config", "{\"0\": {\"head_dim\": 10}}",
+            "the heads of layer 2 have another size");
+    refused("gemma4", "per_layer_config", "{\"full_attention\": {\"head_dim\": 8}}", "per_layer_config");
+    refused("gemma4", "rope_parameters",
+            "{\"full_attention\": {\"rope_type\": \"default\", \"rope_theta\": 1e4}}",
+            "rope_parameters.sliding_attention: is missing");
+    refused("gemma3", "rope_parameters", "{\"full_attention\": {\"rope_type\": \"proportional\"}}",
+            "have no \"proportional\" one");
+    refused("qwen3-next", "layer_types", "[\"linear_attention\", \"sliding_attention\", \"full_attention\"]",
+            "layer_types: element 1 must be");
+    refused("qwen3-next", "linear_num_value_heads", "3", "linear_num_value_heads: 3 is not a multiple of");
 }
 
 static void impossible_ropes_are_refused_by_key(void **state)
@@ -443,6 +458,8 @@ int main(void)
         FAMILY("ernie4-5-moe"),
         FAMILY("ernie4-5-moe-unshared"),
         FAMILY("qwen3-5-moe-fused"),
+        FAMILY("gemma4"),
+        FAMILY("gemma4-published"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),

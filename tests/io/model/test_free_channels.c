@@ -277,6 +277,8 @@ int main(void)
         FAMILY("ernie4-5-moe", 3 + 2 + 1 + 4),
         FAMILY("dots1", 3 + 1 + 2 * (1 + 6)),
         FAMILY("qwen3-5-moe-fused", 1 + 3),
+        FAMILY("gemma4", 3 + 1), // values that are keys have an order
+        FAMILY("gemma4-published", 4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,12 +161,19 @@ static void naive_attend(float *delta, struct trace *trace, const struct decoder
     for (size_t i = 0; i < TOKENS * QUERY && config->gated_attention; i++)
         q[i] = with_gates[i / HEAD_DIM * 2 * HEAD_DIM + i % HEAD_DIM];
     apply(k, &layer->k, trace->attention);
-    apply(v, &layer->v, trace->attention);
+    apply(v, layer->v.weight != NULL ? &layer->v : &layer->k, trace->attention);
     naive_clip(q, TOKENS * QUERY, config);
     naive_clip(k, TOKENS * KEY_VALUE, config);
     naive_clip(v, TOKENS * KEY_VALUE, config);
     naive_position(q, HEADS, &layer->query_norm, config, layer);
     naive_position(k, KV_HEADS, &layer->key_norm, config, layer);
+    for (size_t i = 0; i < TOKENS * KV_HEADS && layer->value_norm.plain; i++) {
+        float ones[HEAD_DIM];
+        for (size_t c = 0; c < HEAD_DIM; c++)
+            ones[c] = 1;
+        naive_norm(v + i * HEAD_DIM, v + i * HEAD_DIM, 1, HEAD_DIM, &(struct norm){.weight = ones},
+                   config->norm, (double)config->norm_epsilon);
+    }
     for (size_t i = 0; i < TOKENS * QUERY && scales_queries; i++)
         q[i] *= query_scale[i / QUERY];
     const struct naive_heads heads = {.tokens = TOKENS,
@@ -230,6 +237,8 @@ static void naive_layer(struct trace *trace, const struct decoder_config *config
         trace->hidden[i] += scale * mlp[i];
     if (config->norm_after)
         norm_if_there(trace->hidden, TOKENS, HIDDEN, &layer->post_attention_norm, config);
+    for (size_t i = 0; i < TOKENS * HIDDEN && layer->output_scale != NULL; i++)
+        trace->hidden[i] *= *layer->output_scale;
 }
 
 static void run_layer(float *hidden, const struct decoder_config *config, const struct decoder_layer *layer,
@@ -814,6 +823,37 @@ static void heads_with_gates(void **state)
     free_layer(&layer);
 }
 
+static void keys_are_values_and_the_output_has_a_scale(void **state)
+{
+    const struct decoder_config config = small_config();
+    struct decoder_layer layer = random_layer(true);
+    const float scale = 0.7F;
+    (void)state;
+    layer.key_norm = random_norm(70); // of which the values see nothing
+    layer.value_norm.plain = true;
+    layer.output_scale = &scale;
+    check(&config, &layer);
+    free_linear(&layer.v);
+    layer.v = (struct linear){0};
+    check(&config, &layer);
+    check_tree(&config, &layer);
+    free((void *)layer.key_norm.weight);
+    free_layer(&layer);
+}
+
+static void a_layer_may_have_heads_of_its_own(void **state)
+{
+    const struct decoder_config config = small_config();
+    struct decoder_config largest = config;
+    struct decoder_layer layer = random_layer(true), own = layer;
+    (void)state;
+    largest.head_dim = largest.rotary_dim = 3 * HEAD_DIM;
+    largest.num_key_value_heads = HEADS;
+    own.heads = (struct head_sizes){KV_HEADS, HEAD_DIM, HEAD_DIM};
+    assert_same_output(&config, &layer, &largest, &own);
+    free_layer(&layer);
+}
+
 // Its numbers: test_linear_attention.c.
 static void a_layer_with_linear_attention(void **state)
 {
@@ -981,6 +1021,8 @@ int main(void)
         cmocka_unit_test(sequences_that_begin_alike_are_those_computed_alone),
         cmocka_unit_test(heads_with_gates),
         cmocka_unit_test(a_layer_with_linear_attention),
+        cmocka_unit_test(keys_are_values_and_the_output_has_a_scale),
+        cmocka_unit_test(a_layer_may_have_heads_of_its_own),
         cmocka_unit_test(a_layer_of_one_token),
         cmocka_unit_test(experts_have_sources_of_their_own),
         cmocka_unit_test(a_pass_ends_within_the_experts_too),

@@ -189,10 +189,10 @@ static void check_family(const char *family)
 
 static void every_family_computes_what_the_run_computes(void **state)
 {
-    static const char *const families[] = {"llama3",    "mistral",   "qwen2",    "qwen3",      "phi3",
-                                           "gemma2",    "gemma3",    "gpt-neox", "opt",        "mixtral",
-                                           "qwen2-moe", "qwen3-moe", "olmo",     "olmo2",      "apertus",
-                                           "nanochat",  "nemotron",  "glm4",     "qwen3-next", "qwen3-5"};
+    static const char *const families[] = {
+        "llama3",   "mistral",  "qwen2",    "qwen3",     "phi3",       "gemma2",  "gemma3",
+        "gpt-neox", "opt",      "mixtral",  "qwen2-moe", "qwen3-moe",  "olmo",    "olmo2",
+        "apertus",  "nanochat", "nemotron", "glm4",      "qwen3-next", "qwen3-5", "gemma4"};
     static const char *const with_experts[] = {"deepseek-v3", "glm4-moe", "qwen3-5-moe-fused"};
     static const char *const with_fused_linears[] = {"gpt2", "codegen", "falcon"};
     (void)state;
