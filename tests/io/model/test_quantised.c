@@ -479,6 +479,35 @@ static void what_is_not_read_is_refused_by_name(void **state)
     }
 }
 
+// A model is the golden one but for its head, which has codes.
+static void codes_outside_the_layers_are_refused(void **state)
+{
+    struct made_tensors *made = made_tensors_create();
+    char *path = source_path("tests/golden/quantised/fp8-tensor/model.safetensors");
+    json_t *config = read_golden("fp8-tensor", "config.json");
+    struct safetensors_file *file;
+    struct model *model;
+    struct error err = {0};
+    (void)state;
+
+    assert_ok(safetensors_open(&file, path, &err), err);
+    for (size_t i = 0; i < file->count; i++) {
+        const struct safetensors_tensor *tensor = &file->tensors[i];
+        const size_t bytes = (size_t)(tensor->end - tensor->begin);
+        const bool is_head = strcmp(tensor->name, "lm_head.weight") == 0;
+        made_tensors_add(made, tensor->name, is_head ? "F8_E4M3" : tensor->dtype_name, tensor->rank,
+                         tensor->shape, is_head ? NULL : tensor->data, is_head ? bytes / 2 : bytes);
+    }
+    made_tensors_add(made, "lm_head.weight_scale_inv", "F32", 0, NULL, NULL, 4);
+    made_tensors_write(made, path_in(folder, "model.safetensors"));
+    assert_int_equal(json_dump_file(config, path_in(folder, "config.json"), 0), 0);
+    assert_int_equal(model_open(&model, folder, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "'lm_head.weight' is quantised (F8_E4M3), which only tensors of layers");
+    json_decref(config);
+    safetensors_close(file);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +519,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_names_its_tensor),
         cmocka_unit_test(a_leftover_of_quantisation_means_nothing),
         cmocka_unit_test(what_is_not_read_is_refused_by_name),
+        cmocka_unit_test(codes_outside_the_layers_are_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
