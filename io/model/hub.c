@@ -256,20 +256,20 @@ static void find_missing(char *missing, size_t size, const char *folder)
         snprintf(missing, size, "model.safetensors");
 }
 
-// How many blobs of the repository are not all here.
-static size_t count_unfinished(const char *repository)
+// Whether a blob of the repository is not all here.
+static bool has_unfinished(const char *repository)
 {
     char path[PATH_SIZE];
     const struct dirent *entry;
-    size_t count = 0;
+    bool found = false;
 
     path_format(path, sizeof path, "%s/blobs", repository);
     DIR *directory = opendir(path);
-    while (directory != NULL && (entry = readdir(directory)) != NULL)
-        count += ends_with(entry->d_name, ".incomplete");
+    while (directory != NULL && !found && (entry = readdir(directory)) != NULL)
+        found = ends_with(entry->d_name, ".incomplete");
     if (directory != NULL)
         closedir(directory);
-    return count;
+    return found;
 }
 
 // ---- finding --------------------------------------------------------------------------------------------
@@ -310,21 +310,16 @@ enum status hub_find(struct hub_model *model, const char *text, const char *comm
     RETURN_ERROR_IF(!is_folder(model->path), err, STATUS_USAGE,
                     "%s: the Hugging Face cache, %s, has not its commit %s; this fetches it: %s", text, cache,
                     model->commit, fetch);
-    const size_t unfinished = count_unfinished(repository);
+    const bool unfinished = has_unfinished(repository);
     find_missing(missing, sizeof missing, model->path);
-    RETURN_ERROR_IF(
-        missing[0] != '\0' && unfinished > 0, err, STATUS_INPUT,
-        "%s: its download is not complete: %s is missing in %s, where %zu files are unfinished; this "
-        "completes it: %s",
-        text, missing, model->path, unfinished, fetch);
     RETURN_ERROR_IF(missing[0] != '\0', err, STATUS_INPUT,
-                    "%s: its download is not complete: %s is missing in %s; this completes it: %s", text,
-                    missing, model->path, fetch);
-    if (unfinished > 0)
+                    "%s: its download is not complete: %s is missing in %s%s; this completes it: %s", text,
+                    missing, model->path,
+                    unfinished ? ", and blobs holds unfinished (.incomplete) files" : "", fetch);
+    if (unfinished)
         snprintf(model->notice, sizeof model->notice,
-                 "%s: %zu files of it in the Hugging Face cache are unfinished, though the model can be "
-                 "read; this "
-                 "completes them: %s",
-                 text, unfinished, fetch);
+                 "%s: the model is complete in the Hugging Face cache, but some download of it is not "
+                 "(.incomplete); this completes it: %s",
+                 text, fetch);
     return STATUS_OK;
 }

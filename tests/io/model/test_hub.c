@@ -198,7 +198,8 @@ static void a_download_that_lacks_files_says_which(void **state)
     assert_refused("gpt2", NULL, STATUS_INPUT, "w-2.safetensors is missing");
     path_format(path, sizeof path, "%s/blobs", repository);
     write_in(folder, path, "c2.incomplete", "");
-    assert_refused("gpt2", NULL, STATUS_INPUT, "1 files are unfinished; this completes it: hf download gpt2");
+    assert_refused("gpt2", NULL, STATUS_INPUT,
+                   "blobs holds unfinished (.incomplete) files; this completes it: hf download gpt2");
     path_format(path, sizeof path, "%s/%s/config.json", folder, snapshot);
     assert_int_equal(unlink(path), 0);
     assert_refused("gpt2", NULL, STATUS_INPUT, "config.json is missing");
@@ -212,7 +213,8 @@ static void files_under_way_beside_a_model_are_said(void **state)
     make_repository(*state, ".cache/huggingface/hub", "gpt2");
     write_in(*state, ".cache/huggingface/hub/models--gpt2/blobs", "c2.incomplete", "");
     assert_ok(hub_find(&model, "gpt2", NULL, &err), err);
-    assert_non_null(strstr(model.notice, "1 files of it in the Hugging Face cache are unfinished"));
+    assert_non_null(strstr(model.notice,
+                           "some download of it is not (.incomplete); this completes it: hf download gpt2"));
 }
 
 int main(void)
