@@ -161,6 +161,7 @@ struct family {
     // Keys that the reference's configuration has but its arithmetic does not use, beyond those of
     // config_unread.c, ended by NULL; or NULL.
     const char *const *harmless;
+    const char *refused; // what of the family is not supported, for FAMILIES.md; NULL: nothing
     // Reads the sizes of heads where the keys of most families do not say them. NULL: they do.
     enum status (*read_heads)(struct decoder_config *decoder, const struct config_reader *reader,
                               struct error *err);

@@ -105,6 +105,7 @@ static const struct family rows[] = {
      .multi_head = true,
      .default_max_positions = 2048,
      .default_tie = true,
+     .refused = "forms whose norms the reference does not find: num_ln_in_parallel_attn beyond its uses",
      .configure = configure_falcon},
 };
 FAMILY_ROWS(falcon_family, rows);

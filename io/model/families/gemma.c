@@ -158,6 +158,7 @@ static const struct family rows[] = {
      .default_head_dim = 256,
      .default_max_positions = 8192,
      .default_tie = true,
+     .refused = "bidirectional attention",
      .configure = configure_gemma2},
     {.model_type = "gemma3_text",
      .special_tokens_in_tasks = true,
@@ -173,6 +174,7 @@ static const struct family rows[] = {
      .default_head_dim = 256,
      .default_max_positions = 131072,
      .default_tie = true,
+     .refused = "bidirectional attention",
      .configure = configure_gemma3},
 };
 FAMILY_ROWS(gemma_family, rows);

@@ -231,6 +231,7 @@ static const struct family rows[] = {
      .default_head_dim = 256,
      .default_max_positions = 131072,
      .default_tie = true,
+     .refused = "per-layer embeddings, keys and values of other layers, experts",
      .configure = configure_gemma4},
 };
 FAMILY_ROWS(gemma4_family, rows);

@@ -98,6 +98,7 @@ static const struct family rows[] = {
      .default_max_positions = 1024,
      .default_tie = true,
      .harmless = gpt2_harmless,
+     .refused = "cross-attention",
      .configure = configure_gpt2},
     {.model_type = "gpt_bigcode",
      GPT2_NAMES,
@@ -109,6 +110,7 @@ static const struct family rows[] = {
      .default_max_positions = 1024,
      .default_tie = true,
      .harmless = gpt_bigcode_harmless,
+     .refused = "cross-attention",
      .configure = configure_gpt_bigcode},
 };
 FAMILY_ROWS(gpt2_family, rows);

@@ -76,6 +76,7 @@ static const struct family rows[] = {
      .multi_head = true,
      .default_max_positions = 2048,
      .harmless = gptj_harmless,
+     .refused = "numbers of heads that four does not divide",
      .configure = configure_codegen},
 };
 FAMILY_ROWS(gptj_family, rows);

@@ -92,6 +92,7 @@ static const struct family rows[] = {
      .default_max_positions = 2048,
      .default_tie = true,
      .harmless = mpt_harmless,
+     .refused = "attention without ALiBi, with a norm of queries and keys or a prefix; logit_scale; biases",
      .configure = configure_mpt},
 };
 FAMILY_ROWS(mpt_family, rows);

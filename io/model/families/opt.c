@@ -57,6 +57,7 @@ static const struct family rows[] = {
      .multi_head = true,
      .default_max_positions = 2048,
      .default_tie = true,
+     .refused = "projected embeddings (350m), norms without weights",
      .configure = configure_opt},
 };
 FAMILY_ROWS(opt_family, rows);

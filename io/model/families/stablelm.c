@@ -34,6 +34,7 @@ static const struct family rows[] = {
      .default_rotary_fraction = 0.25,
      .default_key_value_heads = 32,
      .default_max_positions = 4096,
+     .refused = "heads of another size than hidden_size / num_attention_heads",
      .configure = configure_stablelm},
 };
 FAMILY_ROWS(stablelm_family, rows);

@@ -23,6 +23,16 @@ const struct family *family_find(const char *model_type)
     return NULL;
 }
 
+const struct family *family_at(size_t index)
+{
+    for (size_t f = 0; f < LENGTH(files); f++) {
+        if (index < files[f]->count)
+            return &files[f]->rows[index];
+        index -= files[f]->count;
+    }
+    return NULL;
+}
+
 const char *family_list(char *text, size_t size)
 {
     size_t used = 0;
