@@ -25,7 +25,7 @@ odd() {
 }
 refuses_plan() { exits 3 alone plan "$folder/job.yaml" && one_line "$@"; }
 
-odd "an unknown family" llama '.model_type = "deepseek_v3"' "config.json: model_type: 'deepseek_v3' is not supported|supported: llama"
+odd "an unknown family" llama '.model_type = "no_such_family"' "config.json: model_type: 'no_such_family' is not supported|supported: |llama, "
 odd "no family at all" llama 'del(.model_type)' "config.json: model_type: is missing"
 odd "a family that runs on code of its own" llama '.model_type = "chatglm" | .auto_map = {AutoModel: "modeling_chatglm.ChatGLM"}' \
   "config.json: model_type: 'chatglm' runs on code of its own (auto_map)"
@@ -51,7 +51,7 @@ odd "an unknown rope_type" llama '.rope_scaling = {rope_type: "ntk", factor: 2}'
 odd "by its older key" llama '.rope_scaling = {type: "mrope", mrope_section: [2, 3, 3]}' \
   "config.json: rope_scaling.rope_type: 'mrope' is not supported"
 odd "by its newer place" llama '.rope_parameters = {rope_type: "proportional"}' \
-  "config.json: rope_parameters.rope_type: 'proportional'"
+  "config.json: rope_parameters.rope_type: models of this type have no|proportional"
 odd "yarn is known" llama '.rope_scaling = {rope_type: "yarn", factor: 2, original_max_position_embeddings: 2048}' fine
 odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "dynamic"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
 odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"
