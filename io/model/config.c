@@ -293,9 +293,12 @@ static enum status find_family(const struct family **family, const struct config
 static enum status read_model(struct model_config *config, const struct family *family,
                               const struct config_reader *reader, struct error *err)
 {
+    struct config_reader named = *reader;
+
+    named.aliases = family->aliases;
     snprintf(config->model_type, sizeof config->model_type, "%s", family->model_type);
-    FORWARD_IF_ERROR(read_common(config, reader, family, err));
-    return family->configure != NULL ? family->configure(config, reader, err) : STATUS_OK;
+    FORWARD_IF_ERROR(read_common(config, &named, family, err));
+    return family->configure != NULL ? family->configure(config, &named, err) : STATUS_OK;
 }
 
 // What the wrapper says itself, and what of the language model's own class it leaves out.

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 // Without memory the key stays unread, and is refused.
 void config_pass(const struct config_reader *reader, const char *key)
@@ -12,7 +13,15 @@ void config_pass(const struct config_reader *reader, const char *key)
 
 const json_t *config_value(const struct config_reader *reader, const char *key)
 {
+    const struct key_alias *alias = reader->aliases;
+
     config_pass(reader, key);
+    for (; alias != NULL && alias->name != NULL; alias++) {
+        if (strcmp(alias->key, key) != 0 || json_object_get(reader->object, alias->name) == NULL)
+            continue;
+        config_pass(reader, alias->name);
+        return json_object_get(reader->object, alias->name);
+    }
     return json_object_get(reader->object, key);
 }
 

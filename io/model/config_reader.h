@@ -5,14 +5,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Another name of a key, which counts if both are there.
+struct key_alias {
+    const char *name, *key;
+};
+
 struct config_reader {
     const json_t *object;
     // The keys that were looked at: true, or for an object that was read the same of its keys. All functions
     // below write it down. NULL: nobody asks (config_unread.h does).
     json_t *seen;
-    const char *path;   // of the file, for messages
-    const char *prefix; // "" or "rope_scaling." and the like, put before keys in messages
-    bool allow_null;    // the readers below take null for an absent key; else it is STATUS_INPUT
+    const char *path;                // of the file, for messages
+    const char *prefix;              // "" or "rope_scaling." and the like, put before keys in messages
+    const struct key_alias *aliases; // ended by a name of NULL; or NULL
+    bool allow_null;                 // the readers below take null for an absent key; else it is STATUS_INPUT
 };
 
 // The value at key, NULL when absent or null.

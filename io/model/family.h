@@ -129,6 +129,7 @@ struct family {
         *lm_head_elsewhere; // without prefix; a second name that some checkpoints use, or NULL
     const struct family_member *members;
     size_t num_members;
+    const struct key_alias *aliases; // of keys of config.json, ended by a name of NULL; or NULL
     // Their keys in config.json. Of sizes NULL means num_hidden_layers, hidden_size, num_attention_heads and
     // max_position_embeddings, which the reference also takes where the family has names of its own.
     const char *layers_key, *hidden_key, *heads_key, *positions_key;

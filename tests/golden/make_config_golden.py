@@ -208,6 +208,15 @@ def kin_cases():
     for act in ("relu2", "silu", "relu", "gelu"):
         for family in ("arcee", "nemotron", "nanochat"):
             yield family, {"hidden_act": act}
+    for name in ("bias", "mlp_bias", "qkv_bias", "attention_bias"):
+        for value in (None, False, True):
+            yield "internlm3", {name: value}
+    yield "internlm3", {"bias": False, "qkv_bias": False, "mlp_bias": True, "attention_bias": True}
+    yield "internlm3", {"bias": True, "qkv_bias": True, "mlp_bias": False, "attention_bias": False}
+    for layers in (ABSENT, None, 1, 2):
+        yield "exaone", {"num_layers": layers, "num_hidden_layers": 2}
+    for epsilon in (ABSENT, None, 0.5):
+        yield "exaone", {"layer_norm_epsilon": epsilon, "rms_norm_eps": 0.1}
     yield "iquestcoder", {"clip_qkv": None}
     yield "iquestcoder", {"clip_qkv": 1.0}
     yield "iquestcoder", {"use_sliding_window": True}

@@ -83,6 +83,18 @@ def old_neox(config):
     config["rotary_pct"] = rope["partial_rotary_factor"]
 
 
+def old_internlm3(config):
+    """With the names that its releases have."""
+    for key, name in (("attention_bias", "qkv_bias"), ("mlp_bias", "bias")):
+        config[name] = config.pop(key)
+
+
+def old_exaone(config):
+    for key, name in (("num_hidden_layers", "num_layers"), ("rms_norm_eps", "layer_norm_epsilon"),
+                      ("hidden_act", "activation_function")):
+        config[name] = config.pop(key)
+
+
 def old_windows(config):
     """Without layer_types, which came later; the older keys say the same."""
     del config["layer_types"]
@@ -464,6 +476,12 @@ FAMILIES = {
         {"edit": old_windows},
     ),
     "iquestcoder": (hf.IQuestCoderConfig(**base(head_dim=6, num_hidden_layers=1), mlp_bias=True), F32, {}),
+    "internlm3": (
+        hf.InternLM3Config(**base(head_dim=6, num_hidden_layers=1), attention_bias=True, mlp_bias=True),
+        F32,
+        {"edit": old_internlm3},
+    ),
+    "exaone": (hf.ExaoneConfig(**base(num_hidden_layers=2), attention_bias=True), BF16, {"edit": old_exaone}),
     "arcee": (hf.ArceeConfig(**base(head_dim=6, num_hidden_layers=2), mlp_bias=True), F32, {}),
     "nemotron": (
         hf.NemotronConfig(

@@ -1,6 +1,28 @@
 #include "io/model/families/rows.h"
 #include "io/model/families/windows.h"
 
+// A LLaMA by other names.
+static const struct family_member exaone_members[] = {
+    NORM("ln_1", input_norm),
+    LINEAR("attn.attention.q_proj", q, DIMENSION_QUERY, DIMENSION_HIDDEN, SOURCE_ATTENTION,
+           WITH_ATTENTION_BIAS),
+    LINEAR("attn.attention.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION,
+           WITH_ATTENTION_BIAS),
+    LINEAR("attn.attention.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION,
+           WITH_ATTENTION_BIAS),
+    LINEAR("attn.attention.out_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT,
+           WITH_ATTENTION_BIAS),
+    NORM("ln_2", post_attention_norm),
+    LINEAR("mlp.c_fc_0", gate, DIMENSION_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, WITH_MLP_BIAS),
+    LINEAR("mlp.c_fc_1", up, DIMENSION_INTERMEDIATE, DIMENSION_HIDDEN, SOURCE_MLP, WITH_MLP_BIAS),
+    LINEAR("mlp.c_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, WITH_MLP_BIAS),
+};
+
+static const struct key_alias exaone_aliases[] = {{"num_layers", "num_hidden_layers"},
+                                                  {"layer_norm_epsilon", "rms_norm_eps"},
+                                                  {"activation_function", "hidden_act"},
+                                                  {NULL, NULL}};
+
 static const struct family_member exaone4_members[] = {
     SEPARATE_QKV(NEVER, NEVER),
     HEAD_NORM("self_attn.q_norm", query_norm),
@@ -35,6 +57,22 @@ static enum status configure_exaone4(struct model_config *config, const struct c
 }
 
 static const struct family rows[] = {
+    {.model_type = "exaone",
+     .prefix = "transformer.",
+     .embedding = "wte",
+     .layers = "h",
+     .final_norm = "ln_f",
+     .lm_head = "lm_head",
+     .intermediate_key = "intermediate_size",
+     MEMBERS(exaone_members),
+     .aliases = exaone_aliases,
+     .can_add_attention_bias = true,
+     .can_add_mlp_bias = true,
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 5e5),
+     .default_key_value_heads = 8,
+     .default_max_positions = 4096},
     {.model_type = "exaone4",
      LLAMA_NAMES,
      MEMBERS(exaone4_members),

@@ -39,6 +39,24 @@ static enum status configure_cwm(struct model_config *config, const struct confi
     return STATUS_OK;
 }
 
+static const struct key_alias internlm3_aliases[] = {
+    {"qkv_bias", "attention_bias"}, {"bias", "mlp_bias"}, {NULL, NULL}};
+
+// The reference has no biases of one kind without those of the other.
+static enum status configure_internlm3(struct model_config *config, const struct config_reader *reader,
+                                       struct error *err)
+{
+    struct config_reader own = *reader;
+
+    own.aliases = NULL; // null is refused there even where it does not count
+    FORWARD_IF_ERROR(config_not_null(&own, "attention_bias", err));
+    FORWARD_IF_ERROR(config_not_null(&own, "mlp_bias", err));
+    RETURN_ERROR_IF(config->attention_bias != config->mlp_bias, err, STATUS_INPUT,
+                    "%s: qkv_bias: differs from bias, which is not supported in models of this type",
+                    reader->path);
+    return STATUS_OK;
+}
+
 // The reference refuses these keys too.
 static enum status configure_iquestcoder(struct model_config *config, const struct config_reader *reader,
                                          struct error *err)
@@ -121,6 +139,18 @@ static const struct family rows[] = {
      .default_head_dim = 128,
      .default_max_positions = 131072,
      .configure = configure_cwm},
+    {.model_type = "internlm3",
+     LLAMA_NAMES,
+     MEMBERS(llama_members),
+     .aliases = internlm3_aliases,
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     .default_key_value_heads = 2,
+     .default_head_dim = 128,
+     .null_head_dim = true,
+     .default_max_positions = 32768,
+     .configure = configure_internlm3},
     {.model_type = "iquestcoder",
      LLAMA_NAMES,
      MEMBERS(llama_members),

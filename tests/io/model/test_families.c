@@ -399,6 +399,8 @@ int main(void)
         FAMILY("seed-oss"),
         FAMILY("cwm"),
         FAMILY("iquestcoder"),
+        FAMILY("internlm3"),
+        FAMILY("exaone"),
         FAMILY("arcee"),
         FAMILY("nemotron"),
         FAMILY("jais2"),

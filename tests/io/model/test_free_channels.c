@@ -254,6 +254,8 @@ int main(void)
         FAMILY("seed-oss", 6),
         FAMILY("cwm", 6),
         FAMILY("iquestcoder", 2),
+        FAMILY("internlm3", 2),
+        FAMILY("exaone", 4),
         FAMILY("arcee", 4),
         FAMILY("nemotron", 6),
         FAMILY("jais2", 4),
