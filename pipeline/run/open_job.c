@@ -104,8 +104,13 @@ static enum status measure_texts(struct settings *settings, const struct model *
 {
     const size_t size = sizeof settings->perplexity_tokens;
 
-    if (team == NULL)
-        return texts_measure(settings, model, err);
+    if (team == NULL) {
+        struct error why = {0};
+        const enum status status = texts_measure(settings, model, &why);
+        // A plan has to say how much memory the run needs, also where there is little.
+        return status == STATUS_OK || status == STATUS_MEMORY ? STATUS_OK
+                                                              : error_set(err, status, "%s", why.message);
+    }
     if (team->rank == 0)
         (void)texts_measure(settings, model, NULL);
     FORWARD_IF_ERROR(team_broadcast(team, &settings->perplexity_tokens, size, 0, err));
