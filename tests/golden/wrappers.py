@@ -121,6 +121,18 @@ WRAPPERS = {
         F32,
         {"rename": transposed_experts},
     ),
+    "qwen3-5-vl": (
+        hf.Qwen3_5Config(
+            text_config=text(
+                head_dim=8, layer_types=["linear_attention", "full_attention"], rms_norm_eps=1e-2, linear_conv_kernel_dim=2,
+                linear_key_head_dim=8, linear_value_head_dim=4, linear_num_key_heads=1, linear_num_value_heads=2,
+                rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5,
+                                     mrope_section=[1, 1, 0], mrope_interleaved=True)),
+            vision_config=QWEN_VISION | dict(num_position_embeddings=4), image_token_id=TOKEN, video_token_id=TOKEN + 1,
+        ),
+        BF16,
+        {},
+    ),
     "llava": (
         hf.LlavaConfig(text_config=text(model_type="llama"), vision_config=VISION | dict(
             model_type="clip_vision_model", projection_dim=8), image_token_index=TOKEN),
@@ -167,6 +179,15 @@ WRAPPERS = {
 CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
 # The same arithmetic under other names, for family_parity.py alone.
 MORE_WRAPPERS = {
+    "qwen3-5-moe-vl": (
+        hf.Qwen3_5MoeConfig(
+            text_config={key: value for key, value in text(
+                head_dim=8, layer_types=["linear_attention", "full_attention"], rms_norm_eps=1e-2, linear_key_head_dim=8,
+                linear_value_head_dim=4, linear_num_key_heads=1, linear_num_value_heads=2, num_experts=3,
+                num_experts_per_tok=2, moe_intermediate_size=8, shared_expert_intermediate_size=12,
+            ).items() if key != "intermediate_size"},
+            vision_config=QWEN_VISION | dict(num_position_embeddings=4), image_token_id=TOKEN, video_token_id=TOKEN + 1,
+        ), BF16, {}),
     "qwen3-vl-moe-as-saved": (WRAPPERS["qwen3-vl-moe"][0], F32, {}),
     "mistral3-ministral3": (
         hf.Mistral3Config(text_config=text(model_type="ministral3", head_dim=8, rope_parameters=dict(

@@ -208,6 +208,7 @@ static const struct family rows[] = {
     {.model_type = "qwen3_5_text",
      QWEN3_NEXT,
      MEMBERS(qwen3_5_members),
+     SIZES(248320, 4096, 12288, 32, 16),
      .intermediate_key = "intermediate_size",
      .default_key_value_heads = 4,
      .configure = configure_qwen3_5},
@@ -215,6 +216,7 @@ static const struct family rows[] = {
      QWEN3_NEXT,
      .experts = "mlp.experts",
      MEMBERS(qwen3_5_moe_members),
+     SIZES(248320, 2048, 0, 40, 16),
      .default_key_value_heads = 2,
      .configure = configure_qwen3_5_moe},
 };

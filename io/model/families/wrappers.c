@@ -9,6 +9,8 @@ static const char *const qwen2_vl_texts[] = {"qwen2_vl_text", NULL};
 static const char *const qwen2_5_vl_texts[] = {"qwen2_5_vl_text", NULL};
 static const char *const qwen3_vl_moe_texts[] = {"qwen3_vl_moe_text", NULL};
 static const char *const qwen3_vl_texts[] = {"qwen3_vl_text", NULL};
+static const char *const qwen3_5_texts[] = {"qwen3_5_text", NULL};
+static const char *const qwen3_5_moe_texts[] = {"qwen3_5_moe_text", NULL};
 
 // As the reference has them in memory, as it has them on disk, and as they are when they were saved without
 // the head.
@@ -77,6 +79,8 @@ static const struct wrapper rows[] = {
     QWEN_VL("qwen2_5_vl", qwen2_5_vl_texts, true),
     QWEN_VL("qwen3_vl_moe", qwen3_vl_moe_texts, false),
     QWEN_VL("qwen3_vl", qwen3_vl_texts, false),
+    QWEN_VL("qwen3_5", qwen3_5_texts, false),
+    QWEN_VL("qwen3_5_moe", qwen3_5_moe_texts, false),
     IDEFICS("idefics3"),
     IDEFICS("smolvlm"),
 };

@@ -440,6 +440,7 @@ int main(void)
         FAMILY("qwen2.5-vl"),
         FAMILY("qwen3-vl"),
         FAMILY("qwen3-vl-moe"),
+        FAMILY("qwen3-5-vl"),
         FAMILY("llava"),
         FAMILY("llava-newer-names"),
         FAMILY("mistral3"),
