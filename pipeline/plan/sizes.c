@@ -1,5 +1,6 @@
 #include "pipeline/plan/sizes.h"
 
+#include "io/model/coded.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/gram_batches.h"
@@ -25,13 +26,20 @@ static void add_orders(struct order_cost *sum, const struct order_cost *cost, do
     sum->exchanges += cost->exchanges / (of * of);
 }
 
+// That the file has of an element.
+static double stored_bytes(const struct safetensors_tensor *tensor)
+{
+    return tensor->coding != NULL ? code_bits(tensor->coding->format) / 8.0
+                                  : (double)dtype_size(tensor->dtype);
+}
+
 static void add_tensor(struct layer_size *size, const struct sizes *sizes, const struct layer_map *map,
                        const struct layer_tensor *tensor)
 {
     const double out = (double)tensor->out, in = (double)tensor->in;
 
     if (tensor->tensor != NULL)
-        size->checkpoint += out * in * (double)dtype_size(tensor->tensor->dtype);
+        size->checkpoint += out * in * stored_bytes(tensor->tensor);
     if (tensor->linear[0] != '\0')
         size->statistics += (4 * in + 1) * sizeof(double);
     if (!tensor_is_pruned(sizes->settings, map->layer, tensor))
