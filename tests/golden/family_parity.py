@@ -78,7 +78,8 @@ def make(directory, name, config, dtype, tied, sharded):
 
 def refuse_other_keys(directory):
     """An exported model has all the tensors that transformers looks for, and no others."""
-    _, info = hf.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
+    found = auto_class(hf.AutoConfig.from_pretrained(directory))
+    _, info = found.from_pretrained(directory, output_loading_info=True)
     wrong = {what: list(keys) for what, keys in info.items() if keys}
     if wrong:
         raise RuntimeError(f"{directory}: {wrong}")

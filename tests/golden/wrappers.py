@@ -189,11 +189,6 @@ MORE_WRAPPERS = {
             vision_config=QWEN_VISION | dict(num_position_embeddings=4), image_token_id=TOKEN, video_token_id=TOKEN + 1,
         ), BF16, {}),
     "qwen3-vl-moe-as-saved": (WRAPPERS["qwen3-vl-moe"][0], F32, {}),
-    "mistral3-ministral3": (
-        hf.Mistral3Config(text_config=text(model_type="ministral3", head_dim=8, rope_parameters=dict(
-            rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=32.0,
-            beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)),
-            vision_config=VISION | dict(model_type="pixtral"), image_token_index=TOKEN), F32, {}),
     "llava-next": (hf.LlavaNextConfig(text_config=text(model_type="mistral", sliding_window=19), vision_config=CLIP,
                                       image_token_index=TOKEN), F32, {}),
     "llava-next-video": (hf.LlavaNextVideoConfig(text_config=text(model_type="llama"), vision_config=CLIP,
