@@ -48,7 +48,7 @@ def write_tokenizer(directory):
 def drawn_config(name, rng):
     """One that transformers can be built from, and computes with; None when there is none to be found."""
     config, _, more = FAMILIES[name]
-    if "edit" in more or "rename" in more or hasattr(config, "text_config"):
+    if "rename" in more or hasattr(config, "text_config"):
         return None  # what is written is not what was drawn
     for _ in range(ATTEMPTS):
         try:
@@ -63,7 +63,8 @@ def drawn_config(name, rng):
 
 
 def make(directory, name, config, dtype, tied, sharded):
-    more = FAMILIES[name][2]
+    own, _, more = FAMILIES[name]
+    edit = more.get("edit") if config is own else None  # an older way to write the family's own numbers
     config = type(config).from_dict({**config.to_dict(), "tie_word_embeddings": tied})
     model = auto_class(config).from_config(config)
     randomise(model, 1)
@@ -71,8 +72,8 @@ def make(directory, name, config, dtype, tied, sharded):
     save(model.to(dtype), directory, more, "9KB" if sharded else "1GB")
     if "rename" in more:
         more["rename"](directory)
-    if "edit" in more:
-        edit_config(directory, more["edit"])
+    if edit is not None:
+        edit_config(directory, edit)
     write_tokenizer(directory)
 
 
