@@ -39,6 +39,18 @@ static enum status read_activation(enum activation *activation, const struct con
                              : "silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, relu2");
 }
 
+// Channels of a head that are rotated, as a fraction; it counts where no fraction is given.
+static enum status read_older_fraction(double *fraction, const struct decoder_config *decoder,
+                                       const struct config_reader *reader, const char *key, struct error *err)
+{
+    const struct config_reader nullable = config_nullable(reader);
+    double channels = *fraction * (double)decoder->head_dim;
+
+    FORWARD_IF_ERROR(config_number(&nullable, key, 0.0, (double)decoder->head_dim, &channels, err));
+    *fraction = channels / (double)decoder->head_dim;
+    return STATUS_OK;
+}
+
 // The channels of a head that are rotated. rope NULL: the family reads its rotary embeddings itself.
 static enum status read_rotary_dim(struct decoder_config *decoder, const struct config_reader *reader,
                                    const struct rope_source *rope, const struct family *family,
@@ -53,6 +65,8 @@ static enum status read_rotary_dim(struct decoder_config *decoder, const struct 
         const struct config_reader *place = here ? &rope->parameters : reader;
         const char *key = here ? "partial_rotary_factor" : family->rotary_fraction_key;
         fraction = family->default_rotary_fraction;
+        if (family->rotary_dim_key != NULL)
+            FORWARD_IF_ERROR(read_older_fraction(&fraction, decoder, reader, family->rotary_dim_key, err));
         config_pass(reader, family->rotary_fraction_key);
         if (!here && family->null_rotary_fraction && json_is_null(config_value(reader, key)))
             fraction = 1.0;

@@ -38,6 +38,8 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         return decoder->num_experts;
     case DIMENSION_EXPERT_INTERMEDIATE:
         return decoder->moe_intermediate_size;
+    case DIMENSION_SHARED_GATE_UP:
+        return 2 * decoder->shared_expert_intermediate_size;
     case DIMENSION_SHARED_INTERMEDIATE:
         return decoder->shared_expert_intermediate_size;
     case DIMENSION_QUERY_GATE:

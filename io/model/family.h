@@ -28,6 +28,7 @@ enum dimension {
     DIMENSION_EXPERTS, // number of experts
     DIMENSION_EXPERT_INTERMEDIATE,
     DIMENSION_SHARED_INTERMEDIATE,
+    DIMENSION_SHARED_GATE_UP, // 2 * that
     // Of linear attention; kernels/forward/linear_attention.h has the names.
     DIMENSION_LINEAR_QKV,   // 2 K + V
     DIMENSION_LINEAR_QKVZ,  // 2 K + 2 V
@@ -139,6 +140,7 @@ struct family {
     size_t default_intermediate;
     const char *activation_key, *epsilon_key, *theta_key; // activation_key NULL: it has none
     const char *rotary_fraction_key; // the part of a head that is rotated; NULL: all of it
+    const char *rotary_dim_key;      // the same in channels, an older key that counts without it; or NULL
     enum norm_kind norm;
     bool norm_without_bias; // the final norm has none although it is a layer norm
     bool lm_head_bias;      // "<lm_head>.bias" is added to the logits

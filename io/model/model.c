@@ -96,7 +96,7 @@ static enum status fill_angles(const float **cosine, const float **sine, const s
     rope_frequencies(frequencies, rope, rotary_dim, tokens);
     for (size_t i = 0; i < pairs && config->reversed_rotary; i++)
         frequencies[i] = -frequencies[i];
-    rotary_angles(c, s, frequencies, pairs, tokens, (float)rope->attention_factor);
+    rotary_angles(c, s, frequencies, pairs, tokens, (float)rope_scale(rope, tokens));
     *cosine = c;
     *sine = s;
     c = s = NULL;

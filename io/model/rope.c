@@ -328,6 +328,13 @@ static double dynamic_theta(const struct rope_config *rope, size_t rotary_dim, s
     return rope->theta * pow(stretch, d / (d - 2.0));
 }
 
+double rope_scale(const struct rope_config *rope, size_t tokens)
+{
+    if (rope->short_scale == 0.0)
+        return rope->attention_factor;
+    return (double)tokens > rope->scaled_from ? rope->long_scale : rope->short_scale;
+}
+
 void rope_frequencies(float *frequencies, const struct rope_config *rope, size_t rotary_dim, size_t tokens)
 {
     const double theta = rope->type == ROPE_DYNAMIC ? dynamic_theta(rope, rotary_dim, tokens) : rope->theta;

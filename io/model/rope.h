@@ -20,8 +20,11 @@ struct rope_config {
     enum rope_type type;
     double theta, factor;
     double max_position_embeddings, original_max_position_embeddings;
-    double proportion;                        // proportional: the part of the frequencies that is kept
-    double attention_factor;                  // multiplies cosine and sine
+    double proportion;       // proportional: the part of the frequencies that is kept
+    double attention_factor; // multiplies cosine and sine
+    // phimoe: multiply cosine and sine instead, in sequences of up to scaled_from tokens and in longer ones;
+    // 0: they do not.
+    double short_scale, long_scale, scaled_from;
     double low_freq_factor, high_freq_factor; // llama3
     double beta_fast, beta_slow;              // yarn
     bool truncate;                            // yarn: the ramp starts and ends at whole frequencies
@@ -52,6 +55,9 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
 // Says of all keys that some type reads that the reference does not look at them here.
 void rope_pass_keys(const struct config_reader *parameters);
 void rope_config_free(struct rope_config *rope);
+
+// What multiplies cosine and sine in a sequence of `tokens`.
+double rope_scale(const struct rope_config *rope, size_t tokens);
 
 // YaRN's temperature for a context that grew by `factor`.
 double rope_yarn_scale(double factor, double multiplier);

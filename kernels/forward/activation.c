@@ -50,7 +50,8 @@ void activation_forward(float *x, size_t n, enum activation activation)
         for (size_t i = 0; i < n; i++)
             x[i] = x[i] < 0.0F ? 0.0F : x[i] * x[i];
         break;
-    case ACTIVATION_XIELU: // needs its parameters
+    case ACTIVATION_XIELU: // these need their parameters
+    case ACTIVATION_CLAMPED_SWIGLU:
         break;
     }
 }
@@ -225,4 +226,21 @@ static void softmax_row_beside(float *x, size_t n, float beside)
 void softmax_beside(float *x, size_t n, float beside)
 {
     softmax_row_beside(x, n, beside);
+}
+
+SIMD_CLONES
+static void gate_row(float *gate, const float *up, size_t n, float alpha, float limit)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float g = gate[i] > limit ? limit : gate[i];
+        const float below = up[i] > limit ? limit : up[i], u = below < -limit ? -limit : below;
+        gate[i] = (u + 1.0F) * (g / (1.0F + exp32(-alpha * g)));
+    }
+}
+
+void clamped_swiglu_gate(float *gate, size_t gate_stride, const float *up, size_t rows, size_t columns,
+                         const struct clamped_swiglu *swiglu)
+{
+    for (size_t r = 0; r < rows; r++)
+        gate_row(gate + r * gate_stride, up + r * columns, columns, swiglu->alpha, swiglu->limit);
 }

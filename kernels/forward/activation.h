@@ -8,7 +8,8 @@ enum activation {
     ACTIVATION_GELU_TANH = 2,
     ACTIVATION_RELU = 3,
     ACTIVATION_RELU_SQUARED = 4,
-    ACTIVATION_XIELU = 5, // has parameters: xielu_forward
+    ACTIVATION_XIELU = 5,          // has parameters: xielu_forward
+    ACTIVATION_CLAMPED_SWIGLU = 6, // likewise, and only stands with a gate: clamped_swiglu_gate
 };
 
 // x[n] = f(x[n]):
@@ -32,6 +33,15 @@ struct xielu {
 //   x > 0  a x^2 + beta x
 //   else   b (e^min(x, epsilon) - 1 - x) + beta x
 void xielu_forward(float *x, size_t n, const struct xielu *xielu);
+
+// gpt-oss (2025): gate[rows, columns] = (u + 1) g / (1 + e^(-alpha g)) with g = min(gate, limit) and u = up
+// cut to
+// [-limit, limit].
+struct clamped_swiglu {
+    float alpha, limit;
+};
+void clamped_swiglu_gate(float *gate, size_t gate_stride, const float *up, size_t rows, size_t columns,
+                         const struct clamped_swiglu *swiglu);
 
 // 1 / (1 + e^-x)
 float sigmoid(float x);

@@ -167,7 +167,7 @@ static void scale_tokens(const struct heads *heads, size_t head_dim, const float
                 heads->data[t * heads->token_stride + h * heads->head_stride + i] *= scale[t];
 }
 
-// Norms and rotates the heads of query or key, in the model's order, then multiplies them with
+// Rotates the heads of query or key, norms them if that comes after, then multiplies them with
 // scale[position] unless that is NULL.
 static void position(const struct pass *pass, struct heads heads, const struct norm *norm, const float *scale)
 {
@@ -175,8 +175,6 @@ static void position(const struct pass *pass, struct heads heads, const struct n
     const struct token_tree *tree = pass->tree;
     const bool rotates = config->rotary_dim != 0 && !pass->layer->no_rotary;
 
-    if (!config->rotary_before_norm)
-        norm_projection(pass, &heads, norm);
     for (size_t run = 0; run <= tree->num_branches; run++) { // the prefix, then each branch
         const size_t start = run == 0 ? 0 : tree->prefix;
         heads.tokens = run == 0 ? tree->prefix : tree->branches[run - 1];
@@ -235,6 +233,10 @@ static bool softmax_attention(const struct pass *pass)
 
     if (!project(pass, &heads, scores))
         return false;
+    if (!config->rotary_before_norm) {
+        norm_projection(pass, &heads.query, &layer->query_norm);
+        norm_projection(pass, &heads.key, &layer->key_norm);
+    }
     if (config->clip_qkv != 0.0F)
         clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
     position(pass, heads.query, &layer->query_norm, pass->rotary->query_scale);

@@ -28,7 +28,10 @@ bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, si
         const struct linear gate = linear_slice(&mlp->gate, first, count);
         linear_forward(inner + first, intermediate, &gate, x, tokens);
         linear_forward(slab, count, &up, x, tokens);
-        activation_gate(inner + first, intermediate, slab, count, tokens, count, mlp->activation);
+        if (mlp->activation == ACTIVATION_CLAMPED_SWIGLU)
+            clamped_swiglu_gate(inner + first, intermediate, slab, tokens, count, &mlp->swiglu);
+        else
+            activation_gate(inner + first, intermediate, slab, count, tokens, count, mlp->activation);
     }
     if (mlp->gate.weight == NULL && mlp->activation == ACTIVATION_XIELU)
         xielu_forward(inner, tokens * intermediate, &mlp->xielu);

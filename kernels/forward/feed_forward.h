@@ -9,7 +9,8 @@ struct feed_forward {
     struct linear gate, up; // [intermediate, hidden]
     struct linear down;     // [hidden, intermediate]
     enum activation activation;
-    struct xielu xielu; // of ACTIVATION_XIELU, which only stands without a gate
+    struct xielu xielu;           // of ACTIVATION_XIELU, which only stands without a gate
+    struct clamped_swiglu swiglu; // of ACTIVATION_CLAMPED_SWIGLU
 };
 
 // Floats of workspace for `tokens`. With a gate, too, the inner activations are held once, not twice.

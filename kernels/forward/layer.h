@@ -37,8 +37,9 @@ struct decoder_config {
     enum norm_kind norm;
     float norm_epsilon;
     enum activation activation;
-    float attention_scale;    // 1 / sqrt(head_dim) unless the family says otherwise
-    float attention_soft_cap; // scores become c * tanh(score / c); 0: they do not
+    struct clamped_swiglu swiglu; // of experts with that activation
+    float attention_scale;        // 1 / sqrt(head_dim) unless the family says otherwise
+    float attention_soft_cap;     // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;
     size_t qkv_groups; // of equal numbers of heads and of key-value heads
     // q has for each head its query, then a gate: the head's output is multiplied by the gate's sigmoid.
@@ -46,7 +47,8 @@ struct decoder_config {
     struct linear_attention_config linear_attention; // of the layers that have it
     // Latent attention; then head_dim is that of queries and keys, of whose channels the last are rotated.
     struct latent_sizes latent;
-    float clip_qkv; // query, key and value are cut to [-clip_qkv, clip_qkv]; 0: they are not
+    float clip_qkv; // query and key, after their norms, and value are cut to [-clip_qkv, clip_qkv]; 0: they
+                    // are not
     enum query_key_norm query_key_norm;
     bool rotary_before_norm; // query and key are rotated, then normed
     float residual_scale;    // on what attention and MLP add to the residual stream; 0: they add it as it is

@@ -20,7 +20,11 @@ static struct feed_forward dense_part(const struct pass *pass)
 {
     const struct decoder_layer *layer = pass->layer;
     const size_t intermediate = layer->gate_up.out / 2;
-    struct feed_forward mlp = {layer->gate, layer->up, layer->down, pass->config->activation, layer->xielu};
+    struct feed_forward mlp = {.gate = layer->gate,
+                               .up = layer->up,
+                               .down = layer->down,
+                               .activation = pass->config->activation,
+                               .xielu = layer->xielu};
 
     if (layer->gate_up.weight != NULL) {
         mlp.gate = linear_slice(&layer->gate_up, 0, intermediate);
@@ -56,7 +60,8 @@ static bool mix_experts(const struct pass *pass, bool beside_shared)
         .first = {.gate = layer->expert_gate,
                   .up = layer->expert_up,
                   .down = layer->expert_down,
-                  .activation = config->activation},
+                  .activation = config->activation,
+                  .swiglu = config->swiglu},
         .stride = layer->expert_stride,
     };
 

@@ -28,6 +28,13 @@ def without_layer_types(config):
     del config["layer_types"]
 
 
+def published_minimax(config):
+    """As the model's authors write it: what is rotated, in channels."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["rope_theta"]
+    config["rotary_dim"] = 4
+
+
 def without(entries, key):
     return {k: v for k, v in entries.items() if k != key}
 
@@ -159,6 +166,106 @@ EXPERT_FAMILIES = {
         ),
         BF16,
         {"seed": 110},
+    ),
+    "olmoe": (
+        hf.OlmoeConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4),
+            attention_bias=True,
+            clip_qkv=0.9,
+            num_experts=4,
+            num_experts_per_tok=2,
+            norm_topk_prob=True,
+        ),
+        BF16,
+        {"seed": 111},
+    ),
+    "flex-olmo": (
+        hf.FlexOlmoConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4), num_experts=3,
+            num_experts_per_tok=2
+        ),
+        BF16,
+        {"seed": 112},
+    ),
+    "minimax-m2": (
+        hf.MiniMaxM2Config(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4), head_dim=8, num_local_experts=5,
+            num_experts_per_tok=2, rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)
+        ),
+        BF16,
+        {"seed": 113, "edit": published_minimax},
+    ),
+    "granitemoe": (
+        hf.GraniteMoeConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4),
+            attention_bias=True,
+            embedding_multiplier=3.0,
+            logits_scaling=0.5,
+            residual_multiplier=0.4,
+            attention_multiplier=0.3,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+        ),
+        BF16,
+        {"seed": 114},
+    ),
+    "granitemoeshared": (
+        hf.GraniteMoeSharedConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=1, intermediate_size=4),
+            residual_multiplier=0.4,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            shared_intermediate_size=6,
+        ),
+        BF16,
+        {"seed": 115},
+    ),
+    "gpt-oss": (
+        hf.GptOssConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4),
+            head_dim=6,
+            sliding_window=25,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            swiglu_alpha=1.3,
+            swiglu_limit=0.8,
+            rope_parameters={**without(YARN, "mscale"), "truncate": False},
+        ),
+        BF16,
+        {"seed": 116, "edit": without_layer_types},
+    ),
+    "hunyuan-moe": (
+        hf.HunYuanMoEV1Config(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=8),
+            head_dim=6,
+            attention_bias=True,
+            num_experts=4,
+            moe_topk=[2, 2],
+            rope_parameters=dict(rope_type="dynamic", rope_theta=500.0, alpha=20.0, factor=1.0),
+        ),
+        BF16,
+        {"seed": 117},
+    ),
+    "phimoe": (
+        hf.PhimoeConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4),
+            attention_bias=True,
+            lm_head_bias=True,
+            num_local_experts=5,
+            router_jitter_noise=0.2,
+            sliding_window=90,
+            rope_parameters=dict(
+                rope_type="longrope",
+                rope_theta=500.0,
+                short_factor=[1.0, 1.5],
+                long_factor=[1.25, 3.0],
+                short_mscale=1.2,
+                long_mscale=1.4,
+                original_max_position_embeddings=64,
+            ),
+        ),
+        BF16,
+        {"seed": 118, "short": 50},
     ),
     "dots1": (
         hf.Dots1Config(

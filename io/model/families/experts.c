@@ -32,15 +32,28 @@ static enum status read_size(size_t *size, const struct config_reader *reader, c
                       : config_optional_size(reader, found, size, err);
 }
 
+enum status read_expert_count(struct decoder_config *decoder, const struct config_reader *reader,
+                              const struct expert_keys *keys, const char *per_token, struct error *err)
+{
+    decoder->num_experts = keys->default_experts;
+    FORWARD_IF_ERROR(read_size(&decoder->num_experts, reader, keys->experts, keys->experts_alias, err));
+    return check_counts(decoder, reader, keys->experts, per_token, err);
+}
+
 enum status read_expert_keys(struct decoder_config *decoder, const struct config_reader *reader,
                              const struct expert_keys *keys, struct error *err)
 {
-    decoder->num_experts = keys->default_experts;
     decoder->num_experts_per_tok = keys->default_per_token;
-    FORWARD_IF_ERROR(read_size(&decoder->num_experts, reader, keys->experts, keys->experts_alias, err));
     FORWARD_IF_ERROR(
         read_size(&decoder->num_experts_per_tok, reader, keys->per_token, keys->per_token_alias, err));
-    return check_counts(decoder, reader, keys->experts, keys->per_token, err);
+    return read_expert_count(decoder, reader, keys, keys->per_token, err);
+}
+
+void set_all_sparse(struct model_config *config)
+{
+    for (size_t i = 0; i < config->num_hidden_layers; i++)
+        config->layers[i].sparse = true;
+    config->decoder.moe_intermediate_size = config->decoder.intermediate_size;
 }
 
 static enum status read_first_dense(struct model_config *config, const struct config_reader *reader,

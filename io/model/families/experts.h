@@ -14,8 +14,14 @@ struct expert_keys {
     const char *experts, *experts_alias, *per_token, *per_token_alias; // aliases may be NULL
     size_t default_experts, default_per_token;
 };
+// The number of experts alone; that of a token is known, from the key per_token.
+enum status read_expert_count(struct decoder_config *decoder, const struct config_reader *reader,
+                              const struct expert_keys *keys, const char *per_token, struct error *err);
 enum status read_expert_keys(struct decoder_config *decoder, const struct config_reader *reader,
                              const struct expert_keys *keys, struct error *err);
+
+// Experts in every layer, as wide as the MLP would be.
+void set_all_sparse(struct model_config *config);
 
 // Defaults of the keys that came with DeepSeek-V2 and V3; 0: the key is needed.
 struct routed_experts {

@@ -17,9 +17,7 @@ static enum status configure_mixtral(struct model_config *config, const struct c
 
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
     FORWARD_IF_ERROR(set_windows(config, &window, reader, err));
-    for (size_t i = 0; i < config->num_hidden_layers; i++)
-        config->layers[i].sparse = true;
-    config->decoder.moe_intermediate_size = config->decoder.intermediate_size;
+    set_all_sparse(config);
     config->decoder.routing.normalise = true;
     return read_experts(&config->decoder, reader, 8, 2, err);
 }

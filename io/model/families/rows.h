@@ -98,6 +98,15 @@ extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_f
     ROW(MEMBER_ROUTER, SPARSE_LAYER, text, field, rows, DIMENSION_HIDDEN, 0, NEVER)
 #define ROUTER_CORRECTION(text, rows, columns) \
     ROW(MEMBER_VECTOR, SPARSE_LAYER, text, router_correction, rows, columns, 0, NEVER)
+// A linear of the experts that lies in a tensor of all of them; the rest of the arguments are member_storage.
+#define STORED_EXPERT(text, field, rows, columns, input, has_bias, ...)                                     \
+    {                                                                                                       \
+        .kind = MEMBER_LINEAR, .part = EXPERT, .name = (text),                                              \
+        .member = offsetof(struct decoder_layer, field), .out = (rows), .in = (columns), .source = (input), \
+        .bias = (has_bias), .storage = {                                                                    \
+            __VA_ARGS__                                                                                     \
+        }                                                                                                   \
+    }
 // What came with DeepSeek-V3: dense layers, and layers with a corrected router and shared experts.
 #define SIGMOID_EXPERTS                                                                          \
     GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),                                \
@@ -114,8 +123,11 @@ extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_f
             1, NEVER)
 
 // Families with many experts.
-extern const struct family_rows deepseek_family, glm4_moe_family, ernie4_5_moe_family;
-#define EXPERT_FAMILIES &deepseek_family, &glm4_moe_family, &ernie4_5_moe_family
+extern const struct family_rows deepseek_family, glm4_moe_family, ernie4_5_moe_family, olmoe_family,
+    minimax_m2_family, granitemoe_family, gpt_oss_family, phimoe_family;
+#define EXPERT_FAMILIES                                                                          \
+    &deepseek_family, &glm4_moe_family, &ernie4_5_moe_family, &olmoe_family, &minimax_m2_family, \
+        &granitemoe_family, &gpt_oss_family, &phimoe_family
 
 #define MEMBERS(array) .members = (array), .num_members = LENGTH(array)
 // Names and keys that most families took over from LLaMA.

@@ -51,6 +51,12 @@ static void phi3_takes_other_factors_for_short_sequences(void **state)
     assert_parity("phi3", "golden-short.json");
 }
 
+static void phimoe_scales_short_sequences_otherwise(void **state)
+{
+    (void)state;
+    assert_parity("phimoe", "golden-short.json");
+}
+
 // ---- a committed model, changed
 // ------------------------------------------------------------------------------------
 
@@ -458,6 +464,15 @@ int main(void)
         FAMILY("glm4-moe-plain"),
         FAMILY("dots1"),
         FAMILY("glm4-moe-lite"),
+        FAMILY("olmoe"),
+        FAMILY("flex-olmo"),
+        FAMILY("minimax-m2"),
+        FAMILY("granitemoe"),
+        FAMILY("granitemoeshared"),
+        FAMILY("gpt-oss"),
+        FAMILY("hunyuan-moe"),
+        FAMILY("phimoe"),
+        cmocka_unit_test(phimoe_scales_short_sequences_otherwise),
         FAMILY("ernie4-5-moe"),
         FAMILY("ernie4-5-moe-unshared"),
         FAMILY("qwen3-5-moe-fused"),

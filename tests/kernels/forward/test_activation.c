@@ -156,6 +156,48 @@ static void sigmoid_matches_its_formula(void **state)
         assert_close((double)sigmoid(x), 1.0 / (1.0 + exp(-(double)x)), 2e-7);
 }
 
+// Against the formula in double; cuts on both sides, and a gate that is cut above alone.
+static void a_clamped_gate_is_its_formula(void **state)
+{
+    enum { ROWS = 3, COLUMNS = 37, STRIDE = 40 };
+    const struct clamped_swiglu swiglu = {1.3F, 0.8F};
+    (void)state;
+    float *gate = uniform_floats((size_t)ROWS * STRIDE, 3.0F, 1);
+    float *before = uniform_floats((size_t)ROWS * STRIDE, 3.0F, 1);
+    float *up = uniform_floats((size_t)ROWS * COLUMNS, 3.0F, 2);
+    clamped_swiglu_gate(gate, STRIDE, up, ROWS, COLUMNS, &swiglu);
+    for (size_t r = 0; r < ROWS; r++) {
+        for (size_t i = 0; i < STRIDE; i++) {
+            const double g = fmin((double)before[r * STRIDE + i], (double)swiglu.limit);
+            if (i >= COLUMNS) {
+                assert_true(gate[r * STRIDE + i] == before[r * STRIDE + i]);
+                continue;
+            }
+            const double limit = (double)swiglu.limit;
+            const double u = fmax(fmin((double)up[r * COLUMNS + i], limit), -limit);
+            assert_close((double)gate[r * STRIDE + i], (u + 1) * g / (1 + exp(-(double)swiglu.alpha * g)),
+                         2e-6);
+        }
+    }
+    free(gate);
+    free(before);
+    free(up);
+}
+
+static void a_softmax_beside_a_number_is_that_of_all(void **state)
+{
+    (void)state;
+    float *x = uniform_floats(21, 3.0F, 1), *found = uniform_floats(21, 3.0F, 1);
+    softmax_beside(found, 21, 1.5F);
+    double sum = exp(1.5);
+    for (size_t i = 0; i < 21; i++)
+        sum += exp((double)x[i]);
+    for (size_t i = 0; i < 21; i++)
+        assert_close((double)found[i], exp((double)x[i]) / sum, 1e-7);
+    free(x);
+    free(found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +212,8 @@ int main(void)
         cmocka_unit_test(tanh32_is_within_two_units),
         cmocka_unit_test(a_soft_cap_bends_towards_its_value),
         cmocka_unit_test(sigmoid_matches_its_formula),
+        cmocka_unit_test(a_clamped_gate_is_its_formula),
+        cmocka_unit_test(a_softmax_beside_a_number_is_that_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
