@@ -32,6 +32,8 @@
 
 // Planning does without MPI. Open MPI 4.1 adds 11 to 13 MB to a rank, at 2 as at 16 ranks of a node.
 static const uint64_t mpi_bytes = 16000000;
+// What HDF5 keeps of a dataset while its file is written, by experience.
+static const uint64_t dataset_bytes = 7500;
 
 // Resident bytes of this process as it stands: the program and its libraries.
 static uint64_t resident_bytes(void)
@@ -152,12 +154,15 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
 {
     const bool hessian = needs_hessian(plan->settings), solved = solves_curves(plan->settings);
     const uint64_t masks = masks_at_once(plan->settings);
-    uint64_t channels = 0;
+    uint64_t channels = 0, linears = 0;
     for (size_t i = 0; i < map->num_sources; i++)
         channels += map->source_channels[i];
-    // A sequence's partial sums, the slice that is summed, the slices received, and the totals.
+    for (size_t i = 0; i < map->num_tensors; i++)
+        linears += map->tensors[i].linear[0] != '\0' ? 1 : 0;
+    // A sequence's partial sums, the slice that is summed, the slices received, and the totals; their file.
     need(memory, STAGE_CALIBRATE,
-         4 * 3 * channels * sizeof(double) + (hessian || solved ? hessian_sum_bytes(plan, map, ranks) : 0));
+         4 * 3 * channels * sizeof(double) + linears * 5 * dataset_bytes +
+             (hessian || solved ? hessian_sum_bytes(plan, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;

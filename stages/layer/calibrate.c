@@ -81,38 +81,79 @@ struct statistic {
     const void *values;
 };
 
-static enum status write_statistic(struct store_writer *writer, const struct team *team, const char *linear,
-                                   const struct statistic *statistic, struct error *err)
+enum { STATISTICS = 5 }; // of a linear
+// With more inputs than these all is declared before anything is written: the file's structure is then
+// written once, not once for each dataset. Files of other layers keep the layout that they have always had.
+enum { MANY_SOURCES = 64 };
+enum { DECLARE = 1, WRITE = 2 };
+
+static enum status declare_statistic(struct store_writer *writer, const char *linear,
+                                     const struct statistic *statistic, struct error *err)
 {
     const struct store_shape shape = {
         .type = statistic->type, .rank = 1, .dims = {statistic->length}, .meaning = statistic->meaning};
     char name[DATASET_PATH_SIZE];
 
     dataset_path(name, linear, statistic->dataset);
-    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
+    return store_declare(writer, name, &shape, err);
+}
+
+static enum status write_statistic(struct store_writer *writer, const struct team *team, const char *linear,
+                                   const struct statistic *statistic, struct error *err)
+{
+    char name[DATASET_PATH_SIZE];
+
+    dataset_path(name, linear, statistic->dataset);
     return store_write(writer, name, 0, team->rank == 0 ? statistic->length : 0, statistic->values, err);
 }
 
-// moments: room for [3, tensor->in].
-static enum status write_statistics(struct store_writer *writer, const struct team *team,
-                                    const struct layer_tensor *tensor, const struct partial *partial,
-                                    const double *totals, double *moments, struct error *err)
+// The statistics of a linear; moments: room for [3, tensor->in].
+static void make_statistics(struct statistic statistics[STATISTICS], const struct layer_tensor *tensor,
+                            const struct partial *partial, const double *totals, double *moments)
 {
     const size_t in = tensor->in, all = partial->channels;
-    const uint64_t count = partial->count[tensor->source];
+    const uint64_t *count = &partial->count[tensor->source];
     double *mean = moments, *variance = moments + in, *second_moment = moments + 2 * in;
     const double *own = totals + partial->offset[tensor->source];
-    const struct statistic statistics[] = {
-        {DATASET_COUNT, "tokens that reached the linear", STORE_U64, 1, &count},
+    const struct statistic made[STATISTICS] = {
+        {DATASET_COUNT, "tokens that reached the linear", STORE_U64, 1, count},
         {DATASET_MEAN, "mean of each input channel", STORE_F64, in, mean},
         {DATASET_VARIANCE, "population variance of each input channel", STORE_F64, in, variance},
         {DATASET_SECOND_MOMENT, "mean square of each input channel", STORE_F64, in, second_moment},
         {DATASET_MAX_ABS, "largest magnitude of each input channel", STORE_F64, in, own + 2 * all},
     };
 
-    channel_moments(mean, variance, second_moment, own, own + all, count, in);
-    for (size_t k = 0; k < sizeof statistics / sizeof *statistics; k++)
-        FORWARD_IF_ERROR(write_statistic(writer, team, tensor->linear, &statistics[k], err));
+    channel_moments(mean, variance, second_moment, own, own + all, *count, in);
+    memcpy(statistics, made, sizeof made);
+}
+
+// Where statistics go, and what they are made of.
+struct statistics_file {
+    struct store_writer *writer;
+    const struct team *team;
+    const struct partial *partial;
+    const double *totals;
+    double *moments; // room for [3, widest source]
+};
+
+// Declares all statistics of all linears, writes them, or does both one by one.
+static enum status put_statistics(const struct statistics_file *file, const struct layer_map *map,
+                                  unsigned steps, struct error *err)
+{
+    struct statistic statistics[STATISTICS];
+
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const char *linear = map->tensors[i].linear;
+        if (linear[0] == '\0')
+            continue;
+        make_statistics(statistics, &map->tensors[i], file->partial, file->totals, file->moments);
+        for (size_t k = 0; k < STATISTICS; k++) {
+            if ((steps & DECLARE) != 0)
+                FORWARD_IF_ERROR(declare_statistic(file->writer, linear, &statistics[k], err));
+            if ((steps & WRITE) != 0)
+                FORWARD_IF_ERROR(write_statistic(file->writer, file->team, linear, &statistics[k], err));
+        }
+    }
     return STATUS_OK;
 }
 
@@ -133,10 +174,11 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, map->layer);
     GOTO_IF_ERROR(store_create(&writer, path, stage->team->comm, err), done);
-    for (size_t i = 0; i < map->num_tensors; i++)
-        if (map->tensors[i].linear[0] != '\0')
-            GOTO_IF_ERROR(
-                write_statistics(writer, stage->team, &map->tensors[i], partial, totals, moments, err), done);
+    const struct statistics_file file = {writer, stage->team, partial, totals, moments};
+    const bool many = map->num_sources > MANY_SOURCES;
+    GOTO_IF_ERROR(put_statistics(&file, map, many ? DECLARE : DECLARE | WRITE, err), done);
+    if (many)
+        GOTO_IF_ERROR(put_statistics(&file, map, WRITE, err), done);
     status = store_commit(writer, err);
     writer = NULL;
 done:
