@@ -28,6 +28,8 @@ static enum status read_size(size_t *size, const struct config_reader *reader, c
 {
     const char *found = alias != NULL && config_has(reader, alias) ? alias : key;
 
+    if (found != key)
+        config_pass(reader, key);
     return *size == 0 ? config_size(reader, found, size, err)
                       : config_optional_size(reader, found, size, err);
 }

@@ -129,9 +129,8 @@ static bool check_case(json_t *one)
 
 static void odd_configs_mean_what_they_mean_in_the_reference(void **state)
 {
-    json_t *one, *cases = load_json("tests/golden/config_cases.json");
+    json_t *one, *cases = load_json(*state);
     size_t i, wrong = 0;
-    (void)state;
 
     json_array_foreach(cases, i, one) wrong += check_case(one) ? 0 : 1;
     print_message("%zu cases\n", json_array_size(cases));
@@ -142,7 +141,12 @@ static void odd_configs_mean_what_they_mean_in_the_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_configs_mean_what_they_mean_in_the_reference),
+        {.name = "odd keys mean what they mean in the reference",
+         .test_func = odd_configs_mean_what_they_mean_in_the_reference,
+         .initial_state = (void *)"tests/golden/config_cases.json"},
+        {.name = "odd keys of experts and of latent attention, too",
+         .test_func = odd_configs_mean_what_they_mean_in_the_reference,
+         .initial_state = (void *)"tests/golden/config_cases_experts.json"},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

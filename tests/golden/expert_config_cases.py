@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Odd keys of the families with experts: expert_config_cases.py OUT.json
+
+As make_config_golden.py, whose outcomes these are; tests/golden/config_cases_experts.json is the one that
+tests/io/model/test_config_cases.c reads.
+"""
+
+import json
+import os
+import sys
+
+import transformers as hf
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from make_config_golden import ABSENT, outcome
+
+KEYS = {"deepseek-v3":["q_lora_rank","num_key_value_heads","head_dim","n_group","topk_group","norm_topk_prob","first_k_dense_replace","rope_interleave","routed_scaling_factor","num_local_experts","n_shared_experts"],
+ "deepseek-v2-lite":["topk_method","n_group","num_experts_per_tok","num_key_value_heads","mlp_bias","first_k_dense_replace","norm_topk_prob","head_dim"],
+ "glm4-moe":["use_qk_norm","partial_rotary_factor","n_group","topk_group"],
+ "dots1":["max_window_layers","sliding_window","n_shared_experts","num_experts_per_tok"],
+ "ernie4-5-moe":["use_bias","moe_layer_end_index","moe_norm_min","moe_num_shared_experts","moe_k"],
+ "minimax-m2":["rotary_dim","head_dim","num_experts_per_tok"],
+ "gpt-oss":["swiglu_limit","sliding_window","layer_types","attention_bias","rope_parameters","num_experts_per_tok"],
+ "phimoe":["lm_head_bias","router_jitter_noise","sliding_window","num_experts_per_tok"],
+ "olmoe":["clip_qkv","norm_topk_prob","num_experts_per_tok"],"granitemoe":["residual_multiplier","num_experts_per_tok"],"hunyuan-moe":["moe_topk","head_dim"]}
+OTHERS = [("n_group", 4), ("topk_group", 3), ("head_dim", 6), ("num_local_experts", 6), ("num_key_value_heads", 2)]
+
+
+def main():
+    hf.logging.set_verbosity(50)
+    hf.logging.disable_progress_bar()
+    cases = [(family, {key: value}) for family, keys in KEYS.items() for key in keys for value in (None, ABSENT)]
+    cases += [("deepseek-v3", {key: value}) for key, value in OTHERS]
+    lines = (json.dumps({"family": family, "set": changes, "outcome": outcome(family, changes)}, separators=(",", ":"))
+             for family, changes in cases)
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
+        file.write("[" + ",\n".join(lines) + "]\n")
+
+
+if __name__ == "__main__":
+    main()
