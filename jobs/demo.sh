@@ -29,7 +29,7 @@ cat <<TEXT
 The pruned models are Hugging Face folders under $folder/models, for example
   $folder/models/alps-2of4
 
-With a model of your own: copy jobs/example.yaml, set model, run, output and the two corpora, and
+With a model of your own: write a job like the one in README.md (jobs/example.yaml has every key), and
   build/coppice plan my.yaml
   mpirun -n 2 build/coppice run my.yaml
 Starting the same command again goes on where it stopped.
