@@ -9,6 +9,8 @@ rates=${1:-}
 cores=128
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# 147 windows of 2048 tokens, about as many as WikiText-2's test text has.
+{ cat "$here/../jobs/demo/train.jsonl"; head -n 81 "$here/../jobs/demo/train.jsonl"; } >"$folder/text.jsonl"
 
 plan() { # NODES RANKS THREADS
   "$COPPICE" plan "$folder/job.yaml" --json --nodes "$1" --ranks-per-node "$2" --threads "$3" \
@@ -17,6 +19,7 @@ plan() { # NODES RANKS THREADS
 
 for model in llama-2-7b llama-3-70b llama-3.1-405b; do
   "$here/shapes.sh" $model "$folder/$model"
+  cp "$here/../jobs/demo/kjv-llama-1m/tokenizer.json" "$folder/$model/" # to count the tokens of the text
   cat >"$folder/job.yaml" <<YAML
 model: $folder/$model
 run: $folder/run
@@ -33,7 +36,7 @@ compensate:
   energy: [columns, rows]
   guard: false
 evaluate:
-  perplexity: $here/../jobs/demo/test.jsonl
+  perplexity: $folder/text.jsonl
 YAML
   printf '\n### %s\n\n' $model
   echo '| nodes | ranks × threads | stage | time | most of it | read | written | sent | messages |'

@@ -319,7 +319,11 @@ static enum status answer_help(const struct parse *parse, FILE *out, struct erro
         fclose(nowhere);
     if (keys > 0)
         return STATUS_OK;
-    const char *near = job_key_suggest("prune", topic);
+    char section[32] = "prune";
+    const char *dot = strchr(topic, '.');
+    if (dot != NULL)
+        snprintf(section, sizeof section, "%.*s", (int)(dot - topic), topic);
+    const char *near = job_key_suggest(section, dot != NULL ? dot + 1 : topic);
     if (near != NULL)
         RETURN_ERROR(err, STATUS_USAGE,
                      "'%s' is neither a command nor a key of the job file, did you mean '%s'?", topic, near);

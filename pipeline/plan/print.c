@@ -253,7 +253,7 @@ static void print_costs(const struct summary *summary, FILE *out)
     const size_t ranks = summary->machine->ranks_per_node;
     char text[32];
 
-    fprintf(out, "\nmemory, on %zu ranks of one node\n", ranks);
+    fprintf(out, "\nmemory, on %zu rank%s of one node\n", ranks, ranks == 1 ? "" : "s");
     fprintf(out, "  %-28s %12s\n", "private to each rank",
             amount_format((double)cost->rank_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "shared by a node's ranks",

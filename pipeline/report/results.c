@@ -68,10 +68,14 @@ static void print_row(const struct settings *settings, const struct variant *var
         if (access(output, F_OK) != 0)
             output[0] = '\0';
     }
-    if (read_result(&result, settings, variant))
-        fprintf(out, "%-*s %12.4f %9.3f  %s\n", variants_column(settings), variant_name(variant),
-                result.perplexity, dense != NULL ? result.perplexity / dense->perplexity : 1.0, output);
-    else if (output[0] != '\0')
+    char ratio[32] = "-"; // of what is not known
+    if (read_result(&result, settings, variant)) {
+        if (variant == NULL || dense != NULL)
+            snprintf(ratio, sizeof ratio, "%.3f",
+                     dense != NULL ? result.perplexity / dense->perplexity : 1.0);
+        fprintf(out, "%-*s %12.4f %9s  %s\n", variants_column(settings), variant_name(variant),
+                result.perplexity, ratio, output);
+    } else if (output[0] != '\0')
         fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), variant->name, "-", "-", output);
 }
 
@@ -107,8 +111,9 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
                 (unsigned long long)dense.length, (unsigned long long)dense.windows,
                 settings->perplexity != NULL ? settings->perplexity : "the corpus");
     print_budgets(settings, out);
-    if (settings->perplexity == NULL && settings->output == NULL && settings->num_tasks > 0) {
-        tasks_print(settings, out);
+    if (settings->perplexity == NULL && settings->output == NULL) {
+        if (settings->num_tasks > 0)
+            tasks_print(settings, out);
         return STATUS_OK;
     }
     fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), "variant", "perplexity", "x dense",

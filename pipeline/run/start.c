@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+enum { REASON_SIZE = 96 };
+
 // Rank 0. An output that another run wrote is not overwritten.
 static enum status check_output(const struct run_context *context, struct error *err)
 {
@@ -90,11 +92,26 @@ static enum status tell_waiting(struct run_outcome *outcome, const struct run_co
     return STATUS_OK;
 }
 
+// Collective over the world: what stopped it, as the first rank says that was told. A time limit reaches the
+// ranks one after the other.
+static enum status find_reason(char reason[REASON_SIZE], const struct run_context *context, struct error *err)
+{
+    const struct team *world = context->world;
+    const bool told = stop_level(context->stop) > 0;
+    double first = told ? (double)(world->size - world->rank) : 0;
+
+    FORWARD_IF_ERROR(team_max_f64(world, &first, 1, err));
+    snprintf(reason, REASON_SIZE, "a signal");
+    if (told)
+        (void)stop_reason(context->stop, reason, REASON_SIZE);
+    return first > 0 ? team_broadcast(world, reason, REASON_SIZE, world->size - (int)first, err) : STATUS_OK;
+}
+
 static enum status run_and_tell(const struct run_context *context, const struct test_data *data,
                                 struct journal *journal, struct error *err)
 {
     struct run_outcome outcome = {0};
-    char reason[96];
+    char reason[REASON_SIZE];
 
     begin_progress(journal, context);
     (void)log_event(journal->log, NULL, "start", "{s:s}", "command", context->options->command->name);
@@ -102,10 +119,11 @@ static enum status run_and_tell(const struct run_context *context, const struct 
     if (status == STATUS_OK)
         status = finished_check(context, err);
     progress_end(&journal->progress);
-    if (status == STATUS_STOPPED)
+    if (status == STATUS_STOPPED) {
+        FORWARD_IF_ERROR(find_reason(reason, context, err));
         snprintf(err->message, sizeof err->message, "stopped by %s; run the same command again to go on",
-                 stop_level(context->stop) > 0 ? stop_reason(context->stop, reason, sizeof reason)
-                                               : "another rank");
+                 reason);
+    }
     (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s}", "exit_code",
                     exit_code(status), "message", status == STATUS_OK ? "" : err->message);
     FORWARD_IF_ERROR(status);

@@ -190,6 +190,8 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"help plan run", "help takes one word, 'run' is too many"},
         {"help sparsty",
          "'sparsty' is neither a command nor a key of the job file, did you mean 'prune.sparsity'?"},
+        {"help prune.methd",
+         "'prune.methd' is neither a command nor a key of the job file, did you mean 'prune.method'?"},
         {"help qwertz",
          "'qwertz' is neither a command nor a key of the job file; 'coppice help keys' has all keys"},
         {"status --teams 2 r", "status does not take --teams"},
