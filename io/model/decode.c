@@ -58,17 +58,23 @@ static uint64_t divide_up(uint64_t a, uint64_t b)
     return (a + b - 1) / b;
 }
 
-// The size of the blocks that cut `size` into `count`: all, one, or one of the config's. 0: none does.
+// The size of the blocks that cut `size` into `count`: all, one, or one of the config's. 0: none does, or
+// more than one, of which any may be meant.
 static uint64_t block_size(uint64_t size, uint64_t count, const struct quantisation *q, bool of_rows)
 {
+    uint64_t found = 0;
+
     if (count == 1)
         return size;
     for (size_t i = 0; i < q->num_blocks; i++) {
         const uint64_t block = of_rows ? q->blocks[i].rows : q->blocks[i].columns;
-        if (divide_up(size, block) == count)
-            return block;
+        if (divide_up(size, block) != count)
+            continue;
+        if (found != 0 && found != block)
+            return 0;
+        found = block;
     }
-    return count == size ? 1 : 0;
+    return found == 0 && count == size ? 1 : found;
 }
 
 // Completes a coding whose codes and scales are known. FP8: scales [.., blocks of rows, blocks of columns],
@@ -100,7 +106,7 @@ static enum status fit_fp8(struct coding *coding, const struct decoding *decodin
     if (coding->block_rows == 0 || coding->block_columns == 0)
         REFUSE(decoding, scales, err,
                "has %" PRIu64 " x %" PRIu64 " scales, which fit %" PRIu64 " x %" PRIu64
-               " codes in no block of config.json",
+               " codes in none of config.json's blocks, or in more than one",
                coding->scale_rows, coding->scale_columns, coding->rows, coding->columns);
     return STATUS_OK;
 }

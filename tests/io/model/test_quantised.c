@@ -337,6 +337,13 @@ static void what_does_not_fit_names_its_tensor(void **state)
         "\"float-quantized\", "
         "\"config_groups\": {\"g\": {\"weights\": {\"num_bits\": 8, \"type\": \"float\", \"strategy\": "
         "\"channel\"}}}}}";
+    static const char *const two_blocks =
+        "{\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+        "\"float-quantized\", \"config_groups\": {"
+        "\"g\": {\"weights\": {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"block\", "
+        "\"block_structure\": [4, 4]}}, "
+        "\"h\": {\"weights\": {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"block\", "
+        "\"block_structure\": [4, 5]}}}}}";
     static const struct {
         const char *config, *words;
         struct made tensors[3];
@@ -357,7 +364,7 @@ static void what_does_not_fit_names_its_tensor(void **state)
           {"z", "F8_E4M3", 2, {1, 1}, 1, NULL}},
          3},
         {NULL,
-         "'x.weight_scale_inv' has 3 x 1 scales, which fit 8 x 8 codes in no block of config.json",
+         "'x.weight_scale_inv' has 3 x 1 scales, which fit 8 x 8 codes in none of config.json's blocks",
          {{"x.weight", "F8_E4M3", 2, {8, 8}, 64, NULL}, {"x.weight_scale_inv", "F32", 2, {3, 1}, 12, NULL}},
          2},
         {NULL,
@@ -378,6 +385,11 @@ static void what_does_not_fit_names_its_tensor(void **state)
           {"x.weight_scale", "BF16", 2, {4, 1}, 8, NULL},
           {"x.weight_zero_point", "I8", 2, {4, 1}, 4, NULL}},
          3},
+        {two_blocks,
+         "'x.weight_scale' has 2 x 2 scales, which fit 8 x 8 codes in none of config.json's blocks, or in "
+         "more than one",
+         {{"x.weight", "F8_E4M3", 2, {8, 8}, 64, NULL}, {"x.weight_scale", "F32", 2, {2, 2}, 16, NULL}},
+         2},
         {mxfp4,
          "'w_blocks' has codes (U8) and no scale, 'w_scales'",
          {{"w_blocks", "U8", 4, {1, 2, 1, 16}, 32, NULL}},
