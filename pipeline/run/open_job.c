@@ -11,6 +11,7 @@
 #include "pipeline/run/find_model.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/text_size.h"
+#include "stages/export/export.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/prune.h"
 
@@ -135,6 +136,9 @@ enum status job_open(struct opened_job *job, const char *path, const struct igno
     FORWARD_IF_ERROR(agree(team, prune_check(job->model, job->settings, err), err));
     FORWARD_IF_ERROR(agree(team, allocation_check(job->model, job->settings, path, err), err));
     FORWARD_IF_ERROR(agree(team, compensate_check(job->model, job->settings, err), err));
+    if (job->settings->output != NULL)
+        FORWARD_IF_ERROR(
+            agree(team, looks ? export_check(job->model, job->settings->model, err) : STATUS_OK, err));
     return measure_texts(job->settings, job->model, team, err);
 }
 

@@ -85,8 +85,12 @@ static bool is_copied(const struct checkpoint *checkpoint, const char *name)
     return true;
 }
 
-static enum status copy_side_files(const struct checkpoint *checkpoint, const char *from, const char *to,
-                                   struct error *err)
+// Calls visit for every file of the model's folder that is copied: `path`, and its name there.
+static enum status visit_side_files(const struct checkpoint *checkpoint, const char *from,
+                                    const void *context,
+                                    enum status (*visit)(const void *context, const char *path,
+                                                         const char *name, struct error *err),
+                                    struct error *err)
 {
     struct dirent *entry;
     enum status status = STATUS_OK;
@@ -94,27 +98,49 @@ static enum status copy_side_files(const struct checkpoint *checkpoint, const ch
 
     RETURN_ERROR_IF(directory == NULL, err, STATUS_INPUT, "%s: %s", from, strerror(errno));
     while (status == STATUS_OK && (errno = 0, entry = readdir(directory)) != NULL) {
-        char source[PATH_SIZE], target[PATH_SIZE];
+        char source[PATH_SIZE];
         struct stat stat_buffer;
-        char *bytes = NULL;
-        size_t size = 0;
 
         path_format(source, sizeof source, "%s/%s", from, entry->d_name);
-        path_format(target, sizeof target, "%s/%s", to, entry->d_name);
         if (!is_copied(checkpoint, entry->d_name))
             continue;
         if (stat(source, &stat_buffer) != 0)
             status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
         else if (S_ISREG(stat_buffer.st_mode))
-            status = read_file(&bytes, &size, source, err);
-        if (status == STATUS_OK && bytes != NULL)
-            status = commit_bytes(target, bytes, size, err);
-        free(bytes);
+            status = visit(context, source, entry->d_name, err);
     }
     if (status == STATUS_OK && errno != 0)
         status = error_set(err, STATUS_FAILED, "%s: listing the folder failed: %s", from, strerror(errno));
     closedir(directory);
     return status;
+}
+
+// context: the folder to copy to.
+static enum status copy_side_file(const void *context, const char *path, const char *name, struct error *err)
+{
+    char target[PATH_SIZE];
+    char *bytes = NULL;
+    size_t size = 0;
+    enum status status = read_file(&bytes, &size, path, err);
+
+    path_format(target, sizeof target, "%s/%s", (const char *)context, name);
+    if (status == STATUS_OK)
+        status = commit_bytes(target, bytes, size, err);
+    free(bytes);
+    return status;
+}
+
+static enum status check_side_file(const void *context, const char *path, const char *name, struct error *err)
+{
+    (void)context;
+    (void)name;
+    RETURN_ERROR_IF(access(path, R_OK) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    return STATUS_OK;
+}
+
+enum status export_check(const struct model *model, const char *folder, struct error *err)
+{
+    return visit_side_files(model->checkpoint, folder, NULL, check_side_file, err);
 }
 
 // {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks, and
@@ -207,7 +233,9 @@ static enum status complete(const struct stage *stage, const struct variant *var
     json_t *json = NULL, *linears = NULL, *permutation = NULL, *dequantised = NULL;
     enum status status;
 
-    GOTO_IF_ERROR(copy_side_files(stage->model->checkpoint, stage->settings->model, partial, err), done);
+    GOTO_IF_ERROR(
+        visit_side_files(stage->model->checkpoint, stage->settings->model, partial, copy_side_file, err),
+        done);
     GOTO_IF_ERROR(dequantised_describe(stage, partial, err), done);
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);

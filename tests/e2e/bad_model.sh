@@ -70,6 +70,7 @@ broken "the index lists a tensor that is nowhere" two "nowhere" \
 broken "the index is no JSON" two "model.safetensors.index.json" 'echo "{{" >model.safetensors.index.json'
 broken "tokenizer.json is missing" one "tokenizer.json" 'rm tokenizer.json'
 broken "tokenizer.json is no JSON" one "tokenizer.json" 'echo "[" >tokenizer.json'
+broken "a file that would be copied is a link to nowhere" one "special_tokens_map.json|No such file" 'ln -s nowhere special_tokens_map.json'
 
 # NaN and infinity lie in the bytes of the weights, which are first read when their layer's turn comes. BF16.
 poke() {
