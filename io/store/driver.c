@@ -29,8 +29,10 @@ static H5FD_t *driver_open(const char *name, unsigned flags, hid_t fapl, haddr_t
     if (info == NULL || fstat(info->file->fd, &status) != 0)
         return NULL;
     struct driver_state *state = calloc(1, sizeof *state);
-    if (state == NULL)
+    if (state == NULL) {
+        info->file->failure = ENOMEM; // HDF5 would give no reason
         return NULL;
+    }
     state->file = info->file;
     if ((flags & H5F_ACC_TRUNC) != 0 && status.st_size != 0) {
         if (ftruncate(info->file->fd, 0) != 0) {
