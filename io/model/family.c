@@ -58,6 +58,8 @@ size_t family_dimension(enum dimension dimension, const struct model_config *con
         return linear->value_head_dim;
     case DIMENSION_LINEAR_TAPS:
         return linear->taps;
+    case DIMENSION_PER_LAYER:
+        return decoder->per_layer_size;
     case DIMENSION_ONE:
         break;
     }
@@ -81,6 +83,8 @@ bool family_condition(enum condition condition, const struct model_config *confi
         return config->decoder.shared_expert_intermediate_size != 0;
     case WITHOUT_QUERY_LATENT:
         return config->decoder.latent.query_rank == 0;
+    case WITH_PER_LAYER_INPUT:
+        return config->decoder.per_layer_size != 0;
     case NO_CONDITION:
         break;
     }

@@ -37,6 +37,7 @@ enum dimension {
     DIMENSION_LINEAR_BA,    // 2 for each value head
     DIMENSION_LINEAR_HEAD,  // value_head_dim
     DIMENSION_LINEAR_TAPS,
+    DIMENSION_PER_LAYER, // per_layer_size
 };
 
 // When a bias is there.
@@ -63,7 +64,8 @@ enum layer_part {
     EVERY_LAYER,
     DENSE_LAYER,             // without experts
     SPARSE_LAYER,            // with experts
-    OWN_VALUE_LAYER,         // whose values are not its keys
+    OWN_KEY_LAYER,           // which does not take another layer's keys and values
+    OWN_VALUE_LAYER,         // the same, and whose values are not its keys
     SOFTMAX_ATTENTION_LAYER, // without linear attention
     LINEAR_ATTENTION_LAYER,
     HEAD,           // a norm, once for every head: "<name>.<head>.weight"
@@ -81,6 +83,7 @@ enum condition {
     WITHOUT_QUERY_LATENT,
     WITH_PARALLEL_NORMS, // model_config's parallel_norms
     WITHOUT_PARALLEL_NORMS,
+    WITH_PER_LAYER_INPUT, // per_layer_size is not 0
 };
 
 // Where a linear lies that is not a tensor of its own: among the matrices of all experts, beside other
@@ -90,6 +93,8 @@ enum condition {
 // member it is the same without the experts. `bias` is [experts, parts * out], or [parts * out].
 struct member_storage {
     const char *weight, *bias; // whole names within the layer, "mlp.experts.gate_up_proj"; NULL: as above
+    bool outside;              // the name is not within a layer, but after the prefix alone
+    bool of_all_layers;        // the tensor has the rows of all layers, one after the other
     bool transposed;
     bool either_way;    // transposed unless its shape is that of the other
     size_t parts, part; // how many linears of this size share the tensor, and which of them this is; 0: one
@@ -120,9 +125,11 @@ struct family {
     const char *model_type;
     // Names. A layer's tensors are "<prefix><layers>.<index>.<member>", an expert's
     // "<prefix><layers>.<index>.<experts>.<expert>.<member>".
-    const char *prefix;         // before all names but lm_head: "model."
-    const char *embedding;      // "embed_tokens"
-    const char *positions;      // learned positions, or NULL
+    const char *prefix;    // before all names but lm_head: "model."
+    const char *embedding; // "embed_tokens"
+    const char *positions; // learned positions, or NULL
+    const char
+        *per_layer_embedding;   // [vocab, layers * per_layer_size], where per_layer_size is not 0; or NULL
     const char *embedding_norm; // a layer norm of embeddings, or NULL
     const char *layers, *experts;
     const char *final_norm; // NULL: it has no tensors

@@ -21,6 +21,7 @@ static size_t occurrences(const struct family_member *member, const struct model
     const struct decoder_config *config = &model->config.decoder;
     const bool sparse = model->config.layers[layer].sparse;
     const bool linear = model->config.layers[layer].linear_attention;
+    const bool takes = model->config.layers[layer].key_value_sharing == KEY_VALUE_TAKEN;
 
     if (!family_condition(member->only, &model->config))
         return 0;
@@ -29,8 +30,10 @@ static size_t occurrences(const struct family_member *member, const struct model
         return sparse ? 0 : 1;
     case SPARSE_LAYER:
         return sparse ? 1 : 0;
+    case OWN_KEY_LAYER:
+        return takes ? 0 : 1;
     case OWN_VALUE_LAYER:
-        return model->config.layers[layer].value_is_key ? 0 : 1;
+        return takes || model->config.layers[layer].value_is_key ? 0 : 1;
     case SOFTMAX_ATTENTION_LAYER:
         return linear ? 0 : 1;
     case LINEAR_ATTENTION_LAYER:
@@ -135,10 +138,11 @@ static bool has_tensor(const struct map_builder *builder, const char *within, co
 
 // Whether a linear lies in the tensor that `storage` names. Some checkpoints of a family have every expert
 // by itself, mostly quantised ones: then it does not.
-static bool is_in_storage(const struct map_builder *builder, const char *storage, const char *linear,
-                          const char *suffix)
+static bool is_in_storage(const struct map_builder *builder, const struct family_member *member,
+                          const char *storage, const char *linear, const char *suffix)
 {
-    return storage != NULL && (has_tensor(builder, storage, "") || !has_tensor(builder, linear, suffix));
+    return storage != NULL && (member->storage.outside || has_tensor(builder, storage, "") ||
+                               !has_tensor(builder, linear, suffix));
 }
 
 // Finds tensor "<member><suffix>" of the layer, which is the map's next entry.
@@ -186,27 +190,33 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     const size_t parts = storage->parts > 0 ? storage->parts : 1, rows = parts * entry->out;
     const size_t first = storage->interleaved ? storage->part : storage->part * entry->out;
     const size_t step = storage->interleaved ? parts : 1;
+    const size_t layers = storage->of_all_layers ? model->config.num_hidden_layers : 1;
     const bool is_vector =
         is_bias || occurrence->member->kind == MEMBER_VECTOR ||
         (occurrence->member->kind == MEMBER_NORM && occurrence->member->in == DIMENSION_ONE);
     struct tensor_shape shape = {.rank = 0};
     char name[NAME_SIZE];
 
-    snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
-             is_bias ? storage->bias : storage->weight);
+    if (storage->outside)
+        snprintf(name, sizeof name, "%s%s", model->prefix, storage->weight);
+    else
+        snprintf(name, sizeof name, "%s%s.%zu.%s", model->prefix, model->family->layers, map->layer,
+                 is_bias ? storage->bias : storage->weight);
     const bool transposed =
         !is_vector &&
         (storage->transposed || (storage->either_way && !has_matrices(model, name, rows, entry->in)));
 
     if (occurrence->member->part == EXPERT)
         shape.sizes[shape.rank++] = model->config.decoder.num_experts;
-    shape.sizes[shape.rank++] = transposed ? entry->in : rows;
+    shape.sizes[shape.rank++] = transposed ? entry->in : layers * rows;
     if (!is_vector)
         shape.sizes[shape.rank++] = transposed ? rows : entry->in;
-    entry->is_part = occurrence->member->part == EXPERT || parts > 1 || transposed;
+    entry->is_part = occurrence->member->part == EXPERT || parts > 1 || transposed || layers > 1;
     entry->view.row = transposed ? step : step * entry->in;
     entry->view.column = transposed ? rows : 1;
     entry->view.start = occurrence->index * rows * entry->in + (transposed ? first : first * entry->in);
+    if (storage->of_all_layers)
+        entry->view.start += map->layer * rows * entry->in;
     return model_find_tensor(&entry->tensor, model, name, &shape, err);
 }
 
@@ -254,6 +264,10 @@ static enum channel_role role_of(const struct family_member *member, const struc
         return ROLE_QUERY_GATE;
     if (member->member == offsetof(struct decoder_layer, o) && config->layers[layer].value_is_key)
         return ROLE_NONE; // keys have an order: they are rotated
+    if ((member->member == offsetof(struct decoder_layer, o) ||
+         member->member == offsetof(struct decoder_layer, v)) &&
+        config->layers[layer].key_value_sharing != KEY_VALUE_OWN)
+        return ROLE_NONE; // another layer reads the same values
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (member->kind == MEMBER_LINEAR && member->member == roles[i].member)
             return roles[i].role;
@@ -280,7 +294,7 @@ static enum status add_weight(const struct map_builder *builder, const struct oc
         use_source(map, source, entry->in);
     }
     const struct tensor_shape shape = weight_shape(member, entry->out, entry->in);
-    if (is_in_storage(builder, member->storage.weight, linear, ".weight"))
+    if (is_in_storage(builder, member, member->storage.weight, linear, ".weight"))
         FORWARD_IF_ERROR(find_part(builder, occurrence, false, err));
     else
         FORWARD_IF_ERROR(find(builder, linear, member->kind == MEMBER_VECTOR ? "" : ".weight", &shape, err));
@@ -302,7 +316,7 @@ static enum status add_bias(const struct map_builder *builder, const struct occu
     entry->role = role_of(member, &builder->model->config, map->layer);
     if (entry->role == ROLE_DOWN || entry->role == ROLE_ATTENTION_OUTPUT)
         entry->role = ROLE_NONE;
-    if (is_in_storage(builder, member->storage.bias, linear, ".bias"))
+    if (is_in_storage(builder, member, member->storage.bias, linear, ".bias"))
         FORWARD_IF_ERROR(find_part(builder, occurrence, true, err));
     else if (!is_added(member, builder->model)) // else the checkpoint does not have it
         FORWARD_IF_ERROR(find(builder, linear, ".bias", &(struct tensor_shape){1, {entry->out}}, err));
@@ -418,6 +432,11 @@ void layer_map_bind(struct decoder_layer *layer, const struct layer_map *map, co
                                     .local_rotary = kind->local_rotary,
                                     .no_rotary = kind->no_rotary,
                                     .attention_scale = kind->attention_scale,
+                                    .attention_chunk = kind->attention_chunk,
+                                    .no_query_scale = kind->no_query_scale,
+                                    .key_value_sharing = kind->key_value_sharing,
+                                    .key_value_place = kind->key_value_place,
+                                    .per_layer_input = model_per_layer_input(model, map->layer),
                                     .heads = kind->heads};
     visit_members(model, map->layer, &binder, bind_member, NULL);
     if (binder.expert_offsets[1] != 0)

@@ -9,29 +9,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens)
+static struct embedding token_embedding(const struct model *model)
 {
-    model_embed_at(model, hidden, ids, tokens, 0);
+    return (struct embedding){.table = model->embedding->data,
+                              .dtype = model->embedding->dtype,
+                              .hidden_size = model->config.decoder.hidden_size,
+                              .scale = model->embedding_scale};
 }
 
-void model_embed_at(const struct model *model, float *hidden, const int32_t *ids, size_t tokens,
+struct per_layer_input model_per_layer_input(const struct model *model, size_t layer)
+{
+    const struct decoder_config *decoder = &model->config.decoder;
+    const size_t size = decoder->per_layer_size;
+    struct per_layer_input input = {
+        .tokens = token_embedding(model), .norm_kind = decoder->norm, .norm_epsilon = decoder->norm_epsilon};
+
+    if (model->per_layer == NULL)
+        return input;
+    input.own = (struct embedding){.table = (const unsigned char *)model->per_layer->data +
+                                            layer * size * dtype_size(model->per_layer->dtype),
+                                   .dtype = model->per_layer->dtype,
+                                   .hidden_size = size,
+                                   .row_size = model->config.num_hidden_layers * size,
+                                   .scale = model->per_layer_scale};
+    return input;
+}
+
+// Makes states of hidden states [tokens, hidden_size], in place: the last first, which move farthest.
+static void spread_states(float *states, const struct decoder_config *decoder, const int32_t *ids,
+                          size_t tokens)
+{
+    const size_t hidden = decoder->hidden_size, row = state_size(decoder);
+
+    for (size_t t = tokens; t-- > 0;) {
+        float *state = states + t * row;
+        memmove(state, states + t * hidden, hidden * sizeof *state);
+        memset(state + hidden, 0, (row - hidden) * sizeof *state);
+        if (decoder->per_layer_size != 0)
+            state[hidden] = (float)ids[t];
+    }
+}
+
+void model_embed(const struct model *model, float *states, const int32_t *ids, size_t tokens)
+{
+    model_embed_at(model, states, ids, tokens, 0);
+}
+
+void model_embed_at(const struct model *model, float *states, const int32_t *ids, size_t tokens,
                     size_t position)
 {
-    struct embedding embedding = {.table = model->embedding->data,
-                                  .dtype = model->embedding->dtype,
-                                  .hidden_size = model->config.decoder.hidden_size,
-                                  .scale = model->embedding_scale};
+    struct embedding embedding = token_embedding(model);
 
     if (model->positions != NULL) {
         embedding.positions = model->positions->data;
         embedding.positions_dtype = model->positions->dtype;
         embedding.first_position = model->config.first_position + position;
     }
-    embedding_forward(hidden, &embedding, ids, tokens);
+    embedding_forward(states, &embedding, ids, tokens);
     if (model->config.norm_embedding || model->embedding_norm.weight != NULL)
-        norm_forward(hidden, hidden, tokens, embedding.hidden_size,
+        norm_forward(states, states, tokens, embedding.hidden_size,
                      model->config.norm_embedding ? &(struct norm){.plain = true} : &model->embedding_norm,
                      model->config.decoder.norm, model->config.decoder.norm_epsilon);
+    if (model->config.decoder.carried_size != 0)
+        spread_states(states, &model->config.decoder, ids, tokens);
 }
 
 void model_lm_head(struct lm_head *head, const struct model *model)
@@ -42,6 +82,7 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .dtype = model->lm_head->dtype,
                              .vocab_size = model->config.vocab_size,
                              .hidden_size = decoder->hidden_size,
+                             .state_size = state_size(decoder),
                              .norm = {.weight = model->final_norm_weight,
                                       .bias = model->final_norm_bias,
                                       .plain = model->family->final_norm == NULL},

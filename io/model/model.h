@@ -14,24 +14,27 @@ struct model {
     struct checkpoint *checkpoint;
     const struct safetensors_tensor *embedding;    // [vocab, hidden]
     const struct safetensors_tensor *positions;    // learned positions [.., hidden], or NULL
+    const struct safetensors_tensor *per_layer;    // embeddings of all layers [.., layers * size], or NULL
     const struct safetensors_tensor *final_norm;   // [hidden], or NULL
     const struct safetensors_tensor *lm_head;      // [vocab, hidden]; the embedding if there is no other
     const struct safetensors_tensor *lm_head_bias; // [vocab], or NULL
     float *final_norm_weight, *final_norm_bias;    // float32 copies, or NULL
     float *lm_head_bias_copy;                      // float32, or NULL
     struct norm embedding_norm;                    // of embeddings, float32 copies; its weight NULL: none
-    float embedding_scale;
+    float embedding_scale, per_layer_scale;
     size_t num_unused;                         // tensors that nothing here asks for
     const char *first_unused;                  // their first
     bool added_attention_bias, added_mlp_bias; // model_add_biases
 };
 
-// hidden[tokens, hidden_size] <- the input of the first layer, for the sequence ids[tokens], which must be in
+// states[tokens, state_size] <- the input of the first layer, for the sequence ids[tokens], which must be in
 // [0, vocab_size).
-void model_embed(const struct model *model, float *hidden, const int32_t *ids, size_t tokens);
+void model_embed(const struct model *model, float *states, const int32_t *ids, size_t tokens);
 // The same for a part of a sequence, whose first token is at `position`.
-void model_embed_at(const struct model *model, float *hidden, const int32_t *ids, size_t tokens,
+void model_embed_at(const struct model *model, float *states, const int32_t *ids, size_t tokens,
                     size_t position);
+// What a layer reads of the tokens, but for what lies in its block (layer_map.h).
+struct per_layer_input model_per_layer_input(const struct model *model, size_t layer);
 // The part after the last layer: final norm and head. *head points into model.
 void model_lm_head(struct lm_head *head, const struct model *model);
 

@@ -7,13 +7,20 @@
 
 // The properties in which the layers of one model may differ.
 struct layer_kind {
-    size_t sliding_window; // 0: full attention
-    bool local_rotary;     // takes model_config's local_rope
-    bool no_rotary;        // takes no rotary embedding
-    float attention_scale; // 0: decoder's
-    bool sparse;           // has experts
-    bool linear_attention; // in the place of softmax attention
-    bool value_is_key;     // has no values of its own
+    size_t sliding_window;  // 0: full attention
+    bool local_rotary;      // takes model_config's local_rope
+    bool no_rotary;         // takes no rotary embedding
+    float attention_scale;  // 0: decoder's
+    bool sparse;            // has experts
+    bool linear_attention;  // in the place of softmax attention
+    bool value_is_key;      // has no values of its own
+    bool no_query_scale;    // takes no factors on its queries
+    size_t attention_chunk; // in place of a sliding window; 0: none
+    // Whether it gives keys and values to later layers, or takes those of an earlier one, and where these are
+    // in a token's state.
+    enum key_value_sharing key_value_sharing;
+    size_t key_value_place;
+    size_t intermediate_size; // 0: decoder's, which is the largest
     struct head_sizes heads;
 };
 
@@ -30,6 +37,7 @@ struct model_config {
     bool query_key_norm;                 // in families where config.json says whether there is one
     double embedding_scale;              // on token embeddings; 0: none
     bool rounded_embedding_scale;        // that factor has the embeddings' own number format
+    size_t per_layer_vocab_size;         // rows of the embeddings of all layers
     bool no_final_norm;                  // the last layer's output goes to the head as it is
     size_t first_position;               // row of the learned positions that belongs to the first token
     float logit_scale;                   // 0: none
@@ -50,5 +58,10 @@ struct model_config {
 // The decoder's config as one layer has it.
 static inline struct decoder_config layer_config(const struct model_config *config, size_t layer)
 {
-    return with_heads(&config->decoder, &config->layers[layer].heads);
+    const struct layer_kind *kind = &config->layers[layer];
+    struct decoder_config own = with_heads(&config->decoder, &kind->heads);
+
+    if (kind->intermediate_size != 0)
+        own.intermediate_size = kind->intermediate_size;
+    return own;
 }

@@ -8,6 +8,7 @@
 #include "io/model/tensors.h"
 #include "io/model/wrapper.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -63,6 +64,17 @@ static void choose_prefix(struct model *model)
     model->prefix = checkpoint_find(model->checkpoint, name, NULL) != NULL ? "" : model->family->prefix;
 }
 
+// A factor as the reference has it, in the number format of the embeddings that it multiplies.
+static float rounded_scale(double scale, enum dtype dtype)
+{
+    unsigned char rounded[sizeof(double)];
+    float out;
+
+    dtype_from_f64(rounded, &scale, dtype, 1);
+    dtype_to_f32(&out, rounded, dtype, 1);
+    return out;
+}
+
 static enum status find_embedding(struct model *model, struct error *err)
 {
     const struct family *family = model->family;
@@ -77,16 +89,27 @@ static enum status find_embedding(struct model *model, struct error *err)
         snprintf(name, sizeof name, "%s", head);
     FORWARD_IF_ERROR(model_find_matrix(&model->embedding, model, name, config->vocab_size, hidden, err));
     model->embedding_scale = config->embedding_scale != 0.0 ? (float)config->embedding_scale : 1.0F;
-    if (config->rounded_embedding_scale) {
-        unsigned char rounded[sizeof(double)];
-        dtype_from_f64(rounded, &config->embedding_scale, model->embedding->dtype, 1);
-        dtype_to_f32(&model->embedding_scale, rounded, model->embedding->dtype, 1);
-    }
+    if (config->rounded_embedding_scale)
+        model->embedding_scale = rounded_scale(config->embedding_scale, model->embedding->dtype);
     if (family->positions == NULL)
         return STATUS_OK;
     snprintf(name, sizeof name, "%s%s.weight", model->prefix, family->positions);
     return model_find_matrix(&model->positions, model, name,
                              config->first_position + config->max_position_embeddings, hidden, err);
+}
+
+static enum status find_per_layer_embedding(struct model *model, struct error *err)
+{
+    const struct decoder_config *decoder = &model->config.decoder;
+    char name[NAME_SIZE];
+
+    if (decoder->per_layer_size == 0)
+        return STATUS_OK;
+    snprintf(name, sizeof name, "%s%s.weight", model->prefix, model->family->per_layer_embedding);
+    FORWARD_IF_ERROR(model_find_matrix(&model->per_layer, model, name, model->config.per_layer_vocab_size,
+                                       model->config.num_hidden_layers * decoder->per_layer_size, err));
+    model->per_layer_scale = rounded_scale(sqrt((double)decoder->per_layer_size), model->per_layer->dtype);
+    return STATUS_OK;
 }
 
 // A head in the checkpoint is used even if `tie_word_embeddings` says that there is none: that is what the
@@ -181,7 +204,8 @@ static enum status check_layers(const struct model *model, struct error *err)
 // Tensors outside the layers are read as they lie in the file.
 static enum status check_outer_codes(const struct model *model, struct error *err)
 {
-    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->lm_head};
+    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->per_layer,
+                                                        model->lm_head};
 
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         RETURN_ERROR_IF(tensors[i] != NULL && tensors[i]->coding != NULL, err, STATUS_INPUT,
@@ -203,6 +227,7 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     choose_prefix(*model);
     GOTO_IF_ERROR(find_embedding(*model, err), failed);
     GOTO_IF_ERROR(find_embedding_norm(*model, err), failed);
+    GOTO_IF_ERROR(find_per_layer_embedding(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head(*model, err), failed);
     GOTO_IF_ERROR(find_lm_head_bias(*model, err), failed);
     GOTO_IF_ERROR(find_final_norm(*model, err), failed);

@@ -17,7 +17,10 @@ size_t attention_workspace_size(size_t tokens)
 // The first key that the query at `position` sees.
 static size_t first_key(const struct attention *attention, size_t position)
 {
-    const size_t window = attention->sliding_window;
+    const size_t window = attention->sliding_window, chunk = attention->chunk;
+
+    if (chunk != 0)
+        return position / chunk * chunk;
     return window != 0 && position + 1 > window ? position + 1 - window : 0;
 }
 

@@ -19,6 +19,7 @@ struct attention {
     const float *bias;
     size_t bias_stride;
     size_t sliding_window; // token t sees the tokens t - sliding_window + 1 ... t; 0: all up to t
+    size_t chunk; // instead, token t sees those from the last multiple of it up to t (Llama 4); 0: not
 };
 
 // Floats of workspace for a sequence of `tokens`: a block of queries times all keys, never tokens x tokens.

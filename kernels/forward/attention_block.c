@@ -90,6 +90,21 @@ static void project_groups(const struct pass *pass, const struct qkv_heads *head
     }
 }
 
+// Copies keys and values, which stand side by side, between the heads and the tokens' states.
+static void move_shared(const struct pass *pass, const struct qkv_heads *heads)
+{
+    const size_t size = 2 * key_value_size(pass->config), stride = state_size(pass->config);
+    float *shared = pass->state + pass->layer->key_value_place;
+
+    for (size_t t = 0; t < pass->tokens; t++) {
+        float *own = heads->key.data + t * heads->key.token_stride;
+        if (pass->layer->key_value_sharing == KEY_VALUE_TAKEN)
+            memcpy(own, shared + t * stride, size * sizeof *own);
+        else
+            memcpy(shared + t * stride, own, size * sizeof *own);
+    }
+}
+
 // workspace: what attention does not need yet. False when the observer ended the pass.
 static bool project(const struct pass *pass, const struct qkv_heads *heads, float *workspace)
 {
@@ -108,6 +123,10 @@ static bool project(const struct pass *pass, const struct qkv_heads *heads, floa
         return true;
     }
     linear_forward(heads->query.data, stride, &layer->q, pass->input, pass->tokens);
+    if (layer->key_value_sharing == KEY_VALUE_TAKEN) {
+        move_shared(pass, heads);
+        return true;
+    }
     linear_forward(heads->key.data, stride, &layer->k, pass->input, pass->tokens);
     if (layer->v.weight != NULL)
         linear_forward(heads->value.data, stride, &layer->v, pass->input, pass->tokens);
@@ -222,6 +241,19 @@ static void gate_heads(float *out, const struct heads *query, const struct decod
     }
 }
 
+// Turns keys and norms values, unless an earlier layer has done so.
+static void finish_key_value(const struct pass *pass, const struct qkv_heads *heads)
+{
+    const struct decoder_layer *layer = pass->layer;
+
+    if (layer->key_value_sharing == KEY_VALUE_TAKEN)
+        return;
+    position(pass, heads->key, &layer->key_norm, NULL);
+    norm_projection(pass, &heads->value, &layer->value_norm);
+    if (layer->key_value_sharing == KEY_VALUE_GIVEN)
+        move_shared(pass, heads);
+}
+
 // pass->input <- the input of o, from pass->input.
 static bool softmax_attention(const struct pass *pass)
 {
@@ -239,9 +271,8 @@ static bool softmax_attention(const struct pass *pass)
     }
     if (config->clip_qkv != 0.0F)
         clip(pass->inner, pass->tokens * heads.query.token_stride, config->clip_qkv);
-    position(pass, heads.query, &layer->query_norm, pass->rotary->query_scale);
-    position(pass, heads.key, &layer->key_norm, NULL);
-    norm_projection(pass, &heads.value, &layer->value_norm);
+    position(pass, heads.query, &layer->query_norm, layer->no_query_scale ? NULL : pass->rotary->query_scale);
+    finish_key_value(pass, &heads);
     const struct attention attention = {
         .num_heads = config->num_attention_heads,
         .num_key_value_heads = config->num_key_value_heads,
@@ -260,6 +291,7 @@ static bool softmax_attention(const struct pass *pass)
         .bias = pass->rotary->bias,
         .bias_stride = pass->rotary->tokens,
         .sliding_window = layer->sliding_window,
+        .chunk = layer->attention_chunk,
     };
     attend_tree(pass->input, &attention, pass->tree, scores);
     if (config->gated_attention)

@@ -1,6 +1,7 @@
 #include "kernels/forward/decoder.h"
 #include "kernels/forward/attention_block.h"
 #include "kernels/forward/mlp_block.h"
+#include "kernels/forward/per_layer_block.h"
 #include "kernels/workspace.h"
 
 #include <string.h>
@@ -11,10 +12,20 @@ static size_t input_size(const struct decoder_config *config, size_t tokens)
     return cache_lines(tokens * larger(config->hidden_size, mixed));
 }
 
+// The residual stream, where states hold more than that.
+static size_t residual_size(const struct decoder_config *config, size_t tokens)
+{
+    return config->carried_size != 0 ? cache_lines(tokens * config->hidden_size) : 0;
+}
+
 size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens)
 {
-    return input_size(config, tokens) + cache_lines(tokens * config->hidden_size) +
-           larger(attention_block_workspace_size(config, tokens), mlp_block_workspace_size(config, tokens));
+    const size_t blocks =
+        larger(attention_block_workspace_size(config, tokens), mlp_block_workspace_size(config, tokens));
+
+    return residual_size(config, tokens) + input_size(config, tokens) +
+           cache_lines(tokens * config->hidden_size) +
+           larger(blocks, per_layer_block_workspace_size(config, tokens));
 }
 
 // Adds pass->delta to the residual stream.
@@ -45,20 +56,22 @@ static void enter(const struct pass *pass, float *hidden, const struct norm *nor
 }
 
 // norm(x + attention(x)), then norm(that + mlp(that)).
-static void forward_norm_after(const struct pass *pass, float *hidden)
+static bool forward_norm_after(const struct pass *pass)
 {
+    float *hidden = pass->hidden;
     const size_t size = pass->tokens * pass->config->hidden_size;
 
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!attention_block(pass))
-        return;
+        return false;
     add(pass, hidden);
     normalise(pass, hidden, hidden, &pass->layer->input_norm);
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!mlp_block(pass))
-        return;
+        return false;
     add(pass, hidden);
     normalise(pass, hidden, hidden, &pass->layer->post_attention_norm);
+    return true;
 }
 
 // The norm before the MLP. Side by side with attention it may be the same.
@@ -70,65 +83,90 @@ static const struct norm *mlp_norm(const struct pass *pass)
     return shared ? &layer->input_norm : &layer->post_attention_norm;
 }
 
-static void forward_norm_before(const struct pass *pass, float *hidden)
+static bool forward_norm_before(const struct pass *pass)
 {
     const bool parallel = pass->config->parallel_residual;
+    float *hidden = pass->hidden;
 
     enter(pass, hidden, &pass->layer->input_norm);
     if (!attention_block(pass))
-        return;
+        return false;
     if (parallel)
         enter(pass, hidden, mlp_norm(pass));
     add(pass, hidden);
     if (!parallel)
         enter(pass, hidden, mlp_norm(pass));
     if (!mlp_block(pass))
-        return;
+        return false;
     add(pass, hidden);
+    return true;
 }
 
 // The layer's output, times its scale.
-static void scale_output(const struct pass *pass, float *hidden)
+static void scale_output(const struct pass *pass)
 {
     for (size_t i = 0; i < pass->tokens * pass->config->hidden_size; i++)
-        hidden[i] *= pass->layer->output_scale[0];
+        pass->hidden[i] *= pass->layer->output_scale[0];
 }
 
-static void forward(struct pass *pass, float *hidden, float *workspace)
+// Copies rows of `size` floats, which lie `to_stride` and `from_stride` floats apart.
+static void copy_rows(float *to, size_t to_stride, const float *from, size_t from_stride, size_t rows,
+                      size_t size)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(to + r * to_stride, from + r * from_stride, size * sizeof *to);
+}
+
+static void forward_hidden(const struct pass *pass)
+{
+    if (!(pass->config->norm_after ? forward_norm_after(pass) : forward_norm_before(pass)))
+        return;
+    if (pass->layer->per_layer_gate.weight != NULL) {
+        if (!per_layer_block(pass))
+            return;
+        add(pass, pass->hidden);
+    }
+    if (pass->layer->output_scale != NULL)
+        scale_output(pass);
+}
+
+static void forward(struct pass *pass, float *state, float *workspace)
 {
     const struct decoder_config own = with_heads(pass->config, &pass->layer->heads), *config = &own;
+    const size_t hidden = config->hidden_size, row = state_size(config);
 
     pass->config = config;
     pass->tokens = token_tree_size(pass->tree);
     if (pass->tokens == 0)
         return;
-    pass->input = workspace;
+    pass->state = state;
+    pass->hidden = row != hidden ? workspace : state;
+    pass->input = workspace + residual_size(config, pass->tokens);
     pass->delta = pass->input + input_size(config, pass->tokens);
-    pass->inner = pass->delta + cache_lines(pass->tokens * config->hidden_size);
-    if (config->norm_after)
-        forward_norm_after(pass, hidden);
-    else
-        forward_norm_before(pass, hidden);
-    if (pass->layer->output_scale != NULL)
-        scale_output(pass, hidden);
+    pass->inner = pass->delta + cache_lines(pass->tokens * hidden);
+    if (row != hidden)
+        copy_rows(pass->hidden, hidden, state, row, pass->tokens, hidden);
+    forward_hidden(pass);
+    if (row != hidden)
+        copy_rows(state, row, pass->hidden, hidden, pass->tokens, hidden);
 }
 
 void decoder_layer_forward(const struct decoder_config *config, const struct decoder_layer *layer,
-                           const struct rotary_table *rotary, float *hidden, size_t tokens, float *workspace,
+                           const struct rotary_table *rotary, float *states, size_t tokens, float *workspace,
                            const struct decoder_observer *observer)
 {
     const struct token_tree sequence = {tokens, 0, NULL};
     struct pass pass = {
         .config = config, .layer = layer, .rotary = rotary, .observer = observer, .tree = &sequence};
 
-    forward(&pass, hidden, workspace);
+    forward(&pass, states, workspace);
 }
 
 void decoder_layer_forward_tree(const struct decoder_config *config, const struct decoder_layer *layer,
-                                const struct rotary_table *rotary, float *hidden,
+                                const struct rotary_table *rotary, float *states,
                                 const struct token_tree *tree, float *workspace)
 {
     struct pass pass = {.config = config, .layer = layer, .rotary = rotary, .tree = tree};
 
-    forward(&pass, hidden, workspace);
+    forward(&pass, states, workspace);
 }

@@ -17,11 +17,12 @@ static void add_values(float *hidden, const unsigned char *values, enum dtype dt
 void embedding_forward(float *hidden, const struct embedding *embedding, const int32_t *ids, size_t tokens)
 {
     const size_t size = embedding->hidden_size;
+    const size_t row_size = embedding->row_size != 0 ? embedding->row_size : size;
     const unsigned char *table = embedding->table, *positions = embedding->positions;
 
     for (size_t t = 0; t < tokens; t++) {
         float *row = hidden + t * size;
-        dtype_to_f32(row, table + (size_t)ids[t] * size * dtype_size(embedding->dtype), embedding->dtype,
+        dtype_to_f32(row, table + (size_t)ids[t] * row_size * dtype_size(embedding->dtype), embedding->dtype,
                      size);
         for (size_t i = 0; i < size && embedding->scale != 1.0F; i++)
             row[i] *= embedding->scale;

@@ -8,6 +8,7 @@ struct embedding {
     const void *table; // [vocab, hidden_size] of dtype
     enum dtype dtype;
     size_t hidden_size;
+    size_t row_size;       // values from a row of the table to the next; 0: hidden_size
     float scale;           // on the table's rows; 1 for most families
     const void *positions; // learned positions [.., hidden_size] of positions_dtype, or NULL
     enum dtype positions_dtype;

@@ -99,14 +99,21 @@ static struct feed_forward expert_at(const struct experts *experts, size_t index
     return expert;
 }
 
+static void scale_row(float *out, const float *x, size_t n, float scale)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = scale * x[i];
+}
+
 bool experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
                      float *workspace, const struct decoder_observer *observer, size_t first_source)
 {
     const struct router *router = &experts->router;
     const size_t hidden = router->linear.in;
+    const bool on_input = router->routing.on_input;
     const struct scratch scratch = lay_out(router, tokens, workspace);
 
-    route(&scratch, router, x, tokens);
+    route(&scratch, router, experts->router_input != NULL ? experts->router_input : x, tokens);
     sort_by_expert(&scratch, router, tokens);
     for (size_t e = 0; e < router->num_experts; e++) {
         const struct feed_forward expert = expert_at(experts, e);
@@ -116,14 +123,16 @@ bool experts_forward(float *out, const struct experts *experts, const float *x, 
         if (count == 0)
             continue;
         for (size_t r = 0; r < count; r++)
-            memcpy(scratch.gathered + r * hidden, x + routed[r] * hidden, hidden * sizeof *x);
+            scale_row(scratch.gathered + r * hidden, x + routed[r] * hidden, hidden,
+                      on_input ? shares[r] : 1.0F);
         if (!feed_forward(scratch.result, &expert, scratch.gathered, count, scratch.inner, observer,
                           first_source + 2 * e))
             return false;
         for (size_t r = 0; r < count; r++) {
             float *row = out + routed[r] * hidden;
+            const float share = on_input ? 1.0F : shares[r];
             for (size_t i = 0; i < hidden; i++)
-                row[i] += shares[r] * scratch.result[r * hidden + i];
+                row[i] += share * scratch.result[r * hidden + i];
         }
     }
     return true;

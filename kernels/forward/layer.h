@@ -4,6 +4,7 @@
 #include "kernels/forward/latent_attention.h"
 #include "kernels/forward/linear_attention.h"
 #include "kernels/forward/norm.h"
+#include "kernels/forward/per_layer_input.h"
 #include "kernels/forward/routing.h"
 #include "kernels/forward/token_tree.h"
 #include "kernels/gemm.h"
@@ -31,6 +32,9 @@ enum query_key_norm {
 // these are the largest.
 struct decoder_config {
     size_t hidden_size, intermediate_size;
+    // Floats that follow a token's hidden states from layer to layer (struct carried); 0 in most models.
+    size_t carried_size;
+    size_t per_layer_size; // channels of what layers read of the tokens (per_layer_input.h); 0: they do not
     size_t num_attention_heads, num_key_value_heads, head_dim;
     size_t rotary_dim;       // 0: no rotary embedding
     bool interleaved_rotary; // pairs the channels 2i and 2i + 1, not i and i + rotary_dim / 2
@@ -60,7 +64,22 @@ struct decoder_config {
     // Mixture of experts; 0 where the family has none.
     size_t num_experts, num_experts_per_tok, moe_intermediate_size, shared_expert_intermediate_size;
     struct routing routing;
+    // Experts and MLP both read the residual stream, each through its own norm, and the router through a
+    // third one, times router_input_scale; what each puts out is normed before they are added.
+    bool experts_beside_mlp;
+    float router_input_scale;
 };
+
+// What a token takes with it from layer to layer, its state: its hidden states [hidden_size]; where layers
+// read tokens, its id as a float, which is exact below 2^24; then keys and values of layers that later ones
+// share.
+static inline size_t state_size(const struct decoder_config *config)
+{
+    return config->hidden_size + config->carried_size;
+}
+
+// Keys and values, as attention sees them, that a layer gives to later ones or takes from an earlier one.
+enum key_value_sharing { KEY_VALUE_OWN = 0, KEY_VALUE_GIVEN, KEY_VALUE_TAKEN };
 
 // The heads of one layer, in models whose layers differ in them.
 struct head_sizes {
@@ -99,15 +118,24 @@ struct decoder_layer {
     const float *router_correction;                    // [num_experts], of the choice alone (routing.h)
     struct linear expert_gate, expert_up, expert_down; // of expert 0
     size_t expert_stride;                              // floats from the weights of one expert to the next
-    struct linear shared_expert_gate;                  // [1, hidden]
-    const float *sinks;                                // [num_attention_heads] or NULL (attention.h)
-    size_t sliding_window;                             // 0: full attention
-    bool local_rotary;                                 // takes the local angles of the rotary table
-    bool no_rotary;                                    // takes none
-    float attention_scale;                             // 0: decoder_config's
-    struct head_sizes heads;                           // where the layer has other heads than the config
-    const float *output_scale;                         // [1], on the layer's output; NULL: none
-    struct xielu xielu;                                // what its activation has learned
+    const float *router_expert_scale;                  // [num_experts], on the shares; or NULL
+    struct norm router_norm, experts_norm, dense_output_norm, experts_output_norm;
+    struct linear shared_expert_gate;         // [1, hidden]
+    const float *sinks;                       // [num_attention_heads] or NULL (attention.h)
+    size_t sliding_window, attention_chunk;   // attention.h; 0: full attention
+    bool no_query_scale;                      // takes none of the rotary table's factors
+    bool local_rotary;                        // takes the local angles of the rotary table
+    bool no_rotary;                           // takes none
+    float attention_scale;                    // 0: decoder_config's
+    struct head_sizes heads;                  // where the layer has other heads than the config
+    enum key_value_sharing key_value_sharing; // then key_value_place is where they are in a state:
+    size_t key_value_place;                   // all keys, then all values, of a token
+    // What the layer reads of the tokens themselves, after the MLP (per_layer_block.h).
+    struct per_layer_input per_layer_input;
+    struct linear per_layer_gate, per_layer_projection; // [per_layer_size, hidden], [hidden, per_layer_size]
+    struct norm per_layer_norm;                         // on what this adds to the residual stream
+    const float *output_scale;                          // [1], on the layer's output; NULL: none
+    struct xielu xielu;                                 // what its activation has learned
 };
 
 enum qkv_part { QKV_QUERY = 0, QKV_KEY = 1, QKV_VALUE = 2 };
@@ -123,6 +151,9 @@ enum decoder_source {
     // Of latent attention; their numbers are those of source_number.
     SOURCE_QUERY_LATENT,     // q_b
     SOURCE_KEY_VALUE_LATENT, // kv_b
+    // Of what a layer reads of the tokens, in layers without experts.
+    SOURCE_PER_LAYER_GATE,
+    SOURCE_PER_LAYER_PROJECTION,
 };
 // Expert e's gate and up are the source first + 2e, its down is first + 2e + 1. This is first, without and
 // with a shared expert, in a model without latent attention:
@@ -135,14 +166,18 @@ static inline size_t latent_sources(const struct decoder_config *config)
 }
 
 // The number of a source, in the order of the computation: the latents come right after SOURCE_ATTENTION, and
-// all others are moved up by them.
+// all others are moved up by them. What is read of the tokens comes last.
 static inline size_t source_number(const struct decoder_config *config, size_t source)
 {
     if (source == SOURCE_ATTENTION)
         return SOURCE_ATTENTION;
     if (source == SOURCE_QUERY_LATENT)
         return 1;
-    return source == SOURCE_KEY_VALUE_LATENT ? latent_sources(config) : source + latent_sources(config);
+    if (source == SOURCE_KEY_VALUE_LATENT)
+        return latent_sources(config);
+    if (source >= SOURCE_PER_LAYER_GATE)
+        source = SOURCE_MLP_DOWN + 1 + source - SOURCE_PER_LAYER_GATE;
+    return source + latent_sources(config);
 }
 
 // Channels of a head's value.

@@ -107,19 +107,26 @@ static int32_t index_of(const float *x, size_t n, float value)
     return (int32_t)i;
 }
 
+static size_t row_stride(const struct lm_head *head)
+{
+    return head->state_size != 0 ? head->state_size : head->hidden_size;
+}
+
+// normed[rows, hidden_size] <- hidden[rows, state_size].
 static void normalise(float *normed, const struct lm_head *head, const float *hidden, size_t rows)
 {
-    if (!norm_is_there(&head->norm)) {
-        memcpy(normed, hidden, rows * head->hidden_size * sizeof *hidden);
-        return;
-    }
-    norm_forward(normed, hidden, rows, head->hidden_size, &head->norm, head->norm_kind, head->norm_epsilon);
+    const size_t size = head->hidden_size;
+
+    for (size_t r = 0; r < rows; r++)
+        memcpy(normed + r * size, hidden + r * row_stride(head), size * sizeof *hidden);
+    if (norm_is_there(&head->norm))
+        norm_forward(normed, normed, rows, size, &head->norm, head->norm_kind, head->norm_epsilon);
 }
 
 // Before the first chunk of a block of positions.
 static void block_begin(const struct lm_pass *pass, const struct scratch *scratch, size_t rows)
 {
-    normalise(scratch->normed, pass->head, pass->hidden + pass->position * pass->head->hidden_size, rows);
+    normalise(scratch->normed, pass->head, pass->hidden + pass->position * row_stride(pass->head), rows);
     for (size_t r = 0; r < rows; r++) {
         scratch->max[r] = -INFINITY;
         scratch->sum[r] = 0.0;
@@ -199,7 +206,7 @@ void lm_head_logits(float *logits, const struct lm_head *head, const float *hidd
     lay_out(&scratch, head, tokens, workspace);
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
         const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
-        normalise(scratch.normed, head, hidden + first * head->hidden_size, rows);
+        normalise(scratch.normed, head, hidden + first * row_stride(head), rows);
         for (size_t row = 0; row < head->vocab_size; row += scratch.chunk) {
             const size_t left = head->vocab_size - row, count = left < scratch.chunk ? left : scratch.chunk;
             chunk_logits(logits + first * head->vocab_size + row, head->vocab_size, head, &scratch, rows, row,
@@ -352,9 +359,9 @@ void lm_head_compare(struct lm_comparison *comparisons, size_t count, const stru
     for (size_t first = 0; first < tokens; first += COMPARISON_BLOCK) {
         const size_t left = tokens - first, rows = left < COMPARISON_BLOCK ? left : COMPARISON_BLOCK;
         const struct block block = {head, targets + first, rows, workspace};
-        stream_begin(&streams[0], &block, reference + first * hidden_size);
+        stream_begin(&streams[0], &block, reference + first * row_stride(head));
         for (size_t k = 0; k < count; k++)
-            stream_begin(&streams[k + 1], &block, comparisons[k].hidden + first * hidden_size);
+            stream_begin(&streams[k + 1], &block, comparisons[k].hidden + first * row_stride(head));
         compare_block(comparisons, streams, count, &block);
     }
 }

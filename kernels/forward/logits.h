@@ -10,7 +10,8 @@ struct lm_head {
     const void *weight; // [vocab, hidden_size] of dtype
     enum dtype dtype;
     size_t vocab_size, hidden_size;
-    struct norm norm; // the final norm, if it is there
+    size_t state_size; // floats from one position's hidden states to the next's (layer.h); 0: hidden_size
+    struct norm norm;  // the final norm, if it is there
     enum norm_kind norm_kind;
     float norm_epsilon;
     const float *bias;    // [vocab], added to the logits, or NULL
@@ -22,7 +23,7 @@ size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens);
 // One pass over the vocabulary, in steps, so that the caller may stop between two of them.
 struct lm_pass {
     const struct lm_head *head;
-    const float *hidden;    // [tokens, hidden_size], not changed
+    const float *hidden;    // [tokens, state_size], not changed; the same below
     const int32_t *targets; // [tokens]; a negative one gives 0 (the position is not asked for)
     size_t tokens;
     double *log_likelihood; // [tokens] out: log-probability (natural) of the target
@@ -43,13 +44,13 @@ void lm_head_logits(float *logits, const struct lm_head *head, const float *hidd
 // How the distributions of next tokens after `hidden` differ from those after the reference: sums over the
 // positions, in their order.
 struct lm_comparison {
-    const float *hidden;   // [tokens, hidden_size]
+    const float *hidden;   // [tokens, state_size]
     double divergence;     // sum_t KL(p_t | q_t) = sum_v p_v (log p_v - log q_v), p the reference's, in nats
     double log_likelihood; // sum_t log q_t(targets_t); of the positions whose target is not negative
 };
 enum { LM_MOST_COMPARISONS = 16 };
 // Fills divergence and log_likelihood of comparisons[count], count <= LM_MOST_COMPARISONS, from their
-// `hidden`; `reference` is [tokens, hidden_size]. Every chunk of the vocabulary is expanded, and the
+// `hidden`; `reference` is [tokens, state_size]. Every chunk of the vocabulary is expanded, and the
 // reference's logits are computed, once for all of them. What comes out does not depend on count. Divergences
 // of equal logits are 0 but for rounding (about 1e-7), which may make them negative.
 void lm_head_compare(struct lm_comparison *comparisons, size_t count, const struct lm_head *head,

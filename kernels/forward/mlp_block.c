@@ -11,8 +11,10 @@ size_t mlp_block_workspace_size(const struct decoder_config *config, size_t toke
 
     if (config->num_experts == 0)
         return dense;
-    return larger(dense, experts_workspace_size(config->num_experts, config->num_experts_per_tok,
-                                                config->hidden_size, config->moe_intermediate_size, tokens));
+    const size_t experts = experts_workspace_size(config->num_experts, config->num_experts_per_tok,
+                                                  config->hidden_size, config->moe_intermediate_size, tokens);
+    const size_t beside = config->experts_beside_mlp ? 2 * cache_lines(tokens * config->hidden_size) : 0;
+    return larger(dense, beside + experts);
 }
 
 // The layer's MLP or shared expert.
@@ -47,13 +49,18 @@ static void gate_shared_expert(const struct pass *pass)
     }
 }
 
-static bool mix_experts(const struct pass *pass, bool beside_shared)
+// Adds what the experts make of pass->input to out[T, hidden]. router_input NULL: the router reads that as
+// well.
+static bool mix_experts(const struct pass *pass, bool beside_shared, float *out, const float *router_input,
+                        float *workspace)
 {
     const struct decoder_config *config = pass->config;
     const struct decoder_layer *layer = pass->layer;
     const struct experts experts = {
+        .router_input = router_input,
         .router = {.linear = layer->router,
                    .correction = layer->router_correction,
+                   .expert_scale = layer->router_expert_scale,
                    .num_experts = config->num_experts,
                    .num_experts_per_tok = config->num_experts_per_tok,
                    .routing = config->routing},
@@ -67,8 +74,30 @@ static bool mix_experts(const struct pass *pass, bool beside_shared)
 
     const size_t first = beside_shared ? SOURCE_EXPERTS_BESIDE_SHARED : SOURCE_EXPERTS;
 
-    return experts_forward(pass->delta, &experts, pass->input, pass->tokens, pass->inner, pass->observer,
+    return experts_forward(out, &experts, pass->input, pass->tokens, workspace, pass->observer,
                            first + latent_sources(config));
+}
+
+// Adds to pass->delta, the MLP's output through its norm, that of the experts through theirs. They read the
+// residual stream themselves.
+static bool mix_beside_mlp(const struct pass *pass)
+{
+    const struct decoder_layer *layer = pass->layer;
+    const size_t size = pass->tokens * pass->config->hidden_size;
+    float *mixed = pass->inner, *router_input = mixed + cache_lines(size);
+
+    normalise(pass, pass->delta, pass->delta, &layer->dense_output_norm);
+    normalise(pass, router_input, pass->hidden, &layer->router_norm);
+    for (size_t i = 0; i < size; i++)
+        router_input[i] *= pass->config->router_input_scale;
+    normalise(pass, pass->input, pass->hidden, &layer->experts_norm);
+    memset(mixed, 0, size * sizeof *mixed);
+    if (!mix_experts(pass, true, mixed, router_input, router_input + cache_lines(size)))
+        return false;
+    normalise(pass, mixed, mixed, &layer->experts_output_norm);
+    for (size_t i = 0; i < size; i++)
+        pass->delta[i] += mixed[i];
+    return true;
 }
 
 bool mlp_block(const struct pass *pass)
@@ -83,8 +112,13 @@ bool mlp_block(const struct pass *pass)
         return false;
     if (layer->shared_expert_gate.weight != NULL)
         gate_shared_expert(pass);
-    if (layer->router.weight != NULL && !mix_experts(pass, dense.up.weight != NULL))
+    if (pass->config->experts_beside_mlp && layer->router.weight != NULL) {
+        if (!mix_beside_mlp(pass))
+            return false;
+    } else if (layer->router.weight != NULL &&
+               !mix_experts(pass, dense.up.weight != NULL, pass->delta, NULL, pass->inner)) {
         return false;
+    }
     if (norm_is_there(&layer->output_norm))
         normalise(pass, pass->delta, pass->delta, &layer->output_norm);
     return true;

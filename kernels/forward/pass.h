@@ -12,6 +12,8 @@ struct pass {
     const struct decoder_observer *observer;
     const struct token_tree *tree;
     size_t tokens; // of the whole tree
+    float *state;  // [T, state_size]
+    float *hidden; // [T, hidden]: the residual stream; the state, where that is all
     float *input;  // [T, hidden or all heads' channels]: the normed input; then the heads' outputs
     float *delta;  // [T, hidden]: what is added to the residual stream
     float *inner;  // query, key and value [T, qkv] and attention's scores; then what the MLP needs

@@ -99,5 +99,9 @@ void route_token(uint32_t *chosen, float *shares, float *logits, const struct ro
     }
     if (routing->scores == ROUTING_SOFTMAX_OF_CHOSEN)
         softmax(shares, k);
+    for (size_t i = 0; i < k && routing->scores == ROUTING_SIGMOID_OF_CHOSEN; i++)
+        shares[i] = sigmoid(shares[i]);
     scale_shares(shares, k, routing);
+    for (size_t i = 0; i < k && router->expert_scale != NULL; i++)
+        shares[i] *= router->expert_scale[chosen[i]];
 }

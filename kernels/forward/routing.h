@@ -9,6 +9,8 @@ enum routing_scores {
     ROUTING_SOFTMAX = 0,       // e^l / sum over all experts (Mixtral, 2024)
     ROUTING_SIGMOID,           // 1 / (1 + e^-l) (DeepSeek-V3, 2024)
     ROUTING_SOFTMAX_OF_CHOSEN, // e^l / sum over the chosen experts (Granite 3, gpt-oss)
+    ROUTING_SIGMOID_OF_CHOSEN, // 1 / (1 + e^-l) where logits that a sigmoid rounds to 1 still differ (Llama
+                               // 4)
     // Two experts, one after the other (SparseMixer, Liu et al., 2023; Phi-3.5-MoE). The share of the one
     // with the largest logit m is e^m / sum over the experts, without those that are chosen already, whose
     // logit is not below m by more than 2 jitter max(|l|, m).
@@ -30,13 +32,15 @@ struct routing {
     enum group_worth worth;
     bool normalise; // shares are divided by max(their sum + sum_added, sum_least)
     float sum_added, sum_least;
-    float scale;  // then multiplies them; 0: it does not
-    float jitter; // of the sparse mixer
+    float scale;   // then multiplies them; 0: it does not
+    float jitter;  // of the sparse mixer
+    bool on_input; // shares multiply what the experts read, not what they put out
 };
 
 struct router {
-    struct linear linear;    // [num_experts, hidden]
-    const float *correction; // [num_experts] or NULL: added to the scores for the choice alone
+    struct linear linear;      // [num_experts, hidden]
+    const float *correction;   // [num_experts] or NULL: added to the scores for the choice alone
+    const float *expert_scale; // [num_experts] or NULL: at last multiplies the shares
     size_t num_experts, num_experts_per_tok;
     struct routing routing;
 };

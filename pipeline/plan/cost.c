@@ -72,7 +72,7 @@ static void need(struct stage_memory *memory, enum stage_kind stage, uint64_t by
 static uint64_t forward_bytes(const struct model *model, size_t tokens)
 {
     const struct decoder_config *config = &model->config.decoder;
-    return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * config->hidden_size +
+    return sizeof(float) * (decoder_workspace_size(config, tokens) + tokens * state_size(config) +
                             tokens * config->rotary_dim +
                             (model->config.alibi != ALIBI_NONE ? tokens * config->num_attention_heads : 0));
 }
@@ -349,7 +349,7 @@ static uint64_t windows_bytes(const struct model *model, const struct lm_head *h
     const size_t in_memory = perplexity_windows_in_memory(model, windows, length, ranks);
     return forward_bytes(model, length) +
            sizeof(float) * (lm_head_workspace_size(head, length - 1) +
-                            in_memory * length * model->config.decoder.hidden_size);
+                            in_memory * length * state_size(&model->config.decoder));
 }
 
 // Hidden states of the examples in hand, the longest one on its way through a layer, the tokens of all, and
@@ -369,7 +369,7 @@ static uint64_t tasks_bytes(const struct plan *plan, const struct lm_head *head)
     return forward_bytes(model, longest) +
            (uint64_t)(5 * file + tokens * (sizeof(int32_t) + 2 * sizeof(uint64_t))) +
            sizeof(float) * (lm_head_workspace_size(head, longest) +
-                            task_tokens_in_memory(model, longest) * model->config.decoder.hidden_size);
+                            task_tokens_in_memory(model, longest) * state_size(&model->config.decoder));
 }
 
 // Hidden states of candidates on their way to the end of the model, and their logits.
@@ -392,7 +392,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
 {
     const struct model *model = plan->model;
     const struct settings *settings = plan->settings;
-    const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
+    const size_t state = state_size(&model->config.decoder), layers = model->config.num_hidden_layers;
     struct stage_memory memory = {0};
     struct lm_head head;
     const bool solves = needs_equations(settings);
@@ -454,7 +454,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
 
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
     cost->activations_bytes = (own_streams(settings) * files + dense_files(settings, files, layers)) *
-                              settings->sequences * settings->length * hidden_size * sizeof(float);
+                              settings->sequences * settings->length * state * sizeof(float);
     cost->output_bytes =
         settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
     cost->work = plan->work;

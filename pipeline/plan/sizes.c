@@ -218,7 +218,7 @@ void sizes_free(struct sizes *sizes)
 
 double hidden_bytes(const struct sizes *sizes, double sequences)
 {
-    return sequences * (double)sizes->settings->length * (double)sizes->model->config.decoder.hidden_size *
+    return sequences * (double)sizes->settings->length * (double)state_size(&sizes->model->config.decoder) *
            (double)sizeof(float);
 }
 

@@ -19,7 +19,7 @@ static const size_t window_memory = (size_t)16 << 20, fewest_windows = 4;
 
 size_t perplexity_windows_in_memory(const struct model *model, size_t windows, size_t length, size_t ranks)
 {
-    const size_t bytes = length * model->config.decoder.hidden_size * sizeof(float);
+    const size_t bytes = length * state_size(&model->config.decoder) * sizeof(float);
     const size_t share = (windows + ranks - 1) / ranks;
     size_t fit = window_memory / bytes;
     if (fit < fewest_windows)
@@ -33,7 +33,7 @@ struct evaluator {
     const struct evaluation_windows *windows;
     struct forward_buffers buffers;
     size_t in_memory; // windows per rank and group
-    float *hidden;    // [in_memory, length, hidden_size]
+    float *hidden;    // [in_memory, length, state_size]
     struct lm_head head;
     float *head_workspace;
     double *log_likelihood; // [length - 1]
@@ -55,13 +55,13 @@ static void evaluator_free(struct evaluator *e)
 static enum status allocate_evaluator(struct evaluator *e, struct error *err)
 {
     const struct model *model = e->stage->model;
-    const size_t length = e->windows->length, hidden_size = model->config.decoder.hidden_size;
+    const size_t length = e->windows->length, state = state_size(&model->config.decoder);
 
     e->in_memory =
         perplexity_windows_in_memory(model, e->windows->count, length, (size_t)e->stage->team->size);
     FORWARD_IF_ERROR(forward_buffers_create(&e->buffers, model, length, err));
     model_lm_head(&e->head, model);
-    FORWARD_IF_ERROR(allocate_aligned(&e->hidden, e->in_memory * length * hidden_size, sizeof(float),
+    FORWARD_IF_ERROR(allocate_aligned(&e->hidden, e->in_memory * length * state, sizeof(float),
                                       "hidden states of the evaluation", err));
     FORWARD_IF_ERROR(allocate_aligned(&e->head_workspace, lm_head_workspace_size(&e->head, length - 1),
                                       sizeof(float), "logits", err));
@@ -141,7 +141,7 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
 {
     const struct model *model = e->stage->model;
     const size_t length = e->windows->length, layers = model->config.num_hidden_layers;
-    const size_t floats = length * model->config.decoder.hidden_size;
+    const size_t floats = length * state_size(&model->config.decoder);
     const size_t span = e->in_memory * (size_t)e->stage->team->size;
     const size_t in_group = e->left - group < span ? e->left - group : span;
     double fraction = (double)group / (double)e->left;

@@ -19,7 +19,7 @@ static const size_t safe_point_tokens = 2048;
 
 size_t task_tokens_in_memory(const struct model *model, size_t longest)
 {
-    size_t fit = example_memory / (model->config.decoder.hidden_size * sizeof(float));
+    size_t fit = example_memory / (state_size(&model->config.decoder) * sizeof(float));
     if (fit < fewest_tokens)
         fit = fewest_tokens;
     return fit > longest ? fit : longest;
@@ -69,11 +69,11 @@ struct task_scorer {
     struct example_shape most;           // the largest of each member
     struct rotary_table rotary, shorter; // shorter: see rotary_of
     size_t capacity;                     // tokens of hidden states
-    float *hidden;                       // [capacity, hidden_size]
+    float *hidden;                       // [capacity, state_size]
     float *workspace;
     size_t *branches; // [most.options]
     struct lm_head head;
-    float *rows; // [most.scored, hidden_size]
+    float *rows; // [most.scored, state_size]
     int32_t *targets, *greedy;
     double *log_likelihood;
     float *head_workspace;
@@ -140,7 +140,7 @@ static enum status scorer_create(struct task_scorer *s, struct parts *parts, con
                                  const struct task_tokens *tokens, struct error *err)
 {
     const struct model *model = stage->model;
-    const size_t hidden_size = model->config.decoder.hidden_size;
+    const size_t state = state_size(&model->config.decoder);
 
     memset(s, 0, sizeof *s);
     s->parts = parts;
@@ -151,15 +151,15 @@ static enum status scorer_create(struct task_scorer *s, struct parts *parts, con
     if (short_context(model, s->most.depth) != 0)
         FORWARD_IF_ERROR(model_rotary_table(&s->shorter, model, short_context(model, s->most.depth), err));
     s->capacity = task_tokens_in_memory(model, s->most.tokens);
-    FORWARD_IF_ERROR(allocate_aligned(&s->hidden, s->capacity * hidden_size, sizeof(float),
-                                      "hidden states of a task", err));
+    FORWARD_IF_ERROR(
+        allocate_aligned(&s->hidden, s->capacity * state, sizeof(float), "hidden states of a task", err));
     FORWARD_IF_ERROR(allocate_aligned(&s->workspace,
                                       decoder_workspace_size(&model->config.decoder, s->most.tokens),
                                       sizeof(float), "the forward pass of an example", err));
     FORWARD_IF_ERROR(
         allocate(&s->branches, s->most.options, sizeof *s->branches, "the options of an example", err));
     model_lm_head(&s->head, model);
-    FORWARD_IF_ERROR(allocate_aligned(&s->rows, s->most.scored * hidden_size, sizeof(float),
+    FORWARD_IF_ERROR(allocate_aligned(&s->rows, s->most.scored * state, sizeof(float),
                                       "hidden states before the scored tokens", err));
     FORWARD_IF_ERROR(allocate(&s->targets, s->most.scored, sizeof *s->targets, "scored tokens", err));
     FORWARD_IF_ERROR(allocate(&s->greedy, s->most.scored, sizeof *s->greedy, "scored tokens", err));
@@ -173,17 +173,17 @@ static void embed(const struct task_scorer *s, const struct example_shape *shape
 {
     const struct task_tokens *tokens = s->tokens;
     const struct model *model = s->stage->model;
-    const size_t hidden_size = model->config.decoder.hidden_size, prefix = tokens->prefix[shape->index];
+    const size_t state = state_size(&model->config.decoder), prefix = tokens->prefix[shape->index];
     const int32_t *ids = tokens->ids + tokens->first_id[shape->index];
 
     model_embed(model, hidden, ids, prefix);
     ids += prefix;
-    hidden += prefix * hidden_size;
+    hidden += prefix * state;
     for (size_t o = tokens->first_option[shape->index]; o < tokens->first_option[shape->index + 1]; o++) {
         const size_t own = tokens->branch[o] - 1;
         model_embed_at(model, hidden, ids, own, prefix);
         ids += own + 1;
-        hidden += own * hidden_size;
+        hidden += own * state;
     }
 }
 
@@ -204,7 +204,7 @@ static void forward(struct task_scorer *s, const struct layer_weights *weights,
 static void gather_rows(struct task_scorer *s, const struct example_shape *shape, const float *hidden)
 {
     const struct task_tokens *tokens = s->tokens;
-    const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
+    const size_t state = state_size(&s->stage->model->config.decoder);
     const size_t prefix = tokens->prefix[shape->index];
     const int32_t *shared = tokens->ids + tokens->first_id[shape->index], *own = shared + prefix;
     size_t row = 0, branch_row = prefix;
@@ -214,7 +214,7 @@ static void gather_rows(struct task_scorer *s, const struct example_shape *shape
         for (size_t t = end - tokens->scored[o]; t < end; t++, row++) {
             const size_t before = t - 1 < prefix ? t - 1 : branch_row + (t - 1 - prefix);
             s->targets[row] = t < prefix ? shared[t] : own[t - prefix];
-            memcpy(s->rows + row * hidden_size, hidden + before * hidden_size, hidden_size * sizeof *hidden);
+            memcpy(s->rows + row * state, hidden + before * state, state * sizeof *hidden);
         }
         own += tokens->branch[o];
         branch_row += tokens->branch[o] - 1;
@@ -304,7 +304,7 @@ static void skip_scored(struct task_scorer *s)
 static enum status forward_group(struct task_scorer *s, const struct layer_weights *weights,
                                  const struct example_group *group, double fraction, struct error *err)
 {
-    const size_t hidden_size = s->stage->model->config.decoder.hidden_size;
+    const size_t state = state_size(&s->stage->model->config.decoder);
     const size_t ranks = (size_t)s->stage->team->size;
     const struct example_shape *shape;
     float *hidden = s->hidden;
@@ -313,7 +313,7 @@ static enum status forward_group(struct task_scorer *s, const struct layer_weigh
     for (size_t w = 0; w < group->waves; w++) {
         if ((shape = example_of(s, group, w)) != NULL) {
             forward(s, weights, shape, hidden);
-            hidden += shape->tokens * hidden_size;
+            hidden += shape->tokens * state;
         }
         tokens += s->order[group->begin + w * ranks].tokens;
         if (tokens < safe_point_tokens && w + 1 < group->waves)
@@ -352,7 +352,7 @@ static enum status score_group(struct task_scorer *s, struct layer_weights *weig
                                struct error *err)
 {
     const struct model *model = s->stage->model;
-    const size_t hidden_size = model->config.decoder.hidden_size, layers = model->config.num_hidden_layers;
+    const size_t state = state_size(&model->config.decoder), layers = model->config.num_hidden_layers;
     const double all = (double)s->left, in_group = (double)(group->end - group->begin);
     const struct example_shape *shape;
     float *hidden = s->hidden;
@@ -361,7 +361,7 @@ static enum status score_group(struct task_scorer *s, struct layer_weights *weig
 
     for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL; w++) {
         embed(s, shape, hidden);
-        hidden += shape->tokens * hidden_size;
+        hidden += shape->tokens * state;
     }
     for (size_t layer = 0; layer < layers; layer++) {
         fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
@@ -376,7 +376,7 @@ static enum status score_group(struct task_scorer *s, struct layer_weights *weig
     for (size_t w = 0; w < group->waves && (shape = example_of(s, group, w)) != NULL && status == STATUS_OK;
          w++) {
         status = score_example(s, shape, hidden, fraction, err);
-        hidden += shape->tokens * hidden_size;
+        hidden += shape->tokens * state;
     }
     FORWARD_IF_ERROR(stage_safe_point(s->stage, status, fraction, err));
     return finish_group(s, group, err);

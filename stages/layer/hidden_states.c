@@ -10,7 +10,7 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
                                size_t layer, struct error *err)
 {
     const struct settings *settings = stage->settings;
-    const uint64_t hidden_size = stage->model->config.decoder.hidden_size;
+    const uint64_t state = state_size(&stage->model->config.decoder);
     char path[PATH_SIZE];
     size_t rank;
     uint64_t dims[STORE_MAX_RANK];
@@ -23,10 +23,10 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
     FORWARD_IF_ERROR(store_open(&states->reader, path, stage->team->comm, err));
     enum status status = store_dims(states->reader, HIDDEN_STATES_DATASET, &rank, dims, err);
-    if (status == STATUS_OK && (rank != 3 || dims[0] != settings->sequences || dims[1] != settings->length ||
-                                dims[2] != hidden_size))
+    if (status == STATUS_OK &&
+        (rank != 3 || dims[0] != settings->sequences || dims[1] != settings->length || dims[2] != state))
         status = error_set(err, STATUS_DAMAGED, "%s: %s does not have the job's shape [%zu, %zu, %zu]", path,
-                           HIDDEN_STATES_DATASET, settings->sequences, settings->length, (size_t)hidden_size);
+                           HIDDEN_STATES_DATASET, settings->sequences, settings->length, (size_t)state);
     status = team_agree(stage->team, status, err);
     if (status != STATUS_OK)
         hidden_states_close(states);
@@ -62,7 +62,7 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
     const struct store_shape shape = {
         .type = STORE_F32,
         .rank = 3,
-        .dims = {settings->sequences, settings->length, stage->model->config.decoder.hidden_size},
+        .dims = {settings->sequences, settings->length, state_size(&stage->model->config.decoder)},
         .meaning = "hidden states entering the layer, [sequences, length, hidden_size]"};
     char path[PATH_SIZE];
 
@@ -88,8 +88,8 @@ enum status forward_buffers_create(struct forward_buffers *buffers, const struct
     const struct decoder_config *config = &model->config.decoder;
     memset(buffers, 0, sizeof *buffers);
     FORWARD_IF_ERROR(model_rotary_table(&buffers->rotary, model, tokens, err));
-    FORWARD_IF_ERROR(allocate_aligned(&buffers->hidden, tokens * config->hidden_size, sizeof(float),
-                                      "hidden states", err));
+    FORWARD_IF_ERROR(
+        allocate_aligned(&buffers->hidden, tokens * state_size(config), sizeof(float), "hidden states", err));
     return allocate_aligned(&buffers->workspace, decoder_workspace_size(config, tokens), sizeof(float),
                             "the forward pass of one sequence", err);
 }

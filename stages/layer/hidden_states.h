@@ -1,5 +1,6 @@
-// hidden_states.h - the hidden states [length, hidden_size] of each calibration sequence where they enter a
-// layer: for layer 0 the embedding of the token ids, later activations/STREAM/layer-l.h5.
+// hidden_states.h - the hidden states of each calibration sequence where they enter a layer: for layer 0 the
+// embedding of the token ids, later activations/STREAM/layer-l.h5. With all that tokens carry from layer to
+// layer (state_size in kernels/forward/layer.h): [length, state_size].
 #pragma once
 #include "io/store/store.h"
 #include "stages/stage.h"
@@ -13,7 +14,7 @@ struct hidden_states {
 enum status hidden_states_open(struct hidden_states *states, const struct stage *stage, const char *stream,
                                size_t layer, struct error *err);
 void hidden_states_close(struct hidden_states *states); // collective; zeroed is fine
-// One sequence: hidden[length, hidden_size]. Not collective.
+// One sequence: hidden[length, state_size]. Not collective.
 enum status hidden_states_read(const struct hidden_states *states, const struct stage *stage, size_t sequence,
                                float *hidden, struct error *err);
 
@@ -26,7 +27,7 @@ enum status hidden_states_write(struct store_writer *writer, size_t sequence, si
 // Buffers of one rank for passing sequences of `tokens` through layers.
 struct forward_buffers {
     struct rotary_table rotary;
-    float *hidden;    // [tokens, hidden_size]
+    float *hidden;    // [tokens, state_size]
     float *workspace; // decoder_workspace_size
 };
 // Not collective. Freed with forward_buffers_free.

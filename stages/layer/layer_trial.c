@@ -22,17 +22,17 @@ size_t first_held_out(const struct settings *settings, const struct variant *var
 
 size_t layer_trial_workspace(const struct model *model, size_t tokens)
 {
-    return 2 * tokens * model->config.decoder.hidden_size;
+    return 2 * tokens * state_size(&model->config.decoder);
 }
 
-// One rank's buffers: hidden states that entered and left the dense layer, [tokens, hidden_size] each, and
+// One rank's buffers: hidden states that entered and left the dense layer, [tokens, state_size] each, and
 // the sums of one sequence: the squared error of each candidate, then that of leaving the layer out.
 struct bench {
     const struct layer_trial *trial;
     struct forward_buffers buffers;
     float *input, *output;
     double *partial;
-    size_t candidates, values; // values: tokens * hidden_size
+    size_t candidates, values; // values: tokens * state_size
     struct ordered_sum *sums;
 };
 
@@ -43,7 +43,7 @@ static enum status bench_create(struct bench *bench, const struct layer_trial *t
     const size_t tokens = trial->stage->settings->length;
 
     *bench = (struct bench){.trial = trial, .candidates = candidates};
-    bench->values = tokens * model->config.decoder.hidden_size;
+    bench->values = tokens * state_size(&model->config.decoder);
     FORWARD_IF_ERROR(forward_buffers_create(&bench->buffers, model, tokens, err));
     FORWARD_IF_ERROR(allocate(&bench->partial, candidates + 1, sizeof(double), "sums of errors", err));
     FORWARD_IF_ERROR(allocate_aligned(&bench->input, bench->values, sizeof(float), "hidden states", err));
@@ -67,12 +67,16 @@ static void forward(struct bench *bench, const struct layer_weights *weights)
                           bench->buffers.hidden, stage->settings->length, bench->buffers.workspace, NULL);
 }
 
-static double squared_distance(const float *a, const float *b, size_t count)
+// Of the hidden states alone, whatever else the states hold.
+static double squared_distance(const struct bench *bench, const float *a, const float *b)
 {
+    const struct decoder_config *config = &bench->trial->stage->model->config.decoder;
     double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        const double difference = (double)a[i] - (double)b[i];
-        sum += difference * difference;
+    for (size_t row = 0; row < bench->values; row += state_size(config)) {
+        for (size_t i = row; i < row + config->hidden_size; i++) {
+            const double difference = (double)a[i] - (double)b[i];
+            sum += difference * difference;
+        }
     }
     return sum;
 }
@@ -89,7 +93,7 @@ static enum status try_sequence(struct bench *bench, size_t sequence, bool mine,
     if (mine && status == STATUS_OK) {
         forward(bench, trial->dense);
         memcpy(bench->output, bench->buffers.hidden, bench->values * sizeof *bench->output);
-        bench->partial[bench->candidates] = squared_distance(bench->output, bench->input, bench->values);
+        bench->partial[bench->candidates] = squared_distance(bench, bench->output, bench->input);
         if (trial->states != trial->dense_states)
             status = hidden_states_read(trial->states, trial->stage, sequence, bench->input, err);
     }
@@ -99,7 +103,7 @@ static enum status try_sequence(struct bench *bench, size_t sequence, bool mine,
         shared_block_sync(&trial->pruned->memory, trial->stage->team);
         if (mine) {
             forward(bench, trial->pruned);
-            bench->partial[k] = squared_distance(bench->output, bench->buffers.hidden, bench->values);
+            bench->partial[k] = squared_distance(bench, bench->output, bench->buffers.hidden);
         }
         shared_block_sync(&trial->pruned->memory, trial->stage->team);
     }

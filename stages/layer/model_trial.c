@@ -19,7 +19,7 @@ static size_t within(size_t value, size_t least, size_t most)
 struct trial_batches trial_batches_of(const struct model *model, size_t tokens, size_t sequences,
                                       size_t candidates, size_t ranks)
 {
-    const size_t bytes = tokens * model->config.decoder.hidden_size * sizeof(float);
+    const size_t bytes = tokens * state_size(&model->config.decoder) * sizeof(float);
     const size_t own = (sequences + ranks - 1) / ranks;
     const size_t fewest = fewest_candidates < candidates ? fewest_candidates : candidates;
     const size_t group = within(trial_memory / (fewest * bytes), 1, own);
@@ -35,7 +35,7 @@ size_t model_trial_workspace(const struct model *model, size_t tokens, const str
 {
     struct lm_head head;
     model_lm_head(&head, model);
-    return (batches->batch + 2) * batches->group * tokens * head.hidden_size +
+    return (batches->batch + 2) * batches->group * tokens * head.state_size +
            lm_head_compare_workspace_size(&head, compared_at_once(batches->batch), tokens);
 }
 
@@ -44,7 +44,7 @@ double try_in_model_work(const struct trial_passes_work *work, size_t candidates
     return (double)sequences * (work->before + (double)(candidates + 1) * (work->after + work->head));
 }
 
-// One rank's buffers. Hidden states are [length, hidden_size] each, `values` floats.
+// One rank's buffers. States are [length, state_size] each, `values` floats.
 struct bench {
     const struct model_trial *trial;
     size_t candidates, values;
@@ -99,7 +99,7 @@ static enum status bench_create(struct bench *b, const struct model_trial *trial
     const struct stage *stage = trial->stage;
 
     *b = (struct bench){.trial = trial, .candidates = candidates};
-    b->values = stage->settings->length * stage->model->config.decoder.hidden_size;
+    b->values = stage->settings->length * state_size(&stage->model->config.decoder);
     b->batches = trial_batches_of(stage->model, stage->settings->length, trial->sequences, candidates,
                                   (size_t)stage->team->size);
     model_lm_head(&b->head, stage->model);

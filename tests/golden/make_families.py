@@ -719,6 +719,50 @@ FAMILIES |= {
         BF16,
         {"edit": published_gemma4},
     ),
+    # Layers that read the tokens, and the last four the keys and values of two earlier ones.
+    "gemma4-per-layer": (
+        hf.Gemma4TextConfig(
+            **base(num_hidden_layers=7, num_key_value_heads=1, intermediate_size=20),
+            head_dim=6,
+            global_head_dim=8,
+            hidden_size_per_layer_input=5,
+            vocab_size_per_layer_input=VOCABULARY,
+            num_kv_shared_layers=4,
+            use_double_wide_mlp=True,
+            sliding_window=21,
+            rms_norm_eps=1e-3,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention",
+                         "full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="proportional", rope_theta=500.0, partial_rotary_factor=0.5),
+                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            ),
+        ),
+        BF16,
+        {},
+    ),
+    "gemma4-experts": (
+        hf.Gemma4TextConfig(
+            **base(num_hidden_layers=2),
+            head_dim=6,
+            global_head_dim=8,
+            num_global_key_value_heads=1,
+            attention_k_eq_v=True,
+            hidden_size_per_layer_input=0,
+            enable_moe_block=True,
+            num_experts=5,
+            top_k_experts=2,
+            moe_intermediate_size=12,
+            sliding_window=23,
+            use_bidirectional_attention="vision",
+            rope_parameters=dict(
+                full_attention=dict(rope_type="proportional", rope_theta=1000.0, partial_rotary_factor=0.5),
+                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            ),
+        ),
+        F32,
+        {},
+    ),
 }
 
 

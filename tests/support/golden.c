@@ -40,7 +40,7 @@ static void *new_floats(size_t count)
 float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t tokens)
 {
     const struct decoder_config *config = &model->config.decoder;
-    float *hidden = new_floats(tokens * config->hidden_size);
+    float *hidden = new_floats(tokens * state_size(config));
     float *workspace = new_floats(decoder_workspace_size(config, tokens));
     struct rotary_table rotary;
     struct error err = {0};

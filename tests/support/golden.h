@@ -14,7 +14,7 @@ struct golden_result {
 // be read.
 void golden_compare(struct golden_result *result, const char *directory, const char *golden_path);
 
-// The sequence's hidden states [tokens, hidden_size] after the last layer, computed alone and all at once;
+// The sequence's hidden states [tokens, state_size] after the last layer, computed alone and all at once;
 // freed by the caller.
 float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t tokens);
 

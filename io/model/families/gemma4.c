@@ -1,5 +1,6 @@
-// Gemma 4: layers of two kinds, whose heads differ in size and number. Models whose layers also read the
-// tokens (per-layer embeddings), or keys and values of other layers, cannot be pruned layer by layer.
+// Gemma 4: layers of two kinds, whose heads differ in size and number. The last ones may take the keys and
+// values of an earlier layer of their kind, and all may read the tokens themselves: a token's state carries
+// these from layer to layer (kernels/forward/layer.h).
 #include "io/model/families/rows.h"
 #include "io/model/families/windows.h"
 
@@ -7,49 +8,186 @@
 #include <stdio.h>
 #include <string.h>
 
+// A norm that only layers with experts have.
+#define SPARSE_NORM(text, field)                                                               \
+    {                                                                                          \
+        .kind = MEMBER_NORM, .part = SPARSE_LAYER, .name = (text),                             \
+        .member = offsetof(struct decoder_layer, field), .out = DIMENSION_HIDDEN, .storage = { \
+            .weight = (text)                                                                   \
+        }                                                                                      \
+    }
 static const struct family_member gemma4_members[] = {
     NORM("input_layernorm", input_norm),
     LINEAR("self_attn.q_proj", q, DIMENSION_QUERY, DIMENSION_HIDDEN, SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
-    LINEAR("self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN, SOURCE_ATTENTION,
-           WITH_ATTENTION_BIAS),
+    ROW(MEMBER_LINEAR, OWN_KEY_LAYER, "self_attn.k_proj", k, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN,
+        SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
     ROW(MEMBER_LINEAR, OWN_VALUE_LAYER, "self_attn.v_proj", v, DIMENSION_KEY_VALUE, DIMENSION_HIDDEN,
         SOURCE_ATTENTION, WITH_ATTENTION_BIAS),
     LINEAR("self_attn.o_proj", o, DIMENSION_HIDDEN, DIMENSION_QUERY, SOURCE_ATTENTION_OUTPUT,
            WITH_ATTENTION_BIAS),
     HEAD_NORM("self_attn.q_norm", query_norm),
-    HEAD_NORM("self_attn.k_norm", key_norm),
+    OWN_HEAD_NORM("self_attn.k_norm", key_norm, OWN_KEY_LAYER, NO_CONDITION),
     PLAIN_NORM(value_norm),
     NORM("post_attention_layernorm", attention_output_norm),
     NORM("pre_feedforward_layernorm", post_attention_norm),
     GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
     NORM("post_feedforward_layernorm", output_norm),
     ROW(MEMBER_VECTOR, EVERY_LAYER, "layer_scalar", output_scale, DIMENSION_ONE, DIMENSION_ONE, 0, NEVER),
+    CONDITIONAL(WITH_PER_LAYER_INPUT, MEMBER_LINEAR, EVERY_LAYER, "per_layer_input_gate", per_layer_gate,
+                DIMENSION_PER_LAYER, DIMENSION_HIDDEN, SOURCE_PER_LAYER_GATE, NEVER),
+    CONDITIONAL(WITH_PER_LAYER_INPUT, MEMBER_LINEAR, EVERY_LAYER, "per_layer_projection",
+                per_layer_projection, DIMENSION_HIDDEN, DIMENSION_PER_LAYER, SOURCE_PER_LAYER_PROJECTION,
+                NEVER),
+    OPTIONAL_NORM("post_per_layer_input_norm", per_layer_norm, DIMENSION_HIDDEN, NEVER, WITH_PER_LAYER_INPUT),
+    {.kind = MEMBER_ROUTER,
+     .name = "per_layer_model_projection",
+     .only = WITH_PER_LAYER_INPUT,
+     .member = offsetof(struct decoder_layer, per_layer_input.projection),
+     .out = DIMENSION_PER_LAYER,
+     .in = DIMENSION_HIDDEN,
+     .storage = {.weight = "per_layer_model_projection.weight", .outside = true, .of_all_layers = true}},
+    {.kind = MEMBER_NORM,
+     .name = "per_layer_projection_norm",
+     .only = WITH_PER_LAYER_INPUT,
+     .member = offsetof(struct decoder_layer, per_layer_input.norm),
+     .out = DIMENSION_PER_LAYER,
+     .in = DIMENSION_ONE,
+     .storage = {.weight = "per_layer_projection_norm.weight", .outside = true}},
+    SPARSE_NORM("post_feedforward_layernorm_1.weight", dense_output_norm),
+    SPARSE_NORM("pre_feedforward_layernorm_2.weight", experts_norm),
+    SPARSE_NORM("post_feedforward_layernorm_2.weight", experts_output_norm),
+    SPARSE_NORM("router.scale", router_norm),
+    ROUTER("router.proj", router, DIMENSION_EXPERTS),
+    ROW(MEMBER_VECTOR, SPARSE_LAYER, "router.per_expert_scale", router_expert_scale, DIMENSION_EXPERTS,
+        DIMENSION_ONE, 0, NEVER),
+    STORED_EXPERT("gate_proj", expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0, NEVER,
+                  .weight = "experts.gate_up_proj", .parts = 2, .part = 0),
+    STORED_EXPERT("up_proj", expert_up, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0, NEVER,
+                  .weight = "experts.gate_up_proj", .parts = 2, .part = 1),
+    STORED_EXPERT("down_proj", expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, 1, NEVER,
+                  .weight = "experts.down_proj"),
 };
 
-static enum status refuse_unreachable(const struct config_reader *reader, struct error *err)
+static enum status read_causality(const struct config_reader *reader, struct error *err)
 {
-    double per_layer = 256, shared = 0;
-    const char *bidirectional = "vision"; // which is about images
-    bool experts = false;
-
-    FORWARD_IF_ERROR(config_number(reader, "hidden_size_per_layer_input", 0, 1e9, &per_layer, err));
-    RETURN_ERROR_IF(
-        per_layer != 0, err, STATUS_INPUT,
-        "%s: hidden_size_per_layer_input: models whose layers have embeddings of their own are not "
-        "supported (it must be 0; absent it is 256)",
-        reader->path);
-    FORWARD_IF_ERROR(config_number(reader, "num_kv_shared_layers", 0, 1e9, &shared, err));
-    RETURN_ERROR_IF(shared != 0, err, STATUS_INPUT,
-                    "%s: num_kv_shared_layers: models whose layers share keys and values are not supported",
-                    reader->path);
-    FORWARD_IF_ERROR(config_bool(reader, "enable_moe_block", &experts, err));
-    RETURN_ERROR_IF(experts, err, STATUS_INPUT,
-                    "%s: enable_moe_block: experts are not supported in models of this type", reader->path);
     const struct config_reader nullable = config_nullable(reader);
+    const char *bidirectional = "vision"; // which is about images
+
     FORWARD_IF_ERROR(config_string(&nullable, "use_bidirectional_attention", &bidirectional, err));
     RETURN_ERROR_IF(strcmp(bidirectional, "vision") != 0, err, STATUS_INPUT,
                     "%s: use_bidirectional_attention: only causal language models can be pruned",
                     reader->path);
+    return STATUS_OK;
+}
+
+// A size that may be 0.
+static enum status read_count(size_t *count, const struct config_reader *reader, const char *key, size_t most,
+                              struct error *err)
+{
+    double number = (double)*count;
+
+    FORWARD_IF_ERROR(config_number(reader, key, 0, (double)most, &number, err));
+    *count = (size_t)number;
+    RETURN_ERROR_IF((double)*count != number, err, STATUS_INPUT, "%s: %s: must be an integer", reader->path,
+                    key);
+    return STATUS_OK;
+}
+
+static enum status read_experts(struct model_config *config, const struct config_reader *reader,
+                                struct error *err)
+{
+    static const char *const keys[] = {"num_experts", "top_k_experts", "moe_intermediate_size"};
+    struct decoder_config *decoder = &config->decoder;
+    bool experts = false;
+
+    FORWARD_IF_ERROR(config_bool(reader, "enable_moe_block", &experts, err));
+    for (size_t i = 0; i < LENGTH(keys) && !experts; i++)
+        config_pass(reader, keys[i]);
+    if (!experts)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(config_size(reader, keys[0], &decoder->num_experts, err));
+    FORWARD_IF_ERROR(config_size(reader, keys[1], &decoder->num_experts_per_tok, err));
+    FORWARD_IF_ERROR(config_size(reader, keys[2], &decoder->moe_intermediate_size, err));
+    RETURN_ERROR_IF(decoder->num_experts_per_tok > decoder->num_experts, err, STATUS_INPUT,
+                    "%s: top_k_experts: %zu is more than num_experts %zu", reader->path,
+                    decoder->num_experts_per_tok, decoder->num_experts);
+    decoder->routing.normalise = true;
+    decoder->experts_beside_mlp = true;
+    decoder->router_input_scale = (float)(1.0 / sqrt((double)decoder->hidden_size));
+    for (size_t i = 0; i < config->num_hidden_layers; i++)
+        config->layers[i].sparse = true;
+    return STATUS_OK;
+}
+
+static enum status read_per_layer_input(struct model_config *config, const struct config_reader *reader,
+                                        struct error *err)
+{
+    static const char key[] = "hidden_size_per_layer_input", rows_key[] = "vocab_size_per_layer_input";
+    struct decoder_config *decoder = &config->decoder;
+
+    decoder->per_layer_size = 256;
+    config->per_layer_vocab_size = 262144;
+    FORWARD_IF_ERROR(read_count(&decoder->per_layer_size, reader, key, INT32_MAX, err));
+    if (decoder->per_layer_size == 0) {
+        config_pass(reader, rows_key);
+        return STATUS_OK;
+    }
+    FORWARD_IF_ERROR(config_optional_size(reader, rows_key, &config->per_layer_vocab_size, err));
+    RETURN_ERROR_IF(config->per_layer_vocab_size < config->vocab_size, err, STATUS_INPUT,
+                    "%s: %s: %zu does not reach all tokens, of which there are %zu", reader->path, rows_key,
+                    config->per_layer_vocab_size, config->vocab_size);
+    RETURN_ERROR_IF(config->vocab_size > 1 << 24, err, STATUS_INPUT,
+                    "%s: vocab_size: with %s at most 16777216 tokens are supported", reader->path, key);
+    RETURN_ERROR_IF(decoder->num_experts != 0, err, STATUS_INPUT,
+                    "%s: %s: is not supported together with enable_moe_block", reader->path, key);
+    decoder->carried_size = 1; // the token's id
+    return STATUS_OK;
+}
+
+// The last layer before `end` that has the kind of `layer`; `end` if there is none.
+static size_t last_of_kind(const struct model_config *config, size_t end, size_t layer)
+{
+    for (size_t i = end; i-- > 0;)
+        if (config->layers[i].local_rotary == config->layers[layer].local_rotary)
+            return i;
+    return end;
+}
+
+// The last layers take keys and values of the last layer of their kind before them, and have wider MLPs where
+// config.json says so. After read_heads.
+static enum status read_sharing(struct model_config *config, const struct config_reader *reader,
+                                struct error *err)
+{
+    static const char key[] = "num_kv_shared_layers";
+    const size_t layers = config->num_hidden_layers, usual = config->decoder.intermediate_size;
+    size_t shared = 0;
+    bool wide = false;
+
+    FORWARD_IF_ERROR(read_count(&shared, reader, key, layers, err));
+    FORWARD_IF_ERROR(config_bool(reader, "use_double_wide_mlp", &wide, err));
+    for (size_t i = 0; i < layers; i++) { // which the reference checks as well
+        RETURN_ERROR_IF(last_of_kind(config, layers - shared, i) == layers - shared, err, STATUS_INPUT,
+                        "%s: %s: layer %zu has no layer of its kind before the last %zu", reader->path, key,
+                        i, shared);
+        config->layers[i].intermediate_size = usual;
+    }
+    for (size_t i = layers - shared; i < layers; i++) {
+        struct layer_kind *taker = &config->layers[i];
+        struct layer_kind *giver = &config->layers[last_of_kind(config, layers - shared, i)];
+        RETURN_ERROR_IF(taker->heads.num_key_value_heads != giver->heads.num_key_value_heads, err,
+                        STATUS_INPUT,
+                        "%s: %s: layer %zu has other heads than the layer whose keys and values it takes",
+                        reader->path, key, i);
+        if (giver->key_value_sharing == KEY_VALUE_OWN) {
+            giver->key_value_sharing = KEY_VALUE_GIVEN;
+            giver->key_value_place = state_size(&config->decoder);
+            config->decoder.carried_size += 2 * giver->heads.num_key_value_heads * giver->heads.head_dim;
+        }
+        taker->key_value_sharing = KEY_VALUE_TAKEN;
+        taker->key_value_place = giver->key_value_place;
+        taker->intermediate_size = wide ? 2 * usual : usual;
+        config->decoder.intermediate_size = wide ? 2 * usual : usual;
+    }
     return STATUS_OK;
 }
 
@@ -197,7 +335,7 @@ static enum status configure_gemma4(struct model_config *config, const struct co
     const struct config_reader nullable = config_nullable(reader);
     double cap = 0.0;
 
-    FORWARD_IF_ERROR(refuse_unreachable(reader, err));
+    FORWARD_IF_ERROR(read_causality(reader, err));
     config->embedding_scale = sqrt((double)config->decoder.hidden_size);
     config->rounded_embedding_scale = true; // as the reference does, and so did training
     config->decoder.attention_scale = 1.0F;
@@ -205,16 +343,11 @@ static enum status configure_gemma4(struct model_config *config, const struct co
     config->final_logit_soft_cap = (float)cap;
     FORWARD_IF_ERROR(read_kinds(config, reader, err));
     FORWARD_IF_ERROR(read_heads(config, reader, err));
+    FORWARD_IF_ERROR(read_experts(config, reader, err));
+    FORWARD_IF_ERROR(read_per_layer_input(config, reader, err));
+    FORWARD_IF_ERROR(read_sharing(config, reader, err));
     return read_ropes(config, reader, err);
 }
-
-// Of per-layer embeddings, shared keys and values, and experts, which are refused where they are used.
-static const char *const gemma4_harmless[] = {"vocab_size_per_layer_input",
-                                              "use_double_wide_mlp",
-                                              "num_experts",
-                                              "top_k_experts",
-                                              "moe_intermediate_size",
-                                              NULL};
 
 static const struct family rows[] = {
     {.model_type = "gemma4_text",
@@ -226,12 +359,13 @@ static const struct family rows[] = {
      RMS(1e-6),
      ROPE(NULL, 1e6),
      SIZES(262144, 2304, 9216, 30, 8),
-     .harmless = gemma4_harmless,
+     .experts = "experts",
+     .per_layer_embedding = "embed_tokens_per_layer",
      .default_key_value_heads = 4,
      .default_head_dim = 256,
      .default_max_positions = 131072,
      .default_tie = true,
-     .refused = "per-layer embeddings, keys and values of other layers, experts",
+     .refused = "bidirectional attention, per-layer embeddings beside experts",
      .configure = configure_gemma4},
 };
 FAMILY_ROWS(gemma4_family, rows);

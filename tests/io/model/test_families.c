@@ -116,9 +116,15 @@ static void what_a_family_cannot_do_is_refused_by_key(void **state)
     refused("gpt-neox", "rotary_pct", "2", "config.json: rotary_pct");
     refused("gemma2", "query_pre_attn_scalar", "0", "config.json: query_pre_attn_scalar");
     refused("gemma2", "num_hidden_layers", "1000000", "num_hidden_layers: must be at most 65536");
-    refused("gemma4", "hidden_size_per_layer_input", "8", "config.json: hidden_size_per_layer_input");
-    refused("gemma4", "num_kv_shared_layers", "1", "config.json: num_kv_shared_layers");
-    refused("gemma4", "enable_moe_block", "true", "config.json: enable_moe_block");
+    refused("gemma4", "hidden_size_per_layer_input", "8", "model.embed_tokens_per_layer.weight");
+    refused("gemma4", "num_kv_shared_layers", "2", "num_kv_shared_layers: layer 1 has no layer of its kind");
+    refused("gemma4", "num_kv_shared_layers", "3", "num_kv_shared_layers: layer 0 has no layer of its kind");
+    refused("gemma4", "num_kv_shared_layers", "0.5", "num_kv_shared_layers: must be an integer");
+    refused("gemma4", "enable_moe_block", "true", "config.json: num_experts: is missing");
+    refused("gemma4-experts", "top_k_experts", "6", "top_k_experts: 6 is more than num_experts 5");
+    refused("gemma4-experts", "hidden_size_per_layer_input", "8", "together with enable_moe_block");
+    refused("gemma4-per-layer", "vocab_size_per_layer_input", "95", "95 does not reach all tokens");
+    refused("gemma4-per-layer", "use_double_wide_mlp", "false", "layers.3.mlp.gate_proj.weight");
     refused("gemma4", "use_bidirectional_attention", "\"all\"", "config.json: use_bidirectional_attention");
     refused("gemma4", "per_layer_config", "{\"0\": {\"head_dim\": 10}}",
             "the heads of layer 2 have another size");
@@ -478,6 +484,8 @@ int main(void)
         FAMILY("qwen3-5-moe-fused"),
         FAMILY("gemma4"),
         FAMILY("gemma4-published"),
+        FAMILY("gemma4-per-layer"),
+        FAMILY("gemma4-experts"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),
