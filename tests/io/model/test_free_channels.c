@@ -128,7 +128,7 @@ static size_t reorder(float *block, const struct layer_map *map, const struct mo
 static float *logits_of(const struct model *model, struct random_state *random, size_t *readers)
 {
     const struct decoder_config *config = &model->config.decoder;
-    float *hidden = new_floats(TOKENS * config->hidden_size);
+    float *hidden = new_floats(TOKENS * state_size(config));
     float *workspace = new_floats(decoder_workspace_size(config, TOKENS));
     struct rotary_table rotary;
     struct lm_head head;
@@ -285,6 +285,8 @@ int main(void)
         FAMILY("qwen3-5-moe-fused", 1 + 3),
         FAMILY("gemma4", 3 + 1), // values that are keys have an order
         FAMILY("gemma4-published", 4),
+        FAMILY("gemma4-per-layer", 7 + 1), // values that several layers read keep their order
+        FAMILY("gemma4-experts", 1 + 2 * (1 + 5)),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,6 +220,36 @@ static void without_a_final_norm_hidden_states_are_taken_as_they_are(void **stat
     free(workspace);
 }
 
+static void hidden_states_may_lie_in_wider_rows(void **state)
+{
+    enum { VOCABULARY = 30, TOKENS = 7, ROW = HIDDEN + 3 };
+    struct fixture f;
+    int32_t targets[TOKENS] = {4, 0, 29, 7, 7, 1, 12};
+    double expected[TOKENS], found[TOKENS];
+    float wide[TOKENS * ROW], logits[TOKENS * VOCABULARY];
+    (void)state;
+
+    create(&f, VOCABULARY, TOKENS, 1.0F);
+    for (size_t i = 0; i < TOKENS * ROW; i++)
+        wide[i] = i % ROW < HIDDEN ? f.hidden[i / ROW * HIDDEN + i % ROW] : 1e30F;
+    lm_head_log_likelihood(expected, NULL, &f.head, f.hidden, targets, TOKENS, f.workspace);
+    f.head.state_size = ROW;
+    lm_head_log_likelihood(found, NULL, &f.head, wide, targets, TOKENS, f.workspace);
+    assert_memory_equal(found, expected, sizeof found);
+    lm_head_logits(logits, &f.head, wide, TOKENS, f.workspace);
+    for (size_t i = 0; i < TOKENS * VOCABULARY; i++)
+        assert_close((double)logits[i], f.logits[i], 1e-5);
+    struct lm_comparison same = {.hidden = wide};
+    float *workspace = uniform_floats(lm_head_compare_workspace_size(&f.head, 1, TOKENS), 1e30F, 4);
+    lm_head_compare(&same, 1, &f.head, wide, targets, TOKENS, workspace);
+    double sum = 0;
+    for (size_t t = 0; t < TOKENS; t++)
+        sum += expected[t];
+    assert_close(same.log_likelihood, sum, 1e-5);
+    free(workspace);
+    destroy(&f);
+}
+
 // Two models over three chunks of the vocabulary and two blocks of positions, by the definition in double;
 // the same bits whether they are compared together or one by one.
 static void divergences_are_those_of_the_distributions(void **state)
@@ -295,6 +325,7 @@ int main(void)
         cmocka_unit_test(memory_does_not_grow_with_the_vocabulary_times_positions),
         cmocka_unit_test(soft_capped_logits),
         cmocka_unit_test(logits_have_a_scale_then_a_bias),
+        cmocka_unit_test(hidden_states_may_lie_in_wider_rows),
         cmocka_unit_test(without_a_final_norm_hidden_states_are_taken_as_they_are),
         cmocka_unit_test(divergences_are_those_of_the_distributions),
     };
