@@ -18,8 +18,7 @@ rm -f build.log
 folder=${1:-$(mktemp -d "${TMPDIR:-/tmp}/coppice-demo-XXXXXX")}
 mkdir -p "$folder"
 for job in demo solved; do
-  sed "s#@FOLDER@#$folder#g" jobs/demo/$job.yaml >"$folder/$job.yaml"
-  mpirun -n 2 build/coppice run "$folder/$job.yaml"
+  FOLDER=$(realpath "$folder") mpirun -n 2 build/coppice run jobs/demo/$job.yaml
 done
 echo
 build/coppice compare "$folder/run" "$folder/solved"

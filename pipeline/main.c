@@ -60,11 +60,12 @@ static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
     const struct ignored_keys ignored = {options->ignored_keys, options->num_ignored_keys};
+    const struct job_sets sets = {options->sets, options->num_sets};
     struct opened_job job = {0};
     struct stop stop = {0};
     enum status status;
 
-    GOTO_IF_ERROR(job_open(&job, options->path, &ignored, &program->world, err), done);
+    GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, &program->world, err), done);
     GOTO_IF_ERROR(prepare_products(program, job.settings->run, err), done);
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
@@ -89,8 +90,7 @@ static enum status run_command(const struct program *program, struct error *err)
     switch (options->command->id) {
     case COMMAND_DIAGNOSE:
         FORWARD_IF_ERROR(prepare_products(program, options->path, err));
-        return diagnose_run(options->path, &program->world, options->json, out, program->root ? stderr : NULL,
-                            err);
+        return diagnose_run(options, &program->world, out, program->root ? stderr : NULL, err);
     case COMMAND_VERIFY:
         return verify_run(options->path, &program->world, options->json, out, err);
     default:

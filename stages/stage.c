@@ -6,6 +6,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *setting_place(char text[SETTING_PLACE_SIZE], const char *job, size_t line)
+{
+    snprintf(text, SETTING_PLACE_SIZE, line > 0 ? "%.350s:%zu: " : "--set ", job, line);
+    return text;
+}
+
 const char *variant_name(const struct variant *variant)
 {
     return variant != NULL ? variant->name : DENSE_NAME;

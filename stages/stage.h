@@ -28,6 +28,11 @@ struct stage {
     struct stage_hooks hooks;
 };
 
+enum { SETTING_PLACE_SIZE = 400 };
+// Where a setting stands, to begin a message with: "FILE:LINE: ", or "--set " for line 0, which means the
+// command line. Returns text.
+const char *setting_place(char text[SETTING_PLACE_SIZE], const char *job, size_t line);
+
 // The variant's name; DENSE_NAME for NULL, the dense model.
 const char *variant_name(const struct variant *variant);
 // The variant of the job that it is an attempt of, or itself (NULL stays NULL).

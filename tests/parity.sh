@@ -85,7 +85,7 @@ golden() {
 # small_golden NAME SEQUENCES LINE...: the same for the job that tests/e2e/NAME.sh runs; LINEs are those of its masks.
 small_golden() {
   cat >"$folder/$1.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
+model: $PWD/jobs/demo/kjv-llama-1m
 run: $folder/$1/run
 calibration: {corpus: $folder/train.jsonl, sequences: $2, length: 48, seed: 3}
 $(printf '%s\n' "${@:3}")
@@ -95,7 +95,8 @@ YAML
 }
 
 mkdir "$folder/demo"
-sed "s#@FOLDER@#$folder/demo#g" jobs/demo/demo.yaml >"$folder/demo.yaml"
+demo=$PWD/jobs/demo
+sed "s#\$FOLDER#$folder/demo#g; s#: \(kjv\|train\|test\)#: $demo/\1#" jobs/demo/demo.yaml >"$folder/demo.yaml"
 if [ "${1:-}" = --golden ]; then
   head -n 8 jobs/demo/train.jsonl >"$folder/train.jsonl"
   head -n 1 jobs/demo/test.jsonl >"$folder/test.jsonl"
@@ -105,7 +106,7 @@ if [ "${1:-}" = --golden ]; then
   small_golden auto 9 'prune: {method: auto, sparsity: 0.5, pattern: 2:4}'
   # As tests/e2e/golden.sh runs it: measured on five documents only.
   head -n 5 jobs/demo/test.jsonl >"$folder/demo/test.jsonl"
-  sed -i "s#jobs/demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
+  sed -i "s#$demo/test.jsonl#$folder/demo/test.jsonl#" "$folder/demo.yaml"
   golden demo
   exit
 fi
@@ -115,12 +116,12 @@ compare demo 16
 # how it is pruned.
 demo_model() {
   cat >"$folder/$1.yaml" <<YAML
-model: jobs/demo/kjv-llama-1m
+model: $PWD/jobs/demo/kjv-llama-1m
 run: $folder/$1/run
 output: $folder/$1/models
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 9, length: $3, seed: 7}
+calibration: {corpus: $PWD/jobs/demo/train.jsonl, sequences: 9, length: $3, seed: 7}
 $(printf '%s\n' "${@:5}")
-evaluate: {perplexity: jobs/demo/test.jsonl, length: $4}
+evaluate: {perplexity: $PWD/jobs/demo/test.jsonl, length: $4}
 YAML
   compare "$1" "$2"
 }

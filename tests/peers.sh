@@ -36,7 +36,7 @@ job() {
   cat >"$folder/$1.yaml" <<YAML
 model: $folder/model
 run: $folder/$1
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 16, length: 128}
+calibration: {corpus: $PWD/jobs/demo/train.jsonl, sequences: 16, length: 128}
 prune: {$2, pattern: [2:4, 4:8]}
 YAML
   mpirun -n 2 "${COPPICE:-build/coppice}" run "$folder/$1.yaml" >"$folder/$1.out" 2>&1 || { cat "$folder/$1.out"; exit 1; }

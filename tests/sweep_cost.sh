@@ -26,9 +26,9 @@ text=$(echo "$folder"/text.*)
 # job METHODS SPARSITIES PATTERNS
 job() {
   cat <<YAML
-model: jobs/demo/kjv-llama-1m
+model: $PWD/jobs/demo/kjv-llama-1m
 run: $folder/run
-calibration: {corpus: jobs/demo/train.jsonl, sequences: 32, length: 256}
+calibration: {corpus: $PWD/jobs/demo/train.jsonl, sequences: 32, length: 256}
 prune:
   method: $1
   propagation: dense

@@ -1,16 +1,15 @@
 #include "io/model/hub.h"
 
+#include "io/file/expand_path.h"
 #include "io/file/json.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { REPOSITORY_SIZE = 200, REVISION_SIZE = 200 };
 
@@ -77,57 +76,6 @@ static const char *variable(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static const char *home(void)
-{
-    const char *value = variable("HOME");
-    const struct passwd *entry = value == NULL ? getpwuid(getuid()) : NULL;
-    return value != NULL ? value : entry != NULL ? entry->pw_dir : "/";
-}
-
-// $NAME and ${NAME} at `text`: its value, and *size what it takes of the text. NULL: not a variable that is
-// set.
-static const char *variable_at(const char *text, size_t *size)
-{
-    const bool braces = text[1] == '{';
-    const char *begin = text + (braces ? 2 : 1);
-    char name[128];
-    size_t length = 0;
-
-    while (isalnum((unsigned char)begin[length]) || begin[length] == '_')
-        length++;
-    if (length == 0 || length >= sizeof name || (braces && begin[length] != '}'))
-        return NULL;
-    snprintf(name, sizeof name, "%.*s", (int)length, begin);
-    *size = length + (braces ? 3 : 1);
-    return getenv(name);
-}
-
-// A leading ~ and variables in a path are replaced, as `huggingface_hub` does.
-static void expand(char out[PATH_SIZE], const char *path)
-{
-    size_t used = 0, size = 1;
-    const bool at_home = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
-
-    for (const char *at = path; *at != '\0'; at += size) {
-        const char *value = NULL;
-        size = 1;
-        if (at == path && at_home)
-            value = home();
-        else if (*at == '$')
-            value = variable_at(at, &size);
-        if (value == NULL)
-            size = 1;
-        const int added = value != NULL ? snprintf(out + used, PATH_SIZE - used, "%s", value)
-                                        : snprintf(out + used, PATH_SIZE - used, "%c", *at);
-        used += (size_t)added;
-        if (used >= PATH_SIZE) {
-            out[0] = '\0'; // a path that does not fit is no path
-            return;
-        }
-    }
-    out[used] = '\0';
-}
-
 static void find_cache(char cache[PATH_SIZE])
 {
     const char *hub = variable("HF_HUB_CACHE"), *root = variable("HF_HOME"),
@@ -143,8 +91,9 @@ static void find_cache(char cache[PATH_SIZE])
     else if (xdg != NULL)
         path_format(path, sizeof path, "%s/huggingface/hub", xdg);
     else
-        path_format(path, sizeof path, "%s/.cache/huggingface/hub", home());
-    expand(cache, path);
+        path_format(path, sizeof path, "~/.cache/huggingface/hub");
+    // A variable that is not set stays as it is written, as with `huggingface_hub`.
+    expand_path(cache, NULL, path, &environment_variables);
 }
 
 static void find_repository(char path[PATH_SIZE], const char *cache, const struct name *name)

@@ -2,6 +2,7 @@
 
 #include "io/model/coded.h"
 #include "io/model/config.h"
+#include "io/model/conversion.h"
 #include "io/model/decode.h"
 #include "io/model/family.h"
 #include "io/model/layer_map.h"
@@ -11,6 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { NAME_SIZE = 256 };
 
@@ -218,8 +220,11 @@ enum status model_open_ignoring(struct model **model, const char *directory,
                                 const struct ignored_keys *ignored, struct error *err)
 {
     enum status status;
+    struct stat info;
 
     *model = NULL;
+    if (stat(directory, &info) == 0 && S_ISREG(info.st_mode))
+        return model_file_refuse(directory, err);
     FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));
     GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, ignored, err), failed);
     GOTO_IF_ERROR(checkpoint_open(&(*model)->checkpoint, directory, err), failed);

@@ -4,11 +4,13 @@
 #include "io/file/json.h"
 #include "io/tokenizer/added.h"
 #include "io/tokenizer/json.h"
+#include "io/tokenizer/missing.h"
 #include "io/tokenizer/normalizer.h"
 #include "io/tokenizer/pre_tokenizer.h"
 #include "io/tokenizer/template.h"
 #include "io/tokenizer/text.h"
 #include "io/tokenizer/word_model.h"
+
 #include <stdlib.h>
 
 struct tokenizer {
@@ -67,6 +69,7 @@ static enum status parse_file(json_t **root, const char *path, struct error *err
     char *bytes;
     size_t size;
 
+    FORWARD_IF_ERROR(tokenizer_check(path, err));
     FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
     *root = json_load_bytes(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem, &no_memory);
     free(bytes);

@@ -54,34 +54,51 @@ static double from_variance(const struct channel *channel, const struct importan
 //             NEEDS_ABSOLUTE_SUMS makes |W_ij| relative to its row and column
 //   exponent  of the activation, and
 //   alpha     of the column variance, where the job gives none
-#define METHODS(ROW)                                                         \
-    ROW(METHOD_MAGNITUDE, "magnitude", from_second_moment, 0, 0, 0)          \
-    ROW(METHOD_WANDA, "wanda", from_second_moment, 0, 0.5, 0)                \
-    ROW(METHOD_RIA, "ria", from_second_moment, NEEDS_ABSOLUTE_SUMS, 0.25, 0) \
-    ROW(METHOD_CVR, "cvr", from_variance, 0, 0.25, 0.25)                     \
-    ROW(METHOD_SPARSEGPT, "sparsegpt", NULL, NEEDS_HESSIAN, 0, 0)            \
-    ROW(METHOD_ADMM, "admm", NULL, NEEDS_EQUATIONS, 0, 0)                    \
-    ROW(METHOD_ALPS, "alps", NULL, NEEDS_EQUATIONS, 0, 0)                    \
-    ROW(METHOD_AUTO, "auto", NULL,                                           \
-        NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS, 0, 0)
+//   meaning   for `coppice help prune.method`: how weights are chosen, a line without a full stop
+#define METHODS(ROW)                                                                                  \
+    ROW(METHOD_MAGNITUDE, "magnitude", from_second_moment, 0, 0, 0,                                   \
+        "by size alone; needs no calibration to choose")                                              \
+    ROW(METHOD_WANDA, "wanda", from_second_moment, 0, 0.5, 0,                                         \
+        "by size times the norm of the input; the cheapest that works")                               \
+    ROW(METHOD_RIA, "ria", from_second_moment, NEEDS_ABSOLUTE_SUMS, 0.25, 0,                          \
+        "as wanda, with the size relative to the weight's row and column")                            \
+    ROW(METHOD_CVR, "cvr", from_variance, 0, 0.25, 0.25,                                              \
+        "by size times the spread of the input, over the spread of the weight's column")              \
+    ROW(METHOD_SPARSEGPT, "sparsegpt", NULL, NEEDS_HESSIAN, 0, 0,                                     \
+        "by the error that each removal makes, column by column, the weights after it updated")       \
+    ROW(METHOD_ADMM, "admm", NULL, NEEDS_EQUATIONS, 0, 0,                                             \
+        "masks and weights together, towards the dense model's outputs, by ADMM")                     \
+    ROW(METHOD_ALPS, "alps", NULL, NEEDS_EQUATIONS, 0, 0,                                             \
+        "masks and weights together, as ALPS does; the most accurate, at almost five times the work " \
+        "of wanda")                                                                                   \
+    ROW(METHOD_AUTO, "auto", NULL,                                                                    \
+        NEEDS_OUTPUTS | NEEDS_STATISTICS | NEEDS_COLUMN_VARIANCE | NEEDS_ABSOLUTE_SUMS, 0, 0,         \
+        "tries the first four and others like them, and takes for each linear what measures best")
 
-#define AS_ROW(value, name, factor, needs, exponent, alpha) [value] = {factor, needs, exponent, alpha},
-#define AS_NAME(value, name, factor, needs, exponent, alpha) [value] = name,
+#define AS_ROW(value, name, factor, needs, exponent, alpha, meaning) \
+    [value] = {factor, needs, exponent, alpha, meaning},
+#define AS_NAME(value, name, factor, needs, exponent, alpha, meaning) [value] = name,
 
 static const struct {
     double (*factor)(const struct channel *channel, const struct importance_parameters *parameters);
     unsigned needs;
     double exponent, alpha;
+    const char *meaning;
 } methods[NUM_METHODS] = {METHODS(AS_ROW)};
 
 static const char *const names[NUM_METHODS] = {METHODS(AS_NAME)};
 
-#define AS_ONE(value, name, factor, needs, exponent, alpha) 1 +
+#define AS_ONE(value, name, factor, needs, exponent, alpha, meaning) 1 +
 _Static_assert(METHODS(AS_ONE) 0 == NUM_METHODS, "every method has a row");
 
 const char *method_name(enum method method)
 {
     return names[method];
+}
+
+const char *method_meaning(size_t method)
+{
+    return methods[method].meaning;
 }
 
 const char *const *method_names(size_t *count)

@@ -47,6 +47,8 @@ struct importance_parameters {
 
 const char *method_name(enum method method);
 const char *const *method_names(size_t *count); // in the order of the enum, for messages and help
+// How it chooses weights, in a line; method: of enum method.
+const char *method_meaning(size_t method);
 // Whether the method scores weights by factors; sparsegpt and auto do not.
 bool method_has_factors(enum method method);
 struct importance_parameters importance_defaults(enum method method);

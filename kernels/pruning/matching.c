@@ -10,6 +10,19 @@ const char *const *matching_names(size_t *count)
     return names;
 }
 
+const char *matching_meaning(size_t matching)
+{
+    static const char *const meanings[] = {
+        [MATCHING_OFF] = "nothing",
+        [MATCHING_MOMENT] = "a factor for each row, so that its output has the dense one's variance",
+        [MATCHING_REGRESSION] = "a factor for each row, so that its output comes nearest to the dense one's",
+        [MATCHING_MIXED] = "a factor for each row, the geometric mean of these two",
+        [MATCHING_LEAST_SQUARES] = "every weight that is kept, so that outputs come nearest to the dense "
+                                   "model's: much better, and more work",
+    };
+    return meanings[matching];
+}
+
 // ---- sums -----------------------------------------------------------------------------------------------
 
 // As in channel_sums: running sums stay in the nearest cache and are loaded and stored once for ROWS tokens.

@@ -16,6 +16,8 @@ enum matching {
     MATCHING_LEAST_SQUARES = 4 // every kept weight is solved for, not a factor of each row: least_squares.h
 };
 const char *const *matching_names(size_t *count); // "off", "moment", ..., in the order of the enum
+// What is changed, in a line; matching: of enum matching.
+const char *matching_meaning(size_t matching);
 
 enum { OUTPUT_SUMS = 5 }; // sum y, sum z, sum y^2, sum z^2, sum y z
 

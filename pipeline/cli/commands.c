@@ -3,12 +3,12 @@
 #include <string.h>
 
 enum {
-    TAKES_ALL =
-        TAKES_RANKS | TAKES_THREADS | TAKES_KERNEL | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS | TAKES_MODEL
+    TAKES_ALL = TAKES_RANKS | TAKES_THREADS | TAKES_KERNEL | TAKES_STOP | TAKES_STRICT | TAKES_PROGRESS |
+                TAKES_MODEL | TAKES_SET
 };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS | TAKES_MODEL,
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS | TAKES_MODEL | TAKES_SET,
      "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
      "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
@@ -20,9 +20,11 @@ static const struct command table[] = {
     {COMMAND_RUN, "run", ARGUMENT_JOB, TAKES_ALL, "everything that the job asks for",
      "Calibrates, scores, compensates, exports and evaluates, as far as the job asks for it. What is in "
      "the run directory already is not done again: starting the same command once more is the way to "
-     "resume.",
+     "resume. Paths in the job file count from its folder, those of --set too; ~ and $NAME in them are "
+     "replaced.",
      "coppice run job.yaml\n"
      "mpirun -n 8 coppice run --threads 4 job.yaml\n"
+     "coppice run --set prune.sparsity=0.6 --set run=runs/60 job.yaml\n"
      "srun coppice run --max-time \"$(squeue -h -j $SLURM_JOB_ID -O TimeLeft)\" job.yaml\n"},
     {COMMAND_CALIBRATE, "calibrate", ARGUMENT_JOB, TAKES_ALL, "statistics of the activations, layer by layer",
      "Draws the calibration sequences from the corpus and gathers, for every layer, the statistics of "
@@ -69,7 +71,7 @@ static const struct command table[] = {
      "without a launcher.",
      "coppice compare /scratch/runs/seed-0 /scratch/runs/seed-1\n"
      "coppice compare --html comparison.html /scratch/runs/*\n"},
-    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, TAKES_KERNEL,
+    {COMMAND_DIAGNOSE, "diagnose", ARGUMENT_JOB_OR_RUN, TAKES_KERNEL | TAKES_SET,
      "alignment between the weights, before and after pruning",
      "Measures, from the weights alone, how the linears of each layer are aligned with each other, for the "
      "dense model and every variant whose weights are complete: overlap of the leading singular subspaces of "

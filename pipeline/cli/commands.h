@@ -37,7 +37,8 @@ enum command_options {
     TAKES_MACHINE = 16, // --nodes, --ranks-per-node, --machine
     TAKES_HTML = 64,    // --html
     TAKES_KERNEL = 128, // --kernel
-    TAKES_MODEL = 256   // --ignore-config-key
+    TAKES_MODEL = 256,  // --ignore-config-key
+    TAKES_SET = 512     // --set
 };
 
 struct command {

@@ -9,6 +9,11 @@ static const struct option_row rows[] = {
     {{"progress", OPTION_PROGRESS, "HOW", 0,
       "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
      TAKES_PROGRESS},
+    {{"set", OPTION_SET, "KEY=VALUE", 0,
+      "This value instead of the job file's, written as there: prune.sparsity=0.6, prune.method=[wanda,ria], "
+      "evaluate.perplexity=null for none; may be given several times",
+      1},
+     TAKES_SET},
     {{"variant", OPTION_VARIANT, "PATTERN", 0,
       "Only variants whose name matches (* ? [...]); may be given several times. 'dense' is the dense model "
       "and what all variants share. Several such programs may work in one run directory",

@@ -23,6 +23,7 @@ enum option_key {
     OPTION_NO_CHECK,
     OPTION_PROGRESS,
     OPTION_IGNORE_CONFIG_KEY,
+    OPTION_SET,
     OPTION_JSON
 };
 

@@ -4,6 +4,7 @@
 #include "pipeline/cli/stop.h"
 #include "pipeline/job/example.h"
 #include "pipeline/job/keys.h"
+#include "pipeline/job/peers.h"
 #include "pipeline/text/duration.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
@@ -85,6 +86,15 @@ static enum status add_ignored_key(struct options *options, const char *key, str
     return STATUS_OK;
 }
 
+// What stands in it is looked at where the job file is read.
+static enum status add_set(struct options *options, const char *text, struct error *err)
+{
+    const size_t most = sizeof options->sets / sizeof *options->sets;
+    RETURN_ERROR_IF(options->num_sets == most, err, STATUS_USAGE, "--set may be given %zu times", most);
+    options->sets[options->num_sets++] = text;
+    return STATUS_OK;
+}
+
 static enum status parse_option(struct parse *parse, int key, const char *argument)
 {
     struct options *options = parse->options;
@@ -100,6 +110,8 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         return add_variant(options, argument, parse->err);
     case OPTION_IGNORE_CONFIG_KEY:
         return add_ignored_key(options, argument, parse->err);
+    case OPTION_SET:
+        return add_set(options, argument, parse->err);
     case OPTION_NO_CHECK:
         options->no_check = true;
         break;
@@ -189,6 +201,24 @@ static error_t take_word(int key, char *argument, struct argp_state *state)
 
 // ---- messages ------------------------------------------------------------------------------------------
 
+// A key of the job file, or what another program calls one.
+static enum status refuse_job_key(const char *word, struct error *err)
+{
+    const struct peer_word *peer = peer_word_find(word);
+    enum job_key key = job_key_named(word);
+    char answer[256];
+
+    if (key == NUM_JOB_KEYS)
+        key = job_key_of_word(word);
+    RETURN_ERROR_IF(key != NUM_JOB_KEYS, err, STATUS_USAGE,
+                    "unknown option '--%s': %s is a key of the job file; over it, --set %s=VALUE", word,
+                    job_key_row(key)->path, job_key_row(key)->path);
+    RETURN_ERROR_IF(peer != NULL, err, STATUS_USAGE, "unknown option '--%s': %s%s", word,
+                    peer_word_answer(peer, answer, sizeof answer),
+                    peer->ours != NULL ? "; keys of the job file are set by --set KEY=VALUE" : "");
+    return STATUS_OK;
+}
+
 static enum status refuse_long_option(const char *name, size_t length, struct error *err)
 {
     const char *names[MOST_OPTIONS];
@@ -196,9 +226,10 @@ static enum status refuse_long_option(const char *name, size_t length, struct er
     size_t count;
     const struct option_row *rows = option_rows(&count);
 
+    snprintf(word, sizeof word, "%.*s", length < sizeof word ? (int)length : (int)sizeof word - 1, name);
+    FORWARD_IF_ERROR(refuse_job_key(word, err));
     for (size_t i = 0; i < count; i++)
         names[i] = rows[i].argp.name;
-    snprintf(word, sizeof word, "%.*s", length < sizeof word ? (int)length : (int)sizeof word - 1, name);
     const char *near = suggest_nearest(word, names, count);
     if (near != NULL)
         RETURN_ERROR(err, STATUS_USAGE, "unknown option '--%s', did you mean '--%s'?", word, near);

@@ -31,6 +31,8 @@ struct options {
     double max_time;          // seconds from the start of the program; 0: no limit
     const char *variants[64]; // --variant: patterns of variant names; point into argv
     size_t num_variants;      // 0: all
+    const char *sets[64];     // --set: "KEY=VALUE", in their order; point into argv
+    size_t num_sets;
     const char *ignored_keys[64]; // --ignore-config-key: keys of the model's config.json; point into argv
     size_t num_ignored_keys;
     double margin; // seconds before max_time at which to stop; default 60, at most a tenth of max_time

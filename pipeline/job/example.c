@@ -12,7 +12,9 @@ static const char header[] =
     "# Each value is the default, or an example where the comment names another default or says "
     "\"required\".\n"
     "# A key marked * takes a list as well, which makes a sweep. A key that is commented out means nothing\n"
-    "# together with the other values shown here.\n"
+    "# together with the other values shown here. Paths count from the folder of this file; ~, $NAME and "
+    "${NAME}\n"
+    "# in them are replaced. `--set KEY=VALUE` on the command line stands over what is here.\n"
     "# The table of keys, pipeline/job/key_table.h, is the source of this file.\n";
 
 // ---- the text ------------------------------------------------------------------------------------------
@@ -117,6 +119,29 @@ static bool is_about(const struct job_key_row *row, const char *topic)
            (section > 0 && strlen(topic) == section && strncmp(row->path, topic, section) == 0);
 }
 
+// Whether the topic names the key, and not its section.
+static bool is_one(const struct job_key_row *row, const char *topic)
+{
+    const char *dot = strchr(row->path, '.');
+    return strcmp(row->path, topic) == 0 || (dot != NULL && strcmp(dot + 1, topic) == 0);
+}
+
+// What each word means that the key takes, if the table says it.
+static void print_meanings(FILE *out, const struct job_key_row *row)
+{
+    size_t count;
+    int column = 0;
+
+    if (row->meaning == NULL)
+        return;
+    const char *const *words = row->choices(&count);
+    for (size_t i = 0; i < count; i++)
+        if (column < (int)strlen(words[i]))
+            column = (int)strlen(words[i]);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "    # %-*s  %s\n", column, words[i], row->meaning(i));
+}
+
 size_t job_example_print(FILE *out, const char *topic)
 {
     char value[256], comment[1024];
@@ -140,6 +165,8 @@ size_t job_example_print(FILE *out, const char *topic)
         const int used = fprintf(out, "%s%s%s: %s", dot != NULL ? "  " : "",
                                  job_example_leaves_out(row) ? "# " : "", name, value);
         print_comment(out, (size_t)used, comment);
+        if (topic != NULL && is_one(row, topic))
+            print_meanings(out, row);
         printed++;
     }
     return printed;

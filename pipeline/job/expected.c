@@ -102,7 +102,7 @@ enum status expected_read(struct expected *expected, const struct job_document *
             return job_refuse(document, name.line, "expected", err, "'%s' is given twice, first on line %zu",
                               job_printable(name.text, got, sizeof got), earlier.line);
     }
-    expected->line = name.line;
+    expected->line = job_setting_line(document, &name);
     FORWARD_IF_ERROR(copy_text(&expected->variant, &name, err));
     if (value.kind != NODE_MAPPING)
         return refuse(document, &value, expected->variant, "must be {perplexity, length, source}", err);
@@ -120,15 +120,16 @@ static enum status refuse_unknown(const struct settings *settings, const struct 
                                   const char *path, struct error *err)
 {
     const char **names;
-    char shown[160];
+    char shown[160], place[SETTING_PLACE_SIZE];
 
     FORWARD_IF_ERROR(allocate(&names, settings->num_variants + 1, sizeof *names, "names of variants", err));
     names[0] = variant_name(NULL);
     for (size_t v = 0; v < settings->num_variants; v++)
         names[v + 1] = settings->variants[v].name;
     const char *near = suggest_nearest(expected->variant, names, settings->num_variants + 1);
-    error_set(err, STATUS_USAGE, "%s:%zu: expected: '%s' is no variant of this job%s%s%s", path,
-              expected->line, job_printable(expected->variant, shown, sizeof shown),
+    error_set(err, STATUS_USAGE, "%sexpected: '%s' is no variant of this job%s%s%s",
+              setting_place(place, path, expected->line),
+              job_printable(expected->variant, shown, sizeof shown),
               near != NULL ? ", did you mean " : "; without this line coppice plan lists them",
               near != NULL ? near : "", near != NULL ? "?" : "");
     free(names);

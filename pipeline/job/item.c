@@ -1,4 +1,5 @@
 #include "pipeline/job/item.h"
+#include "pipeline/job/job_path.h"
 #include "pipeline/job/tasks.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
@@ -122,6 +123,18 @@ static enum status read_budget(const struct reader *reader, const struct job_key
     return read_number(row, &value, &item->number) ? STATUS_OK : item_refuse(reader, row, &value);
 }
 
+static enum status read_text(const struct reader *reader, const struct job_key_row *row,
+                             const struct job_node *node, union job_item *item)
+{
+    const enum job_path_kind kind = row == job_key_row(KEY_MODEL)    ? JOB_PATH_MODEL
+                                    : row == job_key_row(KEY_RUN)    ? JOB_PATH_RUN
+                                    : row == job_key_row(KEY_OUTPUT) ? JOB_PATH_MADE
+                                                                     : JOB_PATH_INPUT;
+    if (!(row->flags & KEY_PATH))
+        return copy_text(&item->text, node, row, reader->err);
+    return job_path_take(&item->text, reader->document, node, kind, row->path, reader->err);
+}
+
 static enum status read_scalar(const struct reader *reader, const struct job_key_row *row,
                                const struct job_node *node, union job_item *item)
 {
@@ -131,11 +144,11 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
         switch (row->type) {
         case TYPE_TEXT:
             if (!node->is_null)
-                return copy_text(&item->text, node, row, reader->err);
+                return read_text(reader, row, node, item);
             good = false;
             break;
         case TYPE_SKIP:
-            item->skip.line = node->line;
+            item->skip.line = job_setting_line(reader->document, node);
             if (!node->is_null)
                 return copy_text(&item->skip.pattern, node, row, reader->err);
             good = false;
@@ -201,7 +214,7 @@ enum status ratio_read(const struct reader *reader, const struct job_key_row *ro
                               "'%s' is given twice, first on line %zu",
                               job_printable(name.text, got, sizeof got), earlier.line);
     }
-    ratio->line = name.line;
+    ratio->line = job_setting_line(reader->document, &name);
     if (!read_number(row, &value, &ratio->sparsity))
         return job_refuse(reader->document, value.line, row->path, reader->err,
                           "the sparsity of a pattern must be a number from %s to %s, got %s",

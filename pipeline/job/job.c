@@ -9,6 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#define REFUSE_IF(condition, values, key, err, ...)                       \
+    do {                                                                  \
+        if (condition)                                                    \
+            return job_value_refuse((values), (key), (err), __VA_ARGS__); \
+    } while (0)
+
 // ---- checks that take several keys ---------------------------------------------------------------------
 
 static size_t length_without_slashes(const char *path)
@@ -27,12 +33,12 @@ static bool is_same_path(const char *a, const char *b)
 
 // Refuses two keys that name the same directory. The second may be missing.
 static enum status check_different(const struct job_values *values, enum job_key first, enum job_key second,
-                                   const char *path, struct error *err)
+                                   struct error *err)
 {
     if (is_given(values, second) &&
         is_same_path(values->of[first].items[0].text, values->of[second].items[0].text))
-        RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: %s: must not be the same directory as %s", path,
-                     values->of[second].line, job_key_row(second)->path, job_key_row(first)->path);
+        return job_value_refuse(values, second, err, "must not be the same directory as %s",
+                                job_key_row(first)->path);
     return STATUS_OK;
 }
 
@@ -48,7 +54,7 @@ static bool allocates(const struct job_values *values, enum allocation allocatio
 }
 
 // Keys that belong to one allocation.
-static enum status check_allocation_keys(const struct job_values *values, const char *path, struct error *err)
+static enum status check_allocation_keys(const struct job_values *values, struct error *err)
 {
     static const struct {
         enum job_key key;
@@ -60,10 +66,8 @@ static enum status check_allocation_keys(const struct job_values *values, const 
     size_t count;
     const char *const *names = job_key_row(KEY_ALLOCATION)->choices(&count);
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        RETURN_ERROR_IF(is_given(values, owned[i].key) && !allocates(values, owned[i].allocation), err,
-                        STATUS_USAGE, "%s:%zu: %s: is used with prune.allocation: %s only", path,
-                        values->of[owned[i].key].line, job_key_row(owned[i].key)->path,
-                        names[owned[i].allocation]);
+        REFUSE_IF(is_given(values, owned[i].key) && !allocates(values, owned[i].allocation), values,
+                  owned[i].key, err, "is used with prune.allocation: %s only", names[owned[i].allocation]);
     return STATUS_OK;
 }
 
@@ -71,31 +75,30 @@ static enum status check_allocation_keys(const struct job_values *values, const 
 static const double most_measured = 0.9;
 
 // A pattern N:M is one sparsity for all layers, so that allocation and ratios contradict it.
-static enum status check_allocation(const struct job_values *values, const char *path, struct error *err)
+static enum status check_allocation(const struct job_values *values, struct error *err)
 {
     const struct job_value *allocation = &values->of[KEY_ALLOCATION], *ratios = &values->of[KEY_RATIOS];
     size_t count;
     const char *const *names = job_key_row(KEY_ALLOCATION)->choices(&count);
 
-    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && !allocates(values, ALLOCATION_UNIFORM), err,
-                    STATUS_USAGE,
-                    "%s:%zu: prune.allocation: a pattern N:M has the same sparsity in every layer: %s needs "
-                    "prune.sparsity, or uniform as well, for the patterns",
-                    path, allocation->line, names[allocation->items[0].whole]);
-    RETURN_ERROR_IF(is_given(values, KEY_PATTERN) && ratios->count > 0, err, STATUS_USAGE,
-                    "%s:%zu: prune.ratios: a pattern N:M has the same sparsity everywhere: ratios need "
-                    "prune.sparsity instead of prune.pattern",
-                    path, ratios->line);
+    REFUSE_IF(is_given(values, KEY_PATTERN) && !allocates(values, ALLOCATION_UNIFORM), values, KEY_ALLOCATION,
+              err,
+              "a pattern N:M has the same sparsity in every layer: %s needs prune.sparsity, or uniform as "
+              "well, for the patterns",
+              names[allocation->items[0].whole]);
+    REFUSE_IF(is_given(values, KEY_PATTERN) && ratios->count > 0, values, KEY_RATIOS, err,
+              "a pattern N:M has the same sparsity everywhere: ratios need prune.sparsity instead of "
+              "prune.pattern");
     for (size_t i = 0; i < values->of[KEY_SPARSITY].count && allocates(values, ALLOCATION_MEASURED); i++)
-        RETURN_ERROR_IF(values->of[KEY_SPARSITY].items[i].number > most_measured, err, STATUS_USAGE,
-                        "%s:%zu: prune.sparsity: must not be above %g with prune.allocation: measured, which "
-                        "measures no linear beyond that",
-                        path, values->of[KEY_SPARSITY].line, most_measured);
-    return check_allocation_keys(values, path, err);
+        REFUSE_IF(
+            values->of[KEY_SPARSITY].items[i].number > most_measured, values, KEY_SPARSITY, err,
+            "must not be above %g with prune.allocation: measured, which measures no linear beyond that",
+            most_measured);
+    return check_allocation_keys(values, err);
 }
 
 // Least squares sets every weight that is kept, so that energy compensation has no say.
-static enum status check_solving(const struct job_values *values, const char *path, struct error *err)
+static enum status check_solving(const struct job_values *values, struct error *err)
 {
     const struct job_value *energy = &values->of[KEY_ENERGY], *output = &values->of[KEY_OUTPUT_MATCHING];
     bool any = !is_given(values, KEY_ENERGY) || !is_given(values, KEY_OUTPUT_MATCHING), solves = false;
@@ -106,66 +109,56 @@ static enum status check_solving(const struct job_values *values, const char *pa
         any = any || output->items[i].whole != MATCHING_LEAST_SQUARES;
         solves = solves || output->items[i].whole == MATCHING_LEAST_SQUARES;
     }
-    RETURN_ERROR_IF(is_given(values, KEY_DRIFT) && !solves, err, STATUS_USAGE,
-                    "%s:%zu: prune.drift: is used with compensate.output: least_squares only", path,
-                    values->of[KEY_DRIFT].line);
-    RETURN_ERROR_IF(!any, err, STATUS_USAGE,
-                    "%s:%zu: compensate.energy: output: least_squares sets every weight that is kept: leave "
-                    "energy out",
-                    path, energy->line);
+    REFUSE_IF(is_given(values, KEY_DRIFT) && !solves, values, KEY_DRIFT, err,
+              "is used with compensate.output: least_squares only");
+    REFUSE_IF(!any, values, KEY_ENERGY, err,
+              "output: least_squares sets every weight that is kept: leave energy out");
     return STATUS_OK;
 }
 
 // A budget says how sparse the model is to be.
-static enum status check_budget(const struct job_values *values, const char *path, struct error *err)
+static enum status check_budget(const struct job_values *values, struct error *err)
 {
     static const enum job_key others[] = {KEY_SPARSITY, KEY_PATTERN};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        RETURN_ERROR_IF(is_given(values, KEY_BUDGET) && is_given(values, others[i]), err, STATUS_USAGE,
-                        "%s:%zu: prune.budget: stands instead of %s: leave one of them out", path,
-                        values->of[KEY_BUDGET].line, job_key_row(others[i])->path);
+        REFUSE_IF(is_given(values, KEY_BUDGET) && is_given(values, others[i]), values, KEY_BUDGET, err,
+                  "stands instead of %s: leave one of them out", job_key_row(others[i])->path);
     return STATUS_OK;
 }
 
 // Only neighbours have an order.
-static enum status check_permute(const struct job_values *values, const char *path, struct error *err)
+static enum status check_permute(const struct job_values *values, struct error *err)
 {
     const struct job_value *permute = &values->of[KEY_PERMUTE];
     bool asked = false;
 
     for (size_t i = 0; i < permute->count; i++)
         asked = asked || permute->items[i].flag;
-    RETURN_ERROR_IF(asked && !is_given(values, KEY_PATTERN), err, STATUS_USAGE,
-                    "%s:%zu: prune.permute: is used with prune.pattern only", path, permute->line);
+    REFUSE_IF(asked && !is_given(values, KEY_PATTERN), values, KEY_PERMUTE, err,
+              "is used with prune.pattern only");
     return STATUS_OK;
 }
 
-static enum status check_together(const struct job_values *values, const char *path, struct error *err)
+static enum status check_together(const struct job_values *values, struct error *err)
 {
     const struct job_value *clamp = &values->of[KEY_CLAMP];
 
-    RETURN_ERROR_IF(is_given(values, KEY_CLAMP) && clamp->items->pair[0] > clamp->items->pair[1], err,
-                    STATUS_USAGE, "%s:%zu: compensate.clamp: low must not be above high", path, clamp->line);
-    RETURN_ERROR_IF(
-        is_given(values, KEY_KEEP_WEIGHTS) && !values->of[KEY_KEEP_WEIGHTS].items[0].flag &&
-            is_given(values, KEY_OUTPUT),
-        err, STATUS_USAGE,
-        "%s:%zu: compensate.keep_weights: must be true where there is output, which is made from them", path,
-        values->of[KEY_KEEP_WEIGHTS].line);
-    RETURN_ERROR_IF(is_given(values, KEY_OUTPUT_FORMAT) && !is_given(values, KEY_OUTPUT), err, STATUS_USAGE,
-                    "%s:%zu: output_format: means nothing without output", path,
-                    values->of[KEY_OUTPUT_FORMAT].line);
-    RETURN_ERROR_IF(
-        values->of[KEY_EXPECTED].count > 0 && !is_given(values, KEY_PERPLEXITY), err, STATUS_USAGE,
-        "%s:%zu: expected: is shown beside what is measured, and evaluate.perplexity is not given", path,
-        values->of[KEY_EXPECTED].line);
-    FORWARD_IF_ERROR(check_solving(values, path, err));
-    FORWARD_IF_ERROR(check_budget(values, path, err));
-    FORWARD_IF_ERROR(check_allocation(values, path, err));
-    FORWARD_IF_ERROR(check_permute(values, path, err));
-    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, path, err));
-    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, path, err));
-    return check_different(values, KEY_RUN, KEY_OUTPUT, path, err);
+    REFUSE_IF(is_given(values, KEY_CLAMP) && clamp->items->pair[0] > clamp->items->pair[1], values, KEY_CLAMP,
+              err, "low must not be above high");
+    REFUSE_IF(is_given(values, KEY_KEEP_WEIGHTS) && !values->of[KEY_KEEP_WEIGHTS].items[0].flag &&
+                  is_given(values, KEY_OUTPUT),
+              values, KEY_KEEP_WEIGHTS, err, "must be true where there is output, which is made from them");
+    REFUSE_IF(is_given(values, KEY_OUTPUT_FORMAT) && !is_given(values, KEY_OUTPUT), values, KEY_OUTPUT_FORMAT,
+              err, "means nothing without output");
+    REFUSE_IF(values->of[KEY_EXPECTED].count > 0 && !is_given(values, KEY_PERPLEXITY), values, KEY_EXPECTED,
+              err, "is shown beside what is measured, and evaluate.perplexity is not given");
+    FORWARD_IF_ERROR(check_solving(values, err));
+    FORWARD_IF_ERROR(check_budget(values, err));
+    FORWARD_IF_ERROR(check_allocation(values, err));
+    FORWARD_IF_ERROR(check_permute(values, err));
+    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_RUN, err));
+    FORWARD_IF_ERROR(check_different(values, KEY_MODEL, KEY_OUTPUT, err));
+    return check_different(values, KEY_RUN, KEY_OUTPUT, err);
 }
 
 // ---- the job -------------------------------------------------------------------------------------------
@@ -179,7 +172,7 @@ static enum status take_values(struct settings *settings, struct job_values *val
             continue;
         if (type_is_array(row->type)) {
             FORWARD_IF_ERROR(member_store_array(row, settings, value, err));
-        } else if (value->line != 0) {
+        } else if (value->given) {
             member_store(row, settings, value->items);
             if (row->type == TYPE_TEXT)
                 value->items->text = NULL; // the settings' now
@@ -208,13 +201,11 @@ static void decide_defaults(struct settings *settings, const struct job_values *
 }
 
 static enum status check_pack(const struct settings *settings, const struct job_values *values,
-                              const char *path, struct error *err)
+                              struct error *err)
 {
-    RETURN_ERROR_IF(
-        settings->pack == PACK_TRUE && sequences_are_given(settings), err, STATUS_USAGE,
-        "%s:%zu: calibration.pack: must not be true where calibration.corpus holds token ids (.h5): "
-        "they are sequences already, and are taken as they are",
-        path, values->of[KEY_PACK].line);
+    REFUSE_IF(settings->pack == PACK_TRUE && sequences_are_given(settings), values, KEY_PACK, err,
+              "must not be true where calibration.corpus holds token ids (.h5): they are sequences already, "
+              "and are taken as they are");
     return STATUS_OK;
 }
 
@@ -236,8 +227,20 @@ static bool divides_by_variance(const struct variant *variant)
     return variant->parameters.alpha != 0;
 }
 
-// Whether a parameter of methods, where it is given, makes a difference to any variant: its default is not
-// worth an error.
+static bool looks_for_groups(const struct variant *variant)
+{
+    return !variant->is_pattern && !(method_needs(variant->method) & NEEDS_HESSIAN);
+}
+
+static bool is_standard(const struct job_key_row *row, const union job_item *item,
+                        const struct variant *variant)
+{
+    const union job_item standard = member_standard(row, variant);
+    return row->type == TYPE_CHOICE ? item->whole == standard.whole : item->number == standard.number;
+}
+
+// Whether a key that only some variants heed, where it is given, makes a difference to any of the job's: its
+// default is not worth an error.
 static bool is_of_use(const struct settings *settings, const struct job_values *values, enum job_key key,
                       bool (*takes)(const struct variant *variant))
 {
@@ -245,15 +248,16 @@ static bool is_of_use(const struct settings *settings, const struct job_values *
     bool used = !is_given(values, key);
 
     for (size_t v = 0; v < settings->num_variants && !used; v++) {
-        used = takes(&settings->variants[v]);
-        for (size_t i = 0; i < value->count && !used; i++)
-            used = value->items[i].number == job_key_row(key)->own_standard(&settings->variants[v]);
+        bool only_default = true;
+        for (size_t i = 0; i < value->count && only_default; i++)
+            only_default = is_standard(job_key_row(key), &value->items[i], &settings->variants[v]);
+        used = only_default || takes(&settings->variants[v]);
     }
     return used;
 }
 
 static enum status check_parameters(const struct settings *settings, const struct job_values *values,
-                                    const char *path, struct error *err)
+                                    struct error *err)
 {
     static const struct {
         enum job_key key;
@@ -262,27 +266,24 @@ static enum status check_parameters(const struct settings *settings, const struc
     } parameters[] = {
         {KEY_ALPHA, scores_by_factors, "methods that score each weight by a factor (wanda and the like)"},
         {KEY_EPSILON, divides_by_variance, "methods whose prune.alpha is not 0"},
-        {KEY_EXPONENT, scores_by_factors, "methods that score each weight by a factor (wanda and the like)"}};
+        {KEY_EXPONENT, scores_by_factors, "methods that score each weight by a factor (wanda and the like)"},
+        {KEY_GROUP, looks_for_groups, "prune.sparsity, with methods other than sparsegpt"}};
 
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
-        RETURN_ERROR_IF(!is_of_use(settings, values, parameters[i].key, parameters[i].takes), err,
-                        STATUS_USAGE, "%s:%zu: %s: is for %s, and the job has none of them", path,
-                        values->of[parameters[i].key].line, job_key_row(parameters[i].key)->path,
-                        parameters[i].what);
+        REFUSE_IF(!is_of_use(settings, values, parameters[i].key, parameters[i].takes), values,
+                  parameters[i].key, err, "is for %s, and the job has none of them", parameters[i].what);
     return STATUS_OK;
 }
 
 // Without the key it is as many as there are.
 static enum status check_measured_sequences(const struct settings *settings, const struct job_values *values,
-                                            const char *path, struct error *err)
+                                            struct error *err)
 {
     const struct job_value *measured = &values->of[KEY_MEASURED_SEQUENCES];
     for (size_t i = 0; i < measured->count; i++)
-        RETURN_ERROR_IF(measured->items[i].whole > settings->sequences, err, STATUS_USAGE,
-                        "%s:%zu: prune.measured_sequences: must not be above calibration.sequences, which is "
-                        "%zu, got %llu",
-                        path, measured->line, settings->sequences,
-                        (unsigned long long)measured->items[i].whole);
+        REFUSE_IF(measured->items[i].whole > settings->sequences, values, KEY_MEASURED_SEQUENCES, err,
+                  "must not be above calibration.sequences, which is %zu, got %llu", settings->sequences,
+                  (unsigned long long)measured->items[i].whole);
     return STATUS_OK;
 }
 
@@ -290,7 +291,7 @@ static enum status check_measured_sequences(const struct settings *settings, con
 // Codes can be made zero; they cannot take other weights, nor another order, in which blocks would have the
 // scales of others.
 static enum status check_source_format(const struct settings *settings, const struct job_values *values,
-                                       const char *path, struct error *err)
+                                       struct error *err)
 {
     for (size_t v = 0; v < settings->num_variants && settings->output_format == OUTPUT_SOURCE; v++) {
         const struct variant *variant = &settings->variants[v];
@@ -299,61 +300,66 @@ static enum status check_source_format(const struct settings *settings, const st
                               : variant_compensates(variant) ? "compensate"
                               : variant->permute             ? "prune.permute"
                                                              : NULL;
-        RETURN_ERROR_IF(
-            changes != NULL, err, STATUS_USAGE,
-            "%s:%zu: output_format: source keeps codes and scales, which take zeros and nothing else; "
-            "%s of the variant %s changes more than that",
-            path, values->of[KEY_OUTPUT_FORMAT].line, changes, variant->name);
+        REFUSE_IF(changes != NULL, values, KEY_OUTPUT_FORMAT, err,
+                  "source keeps codes and scales, which take zeros and nothing else; %s of the variant %s "
+                  "changes more than that",
+                  changes, variant->name);
     }
     return STATUS_OK;
 }
 
 static enum status check_variants(const struct settings *settings, const struct job_values *values,
-                                  const char *path, struct error *err)
+                                  struct error *err)
 {
     bool drifts = !is_given(values, KEY_DRIFT);
 
     for (size_t v = 0; v < settings->num_variants; v++)
         drifts = drifts || job_key_row(KEY_DRIFT)->applies(&settings->variants[v]);
-    RETURN_ERROR_IF(!drifts, err, STATUS_USAGE,
-                    "%s:%zu: prune.drift: is for methods that score each weight by a factor (wanda and the "
-                    "like), and the job has none of them",
-                    path, values->of[KEY_DRIFT].line);
-    FORWARD_IF_ERROR(check_source_format(settings, values, path, err));
+    REFUSE_IF(!drifts, values, KEY_DRIFT, err,
+              "is for methods that score each weight by a factor (wanda and the like), and the job has none "
+              "of them");
+    FORWARD_IF_ERROR(check_source_format(settings, values, err));
     if (is_begun(settings))
         return STATUS_OK;
-    FORWARD_IF_ERROR(check_measured_sequences(settings, values, path, err));
-    return check_parameters(settings, values, path, err);
+    FORWARD_IF_ERROR(check_measured_sequences(settings, values, err));
+    return check_parameters(settings, values, err);
 }
 
 static enum status build(struct settings **settings, struct job_values *values, const char *path,
                          struct error *err)
 {
-    FORWARD_IF_ERROR(check_together(values, path, err));
+    FORWARD_IF_ERROR(check_together(values, err));
     FORWARD_IF_ERROR(allocate(settings, 1, sizeof **settings, "the job", err));
     FORWARD_IF_ERROR(take_values(*settings, values, err));
-    FORWARD_IF_ERROR(check_pack(*settings, values, path, err));
+    FORWARD_IF_ERROR(check_pack(*settings, values, err));
     FORWARD_IF_ERROR(sweep_expand(*settings, values, path, err));
-    FORWARD_IF_ERROR(check_variants(*settings, values, path, err));
+    FORWARD_IF_ERROR(check_variants(*settings, values, err));
     decide_defaults(*settings, values);
     return expected_check(*settings, path, err);
 }
 
-enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
-                      struct error *err)
+enum status job_parse_source(struct settings **settings, const char *text, size_t size,
+                             const struct job_source *source, struct error *err)
 {
     struct job_values values = {0};
-    enum status status = job_values_read(&values, text, size, path, err);
+    enum status status = job_values_read(&values, text, size, source, err);
 
     *settings = NULL;
     if (status == STATUS_OK)
-        status = build(settings, &values, path, err);
+        status = build(settings, &values, source->path, err);
     if (status != STATUS_OK) {
         settings_free(*settings);
         *settings = NULL;
     }
     job_values_free(&values);
     return status;
+}
+
+enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
+                      struct error *err)
+{
+    const struct job_source source = {.path = path, .variables = environment_variables};
+    return job_parse_source(settings, text, size, &source, err);
 }
 
 void settings_free(struct settings *settings)

@@ -10,10 +10,11 @@
 // key of the table changing slowest. sparsity and pattern are one dimension, the union: each sparsity, then
 // each pattern; a budget stands instead of both. A value that means nothing to a variant (epsilon without
 // alpha, group with a pattern, any of them with sparsegpt; parameters with auto; owl_threshold without owl;
-// guard without compensation) does not multiply the variants. Relative paths count from the working directory
-// of the program.
+// guard without compensation) does not multiply the variants. Paths count from the job file's folder; "~" and
+// variables ($SCRATCH, ${USER}) in them are replaced.
 #pragma once
 #include "kernels/error.h"
+#include "pipeline/job/source.h"
 #include "stages/settings.h"
 
 // Reads and checks text[size], which need not end in NUL; path is for messages. An unknown key, a wrong type,
@@ -22,5 +23,8 @@
 // file: load.h.
 enum status job_parse(struct settings **settings, const char *text, size_t size, const char *path,
                       struct error *err);
+// The same with what the command line sets over the file, and with variables of its own for the paths.
+enum status job_parse_source(struct settings **settings, const char *text, size_t size,
+                             const struct job_source *source, struct error *err);
 
 void settings_free(struct settings *settings); // NULL is fine

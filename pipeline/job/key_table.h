@@ -9,21 +9,21 @@
 // clang-format off
 
 KEY(MODEL, "model", TEXT(model, "a directory"),
-    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
+    .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
     .help = "a Hugging Face folder (config.json, *.safetensors, tokenizer.json), or, where there is no folder of that name, a Hub id in the local cache: Qwen/Qwen3-0.6B[@revision]")
 KEY(IGNORE_CONFIG_KEYS, "ignore_config_keys", SKIP(ignored_keys, num_ignored_keys, "a key of config.json"),
     .flags = KEY_MAY_CHANGE, .help = "keys of the model's config.json that coppice does not know and shall not heed")
 KEY(RUN, "run", TEXT(run, "a directory"),
-    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
+    .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
     .help = "the run directory: a later start goes on from it")
 KEY(OUTPUT, "output", TEXT(output, "a directory"),
-    .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-pruned", .otherwise = "none, nothing is exported",
+    .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-pruned", .otherwise = "none, nothing is exported",
     .help = "the pruned model; with several variants, a folder for each in it")
 KEY(OUTPUT_FORMAT, "output_format", CHOICE(settings, output_format, output_format_names), .standard = {OUTPUT_DEQUANTISED},
     .help = "of a quantised model: the weights that its codes stand for, or the codes and scales themselves, where masks alone change them")
 
 KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file"),
-    .flags = KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
+    .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .example = "/data/c4-train.00000-of-01024.json.gz",
     .help = "text as .txt, .raw, .jsonl or .jsonl.gz (a document a line), or token ids as .h5")
 KEY(FIELD, "calibration.field", TEXT(field, "a field's name"), .example = "text", .otherwise = "text",
@@ -41,7 +41,7 @@ KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activa
     .help = "keep the hidden states of all layers, not only of the last two")
 
 KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_ALPS},
-    .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .help = "how weights are scored")
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .meaning = method_meaning, .help = "how weights are scored")
 KEY(ALPHA, "prune.alpha", NUMBER(variant, parameters.alpha, 0, 8), .own_standard = own_alpha,
     .flags = KEY_IN_NAME, .applies = has_alpha, .tag = "alpha", .otherwise = "the method's own",
     .help = "exponent of the weight variance, which divides the score")
@@ -89,7 +89,7 @@ KEY(SKIP, "prune.skip", SKIP(skip, num_skip, "a pattern of linear names"),
 KEY(ENERGY, "compensate.energy", DIRECTIONS(variant, energy_columns), .flags = KEY_ON_RECORD,
     .help = "rescale what is left so that it has the energy of the whole")
 KEY(OUTPUT_MATCHING, "compensate.output", CHOICE(variant, output, matching_names), .standard = {MATCHING_OFF},
-    .tag = "output-",
+    .tag = "output-", .meaning = matching_meaning,
     .help = "match the dense model's outputs: a factor for each row, or every weight by least_squares")
 KEY(BIAS, "compensate.bias", FLAG(variant, bias), .standard = {false}, .tag = "bias",
     .help = "match their means as well, where the family has biases")
@@ -102,7 +102,7 @@ KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .stan
     .otherwise = "false for a sweep that is measured and not exported",
     .help = "keep weights/VARIANT when its results are there")
 
-KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file"), .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
+KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file"), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .otherwise = "none, no perplexity", .example = "/data/wikitext-2-raw/wiki.test.raw",
     .help = "the text whose perplexity is measured")
 KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7), .standard = {2048},

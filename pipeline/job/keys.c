@@ -186,6 +186,25 @@ enum job_key job_key_find(const char *section, const char *name)
     return NUM_JOB_KEYS;
 }
 
+enum job_key job_key_named(const char *path)
+{
+    size_t i = 0;
+    while (i < NUM_JOB_KEYS && strcmp(rows[i].path, path) != 0)
+        i++;
+    return (enum job_key)i;
+}
+
+enum job_key job_key_of_word(const char *word)
+{
+    size_t i = 0;
+    for (; i < NUM_JOB_KEYS; i++) {
+        const char *dot = strchr(rows[i].path, '.');
+        if (strcmp(dot != NULL ? dot + 1 : rows[i].path, word) == 0)
+            break;
+    }
+    return (enum job_key)i;
+}
+
 bool job_is_section(const char *name)
 {
     return find_word(name, sections, NUM_SECTIONS) < NUM_SECTIONS;

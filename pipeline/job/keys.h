@@ -42,7 +42,8 @@ enum job_key_flags {
     KEY_ON_RECORD = 4,   // is in every JSON, also where it has its default; a key added later must not be
     KEY_CAME_LATER = 32, // is missing from the oldest records, which means the default
     KEY_MAY_CHANGE = 8,  // another value does not contradict what a run directory holds
-    KEY_IN_NAME = 16     // is in every variant's name, also where it has its default
+    KEY_IN_NAME = 16,    // is in every variant's name, also where it has its default
+    KEY_PATH = 64        // TYPE_TEXT: a path (job_path.h)
 };
 
 struct job_key_row {
@@ -57,6 +58,7 @@ struct job_key_row {
 
     double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_BUDGET, TYPE_PAIR, TYPE_RATIOS
     const char *const *(*choices)(size_t *); // TYPE_CHOICE
+    const char *(*meaning)(size_t choice);   // of each, for the help; NULL: the words speak for themselves
     const char *what;                        // TYPE_TEXT, TYPE_SKIP: "a directory"
 
     double standard[2];                             // the default; texts and lists have none
@@ -75,6 +77,9 @@ const struct job_key_row *job_key_row(enum job_key key);
 
 // The key called `name` in a section ("" is the top); NUM_JOB_KEYS when there is none.
 enum job_key job_key_find(const char *section, const char *name);
+// The key of a whole path, "prune.sparsity"; or of its last word, "sparsity", the first one in the table.
+enum job_key job_key_named(const char *path);
+enum job_key job_key_of_word(const char *word);
 bool job_is_section(const char *name);
 // The key or section that `name` was perhaps meant to be: nearest in its own section, then anywhere. NULL:
 // none.

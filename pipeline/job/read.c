@@ -1,6 +1,7 @@
 #include "pipeline/job/read.h"
 #include "pipeline/job/expected.h"
 #include "pipeline/job/item.h"
+#include "pipeline/job/peers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,7 +73,9 @@ static bool is_single(const struct reader *reader, const struct job_key_row *row
 static enum status read_value(const struct reader *reader, const struct job_key_row *row,
                               const struct job_node *node, struct job_value *value)
 {
-    value->line = node->line;
+    job_value_free(row, value); // the command line's stands instead of the file's
+    value->given = true;
+    value->line = job_setting_line(reader->document, node);
     if (is_single(reader, row, node)) {
         FORWARD_IF_ERROR(allocate(&value->items, 1, sizeof *value->items, row->path, reader->err));
         value->count = 1;
@@ -101,10 +104,14 @@ static const char *format_path(const char *section, const char *name, char *path
 static enum status refuse_unknown(const struct reader *reader, const char *section,
                                   const struct job_node *name)
 {
-    char path[128];
+    char path[128], answer[256];
     const char *dot = strchr(name->text, '.'), *near = job_key_suggest(section, name->text);
+    const struct peer_word *peer = peer_word_find(name->text);
 
     format_path(section, name->text, path, sizeof path);
+    if (peer != NULL)
+        return job_refuse(reader->document, name->line, path, reader->err, "unknown key: %s",
+                          peer_word_answer(peer, answer, sizeof answer));
     if (near != NULL)
         return job_refuse(reader->document, name->line, path, reader->err, "unknown key, did you mean %s?",
                           near);
@@ -198,22 +205,79 @@ static enum status check_required(const struct reader *reader, const struct job_
     return STATUS_OK;
 }
 
-enum status job_values_read(struct job_values *values, const char *text, size_t size, const char *name,
+// ---- the command line ----------------------------------------------------------------------------------
+
+// "prune.method" of "prune.method=ria". STATUS_USAGE when it is no key.
+static enum status find_set_key(enum job_key *key, const char *text, struct error *err)
+{
+    char path[128], section[128], answer[256];
+    const size_t length = strcspn(text, "=");
+
+    RETURN_ERROR_IF(text[length] == '\0' || length == 0, err, STATUS_USAGE,
+                    "--set must be KEY=VALUE, such as prune.sparsity=0.6, got '%.200s'", text);
+    snprintf(path, sizeof path, "%.*s", length < sizeof path ? (int)length : (int)sizeof path - 1, text);
+    *key = job_key_named(path);
+    if (*key != NUM_JOB_KEYS)
+        return STATUS_OK;
+    RETURN_ERROR_IF(job_is_section(path), err, STATUS_USAGE,
+                    "--set %s: is a section of the job file: set its keys, as in --set prune.sparsity=0.6",
+                    path);
+    const char *dot = strrchr(path, '.'), *word = dot != NULL ? dot + 1 : path, *near;
+    const struct peer_word *peer = peer_word_find(word);
+    const enum job_key named = job_key_of_word(word);
+
+    RETURN_ERROR_IF(peer != NULL, err, STATUS_USAGE, "--set %s: unknown key: %s", path,
+                    peer_word_answer(peer, answer, sizeof answer));
+    snprintf(section, sizeof section, "%.*s", dot != NULL ? (int)(dot - path) : 0, path);
+    near = named != NUM_JOB_KEYS ? job_key_row(named)->path : job_key_suggest(section, word);
+    RETURN_ERROR_IF(near != NULL, err, STATUS_USAGE, "--set %s: unknown key, did you mean %s?", path, near);
+    RETURN_ERROR(err, STATUS_USAGE, "--set %s: unknown key; 'coppice help keys' has all keys", path);
+}
+
+// One "KEY=VALUE": the value is YAML, as it would stand in the file. null takes the key out of the job.
+static enum status read_set(struct job_values *values, const struct job_source *source, const char *text,
                             struct error *err)
 {
-    struct job_document document;
+    struct job_document document = {.source = source};
+    const struct reader reader = {&document, err};
+    enum job_key key;
+
+    FORWARD_IF_ERROR(find_set_key(&key, text, err));
+    const struct job_key_row *row = job_key_row(key);
+    const char *value = strchr(text, '=') + 1;
+    document.set = row->path;
+    RETURN_ERROR_IF(value[strspn(value, " \t\n")] == '\0', err, STATUS_USAGE,
+                    "--set %s: there is no value; null takes a key out of the job", row->path);
+    FORWARD_IF_ERROR(job_document_load(&document, value, strlen(value), err));
+    const struct job_node root = job_document_root(&document);
+    enum status status = STATUS_OK;
+    if (root.is_null)
+        job_value_free(row, &values->of[key]);
+    else
+        status = read_value(&reader, row, &root, &values->of[key]);
+    job_document_free(&document);
+    return status;
+}
+
+enum status job_values_read(struct job_values *values, const char *text, size_t size,
+                            const struct job_source *source, struct error *err)
+{
+    struct job_document document = {.source = source};
     struct job_node root;
     const struct reader reader = {&document, err};
     char got[80];
     enum status status;
 
-    FORWARD_IF_ERROR(job_document_load(&document, text, size, name, err));
+    values->path = source->path;
+    FORWARD_IF_ERROR(job_document_load(&document, text, size, err));
     root = job_document_root(&document);
     if (root.kind != NODE_MAPPING)
         status = job_refuse(&document, root.line, "the job", err, "must be keys and values, got %s",
                             job_node_describe(&root, got, sizeof got));
     else
         status = read_mapping(&reader, values, &root, "");
+    for (size_t i = 0; i < source->sets.count && status == STATUS_OK; i++)
+        status = read_set(values, source, source->sets.texts[i], err);
     if (status == STATUS_OK)
         status = check_required(&reader, values, &root);
     job_document_free(&document);

@@ -1,5 +1,6 @@
 #include "pipeline/job/tasks.h"
 
+#include "pipeline/job/job_path.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
 
@@ -71,7 +72,7 @@ static enum status read_value(struct task_settings *task, enum task_key key,
 
     switch (key) {
     case TASK_KEY_DATA:
-        return is_text ? copy_text(&task->data, node, err)
+        return is_text ? job_path_take(&task->data, document, node, JOB_PATH_INPUT, key_paths[key], err)
                        : refuse(document, node, key, "must be a file", err);
     case TASK_KEY_NAME:
         if (!is_text || !is_name(node->text, node->size))
@@ -164,7 +165,7 @@ enum status task_read(struct task_settings *task, const struct job_document *doc
     if (node->kind == NODE_MAPPING)
         FORWARD_IF_ERROR(read_section(task, document, node, err));
     else if (node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0')
-        FORWARD_IF_ERROR(copy_text(&task->data, node, err));
+        FORWARD_IF_ERROR(job_path_take(&task->data, document, node, JOB_PATH_INPUT, "evaluate.tasks", err));
     else
         return job_refuse(document, node->line, "evaluate.tasks", err,
                           "must be a file, or {data: a file, name, format, limit, delimiter}, got %s",

@@ -1,7 +1,10 @@
 #include "pipeline/job/value.h"
 #include "pipeline/job/expected.h"
 #include "pipeline/job/tasks.h"
+#include "stages/stage.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +19,20 @@ _Static_assert(offsetof(struct variant, energy_rows) ==
 
 bool is_given(const struct job_values *values, enum job_key key)
 {
-    return values->of[key].line != 0;
+    return values->of[key].given;
+}
+
+enum status job_value_refuse(const struct job_values *values, enum job_key key, struct error *err,
+                             const char *format, ...)
+{
+    char place[SETTING_PLACE_SIZE], reason[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return error_set(err, STATUS_USAGE, "%s%s: %s", setting_place(place, values->path, values->of[key].line),
+                     job_key_row(key)->path, reason);
 }
 
 static void free_item(enum job_type type, union job_item *item)

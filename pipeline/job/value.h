@@ -21,19 +21,24 @@ union job_item {
     struct expected expected;  // TYPE_EXPECTED
 };
 
-// The value of a key in the file: one item, or all items of a list, a mapping or a sweep. Owns the items and
+// The value of a key in the job: one item, or all items of a list, a mapping or a sweep. Owns the items and
 // their texts.
 struct job_value {
-    size_t line; // of the job file; 0: the key is not in it
+    bool given;  // the job has the key
+    size_t line; // of the job file; 0: it was set on the command line
     size_t count;
     union job_item *items;
 };
 
 struct job_values {
+    const char *path; // the job file's, for messages
     struct job_value of[NUM_JOB_KEYS];
 };
 
 bool is_given(const struct job_values *values, enum job_key key);
+// STATUS_USAGE "FILE:LINE: KEY: ...", or "--set KEY: ..." where the command line says it.
+enum status job_value_refuse(const struct job_values *values, enum job_key key, struct error *err,
+                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 // Leaves the value empty. An item that was moved elsewhere must have been zeroed.
 void job_value_free(const struct job_key_row *row, struct job_value *value);
 void job_values_free(struct job_values *values);

@@ -5,17 +5,37 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum status refuse_syntax(const yaml_parser_t *parser, const char *name, struct error *err)
+// Begins a message about a line of the document.
+static enum status refuse_line(const struct job_document *document, size_t line, struct error *err,
+                               const char *format, ...) __attribute__((format(printf, 4, 5)));
+static enum status refuse_line(const struct job_document *document, size_t line, struct error *err,
+                               const char *format, ...)
 {
+    char reason[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    if (document->set != NULL)
+        return error_set(err, STATUS_USAGE, "--set %s: %s", document->set, reason);
+    return error_set(err, STATUS_USAGE, "%s:%zu: %s", document->source->path, line, reason);
+}
+
+static enum status refuse_syntax(const struct job_document *document, const yaml_parser_t *parser,
+                                 struct error *err)
+{
+    const char *name = document->set == NULL ? document->source->path : "--set";
+
     // LibYAML also fails without a word when it has no memory for a copy of its own.
     if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
         RETURN_ERROR(err, STATUS_MEMORY, "%s: out of memory for the job file", name);
     if (parser->error == YAML_READER_ERROR) // knows bytes, not lines
         RETURN_ERROR(err, STATUS_USAGE, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
                      parser->problem_offset);
-    RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: not valid YAML: %s%s%s", name, parser->problem_mark.line + 1,
-                 parser->problem, parser->context != NULL ? " " : "",
-                 parser->context != NULL ? parser->context : "");
+    return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s",
+                       parser->problem, parser->context != NULL ? " " : "",
+                       parser->context != NULL ? parser->context : "");
 }
 
 static enum status check_texts(struct job_document *document, struct error *err)
@@ -26,38 +46,38 @@ static enum status check_texts(struct job_document *document, struct error *err)
             return STATUS_OK;
         if (node->type == YAML_SCALAR_NODE &&
             strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
-            RETURN_ERROR(err, STATUS_USAGE, "%s:%zu: a text must not contain a NUL character", document->name,
-                         node->start_mark.line + 1);
+            return refuse_line(document, node->start_mark.line + 1, err,
+                               "a text must not contain a NUL character");
     }
 }
 
-static enum status refuse_second_document(yaml_parser_t *parser, const char *name, struct error *err)
+static enum status refuse_second_document(const struct job_document *document, yaml_parser_t *parser,
+                                          struct error *err)
 {
     yaml_document_t second;
     enum status status = STATUS_OK;
 
     if (!yaml_parser_load(parser, &second))
-        return refuse_syntax(parser, name, err);
+        return refuse_syntax(document, parser, err);
     const yaml_node_t *root = yaml_document_get_root_node(&second);
     if (root != NULL)
-        status = error_set(err, STATUS_USAGE, "%s:%zu: a second YAML document begins here, a job is only one",
-                           name, second.start_mark.line + 1);
+        status = refuse_line(document, second.start_mark.line + 1, err,
+                             "a second YAML document begins here, a job is only one");
     yaml_document_delete(&second);
     return status;
 }
 
-enum status job_document_load(struct job_document *document, const char *text, size_t size, const char *name,
-                              struct error *err)
+enum status job_document_load(struct job_document *document, const char *text, size_t size, struct error *err)
 {
+    const char *name = document->set == NULL ? document->source->path : "--set";
     yaml_parser_t parser;
     enum status status;
 
-    document->name = name;
     RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY,
                     "%s: out of memory for the job file", name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
     if (!yaml_parser_load(&parser, &document->yaml)) {
-        status = refuse_syntax(&parser, name, err);
+        status = refuse_syntax(document, &parser, err);
         yaml_parser_delete(&parser);
         return status;
     }
@@ -66,7 +86,7 @@ enum status job_document_load(struct job_document *document, const char *text, s
     else
         status = check_texts(document, err);
     if (status == STATUS_OK)
-        status = refuse_second_document(&parser, name, err);
+        status = refuse_second_document(document, &parser, err);
     yaml_parser_delete(&parser);
     if (status != STATUS_OK)
         yaml_document_delete(&document->yaml);
@@ -136,6 +156,11 @@ void job_mapping_pair(const struct job_document *document, const struct job_node
     *value = view(yaml_document_get_node(writable(document), pair->value));
 }
 
+size_t job_setting_line(const struct job_document *document, const struct job_node *node)
+{
+    return document->set == NULL ? node->line : 0;
+}
+
 const char *job_printable(const char *text, char *shown, size_t size)
 {
     size_t length = strlen(text);
@@ -179,7 +204,9 @@ enum status job_refuse(const struct job_document *document, size_t line, const c
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
+    if (document->set != NULL)
+        return error_set(err, STATUS_USAGE, "--set %s: %s", key, reason);
     if (line == 0)
-        return error_set(err, STATUS_USAGE, "%s: %s: %s", document->name, key, reason);
-    return error_set(err, STATUS_USAGE, "%s:%zu: %s: %s", document->name, line, key, reason);
+        return error_set(err, STATUS_USAGE, "%s: %s: %s", document->source->path, key, reason);
+    return error_set(err, STATUS_USAGE, "%s:%zu: %s: %s", document->source->path, line, key, reason);
 }

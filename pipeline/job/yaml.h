@@ -2,12 +2,14 @@
 // libyaml.
 #pragma once
 #include "kernels/error.h"
+#include "pipeline/job/source.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <yaml.h>
 
 struct job_document {
-    const char *name; // the file's, for messages
+    const struct job_source *source;
+    const char *set; // NULL: this is the job file; otherwise the key whose value the command line sets
     yaml_document_t yaml;
 };
 
@@ -25,9 +27,10 @@ struct job_node {
     const yaml_node_t *yaml;
 };
 
-// STATUS_USAGE "FILE:LINE: not valid YAML: ..." for what is no YAML, empty, or more than one document. After
-// success freed with job_document_free.
-enum status job_document_load(struct job_document *document, const char *text, size_t size, const char *name,
+// Fills in the YAML of text[size], for `source` and `set` that the caller has filled in. STATUS_USAGE
+// "FILE:LINE: not valid YAML: ..." for what is no YAML, empty, or more than one document. After success freed
+// with job_document_free.
+enum status job_document_load(struct job_document *document, const char *text, size_t size,
                               struct error *err);
 void job_document_free(struct job_document *document);
 
@@ -36,6 +39,9 @@ struct job_node job_list_item(const struct job_document *document, const struct 
 void job_mapping_pair(const struct job_document *document, const struct job_node *mapping, size_t index,
                       struct job_node *name, struct job_node *value);
 
+// The line as settings keep it (setting_place in stages/stage.h): 0 for the command line.
+size_t job_setting_line(const struct job_document *document, const struct job_node *node);
+
 // Copies text for messages: control characters become '?', and a text of more than size - 4 bytes ends in
 // "...". Returns shown.
 const char *job_printable(const char *text, char *shown, size_t size);
@@ -43,6 +49,6 @@ const char *job_printable(const char *text, char *shown, size_t size);
 // Describes a node for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
 const char *job_node_describe(const struct job_node *node, char *text, size_t size);
 
-// STATUS_USAGE "FILE:LINE: KEY: ..."; line 0: "FILE: KEY: ...".
+// STATUS_USAGE "FILE:LINE: KEY: ..."; line 0: "FILE: KEY: ..."; of the command line "--set KEY: ...".
 enum status job_refuse(const struct job_document *document, size_t line, const char *key, struct error *err,
                        const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -3,6 +3,7 @@
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
 #include "io/tasks/labels.h"
+#include "io/tokenizer/missing.h"
 #include "pipeline/record/task_record.h"
 #include "stages/layer/sequences.h"
 
@@ -14,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+static const char tokenizer_file[] = "tokenizer.json";
 
 // {"file", "bytes", "modified"} as the file system has it now.
 static enum status file_stamp(json_t **stamp, const char *path, struct error *err)
@@ -134,7 +137,12 @@ static enum status fingerprint_side_file(json_t *list, const struct team *team,
                                          bool strict, struct error *err)
 {
     char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
     path_format(path, sizeof path, "%s/%s", settings->model, name);
+    if (team->rank == 0 && strcmp(name, tokenizer_file) == 0)
+        status = tokenizer_check(path, err);
+    FORWARD_IF_ERROR(team_agree(team, status, err));
     return fingerprint(list, team, path, NULL, old, strict, err);
 }
 
@@ -142,7 +150,7 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
                               const struct settings *settings, const json_t *old, bool strict,
                               struct error *err)
 {
-    static const char *const names[] = {"config.json", "tokenizer.json"};
+    static const char *const names[] = {"config.json", tokenizer_file};
     const size_t count = sequences_are_given(settings) ? 1 : 2;
     size_t index = 0;
 
@@ -166,7 +174,7 @@ enum status fingerprint_evaluation(json_t *list, const struct team *team, const 
         fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), strict, err));
     if (!sequences_are_given(settings))
         return STATUS_OK;
-    return fingerprint_side_file(list, team, settings, "tokenizer.json", json_array_get(old, 1), strict, err);
+    return fingerprint_side_file(list, team, settings, tokenizer_file, json_array_get(old, 1), strict, err);
 }
 
 enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,

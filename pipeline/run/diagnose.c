@@ -135,9 +135,11 @@ static void print_results(const struct diagnosis *d)
 
 // ---- the command ------------------------------------------------------------------------------------------
 
-// The job as it stands in run.json. path: a run directory, or a job file that names one.
-static enum status open_settings(struct settings **settings, const char *path, struct error *err)
+// The job as it stands in run.json of a run directory, or of the one that a job file names.
+static enum status open_settings(struct settings **settings, const struct options *options, struct error *err)
 {
+    const struct job_sets sets = {options->sets, options->num_sets};
+    const char *path = options->path;
     struct settings *job = NULL;
     struct run_record record = {0};
     struct stat info;
@@ -145,8 +147,11 @@ static enum status open_settings(struct settings **settings, const char *path, s
 
     RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_USAGE, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(info.st_mode)) {
-        FORWARD_IF_ERROR(job_load(&job, path, NULL, err));
+        FORWARD_IF_ERROR(job_load(&job, path, &sets, NULL, err));
         path = job->run;
+    } else {
+        RETURN_ERROR_IF(sets.count > 0, err, STATUS_USAGE,
+                        "--set is for a job file, and %s is a run directory", path);
     }
     GOTO_IF_ERROR(run_record_read(&record, path, err), done);
     GOTO_IF_ERROR(settings_from_json(settings, json_object_get(record.json, "job"), path, err), done);
@@ -169,19 +174,19 @@ static enum status diagnose_all(struct diagnosis *d, struct error *err)
     return STATUS_OK;
 }
 
-enum status diagnose_run(const char *path, const struct team *world, bool json, FILE *out, FILE *errors,
+enum status diagnose_run(const struct options *options, const struct team *world, FILE *out, FILE *errors,
                          struct error *err)
 {
     struct diagnosis d = {.out = out, .errors = errors, .results = json_object()};
     enum status status;
 
-    GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, path, err), err), done);
+    GOTO_IF_ERROR(team_agree(world, open_settings(&d.settings, options, err), err), done);
     GOTO_IF_ERROR(team_agree(world, settings_open_model(&d.model, d.settings, err), err), done);
     bus_error_name(d.model->checkpoint);
     d.stage = (struct stage){.team = world, .model = d.model, .settings = d.settings};
     status = diagnose_all(&d, err);
     layer_weights_free(&d.weights);
-    if (status == STATUS_OK && out != NULL && json) {
+    if (status == STATUS_OK && out != NULL && options->json) {
         json_dumpf(d.results, out, JSON_INDENT(2));
         fputc('\n', out);
     } else if (status == STATUS_OK && out != NULL) {

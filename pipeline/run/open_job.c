@@ -120,12 +120,12 @@ static enum status measure_texts(struct settings *settings, const struct model *
     return STATUS_OK;
 }
 
-enum status job_open(struct opened_job *job, const char *path, const struct ignored_keys *ignored,
-                     const struct team *team, struct error *err)
+enum status job_open(struct opened_job *job, const char *path, const struct job_sets *sets,
+                     const struct ignored_keys *ignored, const struct team *team, struct error *err)
 {
     const bool looks = team == NULL || team->rank == 0;
 
-    FORWARD_IF_ERROR(job_load(&job->settings, path, team, err));
+    FORWARD_IF_ERROR(job_load(&job->settings, path, sets, team, err));
     if (ignored != NULL)
         FORWARD_IF_ERROR(
             agree(team, settings_ignore_keys(job->settings, ignored->names, ignored->count, err), err));

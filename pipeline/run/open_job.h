@@ -2,6 +2,7 @@
 #pragma once
 #include "io/model/config_unread.h"
 #include "io/model/model.h"
+#include "pipeline/job/source.h"
 #include "pipeline/run/find_model.h"
 #include "stages/settings.h"
 #include "stages/team/team.h"
@@ -15,7 +16,8 @@ struct opened_job {
 // Reads the job file, finds the model where it is named by an id (find_model.h), checks that what it names is
 // there, opens the model, and checks that the job's methods fit the model. Collective over team; team NULL:
 // this process alone, without MPI. Freed with job_close, also after an error; zeroed before. ignored: keys of
-// config.json that the command line wants ignored, beside those of the job file; NULL: none.
-enum status job_open(struct opened_job *job, const char *path, const struct ignored_keys *ignored,
-                     const struct team *team, struct error *err);
+// config.json that the command line wants ignored, beside those of the job file; NULL: none. sets: what it
+// sets over the job file; NULL: nothing.
+enum status job_open(struct opened_job *job, const char *path, const struct job_sets *sets,
+                     const struct ignored_keys *ignored, const struct team *team, struct error *err);
 void job_close(struct opened_job *job);

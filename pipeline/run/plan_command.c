@@ -21,13 +21,14 @@ static enum status machine_of(struct machine *machine, const struct options *opt
 enum status plan_command(const struct options *options, FILE *out, struct error *err)
 {
     const struct ignored_keys ignored = {options->ignored_keys, options->num_ignored_keys};
+    const struct job_sets sets = {options->sets, options->num_sets};
     struct opened_job job = {0};
     struct machine machine;
     struct plan plan = {0};
     enum status status;
 
     GOTO_IF_ERROR(machine_of(&machine, options, err), done);
-    GOTO_IF_ERROR(job_open(&job, options->path, &ignored, NULL, err), done);
+    GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, NULL, err), done);
     if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
         fprintf(stderr, "coppice: %s\n", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);

@@ -196,6 +196,7 @@ enum status allocation_check(const struct model *model, const struct settings *s
                              struct error *err)
 {
     uint8_t *skips = NULL, *found = NULL;
+    char place[SETTING_PLACE_SIZE];
     enum status status = allocate(&found, settings->num_ratios, 1, "prune.ratios", err);
 
     if (status == STATUS_OK)
@@ -210,13 +211,13 @@ enum status allocation_check(const struct model *model, const struct settings *s
     }
     for (size_t s = 0; s < settings->num_skip && status == STATUS_OK; s++)
         if (skips[s] == 0)
-            status = error_set(err, STATUS_USAGE, "%s:%zu: prune.skip: '%.100s' fits no linear of the model",
-                               job, settings->skip[s].line, settings->skip[s].pattern);
+            status = error_set(err, STATUS_USAGE, "%sprune.skip: '%.100s' fits no linear of the model",
+                               setting_place(place, job, settings->skip[s].line), settings->skip[s].pattern);
     for (size_t r = 0; r < settings->num_ratios && status == STATUS_OK; r++)
         if (found[r] == 0)
-            status = error_set(err, STATUS_USAGE,
-                               "%s:%zu: prune.ratios: '%.100s' fits no linear of the model that is pruned",
-                               job, settings->ratios[r].line, settings->ratios[r].pattern);
+            status = error_set(
+                err, STATUS_USAGE, "%sprune.ratios: '%.100s' fits no linear of the model that is pruned",
+                setting_place(place, job, settings->ratios[r].line), settings->ratios[r].pattern);
     free(skips);
     free(found);
     return status;

@@ -50,7 +50,7 @@ for pattern in model.layers.0.mlp.down_proj down_proj 're:.*down_proj' layers.4.
 done
 bad "an output in the run directory" "$job: output|$folder/run/out|lies in it" output="$folder/run/out"
 bad "the run directory in the output" "$job: output|$folder/models/run|lies in it" run="$folder/models/run"
-bad "an output that is the model" "$job: output|is the model" output=jobs/../jobs/demo/kjv-llama-1m
+bad "an output that is the model" "$job: output|is the model" output="$COPPICE_SOURCE/jobs/../jobs/demo/kjv-llama-1m"
 plan_refuses() { exits 2 alone plan "$job" && one_line "$job" output "is the model"; }
 check "plan says so, too" plan_refuses
 

@@ -69,6 +69,8 @@ broken "the index lists a tensor that is nowhere" two "nowhere" \
   'sed -i "s#\"$up\"#\"model.nowhere\"#" model.safetensors.index.json'
 broken "the index is no JSON" two "model.safetensors.index.json" 'echo "{{" >model.safetensors.index.json'
 broken "tokenizer.json is missing" one "tokenizer.json" 'rm tokenizer.json'
+broken "tokenizer.model alone" one "tokenizer.json: is not there, and tokenizer.model is|T.from_pretrained('$folder/model').save_pretrained" \
+  'mv tokenizer.json tokenizer.model'
 broken "tokenizer.json is no JSON" one "tokenizer.json" 'echo "[" >tokenizer.json'
 broken "a file that would be copied is a link to nowhere" one "special_tokens_map.json|No such file" 'ln -s nowhere special_tokens_map.json'
 

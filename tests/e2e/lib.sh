@@ -68,7 +68,7 @@ near() {
 # small_job FILE [KEY=VALUE...]: a job of a second or two on the demonstration's model; keys as below. The
 # model has 4 layers, so that the oldest activations are removed on the way.
 small_job() {
-  local file=$1 model=jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
+  local file=$1 model=$COPPICE_SOURCE/jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
   local sequences=5 length=48 seed=3 keep_activations=false method='[wanda, cvr]' sparsity=0.5 pattern=2:4
   local alpha= activation_exponent= group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
   local compensate=
@@ -100,7 +100,7 @@ small_job() {
 # demo_job FOLDER: the demonstration's job, measured on the first five documents of its text to save time.
 demo_job() {
   head -n 5 jobs/demo/test.jsonl >"$1/test.jsonl"
-  sed "s#@FOLDER@#$1#g; s#jobs/demo/test.jsonl#$1/test.jsonl#" jobs/demo/demo.yaml >"$1/job.yaml"
+  sed "s#\$FOLDER#$1#g; s#: \(kjv\|train\)#: $COPPICE_SOURCE/jobs/demo/\1#" jobs/demo/demo.yaml >"$1/job.yaml"
 }
 
 # ---- starting the program -------------------------------------------------------------------------------

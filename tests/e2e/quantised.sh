@@ -4,7 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
-golden=tests/golden/quantised
+golden=$COPPICE_SOURCE/tests/golden/quantised
 # job RUN OUTPUT [LINE...]: magnitudes alone, and these lines more.
 job() {
   printf '%s\n' "model: $golden/fp8-block" "run: $folder/$1" "output: $folder/$2" \

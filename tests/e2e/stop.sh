@@ -54,7 +54,7 @@ check "a limit that is long enough changes nothing" eval '
 
 # A second signal drops the current unit: the program stops within a second or two, however long the unit takes.
 sooner() {
-  small_job "$folder/long.yaml" method=wanda pattern= sequences=4000 length=256 corpus=jobs/demo/train.jsonl output= \
+  small_job "$folder/long.yaml" method=wanda pattern= sequences=4000 length=256 corpus="$COPPICE_SOURCE/jobs/demo/train.jsonl" output= \
     run="$folder/run-long" perplexity=
   start 2 run "$folder/long.yaml"
   await 60 exists_or_gone "$folder/run-long/sequences.h5" || return 1

@@ -164,6 +164,20 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --tems 3 j", "unknown option '--tems', did you mean '--teams'?"},
         {"run --frobnicate j", "unknown option '--frobnicate'"},
         {"run --frobnicate=1 j", "unknown option '--frobnicate'"},
+        {"run --sparsity 0.6 j",
+         "unknown option '--sparsity': prune.sparsity is a key of the job file; over it, --set "
+         "prune.sparsity=VALUE"},
+        {"run --prune.skip=[a] j", "unknown option '--prune.skip': prune.skip is a key of the job file; over "
+                                   "it, --set prune.skip=VALUE"},
+        {"plan --nsamples 128 j",
+         "unknown option '--nsamples': nsamples of Wanda and SparseGPT is "
+         "calibration.sequences here; keys of the job file are set by --set KEY=VALUE"},
+        {"run --save-model d j", "unknown option '--save-model': save_model of Wanda is output here; keys of "
+                                 "the job file are set by --set KEY=VALUE"},
+        {"run --wbits=4 j",
+         "unknown option '--wbits': wbits of SparseGPT is not here: there is no quantisation"},
+        {"run j --set", "option '--set' needs a value: --set KEY=VALUE"},
+        {"status --set a=b r", "status does not take --set"},
         {"run -z j", "unknown option '-z'"},
         {"run -qz j", "unknown option '-z'"},
         {"run --t 3 j", "option '--t' is ambiguous"},

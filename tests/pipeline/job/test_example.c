@@ -100,6 +100,9 @@ static void a_topic_is_a_key_its_last_word_or_a_section(void **state)
     check_topic("model", 1, "model: /models");
     check_topic("compensate", 6, "compensate:\n  energy: []");
     check_topic("sparsities", 0, "");
+    check_topic("prune.method", 1, "\n    # sparsegpt  by the error that each removal makes");
+    check_topic("method", 1, "\n    # auto       tries the first four");
+    check_topic("compensate.output", 1, "\n    # least_squares  every weight that is kept");
 }
 
 static void the_example_reads_as_the_defaults(void **state)

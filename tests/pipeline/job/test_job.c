@@ -311,15 +311,18 @@ static void the_methods_are_points_of_one_space(void **state)
         "ria-0.5", "ria-exponent0.5-0.5");
     ASSERT_VARIANTS(HEAD "prune: {method: cvr, activation_exponent: 0.3, alpha: 0.125, pattern: 2:4}\n",
                     "cvr-alpha0.125-exponent0.3-2of4");
-    ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: [0, 1], alpha: [0, 1], "
-                         "group: [row, layer], sparsity: 0.5}\n",
+    ASSERT_VARIANTS(HEAD "prune: {method: sparsegpt, activation_exponent: 0, alpha: 0, group: row, "
+                         "sparsity: 0.5}\n",
                     "sparsegpt-0.5");
+    ASSERT_VARIANTS(HEAD "prune: {method: [sparsegpt, magnitude], alpha: [0, 1], group: [row, layer], "
+                         "sparsity: 0.5}\n",
+                    "sparsegpt-0.5", "magnitude-0.5", "magnitude-0.5-layer", "magnitude-alpha1-0.5",
+                    "magnitude-alpha1-0.5-layer");
     // What some variant uses the others may leave.
     ASSERT_VARIANTS(HEAD "prune: {method: [sparsegpt, cvr], alpha: 0.5, epsilon: 0.25, sparsity: 0.5}\n",
                     "sparsegpt-0.5", "cvr-alpha0.5-epsilon0.25-0.5");
-    ASSERT_VARIANTS(HEAD "prune: {method: auto, activation_exponent: [0, 1], alpha: [0, 1], "
-                         "epsilon: [1e-6, 1e-8], group: [row, layer], sparsity: 0.5}\n",
-                    "auto-0.5", "auto-0.5-layer");
+    ASSERT_VARIANTS(HEAD "prune: {method: auto, alpha: 0, group: [row, layer], sparsity: 0.5}\n", "auto-0.5",
+                    "auto-0.5-layer");
 }
 
 static void sparsity_and_pattern_together_are_a_union(void **state)
@@ -596,6 +599,15 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: prune.alpha: is for methods that score each weight by a factor (wanda and the like), "
          "and "
          "the job has none of them"},
+        {HEAD "prune:\n  method: auto\n  sparsity: 0.5\n  alpha: [0, 1]\n",
+         "job.yaml:8: prune.alpha: is for methods that score each weight by a factor (wanda and the like), "
+         "and the job has none of them"},
+        {HEAD "prune:\n  method: sparsegpt\n  sparsity: 0.5\n  group: [row, layer]\n",
+         "job.yaml:8: prune.group: is for prune.sparsity, with methods other than sparsegpt, and the job has "
+         "none of them"},
+        {HEAD "prune:\n  method: wanda\n  pattern: 2:4\n  group: layer\n",
+         "job.yaml:8: prune.group: is for prune.sparsity, with methods other than sparsegpt, and the job has "
+         "none of them"},
         {HEAD "prune:\n  method: sparsegpt\n  sparsity: 0.5\n  activation_exponent: 0.5\n",
          "job.yaml:8: prune.activation_exponent: is for methods that score each weight by a factor (wanda "
          "and the "
@@ -1039,7 +1051,7 @@ static void a_job_is_read_from_a_file(void **state)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, MINIMAL, strlen(MINIMAL)), strlen(MINIMAL));
     close(fd);
-    assert_int_equal(job_load(&settings, path, NULL, &err), STATUS_OK);
+    assert_int_equal(job_load(&settings, path, NULL, NULL, &err), STATUS_OK);
     assert_string_equal(settings->variants[0].name, "wanda-0.5");
     settings_free(settings);
     unlink(path);
@@ -1072,7 +1084,7 @@ static void a_file_that_is_not_there_is_a_usage_error(void **state)
     struct settings *settings;
     struct error err = {0};
     (void)state;
-    assert_int_equal(job_load(&settings, "/nowhere/job.yaml", NULL, &err), STATUS_USAGE);
+    assert_int_equal(job_load(&settings, "/nowhere/job.yaml", NULL, NULL, &err), STATUS_USAGE);
     assert_int_equal(err.status, STATUS_USAGE);
     assert_non_null(strstr(err.message, "/nowhere/job.yaml"));
     assert_null(settings);

@@ -30,7 +30,7 @@ static struct settings *load(const char *path)
 {
     struct settings *settings = NULL;
     struct error err = {0};
-    if (job_load(&settings, path, NULL, &err) != STATUS_OK)
+    if (job_load(&settings, path, NULL, NULL, &err) != STATUS_OK)
         fail_msg("%s", err.message);
     return settings;
 }

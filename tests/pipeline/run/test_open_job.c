@@ -55,7 +55,7 @@ static enum status open_and_close(const struct fixture *f, const struct team *te
 {
     struct opened_job job = {0};
     *err = (struct error){0};
-    const enum status status = job_open(&job, f->job, NULL, team, err);
+    const enum status status = job_open(&job, f->job, NULL, NULL, team, err);
     if (status == STATUS_OK) {
         assert_string_equal(job.settings->model, f->small.settings.model);
         assert_int_equal(job.model->config.num_hidden_layers, 2);
@@ -263,7 +263,7 @@ static void unknown_keys_of_the_model_must_be_ignored_by_name(void **state)
     assert_opens(&f);
     add_config_key(&f, "query_shift");
     assert_refuses(&f, STATUS_INPUT, "config.json: query_shift: is not known");
-    assert_ok(job_open(&job, f.job, &ignored, &f.small.team, &err), err);
+    assert_ok(job_open(&job, f.job, NULL, &ignored, &f.small.team, &err), err);
     assert_int_equal(job.settings->num_ignored_keys, 2); // each once
     job_close(&job);
     close_fixture(&f);

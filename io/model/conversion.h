@@ -1,0 +1,8 @@
+// conversion.h - what to do with a model that is not a folder of safetensors: the command that makes one of
+// it. Commands are Python with transformers; nothing is run.
+#pragma once
+#include "kernels/error.h"
+
+// What the job names as a model is a file, not a folder. STATUS_INPUT with one line: what it is, by its first
+// bytes, and what to name instead or the command that makes it.
+enum status model_file_refuse(const char *path, struct error *err);

@@ -1,0 +1,58 @@
+#include "pipeline/job/job_path.h"
+
+#include "io/model/hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Bytes of the job file's folder with its slash. Of what is no file (a pipe: /dev/fd/63) 0, the working
+// directory.
+static size_t folder_length(const char *job)
+{
+    const char *slash = strrchr(job, '/');
+    if (slash == NULL || strncmp(job, "/dev/", 5) == 0 || strncmp(job, "/proc/", 6) == 0)
+        return 0;
+    return (size_t)(slash - job) + 1;
+}
+
+static bool is_there(const char *path, enum job_path_kind kind)
+{
+    char record[PATH_SIZE];
+    if (kind == JOB_PATH_MADE)
+        return false;
+    if (kind == JOB_PATH_RUN)
+        run_file_path(record, path, RUN_RECORD);
+    return access(kind == JOB_PATH_RUN ? record : path, F_OK) == 0;
+}
+
+static enum status copy(char **path, const char *text, const char *key, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(path, strlen(text) + 1, 1, key, err));
+    strcpy(*path, text);
+    return STATUS_OK;
+}
+
+enum status job_path_take(char **path, const struct job_document *document, const struct job_node *node,
+                          enum job_path_kind kind, const char *key, struct error *err)
+{
+    const char *job = document->source->path;
+    const size_t folder = folder_length(job);
+    char expanded[PATH_SIZE], joined[PATH_SIZE], unset[VARIABLE_NAME_SIZE], shown[200];
+
+    expand_path(expanded, unset, node->text, &document->source->variables);
+    job_printable(node->text, shown, sizeof shown);
+    if (unset[0] != '\0')
+        return job_refuse(document, node->line, key, err, "the variable %s is not set: %s", unset, shown);
+    if (expanded[0] == '/' || folder == 0)
+        return copy(path, expanded[0] != '\0' ? expanded : node->text, key, err);
+    path_format(joined, sizeof joined, "%.*s%s", (int)folder, job, expanded);
+    if (!is_there(joined, kind) && is_there(expanded, kind))
+        return job_refuse(
+            document, node->line, key, err,
+            "%s is there from the working directory, but paths count from the job file's folder, "
+            "%.*s",
+            shown, (int)folder, job);
+    const bool is_id = kind == JOB_PATH_MODEL && hub_is_id(expanded) && !is_there(joined, kind);
+    return copy(path, is_id ? expanded : joined, key, err);
+}
