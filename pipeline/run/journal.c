@@ -3,6 +3,7 @@
 #include "io/file/process_identity.h"
 
 #include <jansson.h>
+#include <sys/resource.h>
 
 enum status journal_open(struct journal *journal, const struct team *world, const char *run,
                          struct error *err)
@@ -43,14 +44,17 @@ void journal_unit(const struct journal *journal, const struct team *team, const 
                   const struct unit *unit, const char *event, double seconds)
 {
     struct process_identity self;
+    struct rusage usage = {0};
 
     if (journal->log == NULL)
         return;
     process_identity_self(&self);
+    (void)getrusage(RUSAGE_SELF, &usage);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(journal->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s, s:s*}", "stage",
-                    stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL,
-                    "layer", (json_int_t)unit->layer, "seconds", seconds, "team", team->index, "first_rank",
-                    team->world_rank, "team_ranks", team->size, "node", self.host, "task",
+    (void)log_event(journal->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:i, s:i, s:i, s:s, s:I, s:s*}",
+                    "stage", stage_name(unit->stage), "variant",
+                    unit->variant != NULL ? unit->variant->name : NULL, "layer", (json_int_t)unit->layer,
+                    "seconds", seconds, "team", team->index, "first_rank", team->world_rank, "team_ranks",
+                    team->size, "node", self.host, "peak_memory", (json_int_t)usage.ru_maxrss * 1024, "task",
                     unit_task_name(unit, settings));
 }

@@ -56,7 +56,7 @@ enum status evaluate_model(const struct stage *stage, struct layer_weights *weig
     if (stage->team->rank == 0)
         status = drop_weights(stage, unit, err);
     if (stage->team->rank == 0 && status == STATUS_OK)
-        status = perplexity_write(&result, path, stage->settings, unit->variant, err);
+        status = perplexity_write(&result, data->evaluation.nll, path, stage->settings, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     if (stage->team->rank == 0)
         remove_parts(stage->settings, unit, NULL);

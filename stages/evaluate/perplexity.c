@@ -184,6 +184,8 @@ static enum status summarise(struct perplexity *result, const struct evaluator *
         double nll;
         memcpy(&nll, &e->parts.values[window], sizeof nll);
         sum += nll;
+        if (windows->nll != NULL)
+            windows->nll[window] = nll;
     }
     *result = (struct perplexity){.mean_nll = sum / (double)windows->count,
                                   .tokens = windows->count * windows->length,
@@ -219,14 +221,27 @@ void perplexity_path(char path[PATH_SIZE], const struct settings *settings, cons
     run_result_path(path, settings->run, variant_name(variant), RESULT_PERPLEXITY);
 }
 
-enum status perplexity_write(const struct perplexity *result, const char *path,
+// Each window's mean cross-entropy, so that two models' can be compared window by window.
+static json_t *window_nll_to_json(const double *window_nll, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t window = 0; window < count; window++)
+        json_array_append_new(list, json_real(window_nll[window]));
+    if (json_array_size(list) == count)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+enum status perplexity_write(const struct perplexity *result, const double *window_nll, const char *path,
                              const struct settings *settings, const struct variant *variant,
                              struct error *err)
 {
-    json_t *json = json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s}", "variant", variant_name(variant),
+    json_t *json = json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s, s:o*}", "variant", variant_name(variant),
                              "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
                              (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
-                             (json_int_t)result->length, "corpus", settings->perplexity);
+                             (json_int_t)result->length, "corpus", settings->perplexity, "window_nll",
+                             window_nll != NULL ? window_nll_to_json(window_nll, result->windows) : NULL);
     enum status status = json != NULL ? sealed_json_write(path, json, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);

@@ -17,7 +17,8 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
 
 // RUN/results/VARIANT/perplexity.json (VARIANT "dense" for NULL). Not collective.
 void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant);
-enum status perplexity_write(const struct perplexity *result, const char *path,
+// window_nll: [result->windows] mean cross-entropies, put on record as "window_nll"; NULL: not.
+enum status perplexity_write(const struct perplexity *result, const double *window_nll, const char *path,
                              const struct settings *settings, const struct variant *variant,
                              struct error *err);
 enum status perplexity_read(struct perplexity *result, const char *path, struct error *err);

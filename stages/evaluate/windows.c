@@ -52,6 +52,8 @@ enum status evaluation_windows_create(struct evaluation_windows *windows, const 
     if (team->rank != 0)
         status = allocate(&windows->ids, windows->count * windows->length, sizeof(int32_t),
                           "evaluation windows", err);
+    if (status == STATUS_OK)
+        status = allocate(&windows->nll, windows->count, sizeof *windows->nll, "evaluation windows", err);
     GOTO_IF_ERROR(team_agree(team, status, err), failed);
     status = team_broadcast(team, windows->ids, windows->count * windows->length * sizeof(int32_t), 0, err);
     if (status == STATUS_OK)
@@ -64,5 +66,6 @@ failed:
 void evaluation_windows_free(struct evaluation_windows *windows)
 {
     free(windows->ids);
+    free(windows->nll);
     memset(windows, 0, sizeof *windows);
 }

@@ -6,6 +6,7 @@ struct evaluation_windows {
     int32_t *ids; // [count, length]
     size_t count, length;
     uint64_t corpus_hash;
+    double *nll;     // [count], or NULL: evaluate_perplexity leaves each window's mean cross-entropy there
     bool keep_parts; // windows that are measured are kept in the variant's results until all of them are
 };
 

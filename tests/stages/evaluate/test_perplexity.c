@@ -31,8 +31,9 @@ static struct evaluation_windows random_windows(size_t vocab, size_t count)
     return evaluation;
 }
 
-// variant NULL: dense; else its weights are read from weights/VARIANT.
-static double naive_nll(const struct small_model *small, const struct variant *variant, const int32_t *ids)
+// variant NULL: dense; else its weights are read from weights/VARIANT. windows: gets each window's mean.
+static double naive_nll(const struct small_model *small, const struct variant *variant, const int32_t *ids,
+                        double windows[WINDOWS])
 {
     struct naive_layer layers[2];
     double sum = 0, log_likelihoods[LENGTH];
@@ -48,8 +49,10 @@ static double naive_nll(const struct small_model *small, const struct variant *v
     }
     for (size_t w = 0; w < WINDOWS; w++) {
         naive_log_likelihoods(log_likelihoods, small, layers, ids + w * LENGTH, LENGTH);
+        windows[w] = 0;
         for (size_t t = 0; t < LENGTH - 1; t++)
-            sum -= log_likelihoods[t] / (LENGTH - 1);
+            windows[w] -= log_likelihoods[t] / (LENGTH - 1);
+        sum += windows[w];
     }
     for (size_t l = 0; l < 2; l++)
         naive_layer_free(&layers[l]);
@@ -60,10 +63,14 @@ static void check_perplexity(struct small_model *small, const struct variant *va
 {
     struct evaluation_windows evaluation = random_windows(small->shape.checkpoint.vocab, WINDOWS);
     struct perplexity found;
+    double windows[WINDOWS];
     struct error err = {0};
 
+    evaluation.nll = calloc(WINDOWS, sizeof *evaluation.nll);
     assert_ok(evaluate_perplexity(&found, &small->stage, &small->weights, &evaluation, variant, &err), err);
-    const double expected = naive_nll(small, variant, evaluation.ids);
+    const double expected = naive_nll(small, variant, evaluation.ids, windows);
+    for (size_t w = 0; w < WINDOWS; w++)
+        assert_close(evaluation.nll[w], windows[w], tolerance);
     assert_close(found.mean_nll, expected, tolerance);
     assert_close(found.perplexity, exp(expected), tolerance * exp(expected));
     assert_int_equal(found.windows, WINDOWS);
@@ -136,6 +143,7 @@ static void more_windows_than_memory_holds_go_through_in_groups(void **state)
     struct small_model_shape shape = small_model_shape();
     struct small_model small;
     struct perplexity found;
+    double windows[WINDOWS];
     struct error err = {0};
     (void)state;
 
@@ -150,7 +158,7 @@ static void more_windows_than_memory_holds_go_through_in_groups(void **state)
     assert_ok(evaluate_perplexity(&found, &small.stage, &small.weights, &evaluation, NULL, &err), err);
 
     // Then the mean is that of one repetition
-    assert_close(found.mean_nll, naive_nll(&small, NULL, evaluation.ids), tolerance);
+    assert_close(found.mean_nll, naive_nll(&small, NULL, evaluation.ids, windows), tolerance);
     evaluation_windows_free(&evaluation);
     small_model_close(&small);
 }
@@ -346,6 +354,7 @@ static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
 static void a_result_is_read_as_it_was_written(void **state)
 {
     const struct perplexity written = {12.25, 2.5, 63, 7, 9};
+    const double window_nll[] = {2.25, 2.75, 2.5, 2.375, 2.625, 2, 3};
     struct settings settings = {.perplexity = (char *)"wiki.txt"};
     struct perplexity found;
     struct error err = {0};
@@ -353,9 +362,16 @@ static void a_result_is_read_as_it_was_written(void **state)
 
     if (mpi_rank() == 0) {
         const char *path = in_directory("perplexity.json");
-        assert_ok(perplexity_write(&written, path, &settings, NULL, &err), err);
+        assert_ok(perplexity_write(&written, window_nll, path, &settings, NULL, &err), err);
         assert_ok(perplexity_read(&found, path, &err), err);
         assert_memory_equal(&found, &written, sizeof found);
+        json_t *json = NULL;
+        assert_ok(json_read(&json, path, &err), err);
+        const json_t *list = json_object_get(json, "window_nll");
+        assert_int_equal(json_array_size(list), 7);
+        for (size_t w = 0; w < 7; w++)
+            assert_true(json_real_value(json_array_get(list, w)) == window_nll[w]);
+        json_decref(json);
     }
 }
 
