@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/packages.sh
 
 # shellcheck disable=SC2086
-ensure_packages $build_packages
+ensure_packages $build_packages gnuplot-nox
 export_mpi_environment
 
 echo "Building" >&2
@@ -21,9 +21,15 @@ for job in demo solved; do
   FOLDER=$(realpath "$folder") mpirun -n 2 build/coppice run jobs/demo/$job.yaml
 done
 echo
-build/coppice compare "$folder/run" "$folder/solved"
+build/coppice compare --html "$folder/compare.html" "$folder/run" "$folder/solved"
+build/coppice report "$folder/run" >/dev/null
+build/coppice report "$folder/solved" >/dev/null
 
 cat <<TEXT
+
+The same with plots, for a browser:
+  $folder/compare.html
+  $folder/run/report.html
 
 The pruned models are Hugging Face folders under $folder/models, for example
   $folder/models/alps-2of4

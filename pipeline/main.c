@@ -9,6 +9,7 @@
 #include "pipeline/report/compare.h"
 #include "pipeline/report/report.h"
 #include "pipeline/report/results.h"
+#include "pipeline/report/variant_table.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
@@ -120,7 +121,7 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
 static bool only_looks(enum command_id command)
 {
     return command == COMMAND_PLAN || command == COMMAND_STATUS || command == COMMAND_REPORT ||
-           command == COMMAND_COMPARE;
+           command == COMMAND_COMPARE || command == COMMAND_RESULTS;
 }
 
 static enum status look(const struct options *options, bool first, struct error *err)
@@ -133,7 +134,11 @@ static enum status look(const struct options *options, bool first, struct error 
                       : compare_runs(options->paths, options->num_paths, options->json, options->html, stdout,
                                      stderr, err);
     case COMMAND_REPORT:
-        return !first ? STATUS_OK : report_run(options->path, options->json, stdout, err);
+        return !first ? STATUS_OK : report_run(options->path, options->json, options->html, stdout, err);
+    case COMMAND_RESULTS:
+        return !first ? STATUS_OK
+                      : variant_table_print(options->paths, options->num_paths, options->json, stdout, stderr,
+                                            err);
     default:
         return !first ? STATUS_OK : status_print(options->path, options->json, stdout, err);
     }

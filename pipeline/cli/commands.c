@@ -55,13 +55,26 @@ static const struct command table[] = {
      "takes at the rates measured so far. Needs no model and no launcher; changes nothing.",
      "coppice status /scratch/runs/llama-2-7b\n"
      "watch coppice status /scratch/runs/llama-2-7b\n"},
-    {COMMAND_REPORT, "report", ARGUMENT_RUN, 0, "one HTML page with a run's results and plots",
-     "Gathers what a run directory holds: perplexity and accuracy against sparsity, sparsity and energy of "
-     "every linear, statistics of the channels with their outliers, time of every stage and rank, and their "
-     "provenance. Writes it to RUN/report.html, which needs nothing else, and the same numbers to "
-     "report.csv and report.json. Plots are drawn by gnuplot, if it is installed. Works without a launcher, "
-     "also while the run goes on.",
+    {COMMAND_RESULTS, "results", ARGUMENT_RUNS, 0,
+     "one flat table of results, a row a variant, as CSV or JSON",
+     "Prints a row for the dense model and every variant of every run: its settings, its sparsity, its "
+     "perplexity and its accuracy on each task with their standard errors, and the time and memory that it "
+     "took; as comma-separated values, or with --json as a list of objects with the same names. Works "
+     "without "
+     "a launcher, also while a run goes on.",
+     "coppice results /scratch/runs/llama-2-7b >results.csv\n"
+     "coppice results --json /scratch/runs/* | jq '.[] | {run, variant, perplexity, times_dense}'\n"},
+    {COMMAND_REPORT, "report", ARGUMENT_RUN, TAKES_HTML, "one HTML page with a run's results and plots",
+     "Gathers what a run directory holds: the best variant of each sparsity and what it costs, perplexity "
+     "and "
+     "accuracy against sparsity, sparsity and error of the layers, statistics of the channels, time, memory, "
+     "settings and provenance. Writes it to RUN/report.html, which needs nothing else, the table of the "
+     "command "
+     "results to RUN/results.csv, and all numbers to RUN/report.json. With --html it writes the page alone, "
+     "to that file. Plots are drawn by gnuplot, if it is installed. Works without a launcher, also while the "
+     "run goes on.",
      "coppice report /scratch/runs/llama-2-7b\n"
+     "coppice report --html /tmp/llama.html /scratch/runs/llama-2-7b\n"
      "coppice report --json /scratch/runs/llama-2-7b | jq '.models[] | {variant, perplexity}'\n"},
     {COMMAND_COMPARE, "compare", ARGUMENT_RUNS, TAKES_HTML, "results of several runs side by side",
      "Prints the perplexity of every variant of every run as one table, and their accuracy on each task, and "

@@ -67,7 +67,9 @@ static const struct option_row rows[] = {
       "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
       2},
      TAKES_MACHINE},
-    {{"html", OPTION_HTML, "FILE", 0, "Write a page with the table and a plot", 2}, TAKES_HTML},
+    {{"html", OPTION_HTML, "FILE", 0,
+      "Write the page to FILE; a file there that is no such page is left alone", 2},
+     TAKES_HTML},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
     {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},
 };

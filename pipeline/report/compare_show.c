@@ -1,11 +1,16 @@
 #include "pipeline/report/compare_show.h"
 
-#include "io/file/commit.h"
 #include "io/file/run_paths.h"
-#include "pipeline/report/members.h"
-#include "pipeline/report/page.h"
-#include "pipeline/report/published.h"
-#include "pipeline/report/report.h"
+#include "pipeline/report/data/flat.h"
+#include "pipeline/report/data/gather.h"
+#include "pipeline/report/data/members.h"
+#include "pipeline/report/page/html.h"
+#include "pipeline/report/page/page.h"
+#include "pipeline/report/page/pivot.h"
+#include "pipeline/report/page/published_table.h"
+#include "pipeline/report/page/save.h"
+#include "pipeline/report/page/verdict.h"
+#include "pipeline/report/plots/plots.h"
 #include "pipeline/text/column.h"
 
 #include <stdlib.h>
@@ -151,27 +156,26 @@ void compare_print(const json_t *comparison, FILE *out)
     json_decref(names);
 }
 
-// A report for report_draw: every variant of every run as a model of its own, its series named after the run.
-static json_t *as_report(const json_t *comparison)
+// ---- the page -------------------------------------------------------------------------------------------
+
+// A report for report_draw: the models of all runs, names and series with the number of their run.
+static json_t *as_report(const json_t *reports)
 {
-    json_t *models = json_array(), *row, *value,
-           *first = json_array_get(json_object_get(comparison, "variants"), 0);
-    char series[160];
+    json_t *models = json_array(), *report, *model;
+    char text[200];
     size_t i, r;
 
-    json_array_append_new(models, json_pack("{s:s, s:O}", "variant", DENSE_NAME, "perplexity",
-                                            json_array_get(json_object_get(first, "perplexity"), 0)));
-    json_array_foreach(json_object_get(comparison, "variants"), i, row)
+    json_array_foreach(reports, r, report)
     {
-        json_array_foreach(json_object_get(row, "perplexity"), r, value)
+        json_array_foreach(json_object_get(report, "models"), i, model)
         {
-            if (i == 0 || !json_is_number(value))
-                continue;
-            snprintf(series, sizeof series, "[%zu] %s", r + 1, text_of(row, "series"));
-            json_array_append_new(models, json_pack("{s:O, s:s, s:O, s:O, s:O}", "variant",
-                                                    json_object_get(row, "variant"), "series", series,
-                                                    "choice", json_object_get(row, "choice"), "target",
-                                                    json_object_get(row, "target"), "perplexity", value));
+            json_t *one = json_copy(model);
+            const bool pruned = json_object_get(model, "choice") != NULL;
+            if (json_array_size(reports) > 1) {
+                snprintf(text, sizeof text, "[%zu] %s", r + 1, text_of(model, pruned ? "series" : "variant"));
+                json_object_set_new(one, pruned ? "series" : "variant", json_string(text));
+            }
+            json_array_append_new(models, one);
         }
     }
     return json_pack("{s:o}", "models", models);
@@ -216,70 +220,176 @@ static void write_values(const json_t *comparison, const char *task, FILE *out)
     fputs("</tbody></table></div>\n", out);
 }
 
-static void write_page(const json_t *comparison, const json_t *plots, const char *no_plots, FILE *out)
+static void write_run_name(const json_t *report, size_t r, FILE *out)
+{
+    fprintf(out, "[%zu] ", r + 1);
+    html_text(out, text_of(report, "model"));
+    fputs(", ", out);
+    html_text(out, text_of(report, "run"));
+}
+
+// Every run by itself: against its own dense model.
+static void write_verdicts(const json_t *comparison, const json_t *reports, FILE *out)
 {
     char text[4400];
-    size_t i, r;
+    size_t r;
+    json_t *report;
+
+    json_array_foreach(reports, r, report)
+    {
+        const struct page page = {report, NULL, out};
+        fputs("<h3>", out);
+        write_run_name(report, r, out);
+        fputs("</h3>\n", out);
+        write_verdict(&page, json_object_get(report, "models"));
+        describe_run(text, sizeof text, json_array_get(json_object_get(comparison, "runs"), r));
+        fputs("<p class=\"note\">", out);
+        html_text(out, text);
+        fputs(".</p>\n", out);
+    }
+}
+
+static void write_each(const json_t *reports, FILE *out)
+{
+    size_t r;
+    json_t *report;
+
+    json_array_foreach(reports, r, report)
+    {
+        const struct page page = {report, NULL, out};
+        fputs("<h2>", out);
+        write_run_name(report, r, out);
+        fputs("</h2>\n", out);
+        write_pivot(&page, json_object_get(report, "models"), &measure_perplexity);
+        write_pivot(&page, json_object_get(report, "models"), &measure_accuracy);
+        fputs("<details><summary>All variants, with their time and memory</summary>\n", out);
+        write_models(&page);
+        fputs("</details>\n", out);
+    }
+}
+
+// The settings in which the runs differ, a column a run.
+static void write_differences(const json_t *reports, FILE *out)
+{
+    static const char *const without[] = {"variants", "run", "output", "expected", NULL};
+    const struct page page = {NULL, NULL, out};
+    json_t *all = json_array(), *names = json_object(), *report, *unused, *flat;
+    const char *name;
+    bool any = false;
+    size_t r;
+
+    json_array_foreach(reports, r, report)
+    {
+        flat = json_object();
+        flat_add(flat, "", json_object_get(json_object_get(report, "provenance"), "job"), without);
+        json_object_update(names, flat);
+        json_array_append_new(all, flat);
+    }
+    fputs("<h2>Settings that differ</h2>\n<div class=\"wide\"><table><tbody>", out);
+    json_object_foreach(names, name, unused)
+    {
+        const json_t *first = json_object_get(json_array_get(all, 0), name);
+        bool same = true;
+        json_array_foreach(all, r, flat)
+        {
+            const json_t *its = json_object_get(flat, name);
+            same = same && (its == first || json_equal(its, first));
+        }
+        if (same)
+            continue;
+        any = true;
+        fputs("<tr>", out);
+        head_cell(&page, name);
+        json_array_foreach(all, r, flat)
+        {
+            fact_cell(&page, json_object_get(flat, name));
+        }
+        fputs("</tr>\n", out);
+    }
+    fprintf(out, "</tbody></table></div>\n%s", any ? "" : "<p>None, but the variants.</p>\n");
+    json_decref(all);
+    json_decref(names);
+}
+
+static void write_page(const json_t *comparison, const json_t *reports, const json_t *plots,
+                       const char *no_plots, FILE *out)
+{
+    const struct page page = {NULL, plots, out};
+    char title[64];
+    size_t i;
     json_t *item;
 
-    html_begin(out, "Comparison of pruning runs");
+    snprintf(title, sizeof title, "%zu pruning run%s side by side", json_array_size(reports),
+             json_array_size(reports) == 1 ? "" : "s");
+    html_begin(out, title);
     json_array_foreach(json_object_get(comparison, "warnings"), i, item)
     {
         fputs("<p class=\"warning\">Careful: ", out);
         html_text(out, json_string_value(item));
         fputs(".</p>\n", out);
     }
-    fputs("<ol>\n", out);
-    json_array_foreach(json_object_get(comparison, "runs"), r, item)
-    {
-        describe_run(text, sizeof text, item);
-        fputs("<li>", out);
-        html_text(out, text);
-        fputs("</li>\n", out);
-    }
-    fputs("</ol>\n", out);
+    write_verdicts(comparison, reports, out);
     if (no_plots != NULL)
         fprintf(out, "<p class=\"warning\">%s</p>\n", no_plots);
+    fputs("<h2>Side by side</h2>\n<div class=\"plots\">\n", out);
     json_array_foreach(plots, i, item)
     {
-        if (json_object_get(item, "svg") != NULL)
-            fprintf(out, "<figure role=\"img\" aria-label=\"Perplexity\">%s</figure>\n",
-                    text_of(item, "svg"));
+        write_plot(&page, text_of(item, "id"));
     }
+    fputs("</div>\n<h3>Perplexity</h3>\n", out);
     write_values(comparison, NULL, out);
-    show_published(comparison, published_write_html, out);
     json_t *names = task_names(comparison);
     const char *name;
     json_object_foreach(names, name, item)
     {
-        fputs("<h2>", out);
+        fputs("<h3>", out);
         html_text(out, name);
-        fputs(", accuracy</h2>\n", out);
+        fputs(", accuracy</h3>\n", out);
         write_values(comparison, name, out);
     }
     json_decref(names);
+    show_published(comparison, published_write_html, out);
+    write_each(reports, out);
+    write_differences(reports, out);
     html_end(out);
+}
+
+static enum status gather_reports(json_t *reports, const json_t *comparison, struct error *err)
+{
+    size_t r;
+    json_t *run, *report;
+
+    json_array_foreach(json_object_get(comparison, "runs"), r, run)
+    {
+        FORWARD_IF_ERROR(report_gather(&report, text_of(run, "run"), err));
+        json_array_append_new(reports, report);
+    }
+    return STATUS_OK;
 }
 
 enum status compare_write_page(const json_t *comparison, const char *path, struct error *err)
 {
-    json_t *report = as_report(comparison), *plots = NULL;
+    json_t *reports = json_array(), *together = NULL, *plots = NULL;
     const char *no_plots;
     char *bytes = NULL;
     size_t size = 0;
-    enum status status = report_draw(&plots, &no_plots, report, err);
+    FILE *out;
+    enum status status;
 
-    if (status == STATUS_OK) {
-        FILE *out = open_memstream(&bytes, &size);
-        if (out != NULL)
-            write_page(comparison, plots, no_plots, out);
-        if (out == NULL || fclose(out) != 0)
-            status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
-    }
-    if (status == STATUS_OK)
-        status = commit_bytes(path, bytes, size, err);
+    GOTO_IF_ERROR(gather_reports(reports, comparison, err), done);
+    together = as_report(reports);
+    GOTO_IF_ERROR(report_draw(&plots, &no_plots, together, err), done);
+    out = open_memstream(&bytes, &size);
+    if (out != NULL)
+        write_page(comparison, reports, plots, no_plots, out);
+    if (out == NULL || fclose(out) != 0)
+        status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    else
+        status = page_save(path, bytes, size, err);
+done:
     free(bytes);
     json_decref(plots);
-    json_decref(report);
+    json_decref(together);
+    json_decref(reports);
     return status;
 }

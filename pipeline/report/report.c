@@ -3,6 +3,11 @@
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "pipeline/report/data/gather.h"
+#include "pipeline/report/page/html.h"
+#include "pipeline/report/page/save.h"
+#include "pipeline/report/plots/plots.h"
+#include "pipeline/report/variant_table.h"
 #include "pipeline/text/json_memory.h"
 
 #include <stdlib.h>
@@ -35,40 +40,77 @@ static enum status write_file(const char *run, const char *name, const struct te
     return commit_bytes(path, text->bytes, text->size, err);
 }
 
-enum status report_run(const char *run, bool json, FILE *out, struct error *err)
+static enum status write_page(struct text *page, const json_t *report, const char **no_plots,
+                              struct error *err)
 {
-    struct text as_csv = {0}, as_html = {0};
-    json_t *report = NULL, *plots = NULL;
-    const char *no_plots = NULL;
-    char path[PATH_SIZE];
+    json_t *plots = NULL;
     FILE *file;
+    enum status status;
+
+    GOTO_IF_ERROR(report_draw(&plots, no_plots, report, err), done);
+    GOTO_IF_ERROR(open_text(&file, page, err), done);
+    report_write_html(report, plots, *no_plots, file);
+    status = close_text(file, err);
+done:
+    json_decref(plots);
+    return status;
+}
+
+static enum status write_table(struct text *table, const json_t *report, struct error *err)
+{
+    json_t *rows = json_array();
+    FILE *file;
+    enum status status = open_text(&file, table, err);
+
+    if (status == STATUS_OK) {
+        variant_table_add(rows, report);
+        variant_table_write_csv(rows, file);
+        status = close_text(file, err);
+    }
+    json_decref(rows);
+    return status;
+}
+
+static enum status write_run(const char *run, const struct text *page, json_t *report, struct error *err)
+{
+    struct text table = {0};
+    char path[PATH_SIZE];
+    enum status status;
+
+    GOTO_IF_ERROR(write_table(&table, report, err), done);
+    GOTO_IF_ERROR(write_file(run, "results.csv", &table, err), done);
+    GOTO_IF_ERROR(write_file(run, "report.html", page, err), done);
+    path_format(path, sizeof path, "%s/report.json", run);
+    status = sealed_json_write(path, report, err);
+done:
+    free(table.bytes);
+    return status;
+}
+
+enum status report_run(const char *run, bool json, const char *html, FILE *out, struct error *err)
+{
+    struct text page = {0};
+    json_t *report = NULL;
+    const char *no_plots = NULL;
     enum status status;
 
     GOTO_IF_ERROR(report_gather(&report, run, err), done);
     GOTO_IF_ERROR(json_memory_check("the report", err), done);
-    GOTO_IF_ERROR(open_text(&file, &as_csv, err), done);
-    report_write_csv(report, file);
-    GOTO_IF_ERROR(close_text(file, err), done);
-    GOTO_IF_ERROR(report_draw(&plots, &no_plots, report, err), done);
-    GOTO_IF_ERROR(open_text(&file, &as_html, err), done);
-    report_write_html(report, plots, no_plots, file);
-    GOTO_IF_ERROR(close_text(file, err), done);
-    GOTO_IF_ERROR(write_file(run, "report.csv", &as_csv, err), done);
-    GOTO_IF_ERROR(write_file(run, "report.html", &as_html, err), done);
-    path_format(path, sizeof path, "%s/report.json", run);
-    GOTO_IF_ERROR(sealed_json_write(path, report, err), done);
+    GOTO_IF_ERROR(write_page(&page, report, &no_plots, err), done);
+    status = html != NULL ? page_save(html, page.bytes, page.size, err) : write_run(run, &page, report, err);
+    GOTO_IF_ERROR(status, done);
     if (json) {
         json_dumpf(report, out, JSON_INDENT(2));
         fputc('\n', out);
+    } else if (html != NULL) {
+        fprintf(out, "%s\n", html);
     } else {
-        fprintf(out, "%s/report.html\n%s/report.csv\n%s/report.json\n", run, run, run);
-        if (no_plots != NULL)
-            fprintf(out, "%s\n", no_plots);
+        fprintf(out, "%s/report.html\n%s/results.csv\n%s/report.json\n", run, run, run);
     }
+    if (!json && no_plots != NULL)
+        fprintf(out, "%s\n", no_plots);
 done:
-    free(as_csv.bytes);
-    free(as_html.bytes);
-    json_decref(plots);
+    free(page.bytes);
     json_decref(report);
     return status;
 }

@@ -89,8 +89,8 @@ static void print_left(const struct look *look, FILE *out)
 
 void status_print_text(const struct look *look, FILE *out)
 {
-    print_variants(look, out);
+    print_left(look, out);
     for (size_t i = 0; i < look->holders.count; i++)
         print_holder(look, &look->holders.items[i], out);
-    print_left(look, out);
+    print_variants(look, out);
 }

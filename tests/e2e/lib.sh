@@ -178,6 +178,12 @@ no_unit_twice() {
   [ -z "$twice" ] || { echo "done twice: $twice"; return 1; }
 }
 
+# results_column RUN COLUMN: "VARIANT VALUE" of every line of RUN/results.csv; no cell of these tests has a comma.
+results_column() {
+  awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) { if ($i == name) column = i; if ($i == "variant") variant = i } next }
+    { print $variant, $column }' "$1/results.csv"
+}
+
 # ---- the same bytes -------------------------------------------------------------------------------------
 
 # These work in $folder/run and $folder/models, so that even the paths in coppice.json must be equal.

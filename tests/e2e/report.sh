@@ -32,12 +32,30 @@ check "time of both ranks" says '[.times[] | select(.seconds.score > 0) | .rank]
 check "provenance" says '.provenance.versions.coppice and .provenance.fingerprints.model and .starts[0].ranks == 2'
 check "nothing is missing" says '.missing == []'
 
-numbers() { awk -F, -v table="$1" -v column="$2" '$1 == table && $8 == column { print $2, $9 }' "$folder/run/report.csv" | sort; }
-check "the table has the same numbers" same "$(perplexities | awk '{ printf "%s %.17g\n", $1, $2 }')" "$(numbers models perplexity)"
+digits() { awk '{ printf "%s %.17g\n", $1, $2 }'; }
+check "the table has the same numbers" same "$(perplexities | digits)" "$(results_column "$folder/run" perplexity | sort | digits)"
+check "and the JSON of results has them" same "$(perplexities)" \
+  "$(alone results --json "$folder/run" | jq -r '.[] | "\(.variant) \(.perplexity)"' | sort)"
+check "results prints the same table" same "$(alone results "$folder/run")" "$(cat "$folder/run/results.csv")"
+paired='def mean: add / length; [.[0].window_nll, .[1].window_nll] | transpose | map(.[0] - .[1]) as $d | ($d | mean) as $m |
+  ($d | map((. - $m) * (. - $m)) | add / (length - 1) / length | sqrt)'
+check "the error of times dense is that of the windows' differences" near \
+  "$(jq '.models[] | select(.variant == "ria-0.5-columns-rows") | .ratio_stderr / .ratio' "$report")" \
+  "$(jq -s "$paired" "$folder"/run/results/{ria-0.5-columns-rows,dense}/perplexity.json)" 1e-9
+check "time and memory of every variant" says '.models | all(.rank_seconds > 0 and .peak_memory > 1e6 and .seconds.evaluate > 0)'
+best=$(jq -r '[.models[] | select(.target == 0.5 and .choice.pattern == null)] | min_by(.perplexity).variant' "$report")
+check "the page begins with the best variant" bash -c "grep -m 1 -A 1 'class=\"verdict\"' '$folder/run/report.html' |
+  grep -q 'At 50 % the best is <b>$best</b>: perplexity .* &plusmn; .* times the dense model'"
 check "the page names every variant" bash -c "for v in \$(jq -r '.models[].variant' '$report'); do grep -q \">\$v<\" '$folder/run/report.html' || exit 1; done"
 check "and loads nothing" bash -c "! grep -E 'src=|url\(|@import|<link' '$folder/run/report.html'"
 check "and has colours for dark screens" grep -q 'prefers-color-scheme:dark' "$folder/run/report.html"
 check "the run still verifies" runs alone verify "$folder/run"
+
+echo mine >"$folder/page.html"
+check "a page goes where it is asked for" eval 'runs alone report --html "$folder/other.html" "$folder/run" &&
+  runs alone report --html "$folder/other.html" "$folder/run" && same "$(cat "$folder/other.html")" "$(cat "$folder/run/report.html")"'
+check "not over what coppice did not make" exits 2 alone report --html "$folder/page.html" "$folder/run"
+check "which it names" eval 'one_line "$folder/page.html is there" && same mine "$(cat "$folder/page.html")"'
 
 if command -v gnuplot >/dev/null; then
   check "its plots are of the page's colours" bash -c "grep -c '<svg' '$folder/run/report.html' | grep -qv '^0' && ! grep -E 'color=\"black\"|rgb\(0,0,0\)|rgb\( *1, *2, *3\)' '$folder/run/report.html'"
@@ -46,6 +64,7 @@ fi
 mkdir "$folder/nothing"
 without_gnuplot() { PATH=$folder/nothing "$COPPICE" report "$folder/run" >"$folder/stdout"; }
 check "without gnuplot the report is made" without_gnuplot
+check "its tables have bars" grep -q 'class="bar" style="--share:' "$folder/run/report.html"
 check "and says that it has no plots" bash -c "grep -q 'gnuplot is not installed' '$folder/run/report.html' && ! grep -q '<svg' '$folder/run/report.html'"
 
 : >"$folder/run/weights/ria-0.5-columns-rows/layer-001.h5"

@@ -37,7 +37,8 @@ check "has every task and their mean" says '.results | all((.tasks | keys | leng
   ([.tasks[].acc] | add / 3 - 1e-9) < .mean_acc and ([.tasks[].acc] | add / 3 + 1e-9) > .mean_acc)'
 check "report" exits 0 alone report "$folder/run"
 check "has them" jq -e '(.models | all(.tasks.boolq.acc_stderr > 0)) and .missing == []' "$folder/run/report.json"
-check "so has its table" jq -en "$(awk -F, '$9 != "" && /tasks.boolq.acc,/' "$folder/run/report.csv" | wc -l) == 2"
+check "so has its table" same "$(results_column "$folder/run" boolq.acc | awk '{ print $1, $2 + 0 }')" \
+  "$(jq -r '.models[] | "\(.variant) \(.tasks.boolq.acc)"' "$folder/run/report.json" | awk '{ print $1, $2 + 0 }')"
 check "and its page" grep -q '>ARC-Easy-Test</button>' "$folder/run/report.html"
 
 # ---- the same bytes, and one task at a time -------------------------------------------------------------

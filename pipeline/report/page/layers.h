@@ -1,7 +1,7 @@
 // layers.h - the parts of the page about layers: linears, their inputs' channels, where the sparsity went.
 // For html.c.
 #pragma once
-#include "pipeline/report/cells.h"
+#include "pipeline/report/page/cells.h"
 #include <stdbool.h>
 
 // Whether any row of the report's table has this text under the key.

@@ -1,4 +1,4 @@
-#include "pipeline/report/members.h"
+#include "pipeline/report/data/members.h"
 
 const char *text_of(const json_t *object, const char *key)
 {

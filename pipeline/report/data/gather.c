@@ -1,3 +1,5 @@
+#include "pipeline/report/data/gather.h"
+
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
@@ -9,9 +11,11 @@
 #include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/history.h"
 #include "pipeline/record/task_results.h"
-#include "pipeline/report/published.h"
-#include "pipeline/report/report.h"
-#include "pipeline/report/series.h"
+#include "pipeline/report/data/members.h"
+#include "pipeline/report/data/published.h"
+#include "pipeline/report/data/series.h"
+#include "pipeline/report/data/times.h"
+#include "pipeline/report/data/uncertainty.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
@@ -25,6 +29,8 @@
 // The report while it is gathered.
 struct gathering {
     const struct run_view *view;
+    const struct history *history;
+    json_t *dense_windows; // cross-entropies of the dense model's windows, or NULL
     size_t layers;
     json_t *models, *linears, *channels, *diagnostics, *missing;
 };
@@ -139,6 +145,23 @@ static void gather_layer(struct gathering *g, const struct variant *variant, con
 
 // ---- one model ------------------------------------------------------------------------------------------
 
+// Errors of the perplexity and of its ratio to the dense model's, to first order in those of the mean
+// cross-entropies. Windows are paired: that a text is hard for both models is no error of their ratio.
+static void add_errors(struct gathering *g, json_t *row, const struct variant *variant)
+{
+    json_t *windows = window_nll_read(g->view->settings, variant);
+    double error, value;
+
+    if (variant == NULL)
+        g->dense_windows = json_incref(windows);
+    if (number_of(&value, row, "perplexity") && standard_error(&error, windows, NULL))
+        add_real(row, "perplexity_stderr", value * error);
+    if (variant != NULL && g->dense_windows != NULL && number_of(&value, row, "ratio") &&
+        standard_error(&error, windows, g->dense_windows))
+        add_real(row, "ratio_stderr", value * error);
+    json_decref(windows);
+}
+
 static void add_perplexity(struct gathering *g, json_t *row, const struct variant *variant)
 {
     struct perplexity result;
@@ -159,6 +182,7 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
     const json_t *dense = json_object_get(json_array_get(g->models, 0), "perplexity");
     if (json_is_number(dense))
         add_real(row, "ratio", result.perplexity / json_number_value(dense));
+    add_errors(g, row, variant);
 }
 
 static void add_published(const struct settings *settings, json_t *row, const struct variant *variant)
@@ -194,6 +218,18 @@ static void add_allocation(struct gathering *g, json_t *row, const struct varian
         json_object_set_new(row, "allocation", allocation);
     else if (variant->allocation != ALLOCATION_UNIFORM && why.status == STATUS_DAMAGED)
         miss(g, &why);
+}
+
+// A mean over some of the tasks cannot be compared with one over all.
+static void add_accuracy(json_t *row, const struct settings *settings, const json_t *tasks)
+{
+    double mean, error;
+
+    if (json_object_size(tasks) < settings->num_tasks || !tasks_mean(&mean, tasks))
+        return;
+    add_real(row, "accuracy", mean);
+    if (tasks_mean_error(&error, tasks))
+        add_real(row, "accuracy_stderr", error);
 }
 
 static void gather_model(struct gathering *g, const struct variant *variant)
@@ -233,7 +269,9 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     result = tasks_to_json(g->view->settings, variant, g->missing);
     if (json_object_size(result) > 0)
         json_object_set(row, "tasks", result);
+    add_accuracy(row, g->view->settings, result);
     json_decref(result);
+    variant_times_add(row, g->history, name);
     read_result(g, &result, name, RESULT_DIAGNOSTICS);
     if (result != NULL) {
         json_object_set_new(row, "alignment", diagnostics_means(result));
@@ -332,61 +370,17 @@ static void gather_stream(struct gathering *g, const char *stream)
     }
 }
 
-// ---- time -----------------------------------------------------------------------------------------------
-
-static json_t *starts_to_json(const struct history *history)
-{
-    json_t *starts = json_array();
-    for (size_t i = 0; i < history->num_starts; i++) {
-        const struct history_start *start = &history->starts[i];
-        json_t *row =
-            json_pack("{s:f, s:I, s:s, s:s, s:s}", "time", start->time, "ranks", (json_int_t)start->ranks,
-                      "command", start->command, "process", start->process, "version", start->version);
-        if (start->end > 0) {
-            json_object_set_new(row, "seconds", json_real(start->end - start->time));
-            json_object_set_new(row, "exit_code", json_integer(start->exit_code));
-        }
-        if (start->slurm_job[0] != '\0')
-            json_object_set_new(row, "slurm_job", json_string(start->slurm_job));
-        if (start->message[0] != '\0')
-            json_object_set_new(row, "message", json_string(start->message));
-        json_array_append_new(starts, row);
-    }
-    return starts;
-}
-
-// The row of one rank of one program.
-static json_t *rank_row(json_t *times, json_t *index, const char *process, size_t rank)
-{
-    char key[400];
-    snprintf(key, sizeof key, "%zu %s", rank, process);
-    json_t *row = json_object_get(index, key);
-    if (row == NULL) {
-        row = json_pack("{s:s, s:I, s:{}}", "process", process, "rank", (json_int_t)rank, "seconds");
-        json_array_append_new(times, row);
-        json_object_set(index, key, row);
-    }
-    return row;
-}
-
-// A unit occupies all ranks of its team.
-static json_t *times_to_json(const struct history *history)
-{
-    json_t *times = json_array(), *index = json_object();
-    for (size_t i = 0; i < history->num_units; i++) {
-        const struct history_unit *unit = &history->units[i];
-        for (size_t r = 0; r < unit->team_ranks; r++) {
-            json_t *seconds =
-                json_object_get(rank_row(times, index, unit->process, unit->first_rank + r), "seconds");
-            const double before = json_number_value(json_object_get(seconds, unit->stage));
-            json_object_set_new(seconds, unit->stage, json_real(before + unit->seconds));
-        }
-    }
-    json_decref(index);
-    return times;
-}
-
 // ---- the whole ------------------------------------------------------------------------------------------
+
+// What a person calls the model.
+static const char *model_name(const json_t *provenance)
+{
+    const json_t *hub = json_object_get(provenance, "hub");
+    const char *folder = text_of(json_object_get(provenance, "job"), "model"), *base = strrchr(folder, '/');
+    if (hub != NULL)
+        return text_of(hub, "id");
+    return base != NULL && base[1] != '\0' ? base + 1 : folder;
+}
 
 static enum status gather(json_t **report, const struct run_view *view, const char *run, struct error *err)
 {
@@ -394,8 +388,14 @@ static enum status gather(json_t **report, const struct run_view *view, const ch
     struct history history;
 
     FORWARD_IF_ERROR(history_read(&history, run, err));
-    struct gathering g = {view,         layers_of(&view->plan), json_array(), json_array(),
-                          json_array(), json_object(),          json_array()};
+    struct gathering g = {.view = view,
+                          .history = &history,
+                          .layers = layers_of(&view->plan),
+                          .models = json_array(),
+                          .linears = json_array(),
+                          .channels = json_array(),
+                          .diagnostics = json_object(),
+                          .missing = json_array()};
     json_t *provenance = json_copy(view->record.json);
     json_object_del(provenance, "xxh3");
     gather_model(&g, NULL);
@@ -405,10 +405,12 @@ static enum status gather(json_t **report, const struct run_view *view, const ch
         gather_stream(&g, DENSE_NAME);
     for (size_t v = 0; settings->propagation == PROPAGATION_PRUNED && v < settings->num_variants; v++)
         gather_stream(&g, settings->variants[v].name);
-    *report = json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "run", run,
-                        "layers", (json_int_t)g.layers, "models", g.models, "linears", g.linears, "channels",
-                        g.channels, "diagnostics", g.diagnostics, "times", times_to_json(&history), "starts",
-                        starts_to_json(&history), "provenance", provenance, "missing", g.missing);
+    *report = json_pack("{s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "run",
+                        run, "model", model_name(provenance), "layers", (json_int_t)g.layers, "models",
+                        g.models, "linears", g.linears, "channels", g.channels, "diagnostics", g.diagnostics,
+                        "times", times_to_json(&history), "starts", starts_to_json(&history), "provenance",
+                        provenance, "missing", g.missing);
+    json_decref(g.dense_windows);
     history_free(&history);
     return *report != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for the report");
 }

@@ -1,4 +1,4 @@
-#include "pipeline/report/series.h"
+#include "pipeline/report/data/series.h"
 
 #include "pipeline/text/number.h"
 #include "stages/stage.h"

@@ -1,29 +1,27 @@
-#include "pipeline/report/layers.h"
+#include "pipeline/report/page/layers.h"
 
 #include "io/file/run_paths.h"
-#include "pipeline/report/members.h"
+#include "pipeline/report/data/depth.h"
+#include "pipeline/report/data/levels.h"
+#include "pipeline/report/data/members.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- linears --------------------------------------------------------------------------------------------
 
-static void share_cell(const struct page *page, const json_t *row, const char *key)
+static void energy_cell(const struct page *page, const json_t *row, const char *key)
 {
-    const double before = json_number_value(json_object_get(row, "energy_before"));
-    const json_t *energy = json_object_get(row, key);
-    if (!json_is_number(energy) || !(before > 0))
-        fputs("<td>&ndash;</td>", page->out);
-    else
-        fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(energy) / before);
+    double before, energy;
+    const bool known = number_of(&before, row, "energy_before") && number_of(&energy, row, key) && before > 0;
+    share_cell(page, known ? energy / before : NAN);
 }
 
 static void error_cell(const struct page *page, const json_t *row, const char *key)
 {
-    const json_t *error = json_object_get(row, key);
-    if (json_is_number(error))
-        fprintf(page->out, "<td>%.2f %%</td>", 100 * json_number_value(error));
-    else
-        fputs("<td>&ndash;</td>", page->out);
+    double error;
+    share_cell(page, number_of(&error, row, key) ? error : NAN);
 }
 
 // The parts of the compensation that the guard kept.
@@ -92,8 +90,8 @@ static void write_linears(const struct page *page, const char *variant)
         number_cell(page, json_object_get(row, "weights"), 6);
         number_cell(page, json_object_get(row, "sparsity"), 4);
         number_cell(page, json_object_get(row, "energy_before"), 5);
-        share_cell(page, row, "energy_pruned");
-        share_cell(page, row, "energy_compensated");
+        energy_cell(page, row, "energy_pruned");
+        energy_cell(page, row, "energy_compensated");
         error_cell(page, row, "output_error_pruned");
         error_cell(page, row, "output_error_compensated");
         kept_cell(page, row);
@@ -148,14 +146,14 @@ bool has_rows(const struct page *page, const char *table, const char *key, const
 // What pruning each linear alone costs at each level, and the sparsity that it got.
 static void write_measured(const struct page *page, const json_t *allocation)
 {
-    enum { MOST_LEVELS = 16 };
+    enum { MOST_COLUMNS = 16 };
     const json_t *levels = json_object_get(json_array_get(allocation, 0), "curve");
-    char text[MOST_LEVELS][16];
-    const char *names[MOST_LEVELS + 3] = {"layer", "<linear"};
+    char text[MOST_COLUMNS][16];
+    const char *names[MOST_COLUMNS + 3] = {"layer", "<linear"};
     size_t columns = 2, i, k;
     json_t *row, *pair;
 
-    for (k = 0; k < json_array_size(levels) && k < MOST_LEVELS; k++) {
+    for (k = 0; k < json_array_size(levels) && k < MOST_COLUMNS; k++) {
         snprintf(text[k], sizeof text[k], "%g",
                  json_number_value(json_array_get(json_array_get(levels, k), 0)));
         names[columns++] = text[k];
@@ -237,30 +235,84 @@ static void write_budget(const struct page *page, const json_t *budget)
     end_table(page);
 }
 
-// Plots and tables of each variant's layers, folded.
+// ---- the variants ---------------------------------------------------------------------------------------
+
+// Lines of tables beyond which a page shows the linears of the best variants only: a browser takes long.
+enum { MOST_LINEARS = 2000 };
+
+static void write_variant(const struct page *page, const json_t *model)
+{
+    const char *variant = text_of(model, "variant");
+    char id[200];
+
+    fputs("<details><summary>", page->out);
+    html_text(page->out, variant);
+    fputs("</summary>\n", page->out);
+    snprintf(id, sizeof id, "energy-%s", variant);
+    write_plot(page, id);
+    write_budget(page, json_object_get(model, "budget"));
+    write_allocation(page, json_object_get(model, "allocation"));
+    write_linears(page, variant);
+    if (strcmp(variant, DENSE_NAME) != 0 && has_rows(page, "channels", "stream", variant)) {
+        fputs("<h3>Inputs of the linears</h3>\n", page->out);
+        write_channels(page, variant);
+    }
+    fputs("</details>\n", page->out);
+}
+
+// A row for each layer; sparsity, error and energy of the best variant of each level.
+static void write_depth(const struct page *page, const struct measure *measure)
+{
+    static const char *const names[] = {"layer", "sparsity", "output error", "energy left"};
+    const json_t *models = json_object_get(page->report, "models");
+    const json_int_t layers = json_integer_value(json_object_get(page->report, "layers"));
+    struct layer_mean *means = calloc(layers > 0 ? (size_t)layers : 1, sizeof *means);
+    struct levels levels;
+
+    levels_find(&levels, models);
+    for (size_t k = 0; k < levels.count && means != NULL && layers > 0; k++) {
+        const json_t *model = level_best(models, levels.labels[k], measure, NULL);
+        if (model == NULL || !layer_means(means, (size_t)layers, page->report, text_of(model, "variant")))
+            continue;
+        fputs("<details class=\"print\"><summary>Layers of ", page->out);
+        html_text(page->out, text_of(model, "variant"));
+        fputs("</summary>\n", page->out);
+        begin_table(page, names, sizeof names / sizeof *names);
+        for (json_int_t layer = 0; layer < layers; layer++) {
+            fprintf(page->out, "<tr><td>%" JSON_INTEGER_FORMAT "</td>", layer);
+            share_cell(page, means[layer].sparsity);
+            share_cell(page, means[layer].error);
+            share_cell(page, means[layer].energy);
+            fputs("</tr>\n", page->out);
+        }
+        end_table(page);
+        fputs("</details>\n", page->out);
+    }
+    free(means);
+}
+
 void write_layers(const struct page *page)
 {
-    char id[200];
+    const json_t *models = json_object_get(page->report, "models");
+    const struct measure *measure = measure_of(models);
+    const bool all = json_array_size(json_object_get(page->report, "linears")) <= MOST_LINEARS;
     size_t i;
     json_t *model;
 
-    json_array_foreach(json_object_get(page->report, "models"), i, model)
+    if (measure != NULL)
+        write_depth(page, measure);
+    fputs(
+        "<h3>Linears</h3>\n<p class=\"note\">Sparsity of every linear, the centred energy of its rows before "
+        "pruning, after it, and after compensation, as measured when the weights were written, and the "
+        "relative error of its outputs.",
+        page->out);
+    if (!all)
+        fputs(" Of the best variant of each sparsity; report.json has all of them.", page->out);
+    fputs("</p>\n", page->out);
+    json_array_foreach(models, i, model)
     {
-        const char *variant = text_of(model, "variant");
-        if (!has_rows(page, "linears", "variant", variant))
-            continue;
-        fputs("<details><summary>", page->out);
-        html_text(page->out, variant);
-        fputs("</summary>\n", page->out);
-        snprintf(id, sizeof id, "energy-%s", variant);
-        write_plot(page, id);
-        write_budget(page, json_object_get(model, "budget"));
-        write_allocation(page, json_object_get(model, "allocation"));
-        write_linears(page, variant);
-        if (strcmp(variant, DENSE_NAME) != 0 && has_rows(page, "channels", "stream", variant)) {
-            fputs("<h3>Inputs of the linears</h3>\n", page->out);
-            write_channels(page, variant);
-        }
-        fputs("</details>\n", page->out);
+        if ((all || level_is_best(models, model, measure)) &&
+            has_rows(page, "linears", "variant", text_of(model, "variant")))
+            write_variant(page, model);
     }
 }

@@ -1,6 +1,6 @@
-#include "pipeline/report/layer_plots.h"
+#include "pipeline/report/plots/layer_plots.h"
 
-#include "pipeline/report/members.h"
+#include "pipeline/report/data/members.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,7 +66,6 @@ static bool draw_layers(struct drawing *d, const struct layer_plot *what, const 
 {
     const json_int_t layers = json_integer_value(json_object_get(d->report, "layers"));
     struct names linears = {.count = 0};
-    char quoted[200];
     double dashed, solid;
     size_t i;
     json_t *row;
@@ -74,7 +73,7 @@ static bool draw_layers(struct drawing *d, const struct layer_plot *what, const 
     choose_linears(&linears, d, what);
     if (linears.count == 0 || !begin_plot(d, id, title, note))
         return false;
-    d->plots[d->count - 1].height = 320;
+    d->plots[d->count - 1].height = 340;
     for (size_t n = 0; n < linears.count; n++) {
         fprintf(d->out, "$linear%zu << end_of_data\n", n);
         json_array_foreach(json_object_get(d->report, what->table), i, row)
@@ -90,14 +89,13 @@ static bool draw_layers(struct drawing *d, const struct layer_plot *what, const 
             "set xlabel 'layer'\nset ylabel '%s'\nset xrange [-0.3:%lld.7]\n"
             "%s\n%s\nplot ",
             what->label, (long long)layers - 1, layers <= 24 ? "set xtics 1" : "", what->commands);
-    for (size_t n = 0; n < linears.count; n++)
-        fprintf(
-            d->out,
-            "$linear%zu using 1:3 with linespoints linecolor rgb '%s' linewidth 1.8 pointtype 7 pointsize "
-            "0.5 "
-            "title %s, $linear%zu using 1:2 with lines linecolor rgb '%s' linewidth 1.4 dashtype 2 notitle, ",
-            n, gnuplot_colour(n), gnuplot_quote(quoted, sizeof quoted, linears.items[n]), n,
-            gnuplot_colour(n));
+    for (size_t n = 0; n < linears.count; n++) {
+        fprintf(d->out,
+                "$linear%zu using 1:2 with lines linecolor rgb '%s' linewidth 1.4 dashtype (8,5) notitle, ",
+                n, gnuplot_colour(n));
+        fprintf(d->out, "$linear%zu using 1:3 with linespoints", n);
+        write_look(d, &(struct look){n, 0, 0}, linears.items[n]);
+    }
     fprintf(d->out, "\n");
     end_plot(d);
     return true;

@@ -1,6 +1,6 @@
-#include "pipeline/report/tasks.h"
+#include "pipeline/report/page/tasks.h"
 
-#include "pipeline/report/page.h"
+#include "pipeline/report/page/page.h"
 
 // The names of all tasks that any model was measured on. New reference.
 static json_t *task_names(const json_t *models)

@@ -1,4 +1,4 @@
-#include "pipeline/report/gnuplot.h"
+#include "pipeline/report/plots/gnuplot.h"
 
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
@@ -126,16 +126,15 @@ static void write_script(FILE *out, const struct plot *plots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         fprintf(out,
-                "reset\nset terminal svg size %u,%u dynamic noenhanced font 'sans-serif,13' "
+                "reset\nset terminal svg size %u,%u dynamic noenhanced font 'sans-serif,15' "
                 "name 'plot%zu'\nset output '%zu.svg'\n",
                 plots[i].width, plots[i].height, i, i);
         fprintf(
             out,
             "set border 3 linecolor rgb '%s'\nset tics nomirror textcolor rgb '%s'\nset xlabel textcolor rgb "
-            "'%s'\nset ylabel textcolor rgb '%s'\nset key outside right top Left reverse samplen 2.5 "
-            "textcolor rgb '%s'\n"
+            "'%s'\nset ylabel textcolor rgb '%s'\nunset key\n"
             "set grid linecolor rgb '#7c858f' linewidth 0.4 dashtype 3\nset encoding utf8\n",
-            ink, ink, ink, ink, ink);
+            ink, ink, ink, ink);
         fprintf(out, "%s\nunset output\n", plots[i].script);
     }
 }

@@ -1,9 +1,8 @@
-// published.h - perplexities that were published, `expected` in the job, beside the measured ones. For
-// compare.c, compare_show.c, data.c and html.c.
+// published.h - perplexities that were published, `expected` in the job, beside the measured ones.
 #pragma once
 #include "stages/settings.h"
 #include <jansson.h>
-#include <stdio.h>
+#include <stdbool.h>
 
 // {"perplexity", "length", "source", "measured", "measured_length", "difference": measured - published}.
 // perplexity: what was measured over windows of `length` tokens; not finite: nothing, and the last three are
@@ -14,8 +13,3 @@ json_t *published_to_json(const struct settings *settings, const struct variant 
 
 // Whether one of a list of these, with nulls among them, was measured at another length.
 bool published_at_other_length(const json_t *list);
-
-// Tables of rows [{"variant", "published": the above}], as text and as HTML; nothing without rows. run: goes
-// into the head, such as "[1]"; NULL: none.
-void published_print(const json_t *rows, const char *run, FILE *out);
-void published_write_html(const json_t *rows, const char *run, FILE *out);

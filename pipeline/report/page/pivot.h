@@ -1,0 +1,8 @@
+// pivot.h - a measure as a table of methods and sparsities.
+#pragma once
+#include "pipeline/report/data/levels.h"
+#include "pipeline/report/page/cells.h"
+
+// A row for each series, a column for each level; the best of a column is bold, and bars show the values also
+// where there are no plots. Nothing where nothing was measured.
+void write_pivot(const struct page *page, const json_t *models, const struct measure *measure);
