@@ -71,6 +71,11 @@ static enum status work(const struct program *program, struct error *err)
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
+    if (launcher_is_mpirun())
+        stop_hurry(program->root
+                       ? "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command "
+                         "again to go on\n"
+                       : NULL);
     GOTO_IF_ERROR(
         job_start(&job, options, &stop, &program->world, stages_of_command(options->command->name), err),
         done);
@@ -147,7 +152,7 @@ static enum status look(const struct options *options, bool first, struct error 
 // Prints what went wrong, if anything did. Returns the exit code.
 static int finish(bool speaks, enum status status, const struct error *err)
 {
-    if (status != STATUS_OK && speaks)
+    if (status != STATUS_OK && speaks && !(status == STATUS_STOPPED && stop_was_announced()))
         fprintf(stderr, "coppice: %s\n", err->message);
     const bool lost = ferror(stdout) != 0; // an earlier write, whose reason is forgotten
     if ((fflush(stdout) != 0 || lost) && status == STATUS_OK && speaks) {

@@ -1,4 +1,5 @@
 #include "pipeline/cli/progress.h"
+#include "pipeline/cli/stop.h"
 #include "pipeline/text/duration.h"
 
 #include <math.h>
@@ -138,6 +139,8 @@ static void format_status(const struct progress *progress, bool with_amounts, ch
 
 static void put(const struct progress *progress, const char *text)
 {
+    if (stop_was_announced()) // that line is the last one
+        return;
     fwrite(text, 1, strlen(text), progress->out);
     fflush(progress->out);
 }

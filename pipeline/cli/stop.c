@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 // The signals that may mean "stop". KILL and STOP cannot be caught, the faults (SEGV, ABRT, ...) must end the
 // program, and CHLD, PIPE and the signals of the terminal have other uses.
@@ -26,10 +27,39 @@ enum { NUM_STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
 enum { SIGNAL_STRIDE = 256 };
 static volatile sig_atomic_t signals_seen;
 
+// Of stop_hurry: what SIGTERM writes, and whether it has.
+static const char *volatile hurried_line;
+static volatile sig_atomic_t is_hurried, is_announced;
+
+// Only what a signal handler may call.
+static void announce(void)
+{
+    const char *line = hurried_line;
+    const int before = errno;
+    if (line != NULL && !is_announced && write(STDERR_FILENO, line, strlen(line)) > 0)
+        is_announced = true;
+    errno = before;
+}
+
 static void note_signal(int signal_number)
 {
-    const int seen = signals_seen / SIGNAL_STRIDE;
-    signals_seen = (seen < 2 ? seen + 1 : 2) * SIGNAL_STRIDE + signal_number;
+    const bool hurries = is_hurried && signal_number == SIGTERM;
+    const int seen = signals_seen / SIGNAL_STRIDE + (hurries ? 2 : 1);
+    signals_seen = (seen < 2 ? seen : 2) * SIGNAL_STRIDE + signal_number;
+    if (hurries)
+        announce();
+}
+
+void stop_hurry(const char *line)
+{
+    hurried_line = line;
+    is_announced = false;
+    is_hurried = true;
+}
+
+bool stop_was_announced(void)
+{
+    return is_announced;
 }
 
 double stop_clock(void)
@@ -83,6 +113,7 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
 
 void stop_uninstall(struct stop *stop)
 {
+    is_hurried = false;
     int handled[3];
     fill_handled(stop, handled);
     for (int i = 2; i >= 0; i--) // backwards: the stop signal may be one of the other two

@@ -25,6 +25,12 @@ struct stop {
 // Replaces an earlier stop_install.
 enum status stop_install(struct stop *stop, int stop_signal, double started, double max_time, double margin,
                          struct error *err);
+// For a program that will not be given time after SIGTERM: a first SIGTERM then counts for two signals, and
+// writes `line` (NULL: nothing; it stays the caller's) to standard error at once. After stop_install; ends
+// with stop_uninstall.
+void stop_hurry(const char *line);
+// Whether that line was written.
+bool stop_was_announced(void);
 // Restores what was before.
 void stop_uninstall(struct stop *stop);
 

@@ -165,6 +165,42 @@ static void a_signal_that_must_keep_its_meaning_is_refused(void **state)
     }
 }
 
+static void a_program_in_a_hurry_speaks_at_once_and_once(void **state)
+{
+    struct stop stop = install(SIGUSR1, 0, 0);
+    char text[64] = "";
+    int ends[2];
+    const int before = dup(STDERR_FILENO);
+    (void)state;
+
+    assert_int_equal(pipe(ends), 0);
+    stop_hurry("it ends\n");
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    raise(SIGUSR1);
+    const int level = stop_level(&stop);
+    const bool early = stop_was_announced();
+    raise(SIGTERM);
+    raise(SIGTERM);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(ends[1]);
+    assert_int_equal(level, 1);
+    assert_false(early);
+    assert_level(&stop, 2, "signal SIGTERM");
+    assert_true(stop_was_announced());
+    assert_int_equal(read(ends[0], text, sizeof text - 1), strlen("it ends\n"));
+    assert_string_equal(text, "it ends\n");
+    close(ends[0]);
+    stop_uninstall(&stop);
+
+    struct stop silent = install(SIGUSR1, 0, 0);
+    stop_hurry(NULL);
+    raise(SIGTERM);
+    assert_level(&silent, 2, "signal SIGTERM");
+    assert_false(stop_was_announced());
+    stop_uninstall(&silent);
+}
+
 static void an_ignored_interrupt_stays_ignored(void **state)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
@@ -265,6 +301,7 @@ int main(void)
         cmocka_unit_test(uninstalling_restores_what_was_before),
         cmocka_unit_test(installing_again_forgets),
         cmocka_unit_test(a_signal_that_must_keep_its_meaning_is_refused),
+        cmocka_unit_test(a_program_in_a_hurry_speaks_at_once_and_once),
         cmocka_unit_test(an_ignored_interrupt_stays_ignored),
         cmocka_unit_test(a_signal_makes_no_system_call_fail),
         cmocka_unit_test(a_signal_from_another_process_is_seen),
