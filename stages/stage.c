@@ -132,6 +132,12 @@ void stage_skip(const struct stage *stage, double work)
         stage->hooks.skip(stage->hooks.context, work);
 }
 
+void stage_kept(const struct stage *stage)
+{
+    if (stage->hooks.kept != NULL)
+        stage->hooks.kept(stage->hooks.context);
+}
+
 void stage_notice(const struct stage *stage, const char *format, ...)
 {
     char text[400];

@@ -19,6 +19,8 @@ struct stage_hooks {
     void (*skip)(void *context, double work);
     // A line that the user should see, although the work goes on. Called on every rank.
     void (*notice)(void *context, const char *text);
+    // Some of a long unit was committed and will not be done again. Called on one rank of the team.
+    void (*kept)(void *context);
 };
 
 struct stage {
@@ -85,6 +87,7 @@ void stage_skip(const struct stage *stage, double work);
 // Whether this rank was told to stop. Not collective: between safe points that are far apart, a rank that is
 // gives up what it is computing and goes to the next one with STATUS_STOPPED.
 bool stage_is_stopped(const struct stage *stage, double fraction);
+void stage_kept(const struct stage *stage);
 void stage_notice(const struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // True when a pattern of `prune.skip` matches "NAME" or "layers.LAYER.NAME". Public for tests.

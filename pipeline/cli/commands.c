@@ -8,12 +8,13 @@ enum {
 };
 
 static const struct command table[] = {
-    {COMMAND_PLAN, "plan", ARGUMENT_JOB, TAKES_MACHINE | TAKES_THREADS | TAKES_MODEL | TAKES_SET,
+    {COMMAND_PLAN, "plan", ARGUMENT_JOB,
+     TAKES_MACHINE | TAKES_THREADS | TAKES_MODEL | TAKES_SET | TAKES_STRICT,
      "what would run: units, memory, disk, work, time",
      "Reads the job file and the headers of the model, and prints what a run would do: the variants, "
      "the units still to do, memory of a rank, disk, floating-point work, and an estimate of the time and "
-     "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Reads no "
-     "weights and writes nothing.",
+     "traffic of each stage on the machine that --nodes, --ranks-per-node and --machine describe. Refuses "
+     "what 'run' would refuse, with the same words. Reads the texts, but no weights, and writes nothing.",
      "coppice plan jobs/llama-2-7b.yaml\n"
      "coppice plan --nodes 8 --ranks-per-node 64 jobs/llama-2-7b.yaml\n"
      "coppice plan --json jobs/sweep.yaml | jq -r '.variants[].name'\n"},

@@ -34,7 +34,10 @@ static const struct option_row rows[] = {
       2},
      TAKES_STRICT},
     {{"no-check", OPTION_NO_CHECK, NULL, 0,
-      "Do not check the files of earlier starts first; a file that is used is checked in any case", 2},
+      "Do not look at free disk space and at the files of earlier starts first; a file that is used is "
+      "checked "
+      "in any case. A plan does not read corpora and texts either",
+      2},
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "Stop in time, with exit code 75, when the program may run for TIME: seconds, 4h, 1h30m, "

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "kernels/amount.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -11,6 +12,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/quota.h>
+#include <sys/syscall.h>
+#endif
+
+enum { QUOTA_BLOCK = 1024 }; // the unit of a quota's limits
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -67,6 +74,45 @@ static uint64_t only_mapped(void)
     return (size - resident) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+#if defined __linux__ && defined SYS_quotactl_fd
+
+// Bytes that the quota of a user or a group leaves on the file system of an open folder.
+static uint64_t quota_left(int folder, int kind, unsigned id)
+{
+    struct dqblk quota = {0};
+
+    if (syscall(SYS_quotactl_fd, folder, QCMD(Q_GETQUOTA, kind), id, &quota) != 0)
+        return UINT64_MAX;
+    const uint64_t limit = quota.dqb_bhardlimit != 0 ? quota.dqb_bhardlimit : quota.dqb_bsoftlimit;
+    if (limit == 0)
+        return UINT64_MAX;
+    return limit * QUOTA_BLOCK > quota.dqb_curspace ? limit * QUOTA_BLOCK - quota.dqb_curspace : 0;
+}
+
+// Of the file systems of this machine's kernel; servers of NFS, Lustre and the like have ways of their own to
+// tell, or count quotas as free space.
+static uint64_t free_by_quota(const char *path)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t left = UINT64_MAX;
+
+    if (folder < 0)
+        return left;
+    left = smaller(quota_left(folder, USRQUOTA, geteuid()), quota_left(folder, GRPQUOTA, getegid()));
+    close(folder);
+    return left;
+}
+
+#else
+
+static uint64_t free_by_quota(const char *path)
+{
+    (void)path;
+    return UINT64_MAX;
+}
+
+#endif
+
 // The file system of the nearest folder on the way up that is there.
 static uint64_t free_space(const char *path, dev_t *device)
 {
@@ -82,7 +128,9 @@ static uint64_t free_space(const char *path, dev_t *device)
         memmove(folder, up, strlen(up) + 1);
     }
     *device = info.st_dev;
-    return statvfs(folder, &space) == 0 ? (uint64_t)space.f_bavail * space.f_frsize : UINT64_MAX;
+    const uint64_t there =
+        statvfs(folder, &space) == 0 ? (uint64_t)space.f_bavail * space.f_frsize : UINT64_MAX;
+    return smaller(there, free_by_quota(folder));
 }
 
 void capacity_measure(struct capacity *capacity, const char *run, const char *output)

@@ -8,7 +8,7 @@
 struct capacity {
     uint64_t memory;        // of this machine, or of the control group that this process is in
     uint64_t address_space; // what a process may still use as memory (ulimit -v, less what is only mapped)
-    uint64_t run_free;      // on the file system of the run directory
+    uint64_t run_free;      // on the file system of the run directory, or what this user's quota leaves there
     uint64_t output_free;   // on that of the output
     bool output_shares_the_run; // they are the same
 };

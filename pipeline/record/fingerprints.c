@@ -97,8 +97,8 @@ static enum status hash_shard(uint64_t *hash, const struct team *team, const str
 // One input file: its stamp with the hash, taken from the record where the file was not touched. shard NULL:
 // a plain file. Collective; only rank 0 appends to `list`.
 static enum status fingerprint(json_t *list, const struct team *team, const char *path,
-                               const struct safetensors_file *shard, const json_t *recorded, bool strict,
-                               struct error *err)
+                               const struct safetensors_file *shard, const json_t *recorded,
+                               enum fingerprint_mode mode, struct error *err)
 {
     const bool root = team->rank == 0;
     json_t *stamp = NULL;
@@ -109,11 +109,11 @@ static enum status fingerprint(json_t *list, const struct team *team, const char
 
     if (root) {
         status = file_stamp(&stamp, path, err);
-        if (status == STATUS_OK && !strict)
+        if (status == STATUS_OK && mode == FINGERPRINT_CHANGED)
             known = known_hash(recorded, stamp);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    if (team_any(team, root && known == NULL)) {
+    if (mode != FINGERPRINT_NONE && team_any(team, root && known == NULL)) {
         if (shard != NULL)
             status = hash_shard(&hash, team, shard, err);
         else if (root)
@@ -123,7 +123,8 @@ static enum status fingerprint(json_t *list, const struct team *team, const char
         known = text;
     }
     if (root) {
-        json_object_set_new(stamp, "xxh3", json_string(known));
+        if (known != NULL)
+            json_object_set_new(stamp, "xxh3", json_string(known));
         json_array_append(list, stamp);
     }
 done:
@@ -134,7 +135,7 @@ done:
 // One of the model's side files.
 static enum status fingerprint_side_file(json_t *list, const struct team *team,
                                          const struct settings *settings, const char *name, const json_t *old,
-                                         bool strict, struct error *err)
+                                         enum fingerprint_mode mode, struct error *err)
 {
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
@@ -143,11 +144,11 @@ static enum status fingerprint_side_file(json_t *list, const struct team *team,
     if (team->rank == 0 && strcmp(name, tokenizer_file) == 0)
         status = tokenizer_check(path, err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    return fingerprint(list, team, path, NULL, old, strict, err);
+    return fingerprint(list, team, path, NULL, old, mode, err);
 }
 
 enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
-                              const struct settings *settings, const json_t *old, bool strict,
+                              const struct settings *settings, const json_t *old, enum fingerprint_mode mode,
                               struct error *err)
 {
     static const char *const names[] = {"config.json", tokenizer_file};
@@ -156,29 +157,28 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
 
     for (size_t i = 0; i < count; i++, index++)
         FORWARD_IF_ERROR(
-            fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), strict, err));
+            fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), mode, err));
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = model->checkpoint->shards[i];
         FORWARD_IF_ERROR(
-            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), strict, err));
+            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), mode, err));
     }
     return STATUS_OK;
 }
 
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
-                                   const json_t *old, bool strict, struct error *err)
+                                   const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
     if (settings->perplexity == NULL)
         return STATUS_OK;
-    FORWARD_IF_ERROR(
-        fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), strict, err));
+    FORWARD_IF_ERROR(fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), mode, err));
     if (!sequences_are_given(settings))
         return STATUS_OK;
-    return fingerprint_side_file(list, team, settings, tokenizer_file, json_array_get(old, 1), strict, err);
+    return fingerprint_side_file(list, team, settings, tokenizer_file, json_array_get(old, 1), mode, err);
 }
 
 enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,
-                               bool strict, struct error *err)
+                               enum fingerprint_mode mode, struct error *err)
 {
     struct stat info;
     const bool gone = team->rank == 0 && old != NULL && stat(path, &info) != 0;
@@ -187,27 +187,26 @@ enum status fingerprint_corpus(json_t *list, const struct team *team, const char
             json_array_append(list, (json_t *)old);
         return STATUS_OK;
     }
-    return fingerprint(list, team, path, NULL, old, strict, err);
+    return fingerprint(list, team, path, NULL, old, mode, err);
 }
 
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
-                              const json_t *old, bool strict, struct error *err)
+                              const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
     for (size_t i = 0; i < settings->num_tasks; i++) {
         const char *data = settings->tasks[i].data;
         char labels[PATH_SIZE], tokenizer[PATH_SIZE];
         const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
-        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), strict, err));
+        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), mode, err));
         task_record_name(list, settings->tasks[i].name);
         if (team_any(team, labelled)) {
-            FORWARD_IF_ERROR(
-                fingerprint(list, team, labels, NULL, task_record_find(old, labels), strict, err));
+            FORWARD_IF_ERROR(fingerprint(list, team, labels, NULL, task_record_find(old, labels), mode, err));
             task_record_name(list, settings->tasks[i].name);
         }
         if (sequences_are_given(settings)) {
             path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
             FORWARD_IF_ERROR(
-                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), strict, err));
+                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), mode, err));
             task_record_name(list, settings->tasks[i].name);
         }
     }

@@ -2,28 +2,34 @@
 // run_record.c.
 //
 // Each function is collective and appends to rank 0's list. `old` is the list of run.json, NULL when there is
-// none: the hash of a file whose size and time of change are as recorded is taken from there, unless
-// `strict`.
+// none.
 #pragma once
 #include "io/model/model.h"
 #include "stages/settings.h"
 #include "stages/team/team.h"
 #include <jansson.h>
 
+// Which files are read for their hashes.
+enum fingerprint_mode {
+    FINGERPRINT_ALL,
+    FINGERPRINT_CHANGED, // not those whose size and time of change are as recorded
+    FINGERPRINT_NONE     // they are only looked up: stamps without "xxh3", for a look before the first start
+};
+
 // config.json, tokenizer.json, then the shards. Where calibration starts from token ids, masks and weights do
 // not depend on the tokenizer, and there need not be one.
 enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
-                              const struct settings *settings, const json_t *old, bool strict,
+                              const struct settings *settings, const json_t *old, enum fingerprint_mode mode,
                               struct error *err);
 // old: the corpus's own stamp. A corpus that is gone is no obstacle when the sequences drawn from it are
 // stored: the record is believed.
 enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,
-                               bool strict, struct error *err);
+                               enum fingerprint_mode mode, struct error *err);
 // The text that perplexity is measured on, and, where calibration starts from token ids, the tokenizer, which
 // then matters here alone.
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
-                                   const json_t *old, bool strict, struct error *err);
+                                   const json_t *old, enum fingerprint_mode mode, struct error *err);
 // The tasks' files, the lists of labels next to them, and the tokenizer where calibration starts from token
 // ids. Each stamp names its task.
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
-                              const json_t *old, bool strict, struct error *err);
+                              const json_t *old, enum fingerprint_mode mode, struct error *err);

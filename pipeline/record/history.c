@@ -97,21 +97,51 @@ static enum status add_start(struct history *history, const json_t *line, struct
     return STATUS_OK;
 }
 
+// The last start of a process: process ids are used again.
+static struct history_start *start_of(struct history *history, const char *process)
+{
+    for (size_t i = history->num_starts; i-- > 0;)
+        if (strcmp(history->starts[i].process, process) == 0)
+            return &history->starts[i];
+    return NULL;
+}
+
+static void count_committed(struct history *history, const json_t *line)
+{
+    char process[sizeof history->starts->process];
+
+    copy_text(process, sizeof process, line, "process", "");
+    struct history_start *start = start_of(history, process);
+    if (start != NULL)
+        start->committed++;
+}
+
 static void end_start(struct history *history, const json_t *line)
 {
     char process[sizeof history->starts->process];
 
     copy_text(process, sizeof process, line, "process", "");
     forget_begun(history, process, NULL);
-    for (size_t i = history->num_starts; i-- > 0;) {
-        struct history_start *start = &history->starts[i];
-        if (strcmp(start->process, process) != 0)
-            continue;
-        start->end = history_time(json_string_value(json_object_get(line, "time")));
-        start->exit_code = (int)json_integer_value(json_object_get(line, "exit_code"));
-        copy_text(start->message, sizeof start->message, line, "message", "");
+    struct history_start *start = start_of(history, process);
+    if (start == NULL)
         return;
+    start->end = history_time(json_string_value(json_object_get(line, "time")));
+    start->exit_code = (int)json_integer_value(json_object_get(line, "exit_code"));
+    start->futile = json_is_true(json_object_get(line, "futile"));
+    copy_text(start->message, sizeof start->message, line, "message", "");
+}
+
+bool history_ends_futile(const struct history *history, const char *command, const char *slurm_job)
+{
+    for (size_t i = history->num_starts; i-- > 0;) {
+        const struct history_start *start = &history->starts[i];
+        if (strcmp(start->command, command) != 0 || strcmp(start->slurm_job, slurm_job) != 0)
+            continue;
+        const bool had_nothing_to_do = start->end > 0 && start->exit_code == 0 && start->committed == 0;
+        if (!had_nothing_to_do && (start->committed > 0 || start->end > 0))
+            return start->committed == 0 && start->futile;
     }
+    return false;
 }
 
 static enum status take_line(struct history *history, const json_t *line, struct error *err)
@@ -126,6 +156,8 @@ static enum status take_line(struct history *history, const json_t *line, struct
         end_start(history, line);
         return STATUS_OK;
     }
+    if (strcmp(event, "unit") == 0 || strcmp(event, "part") == 0)
+        count_committed(history, line);
     if (strcmp(event, "unit") != 0 && strcmp(event, "begin") != 0)
         return STATUS_OK;
     const struct history_unit unit = read_unit(line);

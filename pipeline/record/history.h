@@ -22,6 +22,8 @@ struct history_start {
     double time, end; // end 0: no line says that it ended
     size_t ranks;
     int exit_code;
+    size_t committed; // units, and parts of evaluations
+    bool futile;      // it was stopped by a scheduler's signal or the time limit before it committed anything
 };
 
 struct history {
@@ -36,6 +38,10 @@ struct history {
 // Freed with history_free.
 enum status history_read(struct history *history, const char *run, struct error *err);
 void history_free(struct history *history);
+
+// Whether the last start of the same command that had something to do and has ended was futile, and none has
+// committed anything since. slurm_job: only starts of this job count; "": those outside of Slurm.
+bool history_ends_futile(const struct history *history, const char *command, const char *slurm_job);
 
 // "2026-02-03T04:05:06.789Z" in seconds since 1970; 0 when it is not a time. Public for tests.
 double history_time(const char *text);

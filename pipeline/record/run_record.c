@@ -244,7 +244,7 @@ static enum status load(json_t **json, const char *path, struct error *err)
 }
 
 enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
-                            const struct settings *settings, bool strict, struct error *err)
+                            const struct settings *settings, enum fingerprint_mode mode, struct error *err)
 {
     const bool root = team->rank == 0;
     json_t *old = NULL, *model_list = json_array(), *corpus_list = json_array(),
@@ -259,18 +259,19 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
         status = load(&old, path, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     old_prints = json_object_get(old, "fingerprints");
-    GOTO_IF_ERROR(fingerprint_model(model_list, team, model, settings, json_object_get(old_prints, "model"),
-                                    strict, err),
-                  done);
+    if (mode == FINGERPRINT_NONE && team_any(team, old != NULL)) // a changed file may be a contradiction
+        mode = FINGERPRINT_CHANGED;
+    GOTO_IF_ERROR(
+        fingerprint_model(model_list, team, model, settings, json_object_get(old_prints, "model"), mode, err),
+        done);
     GOTO_IF_ERROR(fingerprint_corpus(corpus_list, team, settings->corpus,
-                                     json_array_get(json_object_get(old_prints, "corpus"), 0), strict, err),
+                                     json_array_get(json_object_get(old_prints, "corpus"), 0), mode, err),
                   done);
     GOTO_IF_ERROR(fingerprint_evaluation(evaluation_list, team, settings,
-                                         json_object_get(old_prints, "evaluation"), strict, err),
+                                         json_object_get(old_prints, "evaluation"), mode, err),
                   done);
     GOTO_IF_ERROR(
-        fingerprint_tasks(task_list, team, settings, json_object_get(old_prints, "tasks"), strict, err),
-        done);
+        fingerprint_tasks(task_list, team, settings, json_object_get(old_prints, "tasks"), mode, err), done);
     if (root) {
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",

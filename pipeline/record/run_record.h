@@ -5,6 +5,7 @@
 // change; variants may be added (a sweep is extended), an evaluation or an output may be added.
 #pragma once
 #include "io/model/model.h"
+#include "pipeline/record/fingerprints.h"
 #include "stages/settings.h"
 #include "stages/team/team.h"
 #include <jansson.h>
@@ -17,10 +18,11 @@ struct run_record {
 };
 
 // Collective. Compares RUN/run.json with the job; writes nothing. Fingerprints: XXH3 of every file, tensors
-// hashed by all ranks together; a file whose size and time of change are as recorded is taken as unchanged
-// unless strict. A contradiction is STATUS_USAGE and names the key or the file. Freed with run_record_free.
+// hashed by all ranks together, those that mode says; FINGERPRINT_NONE counts only where there is no
+// run.json, and leaves a record that must not be committed. A contradiction is STATUS_USAGE and names the key
+// or the file. Freed with run_record_free.
 enum status run_record_open(struct run_record *record, const struct team *team, const struct model *model,
-                            const struct settings *settings, bool strict, struct error *err);
+                            const struct settings *settings, enum fingerprint_mode mode, struct error *err);
 // Collective. Commits run.json where it says something new: when all inputs were found to be good.
 enum status run_record_commit(struct run_record *record, const struct team *team,
                               const struct settings *settings, struct error *err);

@@ -47,7 +47,13 @@ static void notice(void *context, const char *text)
     (void)log_event(hooks->journal->log, NULL, "notice", "{s:s}", "message", text);
 }
 
+static void kept(void *context)
+{
+    const struct run_hooks *hooks = context;
+    (void)log_event(hooks->journal->log, NULL, "part", NULL);
+}
+
 struct stage_hooks stage_hooks_of(struct run_hooks *hooks)
 {
-    return (struct stage_hooks){hooks, should_stop, advance, skip, notice};
+    return (struct stage_hooks){hooks, should_stop, advance, skip, notice, kept};
 }

@@ -9,6 +9,7 @@
 #include "pipeline/job/load.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/find_model.h"
+#include "pipeline/run/places.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/text_size.h"
 #include "stages/export/export.h"
@@ -78,6 +79,7 @@ static enum status check_paths(const struct settings *settings, const char *job,
     FORWARD_IF_ERROR(check_length(settings->output, "output", job, err));
     FORWARD_IF_ERROR(check_readable(settings->model, "model", job, err));
     FORWARD_IF_ERROR(check_apart(settings, job, err));
+    FORWARD_IF_ERROR(place_check(settings->run, "run", job, err));
     run_file_path(sequences, settings->run, RUN_SEQUENCES);
     run_file_path(record, settings->run, RUN_RECORD);
     RETURN_ERROR_IF(settings->field != NULL && !corpus_has_fields(settings->corpus), err, STATUS_USAGE,
@@ -98,22 +100,17 @@ static enum status agree(const struct team *team, enum status status, struct err
     return team != NULL ? team_agree(team, status, err) : status;
 }
 
-// `plan` refuses what the evaluation will refuse. A run that has its results does not need the texts any
-// more: there what cannot be measured is not known, and refused by the unit that reads it.
+// What cannot be measured is not known here: a run that has its results does not need the texts any more.
+// Where they are needed, admission_check refuses them.
 static enum status measure_texts(struct settings *settings, const struct model *model,
                                  const struct team *team, struct error *err)
 {
     const size_t size = sizeof settings->perplexity_tokens;
 
-    if (team == NULL) {
-        struct error why = {0};
-        const enum status status = texts_measure(settings, model, &why);
-        // A plan has to say how much memory the run needs, also where there is little.
-        return status == STATUS_OK || status == STATUS_MEMORY ? STATUS_OK
-                                                              : error_set(err, status, "%s", why.message);
-    }
-    if (team->rank == 0)
+    if (team == NULL || team->rank == 0)
         (void)texts_measure(settings, model, NULL);
+    if (team == NULL)
+        return STATUS_OK;
     FORWARD_IF_ERROR(team_broadcast(team, &settings->perplexity_tokens, size, 0, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
         FORWARD_IF_ERROR(team_broadcast(team, &settings->tasks[i].tokens, size, 0, err));

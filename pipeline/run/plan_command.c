@@ -3,6 +3,7 @@
 #include "pipeline/plan/machine.h"
 #include "pipeline/plan/plan.h"
 #include "pipeline/plan/print.h"
+#include "pipeline/run/admission.h"
 #include "pipeline/run/launched.h"
 #include "pipeline/run/open_job.h"
 
@@ -16,6 +17,29 @@ static enum status machine_of(struct machine *machine, const struct options *opt
     if (options->threads > 0)
         machine->threads = (size_t)options->threads;
     return options->machine != NULL ? machine_parse(machine, options->machine, err) : STATUS_OK;
+}
+
+// What `run` would refuse. Where there is little memory a plan still says how much the run needs.
+static enum status look_whether_it_starts(const struct opened_job *job, const struct plan *plan,
+                                          const struct options *options, struct error *err)
+{
+    struct team alone;
+    struct admission admission = {0};
+    struct error why = {0};
+    const struct run_context context = {.options = options,
+                                        .settings = job->settings,
+                                        .model = job->model,
+                                        .model_notice = job->notice,
+                                        .plan = plan,
+                                        .record = &admission.record,
+                                        .world = &alone,
+                                        .stages = stages_of_command("run")};
+
+    team_alone(&alone);
+    const enum status status = admission_check(&admission, &context, true, &why);
+    admission_free(&admission);
+    return status == STATUS_OK || status == STATUS_MEMORY ? STATUS_OK
+                                                          : error_set(err, status, "%s", why.message);
 }
 
 enum status plan_command(const struct options *options, FILE *out, struct error *err)
@@ -32,6 +56,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
         fprintf(stderr, "coppice: %s\n", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);
+    GOTO_IF_ERROR(look_whether_it_starts(&job, &plan, options, err), done);
     status = plan_print(&plan, &machine, options->json, out, err);
 done:
     plan_free(&plan);

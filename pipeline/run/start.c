@@ -1,6 +1,5 @@
 #include "pipeline/run/start.h"
 
-#include "io/file/run_paths.h"
 #include "io/model/model.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/capacity.h"
@@ -9,29 +8,9 @@
 #include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"
 #include "pipeline/run/run.h"
-#include "stages/export/export.h"
+#include "pipeline/run/stopped.h"
 
 #include <stdio.h>
-
-enum { REASON_SIZE = 96 };
-
-// Rank 0. An output that another run wrote is not overwritten.
-static enum status check_output(const struct run_context *context, struct error *err)
-{
-    const struct settings *settings = context->settings;
-    for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++) {
-        char path[PATH_SIZE], identity[40];
-        export_path(path, sizeof path, settings, &settings->variants[v]);
-        run_record_variant(identity, sizeof identity, context->record, &settings->variants[v]);
-        const enum export_state state = export_state_of(path, identity, err);
-        if (state == EXPORT_UNKNOWN)
-            return STATUS_FAILED;
-        RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
-                        "%s: output: %s exists and is not this run's: remove it or choose another",
-                        context->options->path, path);
-    }
-    return STATUS_OK;
-}
 
 // Rank 0. The warnings that `plan` would have printed.
 static enum status warn(const struct run_context *context, struct error *err)
@@ -92,40 +71,25 @@ static enum status tell_waiting(struct run_outcome *outcome, const struct run_co
     return STATUS_OK;
 }
 
-// Collective over the world: what stopped it, as the first rank says that was told. A time limit reaches the
-// ranks one after the other.
-static enum status find_reason(char reason[REASON_SIZE], const struct run_context *context, struct error *err)
-{
-    const struct team *world = context->world;
-    const bool told = stop_level(context->stop) > 0;
-    double first = told ? (double)(world->size - world->rank) : 0;
-
-    FORWARD_IF_ERROR(team_max_f64(world, &first, 1, err));
-    snprintf(reason, REASON_SIZE, "a signal");
-    if (told)
-        (void)stop_reason(context->stop, reason, REASON_SIZE);
-    return first > 0 ? team_broadcast(world, reason, REASON_SIZE, world->size - (int)first, err) : STATUS_OK;
-}
-
 static enum status run_and_tell(const struct run_context *context, const struct test_data *data,
                                 struct journal *journal, struct error *err)
 {
     struct run_outcome outcome = {0};
-    char reason[REASON_SIZE];
+    const char *command = context->options->command->name;
+    struct futility futility;
 
+    futility_recall(&futility, context);
     begin_progress(journal, context);
-    (void)log_event(journal->log, NULL, "start", "{s:s}", "command", context->options->command->name);
+    (void)log_event(journal->log, NULL, "start", "{s:s}", "command", command);
     enum status status = run_carry_out(&outcome, context, data, journal, err);
     if (status == STATUS_OK)
         status = finished_check(context, err);
     progress_end(&journal->progress);
-    if (status == STATUS_STOPPED) {
-        FORWARD_IF_ERROR(find_reason(reason, context, err));
-        snprintf(err->message, sizeof err->message, "stopped by %s; run the same command again to go on",
-                 reason);
-    }
-    (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s}", "exit_code",
-                    exit_code(status), "message", status == STATUS_OK ? "" : err->message);
+    if (status == STATUS_STOPPED)
+        status = stop_explain(&futility, context, err);
+    (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s, s:b}", "exit_code",
+                    exit_code(status), "message", status == STATUS_OK ? "" : err->message, "futile",
+                    futility.of_this);
     FORWARD_IF_ERROR(status);
     return tell_waiting(&outcome, context, err);
 }
@@ -140,35 +104,28 @@ static void tell_notice(const char *notice, const struct run_context *context, c
 }
 
 // Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
-static enum status open_and_run(const struct run_context *context, struct run_record *record,
+static enum status open_and_run(const struct run_context *context, struct admission *admission,
                                 struct claim *claim, struct error *err)
 {
     const bool root = context->world->rank == 0;
-    struct test_data data = {0};
     struct journal journal = {.log = NULL};
     char notice[SEQUENCES_NOTICE_SIZE];
-    enum status status;
+    enum status status = STATUS_OK;
 
-    GOTO_IF_ERROR(run_record_open(record, context->world, context->model, context->settings,
-                                  context->options->strict, err),
-                  done);
-    if (root)
-        status = check_output(context, err);
-    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
+    FORWARD_IF_ERROR(admission_check(admission, context, false, err));
     if (root)
         status = warn(context, err);
-    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
-    GOTO_IF_ERROR(run_prepare(&data, notice, context, record, err), done);
+    FORWARD_IF_ERROR(team_agree(context->world, status, err));
+    FORWARD_IF_ERROR(run_prepare(admission, notice, context, err));
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
     if (root) {
         claim_share(claim);
         tell_notice(context->model_notice, context, &journal);
         tell_notice(notice, context, &journal);
     }
-    status = run_and_tell(context, &data, &journal, err);
+    status = run_and_tell(context, &admission->data, &journal, err);
 done:
     journal_close(&journal);
-    test_data_free(&data);
     return status;
 }
 
@@ -185,14 +142,14 @@ enum status job_start(const struct opened_job *job, const struct options *option
                       const struct team *world, unsigned stages, struct error *err)
 {
     struct plan plan = {0};
-    struct run_record record = {0};
+    struct admission admission = {0};
     struct claim *claim = NULL;
     const struct run_context context = {.options = options,
                                         .settings = job->settings,
                                         .model = job->model,
                                         .model_notice = job->notice,
                                         .plan = &plan,
-                                        .record = &record,
+                                        .record = &admission.record,
                                         .stop = stop,
                                         .world = world,
                                         .stages = stages};
@@ -202,10 +159,10 @@ enum status job_start(const struct opened_job *job, const struct options *option
     if (world->rank == 0)
         status = claim_wait(&claim, &context, err);
     GOTO_IF_ERROR(team_agree(world, status, err), done);
-    status = open_and_run(&context, &record, claim, err);
+    status = open_and_run(&context, &admission, claim, err);
 done:
     claim_release(claim);
-    run_record_free(&record);
+    admission_free(&admission);
     plan_free(&plan);
     return status;
 }

@@ -202,10 +202,13 @@ void parts_keep(struct parts *parts, bool now)
     if (parts->folder == NULL || (!now && seconds() - parts->written < interval))
         return;
     parts->written = seconds();
-    if (write_items(parts, &first, &why) != STATUS_OK)
+    if (write_items(parts, &first, &why) != STATUS_OK) {
         stage_notice(parts->stage, "what was measured so far is not kept: %s", why.message);
-    else
-        memcpy(parts->kept, parts->done, parts->count);
+        return;
+    }
+    memcpy(parts->kept, parts->done, parts->count);
+    if (first < parts->count)
+        stage_kept(parts->stage);
 }
 
 void parts_remove(const char *path)

@@ -56,8 +56,7 @@ enum export_state export_state_of(const char *path, const char *identity, struct
     return state;
 }
 
-// The hidden folder in which the export grows, next to the output, so that the last step is one rename.
-static void partial_path(char *path, size_t size, const char *output, const char *identity)
+void export_partial_path(char *path, size_t size, const char *output, const char *identity)
 {
     char folder[PATH_SIZE], base[PATH_SIZE];
     snprintf(folder, sizeof folder, "%s", output);
@@ -284,7 +283,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     enum status status = STATUS_OK;
 
     export_path(output, sizeof output, stage->settings, variant);
-    partial_path(partial, sizeof partial, output, identity);
+    export_partial_path(partial, sizeof partial, output, identity);
     dequantised_notice(stage);
     if (root)
         status = make_directories(partial, err);

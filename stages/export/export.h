@@ -6,6 +6,10 @@
 // The folder of a variant: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
 
+// The hidden folder in which the export of that identity to `output` grows: next to it, so that the last step
+// is one rename. Not collective.
+void export_partial_path(char *path, size_t size, const char *output, const char *identity);
+
 enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN, EXPORT_UNKNOWN };
 // Whether the output folder does not exist, belongs to this run (its coppice.json says `identity`), or to
 // somebody else. EXPORT_UNKNOWN: the system did not let us look; err (may be NULL) says why. Not collective.

@@ -33,6 +33,12 @@ enum status team_create(struct team *team, MPI_Comm world, int count, struct err
     return team_create_within(team, world, count, size, err);
 }
 
+void team_alone(struct team *team)
+{
+    *team = (struct team){
+        .comm = MPI_COMM_SELF, .size = 1, .node = MPI_COMM_SELF, .node_size = 1, .count = 1, .world_size = 1};
+}
+
 bool team_is_idle(const struct team *team)
 {
     return team->index == team->count;
@@ -84,6 +90,8 @@ enum status team_agree(const struct team *team, enum status mine, struct error *
 bool team_any(const struct team *team, bool mine)
 {
     int any = mine;
+    if (team->size == 1)
+        return mine;
     // A failed call leaves this rank's own answer: with ranks that cannot talk the program ends anyway.
     if (MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_LOR, team->comm) != MPI_SUCCESS)
         return mine;
@@ -100,6 +108,8 @@ void team_barrier(const struct team *team)
 enum status broadcast_in_pieces(const struct team *team, void *bytes, uint64_t size, int root, size_t piece,
                                 struct error *err)
 {
+    if (team->size == 1)
+        return STATUS_OK;
     for (uint64_t at = 0; at < size; at += piece) {
         const uint64_t part = size - at < piece ? size - at : piece;
         const int code = MPI_Bcast((char *)bytes + at, (int)part, MPI_BYTE, root, team->comm);
@@ -119,6 +129,8 @@ enum status team_broadcast(const struct team *team, void *bytes, uint64_t size, 
 enum status sum_u64_in_pieces(const struct team *team, uint64_t *values, size_t count, size_t piece,
                               struct error *err)
 {
+    if (team->size == 1)
+        return STATUS_OK;
     for (size_t at = 0; at < count; at += piece) {
         const size_t part = count - at < piece ? count - at : piece;
         const int code =

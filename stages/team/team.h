@@ -23,6 +23,9 @@ enum status team_create(struct team *team, MPI_Comm world, int count, struct err
 // The same of the first `ranks` ranks of world (count <= ranks <= world size). The others, if there are any,
 // form one more team, whose index is `count`: it has nothing to do.
 enum status team_create_within(struct team *team, MPI_Comm world, int count, int ranks, struct error *err);
+// This process alone, where MPI is not started: a look at a job before it runs. Only the functions below, up
+// to team_sum_u64, may be called with it, and those of stages/ that use no others. Nothing to free.
+void team_alone(struct team *team);
 bool team_is_idle(const struct team *team);
 void team_free(struct team *team); // collective
 

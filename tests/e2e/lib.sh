@@ -124,8 +124,15 @@ exits() {
 runs() { exits 0 "$@"; }
 
 # refused CODE WORD... : $folder/job.yaml ends `run` with this exit code, alone and on two ranks, with one line on
-# standard error that holds every WORD, and leaves nothing. mpirun adds lines of its own unless it is quiet.
-refused() { refused_leaving nothing_made "$@"; }
+# standard error that holds every WORD, and leaves nothing; `plan` says the same. mpirun adds lines of its own unless it is
+# quiet.
+refused() {
+  refused_leaving nothing_made "$@" || return 1
+  mv "$folder/stderr" "$folder/stderr.run"
+  exits "$1" alone plan "$folder/job.yaml" && cmp "$folder/stderr.run" "$folder/stderr" && nothing_made || { echo plan; return 1; }
+}
+# refused_by_run: the same for what is in the weights, which a plan does not read.
+refused_by_run() { refused_leaving nothing_made "$@"; }
 # refused_late: the same for what is only seen once work is under way: nothing half-made, no output.
 refused_late() { refused_leaving nothing_half_made "$@"; }
 refused_leaving() {

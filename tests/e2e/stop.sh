@@ -42,12 +42,41 @@ check "SIGTERM to a program without mpirun" eval '
   kill -TERM $started; code=0; wait $started || code=$?
   same $code 75 && stopped_well SIGTERM && goes_on 2 "$job"'
 
+# Ctrl-C on a terminal: mpirun sends SIGTERM to all ranks, SIGKILL a second later, and ends with its own 1. Whether or not
+# that second was enough, our line is there, and the last one.
+ctrl_c() {
+  local started code=0 last
+  rm -rf "$folder/run" "$folder/models" "$folder/keys"
+  mkfifo "$folder/keys"
+  watched script -qefc "mpirun -n 2 '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
+  started=$!
+  exec 7>"$folder/keys"
+  await 60 exists_or_gone "$folder/run/statistics/$variant/layer-001.h5" && alive "$started" || { cat "$folder/terminal"; return 1; }
+  printf '\003' >&7
+  wait "$started" || code=$?
+  exec 7>&-
+  same "$code" 1 || { cat "$folder/terminal"; return 1; }
+  tr -d '\r' <"$folder/terminal" | sed '/^$/d' >"$folder/stderr"
+  last=$(tail -n 1 "$folder/stderr")
+  same "${last#^C}" "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command again to go on" &&
+    same "$(grep -c 'coppice: ' "$folder/stderr")" 1 && goes_on 2 "$job"
+}
+if command -v script >/dev/null; then check "Ctrl-C on a terminal" ctrl_c; fi
+
 # The limit passes before the first unit, however fast the machine is: starting MPI alone takes longer.
 time_limit() {
   rm -rf "$folder/run" "$folder/models"
   exits 75 ranks 2 run --max-time "$1" --margin "$2" "$job" && stopped_well max-time && goes_on 1 "$job"
 }
 check "--max-time" time_limit 0.02 0.01
+# Twice in a row with nothing done ends it: who starts again on 75 would go on for ever.
+futile() {
+  rm -rf "$folder/run" "$folder/models"
+  exits 75 ranks 2 run --max-time 0.02 "$job" && exits 1 ranks 2 run --max-time 0.02 "$job" &&
+    grep -q "^coppice: stopped by the time limit.* before anything was finished, as the last time: " "$folder/stderr" &&
+    goes_on 1 "$job"
+}
+check "two stops in a row with nothing done" futile
 check "--max-time as schedulers write it" time_limit 0:01 0.99
 check "a limit that is long enough changes nothing" eval '
   rm -rf "$folder/run" "$folder/models"; runs alone run --max-time 1-00:00:00 "$job" && same "$wanted" "$(fingerprint)"'

@@ -108,6 +108,44 @@ static void a_killed_start_loses_what_it_had_in_hand_to_the_next(void **state)
     history_free(&history);
 }
 
+#define START(process, job) \
+    LINE("01", process, "\"event\":\"start\",\"command\":\"run\",\"slurm_job\":\"" job "\"")
+#define END(process, code, futile) \
+    LINE("02", process, "\"event\":\"end\",\"exit_code\":" code ",\"futile\":" futile)
+#define KEPT(process, event) LINE("01", process, "\"event\":\"" event "\"")
+
+static void a_second_stop_without_anything_committed_is_seen(void **state)
+{
+    static const struct {
+        const char *log;
+        bool futile; // of job 7
+    } cases[] = {
+        {START("h:1", "7"), false},
+        {START("h:1", "7") END("h:1", "75", "true"), true},
+        {START("h:1", "7") END("h:1", "75", "false"), false}, // by Ctrl-C
+        // What has been committed since counts, a unit or a part of one, also by a start that was killed.
+        {START("h:1", "7") KEPT("h:1", "unit") END("h:1", "75", "true"), false},
+        {START("h:1", "7") END("h:1", "75", "true") START("h:2", "7") KEPT("h:2", "part"), false},
+        {START("h:1", "7") KEPT("h:1", "part") START("h:2", "7") END("h:2", "75", "true"), true},
+        // One that was killed, or had nothing to do, says nothing.
+        {START("h:1", "7") END("h:1", "75", "true") START("h:2", "7"), true},
+        {START("h:1", "7") END("h:1", "75", "true") START("h:2", "7") END("h:2", "0", "false"), true},
+        {START("h:1", "7") END("h:1", "1", "false"), false},
+        // Others do not count.
+        {START("h:1", "8") END("h:1", "75", "true"), false},
+        {START("h:1", "7") END("h:1", "75", "true") START("h:2", "8") KEPT("h:2", "unit"), true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct history history = read_log(*state, cases[i].log);
+        if (history_ends_futile(&history, "run", "7") != cases[i].futile)
+            fail_msg("case %zu", i);
+        assert_false(history_ends_futile(&history, "evaluate", "7"));
+        assert_false(history_ends_futile(&history, "run", ""));
+        history_free(&history);
+    }
+}
+
 static void lines_that_are_no_events_are_skipped(void **state)
 {
     struct history history = read_log(*state, "\n[1]\n{\"event\":3}\nnonsense\n{\"event\":\"damaged\"}\n"
@@ -176,6 +214,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_killed_start_loses_what_it_had_in_hand_to_the_next, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_second_stop_without_anything_committed_is_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_that_are_no_events_are_skipped, set_up, tear_down),
         cmocka_unit_test(a_plan_comes_back_from_its_record),
         cmocka_unit_test(a_record_of_another_run_is_refused),

@@ -165,7 +165,7 @@ static void more_windows_than_memory_holds_go_through_in_groups(void **state)
 
 // Says stop when asked for the n-th time; counts the work that is reported.
 struct listener {
-    int questions, stop_at, notices;
+    int questions, stop_at, notices, kept;
     double advanced, skipped;
 };
 
@@ -192,6 +192,11 @@ static void listener_notice(void *context, const char *text)
     ((struct listener *)context)->notices++;
 }
 
+static void listener_kept(void *context)
+{
+    ((struct listener *)context)->kept++;
+}
+
 static enum status evaluate_with(struct listener *listener, struct perplexity *result,
                                  struct small_model *small, const struct evaluation_windows *windows)
 {
@@ -200,7 +205,8 @@ static enum status evaluate_with(struct listener *listener, struct perplexity *r
                                               .should_stop = listener_stops,
                                               .advance = listener_advance,
                                               .skip = listener_skip,
-                                              .notice = listener_notice};
+                                              .notice = listener_notice,
+                                              .kept = listener_kept};
     return evaluate_perplexity(result, &small->stage, &small->weights, windows, NULL, &err);
 }
 
@@ -239,12 +245,14 @@ static void windows_that_were_measured_before_a_stop_are_not_measured_again(void
     evaluation.keep_parts = true;
     assert_int_equal(evaluate_with(&first, &whole, &small, &evaluation), STATUS_OK);
     assert_true(first.skipped == 0);
+    assert_int_equal(first.kept, 0); // it took less than a minute
     // It asks at a safe point after each wave of each of two layers and of the head, and inside the head
     const int waves = (WINDOWS + mpi_size() - 1) / mpi_size();
     assert_true(first.questions > 3 * waves);
     stopped.stop_at = first.questions;
     assert_int_equal(evaluate_with(&stopped, &found, &small, &evaluation), STATUS_STOPPED);
     assert_int_equal(count_parts(folder, &small, file), 1);
+    assert_int_equal(stopped.kept, mpi_rank() == 0 ? 1 : 0);
 
     // When it goes on
     assert_int_equal(evaluate_with(&second, &found, &small, &evaluation), STATUS_OK);

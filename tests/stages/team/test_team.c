@@ -92,6 +92,29 @@ static void ranks_beyond_those_that_are_wanted_are_idle(void **state)
         }
 }
 
+// Whatever the other ranks do: it asks nobody.
+static void a_process_alone_agrees_with_itself(void **state)
+{
+    struct team team;
+    struct error err = {0};
+    uint64_t value = 7;
+    (void)state;
+
+    team_alone(&team);
+    assert_int_equal(team.rank, 0);
+    assert_int_equal(team.size, 1);
+    if (mpi_rank() > 0)
+        return;
+    assert_true(team_any(&team, true));
+    assert_false(team_any(&team, false));
+    assert_int_equal(team_broadcast(&team, &value, sizeof value, 0, &err), STATUS_OK);
+    assert_int_equal(team_sum_u64(&team, &value, 1, &err), STATUS_OK);
+    assert_int_equal(value, 7);
+    error_set(&err, STATUS_INPUT, "as it is");
+    assert_int_equal(team_agree(&team, STATUS_INPUT, &err), STATUS_INPUT);
+    assert_string_equal(err.message, "as it is");
+}
+
 static void too_many_teams_are_refused(void **state)
 {
     (void)state;
@@ -490,6 +513,7 @@ int main(int argc, char **argv)
         mpi_unit_test(shares_of_huge_totals_do_not_overflow),
         mpi_unit_test(teams_are_contiguous_and_as_equal_as_possible),
         mpi_unit_test(ranks_beyond_those_that_are_wanted_are_idle),
+        mpi_unit_test(a_process_alone_agrees_with_itself),
         mpi_unit_test(too_many_teams_are_refused),
         mpi_unit_test(all_well_is_agreed_and_leaves_the_error_alone),
         mpi_unit_test(every_rank_leaves_with_the_worst_status_and_the_lowest_ranks_message),

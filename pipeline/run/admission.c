@@ -1,0 +1,131 @@
+#include "pipeline/run/admission.h"
+
+#include "io/file/run_paths.h"
+#include "kernels/amount.h"
+#include "pipeline/plan/capacity.h"
+#include "pipeline/plan/disk_need.h"
+#include "pipeline/run/places.h"
+#include "stages/export/export.h"
+
+#include <libgen.h>
+#include <sys/stat.h>
+
+// ---- the outputs ---------------------------------------------------------------------------------------
+
+static bool any_output_exists(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++) {
+        char path[PATH_SIZE];
+        struct stat info;
+        export_path(path, sizeof path, settings, &settings->variants[v]);
+        if (lstat(path, &info) == 0)
+            return true;
+    }
+    return false;
+}
+
+// An output that another run wrote is not overwritten; one that is still to be made needs a folder to be in.
+static enum status check_output(const struct run_context *context, const struct variant *variant,
+                                struct error *err)
+{
+    char path[PATH_SIZE], identity[40];
+
+    export_path(path, sizeof path, context->settings, variant);
+    run_record_variant(identity, sizeof identity, context->record, variant);
+    const enum export_state state = export_state_of(path, identity, err);
+    if (state == EXPORT_UNKNOWN)
+        return STATUS_FAILED;
+    RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
+                    "%s: output: %s exists and is not this run's: remove it or choose another",
+                    context->options->path, path);
+    return state == EXPORT_DONE ? STATUS_OK
+                                : place_check(dirname(path), "output", context->options->path, err);
+}
+
+static enum status check_outputs(const struct run_context *context, struct error *err)
+{
+    const struct settings *settings = context->settings;
+    for (size_t v = 0; v < settings->num_variants && settings->output != NULL; v++)
+        FORWARD_IF_ERROR(check_output(context, &settings->variants[v], err));
+    return STATUS_OK;
+}
+
+// ---- the disks -----------------------------------------------------------------------------------------
+
+static enum status too_small(const char *what, const char *path, uint64_t needed, uint64_t there,
+                             struct error *err)
+{
+    char need[32], has[32];
+    return error_set(err, STATUS_FAILED,
+                     "%s: %s %s at least of disk for what is left, %s are free there; --no-check begins "
+                     "all the same",
+                     path, what, amount_format((double)needed, "B", need, sizeof need),
+                     amount_format((double)there, "B", has, sizeof has));
+}
+
+static enum status check_disks(const struct run_context *context, struct error *err)
+{
+    const struct settings *settings = context->settings;
+    struct capacity capacity;
+    struct disk_need need;
+    struct plan_cost cost;
+
+    FORWARD_IF_ERROR(plan_cost(&cost, context->plan, (size_t)context->world->node_size, err));
+    disk_need_least(&need, context->plan, &cost, context->record);
+    capacity_measure(&capacity, settings->run, settings->output);
+    if (capacity.output_shares_the_run && need.run + need.output > capacity.run_free)
+        return too_small("the run directory and the output need", settings->run, need.run + need.output,
+                         capacity.run_free, err);
+    if (need.run > capacity.run_free)
+        return too_small("the run directory needs", settings->run, need.run, capacity.run_free, err);
+    if (need.output > capacity.output_free)
+        return too_small("the output needs", settings->output, need.output, capacity.output_free, err);
+    return STATUS_OK;
+}
+
+// ---- all of it -----------------------------------------------------------------------------------------
+
+static enum status check_places(const struct run_context *context, struct error *err)
+{
+    FORWARD_IF_ERROR(check_outputs(context, err));
+    return context->options->no_check ? STATUS_OK : check_disks(context, err);
+}
+
+static enum status read_inputs(struct admission *admission, const struct run_context *context,
+                               struct error *err)
+{
+    const struct stage stage = {context->world, context->model, context->settings, {0}};
+    const bool first = admission->record.is_first;
+
+    if (context->stages & 1U << STAGE_SEQUENCES)
+        FORWARD_IF_ERROR(sequences_draw(&admission->sequences, &stage, first, err));
+    if (context->stages & 1U << STAGE_HELD_OUT)
+        FORWARD_IF_ERROR(held_out_draw(&admission->held_out, &stage, first, err));
+    return test_data_read(&admission->data, context, &stage, err);
+}
+
+enum status admission_check(struct admission *admission, const struct run_context *context, bool only_looks,
+                            struct error *err)
+{
+    const bool root = context->world->rank == 0;
+    enum fingerprint_mode mode = context->options->strict ? FINGERPRINT_ALL : FINGERPRINT_CHANGED;
+    enum status status = STATUS_OK;
+
+    // Which run an output that is there belongs to, is told by the fingerprints.
+    if (only_looks && !context->options->strict && !any_output_exists(context->settings))
+        mode = FINGERPRINT_NONE;
+    FORWARD_IF_ERROR(
+        run_record_open(&admission->record, context->world, context->model, context->settings, mode, err));
+    if (root)
+        status = check_places(context, err);
+    FORWARD_IF_ERROR(team_agree(context->world, status, err));
+    return only_looks && context->options->no_check ? STATUS_OK : read_inputs(admission, context, err);
+}
+
+void admission_free(struct admission *admission)
+{
+    sequences_draft_free(&admission->sequences);
+    held_out_draft_free(&admission->held_out);
+    test_data_free(&admission->data);
+    run_record_free(&admission->record);
+}

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# refusals.sh - what `run` refuses before it works, `plan` refuses with the same line and exit code, and slurm/submit.sh
+# before it submits. (Mistakes of job files, corpora and models: `refused` of lib.sh compares both in bad_*.sh.)
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need_maker
+"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied "$folder/model"
+job=$folder/job.yaml disk=$folder/disk
+
+# refusal NAME CODE WORDS PREPARE [KEY=VALUE...]: a run that is done, and another job in its place; PREPARE is done before.
+# As nobody where root may do all. Run alone: on more ranks the same is asked by all.
+refusal() {
+  local name=$1 code=$2 words=$3 prepare=$4
+  shift 4
+  check "$name" refuses_both "$code" "$words" "$prepare" "$@"
+}
+refuses_both() {
+  local code=$1 words=$2 prepare=$3 before
+  shift 3
+  rm -rf "$folder/run" "$folder/models"
+  cp -a "$folder/kept/." "$folder/"
+  small_job "$job" model="$folder/model" method=wanda pattern= length=16 "$@"
+  eval "$prepare"
+  before=$(ls -R "$folder" | grep -v std)
+  exits "$code" as_nobody run --progress none "$job" && mv "$folder/stderr" "$folder/stderr.run" &&
+    exits "$code" as_nobody plan "$job" && same "$(but_free "$folder/stderr.run")" "$(but_free "$folder/stderr")" &&
+    one_line "$words" || return 1
+  [ "$(ls -R "$folder" | grep -v std)" = "$before" ] || { echo "left something"; return 1; }
+}
+# Locks take room on a small disk.
+but_free() { sed 's/, [0-9.]* [kM]*B are free/, some are free/' "$1"; }
+nobody=()
+as_nobody() { watched "${nobody[@]}" "$COPPICE" "$@"; }
+
+small_job "$job" model="$folder/model" method=wanda pattern= length=16
+check "a run" runs alone run --progress none "$job"
+mkdir "$folder/kept"
+cp -a "$folder/run" "$folder/models" "$folder/train.jsonl" "$folder/test.jsonl" "$folder/model" "$folder/kept/"
+check "that is done is refused by neither" eval 'runs alone plan "$job" && runs alone run "$job"'
+
+refusal "a contradiction to run.json" 2 "run.json: contradicts the job: " '' seed=4
+refusal "another text" 2 "evaluate.perplexity is another text" 'head -n 3 "$folder/train.jsonl" >"$folder/test.jsonl"'
+refusal "a model that has changed" 2 "contradicts the job" '"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied --seed 9 "$folder/model"'
+refusal "a damaged run.json" 1 "does not match its checksum" 'sed -i "s/wanda/wander/" "$folder/run/run.json"'
+refusal "an output that exists" 2 "exists and is not this run's" 'rm -r "$folder/run"; echo "{}" >"$folder/models/coppice.json"'
+refusal "an output that is a file" 2 "exists and is not this run's" 'rm -r "$folder/models"; echo >"$folder/models"'
+refusal "an output below a file" 2 "output: $folder/model/config.json: Not a directory" '' output="$folder/model/config.json/out"
+refusal "a run directory that is a file" 2 "run: $folder/test.jsonl: Not a directory" '' run="$folder/test.jsonl"
+refusal "a link that leads nowhere" 2 "run: $folder/run: No such file" 'rm -r "$folder/run"; ln -s gone/away "$folder/run"'
+refusal "an output in the run directory" 2 "lies in it" 'rm -r "$folder/run"' output="$folder/run/out"
+refusal "a run directory in the output" 2 "lies in it" 'rm -rf "$folder/run"' output="$folder" run="$folder/run"
+refusal "an output that is the model" 2 "must not be the same directory as model" '' output="$folder/model/"
+refusal "no tokenizer" 3 "tokenizer.json: No such file" 'rm -r "$folder/run" "$folder/models" "$folder/model/tokenizer.json"'
+refusal "no corpus" 2 "gone.jsonl: No such file" 'rm -r "$folder/run"' corpus="$folder/gone.jsonl"
+refusal "no text" 2 "gone.jsonl: No such file" '' perplexity="$folder/gone.jsonl"
+refusal "a text that is too short" 3 "less than one window" 'rm -r "$folder/run" "$folder/models"' evaluate_length=100000
+refusal "a corpus that is too small" 3 "needs more" 'rm -r "$folder/run" "$folder/models"; echo "{\"text\": \"a b\"}" >"$folder/train.jsonl"'
+refusal "a side file that leads nowhere" 3 "special_tokens_map.json: No such file" 'ln -s ../gone "$folder/model/special_tokens_map.json"'
+rm "$folder/model/special_tokens_map.json"
+
+# ---- rights and room: not root's rights, which no folder refuses -------------------------------------------
+
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  chmod -R a+rwX "$folder"
+  nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all)
+  mkdir "$folder/closed"
+  chmod 555 "$folder/closed"
+  refusal "a run directory where this user may not write" 1 "run: $folder/closed: Permission denied" '' run="$folder/closed/a/b"
+  refusal "an output where this user may not write" 1 "output: $folder/closed: Permission denied" '' output="$folder/closed/out"
+  refusal "a side file that this user may not read" 3 "README.md: Permission denied" 'rm -r "$folder/run" "$folder/models"; touch "$folder/model/README.md"; chmod 0 "$folder/model/README.md"'
+  rm "$folder/model/README.md"
+  nobody=()
+fi
+
+mkdir "$disk"
+trap '! mountpoint -q "$disk" || umount -l "$disk"; end_test' EXIT
+if mount -t tmpfs -o size=64k tmpfs "$disk" 2>/dev/null; then
+  refusal "a disk that is too small for the run" 1 "$disk/run: the run directory and the output need" '' run="$disk/run" output="$disk/models" sequences=64
+  refusal "a disk that is too small for the output" 1 "$disk/models: the output needs" 'rm -r "$folder/run"' output="$disk/models" method='[wanda, cvr]'
+  small_job "$job" model="$folder/model" method=wanda pattern= length=16 run="$disk/run" output= sequences=64
+  check "--no-check plans and begins all the same" eval 'runs alone plan --no-check "$job" && exits 1 alone run --no-check "$job" &&
+    grep -q "No space left on device" "$folder/stderr"'
+  # What is there is not needed again: the disk is as full as it will be.
+  small_job "$job" model="$folder/model" method=wanda pattern= length=16 run="$disk/run" output=
+  enough() {
+    rm -rf "$disk/run"
+    mount -o remount,size=1m "$disk" && runs alone run "$job" || return 1
+    head -c "$(($(df --output=avail -B1 "$disk" | tail -n 1) - 65536))" /dev/zero >"$disk/full"
+    runs alone plan "$job" && runs alone run "$job"
+  }
+  check "a run that is done needs no disk" enough
+else
+  echo "# no small file systems: mounting needs root"
+fi
+
+# ---- submit.sh -------------------------------------------------------------------------------------------
+
+submits_nothing() {
+  exits 2 slurm/submit.sh "$job" --coppice "$COPPICE" --logs "$folder" && one_line "contradicts the job"
+}
+rm -rf "$folder/run" "$folder/models"
+cp -a "$folder/kept/." "$folder/"
+small_job "$job" model="$folder/model" method=wanda pattern= length=16 seed=4
+check "submit.sh says so, and submits nothing" submits_nothing
