@@ -1,5 +1,6 @@
 # json.awk - flattens JSON to lines "path<TAB>value": .memory.rank<TAB>123, .variants.0.name<TAB>dense
-# POSIX awk, so that submit.sh needs no jq and no Python on a login node. Strings keep their escapes.
+# POSIX awk, so that submit.sh needs no jq and no Python on a login node. In strings \\" \\\\ and \\/ are what they stand
+# for; the escapes of control characters stay, so that a value is one line.
 { text = text $0 "\n" }
 
 function fail(what) {
@@ -21,8 +22,20 @@ function take(   found) {
   return ""
 }
 
-function unquote(word) {
-  return word ~ /^"/ ? substr(word, 2, length(word) - 2) : word
+function unquote(word,   text, at) {
+  if (word !~ /^"/)
+    return word
+  word = substr(word, 2, length(word) - 2)
+  text = ""
+  while (at = index(word, "\\")) {
+    text = text substr(word, 1, at - 1)
+    if (substr(word, at + 1, 1) ~ /["\\\/]/)
+      text = text substr(word, at + 1, 1)
+    else
+      text = text substr(word, at, 2)
+    word = substr(word, at + 2)
+  }
+  return text word
 }
 
 function value(path,   token, name, i) {

@@ -6,18 +6,23 @@
 # * Slurm's early signal (sbatch --signal=B:USR1@SECONDS) is passed to all ranks, which finish or drop the unit in hand
 #   and exit 75; the job then requeues itself and goes on where it stopped.
 # * When a rank is killed or a node is lost, it requeues itself too, a few times.
-# * A failed command, a wrong job file and bad input data are not tried again. Exit codes are the program's.
+# * A failed command, a wrong job file and bad input data are not tried again. Exit codes are the program's. A second stop
+#   in a row before anything was committed is a failure, too: the program says so and ends with 1.
 # * After scancel it does not come back. A preempted job is requeued by Slurm.
 #
 # Set by submit.sh, all optional:
 #   COPPICE                  the program; default: coppice on the PATH
 #   COPPICE_LAUNCHER         mpirun or srun; default: mpirun if there is one
 #   COPPICE_LAUNCHER_OPTIONS more words for it
-#   COPPICE_CONTAINER        words in front of the program, such as: apptainer exec coppice.sif
+#   COPPICE_CONTAINER        an image (NAME.sif, NAME.img, a folder, docker://...) for apptainer or singularity, or words in
+#                            front of the program, such as: apptainer exec --nv coppice.sif
+#   COPPICE_BIND             folders that an image shall see beside those that it sees anyway, with commas
 #   COPPICE_MODULES          environment modules to load
 #   COPPICE_ENVIRONMENT      NAME=VALUE words to export
+#   COPPICE_NO_CHECK         yes: coppice --no-check
 #   COPPICE_MAX_REQUEUES     how often the job may start again in all; default 20
-#   COPPICE_MAX_FAILURES     how often after a rank or node was lost; default 3
+#   COPPICE_MAX_FAILURES     how often after a rank or node was lost, or the program had to be killed; default 3
+# Words are separated by blanks; quotes and backslashes hold them together, and nothing else means anything.
 
 # In an array the number alone, of the task that has the array's, would mean all tasks.
 me=${SLURM_ARRAY_TASK_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
@@ -27,6 +32,14 @@ say() {
   printf '%s job %s: %s\n' "$(date '+%F %T')" "$me" "$*" >&2
 }
 
+# split_words TEXT: fills `words`. False when a quote is not closed.
+split_words() {
+  words=()
+  [[ $1 == *[![:space:]]* ]] || return 0
+  xargs printf '' <<<"$1" 2>/dev/null || return 1
+  mapfile -d '' -t words < <(xargs printf '%s\0' <<<"$1")
+}
+
 load_modules() {
   [ -n "${COPPICE_MODULES:-}" ] || return 0
   local setup
@@ -34,15 +47,37 @@ load_modules() {
     # shellcheck disable=SC1090
     if ! command -v module >/dev/null && [ -r "$setup" ]; then . "$setup"; fi
   done
-  # shellcheck disable=SC2086
-  module load $COPPICE_MODULES
+  split_words "$COPPICE_MODULES" && module load "${words[@]}"
+}
+
+# Fills `container` with the words in front of the program.
+choose_container() {
+  local text=${COPPICE_CONTAINER:-} runtime
+  container=()
+  [ -n "$text" ] || return 0
+  if [[ $text == *.sif || $text == *.img || $text == *://* ]] && [[ -e $text || $text != *[[:space:]]* ]] || [ -d "$text" ]; then
+    for runtime in apptainer singularity ''; do
+      if [ -n "$runtime" ] && command -v "$runtime" >/dev/null; then break; fi
+    done
+    [ -n "$runtime" ] || { say "neither apptainer nor singularity is here, for the image $text"; return 1; }
+    container=("$runtime" exec ${COPPICE_BIND:+--bind "$COPPICE_BIND"} "$text")
+    return 0
+  fi
+  split_words "$text" || { say "a quote is not closed: $text"; return 1; }
+  container=("${words[@]}")
 }
 
 prepare_environment() {
   local word
-  for word in ${COPPICE_ENVIRONMENT:-}; do export "${word?}"; done
+  split_words "${COPPICE_ENVIRONMENT:-}" || { say "a quote is not closed: $COPPICE_ENVIRONMENT"; exit 2; }
+  for word in "${words[@]}"; do
+    [[ $word =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || { say "COPPICE_ENVIRONMENT: not NAME=VALUE: $word"; exit 2; }
+    export "${word?}"
+  done
   load_modules || { say "could not load the modules: $COPPICE_MODULES"; exit 1; }
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"
+  # mpirun's own lines about exit codes would follow ours.
+  export OMPI_MCA_orte_execute_quiet="${OMPI_MCA_orte_execute_quiet:-1}"
   # The default store of PMIx now and then fails to start under srun.
   export PMIX_MCA_gds="${PMIX_MCA_gds:-hash}"
 }
@@ -67,8 +102,10 @@ choose_launcher() {
     exit 2
     ;;
   esac
-  # shellcheck disable=SC2206
-  launch+=(${COPPICE_LAUNCHER_OPTIONS:-} ${COPPICE_CONTAINER:-})
+  split_words "${COPPICE_LAUNCHER_OPTIONS:-}" || { say "a quote is not closed: $COPPICE_LAUNCHER_OPTIONS"; exit 2; }
+  launch+=("${words[@]}")
+  choose_container || exit 2
+  launch+=("${container[@]}")
 }
 
 # The last thing that Slurm has told us: "", limit (its early signal) or end (scancel, preemption). mpirun and srun both pass USR1 on
@@ -112,21 +149,22 @@ requeue() {
   exit "$status"
 }
 
+# requeue_after_loss WHAT
 requeue_after_loss() {
   local losses most=${COPPICE_MAX_FAILURES:-3}
   if scontrol show job "$me" | grep -q 'PreemptTime=[0-9]'; then requeue "preempted"; fi
   losses=$(losses_so_far)
   losses=$((${losses:-0} + 1))
   if [ "$losses" -gt "$most" ]; then
-    say "a rank or a node was lost (exit code $status) for the ${losses}th time; giving up (COPPICE_MAX_FAILURES=$most)"
+    say "$1 (exit code $status) for the ${losses}th time; giving up (COPPICE_MAX_FAILURES=$most)"
     exit "$status"
   fi
   scontrol update JobId="$me" Comment="coppice: losses $losses" || say "scontrol update failed"
-  requeue "a rank or a node was lost (exit code $status)"
+  requeue "$1 (exit code $status)"
 }
 
 supervise() {
-  local more=() limit
+  local more=() limit words container
   prepare_environment
   choose_launcher
   # A second guard, should the site's Slurm not send the early signal.
@@ -137,15 +175,19 @@ supervise() {
 
   if [ "${SLURM_CPUS_PER_TASK:-1}" -gt 1 ]; then more+=(--threads "$SLURM_CPUS_PER_TASK"); fi
 
+  if [ "${COPPICE_NO_CHECK:-}" = yes ]; then more+=(--no-check); fi
+
   say "start $((${SLURM_RESTART_COUNT:-0} + 1)) of: coppice $* (${SLURM_NTASKS:-1} ranks on ${SLURM_JOB_NODELIST:-here})"
   run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${more[@]}"
   if [ "$status" = 0 ]; then return 0; fi
   if [ "$told" = end ]; then
     say "told to end (exit code $status); submit the same job again to go on"
-  elif [ "$status" = 75 ] || { [ "$told" = limit ] && [ "$status" -gt 128 ]; }; then
+  elif [ "$status" = 75 ]; then
     requeue "stopped early (exit code $status)"
+  elif [ "$status" -gt 128 ] && [ "$told" = limit ]; then
+    requeue_after_loss "had to be killed at the time limit"
   elif [ "$status" -gt 128 ]; then
-    requeue_after_loss
+    requeue_after_loss "a rank or a node was lost"
   else
     say "coppice $1 failed with exit code $status"
   fi

@@ -13,6 +13,20 @@ blis_of() { ldd "$1" | awk '/libblis/ { print $3 }' | xargs realpath; }
 check "the same BLIS as in the build" same "$(blis_of "$installed")" "$(blis_of "$COPPICE")"
 check "it says its version" eval '"$installed" --version | grep -q "^coppice [0-9]"'
 
+# The scripts for Slurm come along, find one another and the program from any folder, and need the source tree for nothing.
+mv "$folder/prefix" "$folder/moved"
+installed=$folder/moved/${installed#"$folder/prefix/"}
+small_job "$folder/job.yaml" propagation=dense model="$COPPICE_SOURCE/jobs/demo/kjv-llama-1m"
+elsewhere() {
+  (cd / && exits 0 env PATH=/usr/bin:/bin HOME="$folder" "$folder/moved/bin/coppice-submit" "$folder/job.yaml" --chain --dry-run) &&
+    grep -q "^export COPPICE=$installed$" "$folder/stdout" || { cat "$folder/stdout"; return 1; }
+  ! grep -q "$COPPICE_SOURCE/slurm" "$folder/stdout" &&
+    for file in $(grep -o "$folder/moved/[^ ]*sbatch" "$folder/stdout" | sort -u) "$folder/moved/share/coppice/slurm"/{supervise.sh,settings.example,README.md}; do
+      [ -r "$file" ] || { echo "no $file"; return 1; }
+    done
+}
+check "jobs are submitted from anywhere" elsewhere
+
 small_job "$folder/job.yaml" method=wanda pattern= output=
 COPPICE=$installed
 check "it runs a job on two ranks" runs ranks 2 run "$folder/job.yaml"

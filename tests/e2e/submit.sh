@@ -61,3 +61,43 @@ sweep < shared:" "$(jobs)"
 small_job "$folder/job.yaml" propagation=pruned
 check "pruned propagation as a chain" submits --chain
 check "is one job, because the stages take turns" same "run < nothing:" "$(jobs)"
+
+# ---- settings and names ------------------------------------------------------------------------------------
+
+# The script is read by a shell that has a function for sbatch: nothing but words may come of it.
+small_job "$folder/job.yaml" propagation=dense
+odd="x \$(touch $folder/carried-out) \"y\" 'z' \`touch $folder/carried-out\`"
+words() {
+  local name=$folder/odd' "job" $(touch carried-out).yaml'
+  cp "$folder/job.yaml" "$name"
+  exits 0 slurm/submit.sh "$name" --dry-run --coppice "$COPPICE" --logs "$folder/l%s" --nodes 2 --partition "$odd" \
+    --account "a[\$(touch $folder/carried-out)]" --environment "A='1 2' B=\$(touch $folder/carried-out)" \
+    --sbatch-options "--comment 'two words' --exclude=n[1-2]" || return 1
+  (sbatch() { printf '<%s>' "$@" >>"$folder/words"; echo 7; } && cd "$folder" && . ./stdout) || return 1
+  for word in "<--partition=$odd>" "<--account=a[\$(touch $folder/carried-out)]>" "<--comment><two words><--exclude=n[1-2]>" \
+    "<$name>" "<--output=$folder/l%%s/coppice-run-run-%j.log>" "<--job-name=run-run>"; do
+    grep -qF -- "$word" "$folder/words" || { echo "no $word in"; cat "$folder/words"; return 1; }
+  done
+  [ -z "$(find "$folder" -name carried-out)" ] || { echo "carried out"; return 1; }
+}
+check "blanks, quotes and commands in names are names" words
+
+says_setting() { grep -q -e "$1" "$folder/stdout" || { cat "$folder/stdout"; return 1; }; }
+printf 'time=4h\nmail=me@example.org\n' >"$folder/mine"
+mkdir -p "$folder/config/coppice"
+printf 'time=1d2h30m\npartition=usual\n' >"$folder/config/coppice/slurm.conf"
+check "settings of COPPICE_SLURM_SETTINGS" eval 'COPPICE_SLURM_SETTINGS=$folder/mine submits && says_setting " --time=240 " &&
+  says_setting "--mail-user=me@example.org --mail-type=END" && COPPICE_SLURM_SETTINGS=$folder/mine submits --time 90m && says_setting " --time=90 "'
+check "else of the usual place" eval 'XDG_CONFIG_HOME=$folder/config submits && says_setting " --time=1590 .*--partition=usual"'
+check "several variants in a task" eval 'submits --array --variants-per-task 3 && says_setting "^export COPPICE_VARIANTS_PER_TASK=3" && says_setting "--array=1-2 "'
+check "coppice that does not run here is planned with in a job" eval '
+  exits 0 slurm/submit.sh "$folder/job.yaml" --dry-run --array --coppice "$folder/nowhere" --logs "$folder" &&
+  same "$(grep -c _id= "$folder/stdout")" 1 && says_setting "plan.sbatch $folder/job.yaml .*--coppice=$folder/nowhere.* --array"'
+mkdir "$folder/bin" && printf '#!/bin/sh\nshift 4\nexec "$@"\n' >"$folder/bin/apptainer" && chmod +x "$folder/bin/apptainer"
+touch "$folder/an image.sif"
+check "so is an image, here" eval 'PATH=$folder/bin:$PATH exits 0 slurm/submit.sh "$folder/job.yaml" --dry-run --logs "$folder" \
+  --container "$folder/an image.sif" --bind /data,/scratch --coppice "$COPPICE" && says_setting "COPPICE_BIND=/data"' # exec --bind DIRS IMAGE
+for wrong in "time 4x" "nodes a[0]" "mem lots" "launcher ssh" "signal -1" "environment A='b" "nosuch 1" 'x[$(touch /)] 1'; do
+  check "--$wrong is refused" eval 'exits 2 slurm/submit.sh "$folder/job.yaml" --dry-run --coppice "$COPPICE" "--${wrong%% *}" "${wrong#* }" &&
+    grep -q "^submit.sh: .*${wrong%%[[ ]*}" "$folder/stderr"'
+done

@@ -11,6 +11,7 @@
 #   on NODE COMMAND...            run a command in a node's namespaces, or in ctl's
 #   node_off NODE, node_on NODE   the power switch
 #   link NODE up|down             its network cable
+# What Slurm would mail are lines of FOLDER/letters.
 #
 # The nodes live as long as the process that sourced this: they hold the read end of a pipe whose write end is
 # that process's file descriptor 9. However it dies, the kernel closes the pipe and the cluster is gone.
@@ -89,6 +90,9 @@ cluster_up() {
   exec 9<>"$cluster/alive" # opened both ways only so that opening does not block
   sed -e "s#@FOLDER@#$cluster#g; s#@NODES@#$nodes#g; s#@CPUS@#$cpus#g; s#@MEMORY@#4000#g" \
     "$cluster_source/slurm.conf.in" >"$cluster/slurm.conf"
+  # Letters are lines: -s SUBJECT TO.
+  printf '#!/bin/sh\necho "$@" >>%q\n' "$cluster/letters" >"$cluster/mail"
+  chmod +x "$cluster/mail"
   {
     echo "127.0.0.1 localhost"
     echo "$cluster_subnet.1 ctl"

@@ -93,7 +93,7 @@ submit() {
 }
 
 id_of() { cat "$1/id.$2"; }
-log_of() { echo "$1/coppice-$2-$(id_of "$1" "$2").log"; }
+log_of() { echo "$1/coppice-run-$2-$(id_of "$1" "$2").log"; } # the run directory is called run
 
 # field ID NAME: of scontrol show job, such as JobState, Restarts, ExitCode.
 field() { on ctl scontrol -o show job "$1" | sed -n "1s/.* $2=\([^ ]*\).*/\1/p"; }

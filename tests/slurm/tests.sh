@@ -7,7 +7,8 @@
 test_one_job() {
   local job=$lane/one
   write_pruned_job "$job"
-  submit "$job" --nodes 2
+  submit "$job" --nodes 2 --mail user@example.org
+  [ "$(field "$(id_of "$job" run)" JobName)" = run-run ] || fail "called $(field "$(id_of "$job" run)" JobName)"
   halfway "$job" 3
   # On the login node there is no MPI launcher and the job is at work.
   on ctl env PATH=/usr/bin:/bin "$COPPICE" status "$job/run" >"$job/status"
@@ -15,6 +16,7 @@ test_one_job() {
   says "$job/status" "on node1, Slurm job $(id_of "$job" run)"
   ends "$(id_of "$job" run)" COMPLETED
   says "$(log_of "$job" run)" "4 ranks on node\[1-2\]"
+  wait_until 20 grep -qs "Name=run-run Ended.* user@example.org" "$lane/c/letters" || fail "no mail: $(cat "$lane/c/letters")"
   same_as pruned "$job"
 }
 
@@ -24,6 +26,10 @@ test_chain() {
   # --dry-run prints a script that does the same; nothing is submitted before it runs.
   submit "$job" --chain --dry-run --nodes 2
   [ "$(grep -c '^[a-z]*_id=$(sbatch ' "$job/submitted")" = 5 ] || fail "not five stages: $(cat "$job/submitted")"
+  # Slurm was asked, and would take them; what it would not take is refused.
+  [ "$(grep -c '^# Job [0-9]* to start at .* in partition batch' "$job/submitted")" = 5 ] || fail "$(cat "$job/submitted")"
+  if submit "$job" --chain --dry-run --partition nowhere 2>"$job/errors"; then fail "a partition that is not there"; fi
+  says "$job/errors" "sbatch would refuse the job calibrate: .*partition"
   [ -z "$(on ctl squeue -h)" ] || fail "a dry run has submitted something"
   submit "$job" --chain --nodes 2
   for stage in calibrate score compensate evaluate export; do ends "$(id_of "$job" "$stage")" COMPLETED; done
@@ -32,15 +38,16 @@ test_chain() {
 }
 
 test_array() {
-  local job=$lane/array sweep task
+  local job=$lane/array sweep
   write_dense_job "$job"
   submit "$job" --array --nodes 1
   sweep=$(id_of "$job" sweep)
   ends "$(id_of "$job" table)" COMPLETED
-  for task in 1 2 3; do
-    state_is "${sweep}_$task" COMPLETED
-    [ "$(grep -c ' start 1 of: coppice run .* --variant ' "$job/coppice-sweep-${sweep}_$task.log")" = 1 ]
-  done
+  # This site allows two elements: the second has the third variant.
+  state_is "${sweep}_1" COMPLETED
+  state_is "${sweep}_2" COMPLETED
+  says "$job/coppice-run-sweep-${sweep}_1.log" ' start 1 of: coppice run .* --variant [^ ]* --variant [^ ]* '
+  says "$job/coppice-run-sweep-${sweep}_2.log" ' start 1 of: coppice run .*job.yaml --variant cvr'
   says "$(log_of "$job" table)" "^cvr"
   same_as dense "$job"
 }
@@ -58,6 +65,52 @@ test_tasks() {
   ends "$(id_of "$array" table)" COMPLETED
   says "$(log_of "$array" table)" "^cvr"
   same_as tasks "$array"
+}
+
+# From an installed tree that was moved, by its link in bin, in another folder; names with blanks, quotes and what a shell
+# would carry out; settings of the environment; and no coppice on the login node: a first job makes the plan.
+test_installed() {
+  local job="$lane/an \"odd\" \$(touch carried-out) 'name'" tree="$lane/a tree" id
+  mkdir -p "$job" "$lane/on nodes"
+  cmake --install "$(dirname "$COPPICE")" --prefix "$lane/somewhere" >/dev/null
+  mkdir "$tree"
+  mv "$lane/somewhere" "$tree/in stalled"
+  write_dense_job "$lane/plain"
+  sed "/^output:/d; s#^run: .*#run: '${job//\'/\'\'}/run'#" "$lane/plain/job.yaml" >"$job/the job.yaml"
+  for id in node1 node2 node3; do on "$id" mount --bind "$(dirname "$COPPICE")" "$lane/on nodes"; done
+  cat >"$lane/my settings" <<TEXT
+# of mine
+coppice=$lane/on nodes/coppice
+logs=logs of $$
+launcher=mpirun
+environment=$job_environment COPPICE_TEST='two words'
+time=1h
+TEXT
+  (cd "$job" && on ctl env COPPICE_SLURM_SETTINGS="$lane/my settings" "$tree/in stalled/bin/coppice-submit" "the job.yaml" \
+    --nodes 1 --chain) >"$job/submitted" 2>"$job/errors"
+  says "$job/errors" "does not run here: a first job makes the plan"
+  id=$(sed -n 's/^plan *job //p' "$job/submitted")
+  ends "$id" COMPLETED
+  for id in $(sed -n 's/^[a-z]* *job //p' "$job/logs of $$"/coppice-*-plan-"$id".log); do
+    ends "$id" COMPLETED
+    [ "$(field "$id" TimeLimit)" = 01:00:00 ] || fail "the time limit is $(field "$id" TimeLimit)"
+  done
+  says "$job/logs of $$"/coppice-run-evaluate-"$id".log "^cvr"
+  [ -z "$(find "$lane" -name carried-out)" ] || fail "a name was carried out"
+}
+
+# Jobs that requeue themselves without ever getting anything done end, and say so.
+test_futile() {
+  local job=$lane/futile id
+  write_pruned_job "$job"
+  # The program stops before its first unit, as with a time limit that is too short.
+  printf '#!/bin/sh\nexec %q "$@" $([ "$1" != run ] || echo --max-time 0.02)\n' "$COPPICE" >"$job/hasty"
+  chmod +x "$job/hasty"
+  submit "$job" --nodes 1 --coppice "$job/hasty"
+  id=$(id_of "$job" run)
+  ends "$id" FAILED
+  [ "$(field "$id" ExitCode)" = 1:0 ] && [ "$(field "$id" Restarts)" = 1 ] || fail "$(on ctl scontrol show job "$id")"
+  says "$(log_of "$job" run)" "before anything was finished, as the last time"
 }
 
 # srun in mpirun's place, and told to stop by hand.
@@ -250,10 +303,14 @@ test_bad_input() {
   if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
   says "$job/errors" "sparsty"
   [ -z "$(on ctl squeue -h)" ] || fail "something was queued"
-  # An error that only the job can find ends it for good, with the program's exit code.
+  # So is a corpus that is too small; and what has become so since ends the job for good, with the program's exit code.
   write_pruned_job "$job"
-  head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
+  cp "$source/jobs/demo/train.jsonl" "$job/short.jsonl"
   sed -i "s#corpus: .*#corpus: $job/short.jsonl#" "$job/job.yaml"
-  submit "$job" --nodes 1
+  submit "$job" --nodes 1 --sbatch-options --hold
+  head -c 200 "$source/jobs/demo/train.jsonl" >"$job/short.jsonl"
+  if submit "$job" 2>"$job/errors"; then fail "was submitted"; fi
+  says "$job/errors" "short.jsonl"
+  on ctl scontrol release "$(id_of "$job" run)"
   failed_for_good "$(id_of "$job" run)" 3
 }
