@@ -324,7 +324,9 @@ static enum status read_wrapper(struct model_config *config, const struct config
 
     FORWARD_IF_ERROR(config_bool(root, "tie_word_embeddings", &tie, err));
     config->tie_word_embeddings = tie || (wrapper->text_ties && config->tie_word_embeddings);
-    config->final_logit_soft_cap = 0.0F;
+    config->logit_scale = 0.0F;
+    if (!wrapper->caps_logits)
+        config->final_logit_soft_cap = 0.0F;
     return STATUS_OK;
 }
 

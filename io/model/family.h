@@ -66,6 +66,7 @@ enum layer_part {
     SPARSE_LAYER,            // with experts
     OWN_KEY_LAYER,           // which does not take another layer's keys and values
     OWN_VALUE_LAYER,         // the same, and whose values are not its keys
+    ROTARY_LAYER,            // with a rotary embedding
     SOFTMAX_ATTENTION_LAYER, // without linear attention
     LINEAR_ATTENTION_LAYER,
     HEAD,           // a norm, once for every head: "<name>.<head>.weight"

@@ -34,6 +34,8 @@ static size_t occurrences(const struct family_member *member, const struct model
         return takes ? 0 : 1;
     case OWN_VALUE_LAYER:
         return takes || model->config.layers[layer].value_is_key ? 0 : 1;
+    case ROTARY_LAYER:
+        return model->config.layers[layer].no_rotary ? 0 : 1;
     case SOFTMAX_ATTENTION_LAYER:
         return linear ? 0 : 1;
     case LINEAR_ATTENTION_LAYER:

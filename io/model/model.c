@@ -157,7 +157,8 @@ static enum status fill_query_scale(const float **scale, const struct model_conf
     FORWARD_IF_ERROR(allocate(&factors, tokens, sizeof *factors, "factors on queries", err));
     for (size_t t = 0; t < tokens; t++)
         factors[t] =
-            (float)(1.0 + config->query_scale_beta * log1p(floor((double)t / config->query_scale_context)));
+            (float)(1.0 + config->query_scale_beta * log1p(floor(((double)t + config->query_scale_first) /
+                                                                 config->query_scale_context)));
     *scale = factors;
     return STATUS_OK;
 }

@@ -48,8 +48,9 @@ struct model_config {
     struct rope_config rope, local_rope; // local_rope's theta is 0 where the family has but one
     size_t local_rotary_dim;             // channels that local_rope rotates; 0: those of the decoder
     bool reversed_rotary;                // angles turn the other way
-    // The query at position p is multiplied by 1 + beta log(1 + floor(p / context)); beta 0: it is not.
-    double query_scale_beta, query_scale_context;
+    // The query at position p is multiplied by 1 + beta log(1 + floor((p + first) / context)); beta 0: it is
+    // not.
+    double query_scale_beta, query_scale_first, query_scale_context;
     struct layer_kind *layers; // [num_hidden_layers]
     struct decoder_config decoder;
     struct quantisation quantisation;

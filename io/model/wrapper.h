@@ -17,6 +17,7 @@ struct wrapper {
     const char *const *prefixes, *const *heads;
     bool flat;                   // without `text_config` its keys stand at the root
     bool default_tie;            // what the root's `tie_word_embeddings` is when it is absent
+    bool caps_logits;            // as the language model's own class does (final_logit_softcapping)
     bool text_ties;              // that of `text_config` counts as well
     const char *const *harmless; // keys about the other parts, see struct family
 };

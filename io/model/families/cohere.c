@@ -74,6 +74,7 @@ static const struct family rows[] = {
      NORMS(NORM_LAYER, "layer_norm_eps", 1e-5),
      .norm_without_bias = true,
      ROPE("rope_theta", 1e4),
+     SIZES(256000, 8192, 22528, 40, 64),
      .default_max_positions = 8192,
      .default_tie = true,
      .harmless = cohere2_harmless,

@@ -5,6 +5,7 @@
 #include "io/model/families/windows.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,12 +85,14 @@ static enum status read_causality(const struct config_reader *reader, struct err
 static enum status read_count(size_t *count, const struct config_reader *reader, const char *key, size_t most,
                               struct error *err)
 {
-    double number = (double)*count;
+    const json_t *value = config_value(reader, key);
+    const json_int_t number = json_integer_value(value);
 
-    FORWARD_IF_ERROR(config_number(reader, key, 0, (double)most, &number, err));
+    if (value == NULL)
+        return STATUS_OK;
+    RETURN_ERROR_IF(!json_is_integer(value) || number < 0 || (uint64_t)number > most, err, STATUS_INPUT,
+                    "%s: %s: must be an integer from 0 to %zu", reader->path, key, most);
     *count = (size_t)number;
-    RETURN_ERROR_IF((double)*count != number, err, STATUS_INPUT, "%s: %s: must be an integer", reader->path,
-                    key);
     return STATUS_OK;
 }
 
@@ -165,6 +168,9 @@ static enum status read_sharing(struct model_config *config, const struct config
 
     FORWARD_IF_ERROR(read_count(&shared, reader, key, layers, err));
     FORWARD_IF_ERROR(config_bool(reader, "use_double_wide_mlp", &wide, err));
+    RETURN_ERROR_IF(shared != 0 && config->decoder.per_layer_size == 0, err, STATUS_INPUT,
+                    "%s: %s: layers share keys and values only in models with hidden_size_per_layer_input",
+                    reader->path, key);
     for (size_t i = 0; i < layers; i++) { // which the reference checks as well
         RETURN_ERROR_IF(last_of_kind(config, layers - shared, i) == layers - shared, err, STATUS_INPUT,
                         "%s: %s: layer %zu has no layer of its kind before the last %zu", reader->path, key,

@@ -1,5 +1,8 @@
 // Models whose rotary embedding pairs neighbouring channels.
 #include "io/model/families/rows.h"
+#include "io/model/families/sections.h"
+
+#include <stdint.h>
 
 #define GLM_MLP                                                                                  \
     LINEAR("mlp.gate_up_proj", gate_up, DIMENSION_GATE_UP, DIMENSION_HIDDEN, SOURCE_MLP, NEVER), \
@@ -42,6 +45,40 @@ static enum status configure_helium(struct model_config *config, const struct co
                                     struct error *err)
 {
     FORWARD_IF_ERROR(config_not_null(reader, "head_dim", err));
+    return configure_glm(config, reader, err);
+}
+
+// Three positions for each token, which are one in a text, take turns along the frequencies: sections that do
+// not cover them are refused by the reference, which has [8, 12, 12] where there are none.
+enum status read_position_sections(struct model_config *config, const struct rope_source *source,
+                                   struct error *err)
+{
+    static const char key[] = "mrope_section";
+    const json_t *sections = config_find(&source->parameters, key);
+    const size_t frequencies = config->decoder.rotary_dim / 2;
+    json_int_t sum = sections == NULL ? 8 + 12 + 12 : 0;
+
+    FORWARD_IF_ERROR(config_not_null(&source->parameters, key, err));
+    for (size_t i = 0; i < json_array_size(sections); i++) {
+        const json_int_t section = json_integer_value(json_array_get(sections, i));
+        sum = section < 0 || section > INT32_MAX ? INT64_MIN / 2 : sum + section;
+    }
+    RETURN_ERROR_IF(sum < 0 || (uint64_t)sum != frequencies, err, STATUS_INPUT,
+                    "%s: %s%s: must be integers whose sum is %zu, half the rotary channels",
+                    source->parameters.path, source->parameters.prefix, key, frequencies);
+    return STATUS_OK;
+}
+
+// Its biases are always there, and its heads have the size that hidden_size leaves them.
+static enum status configure_glm4v(struct model_config *config, const struct config_reader *reader,
+                                   struct error *err)
+{
+    const struct decoder_config *decoder = &config->decoder;
+
+    RETURN_ERROR_IF(decoder->head_dim * decoder->num_attention_heads != decoder->hidden_size, err,
+                    STATUS_INPUT, "%s: head_dim: %zu is not hidden_size / num_attention_heads", reader->path,
+                    decoder->head_dim);
+    config->attention_bias = true;
     return configure_glm(config, reader, err);
 }
 
@@ -88,6 +125,20 @@ static const struct family rows[] = {
      .default_max_positions = 131072,
      .default_attention_bias = true,
      .configure = configure_glm},
+    {.model_type = "glm4v_text",
+     LLAMA_NAMES,
+     MEMBERS(glm4_members),
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     SIZES(151552, 4096, 13696, 40, 32),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 1.0,
+     .mrope = true,
+     .default_key_value_heads = 2,
+     .default_max_positions = 32768,
+     .configure_rope = read_position_sections,
+     .configure = configure_glm4v},
     {.model_type = "helium",
      LLAMA_NAMES,
      MEMBERS(gated_members),

@@ -1,5 +1,6 @@
 #include "io/model/families/experts.h"
 #include "io/model/families/rows.h"
+#include "io/model/families/sections.h"
 #include "io/model/families/windows.h"
 
 static const struct family_member glm4_moe_members[] = {
@@ -37,6 +38,15 @@ static enum status configure_glm4_moe(struct model_config *config, const struct 
 
     FORWARD_IF_ERROR(config_bool(reader, "use_qk_norm", &config->query_key_norm, err));
     return read_sigmoid_routing(config, reader, &defaults, err);
+}
+
+// The same without norms of queries and keys, whatever the key says.
+static enum status configure_glm4v_moe(struct model_config *config, const struct config_reader *reader,
+                                       struct error *err)
+{
+    FORWARD_IF_ERROR(configure_glm4_moe(config, reader, err));
+    config->query_key_norm = false;
+    return STATUS_OK;
 }
 
 // The layers from max_window_layers on are local, unless layer_types says otherwise.
@@ -84,6 +94,23 @@ static const struct family rows[] = {
      .default_max_positions = 131072,
      .harmless = glm4_moe_harmless,
      .configure = configure_glm4_moe},
+    {.model_type = "glm4v_moe_text",
+     LLAMA_NAMES,
+     .experts = "mlp.experts",
+     MEMBERS(glm4_moe_members),
+     SILU,
+     RMS(1e-5),
+     ROPE("rope_theta", 1e4),
+     SIZES(151424, 4096, 10944, 46, 96),
+     .rotary_fraction_key = "partial_rotary_factor",
+     .default_rotary_fraction = 0.5,
+     .mrope = true,
+     .default_key_value_heads = 8,
+     .default_max_positions = 65536,
+     .default_attention_bias = true,
+     .harmless = glm4_moe_harmless,
+     .configure_rope = read_position_sections,
+     .configure = configure_glm4v_moe},
     {.model_type = "dots1",
      LLAMA_NAMES,
      .experts = "mlp.experts",

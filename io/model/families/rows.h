@@ -20,7 +20,7 @@ extern const struct family_rows llama_family, qwen_family, phi_family, gemma_fam
     smollm3_family, olmo_family, exaone_family, nemotron_family, hunyuan_family, glm_family,
     qwen3_next_family, gemma4_family;
 extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_family, falcon_family,
-    mpt_family;
+    mpt_family, llama4_family;
 
 // Rows: what it is, in which layers, its name, its place in struct decoder_layer, its shape, its input, its
 // bias.

@@ -12,7 +12,7 @@ static const struct family_rows *const files[] = {
     &stablelm_family, &ministral_family, &smollm3_family, &olmo_family,    &exaone_family,
     &nemotron_family, &hunyuan_family,   &glm_family,     &cohere_family,  &qwen3_next_family,
     &gpt2_family,     &gptj_family,      &bloom_family,   &falcon_family,  &mpt_family,
-    &gemma4_family};
+    &gemma4_family,   &llama4_family};
 
 const struct family *family_find(const char *model_type)
 {

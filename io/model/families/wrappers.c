@@ -5,6 +5,11 @@
 // Language models whose own class does nothing after the head, as the wrapper's does not.
 static const char *const plain_texts[] = {"llama", "mistral", "ministral3", "qwen2", "qwen3", "phi3", NULL};
 static const char *const gemma3_texts[] = {"gemma3_text", NULL};
+static const char *const gemma4_texts[] = {"gemma4_text", NULL};
+static const char *const llama4_texts[] = {"llama4_text", NULL};
+static const char *const cohere_texts[] = {"cohere2", "cohere", NULL};
+static const char *const glm4v_texts[] = {"glm4v_text", NULL};
+static const char *const glm4v_moe_texts[] = {"glm4v_moe_text", NULL};
 static const char *const qwen2_vl_texts[] = {"qwen2_vl_text", NULL};
 static const char *const qwen2_5_vl_texts[] = {"qwen2_5_vl_text", NULL};
 static const char *const qwen3_vl_moe_texts[] = {"qwen3_vl_moe_text", NULL};
@@ -19,10 +24,14 @@ static const char *const llava_prefixes[] = {"model.language_model.", "language_
 static const char *const llava_heads[] = {"lm_head", "language_model.lm_head", NULL};
 static const char *const qwen_prefixes[] = {"model.language_model.", "model.", "language_model.", NULL};
 static const char *const idefics_prefixes[] = {"model.text_model.", "text_model.", NULL};
+static const char *const llama4_prefixes[] = {"language_model.model.", NULL};
+static const char *const llama4_heads[] = {"language_model.lm_head", NULL};
+static const char *const gemma4_prefixes[] = {"model.language_model.", NULL};
 static const char *const one_head[] = {"lm_head", NULL};
 
 // Of images, of how they become embeddings, and of copies of the language model's sizes.
 static const char *const harmless[] = {"vision_*",
+                                       "audio_*",
                                        "image_*",
                                        "video_*",
                                        "projector_*",
@@ -75,6 +84,48 @@ static const struct wrapper rows[] = {
     LLAVA("internvl", "qwen2", true, false),
     LLAVA("got_ocr2", "qwen2", true, false),
     LLAVA("mistral3", "mistral", true, false),
+    {.model_type = "gemma4",
+     .texts = gemma4_texts,
+     .default_text = "gemma4_text",
+     .prefixes = gemma4_prefixes,
+     .heads = one_head,
+     .default_tie = true,
+     .caps_logits = true,
+     .harmless = harmless},
+    {.model_type = "llama4",
+     .texts = llama4_texts,
+     .default_text = "llama4_text",
+     .prefixes = llama4_prefixes,
+     .heads = llama4_heads,
+     .text_ties = true,
+     .harmless = harmless},
+    {.model_type = "aya_vision",
+     .texts = cohere_texts,
+     .default_text = "cohere2",
+     .prefixes = llava_prefixes,
+     .heads = llava_heads,
+     .default_tie = true,
+     .harmless = harmless},
+    {.model_type = "cohere2_vision",
+     .texts = cohere_texts,
+     .default_text = "cohere2",
+     .prefixes = llava_prefixes,
+     .heads = llava_heads,
+     .default_tie = true,
+     .harmless = harmless},
+    {.model_type = "glm4v",
+     .texts = glm4v_texts,
+     .default_text = "glm4v_text",
+     .prefixes = qwen_prefixes,
+     .heads = one_head,
+     .text_ties = true,
+     .harmless = harmless},
+    {.model_type = "glm4v_moe",
+     .texts = glm4v_moe_texts,
+     .default_text = "glm4v_moe_text",
+     .prefixes = qwen_prefixes,
+     .heads = one_head,
+     .harmless = harmless},
     QWEN_VL("qwen2_vl", qwen2_vl_texts, true),
     QWEN_VL("qwen2_5_vl", qwen2_5_vl_texts, true),
     QWEN_VL("qwen3_vl_moe", qwen3_vl_moe_texts, false),

@@ -165,7 +165,7 @@ static void a_bias_of_positions_is_added_to_the_scores(void **state)
 }
 
 // The last `tokens - past` tokens as the continuation of the others, compared with all in one.
-static void check_past(size_t tokens, size_t past, size_t window)
+static void check_past(size_t tokens, size_t past, size_t window, size_t chunk)
 {
     enum { HEADS = 4, KV_HEADS = 2, SIZE = 6, ROW = (HEADS + 2 * KV_HEADS) * SIZE };
     float *rows = uniform_floats(tokens * ROW, 1.0F, 1);
@@ -183,7 +183,8 @@ static void check_past(size_t tokens, size_t past, size_t window)
                                   .key_value_head_stride = SIZE,
                                   .scale = 0.7F,
                                   .soft_cap = 3.0F,
-                                  .sliding_window = window};
+                                  .sliding_window = window,
+                                  .chunk = chunk};
     float *bias = uniform_floats(HEADS * tokens, 1.0F, 9);
     attention.bias = past % 2 == 1 ? bias : NULL;
     attention.bias_stride = tokens;
@@ -209,9 +210,52 @@ static void a_past_counts_as_if_it_were_there(void **state)
     (void)state;
     for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++)
         for (size_t p = 0; p < sizeof pasts / sizeof pasts[0]; p++)
-            check_past(200, pasts[p], windows[w]);
-    check_past(400, 30, 0); // more than one block of queries, both see the past
-    check_past(400, 30, 140);
+            check_past(200, pasts[p], windows[w], 0);
+    check_past(400, 30, 0, 0); // more than one block of queries, both see the past
+    check_past(400, 30, 140, 0);
+    for (size_t p = 0; p < sizeof pasts / sizeof pasts[0]; p++)
+        check_past(200, pasts[p], 0, 40);
+    check_past(400, 30, 0, 140);
+}
+
+// Every chunk is a sequence by itself.
+static void chunks_do_not_see_each_other(void **state)
+{
+    enum { TOKENS = 300, HEADS = 2, SIZE = 6, ROW = 3 * HEADS * SIZE, OUT = HEADS * SIZE };
+    static const size_t chunks[] = {1, 7, 128, 150, 299, 300, 1000};
+    float *rows = uniform_floats((size_t)TOKENS * ROW, 1.0F, 1);
+    float *whole = uniform_floats((size_t)TOKENS * OUT, 1.0F, 2),
+          *part = uniform_floats((size_t)TOKENS * OUT, 1.0F, 2);
+    float *workspace = uniform_floats(attention_workspace_size(TOKENS), 1.0F, 3);
+    (void)state;
+
+    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+        struct attention attention = {.num_heads = HEADS,
+                                      .num_key_value_heads = HEADS,
+                                      .head_dim = SIZE,
+                                      .query = rows,
+                                      .key = rows + OUT,
+                                      .value = rows + 2 * OUT,
+                                      .token_stride = ROW,
+                                      .query_head_stride = SIZE,
+                                      .key_value_head_stride = SIZE,
+                                      .scale = 0.7F,
+                                      .chunk = chunks[c]};
+        attention_forward(whole, &attention, TOKENS, workspace);
+        attention.chunk = 0;
+        for (size_t first = 0; first < TOKENS; first += chunks[c]) {
+            const size_t left = TOKENS - first;
+            attention.query = rows + first * ROW;
+            attention.key = attention.query + OUT;
+            attention.value = attention.key + OUT;
+            attention_forward(part + first * OUT, &attention, left < chunks[c] ? left : chunks[c], workspace);
+        }
+        assert_true(largest_difference(whole, part, (size_t)TOKENS * OUT) < tolerance);
+    }
+    free(rows);
+    free(whole);
+    free(part);
+    free(workspace);
 }
 
 static void memory_is_a_block_of_queries_not_the_square(void **state)
@@ -337,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_window_hides_what_is_too_old),
         cmocka_unit_test(what_comes_later_never_matters),
         cmocka_unit_test(a_past_counts_as_if_it_were_there),
+        cmocka_unit_test(chunks_do_not_see_each_other),
         cmocka_unit_test(a_bias_of_positions_is_added_to_the_scores),
         cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
         cmocka_unit_test(a_soft_cap_bends_the_scores),

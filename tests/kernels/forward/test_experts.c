@@ -132,6 +132,37 @@ static void every_expert_has_biases_of_its_own(void **state)
     check(false, true);
 }
 
+// Shares that multiply what experts read, from another input of the router.
+static void shares_may_be_on_the_input(void **state)
+{
+    struct fixture f;
+    (void)state;
+
+    create(&f, false);
+    float *routed = uniform_floats((size_t)TOKENS * HIDDEN, 1.0F, 17),
+          *out = calloc(TOKENS * HIDDEN, sizeof *out);
+    f.experts.router.routing.on_input = true;
+    f.experts.router_input = routed;
+    experts_forward(out, &f.experts, f.x, TOKENS, f.workspace, NULL, 0);
+    for (size_t t = 0; t < TOKENS; t++) {
+        double probability[EXPERTS], expected[HIDDEN] = {0};
+        naive_route(probability, &f, routed + t * HIDDEN, false);
+        for (size_t e = 0; e < EXPERTS; e++) {
+            float result[HIDDEN], input[HIDDEN];
+            for (size_t i = 0; i < HIDDEN; i++)
+                input[i] = (float)(probability[e] * (double)f.x[t * HIDDEN + i]);
+            naive_expert(result, &f, e, input); // nothing of nothing
+            for (size_t i = 0; i < HIDDEN; i++)
+                expected[i] += (double)result[i];
+        }
+        for (size_t i = 0; i < HIDDEN; i++)
+            assert_close((double)out[t * HIDDEN + i], expected[i], 1e-5);
+    }
+    free(routed);
+    free(out);
+    destroy(&f);
+}
+
 struct seen {
     const struct fixture *fixture;
     size_t tokens[EXPERTS], down_tokens[EXPERTS];
@@ -213,6 +244,7 @@ int main(void)
         cmocka_unit_test(tokens_go_to_their_best_experts),
         cmocka_unit_test(shares_can_be_scaled_to_one),
         cmocka_unit_test(every_expert_has_biases_of_its_own),
+        cmocka_unit_test(shares_may_be_on_the_input),
         cmocka_unit_test(the_observer_sees_each_expert_with_its_own_tokens),
         cmocka_unit_test(an_expert_without_tokens_is_not_called),
     };

@@ -149,6 +149,27 @@ static void among_equals_the_first_is_taken(void **state)
         assert_int_equal(chosen[i], i);
 }
 
+// By logits that a sigmoid rounds to 1; the shares have factors of the experts at last.
+static void a_sigmoid_may_be_of_the_chosen_alone(void **state)
+{
+    const float scale[4] = {2.0F, 0.5F, 3.0F, -1.0F};
+    const struct router router = {.num_experts = 4,
+                                  .num_experts_per_tok = 3,
+                                  .expert_scale = scale,
+                                  .routing = {.scores = ROUTING_SIGMOID_OF_CHOSEN}};
+    float logits[4] = {30.0F, -5.0F, 40.0F, 0.5F}, scratch[8], shares[3];
+    uint32_t chosen[3];
+    (void)state;
+
+    route_token(chosen, shares, logits, &router, scratch);
+    assert_int_equal(chosen[0], 2);
+    assert_int_equal(chosen[1], 0);
+    assert_int_equal(chosen[2], 3);
+    assert_close((double)shares[0], 3.0, 1e-6);
+    assert_close((double)shares[1], 2.0, 1e-6);
+    assert_close((double)shares[2], -1.0 / (1.0 + exp(-0.5)), 1e-6);
+}
+
 // SparseMixer by its definition: two experts, each with a softmax over those that are near it.
 static void a_sparse_mixer_looks_at_near_experts_alone(void **state)
 {
@@ -185,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_experts_are_taken),
         cmocka_unit_test(a_softmax_may_be_of_the_chosen_alone),
+        cmocka_unit_test(a_sigmoid_may_be_of_the_chosen_alone),
         cmocka_unit_test(groups_that_are_worth_less_give_no_expert),
         cmocka_unit_test(sums_have_something_added_or_a_least_value),
         cmocka_unit_test(among_equals_the_first_is_taken),
