@@ -19,6 +19,7 @@ import torch
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from expert_families import EXPERT_FAMILIES
 from make_families import attention_of, auto_class, rounded_embedding_scale
 
 FAMILIES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
@@ -311,14 +312,48 @@ def layer_head_cases():
         for value in values:
             yield "gemma4-published", {key: value}
     yield "gemma4-published", {"attention_k_eq_v": True, "num_global_key_value_heads": None}
+    for key, values in {"num_kv_shared_layers": (ABSENT, None, 0, 2, 3, 5, 7, 8, -1, 4.0, True),
+                        "use_double_wide_mlp": (ABSENT, None, False), "vocab_size_per_layer_input": (ABSENT, None, 95, 97),
+                        "hidden_size_per_layer_input": (ABSENT, None, 0, 4, True), "enable_moe_block": (ABSENT, None, True),
+                        "top_k_experts": (None, 3), "use_bidirectional_attention": ("vision",),
+                        "layer_types": ([FULL] * 7, [SLIDING, FULL, FULL, SLIDING, FULL, FULL, FULL])}.items():
+        for value in values:
+            yield "gemma4-per-layer", {key: value}
+    for key, values in {"enable_moe_block": (ABSENT, None, False), "num_experts": (ABSENT, None, 4),
+                        "top_k_experts": (ABSENT, None, 1, 5, 6), "moe_intermediate_size": (ABSENT, None, 8),
+                        "norm_topk_prob": (False,)}.items():
+        for value in values:
+            yield "gemma4-experts", {key: value}
+
+
+def llama4_cases():
+    chunked = "chunked_attention"
+    for key, values in {
+        "layer_types": (ABSENT, None, [], [FULL] * 4, [chunked] * 4, [chunked, FULL], [chunked, FULL, SLIDING, FULL]),
+        "no_rope_layers": (ABSENT, None, [], [1, 0, 1], [1, 0, 1, 0, 1], [2, 0, 1, 1], [True, False, True, True]),
+        "no_rope_layer_interval": (ABSENT, None, 2, 0), "attention_chunk_size": (ABSENT, None, 1, 20, 200, 0),
+        "moe_layers": (ABSENT, None, [], [0], [1, 3, 7], [-1, 1, 3], ["1"]), "interleave_moe_layer_step": (ABSENT, None, 1, 0),
+        "use_qk_norm": (ABSENT, None, False), "attn_temperature_tuning": (ABSENT, None, False, 4, 0),
+        "floor_scale": (ABSENT, None, 1, 0), "attn_scale": (ABSENT, None, 0, 1, -0.2), "num_experts_per_tok": (1, 5, 6),
+        "num_local_experts": (ABSENT, 4), "intermediate_size_mlp": (ABSENT, None, 24), "intermediate_size": (ABSENT, None, 8),
+        "rope_parameters": (ABSENT, None, {}, {"rope_type": "default", "rope_theta": 100.0}),
+        "rope_scaling": (None, {"rope_type": "linear", "factor": 2.0}), "partial_rotary_factor": (0.5,)}.items():
+        for value in values:
+            yield "llama4", {key: value}
+            if key in ("no_rope_layers", "moe_layers"):  # without what was made of it
+                yield "llama4", {key: value, "layer_types": ABSENT}
+    yield "llama4-no-norm", {"layer_types": [chunked, FULL]}
+    yield "llama4-no-norm", {"layer_types": ABSENT, "attention_chunk_size": 20}
+    yield "llama4-no-norm", {"attn_temperature_tuning": True}
+    yield "llama4-no-norm", {"head_dim": 4}
 
 
 def null_cases():
     for family in sorted(os.listdir(FAMILIES)):
         with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
             config = json.load(file)
-        if "vision_config" in config:
-            continue  # not a causal language model by itself
+        if "vision_config" in config or family in EXPERT_FAMILIES:
+            continue  # not a causal language model by itself; or in expert_config_cases.py
         for key in SIZES + KEYS:
             if key in config:
                 yield family, {key: None}
@@ -406,6 +441,7 @@ def main():
                      if c["family"] not in families}
     cases += linear_cases()
     cases += layer_head_cases()
+    cases += llama4_cases()
     lines = []
     for family, changes in cases:
         key = case_key(family, changes)

@@ -12,11 +12,15 @@ import sys
 
 import torch
 import transformers as hf
+from transformers.models.llama4 import modeling_llama4
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from expert_families import EXPERT_FAMILIES
 from golden import write_golden
-from wrappers import WRAPPERS
+from wrappers import LATER_WRAPPERS, WRAPPERS
+
+# Llama 4's wrapper of 5.24 asks the language model's output for this, and fails without images.
+modeling_llama4.MoeCausalLMOutputWithPast.image_outputs = None
 
 LENGTH = 150  # more than a block of queries, more than the windows and the original contexts below
 VOCABULARY = 96
@@ -764,6 +768,46 @@ FAMILIES |= {
         {},
     ),
 }
+
+
+FAMILIES |= {
+    "llama4": (
+        hf.Llama4TextConfig(
+            **base(num_hidden_layers=4, intermediate_size=12),
+            head_dim=6,
+            intermediate_size_mlp=20,
+            num_local_experts=5,
+            num_experts_per_tok=2,
+            interleave_moe_layer_step=2,
+            no_rope_layer_interval=3,
+            attention_chunk_size=37,
+            floor_scale=16,
+            attn_scale=0.4,
+            attention_bias=True,
+            rms_norm_eps=1e-3,
+            rope_parameters=dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                 original_max_position_embeddings=64),
+        ),
+        BF16,
+        {},
+    ),
+    "llama4-no-norm": (
+        hf.Llama4TextConfig(
+            **base(num_hidden_layers=2, intermediate_size=12, tie_word_embeddings=True),
+            head_dim=8,
+            intermediate_size_mlp=20,
+            num_local_experts=3,
+            moe_layers=[0],
+            no_rope_layers=[0, 1],
+            attention_chunk_size=None,
+            attn_temperature_tuning=False,
+            use_qk_norm=False,
+        ),
+        F32,
+        {},
+    ),
+}
+FAMILIES |= LATER_WRAPPERS
 
 
 def randomise(model, seed):

@@ -176,6 +176,70 @@ WRAPPERS = {
     ),
 }
 
+# Added later: a model's seed is its place among all families.
+LATER_WRAPPERS = {
+    # What follows the head of gemma4_text is done here as well.
+    "gemma4-vl": (
+        hf.Gemma4Config(
+            text_config=text(
+                pad_token_id=0, num_hidden_layers=4, num_key_value_heads=1, head_dim=4, global_head_dim=8,
+                hidden_size_per_layer_input=4,
+                vocab_size_per_layer_input=96, num_kv_shared_layers=2, sliding_window=21, final_logit_softcapping=3.0,
+                layer_types=["sliding_attention", "full_attention"] * 2,
+                rope_parameters=dict(
+                    full_attention=dict(rope_type="proportional", rope_theta=500.0, partial_rotary_factor=0.5),
+                    sliding_attention=dict(rope_type="default", rope_theta=100.0))),
+            vision_config=dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, head_dim=4,
+                               num_key_value_heads=2, patch_size=4, position_embedding_size=16, use_clipped_linears=True),
+            audio_config=dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, subsampling_conv_channels=[4, 2],
+                              output_proj_dims=8),
+            image_token_id=TOKEN, video_token_id=TOKEN + 1, audio_token_id=TOKEN + 2,
+        ),
+        BF16,
+        {},
+    ),
+    "llama4-vl": (
+        hf.Llama4Config(
+            text_config=text(num_hidden_layers=2, head_dim=8, intermediate_size=12, intermediate_size_mlp=20,
+                             num_local_experts=3, moe_layers=[1], attention_chunk_size=23, no_rope_layers=[1, 0],
+                             floor_scale=16, rope_parameters=dict(rope_type="default", rope_theta=500.0)),
+            vision_config=dict(hidden_size=8, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=8,
+                               patch_size=4, vision_output_dim=8, projector_input_dim=8, projector_output_dim=8),
+            image_token_index=TOKEN,
+        ),
+        BF16,
+        {},
+    ),
+    "aya-vision": (
+        hf.AyaVisionConfig(text_config=text(model_type="cohere2", sliding_window=19, logit_scale=0.5), vision_config=VISION | dict(
+            model_type="siglip_vision_model", vision_use_head=False), image_token_index=TOKEN),
+        F32,
+        {},
+    ),
+    "glm4v": (
+        hf.Glm4vConfig(
+            text_config=text(rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5,
+                                                  mrope_section=[1, 0, 0])),
+            vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=2, out_hidden_size=16, patch_size=4,
+                               image_size=8), image_token_id=TOKEN, video_token_id=TOKEN + 1,
+        ),
+        BF16,
+        {},
+    ),
+    "glm4v-moe": (
+        hf.Glm4vMoeConfig(
+            text_config=text(head_dim=8, num_experts_per_tok=2, n_routed_experts=4, moe_intermediate_size=12, n_shared_experts=1,
+                             first_k_dense_replace=1, routed_scaling_factor=1.5,
+                             rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5,
+                                                  mrope_section=[1, 1, 0])),
+            vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=2, out_hidden_size=16, patch_size=4,
+                               image_size=8), image_token_id=TOKEN, video_token_id=TOKEN + 1,
+        ),
+        F32,
+        {},
+    ),
+}
+
 CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
 # The same arithmetic under other names, for family_parity.py alone.
 MORE_WRAPPERS = {
@@ -188,6 +252,8 @@ MORE_WRAPPERS = {
             ).items() if key != "intermediate_size"},
             vision_config=QWEN_VISION | dict(num_position_embeddings=4), image_token_id=TOKEN, video_token_id=TOKEN + 1,
         ), BF16, {}),
+    "cohere2-vision": (hf.Cohere2VisionConfig(text_config=text(model_type="cohere2", sliding_window=19), vision_config=VISION | dict(
+        model_type="siglip_vision_model", vision_use_head=False), image_token_id=TOKEN), BF16, {}),
     "qwen3-vl-moe-as-saved": (WRAPPERS["qwen3-vl-moe"][0], F32, {}),
     "llava-next": (hf.LlavaNextConfig(text_config=text(model_type="mistral", sliding_window=19), vision_config=CLIP,
                                       image_token_index=TOKEN), F32, {}),

@@ -117,14 +117,23 @@ static void what_a_family_cannot_do_is_refused_by_key(void **state)
     refused("gemma2", "query_pre_attn_scalar", "0", "config.json: query_pre_attn_scalar");
     refused("gemma2", "num_hidden_layers", "1000000", "num_hidden_layers: must be at most 65536");
     refused("gemma4", "hidden_size_per_layer_input", "8", "model.embed_tokens_per_layer.weight");
-    refused("gemma4", "num_kv_shared_layers", "2", "num_kv_shared_layers: layer 1 has no layer of its kind");
-    refused("gemma4", "num_kv_shared_layers", "3", "num_kv_shared_layers: layer 0 has no layer of its kind");
-    refused("gemma4", "num_kv_shared_layers", "0.5", "num_kv_shared_layers: must be an integer");
+    refused("gemma4-per-layer", "num_kv_shared_layers", "6",
+            "num_kv_shared_layers: layer 1 has no layer of its kind");
+    refused("gemma4", "num_kv_shared_layers", "1", "only in models with hidden_size_per_layer_input");
+    refused("gemma4", "num_kv_shared_layers", "0.5", "num_kv_shared_layers: must be an integer from 0 to 3");
     refused("gemma4", "enable_moe_block", "true", "config.json: num_experts: is missing");
     refused("gemma4-experts", "top_k_experts", "6", "top_k_experts: 6 is more than num_experts 5");
     refused("gemma4-experts", "hidden_size_per_layer_input", "8", "together with enable_moe_block");
     refused("gemma4-per-layer", "vocab_size_per_layer_input", "95", "95 does not reach all tokens");
     refused("gemma4-per-layer", "use_double_wide_mlp", "false", "layers.3.mlp.gate_proj.weight");
+    refused("llama4", "no_rope_layers", "[1, 1]", "no_rope_layers: must be a list of 4 integers");
+    refused("llama4", "layer_types",
+            "[\"full_attention\", \"full_attention\", \"full_attention\", \"sliding_attention\"]",
+            "layer_types: element 3 must be");
+    refused("llama4-no-norm", "layer_types", "[\"chunked_attention\", \"full_attention\"]",
+            "but there is no attention_chunk_size");
+    refused("llama4", "moe_layers", "[true]", "config.json: moe_layers");
+    refused("llama4", "floor_scale", "0", "config.json: floor_scale");
     refused("gemma4", "use_bidirectional_attention", "\"all\"", "config.json: use_bidirectional_attention");
     refused("gemma4", "per_layer_config", "{\"0\": {\"head_dim\": 10}}",
             "the heads of layer 2 have another size");
@@ -486,6 +495,13 @@ int main(void)
         FAMILY("gemma4-published"),
         FAMILY("gemma4-per-layer"),
         FAMILY("gemma4-experts"),
+        FAMILY("gemma4-vl"),
+        FAMILY("llama4"),
+        FAMILY("llama4-no-norm"),
+        FAMILY("llama4-vl"),
+        FAMILY("aya-vision"),
+        FAMILY("glm4v"),
+        FAMILY("glm4v-moe"),
         cmocka_unit_test(what_a_family_cannot_do_is_refused_by_key),
         cmocka_unit_test(impossible_ropes_are_refused_by_key),
         cmocka_unit_test(a_config_that_contradicts_the_tensors_names_the_first),

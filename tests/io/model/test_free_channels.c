@@ -287,6 +287,7 @@ int main(void)
         FAMILY("gemma4-published", 4),
         FAMILY("gemma4-per-layer", 7 + 1), // values that several layers read keep their order
         FAMILY("gemma4-experts", 1 + 2 * (1 + 5)),
+        FAMILY("llama4", 4 + 2 + 2 * (1 + 5)),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
