@@ -1,14 +1,14 @@
 #include "pipeline/cli/progress.h"
 #include "pipeline/cli/stop.h"
+#include "pipeline/cli/terminal.h"
 #include "pipeline/text/duration.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 static const double seconds_between_redraws = 0.2;
 static const double seconds_between_lines = 10, longest_silence = 30;
@@ -24,36 +24,61 @@ static double monotonic_seconds(void *data)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool is_terminal(FILE *out)
-{
-    const char *term = getenv("TERM");
-    return isatty(fileno(out)) == 1 && term != NULL && strcmp(term, "dumb") != 0;
-}
-
-static size_t terminal_columns(FILE *out)
-{
-    struct winsize window;
-    if (ioctl(fileno(out), TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
-        return window.ws_col;
-    return DEFAULT_COLUMNS;
-}
-
 void progress_begin_with_clock(struct progress *progress, double total_work, enum progress_mode mode,
                                FILE *out, progress_clock *clock, void *clock_data)
 {
     *progress = (struct progress){.out = out, .mode = mode, .clock = clock, .clock_data = clock_data};
+    pthread_mutex_init(&progress->lock, NULL);
     progress->total = total_work;
     progress->started = clock(clock_data);
     if (out == NULL)
         return;
-    if (mode == PROGRESS_AUTO)
-        progress->mode = is_terminal(out) ? PROGRESS_BAR : PROGRESS_LINES;
     progress->columns = terminal_columns(out);
+    if (mode == PROGRESS_AUTO)
+        progress->mode = progress->columns > 0 ? PROGRESS_BAR : PROGRESS_LINES;
+    if (progress->columns == 0)
+        progress->columns = DEFAULT_COLUMNS;
+}
+
+static double elapsed(const struct progress *progress);
+static void draw(struct progress *progress, bool now_or_never);
+
+// Draws what is due while the program itself is busy or waits, until progress_end.
+static void *beat(void *data)
+{
+    struct progress *progress = data;
+    struct timespec until;
+
+    pthread_mutex_lock(&progress->lock);
+    while (!progress->ending) {
+        draw(progress, false);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 250000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&progress->end, &progress->lock, &until);
+    }
+    pthread_mutex_unlock(&progress->lock);
+    return NULL;
+}
+
+// Signals stay with the program's own thread. Without a thread there are still the calls of progress_beat.
+static void begin_beating(struct progress *progress)
+{
+    sigset_t all, before;
+
+    pthread_cond_init(&progress->end, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    progress->beats = pthread_create(&progress->beater, NULL, beat, progress) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void progress_begin(struct progress *progress, double total_work, enum progress_mode mode, FILE *out)
 {
     progress_begin_with_clock(progress, total_work, mode, out, monotonic_seconds, NULL);
+    if (out != NULL && progress->mode != PROGRESS_NONE)
+        begin_beating(progress);
 }
 
 static double elapsed(const struct progress *progress)
@@ -61,12 +86,13 @@ static double elapsed(const struct progress *progress)
     return progress->clock(progress->clock_data) - progress->started;
 }
 
-static double share_done(const struct progress *progress)
+// Never less than it was: work that is done again after a file was found damaged was counted before.
+static double share_done(struct progress *progress)
 {
-    if (!(progress->total > 0))
-        return 1;
-    const double share = progress->done / progress->total;
-    return share < 1 ? share : 1;
+    const double share = progress->total > 0 ? progress->done / progress->total : 1;
+    if (share > progress->shown)
+        progress->shown = share < 1 ? share : 1;
+    return progress->shown;
 }
 
 // Work per second since this start of the program; negative while it is unknown.
@@ -121,12 +147,12 @@ static void format_amounts(const struct progress *progress, char *text, size_t s
 }
 
 // Rounded down, so that 100 % means finished.
-static double per_cent(const struct progress *progress)
+static double per_cent(struct progress *progress)
 {
     return floor(share_done(progress) * 1000 + 1e-9) / 10;
 }
 
-static void format_status(const struct progress *progress, bool with_amounts, char *text, size_t size)
+static void format_status(struct progress *progress, bool with_amounts, char *text, size_t size)
 {
     char amounts[128] = "", spent[24], left[24];
 
@@ -146,7 +172,7 @@ static void put(const struct progress *progress, const char *text)
 }
 
 // "unit [####    ] status", cut to the terminal's width: a wrapped line could not be redrawn in place.
-static void format_bar(const struct progress *progress, char *line, size_t size)
+static void format_bar(struct progress *progress, char *line, size_t size)
 {
     char status[LINE_SIZE], bar[WIDEST_BAR + 1] = "";
     const size_t columns = progress->columns > 1 ? progress->columns - 1 : 1;
@@ -182,7 +208,7 @@ static void draw_bar(struct progress *progress)
     progress->bar_shown = true;
 }
 
-static void draw_line(const struct progress *progress)
+static void draw_line(struct progress *progress)
 {
     char status[LINE_SIZE], output[LINE_SIZE * 2];
 
@@ -194,12 +220,12 @@ static void draw_line(const struct progress *progress)
 static bool is_due(const struct progress *progress, double now)
 {
     if (!progress->any_drawn)
-        return true;
+        return progress->unit[0] != '\0';
     const double since = now - progress->drawn;
     if (progress->mode == PROGRESS_BAR)
         return since >= seconds_between_redraws;
     const double gained = progress->done - progress->drawn_done;
-    return since >= longest_silence ||
+    return since >= longest_silence || progress->stage_is_first ||
            (since >= seconds_between_lines &&
             (gained >= share_between_lines * progress->total || progress->stage_is_new));
 }
@@ -216,9 +242,33 @@ static void draw(struct progress *progress, bool now_or_never)
     else
         draw_line(progress);
     progress->any_drawn = true;
-    progress->stage_is_new = false;
+    progress->stage_is_new = progress->stage_is_first = false;
     progress->drawn = now;
     progress->drawn_done = progress->done;
+}
+
+// Without a stream there is no other thread.
+static void lock(struct progress *progress)
+{
+    if (progress->out != NULL)
+        pthread_mutex_lock(&progress->lock);
+}
+
+static void unlock(struct progress *progress)
+{
+    if (progress->out != NULL)
+        pthread_mutex_unlock(&progress->lock);
+}
+
+// Whether the stage comes for the first time since the start; then it is remembered.
+static bool is_first(struct progress *progress, const char *stage)
+{
+    for (size_t i = 0; i < progress->num_stages; i++)
+        if (strcmp(progress->stages[i], stage) == 0)
+            return false;
+    if (progress->num_stages < sizeof progress->stages / sizeof *progress->stages)
+        progress->stages[progress->num_stages++] = stage;
+    return true;
 }
 
 void progress_unit(struct progress *progress, const char *stage, const char *variant, size_t layer,
@@ -226,32 +276,48 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
 {
     char place[64] = "";
 
+    lock(progress);
     if (layers != 0)
         snprintf(place, sizeof place, " layer %zu/%zu", layer + 1, layers);
     const size_t same = strlen(stage);
     if (strncmp(progress->unit, stage, same) != 0 ||
         (progress->unit[same] != ' ' && progress->unit[same] != '\0'))
         progress->stage_is_new = true;
+    if (is_first(progress, stage))
+        progress->stage_is_first = true;
     snprintf(progress->unit, sizeof progress->unit, "%s%s%s%s", stage, variant != NULL ? " " : "",
              variant != NULL ? variant : "", place);
     draw(progress, false);
+    unlock(progress);
 }
 
 void progress_advance(struct progress *progress, double work)
 {
+    lock(progress);
     progress->done += work;
     draw(progress, false);
+    unlock(progress);
 }
 
 void progress_skip(struct progress *progress, double work)
 {
+    lock(progress);
     progress->done += work;
     progress->earlier += work;
+    unlock(progress);
+}
+
+void progress_again(struct progress *progress)
+{
+    lock(progress);
+    progress->earlier -= progress->done;
+    progress->done = 0;
+    unlock(progress);
 }
 
 void progress_beat(struct progress *progress)
 {
-    draw(progress, false);
+    progress_advance(progress, 0);
 }
 
 void progress_message(struct progress *progress, const char *format, ...)
@@ -264,20 +330,39 @@ void progress_message(struct progress *progress, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    snprintf(output, sizeof output, "%s%s\n", progress->bar_shown ? "\r\033[K" : "", message);
+    pthread_mutex_lock(&progress->lock);
+    snprintf(output, sizeof output, "%s%s\n", progress->bar_shown || progress->beside_bar ? "\r\033[K" : "",
+             message);
     put(progress, output);
     if (progress->bar_shown)
         draw_bar(progress);
+    pthread_mutex_unlock(&progress->lock);
+}
+
+// Waits until the thread has drawn for the last time.
+static void end_beating(struct progress *progress)
+{
+    if (!progress->beats)
+        return;
+    pthread_mutex_lock(&progress->lock);
+    progress->ending = true;
+    pthread_cond_signal(&progress->end);
+    pthread_mutex_unlock(&progress->lock);
+    pthread_join(progress->beater, NULL);
+    pthread_cond_destroy(&progress->end);
+    progress->beats = false;
 }
 
 void progress_end(struct progress *progress)
 {
     if (progress->out == NULL)
         return;
+    end_beating(progress);
     if (progress->any_drawn) {
         draw(progress, true);
         if (progress->mode == PROGRESS_BAR)
             put(progress, "\n");
     }
     progress->out = NULL;
+    pthread_mutex_destroy(&progress->lock);
 }

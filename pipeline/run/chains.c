@@ -9,10 +9,10 @@ static void show_unit(struct progress *progress, const struct unit *unit, size_t
 }
 
 static void log_batch(const struct unit_batch *batch, const struct journal *journal,
-                      const struct stage *stage, const char *event, double seconds)
+                      const struct stage *stage, const char *event, const struct unit_spent *spent)
 {
     for (size_t k = 0; k < batch->count; k++)
-        journal_unit(journal, stage->team, stage->settings, batch->units[k], event, seconds);
+        journal_unit(journal, stage->team, stage->settings, batch->units[k], event, spent);
 }
 
 // Each unit of the batch is logged with an equal share of the time.
@@ -20,22 +20,21 @@ static enum status run_batch(const struct unit_batch *batch, const struct unit_c
                              struct run_hooks *hooks, struct error *err)
 {
     const struct stage *stage = context->stage;
-    struct progress *progress = &hooks->journal->progress;
     double work = 0;
 
     hooks->unit_started = stop_clock();
     if (team_any(stage->team, hooks_are_stopped(hooks)))
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
-    show_unit(progress, batch->units[0], stage->model->config.num_hidden_layers);
-    const double before = progress->done;
+    show_unit(&hooks->journal->progress, batch->units[0], stage->model->config.num_hidden_layers);
     for (size_t k = 0; k < batch->count; k++)
         work += batch->units[k]->work;
-    log_batch(batch, hooks->journal, stage, "begin", 0);
+    hooks_begin_unit(hooks, work);
+    log_batch(batch, hooks->journal, stage, "begin", &(struct unit_spent){0});
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
-    // What the stage reported was an estimate: units count for their planned work.
-    progress_advance(progress, before + work * hooks->all_of_own - progress->done);
-    log_batch(batch, hooks->journal, stage, "unit",
-              (stop_clock() - hooks->unit_started) / (double)batch->count);
+    hooks_end_unit(hooks);
+    const struct unit_spent each = {(stop_clock() - hooks->unit_started) / (double)batch->count,
+                                    hooks->unit_counted / (double)batch->count};
+    log_batch(batch, hooks->journal, stage, "unit", &each);
     return STATUS_OK;
 }
 
@@ -57,7 +56,7 @@ enum status chains_run(struct run_outcome *outcome, const struct team_share *sha
         GOTO_IF_ERROR(judge_unit(&verdict, outcome->waiting, share, unit, err), done);
         if (verdict == UNIT_DONE) {
             outcome->units_found++;
-            progress_skip(&hooks->journal->progress, unit->work * hooks->all_of_own);
+            hooks_found_unit(hooks, unit->work);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {

@@ -9,6 +9,7 @@
 struct journal {
     struct progress progress; // of the world's rank 0; during a phase every team's rank 0 has its messages
     bool is_quiet;            // nobody speaks
+    bool has_bar;             // the world's rank 0 has a bar, which the messages of others have to clear
     struct event_log *log;    // of the world's rank 0; during a phase of every team's rank 0, too
     char process[LOG_PROCESS_SIZE]; // "HOST:PID" of the world's rank 0
 };
@@ -19,11 +20,19 @@ enum status journal_open(struct journal *journal, const struct team *world, cons
                          struct error *err);
 void journal_close(struct journal *journal); // zeroed is fine
 
+// Collective over the world, when its rank 0 has begun to show progress: tells all ranks how.
+enum status journal_share_bar(struct journal *journal, const struct team *world, struct error *err);
+
 // A team of a phase begins and ends: each team's first rank logs the team's own units. Not collective. A log
 // that cannot be opened stops nobody.
 void journal_join_team(struct journal *journal, const struct team *team, const char *run);
 void journal_leave_team(struct journal *journal, const struct team *team);
 
-// A line of the log. event: "begin", or "unit" when the unit is done after `seconds`.
+// What a unit took: seconds, and the work that its stage told.
+struct unit_spent {
+    double seconds, work;
+};
+
+// A line of the log. event: "begin", or "unit" when the unit is done.
 void journal_unit(const struct journal *journal, const struct team *team, const struct settings *settings,
-                  const struct unit *unit, const char *event, double seconds);
+                  const struct unit *unit, const char *event, const struct unit_spent *spent);

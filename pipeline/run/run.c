@@ -34,10 +34,11 @@ static enum status run_phase(struct run_outcome *outcome, const struct run_conte
     FORWARD_IF_ERROR(teams_form(&team, context, phase, data->evaluation.count, err));
     const struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks)};
     const struct team_share share = {context->plan, context->record, &stage, phase, context->stages};
-    hooks->all_of_own = share_all_of_own(&share);
     journal_join_team(hooks->journal, &team, context->settings->run);
+    hooks_begin_phase(hooks, &team);
     if (!team_is_idle(&team))
         status = run_share(outcome, context, data, &share, hooks, err);
+    hooks_end_phase(hooks, &team);
     journal_leave_team(hooks->journal, &team);
     team_free(&team);
     status = team_agree(context->world, status, err);
@@ -64,6 +65,7 @@ static bool mend(const struct run_context *context, const struct unit_batch *bat
     if (!team_any(context->world, removed > 0))
         return false;
     progress_message(&journal->progress, "%s; it will be made again", err->message);
+    progress_again(&journal->progress);
     (void)log_event(journal->log, NULL, "damaged", "{s:s}", "message", err->message);
     return true;
 }
@@ -74,8 +76,10 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
     const struct options *options = context->options;
     const struct stage world = {context->world, context->model, context->settings, {0}};
     struct alarm alarm = {0}; // a team that fails ends the others, too
+    struct reports reports = {0};
     struct run_hooks hooks = {.stop = context->stop,
                               .alarm = &alarm,
+                              .reports = &reports,
                               .journal = journal,
                               .grace = stop_grace(options->max_time, options->margin)};
     enum status status;
@@ -83,6 +87,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
     if (!options->no_check)
         FORWARD_IF_ERROR(repair_found(context, journal, err));
     FORWARD_IF_ERROR(alarm_create(&alarm, context->world, err));
+    GOTO_IF_ERROR(reports_create(&reports, context->world, err), done);
     for (int repair = 0;; repair++) {
         status = run_phases(outcome, context, data, &hooks, err);
         if (status != STATUS_DAMAGED || options->strict || repair == REPAIRS ||
@@ -92,6 +97,8 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
     }
     if (status == STATUS_OK)
         states_drop_dense(&world);
+done:
+    reports_free(&reports);
     alarm_free(&alarm);
     return status;
 }

@@ -81,7 +81,9 @@ static enum status run_and_tell(const struct run_context *context, const struct 
     futility_recall(&futility, context);
     begin_progress(journal, context);
     (void)log_event(journal->log, NULL, "start", "{s:s}", "command", command);
-    enum status status = run_carry_out(&outcome, context, data, journal, err);
+    enum status status = journal_share_bar(journal, context->world, err);
+    if (status == STATUS_OK)
+        status = run_carry_out(&outcome, context, data, journal, err);
     if (status == STATUS_OK)
         status = finished_check(context, err);
     progress_end(&journal->progress);

@@ -16,18 +16,6 @@ bool share_has(const struct team_share *share, const struct unit *unit)
     return some_share_has(share, unit) && (int)(unit->chain % (size_t)team->count) == team->index;
 }
 
-double share_all_of_own(const struct team_share *share)
-{
-    double all = 0, own = 0;
-
-    for (size_t i = 0; i < share->plan->num_units; i++) {
-        const struct unit *unit = &share->plan->units[i];
-        all += some_share_has(share, unit) ? unit->work : 0;
-        own += share_has(share, unit) ? unit->work : 0;
-    }
-    return own > 0 ? all / own : 1;
-}
-
 // Whether every committed file that the unit reads is there; else says what is missing.
 static bool is_ready(const struct unit *unit, const struct stage *stage, char *waiting)
 {

@@ -16,9 +16,6 @@ struct team_share {
 // command asks for.
 bool share_has(const struct team_share *share, const struct unit *unit);
 
-// The work of all shares of the phase, as a multiple of this one's; 1 where this one has none.
-double share_all_of_own(const struct team_share *share);
-
 enum verdict { UNIT_TODO = 0, UNIT_DONE = 1, UNIT_WAITS = 2 };
 enum { WAITING_SIZE = 512 };
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,7 +143,10 @@ static void a_new_stage_gives_a_line(void **state)
     progress_unit(&f.progress, "propagate", "wanda-0.6", 1, 4);
     assert_non_null(strstr(news(&f), "  propagate wanda-0.6 layer 2/4\n"));
 
-    // Unless the last line is less than ten seconds old: then at the next occasion
+    // The first time at once, later only when the last line is ten seconds old: then at the next occasion
+    f.now += 1;
+    progress_unit(&f.progress, "evaluate", "wanda-0.6", 0, 0);
+    assert_non_null(strstr(news(&f), "  evaluate wanda-0.6\n"));
     f.now += 9;
     progress_unit(&f.progress, "score", "wanda-0.6", 2, 4);
     assert_string_equal(news(&f), "");
@@ -345,6 +350,61 @@ static void a_job_that_was_done_already_is_at_100_per_cent(void **state)
 
 // ---- silence -------------------------------------------------------------------------------------------
 
+// A file was found damaged, and everything is looked at again.
+static void what_is_done_again_does_not_take_the_share_back(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 100, PROGRESS_LINES);
+    progress_skip(&f.progress, 20);
+    progress_unit(&f.progress, "score", NULL, 0, 4);
+    f.now += 10;
+    progress_advance(&f.progress, 30);
+    assert_non_null(strstr(news(&f), " 50.0 %  00:00:10 elapsed, 00:00:17 left"));
+    progress_again(&f.progress);
+    progress_skip(&f.progress, 40); // 20 of it were done by this start, 10 are to be done again
+    f.now += 31;
+    progress_beat(&f.progress);
+    assert_non_null(strstr(news(&f), " 50.0 % "));
+    assert_true(progress_time_left(&f.progress) == 60 / (30 / 41.0));
+    f.now += 31;
+    progress_advance(&f.progress, 60);
+    assert_non_null(strstr(news(&f), "100.0 % "));
+    end(&f);
+}
+
+static void messages_of_others_clear_the_bar_of_the_first(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 0, PROGRESS_NONE);
+    f.progress.beside_bar = true;
+    progress_message(&f.progress, "dense: perplexity %d", 7);
+    assert_string_equal(news(&f), "\r\033[Kdense: perplexity 7\n");
+    end(&f);
+}
+
+// The program itself says nothing: it computes, or waits for other ranks.
+static void the_bar_moves_while_the_program_is_busy(void **state)
+{
+    const struct timespec pause = {0, 1000000};
+    struct progress progress;
+    FILE *file = tmpfile();
+    long written = 0;
+    (void)state;
+    progress_begin(&progress, 100, PROGRESS_BAR, file);
+    progress_unit(&progress, "score", NULL, 0, 4);
+    const long begun = lseek(fileno(file), 0, SEEK_END);
+    assert_true(begun > 0);
+    for (int i = 0; i < 60000 && written <= begun; i++) {
+        nanosleep(&pause, NULL);
+        written = lseek(fileno(file), 0, SEEK_END);
+    }
+    assert_true(written > begun);
+    progress_end(&progress);
+    fclose(file);
+}
+
 static void without_progress_there_are_messages_only(void **state)
 {
     struct fixture f;
@@ -401,6 +461,9 @@ int main(void)
         cmocka_unit_test(amounts_have_three_digits_and_a_prefix),
         cmocka_unit_test(time_left_counts_only_what_this_start_did),
         cmocka_unit_test(a_job_that_was_done_already_is_at_100_per_cent),
+        cmocka_unit_test(what_is_done_again_does_not_take_the_share_back),
+        cmocka_unit_test(messages_of_others_clear_the_bar_of_the_first),
+        cmocka_unit_test(the_bar_moves_while_the_program_is_busy),
         cmocka_unit_test(without_progress_there_are_messages_only),
         cmocka_unit_test(without_a_stream_everything_is_silent),
         cmocka_unit_test(a_file_gets_lines_when_nobody_chose),

@@ -32,8 +32,7 @@ static int set_up(void **state)
     assert_non_null(f);
     f->stop = (struct stop){.clock = own_clock, .first = 100, .second = 150};
     time_now = 0;
-    f->hooks = (struct run_hooks){
-        .stop = &f->stop, .alarm = &f->alarm, .journal = &f->journal, .all_of_own = 3, .grace = 20};
+    f->hooks = (struct run_hooks){.stop = &f->stop, .alarm = &f->alarm, .journal = &f->journal, .grace = 20};
     f->stage = stage_hooks_of(&f->hooks);
     *state = f;
     return 0;
@@ -87,7 +86,7 @@ static void grace_is_half_the_margin_of_a_time_limit(void **state)
     assert_true(stop_grace(0, 60) == 20);
 }
 
-static void work_counts_for_all_teams_and_notices_are_shown(void **state)
+static void work_counts_up_to_the_plan_and_notices_are_shown(void **state)
 {
     struct fixture *f = *state;
     char *text = NULL;
@@ -96,8 +95,19 @@ static void work_counts_for_all_teams_and_notices_are_shown(void **state)
 
     assert_non_null(out);
     progress_begin(&f->journal.progress, 100, PROGRESS_NONE, out);
+    hooks_found_unit(&f->hooks, 10);
+    hooks_begin_unit(&f->hooks, 20);
+    (f->stage.skip)(f->stage.context, 2);
     f->stage.advance(f->stage.context, 7);
-    assert_true(f->journal.progress.done == 21);
+    assert_true(f->journal.progress.done == 19 && f->journal.progress.earlier == 12);
+    f->stage.advance(f->stage.context, 70); // more than the plan knows of
+    assert_true(f->journal.progress.done == 30 && f->hooks.unit_counted == 77);
+    hooks_end_unit(&f->hooks);
+    hooks_begin_unit(&f->hooks, 5);
+    f->stage.advance(f->stage.context, 1); // less
+    hooks_end_unit(&f->hooks);
+    assert_true(f->journal.progress.done == 35 && f->hooks.unit_counted == 1);
+    assert_true(f->hooks.own[HEADWAY_DONE] == 35 && f->hooks.own[HEADWAY_EARLIER] == 12);
     f->stage.notice(f->stage.context, "few tokens");
     progress_end(&f->journal.progress);
     fclose(out);
@@ -142,7 +152,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(once_told_a_unit_that_is_soon_done_is_finished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(told_twice_it_is_dropped, set_up, tear_down),
         cmocka_unit_test(grace_is_half_the_margin_of_a_time_limit),
-        cmocka_unit_test_setup_teardown(work_counts_for_all_teams_and_notices_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(work_counts_up_to_the_plan_and_notices_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(safe_points_keep_progress_alive, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,28 +101,6 @@ static void chains_go_round_the_teams(void **state)
         }
 }
 
-// Two teams share works of 6, 3 and 2; of the other units one is of another phase, one of another stage.
-static void a_share_knows_how_much_more_all_of_them_are(void **state)
-{
-    const struct settings settings = {.num_variants = 0};
-    struct unit units[5];
-    struct plan plan = {.units = units, .num_units = 5};
-    (void)state;
-    for (size_t i = 0; i < 5; i++)
-        units[i] = (struct unit){.stage = i == 4 ? STAGE_COMPENSATE : STAGE_SCORE,
-                                 .phase = i == 3 ? 1 : 2,
-                                 .chain = i,
-                                 .work = (double[]){6, 3, 2, 100, 100}[i]};
-    for (int index = 0; index < 4; index++) {
-        const struct team self = {.index = index, .count = index < 2 ? 2 : 4};
-        const struct stage stage = {.team = &self, .settings = &settings};
-        const struct team_share share = {
-            .plan = &plan, .stage = &stage, .phase = 2, .stages = 1U << STAGE_SCORE};
-        assert_float_equal(share_all_of_own(&share), ((double[]){11.0 / 8, 11.0 / 3, 11.0 / 2, 1})[index],
-                           1e-15);
-    }
-}
-
 // ---- what can be done ------------------------------------------------------------------------------------
 
 static void a_mask_waits_for_its_statistics_is_to_do_and_is_done(void **state)
@@ -308,7 +286,6 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(chains_go_round_the_teams),
-        mpi_unit_test(a_share_knows_how_much_more_all_of_them_are),
         mpi_unit_test(a_mask_waits_for_its_statistics_is_to_do_and_is_done),
         mpi_unit_test(what_needs_no_statistics_does_not_wait),
         mpi_unit_test(all_ranks_do_as_the_first_one_sees),
