@@ -5,6 +5,7 @@
 #include "pipeline/cli/options.h"
 #include "pipeline/cli/standard_descriptors.h"
 #include "pipeline/cli/stop.h"
+#include "pipeline/cli/terminal.h"
 #include "pipeline/plan/stages.h"
 #include "pipeline/report/compare.h"
 #include "pipeline/report/report.h"
@@ -57,6 +58,15 @@ static enum status prepare_products(const struct program *program, const char *r
     return team_agree(&program->world, gemm_prepare(err), err);
 }
 
+// What a signal handler prints. There may be a bar by then, which is cleared.
+static const char *hurried_line(void)
+{
+#define HURRIED_LINE \
+    "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command again to go on\n"
+    return terminal_columns(stderr) > 0 ? "\r\033[K" HURRIED_LINE : HURRIED_LINE;
+#undef HURRIED_LINE
+}
+
 static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
@@ -72,10 +82,7 @@ static enum status work(const struct program *program, struct error *err)
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     if (launcher_is_mpirun())
-        stop_hurry(program->root
-                       ? "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command "
-                         "again to go on\n"
-                       : NULL);
+        stop_hurry(program->root ? hurried_line() : NULL);
     GOTO_IF_ERROR(
         job_start(&job, options, &stop, &program->world, stages_of_command(options->command->name), err),
         done);

@@ -67,6 +67,5 @@ void journal_unit(const struct journal *journal, const struct team *team, const 
                     unit->variant != NULL ? unit->variant->name : NULL, "layer", (json_int_t)unit->layer,
                     "seconds", spent->seconds, "work", spent->work, "team", team->index, "first_rank",
                     team->world_rank, "team_ranks", team->size, "node", self.host, "peak_memory",
-                    (json_int_t)usage.ru_maxrss * 1024, "task",
-                    unit_task_name(unit, settings));
+                    (json_int_t)usage.ru_maxrss * 1024, "task", unit_task_name(unit, settings));
 }
