@@ -178,3 +178,8 @@ bool tensor_is_pruned(const struct settings *settings, size_t layer, const struc
 {
     return tensor->linear[0] != '\0' && !linear_is_skipped(settings, layer, tensor->linear);
 }
+
+bool stage_holds_zeros(const struct stage *stage)
+{
+    return stage->model->config.quantisation.kind == QUANTISATION_NONE;
+}

@@ -1,6 +1,8 @@
 #include "kernels/pruning/admm.h"
+
 #include "kernels/gemm.h"
 #include "kernels/mask_bits.h"
+#include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
 #include "kernels/workspace.h"
 
@@ -49,16 +51,20 @@ void admm_select(const struct admm_rows *rows, size_t in, const struct admm_sele
 {
     for (size_t i = 0; i < rows->count; i++) {
         uint8_t *mask = rows->mask + i * mask_row_bytes(in);
+        const uint8_t *held = rows->held != NULL ? rows->held + i * mask_row_bytes(in) : NULL;
 
         admm_scores(scores, rows->state + i * in, in);
+        if (held != NULL)
+            held_zeros_score(scores, held, in);
         if (selection->of != 0)
             select_n_of_m(mask, scores, in, selection->n, selection->of);
-        if (selection->of != 0 && selection->prune == SIZE_MAX)
-            continue;
-        for (size_t j = 0; j < in && selection->of != 0; j++)
+        for (size_t j = 0; j < in && selection->of != 0 && selection->prune != SIZE_MAX; j++)
             if ((mask[j / 8] >> j % 8 & 1) != 0)
                 scores[j] = FLT_MAX; // the last to be pruned
-        select_row(mask, scores, in, selection->prune);
+        if (selection->of == 0 || selection->prune != SIZE_MAX)
+            select_row(mask, scores, in, selection->prune);
+        if (held != NULL)
+            held_zeros_mask(mask, held, in);
     }
 }
 

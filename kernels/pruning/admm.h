@@ -10,10 +10,11 @@
 #include <stdint.h>
 
 struct admm_rows {
-    size_t count;       // at most LEAST_SQUARES_ROWS
-    const float *dense; // [count, in] the weights to come near to: W+ (kernels/METHOD.md §16), or W0
-    float *state;       // [count, in] T
-    uint8_t *mask;      // [count, mask_row_bytes(in)], bits as in select.h
+    size_t count;        // at most LEAST_SQUARES_ROWS
+    const float *dense;  // [count, in] the weights to come near to: W+ (kernels/METHOD.md §16), or W0
+    float *state;        // [count, in] T
+    uint8_t *mask;       // [count, mask_row_bytes(in)], bits as in select.h
+    const uint8_t *held; // likewise, the zeros that stay (held_zeros.h); NULL: none
 };
 
 // state <- dense n: from which the first mask is selected. A channel without an equation (G_jj + lambda = 0)

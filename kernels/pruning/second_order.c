@@ -83,9 +83,11 @@ static void select_group(uint8_t *keep, const double *weights, const double *blo
     for (size_t k = 0; k < of; k++)
         diagonal[k] = block[(first + k) * count + first + k];
     second_order_scores(scores, weights + first, diagonal, of);
+    for (size_t k = 0; k < of; k++)
+        scores[k] = keep[first + k] ? scores[k] : 0;
     select_n_of_m(mask, scores, of, n, of);
     for (size_t k = 0; k < of; k++)
-        keep[first + k] = mask[k / 8] >> k % 8 & 1;
+        keep[first + k] = keep[first + k] && (mask[k / 8] >> k % 8 & 1);
 }
 
 SIMD_CLONES

@@ -43,7 +43,8 @@ void second_order_scores(float *scores, const double *row, const double *diagona
 // One row's columns of one block. weights[count] with the corrections of the blocks before; block[count,
 // count] the block's part of U, contiguous; keep[count] is 0 where the weight is pruned: given when of == 0,
 // else decided here, group after group of `of` columns, from the weights as corrected so far (the n largest
-// scores are kept, of equal ones the lower column is pruned). Sets weights to what stays, 0 where pruned, and
+// scores are kept, of equal ones the lower column is pruned); on entry it is then 0 where a weight must be
+// pruned whatever its score, else 1. Sets weights to what stays, 0 where pruned, and
 // errors[count] to e_j = w_j / U_jj where pruned, else 0; the caller corrects the columns to the right by
 // them.
 void second_order_prune(double *weights, double *errors, uint8_t *keep, const double *block, size_t count,

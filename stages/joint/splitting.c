@@ -2,6 +2,7 @@
 
 #include "kernels/pruning/admm.h"
 #include "kernels/pruning/alps.h"
+#include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
 #include "stages/work.h"
 
@@ -18,13 +19,18 @@ enum status split_linear_create(struct split_linear *split, struct pruned_linear
     share_of(linear->tensor->out, (size_t)team->rank, (size_t)team->size, &split->first, &split->count);
     FORWARD_IF_ERROR(allocate_aligned(&split->state, split->count * in, sizeof *split->state,
                                       "rows of a weight while they are pruned", err));
-    return allocate(&split->before, split->count, mask_row_bytes(in), "a mask", err);
+    FORWARD_IF_ERROR(allocate(&split->before, split->count, mask_row_bytes(in), "a mask", err));
+    FORWARD_IF_ERROR(allocate(&split->held, split->count, mask_row_bytes(in), "a mask", err));
+    for (size_t i = 0; i < split->count && stage_holds_zeros(linear->stage); i++)
+        held_zeros_find(split->held + i * mask_row_bytes(in), linear->weight + (split->first + i) * in, in);
+    return STATUS_OK;
 }
 
 void split_linear_free(struct split_linear *split)
 {
     free(split->state);
     free(split->before);
+    free(split->held);
     *split = (struct split_linear){0};
 }
 
@@ -55,7 +61,8 @@ static struct admm_rows block_of(const struct split_linear *split, size_t row)
     return (struct admm_rows){.count = block_count(split, row),
                               .dense = (const float *)split->linear->solution.memory.data + at * in,
                               .state = split->state + row * in,
-                              .mask = split->linear->mask + at * mask_row_bytes(in)};
+                              .mask = split->linear->mask + at * mask_row_bytes(in),
+                              .held = split->held + row * mask_row_bytes(in)};
 }
 
 static void begin_all(const struct splitting *s)
@@ -81,6 +88,7 @@ static void step_all(const struct splitting *s, const struct admm_penalty *penal
 static void score_row(const struct splitting *s, const struct split_linear *split, size_t row)
 {
     admm_scores(s->scores, split->state + row * s->in, s->in);
+    held_zeros_score(s->scores, split->held + row * mask_row_bytes(s->in), s->in);
 }
 
 static uint8_t *mask_of(const struct split_linear *split, size_t row)
@@ -94,6 +102,7 @@ static void select_in_order(const struct splitting *s, const struct split_linear
         score_row(s, split, row);
         select_n_of_m_in_order(mask_of(split, row), s->scores, s->in, s->variant->keep, s->variant->of,
                                split->order);
+        held_zeros_mask(mask_of(split, row), split->held + row * mask_row_bytes(s->in), s->in);
     }
 }
 
@@ -140,6 +149,7 @@ static enum status select_matrix(const struct splitting *s, const struct split_l
     for (size_t row = 0; row < split->count; row++) {
         score_row(s, split, row);
         select_threshold_row(mask_of(split, row), s->scores, s->in, &search, &ties);
+        held_zeros_mask(mask_of(split, row), split->held + row * mask_row_bytes(s->in), s->in);
     }
     return STATUS_OK;
 }

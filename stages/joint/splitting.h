@@ -14,6 +14,7 @@ struct split_linear {
     size_t first, count;
     float *state;    // [count, in]
     uint8_t *before; // [count, mask_row_bytes(in)] the mask when it was compared last
+    uint8_t *held;   // likewise, the dense model's zeros that stay (held_zeros.h)
 };
 // Not collective. Freed with split_linear_free, also after an error.
 enum status split_linear_create(struct split_linear *split, struct pruned_linear *linear, double sparsity,

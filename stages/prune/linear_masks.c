@@ -1,5 +1,6 @@
 #include "stages/prune/linear_masks.h"
 
+#include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
 
 #include <stdlib.h>
@@ -12,15 +13,19 @@ struct linear_scorer {
     const struct cut *cuts;        // [num_cuts]
     size_t num_cuts;
     size_t out, in;
-    const float *weight;         // [out, in], the whole linear
-    float *factors;              // [in] c_j
-    float *reciprocal;           // [in] a_j, ria only
-    float *scores;               // [in] one row
+    const float *weight; // [out, in], the whole linear
+    const float *dense;  // [out, in] the model's, whose zeros stay; may be `weight`; NULL: they do not
+    uint8_t *held;       // [mask_row_bytes(in)] the zeros of the row that was scored last
+    bool holds;          // it has any
+    float *factors;      // [in] c_j
+    float *reciprocal;   // [in] a_j, ria only
+    float *scores;       // [in] one row
     struct linear_masks *result; // whose rows and masks are filled
 };
 
 static void linear_scorer_free(struct linear_scorer *scorer)
 {
+    free(scorer->held);
     free(scorer->factors);
     free(scorer->reciprocal);
     free(scorer->scores);
@@ -32,6 +37,7 @@ static enum status linear_scorer_create(struct linear_scorer *scorer, struct err
     const size_t in = scorer->in;
     struct linear_masks *result = scorer->result;
 
+    FORWARD_IF_ERROR(allocate(&scorer->held, mask_row_bytes(in), 1, "mask", err));
     FORWARD_IF_ERROR(allocate_aligned(&scorer->factors, in, sizeof(float), "importance factors", err));
     FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, in, sizeof(float), "scores of one row", err));
     if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
@@ -120,8 +126,11 @@ done:
 
 static void score_row(struct linear_scorer *scorer, size_t row)
 {
-    importance_row(scorer->scores, scorer->weight + (scorer->result->first + row) * scorer->in,
-                   scorer->factors, scorer->reciprocal, scorer->in);
+    const size_t at = (scorer->result->first + row) * scorer->in;
+    importance_row(scorer->scores, scorer->weight + at, scorer->factors, scorer->reciprocal, scorer->in);
+    scorer->holds = scorer->dense != NULL && held_zeros_find(scorer->held, scorer->dense + at, scorer->in);
+    if (scorer->holds)
+        held_zeros_score(scorer->scores, scorer->held, scorer->in);
 }
 
 // Whether the smallest scores are looked for in the whole matrix.
@@ -180,6 +189,8 @@ static void select_by_rows(struct linear_scorer *scorer)
                 select_n_of_m(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of);
             else
                 select_row(mask, scorer->scores, scorer->in, prune_count(scorer->in, cut->sparsity));
+            if (scorer->holds)
+                held_zeros_mask(mask, scorer->held, scorer->in);
         }
     }
 }
@@ -247,9 +258,12 @@ static enum status select_by_layer(struct linear_scorer *scorer, struct error *e
     GOTO_IF_ERROR(share_ties(scorer, &cuts, err), done);
     for (size_t row = 0; row < result->count; row++) {
         score_row(scorer, row);
-        for (size_t k = 0; k < cuts.count; k++)
-            select_threshold_row(result->masks[cuts.cut[k]] + row * bytes, scorer->scores, scorer->in,
-                                 &cuts.search[k], &cuts.ties[k]);
+        for (size_t k = 0; k < cuts.count; k++) {
+            uint8_t *mask = result->masks[cuts.cut[k]] + row * bytes;
+            select_threshold_row(mask, scorer->scores, scorer->in, &cuts.search[k], &cuts.ties[k]);
+            if (scorer->holds)
+                held_zeros_mask(mask, scorer->held, scorer->in);
+        }
     }
 done:
     free(cuts.histograms);
@@ -258,12 +272,18 @@ done:
 
 // ---- one linear -------------------------------------------------------------------------------------------
 
+static const float *dense_with_zeros(const struct score_inputs *inputs, const struct layer_tensor *tensor)
+{
+    return stage_holds_zeros(inputs->stage) ? layer_weights_of(inputs->weights, tensor) : NULL;
+}
+
 enum status linear_masks_create(struct linear_masks *masks, const struct score_inputs *inputs,
                                 const struct layer_tensor *tensor, const struct cut *cuts, size_t count,
                                 struct error *err)
 {
     const struct team *team = inputs->stage->team;
     struct linear_scorer scorer = {.team = team,
+                                   .dense = dense_with_zeros(inputs, tensor),
                                    .variant = cuts[0].variant,
                                    .cuts = cuts,
                                    .num_cuts = count,

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
+#include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/few_tokens.h"
@@ -46,12 +47,20 @@ struct pruner {
     float *scores;        // [count, width]
     uint8_t *keep;        // [width] of one row
     uint8_t *mask;        // [count, mask_row_bytes(in)], columns as they are
+    uint8_t *held;        // likewise, the zeros that stay (held_zeros.h)
 };
 
 // The column at a position of the order.
 static size_t column_at(const struct pruner *p, size_t position)
 {
     return p->order->columns != NULL ? p->order->columns[position] : position;
+}
+
+// Whether the row's weight at a position of the order may be kept.
+static bool is_free(const struct pruner *p, size_t row, size_t position)
+{
+    const size_t at = column_at(p, position);
+    return (p->held[row * mask_row_bytes(p->in) + at / 8] >> at % 8 & 1) == 0;
 }
 
 static void pruner_free(struct pruner *p)
@@ -62,6 +71,7 @@ static void pruner_free(struct pruner *p)
     free(p->scores);
     free(p->keep);
     free(p->mask);
+    free(p->held);
 }
 
 static enum status pruner_create(struct pruner *p, const struct second_order_layer *layer,
@@ -92,6 +102,9 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
     FORWARD_IF_ERROR(allocate_aligned(&p->scores, p->count * p->width, sizeof(float), "scores", err));
     FORWARD_IF_ERROR(allocate(&p->keep, p->width, 1, "mask", err));
     FORWARD_IF_ERROR(allocate(&p->mask, p->count, mask_row_bytes(in), "mask", err));
+    FORWARD_IF_ERROR(allocate(&p->held, p->count, mask_row_bytes(in), "mask", err));
+    for (size_t i = 0; i < p->count && stage_holds_zeros(stage); i++)
+        held_zeros_find(p->held + i * mask_row_bytes(in), weight + (p->first + i) * in, in);
     for (size_t i = 0; i < p->count; i++)
         for (size_t j = 0; j < in; j++)
             p->weights[i * in + j] =
@@ -109,8 +122,12 @@ static enum status find_threshold(struct pruner *p, size_t column, size_t width,
 
     for (size_t j = 0; j < width; j++)
         diagonal[j] = p->block[j * width + j];
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         second_order_scores(p->scores + i * width, p->weights + i * p->in + column, diagonal, width);
+        for (size_t j = 0; j < width; j++)
+            if (!is_free(p, i, column + j))
+                p->scores[i * width + j] = 0;
+    }
     select_search_begin(search, p->sparsity == 0 ? 0 : at < all ? at + 1 : all);
     for (int digit = 0; digit < SELECT_DIGITS; digit++) {
         uint64_t histogram[SELECT_BINS] = {0};
@@ -139,8 +156,9 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
         FORWARD_IF_ERROR(find_threshold(p, column, width, &search, err));
     for (size_t i = 0; i < p->count; i++) {
         uint8_t *mask = p->mask + i * mask_row_bytes(p->in);
-        for (size_t j = 0; j < width && of == 0; j++)
-            p->keep[j] = is_above(&search, p->scores[i * width + j]);
+        for (size_t j = 0; j < width; j++)
+            p->keep[j] =
+                is_free(p, i, column + j) && (of != 0 || is_above(&search, p->scores[i * width + j]));
         second_order_prune(p->weights + i * p->in + column, p->errors + i * width, p->keep, p->block, width,
                            p->variant->keep, of);
         for (size_t j = 0; j < width; j++) {

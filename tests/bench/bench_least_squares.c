@@ -69,7 +69,7 @@ static struct problem problem_create(size_t in)
     normal_equations_scale(&p.equations);
     normal_equations_fill(&p.equations, 0, in);
     least_squares_target(p.target, &p.equations, p.dense, ROWS, p.workspace);
-    p.admm = (struct admm_rows){ROWS, p.dense, p.state, p.mask};
+    p.admm = (struct admm_rows){ROWS, p.dense, p.state, p.mask, NULL};
     admm_begin(&p.admm, &p.equations);
     admm_select(&p.admm, in, &(struct admm_selection){.prune = in / 2}, (float *)p.workspace);
     p.rows = (struct least_squares_rows){ROWS, p.target, p.mask, p.dense};

@@ -138,8 +138,11 @@ static void write_values(FILE *file, const struct tensor *tensor, const struct r
     const double scale = tensor->kind == NORM ? 0.01 : 1 / sqrt((double)tensor->in);
     const double middle = tensor->kind == NORM ? 1 : 0;
 
-    for (size_t i = 0; i < QUANTILES; i++)
-        scaled[i] = middle + scale * quantiles[i];
+    for (size_t i = 0; i < QUANTILES; i++) {
+        const bool is_zero =
+            tensor->kind == WEIGHT && fabs(2 * ((double)i + 0.5) / QUANTILES - 1) < shape->zeros;
+        scaled[i] = is_zero ? 0 : middle + scale * quantiles[i];
+    }
     dtype_from_f64(table, scaled, shape->dtype, QUANTILES);
     for (size_t left = tensor_bytes(tensor, shape) / element; left > 0;) {
         const size_t n = left < BUFFER_ELEMENTS ? left : BUFFER_ELEMENTS;

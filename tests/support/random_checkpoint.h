@@ -18,7 +18,8 @@ struct random_checkpoint {
     size_t hidden, intermediate, layers, heads, kv_heads, vocab, shards, seed;
     size_t experts; // of each layer, as in Mixtral; 0: LLaMA
     enum dtype dtype;
-    bool tied; // no lm_head: the embedding is used
+    bool tied;    // no lm_head: the embedding is used
+    double zeros; // share of the weights that are zero, the smallest, as magnitude pruning leaves them
 };
 
 // Hidden size 64, intermediate 172, 2 layers, 4 heads, 512 tokens, one shard, BF16.

@@ -77,7 +77,7 @@ static int problem_create(void **state)
             p.plus[i * IN + j] = (float)(w / p.scale[j]);
         }
     assert_true(admm_workspace(IN) * sizeof(float) <= least_squares_workspace(IN) * sizeof(double));
-    p.rows = (struct admm_rows){ROWS, p.plus, p.state, p.mask};
+    p.rows = (struct admm_rows){ROWS, p.plus, p.state, p.mask, NULL};
     return 0;
 }
 
@@ -93,7 +93,7 @@ static int problem_free(void **state)
 // The rows [first, first + count).
 static struct admm_rows part(size_t first, size_t count)
 {
-    return (struct admm_rows){count, p.plus + first * IN, p.state + first * IN, p.mask + first * MASK};
+    return (struct admm_rows){count, p.plus + first * IN, p.state + first * IN, p.mask + first * MASK, NULL};
 }
 
 // ---- whole runs beside the golden file ------------------------------------------------------------------
@@ -299,7 +299,7 @@ static void patterns_grow_from_what_is_safe(void **state)
     (void)state;
     float values[8] = {4, -3, 2, 1, 0.5F, 0.25F, -8, 7}, scores[8];
     uint8_t mask = 0;
-    const struct admm_rows rows = {1, NULL, values, &mask};
+    const struct admm_rows rows = {1, NULL, values, &mask, NULL};
 
     admm_select(&rows, 8, &(struct admm_selection){.prune = SIZE_MAX, .n = 2, .of = 4}, scores);
     assert_int_equal(mask, 0xc3);
@@ -319,7 +319,7 @@ static void a_channel_without_an_equation_goes_first_or_stays_as_it_is(void **st
     float dense[2] = {0.5F, 100}, values[2];
     uint8_t mask = 3;
     struct normal_equations equations = {.in = 2, .g = g, .scale = scale};
-    const struct admm_rows rows = {1, dense, values, &mask};
+    const struct admm_rows rows = {1, dense, values, &mask, NULL};
 
     normal_equations_scale(&equations);
     admm_begin(&rows, &equations);

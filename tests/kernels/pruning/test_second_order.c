@@ -197,7 +197,7 @@ static void what_is_not_positive_definite_is_not_factored(void **state)
 }
 
 // The optimal brain surgeon, column after column: weights[in] of one row; keep[in] given, or with of != 0
-// decided.
+// decided among those that are not 0: others come first among the pruned.
 static void oracle(double *weights, uint8_t *keep, const double *h, size_t in, size_t n, size_t of)
 {
     static double inverse[MOST * MOST];
@@ -206,13 +206,13 @@ static void oracle(double *weights, uint8_t *keep, const double *h, size_t in, s
             double scores[32];
             for (size_t k = 0; k < of; k++) {
                 invert_tail(inverse, h, in, in - j - k);
-                scores[k] = weights[j + k] * weights[j + k] / inverse[0];
+                scores[k] = keep[j + k] ? weights[j + k] * weights[j + k] / inverse[0] : -1;
             }
             for (size_t k = 0; k < of; k++) {
                 size_t above = 0;
                 for (size_t l = 0; l < of; l++)
                     above += scores[l] > scores[k];
-                keep[j + k] = above < n;
+                keep[j + k] = keep[j + k] && above < n;
             }
         }
         if (keep[j])
