@@ -1,7 +1,7 @@
 # packages.sh - sourced by demo.sh and tests/run.sh: installs what is missing on Debian, and says so.
 
 build_packages="gcc libc6-dev make cmake pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libblis-pthread-dev \
-liblapacke-dev libcmocka-dev libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev"
+liblapacke-dev libcmocka-dev libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libzstd-dev"
 
 # ensure_packages NAME...: returns at once when all are there.
 ensure_packages() {

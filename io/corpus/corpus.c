@@ -1,41 +1,30 @@
 #include "io/corpus/corpus.h"
+#include "io/corpus/text_kind.h"
+#include "io/file/file_set.h"
 #include "io/file/json.h"
+#include "io/file/json_elements.h"
 #include "io/file/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
-
-enum format { FORMAT_JSON_LINES, FORMAT_RAW_LINES, FORMAT_WHOLE };
+#include <xxhash.h>
 
 // A corpus while it grows.
 struct corpus_builder {
-    const char *path, *field;
-    enum format format;
+    const char *path, *field; // path: of the file that is read now
+    enum text_format format;
     struct corpus *corpus;
     size_t text_capacity, offsets_capacity;
     size_t line;   // of the file, from 1
     char *pending; // the beginning of a line whose end has not been read yet
     size_t pending_size, pending_capacity;
-    size_t most;  // bytes of text to read, or a little more
-    double share; // of the file that was read
+    struct json_elements elements;
+    size_t seen, most;  // bytes of text that were read; that are to be read, or a little more
+    double share;       // of the file that was read
+    uint64_t file_hash; // of it, where all of it was read
 };
-
-static bool ends_with(const char *text, size_t size, const char *ending)
-{
-    const size_t length = strlen(ending);
-    return size >= length && memcmp(text + size - length, ending, length) == 0;
-}
-
-static enum format format_of(const char *path)
-{
-    size_t size = strlen(path);
-    if (ends_with(path, size, ".gz"))
-        size -= 3;
-    if (ends_with(path, size, ".jsonl") || ends_with(path, size, ".json"))
-        return FORMAT_JSON_LINES;
-    return ends_with(path, size, ".raw") ? FORMAT_RAW_LINES : FORMAT_WHOLE;
-}
 
 // Makes room for `more` elements after `used`. Grows by half, so that appending is linear.
 static enum status reserve(void *array, size_t *capacity, size_t used, size_t more, size_t size,
@@ -133,36 +122,66 @@ static enum status check_utf8(const struct corpus_builder *builder, const char *
     return STATUS_OK;
 }
 
+// The names of the object's members, as many as there is room for.
+static void list_members(char *list, size_t size, const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    size_t used = 0;
+
+    list[0] = '\0';
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        char shown[64];
+        const int length = snprintf(list + used, size - used, "%s\"%s\"", used > 0 ? ", " : "",
+                                    printable(shown, sizeof shown, name));
+        if (length < 0 || (size_t)length >= size - used) {
+            list[used] = '\0';
+            return;
+        }
+        used += (size_t)length;
+    }
+}
+
 // Sets err for a line without the field.
 static enum status refuse_object(const struct corpus_builder *builder, const json_t *object,
                                  struct error *err)
 {
-    char shown[64];
+    char shown[64], members[256];
+    const char *field = printable(shown, sizeof shown, builder->field);
+    const json_t *value = json_object_get(object, builder->field);
 
-    if (!json_is_object(object))
-        RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: not a JSON object", builder->path, builder->line);
-    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"", builder->path, builder->line,
-                 printable(shown, sizeof shown, builder->field));
+    RETURN_ERROR_IF(!json_is_object(object), err, STATUS_INPUT, "%s:%zu: not a JSON object", builder->path,
+                    builder->line);
+    RETURN_ERROR_IF(
+        json_is_array(value) && json_is_object(json_array_get(value, 0)), err, STATUS_INPUT,
+        "%s:%zu: \"%s\" is a list of messages, not a text: write each conversation as one text first, as "
+        "the model's chat template has it (docs/texts-and-tasks.md has the lines)",
+        builder->path, builder->line, field);
+    list_members(members, sizeof members, object);
+    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s", builder->path,
+                 builder->line, field, members[0] != '\0' ? "; it has " : "", members);
 }
 
-static enum status add_json_line(struct corpus_builder *builder, const char *line, size_t size,
-                                 struct error *err)
+// An object; size bytes from the beginning of builder->line on.
+static enum status add_object(struct corpus_builder *builder, const char *bytes, size_t size,
+                              struct error *err)
 {
     // Other fields may hold what JSON allows and C's integers do not; "\u0000" may be in a text.
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
     json_error_t reason;
     bool no_memory;
 
-    if (is_blank(line, size))
-        return STATUS_OK;
-    json_t *object = json_load_bytes(line, size, flags, &reason, &no_memory);
+    json_t *object = json_load_bytes(bytes, size, flags, &reason, &no_memory);
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "%s:%zu: out of memory for a line of %zu bytes",
                     builder->path, builder->line, size);
     if (object == NULL) {
         char shown[JSON_ERROR_TEXT_LENGTH];
-        return error_set(
-            err, STATUS_INPUT, "%s:%zu: not valid JSON: %s (column %d); each line must be one object",
-            builder->path, builder->line, printable(shown, sizeof shown, reason.text), reason.column);
+        const bool is_line = builder->format == TEXT_JSON_LINES;
+        const size_t line = builder->line + (is_line || reason.line < 1 ? 0 : (size_t)reason.line - 1);
+        return error_set(err, STATUS_INPUT, "%s:%zu: not valid JSON: %s (column %d)%s", builder->path, line,
+                         printable(shown, sizeof shown, reason.text), reason.column,
+                         is_line ? "; each line must be one object" : "");
     }
     const json_t *text = json_object_get(object, builder->field);
     const enum status status =
@@ -172,13 +191,23 @@ static enum status add_json_line(struct corpus_builder *builder, const char *lin
     return status;
 }
 
+// One of an array.
+static enum status take_object(void *context, const char *element, size_t size, size_t line,
+                               struct error *err)
+{
+    struct corpus_builder *builder = context;
+    builder->line = line;
+    FORWARD_IF_ERROR(check_utf8(builder, element, size, err));
+    return add_object(builder, element, size, err);
+}
+
 // line includes its newline, if it has one.
 static enum status add_line(struct corpus_builder *builder, const char *line, size_t size, struct error *err)
 {
     builder->line++;
     FORWARD_IF_ERROR(check_utf8(builder, line, size, err));
-    if (builder->format == FORMAT_JSON_LINES)
-        return add_json_line(builder, line, size, err);
+    if (builder->format == TEXT_JSON_LINES)
+        return is_blank(line, size) ? STATUS_OK : add_object(builder, line, size, err);
     return append_text(builder, line, is_blank(line, size) ? 0 : size, err);
 }
 
@@ -195,8 +224,10 @@ static enum status keep_pending(struct corpus_builder *builder, const char *byte
 static enum status add_bytes(struct corpus_builder *builder, const char *bytes, size_t size,
                              struct error *err)
 {
+    if (builder->format == TEXT_JSON_OBJECTS)
+        return json_elements_feed(&builder->elements, bytes, size, err);
     while (size > 0) {
-        const char *newline = builder->format != FORMAT_WHOLE ? memchr(bytes, '\n', size) : NULL;
+        const char *newline = builder->format != TEXT_WHOLE ? memchr(bytes, '\n', size) : NULL;
         const size_t length = newline != NULL ? (size_t)(newline - bytes) + 1 : size;
         if (newline == NULL || builder->pending_size > 0)
             FORWARD_IF_ERROR(keep_pending(builder, bytes, length, err));
@@ -212,7 +243,7 @@ static enum status add_bytes(struct corpus_builder *builder, const char *bytes, 
     return STATUS_OK;
 }
 
-// The whole file is one document: the pending bytes become the text without a copy.
+// The whole file is one document. Of the first one the pending bytes become the text, without a copy.
 static enum status finish_whole(struct corpus_builder *builder, struct error *err)
 {
     const char *text = builder->pending;
@@ -229,10 +260,15 @@ static enum status finish_whole(struct corpus_builder *builder, struct error *er
         return error_set(err, STATUS_INPUT, "%s:%zu: not valid UTF-8 at byte %zu of the line", builder->path,
                          line, invalid - start + 1);
     }
+    if (builder->corpus->count > 0)
+        return append_text(builder, text, builder->pending_size, err);
+    free(builder->corpus->text);
     builder->corpus->text = builder->pending;
+    builder->text_capacity = builder->pending_capacity;
     builder->corpus->offsets[1] = builder->pending_size;
     builder->corpus->count = 1;
     builder->pending = NULL;
+    builder->pending_capacity = 0;
     return STATUS_OK;
 }
 
@@ -243,31 +279,76 @@ static size_t whole_characters(const char *text, size_t size)
     return size - invalid < 4 ? invalid : size;
 }
 
-static enum status read_documents(struct corpus_builder *builder, struct error *err)
+// At the end of a file, or where enough of it was read.
+static enum status finish_file(struct corpus_builder *builder, bool is_all, struct error *err)
+{
+    if (builder->format == TEXT_WHOLE) {
+        if (!is_all)
+            builder->pending_size = whole_characters(builder->pending, builder->pending_size);
+        return finish_whole(builder, err);
+    }
+    if (!is_all)
+        return STATUS_OK;
+    if (builder->format == TEXT_JSON_OBJECTS)
+        return json_elements_end(&builder->elements, err);
+    return builder->pending_size > 0 ? add_line(builder, builder->pending, builder->pending_size, err)
+                                     : STATUS_OK;
+}
+
+static enum status read_file_documents(struct corpus_builder *builder, struct error *err)
 {
     struct stream *stream;
     const char *bytes;
-    size_t size, seen = 0;
+    size_t size;
+    bool is_first = true;
     enum status status;
 
+    builder->line = 0;
+    builder->pending_size = 0;
+    builder->elements =
+        (struct json_elements){.path = builder->path, .take = take_object, .context = builder};
     FORWARD_IF_ERROR(stream_open(&stream, builder->path, err));
     do {
         GOTO_IF_ERROR(stream_read(stream, &bytes, &size, err), done);
+        if (is_first)
+            builder->format = text_format_of(builder->path, bytes, size);
+        is_first = false;
         GOTO_IF_ERROR(add_bytes(builder, bytes, size, err), done);
-        seen += size;
-    } while (size > 0 && seen < builder->most);
+        builder->seen += size;
+    } while (size > 0 && builder->seen < builder->most);
     const bool is_all = size == 0;
     builder->share = is_all ? 1 : stream_share(stream);
     if (is_all)
-        builder->corpus->hash = stream_hash(stream);
-    else if (builder->format == FORMAT_WHOLE)
-        builder->pending_size = whole_characters(builder->pending, builder->pending_size);
-    if (builder->format == FORMAT_WHOLE)
-        status = finish_whole(builder, err);
-    else if (builder->pending_size > 0 && is_all)
-        status = add_line(builder, builder->pending, builder->pending_size, err);
+        builder->file_hash = stream_hash(stream);
+    status = finish_file(builder, is_all, err);
 done:
+    json_elements_free(&builder->elements);
     stream_close(stream);
+    return status;
+}
+
+// All files, one after the other.
+static enum status read_documents(struct corpus_builder *builder, const struct file_set *set,
+                                  struct error *err)
+{
+    uint64_t *hashes;
+    double bytes = 0;
+    size_t read = 0;
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(allocate(&hashes, set->count, sizeof *hashes, "a corpus", err));
+    for (size_t i = 0; i < set->count && builder->seen < builder->most && status == STATUS_OK; i++) {
+        builder->path = set->paths[i];
+        status = read_file_documents(builder, err);
+        hashes[i] = builder->file_hash;
+        bytes += builder->share * (double)set->bytes[i];
+        read += builder->share == 1;
+    }
+    if (status == STATUS_OK && read == set->count)
+        builder->corpus->hash =
+            set->count == 1 ? hashes[0] : XXH3_64bits(hashes, set->count * sizeof *hashes);
+    builder->share = read == set->count ? 1 : bytes / (double)set->total;
+    free(hashes);
     return status;
 }
 
@@ -282,32 +363,28 @@ static void shrink(struct corpus *corpus)
         corpus->offsets = offsets;
 }
 
-bool corpus_has_fields(const char *path)
-{
-    return format_of(path) == FORMAT_JSON_LINES;
-}
-
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err)
 {
-    return corpus_load_field(corpus, path, NULL, err);
+    return corpus_load_field(corpus, path, NULL, UINT64_MAX, err);
 }
 
 // builder: all but its corpus.
-static enum status load(struct corpus **out, struct corpus_builder *with, struct error *err)
+static enum status load(struct corpus **out, struct corpus_builder *with, uint64_t enough, struct error *err)
 {
     struct corpus_builder builder = *with;
     const char *path = builder.path;
-    struct corpus *corpus;
+    struct corpus *corpus = NULL;
+    struct file_set set;
     enum status status;
 
     *out = NULL;
-    builder.format = format_of(path);
     builder.offsets_capacity = 2;
-    FORWARD_IF_ERROR(allocate(&corpus, 1, sizeof *corpus, "a corpus", err));
+    GOTO_IF_ERROR(file_set_find(&set, path, enough, err), done);
+    GOTO_IF_ERROR(allocate(&corpus, 1, sizeof *corpus, "a corpus", err), done);
     builder.corpus = corpus;
     GOTO_IF_ERROR(
         allocate(&corpus->offsets, builder.offsets_capacity, sizeof *corpus->offsets, "a corpus", err), done);
-    GOTO_IF_ERROR(read_documents(&builder, err), done);
+    GOTO_IF_ERROR(read_documents(&builder, &set, err), done);
     if (corpus->count == 0 || corpus->offsets[corpus->count] == 0) {
         status = error_set(err, STATUS_INPUT, "%s: the corpus is empty: %s", path,
                            corpus->count == 0 ? "no documents" : "no document has any text");
@@ -319,21 +396,23 @@ static enum status load(struct corpus **out, struct corpus_builder *with, struct
     with->share = builder.share;
 done:
     free(builder.pending);
+    file_set_free(&set);
     corpus_free(corpus);
     return status;
 }
 
-enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, struct error *err)
+enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, uint64_t enough,
+                              struct error *err)
 {
     struct corpus_builder builder = {.path = path, .field = field != NULL ? field : "text", .most = SIZE_MAX};
-    return load(corpus, &builder, err);
+    return load(corpus, &builder, enough, err);
 }
 
 enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, size_t most,
                                   struct error *err)
 {
     struct corpus_builder builder = {.path = path, .field = "text", .most = most};
-    const enum status status = load(corpus, &builder, err);
+    const enum status status = load(corpus, &builder, UINT64_MAX, err);
     *share = builder.share;
     return status;
 }

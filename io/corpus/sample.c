@@ -1,5 +1,6 @@
 #include "io/corpus/sample.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ struct drawing {
     size_t *order;
     size_t next, found, available;
     size_t longest;   // tokens of the longest document seen
+    size_t tokens;    // of the documents that are long enough, in the first pass
+    bool is_repeated; // all documents were seen
     int32_t **cached; // [documents], NULL: not kept
     size_t *cached_counts;
     size_t cache_used;
@@ -101,6 +104,7 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
             if (!*found)
                 return STATUS_OK;
             drawing->available = drawing->found;
+            drawing->is_repeated = true;
             drawing->next = drawing->found = 0;
         }
         const size_t document = draw_document(drawing);
@@ -111,6 +115,7 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
             const size_t start = (size_t)generator_below(&drawing->generator, count - length + 1);
             memcpy(sequence, tokens + start, length * sizeof *sequence);
             drawing->order[drawing->found++] = document; // in place of one that this pass is done with
+            drawing->tokens += drawing->is_repeated ? 0 : count;
         }
         free(owned);
         if (count > length) {
@@ -135,6 +140,8 @@ static enum status draw_by_documents(struct sample *sample, bool *found, struct 
                       done);
     if (!*found)
         sample->longest = drawing.longest;
+    else if (drawing.is_repeated && drawing.tokens < request->sequences * request->length)
+        sample->tokens = drawing.tokens;
 done:
     drawing_free(&drawing);
     return status;
@@ -155,6 +162,7 @@ static enum status draw_packed(struct sample *sample, struct tokenizer *tokenize
     generator_seed(&generator, request->seed);
     FORWARD_IF_ERROR(pack_documents(&packed, corpus, &limits, &generator, err));
     sample->packed = packed.documents;
+    const bool is_whole = packed.documents == corpus->count;
     const enum status status =
         tokenizer_encode(tokenizer, packed.text, packed.size, true, &tokens, &count, err);
     pack_free(&packed);
@@ -164,6 +172,8 @@ static enum status draw_packed(struct sample *sample, struct tokenizer *tokenize
         memcpy(sample->ids + i * length, tokens + start, length * sizeof *tokens);
     }
     free(tokens);
+    if (is_whole && count < request->sequences * length)
+        sample->tokens = count;
     RETURN_ERROR_IF(
         count <= length, err, STATUS_INPUT,
         "%zu of the corpus's %zu documents, joined, have %zu tokens: a sequence of %zu needs more",

@@ -13,6 +13,7 @@ struct sample {
     int32_t *ids;   // [sequences, length], allocated, the caller frees
     size_t packed;  // documents that were joined; 0: each sequence is of one document
     size_t longest; // tokens of the longest document, where none was long enough; otherwise 0
+    size_t tokens;  // that could be drawn, where they are fewer than were: sequences overlap; otherwise 0
 };
 
 // Calibration, the field's protocols (kernels/METHOD.md §12).

@@ -1,5 +1,6 @@
 #include "io/file/stream.h"
 
+#include "io/file/not_text.h"
 #include "io/file/regular.h"
 
 #include <errno.h>
@@ -7,16 +8,18 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include <zlib.h>
 
 enum { BUFFER_BYTES = 1 << 18 };
+
+// A text that unpacks to more than this many times its size, beyond the first 64 MiB, is none that anybody
+// wrote: it would fill the memory.
+static const uint64_t most_expansion = 200, free_expansion = (uint64_t)64 << 20;
 
 struct stream {
     char path[PATH_MAX];
@@ -24,11 +27,33 @@ struct stream {
     XXH3_state_t *hash;
     uint64_t disk_bytes; // read so far
     bool disk_end;
-    bool compressed, inflating;                                            // inflating: zlib's state is there
-    enum { BEFORE_MEMBERS, IN_MEMBER, AFTER_MEMBER, IN_PADDING } position; // in the gzip file
-    z_stream zlib;
-    unsigned char disk[BUFFER_BYTES], text[4 * BUFFER_BYTES];
+    struct unpacker *unpacker; // NULL: plain text
+    struct unpack_buffers buffers;
+    uint64_t text_bytes; // given so far
+    bool after_return;   // the text so far ended with a carriage return, given as a newline
+    struct stream_facts facts;
+    char disk[BUFFER_BYTES], text[4 * BUFFER_BYTES];
 };
+
+// Reads until the buffer is full or the file ends.
+static enum status read_disk(struct stream *stream, struct error *err)
+{
+    size_t filled = 0;
+
+    while (filled < sizeof stream->disk && !stream->disk_end) {
+        const ssize_t got = read(stream->fd, stream->disk + filled, sizeof stream->disk - filled);
+        if (got < 0 && errno == EINTR)
+            continue;
+        RETURN_ERROR_IF(got < 0, err, STATUS_FAILED, "%s: reading failed: %s", stream->path, strerror(errno));
+        filled += (size_t)got;
+        stream->disk_end = got == 0;
+    }
+    stream->disk_bytes += filled;
+    XXH3_64bits_update(stream->hash, stream->disk, filled);
+    stream->buffers.in = (const unsigned char *)stream->disk;
+    stream->buffers.in_size = filled;
+    return STATUS_OK;
+}
 
 static enum status open_file(struct stream *stream, const char *path, struct error *err)
 {
@@ -36,15 +61,14 @@ static enum status open_file(struct stream *stream, const char *path, struct err
     RETURN_ERROR_IF(length >= sizeof stream->path, err, STATUS_INPUT, "%.200s...: the name is too long",
                     path);
     memcpy(stream->path, path, length + 1);
-    stream->compressed = length >= 3 && strcmp(path + length - 3, ".gz") == 0;
     stream->hash = XXH3_createState();
     RETURN_ERROR_IF(stream->hash == NULL || XXH3_64bits_reset(stream->hash) != XXH_OK, err, STATUS_MEMORY,
                     "%s: out of memory for its hash", path);
     FORWARD_IF_ERROR(regular_open(&stream->fd, path, O_RDONLY, STATUS_INPUT, err));
-    // 16: gzip's header and checksum, 15: its largest window.
-    RETURN_ERROR_IF(stream->compressed && inflateInit2(&stream->zlib, 16 + 15) != Z_OK, err, STATUS_MEMORY,
-                    "%s: out of memory for decompressing", path);
-    stream->inflating = stream->compressed;
+    FORWARD_IF_ERROR(read_disk(stream, err));
+    stream->facts.packing = packing_of(path, stream->buffers.in, stream->buffers.in_size);
+    if (stream->facts.packing != PACKING_NONE)
+        FORWARD_IF_ERROR(unpacker_create(&stream->unpacker, stream->facts.packing, stream->path, err));
     return STATUS_OK;
 }
 
@@ -68,19 +92,23 @@ void stream_close(struct stream *stream)
 {
     if (stream == NULL)
         return;
-    if (stream->inflating)
-        inflateEnd(&stream->zlib);
+    unpacker_free(stream->unpacker);
     if (stream->fd >= 0)
         close(stream->fd);
     XXH3_freeState(stream->hash);
     free(stream);
 }
 
+const struct stream_facts *stream_facts(const struct stream *stream)
+{
+    return &stream->facts;
+}
+
 double stream_share(const struct stream *stream)
 {
     struct stat info;
-    const uint64_t unread = stream->zlib.avail_in; // of what is in memory; 0 of plain text
-    if (stream->disk_end || fstat(stream->fd, &info) != 0 || info.st_size == 0)
+    const uint64_t unread = stream->buffers.in_size;
+    if ((stream->disk_end && unread == 0) || fstat(stream->fd, &info) != 0 || info.st_size == 0)
         return 1;
     return fmin(1, (double)(stream->disk_bytes - unread) / (double)info.st_size);
 }
@@ -90,82 +118,88 @@ uint64_t stream_hash(const struct stream *stream)
     return XXH3_64bits_digest(stream->hash);
 }
 
-static enum status read_disk(struct stream *stream, size_t *size, struct error *err)
-{
-    ssize_t got;
-
-    do {
-        got = read(stream->fd, stream->disk, sizeof stream->disk);
-    } while (got < 0 && errno == EINTR);
-    RETURN_ERROR_IF(got < 0, err, STATUS_FAILED, "%s: reading failed: %s", stream->path, strerror(errno));
-    *size = (size_t)got;
-    stream->disk_bytes += *size;
-    stream->disk_end = got == 0;
-    XXH3_64bits_update(stream->hash, stream->disk, *size);
-    return STATUS_OK;
-}
-
-// After a member: another one, or zeros to the end of the file as tapes and some tools leave them.
-static enum status skip_padding(struct stream *stream, struct error *err)
-{
-    while (stream->zlib.avail_in > 0 && *stream->zlib.next_in == 0) {
-        stream->position = IN_PADDING;
-        stream->zlib.next_in++;
-        stream->zlib.avail_in--;
-    }
-    RETURN_ERROR_IF(stream->position == IN_PADDING && stream->zlib.avail_in > 0, err, STATUS_INPUT,
-                    "%s: damaged gzip stream: something else follows at byte %" PRIu64, stream->path,
-                    stream->disk_bytes - stream->zlib.avail_in);
-    return STATUS_OK;
-}
-
-static enum status inflate_some(struct stream *stream, struct error *err)
-{
-    if (stream->position == AFTER_MEMBER || stream->position == IN_PADDING)
-        FORWARD_IF_ERROR(skip_padding(stream, err));
-    if (stream->zlib.avail_in == 0)
-        return STATUS_OK;
-    stream->position = IN_MEMBER;
-    const int result = inflate(&stream->zlib, Z_NO_FLUSH);
-    if (result == Z_STREAM_END) {
-        stream->position = AFTER_MEMBER;
-        inflateReset(&stream->zlib);
-        return STATUS_OK;
-    }
-    RETURN_ERROR_IF(result == Z_MEM_ERROR, err, STATUS_MEMORY, "%s: out of memory for decompressing",
-                    stream->path);
-    RETURN_ERROR_IF(result != Z_OK && result != Z_BUF_ERROR, err, STATUS_INPUT,
-                    "%s: damaged gzip stream before byte %" PRIu64 ": %s", stream->path,
-                    stream->disk_bytes - stream->zlib.avail_in,
-                    stream->zlib.msg != NULL ? stream->zlib.msg : "a dictionary is asked for");
-    return STATUS_OK;
-}
-
 static enum status read_compressed(struct stream *stream, size_t *size, struct error *err)
 {
-    stream->zlib.next_out = stream->text;
-    stream->zlib.avail_out = sizeof stream->text;
-    while (stream->zlib.avail_out > 0) {
-        if (stream->zlib.avail_in == 0 && !stream->disk_end) {
-            size_t got;
-            FORWARD_IF_ERROR(read_disk(stream, &got, err));
-            stream->zlib.next_in = stream->disk;
-            stream->zlib.avail_in = (uInt)got;
-        }
-        if (stream->zlib.avail_in == 0)
-            break;
-        FORWARD_IF_ERROR(inflate_some(stream, err));
+    struct unpack_buffers *buffers = &stream->buffers;
+    bool moves = true;
+
+    buffers->out = stream->text;
+    buffers->out_size = sizeof stream->text;
+    while (moves && buffers->out_size > 0) {
+        if (buffers->in_size == 0 && !stream->disk_end)
+            FORWARD_IF_ERROR(read_disk(stream, err));
+        const size_t before = buffers->in_size + buffers->out_size;
+        FORWARD_IF_ERROR(unpack(stream->unpacker, buffers, err));
+        moves = buffers->in_size + buffers->out_size < before || !stream->disk_end;
     }
-    *size = sizeof stream->text - stream->zlib.avail_out;
-    RETURN_ERROR_IF(*size == 0 && stream->position <= IN_MEMBER, err, STATUS_INPUT,
-                    "%s: the gzip stream is cut off after %" PRIu64 " bytes", stream->path,
-                    stream->disk_bytes);
+    *size = sizeof stream->text - buffers->out_size;
+    if (*size == 0)
+        return unpack_end(stream->unpacker, err);
+    stream->text_bytes += *size;
+    RETURN_ERROR_IF(stream->text_bytes > free_expansion &&
+                        stream->text_bytes / most_expansion > stream->disk_bytes - buffers->in_size,
+                    err, STATUS_INPUT, "%s: unpacks to more than %" PRIu64 " times its size, as no text does",
+                    stream->path, most_expansion);
     return STATUS_OK;
+}
+
+static enum status read_plain(struct stream *stream, size_t *size, struct error *err)
+{
+    if (stream->buffers.in_size == 0 && !stream->disk_end)
+        FORWARD_IF_ERROR(read_disk(stream, err));
+    *size = stream->buffers.in_size;
+    stream->buffers.in_size = 0;
+    stream->text_bytes += *size;
+    return STATUS_OK;
+}
+
+// As Python reads a text file: "\r\n" and "\r" become "\n". In place; the new size.
+static size_t translate_newlines(struct stream *stream, char *text, size_t size)
+{
+    const char *next = text, *const end = text + size;
+    char *to = text;
+
+    if (stream->after_return && size > 0 && *next == '\n')
+        next++;
+    stream->after_return = size == 0 && stream->after_return;
+    while (next < end) {
+        const char *found = memchr(next, '\r', (size_t)(end - next));
+        const size_t length = (size_t)((found != NULL ? found : end) - next);
+        if (to != next)
+            memmove(to, next, length);
+        to += length;
+        next += length;
+        if (found == NULL)
+            break;
+        stream->facts.returns = true;
+        *to++ = '\n';
+        next++;
+        if (next == end)
+            stream->after_return = true;
+        else if (*next == '\n')
+            next++;
+    }
+    return (size_t)(to - text);
 }
 
 enum status stream_read(struct stream *stream, const char **bytes, size_t *size, struct error *err)
 {
-    *bytes = (const char *)(stream->compressed ? stream->text : stream->disk);
+    char *text = stream->unpacker != NULL ? stream->text : stream->disk;
+
+    *bytes = text;
     *size = 0;
-    return stream->compressed ? read_compressed(stream, size, err) : read_disk(stream, size, err);
+    for (size_t got = 1; got > 0 && *size == 0;) { // a newline alone may be the end of one that was given
+        const bool is_first = stream->text_bytes == 0;
+        size_t mark = 0;
+        FORWARD_IF_ERROR(stream->unpacker != NULL ? read_compressed(stream, &got, err)
+                                                  : read_plain(stream, &got, err));
+        if (is_first) {
+            FORWARD_IF_ERROR(not_text_check(stream->path, text, got, err));
+            stream->facts.mark = got >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
+            mark = stream->facts.mark ? 3 : 0;
+        }
+        *bytes = text + mark;
+        *size = translate_newlines(stream, text + mark, got - mark);
+    }
+    return STATUS_OK;
 }

@@ -385,3 +385,17 @@ void model_config_free(struct model_config *config)
     free(config->layers);
     config->layers = NULL;
 }
+
+size_t model_config_positions(const struct model_config *config)
+{
+    const struct rope_config *rope = &config->rope;
+    double positions = (double)config->max_position_embeddings;
+
+    if (config->alibi != ALIBI_NONE && !config->bounded_positions)
+        return 0;
+    if (rope->type == ROPE_LINEAR || rope->type == ROPE_DYNAMIC)
+        positions *= fmax(1, rope->factor);
+    else if (rope->type == ROPE_YARN)
+        positions = fmax(positions, rope->original_max_position_embeddings * rope->factor);
+    return positions < 0x1p53 ? (size_t)positions : 0;
+}

@@ -66,3 +66,8 @@ static inline struct decoder_config layer_config(const struct model_config *conf
         own.intermediate_size = kind->intermediate_size;
     return own;
 }
+
+// The longest sequence that the model was made for, 0 where nothing bounds it (ALiBi). Where rotary
+// embeddings are stretched by a factor, some config.json say the length before in max_position_embeddings and
+// some that after: the larger one counts.
+size_t model_config_positions(const struct model_config *config);

@@ -22,12 +22,12 @@ KEY(OUTPUT, "output", TEXT(output, "a directory"),
 KEY(OUTPUT_FORMAT, "output_format", CHOICE(settings, output_format, output_format_names), .standard = {OUTPUT_DEQUANTISED},
     .help = "of a quantised model: the weights that its codes stand for, or the codes and scales themselves, where masks alone change them")
 
-KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file"),
+KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file, a folder or a pattern"),
     .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .example = "/data/c4-train.00000-of-01024.json.gz",
-    .help = "text as .txt, .raw, .jsonl or .jsonl.gz (a document a line), or token ids as .h5")
+    .help = "a file, a folder or a pattern of files: text (.txt, .raw), JSON with a document in a field of each object (.jsonl, .ndjson, .json), perhaps .gz or .zst; or token ids (.h5)")
 KEY(FIELD, "calibration.field", TEXT(field, "a field's name"), .example = "text", .otherwise = "text",
-    .help = "of a .jsonl corpus, the field of each line that is a document")
+    .help = "of a JSON corpus, the field of each object that is a document")
 KEY(SEQUENCES, "calibration.sequences", WHOLE(settings, sequences, 1, 1e9), .standard = {128},
     .flags = KEY_ON_RECORD, .help = "how many are drawn from the corpus")
 KEY(LENGTH, "calibration.length", WHOLE(settings, length, 2, 1e7), .standard = {2048},
@@ -102,9 +102,9 @@ KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .stan
     .otherwise = "false for a sweep that is measured and not exported",
     .help = "keep weights/VARIANT when its results are there")
 
-KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file"), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
+KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file, a folder or a pattern"), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .otherwise = "none, no perplexity", .example = "/data/wikitext-2-raw/wiki.test.raw",
-    .help = "the text whose perplexity is measured")
+    .help = "the text whose perplexity is measured: files as for calibration.corpus, but for token ids")
 KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7), .standard = {2048},
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .otherwise = "calibration.length", .help = "tokens of a window")
 KEY(TASKS, "evaluate.tasks", TASKS(tasks, num_tasks), .flags = KEY_MAY_CHANGE,

@@ -1,13 +1,11 @@
 #include "pipeline/plan/print.h"
 
 #include "io/file/run_paths.h"
-#include "io/model/model.h"
 #include "kernels/amount.h"
 #include "kernels/pruning/budget.h"
 #include "pipeline/job/json.h"
-#include "pipeline/plan/capacity.h"
 #include "pipeline/plan/estimate.h"
-#include "pipeline/plan/overfitting.h"
+#include "pipeline/plan/job_warnings.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/text/duration.h"
 #include "pipeline/text/json_memory.h"
@@ -24,11 +22,7 @@ struct summary {
     size_t units[STAGE_COUNT], done[STAGE_COUNT];
     size_t dense_units[STAGE_COUNT]; // of `units` those that are of no variant
     double work[STAGE_COUNT];
-    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE]; // of what the machine has too little of
-    size_t num_warnings;
-    char model_warnings[MODEL_WARNINGS][MODEL_WARNING_SIZE];
-    size_t num_model_warnings;
-    char overfitting[OVERFITTING_WARNING_SIZE]; // "": none
+    struct warnings warnings;
 };
 
 static enum status summarise(struct summary *summary, const struct plan *plan, const struct machine *machine,
@@ -58,20 +52,16 @@ static void count_units(struct summary *summary)
     run_record_free(&record);
 }
 
-// Warns of all that this machine has too little of, and of the model's contradictions.
-static void collect_warnings(struct summary *summary)
+static void collect_warnings(struct summary *summary, const struct warnings *told)
 {
-    const struct settings *settings = summary->plan->settings;
-    struct capacity capacity;
     bool is_started = false;
 
-    capacity_measure(&capacity, settings->run, settings->output);
     for (int s = 0; s < STAGE_COUNT; s++)
         is_started = is_started || summary->done[s] > 0;
-    summary->num_warnings = capacity_warn(summary->warnings, &capacity, &summary->cost,
-                                          summary->machine->ranks_per_node, is_started);
-    summary->num_model_warnings = model_warnings(summary->model_warnings, summary->plan->model);
-    (void)overfitting_warning(summary->overfitting, summary->plan);
+    job_warnings(&summary->warnings, summary->plan, &summary->cost, summary->machine->ranks_per_node,
+                 is_started);
+    for (size_t i = 0; i < told->count; i++)
+        warnings_add(&summary->warnings, "%s", told->lines[i]);
 }
 
 // Which part of the time is the largest.
@@ -185,12 +175,8 @@ static json_t *summary_to_json(const struct summary *summary)
                   (json_int_t)cost->weights_bytes, "output", (json_int_t)cost->output_bytes));
     json_object_set_new(object, "commands", commands_to_json(summary));
     json_t *warnings = json_array();
-    for (size_t i = 0; i < summary->num_warnings; i++)
-        json_array_append_new(warnings, json_string(summary->warnings[i]));
-    for (size_t i = 0; i < summary->num_model_warnings; i++)
-        json_array_append_new(warnings, json_string(summary->model_warnings[i]));
-    if (summary->overfitting[0] != '\0')
-        json_array_append_new(warnings, json_string(summary->overfitting));
+    for (size_t i = 0; i < summary->warnings.count; i++)
+        json_array_append_new(warnings, json_string(summary->warnings.lines[i]));
     json_object_set_new(object, "warnings", warnings);
     return object;
 }
@@ -274,17 +260,8 @@ static void print_costs(const struct summary *summary, FILE *out)
 
 static void print_warnings(const struct summary *summary, FILE *out)
 {
-    const char *lines[CAPACITY_WARNINGS + MODEL_WARNINGS + 1];
-    size_t count = 0;
-
-    for (size_t i = 0; i < summary->num_warnings; i++)
-        lines[count++] = summary->warnings[i];
-    for (size_t i = 0; i < summary->num_model_warnings; i++)
-        lines[count++] = summary->model_warnings[i];
-    lines[count++] = summary->overfitting;
-    for (size_t i = 0, printed = 0; i < count; i++)
-        if (lines[i][0] != '\0')
-            fprintf(out, "%scareful: %s\n", printed++ == 0 ? "\n" : "", lines[i]);
+    for (size_t i = 0; i < summary->warnings.count; i++)
+        fprintf(out, "%scareful: %s\n", i == 0 ? "\n" : "", summary->warnings.lines[i]);
 }
 
 static void print_variant(const struct variant *variant, FILE *out)
@@ -295,8 +272,8 @@ static void print_variant(const struct variant *variant, FILE *out)
         fprintf(out, "  %s\n", variant->name);
 }
 
-enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
-                       struct error *err)
+enum status plan_print(const struct plan *plan, const struct machine *machine, const struct warnings *told,
+                       bool json, FILE *out, struct error *err)
 {
     struct summary summary;
 
@@ -304,11 +281,12 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     if (out == NULL)
         return STATUS_OK;
     count_units(&summary);
-    collect_warnings(&summary);
+    collect_warnings(&summary, told);
     if (json) {
         json_t *object = summary_to_json(&summary);
         char *text = json_dumps(object, JSON_INDENT(2));
         json_decref(object);
+        warnings_free(&summary.warnings);
         const enum status status = json_memory_check("the plan", err);
         if (status == STATUS_OK)
             fprintf(out, "%s\n", text);
@@ -322,5 +300,6 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, b
     print_times(&summary, out);
     print_costs(&summary, out);
     print_warnings(&summary, out);
+    warnings_free(&summary.warnings);
     return STATUS_OK;
 }

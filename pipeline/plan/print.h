@@ -5,11 +5,13 @@
 #pragma once
 #include "pipeline/plan/machine.h"
 #include "pipeline/plan/plan.h"
+#include "pipeline/plan/warnings.h"
 #include <stdio.h>
 
 // Prints what would run, what it costs and how long it takes on `machine`; out NULL prints nothing. As JSON:
 // {"run", "propagation", "variants": [...], "machine", "stages": {...}, "commands": [...], "memory", "disk",
 // "work", "seconds", ...}. "commands" are those that carry the stages out, in the order in which they wait
 // for one another: {"name", "stages", "units", "dense_units", "seconds", "useful_nodes"}.
-enum status plan_print(const struct plan *plan, const struct machine *machine, bool json, FILE *out,
-                       struct error *err);
+// told: warnings more, which come last.
+enum status plan_print(const struct plan *plan, const struct machine *machine, const struct warnings *told,
+                       bool json, FILE *out, struct error *err);

@@ -1,5 +1,7 @@
 #include "pipeline/record/fingerprints.h"
 
+#include "io/corpus/text_kind.h"
+#include "io/file/file_set.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
 #include "io/tasks/labels.h"
@@ -18,23 +20,69 @@
 
 static const char tokenizer_file[] = "tokenizer.json";
 
-// {"file", "bytes", "modified"} as the file system has it now.
-static enum status file_stamp(json_t **stamp, const char *path, struct error *err)
+// What a run is made from: a shard, a plain file, or a text, which may be several files (io/file/file_set.h).
+struct input {
+    const char *path;
+    const struct safetensors_file *shard; // NULL: no shard
+    bool is_text;
+    uint64_t enough; // of a text: bytes that are read of several files
+};
+
+static uint64_t time_of(const struct stat *info)
+{
+    return (uint64_t)info->st_mtim.tv_sec * 1000000000 + (uint64_t)info->st_mtim.tv_nsec;
+}
+
+// {"file", "bytes", "modified"} as the file system has it now; of several files, whose number is in "files",
+// the sum and the latest.
+static enum status file_stamp(json_t **stamp, const struct input *input, const struct file_set *set,
+                              struct error *err)
 {
     struct stat info;
-    RETURN_ERROR_IF(stat(path, &info) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
-    *stamp = json_pack("{s:s, s:I, s:I}", "file", path, "bytes", (json_int_t)info.st_size, "modified",
-                       (json_int_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec);
+    uint64_t modified = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        RETURN_ERROR_IF(stat(set->paths[i], &info) != 0, err, STATUS_INPUT, "%s: %s", set->paths[i],
+                        strerror(errno));
+        modified = time_of(&info) > modified ? time_of(&info) : modified;
+    }
+    *stamp = json_pack("{s:s, s:I, s:I}", "file", input->path, "bytes", (json_int_t)set->total, "modified",
+                       (json_int_t)modified);
+    if (strcmp(set->paths[0], input->path) != 0)
+        json_object_set_new(*stamp, "files", json_integer((json_int_t)set->count));
+    return STATUS_OK;
+}
+
+// Notes in the stamp how a text is read, where an earlier version read it otherwise. A run that such a
+// version began would be of two texts.
+static enum status stamp_reading(json_t *stamp, const struct file_set *set, const json_t *recorded,
+                                 struct error *err)
+{
+    struct text_kind kind;
+
+    FORWARD_IF_ERROR(text_kind_find(&kind, set->paths[0], err));
+    const char *reading = text_kind_change(&kind, set->paths[0]);
+    if (reading[0] == '\0')
+        return STATUS_OK;
+    json_object_set_new(stamp, "reading", json_string(reading));
+    const char *before = json_string_value(json_object_get(recorded, "reading"));
+    RETURN_ERROR_IF(json_equal(json_object_get(recorded, "file"), json_object_get(stamp, "file")) &&
+                        (before == NULL || strcmp(before, reading) != 0),
+                    err, STATUS_USAGE,
+                    "%s: is read %s now, and was not when the run was begun: use another run directory",
+                    set->paths[0], reading);
     return STATUS_OK;
 }
 
 // The recorded hash of a file that has not been touched since, else NULL.
 static const char *known_hash(const json_t *recorded, const json_t *stamp)
 {
-    static const char *const keys[] = {"file", "bytes", "modified"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (!json_equal(json_object_get(recorded, keys[i]), json_object_get(stamp, keys[i])))
+    static const char *const keys[] = {"file", "bytes", "modified", "files"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *old = json_object_get(recorded, keys[i]), *new = json_object_get(stamp, keys[i]);
+        if (old != new && !json_equal(old, new)) // both may be missing
             return NULL;
+    }
     return json_string_value(json_object_get(recorded, "xxh3"));
 }
 
@@ -71,6 +119,20 @@ static enum status hash_file(uint64_t *hash, const char *path, struct error *err
     return status;
 }
 
+// Rank 0: as corpus_load has it (io/corpus/corpus.h).
+static enum status hash_set(uint64_t *hash, const struct file_set *set, struct error *err)
+{
+    uint64_t *hashes;
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(allocate(&hashes, set->count, sizeof *hashes, "fingerprint", err));
+    for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
+        status = hash_file(&hashes[i], set->paths[i], err);
+    *hash = set->count == 1 ? hashes[0] : XXH3_64bits(hashes, set->count * sizeof *hashes);
+    free(hashes);
+    return status;
+}
+
 // All ranks together: the hash of a shard is that of its header and its tensors' hashes, in order.
 static enum status hash_shard(uint64_t *hash, const struct team *team, const struct safetensors_file *shard,
                               struct error *err)
@@ -94,30 +156,40 @@ static enum status hash_shard(uint64_t *hash, const struct team *team, const str
     return status;
 }
 
-// One input file: its stamp with the hash, taken from the record where the file was not touched. shard NULL:
-// a plain file. Collective; only rank 0 appends to `list`.
-static enum status fingerprint(json_t *list, const struct team *team, const char *path,
-                               const struct safetensors_file *shard, const json_t *recorded,
-                               enum fingerprint_mode mode, struct error *err)
+// Rank 0: the stamp of an input, and the recorded hash where it was not touched.
+static enum status look(json_t **stamp, const char **known, struct file_set *set, const struct input *input,
+                        const json_t *recorded, enum fingerprint_mode mode, struct error *err)
+{
+    FORWARD_IF_ERROR(file_set_find(set, input->path, input->is_text ? input->enough : UINT64_MAX, err));
+    FORWARD_IF_ERROR(file_stamp(stamp, input, set, err));
+    if (input->is_text)
+        FORWARD_IF_ERROR(stamp_reading(*stamp, set, recorded, err));
+    if (mode == FINGERPRINT_CHANGED)
+        *known = known_hash(recorded, *stamp);
+    return STATUS_OK;
+}
+
+// One input: its stamp with the hash, taken from the record where the file was not touched. Collective; only
+// rank 0 appends to `list`.
+static enum status fingerprint(json_t *list, const struct team *team, const struct input *input,
+                               const json_t *recorded, enum fingerprint_mode mode, struct error *err)
 {
     const bool root = team->rank == 0;
+    struct file_set set = {0};
     json_t *stamp = NULL;
     const char *known = NULL;
     char text[17]; // hexadecimal
     uint64_t hash = 0;
     enum status status = STATUS_OK;
 
-    if (root) {
-        status = file_stamp(&stamp, path, err);
-        if (status == STATUS_OK && mode == FINGERPRINT_CHANGED)
-            known = known_hash(recorded, stamp);
-    }
+    if (root)
+        status = look(&stamp, &known, &set, input, recorded, mode, err);
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     if (mode != FINGERPRINT_NONE && team_any(team, root && known == NULL)) {
-        if (shard != NULL)
-            status = hash_shard(&hash, team, shard, err);
+        if (input->shard != NULL)
+            status = hash_shard(&hash, team, input->shard, err);
         else if (root)
-            status = hash_file(&hash, path, err);
+            status = hash_set(&hash, &set, err);
         GOTO_IF_ERROR(team_agree(team, status, err), done);
         snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
         known = text;
@@ -128,8 +200,17 @@ static enum status fingerprint(json_t *list, const struct team *team, const char
         json_array_append(list, stamp);
     }
 done:
+    file_set_free(&set);
     json_decref(stamp);
     return status;
+}
+
+// A plain file.
+static enum status fingerprint_file(json_t *list, const struct team *team, const char *path,
+                                    const json_t *recorded, enum fingerprint_mode mode, struct error *err)
+{
+    const struct input input = {.path = path};
+    return fingerprint(list, team, &input, recorded, mode, err);
 }
 
 // One of the model's side files.
@@ -144,7 +225,7 @@ static enum status fingerprint_side_file(json_t *list, const struct team *team,
     if (team->rank == 0 && strcmp(name, tokenizer_file) == 0)
         status = tokenizer_check(path, err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    return fingerprint(list, team, path, NULL, old, mode, err);
+    return fingerprint_file(list, team, path, old, mode, err);
 }
 
 enum status fingerprint_model(json_t *list, const struct team *team, const struct model *model,
@@ -160,8 +241,8 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
             fingerprint_side_file(list, team, settings, names[i], json_array_get(old, index), mode, err));
     for (size_t i = 0; i < model->checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = model->checkpoint->shards[i];
-        FORWARD_IF_ERROR(
-            fingerprint(list, team, shard->path, shard, json_array_get(old, index++), mode, err));
+        const struct input input = {.path = shard->path, .shard = shard};
+        FORWARD_IF_ERROR(fingerprint(list, team, &input, json_array_get(old, index++), mode, err));
     }
     return STATUS_OK;
 }
@@ -169,25 +250,32 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
                                    const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
+    const struct input text = {.path = settings->perplexity, .is_text = true, .enough = UINT64_MAX};
+
     if (settings->perplexity == NULL)
         return STATUS_OK;
-    FORWARD_IF_ERROR(fingerprint(list, team, settings->perplexity, NULL, json_array_get(old, 0), mode, err));
+    FORWARD_IF_ERROR(fingerprint(list, team, &text, json_array_get(old, 0), mode, err));
     if (!sequences_are_given(settings))
         return STATUS_OK;
     return fingerprint_side_file(list, team, settings, tokenizer_file, json_array_get(old, 1), mode, err);
 }
 
-enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,
-                               enum fingerprint_mode mode, struct error *err)
+enum status fingerprint_corpus(json_t *list, const struct team *team, const struct settings *settings,
+                               const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
-    struct stat info;
-    const bool gone = team->rank == 0 && old != NULL && stat(path, &info) != 0;
+    const struct input corpus = {.path = settings->corpus,
+                                 .is_text = !sequences_are_given(settings),
+                                 .enough = calibration_bytes(settings)};
+    struct file_set set = {0};
+    const bool gone =
+        team->rank == 0 && old != NULL && file_set_find(&set, corpus.path, 0, NULL) != STATUS_OK;
+    file_set_free(&set);
     if (team_any(team, gone)) {
         if (team->rank == 0)
             json_array_append(list, (json_t *)old);
         return STATUS_OK;
     }
-    return fingerprint(list, team, path, NULL, old, mode, err);
+    return fingerprint(list, team, &corpus, old, mode, err);
 }
 
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
@@ -197,16 +285,16 @@ enum status fingerprint_tasks(json_t *list, const struct team *team, const struc
         const char *data = settings->tasks[i].data;
         char labels[PATH_SIZE], tokenizer[PATH_SIZE];
         const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
-        FORWARD_IF_ERROR(fingerprint(list, team, data, NULL, task_record_find(old, data), mode, err));
+        FORWARD_IF_ERROR(fingerprint_file(list, team, data, task_record_find(old, data), mode, err));
         task_record_name(list, settings->tasks[i].name);
         if (team_any(team, labelled)) {
-            FORWARD_IF_ERROR(fingerprint(list, team, labels, NULL, task_record_find(old, labels), mode, err));
+            FORWARD_IF_ERROR(fingerprint_file(list, team, labels, task_record_find(old, labels), mode, err));
             task_record_name(list, settings->tasks[i].name);
         }
         if (sequences_are_given(settings)) {
             path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
             FORWARD_IF_ERROR(
-                fingerprint(list, team, tokenizer, NULL, task_record_find(old, tokenizer), mode, err));
+                fingerprint_file(list, team, tokenizer, task_record_find(old, tokenizer), mode, err));
             task_record_name(list, settings->tasks[i].name);
         }
     }

@@ -23,8 +23,8 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
                               struct error *err);
 // old: the corpus's own stamp. A corpus that is gone is no obstacle when the sequences drawn from it are
 // stored: the record is believed.
-enum status fingerprint_corpus(json_t *list, const struct team *team, const char *path, const json_t *old,
-                               enum fingerprint_mode mode, struct error *err);
+enum status fingerprint_corpus(json_t *list, const struct team *team, const struct settings *settings,
+                               const json_t *old, enum fingerprint_mode mode, struct error *err);
 // The text that perplexity is measured on, and, where calibration starts from token ids, the tokenizer, which
 // then matters here alone.
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,

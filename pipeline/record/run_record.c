@@ -264,7 +264,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
     GOTO_IF_ERROR(
         fingerprint_model(model_list, team, model, settings, json_object_get(old_prints, "model"), mode, err),
         done);
-    GOTO_IF_ERROR(fingerprint_corpus(corpus_list, team, settings->corpus,
+    GOTO_IF_ERROR(fingerprint_corpus(corpus_list, team, settings,
                                      json_array_get(json_object_get(old_prints, "corpus"), 0), mode, err),
                   done);
     GOTO_IF_ERROR(fingerprint_evaluation(evaluation_list, team, settings,

@@ -1,6 +1,7 @@
 #include "pipeline/run/open_job.h"
 
-#include "io/corpus/corpus.h"
+#include "io/corpus/text_kind.h"
+#include "io/file/file_set.h"
 #include "io/file/real_path.h"
 #include "io/file/run_paths.h"
 #include "io/model/open.h"
@@ -13,12 +14,14 @@
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/text_size.h"
 #include "stages/export/export.h"
+#include "stages/layer/sequences.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/prune.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static enum status check_length(const char *path, const char *key, const char *job, struct error *err)
 {
@@ -36,13 +39,34 @@ static enum status check_readable(const char *path, const char *key, const char 
     return STATUS_OK;
 }
 
-// A corpus, a text or the data of a task.
+// The data of a task, or token ids.
 static enum status check_file(const char *path, const char *key, const char *job, struct error *err)
 {
     struct stat info;
     FORWARD_IF_ERROR(check_readable(path, key, job, err));
     RETURN_ERROR_IF(stat(path, &info) == 0 && !S_ISREG(info.st_mode), err, STATUS_INPUT,
                     "%s: not a regular file", path);
+    return STATUS_OK;
+}
+
+// A corpus or a text, perhaps of several files. fields: the job names one, so that it must be JSON.
+static enum status check_text(const char *path, const char *key, bool fields, const char *job,
+                              struct error *err)
+{
+    struct file_set set;
+    struct text_kind kind;
+    struct error why = {0};
+    enum status status = file_set_find(&set, path, UINT64_MAX, &why);
+
+    if (status == STATUS_OK)
+        status = text_kind_find(&kind, set.paths[0], &why);
+    file_set_free(&set);
+    if (status == STATUS_INPUT && access(path, F_OK) != 0) // a name that is wrong is the job's mistake
+        return error_set(err, STATUS_USAGE, "%s: %s: %s", job, key, why.message);
+    if (status != STATUS_OK)
+        return error_set(err, status, "%s", why.message);
+    RETURN_ERROR_IF(fields && kind.format < TEXT_JSON_LINES, err, STATUS_USAGE,
+                    "%s: calibration.field: only objects of JSON have fields, and %s has none", job, path);
     return STATUS_OK;
 }
 
@@ -82,14 +106,17 @@ static enum status check_paths(const struct settings *settings, const char *job,
     FORWARD_IF_ERROR(place_check(settings->run, "run", job, err));
     run_file_path(sequences, settings->run, RUN_SEQUENCES);
     run_file_path(record, settings->run, RUN_RECORD);
-    RETURN_ERROR_IF(settings->field != NULL && !corpus_has_fields(settings->corpus), err, STATUS_USAGE,
-                    "%s: calibration.field: only the lines of .jsonl and .json files have fields, not %s",
-                    job, settings->corpus);
+    RETURN_ERROR_IF(settings->field != NULL && sequences_are_given(settings), err, STATUS_USAGE,
+                    "%s: calibration.field: only objects of JSON have fields, and %s has none", job,
+                    settings->corpus);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
-        FORWARD_IF_ERROR(check_file(settings->corpus, "calibration.corpus", job, err));
+        FORWARD_IF_ERROR(
+            sequences_are_given(settings)
+                ? check_file(settings->corpus, "calibration.corpus", job, err)
+                : check_text(settings->corpus, "calibration.corpus", settings->field != NULL, job, err));
     if (settings->perplexity != NULL)
-        FORWARD_IF_ERROR(check_file(settings->perplexity, "evaluate.perplexity", job, err));
+        FORWARD_IF_ERROR(check_text(settings->perplexity, "evaluate.perplexity", false, job, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
         FORWARD_IF_ERROR(check_file(settings->tasks[i].data, "evaluate.tasks", job, err));
     return STATUS_OK;

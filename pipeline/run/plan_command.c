@@ -19,9 +19,11 @@ static enum status machine_of(struct machine *machine, const struct options *opt
     return options->machine != NULL ? machine_parse(machine, options->machine, err) : STATUS_OK;
 }
 
-// What `run` would refuse. Where there is little memory a plan still says how much the run needs.
-static enum status look_whether_it_starts(const struct opened_job *job, const struct plan *plan,
-                                          const struct options *options, struct error *err)
+// What `run` would refuse, and tell of the sequences. Where there is little memory a plan still says how much
+// the run needs.
+static enum status look_whether_it_starts(struct warnings *told, const struct opened_job *job,
+                                          const struct plan *plan, const struct options *options,
+                                          struct error *err)
 {
     struct team alone;
     struct admission admission = {0};
@@ -37,6 +39,13 @@ static enum status look_whether_it_starts(const struct opened_job *job, const st
 
     team_alone(&alone);
     const enum status status = admission_check(&admission, &context, true, &why);
+    if (status == STATUS_OK) {
+        char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
+        sequences_notice(notices, &admission.sequences, job->settings);
+        for (int i = 0; i < SEQUENCES_NOTICES; i++)
+            if (notices[i][0] != '\0')
+                warnings_add(told, "%s", notices[i]);
+    }
     admission_free(&admission);
     return status == STATUS_OK || status == STATUS_MEMORY ? STATUS_OK
                                                           : error_set(err, status, "%s", why.message);
@@ -49,6 +58,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     struct opened_job job = {0};
     struct machine machine;
     struct plan plan = {0};
+    struct warnings told = {0};
     enum status status;
 
     GOTO_IF_ERROR(machine_of(&machine, options, err), done);
@@ -56,9 +66,10 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
         fprintf(stderr, "coppice: %s\n", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);
-    GOTO_IF_ERROR(look_whether_it_starts(&job, &plan, options, err), done);
-    status = plan_print(&plan, &machine, options->json, out, err);
+    GOTO_IF_ERROR(look_whether_it_starts(&told, &job, &plan, options, err), done);
+    status = plan_print(&plan, &machine, &told, options->json, out, err);
 done:
+    warnings_free(&told);
     plan_free(&plan);
     job_close(&job);
     return status;

@@ -3,14 +3,14 @@
 #include "pipeline/plan/record.h"
 #include "stages/layer/layer_weights.h"
 
-enum status run_prepare(struct admission *admission, char notice[SEQUENCES_NOTICE_SIZE],
+enum status run_prepare(struct admission *admission, char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE],
                         const struct run_context *context, struct error *err)
 {
     const struct stage stage = {context->world, context->model, context->settings, {0}};
     struct run_record *record = &admission->record;
     enum status status = STATUS_OK;
 
-    notice[0] = '\0';
+    notices[0][0] = notices[1][0] = '\0';
     FORWARD_IF_ERROR(check_outer_tensors(&stage, err));
     FORWARD_IF_ERROR(run_record_commit(record, context->world, context->settings, err));
     if (context->world->rank == 0)
@@ -18,7 +18,7 @@ enum status run_prepare(struct admission *admission, char notice[SEQUENCES_NOTIC
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
     FORWARD_IF_ERROR(sequences_commit(&admission->sequences, &stage, err));
     status = held_out_commit(&admission->held_out, &stage, err);
-    sequences_notice(notice, &admission->sequences, context->settings);
+    sequences_notice(notices, &admission->sequences, context->settings);
     sequences_draft_free(&admission->sequences);
     held_out_draft_free(&admission->held_out);
     return status;

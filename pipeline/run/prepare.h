@@ -4,7 +4,7 @@
 
 // Collective over the world, after admission_check. Checks the model's tensors outside the layers, then
 // commits run.json, plan.json, sequences.h5 and held-out.h5: a start that is refused leaves nothing behind.
-// Programs that share a run directory must not do this at the same time. notice: on rank 0 a line for the
-// user, or "".
-enum status run_prepare(struct admission *admission, char notice[SEQUENCES_NOTICE_SIZE],
+// Programs that share a run directory must not do this at the same time. notices: on rank 0 lines
+// for the user, or "".
+enum status run_prepare(struct admission *admission, char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE],
                         const struct run_context *context, struct error *err);

@@ -1,9 +1,7 @@
 #include "pipeline/run/start.h"
 
-#include "io/model/model.h"
 #include "pipeline/cli/exit_code.h"
-#include "pipeline/plan/capacity.h"
-#include "pipeline/plan/overfitting.h"
+#include "pipeline/plan/job_warnings.h"
 #include "pipeline/run/claim_wait.h"
 #include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"
@@ -15,25 +13,17 @@
 // Rank 0. The warnings that `plan` would have printed.
 static enum status warn(const struct run_context *context, struct error *err)
 {
-    char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE];
-    char model[MODEL_WARNINGS][MODEL_WARNING_SIZE];
-    char overfitting[OVERFITTING_WARNING_SIZE];
     const size_t ranks = (size_t)context->world->node_size;
-    struct capacity capacity;
+    struct warnings warnings;
     struct plan_cost cost;
 
     FORWARD_IF_ERROR(plan_cost(&cost, context->plan, ranks, err));
-    capacity_measure(&capacity, context->settings->run, context->settings->output);
-    const size_t count = capacity_warn(warnings, &capacity, &cost, ranks, !context->record->is_first);
     if (context->options->verbosity <= VERBOSITY_QUIET)
         return STATUS_OK;
-    for (size_t i = 0; i < count; i++)
-        fprintf(stderr, "coppice: careful: %s\n", warnings[i]);
-    const size_t of_model = model_warnings(model, context->model);
-    for (size_t i = 0; i < of_model; i++)
-        fprintf(stderr, "coppice: careful: %s\n", model[i]);
-    if (overfitting_warning(overfitting, context->plan))
-        fprintf(stderr, "coppice: careful: %s\n", overfitting);
+    job_warnings(&warnings, context->plan, &cost, ranks, !context->record->is_first);
+    for (size_t i = 0; i < warnings.count; i++)
+        fprintf(stderr, "coppice: careful: %s\n", warnings.lines[i]);
+    warnings_free(&warnings);
     return STATUS_OK;
 }
 
@@ -111,19 +101,20 @@ static enum status open_and_run(const struct run_context *context, struct admiss
 {
     const bool root = context->world->rank == 0;
     struct journal journal = {.log = NULL};
-    char notice[SEQUENCES_NOTICE_SIZE];
+    char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
     enum status status = STATUS_OK;
 
     FORWARD_IF_ERROR(admission_check(admission, context, false, err));
     if (root)
         status = warn(context, err);
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
-    FORWARD_IF_ERROR(run_prepare(admission, notice, context, err));
+    FORWARD_IF_ERROR(run_prepare(admission, notices, context, err));
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
     if (root) {
         claim_share(claim);
         tell_notice(context->model_notice, context, &journal);
-        tell_notice(notice, context, &journal);
+        for (int i = 0; i < SEQUENCES_NOTICES; i++)
+            tell_notice(notices[i], context, &journal);
     }
     status = run_and_tell(context, &admission->data, &journal, err);
 done:

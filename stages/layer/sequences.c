@@ -20,6 +20,13 @@ bool sequences_are_given(const struct settings *settings)
     return ends_with(settings->corpus, ".h5");
 }
 
+uint64_t calibration_bytes(const struct settings *settings)
+{
+    const uint64_t least = (uint64_t)256 << 20, bytes_of_token = 64;
+    const double wanted = (double)settings->sequences * (double)settings->length * (double)bytes_of_token;
+    return wanted > (double)least ? wanted < 0x1p62 ? (uint64_t)wanted : (uint64_t)1 << 62 : least;
+}
+
 enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct settings *settings,
                                     struct error *err)
 {
@@ -42,7 +49,8 @@ enum status calibration_text_load(struct calibration_text *text, const struct se
     *text = (struct calibration_text){0};
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     FORWARD_IF_ERROR(tokenizer_load(&text->tokenizer, path, err));
-    return corpus_load_field(&text->corpus, settings->corpus, settings->field, err);
+    return corpus_load_field(&text->corpus, settings->corpus, settings->field, calibration_bytes(settings),
+                             err);
 }
 
 enum status calibration_text_draw(struct sample *sample, const struct calibration_text *text,
@@ -77,6 +85,7 @@ static enum status draw_text(struct sequences_draft *draft, const struct setting
         draft->ids = sample.ids;
         draft->packed = sample.packed;
         draft->longest = sample.longest;
+        draft->tokens = sample.tokens;
     }
     calibration_text_free(&text);
     return status;
@@ -154,17 +163,22 @@ void sequences_draft_free(struct sequences_draft *draft)
     memset(draft, 0, sizeof *draft);
 }
 
-void sequences_notice(char line[SEQUENCES_NOTICE_SIZE], const struct sequences_draft *draft,
-                      const struct settings *settings)
+void sequences_notice(char lines[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE],
+                      const struct sequences_draft *draft, const struct settings *settings)
 {
-    line[0] = '\0';
-    if (draft->packed == 0 || settings->pack == PACK_TRUE)
-        return;
-    snprintf(
-        line, SEQUENCES_NOTICE_SIZE,
-        "calibration.pack: the longest document has %zu tokens, so %zu documents were joined and sequences "
-        "of %zu cut anywhere",
-        draft->longest, draft->packed, settings->length);
+    lines[0][0] = lines[1][0] = '\0';
+    if (draft->packed > 0 && settings->pack != PACK_TRUE)
+        snprintf(lines[0], SEQUENCES_NOTICE_SIZE,
+                 "calibration.pack: the longest document has %zu tokens, so %zu documents were joined and "
+                 "sequences of %zu cut anywhere",
+                 draft->longest, draft->packed, settings->length);
+    if (draft->tokens > 0)
+        snprintf(lines[1], SEQUENCES_NOTICE_SIZE,
+                 "calibration.corpus: has %zu tokens to draw from, fewer than the %zu of %zu sequences of "
+                 "%zu: they "
+                 "overlap",
+                 draft->tokens, settings->sequences * settings->length, settings->sequences,
+                 settings->length);
 }
 
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err)

@@ -13,6 +13,7 @@ struct sequences_draft {
     uint64_t corpus_hash;
     size_t packed;  // documents that were joined; 0: not packed
     size_t longest; // where they were because the job leaves it open: tokens of the longest; otherwise 0
+    size_t tokens;  // that could be drawn, where they are fewer than were; otherwise 0
 };
 
 // Draws the sequences (rank 0 reads and tokenises the corpus), unless sequences.h5 exists and `again` is
@@ -23,10 +24,11 @@ enum status sequences_draw(struct sequences_draft *draft, const struct stage *st
 enum status sequences_commit(struct sequences_draft *draft, const struct stage *stage, struct error *err);
 void sequences_draft_free(struct sequences_draft *draft);
 
-// A line for the user when documents were joined without being asked for; "" otherwise. On rank 0.
-enum { SEQUENCES_NOTICE_SIZE = 256 };
-void sequences_notice(char line[SEQUENCES_NOTICE_SIZE], const struct sequences_draft *draft,
-                      const struct settings *settings);
+// A line for the user when documents were joined without being asked for, and one when the corpus has fewer
+// tokens than were drawn; "" otherwise. On rank 0.
+enum { SEQUENCES_NOTICES = 2, SEQUENCES_NOTICE_SIZE = 256 };
+void sequences_notice(char lines[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE],
+                      const struct sequences_draft *draft, const struct settings *settings);
 
 // Opens sequences.h5 and checks its shape against the job. Dataset "/tokens", int32 [sequences, length].
 enum status sequences_open(struct store_reader **reader, const struct stage *stage, struct error *err);
@@ -53,3 +55,6 @@ enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct s
 bool sequences_are_given(const struct settings *settings);
 // RUN/sequences.h5. Not collective.
 void sequences_path(char path[PATH_SIZE], const struct settings *settings);
+// Bytes on disk that are enough to draw from where the corpus is many files: 64 for each token, and 256 MiB
+// at least. What is beyond is not read: hundreds of gigabytes would be, for a few sequences.
+uint64_t calibration_bytes(const struct settings *settings);

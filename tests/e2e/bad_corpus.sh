@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # bad_corpus.sh - a broken corpus is refused with exit code 3 and one line that names the file and the place, leaves
-# nothing, and does not stand in the way of the same job once the corpus is mended.
+# nothing, and does not stand in the way of the same job once the corpus is mended. The same documents give the same
+# masks from every kind of file, and what is read otherwise than its name says is told.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
 export OMPI_MCA_odls_base_sigkill_timeout=0
@@ -35,7 +36,7 @@ small_job "$folder/job.yaml" method=magnitude pattern= corpus="$folder/words.jso
 check "another field of the lines can be the text" runs alone calibrate "$folder/job.yaml"
 rm -rf "$folder/run"
 small_job "$folder/job.yaml" method=magnitude pattern= corpus="$folder/test.jsonl, field: words"
-sed -i "s#test.jsonl#none.txt#" "$folder/job.yaml"; cp "$folder/train.jsonl" "$folder/none.txt"
+sed -i "s#test.jsonl#none.txt#" "$folder/job.yaml"; echo "$long" >"$folder/none.txt"
 check "a text without fields has none to name" refused 2 calibration.field "none.txt"
 printf '%s\nfine\n\xc3(\n' "$long" >"$folder/utf8.txt"
 bad "broken UTF-8 in a text" "$folder/utf8.txt" "UTF-8|utf8.txt:3"
@@ -43,10 +44,50 @@ gzip -c "$folder/train.jsonl" | head -c 2000 >"$folder/cut.jsonl.gz"
 bad "a gzip stream that ends early" "$folder/cut.jsonl.gz" gzip
 { gzip -c "$folder/train.jsonl" | head -c 1000; head -c 5000 /dev/zero; } >"$folder/damaged.jsonl.gz"
 bad "a damaged gzip stream" "$folder/damaged.jsonl.gz" gzip
-cp "$folder/train.jsonl" "$folder/plain.jsonl.gz"
-bad "a plain file that says gzip" "$folder/plain.jsonl.gz" gzip
+{ printf '['; sed '$!s/$/,/' "$folder/train.jsonl"; } >"$folder/cut.json"
+bad "an array that ends early" "$folder/cut.json" "inside the array"
+printf 'PAR1....PAR1' >"$folder/train.parquet"
+bad "Parquet" "$folder/train.parquet" "python3 -c"
+echo '<!DOCTYPE html><html>404 Not Found</html>' >"$folder/page.jsonl"
+bad "a server's page" "$folder/page.jsonl" "HTML"
+iconv -f UTF-8 -t UTF-16 <<<"$long" >"$folder/wide.txt"
+bad "UTF-16" "$folder/wide.txt" "iconv"
+jq -c '{text: [{role: "user", content: .text}]}' "$folder/train.jsonl" >"$folder/chat.jsonl"
+bad "conversations" "$folder/chat.jsonl" "list of messages"
+mkdir "$folder/none"
+bad "a folder without texts" "$folder/none" "no texts in this folder"
 echo nothing >"$folder/tokens.h5"
 bad "tokens that are no HDF5" "$folder/tokens.h5" HDF5
+
+# The same documents in other files.
+masks() { (cd "$folder/run/masks" && sha256sum wanda-0.5/*.h5); }
+# alike NAME PATH WARNING [plan]: runs, masks as from train.jsonl, one line that warns and has the words; none for "".
+# The same line from plan.
+alike() {
+  local path=$2 warning=$3
+  small_job "$folder/job.yaml" method=wanda pattern= energy='[]' output= perplexity= corpus="$path"
+  rm -rf "$folder/run"
+  exits 0 alone plan "$folder/job.yaml" && grep '^careful' "$folder/stdout" >"$folder/warned"
+  runs alone run --progress none "$folder/job.yaml" || return 1
+  same "$(masks)" "$wanted_masks" || return 1
+  same "$(cat "$folder/stderr")" "$(sed 's/^/coppice: /' "$folder/warned")" || return 1
+  if [ -z "$warning" ]; then same "$(cat "$folder/warned")" ""; else grep -q "^careful: $path[^ ]*: is.*$warning" "$folder/warned"; fi
+}
+small_job "$folder/job.yaml" method=wanda pattern= energy='[]' output= perplexity=
+rm -rf "$folder/run"
+check "masks of lines of JSON" runs alone run --progress none "$folder/job.yaml"
+wanted_masks=$(masks)
+cp "$folder/train.jsonl" "$folder/same.NDJSON"
+check "are those of .ndjson" alike ndjson "$folder/same.NDJSON" ""
+gzip -c "$folder/train.jsonl" >"$folder/same.txt"
+check "those of a compressed file that does not say what it is, which is told" alike txt "$folder/same.txt" "compressed with gzip; objects of JSON"
+jq -s . "$folder/train.jsonl" | sed '1s/^/\xef\xbb\xbf/; s/$/\r/' >"$folder/same.json"
+check "those of an array, with a byte order mark" alike json "$folder/same.json" "byte order mark"
+mkdir "$folder/shards"
+head -n 5 "$folder/train.jsonl" | jq -c '{content: .text}' >"$folder/shards/0.jsonl"
+tail -n +6 "$folder/train.jsonl" | jq -s 'map({content: .text})' | gzip >"$folder/shards/1.json.gz"
+check "and those of a folder of shards, with another field" alike shards "$folder/shards/, field: content" ""
+rm -rf "$folder/run"
 
 # A tokenizer that knows a word for which the model has no row.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"

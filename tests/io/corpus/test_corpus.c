@@ -279,7 +279,7 @@ static void test_other_bytes_in_place_of_gzip_are_refused(void **state)
     unsigned char bytes[4096] = {0};
     size_t size = gzip_text(bytes, sizeof bytes, "text", 4);
 
-    assert_refused(write_text(*state, "plain.txt.gz", "plain text"), "damaged gzip stream");
+    DOCUMENTS(write_text(*state, "plain.txt.gz", "plain text"), "plain text"); // what it is counts
     memcpy(bytes + size, "junk", 4);
     assert_refused(write_file(*state, "junk.txt.gz", bytes, size + 4), "damaged gzip stream");
     memcpy(bytes + size, "\0\0\0x", 4);
@@ -289,7 +289,7 @@ static void test_other_bytes_in_place_of_gzip_are_refused(void **state)
 static void test_what_cannot_be_opened_is_bad_input(void **state)
 {
     assert_refused(path_in(*state, "absent.txt"), "No such file or directory");
-    assert_refused(*state, "not a regular file");
+    assert_refused("/dev/null", "not a regular file");
 }
 
 static void test_another_field_can_be_the_document(void **state)
@@ -299,17 +299,14 @@ static void test_another_field_can_be_the_document(void **state)
     struct corpus *corpus;
     struct error err = {0};
 
-    assert_ok(corpus_load_field(&corpus, path, "content", &err), err);
+    assert_ok(corpus_load_field(&corpus, path, "content", UINT64_MAX, &err), err);
     assert_int_equal(corpus->count, 2);
     assert_memory_equal(corpus->text, "onetwo", 6);
     corpus_free(corpus);
-    assert_int_equal(corpus_load_field(&corpus, path, "body", &err), STATUS_INPUT);
+    assert_int_equal(corpus_load_field(&corpus, path, "body", UINT64_MAX, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "c.jsonl:1: the object has no string \"body\"");
-    assert_int_equal(corpus_load_field(&corpus, path, NULL, &err), STATUS_INPUT);
+    assert_int_equal(corpus_load_field(&corpus, path, NULL, UINT64_MAX, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "c.jsonl:1: the object has no string \"text\"");
-
-    assert_true(corpus_has_fields("a.jsonl") && corpus_has_fields("a.json.gz"));
-    assert_false(corpus_has_fields("a.txt") || corpus_has_fields("a.raw.gz") || corpus_has_fields("a.h5"));
 }
 
 int main(void)

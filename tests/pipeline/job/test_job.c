@@ -693,7 +693,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: [a]\n", "job.yaml:1: model: must be a directory, got a list"},
         {"model: {a: b}\n", "job.yaml:1: model: must be a directory, got a section"},
         {MINIMAL "evaluate: {perplexity: []}\n",
-         "job.yaml:8: evaluate.perplexity: must be a file, got an empty list"},
+         "job.yaml:8: evaluate.perplexity: must be a file, a folder or a pattern, got an empty list"},
         {MINIMAL "  skip: mlp.*\n", "job.yaml:8: prune.skip: must be a list, got 'mlp.*'"},
         {MINIMAL "  skip: [a, [b]]\n",
          "job.yaml:8: prune.skip: must be a pattern of linear names, got a list"},

@@ -117,7 +117,7 @@ static void short_documents_are_joined_and_that_is_on_record(void **state)
     struct small_model small;
     struct sequences_draft draft;
     struct error err = {0};
-    char notice[SEQUENCES_NOTICE_SIZE];
+    char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
     (void)state;
 
     // Given a text of lines, of which the longest has as many tokens as a sequence
@@ -133,10 +133,14 @@ static void short_documents_are_joined_and_that_is_on_record(void **state)
     // Then they are joined without being asked for, as the user is told
     assert_ok(sequences_draw(&draft, &small.stage, false, &err), err);
     if (mpi_rank() == 0) {
-        sequences_notice(notice, &draft, &small.settings);
-        assert_string_equal(notice,
+        sequences_notice(notices, &draft, &small.settings);
+        assert_string_equal(notices[0],
                             "calibration.pack: the longest document has 12 tokens, so 6 documents were "
                             "joined and sequences of 12 cut anywhere");
+        // 40 characters, and the token that begins every text
+        assert_string_equal(
+            notices[1], "calibration.corpus: has 41 tokens to draw from, fewer than the 60 of 5 sequences "
+                        "of 12: they overlap");
     }
     assert_ok(sequences_commit(&draft, &small.stage, &err), err);
     sequences_draft_free(&draft);
@@ -149,8 +153,8 @@ static void short_documents_are_joined_and_that_is_on_record(void **state)
     assert_ok(sequences_draw(&draft, &small.stage, true, &err), err);
     if (mpi_rank() == 0) {
         assert_memory_equal(draft.ids, ids, shape.sequences * shape.length * sizeof *ids);
-        sequences_notice(notice, &draft, &small.settings);
-        assert_string_equal(notice, "");
+        sequences_notice(notices, &draft, &small.settings);
+        assert_string_equal(notices[0], "");
     }
     sequences_draft_free(&draft);
 

@@ -1,0 +1,67 @@
+#include "pipeline/plan/text_warnings.h"
+
+#include "io/corpus/text_kind.h"
+#include "io/file/file_set.h"
+#include "kernels/amount.h"
+#include "stages/layer/sequences.h"
+
+#include <string.h>
+
+void length_warnings(struct warnings *warnings, const struct model_config *config,
+                     const struct settings *settings)
+{
+    const size_t positions = model_config_positions(config);
+    const struct {
+        const char *key;
+        size_t length;
+        bool is_used;
+    } lengths[] = {{"calibration.length", settings->length, true},
+                   {"evaluate.length", settings->evaluate_length,
+                    settings->perplexity != NULL && settings->evaluate_length != settings->length}};
+
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths && positions > 0; i++)
+        if (lengths[i].is_used && lengths[i].length > positions)
+            warnings_add(
+                warnings,
+                "%s: %zu tokens, where the model was made for %zu (max_position_embeddings): beyond them it "
+                "is not the model that it was trained to be",
+                lengths[i].key, lengths[i].length, positions);
+}
+
+// Of the first file that has something to tell.
+static void look(struct warnings *warnings, const struct file_set *set)
+{
+    char notice[TEXT_NOTICE_SIZE];
+    struct text_kind kind;
+
+    for (size_t i = 0; i < set->count; i++) {
+        if (text_kind_find(&kind, set->paths[i], NULL) != STATUS_OK)
+            continue; // refused elsewhere
+        text_kind_notice(notice, &kind, set->paths[i]);
+        if (notice[0] != '\0') {
+            warnings_add(warnings, "%s: is %s", set->paths[i], notice);
+            return;
+        }
+    }
+}
+
+void text_warnings(struct warnings *warnings, const struct settings *settings)
+{
+    struct file_set set = {0};
+    char read[32];
+
+    if (!sequences_are_given(settings) &&
+        file_set_find(&set, settings->corpus, calibration_bytes(settings), NULL) == STATUS_OK) {
+        look(warnings, &set);
+        if (set.count < set.found)
+            warnings_add(
+                warnings,
+                "calibration.corpus: sequences are drawn from the first %zu of its %zu files: %s are enough",
+                set.count, set.found, amount_format((double)set.total, "B", read, sizeof read));
+    }
+    file_set_free(&set);
+    if (settings->perplexity != NULL && strcmp(settings->perplexity, settings->corpus) != 0 &&
+        file_set_find(&set, settings->perplexity, UINT64_MAX, NULL) == STATUS_OK)
+        look(warnings, &set);
+    file_set_free(&set);
+}
