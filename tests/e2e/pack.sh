@@ -10,7 +10,7 @@ jq -r .text jobs/demo/train.jsonl | head -c 20000 | tr '.' '\n' | sed 's/$/ \n /
 job=$folder/job.yaml
 # job [true|false]: calibration.pack, not in the file when it is not given.
 job() {
-  small_job "$job" method=wanda pattern= energy='[]' output= perplexity= length=600 corpus="$folder/lines.raw"
+  small_job "$job" method=wanda pattern= energy='[]' output= perplexity= length=200 corpus="$folder/lines.raw"
   [ $# = 0 ] || sed -i "s/keep_activations:/pack: $1, &/" "$job"
 }
 packed() { h5dump -a /tokens/packed "$folder/run/sequences.h5" | grep -q "(0): $1\$"; }
@@ -18,7 +18,7 @@ documents=$(grep -c '' "$folder/lines.raw")
 
 job false
 check "where that is forbidden, short documents are refused, and the way out is named" \
-  refused 3 "$folder/lines.raw" "a sequence of 600 tokens" "calibration.pack: true joins them"
+  refused 3 "$folder/lines.raw" "a sequence of 200 tokens" "calibration.pack: true joins them"
 
 job
 check "short documents are joined without being asked for" runs alone run "$job" --progress none
