@@ -57,7 +57,7 @@ check "and says which file" one_line "run.json: contradicts the job: " "safetens
 id_job "Someone/Tiny-1@$first"
 check "unless it is the same commit" runs alone run "$folder/job.yaml"
 id_job Someone/Tiny-1
-check "the run takes the id again" runs alone plan "$folder/job.yaml"
+check "the id alone is the other one by now, says a plan as well" eval 'exits 2 alone run "$folder/job.yaml" && exits 2 alone plan "$folder/job.yaml"'
 mv "$repository/snapshots/$first" "$folder/gone"
 id_job "Someone/Tiny-1@$first"
 check "a commit that is gone from the cache" exits 2 alone run "$folder/job.yaml"

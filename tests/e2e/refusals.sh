@@ -49,7 +49,7 @@ refusal "a link that leads nowhere" 2 "run: $folder/run: No such file" 'rm -r "$
 refusal "an output in the run directory" 2 "lies in it" 'rm -r "$folder/run"' output="$folder/run/out"
 refusal "a run directory in the output" 2 "lies in it" 'rm -rf "$folder/run"' output="$folder" run="$folder/run"
 refusal "an output that is the model" 2 "must not be the same directory as model" '' output="$folder/model/"
-refusal "no tokenizer" 3 "tokenizer.json: No such file" 'rm -r "$folder/run" "$folder/models" "$folder/model/tokenizer.json"'
+refusal "no tokenizer" 3 "tokenizer.json: is not there" 'rm -r "$folder/run" "$folder/models" "$folder/model/tokenizer.json"'
 refusal "no corpus" 2 "gone.jsonl: No such file" 'rm -r "$folder/run"' corpus="$folder/gone.jsonl"
 refusal "no text" 2 "gone.jsonl: No such file" '' perplexity="$folder/gone.jsonl"
 refusal "a text that is too short" 3 "less than one window" 'rm -r "$folder/run" "$folder/models"' evaluate_length=100000

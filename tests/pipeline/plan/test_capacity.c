@@ -1,4 +1,5 @@
 // The warnings of a plan, before the machine runs out of something.
+// wrap: syscall
 #include "pipeline/plan/capacity.h"
 
 #include <setjmp.h>
@@ -6,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#ifdef __linux__
+#include <sys/quota.h>
+#include <sys/syscall.h>
+#endif
 
 #include <cmocka.h>
 
@@ -83,6 +88,52 @@ static void this_machine_has_memory_and_a_disk(void **state)
     assert_in_range(capacity.address_space, (uint64_t)1 << 45, ((uint64_t)1 << 46) - 1);
 }
 
+#if defined __linux__ && defined SYS_quotactl_fd
+
+// A file system on which users have 1000 blocks of 1 KiB, of which they use 24000 bytes, and groups no limit.
+static bool has_quotas;
+
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+    va_list arguments;
+
+    if (number != SYS_quotactl_fd || !has_quotas)
+        return -1;
+    va_start(arguments, number);
+    (void)va_arg(arguments, int);
+    const int command = va_arg(arguments, int);
+    (void)va_arg(arguments, unsigned);
+    struct dqblk *quota = va_arg(arguments, struct dqblk *);
+    va_end(arguments);
+    *quota = (struct dqblk){.dqb_curspace = 24000};
+    if (command == (int)QCMD(Q_GETQUOTA, USRQUOTA))
+        quota->dqb_bhardlimit = 1000;
+    return 0;
+}
+
+static void a_quota_is_less_than_the_disk(void **state)
+{
+    struct capacity capacity;
+    (void)state;
+    has_quotas = true;
+    capacity_measure(&capacity, "/", NULL);
+    has_quotas = false;
+    assert_int_equal(capacity.run_free, 1000 * 1024 - 24000);
+    capacity_measure(&capacity, "/", NULL);
+    assert_in_range(capacity.run_free, 1000 * 1024, UINT64_MAX);
+}
+
+#else
+
+static void a_quota_is_less_than_the_disk(void **state)
+{
+    (void)state;
+    skip();
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +141,7 @@ int main(void)
         cmocka_unit_test(each_thing_that_is_short_has_a_line),
         cmocka_unit_test(what_shares_a_disk_is_added_up),
         cmocka_unit_test(a_run_that_has_begun_has_its_files_already),
+        cmocka_unit_test(a_quota_is_less_than_the_disk),
         cmocka_unit_test(this_machine_has_memory_and_a_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
