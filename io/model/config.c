@@ -98,6 +98,7 @@ static enum status read_rope(struct model_config *config, const struct config_re
         return read_rotary_dim(&config->decoder, reader, NULL, family, err);
     FORWARD_IF_ERROR(rope_source_find(&source, reader, family->theta_key, err));
     source.whole_heads = family->rotary_fraction_key == NULL;
+    source.proportional = source.whole_heads;
     source.mrope = family->mrope;
     source.phi3 = family->default_original_positions != 0;
     if (source.parameters.object == NULL && family->default_rope != NULL) {

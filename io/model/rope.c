@@ -37,7 +37,8 @@ static enum status read_type(struct rope_config *rope, const struct rope_source 
     }
     return error_set(
         err, STATUS_INPUT,
-        "%s: %srope_type: '%s' is not supported (default, linear, dynamic, yarn, llama3, longrope)",
+        "%s: %srope_type: '%s' is not supported (default, linear, dynamic, yarn, llama3, longrope, "
+        "proportional)",
         reader->path, reader->prefix, printable(text, sizeof text, name));
 }
 
@@ -59,10 +60,12 @@ static enum status read_factors(float **factors, const struct config_reader *rea
                     reader->prefix, key, count);
     FORWARD_IF_ERROR(allocate(factors, count, sizeof **factors, "rotary factors", err));
     for (size_t i = 0; i < count; i++) {
-        const double factor = json_number_value(json_array_get(list, i));
-        RETURN_ERROR_IF(!(factor > 0.0), err, STATUS_INPUT, "%s: %s%s: element %zu must be a number above 0",
-                        reader->path, reader->prefix, key, i);
-        (*factors)[i] = (float)factor;
+        const float factor = (float)json_number_value(json_array_get(list, i));
+        // As with a small theta: smaller ones leave float32 no digits for the angles.
+        RETURN_ERROR_IF(!(factor >= 0.1F), err, STATUS_INPUT,
+                        "%s: %s%s: element %zu must be a number from 0.1", reader->path, reader->prefix, key,
+                        i);
+        (*factors)[i] = factor;
     }
     return STATUS_OK;
 }
@@ -234,6 +237,11 @@ enum status rope_config_read(struct rope_config *rope, const struct rope_source 
     if (rope->type == ROPE_DEFAULT)
         return STATUS_OK;
     if (rope->type == ROPE_PROPORTIONAL) {
+        const bool at_root =
+            !source->ignore_root_context && config_find(source->root, "partial_rotary_factor") != NULL;
+        RETURN_ERROR_IF(at_root, err, STATUS_INPUT,
+                        "%s: partial_rotary_factor: must stand beside the rope_type \"proportional\"",
+                        source->root->path);
         rope->proportion = 1.0;
         FORWARD_IF_ERROR(
             config_number(parameters, "partial_rotary_factor", 0.0, 1.0, &rope->proportion, err));

@@ -250,6 +250,15 @@ def gpt_cases():
     yield "mpt", {"attn_config": {"clip_qkv": None, "softmax_scale": None, "alibi": True}}
     yield "mpt", {"attn_config": {"clip_qkv": 0.0}}
     yield "mpt", {"attn_config": {}}
+    for key, values in {"alibi": (False, None), "qk_ln": (True, None), "prefix_lm": (True,), "attn_uses_sequence_id": (True, 1),
+                        "alibi_bias_max": (16, None, 8.0, 0), "attn_type": ("multiquery_attention", "grouped", None),
+                        "attn_impl": ("triton", None)}.items():
+        for value in values:
+            yield "mpt", {"attn_config": {key: value}}
+    for key, values in {"expansion_ratio": (2, None, 4.0), "no_bias": (False, None, 0), "logit_scale": (0.5, "inv_sqrt_d_model", 2),
+                        "learned_pos_emb": (False,), "embedding_fraction": (0.5,)}.items():
+        for value in values:
+            yield "mpt", {key: value}
 
 
 def compression_cases():
@@ -286,11 +295,14 @@ def linear_cases():
         yield "qwen3-next", {"layer_types": types, "full_attention_interval": 2}
     for interval in (ABSENT, None, 1, 2, 0):
         yield "qwen3-5", {"full_attention_interval": interval}
-    for factor in (ABSENT, 0.25, 1.0):  # null, which is 1 there, is refused here
+    for factor in (ABSENT, None, 0.25, 1.0):
         parameters = {"rope_type": "default", "rope_theta": 500.0}
         yield "qwen3-5", {"rope_parameters": parameters, "partial_rotary_factor": factor}
         yield "qwen3-5", {"rope_parameters": ABSENT, "rope_theta": 300.0, "partial_rotary_factor": factor}
         yield "qwen3-5", {"rope_parameters": parameters | {"partial_rotary_factor": 0.25}, "partial_rotary_factor": factor}
+    yield "qwen3-5", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": None}}
+    yield "qwen3-next", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}, "partial_rotary_factor": None}
+    yield "qwen3-next", {"rope_parameters": ABSENT, "partial_rotary_factor": None}
     yield "qwen3-5", {"linear_num_key_heads": 3}
     for key in ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim",
                 "linear_conv_kernel_dim", "norm_topk_prob"):
@@ -363,6 +375,15 @@ def null_cases():
 
 def odd_number_cases():
     """Zeros that mean "not given", and numbers at the end of what can be computed."""
+    for smallest in (1e-320, 1e-46, 1e-45, 1e-40, 0.1):  # float32 has the last three, but not 1 / 1e-40
+        yield "phi3", {"rope_parameters": {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 64}
+                       | LONG | {"long_factor": [1.25, smallest, 9.0]}}
+    for proportion in (ABSENT, None, 0.5, 1.0):
+        rope = {"rope_type": "proportional", "rope_theta": 500.0, "partial_rotary_factor": proportion}
+        yield "llama-linear", {"rope_parameters": {k: v for k, v in rope.items() if v != ABSENT}, "rope_theta": ABSENT,
+                               "rope_scaling": ABSENT}
+    yield "llama-linear", {"rope_scaling": {"rope_type": "proportional", "factor": 2.0}, "rope_theta": 300.0}
+    yield "qwen3", {"rope_parameters": {"rope_type": "proportional", "rope_theta": 500.0, "partial_rotary_factor": 0.4, "factor": 3.0}}
     for change in ({"beta_fast": 0}, {"beta_slow": 0}, {"attention_factor": 0}, {"mscale": 0, "mscale_all_dim": 1.0},
                    {"rope_theta": 1.0}, {"rope_theta": 0.5}, {"factor": 0.5}, {"factor": 0}, {"beta_fast": 1, "beta_slow": 32}):
         yield "llama-yarn", {"rope_parameters": YARN | change}

@@ -134,6 +134,7 @@ static const struct family rows[] = {
      SIZES(151552, 4096, 13696, 40, 32),
      .rotary_fraction_key = "partial_rotary_factor",
      .default_rotary_fraction = 1.0,
+     .null_rotary_fraction = true,
      .mrope = true,
      .default_key_value_heads = 2,
      .default_max_positions = 32768,

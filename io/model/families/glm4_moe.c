@@ -104,6 +104,7 @@ static const struct family rows[] = {
      SIZES(151424, 4096, 10944, 46, 96),
      .rotary_fraction_key = "partial_rotary_factor",
      .default_rotary_fraction = 0.5,
+     .null_rotary_fraction = true,
      .mrope = true,
      .default_key_value_heads = 8,
      .default_max_positions = 65536,

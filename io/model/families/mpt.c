@@ -11,45 +11,39 @@ static const struct family_member mpt_members[] = {
     LINEAR("ffn.down_proj", down, DIMENSION_HIDDEN, DIMENSION_INTERMEDIATE, SOURCE_MLP_DOWN, NEVER),
 };
 
-// How the training code ran. Learned positions give way to ALiBi.
+// How the training code ran. The reference has ALiBi and no biases, whatever these say.
 static const char *const mpt_harmless[] = {"embedding_fraction", "init_config", "init_device",
                                            "learned_pos_emb",    "norm_type",   "verbose",
                                            "tokenizer_name",     NULL};
 
-// What the code of the first checkpoints had, and the reference does not compute.
-static enum status refuse_others(const struct config_reader *attention, const struct config_reader *root,
-                                 struct error *err)
+// What the code of the first checkpoints could do: the reference computes the same in any case, but refuses
+// values of another type.
+static enum status check_unused(const struct config_reader *attention, const struct config_reader *root,
+                                struct error *err)
 {
-    static const struct {
-        const char *key;
-        bool expected;
-    } switches[] = {
-        {"alibi", true}, {"qk_ln", false}, {"prefix_lm", false}, {"attn_uses_sequence_id", false}};
-    const struct config_reader nullable = config_nullable(attention);
-    const char *type = "multihead_attention";
-    size_t ratio = 4, bias_max = 8;
-    bool no_bias = true;
+    static const char *const switches[] = {"alibi", "qk_ln", "prefix_lm", "attn_uses_sequence_id"};
+    static const char *const counts[] = {"alibi_bias_max", "expansion_ratio"};
+    const json_t *scale = config_find(root, "logit_scale");
+    const char *type = "multihead_attention", *kernel = "torch";
+    bool value = false;
 
-    for (size_t i = 0; i < LENGTH(switches); i++) {
-        bool value = switches[i].expected;
-        FORWARD_IF_ERROR(config_bool(&nullable, switches[i].key, &value, err));
-        RETURN_ERROR_IF(value != switches[i].expected, err, STATUS_INPUT, "%s: %s%s: must be %s",
-                        attention->path, attention->prefix, switches[i].key,
-                        switches[i].expected ? "true" : "false");
+    for (size_t i = 0; i < LENGTH(switches); i++)
+        FORWARD_IF_ERROR(config_bool(attention, switches[i], &value, err));
+    FORWARD_IF_ERROR(config_bool(root, "no_bias", &value, err));
+    for (size_t i = 0; i < LENGTH(counts); i++) {
+        const struct config_reader *place = i == 0 ? attention : root;
+        const json_t *count = config_value(place, counts[i]);
+        RETURN_ERROR_IF(count != NULL && !json_is_integer(count), err, STATUS_INPUT,
+                        "%s: %s%s: must be an integer", place->path, place->prefix, counts[i]);
     }
+    FORWARD_IF_ERROR(config_string(attention, "attn_impl", &kernel, err));
     FORWARD_IF_ERROR(config_string(attention, "attn_type", &type, err));
-    RETURN_ERROR_IF(strcmp(type, "multihead_attention") != 0, err, STATUS_INPUT,
-                    "%s: %sattn_type: must be \"multihead_attention\"", attention->path, attention->prefix);
-    config_pass(attention, "attn_impl");
-    FORWARD_IF_ERROR(config_optional_size(attention, "alibi_bias_max", &bias_max, err));
-    RETURN_ERROR_IF(bias_max != 8, err, STATUS_INPUT, "%s: %salibi_bias_max: must be 8", attention->path,
-                    attention->prefix);
-    FORWARD_IF_ERROR(config_optional_size(root, "expansion_ratio", &ratio, err));
-    RETURN_ERROR_IF(ratio != 4, err, STATUS_INPUT, "%s: expansion_ratio: must be 4", root->path);
-    FORWARD_IF_ERROR(config_bool(root, "no_bias", &no_bias, err));
-    RETURN_ERROR_IF(!no_bias, err, STATUS_INPUT, "%s: no_bias: must be true", root->path);
-    RETURN_ERROR_IF(config_find(root, "logit_scale") != NULL, err, STATUS_INPUT,
-                    "%s: logit_scale: is not supported", root->path);
+    RETURN_ERROR_IF(strcmp(type, "multihead_attention") != 0 && strcmp(type, "multiquery_attention") != 0,
+                    err, STATUS_INPUT,
+                    "%s: %sattn_type: must be \"multihead_attention\" or \"multiquery_attention\"",
+                    attention->path, attention->prefix);
+    RETURN_ERROR_IF(scale != NULL && !json_is_real(scale) && !json_is_string(scale), err, STATUS_INPUT,
+                    "%s: logit_scale: must be a number with a decimal point, or a string", root->path);
     return STATUS_OK;
 }
 
@@ -60,7 +54,7 @@ static enum status configure_mpt(struct model_config *config, const struct confi
     double clip = 0.0, scale = 0.0;
 
     FORWARD_IF_ERROR(config_object(reader, "attn_config", "attn_config.", &attention, err));
-    FORWARD_IF_ERROR(refuse_others(&attention, reader, err));
+    FORWARD_IF_ERROR(check_unused(&attention, reader, err));
     nullable = config_nullable(&attention);
     FORWARD_IF_ERROR(config_number(&nullable, "clip_qkv", 0.0, 1e9, &clip, err));
     FORWARD_IF_ERROR(config_number(&nullable, "softmax_scale", 1e-9, 1e9, &scale, err));
@@ -92,7 +86,6 @@ static const struct family rows[] = {
      .default_max_positions = 2048,
      .default_tie = true,
      .harmless = mpt_harmless,
-     .refused = "attention without ALiBi, with a norm of queries and keys or a prefix; logit_scale; biases",
      .configure = configure_mpt},
 };
 FAMILY_ROWS(mpt_family, rows);

@@ -195,7 +195,8 @@ static const char *const qwen3_next_harmless[] = {
     .lm_head = "lm_head", .can_add_attention_bias = true, SILU,                                \
     NORMS(NORM_RMS_ONE_PLUS, "rms_norm_eps", 1e-6), ROPE("rope_theta", 1e4),                   \
     .rotary_fraction_key = "partial_rotary_factor", .default_rotary_fraction = 0.25,           \
-    .default_head_dim = 256, .default_max_positions = 32768, .harmless = qwen3_next_harmless
+    .null_rotary_fraction = true, .default_head_dim = 256, .default_max_positions = 32768,     \
+    .harmless = qwen3_next_harmless
 
 static const struct family rows[] = {
     {.model_type = "qwen3_next",
