@@ -57,6 +57,16 @@ struct ratio {
     size_t line; // of the job file, for messages
 };
 
+// A text whose perplexity is measured.
+struct text_settings {
+    char *name; // also its result's file; NULL: a file alone whose name gives none
+    char *data;
+    // A file alone, and the first of the job: its result is where that of the only text has always been.
+    bool is_plain;
+    // As measured before the work (stages/evaluate/text_size.h); 0: not known.
+    double tokens;
+};
+
 // One task of the evaluation.
 struct task_settings {
     char *name; // also its result's file
@@ -103,8 +113,8 @@ struct settings {
     struct variant *variants;
     size_t num_attempts;
     struct variant *attempts; // of the variants with a budget, in their order, BUDGET_ATTEMPTS for each
-    char *perplexity;         // corpus of the evaluation; NULL: none
-    double perplexity_tokens; // of it, as measured before the work; 0: not known
+    size_t num_texts;
+    struct text_settings *texts; // for perplexity, in the job's order; their names differ
     size_t evaluate_length;
     size_t num_tasks;
     struct task_settings *tasks; // in the job's order; their names differ

@@ -12,6 +12,11 @@ const char *setting_place(char text[SETTING_PLACE_SIZE], const char *job, size_t
     return text;
 }
 
+const char *text_label(const struct settings *settings, size_t text)
+{
+    return text < settings->num_texts && !settings->texts[text].is_plain ? settings->texts[text].name : NULL;
+}
+
 const char *variant_name(const struct variant *variant)
 {
     return variant != NULL ? variant->name : DENSE_NAME;

@@ -37,6 +37,9 @@ const char *setting_place(char text[SETTING_PLACE_SIZE], const char *job, size_t
 
 // The variant's name; DENSE_NAME for NULL, the dense model.
 const char *variant_name(const struct variant *variant);
+// The name of settings->texts[text] in results and files; NULL for a text without one (struct text_settings)
+// and where there are no texts.
+const char *text_label(const struct settings *settings, size_t text);
 // The variant of the job that it is an attempt of, or itself (NULL stays NULL).
 const struct variant *variant_base(const struct variant *variant);
 // Whether the sparsity of the variant, or of the one that it is an attempt for, is found by a search.

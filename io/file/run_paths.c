@@ -85,10 +85,15 @@ void run_task_result_path(char path[PATH_SIZE], const char *run, const char *nam
     path_format(path, PATH_SIZE, "%s/%s/%s/tasks/%s.json", run, folder_name(RUN_RESULTS), name, task);
 }
 
-void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *task)
+void run_text_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *text)
+{
+    path_format(path, PATH_SIZE, "%s/%s/%s/texts/%s.json", run, folder_name(RUN_RESULTS), name, text);
+}
+
+void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *kind, const char *of)
 {
     path_format(path, PATH_SIZE, "%s/%s/%s/parts/%s%s", run, folder_name(RUN_RESULTS), name,
-                task != NULL ? "task-" : "perplexity", task != NULL ? task : "");
+                of != NULL ? kind : "perplexity", of != NULL ? of : "");
 }
 
 const char *dataset_name(enum dataset dataset)

@@ -53,9 +53,12 @@ void run_budget_path(char path[PATH_SIZE], const char *run, const char *name, si
 void run_result_path(char path[PATH_SIZE], const char *run, const char *name, enum run_result result);
 // "RUN/results/wanda-0.5/tasks/boolq.json"
 void run_task_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);
-// The folder of what an evaluation has measured so far: "RUN/results/wanda-0.5/parts/perplexity"; task: its
-// name, ".../parts/task-boolq", or NULL.
-void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *task);
+// "RUN/results/wanda-0.5/texts/c4.json": the perplexity on a text with a name.
+void run_text_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *text);
+// The folder of what an evaluation has measured so far: "RUN/results/wanda-0.5/parts/perplexity";
+// of: with "task-" or "text-" and the name, ".../parts/task-boolq", or NULL.
+void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *kind,
+                    const char *of);
 
 // ---- inside the HDF5 files
 

@@ -62,6 +62,7 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
         break;
     case TYPE_DIRECTIONS:
     case TYPE_SKIP:
+    case TYPE_TEXTS:
     case TYPE_TASKS:
         snprintf(text, size, "[]");
         break;

@@ -5,6 +5,7 @@
 #include "pipeline/job/json.h"
 #include "pipeline/job/json_place.h"
 #include "pipeline/job/tasks.h"
+#include "pipeline/job/texts.h"
 #include "pipeline/job/variant.h"
 #include "pipeline/text/suggest.h"
 
@@ -87,6 +88,8 @@ static enum status item_from_json(union job_item *item, const struct job_key_row
         if (!number_from_json(&item->ratio.sparsity, row, json_array_get(json, 1)))
             return STATUS_DAMAGED;
         return text_from_json(&item->ratio.pattern, json_array_get(json, 0), err);
+    case TYPE_TEXTS:
+        return text_settings_from_json(&item->text_settings, json, err);
     case TYPE_TASKS:
         return task_from_json(&item->task, json, err);
     case TYPE_EXPECTED:
@@ -99,12 +102,16 @@ static enum status array_from_json(void *home, const struct job_key_row *row, co
                                    struct error *err)
 {
     struct job_value value = {0};
-    enum status status = json_is_array(json) ? STATUS_OK : STATUS_DAMAGED;
+    // Texts are a list only where there are several, or one with a name.
+    const bool may_be_single = row->type == TYPE_TEXTS && (json_is_null(json) || json_is_string(json));
+    const size_t count = may_be_single ? json_is_string(json) : json_array_size(json);
+    enum status status = json_is_array(json) || may_be_single ? STATUS_OK : STATUS_DAMAGED;
 
     if (status == STATUS_OK)
-        status = allocate(&value.items, json_array_size(json), sizeof *value.items, row->path, err);
-    while (status == STATUS_OK && value.count < json_array_size(json)) {
-        status = item_from_json(&value.items[value.count], row, json_array_get(json, value.count), err);
+        status = allocate(&value.items, count, sizeof *value.items, row->path, err);
+    while (status == STATUS_OK && value.count < count) {
+        const json_t *item = may_be_single ? json : json_array_get(json, value.count);
+        status = item_from_json(&value.items[value.count], row, item, err);
         value.count++; // also what failed, to be freed
     }
     if (status == STATUS_OK)

@@ -1,6 +1,7 @@
 #include "pipeline/job/item.h"
 #include "pipeline/job/job_path.h"
 #include "pipeline/job/tasks.h"
+#include "pipeline/job/texts.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
 
@@ -173,6 +174,7 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
         case TYPE_PAIR:
         case TYPE_DIRECTIONS:
         case TYPE_RATIOS:
+        case TYPE_TEXTS:
         case TYPE_TASKS:
         case TYPE_EXPECTED:
             good = false;
@@ -191,6 +193,8 @@ enum status item_read(const struct reader *reader, const struct job_key_row *row
         return read_pair(reader, row, node, item);
     case TYPE_DIRECTIONS:
         return read_directions(reader, row, node, item);
+    case TYPE_TEXTS:
+        return text_read(&item->text_settings, reader->document, node, reader->err);
     case TYPE_TASKS:
         return task_read(&item->task, reader->document, node, reader->err);
     default:

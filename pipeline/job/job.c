@@ -186,7 +186,7 @@ static enum status take_values(struct settings *settings, struct job_values *val
 // Defaults that depend on other keys.
 static void decide_defaults(struct settings *settings, const struct job_values *values)
 {
-    const bool is_measured = settings->perplexity != NULL || settings->num_tasks > 0;
+    const bool is_measured = settings->num_texts > 0 || settings->num_tasks > 0;
 
     if (settings->field != NULL && strcmp(settings->field, "text") == 0) { // a later start may leave it out
         free(settings->field);

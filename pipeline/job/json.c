@@ -2,6 +2,7 @@
 #include "pipeline/job/expected.h"
 #include "pipeline/job/json_place.h"
 #include "pipeline/job/tasks.h"
+#include "pipeline/job/texts.h"
 #include "pipeline/job/value.h"
 
 // ---- to JSON -------------------------------------------------------------------------------------------
@@ -50,6 +51,8 @@ static json_t *item_to_json(const struct job_key_row *row, const union job_item 
         return json_string(item->skip.pattern);
     case TYPE_RATIOS:
         return json_pack("[s, f]", item->ratio.pattern, item->ratio.sparsity);
+    case TYPE_TEXTS: // all together, see member_to_json
+        return NULL;
     case TYPE_TASKS:
         return task_to_json(&item->task);
     case TYPE_EXPECTED:
@@ -65,6 +68,10 @@ static json_t *member_to_json(const struct job_key_row *row, const void *home)
     if (!type_is_array(row->type)) {
         item = member_load(row, home);
         return item_to_json(row, &item);
+    }
+    if (row->type == TYPE_TEXTS) {
+        const struct settings *settings = home;
+        return texts_to_json(settings->texts, settings->num_texts);
     }
     json_t *array = json_array();
     for (size_t i = 0; i < member_count(row, home) && array != NULL; i++) {

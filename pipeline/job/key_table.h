@@ -102,9 +102,9 @@ KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .stan
     .otherwise = "false for a sweep that is measured and not exported",
     .help = "keep weights/VARIANT when its results are there")
 
-KEY(PERPLEXITY, "evaluate.perplexity", TEXT(perplexity, "a file, a folder or a pattern"), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
+KEY(PERPLEXITY, "evaluate.perplexity", TEXTS(texts, num_texts), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .otherwise = "none, no perplexity", .example = "/data/wikitext-2-raw/wiki.test.raw",
-    .help = "the text whose perplexity is measured: files as for calibration.corpus, but for token ids")
+    .help = "the text, or the texts by name, whose perplexity is measured: files as for calibration.corpus, but for token ids")
 KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7), .standard = {2048},
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .otherwise = "calibration.length", .help = "tokens of a window")
 KEY(TASKS, "evaluate.tasks", TASKS(tasks, num_tasks), .flags = KEY_MAY_CHANGE,

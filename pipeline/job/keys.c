@@ -138,6 +138,7 @@ static bool has_factors(const struct variant *variant)
 #define SKIP(array, count, of) .type = TYPE_SKIP, KEPT_ARRAY(array, count, struct skip *), .what = (of)
 #define RATIOS(array, count, from, to) \
     .type = TYPE_RATIOS, KEPT_ARRAY(array, count, struct ratio *), RANGE(from, to)
+#define TEXTS(array, count) .type = TYPE_TEXTS, KEPT_ARRAY(array, count, struct text_settings *)
 #define TASKS(array, count) .type = TYPE_TASKS, KEPT_ARRAY(array, count, struct task_settings *)
 #define EXPECTED(array, count) .type = TYPE_EXPECTED, KEPT_ARRAY(array, count, struct expected *)
 
@@ -290,6 +291,9 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
         break;
     case TYPE_DIRECTIONS:
         snprintf(text, size, "[], [columns], [rows] or [columns, rows], or a list of such lists");
+        break;
+    case TYPE_TEXTS:
+        snprintf(text, size, "a file, a folder or a pattern, {data: such, name} or a list of these");
         break;
     case TYPE_TASKS:
         snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter}");

@@ -30,6 +30,7 @@ enum job_type {
     TYPE_DIRECTIONS, // two bools, columns and rows: a list of these words
     TYPE_SKIP,       // struct skip *: a list of patterns
     TYPE_RATIOS,     // struct ratio *: a mapping of patterns to numbers
+    TYPE_TEXTS,      // struct text_settings *: a file, a section or a list of these, see texts.h
     TYPE_TASKS,      // struct task_settings *: a list of files and sections, see tasks.h
     TYPE_EXPECTED    // struct expected *: a mapping of variants to sections, see expected.h
 };
@@ -54,7 +55,7 @@ struct job_key_row {
 
     enum job_home home; // struct settings, or struct variant: then a list of values makes a sweep
     size_t offset, size;
-    size_t count_offset; // TYPE_SKIP, TYPE_RATIOS, TYPE_TASKS, TYPE_EXPECTED: where the array's size_t is
+    size_t count_offset; // of an array: where the array's size_t is
 
     double low, high;                        // TYPE_WHOLE, TYPE_NUMBER, TYPE_BUDGET, TYPE_PAIR, TYPE_RATIOS
     const char *const *(*choices)(size_t *); // TYPE_CHOICE

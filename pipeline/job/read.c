@@ -2,6 +2,7 @@
 #include "pipeline/job/expected.h"
 #include "pipeline/job/item.h"
 #include "pipeline/job/peers.h"
+#include "pipeline/job/texts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,16 @@ static enum status check_last_task(const struct reader *reader, const struct job
     return STATUS_OK;
 }
 
+// The same of texts. The items of values are wider than those of lists.
+static enum status settle_last_text(const struct reader *reader, const struct job_value *value, size_t line)
+{
+    const size_t last = value->count - 1;
+    for (size_t i = 0; i < last; i++)
+        FORWARD_IF_ERROR(text_settle_pair(&value->items[i].text_settings, &value->items[last].text_settings,
+                                          reader->document, line, reader->err));
+    return STATUS_OK;
+}
+
 // Reads the items of a list, or the pairs of a mapping.
 static enum status read_items(const struct reader *reader, const struct job_key_row *row,
                               const struct job_node *node, struct job_value *value)
@@ -52,6 +63,8 @@ static enum status read_items(const struct reader *reader, const struct job_key_
         }
         const struct job_node item = job_list_item(reader->document, node, i);
         FORWARD_IF_ERROR(item_read(reader, row, &item, &value->items[i]));
+        if (row->type == TYPE_TEXTS)
+            FORWARD_IF_ERROR(settle_last_text(reader, value, item.line));
         if (row->type == TYPE_TASKS)
             FORWARD_IF_ERROR(check_last_task(reader, value, item.line));
     }
@@ -61,6 +74,8 @@ static enum status read_items(const struct reader *reader, const struct job_key_
 // Whether the node is one value rather than a list of values.
 static bool is_single(const struct reader *reader, const struct job_key_row *row, const struct job_node *node)
 {
+    if (row->type == TYPE_TEXTS)
+        return node->kind != NODE_LIST || node->count == 0;
     if (type_is_array(row->type))
         return false;
     if (!job_key_is_swept(row) || node->kind != NODE_LIST)

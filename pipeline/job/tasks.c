@@ -39,7 +39,10 @@ static enum status copy_text(char **copy, const struct job_node *node, struct er
     return STATUS_OK;
 }
 
-static bool is_name(const char *text, size_t size)
+const char task_name_requirement[] =
+    "must be of letters, digits, -, _ and ., not beginning with ., 64 at most";
+
+bool task_name_is_good(const char *text, size_t size)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
     return size > 0 && size <= NAME_MAX_LENGTH && text[0] != '.' && strspn(text, allowed) >= size;
@@ -75,9 +78,8 @@ static enum status read_value(struct task_settings *task, enum task_key key,
         return is_text ? job_path_take(&task->data, document, node, JOB_PATH_INPUT, key_paths[key], err)
                        : refuse(document, node, key, "must be a file", err);
     case TASK_KEY_NAME:
-        if (!is_text || !is_name(node->text, node->size))
-            return refuse(document, node, key,
-                          "must be of letters, digits, -, _ and ., not beginning with ., 64 at most", err);
+        if (!is_text || !task_name_is_good(node->text, node->size))
+            return refuse(document, node, key, task_name_requirement, err);
         return copy_text(&task->name, node, err);
     case TASK_KEY_FORMAT:
         return read_format(task, document, node, err);
@@ -93,13 +95,12 @@ static enum status read_value(struct task_settings *task, enum task_key key,
     }
 }
 
-// The file's name without folder and endings.
-static enum status default_name(struct task_settings *task, const struct job_document *document,
-                                const struct job_node *node, struct error *err)
+enum status task_name_of_file(char **name, const char *path, struct error *err)
 {
-    const char *slash = strrchr(task->data, '/'), *base = slash != NULL ? slash + 1 : task->data;
+    const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
     size_t size = strlen(base);
 
+    *name = NULL;
     if (size > 3 && strcmp(base + size - 3, ".gz") == 0)
         size -= 3;
     for (size_t dot = size; dot-- > 1;)
@@ -107,15 +108,24 @@ static enum status default_name(struct task_settings *task, const struct job_doc
             size = dot;
             break;
         }
-    if (!is_name(base, size)) {
-        char shown[80];
-        return job_refuse(document, node->line, "evaluate.tasks", err,
-                          "'%s' gives no name of letters, digits, -, _ and .: write {name: ..., data: ...}",
-                          job_printable(base, shown, sizeof shown));
-    }
-    FORWARD_IF_ERROR(allocate(&task->name, size + 1, 1, "evaluate.tasks", err));
-    memcpy(task->name, base, size);
+    if (!task_name_is_good(base, size))
+        return STATUS_OK;
+    FORWARD_IF_ERROR(allocate(name, size + 1, 1, "evaluate", err));
+    memcpy(*name, base, size);
     return STATUS_OK;
+}
+
+static enum status default_name(struct task_settings *task, const struct job_document *document,
+                                const struct job_node *node, struct error *err)
+{
+    char shown[80];
+
+    FORWARD_IF_ERROR(task_name_of_file(&task->name, task->data, err));
+    if (task->name != NULL)
+        return STATUS_OK;
+    return job_refuse(document, node->line, "evaluate.tasks", err,
+                      "'%s' gives no name of letters, digits, -, _ and .: write {name: ..., data: ...}",
+                      job_printable(task->data, shown, sizeof shown));
 }
 
 static enum status refuse_unknown(const struct job_document *document, const struct job_node *name,

@@ -17,5 +17,11 @@ enum status task_from_json(struct task_settings *task, const json_t *json, struc
 // Frees what *task holds, not *task itself.
 void task_settings_free(struct task_settings *task);
 
+// What a name must be, and whether text[size] is one.
+extern const char task_name_requirement[];
+bool task_name_is_good(const char *text, size_t size);
+// The file's name without folder and endings, which the caller frees; NULL where that is no good name.
+enum status task_name_of_file(char **name, const char *path, struct error *err);
+
 // A copy of a JSON string. STATUS_DAMAGED, without a message, when it is none; *text is NULL then.
 enum status text_from_json(char **text, const json_t *json, struct error *err);

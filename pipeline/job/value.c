@@ -1,6 +1,7 @@
 #include "pipeline/job/value.h"
 #include "pipeline/job/expected.h"
 #include "pipeline/job/tasks.h"
+#include "pipeline/job/texts.h"
 #include "stages/stage.h"
 
 #include <stdarg.h>
@@ -43,6 +44,8 @@ static void free_item(enum job_type type, union job_item *item)
         free(item->skip.pattern);
     else if (type == TYPE_RATIOS)
         free(item->ratio.pattern);
+    else if (type == TYPE_TEXTS)
+        text_settings_free(&item->text_settings);
     else if (type == TYPE_TASKS)
         task_settings_free(&item->task);
     else if (type == TYPE_EXPECTED)
@@ -67,7 +70,7 @@ void job_values_free(struct job_values *values)
 
 bool type_is_array(enum job_type type)
 {
-    return type == TYPE_SKIP || type == TYPE_TASKS || type_is_mapping(type);
+    return type == TYPE_SKIP || type == TYPE_TEXTS || type == TYPE_TASKS || type_is_mapping(type);
 }
 
 bool type_is_mapping(enum job_type type)
@@ -97,6 +100,7 @@ static size_t item_size(enum job_type type)
     case TYPE_CHOICE:
     case TYPE_SKIP:
     case TYPE_RATIOS:
+    case TYPE_TEXTS:
     case TYPE_TASKS:
     case TYPE_EXPECTED:
         break;
@@ -194,6 +198,7 @@ static size_t element_size(enum job_type type)
 {
     return type == TYPE_SKIP     ? sizeof(struct skip)
            : type == TYPE_RATIOS ? sizeof(struct ratio)
+           : type == TYPE_TEXTS  ? sizeof(struct text_settings)
            : type == TYPE_TASKS  ? sizeof(struct task_settings)
                                  : sizeof(struct expected);
 }

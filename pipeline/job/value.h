@@ -13,12 +13,13 @@ union job_item {
     double pair[2]; // TYPE_PAIR
     struct {
         size_t keep, of;
-    } pattern;                 // TYPE_PATTERN; 0:0 is none
-    bool directions[2];        // TYPE_DIRECTIONS: columns, rows
-    struct skip skip;          // TYPE_SKIP
-    struct ratio ratio;        // TYPE_RATIOS
-    struct task_settings task; // TYPE_TASKS
-    struct expected expected;  // TYPE_EXPECTED
+    } pattern;                          // TYPE_PATTERN; 0:0 is none
+    bool directions[2];                 // TYPE_DIRECTIONS: columns, rows
+    struct skip skip;                   // TYPE_SKIP
+    struct ratio ratio;                 // TYPE_RATIOS
+    struct text_settings text_settings; // TYPE_TEXTS
+    struct task_settings task;          // TYPE_TASKS
+    struct expected expected;           // TYPE_EXPECTED
 };
 
 // The value of a key in the job: one item, or all items of a list, a mapping or a sweep. Owns the items and

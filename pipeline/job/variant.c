@@ -139,6 +139,7 @@ static void add_key(struct name *name, const struct job_key_row *row, const stru
     case TYPE_TEXT:
     case TYPE_SKIP:
     case TYPE_RATIOS:
+    case TYPE_TEXTS:
     case TYPE_TASKS:
     case TYPE_EXPECTED:
         break;

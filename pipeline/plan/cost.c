@@ -432,7 +432,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     }
     memory.of_rank[STAGE_CALIBRATE] += forward_bytes(model, settings->length);
     model_lm_head(&head, model);
-    if (settings->perplexity != NULL)
+    if (settings->num_texts > 0)
         memory.of_rank[STAGE_EVALUATE] =
             windows_bytes(model, &head, SIZE_MAX / 2, settings->evaluate_length, ranks);
     if (settings_search(settings))

@@ -27,12 +27,14 @@ static double smaller(double a, double b)
 static size_t form_teams(struct worker *w, const struct plan *plan, size_t phase)
 {
     const struct machine *machine = w->machine;
-    const size_t windows = (size_t)planned_windows(plan->settings);
+    double windows = planned_windows(plan->settings, 0);
     const struct ranks_there_are there = {.ranks = machine->nodes * machine->ranks_per_node,
                                           .ranks_per_node = machine->ranks_per_node};
     const size_t teams = teams_of_phase(plan, phase, &there);
+    for (size_t text = 1; text < plan->settings->num_texts; text++)
+        windows = fmax(windows, planned_windows(plan->settings, text));
 
-    w->ranks = (double)working_ranks(plan, phase, ~0U, windows, there.ranks, teams) / (double)teams;
+    w->ranks = (double)working_ranks(plan, phase, ~0U, (size_t)windows, there.ranks, teams) / (double)teams;
     // Those without work are the last ones: whole nodes of them read nothing.
     w->nodes =
         smaller((double)machine->nodes / (double)teams, ceil(w->ranks / (double)machine->ranks_per_node));

@@ -91,8 +91,9 @@ bool dense_stream_is_kept(const struct settings *settings)
 // The units that measure one model: the dense one, or a variant.
 static void add_evaluation(struct plan *plan, const struct variant *variant, struct place place)
 {
-    if (plan->settings->perplexity != NULL)
-        add_of_model(plan, STAGE_EVALUATE, variant, place);
+    for (size_t text = 0; text < plan->settings->num_texts; text++)
+        add(plan, (struct unit){.stage = STAGE_EVALUATE, .variant = variant, .layer = NO_LAYER, .task = text},
+            place);
     for (size_t task = 0; task < plan->settings->num_tasks; task++)
         add(plan, (struct unit){.stage = STAGE_TASKS, .variant = variant, .layer = NO_LAYER, .task = task},
             place);
@@ -241,6 +242,9 @@ static size_t most_units(const struct settings *settings, size_t layers)
             break;
         case UNIT_OF_MODEL:
             units += variants + 1;
+            break;
+        case UNIT_OF_TEXT:
+            units += settings->num_texts * (settings->num_variants + 1);
             break;
         case UNIT_OF_TASK:
             units += settings->num_tasks * (settings->num_variants + 1);

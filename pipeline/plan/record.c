@@ -22,6 +22,17 @@ static json_t *member(json_t *object, const char *key)
     return json_object_get(object, key);
 }
 
+// The name of task or text `index`; a text without one is ".", which no name
+// begins with. NULL: there are no more.
+static const char *name_at(const struct settings *settings, enum stage_kind stage, size_t index)
+{
+    if (stage == STAGE_EVALUATE)
+        return index >= settings->num_texts      ? NULL
+               : settings->texts[index].is_plain ? "."
+                                                 : settings->texts[index].name;
+    return index < settings->num_tasks ? settings->tasks[index].name : NULL;
+}
+
 json_t *plan_to_json(const struct plan *plan)
 {
     json_t *work = json_object();
@@ -35,6 +46,13 @@ json_t *plan_to_json(const struct plan *plan)
         case UNIT_OF_RUN:
         case UNIT_OF_MODEL:
             json_object_set_new(stage, name, amount);
+            break;
+        case UNIT_OF_TEXT:
+            if (unit_task_name(unit, plan->settings) == NULL && plan->settings->num_texts == 1)
+                json_object_set_new(stage, name, amount);
+            else
+                json_object_set_new(member(stage, name), name_at(plan->settings, STAGE_EVALUATE, unit->task),
+                                    amount);
             break;
         case UNIT_OF_TASK:
             json_object_set_new(member(stage, name), unit_task_name(unit, plan->settings), amount);
@@ -78,21 +96,22 @@ static void add_unit(struct plan *plan, enum stage_kind stage, const struct vari
     plan->work += json_number_value(work);
 }
 
-// Units of STAGE_TASKS: the works of one variant by the tasks' names. False when one is not of the job.
-static bool add_tasks(struct plan *plan, const struct variant *variant, json_t *works)
+// Units of STAGE_TASKS or STAGE_EVALUATE: the works of one variant by the names of tasks or texts. False when
+// one is not of the job.
+static bool add_tasks(struct plan *plan, enum stage_kind stage, const struct variant *variant, json_t *works)
 {
-    const struct settings *settings = plan->settings;
     const char *name;
     json_t *work;
 
     json_object_foreach(works, name, work)
     {
         size_t t = 0;
-        while (t < settings->num_tasks && strcmp(settings->tasks[t].name, name) != 0)
+        const char *known;
+        while ((known = name_at(plan->settings, stage, t)) != NULL && strcmp(known, name) != 0)
             t++;
-        if (t == settings->num_tasks)
+        if (known == NULL)
             return false;
-        add_unit(plan, STAGE_TASKS, variant, NO_LAYER, work);
+        add_unit(plan, stage, variant, NO_LAYER, work);
         plan->units[plan->num_units - 1].task = t;
     }
     return true;
@@ -134,7 +153,7 @@ enum status plan_from_json(struct plan *plan, const struct settings *settings, c
         {
             struct unit unit = {.layer = NO_LAYER};
             if (!stage_find(&unit.stage, stage) || !find_variant(&unit.variant, settings, name) ||
-                !add_tasks(plan, unit.variant, amount)) {
+                !add_tasks(plan, unit.stage, unit.variant, amount)) {
                 plan_free(plan);
                 RETURN_ERROR(err, STATUS_DAMAGED, "%s: %s of %s is not of this run", origin, stage, name);
             }

@@ -21,8 +21,7 @@ static double window_work(const struct sizes *sizes)
 
 double work_evaluate(const struct sizes *sizes, const struct unit *unit)
 {
-    (void)unit;
-    return planned_windows(sizes->settings) * window_work(sizes);
+    return planned_windows(sizes->settings, unit->task) * window_work(sizes);
 }
 
 // A text that does not fit in memory goes through the layers in groups, each from the first layer on.
@@ -38,7 +37,7 @@ static void load_model(struct worker *w, struct estimate *e, const struct unit *
 void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct sizes *sizes = w->sizes;
-    const double windows = planned_windows(sizes->settings);
+    const double windows = planned_windows(sizes->settings, unit->task);
     const double in_memory = (double)perplexity_windows_in_memory(
         sizes->model, (size_t)windows, sizes->settings->evaluate_length, (size_t)w->ranks);
 

@@ -238,15 +238,16 @@ static double file_bytes(const char *path)
     return path != NULL && stat(path, &info) == 0 ? (double)info.st_size : 0;
 }
 
-double planned_windows(const struct settings *settings)
+double planned_windows(const struct settings *settings, size_t text)
 {
-    const char *path = settings->perplexity;
+    const bool known = text < settings->num_texts;
+    const char *path = known ? settings->texts[text].data : NULL;
     const size_t size = path != NULL ? strlen(path) : 0;
     const bool is_packed = size > 3 && strcmp(path + size - 3, ".gz") == 0;
     const double bytes = file_bytes(path), length = (double)settings->evaluate_length;
 
-    if (settings->perplexity_tokens > 0)
-        return fmax(1, floor(settings->perplexity_tokens / length));
+    if (known && settings->texts[text].tokens > 0)
+        return fmax(1, floor(settings->texts[text].tokens / length));
     const double tokens =
         bytes > 0 ? bytes / (is_packed ? packed_bytes_of_a_token : bytes_of_a_token) : usual_test_tokens;
     return ceil(tokens / length);

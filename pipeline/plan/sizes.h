@@ -66,9 +66,9 @@ double hidden_bytes(const struct sizes *sizes, double sequences);
 // be kept that the guard may drop.
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
 
-// Of the evaluation's text, from its tokens as they were measured (stages/evaluate/text_size.h); else by the
-// size of its file; where that is not there, of a test set of the usual size.
-double planned_windows(const struct settings *settings);
+// Of settings->texts[text], from its tokens as they were measured (stages/evaluate/text_size.h); else by the
+// size of its file; where there is none, of a test set of the usual size.
+double planned_windows(const struct settings *settings, size_t text);
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
 double task_file_bytes(const struct task_settings *task);             // 0 when it is not there
 double task_file_tokens(const struct task_settings *task);

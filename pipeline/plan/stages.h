@@ -18,6 +18,7 @@ enum unit_of {
     UNIT_OF_RUN,   // the whole run
     UNIT_OF_LAYER, // each layer of a variant, or of the dense model
     UNIT_OF_MODEL, // each variant and the dense model
+    UNIT_OF_TEXT,  // each text for perplexity of each of these models
     UNIT_OF_TASK   // each task of each of these models
 };
 
@@ -57,7 +58,7 @@ enum shared_by {
     ROW(COMPENSATE, compensate, UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_ROWS,      "compensate", FOLDER(WEIGHTS)) \
     ROW(PROPAGATE,  propagate,  UNIT_OF_LAYER, PROOF_STORE,  SHARED_BY_SEQUENCES, "calibrate",  FOLDER(ACTIVATIONS)) \
     ROW(ATTEMPT,    attempt,    UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_BUDGET,    "evaluate",   FOLDER(BUDGET)) \
-    ROW(EVALUATE,   evaluate,   UNIT_OF_MODEL, PROOF_JSON,   SHARED_BY_WINDOWS,   "evaluate",   FOLDER(RESULTS)) \
+    ROW(EVALUATE,   evaluate,   UNIT_OF_TEXT,  PROOF_JSON,   SHARED_BY_WINDOWS,   "evaluate",   FOLDER(RESULTS)) \
     ROW(TASKS,      tasks,      UNIT_OF_TASK,  PROOF_JSON,   SHARED_BY_EXAMPLES,  "evaluate",   FOLDER(RESULTS)) \
     ROW(EXPORT,     export,     UNIT_OF_MODEL, PROOF_FOLDER, SHARED_BY_BYTES,     "export",     0)
 // clang-format on

@@ -25,7 +25,10 @@ const char *unit_owner_name(const struct unit *unit)
 
 const char *unit_task_name(const struct unit *unit, const struct settings *settings)
 {
-    return stage_row(unit->stage)->unit_of == UNIT_OF_TASK ? settings->tasks[unit->task].name : NULL;
+    const enum unit_of of = stage_row(unit->stage)->unit_of;
+    return of == UNIT_OF_TASK   ? settings->tasks[unit->task].name
+           : of == UNIT_OF_TEXT ? text_label(settings, unit->task)
+                                : NULL;
 }
 
 enum stage_kind allocation_stage(const struct variant *variant)
@@ -105,7 +108,7 @@ static void path_attempt(char path[PATH_SIZE], const struct unit *unit, const st
 
 static void path_evaluate(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
 {
-    perplexity_path(path, settings, unit->variant);
+    perplexity_path(path, settings, unit->task, unit->variant);
 }
 
 static void path_tasks(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
@@ -140,10 +143,11 @@ static bool is_result(const struct unit *unit, const struct settings *settings)
 bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but)
 {
     struct unit unit = {.stage = STAGE_EVALUATE, .variant = variant, .layer = NO_LAYER};
-    bool done = settings->output == NULL && (settings->perplexity != NULL || settings->num_tasks > 0);
+    bool done = settings->output == NULL && (settings->num_texts > 0 || settings->num_tasks > 0);
 
-    if (settings->perplexity != NULL && (but == NULL || but->stage != STAGE_EVALUATE))
-        done = done && is_result(&unit, settings);
+    for (; unit.task < settings->num_texts && done; unit.task++)
+        if (but == NULL || but->stage != STAGE_EVALUATE || but->task != unit.task)
+            done = is_result(&unit, settings);
     unit.stage = STAGE_TASKS;
     for (unit.task = 0; unit.task < settings->num_tasks && done; unit.task++)
         if (but == NULL || but->stage != STAGE_TASKS || but->task != unit.task)

@@ -19,14 +19,14 @@ struct unit {
     long layer;                    // NO_LAYER where a unit is not of one layer
     size_t phase, chain;
     double work; // floating-point operations, the common currency of progress
-    size_t task; // of a UNIT_OF_TASK: index into settings->tasks
+    size_t task; // of a UNIT_OF_TASK: index into settings->tasks; of a UNIT_OF_TEXT: into settings->texts
 };
 
 // "dense" for a unit without a variant.
 const char *unit_variant_name(const struct unit *unit);
 // The same, but of an attempt that of the variant which it is for: whoever works on that works on this.
 const char *unit_owner_name(const struct unit *unit);
-// NULL but for a UNIT_OF_TASK.
+// The name of a task, or of a text that has one (text_label). NULL for other units.
 const char *unit_task_name(const struct unit *unit, const struct settings *settings);
 
 // The stage that looks at the layers of the dense model for the variant's allocation; STAGE_COUNT: none does.

@@ -8,6 +8,7 @@
 #include "io/tokenizer/missing.h"
 #include "pipeline/record/task_record.h"
 #include "stages/layer/sequences.h"
+#include "stages/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,13 +248,18 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
     return STATUS_OK;
 }
 
+// A text for perplexity: all of it.
+static struct input input_text(const char *path)
+{
+    return (struct input){.path = path, .is_text = true, .enough = UINT64_MAX};
+}
+
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
                                    const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
-    const struct input text = {.path = settings->perplexity, .is_text = true, .enough = UINT64_MAX};
-
-    if (settings->perplexity == NULL)
+    if (settings->num_texts == 0 || text_label(settings, 0) != NULL)
         return STATUS_OK;
+    const struct input text = input_text(settings->texts[0].data);
     FORWARD_IF_ERROR(fingerprint(list, team, &text, json_array_get(old, 0), mode, err));
     if (!sequences_are_given(settings))
         return STATUS_OK;
@@ -278,6 +284,28 @@ enum status fingerprint_corpus(json_t *list, const struct team *team, const stru
     return fingerprint(list, team, &corpus, old, mode, err);
 }
 
+enum status fingerprint_texts(json_t *list, const struct team *team, const struct settings *settings,
+                              const json_t *old, enum fingerprint_mode mode, struct error *err)
+{
+    char tokenizer[PATH_SIZE];
+
+    path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
+    for (size_t i = 0; i < settings->num_texts; i++) {
+        const char *data = settings->texts[i].data, *name = text_label(settings, i);
+        if (name == NULL)
+            continue;
+        const struct input text = input_text(data);
+        FORWARD_IF_ERROR(fingerprint(list, team, &text, task_record_find(old, data), mode, err));
+        task_record_name(list, "text", name);
+        if (sequences_are_given(settings)) {
+            FORWARD_IF_ERROR(
+                fingerprint_file(list, team, tokenizer, task_record_find(old, tokenizer), mode, err));
+            task_record_name(list, "text", name);
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
                               const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
@@ -286,16 +314,16 @@ enum status fingerprint_tasks(json_t *list, const struct team *team, const struc
         char labels[PATH_SIZE], tokenizer[PATH_SIZE];
         const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
         FORWARD_IF_ERROR(fingerprint_file(list, team, data, task_record_find(old, data), mode, err));
-        task_record_name(list, settings->tasks[i].name);
+        task_record_name(list, "task", settings->tasks[i].name);
         if (team_any(team, labelled)) {
             FORWARD_IF_ERROR(fingerprint_file(list, team, labels, task_record_find(old, labels), mode, err));
-            task_record_name(list, settings->tasks[i].name);
+            task_record_name(list, "task", settings->tasks[i].name);
         }
         if (sequences_are_given(settings)) {
             path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
             FORWARD_IF_ERROR(
                 fingerprint_file(list, team, tokenizer, task_record_find(old, tokenizer), mode, err));
-            task_record_name(list, settings->tasks[i].name);
+            task_record_name(list, "task", settings->tasks[i].name);
         }
     }
     return STATUS_OK;

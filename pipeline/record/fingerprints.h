@@ -25,10 +25,13 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
 // stored: the record is believed.
 enum status fingerprint_corpus(json_t *list, const struct team *team, const struct settings *settings,
                                const json_t *old, enum fingerprint_mode mode, struct error *err);
-// The text that perplexity is measured on, and, where calibration starts from token ids, the tokenizer, which
-// then matters here alone.
+// The text without a name that perplexity is measured on (text_label), and, where calibration starts from
+// token ids, the tokenizer, which then matters here alone.
 enum status fingerprint_evaluation(json_t *list, const struct team *team, const struct settings *settings,
                                    const json_t *old, enum fingerprint_mode mode, struct error *err);
+// The texts that have names, and the tokenizer in the same case. Each stamp names its text.
+enum status fingerprint_texts(json_t *list, const struct team *team, const struct settings *settings,
+                              const json_t *old, enum fingerprint_mode mode, struct error *err);
 // The tasks' files, the lists of labels next to them, and the tokenizer where calibration starts from token
 // ids. Each stamp names its task.
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,

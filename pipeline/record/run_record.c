@@ -61,7 +61,7 @@ static json_t *identity_of(const json_t *record)
     {
         size_t i;
         json_t *file;
-        if (strcmp(list, "evaluation") == 0 || strcmp(list, "tasks") == 0)
+        if (strcmp(list, "evaluation") == 0 || strcmp(list, "texts") == 0 || strcmp(list, "tasks") == 0)
             continue; // may come later; compared on their own
         json_t *hashes = json_object();
         json_array_foreach(files, i, file)
@@ -112,7 +112,6 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
 {
     char difference[512];
     json_t *old = identity_of(before), *new = identity_of(now);
-    const json_t *old_evaluate, *new_evaluate;
     json_t *variants = json_object_get(json_object_get(now, "job"), "variants");
     json_t *variant;
     size_t i, j;
@@ -123,35 +122,7 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
     RETURN_ERROR_IF(differs, err, STATUS_USAGE, "%s: contradicts the job: %s; use another run directory",
                     path, difference);
 
-    old_evaluate = json_object_get(json_object_get(before, "fingerprints"), "evaluation");
-    new_evaluate = json_object_get(json_object_get(now, "fingerprints"), "evaluation");
-    if (json_array_size(old_evaluate) > 0 && json_array_size(new_evaluate) > 0) {
-        const json_t *a = json_object_get(json_array_get(old_evaluate, 0), "xxh3");
-        const json_t *b = json_object_get(json_array_get(new_evaluate, 0), "xxh3");
-        RETURN_ERROR_IF(
-            !json_equal(a, b), err, STATUS_USAGE,
-            "%s: contradicts the job: evaluate.perplexity is another text; use another run directory", path);
-        a = json_object_get(json_array_get(old_evaluate, 1), "xxh3");
-        b = json_object_get(json_array_get(new_evaluate, 1), "xxh3");
-        RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
-                        "%s: contradicts the job: tokenizer.json differs from the one that the "
-                        "evaluation used; use another run directory",
-                        path);
-        a = json_object_get(json_object_get(json_object_get(before, "job"), "evaluate"), "length");
-        b = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "length");
-        RETURN_ERROR_IF(
-            !json_equal(a, b), err, STATUS_USAGE,
-            "%s: contradicts the job: evaluate.length: %lld before, %lld now; use another run directory",
-            path, (long long)json_integer_value(a), (long long)json_integer_value(b));
-    } else if (json_array_size(old_evaluate) > 0) {
-        json_object_set(json_object_get(now, "fingerprints"), "evaluation", (json_t *)old_evaluate);
-        json_t *evaluate = json_copy(json_object_get(json_object_get(before, "job"), "evaluate"));
-        json_t *tasks = json_object_get(json_object_get(json_object_get(now, "job"), "evaluate"), "tasks");
-        json_object_del(evaluate, "tasks"); // compared below
-        if (tasks != NULL)
-            json_object_set(evaluate, "tasks", tasks);
-        json_object_set_new(json_object_get(now, "job"), "evaluate", evaluate);
-    }
+    FORWARD_IF_ERROR(text_record_compare(now, before, path, err));
     FORWARD_IF_ERROR(task_record_compare(now, before, path, err));
     // Variants that an earlier job asked for stay on record.
     json_array_foreach(json_object_get(json_object_get(before, "job"), "variants"), i, variant)
@@ -248,7 +219,7 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
 {
     const bool root = team->rank == 0;
     json_t *old = NULL, *model_list = json_array(), *corpus_list = json_array(),
-           *evaluation_list = json_array(), *task_list = json_array();
+           *evaluation_list = json_array(), *text_list = json_array(), *task_list = json_array();
     const json_t *old_prints = NULL;
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
@@ -271,11 +242,15 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
                                          json_object_get(old_prints, "evaluation"), mode, err),
                   done);
     GOTO_IF_ERROR(
+        fingerprint_texts(text_list, team, settings, json_object_get(old_prints, "texts"), mode, err), done);
+    GOTO_IF_ERROR(
         fingerprint_tasks(task_list, team, settings, json_object_get(old_prints, "tasks"), mode, err), done);
     if (root) {
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
                                  corpus_list, "evaluation", evaluation_list);
+        if (json_array_size(text_list) > 0)
+            json_object_set(json_object_get(record->json, "fingerprints"), "texts", text_list);
         if (settings->num_tasks > 0)
             json_object_set(json_object_get(record->json, "fingerprints"), "tasks", task_list);
         json_t *hub = hub_to_json(settings);
@@ -294,6 +269,7 @@ done:
     json_decref(model_list);
     json_decref(corpus_list);
     json_decref(evaluation_list);
+    json_decref(text_list);
     json_decref(task_list);
     if (status != STATUS_OK)
         run_record_free(record);

@@ -1,5 +1,6 @@
 #include "pipeline/record/task_record.h"
 
+#include "pipeline/job/texts.h"
 #include "pipeline/record/json_difference.h"
 
 #include <string.h>
@@ -22,11 +23,16 @@ const json_t *task_record_find(const json_t *list, const char *file)
     return NULL;
 }
 
-void task_record_name(json_t *list, const char *task)
+void task_record_name(json_t *list, const char *key, const char *name)
 {
     json_t *last = json_array_size(list) > 0 ? json_array_get(list, json_array_size(list) - 1) : NULL;
     if (last != NULL)
-        json_object_set_new(last, "task", json_string(task));
+        json_object_set_new(last, key, json_string(name));
+}
+
+static json_t *prints_of(const json_t *record, const char *list)
+{
+    return json_object_get(json_object_get(record, "fingerprints"), list);
 }
 
 // The parts of a task's record that its result depends on, without paths.
@@ -39,7 +45,7 @@ static json_t *identity_of(const json_t *record, const json_t *task)
     size_t i;
     json_t *stamp;
 
-    json_array_foreach(json_object_get(json_object_get(record, "fingerprints"), "tasks"), i, stamp)
+    json_array_foreach(prints_of(record, "tasks"), i, stamp)
     {
         if (name != NULL && is_text(stamp, "task", name))
             json_array_append(json_object_get(identity, "contents"), json_object_get(stamp, "xxh3"));
@@ -89,17 +95,24 @@ static json_t *list_of(json_t *object, const char *key)
     return json_object_get(object, key);
 }
 
-static void keep_task(json_t *now, const json_t *before, json_t *task, const char *name)
+// The stamps of `name`, in the list of fingerprints called `list`.
+static void keep_stamps(json_t *now, const json_t *before, const char *list, const char *key,
+                        const char *name)
 {
-    json_t *stamps = list_of(json_object_get(now, "fingerprints"), "tasks"), *stamp;
+    json_t *stamps = list_of(json_object_get(now, "fingerprints"), list), *stamp;
     size_t i;
 
-    json_array_append(list_of(json_object_get(json_object_get(now, "job"), "evaluate"), "tasks"), task);
-    json_array_foreach(json_object_get(json_object_get(before, "fingerprints"), "tasks"), i, stamp)
+    json_array_foreach(prints_of(before, list), i, stamp)
     {
-        if (is_text(stamp, "task", name))
+        if (is_text(stamp, key, name))
             json_array_append(stamps, stamp);
     }
+}
+
+static void keep_task(json_t *now, const json_t *before, json_t *task, const char *name)
+{
+    json_array_append(list_of(json_object_get(json_object_get(now, "job"), "evaluate"), "tasks"), task);
+    keep_stamps(now, before, "tasks", "task", name);
 }
 
 enum status task_record_compare(json_t *now, const json_t *before, const char *path, struct error *err)
@@ -116,5 +129,139 @@ enum status task_record_compare(json_t *now, const json_t *before, const char *p
         else if (name != NULL)
             keep_task(now, before, task, name);
     }
+    return STATUS_OK;
+}
+
+// ---- texts ----------------------------------------------------------------------------------------------
+
+static json_t *evaluate_of(const json_t *record)
+{
+    return json_object_get(json_object_get(record, "job"), "evaluate");
+}
+
+static json_t *texts_of(const json_t *record)
+{
+    return json_object_get(evaluate_of(record), "perplexity");
+}
+
+// The hashes of what a text's result depends on: the text, and the tokenizer where that counts.
+static json_t *text_contents(const json_t *record, const char *name)
+{
+    json_t *contents = json_array(), *stamp;
+    size_t i;
+
+    json_array_foreach(prints_of(record, "texts"), i, stamp)
+    {
+        if (is_text(stamp, "text", name))
+            json_array_append(contents, json_object_get(stamp, "xxh3"));
+    }
+    return contents;
+}
+
+static enum status compare_text(const json_t *now, const json_t *before, const char *name, const char *path,
+                                struct error *err)
+{
+    json_t *new = text_contents(now, name), *old = text_contents(before, name);
+    const bool same = json_equal(new, old);
+
+    json_decref(new);
+    json_decref(old);
+    RETURN_ERROR_IF(!same, err, STATUS_USAGE,
+                    "%s: contradicts the job: text %s: its data has changed; give it another name or use "
+                    "another run directory",
+                    path, name);
+    return STATUS_OK;
+}
+
+// Adds a text of the earlier job to those of the new one; that without a name comes first.
+static void keep_text(json_t *now, const json_t *before, const json_t *text)
+{
+    json_t *evaluate = evaluate_of(now), *texts = json_array();
+    const char *name = json_string_value(json_object_get(text, "name"));
+
+    if (name == NULL)
+        json_array_append(texts, (json_t *)text);
+    for (size_t i = 0; i < texts_json_count(texts_of(now)); i++)
+        json_array_append(texts, (json_t *)texts_json_at(texts_of(now), i));
+    if (name != NULL)
+        json_array_append(texts, (json_t *)text);
+    json_object_set_new(evaluate, "perplexity", texts);
+    if (name != NULL)
+        keep_stamps(now, before, "texts", "text", name);
+    else
+        json_object_set(json_object_get(now, "fingerprints"), "evaluation", prints_of(before, "evaluation"));
+}
+
+static bool has_text(const json_t *record, const char *name)
+{
+    for (size_t i = 0; i < texts_json_count(texts_of(record)); i++)
+        if (is_text(texts_json_at(texts_of(record), i), "name", name))
+            return true;
+    return false;
+}
+
+// A text without a name: fingerprints.evaluation is it, and the tokenizer where that counts.
+static enum status compare_nameless(const json_t *now, const json_t *before, const char *path,
+                                    struct error *err)
+{
+    const json_t *old = prints_of(before, "evaluation"), *new = prints_of(now, "evaluation");
+    const json_t *a = json_object_get(json_array_get(old, 0), "xxh3");
+    const json_t *b = json_object_get(json_array_get(new, 0), "xxh3");
+
+    RETURN_ERROR_IF(!json_equal(a, b), err, STATUS_USAGE,
+                    "%s: contradicts the job: evaluate.perplexity is another text; use another run directory",
+                    path);
+    a = json_object_get(json_array_get(old, 1), "xxh3");
+    b = json_object_get(json_array_get(new, 1), "xxh3");
+    RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
+                    "%s: contradicts the job: tokenizer.json differs from the one that the "
+                    "evaluation used; use another run directory",
+                    path);
+    return STATUS_OK;
+}
+
+// The new job measures no text: all that the earlier one says of the evaluation but its tasks is taken over.
+static void keep_evaluation(json_t *now, const json_t *before)
+{
+    static const char *const lists[] = {"evaluation", "texts"};
+    json_t *evaluate = json_copy(evaluate_of(before)), *tasks = json_object_get(evaluate_of(now), "tasks");
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (prints_of(before, lists[i]) != NULL)
+            json_object_set(json_object_get(now, "fingerprints"), lists[i], prints_of(before, lists[i]));
+    json_object_del(evaluate, "tasks"); // compared on their own
+    if (tasks != NULL)
+        json_object_set(evaluate, "tasks", tasks);
+    json_object_set_new(json_object_get(now, "job"), "evaluate", evaluate);
+}
+
+enum status text_record_compare(json_t *now, const json_t *before, const char *path, struct error *err)
+{
+    const json_t *texts = texts_of(before);
+    const json_t *a = json_object_get(evaluate_of(before), "length");
+    const json_t *b = json_object_get(evaluate_of(now), "length");
+
+    if (texts_json_count(texts) == 0)
+        return STATUS_OK;
+    if (texts_json_count(texts_of(now)) == 0) {
+        keep_evaluation(now, before);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < texts_json_count(texts); i++) {
+        const json_t *text = texts_json_at(texts, i);
+        const char *name = json_string_value(json_object_get(text, "name"));
+        const bool there =
+            name != NULL ? has_text(now, name) : json_array_size(prints_of(now, "evaluation")) > 0;
+        if (!there)
+            keep_text(now, before, text);
+        else if (name != NULL)
+            FORWARD_IF_ERROR(compare_text(now, before, name, path, err));
+        else
+            FORWARD_IF_ERROR(compare_nameless(now, before, path, err));
+    }
+    RETURN_ERROR_IF(
+        !json_equal(a, b), err, STATUS_USAGE,
+        "%s: contradicts the job: evaluate.length: %lld before, %lld now; use another run directory", path,
+        (long long)json_integer_value(a), (long long)json_integer_value(b));
     return STATUS_OK;
 }

@@ -93,7 +93,7 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
     json_t *row = variant_row(variants, settings, variant), *values = json_object_get(row, "perplexity");
 
     fill(values, run + 1);
-    perplexity_path(path, settings, variant);
+    perplexity_path(path, settings, 0, variant);
     if (access(path, F_OK) != 0) {
         add_published(row, run, published_to_json(settings, variant, NAN, 0));
         return STATUS_OK;

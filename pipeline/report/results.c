@@ -6,6 +6,7 @@
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
+#include "pipeline/record/text_results.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
@@ -15,11 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool read_result(struct perplexity *result, const struct settings *settings,
+static bool read_result(struct perplexity *result, const struct settings *settings, size_t text,
                         const struct variant *variant)
 {
     char path[PATH_SIZE];
-    perplexity_path(path, settings, variant);
+    perplexity_path(path, settings, text, variant);
     return perplexity_read(result, path, NULL) == STATUS_OK;
 }
 
@@ -30,12 +31,15 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
     json_t *json = json_object();
 
     json_object_set_new(json, "variant", json_string(variant_name(variant)));
-    if (read_result(&result, settings, variant)) {
+    if (read_result(&result, settings, 0, variant)) {
         json_object_set_new(json, "perplexity", json_real(result.perplexity));
         json_object_set_new(json, "tokens", json_integer((json_int_t)result.tokens));
         json_object_set_new(json, "windows", json_integer((json_int_t)result.windows));
         json_object_set_new(json, "length", json_integer((json_int_t)result.length));
     }
+    json_t *texts = text_results_to_json(settings, variant, NULL);
+    if (texts != NULL)
+        json_object_set_new(json, "texts", texts);
     json_t *allocation = allocation_to_json(settings, variant, NULL);
     if (allocation != NULL)
         json_object_set_new(json, "allocation", allocation);
@@ -57,26 +61,91 @@ static json_t *result_to_json(const struct settings *settings, const struct vari
     return json;
 }
 
-static void print_row(const struct settings *settings, const struct variant *variant,
-                      const struct perplexity *dense, FILE *out)
+// Where a table says more than one thing of a text, its columns are called by its name.
+static bool has_names(const struct settings *settings)
+{
+    return settings->num_texts > 1 || (settings->num_texts == 1 && !settings->texts[0].is_plain);
+}
+
+// A job without texts may have results of an earlier start.
+static size_t columns_of(const struct settings *settings)
+{
+    return settings->num_texts > 0 ? settings->num_texts : 1;
+}
+
+static int column_of(const struct settings *settings, size_t text)
+{
+    const size_t length = has_names(settings) ? strlen(text_title(&settings->texts[text])) : 0;
+    return length > 12 ? (int)length : 12;
+}
+
+// The perplexity on one text, and how many times the dense model's it is; "-": not known.
+static void print_perplexity(const struct settings *settings, size_t text, const struct variant *variant,
+                             FILE *out)
+{
+    struct perplexity result, dense;
+    const int width = column_of(settings, text);
+
+    if (!read_result(&result, settings, text, variant)) {
+        fprintf(out, " %*s %9s", width, "-", "-");
+        return;
+    }
+    fprintf(out, " %*.4f", width, result.perplexity);
+    if (read_result(&dense, settings, text, NULL))
+        fprintf(out, " %9.3f", result.perplexity / dense.perplexity);
+    else
+        fprintf(out, " %9s", "-");
+}
+
+// Models of which nothing is known have no row.
+static void print_row(const struct settings *settings, const struct variant *variant, FILE *out)
 {
     struct perplexity result;
     char output[PATH_SIZE] = "";
+    bool any = false;
 
     if (variant != NULL && settings->output != NULL) {
         export_path(output, sizeof output, settings, variant);
         if (access(output, F_OK) != 0)
             output[0] = '\0';
     }
-    char ratio[32] = "-"; // of what is not known
-    if (read_result(&result, settings, variant)) {
-        if (variant == NULL || dense != NULL)
-            snprintf(ratio, sizeof ratio, "%.3f",
-                     dense != NULL ? result.perplexity / dense->perplexity : 1.0);
-        fprintf(out, "%-*s %12.4f %9s  %s\n", variants_column(settings), variant_name(variant),
-                result.perplexity, ratio, output);
-    } else if (output[0] != '\0')
-        fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), variant->name, "-", "-", output);
+    for (size_t text = 0; text < columns_of(settings) && !any; text++)
+        any = read_result(&result, settings, text, variant);
+    if (!any && output[0] == '\0')
+        return;
+    fprintf(out, "%-*s", variants_column(settings), variant_name(variant));
+    for (size_t text = 0; text < columns_of(settings); text++)
+        print_perplexity(settings, text, variant, out);
+    fprintf(out, "  %s\n", output);
+}
+
+static void print_texts(const struct settings *settings, FILE *out)
+{
+    struct perplexity dense;
+    bool any = false;
+
+    for (size_t text = 0; text < columns_of(settings); text++) {
+        if (!read_result(&dense, settings, text, NULL))
+            continue;
+        if (!any)
+            fprintf(out, "\nPerplexity at sequence length %llu", (unsigned long long)dense.length);
+        fprintf(out, ", %llu windows of %s", (unsigned long long)dense.windows,
+                settings->num_texts > 0 ? settings->texts[text].data : "the corpus");
+        if (has_names(settings))
+            fprintf(out, " (%s)", text_title(&settings->texts[text]));
+        any = true;
+    }
+    if (any)
+        fprintf(out, "\n\n");
+}
+
+static void print_head(const struct settings *settings, FILE *out)
+{
+    fprintf(out, "%-*s", variants_column(settings), "variant");
+    for (size_t text = 0; text < columns_of(settings); text++)
+        fprintf(out, " %*s %9s", column_of(settings, text),
+                has_names(settings) ? text_title(&settings->texts[text]) : "perplexity", "x dense");
+    fprintf(out, "  %s\n", settings->output != NULL ? "model" : "");
 }
 
 static void print_budgets(const struct settings *settings, FILE *out)
@@ -89,9 +158,6 @@ static void print_budgets(const struct settings *settings, FILE *out)
 
 enum status results_print(const struct settings *settings, bool json, FILE *out, struct error *err)
 {
-    struct perplexity dense;
-    const bool has_dense = read_result(&dense, settings, NULL);
-
     if (json) {
         json_t *list = json_array();
         json_array_append_new(list, result_to_json(settings, NULL));
@@ -106,21 +172,17 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         free(text);
         return status;
     }
-    if (has_dense)
-        fprintf(out, "\nPerplexity at sequence length %llu, %llu windows of %s\n\n",
-                (unsigned long long)dense.length, (unsigned long long)dense.windows,
-                settings->perplexity != NULL ? settings->perplexity : "the corpus");
+    print_texts(settings, out);
     print_budgets(settings, out);
-    if (settings->perplexity == NULL && settings->output == NULL) {
+    if (settings->num_texts == 0 && settings->output == NULL) {
         if (settings->num_tasks > 0)
             tasks_print(settings, out);
         return STATUS_OK;
     }
-    fprintf(out, "%-*s %12s %9s  %s\n", variants_column(settings), "variant", "perplexity", "x dense",
-            settings->output != NULL ? "model" : "");
-    print_row(settings, NULL, NULL, out);
+    print_head(settings, out);
+    print_row(settings, NULL, out);
     for (size_t v = 0; v < settings->num_variants; v++)
-        print_row(settings, &settings->variants[v], has_dense ? &dense : NULL, out);
+        print_row(settings, &settings->variants[v], out);
     tasks_print(settings, out);
     return STATUS_OK;
 }

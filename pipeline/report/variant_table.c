@@ -52,6 +52,13 @@ static void add_measured(json_t *row, const json_t *model)
 
     for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
         copy(row, columns[c].name, model, columns[c].key);
+    json_object_foreach(json_object_get(model, "texts"), name, task)
+    {
+        snprintf(column, sizeof column, "%s.perplexity", name);
+        copy(row, column, task, "perplexity");
+        snprintf(column, sizeof column, "%s.times_dense", name);
+        copy(row, column, task, "ratio");
+    }
     json_object_foreach(json_object_get(model, "tasks"), name, task)
     {
         for (size_t k = 0; k < sizeof of_task / sizeof *of_task; k++) {

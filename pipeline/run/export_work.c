@@ -5,6 +5,7 @@
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
+#include "pipeline/record/text_results.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
@@ -14,11 +15,14 @@ static void add_perplexity(json_t *object, const char *key, const struct setting
 {
     struct perplexity result;
     char path[PATH_SIZE];
-    perplexity_path(path, settings, variant);
+    json_t *texts = text_results_to_json(settings, variant, NULL);
+    perplexity_path(path, settings, 0, variant);
     if (perplexity_read(&result, path, NULL) == STATUS_OK)
         json_object_set_new(object, key,
                             json_pack("{s:f, s:I, s:I}", "perplexity", result.perplexity, "length",
                                       (json_int_t)result.length, "windows", (json_int_t)result.windows));
+    if (texts != NULL)
+        json_object_set_new(json_object_get(object, key), "texts", texts);
 }
 
 // New reference; NULL when memory ran out.

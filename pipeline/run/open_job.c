@@ -115,8 +115,8 @@ static enum status check_paths(const struct settings *settings, const char *job,
             sequences_are_given(settings)
                 ? check_file(settings->corpus, "calibration.corpus", job, err)
                 : check_text(settings->corpus, "calibration.corpus", settings->field != NULL, job, err));
-    if (settings->perplexity != NULL)
-        FORWARD_IF_ERROR(check_text(settings->perplexity, "evaluate.perplexity", false, job, err));
+    for (size_t i = 0; i < settings->num_texts; i++)
+        FORWARD_IF_ERROR(check_text(settings->texts[i].data, "evaluate.perplexity", false, job, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
         FORWARD_IF_ERROR(check_file(settings->tasks[i].data, "evaluate.tasks", job, err));
     return STATUS_OK;
@@ -132,13 +132,14 @@ static enum status agree(const struct team *team, enum status status, struct err
 static enum status measure_texts(struct settings *settings, const struct model *model,
                                  const struct team *team, struct error *err)
 {
-    const size_t size = sizeof settings->perplexity_tokens;
+    const size_t size = sizeof(double);
 
     if (team == NULL || team->rank == 0)
         (void)texts_measure(settings, model, NULL);
     if (team == NULL)
         return STATUS_OK;
-    FORWARD_IF_ERROR(team_broadcast(team, &settings->perplexity_tokens, size, 0, err));
+    for (size_t i = 0; i < settings->num_texts; i++)
+        FORWARD_IF_ERROR(team_broadcast(team, &settings->texts[i].tokens, size, 0, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
         FORWARD_IF_ERROR(team_broadcast(team, &settings->tasks[i].tokens, size, 0, err));
     return STATUS_OK;

@@ -32,12 +32,13 @@ static enum status drop_weights(const struct stage *stage, const struct unit *un
     return STATUS_OK;
 }
 
-// What was kept of a result in the making, when it is committed. task NULL: of the perplexity.
-static void remove_parts(const struct settings *settings, const struct unit *unit, const char *task)
+// What was kept of a result in the making, when it is committed.
+static void remove_parts(const struct settings *settings, const struct unit *unit)
 {
     char folder[PATH_SIZE];
 
-    run_parts_path(folder, settings->run, variant_name(unit->variant), task);
+    run_parts_path(folder, settings->run, variant_name(unit->variant),
+                   unit->stage == STAGE_TASKS ? "task-" : "text-", unit_task_name(unit, settings));
     parts_remove(folder);
     *strrchr(folder, '/') = '\0';
     (void)rmdir(folder);
@@ -51,17 +52,21 @@ enum status evaluate_model(const struct stage *stage, struct layer_weights *weig
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    FORWARD_IF_ERROR(evaluate_perplexity(&result, stage, weights, &data->evaluation, unit->variant, err));
+    FORWARD_IF_ERROR(
+        evaluate_perplexity(&result, stage, weights, &data->texts[unit->task], unit->variant, err));
     unit_path(path, unit, stage->settings);
     if (stage->team->rank == 0)
         status = drop_weights(stage, unit, err);
     if (stage->team->rank == 0 && status == STATUS_OK)
-        status = perplexity_write(&result, data->evaluation.nll, path, stage->settings, unit->variant, err);
+        status = perplexity_write(&result, data->texts[unit->task].nll, path, stage->settings, unit->task,
+                                  unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     if (stage->team->rank == 0)
-        remove_parts(stage->settings, unit, NULL);
-    progress_message(progress, "%s: perplexity %.4f (length %zu, %llu windows)", unit_variant_name(unit),
-                     result.perplexity, (size_t)result.length, (unsigned long long)result.windows);
+        remove_parts(stage->settings, unit);
+    const char *text = unit_task_name(unit, stage->settings);
+    progress_message(progress, "%s: perplexity%s%s %.4f (length %zu, %llu windows)", unit_variant_name(unit),
+                     text != NULL ? " on " : "", text != NULL ? text : "", result.perplexity,
+                     (size_t)result.length, (unsigned long long)result.windows);
     return STATUS_OK;
 }
 
@@ -82,7 +87,7 @@ enum status evaluate_on_task(const struct stage *stage, struct layer_weights *we
         status = task_result_write(&result, path, stage->settings, unit->task, unit->variant, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     if (stage->team->rank == 0)
-        remove_parts(stage->settings, unit, name);
+        remove_parts(stage->settings, unit);
     progress_message(progress, "%s: %s acc %.4f (%llu examples)", unit_variant_name(unit), name, result.acc,
                      (unsigned long long)result.examples);
     return STATUS_OK;

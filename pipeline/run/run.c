@@ -31,7 +31,7 @@ static enum status run_phase(struct run_outcome *outcome, const struct run_conte
     struct team team;
     enum status status = STATUS_OK;
 
-    FORWARD_IF_ERROR(teams_form(&team, context, phase, data->evaluation.count, err));
+    FORWARD_IF_ERROR(teams_form(&team, context, phase, test_data_windows(data), err));
     const struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks)};
     const struct team_share share = {context->plan, context->record, &stage, phase, context->stages};
     journal_join_team(hooks->journal, &team, context->settings->run);

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *variants_to_json(const struct look *look)
 {
@@ -45,7 +46,8 @@ static json_t *units_to_json(const struct look *look, const struct lock_holder *
         if (event->layer >= 0)
             json_object_set_new(unit, "layer", json_integer(event->layer));
         if (event->task[0] != '\0')
-            json_object_set_new(unit, "task", json_string(event->task));
+            json_object_set_new(unit, strcmp(event->stage, stage_name(STAGE_EVALUATE)) == 0 ? "text" : "task",
+                                json_string(event->task));
         json_array_append_new(units, unit);
     }
     return units;

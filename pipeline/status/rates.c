@@ -10,7 +10,7 @@ const struct unit *rates_unit(const struct plan *plan, const struct history_unit
     for (size_t i = 0; i < plan->num_units; i++) {
         const struct unit *unit = &plan->units[i];
         const char *task = unit_task_name(unit, plan->settings);
-        if (task != NULL && strcmp(task, event->task) != 0)
+        if (strcmp(task != NULL ? task : "", event->task) != 0)
             continue;
         if (unit->layer == event->layer && strcmp(stage_name(unit->stage), event->stage) == 0 &&
             strcmp(unit_variant_name(unit), event->variant) == 0)

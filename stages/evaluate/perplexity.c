@@ -79,7 +79,7 @@ static enum status evaluator_create(struct evaluator *e, const struct stage *sta
     e->stage = stage;
     e->windows = windows;
     FORWARD_IF_ERROR(team_agree(stage->team, allocate_evaluator(e, err), err));
-    run_parts_path(folder, stage->settings->run, variant_name(variant), NULL);
+    run_parts_path(folder, stage->settings->run, variant_name(variant), "text-", windows->text);
     snprintf(hash, sizeof hash, "%016" PRIx64, windows->corpus_hash);
     FORWARD_IF_ERROR(parts_open(&e->parts, stage, windows->keep_parts ? folder : NULL,
                                 json_pack("{s:s, s:I, s:I}", "corpus_xxh3", hash, "windows",
@@ -216,9 +216,13 @@ done:
     return status;
 }
 
-void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant)
+void perplexity_path(char path[PATH_SIZE], const struct settings *settings, size_t text,
+                     const struct variant *variant)
 {
-    run_result_path(path, settings->run, variant_name(variant), RESULT_PERPLEXITY);
+    if (text_label(settings, text) != NULL)
+        run_text_result_path(path, settings->run, variant_name(variant), settings->texts[text].name);
+    else
+        run_result_path(path, settings->run, variant_name(variant), RESULT_PERPLEXITY);
 }
 
 // Each window's mean cross-entropy, so that two models' can be compared window by window.
@@ -234,14 +238,16 @@ static json_t *window_nll_to_json(const double *window_nll, size_t count)
 }
 
 enum status perplexity_write(const struct perplexity *result, const double *window_nll, const char *path,
-                             const struct settings *settings, const struct variant *variant,
+                             const struct settings *settings, size_t text, const struct variant *variant,
                              struct error *err)
 {
     json_t *json = json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:s, s:o*}", "variant", variant_name(variant),
                              "perplexity", result->perplexity, "mean_nll", result->mean_nll, "tokens",
                              (json_int_t)result->tokens, "windows", (json_int_t)result->windows, "length",
-                             (json_int_t)result->length, "corpus", settings->perplexity, "window_nll",
+                             (json_int_t)result->length, "corpus", settings->texts[text].data, "window_nll",
                              window_nll != NULL ? window_nll_to_json(window_nll, result->windows) : NULL);
+    if (text_label(settings, text) != NULL)
+        json_object_set_new(json, "text", json_string(settings->texts[text].name));
     enum status status = json != NULL ? sealed_json_write(path, json, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);

@@ -15,11 +15,13 @@ enum status evaluate_perplexity(struct perplexity *result, const struct stage *s
                                 struct layer_weights *weights, const struct evaluation_windows *windows,
                                 const struct variant *variant, struct error *err);
 
-// RUN/results/VARIANT/perplexity.json (VARIANT "dense" for NULL). Not collective.
-void perplexity_path(char path[PATH_SIZE], const struct settings *settings, const struct variant *variant);
+// Of settings->texts[text], where there is one: RUN/results/VARIANT/perplexity.json (VARIANT "dense" for
+// NULL), or texts/NAME.json where text_label gives it a name. Not collective.
+void perplexity_path(char path[PATH_SIZE], const struct settings *settings, size_t text,
+                     const struct variant *variant);
 // window_nll: [result->windows] mean cross-entropies, put on record as "window_nll"; NULL: not.
 enum status perplexity_write(const struct perplexity *result, const double *window_nll, const char *path,
-                             const struct settings *settings, const struct variant *variant,
+                             const struct settings *settings, size_t text, const struct variant *variant,
                              struct error *err);
 enum status perplexity_read(struct perplexity *result, const char *path, struct error *err);
 

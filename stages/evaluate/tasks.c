@@ -406,7 +406,8 @@ static enum status open_task_parts(struct parts *parts, const struct stage *stag
     const struct task_tokens *tokens = &set->tokens[index];
     char folder[PATH_SIZE], data[17], ids[17];
 
-    run_parts_path(folder, stage->settings->run, variant_name(variant), stage->settings->tasks[index].name);
+    run_parts_path(folder, stage->settings->run, variant_name(variant), "task-",
+                   stage->settings->tasks[index].name);
     snprintf(data, sizeof data, "%016" PRIx64, set->hashes[index]);
     snprintf(ids, sizeof ids, "%016llx",
              (unsigned long long)XXH3_64bits(tokens->ids, tokens->num_ids * sizeof *tokens->ids));

@@ -12,7 +12,8 @@
 // What is tokenised: enough for the ratio of tokens to bytes, in a fraction of a second.
 static const size_t most_bytes = (size_t)1 << 20, most_examples = 200;
 
-static enum status measure_text(struct settings *settings, struct tokenizer *tokenizer, struct error *err)
+static enum status measure_text(struct text_settings *text, size_t length, struct tokenizer *tokenizer,
+                                struct error *err)
 {
     struct packed_text joined = {0};
     struct corpus *corpus = NULL;
@@ -21,14 +22,14 @@ static enum status measure_text(struct settings *settings, struct tokenizer *tok
     double share = 1;
     enum status status;
 
-    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, settings->perplexity, most_bytes, err), done);
+    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, text->data, most_bytes, err), done);
     GOTO_IF_ERROR(pack_documents(&joined, corpus, NULL, NULL, err), done);
     GOTO_IF_ERROR(tokenizer_encode(tokenizer, joined.text, joined.size, true, &ids, &count, err), done);
-    if (share == 1 && count < settings->evaluate_length)
+    if (share == 1 && count < length)
         status = error_set(err, STATUS_INPUT, "%s: the text has %zu tokens, less than one window of %zu",
-                           settings->perplexity, count, settings->evaluate_length);
+                           text->data, count, length);
     else
-        settings->perplexity_tokens = (double)count / share;
+        text->tokens = (double)count / share;
 done:
     free(ids);
     pack_free(&joined);
@@ -73,12 +74,12 @@ enum status texts_measure(struct settings *settings, const struct model *model, 
     char path[PATH_SIZE];
     enum status status = STATUS_OK;
 
-    if (settings->perplexity == NULL && settings->num_tasks == 0)
+    if (settings->num_texts == 0 && settings->num_tasks == 0)
         return STATUS_OK;
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     FORWARD_IF_ERROR(tokenizer_load(&encoder.tokenizer, path, err));
-    if (settings->perplexity != NULL)
-        status = measure_text(settings, encoder.tokenizer, err);
+    for (size_t i = 0; i < settings->num_texts && status == STATUS_OK; i++)
+        status = measure_text(&settings->texts[i], settings->evaluate_length, encoder.tokenizer, err);
     for (size_t i = 0; i < settings->num_tasks && status == STATUS_OK; i++)
         status = measure_task(&settings->tasks[i], &encoder, err);
     tokenizer_free(encoder.tokenizer);
@@ -87,8 +88,10 @@ enum status texts_measure(struct settings *settings, const struct model *model, 
 
 void texts_take_over(struct settings *to, const struct settings *from)
 {
-    if (to->perplexity != NULL && from->perplexity != NULL && strcmp(to->perplexity, from->perplexity) == 0)
-        to->perplexity_tokens = from->perplexity_tokens;
+    for (size_t i = 0; i < to->num_texts; i++)
+        for (size_t k = 0; k < from->num_texts; k++)
+            if (strcmp(to->texts[i].data, from->texts[k].data) == 0)
+                to->texts[i].tokens = from->texts[k].tokens;
     for (size_t i = 0; i < to->num_tasks; i++)
         for (size_t k = 0; k < from->num_tasks; k++)
             if (strcmp(to->tasks[i].name, from->tasks[k].name) == 0)

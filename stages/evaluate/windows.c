@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum status tokenise(struct evaluation_windows *windows, const struct stage *stage, struct error *err)
+static enum status tokenise(struct evaluation_windows *windows, const struct stage *stage, const char *data,
+                            struct error *err)
 {
     const struct settings *settings = stage->settings;
     struct tokenizer *tokenizer = NULL;
@@ -16,15 +17,15 @@ static enum status tokenise(struct evaluation_windows *windows, const struct sta
 
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-    GOTO_IF_ERROR(corpus_load(&corpus, settings->perplexity, err), done);
+    GOTO_IF_ERROR(corpus_load(&corpus, data, err), done);
     windows->corpus_hash = corpus->hash;
     status = sample_windows(&windows->ids, &windows->count, tokenizer, corpus, windows->length, err);
     if (status == STATUS_INPUT)
-        error_prefix(err, "%s", settings->perplexity);
+        error_prefix(err, "%s", data);
     if (status != STATUS_OK)
         goto done;
     status = sample_check(windows->ids, windows->count * windows->length, stage->model->config.vocab_size,
-                          settings->perplexity, err);
+                          data, err);
 done:
     corpus_free(corpus);
     tokenizer_free(tokenizer);
@@ -32,7 +33,7 @@ done:
 }
 
 enum status evaluation_windows_create(struct evaluation_windows *windows, const struct stage *stage,
-                                      struct error *err)
+                                      size_t text, struct error *err)
 {
     const struct team *team = stage->team;
     uint64_t shape[2] = {0, 0};
@@ -40,9 +41,10 @@ enum status evaluation_windows_create(struct evaluation_windows *windows, const 
 
     memset(windows, 0, sizeof *windows);
     windows->length = stage->settings->evaluate_length;
+    windows->text = text_label(stage->settings, text);
     windows->keep_parts = true;
     if (team->rank == 0)
-        status = tokenise(windows, stage, err);
+        status = tokenise(windows, stage, stage->settings->texts[text].data, err);
     GOTO_IF_ERROR(team_agree(team, status, err), failed);
     shape[0] = windows->count;
     shape[1] = windows->corpus_hash;

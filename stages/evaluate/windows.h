@@ -6,12 +6,13 @@ struct evaluation_windows {
     int32_t *ids; // [count, length]
     size_t count, length;
     uint64_t corpus_hash;
-    double *nll;     // [count], or NULL: evaluate_perplexity leaves each window's mean cross-entropy there
-    bool keep_parts; // windows that are measured are kept in the variant's results until all of them are
+    double *nll;      // [count], or NULL: evaluate_perplexity leaves each window's mean cross-entropy there
+    const char *text; // its name, as text_label gives it; borrowed
+    bool keep_parts;  // windows that are measured are kept in the variant's results until all of them are
 };
 
-// Rank 0 reads and tokenises settings->perplexity; afterwards every rank has the windows. Collective. Freed
+// Rank 0 reads and tokenises settings->texts[text]; afterwards every rank has the windows. Collective. Freed
 // with evaluation_windows_free.
 enum status evaluation_windows_create(struct evaluation_windows *windows, const struct stage *stage,
-                                      struct error *err);
+                                      size_t text, struct error *err);
 void evaluation_windows_free(struct evaluation_windows *windows);

@@ -11,6 +11,7 @@
 #include "pipeline/record/diagnostics_means.h"
 #include "pipeline/record/history.h"
 #include "pipeline/record/task_results.h"
+#include "pipeline/record/text_results.h"
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/published.h"
 #include "pipeline/report/data/series.h"
@@ -168,7 +169,7 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
     struct error why = {0};
     char path[PATH_SIZE];
 
-    perplexity_path(path, g->view->settings, variant);
+    perplexity_path(path, g->view->settings, 0, variant);
     if (access(path, F_OK) != 0)
         return;
     if (perplexity_read(&result, path, &why) != STATUS_OK) {
@@ -265,6 +266,9 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     }
     json_array_append_new(g->models, row);
     add_perplexity(g, row, variant);
+    result = text_results_to_json(g->view->settings, variant, g->missing);
+    if (result != NULL)
+        json_object_set_new(row, "texts", result);
     add_published(g->view->settings, row, variant);
     result = tasks_to_json(g->view->settings, variant, g->missing);
     if (json_object_size(result) > 0)

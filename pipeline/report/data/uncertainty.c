@@ -11,7 +11,7 @@ json_t *window_nll_read(const struct settings *settings, const struct variant *v
     char path[PATH_SIZE];
     json_t *result = NULL;
 
-    perplexity_path(path, settings, variant);
+    perplexity_path(path, settings, 0, variant);
     if (sealed_json_read(&result, path, NULL) != STATUS_OK)
         return NULL;
     json_t *windows = json_incref(json_object_get(result, "window_nll"));

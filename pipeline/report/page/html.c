@@ -1,6 +1,7 @@
 #include "pipeline/report/page/html.h"
 
 #include "io/file/run_paths.h"
+#include "pipeline/job/texts.h"
 #include "pipeline/report/data/flat.h"
 #include "pipeline/report/data/gather.h"
 #include "pipeline/report/data/levels.h"
@@ -10,6 +11,7 @@
 #include "pipeline/report/page/pivot.h"
 #include "pipeline/report/page/published_table.h"
 #include "pipeline/report/page/tasks.h"
+#include "pipeline/report/page/texts.h"
 #include "pipeline/report/page/verdict.h"
 
 #include "pipeline/text/duration.h"
@@ -113,6 +115,14 @@ static void write_published(const struct page *page)
     json_decref(rows);
 }
 
+// The file of the first text of a job (pipeline/job/texts.h).
+static const char *first_text(const json_t *texts)
+{
+    const json_t *first = texts_json_at(texts, 0), *data = json_object_get(first, "data");
+    const char *file = json_string_value(data != NULL ? data : first);
+    return file != NULL ? file : "";
+}
+
 void write_measured_on(const struct page *page)
 {
     const json_t *dense = json_array_get(json_object_get(page->report, "models"), 0), *row = NULL;
@@ -136,7 +146,7 @@ void write_measured_on(const struct page *page)
             " windows of <code>",
             json_integer_value(json_object_get(row, "length")),
             json_integer_value(json_object_get(row, "windows")));
-    html_text(page->out, text_of(json_object_get(job, "evaluate"), "perplexity"));
+    html_text(page->out, first_text(json_object_get(json_object_get(job, "evaluate"), "perplexity")));
     fputs("</code>.</p>\n", page->out);
 }
 
@@ -314,6 +324,7 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     write_pivot(&page, models, &measure_accuracy);
     fputs("<h3>All variants</h3>\n", out);
     write_models(&page);
+    report_write_texts(&page);
     report_write_tasks(report, out);
     write_published(&page);
     fputs("<h2>Layers</h2>\n", out);

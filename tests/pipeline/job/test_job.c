@@ -106,7 +106,7 @@ static void a_minimal_job_gets_the_defaults(void **state)
     assert_false(s->keep_activations);
     assert_int_equal(s->propagation, PROPAGATION_PRUNED);
     assert_int_equal(s->num_skip, 0);
-    assert_null(s->perplexity);
+    assert_int_equal(s->num_texts, 0);
     assert_int_equal(s->evaluate_length, 2048);
     assert_int_equal(s->num_variants, 1);
 
@@ -192,7 +192,9 @@ static void every_key_arrives_where_it_belongs(void **state)
     assert_int_equal(s->num_skip, 2);
     assert_string_equal(s->skip[0].pattern, "layers.0.*");
     assert_string_equal(s->skip[1].pattern, "mlp.down_proj");
-    assert_string_equal(s->perplexity, "wiki.test.raw");
+    assert_int_equal(s->num_texts, 1);
+    assert_string_equal(s->texts[0].data, "wiki.test.raw");
+    assert_true(s->texts[0].is_plain);
     assert_int_equal(s->evaluate_length, 4096);
     assert_int_equal(s->num_variants, 1);
 
@@ -208,6 +210,33 @@ static void every_key_arrives_where_it_belongs(void **state)
     assert_true(v->guard); // by default, where there is something to guard
     assert_true(v->clamp.low == 0.5 && v->clamp.high == 2);
     assert_true(v->clamp.epsilon == 1e-8);
+    settings_free(s);
+}
+
+static void texts_have_names(void **state)
+{
+    struct settings *s = parse(MINIMAL "evaluate:\n"
+                                       "  perplexity:\n"
+                                       "  - /data/wiki.test.raw\n"
+                                       "  - {name: news, data: /data/n.txt}\n"
+                                       "  - /data/c4.jsonl.gz\n");
+    (void)state;
+    assert_int_equal(s->num_texts, 3);
+    assert_string_equal(s->texts[0].name, "wiki.test");
+    assert_true(s->texts[0].is_plain);
+    assert_string_equal(s->texts[1].name, "news");
+    assert_string_equal(s->texts[1].data, "/data/n.txt");
+    assert_string_equal(s->texts[2].name, "c4");
+    assert_false(s->texts[1].is_plain || s->texts[2].is_plain);
+    settings_free(s);
+
+    s = parse(MINIMAL "evaluate: {perplexity: [{name: news, data: /n}]}\n");
+    assert_int_equal(s->num_texts, 1);
+    assert_false(s->texts[0].is_plain);
+    settings_free(s);
+
+    s = parse(MINIMAL "evaluate: {perplexity: '/data/no name'}\n");
+    assert_null(s->texts[0].name);
     settings_free(s);
 }
 
@@ -239,7 +268,7 @@ static void anchors_and_aliases_are_taken(void **state)
     struct settings *s = parse("model: &m /models/a\nrun: /r\ncalibration: {corpus: &c /c}\n"
                                "prune: {method: ria, sparsity: 0.5}\nevaluate: {perplexity: *c}\n");
     (void)state;
-    assert_string_equal(s->perplexity, "/c");
+    assert_string_equal(s->texts[0].data, "/c");
     settings_free(s);
 }
 
@@ -692,8 +721,18 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: ''\n", "job.yaml:1: model: must be a directory, got the text ''"},
         {"model: [a]\n", "job.yaml:1: model: must be a directory, got a list"},
         {"model: {a: b}\n", "job.yaml:1: model: must be a directory, got a section"},
-        {MINIMAL "evaluate: {perplexity: []}\n",
-         "job.yaml:8: evaluate.perplexity: must be a file, a folder or a pattern, got an empty list"},
+        {MINIMAL "evaluate: {perplexity: []}\n", "job.yaml:8: evaluate.perplexity: must be a file, a folder "
+                                                 "or a pattern, {data: such, name} or a list "
+                                                 "of these, got an empty list"},
+        {MINIMAL "evaluate: {perplexity: [/a/c.txt, {name: c, data: /b}]}\n",
+         "job.yaml:8: evaluate.perplexity: two texts are called c: give one another name, {name: ..., data: "
+         "...}"},
+        {MINIMAL "evaluate: {perplexity: [/a/c.txt, /b/d e.txt]}\n",
+         "job.yaml:8: evaluate.perplexity: '/b/d e.txt' gives no name of letters, digits, -, _ and .: write "
+         "{name: ..., data: ...}"},
+        {MINIMAL "evaluate: {perplexity: {name: c}}\n", "job.yaml:8: evaluate.perplexity.data: is missing"},
+        {MINIMAL "evaluate: {perplexity: {name: c, data: /d, length: 8}}\n",
+         "job.yaml:8: evaluate.perplexity: unknown key length; known are data, name"},
         {MINIMAL "  skip: mlp.*\n", "job.yaml:8: prune.skip: must be a list, got 'mlp.*'"},
         {MINIMAL "  skip: [a, [b]]\n",
          "job.yaml:8: prune.skip: must be a pattern of linear names, got a list"},
@@ -1127,6 +1166,7 @@ int main(void)
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(a_job_is_read_from_a_file),
         cmocka_unit_test(settings_without_effect_do_not_stop_a_run_that_was_begun_with_them),
+        cmocka_unit_test(texts_have_names),
         cmocka_unit_test(a_file_that_is_not_there_is_a_usage_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

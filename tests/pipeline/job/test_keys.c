@@ -171,6 +171,12 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
     case TYPE_RATIOS:
         snprintf(text, size, index == 0 ? "{\"a\": 0.25}" : "{\"layers.0.*\": 0, \"b\": 1}");
         return index < 2;
+    case TYPE_TEXTS:
+        snprintf(text, size, "%s",
+                 index == 0   ? "\"/other text\""
+                 : index == 1 ? "[{\"name\": \"n\", \"data\": \"/d\"}]"
+                              : "[\"/c\", {\"name\": \"n\", \"data\": \"/d\"}]");
+        return index < 3;
     case TYPE_TASKS:
         snprintf(text, size,
                  index == 0 ? "[{\"name\": \"n\", \"data\": \"/d\", \"format\": \"arc\", \"limit\": 3, "
@@ -401,6 +407,7 @@ static void every_key_refuses_what_is_not_its_type(void **state)
         [TYPE_DIRECTIONS] = {"rows", "[cols]", "[rows, columns]", "[[rows], columns]", "{rows: 1}", "~", "1"},
         [TYPE_SKIP] = {"a", "{a: b}", "[[a]]", "[~]", "~", "['']"},
         [TYPE_RATIOS] = {"0.5", "[0.5]", "~", "{'': 0.5}", "{a: b}", "{a: 0.5, a: 0.6}", "{a: '0.5'}"},
+        [TYPE_TEXTS] = {"[]", "{a: b}", "~", "''", "[~]", "[[a]]", "{name: a}", "[a, b/a]"},
         [TYPE_TASKS] = {"a", "{data: a}", "[[a]]", "[~]", "~", "[{name: a}]", "[{data: a, zebra: 1}]"},
         [TYPE_EXPECTED] = {"5.5", "[dense]", "~", "{dense: 5.5}", "{dense: {perplexity: 5.5}}",
                            "{dense: [5.5, 2048, a]}", "{wanda: {perplexity: 5.5, length: 2048, source: a}}"},
@@ -569,7 +576,6 @@ static void every_member_of_the_settings_is_in_a_row(void **state)
     settings.method_is_default = false; // says how it was given
     settings.hub_id = NULL;             // find_model, beside the run.json of the job
     settings.hub_commit = NULL;
-    settings.perplexity_tokens = 0; // texts_measure
     for (size_t i = 0; i < sizeof settings; i++)
         if (bytes[i] != 0)
             fail_msg("struct settings: byte %zu belongs to no key", i);

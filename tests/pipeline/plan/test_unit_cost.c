@@ -384,7 +384,7 @@ static void windows_report_what_is_planned(void **state)
     struct sizes sizes = sizes_of(&small);
     assert_ok(evaluate_perplexity(&result, &small.stage, &small.weights, &windows, NULL, &err), err);
     assert_close(reported_work() / WINDOWS,
-                 planned(&sizes, STAGE_EVALUATE, NULL, NO_LAYER) / planned_windows(&small.settings));
+                 planned(&sizes, STAGE_EVALUATE, NULL, NO_LAYER) / planned_windows(&small.settings, 0));
     sizes_free(&sizes);
     small_model_close(&small);
 }
@@ -393,22 +393,23 @@ static void windows_report_what_is_planned(void **state)
 static void windows_are_planned_by_the_size_of_the_text(void **state)
 {
     char path[PATH_SIZE], packed[PATH_SIZE + 3];
-    struct settings settings = {.perplexity = path, .evaluate_length = 10};
+    struct text_settings text = {.data = path, .is_plain = true};
+    struct settings settings = {.num_texts = 1, .texts = &text, .evaluate_length = 10};
     (void)state;
 
     snprintf(path, sizeof path, "%s/text.%d.txt", mpi_test_directory(), mpi_rank());
-    assert_true(planned_windows(&settings) == 300000 / 10);
+    assert_true(planned_windows(&settings, 0) == 300000 / 10);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_int_equal(fprintf(file, "%4001s", ""), 4001); // of 1000 tokens and a part of one
     assert_int_equal(fclose(file), 0);
-    assert_true(planned_windows(&settings) == 101);
+    assert_true(planned_windows(&settings, 0) == 101);
     snprintf(packed, sizeof packed, "%s.gz", path);
     assert_int_equal(rename(path, packed), 0);
-    settings.perplexity = packed;
-    assert_true(planned_windows(&settings) == 267); // text takes a third of its bytes, and a little more
-    settings.perplexity = NULL;
-    assert_true(planned_windows(&settings) == 300000 / 10);
+    text.data = packed;
+    assert_true(planned_windows(&settings, 0) == 267); // text takes a third of its bytes, and a little more
+    settings.num_texts = 0;
+    assert_true(planned_windows(&settings, 0) == 300000 / 10);
 }
 
 // So is each sequence of the text that a budget is judged by, for the dense model and for an attempt.

@@ -17,6 +17,7 @@ enum { LAYERS = 4 };
 struct fixture {
     struct small_model small;
     struct plan plan;
+    struct text_settings text;
     struct options options;
     struct stop stop;
     struct run_context context;
@@ -32,7 +33,9 @@ static void open_fixture(struct fixture *f)
     memset(f, 0, sizeof *f);
     shape.checkpoint.layers = LAYERS;
     small_model_open(&f->small, &shape);
-    f->small.settings.perplexity = f->small.settings.model; // any file: it is not read
+    f->text = (struct text_settings){.data = f->small.settings.model, .is_plain = true}; // it is not read
+    f->small.settings.texts = &f->text;
+    f->small.settings.num_texts = 1;
     small_model_add(&f->small, "one", METHOD_WANDA);
     small_model_calibrate(&f->small, false);
     assert_ok(plan_create(&f->plan, f->small.model, &f->small.settings, &err), err);
@@ -52,7 +55,8 @@ static void close_fixture(struct fixture *f)
     journal_close(&f->journal);
     stop_uninstall(&f->stop);
     plan_free(&f->plan);
-    f->small.settings.perplexity = NULL;
+    f->small.settings.texts = NULL;
+    f->small.settings.num_texts = 0;
     small_model_close(&f->small);
 }
 

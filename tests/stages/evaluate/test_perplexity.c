@@ -215,7 +215,7 @@ static size_t count_parts(char folder[PATH_SIZE], const struct small_model *smal
 {
     size_t count = 0;
     MPI_Barrier(MPI_COMM_WORLD);
-    run_parts_path(folder, small->settings.run, "dense", NULL);
+    run_parts_path(folder, small->settings.run, "dense", "text-", NULL);
     DIR *directory = opendir(folder);
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
@@ -348,14 +348,18 @@ static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
     if (mpi_rank() == 0)
         write_text(mpi_test_directory(), "corpus.txt", text);
     MPI_Barrier(MPI_COMM_WORLD);
-    small.settings.perplexity = (char *)in_directory("corpus.txt");
+    struct text_settings corpus = {.data = (char *)in_directory("corpus.txt"), .is_plain = true};
+    small.settings.texts = &corpus;
+    small.settings.num_texts = 1;
     small.settings.evaluate_length = LENGTH;
-    assert_ok(evaluation_windows_create(&evaluation, &small.stage, &err), err);
+    assert_ok(evaluation_windows_create(&evaluation, &small.stage, 0, &err), err);
     assert_int_equal(evaluation.count, 4);
     assert_int_equal(evaluation.length, LENGTH);
     for (size_t i = 0; i < 4 * LENGTH; i++) // ids of bytes are the bytes and two: random_checkpoint.c
         assert_int_equal(evaluation.ids[i], i == 0 ? 0 : text[i - 1] + 2);
     evaluation_windows_free(&evaluation);
+    small.settings.num_texts = 0;
+    small.settings.texts = NULL;
     small_model_close(&small);
 }
 
@@ -363,14 +367,15 @@ static void a_result_is_read_as_it_was_written(void **state)
 {
     const struct perplexity written = {12.25, 2.5, 63, 7, 9};
     const double window_nll[] = {2.25, 2.75, 2.5, 2.375, 2.625, 2, 3};
-    struct settings settings = {.perplexity = (char *)"wiki.txt"};
+    struct text_settings text = {.data = (char *)"wiki.txt", .is_plain = true};
+    struct settings settings = {.num_texts = 1, .texts = &text};
     struct perplexity found;
     struct error err = {0};
     (void)state;
 
     if (mpi_rank() == 0) {
         const char *path = in_directory("perplexity.json");
-        assert_ok(perplexity_write(&written, window_nll, path, &settings, NULL, &err), err);
+        assert_ok(perplexity_write(&written, window_nll, path, &settings, 0, NULL, &err), err);
         assert_ok(perplexity_read(&found, path, &err), err);
         assert_memory_equal(&found, &written, sizeof found);
         json_t *json = NULL;

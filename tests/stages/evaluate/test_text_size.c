@@ -81,11 +81,13 @@ static char *demo_text(size_t copies, bool as_json, size_t *size)
 
 static double measured(const struct fixture *f, char *path)
 {
-    struct settings settings = {.model = f->model_path, .perplexity = path, .evaluate_length = LENGTH};
+    struct text_settings text = {.data = path, .is_plain = true};
+    struct settings settings = {
+        .model = f->model_path, .num_texts = 1, .texts = &text, .evaluate_length = LENGTH};
     struct error err = {0};
 
     assert_ok(texts_measure(&settings, f->model, &err), err);
-    return settings.perplexity_tokens;
+    return text.tokens;
 }
 
 // Windows of the evaluation.
@@ -151,12 +153,14 @@ static void a_text_of_less_than_a_window_is_refused(void **state)
 {
     const struct fixture *f = *state;
     char *path = strdup(write_file(f->folder, "tiny.txt", "In the beginning", 16));
-    struct settings settings = {.model = f->model_path, .perplexity = path, .evaluate_length = LENGTH};
+    struct text_settings text = {.data = path, .is_plain = true};
+    struct settings settings = {
+        .model = f->model_path, .num_texts = 1, .texts = &text, .evaluate_length = LENGTH};
     struct error err = {0};
 
     assert_int_equal(texts_measure(&settings, f->model, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "less than one window");
-    assert_true(settings.perplexity_tokens == 0);
+    assert_true(text.tokens == 0);
     free(path);
 }
 
