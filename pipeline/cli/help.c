@@ -45,7 +45,8 @@ void help_print(FILE *out, const struct command *command)
     if (command == NULL) {
         print_commands(out);
         fprintf(out, "  %-10s  %-7s  %s\n\n", "help", "[WORD]",
-                "a command, or a key of the job file; 'help keys': all keys");
+                "a command, or a key of the job file; 'help keys': all keys; 'help man', 'help bash', 'help "
+                "zsh', 'help fish'");
     }
     fprintf(out, "Options:\n");
     argp_help(&argp, out, ARGP_HELP_LONG, name);

@@ -1,4 +1,5 @@
 #include "pipeline/cli/options.h"
+#include "pipeline/cli/documents.h"
 #include "pipeline/cli/help.h"
 #include "pipeline/cli/option_table.h"
 #include "pipeline/cli/stop.h"
@@ -48,10 +49,18 @@ static enum status parse_time(double *seconds, const char *option, const char *t
     return STATUS_OK;
 }
 
+// As enum progress_mode.
+static const char *const progress_words[] = {"auto", "bar", "lines", "none"};
+
+const char *progress_mode_known(size_t index)
+{
+    return index < sizeof progress_words / sizeof progress_words[0] ? progress_words[index] : NULL;
+}
+
 static enum status parse_progress(enum progress_mode *mode, const char *text, struct error *err)
 {
-    static const char *const words[] = {"auto", "bar", "lines", "none"}; // as enum progress_mode
-    const size_t count = sizeof words / sizeof words[0], index = find_word(text, words, count);
+    const size_t count = sizeof progress_words / sizeof progress_words[0];
+    const size_t index = find_word(text, progress_words, count);
     RETURN_ERROR_IF(index == count, err, STATUS_USAGE,
                     "--progress must be auto, bar, lines or none, got '%s'", text);
     *mode = (enum progress_mode)index;
@@ -342,6 +351,8 @@ static enum status answer_help(const struct parse *parse, FILE *out, struct erro
             help_print(out, command);
         return STATUS_OK;
     }
+    if (document_print(out, topic))
+        return STATUS_OK;
     if (out == NULL && (nowhere = fopen("/dev/null", "w")) != NULL)
         out = nowhere;
     if (out != NULL)

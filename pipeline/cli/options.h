@@ -46,5 +46,8 @@ struct options {
 // "unknown command 'rnu', did you mean 'run'?".
 enum status options_parse(struct options *options, int argc, char **argv, FILE *out, struct error *err);
 
+// The words of --progress, in the order of enum progress_mode; NULL after the last.
+const char *progress_mode_known(size_t index);
+
 // Prints a line "name version" each for coppice, MPI, HDF5 and BLIS. May be called before MPI_Init.
 void options_print_version(FILE *out);

@@ -29,16 +29,12 @@ static struct variant default_variant(void)
     return variant;
 }
 
-static void value_text(const struct job_key_row *row, char *text, size_t size)
+void job_example_standard(const struct job_key_row *row, char *text, size_t size)
 {
     const struct variant variant = default_variant();
     char low[32], high[32];
     size_t count;
 
-    if (row->example != NULL) {
-        snprintf(text, size, "%s", row->example);
-        return;
-    }
     switch (row->type) {
     case TYPE_WHOLE:
         snprintf(text, size, "%llu", (unsigned long long)member_standard(row, &variant).whole);
@@ -66,12 +62,20 @@ static void value_text(const struct job_key_row *row, char *text, size_t size)
     case TYPE_TASKS:
         snprintf(text, size, "[]");
         break;
-    case TYPE_TEXT: // these have examples
+    case TYPE_TEXT: // these have none
     case TYPE_BUDGET:
     case TYPE_PATTERN:
         text[0] = '\0';
         break;
     }
+}
+
+static void value_text(const struct job_key_row *row, char *text, size_t size)
+{
+    if (row->example != NULL)
+        snprintf(text, size, "%s", row->example);
+    else
+        job_example_standard(row, text, size);
 }
 
 static void comment_text(const struct job_key_row *row, char *text, size_t size)

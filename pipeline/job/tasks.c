@@ -118,6 +118,7 @@ enum status task_name_of_file(char **name, const char *path, struct error *err)
 static enum status default_name(struct task_settings *task, const struct job_document *document,
                                 const struct job_node *node, struct error *err)
 {
+    const char *slash = strrchr(task->data, '/');
     char shown[80];
 
     FORWARD_IF_ERROR(task_name_of_file(&task->name, task->data, err));
@@ -125,7 +126,7 @@ static enum status default_name(struct task_settings *task, const struct job_doc
         return STATUS_OK;
     return job_refuse(document, node->line, "evaluate.tasks", err,
                       "'%s' gives no name of letters, digits, -, _ and .: write {name: ..., data: ...}",
-                      job_printable(task->data, shown, sizeof shown));
+                      job_printable(slash != NULL ? slash + 1 : task->data, shown, sizeof shown));
 }
 
 static enum status refuse_unknown(const struct job_document *document, const struct job_node *name,

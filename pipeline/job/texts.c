@@ -89,10 +89,11 @@ enum status text_read(struct text_settings *text, const struct job_document *doc
 static enum status refuse_nameless(const struct text_settings *text, const struct job_document *document,
                                    size_t line, struct error *err)
 {
+    const char *slash = strrchr(text->data, '/');
     char shown[80];
     return job_refuse(document, line, key_path, err,
                       "'%s' gives no name of letters, digits, -, _ and .: write {name: ..., data: ...}",
-                      job_printable(text->data, shown, sizeof shown));
+                      job_printable(slash != NULL ? slash + 1 : text->data, shown, sizeof shown));
 }
 
 enum status text_settle_pair(const struct text_settings *earlier, struct text_settings *later,

@@ -13,6 +13,29 @@ blis_of() { ldd "$1" | awk '/libblis/ { print $3 }' | xargs realpath; }
 check "the same BLIS as in the build" same "$(blis_of "$installed")" "$(blis_of "$COPPICE")"
 check "it says its version" eval '"$installed" --version | grep -q "^coppice [0-9]"'
 
+# What shells complete, as bash does it at a press of TAB.
+share=$folder/prefix/share
+complete_line() {
+  bash -c '. "$1" && shift && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _coppice 2>/dev/null; echo "${COMPREPLY[@]}"' \
+    bash "$share/bash-completion/completions/coppice" coppice "$@"
+}
+commands=$("$installed" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' | xargs)
+check "coppice TAB: the commands" same "$(complete_line "")" "$commands"
+check "coppice run --k TAB" same "$(complete_line run --k)" --kernel=
+check "coppice run --kernel=ze TAB" same "$(complete_line run --kernel = ze)" "zen3 zen2 zen"
+check "coppice status --k TAB: an option of other commands" same "$(complete_line status --k)" ""
+check "coppice help prune.me TAB" same "$(complete_line help prune.me)" "prune.method prune.measured_sequences"
+check "coppice plan jobs/ex TAB" same "$(complete_line plan jobs/ex)" jobs/example.yaml
+check "bash has completion for coppice" same "$(bash -c ". '$share/bash-completion/completions/coppice'; complete -p coppice")" \
+  "complete -F _coppice coppice"
+check "so have zsh and fish" eval 'grep -q "^#compdef coppice" "$share/zsh/site-functions/_coppice" &&
+  grep -q "^complete -c coppice .* -a verify" "$share/fish/vendor_completions.d/coppice.fish"'
+check "a man page with every command and key" eval 'for word in $commands prune.method evaluate.tasks; do
+  grep -qF "$word" "$share/man/man1/coppice.1" || exit 1; done'
+if command -v groff >/dev/null; then
+  check "which roff reads without a warning" same "$(groff -ww -man -Tutf8 "$share/man/man1/coppice.1" 2>&1 >/dev/null)" ""
+fi
+
 # The scripts for Slurm come along, find one another and the program from any folder, and need the source tree for nothing.
 mv "$folder/prefix" "$folder/moved"
 installed=$folder/moved/${installed#"$folder/prefix/"}

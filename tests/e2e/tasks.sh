@@ -8,20 +8,24 @@ cp -r tests/golden/tasks "$folder/tasks"
 tasks=$folder/tasks
 
 # job TASKS [KEY=VALUE...]
+texts=""
 job() {
   local list=$1
   shift
   small_job "$folder/job.yaml" method=wanda pattern= energy='[]' perplexity= output= "$@"
-  echo "evaluate: {tasks: [$list]}" >>"$folder/job.yaml"
+  echo "evaluate: {tasks: [$list]$texts}" >>"$folder/job.yaml"
 }
 three="{name: boolq, data: $tasks/boolq.jsonl}, $tasks/ARC-Easy-Test.jsonl, {data: $tasks/lambada.jsonl, limit: 4}"
 result() { jq -c "$2" "$folder/${3:-run}/results/$1.json"; }
 says() { jq -e "$1" "$folder/stdout" >/dev/null || { cat "$folder/stdout"; return 1; }; }
 
+head -n 20 jobs/demo/train.jsonl | tail -n 2 >"$folder/second.jsonl"
+texts=", length: 64, perplexity: [$folder/test.jsonl, {name: gospel, data: $folder/second.jsonl}]"
 job "$three"
 check "plan" exits 0 alone plan --json "$folder/job.yaml"
 check "counts a unit for each task and model" says '.stages.tasks.units == 6 and .stages.tasks.done == 0 and .stages.tasks.work > 0'
 check "run" runs ranks 2 run "$folder/job.yaml"
+cp "$folder/stdout" "$folder/stdout.run"
 check "ends with a table" grep -qE '^wanda-0.5 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$' "$folder/stdout"
 check "the numbers are the harness's" same "$(jq '.boolq.acc, .arc_easy.acc, .arc_easy.acc_norm' tests/golden/tasks.json)" \
   "$(result dense/tasks/boolq .acc; result dense/tasks/ARC-Easy-Test .acc; result dense/tasks/ARC-Easy-Test .acc_norm_characters)"
@@ -30,6 +34,9 @@ check "a limit is kept" same 4 "$(result wanda-0.5/tasks/lambada .examples)"
 check "without choices there is a perplexity" result wanda-0.5/tasks/lambada '.perplexity > 1 and .acc_norm == null'
 check "the pruned model is another" test "$(result dense/tasks/lambada .perplexity)" != "$(result wanda-0.5/tasks/lambada .perplexity)"
 check "the run verifies" runs alone verify "$folder/run"
+check "both texts have columns" grep -qE '^variant +test +x dense +gospel +x dense' "$folder/stdout.run"
+check "the first text has its old place, the other a file of its name" \
+  eval 'result dense/perplexity ".text == null and .perplexity > 1" && result wanda-0.5/texts/gospel ".text == \"gospel\""'
 check "status" exits 0 alone status --json "$folder/run"
 check "is complete, with all tasks" says '.complete and (.variants | all(.stages.tasks == {done: 3, all: 3}))'
 check "evaluate --json" exits 0 alone evaluate --json "$folder/job.yaml"
@@ -40,6 +47,8 @@ check "has them" jq -e '(.models | all(.tasks.boolq.acc_stderr > 0)) and .missin
 check "so has its table" same "$(results_column "$folder/run" boolq.acc | awk '{ print $1, $2 + 0 }')" \
   "$(jq -r '.models[] | "\(.variant) \(.tasks.boolq.acc)"' "$folder/run/report.json" | awk '{ print $1, $2 + 0 }')"
 check "and its page" grep -q '>ARC-Easy-Test</button>' "$folder/run/report.html"
+check "and both texts" jq -e '.models | all(.texts | keys == ["gospel", "test"])' "$folder/run/report.json"
+check "on the page too" grep -q '>gospel</button>' "$folder/run/report.html"
 
 # ---- the same bytes, and one task at a time -------------------------------------------------------------
 

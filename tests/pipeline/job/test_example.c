@@ -1,7 +1,8 @@
-// jobs/example.yaml shows every key with its default and what the table says about it. After a change of the
-// table: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R job.example writes it anew.
+// jobs/example.yaml and docs/keys.md show every key with its default and what the table says about it. After
+// a change of the table: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R job.example writes them anew.
 #include "pipeline/job/example.h"
 #include "pipeline/job/job.h"
+#include "pipeline/job/reference.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
 
@@ -14,35 +15,41 @@
 
 #include <cmocka.h>
 
+// The two files that are written from the table.
+static const char *const names[] = {"jobs/example.yaml", "docs/keys.md"};
+
 // The text of the whole file; the caller frees it.
-static char *example_text(void)
+static char *text_of(size_t index)
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
     assert_non_null(out);
-    assert_int_equal(job_example_print(out, NULL), NUM_JOB_KEYS);
+    if (index == 0)
+        assert_int_equal(job_example_print(out, NULL), NUM_JOB_KEYS);
+    else
+        key_reference_print(out);
     fclose(out);
     return text;
 }
 
 // ctest says where the sources are; by hand the compiler's word for this file does.
-static void example_path(char *path, size_t size)
+static void example_path(char *path, size_t size, size_t index)
 {
     const char *source = getenv("COPPICE_SOURCE"), *here = strstr(__FILE__, "tests/pipeline");
     if (source != NULL)
-        snprintf(path, size, "%s/jobs/example.yaml", source);
+        snprintf(path, size, "%s/%s", source, names[index]);
     else
-        snprintf(path, size, "%.*sjobs/example.yaml", (int)(here - __FILE__), __FILE__);
+        snprintf(path, size, "%.*s%s", (int)(here - __FILE__), __FILE__, names[index]);
 }
 
 // ---- tests ---------------------------------------------------------------------------------------------
 
-static char *file_text(void)
+static char *file_text(size_t index)
 {
     char path[4096];
-    example_path(path, sizeof path);
+    example_path(path, sizeof path, index);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     char *text = calloc(1, 1 << 16);
@@ -52,20 +59,22 @@ static char *file_text(void)
     return text;
 }
 
-static void the_example_says_what_the_table_says(void **state)
+static void the_files_say_what_the_table_says(void **state)
 {
-    char *expected = example_text(), path[4096];
     (void)state;
-    if (getenv("COPPICE_UPDATE_GOLDEN") != NULL) {
-        example_path(path, sizeof path);
-        FILE *file = fopen(path, "wb");
-        assert_non_null(file);
-        assert_true(fputs(expected, file) >= 0 && fclose(file) == 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *expected = text_of(i), path[4096];
+        if (getenv("COPPICE_UPDATE_GOLDEN") != NULL) {
+            example_path(path, sizeof path, i);
+            FILE *file = fopen(path, "wb");
+            assert_non_null(file);
+            assert_true(fputs(expected, file) >= 0 && fclose(file) == 0);
+        }
+        char *found = file_text(i);
+        assert_string_equal(found, expected);
+        free(expected);
+        free(found);
     }
-    char *found = file_text();
-    assert_string_equal(found, expected);
-    free(expected);
-    free(found);
 }
 
 static struct settings *parse(const char *text)
@@ -107,7 +116,7 @@ static void a_topic_is_a_key_its_last_word_or_a_section(void **state)
 
 static void the_example_reads_as_the_defaults(void **state)
 {
-    char *text = file_text();
+    char *text = file_text(0);
     struct settings *settings = parse(text);
     (void)state;
     assert_int_equal(settings->num_variants, 1);
@@ -136,7 +145,7 @@ static void the_example_reads_as_the_defaults(void **state)
 // without what they are of.
 static void keys_in_comments_are_keys(void **state)
 {
-    char *text = file_text();
+    char *text = file_text(0);
     (void)state;
     for (size_t i = 0; i < NUM_JOB_KEYS; i++) {
         const struct job_key_row *row = job_key_row((enum job_key)i);
@@ -154,7 +163,7 @@ static void keys_in_comments_are_keys(void **state)
                         strstr(err.message, ": stands instead of ") != NULL);
         settings_free(settings);
         free(text);
-        text = file_text();
+        text = file_text(0);
     }
     free(text);
 }
@@ -162,7 +171,7 @@ static void keys_in_comments_are_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_example_says_what_the_table_says),
+        cmocka_unit_test(the_files_say_what_the_table_says),
         cmocka_unit_test(a_topic_is_a_key_its_last_word_or_a_section),
         cmocka_unit_test(the_example_reads_as_the_defaults),
         cmocka_unit_test(keys_in_comments_are_keys),

@@ -728,7 +728,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "job.yaml:8: evaluate.perplexity: two texts are called c: give one another name, {name: ..., data: "
          "...}"},
         {MINIMAL "evaluate: {perplexity: [/a/c.txt, /b/d e.txt]}\n",
-         "job.yaml:8: evaluate.perplexity: '/b/d e.txt' gives no name of letters, digits, -, _ and .: write "
+         "job.yaml:8: evaluate.perplexity: 'd e.txt' gives no name of letters, digits, -, _ and .: write "
          "{name: ..., data: ...}"},
         {MINIMAL "evaluate: {perplexity: {name: c}}\n", "job.yaml:8: evaluate.perplexity.data: is missing"},
         {MINIMAL "evaluate: {perplexity: {name: c, data: /d, length: 8}}\n",
