@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 enum status task_refuse(const struct task_builder *builder, struct error *err, const char *format, ...)
 {
@@ -127,6 +128,26 @@ enum status task_read_text(char **text, size_t *size, uint64_t *hash, const stru
 done:
     stream_close(stream);
     return status;
+}
+
+enum status task_check_text(struct task_builder *builder, const char *line, size_t size, struct error *err)
+{
+    const size_t first = builder->line;
+    size_t begin = 0;
+    for (size_t i = 0; i < size;) {
+        utf8proc_int32_t code_point;
+        const utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)line + i, (utf8proc_ssize_t)(size - i), &code_point);
+        if (length <= 0 || code_point == 0)
+            return task_refuse(builder, err, "not valid UTF-8 text at byte %zu of the line", i - begin + 1);
+        i += (size_t)length;
+        if (code_point == '\n') {
+            builder->line++;
+            begin = i;
+        }
+    }
+    builder->line = first;
+    return STATUS_OK;
 }
 
 bool task_ends_with(const char *text, size_t size, const char *ending)

@@ -9,7 +9,9 @@ struct task_builder {
     const char *delimiter; // those blanks, the beginning of every continuation
     struct task_examples *task;
     size_t text_size, text_capacity, examples_capacity, options_capacity;
-    size_t line; // of the file, from 1
+    size_t line;      // of the file, from 1
+    size_t limit;     // examples that are wanted, of MMLU of each subject; 0: all
+    size_t *of_group; // [MMLU_SUBJECTS] of MMLU: examples that were seen of each subject
     bool looked_for_labels;
     size_t num_labels; // of the list of labels
     long *labels;      // [num_labels], or NULL: there is none
@@ -26,6 +28,9 @@ enum status task_refuse(const struct task_builder *builder, struct error *err, c
 // *text, also after a failure. `builder` names the file for messages about memory.
 enum status task_read_text(char **text, size_t *size, uint64_t *hash, const struct task_builder *builder,
                            struct error *err);
+// The text must be UTF-8 without NUL; JSON's parser looks by itself. builder->line is counted on to where it
+// is not.
+enum status task_check_text(struct task_builder *builder, const char *text, size_t size, struct error *err);
 bool task_ends_with(const char *text, size_t size, const char *ending);
 
 // Joins the pieces, which end with NULL, into one span of the text.

@@ -17,7 +17,8 @@ struct task_option {
 struct task_example {
     size_t line; // of the file, from 1
     size_t first_option, num_options;
-    size_t gold; // which option is right; 0 where there is nothing to choose from
+    size_t group; // of MMLU: the subject (io/tasks/mmlu.h); 0
+    size_t gold;  // which option is right; 0 where there is nothing to choose from
 };
 
 struct task_examples {

@@ -8,6 +8,7 @@ static const char *const names[] = {
     [TASK_ARC] = "arc",
     [TASK_OPENBOOKQA] = "openbookqa",
     [TASK_PIQA] = "piqa",
+    [TASK_MMLU] = "mmlu",
     [TASK_LAMBADA] = "lambada",
     [TASK_MULTIPLE_CHOICE] = "multiple-choice",
     [TASK_CONTEXT_OPTIONS] = "context-options",

@@ -1,8 +1,8 @@
 // format.h - the formats of tasks: what a model is asked, and which texts are scored.
 //
-// Prompts are those of EleutherAI's lm-evaluation-harness 0.4.9 (lm_eval/tasks), without examples before the
-// question. Below, | stands between the context and the continuation that is scored; each line of a file is
-// an example, in JSON unless it says otherwise. A name that ends in ".gz" is decompressed.
+// Prompts are those of EleutherAI's lm-evaluation-harness 0.4.9 (lm_eval/tasks); examples before the question
+// are io/tasks/shots.h's. Below, | stands between the context and the continuation that is scored; each line
+// of a file is an example, in JSON unless it says otherwise. A name that ends in ".gz" is decompressed.
 //
 //   boolq            BoolQ (SuperGLUE's val.jsonl with "label", or the original dev.jsonl with "answer")
 //                      PASSAGE\nQuestion: QUESTION?\nAnswer:| no, | yes
@@ -18,6 +18,8 @@
 //                      STEM| CHOICE
 //   piqa             PIQA (valid.jsonl; "label" there or in valid-labels.lst next to it)
 //                      Question: GOAL\nAnswer:| SOL1, | SOL2
+//   mmlu             MMLU (a folder with test/SUBJECT_test.csv and dev/SUBJECT_dev.csv, or lines of JSON)
+//                      QUESTION\nA. TEXT\nB. TEXT\nC. TEXT\nD. TEXT\nAnswer:| A, | B, | C, | D
 //   lambada          LAMBADA ("text" a line, or with the ending .txt the text itself)
 //                      all words but the last| LAST
 //   multiple-choice  {"query", "choices", "gold"}                     QUERY| CHOICE
@@ -39,8 +41,10 @@ enum task_format {
     TASK_ARC,
     TASK_OPENBOOKQA,
     TASK_PIQA,
+    TASK_MMLU,
     TASK_LAMBADA,
-    TASK_MULTIPLE_CHOICE,
+    TASK_READY, // this and the following are ready prompts
+    TASK_MULTIPLE_CHOICE = TASK_READY,
     TASK_CONTEXT_OPTIONS,
     TASK_CONTINUATION,
     TASK_RECOGNISED, // by the first example's members

@@ -3,6 +3,7 @@
 
 #include "io/tasks/lines.h"
 #include "io/tasks/members.h"
+#include "io/tasks/mmlu.h"
 #include "io/tasks/text.h"
 
 #include <stdlib.h>
@@ -264,17 +265,20 @@ static enum status add_continuation(struct task_builder *builder, const json_t *
 // ---- the table ------------------------------------------------------------------------------------------
 
 static const struct task_reader readers[] = {
-    [TASK_BOOLQ] = {{"passage", "question"}, add_boolq, true},
-    [TASK_RTE] = {{"premise", "hypothesis"}, add_rte, true},
-    [TASK_HELLASWAG] = {{"activity_label", "ctx_a", "endings"}, add_hellaswag, true},
-    [TASK_WINOGRANDE] = {{"sentence", "option1", "option2"}, add_winogrande, true},
-    [TASK_ARC] = {{"question", "answerKey"}, add_arc, true},
-    [TASK_OPENBOOKQA] = {{"question", "answerKey"}, add_openbookqa, true},
-    [TASK_PIQA] = {{"goal", "sol1", "sol2"}, add_piqa, true},
-    [TASK_LAMBADA] = {{"text"}, add_lambada, true},
-    [TASK_MULTIPLE_CHOICE] = {{"query", "choices"}, add_multiple_choice, false},
-    [TASK_CONTEXT_OPTIONS] = {{"context_options", "continuation"}, add_context_options, false},
-    [TASK_CONTINUATION] = {{"context", "continuation"}, add_continuation, false},
+    [TASK_BOOLQ] = {{"passage", "question"}, add_boolq, true, true, true, ""},
+    [TASK_RTE] = {{"premise", "hypothesis"}, add_rte, true, true, true, ""},
+    [TASK_HELLASWAG] = {{"activity_label", "ctx_a", "endings"}, add_hellaswag, true, true, true, ""},
+    [TASK_WINOGRANDE] = {{"sentence", "option1", "option2"}, add_winogrande, true, true, false, ""},
+    [TASK_ARC] = {{"question", "answerKey"}, add_arc, true, false, true, ""},
+    [TASK_OPENBOOKQA] = {{"question", "answerKey"}, add_openbookqa, true, false, true, ""},
+    [TASK_PIQA] = {{"goal", "sol1", "sol2"}, add_piqa, true, true, false, ""},
+    [TASK_MMLU] = {{"question", "subject", "choices"}, mmlu_add_json, true, false, false, ""},
+    // The answer begins with a blank of its own there, and the delimiter is another.
+    [TASK_LAMBADA] = {{"text"}, add_lambada, true, false, false, " "},
+    [TASK_MULTIPLE_CHOICE] = {{"query", "choices"}, add_multiple_choice, false, false, false, ""},
+    [TASK_CONTEXT_OPTIONS] =
+        {{"context_options", "continuation"}, add_context_options, false, false, false, ""},
+    [TASK_CONTINUATION] = {{"context", "continuation"}, add_continuation, false, false, false, ""},
 };
 _Static_assert(sizeof readers / sizeof *readers == TASK_RECOGNISED, "every format has a row");
 

@@ -3,12 +3,14 @@
 #include "io/file/json.h"
 #include "io/tasks/formats.h"
 #include "io/tasks/lines.h"
+#include "io/tasks/mmlu.h"
+#include "io/tasks/shots.h"
 #include "io/tasks/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
+#include <xxhash.h>
 
 enum layout { LAYOUT_JSON, LAYOUT_TABLE, LAYOUT_TEXT };
 
@@ -75,27 +77,12 @@ static enum status add_json(struct task_builder *builder, enum task_format *form
     return status;
 }
 
-// A plain line must be UTF-8 without NUL; JSON's parser looks by itself.
-static enum status check_line(const struct task_builder *builder, const char *line, size_t size,
-                              struct error *err)
-{
-    for (size_t i = 0; i < size;) {
-        utf8proc_int32_t code_point;
-        const utf8proc_ssize_t length =
-            utf8proc_iterate((const utf8proc_uint8_t *)line + i, (utf8proc_ssize_t)(size - i), &code_point);
-        if (length <= 0 || code_point == 0)
-            return task_refuse(builder, err, "not valid UTF-8 text at byte %zu of the line", i + 1);
-        i += (size_t)length;
-    }
-    return STATUS_OK;
-}
-
 // line ends with a NUL in place of its newline.
 static enum status add_line(struct task_builder *builder, enum task_format *format, enum layout layout,
                             char *line, size_t size, struct error *err)
 {
     if (layout != LAYOUT_JSON)
-        FORWARD_IF_ERROR(check_line(builder, line, size, err));
+        FORWARD_IF_ERROR(task_check_text(builder, line, size, err));
     if (layout == LAYOUT_TABLE && builder->line == 1)
         return task_begin_table(builder, line, err);
     if (blank_at_start(line, size) == size)
@@ -106,12 +93,18 @@ static enum status add_line(struct task_builder *builder, enum task_format *form
                                  : add_json(builder, format, line, size, err);
 }
 
+// Of MMLU every subject has the limit: mmlu_add_json keeps it.
+static bool is_enough(const struct task_builder *builder, enum task_format format)
+{
+    return builder->limit > 0 && format != TASK_MMLU && builder->task->num_examples >= builder->limit;
+}
+
 static enum status add_lines(struct task_builder *builder, enum task_format *format, enum layout layout,
-                             size_t limit, char *text, size_t size, struct error *err)
+                             char *text, size_t size, struct error *err)
 {
     const struct task_examples *task = builder->task;
 
-    for (char *end = text + size; text < end && (limit == 0 || task->num_examples < limit);) {
+    for (char *end = text + size; text < end && !is_enough(builder, *format);) {
         char *newline = memchr(text, '\n', (size_t)(end - text));
         char *next = newline != NULL ? newline + 1 : end;
         size_t length = newline != NULL ? (size_t)(newline - text) : (size_t)(end - text);
@@ -139,40 +132,114 @@ static enum status split_delimiter(struct task_builder *builder, struct error *e
     return STATUS_OK;
 }
 
-static enum status load(struct task_builder *builder, enum task_format format, size_t limit, char **text,
-                        struct error *err)
+static enum status load_folder(struct task_builder *builder, const struct task_source *source,
+                               const char *split, struct error *err)
+{
+    size_t count;
+    RETURN_ERROR_IF(source->format != TASK_RECOGNISED && source->format != TASK_MMLU, err, STATUS_INPUT,
+                    "%s: a folder can only be mmlu, not %s", source->path,
+                    task_format_names(&count)[source->format]);
+    builder->task->format = TASK_MMLU;
+    return mmlu_add_folder(builder, source->path, split, err);
+}
+
+// split: of a folder.
+static enum status load(struct task_builder *builder, const struct task_source *source, const char *split,
+                        char **text, struct error *err)
 {
     const enum layout layout = layout_of(builder->path);
-    const bool delimited = builder->delimiter != NULL;
+    enum task_format format = source->format;
     size_t size;
 
     FORWARD_IF_ERROR(split_delimiter(builder, err));
-    FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
-    FORWARD_IF_ERROR(task_read_text(text, &size, &builder->task->hash, builder, err));
-    FORWARD_IF_ERROR(add_lines(builder, &format, layout, limit, *text, size, err));
-    builder->task->format = format;
-    size_t count;
-    RETURN_ERROR_IF(delimited && task_reader(format)->has_prompt, err, STATUS_INPUT,
-                    "%s: %s has a prompt of its own, a delimiter is for files of ready prompts",
-                    builder->path, task_format_names(&count)[format]);
+    FORWARD_IF_ERROR(
+        allocate(&builder->of_group, MMLU_SUBJECTS, sizeof *builder->of_group, "a task's subjects", err));
+    if (task_is_folder(source->path)) {
+        FORWARD_IF_ERROR(load_folder(builder, source, split, err));
+    } else {
+        FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
+        FORWARD_IF_ERROR(task_read_text(text, &size, &builder->task->hash, builder, err));
+        FORWARD_IF_ERROR(add_lines(builder, &format, layout, *text, size, err));
+        builder->task->format = format;
+    }
+    RETURN_ERROR_IF(source->delimiter != NULL && task_reader(builder->task->format)->has_prompt, err,
+                    STATUS_INPUT, "%s: %s has a prompt of its own, a delimiter is for files of ready prompts",
+                    builder->path, task_format_names(&size)[builder->task->format]);
     return STATUS_OK;
 }
 
-enum status task_load(struct task_examples **examples, const char *path, enum task_format format,
-                      size_t limit, const char *delimiter, struct error *err)
+static void builder_clear(struct task_builder *builder)
 {
-    struct task_builder builder = {.path = path, .delimiter = delimiter};
+    free(builder->labels);
+    free(builder->prompt_end);
+    free(builder->of_group);
+}
+
+// The examples that shots are drawn from: a file or folder as another task.
+static enum status load_pool(struct task_examples **pool, const struct task_source *source, const char *path,
+                             struct error *err)
+{
+    const struct task_source other = {.path = path, .format = source->format, .delimiter = source->delimiter};
+    struct task_builder builder = {.path = path, .delimiter = source->delimiter};
+    char *text = NULL;
+
+    FORWARD_IF_ERROR(allocate(pool, 1, sizeof **pool, "shots", err));
+    builder.task = *pool;
+    const enum status status = load(&builder, &other, "dev", &text, err);
+    free(text);
+    builder_clear(&builder);
+    return status;
+}
+
+static enum status add_shots(struct task_builder *builder, const struct task_source *source,
+                             struct error *err)
+{
+    struct task_source settled = *source;
+    struct task_examples none = {.format = builder->task->format}, *pool = NULL;
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+
+    settled.format = builder->task->format;
+    if (source->shots == 0)
+        return settled.format == TASK_MMLU ? task_add_shots(builder, &settled, &none, false, err) : STATUS_OK;
+    FORWARD_IF_ERROR(task_shots_path(path, sizeof path, &settled, err));
+    status = load_pool(&pool, &settled, path, err);
+    if (status == STATUS_OK)
+        status = task_add_shots(builder, &settled, pool,
+                                !task_is_folder(path) && strcmp(path, source->path) == 0, err);
+    if (status == STATUS_OK) { // the result is of both
+        const uint64_t hashes[2] = {builder->task->hash, pool->hash};
+        builder->task->hash = XXH3_64bits(hashes, sizeof hashes);
+    }
+    task_examples_free(pool);
+    return status;
+}
+
+enum status task_load_source(struct task_examples **examples, const struct task_source *source,
+                             struct error *err)
+{
+    struct task_builder builder = {
+        .path = source->path, .delimiter = source->delimiter, .limit = source->limit};
     char *text = NULL;
 
     *examples = NULL;
     FORWARD_IF_ERROR(allocate(&builder.task, 1, sizeof *builder.task, "a task", err));
-    const enum status status = load(&builder, format, limit, &text, err);
+    enum status status = load(&builder, source, "test", &text, err);
+    if (status == STATUS_OK)
+        status = add_shots(&builder, source, err);
     free(text);
-    free(builder.labels);
-    free(builder.prompt_end);
+    builder_clear(&builder);
     if (status == STATUS_OK)
         *examples = builder.task;
     else
         task_examples_free(builder.task);
     return status;
+}
+
+enum status task_load(struct task_examples **examples, const char *path, enum task_format format,
+                      size_t limit, const char *delimiter, struct error *err)
+{
+    const struct task_source source = {
+        .path = path, .format = format, .limit = limit, .delimiter = delimiter};
+    return task_load_source(examples, &source, err);
 }

@@ -22,7 +22,7 @@ enum status task_tokens_allocate(struct task_tokens *tokens, struct error *err)
     const size_t examples = tokens->num_examples, options = tokens->num_options;
     uint64_t *rest;
 
-    tokens->num_numbers = 4 * examples + 2 + 4 * options;
+    tokens->num_numbers = 5 * examples + 2 + 4 * options;
     FORWARD_IF_ERROR(
         allocate(&tokens->numbers, tokens->num_numbers, sizeof *tokens->numbers, "a task's examples", err));
     rest = tokens->numbers;
@@ -30,6 +30,7 @@ enum status task_tokens_allocate(struct task_tokens *tokens, struct error *err)
     tokens->first_id = take(&rest, examples + 1);
     tokens->gold = take(&rest, examples);
     tokens->prefix = take(&rest, examples);
+    tokens->group = take(&rest, examples);
     tokens->branch = take(&rest, options);
     tokens->scored = take(&rest, options);
     tokens->bytes = take(&rest, options);
@@ -284,6 +285,7 @@ enum status task_tokenise(struct task_tokens *tokens, const struct task_examples
     for (size_t e = 0; e < task->num_examples && status == STATUS_OK; e++) {
         tokens->first_option[e] = task->examples[e].first_option;
         tokens->gold[e] = task->examples[e].gold;
+        tokens->group[e] = task->examples[e].group;
         status = tokenise_example(tokens, task, e, encoder, &capacity, path, err);
     }
     if (status != STATUS_OK) {

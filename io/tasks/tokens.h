@@ -21,6 +21,7 @@ struct task_tokens {
     uint64_t *first_option;       // [num_examples + 1]
     uint64_t *first_id;           // [num_examples + 1]
     uint64_t *gold, *prefix;      // [num_examples] the right option; tokens of the prefix
+    uint64_t *group;              // [num_examples] of MMLU: the subject; 0
     uint64_t *branch, *scored;    // [num_options] tokens after the prefix; of the continuation
     uint64_t *bytes, *characters; // [num_options] of the option's text
     int32_t *ids;                 // [num_ids]

@@ -296,7 +296,7 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
         snprintf(text, size, "a file, a folder or a pattern, {data: such, name} or a list of these");
         break;
     case TYPE_TASKS:
-        snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter}");
+        snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter, shots, shots_from}");
         break;
     case TYPE_EXPECTED:
         snprintf(text, size, "a mapping of variants to {perplexity, length, source}");

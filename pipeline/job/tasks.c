@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_LENGTH = 64 };
+enum { NAME_MAX_LENGTH = 64, MOST_SHOTS = 100 };
 
 // The keys of a section, in the order in which they are looked up.
 enum task_key {
@@ -17,12 +17,15 @@ enum task_key {
     TASK_KEY_FORMAT,
     TASK_KEY_LIMIT,
     TASK_KEY_DELIMITER,
+    TASK_KEY_SHOTS,
+    TASK_KEY_SHOTS_FROM,
     TASK_KEYS
 };
-static const char *const key_names[TASK_KEYS] = {"data", "name", "format", "limit", "delimiter"};
-static const char *const key_paths[TASK_KEYS] = {"evaluate.tasks.data", "evaluate.tasks.name",
-                                                 "evaluate.tasks.format", "evaluate.tasks.limit",
-                                                 "evaluate.tasks.delimiter"};
+static const char *const key_names[TASK_KEYS] = {"data",      "name",  "format",    "limit",
+                                                 "delimiter", "shots", "shots_from"};
+static const char *const key_paths[TASK_KEYS] = {
+    "evaluate.tasks.data",      "evaluate.tasks.name",  "evaluate.tasks.format",    "evaluate.tasks.limit",
+    "evaluate.tasks.delimiter", "evaluate.tasks.shots", "evaluate.tasks.shots_from"};
 
 static enum status refuse(const struct job_document *document, const struct job_node *node, enum task_key key,
                           const char *requirement, struct error *err)
@@ -88,6 +91,14 @@ static enum status read_value(struct task_settings *task, enum task_key key,
             return refuse(document, node, key, "must be a whole number from 1 to 1000000000", err);
         task->limit = (size_t)limit;
         return STATUS_OK;
+    case TASK_KEY_SHOTS:
+        if (!is_text || !node->plain || !whole_parse(node->text, &limit) || limit > MOST_SHOTS)
+            return refuse(document, node, key, "must be a whole number from 0 to 100", err);
+        task->shots = (size_t)limit;
+        return STATUS_OK;
+    case TASK_KEY_SHOTS_FROM:
+        return is_text ? job_path_take(&task->shots_from, document, node, JOB_PATH_INPUT, key_paths[key], err)
+                       : refuse(document, node, key, "must be a file", err);
     default: // a delimiter may be empty
         if (node->kind != NODE_SCALAR || node->is_null)
             return refuse(document, node, key, "must be a text, in quotes", err);
@@ -140,7 +151,8 @@ static enum status refuse_unknown(const struct job_document *document, const str
         return job_refuse(document, name->line, "evaluate.tasks", err, "unknown key %s, did you mean %s?",
                           key, near);
     return job_refuse(document, name->line, "evaluate.tasks", err,
-                      "unknown key %s; known are data, name, format, limit, delimiter", key);
+                      "unknown key %s; known are data, name, format, limit, delimiter, shots, shots_from",
+                      key);
 }
 
 static enum status read_section(struct task_settings *task, const struct job_document *document,
@@ -162,6 +174,9 @@ static enum status read_section(struct task_settings *task, const struct job_doc
         lines[key] = name.line;
         FORWARD_IF_ERROR(read_value(task, (enum task_key)key, document, &value, err));
     }
+    if (task->shots_from != NULL && task->shots == 0)
+        return job_refuse(document, lines[TASK_KEY_SHOTS_FROM], key_paths[TASK_KEY_SHOTS_FROM], err,
+                          "means nothing without shots");
     return lines[TASK_KEY_DATA] != 0
                ? STATUS_OK
                : job_refuse(document, node->line, key_paths[TASK_KEY_DATA], err, "is missing");
@@ -178,9 +193,10 @@ enum status task_read(struct task_settings *task, const struct job_document *doc
     else if (node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0')
         FORWARD_IF_ERROR(job_path_take(&task->data, document, node, JOB_PATH_INPUT, "evaluate.tasks", err));
     else
-        return job_refuse(document, node->line, "evaluate.tasks", err,
-                          "must be a file, or {data: a file, name, format, limit, delimiter}, got %s",
-                          job_node_describe(node, got, sizeof got));
+        return job_refuse(
+            document, node->line, "evaluate.tasks", err,
+            "must be a file, or {data: a file, name, format, limit, delimiter, shots, shots_from}, got %s",
+            job_node_describe(node, got, sizeof got));
     return task->name != NULL ? STATUS_OK : default_name(task, document, node, err);
 }
 
@@ -189,8 +205,18 @@ json_t *task_to_json(const struct task_settings *task)
     size_t count;
     const char *format = task->format != TASK_RECOGNISED ? task_format_names(&count)[task->format] : NULL;
     json_t *limit = task->limit > 0 ? json_integer((json_int_t)task->limit) : json_null();
-    return json_pack("{s:s, s:s, s:s?, s:o, s:s?}", "name", task->name, "data", task->data, "format", format,
-                     "limit", limit, "delimiter", task->delimiter);
+    json_t *json = json_pack("{s:s, s:s, s:s?, s:o, s:s?}", "name", task->name, "data", task->data, "format",
+                             format, "limit", limit, "delimiter", task->delimiter);
+    // They came later than the others.
+    int failed = json == NULL;
+    if (task->shots > 0)
+        failed |= json_object_set_new(json, "shots", json_integer((json_int_t)task->shots));
+    if (task->shots_from != NULL)
+        failed |= json_object_set_new(json, "shots_from", json_string(task->shots_from));
+    if (failed == 0)
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 enum status text_from_json(char **text, const json_t *json, struct error *err)
@@ -216,8 +242,14 @@ enum status task_from_json(struct task_settings *task, const json_t *json, struc
         if (index == count)
             return STATUS_DAMAGED;
     }
+    const json_t *shots = json_object_get(json, "shots"), *from = json_object_get(json, "shots_from");
     if (json_is_integer(limit) && json_integer_value(limit) < 1)
         return STATUS_DAMAGED;
+    if (json_integer_value(shots) < 0 || json_integer_value(shots) > MOST_SHOTS)
+        return STATUS_DAMAGED;
+    task->shots = (size_t)json_integer_value(shots);
+    if (from != NULL)
+        FORWARD_IF_ERROR(text_from_json(&task->shots_from, from, err));
     task->format = (enum task_format)index;
     task->limit = (size_t)json_integer_value(limit);
     FORWARD_IF_ERROR(text_from_json(&task->name, json_object_get(json, "name"), err));
@@ -232,4 +264,5 @@ void task_settings_free(struct task_settings *task)
     free(task->name);
     free(task->data);
     free(task->delimiter);
+    free(task->shots_from);
 }

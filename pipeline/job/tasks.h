@@ -1,5 +1,6 @@
 // tasks.h - one item of `evaluate.tasks`: in YAML a file, or a section {data, name, format, limit,
-// delimiter}; in JSON {"name", "data", "format", "limit", "delimiter"}, null for what is not given.
+// delimiter, shots, shots_from}; in JSON {"name", "data", "format", "limit", "delimiter"}, null for what is
+// not given, and "shots", "shots_from" only where they are.
 #pragma once
 #include "pipeline/job/yaml.h"
 #include "stages/settings.h"

@@ -1,6 +1,8 @@
 #include "pipeline/plan/sizes.h"
 
 #include "io/model/coded.h"
+#include "io/tasks/mmlu.h"
+#include "io/tasks/source.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/gram_batches.h"
@@ -255,7 +257,12 @@ double planned_windows(const struct settings *settings, size_t text)
 
 double task_file_bytes(const struct task_settings *task)
 {
-    return file_bytes(task->data);
+    double bytes = task_is_folder(task->data) ? 0 : file_bytes(task->data);
+    char path[PATH_SIZE];
+    for (size_t s = 0; s < MMLU_SUBJECTS && task_is_folder(task->data); s++)
+        if (mmlu_table_path(path, sizeof path, task->data, "test", s))
+            bytes += file_bytes(path);
+    return bytes * (double)(1 + task->shots); // shots are about as long as questions
 }
 
 double task_file_tokens(const struct task_settings *task)

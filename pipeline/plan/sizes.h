@@ -70,5 +70,6 @@ double weights_file_bytes(const struct layer_size *layer, const struct variant *
 // size of its file; where there is none, of a test set of the usual size.
 double planned_windows(const struct settings *settings, size_t text);
 enum { PLAN_EXAMPLE_TOKENS = 1024, PLAN_USUAL_EXAMPLE_TOKENS = 128 }; // the longest, and the usual example
-double task_file_bytes(const struct task_settings *task);             // 0 when it is not there
+// Of its texts, with shots; 0 when it is not there.
+double task_file_bytes(const struct task_settings *task);
 double task_file_tokens(const struct task_settings *task);

@@ -4,9 +4,10 @@
 #include "io/file/file_set.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
-#include "io/tasks/labels.h"
+#include "io/tasks/files.h"
 #include "io/tokenizer/missing.h"
 #include "pipeline/record/task_record.h"
+#include "stages/evaluate/task_set.h"
 #include "stages/layer/sequences.h"
 #include "stages/stage.h"
 
@@ -306,25 +307,40 @@ enum status fingerprint_texts(json_t *list, const struct team *team, const struc
     return STATUS_OK;
 }
 
+static enum status fingerprint_task(json_t *list, const struct team *team, const struct settings *settings,
+                                    size_t task, const json_t *old, enum fingerprint_mode mode,
+                                    struct error *err)
+{
+    const struct task_source source = task_source_of(&settings->tasks[task]);
+    const char *name = settings->tasks[task].name;
+    struct task_files files = {0};
+    char tokenizer[PATH_SIZE];
+    enum status status = team->rank == 0 ? task_files_list(&files, &source, err) : STATUS_OK;
+    uint64_t count;
+
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
+    count = files.count;
+    GOTO_IF_ERROR(team_broadcast(team, &count, sizeof count, 0, err), done);
+    for (size_t i = 0; i < count; i++) { // only rank 0 reads them
+        const char *path = team->rank == 0 ? files.paths[i] : "";
+        GOTO_IF_ERROR(fingerprint_file(list, team, path, task_record_find(old, path), mode, err), done);
+        task_record_name(list, "task", name);
+    }
+    if (sequences_are_given(settings)) {
+        path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
+        GOTO_IF_ERROR(fingerprint_file(list, team, tokenizer, task_record_find(old, tokenizer), mode, err),
+                      done);
+        task_record_name(list, "task", name);
+    }
+done:
+    task_files_free(&files);
+    return status;
+}
+
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
                               const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
-    for (size_t i = 0; i < settings->num_tasks; i++) {
-        const char *data = settings->tasks[i].data;
-        char labels[PATH_SIZE], tokenizer[PATH_SIZE];
-        const bool labelled = team->rank == 0 && task_labels_path(labels, sizeof labels, data);
-        FORWARD_IF_ERROR(fingerprint_file(list, team, data, task_record_find(old, data), mode, err));
-        task_record_name(list, "task", settings->tasks[i].name);
-        if (team_any(team, labelled)) {
-            FORWARD_IF_ERROR(fingerprint_file(list, team, labels, task_record_find(old, labels), mode, err));
-            task_record_name(list, "task", settings->tasks[i].name);
-        }
-        if (sequences_are_given(settings)) {
-            path_format(tokenizer, sizeof tokenizer, "%s/tokenizer.json", settings->model);
-            FORWARD_IF_ERROR(
-                fingerprint_file(list, team, tokenizer, task_record_find(old, tokenizer), mode, err));
-            task_record_name(list, "task", settings->tasks[i].name);
-        }
-    }
+    for (size_t i = 0; i < settings->num_tasks; i++)
+        FORWARD_IF_ERROR(fingerprint_task(list, team, settings, i, old, mode, err));
     return STATUS_OK;
 }

@@ -32,7 +32,7 @@ enum status fingerprint_evaluation(json_t *list, const struct team *team, const 
 // The texts that have names, and the tokenizer in the same case. Each stamp names its text.
 enum status fingerprint_texts(json_t *list, const struct team *team, const struct settings *settings,
                               const json_t *old, enum fingerprint_mode mode, struct error *err);
-// The tasks' files, the lists of labels next to them, and the tokenizer where calibration starts from token
+// The tasks' files (io/tasks/files.h), and the tokenizer where calibration starts from token
 // ids. Each stamp names its task.
 enum status fingerprint_tasks(json_t *list, const struct team *team, const struct settings *settings,
                               const json_t *old, enum fingerprint_mode mode, struct error *err);

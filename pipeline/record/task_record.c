@@ -39,9 +39,10 @@ static json_t *prints_of(const json_t *record, const char *list)
 static json_t *identity_of(const json_t *record, const json_t *task)
 {
     const char *name = json_string_value(json_object_get(task, "name"));
-    json_t *identity = json_pack("{s:O?, s:O?, s:O?, s:[]}", "format", json_object_get(task, "format"),
-                                 "limit", json_object_get(task, "limit"), "delimiter",
-                                 json_object_get(task, "delimiter"), "contents");
+    json_t *identity =
+        json_pack("{s:O?, s:O?, s:O?, s:O?, s:[]}", "format", json_object_get(task, "format"), "limit",
+                  json_object_get(task, "limit"), "delimiter", json_object_get(task, "delimiter"), "shots",
+                  json_object_get(task, "shots"), "contents");
     size_t i;
     json_t *stamp;
 

@@ -5,6 +5,7 @@
 #include "io/file/real_path.h"
 #include "io/file/run_paths.h"
 #include "io/model/open.h"
+#include "io/tasks/source.h"
 #include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/load.h"
@@ -70,6 +71,16 @@ static enum status check_text(const char *path, const char *key, bool fields, co
     return STATUS_OK;
 }
 
+// MMLU may be a folder.
+static enum status check_task(const struct task_settings *task, const char *job, struct error *err)
+{
+    static const char key[] = "evaluate.tasks", from[] = "evaluate.tasks.shots_from";
+    FORWARD_IF_ERROR(task_is_folder(task->data) ? STATUS_OK : check_file(task->data, key, job, err));
+    return task->shots_from == NULL || task_is_folder(task->shots_from)
+               ? STATUS_OK
+               : check_file(task->shots_from, from, job, err);
+}
+
 // The model, the run directory and the output must be three places: `verify` and every removal of files take
 // all of the run directory for this program's, and the output must be a name that is free.
 static enum status check_apart(const struct settings *settings, const char *job, struct error *err)
@@ -118,7 +129,7 @@ static enum status check_paths(const struct settings *settings, const char *job,
     for (size_t i = 0; i < settings->num_texts; i++)
         FORWARD_IF_ERROR(check_text(settings->texts[i].data, "evaluate.perplexity", false, job, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
-        FORWARD_IF_ERROR(check_file(settings->tasks[i].data, "evaluate.tasks", job, err));
+        FORWARD_IF_ERROR(check_task(&settings->tasks[i], job, err));
     return STATUS_OK;
 }
 

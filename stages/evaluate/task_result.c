@@ -57,7 +57,39 @@ static void score_continuations(struct task_result *result, const struct task_to
     result->perplexity_stderr = n > 1 ? result->perplexity * sqrt(squares / (n - 1) / n) : NAN;
 }
 
-void task_score(struct task_result *result, const struct task_tokens *tokens, bool choices,
+// sqrt(sum of (n_i - 1) s_i^2 n_i / (n - subjects) / n), with s_i the standard error of subject i. NaN where
+// every subject has one example.
+static double pooled_stderr(const struct task_share *subjects, size_t category)
+{
+    double sum = 0, examples = 0, count = 0;
+
+    for (size_t i = 0; i < MMLU_SUBJECTS; i++) {
+        const double n = (double)subjects[i].examples;
+        if (n == 0 || (category < MMLU_CATEGORIES && mmlu_category(i) != category))
+            continue;
+        const double share = (double)subjects[i].right / n;
+        sum += share * (1 - share) * n; // (n - 1) s^2 n
+        examples += n;
+        count++;
+    }
+    return examples > count ? sqrt(sum / (examples - count) / examples) : NAN;
+}
+
+static void score_subjects(struct task_result *result, const struct task_tokens *tokens,
+                           const double *log_likelihood)
+{
+    size_t subjects = 0;
+    for (size_t e = 0; e < tokens->num_examples; e++) {
+        struct task_share *subject = &result->subjects[tokens->group[e]];
+        subjects += subject->examples++ == 0;
+        subject->right += choose(log_likelihood, NULL, tokens->first_option[e],
+                                 tokens->first_option[e + 1]) == tokens->gold[e];
+    }
+    if (subjects > 1)
+        result->acc_stderr = pooled_stderr(result->subjects, MMLU_CATEGORIES);
+}
+
+void task_score(struct task_result *result, const struct task_tokens *tokens, enum task_format format,
                 const double *log_likelihood, const uint8_t *greedy)
 {
     *result = (struct task_result){.examples = tokens->num_examples,
@@ -66,8 +98,9 @@ void task_score(struct task_result *result, const struct task_tokens *tokens, bo
                                    .acc_norm_stderr = NAN,
                                    .acc_norm_characters = NAN,
                                    .perplexity = NAN,
-                                   .perplexity_stderr = NAN};
-    if (choices) {
+                                   .perplexity_stderr = NAN,
+                                   .format = format};
+    if (task_has_choices(format)) {
         result->acc = share_right(tokens, log_likelihood, NULL);
         result->acc_norm = share_right(tokens, log_likelihood, tokens->bytes);
         result->acc_norm_stderr = share_stderr(result->acc_norm, tokens->num_examples);
@@ -76,6 +109,8 @@ void task_score(struct task_result *result, const struct task_tokens *tokens, bo
         score_continuations(result, tokens, log_likelihood, greedy);
     }
     result->acc_stderr = share_stderr(result->acc, tokens->num_examples);
+    if (format == TASK_MMLU)
+        score_subjects(result, tokens, log_likelihood);
 }
 
 // ---- files ----------------------------------------------------------------------------------------------
@@ -90,6 +125,40 @@ void task_result_path(char path[PATH_SIZE], const struct settings *settings, siz
 static int add_number(json_t *json, const char *key, double value)
 {
     return isfinite(value) ? json_object_set_new(json, key, json_real(value)) : 0;
+}
+
+static json_t *share_to_json(uint64_t examples, uint64_t right, double stderr_)
+{
+    json_t *json =
+        json_pack("{s:I, s:f}", "examples", (json_int_t)examples, "acc", (double)right / (double)examples);
+    return json == NULL || add_number(json, "acc_stderr", stderr_) != 0 ? NULL : json;
+}
+
+// "subjects" and "categories" of MMLU.
+static int add_subjects(json_t *json, const struct task_share *subjects)
+{
+    json_t *all = json_object(), *categories = json_object();
+    struct task_share of[MMLU_CATEGORIES] = {{0, 0}};
+    int failed = 0;
+
+    for (size_t i = 0; i < MMLU_SUBJECTS; i++) {
+        struct task_share *category = &of[mmlu_category(i)];
+        if (subjects[i].examples == 0)
+            continue;
+        category->examples += subjects[i].examples;
+        category->right += subjects[i].right;
+        const double share = (double)subjects[i].right / (double)subjects[i].examples;
+        failed |= json_object_set_new(all, mmlu_subject(i),
+                                      share_to_json(subjects[i].examples, subjects[i].right,
+                                                    share_stderr(share, subjects[i].examples)));
+    }
+    for (size_t c = 0; c < MMLU_CATEGORIES; c++)
+        if (of[c].examples > 0)
+            failed |=
+                json_object_set_new(categories, mmlu_category_name(c),
+                                    share_to_json(of[c].examples, of[c].right, pooled_stderr(subjects, c)));
+    failed |= json_object_set_new(json, "categories", categories);
+    return failed | json_object_set_new(json, "subjects", all);
 }
 
 enum status task_result_write(const struct task_result *result, const char *path,
@@ -112,6 +181,10 @@ enum status task_result_write(const struct task_result *result, const char *path
     failed |= add_number(json, "acc_norm_characters", result->acc_norm_characters);
     failed |= add_number(json, "perplexity", result->perplexity);
     failed |= add_number(json, "perplexity_stderr", result->perplexity_stderr);
+    if (task->shots > 0)
+        failed |= json_object_set_new(json, "shots", json_integer((json_int_t)task->shots));
+    if (result->format == TASK_MMLU)
+        failed |= add_subjects(json, result->subjects);
     const enum status status = failed == 0 ? sealed_json_write(path, json, err)
                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);

@@ -10,14 +10,24 @@
 // Rank 0 tells the others these numbers of a task before its arrays.
 enum { EXAMPLES, OPTIONS, IDS, TRUNCATED, FORMAT, HASH, SPECIAL_TOKENS, HEAD_SIZE };
 
+struct task_source task_source_of(const struct task_settings *task)
+{
+    return (struct task_source){.path = task->data,
+                                .format = task->format,
+                                .limit = task->limit,
+                                .delimiter = task->delimiter,
+                                .shots = task->shots,
+                                .shots_from = task->shots_from};
+}
+
 // Rank 0.
 static enum status read_task(struct task_tokens *tokens, uint64_t head[HEAD_SIZE],
                              struct task_encoder *encoder, const struct task_settings *settings,
                              struct error *err)
 {
     struct task_examples *task = NULL;
-    enum status status =
-        task_load(&task, settings->data, settings->format, settings->limit, settings->delimiter, err);
+    const struct task_source source = task_source_of(settings);
+    enum status status = task_load_source(&task, &source, err);
 
     if (status == STATUS_OK)
         status = task_tokenise(tokens, task, encoder, settings->data, err);

@@ -438,8 +438,7 @@ static enum status score_task(struct task_result *result, const struct stage *st
                 variant != NULL ? variant->name : "the dense model", stage->settings->tasks[index].name);
     }
     if (status == STATUS_OK) {
-        task_score(result, tokens, task_has_choices(set->formats[index]), log_likelihood, greedy);
-        result->format = set->formats[index];
+        task_score(result, tokens, set->formats[index], log_likelihood, greedy);
         result->hash = set->hashes[index];
         result->special_tokens = set->special_tokens[index] != 0;
     }

@@ -3,8 +3,7 @@
 #include "io/corpus/pack.h"
 #include "io/file/run_paths.h"
 #include "io/model/family.h"
-#include "io/tasks/task.h"
-#include "io/tasks/tokens.h"
+#include "stages/evaluate/task_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +39,13 @@ done:
 static enum status measure_task(struct task_settings *settings, struct task_encoder *encoder,
                                 struct error *err)
 {
+    const struct task_source source = task_source_of(settings);
     struct task_examples *task = NULL;
     struct task_tokens tokens = {0};
     double sum = 0;
     enum status status;
 
-    GOTO_IF_ERROR(
-        task_load(&task, settings->data, settings->format, settings->limit, settings->delimiter, err), done);
+    GOTO_IF_ERROR(task_load_source(&task, &source, err), done);
     struct task_examples beginning = *task;
     if (beginning.num_examples > most_examples) {
         const struct task_example *last = &beginning.examples[most_examples - 1];

@@ -872,13 +872,19 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {MINIMAL "evaluate: {tasks: boolq.jsonl}\n",
          "job.yaml:8: evaluate.tasks: must be a list, got 'boolq.jsonl'"},
         {MINIMAL "evaluate:\n  tasks:\n    - a.jsonl\n    - [b.jsonl]\n",
-         "job.yaml:11: evaluate.tasks: must be a file, or {data: a file, name, format, limit, delimiter}, "
+         "job.yaml:11: evaluate.tasks: must be a file, or {data: a file, name, format, limit, delimiter, "
+         "shots, shots_from}, "
          "got "
          "a list"},
         {MINIMAL "evaluate:\n  tasks:\n    - a.jsonl\n    - {data: b.jsonl, lmit: 3}\n",
          "job.yaml:11: evaluate.tasks: unknown key lmit, did you mean limit?"},
-        {MINIMAL "evaluate: {tasks: [{data: b, shots: 5}]}\n",
-         "job.yaml:8: evaluate.tasks: unknown key shots; known are data, name, format, limit, delimiter"},
+        {MINIMAL "evaluate: {tasks: [{data: b, fewshot: 5}]}\n",
+         "job.yaml:8: evaluate.tasks: unknown key fewshot; known are data, name, format, limit, delimiter, "
+         "shots, shots_from"},
+        {MINIMAL "evaluate: {tasks: [{data: b, shots: 101}]}\n",
+         "job.yaml:8: evaluate.tasks.shots: must be a whole number from 0 to 100, got 101"},
+        {MINIMAL "evaluate: {tasks: [{data: b, shots_from: c}]}\n",
+         "job.yaml:8: evaluate.tasks.shots_from: means nothing without shots"},
         {MINIMAL "evaluate: {tasks: [{name: b}]}\n", "job.yaml:8: evaluate.tasks.data: is missing"},
         {MINIMAL "evaluate: {tasks: [{data: b, data: c}]}\n",
          "job.yaml:8: evaluate.tasks.data: given twice, first on line 8"},
@@ -892,7 +898,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "most, got 'a/b'"},
         {MINIMAL "evaluate: {tasks: [{data: b, format: arc_easy}]}\n",
          "job.yaml:8: evaluate.tasks.format: must be one of boolq, rte, hellaswag, winogrande, arc, "
-         "openbookqa, piqa, lambada, multiple-choice, context-options, continuation, got 'arc_easy'"},
+         "openbookqa, piqa, mmlu, lambada, multiple-choice, context-options, continuation, got 'arc_easy'"},
         {MINIMAL "evaluate: {tasks: [{data: b, delimiter: ~}]}\n",
          "job.yaml:8: evaluate.tasks.delimiter: must be a text, in quotes, got nothing"},
         {MINIMAL "evaluate: {tasks: [a/val.jsonl, b/val.jsonl.gz]}\n",

@@ -181,7 +181,8 @@ static bool other_value(const struct job_key_row *row, size_t index, char *text,
         snprintf(text, size,
                  index == 0 ? "[{\"name\": \"n\", \"data\": \"/d\", \"format\": \"arc\", \"limit\": 3, "
                               "\"delimiter\": \"\"}]"
-                            : "[{\"name\": \"n\", \"data\": \"/d\", \"delimiter\": \" \"}, {\"name\": \"m\", "
+                            : "[{\"name\": \"n\", \"data\": \"/d\", \"delimiter\": \" \", \"shots\": 5, "
+                              "\"shots_from\": \"/f\"}, {\"name\": \"m\", "
                               "\"data\": \"/e\", \"format\": \"rte\"}]");
         return index < 2;
     case TYPE_EXPECTED:

@@ -1,6 +1,7 @@
 // Tasks against EleutherAI's lm-evaluation-harness (tests/golden/make_task_golden.py), and the same bits for
 // any number of ranks.
 // ranks: 1 2 3 4
+#include "io/file/sealed_json.h"
 #include "io/model/open.h"
 #include "stages/evaluate/tasks.h"
 #include "tests/support/golden.h"
@@ -64,6 +65,7 @@ static void ask_for_nothing(void)
 {
     free(one_task.name);
     free(one_task.data);
+    free(one_task.shots_from);
     settings.num_tasks = 0;
 }
 
@@ -122,6 +124,32 @@ static void check_share(const json_t *golden, const char *key, double found, dou
         fail_msg("%s: %.9g, but the harness has %.9g", key, found, json_number_value(expected));
 }
 
+// Of MMLU also by subject and by category, as its file has them.
+static void check_subjects(const json_t *golden, const struct task_result *result)
+{
+    static const char *const lists[] = {"subjects", "categories"};
+    char path[PATH_SIZE];
+    const char *name;
+    json_t *file = NULL, *expected;
+    struct error err = {0};
+
+    snprintf(path, sizeof path, "%s/mmlu.%d.json", mpi_test_directory(), mpi_rank());
+    assert_int_equal(task_result_write(result, path, &settings, 0, NULL, &err), STATUS_OK);
+    assert_int_equal(sealed_json_read(&file, path, &err), STATUS_OK);
+    for (size_t l = 0; l < 2; l++) {
+        assert_int_equal(json_object_size(json_object_get(file, lists[l])),
+                         json_object_size(json_object_get(golden, lists[l])));
+        json_object_foreach(json_object_get(golden, lists[l]), name, expected)
+        {
+            const json_t *found = json_object_get(json_object_get(file, lists[l]), name);
+            check_share(expected, "acc", json_number_value(json_object_get(found, "acc")), rounding);
+            check_share(expected, "acc_stderr", json_number_value(json_object_get(found, "acc_stderr")),
+                        rounding);
+        }
+    }
+    json_decref(file);
+}
+
 static void check_task(const char *name, const char *where, const json_t *golden)
 {
     struct error err = {0};
@@ -129,10 +157,18 @@ static void check_task(const char *name, const char *where, const json_t *golden
     struct task_set set;
     struct task_result result;
 
+    char relative[128];
+
     print_message("%s\n", name);
     ask_in(where, json_string_value(json_object_get(golden, "file")));
     one_task.limit = (size_t)json_integer_value(json_object_get(golden, "limit"));
     one_task.delimiter = (char *)json_string_value(json_object_get(golden, "delimiter")); // read only
+    one_task.shots = (size_t)json_integer_value(json_object_get(golden, "shots"));
+    const char *from = json_string_value(json_object_get(golden, "shots_from"));
+    if (from != NULL) {
+        snprintf(relative, sizeof relative, "%s/%s", where, from);
+        one_task.shots_from = source_path(relative);
+    }
     bench_open(&bench, 1);
     read_set(&set, &bench.stage);
     double *log_likelihood = calloc(set.tokens[0].num_options, sizeof *log_likelihood);
@@ -145,6 +181,8 @@ static void check_task(const char *name, const char *where, const json_t *golden
     check_share(golden, "acc_stderr", result.acc_stderr, rounding);
     check_share(golden, "acc_norm_stderr", result.acc_norm_stderr, rounding);
     check_share(golden, "perplexity", result.perplexity, tolerance * 20); // of a sum, whose size is below 20
+    if (json_object_get(golden, "subjects") != NULL)
+        check_subjects(golden, &result);
     free(log_likelihood);
     free(greedy);
     task_set_free(&set);
@@ -171,6 +209,25 @@ static void every_task_agrees_with_the_harness(void **state)
 {
     (void)state;
     check_golden("tests/golden/tasks.json", "tests/golden/tasks", 13);
+}
+
+static void shots_are_those_of_the_harness(void **state)
+{
+    (void)state;
+    check_golden("tests/golden/shots.json", "tests/golden/tasks", 11);
+}
+
+// The tables and the lines of JSON are the same questions.
+static void mmlu_is_read_in_both_forms(void **state)
+{
+    char *path = source_path("tests/golden/shots.json");
+    json_t *golden = json_load_file(path, 0, NULL), *mmlu = json_object_get(golden, "mmlu");
+    (void)state;
+
+    json_object_set_new(mmlu, "file", json_string("mmlu_test.jsonl"));
+    check_task("mmlu", "tests/golden/tasks", mmlu);
+    json_decref(golden);
+    free(path);
 }
 
 static void public_tasks_agree_with_the_harness(void **state)
@@ -246,7 +303,7 @@ static void accuracies_by_hand(void **state)
     memcpy(tokens.gold, gold, sizeof gold);
     memcpy(tokens.bytes, bytes, sizeof bytes);
     memcpy(tokens.characters, characters, sizeof characters);
-    task_score(&result, &tokens, true, sums, greedy);
+    task_score(&result, &tokens, TASK_ARC, sums, greedy);
     assert_close(result.acc, 1.0 / 3, rounding);
     assert_close(result.acc_norm, 1.0 / 3, rounding);
     assert_close(result.acc_norm_characters, 2.0 / 3, rounding);
@@ -264,7 +321,7 @@ static void continuations_by_hand(void **state)
     struct task_result result;
     (void)state;
 
-    task_score(&result, &tokens, false, sums, greedy);
+    task_score(&result, &tokens, TASK_LAMBADA, sums, greedy);
     assert_close(result.acc, 0.5, rounding);
     assert_close(result.acc_stderr, 0.5, rounding);
     assert_close(result.perplexity, 7.38905609893065, 1e-9); // e^2
@@ -468,6 +525,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         mpi_unit_test(every_task_agrees_with_the_harness),
+        mpi_unit_test(shots_are_those_of_the_harness),
+        mpi_unit_test(mmlu_is_read_in_both_forms),
         mpi_unit_test(public_tasks_agree_with_the_harness),
         mpi_unit_test(all_ranks_and_one_give_the_same_bits),
         mpi_unit_test(what_options_share_is_computed_once),
