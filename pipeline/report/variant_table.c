@@ -1,5 +1,6 @@
 #include "pipeline/report/variant_table.h"
 
+#include "pipeline/job/texts.h"
 #include "pipeline/report/data/flat.h"
 #include "pipeline/report/data/gather.h"
 #include "pipeline/text/json_memory.h"
@@ -15,12 +16,27 @@ static void copy(json_t *row, const char *name, const json_t *from, const char *
     json_object_set(row, name, value != NULL ? value : json_null());
 }
 
+// The files of the texts, apart by blanks; their names are in the columns of what was measured.
+static json_t *text_files(const json_t *texts)
+{
+    json_t *files = json_null();
+    for (size_t i = 0; i < texts_json_count(texts); i++) {
+        const json_t *text = texts_json_at(texts, i), *data = json_object_get(text, "data");
+        const char *file = json_string_value(data != NULL ? data : text);
+        json_t *longer = i > 0 ? json_sprintf("%s %s", json_string_value(files), file) : json_string(file);
+        json_decref(files);
+        files = longer;
+    }
+    return files;
+}
+
 static void add_settings(json_t *row, const json_t *report, const json_t *model)
 {
     static const char *const of_variant[] = {"name", "method", "sparsity", "pattern", NULL};
-    static const char *const of_job[] = {"model",          "run", "output", "variants", "expected",
-                                         "evaluate.tasks", NULL};
-    json_t *choice = json_object_get(model, "choice");
+    static const char *const of_job[] = {
+        "model", "run", "output", "variants", "expected", "evaluate.tasks", "evaluate.perplexity", NULL};
+    json_t *job = json_object_get(json_object_get(report, "provenance"), "job"),
+           *choice = json_object_get(model, "choice");
 
     copy(row, "run", report, "run");
     copy(row, "model", report, "model");
@@ -29,7 +45,9 @@ static void add_settings(json_t *row, const json_t *report, const json_t *model)
     copy(row, "sparsity_asked", model, "target");
     copy(row, "pattern", choice, "pattern");
     flat_add(row, "", choice, of_variant);
-    flat_add(row, "", json_object_get(json_object_get(report, "provenance"), "job"), of_job);
+    flat_add(row, "", job, of_job);
+    json_object_set_new(row, "evaluate.perplexity",
+                        text_files(json_object_get(json_object_get(job, "evaluate"), "perplexity")));
 }
 
 static void add_measured(json_t *row, const json_t *model)

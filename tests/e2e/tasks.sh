@@ -105,7 +105,7 @@ bad() {
 bad "a right answer that is none" '{"query": "a", "choices": ["b"], "gold": 1}' "bad.jsonl:1" gold
 bad "no known task" '{"a": 1}' "bad.jsonl:1" "known formats"
 bad "a continuation longer than the model" "{\"context\": \"a\", \"continuation\": \"$(printf 'ab %.0s' {1..900})\"}" "bad.jsonl:1" positions
-job "{data: $tasks/boolq.jsonl, shots: 5}"
-check "an unknown key" refused 2 "job.yaml:12: evaluate.tasks: unknown key shots"
+job "{data: $tasks/boolq.jsonl, fewshot: 5}"
+check "an unknown key" refused 2 "job.yaml:12: evaluate.tasks: unknown key fewshot"
 job "$folder/nowhere.jsonl"
 check "a file that is not there" refused 2 "nowhere.jsonl"
