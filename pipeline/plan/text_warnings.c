@@ -17,7 +17,7 @@ void length_warnings(struct warnings *warnings, const struct model_config *confi
         bool is_used;
     } lengths[] = {{"calibration.length", settings->length, true},
                    {"evaluate.length", settings->evaluate_length,
-                    settings->perplexity != NULL && settings->evaluate_length != settings->length}};
+                    settings->num_texts > 0 && settings->evaluate_length != settings->length}};
 
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths && positions > 0; i++)
         if (lengths[i].is_used && lengths[i].length > positions)
@@ -60,8 +60,10 @@ void text_warnings(struct warnings *warnings, const struct settings *settings)
                 set.count, set.found, amount_format((double)set.total, "B", read, sizeof read));
     }
     file_set_free(&set);
-    if (settings->perplexity != NULL && strcmp(settings->perplexity, settings->corpus) != 0 &&
-        file_set_find(&set, settings->perplexity, UINT64_MAX, NULL) == STATUS_OK)
-        look(warnings, &set);
-    file_set_free(&set);
+    for (size_t i = 0; i < settings->num_texts; i++) {
+        if (strcmp(settings->texts[i].data, settings->corpus) != 0 &&
+            file_set_find(&set, settings->texts[i].data, UINT64_MAX, NULL) == STATUS_OK)
+            look(warnings, &set);
+        file_set_free(&set);
+    }
 }
