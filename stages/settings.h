@@ -72,8 +72,8 @@ struct task_settings {
     char *name; // also its result's file
     char *data;
     enum task_format format;
-    size_t limit;    // examples; 0: all
-    char *delimiter; // between prompt and continuation; NULL: a space
+    size_t limit;     // examples; 0: all
+    char *delimiter;  // between prompt and continuation; NULL: a space
     size_t shots;     // examples before each question (io/tasks/shots.h)
     char *shots_from; // the file that they are drawn from; NULL: the training examples next to the data
     // As measured before the work (stages/evaluate/text_size.h), 0: not known. Tokens that go through the
