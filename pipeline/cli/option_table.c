@@ -67,7 +67,9 @@ static const struct option_row rows[] = {
       "Plan for N ranks on each (default: those that the launcher started)", 2},
      TAKES_MACHINE},
     {{"machine", OPTION_MACHINE, "RATES", 0,
-      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; --json shows all",
+      "Plan with these rates instead of the built-in ones, such as flops=80G,network=25G; 'measured' "
+      "measures "
+      "this machine's with the model, for a second or two; --json shows all",
       2},
      TAKES_MACHINE},
     {{"html", OPTION_HTML, "FILE", 0,

@@ -80,6 +80,11 @@ enum status machine_parse(struct machine *machine, const char *text, struct erro
     while (*text != '\0') {
         const size_t length = strcspn(text, ","), name = strcspn(text, "=,");
         const struct rate *found = NULL;
+        if (length == strlen("measured") && strncmp(text, "measured", length) == 0) {
+            machine->measured = true;
+            text += length + (text[length] == ',' ? 1 : 0);
+            continue;
+        }
         for (size_t i = 0; i < NUM_RATES && found == NULL; i++)
             if (strlen(rates[i].name) == name && strncmp(rates[i].name, text, name) == 0)
                 found = &rates[i];

@@ -4,8 +4,10 @@
 #pragma once
 #include "kernels/error.h"
 #include <jansson.h>
+#include <stdbool.h>
 
 struct machine {
+    bool measured;                         // the rates are to be measured here (measure.h)
     size_t nodes, ranks_per_node, threads; // threads of each rank: the cores of a node are the product
     // Of one core:
     double flops;      // floating-point operations a second in a layer's forward pass
@@ -32,7 +34,8 @@ void machine_default(struct machine *machine, size_t ranks);
 void machine_fit(struct machine *machine, size_t sequences);
 
 // Changes rates: "flops=80G,network=25G,latency=2u". Keys are the fields' names above; numbers may end in u,
-// m, k, M, G or T. STATUS_USAGE names what is not understood.
+// m, k, M, G or T. The word "measured" sets the member of that name. STATUS_USAGE names what is not
+// understood.
 enum status machine_parse(struct machine *machine, const char *text, struct error *err);
 
 // All fields by their names. The caller owns the object.

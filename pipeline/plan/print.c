@@ -19,9 +19,11 @@ struct summary {
     const struct machine *machine;
     struct plan_cost cost;
     struct plan_estimate estimate;
+    struct plan_estimate left; // of the units that are not done
     size_t units[STAGE_COUNT], done[STAGE_COUNT];
     size_t dense_units[STAGE_COUNT]; // of `units` those that are of no variant
-    double work[STAGE_COUNT];
+    double work[STAGE_COUNT], work_left[STAGE_COUNT];
+    double all_left; // of all stages
     struct warnings warnings;
 };
 
@@ -37,9 +39,13 @@ static enum status summarise(struct summary *summary, const struct plan *plan, c
     return STATUS_OK;
 }
 
-static void count_units(struct summary *summary)
+static enum status count_units(struct summary *summary, struct error *err)
 {
     struct run_record record = {0};
+    struct plan left = *summary->plan; // the same with the units that are not done
+
+    FORWARD_IF_ERROR(allocate(&left.units, left.num_units, sizeof *left.units, "the plan", err));
+    left.num_units = 0;
     // Before the first start there is no record, and nothing is done.
     (void)run_record_read(&record, summary->plan->settings->run, NULL);
     for (size_t i = 0; i < summary->plan->num_units; i++) {
@@ -47,9 +53,18 @@ static void count_units(struct summary *summary)
         summary->units[unit->stage]++;
         summary->dense_units[unit->stage] += unit->variant == NULL ? 1 : 0;
         summary->work[unit->stage] += unit->work;
-        summary->done[unit->stage] += unit_is_done(unit, summary->plan->settings, &record) ? 1 : 0;
+        if (unit_is_done(unit, summary->plan->settings, &record)) {
+            summary->done[unit->stage]++;
+        } else {
+            left.units[left.num_units++] = *unit;
+            summary->work_left[unit->stage] += unit->work;
+            summary->all_left += unit->work;
+        }
     }
     run_record_free(&record);
+    plan_estimate(&summary->left, &left, summary->machine);
+    free(left.units);
+    return STATUS_OK;
 }
 
 static void collect_warnings(struct summary *summary, const struct warnings *told)
@@ -101,9 +116,11 @@ static json_t *stages_to_json(const struct summary *summary)
     for (int s = 0; s < STAGE_COUNT; s++) {
         if (summary->units[s] == 0)
             continue;
-        json_t *stage = json_pack("{s:I, s:I, s:f, s:I}", "units", (json_int_t)summary->units[s], "done",
-                                  (json_int_t)summary->done[s], "work", summary->work[s], "useful_nodes",
-                                  (json_int_t)summary->estimate.useful_nodes[s]);
+        json_t *stage =
+            json_pack("{s:I, s:I, s:f, s:I, s:{s:f, s:f}}", "units", (json_int_t)summary->units[s], "done",
+                      (json_int_t)summary->done[s], "work", summary->work[s], "useful_nodes",
+                      (json_int_t)summary->estimate.useful_nodes[s], "left", "work", summary->work_left[s],
+                      "seconds", summary->left.stages[s].seconds);
         json_t *estimate = estimate_to_json(&summary->estimate.stages[s]);
         json_object_update(stage, estimate);
         json_decref(estimate);
@@ -159,6 +176,9 @@ static json_t *summary_to_json(const struct summary *summary)
     json_t *estimate = estimate_to_json(&summary->estimate.all);
     json_object_update(object, estimate);
     json_decref(estimate);
+    json_object_set_new(
+        object, "left",
+        json_pack("{s:f, s:f}", "work", summary->all_left, "seconds", summary->left.all.seconds));
     json_object_set_new(object, "best",
                         json_pack("{s:I, s:I}", "ranks_per_node",
                                   (json_int_t)summary->estimate.best.ranks_per_node, "threads",
@@ -190,13 +210,29 @@ static const char *work_name(enum stage_kind stage)
 
 static void print_units(const struct summary *summary, FILE *out)
 {
-    char text[32];
-    fprintf(out, "\n%-14s %8s %8s %14s\n", "stage", "units", "done", "work");
+    char text[32], left[32];
+    fprintf(out, "\n%-14s %8s %8s %14s %14s\n", "stage", "units", "done", "work", "of it left");
     for (int s = 0; s < STAGE_COUNT; s++)
         if (summary->units[s] > 0)
-            fprintf(out, "%-14s %8zu %8zu %14s\n", stage_name((enum stage_kind)s), summary->units[s],
+            fprintf(out, "%-14s %8zu %8zu %14s %14s\n", stage_name((enum stage_kind)s), summary->units[s],
                     summary->done[s],
-                    amount_format(summary->work[s], work_name((enum stage_kind)s), text, sizeof text));
+                    amount_format(summary->work[s], work_name((enum stage_kind)s), text, sizeof text),
+                    amount_format(summary->work_left[s], work_name((enum stage_kind)s), left, sizeof left));
+}
+
+// Of a run that has begun.
+static void print_left(const struct summary *summary, FILE *out)
+{
+    char time[24], work[32];
+    size_t units = 0, done = 0;
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        units += summary->units[s];
+        done += summary->done[s];
+    }
+    if (done > 0)
+        fprintf(out, "%-14s %12s  for %zu of %zu units, %s\n", "of it left",
+                duration_format(summary->left.all.seconds, time, sizeof time), units - done, units,
+                amount_format(summary->all_left, "flop", work, sizeof work));
 }
 
 static void print_row(const char *name, const struct estimate *estimate, size_t useful_nodes, FILE *out)
@@ -212,10 +248,13 @@ static void print_row(const char *name, const struct estimate *estimate, size_t 
 static void print_times(const struct summary *summary, FILE *out)
 {
     const struct plan_estimate *estimate = &summary->estimate;
+    char rate[32];
+
     fprintf(out,
-            "\nestimate for nodes: %zu, ranks on each: %zu, threads of each: %zu (--json shows the rates, "
-            "--machine changes them)\n",
-            summary->machine->nodes, summary->machine->ranks_per_node, summary->machine->threads);
+            "\nestimate for nodes: %zu, ranks on each: %zu, threads of each: %zu, at %s of a core (%s)\n",
+            summary->machine->nodes, summary->machine->ranks_per_node, summary->machine->threads,
+            amount_format(summary->machine->flops, "flop/s", rate, sizeof rate),
+            summary->machine->measured ? "measured here" : "built in: --machine measured measures it here");
     if (estimate->best.threads != summary->machine->threads)
         fprintf(out, "better for %zu sequences: ranks on each node: %zu, threads of each: %zu\n",
                 summary->plan->settings->sequences, estimate->best.ranks_per_node, estimate->best.threads);
@@ -225,6 +264,7 @@ static void print_times(const struct summary *summary, FILE *out)
         if (summary->units[s] > 0 && estimate->stages[s].seconds > 0)
             print_row(stage_name((enum stage_kind)s), &estimate->stages[s], estimate->useful_nodes[s], out);
     print_row("all", &estimate->all, estimate->useful_nodes_all, out);
+    print_left(summary, out);
 }
 
 static void print_costs(const struct summary *summary, FILE *out)
@@ -280,7 +320,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, c
     FORWARD_IF_ERROR(summarise(&summary, plan, machine, err));
     if (out == NULL)
         return STATUS_OK;
-    count_units(&summary);
+    FORWARD_IF_ERROR(count_units(&summary, err));
     collect_warnings(&summary, told);
     if (json) {
         json_t *object = summary_to_json(&summary);

@@ -1,6 +1,7 @@
 #include "pipeline/run/plan_command.h"
 
 #include "pipeline/plan/machine.h"
+#include "pipeline/plan/measure.h"
 #include "pipeline/plan/plan.h"
 #include "pipeline/plan/print.h"
 #include "pipeline/run/admission.h"
@@ -67,6 +68,11 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
         fprintf(stderr, "coppice: %s\n", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);
     GOTO_IF_ERROR(look_whether_it_starts(&told, &job, &plan, options, err), done);
+    // Other rates that the command line gives stand over measured ones.
+    if (machine.measured && out != NULL)
+        GOTO_IF_ERROR(machine_measure(&machine, &plan, err), done);
+    if (machine.measured)
+        GOTO_IF_ERROR(machine_parse(&machine, options->machine, err), done);
     status = plan_print(&plan, &machine, &told, options->json, out, err);
 done:
     warnings_free(&told);

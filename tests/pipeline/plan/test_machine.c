@@ -23,6 +23,12 @@ static void rates_are_numbers_with_prefixes(void **state)
     assert_true(machine.memory == 1.5e12);
     assert_int_equal(machine.ranks_per_node, 4);
     assert_int_equal(machine.threads, 1);
+    assert_false(machine.measured);
+    assert_int_equal(machine_parse(&machine, "measured", &err), STATUS_OK);
+    assert_true(machine.measured && machine.flops == 80e9);
+    machine_default(&machine, 4);
+    assert_int_equal(machine_parse(&machine, "measured,flops=3k", &err), STATUS_OK);
+    assert_true(machine.measured && machine.flops == 3e3);
 }
 
 static void what_is_not_a_rate_is_refused(void **state)
@@ -31,6 +37,8 @@ static void what_is_not_a_rate_is_refused(void **state)
         const char *text, *message;
     } cases[] = {
         {"flop=1", "--machine: there is no rate 'flop'"},
+        {"measure", "--machine: there is no rate 'measure'"},
+        {"measured=1", "--machine: there is no rate 'measured'"},
         {"flops", "--machine: flops must be a number such as 80G, got 'flops'"},
         {"flops=", "--machine: flops must be a number such as 80G, got 'flops='"},
         {"flops=80X", "--machine: flops must be a number such as 80G, got 'flops=80X'"},

@@ -1,0 +1,163 @@
+#include "pipeline/plan/measure.h"
+
+#include "io/file/commit.h"
+#include "io/file/run_paths.h"
+#include "io/model/layer_map.h"
+#include "io/model/model.h"
+#include "io/model/tensor_rows.h"
+#include "kernels/gemm.h"
+#include "stages/work.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double longest = 1;      // seconds for each of the measurements
+static const double most_work = 20e9; // operations of one pass: a fraction of a second
+enum { FEWEST_TOKENS = 16, TRIES = 20, COMMITS = 5 };
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+// ---- a layer ----------------------------------------------------------------------------------------------
+
+struct trial {
+    const struct model *model;
+    struct layer_map map;
+    struct decoder_layer layer;
+    struct rotary_table rotary;
+    size_t tokens;
+    float *block, *states, *workspace;
+};
+
+static void expand(struct trial *trial)
+{
+    for (size_t i = 0; i < trial->map.num_tensors; i++) {
+        const struct layer_tensor *entry = &trial->map.tensors[i];
+        tensor_rows_f32(trial->block + entry->offset, entry, 0, entry->out);
+    }
+}
+
+// Hidden states that no layer makes overflow.
+static void fill(struct trial *trial)
+{
+    const size_t count = trial->tokens * state_size(&trial->model->config.decoder);
+    for (size_t i = 0; i < count; i++)
+        trial->states[i] = 0.01F * (float)((i * 2654435761U >> 16) % 201) - 1;
+}
+
+static enum status prepare(struct trial *trial, const struct model *model, const struct settings *settings,
+                           struct error *err)
+{
+    const struct decoder_config *config = &model->config.decoder;
+
+    trial->model = model;
+    FORWARD_IF_ERROR(layer_map_create(&trial->map, model, 0, err));
+    trial->tokens = settings->length;
+    while (trial->tokens / 2 >= FEWEST_TOKENS &&
+           layer_forward_work(model, &trial->map, trial->tokens) > most_work)
+        trial->tokens /= 2;
+    FORWARD_IF_ERROR(model_rotary_table(&trial->rotary, model, trial->tokens, err));
+    FORWARD_IF_ERROR(
+        allocate_aligned(&trial->block, trial->map.block_size, sizeof(float), "a layer to measure", err));
+    FORWARD_IF_ERROR(allocate_aligned(&trial->states, trial->tokens * state_size(config), sizeof(float),
+                                      "a sequence to measure", err));
+    return allocate_aligned(&trial->workspace, decoder_workspace_size(config, trial->tokens), sizeof(float),
+                            "a layer to measure", err);
+}
+
+static void release(struct trial *trial)
+{
+    free(trial->workspace);
+    free(trial->states);
+    free(trial->block);
+    rotary_table_free(&trial->rotary);
+    layer_map_free(&trial->map);
+}
+
+static void pass(struct trial *trial)
+{
+    fill(trial);
+    decoder_layer_forward(&trial->model->config.decoder, &trial->layer, &trial->rotary, trial->states,
+                          trial->tokens, trial->workspace, NULL);
+}
+
+// The shortest time of several, at least two: the first one is warming up. In this thread's own time, which
+// other programs that want the core do not lengthen.
+static double best_of(void (*step)(struct trial *), struct trial *trial)
+{
+    const double begun = seconds_of(CLOCK_MONOTONIC);
+    double best = INFINITY;
+    for (int i = 0; i < TRIES && (i < 2 || seconds_of(CLOCK_MONOTONIC) - begun < longest); i++) {
+        const double before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+        step(trial);
+        best = fmin(best, seconds_of(CLOCK_THREAD_CPUTIME_ID) - before);
+    }
+    return best;
+}
+
+static enum status measure_layer(struct machine *machine, struct trial *trial, const struct plan *plan,
+                                 struct error *err)
+{
+    const struct model *model = plan->model;
+    const double before = machine->flops;
+
+    FORWARD_IF_ERROR(prepare(trial, model, plan->settings, err));
+    FORWARD_IF_ERROR(gemm_prepare(err));
+    gemm_set_threads(1); // rates are one core's
+    machine->convert = plan->sizes.layers[0].checkpoint / best_of(expand, trial);
+    layer_map_bind(&trial->layer, &trial->map, model, trial->block);
+    machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / best_of(pass, trial);
+    machine->score *= machine->flops / before;
+    machine->compensate *= machine->flops / before;
+    return STATUS_OK;
+}
+
+// ---- a commit ---------------------------------------------------------------------------------------------
+
+// The nearest folder above the run directory that is there.
+static void find_folder(char folder[PATH_SIZE], const char *run)
+{
+    path_format(folder, PATH_SIZE, "%s", run);
+    for (char *slash = strrchr(folder, '/'); access(folder, F_OK) != 0 && slash != NULL;
+         slash = strrchr(folder, '/'))
+        slash[slash == folder ? 1 : 0] = '\0';
+    if (access(folder, F_OK) != 0)
+        path_format(folder, PATH_SIZE, ".");
+}
+
+// Where nothing can be written the rate stays.
+static void measure_commit(struct machine *machine, const char *run)
+{
+    char folder[PATH_SIZE], path[PATH_SIZE];
+    double best = INFINITY;
+
+    find_folder(folder, run);
+    path_format(path, sizeof path, "%s/.coppice-plan-%ld", folder, (long)getpid());
+    for (int i = 0; i < COMMITS; i++) {
+        const double before = seconds_of(CLOCK_MONOTONIC);
+        if (commit_bytes(path, "measured\n", 9, NULL) != STATUS_OK)
+            return;
+        best = fmin(best, seconds_of(CLOCK_MONOTONIC) - before);
+        (void)unlink(path);
+    }
+    machine->commit = best;
+}
+
+enum status machine_measure(struct machine *machine, const struct plan *plan, struct error *err)
+{
+    struct trial trial = {0};
+    const enum status status = measure_layer(machine, &trial, plan, err);
+
+    release(&trial);
+    if (status == STATUS_OK)
+        measure_commit(machine, plan->settings->run);
+    return status;
+}
