@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # parity.sh - compares coppice with an independent Python implementation of the whole method: token ids, channel
 # statistics, masks, weights, perplexities, exported folders. Opt-in: takes a few minutes and a Python environment.
-# Usage: tests/parity.sh [--golden | --families | --tokenizers]
+# Usage: tests/parity.sh [--golden | --families [FAMILY...] | --tokenizers]
 #   --golden     makes the golden files of the default tests anew from the reference
-#   --families   only this part: every model family, pruned, exported, and measured by transformers
+#   --families   only this part: every model family (or those of tests/golden/make_families.py that are named), pruned,
+#                exported, and measured by transformers: a table of errors of logits and perplexities
 #   --tokenizers instead: random texts through every layout of tokenizer.json and through tokenizers of recent models,
 #                which packages of PyPI ship; ids compared; then both are timed. TOKENIZERS: more files
 # PYTHON: an interpreter with torch, numpy, transformers, safetensors, h5py, tokenizers; without it a virtual
@@ -40,12 +41,13 @@ compare() {
   PYTHONPATH=tests/golden "$python" tests/golden/parity.py check "$folder/$1/run"
 }
 
+# families [FAMILY...]: all of them by default.
 families() {
   echo "== families"
-  "$python" tests/golden/family_parity.py "$program"
+  "$python" tests/golden/family_parity.py "$program" "$(dirname "$program")/tests/model_logits" "$@"
 }
 if [ "${1:-}" = --families ]; then
-  families
+  families "${@:2}"
   exit
 fi
 

@@ -37,7 +37,8 @@ def draw(config, rng):
         elif key in EPSILONS:
             drawn[key] = 10.0 ** rng.uniform(-8, -2)
         elif key in FACTORS:
-            drawn[key] = value * rng.uniform(0.5, 2.0)
+            factor = value * rng.uniform(0.5, 2.0)
+            drawn[key] = max(1, round(factor)) if isinstance(value, int) else factor  # some must be whole
         elif key in SWITCHES and isinstance(value, bool):
             drawn[key] = rng.random() < 0.5
         elif key in ACTIVATION_KEYS and value in ACTIVATIONS + ["gelu_pytorch_tanh"]:

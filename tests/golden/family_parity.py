@@ -1,22 +1,28 @@
-"""Prunes a small random checkpoint of every model family with coppice, loads what it exported with transformers, and
-compares perplexities: family_parity.py COPPICE [FAMILY...]
+"""Prunes small random checkpoints of every model family with coppice, loads what it exported with transformers, and
+compares logits and perplexities: family_parity.py COPPICE MODEL_LOGITS [FAMILY...]
 
-Checkpoints are those of make_families.py, in float32 and bfloat16, tied and untied, whole and in shards; then two with
-other numbers in config.json, drawn from what transformers accepts (draw_config.py; a draw that coppice refuses is told,
-and drawn again). Each is pruned on two ranks, twice: wanda with energy compensation, and, where the family has a place
-for biases, with output matching and biases. transformers computes in float32 from the exported numbers. Exit code 1
-when a perplexity is off by more than 1e-3.
+Checkpoints are those of make_families.py, in float32 and bfloat16, tied and untied, whole and in shards (KINDS); then two
+with other numbers in config.json, drawn from what transformers accepts (draw_config.py; a draw that coppice refuses is told,
+and drawn again). Each is pruned on two ranks by a sweep: wanda with energy compensation, by turns with output matching, and
+with and without biases, as far as the family has a place for them. transformers computes in float32 from the numbers on disk.
+Logits are compared by MODEL_LOGITS (tests/tools/model_logits.c), relative to the largest of a position; perplexities are those
+that the run measured. Prints a row for each family, and exits with 1 when anything was off by more than the limits.
+JOBS runs (default: as many as there are processors) go on side by side while models are made and compared.
 """
 
+import collections
+import concurrent.futures
 import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
+import numpy
 import torch
 import transformers as hf
 
@@ -32,8 +38,12 @@ hf.logging.disable_progress_bar()
 
 FAMILIES = FAMILIES | MORE_WRAPPERS
 LENGTH, WINDOWS = 150, 6
-LIMIT = 1e-3
+LOGITS_LIMIT, PERPLEXITY_LIMIT = 1e-4, 1e-3
 DRAWS, ATTEMPTS = 2, 40
+# dtype, tied, in shards: every pair of values of two of them.
+KINDS = ((F32, False, False), (F32, True, True), (BF16, False, True), (BF16, True, False))
+# By preference: the first that a model allows. Of experts outputs are not matched, and not all have a place for biases.
+COMPENSATIONS = (("mixed", "[false, true]"), ("mixed", "false"), ("off", "[false, true]"), ("off", "false"))
 
 
 def write_tokenizer(directory):
@@ -45,14 +55,16 @@ def write_tokenizer(directory):
         json.dump(tokenizer, file)
 
 
-def drawn_config(name, rng):
+def drawn_config(config, rng):
     """One that transformers can be built from, and computes with; None when there is none to be found."""
-    config, _, more = FAMILIES[name]
-    if "rename" in more or hasattr(config, "text_config"):
-        return None  # what is written is not what was drawn
     for _ in range(ATTEMPTS):
         try:
-            drawn = type(config).from_dict(draw_config(config.to_dict(), rng))
+            entries = config.to_dict()
+            if "text_config" in entries:
+                entries["text_config"] = draw_config(entries["text_config"], rng)
+            else:
+                entries = draw_config(entries, rng)
+            drawn = type(config).from_dict(entries)
             model = auto_class(drawn).from_config(drawn, attn_implementation="eager").eval()
             randomise(model, 1)
             if model(torch.arange(LENGTH)[None] % VOCABULARY, use_cache=False).logits.isfinite().all():
@@ -77,130 +89,192 @@ def make(directory, name, config, dtype, tied, sharded):
     write_tokenizer(directory)
 
 
-def refuse_other_keys(directory):
-    """An exported model has all the tensors that transformers looks for, and no others."""
-    found = auto_class(hf.AutoConfig.from_pretrained(directory))
-    _, info = found.from_pretrained(directory, output_loading_info=True)
-    wrong = {what: list(keys) for what, keys in info.items() if keys}
-    if wrong:
-        raise RuntimeError(f"{directory}: {wrong}")
+def reference(directory, dtype, ids):
+    """Logits [windows, length, vocabulary], by a model that has all the tensors it looks for and no others (load)."""
+    return load(directory, dtype)(ids, use_cache=False).logits.double()
 
 
-def perplexity(directory, dtype, text):
-    model = load(directory, dtype)
-    ids = torch.tensor([ord(c) - 32 for c in text])
-    total = 0.0
-    for start in range(0, len(text) - LENGTH + 1, LENGTH):
-        window = ids[start : start + LENGTH]
-        logits = model(window[None], use_cache=False).logits[0, :-1].double()
-        total += torch.nn.functional.cross_entropy(logits, window[1:]).item()
-    return math.exp(total / (len(text) // LENGTH))
+def perplexity(logits, ids):
+    return math.exp(torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()).item())
 
 
-def run(coppice, folder, compensate):
-    """Perplexities of the dense and the pruned model; None when the model is refused, or cannot be compensated so."""
-    job = f"""model: {folder}/model
+def computed_logits(program, directory, ids):
+    """Of coppice, for one window."""
+    text = " ".join(map(str, ids.tolist())).encode()
+    out = subprocess.run([program, directory], input=text, capture_output=True, check=False)
+    if out.returncode != 0:
+        raise RuntimeError(out.stderr.decode())
+    return torch.from_numpy(numpy.frombuffer(out.stdout, numpy.float32).reshape(len(ids), -1).astype(float))
+
+
+def logits_error(found, expected):
+    return ((found - expected).abs().amax(-1) / expected.abs().amax(-1)).max().item()
+
+
+def first_line(text):
+    return (text.strip().splitlines() or ["?"])[0]
+
+
+class Refused(Exception):
+    """The model, by coppice."""
+
+
+class Parity:
+    """The programs, and the texts that all models see."""
+
+    def __init__(self, coppice, program):
+        rng = random.Random(5)
+        draw = lambda n: "".join(chr(32 + rng.randrange(VOCABULARY - 1)) for _ in range(n))
+        self.coppice, self.program = coppice, program
+        self.pool = concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS") or os.cpu_count()))
+        self.texts = {"train.txt": draw(40 * LENGTH), "test.txt": draw(WINDOWS * LENGTH)}
+        self.ids = torch.tensor([ord(c) - 32 for c in self.texts["test.txt"]]).reshape(WINDOWS, LENGTH)
+
+    def write_job(self, folder, matching, biases):
+        with open(f"{folder}/job.yaml", "w", encoding="utf-8") as file:
+            file.write(f"""model: {folder}/model
 run: {folder}/run
 output: {folder}/pruned
 calibration: {{corpus: {folder}/train.txt, sequences: 6, length: {LENGTH}}}
 prune: {{method: wanda, sparsity: 0.5}}
-compensate: {compensate}
+compensate: {{energy: [[columns, rows]], output: {matching}, bias: {biases}}}
 evaluate: {{perplexity: {folder}/test.txt, length: {LENGTH}}}
-"""
-    subprocess.run(["rm", "-rf", f"{folder}/run", f"{folder}/pruned"], check=True)
-    with open(f"{folder}/job.yaml", "w", encoding="utf-8") as file:
-        file.write(job)
-    command = ["mpirun", "-n", "2", coppice, "run", "--progress", "none", f"{folder}/job.yaml"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode in (2, 3):
-        if "config.json" in done.stderr.decode():
-            print(done.stderr.decode().strip().splitlines()[0].replace(folder, ""), flush=True)
-        return None
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.decode())
-    found = {}
-    for name in os.listdir(f"{folder}/run/results"):
-        with open(f"{folder}/run/results/{name}/perplexity.json", encoding="utf-8") as file:
-            found["dense" if name == "dense" else "pruned"] = json.load(file)["perplexity"]
-    return found
+""")
 
+    def accepted_job(self, folder, first):
+        """Writes the first job that the model allows."""
+        message = ""
+        for choice in COMPENSATIONS[first:]:
+            self.write_job(folder, *choice)
+            plan = subprocess.run([self.coppice, "plan", f"{folder}/job.yaml"], capture_output=True, check=False)
+            if plan.returncode == 0:
+                return
+            message = first_line(plan.stderr.decode()).replace(folder, "")
+            if plan.returncode not in (2, 3):
+                raise RuntimeError(message)
+        raise Refused(message)
 
-COMPENSATIONS = {"energy": "{energy: [columns, rows]}", "matching": "{output: mixed, bias: true}"}
+    def run(self, folder):
+        """[(name of the variant, exported folder or None for the dense model, perplexity)] of the run of job.yaml."""
+        command = ["mpirun", "-n", "2", self.coppice, "run", "--progress", "none", f"{folder}/job.yaml"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.decode())
+        variants, found = os.listdir(f"{folder}/run/results"), []
+        for name in variants:
+            with open(f"{folder}/run/results/{name}/perplexity.json", encoding="utf-8") as file:
+                measured = json.load(file)["perplexity"]
+            exported = f"{folder}/pruned" if len(variants) == 2 else f"{folder}/pruned/{name}"
+            found.append((name, None if name == "dense" else exported, measured))
+        return found
 
 
 class Family:
     """What is found out about one family."""
 
-    def __init__(self, name, coppice, texts):
-        self.name, self.coppice, self.texts = name, coppice, texts
-        self.models = self.pruned = self.failed = 0
-        self.most = {"dense": 0.0, "pruned": 0.0}
+    def __init__(self, name, parity):
+        self.name, self.parity = name, parity
+        self.models = self.pruned = self.failed = self.drawn = 0
+        self.going = []
+        self.worst = {(what, which): 0.0 for what in ("logits", "perplexity") for which in ("dense", "pruned")}
 
-    def check(self, config, dtype, tied, sharded):
-        """False when coppice refuses the model."""
-        with tempfile.TemporaryDirectory() as folder:
-            for file, text in self.texts.items():
+    def fail(self, message):
+        self.failed += 1
+        print(f"NOT OK {self.name} {message}", flush=True)
+
+    def begin(self, label, config, *kind):
+        """Makes a model and has it pruned meanwhile. Raises Refused when coppice refuses it."""
+        folder = tempfile.mkdtemp()
+        try:
+            for file, text in self.parity.texts.items():
                 with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
                     out.write(text)
-            make(f"{folder}/model", self.name, config, dtype, tied, sharded)
-            dense = perplexity(f"{folder}/model", dtype, self.texts["test.txt"])
-            ran = [self.compare(folder, kind, dtype, dense) for kind in COMPENSATIONS]
-            self.models += any(ran)
-            return any(ran)
+            make(f"{folder}/model", self.name, config, *kind)
+            self.parity.accepted_job(folder, 2 * (len(self.going) % 2))  # by turns with and without matching
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        self.going.append((label, folder, kind[0], self.parity.pool.submit(self.parity.run, folder)))
 
-    def compare(self, folder, kind, dtype, dense):
-        found = run(self.coppice, folder, COMPENSATIONS[kind])
-        if found is None:
-            return False
-        self.pruned += 1
-        refuse_other_keys(f"{folder}/pruned")
-        theirs = {"dense": dense, "pruned": perplexity(f"{folder}/pruned", dtype, self.texts["test.txt"])}
-        for which, value in theirs.items():
-            off = abs(found[which] - value) / value
-            self.most[which] = max(self.most[which], off)
-            if not off <= LIMIT:
-                self.failed += 1
-                with open(f"{folder}/model/config.json", encoding="utf-8") as file:
+    def finish(self):
+        """Compares what came of the models."""
+        for label, folder, dtype, future in self.going:
+            try:
+                for name, exported, found in future.result():
+                    self.compare(f"{label} {name}", f"{folder}/model", exported, (dtype, found))
+                self.models += 1
+            except Exception as error:  # of any kind: the other models are checked nevertheless
+                self.fail(f"{label}: {type(error).__name__} {error}")
+            shutil.rmtree(folder)
+        self.print_row()
+
+    def print_row(self):
+        errors = "  ".join(" ".join(f"{self.worst[what, which]:8.1e}" for which in ("dense", "pruned"))
+                           for what in ("logits", "perplexity"))
+        print(f"{self.name:24} {self.models:6} {self.drawn:5} {self.pruned:6}  {errors} {self.failed:6}", flush=True)
+
+    def compare(self, label, model, exported, measured):
+        dtype, found = measured
+        ids, which = self.parity.ids, "pruned" if exported else "dense"
+        expected = reference(exported or model, dtype, ids)
+        theirs = perplexity(expected, ids)
+        errors = {"logits": logits_error(computed_logits(self.parity.program, exported or model, ids[0]), expected[0]),
+                  "perplexity": abs(found - theirs) / theirs}
+        self.pruned += which == "pruned"
+        for (what, error), limit in zip(errors.items(), (LOGITS_LIMIT, PERPLEXITY_LIMIT)):
+            self.worst[what, which] = max(self.worst[what, which], error)
+            if not error <= limit:
+                with open(f"{model}/config.json", encoding="utf-8") as file:
                     config = json.dumps(json.load(file))
-                print(f"NOT OK {self.name} {dtype} {kind} {which}: {found[which]:.6g}, in transformers {value:.6g}: "
-                      f"{config}", flush=True)
-        return True
+                self.fail(f"{label} {what}: off by {error:.2e}; perplexity {found:.6g}, in transformers {theirs:.6g}: {config}")
 
-    def check_all(self):
+    def begin_all(self):
         config = FAMILIES[self.name][0]
-        for dtype in (F32, BF16):
-            for tied in (False, True):
-                for sharded in (False, True):
-                    if not self.check(config, dtype, tied, sharded):
-                        self.failed += 1
-                        print(f"NOT OK {self.name} {dtype} tied={tied} sharded={sharded}: refused", flush=True)
-        rng, done = random.Random(self.name), 0
+        for kind in KINDS:
+            try:
+                self.begin(str(kind), config, *kind)
+            except Exception as error:
+                self.fail(f"{kind}: {type(error).__name__} {error}")
+        rng = random.Random(self.name)
         for _ in range(ATTEMPTS):
-            drawn = drawn_config(self.name, rng) if done < DRAWS else None
+            drawn = drawn_config(config, rng) if self.drawn < DRAWS else None
             if drawn is None:
                 break
-            kind = (rng.choice((F32, BF16)), rng.random() < 0.5, rng.random() < 0.5)
-            done += self.check(drawn, *kind)
-        return done
+            try:
+                self.begin("drawn", drawn, rng.choice((F32, BF16)), rng.random() < 0.5, rng.random() < 0.5)
+                self.drawn += 1
+            except Refused as refusal:
+                print(f"{self.name}: drawn again: {refusal}", flush=True)
+            except Exception as error:
+                self.fail(f"drawn: {type(error).__name__} {error}: {drawn.to_json_string(use_diff=False)}")
+        if self.drawn < DRAWS:
+            self.fail(f"has {self.drawn} drawn configurations")
+
+
+HEADER = f"{'':24} {'':>6} {'':>5} {'':>6}  {'logits':>17}  {'perplexity':>17}\n" \
+         f"{'family':24} {'models':>6} {'drawn':>5} {'pruned':>6}  {'dense':>8} {'pruned':>8}  {'dense':>8} {'pruned':>8} {'not ok':>6}"
 
 
 def main():
-    coppice, *names = sys.argv[1:]
-    rng = random.Random(5)
-    draw = lambda n: "".join(chr(32 + rng.randrange(VOCABULARY - 1)) for _ in range(n))
-    texts = {"train.txt": draw(40 * LENGTH), "test.txt": draw(WINDOWS * LENGTH)}
-    worst, failed, count = 0.0, 0, 0
-
-    print(f"{'family':24} {'models':>6} {'drawn':>5} {'pruned':>6}  {'worst dense':>11}  {'worst pruned':>12} {'s':>5}",
-          flush=True)
+    coppice, program, *names = sys.argv[1:]
+    if shutil.which(program) is None:
+        sys.exit(f"{program} is not built")
+    parity, families, going, begun = Parity(coppice, program), [], collections.deque(), time.monotonic()
+    print(HEADER, flush=True)
     for name in names or FAMILIES:
-        start, family = time.monotonic(), Family(name, coppice, texts)
-        drawn = family.check_all()
-        print(f"{name:24} {family.models:6} {drawn:5} {family.pruned:6}  {family.most['dense']:11.1e}  "
-              f"{family.most['pruned']:12.1e} {time.monotonic() - start:5.0f}", flush=True)
-        worst, count = max(worst, *family.most.values()), count + family.pruned
-        failed += family.failed
-    print(f"{count} exported models, {failed} failed; the worst perplexity is off by {worst:.1e}, at most {LIMIT:g}")
+        families.append(Family(name, parity))
+        families[-1].begin_all()
+        going.append(families[-1])
+        if len(going) > 1:
+            going.popleft().finish()
+    while going:
+        going.popleft().finish()
+    failed = sum(family.failed for family in families)
+    worst = {what: max(max(f.worst[what, "dense"], f.worst[what, "pruned"]) for f in families)
+             for what in ("logits", "perplexity")}
+    print(f"{len(families)} families, {sum(f.models for f in families)} models, {sum(f.pruned for f in families)} exported, "
+          f"{failed} not ok, {(time.monotonic() - begun) / 60:.0f} minutes; logits off by at most {worst['logits']:.1e} "
+          f"(allowed {LOGITS_LIMIT:g}), perplexities by {worst['perplexity']:.1e} ({PERPLEXITY_LIMIT:g})")
     return failed != 0
 
 

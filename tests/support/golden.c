@@ -1,7 +1,6 @@
 #include "tests/support/golden.h"
-#include "io/model/layer_map.h"
 #include "io/model/open.h"
-#include "io/model/tensor_rows.h"
+#include "tests/support/whole_model.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -39,30 +38,11 @@ static void *new_floats(size_t count)
 
 float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t tokens)
 {
-    const struct decoder_config *config = &model->config.decoder;
-    float *hidden = new_floats(tokens * state_size(config));
-    float *workspace = new_floats(decoder_workspace_size(config, tokens));
-    struct rotary_table rotary;
     struct error err = {0};
+    float *hidden;
 
-    model_embed(model, hidden, ids, tokens);
-    assert_int_equal(model_rotary_table(&rotary, model, tokens, &err), STATUS_OK);
-    for (size_t l = 0; l < model->config.num_hidden_layers; l++) {
-        struct layer_map map;
-        struct decoder_layer layer;
-        assert_int_equal(layer_map_create(&map, model, l, &err), STATUS_OK);
-        float *block = new_floats(map.block_size);
-        for (size_t i = 0; i < map.num_tensors; i++) {
-            const struct layer_tensor *entry = &map.tensors[i];
-            tensor_rows_f32(block + entry->offset, entry, 0, entry->out);
-        }
-        layer_map_bind(&layer, &map, model, block);
-        decoder_layer_forward(config, &layer, &rotary, hidden, tokens, workspace, NULL);
-        free(block);
-        layer_map_free(&map);
-    }
-    rotary_table_free(&rotary);
-    free(workspace);
+    if (whole_model_hidden(&hidden, model, ids, tokens, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
     return hidden;
 }
 
@@ -105,8 +85,9 @@ void golden_compare(struct golden_result *result, const char *directory, const c
     float *hidden = hidden_after_layers(model, ids, tokens);
     model_lm_head(&head, model);
     float *workspace = new_floats(lm_head_workspace_size(&head, tokens));
-    float *logits = new_floats(tokens * vocabulary);
-    lm_head_logits(logits, &head, hidden, tokens, workspace);
+    float *logits;
+    if (whole_model_logits(&logits, model, hidden, tokens, &err) != STATUS_OK)
+        fail_msg("%s", err.message);
     lm_head_log_likelihood(log_likelihood, NULL, &head, hidden, ids + 1, tokens, workspace);
 
     *result = (struct golden_result){.tokens = tokens};
