@@ -1,31 +1,12 @@
 """Rows of make_families.FAMILIES: families whose layers have many experts."""
 
-import torch
+import family_base
 import transformers as hf
-
-F32, BF16 = torch.float32, torch.bfloat16
-
-BASE = dict(
-    vocab_size=96,
-    hidden_size=16,
-    intermediate_size=24,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    num_key_value_heads=4,
-    max_position_embeddings=256,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=None,
-)
+from family_base import BF16, F32, without, without_layer_types
 
 
 def base(**changes):
-    return {**BASE, **changes}
-
-
-def without_layer_types(config):
-    """They came later; max_window_layers says the same."""
-    del config["layer_types"]
+    return family_base.base(**dict(num_key_value_heads=4) | changes)
 
 
 def published_minimax(config):
@@ -33,10 +14,6 @@ def published_minimax(config):
     rope = config.pop("rope_parameters")
     config["rope_theta"] = rope["rope_theta"]
     config["rotary_dim"] = 4
-
-
-def without(entries, key):
-    return {k: v for k, v in entries.items() if k != key}
 
 
 LATENT = dict(q_lora_rank=6, kv_lora_rank=10, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=5)

@@ -16,6 +16,7 @@ from transformers.models.llama4 import modeling_llama4
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from expert_families import EXPERT_FAMILIES
+from family_base import BF16, F16, F32, TOKENS, VOCABULARY, base, without, without_layer_types
 from golden import write_golden
 from wrappers import LATER_WRAPPERS, WRAPPERS
 
@@ -23,45 +24,14 @@ from wrappers import LATER_WRAPPERS, WRAPPERS
 modeling_llama4.MoeCausalLMOutputWithPast.image_outputs = None
 
 LENGTH = 150  # more than a block of queries, more than the windows and the original contexts below
-VOCABULARY = 96
 
-BASE = dict(
-    vocab_size=VOCABULARY,
-    hidden_size=16,
-    intermediate_size=24,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    max_position_embeddings=256,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=None,
-)
-GPT = dict(
-    vocab_size=VOCABULARY,
-    n_embd=16,
-    n_layer=3,
-    n_head=4,
-    n_positions=256,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=None,
-)
-BLOOM = dict(vocab_size=VOCABULARY, hidden_size=24, bos_token_id=1, eos_token_id=2, pad_token_id=None)
-F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
+GPT = dict(TOKENS, n_embd=16, n_layer=3, n_head=4, n_positions=256)
+BLOOM = dict(TOKENS, hidden_size=24)
 
 
-def base(**changes):
-    return {**BASE, **changes}
-
-
-def opt_base(**changes):
-    return {key: value for key, value in base(**changes).items() if key not in ("intermediate_size", "num_key_value_heads")}
-
-
-def falcon(**changes):
-    return {key: value for key, value in base(**changes).items()
-            if key not in ("intermediate_size", "num_key_value_heads")}
+def short_base(**changes):
+    """For those that call the inner size and the key-value heads otherwise."""
+    return without(base(**changes), "intermediate_size", "num_key_value_heads")
 
 
 def old_llama(config):
@@ -97,11 +67,6 @@ def old_exaone(config):
     for key, name in (("num_hidden_layers", "num_layers"), ("rms_norm_eps", "layer_norm_epsilon"),
                       ("hidden_act", "activation_function")):
         config[name] = config.pop(key)
-
-
-def old_windows(config):
-    """Without layer_types, which came later; the older keys say the same."""
-    del config["layer_types"]
 
 
 def old_cohere2(config):
@@ -200,7 +165,7 @@ FAMILIES = {
             **base(tie_word_embeddings=True), use_sliding_window=True, sliding_window=23, max_window_layers=1
         ),
         BF16,
-        {"edit": old_windows},
+        {"edit": without_layer_types},
     ),
     "qwen3": (
         hf.Qwen3Config(
@@ -239,7 +204,7 @@ FAMILIES = {
             final_logit_softcapping=4.0,
         ),
         BF16,
-        {"edit": old_windows},
+        {"edit": without_layer_types},
     ),
     "gemma3": (
         hf.Gemma3TextConfig(
@@ -289,13 +254,13 @@ FAMILIES = {
         {},
     ),
     "opt": (
-        hf.OPTConfig(**opt_base(), ffn_dim=24, word_embed_proj_dim=16),
+        hf.OPTConfig(**short_base(), ffn_dim=24, word_embed_proj_dim=16),
         F16,
         {},
     ),
     "opt-norm-after": (
         hf.OPTConfig(
-            **opt_base(num_hidden_layers=2), ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False,
+            **short_base(num_hidden_layers=2), ffn_dim=24, word_embed_proj_dim=16, do_layer_norm_before=False,
             enable_bias=False,
         ),
         BF16,
@@ -321,7 +286,7 @@ FAMILIES = {
             max_window_layers=2,
         ),
         F32,
-        {"edit": old_windows},
+        {"edit": without_layer_types},
     ),
     "qwen3-moe": (
         hf.Qwen3MoeConfig(
@@ -477,7 +442,7 @@ FAMILIES = {
             ),
         ),
         F32,
-        {"edit": old_windows},
+        {"edit": without_layer_types},
     ),
     "iquestcoder": (hf.IQuestCoderConfig(**base(head_dim=6, num_hidden_layers=1), mlp_bias=True), F32, {}),
     "internlm3": (
@@ -568,19 +533,19 @@ FAMILIES = {
     ),
     "bloom-power": (hf.BloomConfig(**BLOOM, n_layer=2, n_head=4, tie_word_embeddings=False), F32, {"edit": old_bloom}),
     "falcon": (
-        hf.FalconConfig(**falcon(num_attention_heads=4), num_kv_heads=2, new_decoder_architecture=True, bias=True,
+        hf.FalconConfig(**short_base(num_attention_heads=4), num_kv_heads=2, new_decoder_architecture=True, bias=True,
                         ffn_hidden_size=24), BF16, {},
     ),
     "falcon-one-norm": (
-        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4), num_kv_heads=2, ffn_hidden_size=24,
+        hf.FalconConfig(**short_base(num_hidden_layers=2, num_attention_heads=4), num_kv_heads=2, ffn_hidden_size=24,
                         new_decoder_architecture=True, num_ln_in_parallel_attn=1), BF16, {},
     ),
     "falcon-multi-query": (
-        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4, tie_word_embeddings=False),
+        hf.FalconConfig(**short_base(num_hidden_layers=2, num_attention_heads=4, tie_word_embeddings=False),
                         ffn_hidden_size=24, rope_parameters=dict(rope_type="default", rope_theta=500.0)), BF16, {},
     ),
     "falcon-alibi": (
-        hf.FalconConfig(**falcon(num_hidden_layers=2, num_attention_heads=4, hidden_size=24), ffn_hidden_size=24,
+        hf.FalconConfig(**short_base(num_hidden_layers=2, num_attention_heads=4, hidden_size=24), ffn_hidden_size=24,
                         alibi=True, multi_query=False, parallel_attn=False, bias=True, activation="gelu_new"), BF16, {},
     ),
     "mpt": (
@@ -648,7 +613,7 @@ FAMILIES |= {
     ),
     "qwen3-5-moe": (
         hf.Qwen3_5MoeTextConfig(
-            **{key: value for key, value in base(num_hidden_layers=2).items() if key != "intermediate_size"},
+            **without(base(num_hidden_layers=2), "intermediate_size"),
             head_dim=8,
             rms_norm_eps=1e-2,
             layer_types=["full_attention", "linear_attention"],
@@ -667,7 +632,7 @@ FAMILIES |= {
     ),
     "qwen3-5-moe-fused": (
         hf.Qwen3_5MoeTextConfig(
-            **{key: value for key, value in base(num_hidden_layers=1).items() if key != "intermediate_size"},
+            **without(base(num_hidden_layers=1), "intermediate_size"),
             rms_norm_eps=1e-2,
             layer_types=["linear_attention"],
             linear_key_head_dim=8,

@@ -3,17 +3,15 @@
 import json
 import os
 
-import torch
 import transformers as hf
+from family_base import BF16, F32, base, without
 from safetensors.torch import load_file, save_file
 
-F32, BF16 = torch.float32, torch.bfloat16
 TOKEN = 1000  # stands for an image: beyond the vocabulary of the texts
 
 
 def text(**changes):
-    return dict(vocab_size=96, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
-                num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=None) | changes
+    return base(**dict(num_hidden_layers=2) | changes)
 
 
 VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
