@@ -42,7 +42,7 @@ static const struct family_member v3_members[] = {
 static const struct latent_sizes usual_sizes = {
     .query_rank = 1536, .key_value_rank = 512, .plain_dim = 128, .rotary_dim = 64, .value_dim = 128};
 
-// Each head has a key of its own, made from the latent that they share.
+// Each head has a key of its own, made from the latent that they share. fallback 0: the number of heads.
 static enum status check_key_value_heads(const struct decoder_config *decoder,
                                          const struct config_reader *reader, size_t fallback,
                                          struct error *err)
@@ -118,6 +118,7 @@ static enum status read_lite_heads(struct decoder_config *decoder, const struct 
 
     *latent = (struct latent_sizes){
         .query_rank = 768, .key_value_rank = 512, .plain_dim = 192, .rotary_dim = 64, .value_dim = 256};
+    FORWARD_IF_ERROR(config_not_null(reader, "num_key_value_heads", err));
     FORWARD_IF_ERROR(read_latent_heads(decoder, reader, 20, err));
     FORWARD_IF_ERROR(config_optional_size(reader, "head_dim", &latent->rotary_dim, err));
     decoder->head_dim = latent->plain_dim + latent->rotary_dim;
@@ -238,6 +239,7 @@ static enum status configure_v3(struct model_config *config, const struct config
                                                    .kept_groups = 4,
                                                    .first_dense = 3,
                                                    .normalise = true,
+                                                   .null_normalise = true,
                                                    .scale = 2.5};
     const struct config_reader nullable = config_nullable(reader);
 

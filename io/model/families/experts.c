@@ -120,7 +120,8 @@ enum status read_sigmoid_routing(struct model_config *config, const struct confi
 
     FORWARD_IF_ERROR(read_expert_keys(decoder, reader, &keys, err));
     FORWARD_IF_ERROR(read_routed_experts(config, reader, defaults, err));
-    FORWARD_IF_ERROR(config_bool(&nullable, "norm_topk_prob", &normalise, err));
+    FORWARD_IF_ERROR(
+        config_bool(defaults->null_normalise ? &nullable : reader, "norm_topk_prob", &normalise, err));
     FORWARD_IF_ERROR(config_optional_size(reader, "n_group", &groups, err));
     FORWARD_IF_ERROR(config_optional_size(reader, "topk_group", &kept, err));
     decoder->routing.scores = ROUTING_SIGMOID;

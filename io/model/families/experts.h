@@ -27,7 +27,7 @@ void set_all_sparse(struct model_config *config);
 struct routed_experts {
     size_t experts, per_token, shared, intermediate;
     size_t groups, kept_groups, first_dense;
-    bool normalise;
+    bool normalise, null_normalise; // whether norm_topk_prob may be null, which is false then
     double scale;
 };
 // n_routed_experts, num_experts_per_tok, n_shared_experts, moe_intermediate_size, first_k_dense_replace,

@@ -36,6 +36,7 @@ static enum status configure_glm4_moe(struct model_config *config, const struct 
                                                    .normalise = true,
                                                    .scale = 1.0};
 
+    FORWARD_IF_ERROR(config_not_null(reader, "num_key_value_heads", err));
     FORWARD_IF_ERROR(config_bool(reader, "use_qk_norm", &config->query_key_norm, err));
     return read_sigmoid_routing(config, reader, &defaults, err);
 }
@@ -70,7 +71,7 @@ static enum status configure_dots1(struct model_config *config, const struct con
                                    struct error *err)
 {
     static const struct routed_experts defaults = {
-        .intermediate = 1408, .groups = 1, .kept_groups = 1, .scale = 1.0};
+        .intermediate = 1408, .groups = 1, .kept_groups = 1, .null_normalise = true, .scale = 1.0};
 
     FORWARD_IF_ERROR(read_dots1_windows(config, reader, err));
     return read_sigmoid_routing(config, reader, &defaults, err);
