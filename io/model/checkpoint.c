@@ -1,6 +1,7 @@
 #include "io/model/checkpoint.h"
 #include "io/file/commit.h"
 #include "io/file/json.h"
+#include "io/model/conversion.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -222,8 +223,6 @@ static enum status open_single(struct checkpoint *checkpoint, struct error *err)
 
 static enum status open_any(struct checkpoint *checkpoint, struct error *err)
 {
-    static const char *const other_formats[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                                "consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
     const char *directory = checkpoint->directory;
     char path[PATH_MAX];
     struct stat info;
@@ -247,13 +246,7 @@ static enum status open_any(struct checkpoint *checkpoint, struct error *err)
         json_decref(index);
         return status;
     }
-    for (size_t i = 0; i < sizeof other_formats / sizeof other_formats[0]; i++) {
-        FORWARD_IF_ERROR(look_for(&found, directory, other_formats[i], err));
-        RETURN_ERROR_IF(found, err, STATUS_INPUT,
-                        "%s: holds %s but no %s; convert the model to safetensors first "
-                        "(save_pretrained with safe_serialization=True)",
-                        directory, other_formats[i], single_name);
-    }
+    FORWARD_IF_ERROR(model_folder_refuse(directory, err));
     return error_set(err, STATUS_INPUT, "%s: holds neither %s nor %s", directory, single_name, index_name);
 }
 

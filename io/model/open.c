@@ -225,6 +225,7 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     *model = NULL;
     if (stat(directory, &info) == 0 && S_ISREG(info.st_mode))
         return model_file_refuse(directory, err);
+    FORWARD_IF_ERROR(model_folder_refuse(directory, err)); // some have no config.json either
     FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));
     GOTO_IF_ERROR(model_config_read(&(*model)->config, &(*model)->family, directory, ignored, err), failed);
     GOTO_IF_ERROR(checkpoint_open(&(*model)->checkpoint, directory, err), failed);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// *hidden[tokens, hidden_size] <- after the last layer; freed by the caller. STATUS_INPUT for what the model
+// *hidden[tokens, state_size] <- after the last layer; freed by the caller. STATUS_INPUT for what the model
 // does not allow.
 enum status whole_model_hidden(float **hidden, const struct model *model, const int32_t *ids, size_t tokens,
                                struct error *err);

@@ -1,7 +1,9 @@
 // checkpoint.h: a model folder of one file or of shards, and what is wrong with a broken one.
 #include "io/model/checkpoint.h"
+#include "io/model/open.h"
 #include "tests/support/temporary_folder.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -221,9 +223,29 @@ static void test_other_formats_are_told_apart_from_nothing(void **state)
     assert_refused(*state, "holds neither model.safetensors nor model.safetensors.index.json");
     write_text(*state, "pytorch_model.bin", "PK");
     assert_refused(
-        *state, "holds pytorch_model.bin but no model.safetensors; convert the model to safetensors first");
+        *state,
+        "/pytorch_model.bin: weights of PyTorch; a model is a folder of safetensors, which this makes");
     assert_refused(path_in(*state, "absent"), "no such model folder");
     assert_refused(path_in(*state, "pytorch_model.bin"), "not a folder");
+}
+
+// A folder with GGUF files alone has no config.json: the one who opens the model is told before that.
+static void test_a_folder_of_gguf_is_answered_by_the_command_that_converts_it(void **state)
+{
+    struct model *model;
+    struct error err = {0};
+    char words[PATH_MAX];
+
+    write_text(*state, "b.gguf", "GGUF");
+    write_text(*state, "a.gguf", "GGUF");
+    snprintf(words, sizeof words, "[C.from_pretrained('%s', gguf_file='a.gguf').save_pretrained('FOLDER')",
+             (const char *)*state);
+    assert_int_equal(model_open(&model, *state, &err), STATUS_INPUT);
+    assert_non_null(strstr(err.message, words));
+    // Beside safetensors they do not matter.
+    write_text(*state, "model.safetensors", "x");
+    assert_int_equal(model_open(&model, *state, &err), STATUS_INPUT);
+    assert_non_null(strstr(err.message, "config.json"));
 }
 
 // Looking up each of many tensors costs less than opening their file did: 5 ms against 50. With a linear
@@ -282,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_tensor_in_two_shards_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_tensors_are_found_quickly, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_formats_are_told_apart_from_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_folder_of_gguf_is_answered_by_the_command_that_converts_it,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
