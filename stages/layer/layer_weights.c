@@ -1,6 +1,7 @@
 #include "stages/layer/layer_weights.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/outer_tensors.h"
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
@@ -148,16 +149,13 @@ static enum status check_tensor(const struct stage *stage, const struct safetens
 
 enum status check_outer_tensors(const struct stage *stage, struct error *err)
 {
-    const struct model *model = stage->model;
-    const struct safetensors_tensor *const tensors[] = {
-        model->embedding, model->positions, model->final_norm,
-        model->lm_head != model->embedding ? model->lm_head : NULL, model->lm_head_bias};
+    const struct safetensors_tensor *tensors[OUTER_TENSORS];
+    const size_t count = outer_tensors(tensors, stage->model);
     float *piece = NULL;
     enum status status = allocate(&piece, PIECE, sizeof *piece, "a look at the weights", err);
 
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors && status == STATUS_OK; i++)
-        if (tensors[i] != NULL)
-            status = check_tensor(stage, tensors[i], piece, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = check_tensor(stage, tensors[i], piece, err);
     free(piece);
     return team_agree(stage->team, status, err);
 }

@@ -24,7 +24,7 @@ void layer_weights_free(struct layer_weights *weights); // collective; zeroed is
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
 
-// Checks the tensors outside the layers (embedding, positions, final norm, language-model head): NaN or
+// Checks the tensors outside the layers (io/model/outer_tensors.h): NaN or
 // infinity is STATUS_INPUT as above. Each rank takes a share.
 enum status check_outer_tensors(const struct stage *stage, struct error *err);
 

@@ -3,6 +3,7 @@
 #include "io/model/families/table.h"
 #include "io/model/layer_map.h"
 #include "io/model/open.h"
+#include "io/model/outer_tensors.h"
 #include "tests/support/golden.h"
 #include "tests/support/temporary_folder.h"
 
@@ -336,6 +337,25 @@ static void a_tied_model_that_stores_its_head_alone_is_the_same(void **state)
     assert_same_model("qwen2", folder);
 }
 
+static void all_tensors_outside_the_layers_are_listed(void **state)
+{
+    static const char *const names[] = {
+        "transformer.word_embeddings.weight", "transformer.word_embeddings_layernorm.weight",
+        "transformer.word_embeddings_layernorm.bias", "transformer.ln_f.weight", "transformer.ln_f.bias"};
+    const struct safetensors_tensor *found[OUTER_TENSORS];
+    char *path = source_path("tests/golden/families/bloom");
+    struct model *model;
+    struct error err = {0};
+    (void)state;
+
+    assert_ok(model_open(&model, path, &err), err);
+    assert_int_equal(outer_tensors(found, model), 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(found[i]->name, names[i]);
+    model_close(model);
+    free(path);
+}
+
 static void assert_warning(const char *family, const char *key, const char *value, const char *part)
 {
     char *folder = changed_model(family, key, value), lines[MODEL_WARNINGS][MODEL_WARNING_SIZE];
@@ -509,6 +529,7 @@ int main(void)
         cmocka_unit_test(fused_linears_are_pruned_as_the_one_that_they_are),
         cmocka_unit_test(learned_positions_limit_the_length),
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
+        cmocka_unit_test(all_tensors_outside_the_layers_are_listed),
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),
         cmocka_unit_test(tensors_that_are_not_used_are_told),
