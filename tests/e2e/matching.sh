@@ -113,6 +113,7 @@ matching_refused() {
 check "a family without a place for biases" matching_refused phi3 ', bias: true' compensate.bias phi3
 check "another family without a place for biases" matching_refused mistral ', output: mixed, bias: true' compensate.bias mistral
 check "experts, whose outputs cannot be matched" matching_refused mixtral ', output: mixed' compensate.output block_sparse_moe.experts.0.w1
+check "experts, whose means cannot be matched" matching_refused mixtral ', bias: true' compensate.bias block_sparse_moe.experts.0.w1
 matching_planned() {
   small_job "$folder/job.yaml" model="tests/golden/families/$1" pattern= energy='[]' method=wanda perplexity= \
     compensate=', output: mixed, bias: true' skip="${2:-[]}"
