@@ -305,6 +305,15 @@ static enum status find_family(const struct family **family, const struct config
     return STATUS_OK;
 }
 
+static bool has_gate(const struct family *family)
+{
+    for (size_t i = 0; i < family->num_members; i++)
+        if (family->members[i].member == offsetof(struct decoder_layer, gate) ||
+            family->members[i].member == offsetof(struct decoder_layer, gate_up))
+            return true;
+    return false;
+}
+
 static enum status read_model(struct model_config *config, const struct family *family,
                               const struct config_reader *reader, struct error *err)
 {
@@ -313,6 +322,7 @@ static enum status read_model(struct model_config *config, const struct family *
     named.aliases = family->aliases;
     snprintf(config->model_type, sizeof config->model_type, "%s", family->model_type);
     FORWARD_IF_ERROR(read_common(config, &named, family, err));
+    config->decoder.mlp_without_gate = !has_gate(family);
     return family->configure != NULL ? family->configure(config, &named, err) : STATUS_OK;
 }
 

@@ -23,7 +23,7 @@ size_t experts_workspace_size(size_t num_experts, size_t num_experts_per_tok, si
 {
     return cache_lines(tokens * num_experts) + cache_lines(2 * num_experts) + cache_lines(num_experts + 1) +
            4 * cache_lines(tokens * num_experts_per_tok) + 2 * cache_lines(tokens * hidden_size) +
-           feed_forward_workspace_size(moe_intermediate_size, tokens);
+           feed_forward_workspace_size(moe_intermediate_size, true, tokens);
 }
 
 static float *take(float **cursor, size_t floats)

@@ -4,10 +4,10 @@
 // The inner channels are computed a slab at a time, so that only one of the two branches is held whole.
 enum { SLAB = 1024 };
 
-size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens)
+size_t feed_forward_workspace_size(size_t intermediate_size, bool has_gate, size_t tokens)
 {
     const size_t slab = intermediate_size < SLAB ? intermediate_size : SLAB;
-    return cache_lines(tokens * intermediate_size) + cache_lines(tokens * slab);
+    return cache_lines(tokens * intermediate_size) + (has_gate ? cache_lines(tokens * slab) : 0);
 }
 
 bool feed_forward(float *out, const struct feed_forward *mlp, const float *x, size_t tokens, float *workspace,

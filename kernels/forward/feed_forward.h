@@ -13,8 +13,9 @@ struct feed_forward {
     struct clamped_swiglu swiglu; // of ACTIVATION_CLAMPED_SWIGLU
 };
 
-// Floats of workspace for `tokens`. With a gate, too, the inner activations are held once, not twice.
-size_t feed_forward_workspace_size(size_t intermediate_size, size_t tokens);
+// Floats of workspace for `tokens`. With a gate, too, the inner activations are held once, not twice, beside
+// some columns of the other branch.
+size_t feed_forward_workspace_size(size_t intermediate_size, bool has_gate, size_t tokens);
 
 // out[tokens, hidden] from x[tokens, hidden]. The observer sees x as `source` and down's input as source + 1.
 // False when the observer ended it; then out is not computed.

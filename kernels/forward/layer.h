@@ -42,6 +42,7 @@ struct decoder_config {
     float norm_epsilon;
     enum activation activation;
     struct clamped_swiglu swiglu; // of experts with that activation
+    bool mlp_without_gate;        // no layer has `gate` or `gate_up`
     float attention_scale;        // 1 / sqrt(head_dim) unless the family says otherwise
     float attention_soft_cap;     // scores become c * tanh(score / c); 0: they do not
     enum qkv_layout qkv_layout;

@@ -7,7 +7,7 @@
 size_t mlp_block_workspace_size(const struct decoder_config *config, size_t tokens)
 {
     const size_t intermediate = larger(config->intermediate_size, config->shared_expert_intermediate_size);
-    const size_t dense = feed_forward_workspace_size(intermediate, tokens);
+    const size_t dense = feed_forward_workspace_size(intermediate, !config->mlp_without_gate, tokens);
 
     if (config->num_experts == 0)
         return dense;
