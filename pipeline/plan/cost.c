@@ -14,6 +14,7 @@
 #include "stages/export/part_slices.h"
 #include "stages/layer/gram.h"
 #include "stages/layer/gram_batches.h"
+#include "stages/layer/hessian.h"
 #include "stages/layer/layer_trial.h"
 #include "stages/layer/layer_weights.h"
 #include "stages/layer/measure.h"
@@ -121,21 +122,6 @@ static size_t divide_up(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-// Sparsegpt adds to a layer's calibration this rank's blocks of rows, its own inputs and another rank's.
-static uint64_t hessian_sum_bytes(const struct plan *plan, const struct layer_map *map, size_t ranks)
-{
-    const size_t length = plan->settings->length;
-    uint64_t bytes = 0, inputs = 0, widest = 0;
-    for (size_t s = 0; s < map->num_sources; s++) {
-        const uint64_t in = map->source_channels[s];
-        bytes += divide_up(divide_up(in, HESSIAN_ROWS), ranks) * HESSIAN_ROWS * in * sizeof(double);
-        inputs += in;
-        widest = larger(widest, in);
-    }
-    // Buffers grow by a quarter more than is asked for.
-    return bytes + (inputs + widest) * length * sizeof(float) * 5 / 4 + HESSIAN_ROWS * widest * sizeof(float);
-}
-
 // Orders of channels: what ranks share, and some rows of scores.
 static void add_order_memory(struct stage_memory *memory, const struct plan *plan,
                              const struct layer_tensor *tensor)
@@ -162,7 +148,7 @@ static void add_layer_memory(struct stage_memory *memory, const struct plan *pla
     // A sequence's partial sums, the slice that is summed, the slices received, and the totals; their file.
     need(memory, STAGE_CALIBRATE,
          4 * 3 * channels * sizeof(double) + linears * 5 * dataset_bytes +
-             (hessian || solved ? hessian_sum_bytes(plan, map, ranks) : 0));
+             (hessian || solved ? hessian_rank_bytes(plan->settings, plan->model, map, ranks) : 0));
     for (size_t i = 0; i < map->num_tensors; i++) {
         const struct layer_tensor *tensor = &map->tensors[i];
         const uint64_t rows = divide_up(tensor->out, ranks), in = tensor->in;

@@ -156,14 +156,15 @@ static void find_orders(const struct worker *w, struct estimate *e, const struct
     spend(e, PART_ARITHMETIC, (cost.gains / node_ranks + cost.exchanges) / w->machine->flops);
 }
 
-// Compensation passes sequences through the layer for each of its four inputs.
+// Compensation passes sequences through the layer for each of its inputs, of experts for many at a time.
 static void measure(const struct worker *w, struct estimate *e, const struct unit *unit,
                     const struct compensation_kind *kind)
 {
-    const double sequences = measured_sequences(w->sizes, kind), inputs = 4;
-    const double streams = kind->matches ? 2 : 1;
+    const struct layer_size *layer = layer_of(w->sizes, unit);
+    const double sequences = measured_sequences(w->sizes, kind), streams = kind->matches ? 2 : 1;
+    const double inputs = layer->groups + (kind->solves ? layer->solved_batches : layer->compensated_batches);
 
-    spend_reading_everywhere(w, e, layer_of(w->sizes, unit)->checkpoint); // the second copy of the layer
+    spend_reading_everywhere(w, e, layer->checkpoint); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
     spend_waves(w, e, sequences, measuring_work(w->sizes, unit, kind));
@@ -177,7 +178,7 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
     const struct settings *settings = w->sizes->settings;
-    const double sequences = (double)first_held_out(settings, unit->variant), inputs = 4;
+    const double sequences = (double)first_held_out(settings, unit->variant), inputs = layer->gatherings;
     const double bytes = 2 * sequences * (double)settings->length * layer->channels * (double)sizeof(float);
 
     spend_waves(w, e, sequences, equations_work(w->sizes, unit));

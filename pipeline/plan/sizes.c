@@ -118,27 +118,33 @@ static enum status add_passes(struct layer_size *size, const struct sizes *sizes
         batch = gram_batch(linears + i, count - i, map, gram_limit(map));
         size->equations += (linears[i]->expert ? 1 : 2) * (double)sizes->settings->sequences *
                            source_forward_work(sizes->model, map, linears[i + batch - 1]->source, length);
+        size->gatherings++;
     }
     free(linears);
     return STATUS_OK;
 }
 
-// Of one sequence, up to the inputs of linears that are measured together: with room for the masks of some
-// experts, or, `most` 0, those of one input.
-static double measured_passes(const struct sizes *sizes, const struct layer_map *map,
-                              const struct layer_tensor *const *linears, size_t count, size_t masks,
-                              uint64_t most)
+// Passes of one sequence up to the inputs of linears that are measured together.
+struct passes {
+    double work, batches;
+};
+
+// With room for the masks of some experts in a pass, or, `most` 0, those of one input.
+static struct passes measured_passes(const struct sizes *sizes, const struct layer_map *map,
+                                     const struct layer_tensor *const *linears, size_t count, size_t masks,
+                                     uint64_t most)
 {
-    double work = 0;
+    struct passes passes = {0};
     size_t together;
     for (size_t i = 0; i < count; i += together) {
         together = most > 0 ? linears_together(linears + i, count - i, masks, most)
                             : linears_of_source(linears + i, count - i);
         // In the order of the sources the last one has the latest input.
         const size_t last = linears[i + together - 1]->source;
-        work += source_forward_work(sizes->model, map, last, sizes->settings->length);
+        passes.work += source_forward_work(sizes->model, map, last, sizes->settings->length);
+        passes.batches++;
     }
-    return work;
+    return passes;
 }
 
 static enum status add_measuring(struct layer_size *size, const struct sizes *sizes,
@@ -152,14 +158,18 @@ static enum status add_measuring(struct layer_size *size, const struct sizes *si
     count = linears_by_source(linears, sizes->settings, map);
     while (experts < count && !linears[experts]->expert)
         experts++;
-    for (size_t i = 0; i < experts; i += linears_of_source(linears + i, experts - i))
-        size->groups++;
-    size->group_passes = measured_passes(sizes, map, linears, experts, 1, 0);
+    const struct passes groups = measured_passes(sizes, map, linears, experts, 1, 0);
+    size->groups = groups.batches;
+    size->group_passes = groups.work;
     const struct layer_tensor *const *first = linears + experts;
     count -= experts;
-    size->solved_passes = measured_passes(sizes, map, first, count, 1, 0);
-    size->compensated_passes = measured_passes(sizes, map, first, count, 1, COMPENSATED_AT_ONCE);
-    size->chosen_passes = measured_passes(sizes, map, first, count, candidates, CHOSEN_AT_ONCE);
+    const struct passes solved = measured_passes(sizes, map, first, count, 1, 0);
+    const struct passes compensated = measured_passes(sizes, map, first, count, 1, COMPENSATED_AT_ONCE);
+    size->solved_passes = solved.work;
+    size->solved_batches = solved.batches;
+    size->compensated_passes = compensated.work;
+    size->compensated_batches = compensated.batches;
+    size->chosen_passes = measured_passes(sizes, map, first, count, candidates, CHOSEN_AT_ONCE).work;
     free(linears);
     return STATUS_OK;
 }

@@ -31,6 +31,7 @@ struct layer_size {
     double factoring;  // of its Hessians
     double correcting; // of its weights by sparsegpt
     double equations;  // of least squares, from all calibration sequences of both streams
+    double gatherings; // passes over the sequences in which they are gathered
     double solving;    // of its weights by least squares
     double stepping;   // of one step of admm or alps
     double inverting;  // of the equations of its inputs, once
@@ -39,6 +40,7 @@ struct layer_size {
     // they are measured together by least squares, by other compensation and by the method auto; and through
     // the pruned linears, of them the experts, once.
     double groups;
+    double solved_batches, compensated_batches; // of experts that are measured in one pass, by both
     double group_passes, solved_passes, compensated_passes, chosen_passes;
     double products, expert_products;
     // Of the orders of channels, in groups of one: of MLPs, and of the values in heads.

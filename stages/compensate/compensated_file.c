@@ -14,16 +14,34 @@ struct named_vector {
     size_t length;
 };
 
-static enum status write_vector(const struct pruned_linear *linear, struct store_writer *writer,
-                                const struct named_vector *vector, struct error *err)
+// Where a linear's datasets go, and what is done to each.
+struct target {
+    const struct pruned_linear *linear;
+    struct store_writer *writer;
+    size_t layer;
+    bool declares, writes; // what is always there, or was decided
+};
+
+// The target for datasets that are there when `declaring`, a step, says so.
+static struct target target_of(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                               unsigned steps, unsigned declaring)
+{
+    return (struct target){linear, writer, layer, (steps & declaring) != 0, (steps & WRITE_LINEAR) != 0};
+}
+
+static enum status put_vector(const struct target *target, const struct named_vector *vector,
+                              struct error *err)
 {
     const struct store_shape shape = {
         .type = STORE_F64, .rank = 1, .dims = {vector->length}, .meaning = vector->meaning};
     char name[DATASET_PATH_SIZE];
-    dataset_path(name, linear->tensor->linear, vector->dataset);
-    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
-    return store_write(writer, name, 0, linear->stage->team->rank == 0 ? vector->length : 0, vector->values,
-                       err);
+    dataset_path(name, target->linear->tensor->linear, vector->dataset);
+    if (target->declares)
+        FORWARD_IF_ERROR(store_declare(target->writer, name, &shape, err));
+    if (!target->writes)
+        return STATUS_OK;
+    return store_write(target->writer, name, 0, target->linear->stage->team->rank == 0 ? vector->length : 0,
+                       vector->values, err);
 }
 
 // The final rows of a linear, and their energies and factors.
@@ -73,14 +91,16 @@ static enum status compute_rows(struct final_rows *result, struct pruned_linear 
     return team_allgather(team, result->gamma, out, sizeof(double), err);
 }
 
-static enum status write_energy(const struct pruned_linear *linear, const struct final_rows *result,
-                                struct store_writer *writer, struct error *err)
+// `result` is there when something is written.
+static enum status put_energy(const struct target *sure, const struct target *decided,
+                              const struct final_rows *result, struct error *err)
 {
     static const enum dataset energies[3] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
                                              DATASET_ENERGY_COMPENSATED};
     static const char *const meanings[3] = {
         "centred energy of each row around its original mean, of the dense weight",
         "the same of the pruned weight, zeros included", "the same after energy compensation"};
+    const struct pruned_linear *linear = sure->linear;
     const struct layer_tensor *tensor = linear->tensor;
     const struct named_vector rows = {DATASET_ROW_GAMMA, "factor of each row", result->gamma, tensor->out};
     const struct named_vector columns = {DATASET_COLUMN_GAMMA, "factor of each column", linear->column_gamma,
@@ -91,31 +111,44 @@ static enum status write_energy(const struct pruned_linear *linear, const struct
     for (size_t k = 0; k < 3; k++) {
         const struct named_vector energy = {energies[k], meanings[k], result->energy[k], tensor->out};
         double total = 0;
-        for (size_t i = 0; i < tensor->out; i++)
+        for (size_t i = 0; sure->writes && i < tensor->out; i++)
             total += result->energy[k][i];
-        FORWARD_IF_ERROR(write_vector(linear, writer, &energy, err));
-        FORWARD_IF_ERROR(store_attribute_f64(writer, group, dataset_name(energies[k]), total, err));
+        FORWARD_IF_ERROR(put_vector(sure, &energy, err));
+        if (sure->writes)
+            FORWARD_IF_ERROR(store_attribute_f64(sure->writer, group, dataset_name(energies[k]), total, err));
     }
     if (linear->kept == KEPT_ENERGY && linear->variant->energy_rows)
-        FORWARD_IF_ERROR(write_vector(linear, writer, &rows, err));
+        FORWARD_IF_ERROR(put_vector(decided, &rows, err));
     if (linear->kept == KEPT_ENERGY && linear->variant->energy_columns)
-        FORWARD_IF_ERROR(write_vector(linear, writer, &columns, err));
+        FORWARD_IF_ERROR(put_vector(decided, &columns, err));
     return STATUS_OK;
 }
 
-static enum status write_bias(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                              struct error *err)
+static enum status declare_bias(const struct target *target, const char *name, struct error *err)
 {
-    const struct layer_tensor *tensor = linear->tensor;
+    const struct layer_tensor *tensor = target->linear->tensor;
     const enum dtype dtype = bias_dtype(tensor);
     const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
                                       .rank = 1,
                                       .dims = {tensor->out},
                                       .meaning = "bias, [out]"};
+    FORWARD_IF_ERROR(store_declare(target->writer, name, &shape, err));
+    return store_attribute_string(target->writer, name, "dtype", dtype_name(dtype), err);
+}
+
+static enum status put_bias(const struct target *target, struct error *err)
+{
+    const struct pruned_linear *linear = target->linear;
+    const struct layer_tensor *tensor = linear->tensor;
+    const enum dtype dtype = bias_dtype(tensor);
     char name[DATASET_PATH_SIZE];
     void *bias = NULL;
-    enum status status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
+    enum status status = STATUS_OK;
 
+    dataset_path(name, tensor->linear, DATASET_BIAS);
+    if (!target->writes)
+        return target->declares ? declare_bias(target, name, err) : STATUS_OK;
+    status = allocate(&bias, tensor->out, sizeof(float), "a bias", err);
     GOTO_IF_ERROR(team_agree(linear->stage->team, status, err), done);
     pruned_linear_bias(linear, bias);
     const size_t i = dtype_find_non_finite(bias, dtype, tensor->out);
@@ -124,13 +157,13 @@ static enum status write_bias(const struct pruned_linear *linear, size_t layer, 
             error_set(err, STATUS_FAILED,
                       "layers.%zu.%s: bias [%zu] becomes more than %s can hold: narrow compensate.clamp, "
                       "or switch compensate.bias off",
-                      layer, tensor->linear, i, dtype_name(dtype));
+                      target->layer, tensor->linear, i, dtype_name(dtype));
         goto done;
     }
-    dataset_path(name, tensor->linear, DATASET_BIAS);
-    GOTO_IF_ERROR(store_declare(writer, name, &shape, err), done);
-    GOTO_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err), done);
-    status = store_write(writer, name, 0, linear->stage->team->rank == 0 ? tensor->out : 0, bias, err);
+    if (target->declares)
+        GOTO_IF_ERROR(declare_bias(target, name, err), done);
+    status =
+        store_write(target->writer, name, 0, linear->stage->team->rank == 0 ? tensor->out : 0, bias, err);
 done:
     free(bias);
     return status;
@@ -169,42 +202,50 @@ enum status measurement_write(const struct pruned_linear *linear, struct store_w
                                err);
 }
 
-static enum status write_output(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                                struct error *err)
+static enum status put_output(const struct target *sure, const struct target *decided, struct error *err)
 {
+    const struct pruned_linear *linear = sure->linear;
     const struct variant *variant = linear->variant;
     const struct named_vector gamma = {DATASET_OUTPUT_GAMMA, "factor of each row, from the outputs",
                                        linear->gamma, linear->tensor->out};
 
-    if (variant->bias && linear->bias != NULL)
-        FORWARD_IF_ERROR(write_bias(linear, layer, writer, err));
+    if (variant->bias && layer_map_bias(linear->tensor) != NULL)
+        FORWARD_IF_ERROR(put_bias(sure, err));
     if (!variant_measures(variant))
         return STATUS_OK;
     if (variant->output != MATCHING_OFF && linear->output && linear->kept != KEPT_SOLVED)
-        FORWARD_IF_ERROR(write_vector(linear, writer, &gamma, err));
-    return measurement_write(linear, writer, err);
+        FORWARD_IF_ERROR(put_vector(decided, &gamma, err));
+    return sure->writes ? measurement_write(linear, sure->writer, err) : STATUS_OK;
 }
 
-enum status compensated_linear_write(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                                     struct error *err)
+enum status compensated_linear_put(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                                   unsigned steps, struct error *err)
 {
+    // Without measuring and solving all is kept.
+    const unsigned deciding = linear->kind.measures || linear->kind.solves ? DECLARE_DECIDED : DECLARE_SURE;
+    const struct target sure = target_of(linear, layer, writer, steps, DECLARE_SURE);
+    const struct target decided = target_of(linear, layer, writer, steps, deciding);
     const struct layer_tensor *tensor = linear->tensor;
     const enum dtype dtype = tensor->tensor->dtype;
     const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,
                                       .rank = 2,
                                       .dims = {tensor->out, tensor->in},
                                       .meaning = "pruned and compensated weight, [out, in]"};
-    struct final_rows result;
+    struct final_rows result = {0};
     char name[DATASET_PATH_SIZE];
-    enum status status;
+    enum status status = STATUS_OK;
 
-    GOTO_IF_ERROR(compute_rows(&result, linear, layer, err), done);
     dataset_path(name, tensor->linear, DATASET_WEIGHT);
-    GOTO_IF_ERROR(store_declare(writer, name, &shape, err), done);
-    GOTO_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err), done);
-    GOTO_IF_ERROR(store_write(writer, name, result.first, result.count, result.rows, err), done);
-    GOTO_IF_ERROR(write_energy(linear, &result, writer, err), done);
-    status = write_output(linear, layer, writer, err);
+    if (sure.writes)
+        GOTO_IF_ERROR(compute_rows(&result, linear, layer, err), done);
+    if (sure.declares) {
+        GOTO_IF_ERROR(store_declare(writer, name, &shape, err), done);
+        GOTO_IF_ERROR(store_attribute_string(writer, name, "dtype", dtype_name(dtype), err), done);
+    }
+    if (sure.writes)
+        GOTO_IF_ERROR(store_write(writer, name, result.first, result.count, result.rows, err), done);
+    GOTO_IF_ERROR(put_energy(&sure, &decided, &result, err), done);
+    status = put_output(&sure, &decided, err);
 done:
     final_rows_free(&result);
     return status;

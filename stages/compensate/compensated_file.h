@@ -2,10 +2,19 @@
 #pragma once
 #include "stages/compensate/pruned_linear.h"
 
-// Writes a finished linear of `layer`. Rows are split over the team. STATUS_FAILED when a weight or bias is
-// more than the model's dtype can hold. Collective.
-enum status compensated_linear_write(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                                     struct error *err);
+// Steps of writing a linear. A declaration after something was written has the file's structure written and
+// opened again, so that with many linears those of all come first.
+enum {
+    DECLARE_SURE = 1,    // what every linear has
+    DECLARE_DECIDED = 2, // what depends on what is kept of its compensation
+    WRITE_LINEAR = 4
+};
+
+// Carries out `steps` for a linear of `layer`, each of which must happen once. DECLARE_SURE alone needs no
+// more of it than its stage, variant, kind and tensor. Rows are split over the team. STATUS_FAILED when a
+// weight or bias is more than the model's dtype can hold. Collective.
+enum status compensated_linear_put(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
+                                   unsigned steps, struct error *err);
 // Writes what the guard kept, and the measured errors, as attributes of the linear's group. Collective.
 enum status measurement_write(const struct pruned_linear *linear, struct store_writer *writer,
                               struct error *err);

@@ -31,9 +31,9 @@ struct compensation_kind compensation_kind_of(const struct variant *variant)
                                       .shifts = variant->bias};
 }
 
-static bool uses_energy(const struct variant *variant)
+enum kept_weights kept_at_first(const struct variant *variant)
 {
-    return variant->energy_columns || variant->energy_rows;
+    return variant->energy_columns || variant->energy_rows ? KEPT_ENERGY : KEPT_PLAIN;
 }
 
 void pruned_linear_free(struct pruned_linear *linear)
@@ -64,7 +64,7 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
                                      .weight = layer_weights_of(weights, tensor),
                                      .updated = layer_weights_of(weights, tensor),
                                      .bias = bias != NULL ? layer_weights_of(weights, bias) : NULL,
-                                     .kept = uses_energy(variant) ? KEPT_ENERGY : KEPT_PLAIN,
+                                     .kept = kept_at_first(variant),
                                      .layer_error_pruned = NAN,
                                      .layer_error_compensated = NAN};
     FORWARD_IF_ERROR(allocate(&linear->mask, tensor->out, mask_row_bytes(tensor->in), "mask", err));

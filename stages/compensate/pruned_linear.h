@@ -58,6 +58,8 @@ struct pruned_linear {
     double layer_error_pruned, layer_error_compensated;
 };
 
+// What the weights are before anything was measured or solved for.
+enum kept_weights kept_at_first(const struct variant *variant);
 // A linear of `weights`, the dense layer, with room for a mask. Energy compensation is kept if the variant
 // asks for it. Not collective. Freed with pruned_linear_free, also after an error, which is collective.
 enum status pruned_linear_create(struct pruned_linear *linear, const struct stage *stage,

@@ -5,6 +5,7 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
+#include "stages/layer/linear_groups.h"
 #include "stages/team/ordered_sum.h"
 #include "stages/work.h"
 
@@ -82,9 +83,6 @@ struct statistic {
 };
 
 enum { STATISTICS = 5 }; // of a linear
-// With more inputs than these all is declared before anything is written: the file's structure is then
-// written once, not once for each dataset. Files of other layers keep the layout that they have always had.
-enum { MANY_SOURCES = 64 };
 enum { DECLARE = 1, WRITE = 2 };
 
 static enum status declare_statistic(struct store_writer *writer, const char *linear,

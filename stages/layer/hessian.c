@@ -5,16 +5,23 @@
 #include "stages/layer/wave_inputs.h"
 #include "stages/work.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+// A source of inputs.
+struct wanted {
+    bool is_wanted; // reaches a pruned linear
+    bool is_routed; // is an expert's: of the tokens that it is given
+};
+
 struct hessian_sum {
     const struct stage *stage;
     const struct layer_map *map;
-    bool *wanted;   // [num_sources] reaches a pruned linear
-    double **rows;  // [num_sources] this rank's blocks, one after the other, each [HESSIAN_ROWS, in]
-    float *product; // [HESSIAN_ROWS, widest]
+    struct wanted *wanted; // [num_sources]
+    double **rows;         // [num_sources] this rank's blocks, one after the other, each [HESSIAN_ROWS, in]
+    float *product;        // [HESSIAN_ROWS, widest]
     struct wave_inputs inputs;
 };
 
@@ -61,6 +68,58 @@ static size_t block_rows(size_t in, size_t block)
     return in - first < HESSIAN_ROWS ? in - first : HESSIAN_ROWS;
 }
 
+// ---- what is gathered -----------------------------------------------------------------------------------
+
+static void find_wanted(struct wanted *wanted, const struct settings *settings, const struct layer_map *map)
+{
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        if (!tensor_is_pruned(settings, map->layer, &map->tensors[i]))
+            continue;
+        wanted[map->tensors[i].source] = (struct wanted){true, map->tensors[i].expert};
+    }
+}
+
+// Of all inputs that are kept of one sequence. A token goes to num_experts_per_tok of the experts, whose
+// inputs are as wide.
+static size_t floats_of_sequence(const struct wanted *wanted, const struct settings *settings,
+                                 const struct model *model, const struct layer_map *map)
+{
+    size_t all = 0, routed = 0;
+    for (size_t s = 0; s < map->num_sources; s++) {
+        all += wanted[s].is_wanted && !wanted[s].is_routed ? map->source_channels[s] : 0;
+        routed += wanted[s].is_routed ? map->source_channels[s] : 0;
+    }
+    if (routed > 0)
+        all += (routed * model->config.decoder.num_experts_per_tok + model->config.decoder.num_experts - 1) /
+               model->config.decoder.num_experts;
+    return all * settings->length;
+}
+
+uint64_t hessian_rank_bytes(const struct settings *settings, const struct model *model,
+                            const struct layer_map *map, size_t ranks)
+{
+    const double share = routed_share(&model->config.decoder), length = (double)settings->length;
+    struct wanted *wanted = calloc(map->num_sources, sizeof *wanted);
+    uint64_t rows = 0, widest = 0;
+    double most = 0;
+
+    if (wanted == NULL)
+        return 0; // an estimate, like all of these
+    find_wanted(wanted, settings, map);
+    for (size_t s = 0; s < map->num_sources; s++) {
+        const uint64_t in = map->source_channels[s];
+        if (!wanted[s].is_wanted)
+            continue;
+        rows += (num_blocks(in) + ranks - 1) / ranks * HESSIAN_ROWS * in;
+        widest = in > widest ? in : widest;
+        most = fmax(most, (wanted[s].is_routed ? share : 1) * length * (double)in);
+    }
+    const uint64_t own = floats_of_sequence(wanted, settings, model, map);
+    const uint64_t other = ranks > 1 ? (uint64_t)(1.25 * most) : 0; // wave_inputs.c lets it grow by that
+    free(wanted);
+    return rows * sizeof(double) + (own + other + HESSIAN_ROWS * widest) * sizeof(float);
+}
+
 // ---- making and freeing ---------------------------------------------------------------------------------
 
 static enum status create_rows(struct hessian_sum *sum, struct error *err)
@@ -72,12 +131,12 @@ static enum status create_rows(struct hessian_sum *sum, struct error *err)
     FORWARD_IF_ERROR(allocate(&sum->wanted, map->num_sources, sizeof *sum->wanted, "a Hessian", err));
     FORWARD_IF_ERROR(allocate(&sum->rows, map->num_sources, sizeof *sum->rows, "a Hessian", err));
     FORWARD_IF_ERROR(wave_inputs_create(&sum->inputs, team, map, err));
-    for (size_t i = 0; i < map->num_tensors; i++)
-        if (tensor_is_pruned(sum->stage->settings, map->layer, &map->tensors[i]))
-            sum->wanted[map->tensors[i].source] = true;
+    find_wanted(sum->wanted, sum->stage->settings, map);
+    FORWARD_IF_ERROR(wave_inputs_reserve(
+        &sum->inputs, floats_of_sequence(sum->wanted, sum->stage->settings, sum->stage->model, map), err));
     for (size_t s = 0; s < map->num_sources; s++) {
         const size_t in = map->source_channels[s];
-        if (!sum->wanted[s])
+        if (!sum->wanted[s].is_wanted)
             continue;
         widest = in > widest ? in : widest;
         FORWARD_IF_ERROR(allocate_aligned(&sum->rows[s], own_blocks(team, in) * HESSIAN_ROWS * in,
@@ -123,7 +182,7 @@ void hessian_sum_free(struct hessian_sum *sum)
 
 void hessian_sum_observe(struct hessian_sum *sum, size_t source, const float *x, size_t tokens)
 {
-    if (sum->wanted[source] && tokens != 0)
+    if (sum->wanted[source].is_wanted && tokens != 0)
         wave_inputs_keep(&sum->inputs, source, x, tokens);
 }
 
@@ -194,7 +253,7 @@ enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, cons
     hessian_path(path, stage->settings, stream, sum->map->layer);
     FORWARD_IF_ERROR(store_create(&writer, path, stage->team->comm, err));
     for (size_t s = 0; s < sum->map->num_sources; s++) {
-        if (!sum->wanted[s])
+        if (!sum->wanted[s].is_wanted)
             continue;
         GOTO_IF_ERROR(write_source(sum, writer, s, tokens[s], err), done);
     }

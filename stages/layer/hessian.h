@@ -21,6 +21,11 @@ void hessian_path(char path[PATH_SIZE], const struct settings *settings, const c
 // The first linear that reads the source: the name of its H. map must have one.
 const char *hessian_name(const struct layer_map *map, size_t source);
 
+// Bytes that a rank of `ranks` takes to gather the Hessians of a layer: its rows, its own sequence's inputs
+// and one of another rank's. An expert has as many tokens as others, on average.
+uint64_t hessian_rank_bytes(const struct settings *settings, const struct model *model,
+                            const struct layer_map *map, size_t ranks);
+
 struct hessian_sum;
 enum status hessian_sum_begin(struct hessian_sum **sum, const struct stage *stage,
                               const struct layer_map *map, struct error *err); // collective

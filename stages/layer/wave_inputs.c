@@ -21,6 +21,19 @@ void wave_inputs_free(struct wave_inputs *inputs)
     *inputs = (struct wave_inputs){.team = NULL};
 }
 
+enum status wave_inputs_reserve(struct wave_inputs *inputs, size_t floats, struct error *err)
+{
+    if (floats <= inputs->room)
+        return STATUS_OK;
+    free(inputs->own);
+    inputs->own = NULL;
+    inputs->room = 0;
+    FORWARD_IF_ERROR(allocate_aligned(&inputs->own, floats, sizeof *inputs->own,
+                                      "the inputs of a layer's linears in one sequence", err));
+    inputs->room = floats;
+    return STATUS_OK;
+}
+
 // Makes room for `floats` in a buffer and keeps the first `used`.
 static enum status grow(float **buffer, size_t *room, size_t used, size_t floats, struct error *err)
 {

@@ -27,6 +27,9 @@ struct wave_inputs {
 enum status wave_inputs_create(struct wave_inputs *inputs, const struct team *team,
                                const struct layer_map *map, struct error *err);
 void wave_inputs_free(struct wave_inputs *inputs); // zeroed is fine
+// Makes room for so many floats of this rank's sequence at once; without it the room grows as inputs come,
+// and the old and the new lie in memory side by side. Not collective.
+enum status wave_inputs_reserve(struct wave_inputs *inputs, size_t floats, struct error *err);
 // Copies one source's input x[tokens, channels] of this rank's sequence. An input that is kept twice in a
 // row, as two streams have it, is one input of two streams. Not collective: when memory ran out,
 // wave_inputs_visit says so.
