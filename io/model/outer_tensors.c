@@ -19,6 +19,7 @@ size_t outer_tensors(const struct safetensors_tensor *tensors[OUTER_TENSORS], co
     const struct safetensors_tensor *const all[OUTER_TENSORS] = {
         model->embedding,
         model->positions,
+        model->per_layer,
         norm->weight != NULL ? find(model, family->embedding_norm, "weight") : NULL,
         norm->bias != NULL ? find(model, family->embedding_norm, "bias") : NULL,
         model->final_norm,
