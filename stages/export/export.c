@@ -7,6 +7,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
+#include "stages/export/card.h"
 #include "stages/export/dequantised.h"
 #include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
@@ -65,13 +66,13 @@ void export_partial_path(char *path, size_t size, const char *output, const char
 }
 
 // Shards are exported, whatever their names are. Weights in other formats are the dense ones and are not
-// copied; nor is the record of an earlier export.
+// copied; nor is what an earlier export says of its source.
 static bool is_copied(const struct checkpoint *checkpoint, const char *name)
 {
     static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
                                           ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
     const size_t length = strlen(name);
-    if (name[0] == '.' || strcmp(name, "coppice.json") == 0)
+    if (name[0] == '.' || strcmp(name, "coppice.json") == 0 || strcmp(name, SOURCE_CARD) == 0)
         return false;
     for (size_t i = 0; i < checkpoint->num_shards; i++)
         if (strcmp(name, checkpoint->shard_names[i]) == 0)
@@ -122,7 +123,9 @@ static enum status copy_side_file(const void *context, const char *path, const c
     size_t size = 0;
     enum status status = read_file(&bytes, &size, path, err);
 
-    path_format(target, sizeof target, "%s/%s", (const char *)context, name);
+    // The card speaks of the source: this model has one of its own.
+    path_format(target, sizeof target, "%s/%s", (const char *)context,
+                strcmp(name, "README.md") == 0 ? SOURCE_CARD : name);
     if (status == STATUS_OK)
         status = commit_bytes(target, bytes, size, err);
     free(bytes);
@@ -224,7 +227,7 @@ static enum status read_back(const struct stage *stage, const struct variant *va
     return status;
 }
 
-// Rank 0: the side files and coppice.json.
+// Rank 0: the side files, the card, and coppice.json.
 static enum status complete(const struct stage *stage, const struct variant *variant, const char *identity,
                             const json_t *provenance, const char *partial, struct error *err)
 {
@@ -250,6 +253,7 @@ static enum status complete(const struct stage *stage, const struct variant *var
         status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
         goto done;
     }
+    GOTO_IF_ERROR(card_write(stage, variant, json, partial, err), done);
     path_format(path, sizeof path, "%s/coppice.json", partial);
     status = sealed_json_write(path, json, err);
 done:

@@ -21,7 +21,8 @@ enum status export_check(const struct model *model, const char *folder, struct e
 
 // Writes the folder: the same shards with the same headers, pruned tensors (and biases that the variant set)
 // replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new
-// tensors after the others (added_bias.h); configuration and tokenizer files copied; coppice.json =
+// tensors after the others (added_bias.h); configuration and tokenizer files copied, README.md as
+// README-source.md; README.md = the export's own card (card.h); coppice.json =
 // provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
 // each) and, for a variant with prune.permute, "permutation" (permutation.h) added. Such a variant's channels
 // are exported in the order in which its pattern is in neighbours, and so are the rows of linears that are

@@ -73,7 +73,7 @@ check "the table's perplexities are the stored ones" same \
 
 model=$folder/models/wanda-2of4-columns-rows
 check "the exported folder has the model's files" same \
-  "$(ls "$model")" "$(printf '%s\n' config.json coppice.json model.safetensors tokenizer.json tokenizer_config.json)"
+  "$(ls "$model")" "$(printf '%s\n' README.md config.json coppice.json model.safetensors tokenizer.json tokenizer_config.json)"
 check "config and tokenizer are copied" cmp jobs/demo/kjv-llama-1m/tokenizer.json "$model/tokenizer.json"
 check "the model's size and header are the source's" same \
   "$(head -c 4000 "$model/model.safetensors" | sha256sum; wc -c <"$model/model.safetensors")" \

@@ -1,10 +1,12 @@
 // An exported folder, tensor by tensor: pruned ones are the store's bytes with the mask's zeros, all others
 // the source's bytes.
 // ranks: 1 3
+#include "io/file/commit.h"
 #include "io/model/open.h"
 #include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
+#include "stages/export/source_card.h"
 #include "tests/support/small_model.h"
 
 #include <stdio.h>
@@ -271,9 +273,123 @@ static void side_files_are_copied_and_other_weights_are_not(void **state)
         free(to);
         assert_false(is_in(small.settings.output, left_out[i]));
     }
-    assert_int_equal(count_entries(small.settings.output), 6); // with the weights and coppice.json
+    assert_int_equal(count_entries(small.settings.output), 7); // with weights, card and coppice.json
     assert_int_equal(entries_in_directory(), 3); // model, run, run-output: nothing hidden is left
     small_model_close(&small);
+}
+
+static char *text_of_file(const char *directory, const char *name)
+{
+    char *path = path_below(directory, name), *text = NULL;
+    struct error err = {0};
+    assert_ok(read_file(&text, NULL, path, &err), err);
+    free(path);
+    return text;
+}
+
+static void the_card_is_the_exports_own(void **state)
+{
+    static const char source[] =
+        "---\nlicense: apache-2.0\nlanguage:\n- en\n- \"no\"\nbase_model: Someone/Else\n"
+        "tags: [llama, pruned]\nmodel-index:\n- name: theirs\n---\n# Their card\n";
+    static const char expected[] =
+        "---\n"
+        "license: \"apache-2.0\"\n"
+        "language: [\"en\", \"no\"]\n"
+        "library_name: transformers\n"
+        "pipeline_tag: text-generation\n"
+        "base_model: \"Org/Tiny-1\"\n"
+        "tags: [\"llama\", \"pruned\", \"sparse\", \"coppice\"]\n"
+        "---\n\n"
+        "# Org/Tiny-1, pruned: half\n\n"
+        "Org/Tiny-1 (commit `abc`), pruned after training, without gradients: 50 % sparsity.\n\n"
+        "## What was pruned\n\n"
+        "3360 of the 6720 weights of 14 linears are zero (50.00 %). Embeddings, norms and the output layer "
+        "are those "
+        "of the source, and so are the linears that fit `head`. `coppice.json` has the numbers of every "
+        "linear.\n\n"
+        "| setting | |\n|---|---|\n| `method` | `magnitude` |\n| `sparsity` | `0.5` |\n"
+        "| calibration | 4 sequences of 8 tokens, seed 7, from c4\\_1.jsonl |\n"
+        "| hidden states | of the dense model |\n\n"
+        "## What was measured\n\n"
+        "| | source | this model |\n|---|---|---|\n"
+        "| perplexity on wiki.raw, 3 windows of 9 tokens | 2.0000 | 2.5000 |\n"
+        "| accuracy on rte, per cent ± standard error | 75.00 ± 5.00 | 50.00 ± 6.00 |\n\n"
+        "## How to load it\n";
+    const struct small_model_shape shape = small_model_shape();
+    struct skip skip[] = {{(char *)"head", 0}};
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    // Given a source with a card, and results
+    small_model_open(&small, &shape);
+    put_file(small.settings.model, "README.md", source);
+    small.settings.keep_weights = true;
+    small.settings.hub_id = (char *)"Org/Tiny-1";
+    small.settings.hub_commit = (char *)"abc";
+    small.settings.skip = skip;
+    small.settings.num_skip = 1;
+    small.settings.corpus = (char *)"/data/c4_1.jsonl";
+    small.settings.perplexity = (char *)"/data/wiki.raw";
+    small.settings.sequences = 4;
+    small.settings.length = 8;
+    small.settings.seed = 7;
+    struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_prune(&small, variant);
+    json_t *provenance = json_pack(
+        "{s:{s:s, s:s, s:f, s:[]}, s:{s:{s:f}, s:{s:f, s:i, s:i}}, s:{s:{s:{s:f, s:f}}, s:{s:{s:f, s:f}}}}",
+        "variant", "name", "half", "method", "magnitude", "sparsity", 0.5, "energy", "perplexity", "dense",
+        "perplexity", 2.0, "pruned", "perplexity", 2.5, "length", 9, "windows", 3, "tasks", "dense", "rte",
+        "acc", 0.75, "acc_stderr", 0.05, "pruned", "rte", "acc", 0.5, "acc_stderr", 0.06);
+    assert_non_null(provenance);
+    assert_ok(export_variant(&small.stage, variant, identity, provenance, &err), err);
+    json_decref(provenance);
+
+    // Then the export has its own card, with what holds of the source, and the source's under another name
+    char *card = text_of_file(small.settings.output, "README.md");
+    char *theirs = text_of_file(small.settings.output, "README-source.md");
+    card[strlen(expected) < strlen(card) ? strlen(expected) : strlen(card)] = '\0';
+    assert_string_equal(card, expected);
+    assert_string_equal(theirs, source);
+    free(card);
+    free(theirs);
+    small.settings.skip = NULL;
+    small.settings.num_skip = 0;
+    small.settings.hub_id = small.settings.hub_commit = small.settings.corpus = small.settings.perplexity =
+        NULL;
+    small_model_close(&small);
+}
+
+static void a_source_card_that_is_no_yaml_is_named(void **state)
+{
+    static const struct {
+        const char *card;
+        bool notice;
+        const char *license; // NULL: none
+    } cases[] = {{"---\nlicense: [mit\n---\n", true, NULL},
+                 {"---\r\nlicense: mit\r\n---\r\n", false, "mit"},
+                 {"\xef\xbb\xbf---\nlicense: mit\n---", false, "mit"},
+                 {"---\nlicense: mit\n", false, NULL}, // never ends
+                 {"--- a rule\nlicense: mit\n---\n", false, NULL},
+                 {"---\n- license\n---\n", false, NULL},
+                 {"", false, NULL}};
+    struct error err = {0};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases && mpi_rank() == 0; i++) {
+        json_t *metadata;
+        char *notice;
+        write_text(in_directory(""), "README.md", cases[i].card);
+        assert_ok(source_card_read(&metadata, &notice, in_directory(""), &err), err);
+        assert_int_equal(notice != NULL, cases[i].notice);
+        const char *license = json_string_value(json_object_get(metadata, "license"));
+        assert_int_equal(license != NULL, cases[i].license != NULL);
+        if (license != NULL)
+            assert_string_equal(license, cases[i].license);
+        free(notice);
+        json_decref(metadata);
+    }
 }
 
 static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
@@ -573,6 +689,8 @@ int main(int argc, char **argv)
         mpi_unit_test(a_tied_embedding_stays),
         mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
         mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
+        mpi_unit_test(the_card_is_the_exports_own),
+        mpi_unit_test(a_source_card_that_is_no_yaml_is_named),
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
         mpi_unit_test(of_several_variants_each_has_a_folder),
         mpi_unit_test(a_killed_export_goes_on_with_the_next_shard),

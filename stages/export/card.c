@@ -1,0 +1,410 @@
+#include "stages/export/card.h"
+
+#include "io/file/commit.h"
+#include "io/file/run_paths.h"
+#include "stages/export/source_card.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// The last part of a path, or "" of none.
+static const char *base_of(const char *path)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    return path == NULL ? "" : slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+// Text in Markdown, in a table too: what would be markup is escaped.
+static void write_text(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (strchr("\\`*_[]<>|#", *text) != NULL)
+            fputc('\\', out);
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
+    }
+}
+
+// As code, in a table too.
+static void write_code(FILE *out, const char *text)
+{
+    fputc('`', out);
+    for (; *text != '\0'; text++)
+        fputc((unsigned char)*text < ' ' || *text == '`' || *text == '|' ? ' ' : *text, out);
+    fputc('`', out);
+}
+
+// ---- the source -----------------------------------------------------------------------------------------
+
+// Its id on the Hub: as the job names it, or as the folders of the Hub's cache are called
+// (models--ORGANISATION--NAME/snapshots/COMMIT). False: not known.
+static bool hub_id(char *id, size_t size, const struct settings *settings)
+{
+    static const char mark[] = "models--";
+    const char *found = NULL;
+
+    if (settings->hub_id != NULL) {
+        snprintf(id, size, "%s", settings->hub_id);
+        return true;
+    }
+    for (const char *c = strstr(settings->model, mark); c != NULL; c = strstr(c + 1, mark))
+        if (c == settings->model || c[-1] == '/')
+            found = c + strlen(mark);
+    if (found == NULL)
+        return false;
+    const size_t length = strcspn(found, "/");
+    size_t used = 0;
+    for (size_t i = 0; i < length && used + 1 < size; i++) {
+        const bool slash = found[i] == '-' && found[i + 1] == '-';
+        id[used++] = slash ? '/' : found[i];
+        i += slash;
+    }
+    id[used] = '\0';
+    return used > 0;
+}
+
+static const char *name_of(char *name, size_t size, const struct settings *settings)
+{
+    if (!hub_id(name, size, settings))
+        snprintf(name, size, "%s", base_of(settings->model));
+    return name;
+}
+
+// ---- metadata -------------------------------------------------------------------------------------------
+
+static void add_tag(json_t *tags, const char *tag)
+{
+    size_t i;
+    json_t *other;
+
+    json_array_foreach(tags, i, other)
+    {
+        if (json_is_string(other) && strcmp(json_string_value(other), tag) == 0)
+            return;
+    }
+    json_array_append_new(tags, json_string(tag));
+}
+
+// The source's tags, and ours. New reference.
+static json_t *tags_of(const json_t *source, const struct variant *variant)
+{
+    static const char *const ours[] = {"pruned", "sparse", "coppice"};
+    json_t *theirs = json_object_get(source, "tags"), *tags = json_array(), *tag;
+    char pattern[48];
+    size_t i;
+
+    if (json_is_string(theirs))
+        add_tag(tags, json_string_value(theirs));
+    json_array_foreach(theirs, i, tag)
+    {
+        add_tag(tags, json_string_value(tag));
+    }
+    for (i = 0; i < sizeof ours / sizeof *ours; i++)
+        add_tag(tags, ours[i]);
+    if (variant->is_pattern) {
+        snprintf(pattern, sizeof pattern, "%zu:%zu", variant->keep, variant->of);
+        add_tag(tags, pattern);
+    }
+    return tags;
+}
+
+// JSON texts and lists are YAML as well.
+static void write_member(FILE *out, const char *key, const json_t *value)
+{
+    fprintf(out, "%s: ", key);
+    json_dumpf(value, out, JSON_ENCODE_ANY);
+    fputc('\n', out);
+}
+
+static void write_metadata(FILE *out, const struct settings *settings, const struct variant *variant,
+                           const json_t *source)
+{
+    const char *key;
+    json_t *value, *tags = tags_of(source, variant);
+    char id[256];
+
+    fputs("---\n", out);
+    json_object_foreach((json_t *)source, key, value)
+    {
+        if (strcmp(key, "tags") != 0)
+            write_member(out, key, value);
+    }
+    if (json_object_get(source, "library_name") == NULL)
+        fputs("library_name: transformers\n", out);
+    if (json_object_get(source, "pipeline_tag") == NULL)
+        fputs("pipeline_tag: text-generation\n", out);
+    if (hub_id(id, sizeof id, settings)) {
+        json_t *base = json_string(id);
+        write_member(out, "base_model", base);
+        json_decref(base);
+    } else {
+        fputs("# base_model: the id on the Hub of the model that was pruned\n", out);
+    }
+    write_member(out, "tags", tags);
+    fputs("---\n\n", out);
+    json_decref(tags);
+}
+
+// ---- what was done --------------------------------------------------------------------------------------
+
+static void write_amount(FILE *out, const struct variant *variant)
+{
+    if (variant->is_pattern)
+        fprintf(out, "%zu of every %zu neighbouring weights kept", variant->keep, variant->of);
+    else if (variant->budget > 0)
+        fprintf(out, "as sparse as at most %.6g times the dense model's perplexity on held-out text allows",
+                variant->budget);
+    else
+        fprintf(out, "%.6g %% sparsity", 100 * variant->sparsity);
+}
+
+// The share of zeros among the weights of the linears that were pruned.
+static void write_found(FILE *out, const json_t *linears)
+{
+    const char *name;
+    json_t *linear;
+    double kept = 0, total = 0;
+
+    json_object_foreach((json_t *)linears, name, linear)
+    {
+        kept += json_number_value(json_object_get(linear, "kept"));
+        total += json_number_value(json_object_get(linear, "total"));
+    }
+    if (total > 0)
+        fprintf(out, "%.0f of the %.0f weights of %zu linears are zero (%.2f %%). ", total - kept, total,
+                json_object_size(linears), 100 * (1 - kept / total));
+}
+
+// The variant's settings as coppice.json has them.
+static void write_choice(FILE *out, const json_t *variant)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)variant, key, value)
+    {
+        if (strcmp(key, "name") == 0 || (json_is_array(value) && json_array_size(value) == 0))
+            continue;
+        char *text =
+            json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
+        fputs("| ", out);
+        write_code(out, key);
+        fputs(" | ", out);
+        write_code(out, text != NULL ? text : json_is_string(value) ? json_string_value(value) : "");
+        fputs(" |\n", out);
+        free(text);
+    }
+}
+
+static void write_pruning(FILE *out, const struct settings *settings, const json_t *record)
+{
+    fputs("## What was pruned\n\n", out);
+    write_found(out, json_object_get(record, "linears"));
+    fputs("Embeddings, norms and the output layer are those of the source", out);
+    for (size_t i = 0; i < settings->num_skip; i++) {
+        fputs(i == 0 ? ", and so are the linears that fit " : ", ", out);
+        write_code(out, settings->skip[i].pattern);
+    }
+    fputs(". `coppice.json` has the numbers of every linear.\n\n| setting | |\n|---|---|\n", out);
+    write_choice(out, json_object_get(record, "variant"));
+    fputs("| calibration | ", out);
+    fprintf(out, "%zu sequences of %zu tokens, seed %llu", settings->sequences, settings->length,
+            (unsigned long long)settings->seed);
+    if (settings->corpus != NULL) {
+        fputs(", from ", out);
+        write_text(out, base_of(settings->corpus));
+    }
+    fprintf(out, " |\n| hidden states | of the %s model |\n\n",
+            settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned");
+}
+
+// ---- what was measured ----------------------------------------------------------------------------------
+
+static bool number(double *value, const json_t *object, const char *key)
+{
+    const json_t *member = json_object_get(object, key);
+    *value = json_number_value(member);
+    return json_is_number(member);
+}
+
+static void write_share(FILE *out, const json_t *task, const char *key, const char *error_key)
+{
+    double share, error;
+
+    if (!number(&share, task, key)) {
+        fputs(" - |", out);
+        return;
+    }
+    fprintf(out, " %.2f", 100 * share);
+    if (number(&error, task, error_key))
+        fprintf(out, " ± %.2f", 100 * error);
+    fputs(" |", out);
+}
+
+// Returns whether there is a result.
+static bool write_perplexities(FILE *out, const struct settings *settings, const json_t *perplexity)
+{
+    const json_t *pruned = json_object_get(perplexity, "pruned");
+    double value, dense, length = 0, windows = 0;
+
+    if (!number(&value, pruned, "perplexity"))
+        return false;
+    (void)number(&length, pruned, "length");
+    (void)number(&windows, pruned, "windows");
+    fputs("| perplexity on ", out);
+    write_text(out, base_of(settings->perplexity));
+    fprintf(out, ", %.0f windows of %.0f tokens |", windows, length);
+    if (number(&dense, json_object_get(perplexity, "dense"), "perplexity"))
+        fprintf(out, " %.4f |", dense);
+    else
+        fputs(" - |", out);
+    fprintf(out, " %.4f |\n", value);
+    return true;
+}
+
+static bool write_tasks(FILE *out, const json_t *tasks)
+{
+    const json_t *dense = json_object_get(tasks, "dense");
+    json_t *pruned = json_object_get(tasks, "pruned"), *task;
+    const char *name;
+
+    json_object_foreach(pruned, name, task)
+    {
+        fputs("| accuracy on ", out);
+        write_text(out, name);
+        fputs(", per cent ± standard error |", out);
+        write_share(out, json_object_get(dense, name), "acc", "acc_stderr");
+        write_share(out, task, "acc", "acc_stderr");
+        fputs("\n", out);
+    }
+    return json_object_size(pruned) > 0;
+}
+
+static void write_results(FILE *out, const struct settings *settings, const json_t *record)
+{
+    char *table = NULL;
+    size_t size;
+    FILE *rows = open_memstream(&table, &size);
+
+    if (rows == NULL)
+        return;
+    bool any = write_perplexities(rows, settings, json_object_get(record, "perplexity"));
+    any = write_tasks(rows, json_object_get(record, "tasks")) || any;
+    fclose(rows);
+    fputs("## What was measured\n\n", out);
+    if (any)
+        fprintf(out, "| | source | this model |\n|---|---|---|\n%s\n", table);
+    else
+        fputs("Nothing: the job that made this model had no evaluation.\n\n", out);
+    free(table);
+}
+
+// ---- the whole ------------------------------------------------------------------------------------------
+
+static void write_licence(FILE *out, const struct settings *settings, const json_t *source,
+                          const char *notice, bool has_source_card)
+{
+    static const char *const files[] = {"LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING"};
+    const json_t *license = json_object_get(source, "license");
+    char path[PATH_SIZE];
+    struct stat info;
+
+    fputs("## Licence\n\n", out);
+    if (json_is_string(license)) {
+        fputs("As the source's: ", out);
+        write_text(out, json_string_value(license));
+        fputs(". ", out);
+    } else {
+        fputs("The source's; its card names none. ", out);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        path_format(path, sizeof path, "%s/%s", settings->model, files[i]);
+        if (stat(path, &info) == 0)
+            fprintf(out, "`%s` came with the source. ", files[i]);
+    }
+    if (has_source_card)
+        fputs("The source's own card is `" SOURCE_CARD "`; what it measured is not of this model. ", out);
+    if (notice != NULL) {
+        fputs("Its metadata could not be read (", out);
+        write_text(out, notice);
+        fputs("). ", out);
+    }
+    fputs("\n", out);
+}
+
+static void write_card(FILE *out, const struct settings *settings, const struct variant *variant,
+                       const json_t *record, const json_t *source, const char *notice)
+{
+    char name[256], path[PATH_SIZE];
+    struct stat info;
+
+    path_format(path, sizeof path, "%s/README.md", settings->model);
+    const bool has_source_card = stat(path, &info) == 0;
+    name_of(name, sizeof name, settings);
+    write_metadata(out, settings, variant, source);
+    fputs("# ", out);
+    write_text(out, name);
+    fputs(", pruned: ", out);
+    write_text(out, variant->name);
+    fputs("\n\n", out);
+    write_text(out, name);
+    if (settings->hub_commit != NULL)
+        fprintf(out, " (commit `%s`)", settings->hub_commit);
+    fputs(", pruned after training, without gradients: ", out);
+    write_amount(out, variant);
+    fputs(".\n\n", out);
+    write_pruning(out, settings, record);
+    write_results(out, settings, record);
+    fputs(
+        "## How to load it\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        "folder = \"path/to/this/folder\"\ntokenizer = AutoTokenizer.from_pretrained(folder)\nmodel = "
+        "AutoModelForCausalLM.from_pretrained(folder)\n```\n\nShapes, names and dtypes are those of the "
+        "source. Zeros are stored like other weights: the files are as large as the source's, and a program "
+        "is faster only where it uses the zeros.\n\n",
+        out);
+    write_licence(out, settings, source, notice, has_source_card);
+    fputs("\n## Provenance\n\nMade by coppice. `coppice.json` has the job, the hashes of all inputs, and the "
+          "versions.\n",
+          out);
+}
+
+static enum status read_back(const char *path, const char *bytes, size_t size, struct error *err)
+{
+    char *found = NULL;
+    size_t count = 0;
+
+    FORWARD_IF_ERROR(read_file(&found, &count, path, err));
+    const bool same = count == size && memcmp(found, bytes, size) == 0;
+    free(found);
+    RETURN_ERROR_IF(!same, err, STATUS_FAILED, "%s: the file has other bytes than were written", path);
+    return STATUS_OK;
+}
+
+enum status card_write(const struct stage *stage, const struct variant *variant, const json_t *record,
+                       const char *folder, struct error *err)
+{
+    char path[PATH_SIZE], *notice = NULL, *bytes = NULL;
+    json_t *source = NULL;
+    size_t size = 0;
+    FILE *out;
+    enum status status;
+
+    GOTO_IF_ERROR(source_card_read(&source, &notice, stage->settings->model, err), done);
+    out = open_memstream(&bytes, &size);
+    if (out != NULL)
+        write_card(out, stage->settings, variant, record, source, notice);
+    if (out == NULL || fclose(out) != 0) {
+        status = error_set(err, STATUS_MEMORY, "out of memory for the model card");
+        goto done;
+    }
+    path_format(path, sizeof path, "%s/README.md", folder);
+    GOTO_IF_ERROR(commit_bytes(path, bytes, size, err), done);
+    status = read_back(path, bytes, size, err);
+done:
+    free(bytes);
+    free(notice);
+    json_decref(source);
+    return status;
+}

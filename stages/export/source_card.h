@@ -1,0 +1,13 @@
+// source_card.h - what the card of the model that was pruned says of it: the metadata in front of its
+// README.md.
+#pragma once
+#include "kernels/error.h"
+#include <jansson.h>
+
+// Members of the YAML between "---" lines at the top of FOLDER/README.md that hold for a pruned model as
+// well:
+// {"license", "license_name", "license_link", "language", "library_name", "pipeline_tag", "datasets",
+// "tags"}, each a text or a list of texts. What speaks of the source alone (model-index, base_model, widget,
+// ...) is left out. New reference, empty when there is no README.md or nothing in front of it. *notice gets a
+// text, to be freed, where the metadata is there and is not YAML; else NULL.
+enum status source_card_read(json_t **metadata, char **notice, const char *folder, struct error *err);
