@@ -357,13 +357,17 @@ static void write_card(FILE *out, const struct settings *settings, const struct 
     fputs(".\n\n", out);
     write_pruning(out, settings, record);
     write_results(out, settings, record);
-    fputs(
-        "## How to load it\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        "folder = \"path/to/this/folder\"\ntokenizer = AutoTokenizer.from_pretrained(folder)\nmodel = "
-        "AutoModelForCausalLM.from_pretrained(folder)\n```\n\nShapes, names and dtypes are those of the "
-        "source. Zeros are stored like other weights: the files are as large as the source's, and a program "
-        "is faster only where it uses the zeros.\n\n",
-        out);
+    fputs("## How to load it\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+          "folder = \"path/to/this/folder\"\ntokenizer = AutoTokenizer.from_pretrained(folder)\nmodel = "
+          "AutoModelForCausalLM.from_pretrained(folder)\n```\n\n",
+          out);
+    fputs(json_object_get(record, "dequantised") != NULL
+              ? "The source is quantised; here are the weights that its codes stand for. Names and shapes "
+                "are the "
+                "source's. "
+              : "Names, shapes and dtypes are those of the source. ",
+          out);
+    fputs("Zeros are stored like other weights: a program is faster only where it uses the zeros.\n\n", out);
     write_licence(out, settings, source, notice, has_source_card);
     fputs("\n## Provenance\n\nMade by coppice. `coppice.json` has the job, the hashes of all inputs, and the "
           "versions.\n",

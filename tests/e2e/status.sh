@@ -22,6 +22,7 @@ check "and its process and host" says ".programs[0] | .pid == $(rank_pid 0) and 
 check "and the variants that it holds" says '.programs[0].variants | length == 7'
 check "and what its teams do" says '.programs[0].units | length >= 1 and all(.node and .seconds >= 0 and .team < 2)'
 check "some is done, some is not, and the rest takes time" says '.done > 0 and .done < .all and .seconds_left > 0'
+check "the summary comes first" bash -c "'$COPPICE' status '$folder/run' | head -n 1 | grep -qE '^[0-9]+ of [0-9]+ units done, .*left'"
 check "the same as a table" bash -c "'$COPPICE' status '$folder/run' | grep -E 'left, at the measured rates of 2 ranks'"
 
 for rank in 0 1; do kill -KILL "$(rank_pid $rank)"; done

@@ -60,8 +60,9 @@ static const char style[] =
     "print{:root{--paper:#fff;--ink:#000;--faint:#444;--line:#bbb;--band:#fff;--mark:#e9f4ed;--warn:#fdf1dc;-"
     "-link:#000;--bar:#cfe0f8}body{max-width:none;padding:0;font-size:10pt;print-color-adjust:exact;-webkit-"
     "print-color-adjust:exact}.wide{overflow:visible}table{font-size:8pt}th,td{padding:.15rem "
-    ".35rem;white-space:normal}.plots{display:block}figure "
-    "svg{max-width:15cm}details:not([open]),.screen{display:none}h2,h3{break-after:avoid}tr,.verdict{break-"
+    ".35rem;white-space:normal}.plots{grid-template-columns:1fr "
+    "1fr}.legend,figcaption{font-size:8pt}.verdict{font-size:10pt}details:not([open]),.screen{display:none}"
+    "h2,h3{break-after:avoid}tr,.verdict{break-"
     "inside:avoid}.wide tbody tr>:first-child.text{position:static}}\n";
 
 // Sorts by the number in data-value, or in the text; by the text where there is no number. Cells without a
