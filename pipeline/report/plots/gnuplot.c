@@ -132,7 +132,7 @@ static void write_script(FILE *out, const struct plot *plots, size_t count)
         fprintf(
             out,
             "set border 3 linecolor rgb '%s'\nset tics nomirror textcolor rgb '%s'\nset xlabel textcolor rgb "
-            "'%s'\nset ylabel textcolor rgb '%s'\nunset key\n"
+            "'%s'\nset ylabel textcolor rgb '%s'\nunset key\nset pointintervalbox 0\n"
             "set grid linecolor rgb '#7c858f' linewidth 0.4 dashtype 3\nset encoding utf8\n",
             ink, ink, ink, ink);
         fprintf(out, "%s\nunset output\n", plots[i].script);
