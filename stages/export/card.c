@@ -2,7 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
-#include "stages/export/source_card.h"
+#include "io/model/card_metadata.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -395,7 +395,7 @@ enum status card_write(const struct stage *stage, const struct variant *variant,
     FILE *out;
     enum status status;
 
-    GOTO_IF_ERROR(source_card_read(&source, &notice, stage->settings->model, err), done);
+    GOTO_IF_ERROR(card_metadata_read(&source, &notice, stage->settings->model, err), done);
     out = open_memstream(&bytes, &size);
     if (out != NULL)
         write_card(out, stage->settings, variant, record, source, notice);

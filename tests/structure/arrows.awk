@@ -45,7 +45,7 @@ BEGIN {
   height["kernels"] = 1; height["io"] = 2; height["stages"] = 3; height["pipeline"] = 4
   split("mpi.h hdf5.h jansson.h yaml.h", libraries, " ")
   allowed["kernels"] = ""
-  allowed["io"] = "mpi.h hdf5.h jansson.h"
+  allowed["io"] = "mpi.h hdf5.h jansson.h yaml.h"
   allowed["stages"] = "mpi.h hdf5.h jansson.h"
   allowed["pipeline"] = "mpi.h hdf5.h jansson.h yaml.h"
   for (i = 1; i < ARGC; i++)

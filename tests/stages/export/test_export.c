@@ -6,7 +6,6 @@
 #include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
-#include "stages/export/source_card.h"
 #include "tests/support/small_model.h"
 
 #include <stdio.h>
@@ -361,37 +360,6 @@ static void the_card_is_the_exports_own(void **state)
     small_model_close(&small);
 }
 
-static void a_source_card_that_is_no_yaml_is_named(void **state)
-{
-    static const struct {
-        const char *card;
-        bool notice;
-        const char *license; // NULL: none
-    } cases[] = {{"---\nlicense: [mit\n---\n", true, NULL},
-                 {"---\r\nlicense: mit\r\n---\r\n", false, "mit"},
-                 {"\xef\xbb\xbf---\nlicense: mit\n---", false, "mit"},
-                 {"---\nlicense: mit\n", false, NULL}, // never ends
-                 {"--- a rule\nlicense: mit\n---\n", false, NULL},
-                 {"---\n- license\n---\n", false, NULL},
-                 {"", false, NULL}};
-    struct error err = {0};
-    (void)state;
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases && mpi_rank() == 0; i++) {
-        json_t *metadata;
-        char *notice;
-        write_text(in_directory(""), "README.md", cases[i].card);
-        assert_ok(source_card_read(&metadata, &notice, in_directory(""), &err), err);
-        assert_int_equal(notice != NULL, cases[i].notice);
-        const char *license = json_string_value(json_object_get(metadata, "license"));
-        assert_int_equal(license != NULL, cases[i].license != NULL);
-        if (license != NULL)
-            assert_string_equal(license, cases[i].license);
-        free(notice);
-        json_decref(metadata);
-    }
-}
-
 static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
@@ -690,7 +658,6 @@ int main(int argc, char **argv)
         mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
         mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
         mpi_unit_test(the_card_is_the_exports_own),
-        mpi_unit_test(a_source_card_that_is_no_yaml_is_named),
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
         mpi_unit_test(of_several_variants_each_has_a_folder),
         mpi_unit_test(a_killed_export_goes_on_with_the_next_shard),

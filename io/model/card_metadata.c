@@ -1,4 +1,4 @@
-#include "stages/export/source_card.h"
+#include "io/model/card_metadata.h"
 
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
@@ -76,7 +76,7 @@ static void take_members(json_t *metadata, yaml_document_t *document)
     }
 }
 
-enum status source_card_read(json_t **metadata, char **notice, const char *folder, struct error *err)
+enum status card_metadata_read(json_t **metadata, char **notice, const char *folder, struct error *err)
 {
     char path[PATH_SIZE], *text = NULL;
     struct stat info;
