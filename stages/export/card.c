@@ -243,25 +243,42 @@ static void write_share(FILE *out, const json_t *task, const char *key, const ch
     fputs(" |", out);
 }
 
-// Returns whether there is a result.
-static bool write_perplexities(FILE *out, const struct settings *settings, const json_t *perplexity)
+// A row for one text. Returns whether there is a result.
+static bool write_perplexity(FILE *out, const char *text, const json_t *dense, const json_t *pruned)
 {
-    const json_t *pruned = json_object_get(perplexity, "pruned");
-    double value, dense, length = 0, windows = 0;
+    double value, length = 0, windows = 0;
 
     if (!number(&value, pruned, "perplexity"))
         return false;
     (void)number(&length, pruned, "length");
     (void)number(&windows, pruned, "windows");
     fputs("| perplexity on ", out);
-    write_text(out, base_of(settings->perplexity));
-    fprintf(out, ", %.0f windows of %.0f tokens |", windows, length);
-    if (number(&dense, json_object_get(perplexity, "dense"), "perplexity"))
-        fprintf(out, " %.4f |", dense);
+    write_text(out, text);
+    fprintf(out, ", %.0f windows of %.0f tokens | ", windows, length);
+    if (number(&length, dense, "perplexity"))
+        fprintf(out, "%.4f", length);
     else
-        fputs(" - |", out);
-    fprintf(out, " %.4f |\n", value);
+        fputs("-", out);
+    fprintf(out, " | %.4f |\n", value);
     return true;
+}
+
+static bool write_perplexities(FILE *out, const struct settings *settings, const json_t *perplexity)
+{
+    const json_t *dense = json_object_get(perplexity, "dense"),
+                 *pruned = json_object_get(perplexity, "pruned");
+    json_t *texts = json_object_get(pruned, "texts"), *text;
+    const char *name, *only = settings->num_texts > 0 ? settings->texts[0].data : NULL;
+    bool any = false;
+
+    if (texts == NULL)
+        return write_perplexity(out, base_of(only), dense, pruned);
+    json_object_foreach(texts, name, text)
+    {
+        any =
+            write_perplexity(out, name, json_object_get(json_object_get(dense, "texts"), name), text) || any;
+    }
+    return any;
 }
 
 static bool write_tasks(FILE *out, const json_t *tasks)

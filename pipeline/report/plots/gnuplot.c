@@ -25,6 +25,7 @@ static const struct {
                {"rgb(1,2,3)", "currentColor"},
                {"rgb(0,0,0)", "currentColor"},
                {" color=\"black\"", ""},
+               {" color='white'", " style='color:var(--paper)'"}, // behind marks, to set them off
                {"gpPt", "plot%zu_point"},
                {"gpDot", "plot%zu_dot"},
                {"\"gnuplot_canvas\"", "\"plot%zu_canvas\""},
@@ -132,7 +133,7 @@ static void write_script(FILE *out, const struct plot *plots, size_t count)
         fprintf(
             out,
             "set border 3 linecolor rgb '%s'\nset tics nomirror textcolor rgb '%s'\nset xlabel textcolor rgb "
-            "'%s'\nset ylabel textcolor rgb '%s'\nunset key\nset pointintervalbox 0\n"
+            "'%s'\nset ylabel textcolor rgb '%s'\nunset key\n"
             "set grid linecolor rgb '#7c858f' linewidth 0.4 dashtype 3\nset encoding utf8\n",
             ink, ink, ink, ink);
         fprintf(out, "%s\nunset output\n", plots[i].script);

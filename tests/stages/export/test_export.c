@@ -317,6 +317,7 @@ static void the_card_is_the_exports_own(void **state)
         "## How to load it\n";
     const struct small_model_shape shape = small_model_shape();
     struct skip skip[] = {{(char *)"head", 0}};
+    struct text_settings text = {.data = (char *)"/data/wiki.raw"};
     struct small_model small;
     struct error err = {0};
     (void)state;
@@ -330,7 +331,8 @@ static void the_card_is_the_exports_own(void **state)
     small.settings.skip = skip;
     small.settings.num_skip = 1;
     small.settings.corpus = (char *)"/data/c4_1.jsonl";
-    small.settings.perplexity = (char *)"/data/wiki.raw";
+    small.settings.texts = &text;
+    small.settings.num_texts = 1;
     small.settings.sequences = 4;
     small.settings.length = 8;
     small.settings.seed = 7;
@@ -355,8 +357,9 @@ static void the_card_is_the_exports_own(void **state)
     free(theirs);
     small.settings.skip = NULL;
     small.settings.num_skip = 0;
-    small.settings.hub_id = small.settings.hub_commit = small.settings.corpus = small.settings.perplexity =
-        NULL;
+    small.settings.hub_id = small.settings.hub_commit = small.settings.corpus = NULL;
+    small.settings.texts = NULL;
+    small.settings.num_texts = 0;
     small_model_close(&small);
 }
 
