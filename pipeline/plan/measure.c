@@ -89,18 +89,28 @@ static void pass(struct trial *trial)
                           trial->tokens, trial->workspace, NULL);
 }
 
-// The shortest time of several, at least two: the first one is warming up. In this thread's own time, which
-// other programs that want the core do not lengthen.
-static double best_of(void (*step)(struct trial *), struct trial *trial)
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+// The middle time of several after a first one that warms up. In this thread's own time, which other programs
+// that want the core do not lengthen.
+static double time_of(void (*step)(struct trial *), struct trial *trial)
 {
     const double begun = seconds_of(CLOCK_MONOTONIC);
-    double best = INFINITY;
-    for (int i = 0; i < TRIES && (i < 2 || seconds_of(CLOCK_MONOTONIC) - begun < longest); i++) {
+    double times[TRIES];
+    size_t count = 0;
+
+    step(trial);
+    while (count < 1 || (count < TRIES && seconds_of(CLOCK_MONOTONIC) - begun < longest)) {
         const double before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
         step(trial);
-        best = fmin(best, seconds_of(CLOCK_THREAD_CPUTIME_ID) - before);
+        times[count++] = seconds_of(CLOCK_THREAD_CPUTIME_ID) - before;
     }
-    return best;
+    qsort(times, count, sizeof *times, compare);
+    return times[count / 2];
 }
 
 static enum status measure_layer(struct machine *machine, struct trial *trial, const struct plan *plan,
@@ -112,9 +122,9 @@ static enum status measure_layer(struct machine *machine, struct trial *trial, c
     FORWARD_IF_ERROR(prepare(trial, model, plan->settings, err));
     FORWARD_IF_ERROR(gemm_prepare(err));
     gemm_set_threads(1); // rates are one core's
-    machine->convert = plan->sizes.layers[0].checkpoint / best_of(expand, trial);
+    machine->convert = plan->sizes.layers[0].checkpoint / time_of(expand, trial);
     layer_map_bind(&trial->layer, &trial->map, model, trial->block);
-    machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / best_of(pass, trial);
+    machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / time_of(pass, trial);
     machine->score *= machine->flops / before;
     machine->compensate *= machine->flops / before;
     return STATUS_OK;

@@ -41,6 +41,14 @@ check "and no bar" not grep -q $'\r' "$folder/stderr"
 left=$("$COPPICE" plan --json "${set_options[@]}" "$folder/job.yaml" | jq -c '[.stages[] | .units - .done] | add')
 check "plan finds nothing left" same 0 "$left"
 
+# What the plan counts is what the stages count; tests/plan_time.sh compares more, and times.
+plan() { "$COPPICE" plan --json "${set_options[@]}" "$folder/job.yaml" | jq "$1"; }
+counted() { jq -s 'map(select(.event == "unit") | .work) | add' "$folder/run/log.jsonl"; }
+check "the stages counted the work that was planned" near "$(counted)" "$(plan .work)" 0.25
+rm "$folder/run/results/wanda-0.5/perplexity.json"
+check "of a run that lacks a result this is left" near "$(plan .left.work)" "$(plan '.stages.evaluate.work / 3')" 1e-9
+check "and takes some of the time" same true "$(plan '.left.seconds > 0 and .left.seconds < .seconds')"
+
 # A weight that is not a number is found when its layer's turn comes, while the bar is shown.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
 printf '\300\177' | dd of="$folder/model/model.safetensors" bs=1 seek=$(($(stat -c %s "$folder/model/model.safetensors") - 2)) \
