@@ -22,7 +22,7 @@ lanes=(
   "batch_node_off srun"
   "network_cut failing_stage tasks"
   "two_at_once bad_input placement"
-  "installed futile"
+  "installed futile interrupted"
 )
 
 skip() {

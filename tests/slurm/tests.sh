@@ -129,6 +129,26 @@ test_srun() {
   same_as pruned "$job"
 }
 
+# Ctrl-C on a terminal, where srun passes it on.
+test_interrupted() {
+  local job=$lane/interrupted pid code=0
+  on ctl srun --mpi=list 2>&1 | grep -q pmix && command -v script >/dev/null || { echo "no pmix, or no script"; return; }
+  write_pruned_job "$job"
+  mkfifo "$job/keys"
+  # shellcheck disable=SC2086
+  on ctl env $job_environment PMIX_MCA_gds=hash script -qefc "srun -X -n 2 --mpi=pmix '$COPPICE' run '$job/job.yaml'" /dev/null \
+    <"$job/keys" >"$job/terminal.log" 2>&1 &
+  pid=$!
+  exec 8>"$job/keys"
+  halfway "$job" 3
+  printf '\003' >&8
+  wait "$pid" || code=$?
+  exec 8>&-
+  [ $code = 75 ] || fail "exit code $code: $(cat "$job/terminal.log")"
+  [ "$(grep -c '^coppice: ' "$job/terminal.log")" = 1 ]
+  says "$job/terminal.log" "^coppice: stopped by signal SIGINT; run the same command again to go on"
+}
+
 # ---- who holds and reads what --------------------------------------------------------------------------------------
 
 # Two ranks on each of two nodes: each node keeps one copy of a layer's weights, and fetches the checkpoint once. Each
