@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Codes of eight and four bits as torch reads them, and small quantised checkpoints as transformers dequantises them:
-make_quantised_golden.py
+make_quantised_golden.py [--logits]
 
-Writes codes.h and quantised/NAME/ (config.json, model.safetensors, expected.json) next to itself. expected.json has the
-dtype and the CRC-32 of the bytes of every tensor that transformers holds after loading the checkpoint on a CPU.
+Writes codes.h and quantised/NAME/ (config.json, model.safetensors, expected.json, golden.json) next to itself. expected.json
+has the dtype and the CRC-32 of the bytes of every tensor that transformers holds after loading the checkpoint on a CPU,
+golden.json the logits that it computes from these in float32 (golden.py). --logits writes golden.json alone.
 quantised/ids.h5 has token ids for tests/e2e/quantised.sh. Needs h5py, torch, transformers, accelerate and compressed-tensors; made with transformers 5.24, compressed-tensors 0.20 and torch 2.14.
 """
 
@@ -11,6 +12,7 @@ import json
 import os
 import re
 import struct
+import sys
 import zlib
 
 import h5py
@@ -19,7 +21,11 @@ import transformers as hf
 from safetensors.torch import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from golden import write_golden
+
 HIDDEN, INNER, VOCABULARY = 32, 48, 16
+LENGTH = 40  # tokens whose logits are compared
 E4M3, E5M2, E8M0 = torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu
 SCALES = [1.0, 0.0123291015625, -3.3, 1e-30]
 
@@ -110,26 +116,46 @@ def mxfp4_model():
     return config, tensors
 
 
+def load(folder):
+    """Dequantised."""
+    with open(os.path.join(folder, "config.json")) as file:
+        method = json.load(file)["quantization_config"]["quant_method"]
+    arguments = {}
+    if method == "compressed-tensors":
+        arguments["quantization_config"] = hf.CompressedTensorsConfig(dequantize=True)
+    loaded, info = hf.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", output_loading_info=True,
+                                                           attn_implementation="eager", **arguments)
+    assert not info["missing_keys"] and not info["mismatched_keys"], info
+    return loaded, info
+
+
+def write_logits(folder):
+    ids = torch.randint(0, VOCABULARY, (LENGTH,), generator=torch.Generator().manual_seed(3)).tolist()
+    write_golden(load(folder)[0].float(), ids, os.path.join(folder, "golden.json"), [0, 11, LENGTH - 1])
+
+
 def write(name, config, tensors):
     folder = os.path.join(HERE, "quantised", name)
     os.makedirs(folder, exist_ok=True)
     config.save_pretrained(folder)
     save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
-    arguments = {}
-    if config.quantization_config["quant_method"] == "compressed-tensors":
-        arguments["quantization_config"] = hf.CompressedTensorsConfig(dequantize=True)
-    loaded, info = hf.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", output_loading_info=True, **arguments)
-    assert not info["missing_keys"] and not info["mismatched_keys"], info
+    loaded, info = load(folder)
     expected = {}
     for key, value in loaded.state_dict().items():
         raw = value.contiguous().view(torch.uint8).numpy().tobytes()
         expected[key] = {"dtype": str(value.dtype).removeprefix("torch."), "crc32": zlib.crc32(raw)}
     with open(os.path.join(folder, "expected.json"), "w") as out:
         json.dump(expected, out, indent=1)
+    write_logits(folder)
     print(name, info["unexpected_keys"])
 
 
 def main():
+    if sys.argv[1:] == ["--logits"]:
+        for name in sorted(os.listdir(os.path.join(HERE, "quantised"))):
+            if name != "ids.h5":
+                write_logits(os.path.join(HERE, "quantised", name))
+        return
     write_codes()
     blocks = lambda rows, columns: (rows // 16, columns // 16)
     fp8 = dict(quant_method="fp8", activation_scheme="dynamic", modules_to_not_convert=["lm_head"])

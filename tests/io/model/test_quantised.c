@@ -150,6 +150,29 @@ static void quantised_checkpoints_are_dequantised_as_transformers_does(void **st
     }
 }
 
+// The whole model, as transformers computes it from the weights that it dequantised.
+static void logits_are_those_of_the_dequantised_model(void **state)
+{
+    static const char *const names[] = {
+        "fp8-block",         "fp8-e8m0",         "fp8-tensor", "compressed-channel",
+        "compressed-tensor", "compressed-block", "mxfp4"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct golden_result result;
+        char relative[128];
+        snprintf(relative, sizeof relative, "tests/golden/quantised/%s", names[i]);
+        char *folder_path = source_path(relative);
+        snprintf(relative, sizeof relative, "tests/golden/quantised/%s/golden.json", names[i]);
+        char *golden = source_path(relative);
+        golden_compare(&result, folder_path, golden);
+        print_message("%-20s relative logit error %.2g\n", names[i], result.logit_error);
+        assert_true(result.logit_error < 1e-4);
+        free(golden);
+        free(folder_path);
+    }
+}
+
 // The layout that is exported is a valid file: written out it opens, and its tensors are where it says.
 static void what_is_exported_is_laid_out_without_scales(void **state)
 {
@@ -524,6 +547,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantised_checkpoints_are_dequantised_as_transformers_does),
+        cmocka_unit_test(logits_are_those_of_the_dequantised_model),
         cmocka_unit_test(what_is_exported_is_laid_out_without_scales),
         cmocka_unit_test(parts_of_quantised_experts_are_read_in_place),
         cmocka_unit_test(blocks_at_the_edges_are_smaller),
