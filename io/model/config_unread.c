@@ -7,9 +7,9 @@
 static const char *const harmless[] = {
     // Where the file comes from, and how it is run.
     "_attn_implementation*", "_commit_hash", "_experts_implementation*", "_flash_attn*", "_fast_init",
-    "_from_auto", "_from_model_config", "_name_or_path", "architectures", "attn_implementation", "auto_map",
-    "dtype", "experts_implementation", "model_name", "name", "name_or_path", "tokenizer_*", "torch_dtype",
-    "torchscript", "transformers.js_config", "transformers_version", "unsloth_*", "use_bfloat16", "use_cache",
+    "_from_auto", "_from_model_config", "*name_or_path", "architectures", "attn_implementation", "auto_map",
+    "dtype", "experts_implementation", "model_name", "name", "tokenizer_*", "torch_dtype", "torchscript",
+    "transformers.js_config", "transformers_version", "unsloth_*", "use_bfloat16", "use_cache",
     "use_flash_attention*",
     // Tokens, generation, and what is put out beside the logits.
     "*_token_id", "*_token_ids", "*_token_index", "bad_words_ids", "begin_suppress_tokens",

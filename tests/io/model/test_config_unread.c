@@ -105,7 +105,7 @@ static void a_key_that_says_off_is_accepted(void **state)
 static void what_is_not_about_the_forward_pass_is_accepted(void **state)
 {
     static const char *const keys[] = {"some_dropout", "extra_token_id", "unsloth_anything",
-                                       "output_router_logits"};
+                                       "_model_name_or_path", "output_router_logits"};
     struct error err;
     (void)state;
 
