@@ -91,6 +91,8 @@ struct expected {
 };
 
 struct settings {
+    uint64_t
+        made_from; // a hash of all that follows and of the files behind it: of run.json, for every file made
     char *model, *run, *output; // directories; output NULL: no export
     enum output_format output_format;
     // Where the job names a model by its id on the Hub: the id as it stands there, and the commit; then model

@@ -9,7 +9,13 @@
 #include <string.h>
 #include <xxhash.h>
 
-static const char *const seal_name = "xxh3";
+static const char *const seal_name = "xxh3", *const made_from_name = "made_from";
+
+// 16 hexadecimal digits.
+static void hash_to_text(char text[17], uint64_t hash)
+{
+    snprintf(text, 17, "%016llx", (unsigned long long)hash);
+}
 
 // 16 hexadecimal digits of everything but the seal. False when memory ran out.
 static bool compute_seal(char text[17], json_t *object)
@@ -25,7 +31,7 @@ static bool compute_seal(char text[17], json_t *object)
     json_decref(rest);
     if (dump == NULL)
         return false;
-    snprintf(text, 17, "%016llx", (unsigned long long)XXH3_64bits(dump, strlen(dump)));
+    hash_to_text(text, XXH3_64bits(dump, strlen(dump)));
     free(dump);
     return true;
 }
@@ -64,6 +70,22 @@ enum status sealed_json_write(const char *path, json_t *object, struct error *er
         status = commit_bytes(path, text, strlen(text), err);
     free(text);
     return status;
+}
+
+enum status sealed_json_write_from(const char *path, json_t *object, uint64_t made_from, struct error *err)
+{
+    char text[17];
+
+    hash_to_text(text, made_from);
+    RETURN_ERROR_IF(made_from != 0 && json_object_set_new(object, made_from_name, json_string(text)) != 0,
+                    err, STATUS_MEMORY, "out of memory for %s", path);
+    return sealed_json_write(path, object, err);
+}
+
+uint64_t sealed_json_made_from(const json_t *object)
+{
+    const char *text = json_string_value(json_object_get(object, made_from_name));
+    return text != NULL ? strtoull(text, NULL, 16) : 0;
 }
 
 enum status sealed_json_read(json_t **json, const char *path, struct error *err)

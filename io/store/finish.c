@@ -111,7 +111,7 @@ static enum status name_it(struct store_writer *writer, const struct store_heade
 
 enum status store_finish(struct store_writer *writer, struct error *err)
 {
-    struct store_header header = {0};
+    struct store_header header = {.made_from = writer->made_from};
     uint64_t *hashes = NULL;
     enum status status;
 

@@ -13,7 +13,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the store's hashes are defined over little-endian bytes");
 
 static const char magic[16] = "coppice-store\r\n\x1a";
-enum { AT_VERSION = 16, AT_BLOCK = 20, AT_LENGTH = 24, AT_BLOCKS = 32, AT_HASH = STORE_USER_BLOCK - 8 };
+enum {
+    AT_VERSION = 16,
+    AT_BLOCK = 20,
+    AT_LENGTH = 24,
+    AT_BLOCKS = 32,
+    AT_MADE_FROM = 40,
+    AT_HASH = STORE_USER_BLOCK - 8
+};
 
 void store_header_encode(uint8_t block[STORE_USER_BLOCK], const struct store_header *header)
 {
@@ -25,6 +32,7 @@ void store_header_encode(uint8_t block[STORE_USER_BLOCK], const struct store_hea
     memcpy(block + AT_BLOCK, &block_bytes, sizeof block_bytes);
     memcpy(block + AT_LENGTH, &header->length, sizeof header->length);
     memcpy(block + AT_BLOCKS, &header->blocks, sizeof header->blocks);
+    memcpy(block + AT_MADE_FROM, &header->made_from, sizeof header->made_from);
     const uint64_t hash = XXH3_64bits(block, AT_HASH);
     memcpy(block + AT_HASH, &hash, sizeof hash);
 }
@@ -48,6 +56,7 @@ enum status store_header_decode(struct store_header *header, const uint8_t block
         version, block_bytes, STORE_VERSION, STORE_BLOCK);
     memcpy(&header->length, block + AT_LENGTH, sizeof header->length);
     memcpy(&header->blocks, block + AT_BLOCKS, sizeof header->blocks);
+    memcpy(&header->made_from, block + AT_MADE_FROM, sizeof header->made_from);
     return STATUS_OK;
 }
 

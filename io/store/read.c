@@ -41,6 +41,18 @@ static enum status open_checked(const char *path, int *fd, struct store_header *
     return STATUS_OK;
 }
 
+enum status store_made_from(uint64_t *made_from, const char *path, struct error *err)
+{
+    struct store_header header = {0};
+    int fd = -1;
+    const enum status status = open_checked(path, &fd, &header, err);
+
+    if (fd >= 0)
+        close(fd);
+    *made_from = header.made_from;
+    return status;
+}
+
 // Collective. The whole file is as it was committed.
 static enum status check_file(const char *path, MPI_Comm comm, struct error *err)
 {

@@ -24,8 +24,10 @@ struct store_reader;
 // choice of the user's is kept.
 void store_before_mpi(void);
 
-// Collective. Starts path's temporary file (folders are made). Freed by store_commit or store_abandon.
-enum status store_create(struct store_writer **writer, const char *path, MPI_Comm comm, struct error *err);
+// Collective. Starts path's temporary file (folders are made). made_from: a hash of what the contents are
+// computed from, kept in the file; 0 where nothing is to be said. Freed by store_commit or store_abandon.
+enum status store_create(struct store_writer **writer, const char *path, uint64_t made_from, MPI_Comm comm,
+                         struct error *err);
 
 struct store_shape {
     enum store_type type;
@@ -89,5 +91,8 @@ enum status store_read_attribute_string(const struct store_reader *reader, const
 
 // Checks the whole file and each dataset's `xxh3` as one process, for `coppice verify`.
 enum status store_verify(const char *path, struct error *err);
+// What the file was made from, out of its first block, which is checked; 0 when it does not say. Not
+// collective; works without MPI. Failures as store_open's.
+enum status store_made_from(uint64_t *made_from, const char *path, struct error *err);
 // True when a file of that name is there (committed, by construction). Cheap: no checksum.
 bool store_exists(const char *path);

@@ -44,11 +44,6 @@ json_t *hub_to_json(const struct settings *settings)
                : NULL;
 }
 
-static void hex(char *text, uint64_t value)
-{
-    snprintf(text, 17, "%016llx", (unsigned long long)value);
-}
-
 // Hashes and settings that results depend on, without paths. Variants are not part of it.
 static json_t *identity_of(const json_t *record)
 {
@@ -75,12 +70,31 @@ static json_t *identity_of(const json_t *record)
     return identity;
 }
 
-static void identity_hash(char text[17], const json_t *record)
+// 16 hexadecimal digits, a new reference; NULL when memory ran out.
+static json_t *identity_hash(const json_t *record)
 {
     json_t *identity = identity_of(record);
     char *dump = json_dumps(identity, JSON_SORT_KEYS | JSON_COMPACT);
-    hex(text, dump != NULL ? XXH3_64bits(dump, strlen(dump)) : 0);
+    json_t *hash =
+        dump != NULL ? json_sprintf("%016llx", (unsigned long long)XXH3_64bits(dump, strlen(dump))) : NULL;
+
     free(dump);
+    json_decref(identity);
+    return hash;
+}
+
+// What the record says of itself. A run that was begun before run.json had an identity has the one that it
+// would have now.
+static void take_identity(struct run_record *record)
+{
+    json_t *said = json_incref(json_object_get(record->json, "identity"));
+    json_t *identity = said != NULL ? said : identity_hash(record->json);
+    const char *text = json_string_value(identity);
+
+    snprintf(record->identity, sizeof record->identity, "%s", text != NULL ? text : "");
+    record->made_from = strtoull(record->identity, NULL, 16);
+    record->has_unmarked_files =
+        said == NULL || json_is_true(json_object_get(record->json, "unmarked_files"));
     json_decref(identity);
 }
 
@@ -163,6 +177,15 @@ static enum status settle(struct run_record *record, const json_t *old, const st
         json_object_set_new(record->json, "started", started_now());
         json_object_set_new(record->json, "versions", library_versions());
     }
+    if (json_object_get(old, "identity") != NULL) {
+        json_object_set(record->json, "identity", json_object_get(old, "identity"));
+        if (json_is_true(json_object_get(old, "unmarked_files")))
+            json_object_set_new(record->json, "unmarked_files", json_true());
+    } else {
+        json_object_set_new(record->json, "identity", identity_hash(record->json));
+        if (old != NULL)
+            json_object_set_new(record->json, "unmarked_files", json_true());
+    }
     record->is_changed = old == NULL || !json_equal(old, record->json);
     return STATUS_OK;
 }
@@ -184,7 +207,7 @@ static enum status share_record(struct run_record *record, const struct team *te
     record->is_first = head[1] != 0;
     record->is_changed = head[2] != 0;
     if (status == STATUS_OK) {
-        identity_hash(record->identity, record->json);
+        take_identity(record);
         status = json_memory_check("run.json", err);
     }
     status = team_agree(team, status, err);
@@ -302,7 +325,7 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
     FORWARD_IF_ERROR(load(&record->json, path, err));
     RETURN_ERROR_IF(record->json == NULL, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
-    identity_hash(record->identity, record->json);
+    take_identity(record);
     return json_memory_check(path, err);
 }
 

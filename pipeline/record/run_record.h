@@ -11,10 +11,12 @@
 #include <jansson.h>
 
 struct run_record {
-    json_t *json;      // what run.json holds or will hold
-    char identity[17]; // hexadecimal hash of everything that results depend on
-    bool is_first;     // there was no run.json
-    bool is_changed;   // run.json is to be written
+    json_t *json;            // what run.json holds or will hold
+    char identity[17];       // hexadecimal hash of everything that results depend on, as run.json has it
+    uint64_t made_from;      // the same as a number, for every file that is made
+    bool has_unmarked_files; // begun by a version whose files do not say what they were made from
+    bool is_first;           // there was no run.json
+    bool is_changed;         // run.json is to be written
 };
 
 // Collective. Compares RUN/run.json with the job; writes nothing. Fingerprints: XXH3 of every file, tensors

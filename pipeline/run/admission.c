@@ -4,6 +4,7 @@
 #include "kernels/amount.h"
 #include "pipeline/plan/capacity.h"
 #include "pipeline/plan/disk_need.h"
+#include "pipeline/run/committed_files.h"
 #include "pipeline/run/places.h"
 #include "stages/export/export.h"
 
@@ -111,14 +112,18 @@ enum status admission_check(struct admission *admission, const struct run_contex
     enum fingerprint_mode mode = context->options->strict ? FINGERPRINT_ALL : FINGERPRINT_CHANGED;
     enum status status = STATUS_OK;
 
-    // Which run an output that is there belongs to, is told by the fingerprints.
-    if (only_looks && !context->options->strict && !any_output_exists(context->settings))
+    // Which run an output or another file that is there belongs to, is told by the fingerprints.
+    if (only_looks && !context->options->strict && !any_output_exists(context->settings) &&
+        !committed_files_exist(context->settings->run))
         mode = FINGERPRINT_NONE;
     FORWARD_IF_ERROR(
         run_record_open(&admission->record, context->world, context->model, context->settings, mode, err));
     if (root)
         status = check_places(context, err);
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
+    if (mode != FINGERPRINT_NONE || !admission->record.is_first)
+        FORWARD_IF_ERROR(
+            committed_files_check_origin(&admission->record, context->settings->run, context->world, err));
     return only_looks && context->options->no_check ? STATUS_OK : read_inputs(admission, context, err);
 }
 

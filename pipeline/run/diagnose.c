@@ -92,7 +92,7 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
         if (team->rank == 0)
             status = json_memory_check(path, err);
         if (team->rank == 0 && status == STATUS_OK)
-            status = sealed_json_write(path, result, err);
+            status = sealed_json_write_from(path, result, d->settings->made_from, err);
     }
     if (result != NULL)
         json_object_set_new(d->results, name, result);
@@ -155,6 +155,7 @@ static enum status open_settings(struct settings **settings, const struct option
     }
     GOTO_IF_ERROR(run_record_read(&record, path, err), done);
     GOTO_IF_ERROR(settings_from_json(settings, json_object_get(record.json, "job"), path, err), done);
+    (*settings)->made_from = record.made_from;
     free((*settings)->run);
     (*settings)->run = strdup(path);
     if ((*settings)->run == NULL)

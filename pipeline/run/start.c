@@ -96,8 +96,9 @@ static void tell_notice(const char *notice, const struct run_context *context, c
 }
 
 // Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
-static enum status open_and_run(const struct run_context *context, struct admission *admission,
-                                struct claim *claim, struct error *err)
+// settings: the context's, which learn what all files are made from.
+static enum status open_and_run(const struct run_context *context, struct settings *settings,
+                                struct admission *admission, struct claim *claim, struct error *err)
 {
     const bool root = context->world->rank == 0;
     struct journal journal = {.log = NULL};
@@ -105,6 +106,7 @@ static enum status open_and_run(const struct run_context *context, struct admiss
     enum status status = STATUS_OK;
 
     FORWARD_IF_ERROR(admission_check(admission, context, false, err));
+    settings->made_from = admission->record.made_from;
     if (root)
         status = warn(context, err);
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
@@ -152,7 +154,7 @@ enum status job_start(const struct opened_job *job, const struct options *option
     if (world->rank == 0)
         status = claim_wait(&claim, &context, err);
     GOTO_IF_ERROR(team_agree(world, status, err), done);
-    status = open_and_run(&context, &admission, claim, err);
+    status = open_and_run(&context, job->settings, &admission, claim, err);
 done:
     claim_release(claim);
     admission_free(&admission);

@@ -2,83 +2,40 @@
 
 #include "io/file/run_paths.h"
 #include "pipeline/run/committed_file.h"
+#include "pipeline/run/committed_files.h"
 #include "pipeline/text/json_memory.h"
 
-#include <errno.h>
-#include <fts.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct file_list {
-    char **paths;
-    size_t count, room;
-};
-
-static void file_list_free(struct file_list *list)
+static enum status list_files(struct committed_files *list, const char *run, struct error *err)
 {
-    for (size_t i = 0; i < list->count; i++)
-        free(list->paths[i]);
-    free(list->paths);
-}
-
-static enum status file_list_add(struct file_list *list, const char *path, struct error *err)
-{
-    if (list->count == list->room) {
-        size_t room = list->room > 0 ? 2 * list->room : 64;
-        char **paths = realloc(list->paths, room * sizeof *paths);
-        RETURN_ERROR_IF(paths == NULL, err, STATUS_MEMORY, "out of memory for a list of %zu files", room);
-        list->paths = paths;
-        list->room = room;
-    }
-    list->paths[list->count] = strdup(path);
-    RETURN_ERROR_IF(list->paths[list->count] == NULL, err, STATUS_MEMORY, "out of memory for a file name");
-    list->count++;
-    return STATUS_OK;
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
-}
-
-// Every committed file of the run: *.h5 and *.json.
-static enum status list_files(struct file_list *list, const char *run, struct error *err)
-{
-    char root[PATH_SIZE];
-    char *const roots[] = {root, NULL};
+    char record[PATH_SIZE];
     struct stat info;
-    FTSENT *entry;
-    enum status status = STATUS_OK;
 
-    run_file_path(root, run, RUN_RECORD);
-    RETURN_ERROR_IF(stat(root, &info) != 0, err, STATUS_USAGE,
+    run_file_path(record, run, RUN_RECORD);
+    RETURN_ERROR_IF(stat(record, &info) != 0, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
-    path_format(root, sizeof root, "%s", run);
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-    RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
-    while (status == STATUS_OK && (errno = 0, entry = fts_read(walk)) != NULL)
-        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
-            status = error_set(err, STATUS_FAILED, "%s: %s", entry->fts_path, strerror(entry->fts_errno));
-        else if (entry->fts_info == FTS_F &&
-                 (has_suffix(entry->fts_name, ".h5") || has_suffix(entry->fts_name, ".json")))
-            status = file_list_add(list, entry->fts_path, err);
-    if (status == STATUS_OK && errno != 0)
-        status = error_set(err, STATUS_FAILED, "%s: listing its files failed: %s", run, strerror(errno));
-    fts_close(walk);
+    return committed_files_list(list, run, err);
+}
+
+// Sound files of another run are no result of this one.
+static enum status check_origin(const char *run, const struct team *team, struct error *err)
+{
+    struct run_record record = {0};
+    enum status status = run_record_read(&record, run, err);
+
+    if (status == STATUS_OK)
+        status = committed_files_check_origin(&record, run, team, err);
+    run_record_free(&record);
     return status;
 }
 
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)
 {
-    struct file_list list = {0};
+    struct committed_files list = {0};
     struct error unread = {0};
     uint64_t *damaged = NULL, count = 0;
     enum status status = list_files(&list, run, err);
@@ -126,9 +83,11 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         *err = unread;
         status = unread.status;
     }
+    if (status == STATUS_OK)
+        status = check_origin(run, team, err);
     status = team_agree(team, status, err);
 done:
-    file_list_free(&list);
+    committed_files_free(&list);
     free(damaged);
     return status;
 }

@@ -110,9 +110,10 @@ enum status budget_resolve(struct variant *resolved, const struct settings *sett
 
 // ---- writing --------------------------------------------------------------------------------------------
 
-static enum status write_and_free(const char *path, json_t *json, struct error *err)
+static enum status write_and_free(const char *path, json_t *json, const struct settings *settings,
+                                  struct error *err)
 {
-    const enum status status = json != NULL ? sealed_json_write(path, json, err)
+    const enum status status = json != NULL ? sealed_json_write_from(path, json, settings->made_from, err)
                                             : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
@@ -131,7 +132,7 @@ enum status budget_measured_write(const struct budget_measured *measured, const 
         json_object_set_new(json, "sparsity", json_real(sparsity));
     }
     budget_path(path, settings, variant);
-    return write_and_free(path, json, err);
+    return write_and_free(path, json, settings, err);
 }
 
 json_t *budget_attempts_json(const struct budget_trials *search)
@@ -161,5 +162,5 @@ enum status budget_result_write(const struct budget_trials *search, const struct
                                     exp(search->dense + trial->excess), "mean_nll",
                                     search->dense + trial->excess, "dense_perplexity", exp(search->dense),
                                     "dense_nll", search->dense, "attempts", budget_attempts_json(search)),
-                          err);
+                          settings, err);
 }

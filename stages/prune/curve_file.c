@@ -129,8 +129,9 @@ enum status curves_write(const struct layer_curves *curves, const struct stage *
     }
     json_decref(linears);
     curves_path(path, stage->settings, variant, layer);
-    const enum status status = json != NULL ? sealed_json_write(path, json, err)
-                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    const enum status status = json != NULL
+                                   ? sealed_json_write_from(path, json, stage->settings->made_from, err)
+                                   : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
 }

@@ -41,7 +41,8 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
         FORWARD_IF_ERROR(team_agree(stage->team, status, err));
         FORWARD_IF_ERROR(allocation_of_layer(cuts[k].targets, stage, variants[k], map, err));
         run_layer_path(path, stage->settings->run, RUN_MASKS, variants[k]->name, map->layer);
-        FORWARD_IF_ERROR(store_create(&cuts[k].writer, path, stage->team->comm, err));
+        FORWARD_IF_ERROR(
+            store_create(&cuts[k].writer, path, stage->settings->made_from, stage->team->comm, err));
         for (size_t i = 0; i < map->num_tensors; i++)
             if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
                 FORWARD_IF_ERROR(declare_mask(&map->tensors[i], cuts[k].writer, err));

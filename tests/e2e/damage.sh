@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # damage.sh - any changed byte and any truncation of any committed file is found by `verify` and named; `run` makes the
-# unit again with the same bytes, or refuses with --strict.
+# unit again with the same bytes, or refuses with --strict. Files that were made from something else are refused.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
@@ -102,3 +102,35 @@ check "so is a damaged result" found_again results/dense/perplexity.json
 check "a damaged run.json is named" eval '
   rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; flip_middle "$folder/run/run.json"
   exits 1 alone run --progress none "$job" && one_line "$folder/run/run.json"'
+
+# ---- files of another run -----------------------------------------------------------------------------------
+
+restore() { rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; }
+other=$folder/other.yaml
+small_job "$other" method=wanda pattern=2:4 sparsity= output= seed=4
+foreign_is_refused() { exits 2 alone run "$other" && grep -q "$folder/run/[^ ]*: was made from another" "$folder/stderr"; }
+removed() {
+  restore
+  rm "$folder/run/run.json"
+  foreign_is_refused && [ ! -e "$folder/run/run.json" ] &&
+    runs alone run "$job" && same "$wanted" "$(fingerprint)" && runs alone verify "$folder/run"
+}
+check "run.json removed: another seed is refused, the same job goes on" removed
+rm -rf "$folder/run"
+check "a run with another seed" runs alone run "$other"
+mv "$folder/run" "$folder/others"
+replaced() {
+  restore
+  cp "$folder/others/run.json" "$folder/run/run.json"
+  foreign_is_refused && exits 2 alone verify "$folder/run" && grep -q "was made from another" "$folder/stderr"
+}
+check "run.json of another run is refused, by verify too" replaced
+one_of_another() {
+  local file=$1
+  restore
+  cp "$folder/others/$file" "$folder/run/$file" || return 1
+  exits 2 alone run "$job" && grep -qF "$folder/run/$file: was made from another" "$folder/stderr"
+}
+for file in "activations/$variant/layer-002.h5" "results/$variant/perplexity.json"; do
+  check "a file of another run: ${file%%/*}" one_of_another "$file"
+done

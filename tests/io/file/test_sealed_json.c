@@ -39,6 +39,29 @@ static void written_is_read_back(void **state)
     temporary_folder_remove(folder);
 }
 
+static void it_says_what_it_was_made_from(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    struct error err;
+    char path[4096];
+    json_t *json = sample(), *back = NULL;
+
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    assert_int_equal(sealed_json_write_from(path, json, 0, &err), STATUS_OK);
+    assert_int_equal(sealed_json_read(&back, path, &err), STATUS_OK);
+    assert_null(json_object_get(back, "made_from"));
+    assert_int_equal(sealed_json_made_from(back), 0);
+    json_decref(back);
+    assert_int_equal(sealed_json_write_from(path, json, 0xfedcba9876543210, &err), STATUS_OK);
+    assert_int_equal(sealed_json_read(&back, path, &err), STATUS_OK);
+    assert_string_equal(json_string_value(json_object_get(back, "made_from")), "fedcba9876543210");
+    assert_int_equal(sealed_json_made_from(back), 0xfedcba9876543210);
+    json_decref(back);
+    json_decref(json);
+    temporary_folder_remove(folder);
+}
+
 static void every_changed_byte_and_every_truncation_is_found(void **state)
 {
     (void)state;
@@ -84,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_is_read_back),
+        cmocka_unit_test(it_says_what_it_was_made_from),
         cmocka_unit_test(every_changed_byte_and_every_truncation_is_found),
         cmocka_unit_test(a_missing_file_is_not_a_damaged_one),
     };

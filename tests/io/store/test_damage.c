@@ -96,7 +96,7 @@ static void write_big(const char *path)
 
     for (uint64_t i = 0; i < count * BIG_ROW_BYTES; i++)
         data[i] = (unsigned char)((first * BIG_ROW_BYTES + i) * 2654435761U >> 13);
-    assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(
         store_declare(writer, "/big",
                       &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {BIG_ROWS, BIG_ROW_BYTES}},

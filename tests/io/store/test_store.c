@@ -64,7 +64,7 @@ static struct store_writer *started(const char *path)
 {
     struct store_writer *writer;
     struct error err = {0};
-    assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_declare(writer, "/a/x",
                                    &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {4, 3}}, &err),
                      STATUS_OK);
@@ -272,7 +272,7 @@ static void places_where_no_file_can_be_are_refused(void **state)
     const char *const paths[] = {in_directory("file/x.h5"), in_directory(long_name), in_directory("folder/"),
                                  "/proc/x.h5"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        const enum status status = store_create(&writer, paths[i], MPI_COMM_WORLD, &err);
+        const enum status status = store_create(&writer, paths[i], 0, MPI_COMM_WORLD, &err);
         assert_says(status, &err, "/");
         assert_null(writer);
     }
@@ -287,7 +287,7 @@ static void a_file_without_datasets_is_fine(void **state)
     struct store_reader *reader;
     struct error err = {0};
     uint64_t value = 0;
-    assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_attribute_u64(writer, "/", "x", 7, &err), STATUS_OK);
     assert_int_equal(store_commit(writer, &err), STATUS_OK);
     assert_int_equal(store_open(&reader, path, MPI_COMM_WORLD, &err), STATUS_OK);
@@ -295,6 +295,24 @@ static void a_file_without_datasets_is_fine(void **state)
     assert_int_equal(value, 7);
     store_close(reader);
     assert_int_equal(store_verify(path, &err), STATUS_OK);
+}
+
+static void a_file_says_what_it_was_made_from(void **state)
+{
+    (void)state;
+    const char *path = in_directory("made.h5");
+    static const uint64_t hashes[] = {0, 0xfedcba9876543210};
+    struct error err = {0};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct store_writer *writer;
+        uint64_t made_from = 1;
+        assert_int_equal(store_create(&writer, path, hashes[i], MPI_COMM_WORLD, &err), STATUS_OK);
+        assert_int_equal(store_commit(writer, &err), STATUS_OK);
+        assert_int_equal(store_verify(path, &err), STATUS_OK);
+        assert_int_equal(store_made_from(&made_from, path, &err), STATUS_OK);
+        assert_int_equal(made_from, hashes[i]);
+    }
 }
 
 static void reading_checks_type_range_and_name(void **state)
@@ -371,7 +389,7 @@ static void transfers_beyond_2_gib_work(void **state)
     mpi_test_limit(600);
     for (uint64_t i = 0; i < own; i++)
         memset(data + i * ROW, (int)((first + i) % 251), ROW);
-    assert_int_equal(store_create(&writer, path, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_declare(writer, "/big",
                                    &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {rows, ROW}},
                                    &err),
@@ -403,6 +421,7 @@ int main(int argc, char **argv)
         mpi_unit_test(what_was_there_stays_until_the_commit),
         mpi_unit_test(places_where_no_file_can_be_are_refused),
         mpi_unit_test(a_file_without_datasets_is_fine),
+        mpi_unit_test(a_file_says_what_it_was_made_from),
         mpi_unit_test(reading_checks_type_range_and_name),
         mpi_unit_test(h5dump_reads_it_with_plain_names),
         mpi_unit_test(transfers_beyond_2_gib_work),

@@ -577,6 +577,7 @@ static void every_member_of_the_settings_is_in_a_row(void **state)
     settings.method_is_default = false; // says how it was given
     settings.hub_id = NULL;             // find_model, beside the run.json of the job
     settings.hub_commit = NULL;
+    settings.made_from = 0; // of the start
     for (size_t i = 0; i < sizeof settings; i++)
         if (bytes[i] != 0)
             fail_msg("struct settings: byte %zu belongs to no key", i);

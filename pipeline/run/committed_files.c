@@ -1,0 +1,115 @@
+#include "pipeline/run/committed_files.h"
+
+#include "io/file/run_paths.h"
+#include "pipeline/run/committed_file.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+
+void committed_files_free(struct committed_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->paths[i]);
+    free(files->paths);
+    *files = (struct committed_files){0};
+}
+
+static enum status add(struct committed_files *files, const char *path, struct error *err)
+{
+    if (files->count == files->room) {
+        const size_t room = files->room > 0 ? 2 * files->room : 64;
+        char **paths = realloc(files->paths, room * sizeof *paths);
+        RETURN_ERROR_IF(paths == NULL, err, STATUS_MEMORY, "out of memory for a list of %zu files", room);
+        files->paths = paths;
+        files->room = room;
+    }
+    files->paths[files->count] = strdup(path);
+    RETURN_ERROR_IF(files->paths[files->count] == NULL, err, STATUS_MEMORY, "out of memory for a file name");
+    files->count++;
+    return STATUS_OK;
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+    return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+enum status committed_files_list(struct committed_files *files, const char *run, struct error *err)
+{
+    char root[PATH_SIZE];
+    char *const roots[] = {root, NULL};
+    FTSENT *entry;
+    enum status status = STATUS_OK;
+
+    path_format(root, sizeof root, "%s", run);
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
+    while (status == STATUS_OK && (errno = 0, entry = fts_read(walk)) != NULL)
+        if (entry->fts_info == FTS_NS && entry->fts_level == 0 && entry->fts_errno == ENOENT)
+            continue;
+        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
+            status = error_set(err, STATUS_FAILED, "%s: %s", entry->fts_path, strerror(entry->fts_errno));
+        else if (entry->fts_info == FTS_F &&
+                 (has_suffix(entry->fts_name, ".h5") || has_suffix(entry->fts_name, ".json")))
+            status = add(files, entry->fts_path, err);
+    if (status == STATUS_OK && errno != 0)
+        status = error_set(err, STATUS_FAILED, "%s: listing its files failed: %s", run, strerror(errno));
+    fts_close(walk);
+    return status;
+}
+
+bool committed_files_exist(const char *run)
+{
+    struct committed_files files = {0};
+    (void)committed_files_list(&files, run, NULL);
+    const bool any = files.count > 0;
+    committed_files_free(&files);
+    return any;
+}
+
+// run.json, plan.json and reports are about the run, and say themselves of which job they are. path: in run.
+static bool has_origin(const char *path, const char *run)
+{
+    return strchr(path + strlen(run) + 1, '/') != NULL || has_suffix(path, ".h5");
+}
+
+static enum status check_one(const struct run_record *record, const char *path, struct error *err)
+{
+    uint64_t made_from = 0;
+
+    // One that cannot be read is refused where it is needed.
+    if (committed_file_made_from(&made_from, path, NULL) != STATUS_OK || made_from == record->made_from ||
+        (made_from == 0 && record->has_unmarked_files))
+        return STATUS_OK;
+    RETURN_ERROR(
+        err, STATUS_USAGE,
+        "%s: was made from another model, calibration or setting than this job's: %s; use another run "
+        "directory",
+        path, record->is_first ? "the run.json beside it is gone" : "it is not of this run");
+}
+
+enum status committed_files_check_origin(const struct run_record *record, const char *run,
+                                         const struct team *world, struct error *err)
+{
+    struct committed_files files = {0};
+    char root[PATH_SIZE];
+    enum status status;
+
+    path_format(root, sizeof root, "%s", run);
+    for (size_t n = strlen(root); n > 1 && root[n - 1] == '/'; n--)
+        root[n - 1] = '\0';
+    status = committed_files_list(&files, root, err);
+    for (size_t i = (size_t)world->rank; i < files.count && status == STATUS_OK; i += (size_t)world->size)
+        if (has_origin(files.paths[i], root))
+            status = check_one(record, files.paths[i], err);
+    committed_files_free(&files);
+    return team_agree(world, status, err);
+}
