@@ -149,9 +149,3 @@ enum status task_check_text(struct task_builder *builder, const char *line, size
     builder->line = first;
     return STATUS_OK;
 }
-
-bool task_ends_with(const char *text, size_t size, const char *ending)
-{
-    const size_t length = strlen(ending);
-    return size >= length && memcmp(text + size - length, ending, length) == 0;
-}

@@ -31,7 +31,6 @@ enum status task_read_text(char **text, size_t *size, uint64_t *hash, const stru
 // The text must be UTF-8 without NUL; JSON's parser looks by itself. builder->line is counted on to where it
 // is not.
 enum status task_check_text(struct task_builder *builder, const char *text, size_t size, struct error *err);
-bool task_ends_with(const char *text, size_t size, const char *ending);
 
 // Joins the pieces, which end with NULL, into one span of the text.
 enum status task_join(struct task_span *span, struct task_builder *builder, const char *const *pieces,

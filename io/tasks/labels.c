@@ -1,18 +1,18 @@
 #include "io/tasks/labels.h"
 
+#include "io/file/unpack.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-// The part of path before its ending, ".gz" not counted.
+// The part of path before its ending, ".gz" and ".zst" not counted.
 static size_t stem_size(const char *path)
 {
-    size_t size = strlen(path);
+    const size_t size = unpacked_name_size(path);
     const char *dot, *slash = strrchr(path, '/');
-    if (task_ends_with(path, size, ".gz"))
-        size -= 3;
     for (dot = path + size; dot > path && *dot != '.'; dot--)
         ;
     return dot > path && (slash == NULL || dot > slash + 1) ? (size_t)(dot - path) : size;

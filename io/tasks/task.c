@@ -1,6 +1,8 @@
 #include "io/tasks/task.h"
 
 #include "io/file/json.h"
+#include "io/file/json_elements.h"
+#include "io/file/unpack.h"
 #include "io/tasks/formats.h"
 #include "io/tasks/lines.h"
 #include "io/tasks/mmlu.h"
@@ -10,18 +12,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <xxhash.h>
 
 enum layout { LAYOUT_JSON, LAYOUT_TABLE, LAYOUT_TEXT };
 
-static enum layout layout_of(const char *path)
+static bool name_ends_with(const char *path, const char *ending)
 {
-    size_t size = strlen(path);
-    if (task_ends_with(path, size, ".gz"))
-        size -= 3;
-    if (task_ends_with(path, size, ".tsv"))
+    const size_t size = unpacked_name_size(path), length = strlen(ending);
+    return size >= length && strncasecmp(path + size - length, ending, length) == 0;
+}
+
+// Objects of JSON are read as such, whatever the name.
+static enum layout layout_of(const char *path, const char *text, size_t size)
+{
+    if (json_begins_array(text, size) || json_begins_object(text, size))
+        return LAYOUT_JSON;
+    if (name_ends_with(path, ".tsv"))
         return LAYOUT_TABLE;
-    return task_ends_with(path, size, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
+    return name_ends_with(path, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
 }
 
 // Which formats a layout can have; a file of JSON without a format given is looked at later.
@@ -115,9 +124,36 @@ static enum status add_lines(struct task_builder *builder, enum task_format *for
         FORWARD_IF_ERROR(add_line(builder, format, layout, text, length, err));
         text = next;
     }
-    RETURN_ERROR_IF(task->num_examples == 0, err, STATUS_INPUT, "%s: there are no examples in it",
-                    builder->path);
     return STATUS_OK;
+}
+
+// An array of examples while it is read.
+struct array {
+    struct task_builder *builder;
+    enum task_format *format;
+};
+
+static enum status take_example(void *context, const char *element, size_t size, size_t line,
+                                struct error *err)
+{
+    const struct array *array = context;
+    array->builder->line = line;
+    if (is_enough(array->builder, *array->format))
+        return STATUS_OK;
+    return add_json(array->builder, array->format, element, size, err);
+}
+
+static enum status add_array(struct task_builder *builder, enum task_format *format, const char *text,
+                             size_t size, struct error *err)
+{
+    struct array array = {builder, format};
+    struct json_elements elements = {.path = builder->path, .take = take_example, .context = &array};
+
+    enum status status = json_elements_feed(&elements, text, size, err);
+    if (status == STATUS_OK)
+        status = json_elements_end(&elements, err);
+    json_elements_free(&elements);
+    return status;
 }
 
 // A delimiter belongs to the prompt, but for the blanks at its end: they are scored with the continuation.
@@ -147,7 +183,6 @@ static enum status load_folder(struct task_builder *builder, const struct task_s
 static enum status load(struct task_builder *builder, const struct task_source *source, const char *split,
                         char **text, struct error *err)
 {
-    const enum layout layout = layout_of(builder->path);
     enum task_format format = source->format;
     size_t size;
 
@@ -157,9 +192,14 @@ static enum status load(struct task_builder *builder, const struct task_source *
     if (task_is_folder(source->path)) {
         FORWARD_IF_ERROR(load_folder(builder, source, split, err));
     } else {
-        FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
         FORWARD_IF_ERROR(task_read_text(text, &size, &builder->task->hash, builder, err));
-        FORWARD_IF_ERROR(add_lines(builder, &format, layout, *text, size, err));
+        const enum layout layout = layout_of(builder->path, *text, size);
+        FORWARD_IF_ERROR(settle_format(builder, &format, layout, err));
+        FORWARD_IF_ERROR(json_begins_array(*text, size)
+                             ? add_array(builder, &format, *text, size, err)
+                             : add_lines(builder, &format, layout, *text, size, err));
+        RETURN_ERROR_IF(builder->task->num_examples == 0, err, STATUS_INPUT,
+                        "%s: there are no examples in it", builder->path);
         builder->task->format = format;
     }
     RETURN_ERROR_IF(source->delimiter != NULL && task_reader(builder->task->format)->has_prompt, err,

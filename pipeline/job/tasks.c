@@ -1,5 +1,6 @@
 #include "pipeline/job/tasks.h"
 
+#include "io/file/unpack.h"
 #include "pipeline/job/job_path.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
@@ -109,11 +110,9 @@ static enum status read_value(struct task_settings *task, enum task_key key,
 enum status task_name_of_file(char **name, const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
-    size_t size = strlen(base);
+    size_t size = unpacked_name_size(base);
 
     *name = NULL;
-    if (size > 3 && strcmp(base + size - 3, ".gz") == 0)
-        size -= 3;
     for (size_t dot = size; dot-- > 1;)
         if (base[dot] == '.') {
             size = dot;

@@ -1,5 +1,7 @@
 #include "pipeline/plan/sizes.h"
 
+#include "io/file/file_set.h"
+#include "io/file/unpack.h"
 #include "io/model/coded.h"
 #include "io/tasks/mmlu.h"
 #include "io/tasks/source.h"
@@ -14,7 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 // WikiText-2 has some 300 thousand tokens in its test set, and so have most others.
 static const double usual_test_tokens = 300000;
@@ -246,16 +247,18 @@ double weights_file_bytes(const struct layer_size *layer, const struct variant *
 
 static double file_bytes(const char *path)
 {
-    struct stat info;
-    return path != NULL && stat(path, &info) == 0 ? (double)info.st_size : 0;
+    struct file_set set = {0};
+    const bool is_there = path != NULL && file_set_find(&set, path, UINT64_MAX, NULL) == STATUS_OK;
+    const double bytes = is_there ? (double)set.total : 0;
+    file_set_free(&set);
+    return bytes;
 }
 
 double planned_windows(const struct settings *settings, size_t text)
 {
     const bool known = text < settings->num_texts;
     const char *path = known ? settings->texts[text].data : NULL;
-    const size_t size = path != NULL ? strlen(path) : 0;
-    const bool is_packed = size > 3 && strcmp(path + size - 3, ".gz") == 0;
+    const bool is_packed = path != NULL && packing_of_name(path) != PACKING_NONE;
     const double bytes = file_bytes(path), length = (double)settings->evaluate_length;
 
     if (known && settings->texts[text].tokens > 0)

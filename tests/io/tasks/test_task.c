@@ -169,6 +169,40 @@ static void a_delimiter_goes_between_ready_prompts_only(void **state)
     assert_error(err, STATUS_INPUT, "l.jsonl: lambada has a prompt of its own");
 }
 
+static void an_array_of_examples_is_read_under_any_name(void **state)
+{
+    static const char *const names[] = {"val.json", "val.JSONL", "val.txt", "val.tsv", "val"};
+    static const char array[] = "[\n {\"context\": \"a\",\n  \"continuation\": \"b\"},\n"
+                                " {\"context\": \"c\", \"continuation\": \"d]\"}\n]\n";
+    struct task_examples *task;
+    struct error err = {0};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        task = load(names[i], array, TASK_RECOGNISED);
+        assert_int_equal(task->num_examples, 2);
+        assert_asks(task, 0, 0, "a| b");
+        assert_asks(task, 1, 0, "c| d]");
+        task_examples_free(task);
+    }
+    assert_ok(task_load(&task, write_text(folder, "val.json", array), TASK_RECOGNISED, 1, NULL, &err), err);
+    assert_int_equal(task->num_examples, 1);
+    task_examples_free(task);
+    assert_int_equal(task_load(&task, write_text(folder, "a.json", "[{\"context\": \"a\"},"), TASK_RECOGNISED,
+                               0, NULL, &err),
+                     STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "a.json:1: ");
+    assert_int_equal(
+        task_load(&task, write_text(folder, "b.json", "[{\"context\": \"a\", \"continuation\": \"b\"},\n"),
+                  TASK_RECOGNISED, 0, NULL, &err),
+        STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "b.json:2: not valid JSON: the file ends inside the array");
+    // Lines of JSON in a file that is called a table.
+    task = load("lines.tsv", "{\"context\": \"a\", \"continuation\": \"b\"}\n", TASK_RECOGNISED);
+    assert_asks(task, 0, 0, "a| b");
+    task_examples_free(task);
+}
+
 static void examples_are_counted_and_limited(void **state)
 {
     struct task_examples *all, *some = NULL;
@@ -338,6 +372,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lambada, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ready_prompts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_delimiter_goes_between_ready_prompts_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_array_of_examples_is_read_under_any_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(examples_are_counted_and_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lengths_are_in_bytes_and_in_characters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_files_are_refused_with_their_line, set_up, tear_down),
