@@ -78,7 +78,7 @@ static enum status list(struct file_set *set, const char *path, bool is_folder, 
 
     if (is_folder)
         FORWARD_IF_ERROR(pattern_of(&pattern, path, err));
-    const int result = glob(is_folder ? pattern : path, 0, NULL, &found);
+    const int result = glob(is_folder ? pattern : path, GLOB_NOSORT, NULL, &found);
     if (result == GLOB_NOSPACE)
         status = error_set(err, STATUS_MEMORY, "out of memory for the files of %s", path);
     else if (result != 0 && result != GLOB_NOMATCH)

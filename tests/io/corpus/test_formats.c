@@ -130,6 +130,35 @@ static void test_objects_may_go_over_lines(void **state)
                    "lines.jsonl:1: not valid JSON");
 }
 
+// What is in strings does not count: quotes behind backslashes, brackets that nothing closes.
+static void test_strings_of_an_array_may_hold_anything(void **state)
+{
+    DOCUMENTS(write_text(*state, "a.json",
+                         "[{\"text\": \"a \\\"} b\"}, {\"text\": \"[{{\\\\\"}, {\"text\": \"c\"}]"),
+              "a \"} b", "[{{\\", "c");
+}
+
+// A first line that is longer than what the kind is judged by.
+static void test_a_long_first_line_is_json_as_far_as_it_goes(void **state)
+{
+    const size_t size = 700000;
+    char *text = malloc(size + 64);
+    struct error err = {0};
+    struct corpus *corpus;
+
+    assert_non_null(text);
+    for (int is_array = 0; is_array < 2; is_array++) {
+        size_t used = (size_t)sprintf(text, "%s{\"text\": \"", is_array ? "[" : "");
+        memset(text + used, 'a', size);
+        strcpy(text + used + size, is_array ? "\"}]\n" : "\"}\n");
+        assert_ok(corpus_load(&corpus, write_text(*state, "a.txt", text), &err), err);
+        assert_int_equal(corpus->count, 1);
+        assert_int_equal(corpus->offsets[1], size);
+        corpus_free(corpus);
+    }
+    free(text);
+}
+
 static void test_text_that_only_begins_like_json_is_text(void **state)
 {
     static const char *const texts[] = {"[Music]\nla la",
@@ -389,6 +418,12 @@ static void test_every_truncated_zstd_is_refused(void **state)
     assert_ok(corpus_load(&corpus, write_file(*state, "two.jsonl.zst", bytes, 2 * size), &err), err);
     assert_int_equal(corpus->count, 4);
     corpus_free(corpus);
+    // A frame to be skipped, with four bytes, as parallel compressors write it.
+    static const unsigned char skipped[12] = {0x5a, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 'a', 'b', 'c', 'd'};
+    unsigned char behind[1024];
+    memcpy(behind, skipped, sizeof skipped);
+    memcpy(behind + sizeof skipped, bytes, size);
+    DOCUMENTS(write_file(*state, "skipped.jsonl", behind, sizeof skipped + size), BOTH);
     memset(bytes + size, 'x', 8);
     assert_refused(write_file(*state, "junk.jsonl.zst", bytes, size + 8), "damaged zstd stream");
 }
@@ -467,6 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_json_is_read_as_such_under_any_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_objects_may_go_over_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_strings_of_an_array_may_hold_anything, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_first_line_is_json_as_far_as_it_goes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_that_only_begins_like_json_is_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_mark_is_left_out_and_returns_are_newlines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_returns_at_the_end_of_a_buffer, set_up, tear_down),
