@@ -111,8 +111,6 @@ static bool is_enough(const struct task_builder *builder, enum task_format forma
 static enum status add_lines(struct task_builder *builder, enum task_format *format, enum layout layout,
                              char *text, size_t size, struct error *err)
 {
-    const struct task_examples *task = builder->task;
-
     for (char *end = text + size; text < end && !is_enough(builder, *format);) {
         char *newline = memchr(text, '\n', (size_t)(end - text));
         char *next = newline != NULL ? newline + 1 : end;

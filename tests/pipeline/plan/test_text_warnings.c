@@ -58,8 +58,7 @@ static void lengths_beyond_the_positions_are_told(void **state)
                                                      .factor = cases[i].factor,
                                                      .max_position_embeddings = 1000,
                                                      .original_max_position_embeddings = cases[i].original}};
-        struct settings settings = {
-            .length = longest, .evaluate_length = longest, .perplexity = (char[]){"text"}};
+        struct settings settings = {.length = longest, .evaluate_length = longest, .num_texts = 1};
         struct warnings warnings = {0};
 
         assert_int_equal(model_config_positions(&config), positions);
@@ -82,7 +81,8 @@ static void lengths_beyond_the_positions_are_told(void **state)
 
 static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
 {
-    struct settings settings = {.sequences = 1, .length = 2};
+    struct text_settings texts[1] = {{0}};
+    struct settings settings = {.sequences = 1, .length = 2, .num_texts = 1, .texts = texts};
     struct warnings warnings = {0};
     char words[PATH_SIZE];
 
@@ -90,7 +90,7 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     write_text(*state, "b.txt", "{\"text\": \"b\"}\n");
     write_text(*state, "c.txt", "{\"text\": \"c\"}\n");
     settings.corpus = *state;
-    settings.perplexity = *state;
+    texts[0].data = *state;
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
     snprintf(words, sizeof words, "%s/b.txt: is objects of JSON, and read as such", (char *)*state);
@@ -98,16 +98,16 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     warnings_free(&warnings);
 
     settings.corpus = strdup(write_text(*state, "a.jsonl", "{\"text\": \"a\"}\n"));
-    settings.perplexity = strdup(write_text(*state, "d.txt", "one\r\ntwo\r\n"));
+    texts[0].data = strdup(write_text(*state, "d.txt", "one\r\ntwo\r\n"));
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
     assert_non_null(find(&warnings, "/d.txt: is of lines that end in a carriage return, read as newlines"));
     warnings_free(&warnings);
     free(settings.corpus);
-    free(settings.perplexity);
+    free(texts[0].data);
 
     settings.corpus = (char[]){"/nonexistent"};
-    settings.perplexity = NULL;
+    settings.num_texts = 0;
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 0);
     settings.corpus = (char[]){"/nonexistent/tokens.h5"};
