@@ -174,6 +174,7 @@ WRAPPERS = {
     ),
 }
 
+CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
 # Added later: a model's seed is its place among all families.
 LATER_WRAPPERS = {
     # What follows the head of gemma4_text is done here as well.
@@ -236,9 +237,24 @@ LATER_WRAPPERS = {
         F32,
         {},
     ),
+    "glm46v": (
+        hf.Glm46VConfig(
+            text_config=text(model_type="glm4v_text", num_hidden_layers=1, rope_parameters=dict(
+                rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 0])),
+            vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=2, out_hidden_size=16, patch_size=4,
+                               image_size=8), image_token_id=TOKEN, video_token_id=TOKEN + 1,
+        ),
+        BF16,
+        {},
+    ),
+    "video-llava": (hf.VideoLlavaConfig(text_config=text(model_type="llama", num_hidden_layers=1), vision_config=CLIP,
+                                        image_token_index=TOKEN, video_token_index=TOKEN + 1), BF16, {}),
+    "deepseek-vl": (hf.DeepseekVLConfig(text_config=text(model_type="llama", num_hidden_layers=1), vision_config=VISION | dict(
+        model_type="siglip_vision_model", vision_use_head=False), image_token_id=TOKEN), BF16, {}),
+    "ovis2": (hf.Ovis2Config(text_config=text(model_type="qwen2", num_hidden_layers=1), vision_config=VISION | dict(vocab_size=16),
+                             hidden_size=16, vocab_size=96, image_token_id=TOKEN), BF16, {}),
 }
 
-CLIP = VISION | dict(model_type="clip_vision_model", projection_dim=8)
 # The same arithmetic under other names, for family_parity.py alone.
 MORE_WRAPPERS = {
     "qwen3-5-moe-vl": (

@@ -10,6 +10,7 @@ static const char *const llama4_texts[] = {"llama4_text", NULL};
 static const char *const cohere_texts[] = {"cohere2", "cohere", NULL};
 static const char *const glm4v_texts[] = {"glm4v_text", NULL};
 static const char *const glm4v_moe_texts[] = {"glm4v_moe_text", NULL};
+static const char *const glm46v_texts[] = {"glm4v_text", "glm4v_moe_text", NULL};
 static const char *const qwen2_vl_texts[] = {"qwen2_vl_text", NULL};
 static const char *const qwen2_5_vl_texts[] = {"qwen2_5_vl_text", NULL};
 static const char *const qwen3_vl_moe_texts[] = {"qwen3_vl_moe_text", NULL};
@@ -80,6 +81,9 @@ static const struct wrapper rows[] = {
     LLAVA("llava_next", "llama", false, false),
     LLAVA("llava_next_video", "llama", false, true),
     LLAVA("llava_onevision", "qwen2", false, true),
+    LLAVA("video_llava", "llama", false, false),
+    LLAVA("deepseek_vl", "llama", true, false),
+    LLAVA("ovis2", "qwen2", true, false),
     LLAVA("vipllava", "llama", false, false),
     LLAVA("internvl", "qwen2", true, false),
     LLAVA("got_ocr2", "qwen2", true, false),
@@ -123,6 +127,13 @@ static const struct wrapper rows[] = {
     {.model_type = "glm4v_moe",
      .texts = glm4v_moe_texts,
      .default_text = "glm4v_moe_text",
+     .prefixes = qwen_prefixes,
+     .heads = one_head,
+     .text_ties = true,
+     .harmless = harmless},
+    {.model_type = "glm46v",
+     .texts = glm46v_texts,
+     .default_text = "glm4v_text",
      .prefixes = qwen_prefixes,
      .heads = one_head,
      .harmless = harmless},
