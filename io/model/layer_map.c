@@ -135,7 +135,7 @@ static bool has_tensor(const struct map_builder *builder, const char *within, co
 
     snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, builder->map->layer,
              within, suffix);
-    return checkpoint_find(model->checkpoint, name, NULL) != NULL;
+    return model_lookup(model, name, NULL) != NULL;
 }
 
 // Whether a linear lies in the tensor that `storage` names. Some checkpoints of a family have every expert
@@ -175,7 +175,7 @@ static struct tensor_shape weight_shape(const struct family_member *member, size
 // Whether tensor `name` has the shape of a matrix, or of matrices, [.., rows, columns].
 static bool has_matrices(const struct model *model, const char *name, size_t rows, size_t columns)
 {
-    const struct safetensors_tensor *tensor = checkpoint_find(model->checkpoint, name, NULL);
+    const struct safetensors_tensor *tensor = model_lookup(model, name, NULL);
 
     return tensor != NULL && tensor->rank >= 2 && tensor->shape[tensor->rank - 2] == rows &&
            tensor->shape[tensor->rank - 1] == columns;

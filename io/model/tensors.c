@@ -1,6 +1,11 @@
 #include "io/model/tensors.h"
 
+#include "io/model/family.h"
+
 #include <stdio.h>
+#include <string.h>
+
+enum { NAME_SIZE = 256 };
 
 static bool has_shape(const struct safetensors_tensor *tensor, const struct tensor_shape *shape)
 {
@@ -25,6 +30,28 @@ static const char *shape_text(char *text, size_t size, const struct tensor_shape
     return text;
 }
 
+static bool begins_with(const char *name, const char *start)
+{
+    return strncmp(name, start, strlen(start)) == 0;
+}
+
+const struct safetensors_tensor *model_lookup(const struct model *model, const char *name, size_t *shard)
+{
+    const struct family *family = model->family;
+    const char *bare = begins_with(name, family->prefix) ? name + strlen(family->prefix) : name;
+    const struct safetensors_tensor *found = NULL;
+    char full[NAME_SIZE];
+
+    if (model->config.wrapper != NULL ||
+        begins_with(bare, family->lm_head)) // these have no prefix, or another
+        return checkpoint_find(model->checkpoint, name, shard);
+    found = checkpoint_find(model->checkpoint, bare, shard);
+    if (found != NULL)
+        return found;
+    snprintf(full, sizeof full, "%s%s", family->prefix, bare);
+    return checkpoint_find(model->checkpoint, full, shard);
+}
+
 enum status model_find_tensor(const struct safetensors_tensor **tensor, const struct model *model,
                               const char *name, const struct tensor_shape *shape, struct error *err)
 {
@@ -32,7 +59,7 @@ enum status model_find_tensor(const struct safetensors_tensor **tensor, const st
     size_t shard = 0;
     char text[80];
 
-    *tensor = checkpoint_find(model->checkpoint, name, &shard);
+    *tensor = model_lookup(model, name, &shard);
     RETURN_ERROR_IF(*tensor == NULL, err, STATUS_INPUT,
                     "%s: tensor '%s' is missing, which config.json (%s) asks for", directory, name,
                     model->config.model_type);

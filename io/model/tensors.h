@@ -6,6 +6,9 @@ struct tensor_shape {
     size_t rank, sizes[3];
 };
 
+// The tensor of that name, or NULL. Any of a checkpoint's names may lack the family's prefix, as in the
+// reference, which takes the shorter name where there are both. shard may be NULL.
+const struct safetensors_tensor *model_lookup(const struct model *model, const char *name, size_t *shard);
 // The tensor of that name with the shape, [size] ([] will do for 1) or [out, in], in a dtype that coppice
 // computes with; anything else is STATUS_INPUT and names file and tensor.
 enum status model_find_vector(const struct safetensors_tensor **tensor, const struct model *model,

@@ -329,6 +329,19 @@ static void a_checkpoint_without_the_prefix_is_the_same_model(void **state)
     assert_same_model("qwen2", folder);
 }
 
+static void any_name_may_lack_the_prefix(void **state)
+{
+    static const char *const parts[] = {"layers.1.self_attn", "layers.", "embed_tokens", "norm."};
+    (void)state;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *folder = changed_model("qwen2", NULL, NULL), with[64], without[64];
+        snprintf(with, sizeof with, "\"model.%s", parts[i]);
+        snprintf(without, sizeof without, "\"%s", parts[i]);
+        rename_tensors("qwen2", folder, with, without);
+        assert_same_model("qwen2", folder);
+    }
+}
+
 static void a_tied_model_that_stores_its_head_alone_is_the_same(void **state)
 {
     (void)state;
@@ -534,6 +547,7 @@ int main(void)
         cmocka_unit_test(learned_positions_limit_the_length),
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
         cmocka_unit_test(all_tensors_outside_the_layers_are_listed),
+        cmocka_unit_test(any_name_may_lack_the_prefix),
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),
         cmocka_unit_test(tensors_that_are_not_used_are_told),
