@@ -65,7 +65,7 @@ static void the_command_line_stands_over_the_file(void **state)
     assert_int_equal(s->ratios[1].line, 0); // which messages take for the command line
     assert_int_equal(s->num_skip, 2);
     assert_int_equal(s->skip[0].line, 0);
-    assert_string_equal(s->perplexity, "/t=1.txt");
+    assert_string_equal(s->texts[0].data, "/t=1.txt");
     assert_string_equal(s->tasks[0].name, "n");
     settings_free(s);
 
