@@ -37,7 +37,7 @@ rm -f "$folder"/run/report* # only the files of the run are compared
 check "results say what was tried" eval '
   alone run --json "$folder/job.yaml" 2>/dev/null | jq -e ".results[1].budget | .found and (.attempts | length) >= 1 and .dense_perplexity > 1"'
 check "so do run, status and the exported model" eval '
-  alone run "$folder/job.yaml" 2>/dev/null | grep -q "^$variant: sparsity .* x dense on held-out text (bound 1.15)" &&
+  alone run "$folder/job.yaml" 2>/dev/null | grep -q "^$variant: sparsity .* x dense on held-out text of the corpus (bound 1.15)" &&
   alone status "$folder/run" | grep -q "  sparsity .*(bound 1.15)" && alone status "$folder/run" | grep -q ": complete" &&
   jq -e ".budget.found and (.budget.attempts | length) >= 1" "$folder/models/coppice.json"'
 check "the run directory is sound" runs alone verify "$folder/run"

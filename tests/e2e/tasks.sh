@@ -71,6 +71,25 @@ resumed() {
     same 2 "$(grep -c ' acc ' "$folder/stderr")"
 }
 check "a result that is gone or damaged is made again, and no other" resumed
+# Of texts: one that has changed is refused by name, one that the job no longer names stays on record.
+another_text() {
+  cp "$folder/second.jsonl" "$folder/kept.jsonl"
+  head -n 1 "$folder/kept.jsonl" >"$folder/second.jsonl"
+  exits 2 alone run "$folder/job.yaml" && one_line "text gospel: its data has changed"
+  local code=$?
+  cp "$folder/kept.jsonl" "$folder/second.jsonl"
+  return $code
+}
+check "another text under the same name" another_text
+fewer_texts() {
+  local both=$texts
+  texts=", length: 64, perplexity: $folder/test.jsonl"
+  job "$three"
+  texts=$both
+  runs alone run "$folder/job.yaml" && same 1 "$(grep -c '"name": *"gospel"' "$folder/run/run.json")" &&
+    alone report --json "$folder/run" | jq -e '.models | all(.texts.gospel.perplexity > 1)'
+}
+check "a text that is left out stays on record" fewer_texts
 added() {
   job "$three, {data: $tasks/continuation.jsonl}"
   runs alone evaluate "$folder/job.yaml" && same 2 "$(grep -c ' acc ' "$folder/stderr")"
