@@ -53,7 +53,8 @@ const char *budget_text(char *text, size_t size, const struct settings *settings
     const size_t best = budget_best(&search.goal, search.trials, search.count);
     const char *plural = search.count == 1 ? "" : "s";
     if (best < search.count)
-        snprintf(text, size, "sparsity %g, %.4f x dense on held-out text of the corpus (bound %g), %zu attempt%s",
+        snprintf(text, size,
+                 "sparsity %g, %.4f x dense on held-out text of the corpus (bound %g), %zu attempt%s",
                  search.trials[best].sparsity, exp(search.trials[best].excess), variant->budget, search.count,
                  plural);
     else
