@@ -204,6 +204,7 @@ static void draw_bar(struct progress *progress)
 
     format_bar(progress, line, sizeof line);
     snprintf(output, sizeof output, "\r%s\033[K", line);
+    stop_note_bar(true);
     put(progress, output);
     progress->bar_shown = true;
 }
@@ -363,6 +364,7 @@ void progress_end(struct progress *progress)
         if (progress->mode == PROGRESS_BAR)
             put(progress, "\n");
     }
+    stop_note_bar(false);
     progress->out = NULL;
     pthread_mutex_destroy(&progress->lock);
 }

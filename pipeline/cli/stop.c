@@ -29,13 +29,16 @@ static volatile sig_atomic_t signals_seen;
 
 // Of stop_hurry: what SIGTERM writes, and whether it has.
 static const char *volatile hurried_line;
-static volatile sig_atomic_t is_hurried, is_announced;
+static volatile sig_atomic_t is_hurried, is_announced, has_bar;
 
 // Only what a signal handler may call.
 static void announce(void)
 {
+    static const char clear[] = "\r\033[K";
     const char *line = hurried_line;
     const int before = errno;
+    if (line != NULL && !is_announced && has_bar && write(STDERR_FILENO, clear, sizeof clear - 1) < 0)
+        line = NULL;
     if (line != NULL && !is_announced && write(STDERR_FILENO, line, strlen(line)) > 0)
         is_announced = true;
     errno = before;
@@ -55,6 +58,11 @@ void stop_hurry(const char *line)
     hurried_line = line;
     is_announced = false;
     is_hurried = true;
+}
+
+void stop_note_bar(bool shown)
+{
+    has_bar = shown;
 }
 
 bool stop_was_announced(void)

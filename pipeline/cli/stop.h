@@ -29,7 +29,9 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
 // writes `line` (NULL: nothing; it stays the caller's) to standard error at once. After stop_install; ends
 // with stop_uninstall.
 void stop_hurry(const char *line);
-// Whether that line was written.
+// Whether the terminal's line has a progress bar, which that line then takes the place of.
+void stop_note_bar(bool shown);
+// Whether the line was written.
 bool stop_was_announced(void);
 // Restores what was before.
 void stop_uninstall(struct stop *stop);

@@ -56,7 +56,8 @@ ctrl_c() {
   wait "$started" || code=$?
   exec 7>&-
   same "$code" 1 || { cat "$folder/terminal"; return 1; }
-  tr -d '\r' <"$folder/terminal" | sed '/^$/d' >"$folder/stderr"
+  # What a terminal shows: a carriage return and "clear" begin a line anew.
+  tr -d '\r' <"$folder/terminal" | sed 's/.*\x1b\[K\(coppice: \)/\1/; /^$/d' >"$folder/stderr"
   last=$(tail -n 1 "$folder/stderr")
   same "${last#^C}" "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command again to go on" &&
     same "$(grep -c 'coppice: ' "$folder/stderr")" 1 && goes_on 2 "$job"
