@@ -78,3 +78,18 @@ check "linears that the job leaves dense are not named" eval '
   small_job "$folder/job.yaml" model="$folder/model" run="$folder/other" output= length=120 method=wanda pattern= \
     skip="[block_sparse_moe.experts.4.*]" perplexity= && runs alone run --progress none "$folder/job.yaml" &&
   [ ! -s "$folder/stderr" ]'
+
+# More inputs than a file's structure is written for one by one (stages/layer/linear_groups.h): all is declared first.
+"$maker" --layers 1 --hidden 16 --intermediate 8 --heads 2 --tied --experts 33 --dtype BF16 "$folder/many"
+small_job "$folder/job.yaml" model="$folder/many" length=120 energy='[columns, rows]' method=wanda compensate=', guard: [true, false]' \
+  sparsity=0.5 pattern= perplexity=
+many() {
+  rm -rf "$folder/run" "$folder/models" && runs ranks "$1" run --progress none "$folder/job.yaml" &&
+    runs alone verify "$folder/run" && mv "$folder/run/weights" "$folder/weights-$1"
+}
+check "33 experts are compensated on one rank" many 1
+check "and on two, by the same bytes" eval 'many 2 && diff -r "$folder/weights-1" "$folder/weights-2"'
+# Without the guard every linear has its factors, with it those that it kept.
+declared() { h5dump -n "$folder/weights-2/$1/layer-000.h5" | grep -c "/row_gamma"; }
+kept=$(h5dump -A "$folder/weights-2/wanda-0.5-columns-rows/layer-000.h5" | grep -A 9 '"energy_kept"' | grep -c "(0): 1")
+check "each with what was kept of it" same "$(declared wanda-0.5-columns-rows) $(declared wanda-0.5-columns-rows-unguarded)" "$kept 103"
