@@ -48,7 +48,7 @@ ctrl_c() {
   local started code=0 last
   rm -rf "$folder/run" "$folder/models" "$folder/keys"
   mkfifo "$folder/keys"
-  watched script -qefc "mpirun -n 2 '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
+  TERM=xterm watched script -qefc "mpirun -n 2 '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
   started=$!
   exec 7>"$folder/keys"
   await 60 exists_or_gone "$folder/run/statistics/$variant/layer-001.h5" && alive "$started" || { cat "$folder/terminal"; return 1; }
@@ -57,7 +57,7 @@ ctrl_c() {
   exec 7>&-
   same "$code" 1 || { cat "$folder/terminal"; return 1; }
   # What a terminal shows: a carriage return and "clear" begin a line anew.
-  tr -d '\r' <"$folder/terminal" | sed 's/.*\x1b\[K\(coppice: \)/\1/; /^$/d' >"$folder/stderr"
+  sed 's/.*\r\x1b\[K\(coppice: \)/\1/; s/\r//g; /^$/d' "$folder/terminal" >"$folder/stderr"
   last=$(tail -n 1 "$folder/stderr")
   same "${last#^C}" "coppice: stopped by signal SIGTERM, mpirun's for Ctrl-C; run the same command again to go on" &&
     same "$(grep -c 'coppice: ' "$folder/stderr")" 1 && goes_on 2 "$job"
