@@ -263,6 +263,12 @@ perplexities_agree() {
 # dataset FILE NAME: its bytes, little-endian.
 dataset() { h5dump -d "$2" -b LE -o "$folder/bytes" "$1" >/dev/null && cat "$folder/bytes"; }
 
+# contents FILE...: the hashes of all datasets. Files of two runs that were made from other files differ beside them.
+contents() {
+  local file
+  for file in "$@"; do h5dump -A "$file"; done | awk '/ATTRIBUTE "xxh3"/ { on = 1 } on && /\(0\):/ { print $2; on = 0 }'
+}
+
 # mask_agrees FILE VARIANT LINEAR PART: the first layer's mask differs from the golden file in at most one byte of PART.
 mask_agrees() {
   local size differ
