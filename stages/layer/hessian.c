@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "kernels/pruning/second_order.h"
+#include "stages/layer/linear_groups.h"
 #include "stages/layer/wave_inputs.h"
 #include "stages/work.h"
 
@@ -207,16 +208,27 @@ enum status hessian_sum_add(struct hessian_sum *sum, struct error *err)
 
 // ---- the file -------------------------------------------------------------------------------------------
 
-static enum status write_source(struct hessian_sum *sum, struct store_writer *writer, size_t source,
-                                uint64_t tokens, struct error *err)
+static enum status declare_source(const struct hessian_sum *sum, struct store_writer *writer, size_t source,
+                                  uint64_t tokens, struct error *err)
 {
-    const struct team *team = sum->stage->team;
-    const size_t in = sum->map->source_channels[source], size = (size_t)team->size;
+    const size_t in = sum->map->source_channels[source];
     const struct store_shape shape = {
         .type = STORE_F64,
         .rank = 2,
         .dims = {in, in},
         .meaning = "upper triangle of 2 / sequences times the sum of x x^T over all inputs x"};
+    char name[DATASET_PATH_SIZE];
+
+    dataset_path(name, hessian_name(sum->map, source), DATASET_HESSIAN);
+    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
+    return store_attribute_u64(writer, name, "tokens", tokens, err);
+}
+
+static enum status write_source(struct hessian_sum *sum, struct store_writer *writer, size_t source,
+                                struct error *err)
+{
+    const struct team *team = sum->stage->team;
+    const size_t in = sum->map->source_channels[source], size = (size_t)team->size;
     const double scale = 2.0 / (double)sum->stage->settings->sequences;
     double *rows = sum->rows[source];
     char name[DATASET_PATH_SIZE];
@@ -230,8 +242,6 @@ static enum status write_source(struct hessian_sum *sum, struct store_writer *wr
                  j < i && first + j < in; j++)
                 rows[(b * HESSIAN_ROWS + i) * in + first + j] = 0;
     dataset_path(name, hessian_name(sum->map, source), DATASET_HESSIAN);
-    FORWARD_IF_ERROR(store_declare(writer, name, &shape, err));
-    FORWARD_IF_ERROR(store_attribute_u64(writer, name, "tokens", tokens, err));
     for (size_t wave = 0; wave < num_blocks(in); wave += size) {
         const size_t block = wave + (size_t)team->rank;
         const bool mine = block < num_blocks(in);
@@ -252,10 +262,16 @@ enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, cons
 
     hessian_path(path, stage->settings, stream, sum->map->layer);
     FORWARD_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err));
+    const bool many = sum->map->num_sources > MANY_SOURCES;
+    for (size_t s = 0; many && s < sum->map->num_sources; s++)
+        if (sum->wanted[s].is_wanted)
+            GOTO_IF_ERROR(declare_source(sum, writer, s, tokens[s], err), done);
     for (size_t s = 0; s < sum->map->num_sources; s++) {
         if (!sum->wanted[s].is_wanted)
             continue;
-        GOTO_IF_ERROR(write_source(sum, writer, s, tokens[s], err), done);
+        if (!many)
+            GOTO_IF_ERROR(declare_source(sum, writer, s, tokens[s], err), done);
+        GOTO_IF_ERROR(write_source(sum, writer, s, err), done);
     }
     status = store_commit(writer, err);
     writer = NULL;
