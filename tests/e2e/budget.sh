@@ -33,7 +33,7 @@ check "nothing is left of the attempts but their verdicts" same "$(cd "$folder/r
 alone report "$folder/run" >/dev/null
 check "masks have that sparsity" near "$(jq ".models[1].sparsity" "$folder/run/report.json")" "$(jq .sparsity "$result")" 1e-2
 check "the report tells of the attempts" grep -q "perplexity on held-out text" "$folder/run/report.html"
-rm -f "$folder"/run/report* # only the files of the run are compared
+rm -f "$folder"/run/report* "$folder/run/results.csv" # only the files of the run are compared
 check "results say what was tried" eval '
   alone run --json "$folder/job.yaml" 2>/dev/null | jq -e ".results[1].budget | .found and (.attempts | length) >= 1 and .dense_perplexity > 1"'
 check "so do run, status and the exported model" eval '

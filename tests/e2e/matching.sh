@@ -117,7 +117,7 @@ check "experts, whose means cannot be matched" matching_refused mixtral ', bias:
 matching_planned() {
   small_job "$folder/job.yaml" model="tests/golden/families/$1" pattern= energy='[]' method=wanda perplexity= \
     compensate=', output: mixed, bias: true' skip="${2:-[]}"
-  runs alone plan "$folder/job.yaml"
+  runs alone plan --no-check "$folder/job.yaml" # these models have no tokenizer
 }
 check "biases that are there can be changed" matching_planned qwen2
 check "biases that config.json can ask for" matching_planned gemma2

@@ -156,11 +156,11 @@ test_interrupted() {
 test_placement() {
   local job=$lane/placement node shared checkpoint fetched
   write_pruned_job "$job"
-  mkdir "$job/model"
-  sed -i "s#^model: .*#model: $job/model#" "$job/job.yaml"
+  mkdir "$job/kjv-llama-1m" # the name that the card says
+  sed -i "s#^model: .*#model: $job/kjv-llama-1m#" "$job/job.yaml"
   for node in ctl node1 node2; do
     cp -a "$source/jobs/demo/kjv-llama-1m" "$job/model-$node"
-    on "$node" mount --bind "$job/model-$node" "$job/model"
+    on "$node" mount --bind "$job/model-$node" "$job/kjv-llama-1m"
     forget "$job/model-$node"/*
   done
   submit "$job" --nodes 2 --ntasks-per-node 2 --container "$here/count_reads.sh $job/reads"
