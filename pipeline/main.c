@@ -113,6 +113,8 @@ static enum status run_command(const struct program *program, struct error *err)
 
 static enum status run_with_mpi(struct program *program, int *argc, char ***argv, struct error *err)
 {
+    // A reader that goes away, mpirun when it is killed for one, is a failed write, and no end of the work.
+    signal(SIGPIPE, SIG_IGN);
     launcher_watch();
     if (program->options.command->options & TAKES_KERNEL)
         kernel_survey(&program->survey, program->options.kernel);

@@ -26,6 +26,6 @@ enum { TEXT_NOTICE_SIZE = 400 };
 // notice[TEXT_NOTICE_SIZE] <- in one line, what is read otherwise than the name or the bytes say; "":
 // nothing.
 void text_kind_notice(char *notice, const struct text_kind *kind, const char *path);
-// The same as a word or two for the record of a run, "" where version 0.1.0 of the program already read the
-// file so.
+// The same as a word or two for the record of a run, "" where the file was read so before its first bytes
+// decided.
 const char *text_kind_change(const struct text_kind *kind, const char *path);

@@ -240,8 +240,11 @@ enum status make_directories(const char *path, struct error *err)
             // Read-only and auto-mounted parents refuse with other errors than EEXIST although they are
             // there.
             const int reason = errno;
+            errno = 0;
             if (!is_directory(prefix)) {
-                errno = reason;
+                // What is there and cannot be looked at has the look's reason.
+                if (reason != EEXIST || errno == 0)
+                    errno = reason;
                 return failed(err, "making the folder", prefix);
             }
         }

@@ -46,10 +46,8 @@ static enum status check_signatures(const char *path, const char *head, size_t s
     RETURN_ERROR_IF(
         size >= 4 && memcmp(head, "PAR1", 4) == 0, err, STATUS_INPUT,
         "%s: a Parquet file: convert it to JSON lines: python3 -c \"from datasets import Dataset; "
-        "Dataset.from_parquet('%s').to_json('%.*s.jsonl')\"",
-        path, path,
-        (int)(strrchr(path, '.') > strrchr(path, '/') ? strrchr(path, '.') - path : (long)strlen(path)),
-        path);
+        "Dataset.from_parquet('%s').to_json('%s.jsonl')\"",
+        path, path, path);
     return STATUS_OK;
 }
 

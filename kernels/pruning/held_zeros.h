@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// One weight of a row in so many, or more of them, has to be zero. A trained row has none or a few, which
+// A row counts as sparse if at least one weight in 20 is zero. A trained row has none, or a few that
 // underflowed.
 enum { HELD_ZEROS_ONE_IN = 20 };
 

@@ -7,6 +7,6 @@
 // STATUS_DAMAGED when they do not match; err may be NULL.
 enum status committed_file_check(const char *path, struct error *err);
 
-// What the file was made from, as run_record.h has it; 0 when it does not say, as files of versions up to 0.3
-// do not. Failures as above, and STATUS_FAILED when it cannot be read.
+// What the file was made from, as run_record.h has it; 0 when it does not say, as files of
+// earlier versions do not. Failures as above, and STATUS_FAILED when it cannot be read.
 enum status committed_file_made_from(uint64_t *made_from, const char *path, struct error *err);

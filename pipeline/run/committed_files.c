@@ -93,7 +93,7 @@ static enum status check_one(const struct run_record *record, const char *path, 
         err, STATUS_USAGE,
         "%s: was made from another model, calibration or setting than this job's: %s; use another run "
         "directory",
-        path, record->is_first ? "the run.json beside it is gone" : "it is not of this run");
+        path, record->is_first ? "its run.json is gone" : "it is not of this run");
 }
 
 enum status committed_files_check_origin(const struct run_record *record, const char *run,

@@ -39,4 +39,5 @@ rm -r "$folder/run"
 check "the environment overrules it" env COPPICE_KERNEL=generic bash -c '"$0" run "$1" 2>/dev/null >/dev/null' "$COPPICE" "$job"
 check "as run.json says" same "$(kernel)" generic
 export COPPICE_KERNEL=cray1
-check "an unknown name is refused" refused 2 "no kernels of BLIS are called 'cray1'" generic
+# A plan computes nothing, and takes no kernels.
+check "an unknown name is refused" refused_by_run 2 "no kernels of BLIS are called 'cray1'" generic

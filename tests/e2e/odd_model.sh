@@ -50,8 +50,8 @@ odd "an unknown rope_type" llama '.rope_scaling = {rope_type: "ntk", factor: 2}'
   "config.json: rope_scaling.rope_type: 'ntk' is not supported|llama3"
 odd "by its older key" llama '.rope_scaling = {type: "mrope", mrope_section: [2, 3, 3]}' \
   "config.json: rope_scaling.rope_type: 'mrope' is not supported"
-odd "by its newer place" llama '.rope_parameters = {rope_type: "proportional"}' \
-  "config.json: rope_parameters.rope_type: models of this type have no|proportional"
+odd "by its newer place" llama '.rope_parameters = {rope_type: "mrope"}' \
+  "config.json: rope_parameters.rope_type: 'mrope' is not supported"
 odd "yarn is known" llama '.rope_scaling = {rope_type: "yarn", factor: 2, original_max_position_embeddings: 2048}' fine
 odd "but not what Phi-3 has" phi3 '.rope_parameters.rope_type = "dynamic"' "config.json: rope_parameters.rope_type: phi3 has only \"longrope\""
 odd "no lm_head, though none is tied" qwen2 '.tie_word_embeddings = false' "'lm_head.weight' is missing"

@@ -159,7 +159,8 @@ static void lines_that_are_no_events_are_skipped(void **state)
 // ---- the plan -------------------------------------------------------------------------------------------
 
 static struct variant variants[2] = {{.name = "a"}, {.name = "b"}};
-static struct settings settings = {.num_variants = 2, .variants = variants};
+static struct text_settings texts[] = {{.data = "t.txt", .name = "t", .is_plain = true}};
+static struct settings settings = {.num_variants = 2, .variants = variants, .num_texts = 1, .texts = texts};
 static struct unit units[] = {{STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0, 0},
                               {STAGE_CALIBRATE, NULL, 0, 0, 0, 100, 0},
                               {STAGE_CALIBRATE, NULL, 1, 0, 0, 300, 0},
