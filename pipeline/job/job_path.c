@@ -10,8 +10,13 @@
 // directory.
 static size_t folder_length(const char *job)
 {
+    static const char *const no_folders[] = {"/dev/fd/", "/dev/std", "/proc/"};
     const char *slash = strrchr(job, '/');
-    if (slash == NULL || strncmp(job, "/dev/", 5) == 0 || strncmp(job, "/proc/", 6) == 0)
+
+    for (size_t i = 0; i < sizeof no_folders / sizeof *no_folders; i++)
+        if (strncmp(job, no_folders[i], strlen(no_folders[i])) == 0)
+            return 0;
+    if (slash == NULL)
         return 0;
     return (size_t)(slash - job) + 1;
 }

@@ -2,6 +2,7 @@
 # docs.sh - what README.md and docs/ show is there: job files parse, commands and options exist, links lead somewhere, and the
 # store is read with h5py as they say.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+export TUTORIAL_FOLDER=$folder/tutorial
 cd "$COPPICE_SOURCE"
 pages=(README.md docs/*.md)
 

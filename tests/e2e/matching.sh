@@ -115,6 +115,7 @@ check "another family without a place for biases" matching_refused mistral ', ou
 check "experts, whose outputs cannot be matched" matching_refused mixtral ', output: mixed' compensate.output block_sparse_moe.experts.0.w1
 check "experts, whose means cannot be matched" matching_refused mixtral ', bias: true' compensate.bias block_sparse_moe.experts.0.w1
 matching_planned() {
+  rm -rf "$folder/run" "$folder/models"
   small_job "$folder/job.yaml" model="tests/golden/families/$1" pattern= energy='[]' method=wanda perplexity= \
     compensate=', output: mixed, bias: true' skip="${2:-[]}"
   runs alone plan --no-check "$folder/job.yaml" # these models have no tokenizer

@@ -51,7 +51,7 @@ ctrl_c() {
   TERM=xterm watched script -qefc "mpirun -n 2 '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
   started=$!
   exec 7>"$folder/keys"
-  await 60 exists_or_gone "$folder/run/statistics/$variant/layer-001.h5" && alive "$started" || { cat "$folder/terminal"; return 1; }
+  await 60 exists_or_gone "$folder/run/sequences.h5" && alive "$started" || { cat "$folder/terminal"; return 1; }
   printf '\003' >&7
   wait "$started" || code=$?
   exec 7>&-
