@@ -106,7 +106,7 @@ check "killed when the dense stream has begun" \
 matching_refused() {
   local family=$1 compensate=$2
   shift 2
-  small_job "$folder/job.yaml" model="tests/golden/families/$family" pattern= energy='[]' method=wanda \
+  small_job "$folder/job.yaml" model="$COPPICE_SOURCE/tests/golden/families/$family" pattern= energy='[]' method=wanda \
     perplexity= compensate="$compensate"
   exits 2 alone plan "$folder/job.yaml" && one_line "$@"
 }
@@ -116,7 +116,7 @@ check "experts, whose outputs cannot be matched" matching_refused mixtral ', out
 check "experts, whose means cannot be matched" matching_refused mixtral ', bias: true' compensate.bias block_sparse_moe.experts.0.w1
 matching_planned() {
   rm -rf "$folder/run" "$folder/models"
-  small_job "$folder/job.yaml" model="tests/golden/families/$1" pattern= energy='[]' method=wanda perplexity= \
+  small_job "$folder/job.yaml" model="$COPPICE_SOURCE/tests/golden/families/$1" pattern= energy='[]' method=wanda perplexity= \
     compensate=', output: mixed, bias: true' skip="${2:-[]}"
   runs alone plan --no-check "$folder/job.yaml" # these models have no tokenizer
 }
