@@ -26,13 +26,6 @@ static enum status refuse(const struct job_document *document, const struct job_
                       job_node_describe(node, got, sizeof got));
 }
 
-static enum status copy_text(char **copy, const struct job_node *node, struct error *err)
-{
-    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, "expected", err));
-    memcpy(*copy, node->text, node->size + 1);
-    return STATUS_OK;
-}
-
 static enum status read_member(struct expected *expected, enum member member,
                                const struct job_document *document, const struct job_node *node,
                                struct error *err)
@@ -56,7 +49,7 @@ static enum status read_member(struct expected *expected, enum member member,
     default:
         if (!is_text)
             return refuse(document, node, expected->variant, "source must be a text", err);
-        return copy_text(&expected->source, node, err);
+        return job_node_copy(&expected->source, node, "expected", err);
     }
 }
 
@@ -103,7 +96,7 @@ enum status expected_read(struct expected *expected, const struct job_document *
                               job_printable(name.text, got, sizeof got), earlier.line);
     }
     expected->line = job_setting_line(document, &name);
-    FORWARD_IF_ERROR(copy_text(&expected->variant, &name, err));
+    FORWARD_IF_ERROR(job_node_copy(&expected->variant, &name, "expected", err));
     if (value.kind != NODE_MAPPING)
         return refuse(document, &value, expected->variant, "must be {perplexity, length, source}", err);
     return read_section(expected, document, &value, err);

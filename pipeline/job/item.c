@@ -17,14 +17,6 @@ enum status item_refuse(const struct reader *reader, const struct job_key_row *r
                       job_key_describe(row, takes, sizeof takes), job_node_describe(node, got, sizeof got));
 }
 
-static enum status copy_text(char **copy, const struct job_node *node, const struct job_key_row *row,
-                             struct error *err)
-{
-    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, row->path, err));
-    memcpy(*copy, node->text, node->size + 1);
-    return STATUS_OK;
-}
-
 static enum status read_choice(const struct reader *reader, const struct job_key_row *row,
                                const struct job_node *node, union job_item *item)
 {
@@ -132,7 +124,7 @@ static enum status read_text(const struct reader *reader, const struct job_key_r
                                     : row == job_key_row(KEY_OUTPUT) ? JOB_PATH_MADE
                                                                      : JOB_PATH_INPUT;
     if (!(row->flags & KEY_PATH))
-        return copy_text(&item->text, node, row, reader->err);
+        return job_node_copy(&item->text, node, row->path, reader->err);
     return job_path_take(&item->text, reader->document, node, kind, row->path, reader->err);
 }
 
@@ -151,7 +143,7 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
         case TYPE_SKIP:
             item->skip.line = job_setting_line(reader->document, node);
             if (!node->is_null)
-                return copy_text(&item->skip.pattern, node, row, reader->err);
+                return job_node_copy(&item->skip.pattern, node, row->path, reader->err);
             good = false;
             break;
         case TYPE_WHOLE:
@@ -225,5 +217,5 @@ enum status ratio_read(const struct reader *reader, const struct job_key_row *ro
                           number_format(row->low, low, sizeof low),
                           number_format(row->high, high, sizeof high),
                           job_node_describe(&value, got, sizeof got));
-    return copy_text(&ratio->pattern, &name, row, reader->err);
+    return job_node_copy(&ratio->pattern, &name, row->path, reader->err);
 }

@@ -36,13 +36,6 @@ static enum status refuse(const struct job_document *document, const struct job_
                       job_node_describe(node, got, sizeof got));
 }
 
-static enum status copy_text(char **copy, const struct job_node *node, struct error *err)
-{
-    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, "evaluate.tasks", err));
-    memcpy(*copy, node->text, node->size + 1);
-    return STATUS_OK;
-}
-
 const char task_name_requirement[] =
     "must be of letters, digits, -, _ and ., not beginning with ., 64 at most";
 
@@ -84,7 +77,7 @@ static enum status read_value(struct task_settings *task, enum task_key key,
     case TASK_KEY_NAME:
         if (!is_text || !task_name_is_good(node->text, node->size))
             return refuse(document, node, key, task_name_requirement, err);
-        return copy_text(&task->name, node, err);
+        return job_node_copy(&task->name, node, "evaluate.tasks", err);
     case TASK_KEY_FORMAT:
         return read_format(task, document, node, err);
     case TASK_KEY_LIMIT:
@@ -103,7 +96,7 @@ static enum status read_value(struct task_settings *task, enum task_key key,
     default: // a delimiter may be empty
         if (node->kind != NODE_SCALAR || node->is_null)
             return refuse(document, node, key, "must be a text, in quotes", err);
-        return copy_text(&task->delimiter, node, err);
+        return job_node_copy(&task->delimiter, node, "evaluate.tasks", err);
     }
 }
 

@@ -12,13 +12,6 @@ static const char key_path[] = "evaluate.perplexity";
 enum text_key { TEXT_KEY_DATA, TEXT_KEY_NAME, TEXT_KEYS };
 static const char *const key_names[TEXT_KEYS] = {"data", "name"};
 
-static enum status copy_text(char **copy, const struct job_node *node, struct error *err)
-{
-    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, key_path, err));
-    memcpy(*copy, node->text, node->size + 1);
-    return STATUS_OK;
-}
-
 static bool is_text(const struct job_node *node)
 {
     return node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0';
@@ -39,7 +32,7 @@ static enum status read_member(struct text_settings *text, enum text_key key,
     if (!is_text(node) || !task_name_is_good(node->text, node->size))
         return job_refuse(document, node->line, "evaluate.perplexity.name", err, "%s, got %s",
                           task_name_requirement, job_node_describe(node, got, sizeof got));
-    return copy_text(&text->name, node, err);
+    return job_node_copy(&text->name, node, key_path, err);
 }
 
 static enum status read_section(struct text_settings *text, const struct job_document *document,

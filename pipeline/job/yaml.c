@@ -175,6 +175,13 @@ const char *job_printable(const char *text, char *shown, size_t size)
     return shown;
 }
 
+enum status job_node_copy(char **copy, const struct job_node *node, const char *key, struct error *err)
+{
+    FORWARD_IF_ERROR(allocate(copy, node->size + 1, 1, key, err));
+    memcpy(*copy, node->text, node->size + 1);
+    return STATUS_OK;
+}
+
 const char *job_node_describe(const struct job_node *node, char *text, size_t size)
 {
     char shown[48];

@@ -49,6 +49,9 @@ const char *job_printable(const char *text, char *shown, size_t size);
 // Describes a node for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
 const char *job_node_describe(const struct job_node *node, char *text, size_t size);
 
+// *copy <- a scalar's text; the caller frees it. key: for the message when memory ran out.
+enum status job_node_copy(char **copy, const struct job_node *node, const char *key, struct error *err);
+
 // STATUS_USAGE "FILE:LINE: KEY: ..."; line 0: "FILE: KEY: ..."; of the command line "--set KEY: ...".
 enum status job_refuse(const struct job_document *document, size_t line, const char *key, struct error *err,
                        const char *format, ...) __attribute__((format(printf, 5, 6)));
