@@ -50,8 +50,11 @@ void text_warnings(struct warnings *warnings, const struct settings *settings)
     struct file_set set = {0};
     char read[32];
 
-    if (!sequences_are_given(settings) &&
-        file_set_find(&set, settings->corpus, calibration_bytes(settings), NULL) == STATUS_OK) {
+    if (file_set_find(&set, settings->corpus, calibration_bytes(settings), NULL) != STATUS_OK) {
+        // A run that has no sequences yet is refused.
+        warnings_add(warnings, "calibration.corpus: %s is not there: the stored sequences are used",
+                     settings->corpus);
+    } else if (!sequences_are_given(settings)) {
         look(warnings, &set);
         if (set.count < set.found)
             warnings_add(

@@ -267,17 +267,47 @@ enum status fingerprint_evaluation(json_t *list, const struct team *team, const 
     return fingerprint_side_file(list, team, settings, tokenizer_file, json_array_get(old, 1), mode, err);
 }
 
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+// Rank 0: whether the corpus is gone, and the record is to be believed. One of another name is no corpus of
+// this run, whatever was in it.
+static enum status look_for_corpus(bool *is_gone, const char *path, const json_t *old,
+                                   enum fingerprint_mode mode, struct error *err)
+{
+    const char *recorded = json_string_value(json_object_get(old, "file"));
+    struct file_set set = {0};
+    struct error why = {0};
+
+    *is_gone = file_set_find(&set, path, 0, &why) != STATUS_OK;
+    file_set_free(&set);
+    if (!*is_gone)
+        return STATUS_OK;
+    RETURN_ERROR_IF(mode == FINGERPRINT_ALL, err, STATUS_USAGE,
+                    "calibration.corpus: %s; without --strict the stored sequences would be used",
+                    why.message);
+    RETURN_ERROR_IF(recorded == NULL || strcmp(base_of(recorded), base_of(path)) != 0, err, STATUS_USAGE,
+                    "calibration.corpus: %s; the run's sequences were drawn from %s", why.message,
+                    recorded != NULL ? recorded : "another corpus");
+    return STATUS_OK;
+}
+
 enum status fingerprint_corpus(json_t *list, const struct team *team, const struct settings *settings,
                                const json_t *old, enum fingerprint_mode mode, struct error *err)
 {
     const struct input corpus = {.path = settings->corpus,
                                  .is_text = !sequences_are_given(settings),
                                  .enough = calibration_bytes(settings)};
-    struct file_set set = {0};
-    const bool gone =
-        team->rank == 0 && old != NULL && file_set_find(&set, corpus.path, 0, NULL) != STATUS_OK;
-    file_set_free(&set);
-    if (team_any(team, gone)) {
+    bool is_gone = false;
+    enum status status = STATUS_OK;
+
+    if (team->rank == 0 && old != NULL)
+        status = look_for_corpus(&is_gone, corpus.path, old, mode, err);
+    FORWARD_IF_ERROR(team_agree(team, status, err));
+    if (team_any(team, is_gone)) {
         if (team->rank == 0)
             json_array_append(list, (json_t *)old);
         return STATUS_OK;

@@ -22,7 +22,8 @@ enum status fingerprint_model(json_t *list, const struct team *team, const struc
                               const struct settings *settings, const json_t *old, enum fingerprint_mode mode,
                               struct error *err);
 // old: the corpus's own stamp. A corpus that is gone is no obstacle when the sequences drawn from it are
-// stored: the record is believed.
+// stored: the record is believed where it names a file of the same name, unless everything is to be read
+// again (FINGERPRINT_ALL).
 enum status fingerprint_corpus(json_t *list, const struct team *team, const struct settings *settings,
                                const json_t *old, enum fingerprint_mode mode, struct error *err);
 // The text without a name that perplexity is measured on (text_label), and, where calibration starts from

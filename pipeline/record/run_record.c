@@ -272,6 +272,9 @@ enum status run_record_open(struct run_record *record, const struct team *team, 
         record->json = json_pack("{s:i, s:o, s:{s:O, s:O, s:O}}", "format", RUN_FORMAT, "job",
                                  settings_to_json(settings), "fingerprints", "model", model_list, "corpus",
                                  corpus_list, "evaluation", evaluation_list);
+        // The record of the corpus may be believed where the job's own path leads nowhere.
+        json_object_set(json_object_get(json_object_get(record->json, "job"), "calibration"), "corpus",
+                        json_object_get(json_array_get(corpus_list, 0), "file"));
         if (json_array_size(text_list) > 0)
             json_object_set(json_object_get(record->json, "fingerprints"), "texts", text_list);
         if (settings->num_tasks > 0)

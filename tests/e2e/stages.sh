@@ -73,11 +73,19 @@ check "another evaluation length is refused" contradicts evaluate.length evaluat
 check "another compensation's clamp is another variant, not a contradiction" eval '
   small_job "$folder/other.yaml" method=cvr pattern= clamp="[0.5, 2]" output= && runs alone plan "$folder/other.yaml"'
 
-# A corpus that is gone is no obstacle: its sequences are stored.
+# A corpus that is gone is no obstacle, which is said: its sequences are stored. A name that never was is one.
+small_job "$folder/other.yaml" method=cvr pattern= corpus="$folder/trian.jsonl"
 rm "$folder/train.jsonl"
+words="calibration.corpus: $folder/trian.jsonl: No such file or directory; the run's sequences were drawn from $folder/train.jsonl"
+check "a corpus that never was is refused by plan" eval 'exits 2 alone plan "$folder/other.yaml" && one_line "$words"'
+check "and by run" eval 'exits 2 alone run "$folder/other.yaml" && one_line "$words"'
+check "one that is gone is with --strict" eval 'exits 2 alone run --strict "$folder/job.yaml" && one_line "without --strict the stored"'
+said="careful: calibration.corpus: $folder/train.jsonl is not there: the stored sequences are used"
+check "without it plan says so" eval 'alone plan "$folder/job.yaml" | grep -q "^$said"'
 sed -i 's/method: cvr/method: [cvr, magnitude]/' "$folder/job.yaml"
 rm -r "$folder/models"
 check "a variant is added, without the corpus" runs ranks 3 run "$folder/job.yaml"
+check "which it says" grep -q "^coppice: $said" "$folder/stderr"
 check "both have their perplexity" jq -e '[.results[] | .perplexity > 1] == [true, true, true]' \
   <(alone run --json "$folder/job.yaml" 2>/dev/null)
 check "what was there is as it was" same "$(echo "$before" | grep weights)" "$(fingerprint | grep weights/cvr)"

@@ -109,10 +109,15 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     settings.corpus = (char[]){"/nonexistent"};
     settings.num_texts = 0;
     text_warnings(&warnings, &settings);
-    assert_int_equal(warnings.count, 0);
+    assert_int_equal(warnings.count, 1);
+    assert_string_equal(warnings.lines[0],
+                        "calibration.corpus: /nonexistent is not there: the stored sequences are used");
+    warnings_free(&warnings);
     settings.corpus = (char[]){"/nonexistent/tokens.h5"};
     text_warnings(&warnings, &settings);
-    assert_int_equal(warnings.count, 0);
+    assert_int_equal(warnings.count, 1);
+    assert_non_null(find(&warnings, "/nonexistent/tokens.h5 is not there: "));
+    warnings_free(&warnings);
 }
 
 // 300 MB on disk that take no room.
