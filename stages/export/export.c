@@ -108,6 +108,8 @@ static enum status visit_side_files(const struct checkpoint *checkpoint, const c
             status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
         else if (S_ISREG(stat_buffer.st_mode))
             status = visit(context, source, entry->d_name, err);
+        else if (!S_ISDIR(stat_buffer.st_mode) || strcmp(entry->d_name, "README.md") == 0)
+            status = error_set(err, STATUS_INPUT, "%s: not a regular file", source);
     }
     if (status == STATUS_OK && errno != 0)
         status = error_set(err, STATUS_FAILED, "%s: listing the folder failed: %s", from, strerror(errno));

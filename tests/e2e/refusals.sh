@@ -56,6 +56,8 @@ refusal "a text that is too short" 3 "less than one window" 'rm -r "$folder/run"
 refusal "a corpus that is too small" 3 "needs more" 'rm -r "$folder/run" "$folder/models"; echo "{\"text\": \"a b\"}" >"$folder/train.jsonl"'
 refusal "a side file that leads nowhere" 3 "special_tokens_map.json: No such file" 'ln -s ../gone "$folder/model/special_tokens_map.json"'
 rm "$folder/model/special_tokens_map.json"
+refusal "a card that is a folder" 3 "README.md: not a regular file" 'rm -r "$folder/run" "$folder/models"; mkdir "$folder/model/README.md"'
+rmdir "$folder/model/README.md"
 
 # ---- rights and room: not root's rights, which no folder refuses -------------------------------------------
 
