@@ -3,6 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
 #include "io/model/card_metadata.h"
+#include "io/text/printable.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,20 +21,26 @@ static const char *base_of(const char *path)
 // Text in Markdown, in a table too: what would be markup is escaped.
 static void write_text(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if (strchr("\\`*_[]<>|#", *text) != NULL)
+    char *clean = printable_copy(text, strlen(text));
+
+    for (const char *c = clean; c != NULL && *c != '\0'; c++) {
+        if (strchr("\\`*_[]<>|#", *c) != NULL)
             fputc('\\', out);
-        fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
+        fputc(*c, out);
     }
+    free(clean);
 }
 
 // As code, in a table too.
 static void write_code(FILE *out, const char *text)
 {
+    char *clean = printable_copy(text, strlen(text));
+
     fputc('`', out);
-    for (; *text != '\0'; text++)
-        fputc((unsigned char)*text < ' ' || *text == '`' || *text == '|' ? ' ' : *text, out);
+    for (const char *c = clean; c != NULL && *c != '\0'; c++)
+        fputc(*c == '`' || *c == '|' ? ' ' : *c, out);
     fputc('`', out);
+    free(clean);
 }
 
 // ---- the source -----------------------------------------------------------------------------------------
@@ -136,9 +143,11 @@ static void write_metadata(FILE *out, const struct settings *settings, const str
     if (json_object_get(source, "pipeline_tag") == NULL)
         fputs("pipeline_tag: text-generation\n", out);
     if (hub_id(id, sizeof id, settings)) {
-        json_t *base = json_string(id);
+        char *clean = printable_copy(id, strlen(id));
+        json_t *base = json_string(clean);
         write_member(out, "base_model", base);
         json_decref(base);
+        free(clean);
     } else {
         fputs("# base_model: the id on the Hub of the model that was pruned\n", out);
     }
@@ -320,6 +329,21 @@ static void write_results(FILE *out, const struct settings *settings, const json
 
 // ---- the whole ------------------------------------------------------------------------------------------
 
+// A text, or a list of texts.
+static void write_list(FILE *out, const json_t *texts)
+{
+    size_t i;
+    json_t *text;
+
+    if (json_is_string(texts))
+        write_text(out, json_string_value(texts));
+    json_array_foreach(texts, i, text)
+    {
+        fputs(i > 0 ? ", " : "", out);
+        write_text(out, json_string_value(text));
+    }
+}
+
 static void write_licence(FILE *out, const struct settings *settings, const json_t *source,
                           const char *notice, bool has_source_card)
 {
@@ -329,12 +353,12 @@ static void write_licence(FILE *out, const struct settings *settings, const json
     struct stat info;
 
     fputs("## Licence\n\n", out);
-    if (json_is_string(license)) {
+    if (json_is_string(license) || json_array_size(license) > 0) {
         fputs("As the source's: ", out);
-        write_text(out, json_string_value(license));
+        write_list(out, license);
         fputs(". ", out);
     } else {
-        fputs("The source's; its card names none. ", out);
+        fputs("The source's; its card names none that could be read here. ", out);
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         path_format(path, sizeof path, "%s/%s", settings->model, files[i]);
@@ -344,7 +368,7 @@ static void write_licence(FILE *out, const struct settings *settings, const json
     if (has_source_card)
         fputs("The source's own card is `" SOURCE_CARD "`; what it measured is not of this model. ", out);
     if (notice != NULL) {
-        fputs("Its metadata could not be read (", out);
+        fputs("Its metadata could not be read in full (", out);
         write_text(out, notice);
         fputs("). ", out);
     }

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -36,10 +38,74 @@ static void what_holds_of_a_pruned_model_is_kept(void **state)
                "---\nlicense: mit\nlanguage:\n- en\n- \"no\"\ntags: [llama, [nested]]\nbase_model: a/b\n"
                "license_link: {a: b}\nmodel-index:\n- name: theirs\n---\n# Text\nlicense_name: text\n---\n");
     assert_ok(card_metadata_read(&metadata, &notice, *state, &err), err);
-    assert_null(notice);
+    assert_string_equal(notice, "tags: neither a text nor a list of texts");
+    free(notice);
     assert_true(json_equal(metadata, expected));
     json_decref(metadata);
     json_decref(expected);
+}
+
+static void odd_metadata_is_taken_as_yaml_says(void **state)
+{
+    static const struct {
+        const char *yaml, *json;
+        const char *notice; // NULL: none
+    } cases[] = {
+        {"license: ~\nlanguage: null\nlibrary_name:\npipeline_tag: !!null x\n", "{}", NULL},
+        {"license: 'null'\nlicense_name: \"~\"\n", "{\"license\": \"null\", \"license_name\": \"~\"}", NULL},
+        {"tags: [a, null, ~, b, 2024, true]\n", "{\"tags\": [\"a\", \"b\", \"2024\", \"true\"]}", NULL},
+        {"language: no\n", "{\"language\": \"no\"}", NULL}, // Norwegian
+        {"license: \"a\\x7fb\\x01c\\u0085d\\u202ee\"\n", "{\"license\": \"a b c d e\"}", NULL},
+        {"license: |\n  one\n  two\n", "{\"license\": \"one two \"}", NULL},
+        {"license: >-\n  one\n  two\n", "{\"license\": \"one two\"}", NULL},
+        {"license: &l mit\nlicense_name: *l\ntags: [*l, *l]\n",
+         "{\"license\": \"mit\", \"license_name\": \"mit\", \"tags\": [\"mit\", \"mit\"]}", NULL},
+        {"tags: &t [a, *t]\n", "{\"tags\": [\"a\"]}", "tags: neither a text nor a list of texts"},
+        {"license: {name: mit}\nlanguage: [{en: 1}, de]\n", "{\"language\": [\"de\"]}",
+         "license: neither a text nor a list of texts"},
+        {"license: !custom mit\n? [a, b]\n: c\n", "{\"license\": \"mit\"}", NULL},
+    };
+    struct error err = {0};
+    char card[512];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *metadata, *expected = json_loads(cases[i].json, 0, NULL);
+        char *notice;
+        snprintf(card, sizeof card, "---\n%s---\n# Text\n", cases[i].yaml);
+        write_text(*state, "README.md", card);
+        assert_ok(card_metadata_read(&metadata, &notice, *state, &err), err);
+        char *found = json_dumps(metadata, 0);
+        assert_non_null(expected);
+        if (!json_equal(metadata, expected))
+            fail_msg("%s gives %s", cases[i].yaml, found);
+        assert_int_equal(notice != NULL, cases[i].notice != NULL);
+        if (notice != NULL)
+            assert_string_equal(notice, cases[i].notice);
+        free(found);
+        free(notice);
+        json_decref(metadata);
+        json_decref(expected);
+    }
+}
+
+static void endless_metadata_is_not_read(void **state)
+{
+    const size_t size = (size_t)2 << 20;
+    struct error err = {0};
+    char *card = malloc(size + 64), *notice;
+    json_t *metadata;
+
+    assert_non_null(card);
+    strcpy(card, "---\nlicense: mit\n#");
+    memset(card + strlen(card), 'x', size);
+    strcpy(card + size, "\n---\n");
+    write_text(*state, "README.md", card);
+    assert_ok(card_metadata_read(&metadata, &notice, *state, &err), err);
+    assert_int_equal(json_object_size(metadata), 0);
+    assert_string_equal(notice, "longer than a mebibyte");
+    json_decref(metadata);
+    free(notice);
+    free(card);
 }
 
 static void metadata_that_is_no_yaml_is_named(void **state)
@@ -76,6 +142,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_holds_of_a_pruned_model_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_metadata_is_taken_as_yaml_says, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(endless_metadata_is_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metadata_that_is_no_yaml_is_named, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

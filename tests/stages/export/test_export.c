@@ -277,6 +277,35 @@ static void side_files_are_copied_and_other_weights_are_not(void **state)
     small_model_close(&small);
 }
 
+static void what_an_export_cannot_copy_is_refused_before(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    char *card = path_below(small.settings.model, "README.md"),
+         *pipe = path_below(small.settings.model, "notes.md");
+    char *folder = path_below(small.settings.model, "original");
+    if (mpi_rank() == 0) {
+        assert_int_equal(mkdir(folder, 0777), 0); // folders are left out
+        assert_ok(export_check(small.model, small.settings.model, &err), err);
+        assert_int_equal(mkdir(card, 0777), 0);
+        assert_int_equal(export_check(small.model, small.settings.model, &err), STATUS_INPUT);
+        assert_non_null(strstr(err.message, "README.md: not a regular file"));
+        assert_int_equal(rmdir(card), 0);
+        assert_int_equal(mkfifo(pipe, 0666), 0);
+        assert_int_equal(export_check(small.model, small.settings.model, &err), STATUS_INPUT);
+        assert_non_null(strstr(err.message, "notes.md: not a regular file"));
+        assert_int_equal(unlink(pipe), 0);
+    }
+    free(card);
+    free(pipe);
+    free(folder);
+    small_model_close(&small);
+}
+
 static char *text_of_file(const char *directory, const char *name)
 {
     char *path = path_below(directory, name), *text = NULL;
@@ -289,11 +318,11 @@ static char *text_of_file(const char *directory, const char *name)
 static void the_card_is_the_exports_own(void **state)
 {
     static const char source[] =
-        "---\nlicense: apache-2.0\nlanguage:\n- en\n- \"no\"\nbase_model: Someone/Else\n"
+        "---\nlicense: [apache-2.0, null]\nlanguage:\n- en\n- \"no\"\nbase_model: Someone/Else\n"
         "tags: [llama, pruned]\nmodel-index:\n- name: theirs\n---\n# Their card\n";
     static const char expected[] =
         "---\n"
-        "license: \"apache-2.0\"\n"
+        "license: [\"apache-2.0\"]\n"
         "language: [\"en\", \"no\"]\n"
         "library_name: transformers\n"
         "pipeline_tag: text-generation\n"
@@ -308,7 +337,7 @@ static void the_card_is_the_exports_own(void **state)
         "of the source, and so are the linears that fit `head`. `coppice.json` has the numbers of every "
         "linear.\n\n"
         "| setting | |\n|---|---|\n| `method` | `magnitude` |\n| `sparsity` | `0.5` |\n"
-        "| calibration | 4 sequences of 8 tokens, seed 7, from c4\\_1.jsonl |\n"
+        "| calibration | 4 sequences of 8 tokens, seed 7, from c4\\_1  .jsonl |\n"
         "| hidden states | of the dense model |\n\n"
         "## What was measured\n\n"
         "| | source | this model |\n|---|---|---|\n"
@@ -330,7 +359,7 @@ static void the_card_is_the_exports_own(void **state)
     small.settings.hub_commit = (char *)"abc";
     small.settings.skip = skip;
     small.settings.num_skip = 1;
-    small.settings.corpus = (char *)"/data/c4_1.jsonl";
+    small.settings.corpus = (char *)"/data/c4_1\x7f\xc2\x85.jsonl";
     small.settings.texts = &text;
     small.settings.num_texts = 1;
     small.settings.sequences = 4;
@@ -350,6 +379,7 @@ static void the_card_is_the_exports_own(void **state)
     // Then the export has its own card, with what holds of the source, and the source's under another name
     char *card = text_of_file(small.settings.output, "README.md");
     char *theirs = text_of_file(small.settings.output, "README-source.md");
+    assert_non_null(strstr(card, "\nAs the source's: apache-2.0. "));
     card[strlen(expected) < strlen(card) ? strlen(expected) : strlen(card)] = '\0';
     assert_string_equal(card, expected);
     assert_string_equal(theirs, source);
@@ -660,6 +690,7 @@ int main(int argc, char **argv)
         mpi_unit_test(a_tied_embedding_stays),
         mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
         mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
+        mpi_unit_test(what_an_export_cannot_copy_is_refused_before),
         mpi_unit_test(the_card_is_the_exports_own),
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
         mpi_unit_test(of_several_variants_each_has_a_folder),

@@ -1,0 +1,46 @@
+#include "io/text/printable.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+static bool is_printable(utf8proc_int32_t code_point)
+{
+    switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+        return false;
+    default:
+        // Embeddings, overrides and isolates of direction; U+xxFFFE and U+xxFFFF, which YAML does not allow.
+        return !(code_point >= 0x202a && code_point <= 0x202e) &&
+               !(code_point >= 0x2066 && code_point <= 0x2069) && (code_point & 0xfffe) != 0xfffe;
+    }
+}
+
+char *printable_copy(const char *text, size_t size)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *copy = malloc(3 * size + 1), *to = copy; // a byte that is no UTF-8 becomes three
+
+    for (size_t i = 0; i < size && copy != NULL;) {
+        utf8proc_int32_t code_point;
+        const utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &code_point);
+        const size_t taken = length > 0 ? (size_t)length : 1;
+        if (length <= 0) {
+            memcpy(to, replacement, 3);
+            to += 3;
+        } else if (!is_printable(code_point)) {
+            *to++ = ' ';
+        } else {
+            memcpy(to, text + i, taken);
+            to += taken;
+        }
+        i += taken;
+    }
+    if (copy != NULL)
+        *to = '\0';
+    return copy;
+}
