@@ -20,3 +20,17 @@ patience() {
 
 # patiently SECONDS: that many on this machine, now.
 patiently() { echo $(($1 * $(patience))); }
+
+# await_every PAUSE SECONDS COMMAND...: until the command succeeds, with a pause in between; false when the time is over. It
+# passes more slowly on a busy machine, by the patience as it is from second to second.
+await_every() {
+  local pause=$1 left=$(($2 * 1000000)) now=${EPOCHREALTIME/./} last looked=0 patience
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    last=$now now=${EPOCHREALTIME/./}
+    if [ $((now - looked)) -ge 1000000 ]; then looked=$now patience=$(patience); fi
+    left=$((left - (now - last) / patience))
+    [ "$left" -gt 0 ] || return 1
+    sleep "$pause"
+  done
+}

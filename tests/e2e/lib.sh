@@ -307,15 +307,8 @@ alive() {
   [ "${stat%% *}" != Z ]
 }
 
-# await SECONDS COMMAND...: until the command succeeds; false when the time is over, patiently.
-await() {
-  local until=$((${EPOCHREALTIME/./} + $(patiently "$1") * 1000000))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ "${EPOCHREALTIME/./}" -lt "$until" ] || return 1
-    sleep 0.003
-  done
-}
+# await SECONDS COMMAND...: until the command succeeds; false when the time is over.
+await() { await_every 0.003 "$@"; }
 exists() { compgen -G "$1" >/dev/null; }
 exists_or_gone() { exists "$1" || ! alive "$started"; }
 

@@ -43,12 +43,14 @@ check "SIGTERM to a program without mpirun" eval '
   same $code 75 && stopped_well SIGTERM && goes_on 2 "$job"'
 
 # Ctrl-C on a terminal: mpirun sends SIGTERM to all ranks, SIGKILL a second later, and ends with a code of its own, 1 or 130. Whether or not
-# that second was enough, our line is there, and the last one.
+# that second was enough, our line is there, and the last one. Half a second before each mask: however fast the machine is,
+# the job does not end first.
 ctrl_c() {
-  local started code=0 last
+  local started code=0 last slow=
+  ! can_interpose || slow="env LD_PRELOAD='$interpose' FAULT_PAUSE='*/masks/*' FAULT_PAUSE_FOR=0.5"
   rm -rf "$folder/run" "$folder/models" "$folder/keys"
   mkfifo "$folder/keys"
-  TERM=xterm watched script -qefc "mpirun -n 2 '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
+  TERM=xterm watched script -qefc "mpirun -n 2 $slow '$COPPICE' run '$job'" /dev/null <"$folder/keys" >"$folder/terminal" 2>&1 &
   started=$!
   exec 7>"$folder/keys"
   await 60 exists_or_gone "$folder/run/sequences.h5" && alive "$started" || { cat "$folder/terminal"; return 1; }

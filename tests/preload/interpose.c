@@ -12,7 +12,8 @@
 //   FAULT_CALL=NAME:NUMBER:ERRNO   fails that call with this errno (a number); NUMBER+ : and all later ones;
 //                         rename with 0 is lost: neither made nor failed
 //   FAULT_REPORT=FILE     gets "TIME ADDRESSES..." once the call has failed; TIME in microseconds since 1970
-//   FAULT_PAUSE=PATTERN   a rank that is to rename a file to a path like this waits there until it is killed
+//   FAULT_PAUSE=PATTERN   a rank that is to rename a file to a path like this waits there until it is killed,
+//   FAULT_PAUSE_FOR=SECONDS  or so long, or until the next signal
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
 #include <dirent.h>
 #include <dlfcn.h>
@@ -50,7 +51,7 @@ static struct {
     struct range helpers[MAX_RANGES]; // the small libraries' code
     size_t num_helpers;
     int rank;
-    const char *call, *report, *pause;
+    const char *call, *report, *pause, *pause_for;
     unsigned long number, limit;
     bool for_ever;
     int reason;
@@ -237,6 +238,7 @@ __attribute__((constructor)) static void begin(void)
     fault.rank = mine != NULL ? atoi(mine) : 0;
     fault.report = setting("FAULT_REPORT");
     fault.pause = setting("FAULT_PAUSE");
+    fault.pause_for = setting("FAULT_PAUSE_FOR");
     dl_iterate_phdr(note_code, &is_first);
     backtrace(&frame, 1); // loads the unwinder now
     if (limit != NULL) {
@@ -390,13 +392,26 @@ BEFORE(ssize_t, pwrite, -1, (int fd, const void *bytes, size_t size, off_t at), 
 // An inlined getline calls this.
 BEFORE(ssize_t, __getdelim, -1, (char **line, size_t *size, int delimiter, FILE *file),
        (line, size, delimiter, file))
+// SECONDS, a number with or without a fraction; NULL: for ever.
+static void wait_before(const char *seconds)
+{
+    if (seconds == NULL)
+        for (;;)
+            pause();
+    const double length = strtod(seconds, NULL);
+    const struct timespec time = {(time_t)length, (long)((length - (double)(time_t)length) * 1e9)};
+    const int kept = errno;
+    nanosleep(&time, NULL);
+    errno = kept;
+}
+
 // With errno 0 it lies: it says that it was done.
 int rename(const char *from, const char *to)
 {
     static int (*next)(const char *, const char *);
     NEXT(next, "rename");
-    while (fault.pause != NULL && fnmatch(fault.pause, to, 0) == 0)
-        pause();
+    if (fault.pause != NULL && fnmatch(fault.pause, to, 0) == 0)
+        wait_before(fault.pause_for);
     if (is_failing("rename", CALLER))
         return errno == 0 ? 0 : -1;
     return next(from, to);

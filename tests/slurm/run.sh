@@ -47,7 +47,6 @@ run_lane() {
   lane=$folder/$1
   mkdir "$lane"
   shift
-  lane_began=$SECONDS
   cluster_up "$lane/c" 3 2 >"$lane/up.log" 2>&1 || { cat "$lane/up.log" >&2; return 1; }
   for test in "$@"; do
     begin=$SECONDS
@@ -85,7 +84,7 @@ main() {
   done
 
   folder=$(mktemp -d /tmp/coppice-slurm-XXXXXX) # short: unix sockets below it have room for 107 characters
-  head -n 8 "$source/jobs/demo/test.jsonl" >"$folder/test.jsonl"
+  head -n 2 "$source/jobs/demo/test.jsonl" >"$folder/test.jsonl"
   pids=()
   trap finish EXIT
   trap 'exit 130' TERM INT

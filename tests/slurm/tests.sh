@@ -7,7 +7,7 @@
 test_one_job() {
   local job=$lane/one
   write_pruned_job "$job"
-  submit "$job" --nodes 2 --mail user@example.org
+  submit "$job" --nodes 2 --mail user@example.org --coppice "$(slowly 0.4)"
   [ "$(field "$(id_of "$job" run)" JobName)" = run-run ] || fail "called $(field "$(id_of "$job" run)" JobName)"
   halfway "$job" 3
   # On the login node there is no MPI launcher and the job is at work.
@@ -119,7 +119,7 @@ test_srun() {
   local job=$lane/srun id
   on ctl srun --mpi=list 2>&1 | grep -q pmix || { echo "this Slurm has no pmix"; return; }
   write_pruned_job "$job"
-  submit "$job" --nodes 2 --launcher srun --launcher-options --mpi=pmix
+  submit "$job" --nodes 2 --launcher srun --launcher-options --mpi=pmix --coppice "$(slowly 0.4)"
   id=$(id_of "$job" run)
   halfway "$job" 3
   on ctl scancel --signal=USR1 --batch "$id"
@@ -136,7 +136,7 @@ test_interrupted() {
   write_pruned_job "$job"
   mkfifo "$job/keys"
   # shellcheck disable=SC2086
-  on ctl env $job_environment PMIX_MCA_gds=hash script -qefc "srun -X -n 2 --mpi=pmix '$COPPICE' run '$job/job.yaml'" /dev/null \
+  on ctl env $job_environment PMIX_MCA_gds=hash script -qefc "srun -X -n 2 --mpi=pmix '$(slowly 0.4)' run '$job/job.yaml'" /dev/null \
     <"$job/keys" >"$job/terminal.log" 2>&1 &
   pid=$!
   exec 8>"$job/keys"
@@ -165,7 +165,7 @@ test_placement() {
     on "$node" mount --bind "$job/model-$node" "$job/kjv-llama-1m"
     forget "$job/model-$node"/*
   done
-  submit "$job" --nodes 2 --ntasks-per-node 2 --container "$here/count_reads.sh $job/reads"
+  submit "$job" --nodes 2 --ntasks-per-node 2 --coppice "$(slowly 0.4)" --container "$here/count_reads.sh $job/reads"
   halfway "$job" 4
   shared=$(on ctl "$COPPICE" plan "$job/job.yaml" --json | sed -n 's/.*"node_shared": \([0-9]*\).*/\1/p')
   for node in node1 node2; do one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
@@ -212,24 +212,22 @@ one_copy() {
 
 test_time_limit() {
   local job=$lane/limit id
-  write_long_job "$job"
-  # Slurm looks at time limits every 30 s after its start: begin shortly before it does.
-  wait_until 60 near_the_tick
-  submit "$job" --nodes 1 --ntasks-per-node 1 --time 1 --signal 57
+  write_pruned_job "$job"
+  # Told to stop after 3 s, that is when Slurm next looks at its limits, every 30 s: eight masks take longer.
+  submit "$job" --nodes 1 --ntasks-per-node 1 --time 1 --signal 57 --coppice "$(slowly 6)"
   id=$(id_of "$job" run)
   wait_until 90 grep -qs "stopped early (exit code 75); requeueing (1 of" "$(log_of "$job" run)" ||
     fail "was not told to stop: $(cat "$(log_of "$job" run)")"
   on ctl scontrol update JobId="$id" TimeLimit=10
   ends "$id" COMPLETED
   restarted "$id"
-  same_as long "$job"
+  same_as pruned "$job"
 }
-near_the_tick() { [ $(((SECONDS - lane_began) % 30)) -ge 23 ]; }
 
 test_preempted() {
   local job=$lane/preempted id
   write_pruned_job "$job"
-  submit "$job" --nodes 3 --ntasks-per-node 1
+  submit "$job" --nodes 3 --ntasks-per-node 1 --coppice "$(slowly 0.4)"
   id=$(id_of "$job" run)
   halfway "$job" 3
   on ctl sbatch -p urgent --nodes 3 --exclusive --mem 3000 -o /dev/null --wrap 'true'
@@ -241,7 +239,7 @@ test_preempted() {
 test_cancelled() {
   local job=$lane/cancelled id
   write_pruned_job "$job"
-  submit "$job" --nodes 2 --ntasks-per-node 1
+  submit "$job" --nodes 2 --ntasks-per-node 1 --coppice "$(slowly 0.4)"
   halfway "$job" 3
   id=$(id_of "$job" run)
   on ctl scancel "$id"
@@ -259,7 +257,7 @@ survives() {
   local job=$1 id
   shift
   write_pruned_job "$job"
-  submit "$job" --nodes 2 --ntasks-per-node 1
+  submit "$job" --nodes 2 --ntasks-per-node 1 --coppice "$(slowly 0.4)"
   id=$(id_of "$job" run)
   halfway "$job" 3
   "$@"
@@ -293,7 +291,7 @@ test_network_cut() {
 test_two_at_once() {
   local job=$lane/two first second
   write_pruned_job "$job"
-  submit "$job" --nodes 1
+  submit "$job" --nodes 1 --coppice "$(slowly 0.4)"
   first=$(id_of "$job" run)
   halfway "$job" 2
   submit "$job" --nodes 1
