@@ -57,8 +57,16 @@ enum status allocate_aligned(void *out, size_t count, size_t size, const char *p
     const size_t alignment = 64;
 
     if (size == 0 || count <= (SIZE_MAX - alignment) / size) {
-        size_t bytes = (count * size + alignment - 1) / alignment * alignment;
-        memory = aligned_alloc(alignment, bytes != 0 ? bytes : alignment);
+        const size_t rounded = (count * size + alignment - 1) / alignment * alignment;
+        const size_t bytes = rounded != 0 ? rounded : alignment;
+        // First where an aligned block of this size was freed: glibc before 2.38 looks for aligned memory
+        // only in larger holes, and the heap of a stage that allocates and frees the same sizes grows and
+        // grows.
+        memory = malloc(bytes);
+        if ((uintptr_t)memory % alignment != 0) {
+            free(memory);
+            memory = aligned_alloc(alignment, bytes);
+        }
     }
     memcpy(out, &memory, sizeof memory);
     return memory != NULL ? STATUS_OK : allocation_failed(count, size, purpose, err);
