@@ -1,5 +1,6 @@
 #include "io/file/commit.h"
 
+#include "io/file/fence.h"
 #include "io/file/regular.h"
 
 #include <errno.h>
@@ -32,17 +33,20 @@ enum status temporary_path(char *out, size_t size, const char *final_path, struc
 {
     const size_t folder = folder_length(final_path);
     const char *name = final_path + folder;
-    char host[HOST_NAME_MAX + 1] = "";
-    char file_name[NAME_MAX + 1];
+    char maker[HOST_NAME_MAX + 1] = ""; // whose process id it is
+    char file_name[NAME_MAX + 1], token[17];
 
     RETURN_ERROR_IF(name[0] == '\0', err, STATUS_FAILED, "%s: a file name is missing", final_path);
-    if (gethostname(host, sizeof host) != 0 || host[0] == '\0')
-        snprintf(host, sizeof host, "unknown");
-    host[sizeof host - 1] = '\0';
-    for (char *c = strchr(host, '/'); c != NULL; c = strchr(c, '/'))
+    fence_token(token);
+    if (token[0] != '\0')
+        snprintf(maker, sizeof maker, "%s", token);
+    else if (gethostname(maker, sizeof maker) != 0 || maker[0] == '\0')
+        snprintf(maker, sizeof maker, "unknown");
+    maker[sizeof maker - 1] = '\0';
+    for (char *c = strchr(maker, '/'); c != NULL; c = strchr(c, '/'))
         *c = '_';
     const int used =
-        snprintf(file_name, sizeof file_name, ".%s%s%s-%ld", name, temporary_mark, host, (long)getpid());
+        snprintf(file_name, sizeof file_name, ".%s%s%s-%ld", name, temporary_mark, maker, (long)getpid());
     RETURN_ERROR_IF(used < 0 || (size_t)used >= sizeof file_name || folder + (size_t)used >= size, err,
                     STATUS_FAILED, "%s: the name is too long for a temporary file next to it", final_path);
     memcpy(out, final_path, folder);
@@ -148,13 +152,6 @@ static int sync_descriptor(int fd)
     return result;
 }
 
-enum status check_renamed(const char *temporary, const char *path, struct error *err)
-{
-    RETURN_ERROR_IF(access(path, F_OK) != 0 || access(temporary, F_OK) == 0, err, STATUS_FAILED,
-                    "%s: is not there after it was given its name: is the file system failing?", path);
-    return STATUS_OK;
-}
-
 enum status commit_end(struct commit_file *file, struct error *err)
 {
     RETURN_ERROR_IF(file->fd < 0, err, STATUS_FAILED, "commit of a file that is not open");
@@ -165,9 +162,7 @@ enum status commit_end(struct commit_file *file, struct error *err)
     // After EINTR the descriptor is gone and the data are already on disk.
     if (closed != 0 && errno != EINTR)
         return abandon_failed(file, err, "closing");
-    if (rename(file->temporary, file->path) != 0)
-        return abandon_failed(file, err, "renaming");
-    const enum status renamed = check_renamed(file->temporary, file->path, err);
+    const enum status renamed = fence_rename(file->temporary, file->path, err);
     if (renamed != STATUS_OK) {
         commit_abandon(file);
         return renamed;

@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 // Temporary files are called ".NAME.tmp-HOST-PID" and live in the folder of NAME. Host and process id keep
-// two programs that share a file system apart.
+// two programs that share a file system apart. A program that holds a lock has its token in the place of HOST
+// (io/file/fence.h).
 //
 // Writes the temporary name for final_path into out[size]. A path that does not fit, or a NAME that leaves no
 // room for the suffix, is STATUS_FAILED.
@@ -28,9 +29,6 @@ enum status commit_write_at(struct commit_file *file, const void *bytes, size_t 
                             struct error *err);
 enum status commit_end(struct commit_file *file, struct error *err); // fsync, close, rename, fsync of folder
 void commit_abandon(struct commit_file *file); // close and unlink; safe after a failure and after commit_end
-
-// Checks that a rename which the system confirmed was done. Network file systems have lost some.
-enum status check_renamed(const char *temporary, const char *path, struct error *err);
 
 // mkdir -p.
 enum status make_directories(const char *path, struct error *err);

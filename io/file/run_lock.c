@@ -29,6 +29,7 @@ struct run_lock {
     char path[PATH_MAX];    // RUN/lock
     char private[PATH_MAX]; // the temporary name of the same file
     int fd;                 // open on our own file: a heartbeat can never touch a successor's
+    uint64_t hash;          // of what the file holds
     time_t last_beat;       // monotonic
 };
 
@@ -116,6 +117,7 @@ static enum status write_private(struct run_lock *lock, const struct process_ide
     char content[CONTENT_BYTES];
     const size_t size = process_identity_format(content, sizeof content, self);
 
+    lock->hash = XXH3_64bits(content, size);
     unlink(lock->private); // an earlier process with our id may have left it
     lock->fd = open(lock->private, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (lock->fd < 0)
@@ -337,6 +339,12 @@ bool run_lock_is_held(const struct run_lock *lock)
     struct stat ours, theirs;
     return fstat(lock->fd, &ours) == 0 && stat(lock->path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
            ours.st_ino == theirs.st_ino;
+}
+
+void run_lock_fence(struct fence_lock *out, const struct run_lock *lock)
+{
+    path_format(out->path, sizeof out->path, "%s", lock->path);
+    out->hash = lock->hash;
 }
 
 void run_lock_release(struct run_lock *lock)

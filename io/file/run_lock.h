@@ -1,6 +1,6 @@
 // run_lock.h - the lock that lets one program at a time work in a run directory.
 #pragma once
-#include "kernels/error.h"
+#include "io/file/fence.h"
 #include <stdbool.h>
 
 // One program per run directory: RUN/lock holds host, pid, boot id, start time and SLURM_JOB_ID if any. A
@@ -20,4 +20,6 @@ void run_lock_heartbeat(struct run_lock *lock);
 // False when another program has taken the lock over: run_lock_release then leaves its file alone. Public for
 // tests.
 bool run_lock_is_held(const struct run_lock *lock);
+// What fence_check looks for as long as the lock is held.
+void run_lock_fence(struct fence_lock *out, const struct run_lock *lock);
 void run_lock_release(struct run_lock *lock); // NULL is fine

@@ -3,6 +3,7 @@
 
 #include "io/agree.h"
 #include "io/file/commit.h"
+#include "io/file/fence.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -102,9 +103,7 @@ static enum status name_it(struct store_writer *writer, const struct store_heade
     RETURN_ERROR_IF(!write_all(writer->fd, block, sizeof block, 0), err, STATUS_FAILED,
                     "%s: cannot write: %s", writer->path, strerror(errno));
     FORWARD_IF_ERROR(sync_file(writer, err));
-    RETURN_ERROR_IF(rename(writer->temporary, writer->path) != 0, err, STATUS_FAILED,
-                    "%s: cannot give it its name: %s", writer->path, strerror(errno));
-    FORWARD_IF_ERROR(check_renamed(writer->temporary, writer->path, err));
+    FORWARD_IF_ERROR(fence_rename(writer->temporary, writer->path, err));
     writer->created = false;
     return sync_directory(writer->folder, err);
 }

@@ -2,6 +2,7 @@
 
 #include "io/model/checkpoint.h"
 #include "stages/export/export.h"
+#include "stages/export/partial.h"
 
 #include <fts.h>
 #include <sys/stat.h>
@@ -38,8 +39,9 @@ static uint64_t model_left(const struct plan *plan, const struct variant *varian
     char output[PATH_SIZE], partial[PATH_SIZE], identity[40];
     export_path(output, sizeof output, plan->settings, variant);
     run_record_variant(identity, sizeof identity, record, variant);
-    export_partial_path(partial, sizeof partial, output, identity);
-    return less(checkpoint_bytes(plan->model->checkpoint), bytes_below(partial));
+    partial_find(partial, sizeof partial, output, identity);
+    const uint64_t there = partial[0] != '\0' ? bytes_below(partial) : 0;
+    return less(checkpoint_bytes(plan->model->checkpoint), there);
 }
 
 // Hidden states of the two layers that are needed at a time, of one stream.

@@ -1,5 +1,6 @@
 #include "pipeline/record/log.h"
 
+#include "io/file/fence.h"
 #include "io/file/process_identity.h"
 #include "io/file/regular.h"
 #include "version.h"
@@ -138,6 +139,7 @@ enum status log_event(struct event_log *log, struct error *err, const char *even
 
     if (log == NULL)
         return STATUS_OK;
+    FORWARD_IF_ERROR(fence_check(err)); // the log is another program's now
     if (format != NULL) {
         va_list arguments;
         va_start(arguments, format);

@@ -1,6 +1,7 @@
 #include "pipeline/run/budget_work.h"
 
 #include "io/file/commit.h"
+#include "io/file/fence.h"
 #include "pipeline/run/states.h"
 #include "stages/budget/held_out.h"
 #include "stages/budget/trials.h"
@@ -61,6 +62,7 @@ static enum status adopt(const struct settings *settings, const struct variant *
                          struct error *err)
 {
     char from[PATH_SIZE], to[PATH_SIZE];
+    FORWARD_IF_ERROR(fence_check(err));
     for (size_t f = 0; f < NUM_FOLDERS; f++) {
         run_subfolder_path(from, settings->run, folders[f], name);
         run_subfolder_path(to, settings->run, folders[f], variant->name);

@@ -31,6 +31,7 @@ struct claim {
 
 static void beat_once(struct claim *claim)
 {
+    (void)fence_check(NULL); // hooks ask fence_is_lost
     if (claim->lock != NULL)
         run_lock_heartbeat(claim->lock);
     for (size_t i = 0; i < claim->count; i++)
@@ -142,6 +143,18 @@ void claim_share(struct claim *claim)
     run_lock_release(claim->lock);
     claim->lock = NULL;
     pthread_mutex_unlock(&claim->mutex);
+}
+
+enum status claim_locks(struct fence_lock **locks, size_t *count, const struct claim *claim,
+                        struct error *err)
+{
+    *count = 0;
+    FORWARD_IF_ERROR(allocate(locks, claim->count + 1, sizeof **locks, "the locks", err));
+    if (claim->lock != NULL)
+        run_lock_fence(&(*locks)[(*count)++], claim->lock);
+    for (size_t i = 0; i < claim->count && !claim->whole; i++)
+        run_lock_fence(&(*locks)[(*count)++], claim->locks[i]);
+    return STATUS_OK;
 }
 
 // Removes the folders that only held locks: a program that was refused leaves nothing behind.

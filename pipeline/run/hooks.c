@@ -1,5 +1,7 @@
 #include "pipeline/run/hooks.h"
 
+#include "io/file/fence.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -14,7 +16,7 @@ double stop_grace(double max_time, double margin)
 
 bool hooks_are_stopped(const struct run_hooks *hooks)
 {
-    return stop_level(hooks->stop) > 0 || alarm_heard(hooks->alarm);
+    return stop_level(hooks->stop) > 0 || fence_is_lost() || alarm_heard(hooks->alarm);
 }
 
 // ---- headway
@@ -117,7 +119,7 @@ static bool should_stop(void *context, double fraction)
     const int level = stop_level(hooks->stop);
     exchange(hooks);
     progress_beat(&hooks->journal->progress);
-    if (alarm_heard(hooks->alarm))
+    if (fence_is_lost() || alarm_heard(hooks->alarm))
         return true;
     if (level != 1)
         return level > 1;

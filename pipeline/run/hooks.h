@@ -28,7 +28,7 @@ struct run_hooks {
 double stop_grace(double max_time, double margin);
 
 struct stage_hooks stage_hooks_of(struct run_hooks *hooks);
-// This rank was told to stop, or another team failed: no unit is begun any more.
+// This rank was told to stop, or lost its lock, or another team failed: no unit is begun any more.
 bool hooks_are_stopped(const struct run_hooks *hooks);
 
 // A phase of this team begins, and ends. On the world's first rank the end waits for the other teams, whose

@@ -1,5 +1,6 @@
 #include "pipeline/run/result_work.h"
 
+#include "io/file/fence.h"
 #include "io/file/run_paths.h"
 #include "pipeline/record/compensation_record.h"
 #include "stages/evaluate/parts.h"
@@ -21,6 +22,7 @@ static enum status drop_weights(const struct stage *stage, const struct unit *un
     if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant) ||
         !results_are_done(settings, unit->variant, unit))
         return STATUS_OK;
+    FORWARD_IF_ERROR(fence_check(err));
     FORWARD_IF_ERROR(compensation_record_write(settings, unit->variant, layers, err));
     for (size_t layer = 0; layer < layers; layer++) {
         weights.layer = (long)layer;

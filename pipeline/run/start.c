@@ -9,6 +9,7 @@
 #include "pipeline/run/stopped.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 // Rank 0. The warnings that `plan` would have printed.
 static enum status warn(const struct run_context *context, struct error *err)
@@ -95,6 +96,44 @@ static void tell_notice(const char *notice, const struct run_context *context, c
     (void)log_event(journal->log, NULL, "notice", "{s:s}", "message", notice);
 }
 
+// Collective over the world: no rank commits anything once rank 0's claim is lost.
+static enum status set_fence(const struct claim *claim, const struct team *world, struct error *err)
+{
+    struct fence_lock *locks = NULL;
+    uint64_t count = 0;
+    size_t held = 0;
+    enum status status = STATUS_OK;
+
+    if (world->rank == 0)
+        status = claim_locks(&locks, &held, claim, err);
+    GOTO_IF_ERROR(team_agree(world, status, err), done);
+    count = held;
+    GOTO_IF_ERROR(team_broadcast(world, &count, sizeof count, 0, err), done);
+    if (world->rank != 0)
+        status = allocate(&locks, count, sizeof *locks, "the locks", err);
+    GOTO_IF_ERROR(team_agree(world, status, err), done);
+    GOTO_IF_ERROR(team_broadcast(world, locks, count * sizeof *locks, 0, err), done);
+    status = team_agree(world, fence_set(locks, count, err), err);
+done:
+    free(locks);
+    return status;
+}
+
+// Collective over the world. Whatever else went wrong: where the lock was lost, that is why.
+static enum status blame_lock(enum status status, const struct team *world, struct error *err)
+{
+    struct error why = {0};
+
+    if (status != STATUS_OK && world->rank == 0) {
+        (void)fence_check(&why);
+        if (fence_is_lost()) {
+            *err = why;
+            status = why.status;
+        }
+    }
+    return team_agree(world, status, err);
+}
+
 // Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
 // settings: the context's, which learn what all files are made from.
 static enum status open_and_run(const struct run_context *context, struct settings *settings,
@@ -105,6 +144,7 @@ static enum status open_and_run(const struct run_context *context, struct settin
     char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
     enum status status = STATUS_OK;
 
+    FORWARD_IF_ERROR(set_fence(claim, context->world, err));
     FORWARD_IF_ERROR(admission_check(admission, context, false, err));
     settings->made_from = admission->record.made_from;
     if (root)
@@ -112,8 +152,10 @@ static enum status open_and_run(const struct run_context *context, struct settin
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
     FORWARD_IF_ERROR(run_prepare(admission, notices, context, err));
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
-    if (root) {
+    if (root)
         claim_share(claim);
+    GOTO_IF_ERROR(set_fence(claim, context->world, err), done);
+    if (root) {
         tell_notice(context->model_notice, context, &journal);
         for (int i = 0; i < SEQUENCES_NOTICES; i++)
             tell_notice(notices[i], context, &journal);
@@ -155,8 +197,10 @@ enum status job_start(const struct opened_job *job, const struct options *option
         status = claim_wait(&claim, &context, err);
     GOTO_IF_ERROR(team_agree(world, status, err), done);
     status = open_and_run(&context, job->settings, &admission, claim, err);
+    status = blame_lock(status, world, err);
 done:
     claim_release(claim);
+    fence_clear();
     admission_free(&admission);
     plan_free(&plan);
     return status;

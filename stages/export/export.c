@@ -2,13 +2,13 @@
 
 #include "io/file/commit.h"
 #include "io/file/json.h"
-#include "io/file/run_directory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "stages/export/added_bias.h"
 #include "stages/export/card.h"
 #include "stages/export/dequantised.h"
+#include "stages/export/partial.h"
 #include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
 #include "stages/export/shard.h"
@@ -17,7 +17,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,14 +54,6 @@ enum export_state export_state_of(const char *path, const char *identity, struct
         state = EXPORT_DONE;
     json_decref(json);
     return state;
-}
-
-void export_partial_path(char *path, size_t size, const char *output, const char *identity)
-{
-    char folder[PATH_SIZE], base[PATH_SIZE];
-    snprintf(folder, sizeof folder, "%s", output);
-    snprintf(base, sizeof base, "%s", output);
-    path_format(path, size, "%s/.%s.partial-%s", dirname(folder), basename(base), identity);
 }
 
 // Shards are exported, whatever their names are. Weights in other formats are the dense ones and are not
@@ -198,19 +189,6 @@ failed:
     return status;
 }
 
-// Removes the hidden folder, in which there are only files.
-static void remove_partial(const char *partial)
-{
-    struct dirent *entry;
-    DIR *directory = opendir(partial);
-
-    while (directory != NULL && (entry = readdir(directory)) != NULL)
-        (void)unlinkat(dirfd(directory), entry->d_name, 0); // "." and ".." stay
-    if (directory != NULL)
-        closedir(directory);
-    (void)rmdir(partial);
-}
-
 // Reads all shards back. What differs cannot be gone on with: the next start begins anew. Collective.
 static enum status read_back(const struct stage *stage, const struct variant *variant, const char *partial,
                              struct error *err)
@@ -225,7 +203,7 @@ static enum status read_back(const struct stage *stage, const struct variant *va
         status = export_read_back(stage, variant, i, path, &differs, err);
     }
     if (differs && stage->team->rank == 0)
-        remove_partial(partial);
+        partial_remove(partial);
     return status;
 }
 
@@ -266,36 +244,19 @@ done:
     return status;
 }
 
-// Rank 0: the final name.
-static enum status publish(const char *partial, const char *output, struct error *err)
-{
-    char folder[PATH_SIZE];
-
-    FORWARD_IF_ERROR(sync_directory(partial, err));
-    RETURN_ERROR_IF(rename(partial, output) != 0, err, STATUS_FAILED, "%s: rename to %s: %s", partial, output,
-                    strerror(errno));
-    FORWARD_IF_ERROR(check_renamed(partial, output, err));
-    snprintf(folder, sizeof folder, "%s", output);
-    return sync_directory(dirname(folder), err);
-}
-
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
                            json_t *provenance, struct error *err)
 {
     const struct checkpoint *checkpoint = stage->model->checkpoint;
     const bool root = stage->team->rank == 0;
-    size_t removed;
     char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
     enum status status = STATUS_OK;
 
     export_path(output, sizeof output, stage->settings, variant);
-    export_partial_path(partial, sizeof partial, output, identity);
+    partial_path(partial, sizeof partial, output, identity);
     dequantised_notice(stage);
     if (root)
-        status = make_directories(partial, err);
-    // A killed export may have left a temporary file, which must not end up in the finished folder.
-    if (root && status == STATUS_OK)
-        status = run_clean_temporaries(partial, &removed, err);
+        status = partial_begin(output, identity, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     for (size_t i = 0; i < checkpoint->num_shards; i++) {
         path_format(path, sizeof path, "%s/%s", partial, checkpoint->shard_names[i]);
@@ -310,6 +271,6 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     FORWARD_IF_ERROR(
         read_back(stage, variant, partial, err)); // last: nothing may write over a shard after it
     if (root)
-        status = publish(partial, output, err);
+        status = partial_publish(partial, output, err);
     return team_agree(stage->team, status, err);
 }

@@ -6,10 +6,6 @@
 // The folder of a variant: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
 
-// The hidden folder in which the export of that identity to `output` grows: next to it, so that the last step
-// is one rename. Not collective.
-void export_partial_path(char *path, size_t size, const char *output, const char *identity);
-
 enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN, EXPORT_UNKNOWN };
 // Whether the output folder does not exist, belongs to this run (its coppice.json says `identity`), or to
 // somebody else. EXPORT_UNKNOWN: the system did not let us look; err (may be NULL) says why. Not collective.
@@ -26,8 +22,8 @@ enum status export_check(const struct model *model, const char *folder, struct e
 // provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
 // each) and, for a variant with prune.permute, "permutation" (permutation.h) added. Such a variant's channels
 // are exported in the order in which its pattern is in neighbours, and so are the rows of linears that are
-// not pruned. Shards are committed one by one in a hidden folder next to the output; a killed export goes on
-// with the next shard. At the very end they are read back (read_back.h), and the folder takes its final name;
-// one whose bytes are not those of the store and the source is removed: STATUS_FAILED.
+// not pruned. Shards are committed one by one in a hidden folder next to the output (partial.h); a killed
+// export goes on with the next shard. At the very end they are read back (read_back.h), and the folder takes
+// its final name; one whose bytes are not those of the store and the source is removed: STATUS_FAILED.
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
                            json_t *provenance, struct error *err);

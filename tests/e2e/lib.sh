@@ -282,14 +282,15 @@ mask_agrees() {
 # ---- killing --------------------------------------------------------------------------------------------
 
 # start N ARGUMENTS...: the program in the background; $mpirun_pid, and $folder/pid.R for rank R. PAUSE: a path before
-# whose renaming it waits (tests/preload/interpose.c).
+# whose renaming it waits; STOP: one before which it is suspended (tests/preload/interpose.c).
 start() {
   local n=$1 preload=
   shift
   rm -f "$folder"/pid.*
-  [ -z "${PAUSE:-}" ] || ! can_interpose || preload=$interpose
-  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; export LD_PRELOAD=$1 FAULT_PAUSE=$2; exec "${@:3}"' \
-    "$folder/pid" "$preload" "${PAUSE:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
+  [ -z "${PAUSE:-}${STOP:-}" ] || ! can_interpose || preload=$interpose
+  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"
+    export LD_PRELOAD=$1 FAULT_PAUSE=$2 FAULT_STOP=$3; exec "${@:4}"' \
+    "$folder/pid" "$preload" "${PAUSE:-}" "${STOP:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }
 interpose=$(dirname "$COPPICE")/tests/interpose.so

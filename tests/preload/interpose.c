@@ -14,6 +14,8 @@
 //   FAULT_REPORT=FILE     gets "TIME ADDRESSES..." once the call has failed; TIME in microseconds since 1970
 //   FAULT_PAUSE=PATTERN   a rank that is to rename a file to a path like this waits there until it is killed,
 //   FAULT_PAUSE_FOR=SECONDS  or so long, or until the next signal
+//   FAULT_STOP=PATTERN    the same, once, and with SIGSTOP: SIGCONT lets it go on
+//   FAULT_HOST=NAME       what the machine is called
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
 #include <dirent.h>
 #include <dlfcn.h>
@@ -51,7 +53,7 @@ static struct {
     struct range helpers[MAX_RANGES]; // the small libraries' code
     size_t num_helpers;
     int rank;
-    const char *call, *report, *pause, *pause_for;
+    const char *call, *report, *pause, *pause_for, *stop, *host;
     unsigned long number, limit;
     bool for_ever;
     int reason;
@@ -239,6 +241,8 @@ __attribute__((constructor)) static void begin(void)
     fault.report = setting("FAULT_REPORT");
     fault.pause = setting("FAULT_PAUSE");
     fault.pause_for = setting("FAULT_PAUSE_FOR");
+    fault.stop = setting("FAULT_STOP");
+    fault.host = setting("FAULT_HOST");
     dl_iterate_phdr(note_code, &is_first);
     backtrace(&frame, 1); // loads the unwinder now
     if (limit != NULL) {
@@ -412,9 +416,23 @@ int rename(const char *from, const char *to)
     NEXT(next, "rename");
     if (fault.pause != NULL && fnmatch(fault.pause, to, 0) == 0)
         wait_before(fault.pause_for);
+    if (fault.stop != NULL && fnmatch(fault.stop, to, 0) == 0) {
+        fault.stop = NULL;
+        raise(SIGSTOP);
+    }
     if (is_failing("rename", CALLER))
         return errno == 0 ? 0 : -1;
     return next(from, to);
+}
+
+int gethostname(char *name, size_t size)
+{
+    static int (*next)(char *, size_t);
+    NEXT(next, "gethostname");
+    if (fault.host == NULL)
+        return next(name, size);
+    snprintf(name, size, "%s", fault.host);
+    return 0;
 }
 
 BEFORE(int, fsync, -1, (int fd), (fd))

@@ -377,6 +377,60 @@ static void all_locks_are_kept_fresh(void **state)
     free(run);
 }
 
+// The locks to look at: everybody takes RUN/lock first, so that it stands for those of a whole job.
+static void the_fence_is_what_is_held(void **state)
+{
+    char *run = run_in(*state);
+    struct error err = {0};
+    struct fence_lock *locks;
+    size_t count;
+
+    struct claim *claim = take(run, ab, true);
+    assert_ok(claim_locks(&locks, &count, claim, &err), err);
+    assert_int_equal(count, 1);
+    assert_string_equal(locks[0].path, path_in(run, "lock"));
+    free(locks);
+    claim_release(claim);
+    claim = take(run, ab, false);
+    assert_ok(claim_locks(&locks, &count, claim, &err), err);
+    assert_int_equal(count, 3);
+    free(locks);
+    claim_share(claim);
+    assert_ok(claim_locks(&locks, &count, claim, &err), err);
+    assert_int_equal(count, 2);
+    assert_string_equal(locks[0].path, path_in(run, "results/a/lock"));
+    assert_string_equal(locks[1].path, path_in(run, "results/b/lock"));
+    assert_ok(fence_set(locks, count, &err), err);
+    assert_ok(fence_check(&err), err);
+    fence_clear();
+    free(locks);
+    claim_release(claim);
+    free(run);
+}
+
+static void a_heartbeat_sees_that_the_lock_was_lost(void **state)
+{
+    char *run = run_in(*state);
+    struct error err = {0};
+    struct fence_lock *locks;
+    size_t count;
+
+    change.beats = true;
+    struct claim *claim = take(run, ab, true);
+    assert_ok(claim_locks(&locks, &count, claim, &err), err);
+    assert_ok(fence_set(locks, count, &err), err);
+    write_text(run, "lock", "another's");
+    assert_false(fence_is_lost());
+    sem_post(&change.beat);
+    while (sem_wait(&change.beaten) != 0)
+        ;
+    assert_true(fence_is_lost());
+    fence_clear();
+    free(locks);
+    claim_release(claim);
+    free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +447,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_subset_cleans_its_own_folders_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_thread_there_is_no_claim, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_locks_are_kept_fresh, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_fence_is_what_is_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_heartbeat_sees_that_the_lock_was_lost, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
