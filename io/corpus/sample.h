@@ -35,11 +35,19 @@ struct sample {
 enum status sample_sequences(struct sample *sample, struct tokenizer *tokenizer, const struct corpus *corpus,
                              const struct sample_request *request, struct error *err);
 
+// What is wanted of a file of token ids: sequences of `length`, at least `fewest` of them, and no more than
+// the first `most`.
+struct token_request {
+    size_t length, fewest, most;
+};
+
 // Calibration from token ids: the dataset "tokens" [sequences, length] of an HDF5 file, any integer type.
-// ids: [*sequences, *length], allocated, caller frees. A file or dataset that is missing or of another kind,
-// and an id that is negative or beyond int32, are STATUS_INPUT. One process alone (serial HDF5 access).
-enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length, const char *path,
-                               struct error *err);
+// Only the first rows are read, as many as are asked for. ids: [*sequences, request->length], allocated,
+// caller frees. A file or dataset that is missing, of another kind or shape, or not whole in itself
+// (hdf5_file.h), and an id that is negative or beyond int32, are STATUS_INPUT. One process alone (serial HDF5
+// access).
+enum status sample_load_tokens(int32_t **ids, size_t *sequences, const char *path,
+                               const struct token_request *request, struct error *err);
 
 // Evaluation (kernels/METHOD.md §13): the documents joined with "\n\n", tokenised once (with the template's
 // leading token), cut into non-overlapping windows of `length`, tail dropped. ids: [windows, length],

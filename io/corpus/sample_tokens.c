@@ -1,14 +1,9 @@
 // Calibration from token ids that someone else drew: the dataset "tokens" of an HDF5 file.
 #include "io/corpus/sample.h"
 
-#include "io/file/regular.h"
+#include "io/file/hdf5_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <hdf5.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 // Rows are read a few at a time, so that their 64-bit copy stays small compared with the result.
 static const size_t batch_elements = (size_t)1 << 18;
@@ -22,22 +17,9 @@ struct token_file {
 static enum status open_tokens(struct token_file *tokens, struct error *err)
 {
     const char *path = tokens->path;
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
 
-#if H5_VERSION_GE(1, 10, 7)
-    // Many parallel file systems have no locks; a file that is only read needs none.
-    if (access >= 0)
-        H5Pset_file_locking(access, false, true);
-#endif
-    tokens->file = H5Fopen(path, H5F_ACC_RDONLY, access >= 0 ? access : H5P_DEFAULT);
-    if (access >= 0)
-        H5Pclose(access);
-    RETURN_ERROR_IF(tokens->file < 0, err, STATUS_INPUT, "%s: not an HDF5 file, or a damaged one", path);
-    RETURN_ERROR_IF(H5Lexists(tokens->file, "tokens", H5P_DEFAULT) <= 0, err, STATUS_INPUT,
-                    "%s: there is no dataset \"tokens\"", path);
-    tokens->dataset = H5Dopen2(tokens->file, "tokens", H5P_DEFAULT);
-    RETURN_ERROR_IF(tokens->dataset < 0, err, STATUS_INPUT, "%s: \"tokens\" is not a dataset, or is damaged",
-                    path);
+    FORWARD_IF_ERROR(hdf5_file_open(&tokens->file, path, true, STATUS_INPUT, err));
+    FORWARD_IF_ERROR(hdf5_dataset_open(&tokens->dataset, tokens->file, "tokens", path, STATUS_INPUT, err));
 
     const hid_t type = H5Dget_type(tokens->dataset);
     const bool integers = type >= 0 && H5Tget_class(type) == H5T_INTEGER;
@@ -51,7 +33,7 @@ static enum status open_tokens(struct token_file *tokens, struct error *err)
                     err, STATUS_INPUT, "%s: \"tokens\" is not of two dimensions, [sequences, length]", path);
     RETURN_ERROR_IF(tokens->dims[0] == 0 || tokens->dims[1] == 0, err, STATUS_INPUT,
                     "%s: \"tokens\" is empty", path);
-    RETURN_ERROR_IF(tokens->dims[1] > SIZE_MAX / sizeof(int64_t) / tokens->dims[0], err, STATUS_INPUT,
+    RETURN_ERROR_IF(tokens->dims[1] > SIZE_MAX / sizeof(int64_t), err, STATUS_INPUT,
                     "%s: \"tokens\" is too large for this machine's addresses", path);
     return STATUS_OK;
 }
@@ -79,13 +61,19 @@ static enum status read_rows(const struct token_file *tokens, size_t first, size
     return STATUS_OK;
 }
 
-static enum status read_all(int32_t **ids, struct token_file *tokens, struct error *err)
+static enum status read_first(int32_t **ids, struct token_file *tokens, const struct token_request *request,
+                              struct error *err)
 {
     int64_t *wide = NULL;
     enum status status;
 
     FORWARD_IF_ERROR(open_tokens(tokens, err));
-    const size_t sequences = (size_t)tokens->dims[0], length = (size_t)tokens->dims[1];
+    const size_t length = (size_t)tokens->dims[1];
+    RETURN_ERROR_IF(length != request->length || tokens->dims[0] < request->fewest, err, STATUS_INPUT,
+                    "%s: holds %llu sequences of %zu tokens, the job asks for %zu of %zu", tokens->path,
+                    (unsigned long long)tokens->dims[0], length, request->fewest, request->length);
+    const size_t sequences = tokens->dims[0] < request->most ? (size_t)tokens->dims[0] : request->most;
+    tokens->dims[0] = sequences;
     const size_t batch = length < batch_elements ? batch_elements / length : 1;
     GOTO_IF_ERROR(allocate(ids, sequences * length, sizeof **ids, "token ids", err), done);
     GOTO_IF_ERROR(allocate(&wide, batch * length, sizeof *wide, "token ids", err), done);
@@ -98,23 +86,18 @@ done:
     return status;
 }
 
-enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length, const char *path,
-                               struct error *err)
+enum status sample_load_tokens(int32_t **ids, size_t *sequences, const char *path,
+                               const struct token_request *request, struct error *err)
 {
     struct token_file tokens = {.path = path, .file = -1, .dataset = -1, .space = -1};
     H5E_auto2_t print;
     void *print_data;
-    int fd;
 
     *ids = NULL;
-    *sequences = *length = 0;
-    // For the system's reason, which HDF5 does not give; and HDF5 would wait for a FIFO.
-    FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
-    close(fd);
-
+    *sequences = 0;
     H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // our one line instead of HDF5's stack
-    const enum status status = read_all(ids, &tokens, err);
+    const enum status status = read_first(ids, &tokens, request, err);
     if (tokens.space >= 0)
         H5Sclose(tokens.space);
     if (tokens.dataset >= 0)
@@ -128,6 +111,5 @@ enum status sample_load_tokens(int32_t **ids, size_t *sequences, size_t *length,
         return status;
     }
     *sequences = (size_t)tokens.dims[0];
-    *length = (size_t)tokens.dims[1];
     return STATUS_OK;
 }

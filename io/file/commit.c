@@ -1,6 +1,7 @@
 #include "io/file/commit.h"
 
 #include "io/file/fence.h"
+#include "io/file/limits.h"
 #include "io/file/regular.h"
 
 #include <errno.h>
@@ -250,14 +251,16 @@ enum status make_directories(const char *path, struct error *err)
 
 // ---- reading ------------------------------------------------------------------------------------
 
-static enum status read_descriptor(char **bytes, size_t *size, int fd, const char *path, struct error *err)
+static enum status read_descriptor(char **bytes, size_t *size, int fd, size_t most, const char *path,
+                                   struct error *err)
 {
     struct stat info;
 
     *bytes = NULL;
     RETURN_ERROR_IF(fstat(fd, &info) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
-    RETURN_ERROR_IF(info.st_size < 0 || (uint64_t)info.st_size >= SIZE_MAX, err, STATUS_INPUT,
-                    "%s: too large", path);
+    RETURN_ERROR_IF(info.st_size < 0 || (uint64_t)info.st_size > most, err, STATUS_INPUT,
+                    "%s: has %lld bytes, and at most %zu are read of such a file", path,
+                    (long long)info.st_size, most);
     const size_t expected = (size_t)info.st_size;
     FORWARD_IF_ERROR(allocate(bytes, expected + 1, 1, path, err));
 
@@ -285,11 +288,16 @@ static enum status read_descriptor(char **bytes, size_t *size, int fd, const cha
 
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err)
 {
+    return read_file_up_to(bytes, size, LIMIT_FILE_BYTES, path, err);
+}
+
+enum status read_file_up_to(char **bytes, size_t *size, size_t most, const char *path, struct error *err)
+{
     int fd;
 
     *bytes = NULL;
     FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
-    const enum status status = read_descriptor(bytes, size, fd, path, err);
+    const enum status status = read_descriptor(bytes, size, fd, most, path, err);
     close(fd);
     return status;
 }

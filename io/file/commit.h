@@ -36,5 +36,6 @@ enum status make_directories(const char *path, struct error *err);
 enum status sync_directory(const char *path, struct error *err);
 // Reads a whole file into memory and adds one NUL at the end; *size (may be NULL) does not count it. Caller
 // frees *bytes. A file that is not there, is no regular file or may not be read is STATUS_INPUT; a read that
-// fails half-way is STATUS_FAILED.
+// fails half-way is STATUS_FAILED. More than LIMIT_FILE_BYTES (limits.h), or than `most`, are STATUS_INPUT.
+enum status read_file_up_to(char **bytes, size_t *size, size_t most, const char *path, struct error *err);
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);

@@ -1,5 +1,6 @@
 #include "io/file/json.h"
 #include "io/file/commit.h"
+#include "io/file/limits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ enum status json_read(json_t **json, const char *path, struct error *err)
     size_t size;
 
     *json = NULL;
-    FORWARD_IF_ERROR(read_file(&text, &size, path, err));
+    FORWARD_IF_ERROR(read_file_up_to(&text, &size, LIMIT_JSON_BYTES, path, err));
     const enum status status = json_parse(json, text, size, path, err);
     free(text);
     return status;

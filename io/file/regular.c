@@ -25,7 +25,10 @@ enum status regular_open(int *fd, const char *path, int flags, enum status refus
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-    error_set(err, refusal, "%s: %s", path, irregular ? "not a regular file" : strerror(reason));
+    error_set(err, refusal, "%s: %s", path,
+              irregular                                      ? "not a regular file"
+              : reason == ELOOP && (flags & O_NOFOLLOW) != 0 ? "a symbolic link, which is not followed here"
+                                                             : strerror(reason));
     errno = reason;
     return refusal;
 }

@@ -3,6 +3,7 @@
 
 #include "io/agree.h"
 #include "io/file/commit.h"
+#include "io/file/hdf5_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +122,7 @@ static enum status create(struct store_writer *writer, const char *path, struct 
 
 void store_before_mpi(void)
 {
+    hdf5_refuse_plugins();
     if (getenv("OMPI_MCA_sharedfp") != NULL)
         return;
     // The component that makes the fewest files, with a priority at which no component is chosen in the end.

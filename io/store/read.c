@@ -2,6 +2,7 @@
 #include "io/store/reader.h"
 
 #include "io/agree.h"
+#include "io/file/hdf5_file.h"
 #include "io/file/regular.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static enum status open_checked(const char *path, int *fd, struct store_header *
     uint8_t block[STORE_USER_BLOCK];
     struct stat status;
 
-    FORWARD_IF_ERROR(regular_open(fd, path, O_RDONLY, STATUS_FAILED, err));
+    FORWARD_IF_ERROR(regular_open(fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, err));
     RETURN_ERROR_IF(fstat(*fd, &status) != 0, err, STATUS_FAILED, "%s: cannot open: %s", path,
                     strerror(errno));
     RETURN_ERROR_IF(status.st_size < STORE_USER_BLOCK, err, STATUS_DAMAGED,
@@ -75,23 +76,6 @@ static enum status check_file(const char *path, MPI_Comm comm, struct error *err
     return status;
 }
 
-// With the serial driver: every process reads for itself. No lock: a committed file is never written to, and
-// some file systems know no locks.
-static enum status open_hdf5(const char *path, hid_t *file, struct error *err)
-{
-    const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
-
-    *file = H5I_INVALID_HID;
-    if (fapl >= 0 && H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) >= 0 &&
-        H5Pset_file_locking(fapl, 0, 1) >= 0)
-        *file = H5Fopen(path, H5F_ACC_RDONLY, fapl);
-    if (*file < 0)
-        store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open", path);
-    if (fapl >= 0)
-        H5Pclose(fapl);
-    return *file < 0 ? STATUS_FAILED : STATUS_OK;
-}
-
 static enum status make_reader(struct store_reader **reader, const char *path, MPI_Comm comm,
                                struct error *err)
 {
@@ -100,7 +84,8 @@ static enum status make_reader(struct store_reader **reader, const char *path, M
     (*reader)->file = H5I_INVALID_HID;
     FORWARD_IF_ERROR(allocate(&(*reader)->path, strlen(path) + 1, 1, "a name", err));
     memcpy((*reader)->path, path, strlen(path) + 1);
-    return open_hdf5(path, &(*reader)->file, err);
+    // With the serial driver: every process reads for itself.
+    return hdf5_file_open(&(*reader)->file, path, false, STATUS_FAILED, err);
 }
 
 enum status store_open(struct store_reader **reader, const char *path, MPI_Comm comm, struct error *err)
@@ -235,10 +220,8 @@ static enum status open_dataset(struct open_dataset *dataset, hid_t file, const 
     hsize_t dims[STORE_MAX_RANK];
     hid_t type;
 
-    *dataset = (struct open_dataset){
-        .name = name, .id = H5Dopen2(file, name, H5P_DEFAULT), .space = H5I_INVALID_HID};
-    if (dataset->id < 0)
-        return store_hdf5_failed(err, STATUS_FAILED, "%s: no dataset %s", path, name);
+    *dataset = (struct open_dataset){.name = name, .space = H5I_INVALID_HID};
+    FORWARD_IF_ERROR(hdf5_dataset_open(&dataset->id, file, name, path, STATUS_FAILED, err));
     dataset->space = H5Dget_space(dataset->id);
     type = H5Dget_type(dataset->id);
     const int rank = H5Sget_simple_extent_ndims(dataset->space);
@@ -381,7 +364,7 @@ enum status store_verify(const char *path, struct error *err)
     enum status status;
 
     FORWARD_IF_ERROR(store_open(&verification.reader, path, MPI_COMM_SELF, err));
-    status = regular_open(&verification.file.fd, path, O_RDONLY, STATUS_FAILED, err);
+    status = regular_open(&verification.file.fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, err);
     if (status == STATUS_OK) {
         const herr_t result = H5Ovisit2(verification.reader->file, H5_INDEX_NAME, H5_ITER_NATIVE,
                                         verify_object, &verification, H5O_INFO_BASIC);

@@ -1,6 +1,7 @@
 #include "pipeline/job/load.h"
 
 #include "io/file/commit.h"
+#include "io/file/limits.h"
 #include "pipeline/job/job.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 static enum status read_text(char **text, size_t *size, const char *path, struct error *err)
 {
-    const enum status status = read_file(text, size, path, err);
+    const enum status status = read_file_up_to(text, size, LIMIT_JOB_BYTES, path, err);
     if (status == STATUS_OK || status == STATUS_MEMORY)
         return status;
     // To the shell a job file that is not there is a slip on the command line.

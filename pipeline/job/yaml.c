@@ -1,4 +1,6 @@
 #include "pipeline/job/yaml.h"
+
+#include "io/file/limits.h"
 #include "pipeline/text/number.h"
 
 #include <stdarg.h>
@@ -67,37 +69,6 @@ static enum status refuse_second_document(const struct job_document *document, y
     return status;
 }
 
-enum status job_document_load(struct job_document *document, const char *text, size_t size, struct error *err)
-{
-    const char *name = document->set == NULL ? document->source->path : "--set";
-    yaml_parser_t parser;
-    enum status status;
-
-    RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY,
-                    "%s: out of memory for the job file", name);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    if (!yaml_parser_load(&parser, &document->yaml)) {
-        status = refuse_syntax(document, &parser, err);
-        yaml_parser_delete(&parser);
-        return status;
-    }
-    if (yaml_document_get_root_node(&document->yaml) == NULL)
-        status = error_set(err, STATUS_USAGE, "%s: the file is empty", name);
-    else
-        status = check_texts(document, err);
-    if (status == STATUS_OK)
-        status = refuse_second_document(document, &parser, err);
-    yaml_parser_delete(&parser);
-    if (status != STATUS_OK)
-        yaml_document_delete(&document->yaml);
-    return status;
-}
-
-void job_document_free(struct job_document *document)
-{
-    yaml_document_delete(&document->yaml);
-}
-
 static bool is_null_word(const char *word)
 {
     static const char *const words[] = {"", "~", "null", "Null", "NULL"};
@@ -136,6 +107,89 @@ static struct job_node view(const yaml_node_t *yaml)
 static yaml_document_t *writable(const struct job_document *document)
 {
     return (yaml_document_t *)&document->yaml;
+}
+
+// Refuses lists in lists beyond any job's before LibYAML reads them whole, which takes time with the square
+// of their depth. What is no YAML is left to the reading.
+static enum status check_depth(const struct job_document *document, const char *text, size_t size,
+                               struct error *err)
+{
+    yaml_parser_t parser;
+    yaml_event_type_t type = YAML_STREAM_START_EVENT;
+    enum status status = STATUS_OK;
+    size_t depth = 0;
+
+    RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY, "out of memory for the job file");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    while (type != YAML_STREAM_END_EVENT && status == STATUS_OK) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event)) {
+            if (parser.error == YAML_MEMORY_ERROR || parser.problem == NULL)
+                status = refuse_syntax(document, &parser, err);
+            break;
+        }
+        type = event.type;
+        depth += type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+        depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT;
+        if (depth > LIMIT_JOB_DEPTH)
+            status = refuse_line(document, event.start_mark.line + 1, err,
+                                 "lists and sections are %d deep in one another here, deeper than any key's",
+                                 LIMIT_JOB_DEPTH + 1);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return status;
+}
+
+// Names of one list or section are compared pair by pair.
+static enum status check_sizes(const struct job_document *document, struct error *err)
+{
+    for (int i = 1;; i++) {
+        const yaml_node_t *node = yaml_document_get_node(writable(document), i);
+        if (node == NULL)
+            return STATUS_OK;
+        const struct job_node seen = view(node);
+        if (seen.kind != NODE_SCALAR && seen.count > LIMIT_JOB_ITEMS)
+            return refuse_line(document, seen.line, err,
+                               "%s of %zu entries begins here, and at most %d are taken",
+                               seen.kind == NODE_LIST ? "a list" : "a section", seen.count, LIMIT_JOB_ITEMS);
+    }
+}
+
+enum status job_document_load(struct job_document *document, const char *text, size_t size, struct error *err)
+{
+    const char *name = document->set == NULL ? document->source->path : "--set";
+    yaml_parser_t parser;
+    enum status status;
+
+    RETURN_ERROR_IF(size > LIMIT_JOB_BYTES, err, STATUS_USAGE,
+                    "%s: has %zu bytes, and a job has at most %zu: is it one?", name, size, LIMIT_JOB_BYTES);
+    FORWARD_IF_ERROR(check_depth(document, text, size, err));
+    RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY,
+                    "%s: out of memory for the job file", name);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    if (!yaml_parser_load(&parser, &document->yaml)) {
+        status = refuse_syntax(document, &parser, err);
+        yaml_parser_delete(&parser);
+        return status;
+    }
+    if (yaml_document_get_root_node(&document->yaml) == NULL)
+        status = error_set(err, STATUS_USAGE, "%s: the file is empty", name);
+    else
+        status = check_texts(document, err);
+    if (status == STATUS_OK)
+        status = check_sizes(document, err);
+    if (status == STATUS_OK)
+        status = refuse_second_document(document, &parser, err);
+    yaml_parser_delete(&parser);
+    if (status != STATUS_OK)
+        yaml_document_delete(&document->yaml);
+    return status;
+}
+
+void job_document_free(struct job_document *document)
+{
+    yaml_document_delete(&document->yaml);
 }
 
 struct job_node job_document_root(const struct job_document *document)

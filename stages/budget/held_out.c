@@ -84,13 +84,13 @@ static enum status sample_texts(struct texts *texts, const struct settings *sett
     return status;
 }
 
-// The rows of a file of token ids that follow those of the calibration.
+// The rows of a file of token ids that follow those of the calibration, as many as are drawn of a text.
 static enum status load_texts(struct texts *texts, const struct settings *settings, struct error *err)
 {
     const size_t length = settings->length;
     size_t sequences;
 
-    FORWARD_IF_ERROR(calibration_tokens_load(&texts->seen, &sequences, settings, err));
+    FORWARD_IF_ERROR(calibration_tokens_load(&texts->seen, &sequences, settings, CANDIDATES, err));
     texts->count = sequences - settings->sequences;
     FORWARD_IF_ERROR(
         allocate(&texts->candidates, texts->count * length, sizeof(int32_t), "held-out text", err));

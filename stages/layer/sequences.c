@@ -28,17 +28,11 @@ uint64_t calibration_bytes(const struct settings *settings)
 }
 
 enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct settings *settings,
-                                    struct error *err)
+                                    size_t more, struct error *err)
 {
-    size_t length;
-    FORWARD_IF_ERROR(sample_load_tokens(ids, count, &length, settings->corpus, err));
-    if (length != settings->length || *count < settings->sequences) {
-        free(*ids);
-        *ids = NULL;
-        RETURN_ERROR(err, STATUS_INPUT, "%s: holds %zu sequences of %zu tokens, the job asks for %zu of %zu",
-                     settings->corpus, *count, length, settings->sequences, settings->length);
-    }
-    return STATUS_OK;
+    const size_t fewest = settings->sequences;
+    const struct token_request request = {settings->length, fewest, fewest + more};
+    return sample_load_tokens(ids, count, settings->corpus, &request, err);
 }
 
 enum status calibration_text_load(struct calibration_text *text, const struct settings *settings,
@@ -97,7 +91,7 @@ static enum status draw(struct sequences_draft *draft, const struct stage *stage
     size_t count;
 
     if (sequences_are_given(settings))
-        FORWARD_IF_ERROR(calibration_tokens_load(&draft->ids, &count, settings, err));
+        FORWARD_IF_ERROR(calibration_tokens_load(&draft->ids, &count, settings, 0, err));
     else
         FORWARD_IF_ERROR(draw_text(draft, settings, err));
     return sample_check(draft->ids, settings->sequences * settings->length, stage->model->config.vocab_size,

@@ -46,10 +46,10 @@ enum status calibration_text_draw(struct sample *sample, const struct calibratio
                                   const struct settings *settings, size_t sequences, uint64_t seed,
                                   struct error *err);
 void calibration_text_free(struct calibration_text *text);
-// Of a corpus of token ids: ids[count, length], all that it holds, at least as many as the settings ask for;
-// the caller frees.
+// Of a corpus of token ids: ids[count, length], as many as the settings ask for and up to `more` of those
+// that follow; the caller frees.
 enum status calibration_tokens_load(int32_t **ids, size_t *count, const struct settings *settings,
-                                    struct error *err);
+                                    size_t more, struct error *err);
 
 // Whether the calibration's corpus holds token ids (*.h5), so that it takes no tokenizer to read it.
 bool sequences_are_given(const struct settings *settings);

@@ -1,5 +1,6 @@
 #include "pipeline/report/data/times.h"
 
+#include "io/file/limits.h"
 #include "io/file/run_paths.h"
 
 #include <stdio.h>
@@ -40,19 +41,55 @@ static json_t *rank_row(json_t *times, json_t *index, const char *process, size_
     return row;
 }
 
-// A unit occupies all ranks of its team.
-json_t *times_to_json(const struct history *history)
+static void add_seconds(json_t *seconds, const char *stage, double more)
 {
-    json_t *times = json_array(), *index = json_object();
+    const double before = json_number_value(json_object_get(seconds, stage));
+    json_object_set_new(seconds, stage, json_real(before + more));
+}
+
+// {TEAM: {process, first, ranks, seconds: {STAGE: seconds}}}: the units of each team of each program
+// together.
+static json_t *gather_teams(const struct history *history)
+{
+    json_t *teams = json_object();
+
     for (size_t i = 0; i < history->num_units; i++) {
         const struct history_unit *unit = &history->units[i];
-        for (size_t r = 0; r < unit->team_ranks; r++) {
-            json_t *seconds =
-                json_object_get(rank_row(times, index, unit->process, unit->first_rank + r), "seconds");
-            const double before = json_number_value(json_object_get(seconds, unit->stage));
-            json_object_set_new(seconds, unit->stage, json_real(before + unit->seconds));
+        char key[400];
+        snprintf(key, sizeof key, "%zu %zu %s", unit->first_rank, unit->team_ranks, unit->process);
+        json_t *team = json_object_get(teams, key);
+        if (team == NULL) {
+            team = json_pack("{s:s, s:I, s:I, s:{}}", "process", unit->process, "first",
+                             (json_int_t)unit->first_rank, "ranks", (json_int_t)unit->team_ranks, "seconds");
+            json_object_set_new(teams, key, team);
+        }
+        add_seconds(json_object_get(team, "seconds"), unit->stage, unit->seconds);
+    }
+    return teams;
+}
+
+// A unit occupies all ranks of its team. A team that no world has would fill the memory.
+json_t *times_to_json(const struct history *history)
+{
+    json_t *times = json_array(), *index = json_object(), *teams = gather_teams(history), *team, *seconds;
+    const char *key, *stage;
+    size_t room = LIMIT_REPORT_RANKS;
+
+    json_object_foreach(teams, key, team)
+    {
+        const char *process = json_string_value(json_object_get(team, "process"));
+        const size_t first = (size_t)json_integer_value(json_object_get(team, "first"));
+        const size_t ranks = (size_t)json_integer_value(json_object_get(team, "ranks"));
+        if (ranks > room)
+            continue;
+        room -= ranks;
+        for (size_t r = 0; r < ranks; r++) {
+            json_t *row = json_object_get(rank_row(times, index, process, first + r), "seconds");
+            json_object_foreach(json_object_get(team, "seconds"), stage, seconds)
+                add_seconds(row, stage, json_number_value(seconds));
         }
     }
+    json_decref(teams);
     json_decref(index);
     return times;
 }
@@ -73,8 +110,7 @@ void variant_times_add(json_t *model, const struct history *history, const char 
         const struct history_unit *unit = &history->units[i];
         if (!is_of(unit, variant))
             continue;
-        const double before = json_number_value(json_object_get(seconds, unit->stage));
-        json_object_set_new(seconds, unit->stage, json_real(before + unit->seconds));
+        add_seconds(seconds, unit->stage, unit->seconds);
         rank_seconds += unit->seconds * (double)unit->team_ranks;
         memory = unit->memory > memory ? unit->memory : memory;
     }

@@ -501,12 +501,11 @@ static void test_token_files_of_any_integer_type_are_read(void **state)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct error err = {0};
         int32_t *ids;
-        size_t sequences, length;
+        size_t sequences;
         const char *path = write_dataset(*state, "tokens", types[i], H5T_NATIVE_INT64, 2, dims, values);
 
-        assert_ok(sample_load_tokens(&ids, &sequences, &length, path, &err), err);
+        assert_ok(sample_load_tokens(&ids, &sequences, path, &(struct token_request){2, 3, 9}, &err), err);
         assert_int_equal(sequences, 3);
-        assert_int_equal(length, 2);
         for (size_t j = 0; j < 6; j++)
             assert_int_equal(ids[j], values[j]);
         free(ids);
@@ -518,13 +517,13 @@ static void test_long_token_files_are_read_in_batches(void **state)
     const hsize_t dims[] = {700, 1000}; // more than one batch, the last one shorter
     struct error err = {0};
     int32_t *ids, *values = malloc(700 * 1000 * sizeof *values);
-    size_t sequences, length;
+    size_t sequences;
 
     assert_non_null(values);
     for (int32_t i = 0; i < 700 * 1000; i++)
         values[i] = i;
     const char *path = write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, values);
-    assert_ok(sample_load_tokens(&ids, &sequences, &length, path, &err), err);
+    assert_ok(sample_load_tokens(&ids, &sequences, path, &(struct token_request){1000, 700, 700}, &err), err);
     assert_memory_equal(ids, values, 700 * 1000 * sizeof *values);
     free(ids);
     free(values);
@@ -543,16 +542,17 @@ static void test_unfit_token_files_are_bad_input(void **state)
     const int64_t negative[] = {1, 2, -3, 4}, large[] = {1, 2, 3, INT64_C(1) << 31};
     const uint64_t enormous[] = {1, UINT64_MAX, 3, 4};
     const double fractions[] = {1, 2, 3, 4};
+    const struct token_request two = {2, 2, 2};
     struct error err = {0};
     int32_t *ids;
-    size_t sequences, length, prints = 0;
+    size_t sequences, prints = 0;
 
     H5Eset_auto2(H5E_DEFAULT, count_prints, &prints); // nothing may reach HDF5's own error printing
-#define REFUSED(path, complaint)                                                                     \
-    do {                                                                                             \
-        assert_int_equal(sample_load_tokens(&ids, &sequences, &length, (path), &err), STATUS_INPUT); \
-        assert_error(err, STATUS_INPUT, complaint);                                                  \
-        assert_null(ids);                                                                            \
+#define REFUSED(path, complaint)                                                                  \
+    do {                                                                                          \
+        assert_int_equal(sample_load_tokens(&ids, &sequences, (path), &two, &err), STATUS_INPUT); \
+        assert_error(err, STATUS_INPUT, complaint);                                               \
+        assert_null(ids);                                                                         \
     } while (0)
     REFUSED(path_in(*state, "absent.h5"), "absent.h5: No such file or directory");
     REFUSED(write_text(*state, "text.h5", "not HDF5 at all"), "text.h5: not an HDF5 file");
@@ -580,6 +580,179 @@ static void test_unfit_token_files_are_bad_input(void **state)
     assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0); // nothing left open
 }
 
+// ---- token files that point elsewhere ---------------------------------------------------------------------
+
+static const struct token_request two_of_two = {2, 2, 2};
+
+// Made before anything is opened: from then on HDF5 knows no links to other files, not even to make them.
+static char *link_folder;
+static const char *external_link;
+
+static int make_external_link(void **state)
+{
+    const hsize_t dims[] = {2, 2};
+    const int32_t values[] = {1, 2, 3, 4};
+    (void)state;
+
+    link_folder = temporary_folder_create();
+    const char *whole =
+        write_dataset(link_folder, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, values);
+    external_link = strdup(path_in(link_folder, "link.h5"));
+    const hid_t file = H5Fcreate(external_link, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const bool made = H5Lcreate_external(whole, "/tokens", file, "tokens", H5P_DEFAULT, H5P_DEFAULT) >= 0;
+    H5Fclose(file);
+    return made ? 0 : -1;
+}
+
+static int remove_external_link(void **state)
+{
+    (void)state;
+    free((char *)(uintptr_t)external_link);
+    temporary_folder_remove(link_folder);
+    return 0;
+}
+
+static void refuse_tokens(const char *path, const char *complaint)
+{
+    struct error err = {0};
+    int32_t *ids;
+    size_t sequences;
+
+    assert_int_equal(sample_load_tokens(&ids, &sequences, path, &two_of_two, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, complaint);
+    assert_null(ids);
+    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
+}
+
+// FOLDER/NAME with the dataset "tokens" [2, 2] that `creation` makes.
+static const char *write_made(const char *folder, const char *name, hid_t creation)
+{
+    const char *path = path_in(folder, name);
+    const hsize_t dims[] = {2, 2};
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(2, dims, NULL);
+    const hid_t dataset =
+        H5Dcreate2(file, "tokens", H5T_STD_I32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Fclose(file);
+    H5Pclose(creation);
+    return path;
+}
+
+static void test_tokens_of_other_files_are_not_read(void **state)
+{
+    const hsize_t dims[] = {2, 2};
+    const int32_t values[] = {1, 2, 3, 4};
+    const char *whole = write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, values);
+    const char *path = path_in(*state, "points.h5");
+
+    // Values in a plain file.
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    assert_true(H5Pset_external(creation, write_text(*state, "other", "0123456789abcdef"), 0, 16) >= 0);
+    refuse_tokens(write_made(*state, "external.h5", creation), "has its values in another file");
+
+    // A dataset that is put together from another file, and from itself.
+    const char *const sources[] = {whole, "."};
+    for (size_t i = 0; i < 2; i++) {
+        const hid_t space = H5Screate_simple(2, dims, NULL);
+        creation = H5Pcreate(H5P_DATASET_CREATE);
+        assert_true(H5Pset_virtual(creation, space, sources[i], "tokens", space) >= 0);
+        H5Sclose(space);
+        refuse_tokens(write_made(*state, "virtual.h5", creation), "is a virtual dataset");
+    }
+
+    refuse_tokens(external_link, "\"tokens\" is a link, to another file");
+
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Lcreate_soft("/elsewhere", file, "tokens", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    H5Fclose(file);
+    refuse_tokens(path, "\"tokens\" is a link, to another name");
+
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    H5Gclose(H5Gcreate2(file, "tokens", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Fclose(file);
+    refuse_tokens(path, "\"tokens\" is not a dataset");
+}
+
+static size_t pass_through(unsigned flags, size_t count, const unsigned values[], size_t size,
+                           size_t *buffer_size, void **buffer)
+{
+    (void)flags, (void)count, (void)values, (void)buffer_size, (void)buffer;
+    return size;
+}
+
+static void test_chunks_of_any_size_and_plugins_are_not_unpacked(void **state)
+{
+    const H5Z_class2_t plugin = {H5Z_CLASS_T_VERS, 32099, 1, 1, "plug\x1b[in", NULL, NULL, pass_through};
+    const hsize_t small[] = {1, 2}, large[] = {1 << 18, 1 << 10};
+    struct error err = {0};
+    int32_t *ids;
+    size_t sequences;
+
+    assert_true(H5Zregister(&plugin) >= 0); // also one that is there is not used
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(creation, 2, small);
+    H5Pset_filter(creation, plugin.id, 0, 0, NULL);
+    refuse_tokens(write_made(*state, "plugin.h5", creation), "filter 32099, plug?[in, a plugin");
+    H5Zunregister(plugin.id);
+
+    const char *path = path_in(*state, "chunk.h5");
+    const hsize_t dims[] = {2, 2}, most[] = {H5S_UNLIMITED, H5S_UNLIMITED};
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(2, dims, most);
+    creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(creation, 2, large);
+    H5Pset_deflate(creation, 1);
+    H5Dclose(H5Dcreate2(file, "tokens", H5T_STD_I32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(creation);
+    H5Fclose(file);
+    refuse_tokens(path, "has chunks of 1073741824 bytes");
+
+    // HDF5's own filters are fine.
+    creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(creation, 2, small);
+    H5Pset_shuffle(creation);
+    H5Pset_deflate(creation, 6);
+    H5Pset_fletcher32(creation);
+    path = write_made(*state, "packed.h5", creation);
+    assert_ok(sample_load_tokens(&ids, &sequences, path, &two_of_two, &err), err);
+    free(ids);
+}
+
+static void test_only_rows_that_are_asked_for_are_read(void **state)
+{
+    const hsize_t dims[] = {UINT64_C(1) << 40, 4}; // 16 TiB that nobody wrote; row 3 has what is no token
+    const hsize_t start[] = {3, 0}, one[] = {1, 4};
+    const int32_t negative[] = {-1, -1, -1, -1};
+    const char *path = write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, NULL);
+    struct error err = {0};
+    int32_t *ids;
+    size_t sequences;
+
+    const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    const hid_t dataset = H5Dopen2(file, "tokens", H5P_DEFAULT), space = H5Dget_space(dataset);
+    const hid_t memory = H5Screate_simple(2, one, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, one, NULL);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_INT32, memory, space, H5P_DEFAULT, negative) >= 0);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    H5Fclose(file);
+
+    assert_ok(sample_load_tokens(&ids, &sequences, path, &(struct token_request){4, 2, 3}, &err), err);
+    assert_int_equal(sequences, 3);
+    free(ids);
+    assert_int_equal(sample_load_tokens(&ids, &sequences, path, &(struct token_request){4, 2, 4}, &err),
+                     STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "\"tokens\" [3, 0] is -1");
+    assert_int_equal(sample_load_tokens(&ids, &sequences, path, &(struct token_request){5, 2, 2}, &err),
+                     STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "sequences of 4 tokens, the job asks for 2 of 5");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +774,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_token_files_of_any_integer_type_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_token_files_are_read_in_batches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unfit_token_files_are_bad_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tokens_of_other_files_are_not_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_chunks_of_any_size_and_plugins_are_not_unpacked, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_only_rows_that_are_asked_for_are_read, set_up, tear_down),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_external_link, remove_external_link);
 }

@@ -106,7 +106,8 @@ static void no_reader_waits_for_a_fifo(void **state)
     struct run_lock *lock;
     struct stream *stream;
     struct error err = {0};
-    size_t sequences, length;
+    size_t sequences;
+    const struct token_request request = {1, 1, 1};
     int32_t *ids;
     char *bytes;
     bool stole;
@@ -117,7 +118,7 @@ static void no_reader_waits_for_a_fifo(void **state)
     assert_error(err, STATUS_INPUT, "not a regular file");
     assert_int_equal(safetensors_open(&shard, fifo, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "not a regular file");
-    assert_int_equal(sample_load_tokens(&ids, &sequences, &length, fifo, &err), STATUS_INPUT);
+    assert_int_equal(sample_load_tokens(&ids, &sequences, fifo, &request, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "not a regular file");
     make_fifo(*state, "lock");
     assert_int_equal(run_lock_acquire(&lock, *state, &stole, &err), STATUS_FAILED);

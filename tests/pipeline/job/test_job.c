@@ -1035,6 +1035,39 @@ static void too_many_variants_are_refused(void **state)
     assert_refused(text, used, "job.yaml: prune: the lists make more than 4096 variants, split the job");
 }
 
+// Names are compared pair by pair, and LibYAML's time grows with the square of the depth: both are bounded.
+static void what_is_larger_than_any_job_is_refused(void **state)
+{
+    enum { ITEMS = 60000, DEPTH = 100000 };
+    const size_t room = 20 * ITEMS;
+    char *text = malloc(room);
+    size_t used = (size_t)snprintf(text, room, "prune:\n  ratios: {");
+    (void)state;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < ITEMS; i++)
+        used += (size_t)snprintf(text + used, room - used, "%sp%zu: 0.5", i > 0 ? "," : "", i);
+    used += (size_t)snprintf(text + used, room - used, "}\n");
+    assert_refused(text, used,
+                   "job.yaml:2: a section of 60000 entries begins here, and at most 4096 are taken");
+
+    memset(text, '[', DEPTH);
+    assert_refused(text, DEPTH,
+                   "job.yaml:1: lists and sections are 33 deep in one another here, deeper than any key's");
+    for (size_t i = 0; i < 100; i++)
+        memcpy(text + 2 * i, "- ", 2);
+    assert_refused(text, 200,
+                   "job.yaml:1: lists and sections are 33 deep in one another here, deeper than any key's");
+    free(text);
+
+    text = calloc(1, ((size_t)1 << 20) + 1);
+    assert_non_null(text);
+    memset(text, '#', ((size_t)1 << 20) + 1);
+    assert_refused(text, ((size_t)1 << 20) + 1,
+                   "job.yaml: has 1048577 bytes, and a job has at most 1048576: is it one?");
+    free(text);
+}
+
 // Cut anywhere, a job is refused in one line or taken; it never brings the parser down.
 static void every_beginning_of_a_job_is_handled(void **state)
 {
@@ -1168,6 +1201,7 @@ int main(void)
         cmocka_unit_test(tasks_are_files_or_sections),
         cmocka_unit_test(long_values_are_cut_in_messages_between_characters),
         cmocka_unit_test(too_many_variants_are_refused),
+        cmocka_unit_test(what_is_larger_than_any_job_is_refused),
         cmocka_unit_test(every_beginning_of_a_job_is_handled),
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(a_job_is_read_from_a_file),
