@@ -5,29 +5,19 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-static bool name_ends_with(const char *path, size_t size, const char *ending)
-{
-    const size_t length = strlen(ending);
-    return size >= length && strncasecmp(path + size - length, ending, length) == 0;
-}
 
 static bool is_json_name(const char *path)
 {
-    static const char *const endings[] = {".jsonl", ".ndjson", ".jl", ".json"};
-    const size_t size = unpacked_name_size(path);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (name_ends_with(path, size, endings[i]))
-            return true;
-    return false;
+    return text_name_of(path) == TEXT_NAME_JSON;
 }
 
 static enum text_format format_of_name(const char *path)
 {
-    if (is_json_name(path))
-        return TEXT_JSON_LINES;
-    return name_ends_with(path, unpacked_name_size(path), ".raw") ? TEXT_RAW_LINES : TEXT_WHOLE;
+    static const enum text_format formats[] = {[TEXT_NAME_OTHER] = TEXT_WHOLE,
+                                               [TEXT_NAME_JSON] = TEXT_JSON_LINES,
+                                               [TEXT_NAME_RAW] = TEXT_RAW_LINES,
+                                               [TEXT_NAME_PLAIN] = TEXT_WHOLE};
+    return formats[text_name_of(path)];
 }
 
 // Whether an object begins at text, as far as it can be seen; *is_whole: it ends there as well.
@@ -65,8 +55,7 @@ enum text_format text_format_of(const char *path, const char *head, size_t size)
     // A line that is cut off by the head's end is one of JSON as far as it goes.
     if (parses(object, line, 0, &is_whole) && (is_whole || newline == NULL))
         return TEXT_JSON_LINES;
-    if (name_ends_with(path, unpacked_name_size(path), ".json") &&
-        parses(object, left, JSON_DISABLE_EOF_CHECK, &is_whole))
+    if (unpacked_name_ends_in(path, ".json") && parses(object, left, JSON_DISABLE_EOF_CHECK, &is_whole))
         return TEXT_JSON_OBJECTS;
     return format_of_name(path);
 }

@@ -1,6 +1,8 @@
 #include "io/file/file_set.h"
 
-#include "io/file/unpack.h"
+#include "io/text/ending.h"
+#include "io/text/file_name.h"
+#include "io/text/parquet.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -8,31 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
-
-static bool is_text_name(const char *path)
-{
-    static const char *const endings[] = {".jsonl", ".ndjson", ".jl", ".json", ".txt", ".raw"};
-    const size_t size = unpacked_name_size(path);
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        const size_t length = strlen(endings[i]);
-        if (size > length && strncasecmp(path + size - length, endings[i], length) == 0)
-            return true;
-    }
-    return false;
-}
 
 static int by_bytes(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool ends_with(const char *path, const char *ending)
-{
-    const size_t size = strlen(path), length = strlen(ending);
-    return size >= length && strcasecmp(path + size - length, ending) == 0;
 }
 
 // Of the paths that glob found those that are texts, where the path is a folder: *parquet is one that is not.
@@ -42,9 +24,9 @@ static enum status take_paths(struct file_set *set, const glob_t *found, bool is
     FORWARD_IF_ERROR(allocate(&set->paths, found->gl_pathc, sizeof *set->paths, "a list of files", err));
     for (size_t i = 0; i < found->gl_pathc; i++) {
         const char *path = found->gl_pathv[i];
-        if (is_folder && ends_with(path, ".parquet"))
+        if (is_folder && ends_in_any_case(path, strlen(path), ".parquet"))
             *parquet = path;
-        if (is_folder && !is_text_name(path))
+        if (is_folder && text_name_of(path) == TEXT_NAME_OTHER)
             continue;
         set->paths[set->count] = strdup(path);
         RETURN_ERROR_IF(set->paths[set->count] == NULL, err, STATUS_MEMORY,
@@ -69,6 +51,18 @@ static enum status pattern_of(char **pattern, const char *folder, struct error *
     return STATUS_OK;
 }
 
+static enum status refuse_nothing(const char *path, bool is_folder, bool has_parquet, struct error *err)
+{
+    char advice[PARQUET_ADVICE_SIZE], endings[TEXT_ENDINGS_SIZE];
+
+    RETURN_ERROR_IF(has_parquet, err, STATUS_INPUT, "%s: a folder of Parquet files: %s", path,
+                    parquet_advice(advice, path, true));
+    RETURN_ERROR_IF(is_folder, err, STATUS_INPUT,
+                    "%s: no texts in this folder: their names end in %s, perhaps with .gz or .zst behind",
+                    path, text_name_endings(endings));
+    RETURN_ERROR(err, STATUS_INPUT, "%s: no file of such a name", path);
+}
+
 static enum status list(struct file_set *set, const char *path, bool is_folder, struct error *err)
 {
     char *pattern = NULL;
@@ -85,18 +79,8 @@ static enum status list(struct file_set *set, const char *path, bool is_folder, 
         status = error_set(err, STATUS_INPUT, "%s: cannot be listed: %s", path, strerror(errno));
     if (status == STATUS_OK)
         status = take_paths(set, &found, is_folder, &parquet, err);
-    if (status == STATUS_OK && set->count == 0 && parquet != NULL)
-        status = error_set(
-            err, STATUS_INPUT,
-            "%s: a folder of Parquet files: convert it to JSON lines: python3 -c \"from datasets import "
-            "Dataset; Dataset.from_parquet('%s/*.parquet').to_json('%s.jsonl')\"",
-            path, path, path);
-    else if (status == STATUS_OK && set->count == 0)
-        status = error_set(
-            err, STATUS_INPUT, "%s: %s", path,
-            is_folder ? "no texts in this folder: their names end in .jsonl, .ndjson, .json, .txt or "
-                        ".raw, perhaps with .gz or .zst behind"
-                      : "no file of such a name");
+    if (status == STATUS_OK && set->count == 0)
+        status = refuse_nothing(path, is_folder, parquet != NULL, err);
     globfree(&found);
     free(pattern);
     return status;

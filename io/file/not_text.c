@@ -1,6 +1,7 @@
 #include "io/file/not_text.h"
 
-#include "io/file/unpack.h"
+#include "io/text/file_name.h"
+#include "io/text/parquet.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -38,16 +39,15 @@ static const struct signature signatures[] = {
 
 static enum status check_signatures(const char *path, const char *head, size_t size, struct error *err)
 {
+    char advice[PARQUET_ADVICE_SIZE];
+
     for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++) {
         const struct signature *s = &signatures[i];
         RETURN_ERROR_IF(size >= s->at + s->size && memcmp(head + s->at, s->bytes, s->size) == 0, err,
                         STATUS_INPUT, "%s: %s", path, s->what);
     }
-    RETURN_ERROR_IF(
-        size >= 4 && memcmp(head, "PAR1", 4) == 0, err, STATUS_INPUT,
-        "%s: a Parquet file: convert it to JSON lines: python3 -c \"from datasets import Dataset; "
-        "Dataset.from_parquet('%s').to_json('%s.jsonl')\"",
-        path, path, path);
+    RETURN_ERROR_IF(parquet_begins(head, size), err, STATUS_INPUT, "%s: a Parquet file: %s", path,
+                    parquet_advice(advice, path, false));
     return STATUS_OK;
 }
 
@@ -69,15 +69,9 @@ static bool begins_with_word(const char *head, size_t size, const char *word)
     return size > length && strncasecmp(head, word, length) == 0;
 }
 
-// Of PATH, decompressed.
-static bool name_ends_with(const char *path, const char *ending)
-{
-    const size_t size = unpacked_name_size(path), length = strlen(ending);
-    return size >= length && strncasecmp(path + size - length, ending, length) == 0;
-}
-
 static enum status check_markup(const char *path, const char *head, size_t size, struct error *err)
 {
+    static const char *const markup_endings[] = {".html", ".htm", ".xml", ".xhtml"};
     const size_t bom = size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     size_t at = bom;
 
@@ -88,9 +82,9 @@ static enum status check_markup(const char *path, const char *head, size_t size,
     const bool is_html =
         begins_with_word(head, size, "<!doctype html") || begins_with_word(head, size, "<html");
     const bool is_xml = begins_with_word(head, size, "<?xml ");
-    if (name_ends_with(path, ".html") || name_ends_with(path, ".htm") || name_ends_with(path, ".xml") ||
-        name_ends_with(path, ".xhtml"))
-        return STATUS_OK;
+    for (size_t i = 0; i < sizeof markup_endings / sizeof *markup_endings; i++)
+        if (unpacked_name_ends_in(path, markup_endings[i]))
+            return STATUS_OK;
     RETURN_ERROR_IF(
         is_html || is_xml, err, STATUS_INPUT,
         "%s: begins as %s, perhaps a server's message in place of the file: fetch it again, or, where it "

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -21,23 +20,6 @@ struct unpacker {
 
 static const char *const names[] = {
     [PACKING_NONE] = "plain", [PACKING_GZIP] = "gzip", [PACKING_ZSTD] = "zstd"};
-
-static bool ends_with(const char *path, const char *ending)
-{
-    const size_t size = strlen(path), length = strlen(ending);
-    return size >= length && strcasecmp(path + size - length, ending) == 0;
-}
-
-enum packing packing_of_name(const char *path)
-{
-    return ends_with(path, ".gz") ? PACKING_GZIP : ends_with(path, ".zst") ? PACKING_ZSTD : PACKING_NONE;
-}
-
-size_t unpacked_name_size(const char *path)
-{
-    static const size_t endings[] = {[PACKING_NONE] = 0, [PACKING_GZIP] = 3, [PACKING_ZSTD] = 4};
-    return strlen(path) - endings[packing_of_name(path)];
-}
 
 enum packing packing_of(const char *path, const unsigned char *bytes, size_t size)
 {

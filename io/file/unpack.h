@@ -1,18 +1,13 @@
 // unpack.h - decompression of a stream of bytes: gzip (RFC 1952) and Zstandard (RFC 8878).
 #pragma once
+#include "io/text/file_name.h"
 #include "kernels/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-enum packing { PACKING_NONE = 0, PACKING_GZIP, PACKING_ZSTD };
-
 // What the first bytes of a file, all of them where it has fewer than four, say. A file whose name asks for a
 // packing, and that ends before its bytes could say so, is of that packing.
 enum packing packing_of(const char *path, const unsigned char *bytes, size_t size);
-// That of the name's ending, .gz or .zst, in any case of letters.
-enum packing packing_of_name(const char *path);
-// The length of the name without such an ending.
-size_t unpacked_name_size(const char *path);
 
 struct unpacker;
 enum status unpacker_create(struct unpacker **unpacker, enum packing packing, const char *path,

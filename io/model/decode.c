@@ -2,6 +2,7 @@
 
 #include "io/file/json.h"
 #include "io/model/coded.h"
+#include "io/text/ending.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,12 +27,6 @@ static enum status refuse(const struct decoding *decoding, const struct safetens
     return error_set(err, STATUS_INPUT, "%s/%s: tensor '%s' %s", decoding->checkpoint->directory,
                      decoding->checkpoint->shard_names[decoding->shard],
                      printable(shown, sizeof shown, tensor->name), problem);
-}
-
-static bool ends_with(const char *name, const char *ending)
-{
-    const size_t length = strlen(name), n = strlen(ending);
-    return length > n && strcmp(name + length - n, ending) == 0;
 }
 
 // The tensor that is called like this one without its ending, and with another.

@@ -2,6 +2,7 @@
 
 #include "io/file/expand_path.h"
 #include "io/file/json.h"
+#include "io/text/ending.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -135,12 +136,6 @@ static bool find_commit(char *commit, size_t size, const char *repository, const
 }
 
 // ---- what is missing ------------------------------------------------------------------------------------
-
-static bool ends_with(const char *name, const char *end)
-{
-    const size_t size = strlen(name), length = strlen(end);
-    return size >= length && strcmp(name + size - length, end) == 0;
-}
 
 static bool is_there(const char *folder, const char *name)
 {

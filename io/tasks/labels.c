@@ -1,6 +1,6 @@
 #include "io/tasks/labels.h"
 
-#include "io/file/unpack.h"
+#include "io/text/file_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
 
 #include "io/file/json.h"
 #include "io/file/json_elements.h"
-#include "io/file/unpack.h"
 #include "io/tasks/formats.h"
 #include "io/tasks/lines.h"
 #include "io/tasks/mmlu.h"
 #include "io/tasks/shots.h"
 #include "io/tasks/text.h"
+#include "io/text/file_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,20 +17,14 @@
 
 enum layout { LAYOUT_JSON, LAYOUT_TABLE, LAYOUT_TEXT };
 
-static bool name_ends_with(const char *path, const char *ending)
-{
-    const size_t size = unpacked_name_size(path), length = strlen(ending);
-    return size >= length && strncasecmp(path + size - length, ending, length) == 0;
-}
-
 // Objects of JSON are read as such, whatever the name.
 static enum layout layout_of(const char *path, const char *text, size_t size)
 {
     if (json_begins_array(text, size) || json_begins_object(text, size))
         return LAYOUT_JSON;
-    if (name_ends_with(path, ".tsv"))
+    if (unpacked_name_ends_in(path, ".tsv"))
         return LAYOUT_TABLE;
-    return name_ends_with(path, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
+    return unpacked_name_ends_in(path, ".txt") ? LAYOUT_TEXT : LAYOUT_JSON;
 }
 
 // Which formats a layout can have; a file of JSON without a format given is looked at later.

@@ -1,6 +1,6 @@
 #include "pipeline/job/tasks.h"
 
-#include "io/file/unpack.h"
+#include "io/text/file_name.h"
 #include "pipeline/job/job_path.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"

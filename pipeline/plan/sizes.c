@@ -1,10 +1,10 @@
 #include "pipeline/plan/sizes.h"
 
 #include "io/file/file_set.h"
-#include "io/file/unpack.h"
 #include "io/model/coded.h"
 #include "io/tasks/mmlu.h"
 #include "io/tasks/source.h"
+#include "io/text/file_name.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
 #include "stages/layer/gram_batches.h"

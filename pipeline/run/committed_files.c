@@ -1,6 +1,7 @@
 #include "pipeline/run/committed_files.h"
 
 #include "io/file/run_paths.h"
+#include "io/text/ending.h"
 #include "pipeline/run/committed_file.h"
 
 #include <errno.h>
@@ -36,12 +37,6 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
-}
-
 enum status committed_files_list(struct committed_files *files, const char *run, struct error *err)
 {
     char root[PATH_SIZE];
@@ -57,8 +52,8 @@ enum status committed_files_list(struct committed_files *files, const char *run,
             continue;
         else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
             status = error_set(err, STATUS_FAILED, "%s: %s", entry->fts_path, strerror(entry->fts_errno));
-        else if (entry->fts_info == FTS_F &&
-                 (has_suffix(entry->fts_name, ".h5") || has_suffix(entry->fts_name, ".json")))
+        else if (entry->fts_info == FTS_F && entry->fts_name[0] != '.' &&
+                 (ends_with(entry->fts_name, ".h5") || ends_with(entry->fts_name, ".json")))
             status = add(files, entry->fts_path, err);
     if (status == STATUS_OK && errno != 0)
         status = error_set(err, STATUS_FAILED, "%s: listing its files failed: %s", run, strerror(errno));
@@ -78,7 +73,7 @@ bool committed_files_exist(const char *run)
 // run.json, plan.json and reports are about the run, and say themselves of which job they are. path: in run.
 static bool has_origin(const char *path, const char *run)
 {
-    return strchr(path + strlen(run) + 1, '/') != NULL || has_suffix(path, ".h5");
+    return strchr(path + strlen(run) + 1, '/') != NULL || ends_with(path, ".h5");
 }
 
 static enum status check_one(const struct run_record *record, const char *path, struct error *err)

@@ -1,5 +1,7 @@
 #include "stages/layer/sequences.h"
 
+#include "io/text/ending.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +9,6 @@
 void sequences_path(char path[PATH_SIZE], const struct settings *settings)
 {
     run_file_path(path, settings->run, RUN_SEQUENCES);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
 }
 
 bool sequences_are_given(const struct settings *settings)

@@ -47,7 +47,7 @@ bad "a gzip stream that ends early" "$folder/cut.jsonl.gz" gzip
 bad "a damaged gzip stream" "$folder/damaged.jsonl.gz" gzip
 { printf '['; sed '$!s/$/,/' "$folder/train.jsonl"; } >"$folder/cut.json"
 bad "an array that ends early" "$folder/cut.json" "inside the array"
-printf 'PAR1....PAR1' >"$folder/train.parquet"
+printf "PAR1\x15\x04\x15\x10PAR1" >"$folder/train.parquet"
 bad "Parquet" "$folder/train.parquet" "python3 -c"
 echo '<!DOCTYPE html><html>404 Not Found</html>' >"$folder/page.jsonl"
 bad "a server's page" "$folder/page.jsonl" "HTML"

@@ -283,6 +283,8 @@ static void test_a_folder_is_its_texts_in_order(void **state)
     }
     // A file whose name has such characters is itself.
     DOCUMENTS(write_text(folder, "b-[x]*", "a star"), "a star");
+    DOCUMENTS(write_text(folder, "prose.txt", "PAR1 begins a Parquet file, PAR1"),
+              "PAR1 begins a Parquet file, PAR1");
 }
 
 static void test_what_is_no_set_of_texts_is_named(void **state)
@@ -336,7 +338,7 @@ static void test_what_is_no_text_is_named(void **state)
         const char *complaint;
     } cases[] = {
         {"a.parquet", "PAR1\x15\x04", 6,
-         "a Parquet file: convert it to JSON lines: python3 -c \"from datasets"},
+         "a Parquet file: convert it to JSON lines: python3 -c \"import sys; from datasets"},
         {"a.jsonl", "PAR1\x15\x04", 6, "a Parquet file"},
         {"a.txt", "ARROW1\0\0", 8, "an Arrow file"},
         {"a.txt", "\x89HDF\r\n\x1a\n", 8, "an HDF5 file: token ids"},

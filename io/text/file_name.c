@@ -1,0 +1,54 @@
+#include "io/text/file_name.h"
+
+#include "io/text/ending.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const packing_endings[] = {
+    [PACKING_NONE] = "", [PACKING_GZIP] = ".gz", [PACKING_ZSTD] = ".zst"};
+
+static const struct {
+    const char *ending;
+    enum text_name name;
+} text_endings[] = {{".jsonl", TEXT_NAME_JSON}, {".ndjson", TEXT_NAME_JSON}, {".jl", TEXT_NAME_JSON},
+                    {".json", TEXT_NAME_JSON},  {".txt", TEXT_NAME_PLAIN},   {".raw", TEXT_NAME_RAW}};
+enum { NUM_ENDINGS = sizeof text_endings / sizeof text_endings[0] };
+
+enum packing packing_of_name(const char *path)
+{
+    for (size_t i = PACKING_GZIP; i < sizeof packing_endings / sizeof *packing_endings; i++)
+        if (ends_in_any_case(path, strlen(path), packing_endings[i]))
+            return (enum packing)i;
+    return PACKING_NONE;
+}
+
+size_t unpacked_name_size(const char *path)
+{
+    return strlen(path) - strlen(packing_endings[packing_of_name(path)]);
+}
+
+bool unpacked_name_ends_in(const char *path, const char *ending)
+{
+    return ends_in_any_case(path, unpacked_name_size(path), ending);
+}
+
+enum text_name text_name_of(const char *path)
+{
+    for (size_t i = 0; i < NUM_ENDINGS; i++)
+        if (unpacked_name_ends_in(path, text_endings[i].ending))
+            return text_endings[i].name;
+    return TEXT_NAME_OTHER;
+}
+
+const char *text_name_endings(char text[TEXT_ENDINGS_SIZE])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < NUM_ENDINGS && used < TEXT_ENDINGS_SIZE; i++)
+        used += (size_t)snprintf(text + used, TEXT_ENDINGS_SIZE - used, "%s%s",
+                                 i == 0                 ? ""
+                                 : i + 1 == NUM_ENDINGS ? " or "
+                                                        : ", ",
+                                 text_endings[i].ending);
+    return text;
+}
