@@ -224,10 +224,7 @@ static enum status load(json_t **json, const char *path, struct error *err)
         return STATUS_OK;
     const enum status status = sealed_json_read(json, path, err);
     if (status == STATUS_DAMAGED)
-        error_set(err, status,
-                  "%s: does not match its checksum; remove it and start the same job again: it will be "
-                  "written anew",
-                  path);
+        error_set(err, status, "%s: does not match its checksum; " RUN_RECORD_ADVICE, path);
     FORWARD_IF_ERROR(status);
     if (json_integer_value(json_object_get(*json, "format")) == RUN_FORMAT)
         return STATUS_OK;

@@ -10,6 +10,9 @@
 #include "stages/team/team.h"
 #include <jansson.h>
 
+// What makes a damaged run.json good.
+#define RUN_RECORD_ADVICE "remove it and start the same job again: it will be written anew"
+
 struct run_record {
     json_t *json;            // what run.json holds or will hold
     char identity[17];       // hexadecimal hash of everything that results depend on, as run.json has it

@@ -33,6 +33,27 @@ static enum status check_origin(const char *run, const struct team *team, struct
     return status;
 }
 
+static bool is_record(const char *path, const char *run)
+{
+    char record[PATH_SIZE];
+    run_file_path(record, run, RUN_RECORD);
+    return strcmp(path, record) == 0;
+}
+
+// What makes a damaged file anew.
+static void advise(const char *path, const char *run, struct error *err)
+{
+    char report[PATH_SIZE];
+
+    path_format(report, sizeof report, "%s/report.json", run);
+    if (is_record(path, run))
+        error_set(err, STATUS_DAMAGED, "%s is damaged; " RUN_RECORD_ADVICE, path);
+    else if (strcmp(path, report) == 0)
+        error_set(err, STATUS_DAMAGED, "%s is damaged; coppice report %s writes it anew", path, run);
+    else
+        error_set(err, STATUS_DAMAGED, "%s is damaged; start the job again to make it anew", path);
+}
+
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)
 {
     struct committed_files list = {0};
@@ -61,9 +82,9 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         if (out != NULL && committed_file_check(list.paths[i], &why) != STATUS_OK && !json)
             fprintf(out, "%s\n", why.message);
         json_array_append_new(names, json_string(list.paths[i]));
-        if (count++ == 0)
-            error_set(err, STATUS_DAMAGED, "%s is damaged; start the job again to make it anew",
-                      list.paths[i]);
+        // The job starts only where run.json is sound.
+        if (count++ == 0 || is_record(list.paths[i], run))
+            advise(list.paths[i], run, err);
     }
     if (out != NULL && json) {
         json_t *result = json_pack("{s:I, s:O}", "files", (json_int_t)list.count, "damaged", names);

@@ -99,9 +99,18 @@ found_again() {
 check "damaged weights that verify found in a complete run are made again" found_again "weights/$variant/layer-002.h5"
 check "so is a damaged mask" found_again "masks/$variant/layer-000.h5"
 check "so is a damaged result" found_again results/dense/perplexity.json
+advice="run.json is damaged; remove it and start the same job again: it will be written anew"
 check "a damaged run.json is named" eval '
   rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; flip_middle "$folder/run/run.json"
   exits 1 alone run --progress none "$job" && one_line "$folder/run/run.json"'
+check "by verify too, whose advice helps" eval '
+  : >"$folder/run/run.json"; flip_middle "$folder/run/masks/$variant/layer-000.h5"
+  exits 1 alone verify "$folder/run" && grep -q "^coppice: $folder/run/$advice" "$folder/stderr" &&
+  rm "$folder/run/run.json" && runs alone run "$job" && same "$wanted" "$(fingerprint)" && runs alone verify "$folder/run"'
+check "so does that for a damaged report" eval '
+  runs alone report "$folder/run" && flip_middle "$folder/run/report.json" && exits 1 alone verify "$folder/run" &&
+  grep -q "report.json is damaged; coppice report $folder/run writes it anew" "$folder/stderr" &&
+  runs alone report "$folder/run" && runs alone verify "$folder/run"'
 
 # ---- files of another run -----------------------------------------------------------------------------------
 
