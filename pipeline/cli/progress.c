@@ -13,6 +13,7 @@
 static const double seconds_between_redraws = 0.2;
 static const double seconds_between_lines = 10, longest_silence = 30;
 static const double share_between_lines = 0.05;
+static const double seconds_of_rate = 60; // of a unit that lasts
 
 enum { LINE_SIZE = 512, DEFAULT_COLUMNS = 80, NARROWEST_BAR = 10, WIDEST_BAR = 40 };
 
@@ -30,7 +31,7 @@ void progress_begin_with_clock(struct progress *progress, double total_work, enu
     *progress = (struct progress){.out = out, .mode = mode, .clock = clock, .clock_data = clock_data};
     pthread_mutex_init(&progress->lock, NULL);
     progress->total = total_work;
-    progress->started = clock(clock_data);
+    progress->started = progress->worked_since = clock(clock_data);
     if (out == NULL)
         return;
     progress->columns = terminal_columns(out);
@@ -95,11 +96,16 @@ static double share_done(struct progress *progress)
     return progress->shown;
 }
 
-// Work per second since this start of the program; negative while it is unknown.
+// Work per second since this start of the program took its first unit in hand: before, it looked at what is
+// there, which may take long and is no work. Negative while it is unknown: a unit begins with what is not
+// counted, such as reading its layer, so that the rate of a few moments of the first one is far too low.
 static double rate(const struct progress *progress)
 {
-    const double seconds = elapsed(progress), work = progress->done - progress->earlier;
-    return seconds > 0 && work > 0 ? work / seconds : -1;
+    const double seconds = progress->clock(progress->clock_data) - progress->worked_since;
+    const double work = progress->done - progress->earlier;
+    const bool is_measured = progress->num_units > 1 || seconds >= seconds_of_rate ||
+                             work >= share_between_lines * progress->total;
+    return is_measured && seconds > 0 && work > 0 ? work / seconds : -1;
 }
 
 double progress_time_left(const struct progress *progress)
@@ -286,6 +292,9 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
         progress->stage_is_new = true;
     if (is_first(progress, stage))
         progress->stage_is_first = true;
+    if (progress->num_units++ == 0 &&
+        progress->done <= progress->earlier) // no other team's work is counted yet
+        progress->worked_since = progress->clock(progress->clock_data);
     snprintf(progress->unit, sizeof progress->unit, "%s%s%s%s", stage, variant != NULL ? " " : "",
              variant != NULL ? variant : "", place);
     draw(progress, false);

@@ -3,8 +3,9 @@
 //
 // Work can be counted in any unit that takes about the same time everywhere, such as floating-point
 // operations; the caller says how much there is in all. The time left is estimated from the rate since this
-// start. What is due is drawn by a thread of its own, so that a log hears of a program that is busy or waits
-// for other ranks; the functions below are for one thread at a time.
+// start took its first unit in hand, as soon as that is done, or 5 % of all work, or after a minute. What is
+// due is drawn by a thread of its own, so that a log hears of a program that is busy or waits for other
+// ranks; the functions below are for one thread at a time.
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
@@ -33,6 +34,8 @@ struct progress {
     size_t columns;        // width of the terminal
     double total, done, earlier; // earlier: the part of done that an earlier start did
     double started, drawn;       // seconds of the clock; drawn: the last line or redraw
+    double worked_since;         // when the first unit was taken in hand
+    size_t num_units;            // that were
     double drawn_done;
     double shown; // the largest share of the work that was shown: it never goes back
     bool any_drawn, bar_shown;

@@ -337,6 +337,38 @@ static void time_left_counts_only_what_this_start_did(void **state)
     end(&f);
 }
 
+// A start that goes on reads what is there first, and reads a layer before the first work counts.
+static void time_left_counts_from_the_first_unit_that_is_worked_on(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1000, PROGRESS_NONE);
+    f.now += 300; // all files of earlier starts are checked
+    progress_skip(&f.progress, 400);
+    f.now += 50;
+    progress_unit(&f.progress, "score", "wanda", 3, 8);
+    f.now += 20;
+    progress_advance(&f.progress, 1);
+    assert_true(progress_time_left(&f.progress) < 0); // at 0.05 a second it would be more than three hours
+    f.now += 4;
+    progress_advance(&f.progress, 23);
+    progress_unit(&f.progress, "score", "wanda", 4, 8);
+    assert_true(progress_time_left(&f.progress) == 576); // at 1 a second
+    end(&f);
+
+    begin(&f, 1000, PROGRESS_NONE); // one unit that lasts
+    progress_unit(&f.progress, "evaluate", "dense", 0, 0);
+    f.now += 59;
+    progress_advance(&f.progress, 30);
+    assert_true(progress_time_left(&f.progress) < 0);
+    f.now += 1;
+    assert_true(progress_time_left(&f.progress) == 1940);
+    f.now += 40;
+    progress_advance(&f.progress, 20); // other teams count as well
+    assert_true(progress_time_left(&f.progress) == 1900);
+    end(&f);
+}
+
 static void a_job_that_was_done_already_is_at_100_per_cent(void **state)
 {
     struct fixture f;
@@ -460,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_narrow_terminal_loses_the_amounts_before_the_bar),
         cmocka_unit_test(amounts_have_three_digits_and_a_prefix),
         cmocka_unit_test(time_left_counts_only_what_this_start_did),
+        cmocka_unit_test(time_left_counts_from_the_first_unit_that_is_worked_on),
         cmocka_unit_test(a_job_that_was_done_already_is_at_100_per_cent),
         cmocka_unit_test(what_is_done_again_does_not_take_the_share_back),
         cmocka_unit_test(messages_of_others_clear_the_bar_of_the_first),
