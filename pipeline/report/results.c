@@ -5,6 +5,7 @@
 #include "pipeline/job/variant.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/budget_json.h"
+#include "pipeline/record/run_record.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/record/text_results.h"
 #include "pipeline/text/json_memory.h"
@@ -119,10 +120,23 @@ static void print_row(const struct settings *settings, const struct variant *var
     fprintf(out, "  %s\n", output);
 }
 
+// The path of the text without a name that an earlier start measured, from run.json.
+static const char *recorded_text(const struct run_record *record)
+{
+    const json_t *prints = json_object_get(record->json, "fingerprints");
+    const json_t *text = json_array_get(json_object_get(prints, "evaluation"), 0);
+    const char *file = json_string_value(json_object_get(text, "file"));
+    return file != NULL ? file : "a text of an earlier start";
+}
+
 static void print_texts(const struct settings *settings, FILE *out)
 {
+    struct run_record record = {0};
     struct perplexity dense;
     bool any = false;
+
+    if (settings->num_texts == 0)
+        (void)run_record_read(&record, settings->run, NULL);
 
     for (size_t text = 0; text < columns_of(settings); text++) {
         if (!read_result(&dense, settings, text, NULL))
@@ -130,13 +144,14 @@ static void print_texts(const struct settings *settings, FILE *out)
         if (!any)
             fprintf(out, "\nPerplexity at sequence length %llu", (unsigned long long)dense.length);
         fprintf(out, ", %llu windows of %s", (unsigned long long)dense.windows,
-                settings->num_texts > 0 ? settings->texts[text].data : "the corpus");
+                settings->num_texts > 0 ? settings->texts[text].data : recorded_text(&record));
         if (has_names(settings))
             fprintf(out, " (%s)", text_title(&settings->texts[text]));
         any = true;
     }
     if (any)
         fprintf(out, "\n\n");
+    run_record_free(&record);
 }
 
 static void print_head(const struct settings *settings, FILE *out)

@@ -88,5 +88,8 @@ check "a variant is added, without the corpus" runs ranks 3 run "$folder/job.yam
 check "which it says" grep -q "^coppice: $said" "$folder/stderr"
 check "both have their perplexity" jq -e '[.results[] | .perplexity > 1] == [true, true, true]' \
   <(alone run --json "$folder/job.yaml" 2>/dev/null)
+# An earlier start's results are shown with the text that they are of.
+check "a job without a text says which text the results are of" eval '
+  alone run --set evaluate.perplexity=null "$folder/job.yaml" 2>/dev/null | grep -q " windows of $folder/test.jsonl$"'
 check "what was there is as it was" same "$(echo "$before" | grep weights)" "$(fingerprint | grep weights/cvr)"
 check "nothing temporary is left" no_leftovers
