@@ -12,7 +12,7 @@ KEY(MODEL, "model", TEXT(model, "a directory"),
     .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/models/Llama-2-7b-hf",
     .help = "a Hugging Face folder (config.json, *.safetensors, tokenizer.json), or, where there is no folder of that name, a Hub id in the local cache: Qwen/Qwen3-0.6B[@revision]")
 KEY(IGNORE_CONFIG_KEYS, "ignore_config_keys", SKIP(ignored_keys, num_ignored_keys, "a key of config.json"),
-    .flags = KEY_MAY_CHANGE, .help = "keys of the model's config.json that coppice does not know and shall not heed")
+    .flags = KEY_MAY_CHANGE, .help = "keys of the model's config.json that coppice does not know and is to ignore")
 KEY(RUN, "run", TEXT(run, "a directory"),
     .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE, .example = "/scratch/runs/llama-2-7b",
     .help = "the run directory: a later start goes on from it")
@@ -51,13 +51,13 @@ KEY(EXPONENT, "prune.activation_exponent", NUMBER(variant, parameters.exponent, 
     .own_standard = own_exponent, .tag = "exponent", .otherwise = "the method's own",
     .help = "exponent of the inputs' second moment (cvr: of their variance)")
 KEY(BUDGET, "prune.budget", BUDGET(variant, budget, 1, 1000), .example = "{perplexity: 1.05}",
-    .flags = KEY_ABOVE_LOW | KEY_IN_NAME, .applies = has_budget, .tag = "budget",
+    .flags = KEY_ABOVE_LOW | KEY_IN_NAME, .applies = has_budget, .tag = "budget", .otherwise = "none",
     .help = "instead of sparsity: as sparse as held-out text of the corpus allows")
 KEY(SPARSITY, "prune.sparsity", NUMBER(variant, sparsity, 0, 1), .example = "0.5",
-    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "",
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_sparsity, .tag = "", .otherwise = "none, needed where neither pattern nor budget is given",
     .help = "share of the weights that is pruned; a pattern can be given as well, or instead")
 KEY(PATTERN, "prune.pattern", PATTERN(variant, keep), .example = "2:4",
-    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_pattern, .tag = "",
+    .flags = KEY_ON_RECORD | KEY_IN_NAME, .applies = has_pattern, .tag = "", .otherwise = "none",
     .help = "a sparsity for neighbours")
 KEY(PERMUTE, "prune.permute", FLAG(variant, permute), .standard = {false}, .tag = "permuted",
     .help = "pattern: order the channels of MLPs and values so that it keeps more; the export has that order")
