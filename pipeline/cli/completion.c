@@ -6,32 +6,48 @@
 #include "pipeline/cli/options.h"
 #include "pipeline/job/keys.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const char *const documents[] = {"keys", "man", "bash", "zsh", "fish"};
 enum { NUM_DOCUMENTS = sizeof documents / sizeof documents[0] };
 
+static const char *key_path(size_t index)
+{
+    return index < NUM_JOB_KEYS ? job_key_row((enum job_key)index)->path : NULL;
+}
+
 // What completes an option's value.
 enum values {
     VALUES_UNKNOWN,
-    VALUES_WORDS, // print_words
+    VALUES_WORDS,
+    VALUES_NAMES, // words that "=" and more come after
     VALUES_FILES
 };
 
-static enum values values_of(const struct option_row *row)
+struct completion {
+    int option;
+    enum values values;
+    const char *(*word)(size_t index); // NULL at the end
+};
+
+static struct completion completion_of(const struct option_row *row)
 {
-    if (row->argp.key == OPTION_KERNEL || row->argp.key == OPTION_PROGRESS)
-        return VALUES_WORDS;
-    return row->argp.key == OPTION_HTML ? VALUES_FILES : VALUES_UNKNOWN;
+    static const struct completion known[] = {{OPTION_KERNEL, VALUES_WORDS, blis_kernel_known},
+                                              {OPTION_PROGRESS, VALUES_WORDS, progress_mode_known},
+                                              {OPTION_SET, VALUES_NAMES, key_path},
+                                              {OPTION_HTML, VALUES_FILES, NULL}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].option == row->argp.key)
+            return known[i];
+    return (struct completion){row->argp.key, VALUES_UNKNOWN, NULL};
 }
 
-// The words that an option takes, apart by spaces.
-static void print_words(FILE *out, const struct option_row *row)
+// The words that an option takes, apart by spaces, each with `end` behind it.
+static void print_words(FILE *out, const struct completion *completion, const char *end)
 {
-    const char *(*const words)(size_t) =
-        row->argp.key == OPTION_KERNEL ? blis_kernel_known : progress_mode_known;
-    for (size_t i = 0; words(i) != NULL; i++)
-        fprintf(out, "%s%s", i > 0 ? " " : "", words(i));
+    for (size_t i = 0; completion->word(i) != NULL; i++)
+        fprintf(out, "%s%s%s", i > 0 ? " " : "", completion->word(i), end);
 }
 
 static bool takes_job(const struct command *command)
@@ -45,6 +61,16 @@ static void print_command_names(FILE *out, const char *between)
     const struct command *all = commands(&count);
     for (size_t i = 0; i < count; i++)
         fprintf(out, "%s%s", i > 0 ? between : "", all[i].name);
+}
+
+// What `coppice help` takes, apart by spaces.
+static void print_help_words(FILE *out)
+{
+    print_command_names(out, " ");
+    for (size_t i = 0; i < NUM_DOCUMENTS; i++)
+        fprintf(out, " %s", documents[i]);
+    for (size_t i = 0; key_path(i) != NULL; i++)
+        fprintf(out, " %s", key_path(i));
 }
 
 static void print_option_names(FILE *out, const struct command *command)
@@ -67,12 +93,14 @@ static void print_bash_values(FILE *out)
     for (size_t i = 0; i < count; i++) {
         if (rows[i].argp.arg == NULL)
             continue;
+        const struct completion completion = completion_of(&rows[i]);
+        const bool has_names = completion.values == VALUES_NAMES;
         fprintf(out, "    --%s) ", rows[i].argp.name);
-        if (values_of(&rows[i]) == VALUES_WORDS) {
-            fputs("COMPREPLY=($(compgen -W \"", out);
-            print_words(out, &rows[i]);
+        if (completion.values == VALUES_WORDS || has_names) {
+            fprintf(out, "%sCOMPREPLY=($(compgen -W \"", has_names ? "compopt -o nospace 2>/dev/null; " : "");
+            print_words(out, &completion, has_names ? "=" : "");
             fputs("\" -- \"$word\")); ", out);
-        } else if (values_of(&rows[i]) == VALUES_FILES) {
+        } else if (completion.values == VALUES_FILES) {
             fputs("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$word\")); ", out);
         }
         fputs("return ;;\n", out);
@@ -109,11 +137,7 @@ void bash_completion_print(FILE *out)
           "  case $command:$word in\n"
           "    help:*) COMPREPLY=($(compgen -W \"",
           out);
-    print_command_names(out, " ");
-    for (size_t i = 0; i < NUM_DOCUMENTS; i++)
-        fprintf(out, " %s", documents[i]);
-    for (size_t i = 0; i < NUM_JOB_KEYS; i++)
-        fprintf(out, " %s", job_key_row((enum job_key)i)->path);
+    print_help_words(out);
     fputs("\" -- \"$word\")) ;;\n    :-*) COMPREPLY=($(compgen -W \"--help --version\" -- \"$word\")) ;;\n"
           "    :*) COMPREPLY=($(compgen -W \"",
           out);
@@ -169,11 +193,13 @@ static void print_zsh_options(FILE *out, const struct command *command)
         fputs("]", out);
         if (option->arg != NULL)
             fprintf(out, ":%s:", option->arg);
-        if (values_of(&rows[i]) == VALUES_WORDS) {
-            fputs("(", out);
-            print_words(out, &rows[i]);
-            fputs(")", out);
-        } else if (values_of(&rows[i]) == VALUES_FILES) {
+        const struct completion completion = completion_of(&rows[i]);
+        if (completion.values == VALUES_WORDS || completion.values == VALUES_NAMES) {
+            const bool has_names = completion.values == VALUES_NAMES;
+            fputs(has_names ? "{compadd -S = -- " : "(", out);
+            print_words(out, &completion, "");
+            fputs(has_names ? "}" : ")", out);
+        } else if (completion.values == VALUES_FILES) {
             fputs("_files", out);
         }
         fputs("' \\\n", out);
@@ -209,11 +235,7 @@ void zsh_completion_print(FILE *out)
           "    help)\n"
           "      known=(",
           out);
-    print_command_names(out, " ");
-    for (size_t i = 0; i < NUM_DOCUMENTS; i++)
-        fprintf(out, " %s", documents[i]);
-    for (size_t i = 0; i < NUM_JOB_KEYS; i++)
-        fprintf(out, " %s", job_key_row((enum job_key)i)->path);
+    print_help_words(out);
     fputs(")\n      _describe word known ;;\n", out);
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "    %s)\n      _arguments \\\n", all[i].name);
@@ -243,6 +265,7 @@ static void print_fish_text(FILE *out, const char *text)
 
 static void print_fish_option(FILE *out, const struct option_row *row)
 {
+    const struct completion completion = completion_of(row);
     size_t count;
     const struct command *all = commands(&count);
 
@@ -254,10 +277,10 @@ static void print_fish_option(FILE *out, const struct option_row *row)
     if (row->argp.key < 128)
         fprintf(out, " -s %c", row->argp.key);
     if (row->argp.arg != NULL)
-        fputs(values_of(row) == VALUES_FILES ? " -rF" : " -x", out);
-    if (values_of(row) == VALUES_WORDS) {
+        fputs(completion.values == VALUES_FILES ? " -rF" : " -x", out);
+    if (completion.word != NULL) {
         fputs(" -a '", out);
-        print_words(out, row);
+        print_words(out, &completion, completion.values == VALUES_NAMES ? "=" : "");
         fputs("'", out);
     }
     fputs(" -d ", out);
@@ -282,11 +305,7 @@ void fish_completion_print(FILE *out)
     fputs("complete -c coppice -n __fish_use_subcommand -a help -d 'a command, or a key of the job file'\n"
           "complete -c coppice -n '__fish_seen_subcommand_from help' -f -a '",
           out);
-    print_command_names(out, " ");
-    for (size_t i = 0; i < NUM_DOCUMENTS; i++)
-        fprintf(out, " %s", documents[i]);
-    for (size_t i = 0; i < NUM_JOB_KEYS; i++)
-        fprintf(out, " %s", job_key_row((enum job_key)i)->path);
+    print_help_words(out);
     fputs("'\n", out);
     rows = option_rows(&count);
     for (size_t i = 0; i < count; i++)

@@ -147,6 +147,9 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
         options->machine = argument;
         return STATUS_OK;
     case OPTION_HTML:
+        RETURN_ERROR_IF(argument[0] == '\0', parse->err, STATUS_USAGE, "--html must be a file, got ''");
+        RETURN_ERROR_IF(strcmp(argument, "-") == 0, parse->err, STATUS_USAGE,
+                        "--html must be a file, got '-'; a file of that name is ./-");
         options->html = argument;
         return STATUS_OK;
     case OPTION_WAIT:
@@ -335,6 +338,21 @@ static enum status check_times(const struct parse *parse)
 
 // ---- coppice help --------------------------------------------------------------------------------------
 
+// After a command those keys of the job file that have the same name, or are in a section of that name.
+static void print_keys_called(FILE *out, const char *topic)
+{
+    char *keys = NULL;
+    size_t size;
+    FILE *text = open_memstream(&keys, &size);
+
+    if (text == NULL)
+        return;
+    const size_t count = job_example_print(text, topic);
+    if (fclose(text) == 0 && count > 0)
+        fprintf(out, "\nKeys of the job file:\n\n%s", keys);
+    free(keys);
+}
+
 // `coppice help [COMMAND|KEY]`: a command, or keys of the job file; "keys" is all of them.
 static enum status answer_help(const struct parse *parse, FILE *out, struct error *err)
 {
@@ -349,6 +367,8 @@ static enum status answer_help(const struct parse *parse, FILE *out, struct erro
     if (topic == NULL || command != NULL) {
         if (out != NULL)
             help_print(out, command);
+        if (out != NULL && command != NULL)
+            print_keys_called(out, topic);
         return STATUS_OK;
     }
     if (document_print(out, topic))

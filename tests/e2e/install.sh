@@ -22,6 +22,8 @@ complete_line() {
 commands=$("$installed" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' | xargs)
 check "coppice TAB: the commands" same "$(complete_line "")" "$commands"
 check "coppice run --k TAB" same "$(complete_line run --k)" --kernel=
+check "coppice run --set prune.me TAB" same "$(complete_line run --set prune.me)" "prune.method= prune.measured_sequences="
+check "coppice run --set=prune.meth TAB" same "$(complete_line run --set = prune.meth)" "prune.method="
 check "coppice run --kernel=ze TAB" same "$(complete_line run --kernel = ze)" "zen3 zen2 zen"
 check "coppice status --k TAB: an option of other commands" same "$(complete_line status --k)" ""
 check "coppice help prune.me TAB" same "$(complete_line help prune.me)" "prune.method prune.measured_sequences"

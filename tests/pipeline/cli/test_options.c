@@ -187,6 +187,8 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --teams -1 j", "--teams must be a whole number from 1, got '-1'"},
         {"run --teams 2x j", "--teams must be a whole number from 1, got '2x'"},
         {"run --teams= j", "--teams must be a whole number from 1, got ''"},
+        {"report --html= r", "--html must be a file, got ''"},
+        {"report --html - r", "--html must be a file, got '-'; a file of that name is ./-"},
         {"run --kernel= j", "--kernel must be a name, got ''"},
         {"run --threads 99999999999 j", "--threads must be a whole number from 1, got '99999999999'"},
         {"run --max-time 1w j",
@@ -311,11 +313,16 @@ static void help_is_also_a_word(void **state)
     char *key = output_of("help prune.method"), *word = output_of("help"), *keys = output_of("help keys");
     (void)state;
 
-    assert_string_equal(same, plan);
+    assert_string_equal(same, plan); // no key is called so
     assert_string_equal(word, all);
     assert_non_null(strstr(key, "prune:\n  method: alps"));
     assert_null(strstr(key, "sparsity"));
     assert_non_null(strstr(keys, "calibration:\n"));
+    char *evaluate = output_of("evaluate --help"), *both = output_of("help evaluate");
+    assert_memory_equal(both, evaluate, strlen(evaluate));
+    assert_non_null(strstr(both + strlen(evaluate), "Keys of the job file:\n\nevaluate:\n  perplexity: "));
+    free(evaluate);
+    free(both);
     free(plan);
     free(same);
     free(all);
