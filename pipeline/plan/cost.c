@@ -441,8 +441,9 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;
     cost->activations_bytes = (own_streams(settings) * files + dense_files(settings, files, layers)) *
                               settings->sequences * settings->length * state * sizeof(float);
-    cost->output_bytes =
-        settings->output != NULL ? settings->num_variants * checkpoint_bytes(model->checkpoint) : 0;
+    if (settings->output != NULL)
+        cost->output_bytes =
+            settings->num_variants * (checkpoint_bytes(model->checkpoint) + plan->sizes.side_files);
     cost->work = plan->work;
     return STATUS_OK;
 }

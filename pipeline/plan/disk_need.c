@@ -41,7 +41,7 @@ static uint64_t model_left(const struct plan *plan, const struct variant *varian
     run_record_variant(identity, sizeof identity, record, variant);
     partial_find(partial, sizeof partial, output, identity);
     const uint64_t there = partial[0] != '\0' ? bytes_below(partial) : 0;
-    return less(checkpoint_bytes(plan->model->checkpoint), there);
+    return less(checkpoint_bytes(plan->model->checkpoint) + plan->sizes.side_files, there);
 }
 
 // Hidden states of the two layers that are needed at a time, of one stream.

@@ -7,6 +7,7 @@
 #include "io/text/file_name.h"
 #include "kernels/pruning/candidates.h"
 #include "kernels/pruning/select.h"
+#include "stages/export/side_files.h"
 #include "stages/layer/gram_batches.h"
 #include "stages/layer/linear_groups.h"
 #include "stages/prune/curve_file.h"
@@ -218,6 +219,8 @@ enum status sizes_measure(struct sizes *sizes, const struct model *model, const 
         status = measure_layer(&sizes->layers[layer], sizes, &map, err);
         layer_map_free(&map);
     }
+    if (settings->output != NULL)
+        sizes->side_files = side_files_bytes(model, settings->model);
     if (status != STATUS_OK)
         sizes_free(sizes);
     return status;

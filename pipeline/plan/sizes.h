@@ -52,6 +52,7 @@ struct sizes {
     const struct model *model;
     size_t num_layers;
     struct layer_size *layers; // [num_layers]
+    uint64_t side_files;       // bytes beside the weights that an export copies
 };
 
 // Freed with sizes_free.

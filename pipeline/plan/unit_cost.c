@@ -118,14 +118,15 @@ double work_export(const struct sizes *sizes, const struct unit *unit)
 
 void time_export(struct worker *w, struct estimate *e, const struct unit *unit)
 {
-    const double bytes = work_export(w->sizes, unit);
+    const double bytes = work_export(w->sizes, unit), beside = (double)w->sizes->side_files;
     double checked = 0; // the checksums of the variant's files
 
     for (size_t layer = 0; layer < w->sizes->num_layers; layer++)
         checked +=
             weights_file_bytes(&w->sizes->layers[layer], unit->variant) + w->sizes->layers[layer].masks;
-    spend_reading(w, e, bytes + checked);
-    spend_writing(w, e, bytes);
+    // The export is read back, and compared with its source and the variant's files.
+    spend_reading(w, e, 3 * bytes + 2 * checked + beside);
+    spend_writing(w, e, bytes + beside);
     spend(e, PART_WAITING, w->machine->commit * (double)w->sizes->model->checkpoint->num_shards);
 }
 

@@ -14,7 +14,7 @@
 #include "pipeline/run/places.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/text_size.h"
-#include "stages/export/export.h"
+#include "stages/export/side_files.h"
 #include "stages/layer/sequences.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/prune.h"
@@ -174,7 +174,7 @@ enum status job_open(struct opened_job *job, const char *path, const struct job_
     FORWARD_IF_ERROR(agree(team, compensate_check(job->model, job->settings, err), err));
     if (job->settings->output != NULL)
         FORWARD_IF_ERROR(
-            agree(team, looks ? export_check(job->model, job->settings->model, err) : STATUS_OK, err));
+            agree(team, looks ? side_files_check(job->model, job->settings->model, err) : STATUS_OK, err));
     return measure_texts(job->settings, job->model, team, err);
 }
 

@@ -12,15 +12,14 @@
 #include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
 #include "stages/export/shard.h"
+#include "stages/export/side_files.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,88 +53,6 @@ enum export_state export_state_of(const char *path, const char *identity, struct
         state = EXPORT_DONE;
     json_decref(json);
     return state;
-}
-
-// Shards are exported, whatever their names are. Weights in other formats are the dense ones and are not
-// copied; nor is what an earlier export says of its source.
-static bool is_copied(const struct checkpoint *checkpoint, const char *name)
-{
-    static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
-                                          ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
-    const size_t length = strlen(name);
-    if (name[0] == '.' || strcmp(name, "coppice.json") == 0 || strcmp(name, SOURCE_CARD) == 0)
-        return false;
-    for (size_t i = 0; i < checkpoint->num_shards; i++)
-        if (strcmp(name, checkpoint->shard_names[i]) == 0)
-            return false;
-    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
-        const size_t n = strlen(weights[i]);
-        if (length >= n && strcasecmp(name + length - n, weights[i]) == 0)
-            return false;
-    }
-    return true;
-}
-
-// Calls visit for every file of the model's folder that is copied: `path`, and its name there.
-static enum status visit_side_files(const struct checkpoint *checkpoint, const char *from,
-                                    const void *context,
-                                    enum status (*visit)(const void *context, const char *path,
-                                                         const char *name, struct error *err),
-                                    struct error *err)
-{
-    struct dirent *entry;
-    enum status status = STATUS_OK;
-    DIR *directory = opendir(from);
-
-    RETURN_ERROR_IF(directory == NULL, err, STATUS_INPUT, "%s: %s", from, strerror(errno));
-    while (status == STATUS_OK && (errno = 0, entry = readdir(directory)) != NULL) {
-        char source[PATH_SIZE];
-        struct stat stat_buffer;
-
-        path_format(source, sizeof source, "%s/%s", from, entry->d_name);
-        if (!is_copied(checkpoint, entry->d_name))
-            continue;
-        if (stat(source, &stat_buffer) != 0)
-            status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
-        else if (S_ISREG(stat_buffer.st_mode))
-            status = visit(context, source, entry->d_name, err);
-        else if (!S_ISDIR(stat_buffer.st_mode) || strcmp(entry->d_name, "README.md") == 0)
-            status = error_set(err, STATUS_INPUT, "%s: not a regular file", source);
-    }
-    if (status == STATUS_OK && errno != 0)
-        status = error_set(err, STATUS_FAILED, "%s: listing the folder failed: %s", from, strerror(errno));
-    closedir(directory);
-    return status;
-}
-
-// context: the folder to copy to.
-static enum status copy_side_file(const void *context, const char *path, const char *name, struct error *err)
-{
-    char target[PATH_SIZE];
-    char *bytes = NULL;
-    size_t size = 0;
-    enum status status = read_file(&bytes, &size, path, err);
-
-    // The card speaks of the source: this model has one of its own.
-    path_format(target, sizeof target, "%s/%s", (const char *)context,
-                strcmp(name, "README.md") == 0 ? SOURCE_CARD : name);
-    if (status == STATUS_OK)
-        status = commit_bytes(target, bytes, size, err);
-    free(bytes);
-    return status;
-}
-
-static enum status check_side_file(const void *context, const char *path, const char *name, struct error *err)
-{
-    (void)context;
-    (void)name;
-    RETURN_ERROR_IF(access(path, R_OK) != 0, err, STATUS_INPUT, "%s: %s", path, strerror(errno));
-    return STATUS_OK;
-}
-
-enum status export_check(const struct model *model, const char *folder, struct error *err)
-{
-    return visit_side_files(model->checkpoint, folder, NULL, check_side_file, err);
 }
 
 // {"layers.0.self_attn.q_proj": {"kept": 8192, "total": 16384, "sparsity": 0.5}, ...}, from the masks, and
@@ -215,9 +132,7 @@ static enum status complete(const struct stage *stage, const struct variant *var
     json_t *json = NULL, *linears = NULL, *permutation = NULL, *dequantised = NULL;
     enum status status;
 
-    GOTO_IF_ERROR(
-        visit_side_files(stage->model->checkpoint, stage->settings->model, partial, copy_side_file, err),
-        done);
+    GOTO_IF_ERROR(side_files_copy(stage, partial, err), done);
     GOTO_IF_ERROR(dequantised_describe(stage, partial, err), done);
     GOTO_IF_ERROR(added_biases_describe(stage, variant, partial, err), done);
     GOTO_IF_ERROR(describe_linears(&linears, stage, variant, err), done);

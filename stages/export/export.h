@@ -11,14 +11,10 @@ enum export_state { EXPORT_ABSENT, EXPORT_DONE, EXPORT_FOREIGN, EXPORT_UNKNOWN }
 // somebody else. EXPORT_UNKNOWN: the system did not let us look; err (may be NULL) says why. Not collective.
 enum export_state export_state_of(const char *path, const char *identity, struct error *err);
 
-// Whether the files of the model's folder that an export copies can be read: STATUS_INPUT names one that
-// cannot. For a look before the work. Not collective.
-enum status export_check(const struct model *model, const char *folder, struct error *err);
-
 // Writes the folder: the same shards with the same headers, pruned tensors (and biases that the variant set)
 // replaced by weights/VARIANT, all others byte for byte; biases that the checkpoint did not have as new
-// tensors after the others (added_bias.h); configuration and tokenizer files copied, README.md as
-// README-source.md; README.md = the export's own card (card.h); coppice.json =
+// tensors after the others (added_bias.h); the files beside them copied (side_files.h);
+// README.md = the export's own card (card.h); coppice.json =
 // provenance (used on rank 0, stays the caller's) with "identity" and "linears" (kept and total weights of
 // each) and, for a variant with prune.permute, "permutation" (permutation.h) added. Such a variant's channels
 // are exported in the order in which its pattern is in neighbours, and so are the rows of linears that are

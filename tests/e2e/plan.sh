@@ -19,9 +19,12 @@ agrees() {
   done
 }
 
-# Bytes of the tensors in all models: a file has the length of its header first, then the header.
+# Bytes of the tensors in all models: a file has the length of its header first, then the header; and of what was copied.
 model_bytes() {
   local file sum=0
+  for file in $(find "$folder"/models -type f ! -name model.safetensors ! -name README.md ! -name coppice.json); do
+    sum=$((sum + $(wc -c <"$file")))
+  done
   for file in "$folder"/models/*/model.safetensors; do
     sum=$((sum + $(wc -c <"$file") - 8 - $(od -An -t u8 -N 8 "$file")))
   done

@@ -1,8 +1,10 @@
 // The bytes that a plan moves and how its work is shared out, compared with numbers worked out by hand from
 // the shapes of the demonstration's model. A real run's bytes are counted by tests/e2e/plan.sh, its time is
 // measured by test_unit_cost.c.
+#include "io/model/checkpoint.h"
 #include "pipeline/plan/estimate.h"
 #include "pipeline/plan/teams.h"
+#include "stages/export/side_files.h"
 #include "stages/stage.h"
 #include "tests/support/planned_job.h"
 
@@ -71,6 +73,24 @@ static void bytes_are_those_of_the_shapes(void **state)
     // totals.
     const double vector = 3 * (3 * 128 + 344) * sizeof(double);
     assert_close(e.stages[STAGE_CALIBRATE].sent, LAYERS * (SEQUENCES + 2) * vector / 2);
+}
+
+// Written with the files beside the weights; the source is read, and again when the export is read back, with
+// the variant's files, whose checksums are looked at each time.
+static void an_export_is_read_back(void **state)
+{
+    const struct planned_job *job = *state;
+    struct machine machine;
+    machine_default(&machine, 2);
+    const struct estimate e = estimate_on(job, &machine).stages[STAGE_EXPORT];
+    const double model = (double)checkpoint_bytes(job->model->checkpoint);
+    const double beside = (double)side_files_bytes(job->model, job->settings->model);
+    const double models = (double)job->settings->num_variants;
+
+    assert_true(beside > 0);
+    assert_close(e.written, models * (model + beside));
+    assert_true(e.read > models * (3 * model + 2 * LAYERS * weights * 2 + beside));
+    assert_true(e.read < models * 6 * model);
 }
 
 static void every_node_reads_the_checkpoint_once(void **state)
@@ -192,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_those_of_the_shapes),
+        cmocka_unit_test(an_export_is_read_back),
         cmocka_unit_test(every_node_reads_the_checkpoint_once),
         cmocka_unit_test(arithmetic_goes_in_waves),
         cmocka_unit_test(parts_add_up_to_the_time),

@@ -6,6 +6,7 @@
 #include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
+#include "stages/export/side_files.h"
 #include "tests/support/small_model.h"
 
 #include <stdio.h>
@@ -290,13 +291,13 @@ static void what_an_export_cannot_copy_is_refused_before(void **state)
     char *folder = path_below(small.settings.model, "original");
     if (mpi_rank() == 0) {
         assert_int_equal(mkdir(folder, 0777), 0); // folders are left out
-        assert_ok(export_check(small.model, small.settings.model, &err), err);
+        assert_ok(side_files_check(small.model, small.settings.model, &err), err);
         assert_int_equal(mkdir(card, 0777), 0);
-        assert_int_equal(export_check(small.model, small.settings.model, &err), STATUS_INPUT);
+        assert_int_equal(side_files_check(small.model, small.settings.model, &err), STATUS_INPUT);
         assert_non_null(strstr(err.message, "README.md: not a regular file"));
         assert_int_equal(rmdir(card), 0);
         assert_int_equal(mkfifo(pipe, 0666), 0);
-        assert_int_equal(export_check(small.model, small.settings.model, &err), STATUS_INPUT);
+        assert_int_equal(side_files_check(small.model, small.settings.model, &err), STATUS_INPUT);
         assert_non_null(strstr(err.message, "notes.md: not a regular file"));
         assert_int_equal(unlink(pipe), 0);
     }
