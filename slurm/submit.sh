@@ -8,7 +8,7 @@ unset CDPATH
 
 usage() {
   cat <<TEXT
-usage: submit.sh JOB [--chain | --array] [--dry-run] [--settings FILE] [--KEY VALUE ...]
+usage: submit.sh JOB [--chain | --array] [--dry-run] [--set KEY=VALUE ...] [--settings FILE] [--SETTING VALUE ...]
 
   (nothing)      one Slurm job that does everything
   --chain        one job per command that has work, each starting when the one before has succeeded
@@ -17,8 +17,11 @@ usage: submit.sh JOB [--chain | --array] [--dry-run] [--settings FILE] [--KEY VA
                  Slurm it is asked whether it would take them
   --plan-in-job  let a first, small job make the plan and submit the rest: for login nodes on which coppice does not run.
                  That is also done when coppice is not found here
+  --set KEY=VALUE
+                 a key of the job file, as coppice takes it: of the plan and of all jobs; may be given several times
   --settings F   your settings (see below)
-  --KEY VALUE    any of the settings: $(printf '%s\n' "${!setting[@]}" | sort | xargs | fold -s -w 80 | sed '2,$s/^/                 /')
+  --SETTING VALUE
+                 any of the settings: $(printf '%s\n' "${!setting[@]}" | sort | xargs | fold -s -w 80 | sed '2,$s/^/                 /')
 
 Settings are lines KEY=VALUE; settings.example explains them. The site's are in the file "settings" next to submit.sh. Yours
 win: FILE, else the one that COPPICE_SLURM_SETTINGS names, else ${XDG_CONFIG_HOME:-~/.config}/coppice/slurm.conf. Options win
@@ -64,6 +67,14 @@ settings_file() {
   fi
 }
 
+# For the plan as words, for the jobs as text that split_words of supervise.sh takes apart.
+add_set() {
+  [[ $1 =~ ^[^=[:space:]]+= ]] || die "--set needs KEY=VALUE"
+  [[ $1 != *$'\n'* ]] || die "--set ${1%%=*}: a value of several lines belongs into the job file"
+  sets+=(--set "$1")
+  sets_text+="${sets_text:+ }'${1//\'/\'\"\'\"\'}'"
+}
+
 parse_arguments() {
   local file='' key
   local -A given=()
@@ -74,6 +85,8 @@ parse_arguments() {
     --chain | --array) mode=${1#--} ;;
     --dry-run) dry=yes ;;
     --plan-in-job) elsewhere=yes ;;
+    --set) add_set "${2-}" && shift ;;
+    --set=*) add_set "${1#*=}" ;;
     --settings) file=${2:?--settings needs a file} && shift ;;
     --settings=*) file=${1#*=} ;;
     --?*=*)
@@ -141,7 +154,7 @@ slurm_time() {
 # ask_plan NODES TASKS THREADS: fills `plan`, path -> value. What `coppice run` would refuse ends here, before anything is
 # queued, with the program's exit code. The inputs are looked at the first time only.
 ask_plan() {
-  local text key value code=0 words=(plan "$job" --json --nodes "$1" --ranks-per-node "$2" --threads "$3")
+  local text key value code=0 words=(plan "$job" --json --nodes "$1" --ranks-per-node "$2" --threads "$3" "${sets[@]}")
   if [ ${#plan[@]} -gt 0 ] || [ "${setting[no-check]}" = yes ]; then words+=(--no-check); fi
   text=$("${container[@]}" "$COPPICE" "${words[@]}") || code=$?
   [ $code = 0 ] || exit $code
@@ -243,6 +256,10 @@ job_environment() {
     name=${key^^}
     if [ -n "${setting[$key]}" ]; then environment+=("COPPICE_${name//-/_}=${setting[$key]}"); fi
   done
+  # That of another submission, or of one by hand, is not for these jobs.
+  unset COPPICE_SET
+  [ "$dry" = no ] || echo "unset COPPICE_SET"
+  if [ -n "$sets_text" ]; then environment+=("COPPICE_SET=$sets_text"); fi
   export "${environment[@]}"
   [ "$dry" = no ] || printf 'export %q\n' "${environment[@]}"
 }
@@ -382,6 +399,7 @@ submit_plan() {
     if [ -n "${setting[$key]}" ]; then words+=("--$key=${setting[$key]}"); fi
   done
   [ "$mode" = run ] || words+=("--$mode")
+  words+=("${sets[@]}")
   options=(--nodes=1 --ntasks=1 --time=30 --mem="${setting[mem]:-4000M}")
   site_options
   local environment=("COPPICE_SLURM=$here" "COPPICE=$COPPICE" "COPPICE_MODULES=${setting[modules]}"
@@ -428,7 +446,8 @@ name_of() {
 
 main() {
   declare -gA plan=()
-  declare -ga words=() container=() ids=()
+  declare -ga words=() container=() ids=() sets=()
+  declare -g sets_text=''
   # shellcheck source=/dev/null
   . "$here/supervise.sh"
   trap - USR1 TERM

@@ -19,6 +19,7 @@
 #   COPPICE_BIND             folders that an image shall see beside those that it sees anyway, with commas
 #   COPPICE_MODULES          environment modules to load
 #   COPPICE_ENVIRONMENT      NAME=VALUE words to export
+#   COPPICE_SET              KEY=VALUE words, each for coppice --set
 #   COPPICE_NO_CHECK         yes: coppice --no-check
 #   COPPICE_MAX_REQUEUES     how often the job may start again in all; default 20
 #   COPPICE_MAX_FAILURES     how often after a rank or node was lost, or the program had to be killed; default 3
@@ -65,6 +66,14 @@ choose_container() {
   fi
   split_words "$text" || { say "a quote is not closed: $text"; return 1; }
   container=("${words[@]}")
+}
+
+# Fills `sets` with the options that stand over the job file.
+choose_sets() {
+  local word words
+  sets=()
+  split_words "${COPPICE_SET:-}" || { say "a quote is not closed: $COPPICE_SET"; exit 2; }
+  for word in "${words[@]}"; do sets+=(--set "$word"); done
 }
 
 prepare_environment() {
@@ -164,9 +173,10 @@ requeue_after_loss() {
 }
 
 supervise() {
-  local more=() limit words container
+  local more=() limit words container sets
   prepare_environment
   choose_launcher
+  choose_sets
   # A second guard, should the site's Slurm not send the early signal.
   limit=$(squeue -h -j "$me" -O TimeLeft 2>/dev/null | tr -d ' ')
   case $limit in *[0-9]:[0-9]*) more+=(--max-time "$limit") ;; esac
@@ -178,7 +188,7 @@ supervise() {
   if [ "${COPPICE_NO_CHECK:-}" = yes ]; then more+=(--no-check); fi
 
   say "start $((${SLURM_RESTART_COUNT:-0} + 1)) of: coppice $* (${SLURM_NTASKS:-1} ranks on ${SLURM_JOB_NODELIST:-here})"
-  run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${more[@]}"
+  run_and_wait "${launch[@]}" "${COPPICE:-coppice}" "$@" "${sets[@]}" "${more[@]}"
   if [ "$status" = 0 ]; then return 0; fi
   if [ "$told" = end ]; then
     say "told to end (exit code $status); submit the same job again to go on"

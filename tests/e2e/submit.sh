@@ -82,6 +82,42 @@ words() {
 }
 check "blanks, quotes and commands in names are names" words
 
+# --set reaches the plan, and each command of each job, as the words that were given.
+sets=(--set 'prune.method=[wanda, "magnitude"]' --set "run=$folder/it's here" --set=calibration.seed=8)
+mkdir "$folder/fake"
+printf '#!/bin/sh\nprintf "<%%s>" "$@" >>"%s"\nif [ "$1" = plan ]; then exec "%s" "$@"; fi\n' "$folder/called" "$COPPICE" >"$folder/fake/coppice"
+printf '#!/bin/sh\nexec "$@"\n' >"$folder/fake/mpirun"
+chmod +x "$folder/fake/coppice" "$folder/fake/mpirun"
+handed=$(printf '<%s>' --set 'prune.method=[wanda, "magnitude"]' --set "run=$folder/it's here" --set calibration.seed=8)
+# Carries out the jobs of a dry run on the spot, with a program that notes its words.
+carry_out() {
+  rm -f "$folder/called"
+  exits 0 slurm/submit.sh "$folder/job.yaml" --dry-run --coppice "$folder/fake/coppice" --logs "$folder" --nodes 2 "${sets[@]}" "$@" ||
+    return 1
+  [ "$(grep -oF "$handed" "$folder/called" | wc -l)" = "$(grep -o "<plan>" "$folder/called" | wc -l)" ] || { cat "$folder/called"; return 1; }
+  : >"$folder/called"
+  (
+    sbatch() {
+      while [[ $1 != *.sbatch ]]; do shift; done
+      echo 7
+      SLURM_ARRAY_TASK_ID=3 bash "$@" >>"$folder/output" 2>&1
+    }
+    PATH=$folder/fake:$PATH && . "$folder/stdout"
+  ) || { cat "$folder/output"; return 1; }
+}
+all_have() { # COUNT: so many calls, all of which were handed the words
+  same "$(grep -oF "$handed" "$folder/called" | wc -l) $(grep -oE "<(plan|run|calibrate|score|compensate|evaluate|export)><" "$folder/called" | wc -l)" \
+    "$1 $1" || { cat "$folder/called" "$folder/output"; return 1; }
+}
+check "--set for a chain" eval 'carry_out --chain && all_have 5'
+check "--set for an array, whose plan has other variants" eval 'carry_out --array && all_have 5 &&
+  grep -q "<--variant><magnitude-0.5-columns-rows>" "$folder/called"'
+check "--set for one job" eval 'carry_out && all_have 1'
+check "and by way of a plan in a job" eval '
+  exits 0 slurm/submit.sh "$folder/job.yaml" --dry-run --coppice "$folder/nowhere" --logs "$folder" "${sets[@]}" &&
+  (sbatch() { printf "<%s>" "$@" >"$folder/words"; } && . "$folder/stdout") >/dev/null && grep -qF "$handed" "$folder/words"'
+check "--set without a key is refused" eval 'exits 2 slurm/submit.sh "$folder/job.yaml" --dry-run --set seed && grep -q "needs KEY=VALUE" "$folder/stderr"'
+
 says_setting() { grep -q -e "$1" "$folder/stdout" || { cat "$folder/stdout"; return 1; }; }
 printf 'time=4h\nmail=me@example.org\n' >"$folder/mine"
 mkdir -p "$folder/config/coppice"
