@@ -8,6 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Names come from files of strangers. What a terminal would act on, a control character of ASCII or, in
+// UTF-8, of Latin-1, becomes '?'.
+static void make_printable(char *message)
+{
+    for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
+        if (*at < ' ' || *at == 0x7f)
+            *at = '?';
+        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+    }
+}
+
 enum status error_set(struct error *err, enum status status, const char *format, ...)
 {
     if (err != NULL) {
@@ -16,6 +28,7 @@ enum status error_set(struct error *err, enum status status, const char *format,
         va_start(arguments, format);
         vsnprintf(err->message, sizeof err->message, format, arguments);
         va_end(arguments);
+        make_printable(err->message);
     }
     return status;
 }
@@ -33,6 +46,7 @@ enum status error_prefix(struct error *err, const char *format, ...)
         const int fits = (int)(sizeof err->message - (size_t)used) - 1;
         snprintf(err->message + used, (size_t)fits + 1, ": %.*s", fits, old);
     }
+    make_printable(err->message);
     return err->status;
 }
 

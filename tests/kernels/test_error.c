@@ -41,6 +41,20 @@ static void an_error_holds_its_status_and_one_formatted_line(void **state)
     assert_string_equal(err.message, "model.safetensors: tensor 7");
 }
 
+static void what_a_terminal_would_act_on_is_not_in_the_line(void **state)
+{
+    (void)state;
+    struct error err = {0};
+
+    error_set(&err, STATUS_INPUT, "the shard %s is not there",
+              "a\r\x1b[2J\x7f\n\xc2\x9b"
+              "b \xc3\xa9\xc2\xa0");
+    assert_string_equal(err.message, "the shard a??[2J????b \xc3\xa9\xc2\xa0 is not there");
+    error_set(&err, STATUS_INPUT, "cut in a character: \xc2");
+    error_prefix(&err, "layer\t%d", 1);
+    assert_string_equal(err.message, "layer?1: cut in a character: \xc2");
+}
+
 static void a_caller_that_wants_no_message_gets_the_status(void **state)
 {
     (void)state;
@@ -223,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_holds_its_status_and_one_formatted_line),
+        cmocka_unit_test(what_a_terminal_would_act_on_is_not_in_the_line),
         cmocka_unit_test(a_caller_that_wants_no_message_gets_the_status),
         cmocka_unit_test(a_prefix_goes_before_the_message),
         cmocka_unit_test(lines_that_are_too_long_are_cut_and_always_end),
