@@ -529,6 +529,45 @@ static void test_long_token_files_are_read_in_batches(void **state)
     free(values);
 }
 
+// Writes "tokens", [2, 2] in chunks of one row, with the first row only.
+static const char *write_half(const char *folder)
+{
+    const hsize_t dims[] = {2, 2}, row[] = {1, 2}, start[] = {0, 0};
+    const int32_t values[] = {1, 2};
+    const char *path = path_in(folder, "half.h5");
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(2, dims, NULL), memory = H5Screate_simple(2, row, NULL);
+    const hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    assert_true(H5Pset_chunk(create, 2, row) >= 0);
+    const hid_t dataset = H5Dcreate2(file, "tokens", H5T_STD_I32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    assert_true(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, row, NULL) >= 0);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_INT32, memory, space, H5P_DEFAULT, values) >= 0);
+    H5Dclose(dataset);
+    H5Pclose(create);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Fclose(file);
+    return path;
+}
+
+// Writes a dataset of [2, 2], 32 bytes at 2048, whose header says that it has 8 bytes.
+static const char *write_short(const char *folder)
+{
+    static const unsigned char place[16] = {0, 8, 0, 0, 0, 0, 0, 0, 32};
+    const hsize_t dims[] = {2, 2};
+    const int64_t values[] = {1, 2, 3, 4};
+    const char *path = write_dataset(folder, "tokens", H5T_STD_I64LE, H5T_NATIVE_INT64, 2, dims, values);
+    char bytes[4096];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    const size_t size = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    char *found = memmem(bytes, size, place, sizeof place);
+    assert_non_null(found);
+    found[8] = 8;
+    return write_file(folder, "short.h5", bytes, size);
+}
+
 static herr_t count_prints(hid_t stack, void *count)
 {
     (void)stack;
@@ -571,6 +610,10 @@ static void test_unfit_token_files_are_bad_input(void **state)
             "\"tokens\" [1, 1] is 2147483648, not a token id");
     REFUSED(write_dataset(*state, "tokens", H5T_STD_U64LE, H5T_NATIVE_UINT64, 2, dims, enormous),
             "\"tokens\" [0, 1] is 9223372036854775807, not a token id"); // the largest that HDF5 converts to
+    REFUSED(write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT64, 2, dims, NULL),
+            "does not hold all the data"); // would be read as zeros
+    REFUSED(write_half(*state), "does not hold all the data");
+    REFUSED(write_short(*state), "does not hold all the data"); // HDF5 1.10 reads past its buffer
     assert_int_equal(prints, 0);
 
     H5E_auto2_t print;
