@@ -23,8 +23,8 @@ struct error {
     char message[1024];
 };
 
-// Sets err (may be NULL) to status and the formatted line, its control characters, whatever name they came with,
-// replaced by '?'; returns status, so that a caller can `return error_set(...)`.
+// Sets err (may be NULL) to status and the formatted line, its control characters, whatever name they came
+// with, replaced by '?'; returns status, so that a caller can `return error_set(...)`.
 enum status error_set(struct error *err, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
