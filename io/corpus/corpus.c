@@ -143,6 +143,23 @@ static void list_members(char *list, size_t size, const json_t *object)
     }
 }
 
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_NULL:
+        return "null";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "true or false";
+    default:
+        return "a number";
+    }
+}
+
 // Sets err for a line without the field.
 static enum status refuse_object(const struct corpus_builder *builder, const json_t *object,
                                  struct error *err)
@@ -158,6 +175,8 @@ static enum status refuse_object(const struct corpus_builder *builder, const jso
         "%s:%zu: \"%s\" is a list of messages, not a text: write each conversation as one text first, as "
         "the model's chat template has it (docs/texts-and-tasks.md has the lines)",
         builder->path, builder->line, field);
+    RETURN_ERROR_IF(value != NULL, err, STATUS_INPUT, "%s:%zu: \"%s\" is %s, not a string", builder->path,
+                    builder->line, field, kind_of(value));
     list_members(members, sizeof members, object);
     RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s", builder->path,
                  builder->line, field, members[0] != '\0' ? "; it has " : "", members);

@@ -104,8 +104,11 @@ static enum status refuse_few(const struct drawer *d, size_t there, const char *
 {
     char path[PATH_SIZE];
     FORWARD_IF_ERROR(task_shots_path(path, sizeof path, d->source, err));
-    RETURN_ERROR(err, STATUS_INPUT, "%s: %zu shots are to be drawn, and %s%s%zu examples in it", path,
-                 d->wanted, whose, whose[0] != '\0' ? " has " : "there are ", there);
+    RETURN_ERROR(err, STATUS_INPUT, "%s: %zu shots are to be drawn%s, and %s%s%zu examples in it", path,
+                 d->source->shots,
+                 d->wanted > d->source->shots ? ", from one example more, as one may be the question itself"
+                                              : "",
+                 whose, whose[0] != '\0' ? " has " : "there are ", there);
 }
 
 // The first ones of the example's subject.

@@ -302,7 +302,7 @@ static void test_what_is_no_set_of_texts_is_named(void **state)
     struct error err = {0};
     struct corpus *corpus;
     assert_int_equal(corpus_load(&corpus, folder, &err), STATUS_INPUT);
-    assert_error(err, STATUS_INPUT, "b.jsonl:1: the object has no string \"text\"");
+    assert_error(err, STATUS_INPUT, "b.jsonl:1: \"text\" is a number, not a string");
 }
 
 // The share of what was read, and documents numbered over the files.
@@ -390,7 +390,7 @@ static void test_broken_arrays_are_named(void **state)
         {"[{\"text\": \"a\"}]\n\n{}", ":3: not valid JSON: expected nothing after the array, found '{'"},
         {"[{\"text\": \"a\"},\n{\"text\":\n\"b\" \"c\"}]", ":3: not valid JSON"},
         {"[{\"text\": \"a\"},\n{\"text\": \"\xff\"}]", ":2: not valid UTF-8"},
-        {"[{\"text\": \"a\"},\n{\"text\": 1}]", ":2: the object has no string \"text\"; it has \"text\""},
+        {"[{\"text\": \"a\"},\n{\"text\": 1}]", ":2: \"text\" is a number, not a string"},
         {"[]", "the corpus is empty: no documents"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -186,6 +186,16 @@ static void too_few_shots_are_refused(void **state)
     task_examples_free(task);
     assert_int_equal(load(&task, 3, 0, &err), STATUS_INPUT);
     assert_non_null(strstr(err.message, "3 shots are to be drawn, and anatomy has 2 examples in it"));
+
+    // From the questions themselves one more is drawn, and the message has the job's own number.
+    const char *questions = write_text(folder, "q.jsonl",
+                                       "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 0}\n"
+                                       "{\"query\": \"d\", \"choices\": [\"e\", \"f\"], \"gold\": 1}\n");
+    const struct task_source source = {
+        .path = questions, .format = TASK_MULTIPLE_CHOICE, .shots = 2, .shots_from = questions};
+    assert_int_equal(task_load_source(&task, &source, &err), STATUS_INPUT);
+    assert_non_null(strstr(err.message, "2 shots are to be drawn, from one example more, as one may be the "
+                                        "question itself, and there are 2 examples in it"));
 }
 
 static void every_file_of_a_task_is_listed(void **state)
