@@ -10,6 +10,7 @@
 
 #include <libgen.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 // ---- the outputs ---------------------------------------------------------------------------------------
 
@@ -23,6 +24,20 @@ static bool any_output_exists(const struct settings *settings)
             return true;
     }
     return false;
+}
+
+static bool has_file(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    path_format(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static bool is_model(const char *folder)
+{
+    return has_file(folder, "config.json") &&
+           (has_file(folder, "coppice.json") || has_file(folder, "model.safetensors") ||
+            has_file(folder, "model.safetensors.index.json"));
 }
 
 // An output that another run wrote is not overwritten; one that is still to be made needs a folder to be in.
@@ -39,8 +54,13 @@ static enum status check_output(const struct run_context *context, const struct 
     RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
                     "%s: output: %s exists and is not this run's: remove it or choose another",
                     context->options->path, path);
-    return state == EXPORT_DONE ? STATUS_OK
-                                : place_check(dirname(path), "output", context->options->path, err);
+    if (state == EXPORT_DONE)
+        return STATUS_OK;
+    const char *folder = dirname(path);
+    RETURN_ERROR_IF(is_model(folder), err, STATUS_USAGE,
+                    "%s: output: %s is a model, and another would be written into its folder: choose another",
+                    context->options->path, folder);
+    return place_check(folder, "output", context->options->path, err);
 }
 
 static enum status check_outputs(const struct run_context *context, struct error *err)
