@@ -67,6 +67,20 @@ exist() {
 }
 check "every command and option in the pages exists" same "$(exist "${pages[@]}")" ""
 
+# ---- what stands twice -----------------------------------------------------------------------------------------
+
+# The tutorial shows its job and the table that the program prints (docs/tutorial/pictures.sh).
+shown_job=$(awk '/^```yaml/ { inside = 1; next } /^```/ { exit } inside' docs/tutorial.md)
+check "the tutorial shows its job" same "$shown_job" "$(grep -v '^#' docs/tutorial/tutorial.yaml)"
+shown_table=$(awk '/^    Perplexity at/ { inside = 1 } inside && /^[^ ]/ { exit } inside' docs/tutorial.md | sed 's/^    //')
+check "and its table" same "$shown_table" "$(sed 's/ *$//' docs/tutorial/results.txt | sed '1{/^$/d}')"
+# The command that makes JSON lines of Parquet is the program's own.
+small_job "$folder/job.yaml" corpus="$folder/train.parquet"
+printf 'PAR1\x15\x04' >"$folder/train.parquet"
+script=$("$COPPICE" plan "$folder/job.yaml" 2>&1 | grep -o 'python3 -c "[^"]*"')
+check "the pages convert Parquet as the program says" eval '[ -n "$script" ] &&
+  same "$(grep -cF "$script" docs/texts-and-tasks.md)" "$(grep -c from_parquet docs/texts-and-tasks.md)"'
+
 # ---- links -----------------------------------------------------------------------------------------------------
 
 dangling() {
