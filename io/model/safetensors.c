@@ -316,15 +316,17 @@ void safetensors_close(struct safetensors_file *file)
 
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t mapping = (uintptr_t)file->mapping;
+    // Linux maps what it has in memory of the aligned 64 KiB around a page that is read.
+    const uintptr_t around = (uintptr_t)1 << 16;
+    const uintptr_t mapping = (uintptr_t)file->mapping, file_end = mapping + file->file_bytes;
     uintptr_t begin = (uintptr_t)data, end = begin + (uintptr_t)bytes;
 
-    if (begin < mapping || end < begin || end > mapping + file->file_bytes)
+    if (begin < mapping || end <= begin || end > file_end)
         return;
-    begin = (begin + page - 1) / page * page;
-    end = end / page * page;
+    begin = begin / around * around;
+    begin = begin < mapping ? mapping : begin;
+    end = end + around - 1 - (end - 1) % around;
+    end = end > file_end ? file_end : end;
     // Advice only: a failure costs memory, not correctness.
-    if (begin < end)
-        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

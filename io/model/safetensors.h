@@ -58,6 +58,6 @@ struct safetensors_file {
 enum status safetensors_open(struct safetensors_file **file, const char *path, struct error *err);
 void safetensors_close(struct safetensors_file *file); // NULL is fine
 // Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is
-// in use. Only whole pages inside are given back, so neighbours are not touched; reading them again is slow,
-// never wrong.
+// in use. Pages around it that came with those are given back, too; reading any of them again is slow, never
+// wrong.
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes);

@@ -47,6 +47,7 @@ struct store_writer {
     uint64_t piece;                      // most bytes that a rank hands to HDF5 in one transfer
     size_t num_datasets, num_attributes; // attributes: those that are not in the file yet
     struct store_dataset *datasets;
+    size_t last_found; // of the datasets, by store_find_dataset
     struct store_attribute *attributes;
     bool structure_exists; // the file is an HDF5 file already
 };
@@ -59,7 +60,7 @@ enum status store_note(struct store_writer *writer, enum status agreed);
 enum status store_refuse(const struct store_writer *writer, struct error *err);
 
 // The dataset that was declared under this name, or NULL.
-struct store_dataset *store_find_dataset(const struct store_writer *writer, const char *name);
+struct store_dataset *store_find_dataset(struct store_writer *writer, const char *name);
 
 // Sets the properties that both ways of opening the file for writing need. Negative on failure.
 herr_t store_set_format(hid_t fapl);

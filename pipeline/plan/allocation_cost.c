@@ -45,7 +45,7 @@ void time_outliers(struct worker *w, struct estimate *e, const struct unit *unit
     spend_loading(w, e, (size_t)unit->layer, NULL);
     spend_reading(w, e, layer->statistics);
     spend_sweep(w, e, 2 * layer->pruned, w->machine->score, score_traffic);
-    spend_file(w, e, 256);
+    spend_file(w, e, 256, 1);
     spend_agreeing(w, e, 4 * layer->linears);
 }
 
@@ -66,7 +66,7 @@ void time_medians(struct worker *w, struct estimate *e, const struct unit *unit)
     spend_loading(w, e, (size_t)unit->layer, NULL);
     spend_reading(w, e, (1 + SELECT_DIGITS) * layer->statistics);
     spend_sweep(w, e, SELECT_DIGITS * layer->pruned, w->machine->score, score_traffic);
-    spend_file(w, e, 256);
+    spend_file(w, e, 256, 1);
     spend_agreeing(w, e, (2 + 2 * SELECT_DIGITS) * layer->linears);
 }
 
@@ -118,6 +118,6 @@ void time_curves(struct worker *w, struct estimate *e, const struct unit *unit)
     w->loaded = 0;
     spend_reading(w, e, groups * (CURVE_LEVELS - 1) * layer->statistics);
     spend_sweep(w, e, groups * (CURVE_LEVELS - 1) * layer->curved, w->machine->score, score_traffic);
-    spend_file(w, e, 4096);
+    spend_file(w, e, 4096, 1);
     spend_agreeing(w, e, groups * candidates * (8 + (double)sizes->num_layers));
 }

@@ -23,6 +23,7 @@ struct machine {
     double total_read, total_write; // bytes a second that the file system serves in all
     double latency;                 // seconds for one message
     double commit;                  // seconds to commit one file: fsync, rename, fsync of the folder
+    double dataset;                 // seconds for each dataset of a file: made, written, checked, read
 };
 
 // One node with `ranks` ranks of one thread. Rates of the arithmetic are those that tests/bench.sh measured

@@ -144,7 +144,7 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     spend_reading(w, e, layer->hessian);
     spend_reading_everywhere(w, e, layer->hessian);
     spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
-    spend_file(w, e, layer->updates);
+    spend_file(w, e, layer->updates, layer->linears);
 }
 
 // Every node finds the orders for itself; an assignment is one rank's.
@@ -222,12 +222,12 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
         solve(w, e, unit, 2);
         split(w, e, unit);
         measure(w, e, unit, &kind);
-        spend_file(w, e, layer->updates);
+        spend_file(w, e, layer->updates, layer->linears);
     }
     if (unit->variant->permute)
         find_orders(w, e, unit);
     spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
-    spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0));
+    spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0), layer->linears);
     spend_agreeing(w, e, 10 * layer->linears);
 }
 
@@ -258,6 +258,6 @@ void time_compensate(struct worker *w, struct estimate *e, const struct unit *un
         solve(w, e, unit, 1);
     if (kind.measures)
         measure(w, e, unit, &kind);
-    spend_file(w, e, weights_file_bytes(layer, unit->variant));
+    spend_file(w, e, weights_file_bytes(layer, unit->variant), weights_file_datasets(layer, unit->variant));
     spend_agreeing(w, e, 10 * layer->linears);
 }

@@ -44,8 +44,10 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
 
     if (tensor->tensor != NULL)
         size->checkpoint += out * in * stored_bytes(tensor->tensor);
-    if (tensor->linear[0] != '\0')
+    if (tensor->linear[0] != '\0') {
         size->statistics += (4 * in + 1) * sizeof(double);
+        size->inputs++;
+    }
     if (!tensor_is_pruned(sizes->settings, map->layer, tensor))
         return;
     size->linears++;
@@ -100,6 +102,7 @@ static void add_source(struct layer_size *size, const struct sizes *sizes, const
     if (is_routed)
         tokens *= routed_share(&sizes->model->config.decoder);
     size->hessian += channels * channels * sizeof(double);
+    size->hessians++;
     size->gathering += hessian_work(tokens, channels);
     size->factoring += factor_work(channels);
     size->inverting += inverse_work(channels);
@@ -246,6 +249,13 @@ double weights_file_bytes(const struct layer_size *layer, const struct variant *
     values += variant->energy_columns ? layer->columns : 0;
     values += variant->output != MATCHING_OFF && !variant_solves(variant) ? layer->rows : 0;
     return layer->weights + values * (double)sizeof(double);
+}
+
+double weights_file_datasets(const struct layer_size *layer, const struct variant *variant)
+{
+    const bool factors = variant->output != MATCHING_OFF && !variant_solves(variant);
+    return layer->linears *
+           (1 + 3 + (variant->energy_rows ? 1 : 0) + (variant->energy_columns ? 1 : 0) + (factors ? 1 : 0));
 }
 
 static double file_bytes(const char *path)

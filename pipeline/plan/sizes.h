@@ -10,6 +10,8 @@
 // Floating-point numbers throughout: they are multiplied with one another and with rates.
 struct layer_size {
     double channels; // of all inputs that linears read
+    double inputs;   // linears that have statistics
+    double hessians; // inputs of pruned linears, which have one each
     double linears;  // that are pruned
     double pruned;   // weights in them
     double rows;     // of them
@@ -68,6 +70,7 @@ double hidden_bytes(const struct sizes *sizes, double sequences);
 // Bytes of the file of a variant's pruned weights: these, with energies and factors. Everything is taken to
 // be kept that the guard may drop.
 double weights_file_bytes(const struct layer_size *layer, const struct variant *variant);
+double weights_file_datasets(const struct layer_size *layer, const struct variant *variant);
 
 // Of settings->texts[text], from its tokens as they were measured (stages/evaluate/text_size.h); else by the
 // size of its file; where there is none, of a test set of the usual size.

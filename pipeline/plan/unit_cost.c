@@ -81,7 +81,7 @@ static void gather_hessians(const struct worker *w, struct estimate *e, const st
     e->messages += sequences * (w->ranks - 1);
     if (w->nodes > 1)
         spend(e, PART_NETWORK, inputs / w->machine->network);
-    spend_file(w, e, layer->hessian);
+    spend_file(w, e, layer->hessian, layer->hessians);
 }
 
 void time_calibrate(struct worker *w, struct estimate *e, const struct unit *unit)
@@ -97,15 +97,16 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
     if (stream_needs_hessian(settings, unit->variant))
         gather_hessians(w, e, layer);
     if ((settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) && !is_last)
-        spend_file(w, e, hidden_bytes(w->sizes, (double)settings->sequences));
-    spend_file(w, e, layer->statistics);
+        spend_file(w, e, hidden_bytes(w->sizes, (double)settings->sequences), 1);
+    // Of each input its count, mean, variance, second moment and largest value.
+    spend_file(w, e, layer->statistics, 5 * layer->inputs);
 }
 
 void time_propagate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     spend_loading(w, e, (size_t)unit->layer, unit->variant);
     pass_sequences(w, e, unit);
-    spend_file(w, e, hidden_bytes(w->sizes, (double)w->sizes->settings->sequences));
+    spend_file(w, e, hidden_bytes(w->sizes, (double)w->sizes->settings->sequences), 1);
 }
 
 // ---- export ---------------------------------------------------------------------------------------------

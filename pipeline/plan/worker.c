@@ -65,9 +65,11 @@ void spend_writing(const struct worker *w, struct estimate *e, double bytes)
     spend(e, PART_WRITING, bytes / (w->copies * w->node_write));
 }
 
-void spend_file(const struct worker *w, struct estimate *e, double bytes)
+// HDF5's work on datasets is not shared: one rank does it, or all do the same.
+void spend_file(const struct worker *w, struct estimate *e, double bytes, double datasets)
 {
     spend_writing(w, e, bytes);
+    spend(e, PART_WRITING, datasets * w->machine->dataset);
     spend_reading(w, e, bytes);
     spend(e, PART_WAITING, w->machine->commit);
 }

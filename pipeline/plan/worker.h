@@ -53,7 +53,8 @@ void spend_reading_everywhere(const struct worker *w, struct estimate *e,
                               double bytes);                                  // each node all of them
 void spend_reading(const struct worker *w, struct estimate *e, double bytes); // the team, once
 void spend_writing(const struct worker *w, struct estimate *e, double bytes);
-void spend_file(const struct worker *w, struct estimate *e, double bytes); // written, read back, committed
+// Written, read back, committed; of so many datasets.
+void spend_file(const struct worker *w, struct estimate *e, double bytes, double datasets);
 void spend_agreeing(const struct worker *w, struct estimate *e,
                     double count); // `count` agreements of the team
 
