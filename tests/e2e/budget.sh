@@ -57,25 +57,25 @@ check "held-out text is drawn again" eval 'printf x >>"$folder/run/held-out.h5"
 
 # ---- dense propagation, uniform, factors towards the dense outputs, no weights kept --------------------------
 
-budget_job 1.3 'allocation: uniform' propagation=dense output= compensate=', output: regression, keep_weights: false'
+budget_job 1.15 'allocation: uniform' propagation=dense output= compensate=', output: regression, keep_weights: false' "$few"
 rm -rf "$folder/run" "$folder/models"
 check "dense propagation" runs ranks 3 run "$folder/job.yaml"
 wanted=$(fingerprint)
-variant=wanda-budget1.3-uniform-output-regression
-check "meets its bound as well" jq -e '.found and .ratio <= 1.3 and .ratio >= 1.3 * 0.99' "$folder/run/budget/$variant/result.json"
+variant=wanda-budget1.15-uniform-output-regression
+check "meets its bound as well" jq -e '.found and .ratio <= 1.15 and .ratio >= 1.15 * 0.99' "$folder/run/budget/$variant/result.json"
 check "weights that are not kept go" same "$(find "$folder/run/weights" -type f)" ""
 check "alone, the same bytes" again 1 "$folder/job.yaml"
 check "another budget joins the run directory" eval '
-  sed -i "s/budget: .*/budget: [{perplexity: 1.3}, {perplexity: 1.5}]/" "$folder/job.yaml" &&
+  sed -i "s/budget: .*/budget: [{perplexity: 1.15}, {perplexity: 1.2}]/" "$folder/job.yaml" &&
   runs alone run "$folder/job.yaml" && no_unit_twice &&
-  [ "$(jq -s ".[1].sparsity > .[0].sparsity" "$folder"/run/budget/wanda-budget1.[35]*/result.json)" = true ]'
+  [ "$(jq -s ".[1].sparsity > .[0].sparsity" "$folder"/run/budget/wanda-budget1.{15,2}-*/result.json)" = true ]'
 
 # ---- beside a sparsity of its own in the same run directory --------------------------------------------------
 
-small_job "$folder/job.yaml" method=wanda pattern= 'energy=[]' output=
+small_job "$folder/job.yaml" method=wanda pattern= 'energy=[]' output= "$few"
 rm -rf "$folder/run"
 check "a run without a budget has no held-out text" eval 'runs alone run "$folder/job.yaml" && not exists "$folder/run/held-out.h5"'
-budget_job 1.4 'allocation: uniform' output=
+budget_job 1.2 'allocation: uniform' output= "$few"
 check "a budget joins it" eval 'runs alone run "$folder/job.yaml" && no_unit_twice && exists "$folder/run/held-out.h5"'
 
 # ---- a budget that nothing keeps -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@
 static const double norm_epsilon = 1e-5, rope_theta = 10000;
 enum { EXPERTS_PER_TOKEN = 2 };
 
-static double *new_doubles(size_t count)
+double *new_doubles(size_t count)
 {
     double *x = calloc(count + 1, sizeof *x);
     assert_non_null(x);

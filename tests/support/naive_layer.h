@@ -64,5 +64,8 @@ void naive_logits(double *logits, const struct small_model *small, const struct 
 void naive_log_likelihoods(double *log_likelihoods, const struct small_model *small,
                            const struct naive_layer *layers, const int32_t *ids, size_t tokens);
 
+// Zeros, [count]; the caller frees.
+double *new_doubles(size_t count);
+
 // x[count] as double; the caller frees.
 double *doubles_of(const float *x, size_t count);

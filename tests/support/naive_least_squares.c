@@ -47,13 +47,6 @@ void naive_streams_finish(struct naive_streams *streams, const char *const *line
 
 // ---- equations -------------------------------------------------------------------------------------------
 
-static double *zeros(size_t count)
-{
-    double *x = calloc(count + 1, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
 void naive_eliminate(double *x, double *a, double *b, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
@@ -89,8 +82,8 @@ void naive_equations_gather(struct naive_equations *equations, const struct naiv
     const size_t at = naive_index_of(&streams->dense.layer, linear);
     const size_t in = streams->dense.layer.linears[at].in;
 
-    *equations =
-        (struct naive_equations){.in = in, .g = zeros(in * in), .c = zeros(in * in), .sum = zeros(in)};
+    *equations = (struct naive_equations){
+        .in = in, .g = new_doubles(in * in), .c = new_doubles(in * in), .sum = new_doubles(in)};
     for (size_t s = 0; s < sequences; s++) {
         const struct naive_trace *pruned = &streams->pruned.traces[s];
         const struct naive_trace *dense = expert ? pruned : &streams->dense.traces[s];
@@ -121,7 +114,7 @@ void naive_solve_row(double *row, const struct naive_equations *equations, const
                      const uint8_t *mask)
 {
     const size_t in = equations->in;
-    double *a = zeros(in * in), *b = zeros(in), *x = zeros(in);
+    double *a = new_doubles(in * in), *b = new_doubles(in), *x = new_doubles(in);
     size_t *kept = calloc(in + 1, sizeof *kept), n = 0;
 
     assert_non_null(kept);
@@ -175,7 +168,7 @@ void assert_solved(const struct naive_streams *streams, const char *linear, size
     const size_t out = dense->out, in = dense->in;
     struct small_matrix found = naive_streams_written(streams, linear);
     uint8_t *mask = small_mask(streams->small, streams->variant, streams->layer, linear);
-    double *exact = zeros(in), *pruned = zeros(in), left = 0, all = 0;
+    double *exact = new_doubles(in), *pruned = new_doubles(in), left = 0, all = 0;
     struct naive_equations equations;
 
     naive_equations_gather(&equations, streams, linear, sequences, expert);

@@ -4,6 +4,7 @@
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/prune.h"
+#include "tests/support/compensated.h"
 #include "tests/support/naive_least_squares.h"
 
 #include <math.h>
@@ -36,9 +37,8 @@ static struct variant *add_solving(struct small_model *small, const char *name, 
 
 static void prune_and_solve(struct small_model *small, const struct variant *variant, size_t layer)
 {
-    struct error err = {0};
-    assert_ok(prune_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
-    assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
+    prune_one(small, variant, layer);
+    compensate_one(small, variant, layer);
 }
 
 static struct small_model_shape solved_shape(void)
@@ -47,38 +47,6 @@ static struct small_model_shape solved_shape(void)
     shape.checkpoint.dtype = DTYPE_F32;
     shape.sequences = 16;
     return shape;
-}
-
-static double number_of(const struct small_model *small, const struct variant *variant, size_t layer,
-                        const char *linear, const char *attribute)
-{
-    struct store_reader *reader;
-    struct error err = {0};
-    char group[128], *path = small_path(small, RUN_WEIGHTS, variant->name, layer);
-    double number;
-
-    snprintf(group, sizeof group, "/%s", linear);
-    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
-    assert_ok(store_read_attribute_f64(reader, group, attribute, &number, &err), err);
-    store_close(reader);
-    free(path);
-    return number;
-}
-
-static uint64_t count_of(const struct small_model *small, const struct variant *variant, size_t layer,
-                         const char *linear, const char *attribute)
-{
-    struct store_reader *reader;
-    struct error err = {0};
-    char group[128], *path = small_path(small, RUN_WEIGHTS, variant->name, layer);
-    uint64_t count;
-
-    snprintf(group, sizeof group, "/%s", linear);
-    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
-    assert_ok(store_read_attribute_u64(reader, group, attribute, &count, &err), err);
-    store_close(reader);
-    free(path);
-    return count;
 }
 
 static void kept_weights_are_the_least_squares_solution(void **state)
@@ -104,8 +72,8 @@ static void kept_weights_are_the_least_squares_solution(void **state)
         prune_and_solve(&small, variants[v], 1);
         check_layer(&small, variants[v], 1, shape.sequences);
     }
-    assert_int_equal(count_of(&small, half, 1, "mlp.down_proj", "solution_kept"), 1);
-    assert_int_equal(count_of(&small, half, 1, "mlp.down_proj", "solution_tokens"),
+    assert_int_equal(weights_file_count(&small, half, 1, "mlp.down_proj", "solution_kept"), 1);
+    assert_int_equal(weights_file_count(&small, half, 1, "mlp.down_proj", "solution_tokens"),
                      shape.sequences * shape.length);
     small_model_close(&small);
 }
@@ -149,7 +117,7 @@ static void experts_are_solved_from_their_own_tokens(void **state)
     for (size_t i = 0; i < 3; i++) {
         for (size_t e = 0; e < 2; e++) {
             snprintf(linear, sizeof linear, "block_sparse_moe.experts.%zu.%s", e, names[i]);
-            assert_int_equal(count_of(&small, variant, 1, linear, "solution_kept"), 1);
+            assert_int_equal(weights_file_count(&small, variant, 1, linear, "solution_kept"), 1);
             assert_solved(&streams, linear, shape.sequences, true);
         }
         for (size_t e = 0; e < 2 && i == 1; e++) {
@@ -181,8 +149,8 @@ static void an_expert_with_few_tokens_keeps_its_weights(void **state)
     uint8_t *mask = small_mask(&small, variant, 1, linear);
     for (size_t k = 0; k < dense.out * dense.in; k++)
         assert_true(found.values[k] == (mask[k] ? dense.values[k] : 0));
-    assert_int_equal(count_of(&small, variant, 1, linear, "solution_kept"), 0);
-    assert_int_equal(count_of(&small, variant, 1, linear, "solution_tokens"), 0);
+    assert_int_equal(weights_file_count(&small, variant, 1, linear, "solution_kept"), 0);
+    assert_int_equal(weights_file_count(&small, variant, 1, linear, "solution_tokens"), 0);
     free(dense.values);
     free(found.values);
     free(mask);
@@ -207,11 +175,14 @@ static void the_guard_drops_a_solution_that_overfits(void **state)
     variant->guard = true;
     prune_and_solve(&small, variant, 0);
     for (size_t g = 0; g < 4; g++) {
-        const uint64_t kept = count_of(&small, variant, 0, naive_groups[g][0], "solution_kept");
-        const double before = number_of(&small, variant, 0, naive_groups[g][0], "layer_error_pruned");
-        const double after = number_of(&small, variant, 0, naive_groups[g][0], "layer_error_compensated");
+        const uint64_t kept = weights_file_count(&small, variant, 0, naive_groups[g][0], "solution_kept");
+        const double before =
+            weights_file_number(&small, variant, 0, naive_groups[g][0], "layer_error_pruned");
+        const double after =
+            weights_file_number(&small, variant, 0, naive_groups[g][0], "layer_error_compensated");
         assert_true(after <= before);
-        assert_true(kept == 1 || count_of(&small, variant, 0, naive_groups[g][0], "output_kept") == 1 ||
+        assert_true(kept == 1 ||
+                    weights_file_count(&small, variant, 0, naive_groups[g][0], "output_kept") == 1 ||
                     after == before);
         dropped += kept == 0;
     }

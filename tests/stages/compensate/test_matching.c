@@ -1,353 +1,17 @@
-// Compensated weights, and what the guard keeps, against the formulas and a forward pass in double.
+// Outputs matched, and what the guard keeps, against the formulas and a forward pass in double.
 // ranks: 1 3
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/prune.h"
+#include "tests/support/compensated.h"
 #include "tests/support/naive.h"
+#include "tests/support/naive_energy.h"
 #include "tests/support/naive_layer.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// ---- energy compensation, naively ------------------------------------------------------------------------
-
-// One linear, [out, in].
-struct energy_case {
-    size_t out, in;
-    const float *dense, *updated; // updated: what stays is taken from here
-    const uint8_t *mask;
-    // results
-    double *weight;
-    double *column_gamma, *row_gamma;             // [in], [out]
-    double *before, *pruned_energy, *compensated; // [out]
-};
-
-static double *zeros(size_t count)
-{
-    double *x = calloc(count + 1, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
-static double clamped_gamma(double original, double pruned, const struct energy_clamp *clamp)
-{
-    return fmin(fmax(sqrt(original / (pruned + clamp->epsilon)), clamp->low), clamp->high);
-}
-
-static double centred(const double *values, size_t count, size_t step, double mean)
-{
-    double energy = 0;
-    for (size_t k = 0; k < count; k++)
-        energy += pow(values[k * step] - mean, 2);
-    return energy;
-}
-
-static double mean_of(const double *values, size_t count, size_t step)
-{
-    double mean = 0;
-    for (size_t k = 0; k < count; k++)
-        mean += values[k * step] / (double)count;
-    return mean;
-}
-
-// One line of the matrix, a column or a row: what is kept moves away from the mean by gamma.
-static void rescale(double *values, const uint8_t *mask, size_t count, size_t step, double mean, double gamma)
-{
-    for (size_t k = 0; k < count; k++)
-        values[k * step] = mask[k * step] ? mean + gamma * (values[k * step] - mean) : 0;
-}
-
-static void naive_energy(struct energy_case *c, const struct variant *variant)
-{
-    const size_t n = c->out * c->in;
-    double *dense = doubles_of(c->dense, n);
-
-    c->weight = zeros(n);
-    c->column_gamma = zeros(c->in);
-    c->row_gamma = zeros(c->out);
-    c->before = zeros(c->out);
-    c->pruned_energy = zeros(c->out);
-    c->compensated = zeros(c->out);
-    for (size_t k = 0; k < n; k++)
-        c->weight[k] = c->mask[k] ? (double)c->updated[k] : 0;
-    for (size_t i = 0; i < c->out; i++) {
-        const double mean = mean_of(dense + i * c->in, c->in, 1);
-        c->before[i] = centred(dense + i * c->in, c->in, 1, mean);
-        c->pruned_energy[i] = centred(c->weight + i * c->in, c->in, 1, mean);
-    }
-    for (size_t j = 0; j < c->in && variant->energy_columns; j++) {
-        const double mean = mean_of(dense + j, c->out, c->in);
-        c->column_gamma[j] = clamped_gamma(centred(dense + j, c->out, c->in, mean),
-                                           centred(c->weight + j, c->out, c->in, mean), &variant->clamp);
-        rescale(c->weight + j, c->mask + j, c->out, c->in, mean, c->column_gamma[j]);
-    }
-    for (size_t i = 0; i < c->out; i++) {
-        double *row = c->weight + i * c->in;
-        const double mean = mean_of(dense + i * c->in, c->in, 1);
-        if (variant->energy_rows) {
-            c->row_gamma[i] = clamped_gamma(c->before[i], centred(row, c->in, 1, mean), &variant->clamp);
-            rescale(row, c->mask + i * c->in, c->in, 1, mean, c->row_gamma[i]);
-        }
-        c->compensated[i] = centred(row, c->in, 1, mean);
-    }
-    free(dense);
-}
-
-static void energy_case_free(struct energy_case *c)
-{
-    free(c->weight);
-    free(c->column_gamma);
-    free(c->row_gamma);
-    free(c->before);
-    free(c->pruned_energy);
-    free(c->compensated);
-}
-
-// ---- what the file says ----------------------------------------------------------------------------------
-
-static struct store_reader *open_file(const struct small_model *small, const struct variant *variant,
-                                      enum run_folder kind, size_t layer)
-{
-    struct store_reader *reader;
-    struct error err = {0};
-    char *path = small_path(small, kind, variant->name, layer);
-
-    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
-    free(path);
-    return reader;
-}
-
-static bool has(const struct small_model *small, const struct variant *variant, size_t layer,
-                const char *linear, const char *what)
-{
-    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
-    struct error err = {0};
-    char name[160];
-    bool is_there;
-
-    snprintf(name, sizeof name, "/%s/%s", linear, what);
-    assert_ok(store_find(reader, name, &is_there, &err), err);
-    store_close(reader);
-    return is_there;
-}
-
-// The caller frees.
-static double *vector_of(const struct small_model *small, const struct variant *variant, size_t layer,
-                         const char *linear, const char *what, size_t length)
-{
-    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
-    struct error err = {0};
-    double *values = zeros(length);
-    char name[160];
-
-    snprintf(name, sizeof name, "/%s/%s", linear, what);
-    assert_ok(store_read(reader, name, STORE_F64, 0, length, values, &err), err);
-    store_close(reader);
-    return values;
-}
-
-static double number_of(const struct small_model *small, const struct variant *variant, size_t layer,
-                        const char *linear, const char *attribute)
-{
-    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
-    struct error err = {0};
-    char group[128];
-    double number;
-
-    snprintf(group, sizeof group, "/%s", linear);
-    assert_ok(store_read_attribute_f64(reader, group, attribute, &number, &err), err);
-    store_close(reader);
-    return number;
-}
-
-static uint64_t count_of(const struct small_model *small, const struct variant *variant, size_t layer,
-                         const char *linear, const char *attribute)
-{
-    struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, layer);
-    struct error err = {0};
-    char group[128];
-    uint64_t count;
-
-    snprintf(group, sizeof group, "/%s", linear);
-    assert_ok(store_read_attribute_u64(reader, group, attribute, &count, &err), err);
-    store_close(reader);
-    return count;
-}
-
-static void assert_vector(const double *found, const double *expected, size_t length, double relative)
-{
-    for (size_t k = 0; k < length; k++)
-        assert_close(found[k], expected[k], relative * fabs(expected[k]));
-}
-
-// ---- energy ----------------------------------------------------------------------------------------------
-
-static void prune(struct small_model *small, const struct variant *variant, size_t layer)
-{
-    struct error err = {0};
-    assert_ok(prune_layer(&small->stage, &small->weights, &variant, 1, layer, &err), err);
-}
-
-static void compensate(struct small_model *small, const struct variant *variant, size_t layer)
-{
-    struct error err = {0};
-    assert_ok(compensate_layer(&small->stage, &small->weights, variant, layer, &err), err);
-}
-
-// Where the found weight should be: no number of the dtype is nearer to the exact one, but for the rounding
-// of some 40 operations in double.
-static void assert_rounded(const float *found, const double *exact, size_t n, int digits)
-{
-    for (size_t k = 0; k < n; k++) {
-        int exponent;
-        frexp((double)found[k], &exponent);
-        assert_close((double)found[k], exact[k], ldexp(0.5, exponent - digits) * (1 + 1e-9));
-        if (exact[k] == 0)
-            assert_true(found[k] == 0 && !signbit(found[k]));
-    }
-}
-
-static void check_energy(const struct small_model *small, const struct variant *variant, const char *linear,
-                         const float *updated, int digits)
-{
-    struct small_matrix dense = small_dense_weight(small, 0, linear);
-    struct small_matrix found = small_pruned_weight(small, variant, 0, linear);
-    uint8_t *mask = small_mask(small, variant, 0, linear);
-    struct energy_case c = {.out = dense.out,
-                            .in = dense.in,
-                            .dense = dense.values,
-                            .updated = updated != NULL ? updated : dense.values,
-                            .mask = mask};
-    const struct {
-        const char *name;
-        const double *expected;
-        size_t length;
-        bool present;
-    } vectors[] = {{"energy_before", NULL, dense.out, true},
-                   {"energy_pruned", NULL, dense.out, true},
-                   {"energy_compensated", NULL, dense.out, true},
-                   {"row_gamma", NULL, dense.out, variant->energy_rows},
-                   {"column_gamma", NULL, dense.in, variant->energy_columns}};
-
-    naive_energy(&c, variant);
-    const double *const expected[] = {c.before, c.pruned_energy, c.compensated, c.row_gamma, c.column_gamma};
-    assert_rounded(found.values, c.weight, dense.out * dense.in, digits);
-    for (size_t k = 0; k < 5; k++) {
-        assert_int_equal(has(small, variant, 0, linear, vectors[k].name), vectors[k].present);
-        if (!vectors[k].present)
-            continue;
-        double *values = vector_of(small, variant, 0, linear, vectors[k].name, vectors[k].length), total = 0;
-        assert_vector(values, expected[k], vectors[k].length, 1e-12); // sums of up to 36 terms in double
-        for (size_t i = 0; i < vectors[k].length; i++)
-            total += expected[k][i];
-        if (k < 3)
-            assert_close(number_of(small, variant, 0, linear, vectors[k].name), total, 1e-12 * total);
-        free(values);
-    }
-    energy_case_free(&c);
-    free(mask);
-    free(dense.values);
-    free(found.values);
-}
-
-static struct variant *add_energy(struct small_model *small, const char *name, bool columns, bool rows)
-{
-    struct variant *variant = small_model_add(small, name, METHOD_MAGNITUDE);
-    variant->energy_columns = columns;
-    variant->energy_rows = rows;
-    return variant;
-}
-
-static void energy_comes_back_column_by_column_then_row_by_row(void **state)
-{
-    struct small_model_shape shape = small_model_shape();
-    struct small_model small;
-    (void)state;
-
-    shape.checkpoint.dtype = DTYPE_F32;
-    small_model_open(&small, &shape);
-    add_energy(&small, "none", false, false);
-    add_energy(&small, "columns", true, false);
-    add_energy(&small, "rows", false, true);
-    add_energy(&small, "both", true, true);
-    struct variant *clamped = add_energy(&small, "clamped", true, true);
-    clamped->clamp = (struct energy_clamp){.low = 1.02, .high = 1.05, .epsilon = 0.01};
-    for (size_t k = 0; k < small.settings.num_variants; k++) {
-        prune(&small, &small.variants[k], 0);
-        compensate(&small, &small.variants[k], 0);
-        check_energy(&small, &small.variants[k], "self_attn.k_proj", NULL, 24);
-        check_energy(&small, &small.variants[k], "mlp.up_proj", NULL, 24);
-        check_energy(&small, &small.variants[k], "mlp.down_proj", NULL, 24);
-    }
-    small_model_close(&small);
-}
-
-static void weights_are_rounded_once_to_the_dtype_of_the_model(void **state)
-{
-    struct small_model_shape shape = small_model_shape();
-    struct small_model small;
-    (void)state;
-
-    for (int k = 0; k < 2; k++) {
-        shape.checkpoint.dtype = k == 0 ? DTYPE_BF16 : DTYPE_F16;
-        small_model_open(&small, &shape);
-        const struct variant *both = add_energy(&small, "both", true, true);
-        prune(&small, both, 0);
-        compensate(&small, both, 0);
-        check_energy(&small, both, "mlp.down_proj", NULL, k == 0 ? 8 : 11);
-        small_model_close(&small);
-    }
-}
-
-static void sparsegpts_corrected_weights_are_what_is_compensated(void **state)
-{
-    struct small_model_shape shape = small_model_shape();
-    struct small_model small;
-    struct error err = {0};
-    (void)state;
-
-    shape.checkpoint.dtype = DTYPE_F32;
-    shape.sequences = 20; // 240 tokens for 36 columns
-    small_model_open(&small, &shape);
-    struct variant *variants[] = {small_model_add(&small, "columns-rows", METHOD_SPARSEGPT),
-                                  small_model_add(&small, "rows", METHOD_SPARSEGPT)};
-    variants[0]->energy_columns = true;
-    small_model_calibrate(&small, true);
-    for (size_t v = 0; v < 2; v++) {
-        variants[v]->energy_rows = true;
-        prune(&small, variants[v], 0);
-        compensate(&small, variants[v], 0);
-        struct store_reader *reader = open_file(&small, variants[v], RUN_MASKS, 0);
-        float update[20 * 36];
-        assert_ok(store_read(reader, "/mlp.down_proj/update", STORE_F32, 0, 20, update, &err), err);
-        store_close(reader);
-        check_energy(&small, variants[v], "mlp.down_proj", update, 24);
-    }
-    small_model_close(&small);
-}
-
-static void a_weight_beyond_the_dtype_is_refused(void **state)
-{
-    struct small_model_shape shape = small_model_shape();
-    struct small_model small;
-    struct error err = {0};
-    (void)state;
-
-    shape.checkpoint.dtype = DTYPE_F16;
-    small_model_open(&small, &shape);
-    struct variant *variant = add_energy(&small, "beyond", false, true);
-    variant->clamp = (struct energy_clamp){.low = 1e9, .high = 1e10, .epsilon = 1e-8};
-    prune(&small, variant, 0);
-    assert_int_equal(compensate_layer(&small.stage, &small.weights, variant, 0, &err), STATUS_FAILED);
-    assert_error(err, STATUS_FAILED, "layers.0.self_attn.q_proj: weight [0, ");
-    assert_error(err, STATUS_FAILED, "F16 cannot hold: narrow compensate.clamp");
-    char *path = small_path(&small, RUN_WEIGHTS, "beyond", 0);
-    assert_false(store_exists(path));
-    free(path);
-    small_model_close(&small);
-}
 
 // ---- output matching and the guard, naively --------------------------------------------------------------
 
@@ -402,8 +66,8 @@ static struct outputs outputs_of(const struct bench *bench, const char *linear, 
 {
     const size_t tokens = bench->small->settings.length, at = naive_index_of(&bench->dense, linear);
     const struct naive_linear *dense = &bench->dense.linears[at];
-    struct outputs outputs = {0, dense->out, zeros((end - first) * tokens * dense->out),
-                              zeros((end - first) * tokens * dense->out)};
+    struct outputs outputs = {0, dense->out, new_doubles((end - first) * tokens * dense->out),
+                              new_doubles((end - first) * tokens * dense->out)};
 
     for (size_t s = first; s < end; s++) {
         struct naive_trace trace, pruned;
@@ -492,8 +156,8 @@ static struct naive_choice choice_of(const struct bench *bench, const char *line
     variant.energy_rows = variant.energy_rows && energy;
     naive_energy(&c, &variant);
     choice.weight = c.weight;
-    choice.gamma = zeros(dense.out);
-    choice.shift = zeros(dense.out);
+    choice.gamma = new_doubles(dense.out);
+    choice.shift = new_doubles(dense.out);
     for (size_t i = 0; i < dense.out; i++)
         choice.gamma[i] = 1;
     if (output) {
@@ -525,7 +189,7 @@ static void put_choice(struct bench *bench, const char *linear, const struct nai
     if (!bench->variant->bias)
         return;
     if (target->bias == NULL)
-        target->bias = zeros(target->out);
+        target->bias = new_doubles(target->out);
     memcpy(target->bias, choice->shift, target->out * sizeof(double));
 }
 
@@ -564,16 +228,16 @@ static void check_kept(struct bench *bench, const char *linear, const struct nai
 
     for (size_t k = 0; k < found.out * found.in; k++)
         assert_close((double)found.values[k], choice->weight[k], tolerance * fabs(choice->weight[k]));
-    assert_int_equal(has(small, variant, 1, linear, "output_gamma"),
+    assert_int_equal(weights_file_has(small, variant, 1, linear, "output_gamma"),
                      variant->output != MATCHING_OFF && output);
     if (variant->output != MATCHING_OFF && output) {
-        double *gamma = vector_of(small, variant, 1, linear, "output_gamma", found.out);
+        double *gamma = weights_file_vector(small, variant, 1, linear, "output_gamma", found.out);
         assert_vector(gamma, choice->gamma, found.out, tolerance);
         free(gamma);
     }
-    assert_int_equal(has(small, variant, 1, linear, "bias"), variant->bias);
+    assert_int_equal(weights_file_has(small, variant, 1, linear, "bias"), variant->bias);
     if (variant->bias) {
-        struct store_reader *reader = open_file(small, variant, RUN_WEIGHTS, 1);
+        struct store_reader *reader = open_layer_file(small, variant, RUN_WEIGHTS, 1);
         struct error err = {0};
         float bias[64];
         char name[80];
@@ -594,7 +258,7 @@ static void check_own_errors(const struct bench *bench, const char *linear, cons
     const size_t out = naive_linear_of(&bench->dense, linear)->out;
     const size_t in = naive_linear_of(&bench->dense, linear)->in;
     struct naive_choice plain = choice_of(bench, linear, false, false, 0);
-    struct naive_choice unscaled = {zeros(out * in), NULL, NULL};
+    struct naive_choice unscaled = {new_doubles(out * in), NULL, NULL};
     struct outputs as_pruned = outputs_of(bench, linear, plain.weight, first, end);
 
     for (size_t k = 0; k < out * in; k++)
@@ -602,11 +266,11 @@ static void check_own_errors(const struct bench *bench, const char *linear, cons
     struct outputs kept = outputs_of(bench, linear, unscaled.weight, first, end);
     const double before = own_error(&as_pruned, plain.gamma, plain.shift);
     const double after = own_error(&kept, choice->gamma, choice->shift);
-    assert_close(number_of(bench->small, bench->variant, 1, linear, "output_error_pruned"), before,
+    assert_close(weights_file_number(bench->small, bench->variant, 1, linear, "output_error_pruned"), before,
                  tolerance * before);
-    assert_close(number_of(bench->small, bench->variant, 1, linear, "output_error_compensated"), after,
-                 tolerance * after);
-    assert_int_equal(count_of(bench->small, bench->variant, 1, linear, "output_error_sequences"),
+    assert_close(weights_file_number(bench->small, bench->variant, 1, linear, "output_error_compensated"),
+                 after, tolerance * after);
+    assert_int_equal(weights_file_count(bench->small, bench->variant, 1, linear, "output_error_sequences"),
                      end - first);
     outputs_free(&as_pruned);
     outputs_free(&kept);
@@ -615,16 +279,6 @@ static void check_own_errors(const struct bench *bench, const char *linear, cons
 }
 
 // ---- matching without the guard --------------------------------------------------------------------------
-
-// Layer 0 pruned and compensated, and what leaves it: the variant's own stream where it has one.
-static void finish_first_layer(struct small_model *small, const struct variant *variant)
-{
-    struct error err = {0};
-    prune(small, variant, 0);
-    compensate(small, variant, 0);
-    if (variant_matches(variant))
-        assert_ok(propagate_layer(&small->stage, &small->weights, variant->name, 0, variant, &err), err);
-}
 
 // Biases are added to the model before anything is loaded.
 static void open_with_biases(struct small_model *small, const struct small_model_shape *shape,
@@ -666,8 +320,8 @@ static void check_matched_layer(struct small_model *small, const struct variant 
     struct bench bench;
 
     finish_first_layer(small, variant);
-    prune(small, variant, 1);
-    compensate(small, variant, 1);
+    prune_one(small, variant, 1);
+    compensate_one(small, variant, 1);
     bench_open(&bench, small, variant);
     for (size_t g = 0; g < 4; g++) {
         struct naive_choice choices[3];
@@ -715,13 +369,14 @@ static struct kept check_guarded_layer(struct small_model *small, const struct v
     struct kept kept = {0, 0};
 
     finish_first_layer(small, variant);
-    prune(small, variant, 1);
-    compensate(small, variant, 1);
+    prune_one(small, variant, 1);
+    compensate_one(small, variant, 1);
     bench_open(&bench, small, variant);
     for (size_t g = 0; g < 4; g++) {
         const char *const lead = groups[g][0];
-        const bool energy = asks_energy && count_of(small, variant, 1, lead, "energy_kept") == 1;
-        const bool output = variant_matches(variant) && count_of(small, variant, 1, lead, "output_kept") == 1;
+        const bool energy = asks_energy && weights_file_count(small, variant, 1, lead, "energy_kept") == 1;
+        const bool output =
+            variant_matches(variant) && weights_file_count(small, variant, 1, lead, "output_kept") == 1;
         struct naive_choice choices[4][3]; // [energy * 2 + output]
         double least = INFINITY, plain = 0, found = 0;
         for (size_t c = 0; c < 4; c++) {
@@ -738,10 +393,10 @@ static struct kept check_guarded_layer(struct small_model *small, const struct v
         }
         assert_true(found <= least * (1 + tolerance));
         for (size_t i = 0; groups[g][i][0] != '\0'; i++) {
-            assert_close(number_of(small, variant, 1, groups[g][i], "layer_error_pruned"), plain,
+            assert_close(weights_file_number(small, variant, 1, groups[g][i], "layer_error_pruned"), plain,
                          tolerance * plain);
-            assert_close(number_of(small, variant, 1, groups[g][i], "layer_error_compensated"), found,
-                         tolerance * found);
+            assert_close(weights_file_number(small, variant, 1, groups[g][i], "layer_error_compensated"),
+                         found, tolerance * found);
             check_own_errors(&bench, groups[g][i], &choices[energy * 2U + output][i], first, all);
         }
         for (size_t i = 0; groups[g][i][0] != '\0'; i++)
@@ -826,8 +481,8 @@ static void experts_are_judged_by_their_own_outputs(void **state)
         variant->energy_rows = true;
         variant->guard = true;
         variant->clamp.low = k == 0 ? 0.1 : 3;
-        prune(&small, variant, 1);
-        compensate(&small, variant, 1);
+        prune_one(&small, variant, 1);
+        compensate_one(&small, variant, 1);
         bench_open(&bench, &small, variant);
         for (size_t e = 0; e < shape.checkpoint.experts; e++)
             for (size_t i = 0; i < 3; i++) {
@@ -839,7 +494,7 @@ static void experts_are_judged_by_their_own_outputs(void **state)
                 const bool expected =
                     plain.n > 0 && own_error(&with, choices[1].gamma, choices[1].shift) <=
                                        own_error(&plain, choices[0].gamma, choices[0].shift);
-                assert_int_equal(count_of(&small, variant, 1, linear, "energy_kept"), expected);
+                assert_int_equal(weights_file_count(&small, variant, 1, linear, "energy_kept"), expected);
                 assert_false(k == 1 && expected);
                 check_kept(&bench, linear, &choices[expected], false);
                 unseen += plain.n == 0;
@@ -909,10 +564,6 @@ static void outputs_of_experts_are_not_matched(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        mpi_unit_test(energy_comes_back_column_by_column_then_row_by_row),
-        mpi_unit_test(weights_are_rounded_once_to_the_dtype_of_the_model),
-        mpi_unit_test(sparsegpts_corrected_weights_are_what_is_compensated),
-        mpi_unit_test(a_weight_beyond_the_dtype_is_refused),
         mpi_unit_test(outputs_get_the_scale_and_mean_of_the_dense_models),
         mpi_unit_test(the_guard_keeps_what_lowers_the_layers_error),
         mpi_unit_test(the_guard_drops_what_raises_the_layers_error),
