@@ -14,30 +14,6 @@ struct token_file {
     hsize_t dims[2];
 };
 
-// What was never written would be read as zeros, as many as the dimensions say; and where a damaged header
-// says that data are less than their dimensions, HDF5 1.10 reads past its buffer. Of compressed data it alone
-// knows.
-static bool is_stored_whole(const struct token_file *tokens, size_t element_bytes)
-{
-    const hid_t create = H5Dget_create_plist(tokens->dataset);
-    const H5D_layout_t layout = create >= 0 ? H5Pget_layout(create) : H5D_LAYOUT_ERROR;
-    const hsize_t stored = H5Dget_storage_size(tokens->dataset);
-    hsize_t extent[2] = {0, 0}, chunks = 0;
-    bool whole = element_bytes <= sizeof(int64_t);
-
-    if (layout == H5D_CHUNKED) {
-        whole = whole && H5Pget_chunk(create, 2, extent) == 2 && extent[0] > 0 && extent[1] > 0 &&
-                H5Dget_num_chunks(tokens->dataset, tokens->space, &chunks) >= 0 &&
-                chunks == (1 + (tokens->dims[0] - 1) / extent[0]) * (1 + (tokens->dims[1] - 1) / extent[1]) &&
-                (H5Pget_nfilters(create) > 0 || stored / chunks == extent[0] * extent[1] * element_bytes);
-    } else {
-        whole = whole && stored == tokens->dims[0] * tokens->dims[1] * element_bytes;
-    }
-    if (create >= 0)
-        H5Pclose(create);
-    return whole;
-}
-
 static enum status open_tokens(struct token_file *tokens, struct error *err)
 {
     const char *path = tokens->path;
@@ -47,7 +23,6 @@ static enum status open_tokens(struct token_file *tokens, struct error *err)
 
     const hid_t type = H5Dget_type(tokens->dataset);
     const bool integers = type >= 0 && H5Tget_class(type) == H5T_INTEGER;
-    const size_t bytes = type >= 0 ? H5Tget_size(type) : 0;
     if (type >= 0)
         H5Tclose(type);
     RETURN_ERROR_IF(!integers, err, STATUS_INPUT, "%s: \"tokens\" does not hold integers", path);
@@ -60,8 +35,6 @@ static enum status open_tokens(struct token_file *tokens, struct error *err)
                     "%s: \"tokens\" is empty", path);
     RETURN_ERROR_IF(tokens->dims[1] > SIZE_MAX / sizeof(int64_t), err, STATUS_INPUT,
                     "%s: \"tokens\" is too large for this machine's addresses", path);
-    RETURN_ERROR_IF(!is_stored_whole(tokens, bytes), err, STATUS_INPUT,
-                    "%s: \"tokens\" does not hold all the data that its dimensions say", path);
     return STATUS_OK;
 }
 

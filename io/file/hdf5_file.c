@@ -133,7 +133,48 @@ static enum status check_chunks(hid_t creation, hid_t type, const struct wanted 
     return STATUS_OK;
 }
 
-static enum status check_storage(hid_t creation, hid_t type, const struct wanted *wanted, struct error *err)
+// The number of chunks; -1: it is not to be had.
+static double count_chunks(hid_t dataset)
+{
+    const hid_t space = H5Dget_space(dataset);
+    hsize_t chunks = 0;
+    const bool known = space >= 0 && H5Dget_num_chunks(dataset, space, &chunks) >= 0;
+
+    if (space >= 0)
+        H5Sclose(space);
+    return known ? (double)chunks : -1;
+}
+
+// What was never written would be read as zeros, as many as the dimensions say; and where a damaged header
+// says that data are less than their dimensions, HDF5 1.10 reads past its buffer. How large packed data
+// become, it alone knows.
+static bool is_stored_whole(hid_t dataset, hid_t creation, size_t element_bytes)
+{
+    const hid_t space = H5Dget_space(dataset);
+    const double stored = (double)H5Dget_storage_size(dataset);
+    hsize_t dims[H5S_MAX_RANK], sides[H5S_MAX_RANK];
+    const int rank = space >= 0 ? H5Sget_simple_extent_dims(space, dims, NULL) : -1;
+    const bool in_chunks = H5Pget_layout(creation) == H5D_CHUNKED;
+    double chunks = 1, bytes = (double)element_bytes, elements = 1;
+
+    if (space >= 0)
+        H5Sclose(space);
+    if (rank < 0 || (in_chunks && H5Pget_chunk(creation, H5S_MAX_RANK, sides) != rank))
+        return false;
+    for (int i = 0; i < rank; i++) {
+        elements *= (double)dims[i];
+        if (in_chunks && (sides[i] == 0 || dims[i] == 0))
+            return sides[i] != 0; // nothing in it
+        chunks *= in_chunks ? (double)(1 + (dims[i] - 1) / sides[i]) : 1;
+        bytes *= (double)(in_chunks ? sides[i] : dims[i]);
+    }
+    if (!in_chunks)
+        return stored == bytes || elements == 0;
+    return count_chunks(dataset) == chunks && (H5Pget_nfilters(creation) > 0 || stored == chunks * bytes);
+}
+
+static enum status check_storage(hid_t dataset, hid_t creation, hid_t type, const struct wanted *wanted,
+                                 struct error *err)
 {
     const H5D_layout_t layout = H5Pget_layout(creation);
 
@@ -147,7 +188,12 @@ static enum status check_storage(hid_t creation, hid_t type, const struct wanted
     RETURN_ERROR_IF(layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED, err,
                     wanted->refusal, "%s: \"%s\" has a layout that is not known", wanted->path, wanted->name);
     FORWARD_IF_ERROR(check_filters(creation, wanted, err));
-    return layout == H5D_CHUNKED ? check_chunks(creation, type, wanted, err) : STATUS_OK;
+    if (layout == H5D_CHUNKED)
+        FORWARD_IF_ERROR(check_chunks(creation, type, wanted, err));
+    RETURN_ERROR_IF(!is_stored_whole(dataset, creation, H5Tget_size(type)), err, wanted->refusal,
+                    "%s: \"%s\" does not hold all the data that its dimensions say", wanted->path,
+                    wanted->name);
+    return STATUS_OK;
 }
 
 enum status hdf5_dataset_open(hid_t *dataset, hid_t file, const char *name, const char *file_path,
@@ -166,7 +212,7 @@ enum status hdf5_dataset_open(hid_t *dataset, hid_t file, const char *name, cons
 
     const hid_t creation = H5Dget_create_plist(*dataset), type = H5Dget_type(*dataset);
     const enum status status = creation >= 0 && type >= 0
-                                   ? check_storage(creation, type, &wanted, err)
+                                   ? check_storage(*dataset, creation, type, &wanted, err)
                                    : error_set(err, refusal, "%s: \"%s\" is damaged", file_path, name);
     if (creation >= 0)
         H5Pclose(creation);

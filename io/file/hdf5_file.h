@@ -20,7 +20,8 @@ enum status hdf5_file_open(hid_t *file, const char *path, bool is_link, enum sta
 
 // Opens a dataset whose values are in this very file. Refused by one line, with the status `refusal`: a name
 // that is not there, a part of it that is a soft or external link, what is no dataset, external storage, a
-// virtual layout, chunks of more than LIMIT_HDF5_CHUNK_BYTES, and filters that are not HDF5's own.
+// virtual layout, chunks of more than LIMIT_HDF5_CHUNK_BYTES, filters that are not HDF5's own, and less data
+// in the file than its dimensions say.
 // file_path opens messages. The caller closes *dataset with H5Dclose; it is invalid after a failure.
 enum status hdf5_dataset_open(hid_t *dataset, hid_t file, const char *name, const char *file_path,
                               enum status refusal, struct error *err);

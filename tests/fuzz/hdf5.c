@@ -10,16 +10,16 @@
 
 bool fuzz_corpus_hdf5(const uint8_t *data, size_t size)
 {
+    const struct token_request request = {.length = 3, .fewest = 1, .most = 8};
     int32_t *ids;
-    size_t sequences, length;
+    size_t sequences;
     struct error err = {0};
 
     const char *path = work_file("tokens.h5", data, size);
-    if (!OUTCOME(sample_load_tokens(&ids, &sequences, &length, path, &err), err,
-                 MAY(STATUS_INPUT) | MAY(STATUS_MEMORY)))
+    if (!OUTCOME(sample_load_tokens(&ids, &sequences, path, &request, &err), err, MAY(STATUS_INPUT)))
         return false;
-    PROMISE(sequences > 0 && length > 0);
-    for (size_t i = 0; i < sequences * length; i++)
+    PROMISE(sequences > 0 && sequences <= request.most);
+    for (size_t i = 0; i < sequences * request.length; i++)
         PROMISE(ids[i] >= 0);
     free(ids);
     return true;

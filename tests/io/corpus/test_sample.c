@@ -667,7 +667,7 @@ static void refuse_tokens(const char *path, const char *complaint)
     assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
 }
 
-// FOLDER/NAME with the dataset "tokens" [2, 2] that `creation` makes.
+// FOLDER/NAME with the dataset "tokens" [2, 2] that `creation` makes, its values where they are in this file.
 static const char *write_made(const char *folder, const char *name, hid_t creation)
 {
     const char *path = path_in(folder, name);
@@ -676,7 +676,10 @@ static const char *write_made(const char *folder, const char *name, hid_t creati
     const hid_t space = H5Screate_simple(2, dims, NULL);
     const hid_t dataset =
         H5Dcreate2(file, "tokens", H5T_STD_I32LE, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    const int32_t values[] = {1, 2, 3, 4};
     assert_true(dataset >= 0);
+    if (H5Pget_layout(creation) == H5D_CHUNKED)
+        assert_true(H5Dwrite(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
     H5Dclose(dataset);
     H5Sclose(space);
     H5Fclose(file);
