@@ -1,6 +1,7 @@
 #include "io/model/model.h"
 
 #include "io/file/json.h"
+#include "io/model/coded.h"
 #include "io/model/family.h"
 #include "kernels/forward/embedding.h"
 
@@ -9,10 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Of a tensor that is stored as codes.
+static void read_codes(float *values, const void *tensor, size_t first, size_t count)
+{
+    coded_elements(values, tensor, first, 1, count);
+}
+
 static struct embedding token_embedding(const struct model *model)
 {
-    return (struct embedding){.table = model->embedding->data,
-                              .dtype = model->embedding->dtype,
+    const struct safetensors_tensor *tensor = model->embedding;
+    const bool coded = tensor->coding != NULL;
+
+    return (struct embedding){.table = coded ? tensor : tensor->data,
+                              .dtype = tensor->dtype,
+                              .read = coded ? read_codes : NULL,
                               .hidden_size = model->config.decoder.hidden_size,
                               .scale = model->embedding_scale};
 }
@@ -24,11 +35,13 @@ struct per_layer_input model_per_layer_input(const struct model *model, size_t l
     struct per_layer_input input = {
         .tokens = token_embedding(model), .norm_kind = decoder->norm, .norm_epsilon = decoder->norm_epsilon};
 
-    if (model->per_layer == NULL)
+    const struct safetensors_tensor *own = model->per_layer;
+    if (own == NULL)
         return input;
-    input.own = (struct embedding){.table = (const unsigned char *)model->per_layer->data +
-                                            layer * size * dtype_size(model->per_layer->dtype),
-                                   .dtype = model->per_layer->dtype,
+    input.own = (struct embedding){.table = own->coding != NULL ? (const void *)own : own->data,
+                                   .dtype = own->dtype,
+                                   .read = own->coding != NULL ? read_codes : NULL,
+                                   .first_value = layer * size,
                                    .hidden_size = size,
                                    .row_size = model->config.num_hidden_layers * size,
                                    .scale = model->per_layer_scale};
@@ -77,9 +90,11 @@ void model_embed_at(const struct model *model, float *states, const int32_t *ids
 void model_lm_head(struct lm_head *head, const struct model *model)
 {
     const struct decoder_config *decoder = &model->config.decoder;
+    const struct safetensors_tensor *weight = model->lm_head;
 
-    *head = (struct lm_head){.weight = model->lm_head->data,
-                             .dtype = model->lm_head->dtype,
+    *head = (struct lm_head){.weight = weight->coding != NULL ? (const void *)weight : weight->data,
+                             .dtype = weight->dtype,
+                             .read = weight->coding != NULL ? read_codes : NULL,
                              .vocab_size = model->config.vocab_size,
                              .hidden_size = decoder->hidden_size,
                              .state_size = state_size(decoder),
@@ -93,14 +108,32 @@ void model_lm_head(struct lm_head *head, const struct model *model)
                              .logit_soft_cap = model->config.final_logit_soft_cap};
 }
 
+// Of two matrices of one shape and dtype.
+static bool values_are_equal(const struct safetensors_tensor *a, const struct safetensors_tensor *b)
+{
+    enum { PIECE = 1024 };
+    char left[PIECE * sizeof(float)], right[PIECE * sizeof(float)];
+    const size_t element = dtype_size(a->dtype), count = (size_t)(a->shape[0] * a->shape[1]);
+    bool equal = true;
+
+    if (a->coding == NULL && b->coding == NULL)
+        return memcmp(a->data, b->data, count * element) == 0;
+    for (size_t first = 0; first < count && equal; first += PIECE) {
+        const size_t n = count - first < PIECE ? count - first : PIECE;
+        tensor_elements(left, a, first, n);
+        tensor_elements(right, b, first, n);
+        equal = memcmp(left, right, n * element) == 0;
+    }
+    return equal;
+}
+
 // Whether the head differs from the embedding that it is tied to.
 static bool has_denied_head(const struct model *model)
 {
     const struct safetensors_tensor *embedding = model->embedding, *head = model->lm_head;
 
     return model->config.tie_word_embeddings && head != embedding &&
-           (head->dtype != embedding->dtype ||
-            memcmp(head->data, embedding->data, embedding->end - embedding->begin) != 0);
+           (head->dtype != embedding->dtype || !values_are_equal(head, embedding));
 }
 
 size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const struct model *model)

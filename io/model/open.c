@@ -203,16 +203,14 @@ static enum status check_layers(const struct model *model, struct error *err)
     return STATUS_OK;
 }
 
-// Tensors outside the layers are read as they lie in the file.
+// Positions are read as they lie in the file.
 static enum status check_outer_codes(const struct model *model, struct error *err)
 {
-    const struct safetensors_tensor *const tensors[] = {model->embedding, model->positions, model->per_layer,
-                                                        model->lm_head};
+    const struct safetensors_tensor *positions = model->positions;
 
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-        RETURN_ERROR_IF(tensors[i] != NULL && tensors[i]->coding != NULL, err, STATUS_INPUT,
-                        "%s: tensor '%s' is quantised (%s), which only tensors of layers may be",
-                        model->checkpoint->directory, tensors[i]->name, tensors[i]->coding->codes.dtype_name);
+    RETURN_ERROR_IF(positions != NULL && positions->coding != NULL, err, STATUS_INPUT,
+                    "%s: tensor '%s' is quantised (%s), which positions may not be",
+                    model->checkpoint->directory, positions->name, positions->coding->codes.dtype_name);
     return STATUS_OK;
 }
 

@@ -22,8 +22,11 @@ void embedding_forward(float *hidden, const struct embedding *embedding, const i
 
     for (size_t t = 0; t < tokens; t++) {
         float *row = hidden + t * size;
-        dtype_to_f32(row, table + (size_t)ids[t] * row_size * dtype_size(embedding->dtype), embedding->dtype,
-                     size);
+        const size_t first = embedding->first_value + (size_t)ids[t] * row_size;
+        if (embedding->read != NULL)
+            embedding->read(row, table, first, size);
+        else
+            dtype_to_f32(row, table + first * dtype_size(embedding->dtype), embedding->dtype, size);
         for (size_t i = 0; i < size && embedding->scale != 1.0F; i++)
             row[i] *= embedding->scale;
         if (positions != NULL) {

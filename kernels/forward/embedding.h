@@ -7,6 +7,9 @@
 struct embedding {
     const void *table; // [vocab, hidden_size] of dtype
     enum dtype dtype;
+    // Where the values do not lie as such: writes `count` of them from `first` on; `table` is its own affair.
+    void (*read)(float *values, const void *table, size_t first, size_t count);
+    size_t first_value; // of the table's first row
     size_t hidden_size;
     size_t row_size;       // values from a row of the table to the next; 0: hidden_size
     float scale;           // on the table's rows; 1 for most families

@@ -53,8 +53,11 @@ size_t lm_head_workspace_size(const struct lm_head *head, size_t tokens)
 static void expand_chunk(float *chunk, const struct lm_head *head, size_t first, size_t count)
 {
     const size_t row_bytes = head->hidden_size * dtype_size(head->dtype);
-    const unsigned char *weight = (const unsigned char *)head->weight + first * row_bytes;
-    dtype_to_f32(chunk, weight, head->dtype, count * head->hidden_size);
+    const unsigned char *weight = head->weight;
+    if (head->read != NULL)
+        head->read(chunk, weight, first * head->hidden_size, count * head->hidden_size);
+    else
+        dtype_to_f32(chunk, weight + first * row_bytes, head->dtype, count * head->hidden_size);
 }
 
 // Part of the vocabulary: its rows first ... first + count - 1 in float32.

@@ -9,6 +9,8 @@
 struct lm_head {
     const void *weight; // [vocab, hidden_size] of dtype
     enum dtype dtype;
+    // As of an embedding (embedding.h), or NULL.
+    void (*read)(float *values, const void *weight, size_t first, size_t count);
     size_t vocab_size, hidden_size;
     size_t state_size; // floats from one position's hidden states to the next's (layer.h); 0: hidden_size
     struct norm norm;  // the final norm, if it is there

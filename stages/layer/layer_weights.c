@@ -1,6 +1,7 @@
 #include "stages/layer/layer_weights.h"
 
 #include "io/file/run_paths.h"
+#include "io/model/coded.h"
 #include "io/model/outer_tensors.h"
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
@@ -134,16 +135,19 @@ static enum status check_tensor(const struct stage *stage, const struct safetens
     const size_t element = dtype_size(tensor->dtype), width = tensor->rank > 1 ? tensor->shape[1] : 1;
     size_t first, count, shard = 0;
 
-    share_of((tensor->end - tensor->begin) / element, (size_t)team->rank, (size_t)team->size, &first, &count);
+    share_of(safetensors_elements(tensor), (size_t)team->rank, (size_t)team->size, &first, &count);
     for (size_t done = 0; done < count; done += PIECE) {
         const size_t n = count - done < PIECE ? count - done : PIECE;
-        const char *bytes = (const char *)tensor->data + (first + done) * element;
-        dtype_to_f32(piece, bytes, tensor->dtype, n);
+        if (tensor->coding != NULL)
+            coded_elements(piece, tensor, first + done, 1, n);
+        else
+            dtype_to_f32(piece, (const char *)tensor->data + (first + done) * element, tensor->dtype, n);
         FORWARD_IF_ERROR(check_finite(stage->model, tensor, piece, n, first + done, width, err));
     }
+    const struct safetensors_tensor *stored = tensor->coding != NULL ? &tensor->coding->codes : tensor;
     if (checkpoint_find(stage->model->checkpoint, tensor->name, &shard) != NULL)
-        safetensors_release(stage->model->checkpoint->shards[shard], tensor->data,
-                            tensor->end - tensor->begin);
+        safetensors_release(stage->model->checkpoint->shards[shard], stored->data,
+                            stored->end - stored->begin);
     return STATUS_OK;
 }
 

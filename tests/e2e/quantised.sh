@@ -7,7 +7,7 @@ need jq
 golden=$COPPICE_SOURCE/tests/golden/quantised
 # job RUN OUTPUT [LINE...]: magnitudes alone, and these lines more.
 job() {
-  printf '%s\n' "model: $golden/fp8-block" "run: $folder/$1" "output: $folder/$2" \
+  printf '%s\n' "model: $golden/fp8-outer" "run: $folder/$1" "output: $folder/$2" \
     "calibration: {corpus: $golden/ids.h5, sequences: 4, length: 24}" "${@:3}" >"$folder/job.yaml"
 }
 magnitude='prune: {method: magnitude, sparsity: 0.5}'
@@ -15,7 +15,7 @@ config() { jq -r "$1" "$folder/$2/config.json"; }
 
 job run plain "$magnitude"
 check "plan" runs alone plan "$folder/job.yaml"
-check "a model of FP8 blocks is pruned" runs ranks 2 run "$folder/job.yaml"
+check "a model of FP8 blocks is pruned, whose embedding and head have some as well" runs ranks 2 run "$folder/job.yaml"
 check "which is said in one line" same "$(grep -c 'export: the fp8 weights are written as BF16' "$folder/stderr")" 1
 check "config.json says nothing of codes" same "$(config .quantization_config plain)" null
 sed "s|^model: .*|model: $folder/plain|; s|^run: .*|run: $folder/again|; s|^output: .*|output: $folder/twice|" \
@@ -27,7 +27,7 @@ job source codes "$magnitude" "output_format: source"
 check "it keeps its codes where the job says so" runs ranks 2 run "$folder/job.yaml"
 check "and the key of config.json" same "$(config .quantization_config.quant_method codes)" fp8
 check "in a file of the same length" same "$(stat -c %s "$folder/codes/model.safetensors")" \
-  "$(stat -c %s $golden/fp8-block/model.safetensors)"
+  "$(stat -c %s $golden/fp8-outer/model.safetensors)"
 job source codes "$magnitude" "output_format: dequantised"
 check "another format contradicts the run" exits 2 alone run --progress none "$folder/job.yaml"
 job refused other "$magnitude" "compensate: {energy: [rows]}" "output_format: source"

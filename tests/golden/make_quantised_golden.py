@@ -72,12 +72,13 @@ def scales_of(shape, dtype):
     return (torch.rand(shape) * 0.02 + 1e-4).to(dtype)
 
 
-def fp8_model(scale_name, shape_of, config, scale_dtype=torch.float32, code_dtype=E4M3, extra=None):
+def fp8_model(scale_name, shape_of, config, scale_dtype=torch.float32, code_dtype=E4M3, extra=None, outer=()):
+    """outer: names of tensors outside the layers that are codes, too."""
     torch.manual_seed(7)
     plain = hf.LlamaConfig(**{k: v for k, v in config.to_dict().items() if k != "quantization_config"})
     tensors = {}
     for name, value in hf.LlamaForCausalLM(plain).to(torch.bfloat16).state_dict().items():
-        if re.search(r"_proj\.weight$", name) and "o_proj" not in name:
+        if name in outer or re.search(r"_proj\.weight$", name) and "o_proj" not in name:
             tensors[name] = codes_like(value, code_dtype)
             shape = shape_of(*value.shape)
             scale = scales_of(shape, torch.float32)
@@ -162,6 +163,8 @@ def main():
     block = llama(weight_block_size=[16, 16], **fp8)
     write("fp8-block", *fp8_model("_scale_inv", blocks, block))
     write("fp8-e8m0", *fp8_model("_scale_inv", blocks, llama(weight_block_size=[16, 16], scale_fmt="ue8m0", **fp8), E8M0))
+    outer = llama(weight_block_size=[16, 16], **dict(fp8, modules_to_not_convert=[]))
+    write("fp8-outer", *fp8_model("_scale_inv", blocks, outer, outer=("lm_head.weight", "model.embed_tokens.weight")))
     static = dict(fp8, activation_scheme="static", weight_block_size=None)
     write("fp8-tensor", *fp8_model("_scale_inv", lambda *_: (), llama(**static), torch.bfloat16, extra="activation_scale"))
     write("compressed-channel", *fp8_model("_scale", lambda rows, _: (rows, 1), compressed("channel"), torch.bfloat16))
