@@ -1,4 +1,5 @@
 // main.c - coppice: the program. All ranks take the same path through it; only rank 0 prints.
+#include "io/file/interrupt.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
@@ -67,6 +68,11 @@ static const char *hurried_line(void)
 #undef HURRIED_LINE
 }
 
+static bool is_told_to_stop(const void *stop)
+{
+    return stop_level(stop) > 0;
+}
+
 static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
@@ -83,6 +89,8 @@ static enum status work(const struct program *program, struct error *err)
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     if (launcher_is_mpirun())
         stop_hurry(program->root ? hurried_line() : NULL);
+    stop_watch(&stop, program->root);
+    interrupt_set(is_told_to_stop, &stop);
     GOTO_IF_ERROR(
         job_start(&job, options, &stop, &program->world, stages_of_command(options->command->name), err),
         done);
@@ -90,6 +98,7 @@ static enum status work(const struct program *program, struct error *err)
         status = results_print(job.settings, options->json, stdout, err);
     status = team_agree(&program->world, status, err);
 done:
+    interrupt_set(NULL, NULL);
     stop_uninstall(&stop);
     job_close(&job);
     return status;

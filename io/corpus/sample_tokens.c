@@ -2,6 +2,7 @@
 #include "io/corpus/sample.h"
 
 #include "io/file/hdf5_file.h"
+#include "io/file/interrupt.h"
 
 #include <stdlib.h>
 
@@ -79,6 +80,7 @@ static enum status read_first(int32_t **ids, struct token_file *tokens, const st
     GOTO_IF_ERROR(allocate(&wide, batch * length, sizeof *wide, "token ids", err), done);
     for (size_t first = 0; first < sequences; first += batch) {
         const size_t count = sequences - first < batch ? sequences - first : batch;
+        GOTO_IF_ERROR(interrupt_check(err), done);
         GOTO_IF_ERROR(read_rows(tokens, first, count, wide, *ids + first * length, err), done);
     }
 done:

@@ -1,5 +1,6 @@
 #include "io/file/stream.h"
 
+#include "io/file/interrupt.h"
 #include "io/file/not_text.h"
 #include "io/file/regular.h"
 
@@ -40,6 +41,7 @@ static enum status read_disk(struct stream *stream, struct error *err)
 {
     size_t filled = 0;
 
+    FORWARD_IF_ERROR(interrupt_check(err));
     while (filled < sizeof stream->disk && !stream->disk_end) {
         const ssize_t got = read(stream->fd, stream->disk + filled, sizeof stream->disk - filled);
         if (got < 0 && errno == EINTR)
@@ -125,6 +127,7 @@ static enum status read_compressed(struct stream *stream, size_t *size, struct e
 
     buffers->out = stream->text;
     buffers->out_size = sizeof stream->text;
+    FORWARD_IF_ERROR(interrupt_check(err));
     while (moves && buffers->out_size > 0) {
         if (buffers->in_size == 0 && !stream->disk_end)
             FORWARD_IF_ERROR(read_disk(stream, err));

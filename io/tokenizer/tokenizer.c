@@ -1,6 +1,7 @@
 #include "io/tokenizer/tokenizer.h"
 
 #include "io/file/commit.h"
+#include "io/file/interrupt.h"
 #include "io/file/json.h"
 #include "io/tokenizer/added.h"
 #include "io/tokenizer/json.h"
@@ -12,6 +13,8 @@
 #include "io/tokenizer/word_model.h"
 
 #include <stdlib.h>
+
+enum { PIECES_BETWEEN_QUESTIONS = 1024 };
 
 struct tokenizer {
     struct normalizer *normalizer;
@@ -153,9 +156,12 @@ static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, stru
     pieces->at_origin = at_origin ? 1 : 0;
     FORWARD_IF_ERROR(pieces_append(pieces, 0, text->size, err));
     FORWARD_IF_ERROR(pre_tokenizer_apply(tokenizer->pre_tokenizer, text, pieces, &tokenizer->work, err));
-    for (size_t i = 0; i < pieces->count; i++)
+    for (size_t i = 0; i < pieces->count; i++) {
+        if (i % PIECES_BETWEEN_QUESTIONS == 0)
+            FORWARD_IF_ERROR(interrupt_check(err));
         FORWARD_IF_ERROR(word_model_encode(tokenizer->model, text->bytes + pieces->items[i].start,
                                            pieces->items[i].size, ids, err));
+    }
     return STATUS_OK;
 }
 

@@ -1,4 +1,5 @@
 #include "pipeline/cli/stop.h"
+#include "pipeline/cli/exit_code.h"
 #include "pipeline/text/number.h"
 
 #include <errno.h>
@@ -44,6 +45,42 @@ static void announce(void)
     errno = before;
 }
 
+// ---- a program that does not ask
+// ---------------------------------------------------------------------------
+
+// After a signal, and after the time limit, which comes with a margin.
+static const double longest_silence = 1, longest_overrun = 5;
+
+// Of stop_watch. The signal of the timer is none that may be chosen to stop the program.
+static volatile sig_atomic_t is_watched, is_told, watch_speaks;
+static timer_t watch_timer;
+
+// Only what a signal handler may call.
+static void watch_for(double seconds)
+{
+    const time_t whole = seconds > 0 ? (time_t)seconds : 0;
+    const struct itimerspec until = {.it_value = {whole, (long)(1e9 * fmax(seconds - (double)whole, 1e-9))}};
+    (void)timer_settime(watch_timer, 0, &until, NULL);
+}
+
+static void end_at_once(int signal_number)
+{
+    static const char by_signal[] = "coppice: stopped by a signal; run the same command again to go on\n";
+    static const char by_time[] =
+        "coppice: stopped by the time limit (--max-time); run the same command again to go on\n";
+    (void)signal_number;
+
+    if (!is_watched)
+        return;
+    if (watch_speaks && !is_announced) {
+        const bool signalled = signals_seen != 0;
+        if (write(STDERR_FILENO, signalled ? by_signal : by_time,
+                  signalled ? sizeof by_signal - 1 : sizeof by_time - 1) < 0)
+            _exit(EXIT_STOPPED);
+    }
+    _exit(EXIT_STOPPED);
+}
+
 static void note_signal(int signal_number)
 {
     const bool hurries = is_hurried && signal_number == SIGTERM;
@@ -51,6 +88,9 @@ static void note_signal(int signal_number)
     signals_seen = (seen < 2 ? seen : 2) * SIGNAL_STRIDE + signal_number;
     if (hurries)
         announce();
+    if (is_watched && !is_told) // a later signal does not move the time
+        watch_for(longest_silence);
+    is_told = true;
 }
 
 void stop_hurry(const char *line)
@@ -68,6 +108,32 @@ void stop_note_bar(bool shown)
 bool stop_was_announced(void)
 {
     return is_announced;
+}
+
+void stop_watch(const struct stop *stop, bool speaks)
+{
+    struct sigaction action = {.sa_handler = end_at_once, .sa_flags = SA_RESTART};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3};
+
+    sigemptyset(&action.sa_mask);
+    if (is_watched || sigaction(event.sigev_signo, &action, NULL) != 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, &watch_timer) != 0)
+        return; // it asks now and then, at least
+    watch_speaks = speaks;
+    is_told = false;
+    is_watched = true;
+    if (signals_seen != 0)
+        watch_for(longest_silence);
+    else if (!isinf(stop->first))
+        watch_for(fmax(stop->first - stop->clock(), 0) + longest_overrun);
+}
+
+void stop_unwatch(void)
+{
+    if (!is_watched)
+        return;
+    is_watched = false;
+    (void)timer_delete(watch_timer);
 }
 
 double stop_clock(void)
@@ -122,6 +188,7 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
 void stop_uninstall(struct stop *stop)
 {
     is_hurried = false;
+    stop_unwatch();
     int handled[3];
     fill_handled(stop, handled);
     for (int i = 2; i >= 0; i--) // backwards: the stop signal may be one of the other two

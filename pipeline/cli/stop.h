@@ -31,6 +31,12 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
 void stop_hurry(const char *line);
 // Whether the terminal's line has a progress bar, which that line then takes the place of.
 void stop_note_bar(bool shown);
+// While inputs are read nothing is lost by ending, and libraries that read do not ask whether they shall.
+// From stop_watch on, a program that has not ended in order a second after the first signal, or five after
+// the time limit, ends at once with EXIT_STOPPED and writes "coppice: stopped by ..." (speaks) to standard
+// error; until stop_unwatch. Both after stop_install.
+void stop_watch(const struct stop *stop, bool speaks);
+void stop_unwatch(void);
 // Whether the line was written.
 bool stop_was_announced(void);
 // Restores what was before.

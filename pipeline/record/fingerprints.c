@@ -2,6 +2,7 @@
 
 #include "io/corpus/text_kind.h"
 #include "io/file/file_set.h"
+#include "io/file/interrupt.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
 #include "io/tasks/files.h"
@@ -109,7 +110,7 @@ static enum status hash_file(uint64_t *hash, const char *path, struct error *err
         status = error_set(err, STATUS_MEMORY, "out of memory for the fingerprint of %s", path);
     if (status == STATUS_OK) {
         XXH3_64bits_reset(state);
-        while ((n = fread(buffer, 1, PIECE, file)) > 0)
+        while ((status = interrupt_check(err)) == STATUS_OK && (n = fread(buffer, 1, PIECE, file)) > 0)
             XXH3_64bits_update(state, buffer, n);
         if (ferror(file))
             status = error_set(err, STATUS_FAILED, "%s: read: %s", path, strerror(errno));
@@ -143,8 +144,9 @@ static enum status hash_shard(uint64_t *hash, const struct team *team, const str
     enum status status = allocate(&hashes, shard->stored_count + 1, sizeof *hashes, "fingerprint", err);
 
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    for (size_t i = 0; i < shard->stored_count; i++) {
+    for (size_t i = 0; i < shard->stored_count && status == STATUS_OK; i++) {
         const struct safetensors_tensor *tensor = &shard->stored[i];
+        status = interrupt_check(err);
         if (i % (size_t)team->size != (size_t)team->rank)
             continue;
         hashes[i] = XXH3_64bits(tensor->data, tensor->end - tensor->begin);
@@ -152,7 +154,9 @@ static enum status hash_shard(uint64_t *hash, const struct team *team, const str
     }
     if (team->rank == 0)
         hashes[shard->stored_count] = XXH3_64bits(shard->mapping, shard->header_bytes);
-    status = team_sum_u64(team, hashes, shard->stored_count + 1, err);
+    status = team_agree(team, status, err);
+    if (status == STATUS_OK)
+        status = team_sum_u64(team, hashes, shard->stored_count + 1, err);
     *hash = XXH3_64bits(hashes, (shard->stored_count + 1) * sizeof *hashes);
     free(hashes);
     return status;

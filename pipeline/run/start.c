@@ -62,6 +62,14 @@ static enum status tell_waiting(struct run_outcome *outcome, const struct run_co
     return STATUS_OK;
 }
 
+static void log_end(const struct journal *journal, enum status status, const struct futility *futility,
+                    const struct error *err)
+{
+    (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s, s:b}", "exit_code",
+                    exit_code(status), "message", status == STATUS_OK ? "" : err->message, "futile",
+                    futility->of_this);
+}
+
 static enum status run_and_tell(const struct run_context *context, const struct test_data *data,
                                 struct journal *journal, struct error *err)
 {
@@ -80,9 +88,7 @@ static enum status run_and_tell(const struct run_context *context, const struct 
     progress_end(&journal->progress);
     if (status == STATUS_STOPPED)
         status = stop_explain(&futility, context, err);
-    (void)log_event(journal->log, NULL, status == STATUS_OK ? "done" : "end", "{s:i, s:s, s:b}", "exit_code",
-                    exit_code(status), "message", status == STATUS_OK ? "" : err->message, "futile",
-                    futility.of_this);
+    log_end(journal, status, &futility, err);
     FORWARD_IF_ERROR(status);
     return tell_waiting(&outcome, context, err);
 }
@@ -134,6 +140,22 @@ static enum status blame_lock(enum status status, const struct team *world, stru
     return team_agree(world, status, err);
 }
 
+// Collective over the world: told to stop while inputs were read. It is in the log, so that who starts again
+// on 75 and gets no further is told so.
+static enum status stop_before_units(const struct run_context *context, struct error *err)
+{
+    struct journal journal = {.log = NULL};
+    struct futility futility;
+
+    futility_recall(&futility, context);
+    FORWARD_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err));
+    (void)log_event(journal.log, NULL, "start", "{s:s}", "command", context->options->command->name);
+    const enum status status = stop_explain(&futility, context, err);
+    log_end(&journal, status, &futility, err);
+    journal_close(&journal);
+    return status;
+}
+
 // Collective over the world; rank 0 holds the claim, and lets go of the run directory as soon as it is open.
 // settings: the context's, which learn what all files are made from.
 static enum status open_and_run(const struct run_context *context, struct settings *settings,
@@ -142,10 +164,14 @@ static enum status open_and_run(const struct run_context *context, struct settin
     const bool root = context->world->rank == 0;
     struct journal journal = {.log = NULL};
     char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
-    enum status status = STATUS_OK;
+    enum status status;
 
     FORWARD_IF_ERROR(set_fence(claim, context->world, err));
-    FORWARD_IF_ERROR(admission_check(admission, context, false, err));
+    status = admission_check(admission, context, false, err);
+    stop_unwatch();
+    if (status == STATUS_STOPPED)
+        return stop_before_units(context, err);
+    FORWARD_IF_ERROR(status);
     settings->made_from = admission->record.made_from;
     if (root)
         status = warn(context, err);

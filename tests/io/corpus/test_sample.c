@@ -1,6 +1,7 @@
 // sample.h: which tokens of which documents become calibration sequences and evaluation windows.
 #include "io/corpus/generator.h"
 #include "io/corpus/sample.h"
+#include "io/file/interrupt.h"
 #include "tests/golden/sample.h"
 #include "tests/support/temporary_folder.h"
 
@@ -768,6 +769,27 @@ static void test_chunks_of_any_size_and_plugins_are_not_unpacked(void **state)
     free(ids);
 }
 
+static bool is_told(const void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void test_reading_tokens_stops_when_told(void **state)
+{
+    const hsize_t dims[] = {2, 2};
+    const int32_t values[] = {1, 2, 3, 4};
+    const char *path = write_dataset(*state, "tokens", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, dims, values);
+    struct error err = {0};
+    int32_t *ids;
+    size_t sequences;
+
+    interrupt_set(is_told, NULL);
+    assert_int_equal(sample_load_tokens(&ids, &sequences, path, &two_of_two, &err), STATUS_STOPPED);
+    interrupt_set(NULL, NULL);
+    assert_null(ids);
+}
+
 static void test_only_rows_that_are_asked_for_are_read(void **state)
 {
     const hsize_t dims[] = {UINT64_C(1) << 40, 4}; // 16 TiB that nobody wrote; row 3 has what is no token
@@ -823,6 +845,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tokens_of_other_files_are_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks_of_any_size_and_plugins_are_not_unpacked, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_reading_tokens_stops_when_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_rows_that_are_asked_for_are_read, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, make_external_link, remove_external_link);

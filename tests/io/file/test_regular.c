@@ -1,6 +1,7 @@
 // regular.h: what is no regular file is refused at once, and with it every reader that a FIFO would hold.
 #include "io/corpus/sample.h"
 #include "io/file/commit.h"
+#include "io/file/interrupt.h"
 #include "io/file/regular.h"
 #include "io/file/run_lock.h"
 #include "io/file/stream.h"
@@ -125,9 +126,52 @@ static void no_reader_waits_for_a_fifo(void **state)
     assert_error(err, STATUS_FAILED, "lock: not a regular file");
 }
 
+// ---- told to stop -----------------------------------------------------------------------------------------
+
+static size_t asked;
+
+// Yes, from the context's question on.
+static bool is_told(const void *context)
+{
+    return ++asked >= *(const size_t *)context;
+}
+
+static void long_inputs_ask_whether_to_stop(void **state)
+{
+    const size_t size = (size_t)4 << 20, third = 3, first = 1;
+    char *text = malloc(size + 1);
+    struct stream *stream;
+    struct error err = {0};
+    const char *bytes;
+    size_t count, read = 0;
+    enum status status = STATUS_OK;
+
+    assert_non_null(text);
+    memset(text, 'a', size);
+    text[size] = '\0';
+    const char *path = write_text(*state, "long.txt", text);
+    free(text);
+
+    asked = 0;
+    interrupt_set(is_told, &third);
+    assert_ok(stream_open(&stream, path, &err), err);
+    while ((status = stream_read(stream, &bytes, &count, &err)) == STATUS_OK && count > 0)
+        read += count;
+    assert_int_equal(status, STATUS_STOPPED);
+    assert_in_range(read, 1, size / 2);
+    stream_close(stream);
+    interrupt_set(is_told, &first);
+    assert_int_equal(stream_open(&stream, path, &err), STATUS_STOPPED);
+
+    interrupt_set(NULL, NULL);
+    assert_ok(stream_open(&stream, path, &err), err);
+    stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(long_inputs_ask_whether_to_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_regular_file_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_failures_keep_their_reason, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_regular_file_is_opened_also_through_a_link, set_up, tear_down),

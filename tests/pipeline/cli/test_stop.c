@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -265,6 +266,59 @@ static void a_signal_from_another_process_is_seen(void **state)
     }
 }
 
+// A child that never asks whether it shall stop. watched: 1 it is, 2 it was.
+static pid_t start_deaf(double max_time, int watched, int ready)
+{
+    const pid_t child = fork();
+    if (child != 0)
+        return child;
+    const struct timespec while_it_works = {0, 900000000};
+    struct timespec left = while_it_works;
+    struct stop stop = {0};
+    if (stop_install(&stop, SIGUSR1, stop_clock(), max_time, 0, NULL) != STATUS_OK)
+        _exit(100);
+    stop_watch(&stop, false);
+    if (watched == 2)
+        stop_unwatch();
+    if (write(ready, "r", 1) != 1)
+        _exit(101);
+    for (int i = 0; i < (max_time > 0 ? 9 : 2); i++, left = while_it_works)
+        while (nanosleep(&left, &left) != 0)
+            ;
+    _exit(stop_level(&stop) > 0 ? 42 : 43);
+}
+
+static int code_of(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// While it is watched: a second after a signal, five after the time limit.
+static void who_does_not_ask_is_ended(void **state)
+{
+    int ready[2];
+    char byte;
+    (void)state;
+
+    assert_int_equal(pipe(ready), 0);
+    const pid_t told = start_deaf(0, 1, ready[1]), timed = start_deaf(0.1, 1, ready[1]);
+    const pid_t untold = start_deaf(0, 1, ready[1]), over = start_deaf(0, 2, ready[1]);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+    const double begun = stop_clock();
+    kill(told, SIGINT);
+    kill(over, SIGTERM);
+    assert_int_equal(code_of(told), 75);
+    assert_true(stop_clock() - begun >= 0.99); // there was time to end in order
+    assert_int_equal(code_of(untold), 43);
+    assert_int_equal(code_of(over), 42);
+    assert_int_equal(code_of(timed), 75);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void the_clock_runs_forward(void **state)
 {
     const double first = stop_clock(), second = stop_clock();
@@ -307,6 +361,7 @@ int main(void)
         cmocka_unit_test(an_ignored_interrupt_stays_ignored),
         cmocka_unit_test(a_signal_makes_no_system_call_fail),
         cmocka_unit_test(a_signal_from_another_process_is_seen),
+        cmocka_unit_test(who_does_not_ask_is_ended),
         cmocka_unit_test(the_clock_runs_forward),
         cmocka_unit_test(every_listed_signal_has_a_name_and_can_be_found),
     };
