@@ -6,6 +6,7 @@
 #include "pipeline/job/json.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/record/task_results.h"
+#include "pipeline/record/text_results.h"
 #include "pipeline/report/compare_show.h"
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/published.h"
@@ -20,10 +21,12 @@
 #include <unistd.h>
 
 // All is kept as JSON:
-//   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "length", "sequences",
+//   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "text", "texts": {NAME: [...]},
+//   "length", "sequences",
 //              "calibration_length", "seed", "propagation"}],
 //    "same_model", "same_evaluation", "warnings": [...],
 //    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
+//                  "texts" (when some have names): {NAME: [of each run {"perplexity", ...} or null]},
 //                  "tasks" (when there are some): {TASK: [of each run {"acc", ...} or null]},
 //                  "published" (when there is some): [of each run published.h's object or null]}]}
 
@@ -42,6 +45,30 @@ static json_t *identities(const json_t *record, const char *list)
                                                 json_object_get(file, "xxh3")));
     }
     return result;
+}
+
+// {NAME: [the same of the text of that name]}.
+static json_t *text_identities(const json_t *record)
+{
+    json_t *result = json_object(), *all = identities(record, "texts"), *stamp;
+    size_t i;
+
+    json_array_foreach(json_object_get(json_object_get(record, "fingerprints"), "texts"), i, stamp)
+    {
+        const char *name = text_of(stamp, "text");
+        if (json_object_get(result, name) == NULL)
+            json_object_set_new(result, name, json_array());
+        json_array_append(json_object_get(result, name), json_array_get(all, i));
+    }
+    json_decref(all);
+    return result;
+}
+
+// What makes the first text of a run, which "perplexity" is of, the same as that of another.
+static json_t *first_identity(const json_t *record, const struct settings *settings, const json_t *texts)
+{
+    const char *name = text_label(settings, 0);
+    return name != NULL ? json_incref(json_object_get(texts, name)) : identities(record, "evaluation");
 }
 
 // A variant of several runs has the target of the first.
@@ -106,24 +133,31 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
     return STATUS_OK;
 }
 
-static void add_tasks(json_t *variants, size_t run, const struct settings *settings,
-                      const struct variant *variant)
+// Adds a run's {NAME: result} to {NAME: [of each run]}, the member `list` of the row. Takes the results.
+static void add_named(json_t *row, const char *list, size_t run, json_t *results)
 {
-    json_t *row = variant_row(variants, settings, variant), *results = tasks_to_json(settings, variant, NULL),
-           *result;
+    json_t *result;
     const char *name;
 
-    if (json_object_size(results) > 0 && json_object_get(row, "tasks") == NULL)
-        json_object_set_new(row, "tasks", json_object());
-    json_t *tasks = json_object_get(row, "tasks");
+    if (json_object_size(results) > 0 && json_object_get(row, list) == NULL)
+        json_object_set_new(row, list, json_object());
+    json_t *all = json_object_get(row, list);
     json_object_foreach(results, name, result)
     {
-        if (json_object_get(tasks, name) == NULL)
-            json_object_set_new(tasks, name, json_array());
-        fill(json_object_get(tasks, name), run);
-        json_array_append(json_object_get(tasks, name), result);
+        if (json_object_get(all, name) == NULL)
+            json_object_set_new(all, name, json_array());
+        fill(json_object_get(all, name), run);
+        json_array_append(json_object_get(all, name), result);
     }
     json_decref(results);
+}
+
+static void add_named_results(json_t *variants, size_t run, const struct settings *settings,
+                              const struct variant *variant)
+{
+    json_t *row = variant_row(variants, settings, variant);
+    add_named(row, "texts", run, text_results_to_json(settings, variant, NULL));
+    add_named(row, "tasks", run, tasks_to_json(settings, variant, NULL));
 }
 
 static enum status add_run(json_t *comparison, size_t run, const char *path, struct error *err)
@@ -145,16 +179,20 @@ static enum status add_run(json_t *comparison, size_t run, const char *path, str
     GOTO_IF_ERROR(add_result(variants, run, settings, NULL, &length, err), done);
     for (size_t v = 0; v < settings->num_variants; v++)
         GOTO_IF_ERROR(add_result(variants, run, settings, &settings->variants[v], &length, err), done);
-    add_tasks(variants, run, settings, NULL);
+    add_named_results(variants, run, settings, NULL);
     for (size_t v = 0; v < settings->num_variants; v++)
-        add_tasks(variants, run, settings, &settings->variants[v]);
+        add_named_results(variants, run, settings, &settings->variants[v]);
+    json_t *texts = text_identities(record.json);
     json_array_append_new(
         json_object_get(comparison, "runs"),
-        json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:s}", "run", path, "model",
-                  identities(record.json, "model"), "evaluation", identities(record.json, "evaluation"),
-                  "length", (json_int_t)length, "sequences", (json_int_t)settings->sequences,
-                  "calibration_length", (json_int_t)settings->length, "seed", (json_int_t)settings->seed,
-                  "propagation", settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned"));
+        json_pack("{s:s, s:o, s:o, s:s?, s:O, s:I, s:I, s:I, s:I, s:s}", "run", path, "model",
+                  identities(record.json, "model"), "evaluation",
+                  first_identity(record.json, settings, texts), "text",
+                  settings->num_texts > 0 ? text_title(&settings->texts[0]) : NULL, "texts", texts, "length",
+                  (json_int_t)length, "sequences", (json_int_t)settings->sequences, "calibration_length",
+                  (json_int_t)settings->length, "seed", (json_int_t)settings->seed, "propagation",
+                  settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned"));
+    json_decref(texts);
 done:
     settings_free(settings);
     run_record_free(&record);
@@ -172,6 +210,27 @@ static bool all_same(const json_t *runs, const char *key)
     {
         if (!json_equal(json_object_get(run, key), first))
             return false;
+    }
+    return true;
+}
+
+// Whether a text of one name is the same in all runs that have it. *which: the first that is not.
+static bool same_texts(const json_t *runs, const char **which)
+{
+    const json_t *other;
+    size_t r, s;
+    json_t *run, *text;
+
+    json_array_foreach(runs, r, run)
+    {
+        json_object_foreach(json_object_get(run, "texts"), *which, text)
+        {
+            for (s = 0; s < r; s++) {
+                other = json_object_get(json_object_get(json_array_get(runs, s), "texts"), *which);
+                if (other != NULL && !json_equal(text, other))
+                    return false;
+            }
+        }
     }
     return true;
 }
@@ -224,6 +283,10 @@ static void judge(json_t *comparison)
         json_array_append_new(warnings, json_string("the runs are of different models"));
     if (!text)
         json_array_append_new(warnings, json_string("perplexities were measured on different texts"));
+    const char *which = NULL;
+    const bool texts = same_texts(runs, &which);
+    if (!texts)
+        json_array_append_new(warnings, json_sprintf("text %s is another in each run", which));
     if (!length)
         json_array_append_new(warnings,
                               json_string("perplexities were measured at different sequence lengths"));
@@ -238,7 +301,7 @@ static void judge(json_t *comparison)
                               json_sprintf("accuracies on %s were measured on different examples", task));
     json_object_set_new(comparison, "same_tasks", json_boolean(tasks));
     json_object_set_new(comparison, "same_model", json_boolean(model));
-    json_object_set_new(comparison, "same_evaluation", json_boolean(text && length));
+    json_object_set_new(comparison, "same_evaluation", json_boolean(text && texts && length));
 }
 
 static enum status gather(json_t **comparison, const char *const *runs, size_t count, struct error *err)
@@ -260,6 +323,10 @@ static enum status gather(json_t **comparison, const char *const *runs, size_t c
         fill(json_object_get(row, "perplexity"), count);
         if (json_object_get(row, "published") != NULL)
             fill(json_object_get(row, "published"), count);
+        json_object_foreach(json_object_get(row, "texts"), name, values)
+        {
+            fill(values, count);
+        }
         json_object_foreach(json_object_get(row, "tasks"), name, values)
         {
             fill(values, count);

@@ -15,14 +15,16 @@
 
 #include <stdlib.h>
 
-static void describe_run(char *text, size_t size, const json_t *run)
+static void describe_run(char *line, size_t size, const json_t *run)
 {
-    snprintf(text, size,
-             "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, measured at length %lld",
+    const char *text = text_of(run, "text");
+    snprintf(line, size,
+             "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, measured at length %lld%s%s",
              text_of(run, "run"), (long long)json_integer_value(json_object_get(run, "sequences")),
              (long long)json_integer_value(json_object_get(run, "calibration_length")),
              (long long)json_integer_value(json_object_get(run, "seed")), text_of(run, "propagation"),
-             (long long)json_integer_value(json_object_get(run, "length")));
+             (long long)json_integer_value(json_object_get(run, "length")), text[0] != '\0' ? " on " : "",
+             text);
 }
 
 static int names_column(const json_t *comparison)
@@ -65,26 +67,38 @@ static void print_values(const json_t *values, const char *key, double scale, in
     fprintf(out, "\n");
 }
 
-static void print_task(const json_t *comparison, const char *task, FILE *out)
+// What runs have of each text and each task: {NAME: [of each run]} in a variant's row.
+struct named {
+    const char *list, *value; // the row's member, and that of a result
+    const char *head;         // of a printed table, with the name
+    const char *title;        // of one of the page
+    double scale;
+    int digits;
+};
+static const struct named of_texts = {"texts", "perplexity", "perplexity on %s", "Perplexity on %s", 1, 4},
+                          of_tasks = {"tasks", "acc", "%s, acc in per cent", "%s, accuracy", 100, 2};
+
+static void print_named(const json_t *comparison, const struct named *named, const char *name, FILE *out)
 {
-    char head[128];
+    char head[160];
     size_t i;
     json_t *row;
 
-    snprintf(head, sizeof head, "%s, acc in per cent", task);
+    snprintf(head, sizeof head, named->head, name);
     print_head(comparison, head, out);
     json_array_foreach(json_object_get(comparison, "variants"), i, row)
     {
-        const json_t *values = json_object_get(json_object_get(row, "tasks"), task);
+        const json_t *values = json_object_get(json_object_get(row, named->list), name);
         if (values == NULL)
             continue;
         fprintf(out, "%-*s", names_column(comparison), text_of(row, "variant"));
-        print_values(values, "acc", 100, 2, out);
+        print_values(values, named->value, named->scale, named->digits, out);
     }
 }
 
-// Every task of any variant once, in the order in which they were found.
-static json_t *task_names(const json_t *comparison)
+// Every text, or task, of any variant once, in the order in which they were found. One text alone is that of
+// the first table.
+static json_t *names_of(const json_t *comparison, const struct named *named)
 {
     json_t *names = json_object(), *row, *values;
     const char *name;
@@ -92,11 +106,13 @@ static json_t *task_names(const json_t *comparison)
 
     json_array_foreach(json_object_get(comparison, "variants"), i, row)
     {
-        json_object_foreach(json_object_get(row, "tasks"), name, values)
+        json_object_foreach(json_object_get(row, named->list), name, values)
         {
             json_object_set_new(names, name, json_true());
         }
     }
+    if (named == &of_texts && json_object_size(names) == 1)
+        json_object_clear(names);
     return names;
 }
 
@@ -130,12 +146,23 @@ static void show_published(const json_t *comparison,
     }
 }
 
+static void print_all_named(const json_t *comparison, const struct named *named, FILE *out)
+{
+    json_t *names = names_of(comparison, named), *unused;
+    const char *name;
+
+    json_object_foreach(names, name, unused)
+    {
+        print_named(comparison, named, name, out);
+    }
+    json_decref(names);
+}
+
 void compare_print(const json_t *comparison, FILE *out)
 {
     char text[4400];
     size_t i, r;
-    json_t *run, *row, *names = task_names(comparison), *unused;
-    const char *name;
+    json_t *run, *row;
 
     json_array_foreach(json_object_get(comparison, "runs"), r, run)
     {
@@ -148,12 +175,9 @@ void compare_print(const json_t *comparison, FILE *out)
         fprintf(out, "%-*s", names_column(comparison), text_of(row, "variant"));
         print_values(json_object_get(row, "perplexity"), NULL, 1, 4, out);
     }
+    print_all_named(comparison, &of_texts, out);
     show_published(comparison, published_print, out);
-    json_object_foreach(names, name, unused)
-    {
-        print_task(comparison, name, out);
-    }
-    json_decref(names);
+    print_all_named(comparison, &of_tasks, out);
 }
 
 // ---- the page -------------------------------------------------------------------------------------------
@@ -190,8 +214,8 @@ static void write_cell(const json_t *value, FILE *out)
         fputs("<td>&ndash;</td>", out);
 }
 
-// A table of perplexities (task NULL) or of accuracies on a task.
-static void write_values(const json_t *comparison, const char *task, FILE *out)
+// A table of first perplexities (named NULL), or of what runs have of a text or a task.
+static void write_values(const json_t *comparison, const struct named *named, const char *name, FILE *out)
 {
     size_t i, r;
     json_t *row, *value;
@@ -204,8 +228,8 @@ static void write_values(const json_t *comparison, const char *task, FILE *out)
     fputs("</tr></thead>\n<tbody>", out);
     json_array_foreach(json_object_get(comparison, "variants"), i, row)
     {
-        const json_t *values = task != NULL ? json_object_get(json_object_get(row, "tasks"), task)
-                                            : json_object_get(row, "perplexity");
+        const json_t *values = named != NULL ? json_object_get(json_object_get(row, named->list), name)
+                                             : json_object_get(row, "perplexity");
         if (values == NULL)
             continue;
         fputs("<tr><td class=\"text\">", out);
@@ -213,11 +237,28 @@ static void write_values(const json_t *comparison, const char *task, FILE *out)
         fputs("</td>", out);
         json_array_foreach(values, r, value)
         {
-            write_cell(task != NULL ? json_object_get(value, "acc") : value, out);
+            write_cell(named != NULL ? json_object_get(value, named->value) : value, out);
         }
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);
+}
+
+static void write_all_named(const json_t *comparison, const struct named *named, FILE *out)
+{
+    json_t *names = names_of(comparison, named), *unused;
+    const char *name;
+    char title[160];
+
+    json_object_foreach(names, name, unused)
+    {
+        snprintf(title, sizeof title, named->title, name);
+        fputs("<h3>", out);
+        html_text(out, title);
+        fputs("</h3>\n", out);
+        write_values(comparison, named, name, out);
+    }
+    json_decref(names);
 }
 
 static void write_run_name(const json_t *report, size_t r, FILE *out)
@@ -260,8 +301,7 @@ static void write_each(const json_t *reports, FILE *out)
         fputs("<h2>", out);
         write_run_name(report, r, out);
         fputs("</h2>\n", out);
-        write_pivot(&page, json_object_get(report, "models"), &measure_perplexity);
-        write_pivot(&page, json_object_get(report, "models"), &measure_accuracy);
+        write_pivots(&page, json_object_get(report, "models"));
         fputs("<details><summary>All variants, with their time and memory</summary>\n", out);
         write_models(&page);
         fputs("</details>\n", out);
@@ -337,17 +377,9 @@ static void write_page(const json_t *comparison, const json_t *reports, const js
         write_plot(&page, text_of(item, "id"));
     }
     fputs("</div>\n<h3>Perplexity</h3>\n", out);
-    write_values(comparison, NULL, out);
-    json_t *names = task_names(comparison);
-    const char *name;
-    json_object_foreach(names, name, item)
-    {
-        fputs("<h3>", out);
-        html_text(out, name);
-        fputs(", accuracy</h3>\n", out);
-        write_values(comparison, name, out);
-    }
-    json_decref(names);
+    write_values(comparison, NULL, NULL, out);
+    write_all_named(comparison, &of_texts, out);
+    write_all_named(comparison, &of_tasks, out);
     show_published(comparison, published_write_html, out);
     write_each(reports, out);
     write_differences(reports, out);

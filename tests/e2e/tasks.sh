@@ -49,6 +49,15 @@ check "so has its table" same "$(results_column "$folder/run" boolq.acc | awk '{
 check "and its page" grep -q '>ARC-Easy-Test</button>' "$folder/run/report.html"
 check "and both texts" jq -e '.models | all(.texts | keys == ["gospel", "test"])' "$folder/run/report.json"
 check "on the page too" grep -q '>gospel</button>' "$folder/run/report.html"
+check "with a table for each" same "$(grep -oE '<h3>Perplexity on [a-z]*' "$folder/run/report.html")" "<h3>Perplexity on test
+<h3>Perplexity on gospel"
+check "whose best is the text's own" grep -qF "data-value=\"$(result wanda-0.5/texts/gospel .perplexity | awk '{ printf "%.17g", $1 }')\"><b>" "$folder/run/report.html"
+check "and it says which of them decides" grep -q 'Perplexity here is that on test, the first of 2 texts' "$folder/run/report.html"
+check "each with its error" jq -e '.models[1] | .texts.test.ratio_stderr == .ratio_stderr and .ratio_stderr > 0 and
+  .texts.gospel.perplexity_stderr > 0' "$folder/run/report.json"
+if command -v gnuplot >/dev/null; then
+  check "and a plot" grep -q 'aria-label="Perplexity on gospel\. ' "$folder/run/report.html"
+fi
 
 # ---- the same bytes, and one task at a time -------------------------------------------------------------
 
@@ -57,6 +66,9 @@ three_ranks() {
   runs ranks 3 run "$folder/job.yaml" && diff -r "$folder/run/results" "$folder/other/results"
 }
 check "three ranks give the same bytes" three_ranks
+check "two runs are compared, on each text" eval 'exits 0 alone compare "$folder/run" "$folder/other" &&
+  same "$(sed -n "/^perplexity on gospel/,/^wanda/s/^\(dense\|wanda-0.5\) */\1 /p" "$folder/stdout")" \
+    "$(for model in dense wanda-0.5; do result $model/texts/gospel .perplexity | awk -v m=$model "{ printf \"%s %12.4f %12.4f\n\", m, \$1, \$1 }" | sed "s/  */ /"; done)"'
 check "two runs are compared" exits 0 alone compare --json "$folder/run" "$folder/other"
 check "task by task" says '.same_tasks and .variants[1].tasks.boolq[0].acc == .variants[1].tasks.boolq[1].acc'
 check "also as a table" exits 0 alone compare "$folder/run" "$folder/other"

@@ -15,6 +15,7 @@
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/published.h"
 #include "pipeline/report/data/series.h"
+#include "pipeline/report/data/text_models.h"
 #include "pipeline/report/data/times.h"
 #include "pipeline/report/data/uncertainty.h"
 #include "stages/evaluate/perplexity.h"
@@ -31,7 +32,6 @@
 struct gathering {
     const struct run_view *view;
     const struct history *history;
-    json_t *dense_windows; // cross-entropies of the dense model's windows, or NULL
     size_t layers;
     json_t *models, *linears, *channels, *diagnostics, *missing;
 };
@@ -146,23 +146,6 @@ static void gather_layer(struct gathering *g, const struct variant *variant, con
 
 // ---- one model ------------------------------------------------------------------------------------------
 
-// Errors of the perplexity and of its ratio to the dense model's, to first order in those of the mean
-// cross-entropies. Windows are paired: that a text is hard for both models is no error of their ratio.
-static void add_errors(struct gathering *g, json_t *row, const struct variant *variant)
-{
-    json_t *windows = window_nll_read(g->view->settings, variant);
-    double error, value;
-
-    if (variant == NULL)
-        g->dense_windows = json_incref(windows);
-    if (number_of(&value, row, "perplexity") && standard_error(&error, windows, NULL))
-        add_real(row, "perplexity_stderr", value * error);
-    if (variant != NULL && g->dense_windows != NULL && number_of(&value, row, "ratio") &&
-        standard_error(&error, windows, g->dense_windows))
-        add_real(row, "ratio_stderr", value * error);
-    json_decref(windows);
-}
-
 static void add_perplexity(struct gathering *g, json_t *row, const struct variant *variant)
 {
     struct perplexity result;
@@ -183,7 +166,7 @@ static void add_perplexity(struct gathering *g, json_t *row, const struct varian
     const json_t *dense = json_object_get(json_array_get(g->models, 0), "perplexity");
     if (json_is_number(dense))
         add_real(row, "ratio", result.perplexity / json_number_value(dense));
-    add_errors(g, row, variant);
+    perplexity_errors_add(row, g->view->settings, 0, variant);
 }
 
 static void add_published(const struct settings *settings, json_t *row, const struct variant *variant)
@@ -267,6 +250,7 @@ static void gather_model(struct gathering *g, const struct variant *variant)
     json_array_append_new(g->models, row);
     add_perplexity(g, row, variant);
     result = text_results_to_json(g->view->settings, variant, g->missing);
+    text_errors_add(result, g->view->settings, variant);
     if (result != NULL)
         json_object_set_new(row, "texts", result);
     add_published(g->view->settings, row, variant);
@@ -414,7 +398,6 @@ static enum status gather(json_t **report, const struct run_view *view, const ch
                         g.models, "linears", g.linears, "channels", g.channels, "diagnostics", g.diagnostics,
                         "times", times_to_json(&history), "starts", starts_to_json(&history), "provenance",
                         provenance, "missing", g.missing);
-    json_decref(g.dense_windows);
     history_free(&history);
     return *report != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for the report");
 }

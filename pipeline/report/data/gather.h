@@ -10,9 +10,10 @@
 //   "provenance"   run.json without its seal: job, fingerprints, versions, start
 //   "starts", "times"  see times.h
 //   "models"       [{variant, series, choice, target, sparsity, kept, weights, perplexity, perplexity_stderr,
-//                  ratio, ratio_stderr, length, windows, tasks, accuracy, accuracy_stderr, published,
+//                  ratio, ratio_stderr, length, windows, texts, tasks, accuracy, accuracy_stderr, published,
 //                  alignment, seconds, rank_seconds, peak_memory, ...}], dense first; ratio: to the dense
 //                  perplexity; errors: uncertainty.h; accuracy: mean over the tasks when all were measured;
+//                  texts: {NAME: {perplexity, ...}} where there are names, the first one's as above;
 //                  published: see published.h; time and memory: see times.h
 //   "linears"      [{variant, layer, linear, weights, kept, sparsity, energy_before, energy_pruned,
 //                  energy_compensated}], and what stages/layer/linear_record.h adds

@@ -6,12 +6,14 @@
 
 #include <math.h>
 
-json_t *window_nll_read(const struct settings *settings, const struct variant *variant)
+// [mean cross-entropy of each window], a new reference; NULL when the result is not there or was written by a
+// version that kept none.
+static json_t *window_nll_read(const struct settings *settings, size_t text, const struct variant *variant)
 {
     char path[PATH_SIZE];
     json_t *result = NULL;
 
-    perplexity_path(path, settings, 0, variant);
+    perplexity_path(path, settings, text, variant);
     if (sealed_json_read(&result, path, NULL) != STATUS_OK)
         return NULL;
     json_t *windows = json_incref(json_object_get(result, "window_nll"));
@@ -38,6 +40,26 @@ bool standard_error(double *error, const json_t *values, const json_t *minus)
         squares += (difference(values, minus, i) - mean) * (difference(values, minus, i) - mean);
     *error = sqrt(squares / (double)(count - 1) / (double)count);
     return true;
+}
+
+static void set_error(json_t *row, const char *key, double value)
+{
+    json_object_set_new(row, key, isfinite(value) ? json_real(value) : json_null()); // JSON has no infinities
+}
+
+void perplexity_errors_add(json_t *row, const struct settings *settings, size_t text,
+                           const struct variant *variant)
+{
+    json_t *windows = window_nll_read(settings, text, variant);
+    json_t *dense = variant != NULL ? window_nll_read(settings, text, NULL) : NULL;
+    double error, value;
+
+    if (number_of(&value, row, "perplexity") && standard_error(&error, windows, NULL))
+        set_error(row, "perplexity_stderr", value * error);
+    if (dense != NULL && number_of(&value, row, "ratio") && standard_error(&error, windows, dense))
+        set_error(row, "ratio_stderr", value * error);
+    json_decref(windows);
+    json_decref(dense);
 }
 
 bool tasks_mean_error(double *error, const json_t *tasks)

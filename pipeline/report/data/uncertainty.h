@@ -4,9 +4,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-// [mean cross-entropy of each window] of the variant's perplexity (NULL: the dense model's). New reference;
-// NULL when the result is not there or was written by a version that kept none.
-json_t *window_nll_read(const struct settings *settings, const struct variant *variant);
+// Adds to a row with "perplexity" and "ratio" on settings->texts[text] (variant NULL: the dense model's) the
+// members "perplexity_stderr" and "ratio_stderr": to first order in the errors of the mean cross-entropies.
+// Windows are paired: that a text is hard for both models is no error of their ratio. Nothing is added where
+// the results have no windows on record.
+void perplexity_errors_add(json_t *row, const struct settings *settings, size_t text,
+                           const struct variant *variant);
 
 // Standard error of the mean of values, or of values less `minus`, window by window (minus NULL: of values).
 // False with fewer than two values, or when `minus` has another number of them.

@@ -279,6 +279,23 @@ static void write_plots(const struct page *page, const char *const *ids, size_t 
     fputs("</div>\n", page->out);
 }
 
+// Perplexities, of which each text may have its own (plots.h), then accuracies.
+static void write_result_plots(const struct page *page)
+{
+    static const char *const ids[] = {"perplexity", "accuracy"};
+    size_t i;
+    json_t *plot;
+
+    fputs("<div class=\"plots\">\n", page->out);
+    for (size_t k = 0; k < sizeof ids / sizeof *ids; k++)
+        json_array_foreach(page->plots, i, plot)
+        {
+            if (strncmp(text_of(plot, "id"), ids[k], strlen(ids[k])) == 0)
+                write_plot(page, text_of(plot, "id"));
+        }
+    fputs("</div>\n", page->out);
+}
+
 // The model and the run, as a heading and a sentence.
 static void write_head(const json_t *report, FILE *out)
 {
@@ -305,8 +322,6 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
 {
     const struct page page = {report, plots, out};
     const json_t *models = json_object_get(report, "models");
-    static const char *const results[] = {"perplexity", "perplexity-patterns", "accuracy",
-                                          "accuracy-patterns"};
     static const char *const depths[] = {"depth-sparsity", "depth-error", "depth-energy"};
     static const char *const alignments[] = {
         "adjacent",          "query-key",          "value-output",          "commutator",
@@ -319,9 +334,8 @@ void report_write_html(const json_t *report, const json_t *plots, const char *no
     if (no_plots != NULL)
         fprintf(out, "<p class=\"warning\">%s</p>\n", no_plots);
     fputs("<h2>Results</h2>\n", out);
-    write_plots(&page, results, sizeof results / sizeof *results);
-    write_pivot(&page, models, &measure_perplexity);
-    write_pivot(&page, models, &measure_accuracy);
+    write_result_plots(&page);
+    write_pivots(&page, models);
     fputs("<h3>All variants</h3>\n", out);
     write_models(&page);
     report_write_texts(&page);

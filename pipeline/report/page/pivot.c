@@ -1,6 +1,7 @@
 #include "pipeline/report/page/pivot.h"
 
 #include "pipeline/report/data/members.h"
+#include "pipeline/report/data/text_models.h"
 
 #include <math.h>
 #include <string.h>
@@ -68,7 +69,18 @@ static void value_cell(const struct page *page, const struct bars *bars, const j
     fprintf(page->out, "%s</td>", best ? "</b>" : "");
 }
 
-void write_pivot(const struct page *page, const json_t *models, const struct measure *measure)
+static void write_heading(const struct page *page, const struct measure *measure, const char *text)
+{
+    fprintf(page->out, "<h3>%s", measure->lower_is_better ? "Perplexity" : "Mean accuracy");
+    if (text != NULL) {
+        fputs(" on ", page->out);
+        html_text(page->out, text);
+    }
+    fputs(" by method and sparsity</h3>\n", page->out);
+}
+
+void write_pivot(const struct page *page, const json_t *models, const struct measure *measure,
+                 const char *text)
 {
     const struct bars bars = bars_of(models, measure);
     const char *names[MOST_LEVELS + 1] = {"<method and compensation"};
@@ -81,8 +93,7 @@ void write_pivot(const struct page *page, const json_t *models, const struct mea
     for (k = 0; k < levels.count; k++)
         names[k + 1] = levels.labels[k];
     if (isfinite(bars.low) && levels.count > 0) {
-        fprintf(page->out, "<h3>%s by method and sparsity</h3>\n",
-                measure->lower_is_better ? "Perplexity" : "Mean accuracy");
+        write_heading(page, measure, text);
         begin_table(page, names, levels.count + 1);
         json_array_foreach(models, i, model)
         {
@@ -108,4 +119,22 @@ void write_pivot(const struct page *page, const json_t *models, const struct mea
                                          : "Bars: the share itself; longer is better.");
     }
     json_decref(done);
+}
+
+void write_pivots(const struct page *page, const json_t *models)
+{
+    json_t *names = text_names(models), *unused;
+    const char *name;
+
+    if (json_object_size(names) <= 1)
+        write_pivot(page, models, &measure_perplexity, NULL);
+    else
+        json_object_foreach(names, name, unused)
+        {
+            json_t *view = text_models(models, name);
+            write_pivot(page, view, &measure_perplexity, name);
+            json_decref(view);
+        }
+    json_decref(names);
+    write_pivot(page, models, &measure_accuracy, NULL);
 }

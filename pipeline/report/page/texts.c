@@ -1,21 +1,6 @@
 #include "pipeline/report/page/texts.h"
 
-// The names of all texts that any model was measured on. New reference.
-static json_t *text_names(const json_t *models)
-{
-    json_t *names = json_object(), *model, *result;
-    const char *name;
-    size_t i;
-
-    json_array_foreach(models, i, model)
-    {
-        json_object_foreach(json_object_get(model, "texts"), name, result)
-        {
-            json_object_set_new(names, name, json_true());
-        }
-    }
-    return names;
-}
+#include "pipeline/report/data/text_models.h"
 
 static void write_head(const struct page *page, const json_t *names)
 {
@@ -59,7 +44,8 @@ void report_write_texts(const struct page *page)
             fputs("</tr>\n", page->out);
         }
         end_table(page);
-        fputs("<p class=\"note\">Perplexity on each text. All else on this page is of the first one.</p>\n",
+        fputs("<p class=\"note\">Perplexity on each text. What names no text on this page is of the first "
+              "one.</p>\n",
               page->out);
     }
     json_decref(names);

@@ -2,6 +2,7 @@
 
 #include "pipeline/report/data/levels.h"
 #include "pipeline/report/data/members.h"
+#include "pipeline/report/data/text_models.h"
 
 #include <math.h>
 #include <string.h>
@@ -171,6 +172,19 @@ static void write_rows(const struct page *page, const json_t *models, const stru
     end_table(page);
 }
 
+// Of several texts the first one decides.
+static void write_which_text(const struct page *page, const json_t *models)
+{
+    json_t *names = text_names(models);
+
+    if (json_object_size(names) > 1) {
+        fputs("<p class=\"note\">Perplexity here is that on ", page->out);
+        html_text(page->out, json_object_iter_key(json_object_iter(names)));
+        fprintf(page->out, ", the first of %zu texts.</p>\n", json_object_size(names));
+    }
+    json_decref(names);
+}
+
 void write_verdict(const struct page *page, const json_t *models)
 {
     enum { MOST_SENTENCES = 3 };
@@ -195,6 +209,7 @@ void write_verdict(const struct page *page, const json_t *models)
     }
     for (size_t k = 0; k < levels.count && levels.count <= MOST_SENTENCES; k++)
         write_sentence(page, models, levels.labels[k], measure);
+    write_which_text(page, models);
     fputs("</div>\n", page->out);
     json_decref(measured);
 }

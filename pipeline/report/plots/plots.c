@@ -2,6 +2,7 @@
 
 #include "pipeline/report/data/levels.h"
 #include "pipeline/report/data/members.h"
+#include "pipeline/report/data/text_models.h"
 #include "pipeline/report/plots/depth_plots.h"
 #include "pipeline/report/plots/layer_plots.h"
 
@@ -265,6 +266,35 @@ static void draw_results(struct drawing *d, const struct quantity *quantity)
     json_decref(patterns);
 }
 
+// A perplexity has a plot for each text, in the order of the job: "perplexity", "perplexity-2", ...
+static void draw_perplexities(struct drawing *d, const struct quantity *perplexity)
+{
+    const json_t *report = d->report;
+    json_t *names = text_names(json_object_get(report, "models")), *unused;
+    const char *name;
+    size_t number = 0;
+
+    if (json_object_size(names) <= 1)
+        draw_results(d, perplexity);
+    else
+        json_object_foreach(names, name, unused)
+        {
+            char id[32] = "perplexity", title[160];
+            if (++number > 1)
+                snprintf(id, sizeof id, "perplexity-%zu", number);
+            snprintf(title, sizeof title, "Perplexity on %.120s", name);
+            struct quantity one = *perplexity;
+            one.id = id;
+            one.title = title;
+            json_t *view = json_pack("{s:o}", "models", text_models(json_object_get(report, "models"), name));
+            d->report = view;
+            draw_results(d, &one);
+            d->report = report;
+            json_decref(view);
+        }
+    json_decref(names);
+}
+
 // ---- time -----------------------------------------------------------------------------------------------
 
 static void draw_times(struct drawing *d)
@@ -314,10 +344,15 @@ static void draw_times(struct drawing *d)
 
 enum status report_draw(json_t **plots, const char **no_plots, const json_t *report, struct error *err)
 {
+    static const struct quantity perplexity = {
+        "perplexity",
+        "Perplexity",
+        "Lower is better. Bars: standard error of the difference from the dense model.",
+        "perplexity",
+        1,
+        perplexity_of,
+        perplexity_error};
     static const struct quantity quantities[] = {
-        {"perplexity", "Perplexity",
-         "Lower is better. Bars: standard error of the difference from the dense model.", "perplexity", 1,
-         perplexity_of, perplexity_error},
         {"accuracy", "Accuracy", "Mean over the tasks; higher is better. Bars: standard error.",
          "mean accuracy, per cent", 100, accuracy_of, accuracy_error},
         {"adjacent", "Overlap of adjacent linears",
@@ -340,6 +375,7 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
     FORWARD_IF_ERROR(allocate(&d, 1, sizeof *d, "the plots", err));
     d->report = report;
     d->list = json_array();
+    draw_perplexities(d, &perplexity);
     for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++)
         draw_results(d, &quantities[q]);
     draw_times(d);
