@@ -65,6 +65,7 @@ struct text_settings {
     bool is_plain;
     // As measured before the work (stages/evaluate/text_size.h); 0: not known.
     double tokens;
+    uint64_t measured_with; // as run.json has it, for the results (pipeline/record/measures.h); 0: not known
 };
 
 // One task of the evaluation.
@@ -79,6 +80,7 @@ struct task_settings {
     // As measured before the work (stages/evaluate/text_size.h), 0: not known. Tokens that go through the
     // model.
     double tokens;
+    uint64_t measured_with; // as that of a text
 };
 
 // A perplexity that was published, to be shown beside the measured one.

@@ -266,3 +266,27 @@ enum status text_record_compare(json_t *now, const json_t *before, const char *p
         (long long)json_integer_value(a), (long long)json_integer_value(b));
     return STATUS_OK;
 }
+
+// ---- what results depend on -----------------------------------------------------------------------------
+
+json_t *task_record_identity(const json_t *record, const char *name)
+{
+    const json_t *task = find_task(record, name);
+    return task != NULL ? identity_of(record, task) : NULL;
+}
+
+json_t *text_record_identity(const json_t *record, const char *name)
+{
+    json_t *contents = json_array(), *stamp;
+    size_t i;
+
+    if (name != NULL) {
+        json_decref(contents);
+        contents = text_contents(record, name);
+    } else {
+        json_array_foreach(prints_of(record, "evaluation"), i, stamp)
+            json_array_append(contents, json_object_get(stamp, "xxh3"));
+    }
+    return json_pack("{s:O?, s:o}", "length", json_object_get(evaluate_of(record), "length"), "contents",
+                     contents);
+}

@@ -14,3 +14,8 @@ void task_record_name(json_t *list, const char *key, const char *name);
 enum status task_record_compare(json_t *now, const json_t *before, const char *path, struct error *err);
 // The same of the texts for perplexity, and of evaluate.length.
 enum status text_record_compare(json_t *now, const json_t *before, const char *path, struct error *err);
+
+// What a result depends on, without paths, with the hashes of all files in "contents". name NULL: the text
+// that has none. New reference; NULL: the record has no such text or task, or memory ran out.
+json_t *text_record_identity(const json_t *record, const char *name);
+json_t *task_record_identity(const json_t *record, const char *name);

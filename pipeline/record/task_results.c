@@ -11,7 +11,7 @@
 
 json_t *tasks_to_json(const struct settings *settings, const struct variant *variant, json_t *missing)
 {
-    static const char *const elsewhere[] = {"task", "variant", "xxh3"};
+    static const char *const elsewhere[] = {"task", "variant", "measured_with", "xxh3"};
     json_t *tasks = json_object();
 
     for (size_t i = 0; i < settings->num_tasks; i++) {

@@ -1,7 +1,9 @@
 #include "pipeline/run/committed_files.h"
 
 #include "io/file/run_paths.h"
+#include "io/file/sealed_json.h"
 #include "io/text/ending.h"
+#include "pipeline/record/measures.h"
 #include "pipeline/run/committed_file.h"
 
 #include <errno.h>
@@ -91,6 +93,49 @@ static enum status check_one(const struct run_record *record, const char *path, 
         path, record->is_first ? "its run.json is gone" : "it is not of this run");
 }
 
+// What the result under this path was to be measured with; 0: it is none of the record's.
+static uint64_t expected_measure(const struct run_record *record, const char *path, const char *run)
+{
+    char folder[PATH_SIZE], name[PATH_SIZE];
+    size_t length;
+
+    run_folder_path(folder, run, RUN_RESULTS);
+    length = strlen(folder);
+    if (strncmp(path, folder, length) != 0 || path[length] != '/')
+        return 0;
+    const char *rest = strchr(path + length + 1, '/'); // after the variant
+    if (rest == NULL)
+        return 0;
+    if (strcmp(rest, "/perplexity.json") == 0)
+        return measure_of_text(record->json, NULL);
+    const bool is_text = strncmp(rest, "/texts/", 7) == 0;
+    if (!is_text && strncmp(rest, "/tasks/", 7) != 0)
+        return 0;
+    path_format(name, sizeof name, "%s", rest + 7);
+    name[strlen(name) - strlen(".json")] = '\0';
+    return is_text ? measure_of_text(record->json, name) : measure_of_task(record->json, name);
+}
+
+// A result of a run that an earlier version began does not say what it was measured with: where run.json is
+// there, that says it.
+static enum status check_measure(const struct run_record *record, const char *path, const char *run,
+                                 struct error *err)
+{
+    const uint64_t expected = expected_measure(record, path, run);
+    json_t *json = NULL;
+
+    if (expected == 0 || sealed_json_read(&json, path, NULL) != STATUS_OK)
+        return STATUS_OK;
+    const char *text = json_string_value(json_object_get(json, "measured_with"));
+    const bool fits = text != NULL ? strtoull(text, NULL, 16) == expected : !record->is_first;
+    json_decref(json);
+    RETURN_ERROR_IF(!fits, err, STATUS_USAGE,
+                    "%s: was measured on another text or task, or with another length or number of examples "
+                    "than this job's: %s; remove it, or use another run directory",
+                    path, record->is_first ? "its run.json is gone" : "it is not of this run");
+    return STATUS_OK;
+}
+
 enum status committed_files_check_origin(const struct run_record *record, const char *run,
                                          const struct team *world, struct error *err)
 {
@@ -102,9 +147,12 @@ enum status committed_files_check_origin(const struct run_record *record, const 
     for (size_t n = strlen(root); n > 1 && root[n - 1] == '/'; n--)
         root[n - 1] = '\0';
     status = committed_files_list(&files, root, err);
-    for (size_t i = (size_t)world->rank; i < files.count && status == STATUS_OK; i += (size_t)world->size)
+    for (size_t i = (size_t)world->rank; i < files.count && status == STATUS_OK; i += (size_t)world->size) {
         if (has_origin(files.paths[i], root))
             status = check_one(record, files.paths[i], err);
+        if (status == STATUS_OK)
+            status = check_measure(record, files.paths[i], root, err);
+    }
     committed_files_free(&files);
     return team_agree(world, status, err);
 }

@@ -2,6 +2,7 @@
 
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/job_warnings.h"
+#include "pipeline/record/measures.h"
 #include "pipeline/run/claim_wait.h"
 #include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"
@@ -173,6 +174,7 @@ static enum status open_and_run(const struct run_context *context, struct settin
         return stop_before_units(context, err);
     FORWARD_IF_ERROR(status);
     settings->made_from = admission->record.made_from;
+    measures_set(settings, admission->record.json);
     if (root)
         status = warn(context, err);
     FORWARD_IF_ERROR(team_agree(context->world, status, err));

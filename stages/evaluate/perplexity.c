@@ -248,6 +248,9 @@ enum status perplexity_write(const struct perplexity *result, const double *wind
                              window_nll != NULL ? window_nll_to_json(window_nll, result->windows) : NULL);
     if (text_label(settings, text) != NULL)
         json_object_set_new(json, "text", json_string(settings->texts[text].name));
+    if (settings->texts[text].measured_with != 0)
+        json_object_set_new(json, "measured_with",
+                            json_sprintf("%016" PRIx64, settings->texts[text].measured_with));
     enum status status = json != NULL ? sealed_json_write_from(path, json, settings->made_from, err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);

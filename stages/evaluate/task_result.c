@@ -181,6 +181,9 @@ enum status task_result_write(const struct task_result *result, const char *path
     failed |= add_number(json, "acc_norm_characters", result->acc_norm_characters);
     failed |= add_number(json, "perplexity", result->perplexity);
     failed |= add_number(json, "perplexity_stderr", result->perplexity_stderr);
+    if (task->measured_with != 0)
+        failed |= json_object_set_new(json, "measured_with",
+                                      json_sprintf("%016llx", (unsigned long long)task->measured_with));
     if (task->shots > 0)
         failed |= json_object_set_new(json, "shots", json_integer((json_int_t)task->shots));
     if (result->format == TASK_MMLU)

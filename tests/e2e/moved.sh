@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# moved.sh - exit code 0 means that everything is there: not when the run directory was moved away under the program, and
-# not when standard output could not be written.
+# moved.sh - exit code 0 means that everything is there, and is what was asked for: not when the run directory was moved away
+# under the program, not when standard output could not be written, and not with results of another text where run.json is gone.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # moved_at FILE: the run directory is moved away as soon as it has FILE.
@@ -34,3 +34,41 @@ for how in closed full; do
   check "standard output is $how: verify" lost verify "$folder/run"
   check "standard output is $how: help" lost --help
 done
+
+# ---- run.json is gone -----------------------------------------------------------------------------------
+
+# Model, calibration and seed are the same: only the results are of another text, length or number of examples.
+task() { echo "  tasks: [{data: $COPPICE_SOURCE/tests/golden/tasks/ARC-Easy-Test.jsonl, limit: $1}]"; }
+job_with() { # EXAMPLES KEY=VALUE...
+  small_job "$folder/job.yaml" method=wanda pattern= sequences=8 output= "${@:2}"
+  sed -i 's/^evaluate: {perplexity: \(.*\), length: \(.*\)}/evaluate:\n  perplexity: \1\n  length: \2/' "$folder/job.yaml"
+  task "$1" >>"$folder/job.yaml"
+}
+head -n 2 jobs/demo/test.jsonl | tail -n 1 >"$folder/other.jsonl"
+cp "$folder/test.jsonl" "$folder/copy.jsonl"
+job_with 2
+check "a task besides" runs alone run --progress none "$folder/job.yaml"
+rm "$folder/run/run.json"
+not_taken() { # FILE EXAMPLES KEY=VALUE...
+  job_with "${@:2}"
+  exits 2 alone plan "$folder/job.yaml" && one_line "$folder/run/results/dense/$1: was measured on another text or task" "run.json is gone"
+}
+check "results of another text are not taken over" not_taken perplexity.json 2 perplexity="$folder/other.jsonl"
+check "nor are those of another length" not_taken perplexity.json 2 evaluate_length=65
+check "nor are those of fewer examples" not_taken "tasks/ARC-Easy-Test.json" 1
+anew() {
+  job_with 2 perplexity="$folder/copy.jsonl" # the same text under another name
+  runs alone run --progress none "$folder/job.yaml" && runs alone verify "$folder/run" && no_unit_twice
+}
+check "those of the same text and task are" anew
+put() {
+  cp "$folder/run/results/dense/perplexity.json" "$folder/kept"
+  cp "$1" "$folder/run/results/dense/perplexity.json"
+}
+foreign() {
+  small_job "$folder/other.yaml" run="$folder/other" method=wanda pattern= sequences=8 output= perplexity="$folder/other.jsonl"
+  runs alone run --progress none "$folder/other.yaml"
+  put "$folder/other/results/dense/perplexity.json"
+  exits 2 alone verify "$folder/run" && grep -q 'was measured on another text.*it is not of this run' "$folder/stderr"
+}
+check "verify sees a result that came from another run" foreign
