@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
@@ -70,12 +71,26 @@ static bool structure_is_complete(const struct store_writer *writer)
            (writer->num_datasets == 0 || writer->datasets[writer->num_datasets - 1].exists);
 }
 
+// A name of the temporary file that is sure to lead to the file this rank has open: folders may be moved away
+// or removed at any time, and a rank that finds the file no more leaves the others in MPI_File_open for ever.
+// Where the system has no such name, the file's own.
+static const char *name_of_open_file(char *name, size_t size, const struct store_writer *writer)
+{
+    struct stat own, other;
+
+    snprintf(name, size, "/proc/self/fd/%d", writer->fd);
+    return fstat(writer->fd, &own) == 0 && stat(name, &other) == 0 && own.st_dev == other.st_dev &&
+                   own.st_ino == other.st_ino
+               ? name
+               : writer->temporary;
+}
+
 // This rank sees the file as rank 0 wrote it. A failure that would come inside the collective opening, where
 // the other ranks wait for ever, comes here.
-static enum status look_at_file(const struct store_writer *writer, struct error *err)
+static enum status look_at_file(const struct store_writer *writer, const char *name, struct error *err)
 {
     char start[STORE_USER_BLOCK + SUPERBLOCK];
-    const int fd = open(writer->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    const int fd = open(name, O_RDWR | O_CLOEXEC);
 
     RETURN_ERROR_IF(fd < 0, err, STATUS_FAILED, "%s: cannot open its temporary file: %s", writer->path,
                     strerror(errno));
@@ -90,7 +105,9 @@ static enum status look_at_file(const struct store_writer *writer, struct error 
 static enum status open_parallel(struct store_writer *writer, struct error *err)
 {
     const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
-    enum status status = look_at_file(writer, err);
+    char room[64];
+    const char *name = name_of_open_file(room, sizeof room, writer);
+    enum status status = look_at_file(writer, name, err);
 
     if (status == STATUS_OK && (fapl < 0 || store_set_format(fapl) < 0))
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
@@ -103,7 +120,7 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
         status = agree(writer->comm, status, err);
     }
     if (status == STATUS_OK) {
-        writer->parallel = H5Fopen(writer->temporary, H5F_ACC_RDWR, fapl);
+        writer->parallel = H5Fopen(name, H5F_ACC_RDWR, fapl);
         if (writer->parallel < 0)
             status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot open it for parallel writing",
                                        writer->path);
