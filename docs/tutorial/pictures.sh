@@ -9,8 +9,8 @@ if [ "${1:-}" != --draw ]; then
   TUTORIAL_FOLDER=$(mktemp -d)
   export TUTORIAL_FOLDER
   trap 'rm -rf "$TUTORIAL_FOLDER"' EXIT
-  "${COPPICE:-$here/../../build/coppice}" run "$here/tutorial.yaml" >"$here/results.txt"
-  sed -i 's# windows of .*/# windows of #' "$here/results.txt"
+  # As the page calls it, so that paths are printed as it shows them.
+  (cd "$here/../.." && "${COPPICE:-build/coppice}" run docs/tutorial/tutorial.yaml) >"$here/results.txt"
 fi
 
 # "METHOD-SPARSITY PERPLEXITY TIMES_DENSE" of the first table.
