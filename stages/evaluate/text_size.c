@@ -36,30 +36,57 @@ done:
     return status;
 }
 
+// So many examples, in equal steps over the task: a file may be in an order in which the first ones are
+// shorter than others, as the subjects of MMLU are. The text is the task's; freed with free_sample.
+static enum status sample_examples(struct task_examples *sample, const struct task_examples *task,
+                                   size_t count, struct error *err)
+{
+    *sample = (struct task_examples){.format = task->format, .num_examples = count, .text = task->text};
+    FORWARD_IF_ERROR(allocate(&sample->examples, count, sizeof *sample->examples, "a sample of a task", err));
+    for (size_t e = 0; e < count; e++) {
+        sample->examples[e] = task->examples[e * task->num_examples / count];
+        sample->num_options += sample->examples[e].num_options;
+    }
+    FORWARD_IF_ERROR(
+        allocate(&sample->options, sample->num_options, sizeof *sample->options, "a sample of a task", err));
+    for (size_t e = 0, used = 0; e < count; e++) {
+        struct task_example *example = &sample->examples[e];
+        memcpy(sample->options + used, task->options + example->first_option,
+               example->num_options * sizeof *sample->options);
+        example->first_option = used;
+        used += example->num_options;
+    }
+    return STATUS_OK;
+}
+
+static void free_sample(struct task_examples *sample)
+{
+    free(sample->examples);
+    free(sample->options);
+}
+
 static enum status measure_task(struct task_settings *settings, struct task_encoder *encoder,
                                 struct error *err)
 {
     const struct task_source source = task_source_of(settings);
     struct task_examples *task = NULL;
+    struct task_examples sample = {0};
     struct task_tokens tokens = {0};
     double sum = 0;
     enum status status;
 
     GOTO_IF_ERROR(task_load_source(&task, &source, err), done);
-    struct task_examples beginning = *task;
-    if (beginning.num_examples > most_examples) {
-        const struct task_example *last = &beginning.examples[most_examples - 1];
-        beginning.num_examples = most_examples;
-        beginning.num_options = last->first_option + last->num_options;
-    }
-    GOTO_IF_ERROR(task_tokenise(&tokens, &beginning, encoder, settings->data, err), done);
+    const size_t count = task->num_examples < most_examples ? task->num_examples : most_examples;
+    GOTO_IF_ERROR(sample_examples(&sample, task, count, err), done);
+    GOTO_IF_ERROR(task_tokenise(&tokens, &sample, encoder, settings->data, err), done);
     for (size_t e = 0; e < tokens.num_examples; e++)
         sum += (double)tokens.prefix[e];
     for (size_t o = 0; o < tokens.num_options; o++)
         sum += (double)tokens.branch[o] - 1; // the last token is only a target
-    settings->tokens = sum * (double)task->num_examples / (double)beginning.num_examples;
+    settings->tokens = sum * (double)task->num_examples / (double)count;
 done:
     task_tokens_free(&tokens);
+    free_sample(&sample);
     task_examples_free(task);
     return status;
 }

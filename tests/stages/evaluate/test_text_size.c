@@ -210,6 +210,44 @@ static void a_task_is_counted_as_its_tokens(void **state)
     free(path);
 }
 
+// As MMLU, whose subjects differ: the first third of the questions is short, the rest long.
+static void a_task_is_measured_all_over(void **state)
+{
+    const struct fixture *f = *state;
+    static const char brief[] =
+        "{\"query\": \"And God said\", \"choices\": [\"light\", \"water\"], \"gold\": 0}\n";
+    static const char lengthy[] = "{\"query\": \"And the earth was without form, and void; and darkness was "
+                                  "upon the face of the deep. And "
+                                  "the Spirit of God moved upon the face of the waters. And God said\", "
+                                  "\"choices\": [\"light\", \"water\", "
+                                  "\"earth\"], \"gold\": 0}\n";
+    enum { BRIEF = 300, LENGTHY = 633 };
+    double exact[2] = {0, 0};
+    char *text = malloc(BRIEF * sizeof brief + LENGTHY * sizeof lengthy), *end = text;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < BRIEF; i++)
+        end = stpcpy(end, brief);
+    for (size_t i = 0; i < LENGTHY; i++)
+        end = stpcpy(end, lengthy);
+    const char *const files[] = {brief, lengthy, text};
+    for (size_t i = 0; i < 3; i++) {
+        struct task_settings task = {.name = (char *)"one", .format = TASK_MULTIPLE_CHOICE};
+        struct settings settings = {.model = f->model_path, .num_tasks = 1, .tasks = &task};
+        struct error err = {0};
+        task.data = strdup(write_text(f->folder, "task.jsonl", files[i]));
+        assert_ok(texts_measure(&settings, f->model, &err), err);
+        const double expected = BRIEF * exact[0] + LENGTHY * exact[1];
+        if (i < 2)
+            exact[i] = task.tokens;
+        else if (!(fabs(task.tokens - expected) <= 0.01 * expected))
+            fail_msg("%g tokens measured, %g there", task.tokens, expected);
+        free(task.data);
+    }
+    assert_true(exact[1] > 5 * exact[0]);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_text_of_less_than_a_window_is_refused),
         cmocka_unit_test(a_cut_inside_a_character_leaves_it_out),
         cmocka_unit_test(a_task_is_counted_as_its_tokens),
+        cmocka_unit_test(a_task_is_measured_all_over),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
