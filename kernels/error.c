@@ -9,7 +9,8 @@
 #include <string.h>
 
 // Names come from files of strangers. What a terminal would act on, a control character of ASCII or, in
-// UTF-8, of Latin-1, becomes '?'.
+// UTF-8, of Latin-1, and what turns the direction of text or ends a line (U+2028 to 202E, 2066 to 2069),
+// becomes '?'.
 static void make_printable(char *message)
 {
     for (unsigned char *at = (unsigned char *)message; *at != '\0'; at++) {
@@ -17,6 +18,9 @@ static void make_printable(char *message)
             *at = '?';
         else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
             at[0] = at[1] = '?';
+        else if (at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) ||
+                                   (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9)))
+            at[0] = at[1] = at[2] = '?';
     }
 }
 

@@ -22,6 +22,7 @@
 #include "pipeline/run/verify.h"
 #include "pipeline/status/status.h"
 #include "pipeline/text/json_memory.h"
+#include "pipeline/text/say.h"
 
 #include <errno.h>
 #include <hdf5.h>
@@ -51,7 +52,7 @@ static enum status prepare_products(const struct program *program, const char *r
     FORWARD_IF_ERROR(
         kernel_agree(notice, sizeof notice, &program->survey, options->kernel, run, &program->world, err));
     if (program->root && options->verbosity > VERBOSITY_QUIET && notice[0] != '\0')
-        fprintf(stderr, "coppice: careful: %s\n", notice);
+        say(stderr, "careful: %s", notice);
     if (program->root && options->verbosity > VERBOSITY_NORMAL)
         fprintf(stderr, "coppice: matrix products by BLIS's kernels %s\n", blis_kernel_name());
     if (options->threads > 0)
@@ -171,7 +172,7 @@ static enum status look(const struct options *options, bool first, struct error 
 static int finish(bool speaks, enum status status, const struct error *err)
 {
     if (status != STATUS_OK && speaks && !(status == STATUS_STOPPED && stop_was_announced()))
-        fprintf(stderr, "coppice: %s\n", err->message);
+        say(stderr, "%s", err->message);
     const bool lost = ferror(stdout) != 0; // an earlier write, whose reason is forgotten
     if ((fflush(stdout) != 0 || lost) && status == STATUS_OK && speaks) {
         fprintf(stderr, "coppice: standard output: %s\n", lost ? "writing failed" : strerror(errno));

@@ -1,11 +1,10 @@
 #include "io/text/printable.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-static bool is_printable(utf8proc_int32_t code_point)
+static bool is_printable_character(utf8proc_int32_t code_point)
 {
     switch (utf8proc_category(code_point)) {
     case UTF8PROC_CATEGORY_CC:
@@ -32,7 +31,7 @@ char *printable_copy(const char *text, size_t size)
         if (length <= 0) {
             memcpy(to, replacement, 3);
             to += 3;
-        } else if (!is_printable(code_point)) {
+        } else if (!is_printable_character(code_point)) {
             *to++ = ' ';
         } else {
             memcpy(to, text + i, taken);
@@ -43,4 +42,46 @@ char *printable_copy(const char *text, size_t size)
     if (copy != NULL)
         *to = '\0';
     return copy;
+}
+
+// The bytes of the character at text, negative when it is none to be shown; 0 at the end.
+static int next_character(const char *text, size_t size)
+{
+    utf8proc_int32_t code_point;
+
+    if (size == 0)
+        return 0;
+    const utf8proc_ssize_t length =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &code_point);
+    if (length <= 0)
+        return -1;
+    return is_printable_character(code_point) ? (int)length : -(int)length;
+}
+
+bool is_printable_text(const char *text, size_t size)
+{
+    int length;
+    for (; (length = next_character(text, size)) > 0; size -= (size_t)length)
+        text += length;
+    return length == 0;
+}
+
+void make_printable(char *text)
+{
+    size_t size = strlen(text);
+    char *to = text;
+    int length;
+
+    for (const char *from = text; (length = next_character(from, size)) != 0;) {
+        const size_t taken = (size_t)(length > 0 ? length : -length);
+        if (length > 0) {
+            memmove(to, from, taken);
+            to += taken;
+        } else {
+            *to++ = ' ';
+        }
+        from += taken;
+        size -= taken;
+    }
+    *to = '\0';
 }

@@ -1,4 +1,5 @@
 #include "pipeline/cli/progress.h"
+#include "io/text/printable.h"
 #include "pipeline/cli/stop.h"
 #include "pipeline/cli/terminal.h"
 #include "pipeline/text/duration.h"
@@ -340,6 +341,7 @@ void progress_message(struct progress *progress, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    make_printable(message);
     pthread_mutex_lock(&progress->lock);
     snprintf(output, sizeof output, "%s%s\n", progress->bar_shown || progress->beside_bar ? "\r\033[K" : "",
              message);

@@ -1,6 +1,7 @@
 #include "pipeline/job/yaml.h"
 
 #include "io/file/limits.h"
+#include "io/text/printable.h"
 #include "pipeline/text/number.h"
 
 #include <stdarg.h>
@@ -40,16 +41,48 @@ static enum status refuse_syntax(const struct job_document *document, const yaml
                        parser->context != NULL ? parser->context : "");
 }
 
+// A scalar: its text goes into names, lines and scripts.
+static enum status check_text(struct job_document *document, int index, bool is_delimiter, struct error *err)
+{
+    const yaml_node_t *node = yaml_document_get_node(&document->yaml, index);
+
+    if (node->type != YAML_SCALAR_NODE)
+        return STATUS_OK;
+    const char *text = (const char *)node->data.scalar.value;
+    if (strlen(text) != node->data.scalar.length)
+        return refuse_line(document, node->start_mark.line + 1, err,
+                           "a text must not contain a NUL character");
+    if (!is_delimiter && !is_printable_text(text, node->data.scalar.length))
+        return refuse_line(document, node->start_mark.line + 1, err,
+                           "a text must not contain control characters, such as the end of a line");
+    return STATUS_OK;
+}
+
+// What stands between a question and its answer (evaluate.tasks) may be the end of a line; nothing else may.
+static bool names_delimiter(struct job_document *document, int index)
+{
+    const yaml_node_t *node = yaml_document_get_node(&document->yaml, index);
+    return node->type == YAML_SCALAR_NODE && strcmp((const char *)node->data.scalar.value, "delimiter") == 0;
+}
+
 static enum status check_texts(struct job_document *document, struct error *err)
 {
+    FORWARD_IF_ERROR(check_text(document, 1, false, err)); // the root
     for (int i = 1;; i++) {
         const yaml_node_t *node = yaml_document_get_node(&document->yaml, i);
         if (node == NULL)
             return STATUS_OK;
-        if (node->type == YAML_SCALAR_NODE &&
-            strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
-            return refuse_line(document, node->start_mark.line + 1, err,
-                               "a text must not contain a NUL character");
+        if (node->type == YAML_SEQUENCE_NODE)
+            for (const int *item = node->data.sequence.items.start; item < node->data.sequence.items.top;
+                 item++)
+                FORWARD_IF_ERROR(check_text(document, *item, false, err));
+        if (node->type != YAML_MAPPING_NODE)
+            continue;
+        for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top; pair++) {
+            FORWARD_IF_ERROR(check_text(document, pair->key, false, err));
+            FORWARD_IF_ERROR(check_text(document, pair->value, names_delimiter(document, pair->key), err));
+        }
     }
 }
 

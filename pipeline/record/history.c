@@ -2,6 +2,7 @@
 
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
+#include "io/text/printable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@ static void copy_text(char *out, size_t size, const json_t *line, const char *ke
 {
     const char *text = json_string_value(json_object_get(line, key));
     snprintf(out, size, "%s", text != NULL ? text : otherwise);
+    make_printable(out);
 }
 
 static size_t count_of(const json_t *line, const char *key, size_t otherwise)

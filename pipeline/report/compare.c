@@ -12,6 +12,7 @@
 #include "pipeline/report/data/published.h"
 #include "pipeline/report/data/series.h"
 #include "pipeline/text/json_memory.h"
+#include "pipeline/text/say.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/stage.h"
 
@@ -349,7 +350,7 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
     if (status == STATUS_OK) {
         json_array_foreach(json_object_get(comparison, "warnings"), i, warning)
         {
-            fprintf(warnings, "coppice: careful: %s\n", json_string_value(warning));
+            say(warnings, "careful: %s", json_string_value(warning));
         }
         if (json) {
             json_dumpf(comparison, out, JSON_INDENT(2));

@@ -5,6 +5,7 @@
 #include "pipeline/report/data/gather.h"
 #include "pipeline/text/json_memory.h"
 #include "pipeline/text/number.h"
+#include "pipeline/text/say.h"
 
 #include <string.h>
 
@@ -251,7 +252,7 @@ static enum status add_run(json_t *rows, const char *run, FILE *warnings, struct
     variant_table_add(rows, report);
     json_array_foreach(json_object_get(report, "missing"), i, text)
     {
-        fprintf(warnings, "coppice: careful: %s\n", json_string_value(text));
+        say(warnings, "careful: %s", json_string_value(text));
     }
     json_decref(report);
     return STATUS_OK;

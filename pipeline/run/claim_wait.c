@@ -1,4 +1,5 @@
 #include "pipeline/run/claim_wait.h"
+#include "pipeline/text/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static enum status take(struct claim **claim, const struct run_context *context,
             break;
         }
         if (!told && speaks(context))
-            fprintf(stderr, "coppice: waiting: %s\n", err->message);
+            say(stderr, "waiting: %s", err->message);
         told = true;
         *err = (struct error){0};
         status = STATUS_OK;
@@ -50,7 +51,6 @@ enum status claim_wait(struct claim **claim, const struct run_context *context, 
     FORWARD_IF_ERROR(take(claim, context, &stole, err));
     FORWARD_IF_ERROR(claim_clean(*claim, &removed, err));
     if (stole && speaks(context))
-        fprintf(stderr, "coppice: %s was left by a program that is gone; going on with it\n",
-                context->settings->run);
+        say(stderr, "%s was left by a program that is gone; going on with it", context->settings->run);
     return STATUS_OK;
 }

@@ -13,6 +13,7 @@
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/column.h"
 #include "pipeline/text/json_memory.h"
+#include "pipeline/text/say.h"
 #include "stages/diagnose.h"
 #include "stages/stage.h"
 
@@ -84,7 +85,7 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
     FORWARD_IF_ERROR(is_complete(&complete, d, variant, err));
     if (!complete) {
         if (d->errors != NULL)
-            fprintf(d->errors, "coppice: %s is left out: its weights are not complete\n", name);
+            say(d->errors, "%s is left out: its weights are not complete", name);
         return STATUS_OK;
     }
     if (!team_any(team, team->rank == 0 && sealed_json_read(&result, path, NULL) == STATUS_OK)) {

@@ -7,6 +7,7 @@
 #include "pipeline/run/admission.h"
 #include "pipeline/run/launched.h"
 #include "pipeline/run/open_job.h"
+#include "pipeline/text/say.h"
 
 static enum status machine_of(struct machine *machine, const struct options *options, struct error *err)
 {
@@ -65,7 +66,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     GOTO_IF_ERROR(machine_of(&machine, options, err), done);
     GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, NULL, err), done);
     if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
-        fprintf(stderr, "coppice: %s\n", job.notice);
+        say(stderr, "%s", job.notice);
     GOTO_IF_ERROR(plan_create(&plan, job.model, job.settings, err), done);
     GOTO_IF_ERROR(look_whether_it_starts(&told, &job, &plan, options, err), done);
     // Other rates that the command line gives stand over measured ones.

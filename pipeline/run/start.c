@@ -8,6 +8,7 @@
 #include "pipeline/run/prepare.h"
 #include "pipeline/run/run.h"
 #include "pipeline/run/stopped.h"
+#include "pipeline/text/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static enum status warn(const struct run_context *context, struct error *err)
         return STATUS_OK;
     job_warnings(&warnings, context->plan, &cost, ranks, !context->record->is_first);
     for (size_t i = 0; i < warnings.count; i++)
-        fprintf(stderr, "coppice: careful: %s\n", warnings.lines[i]);
+        say(stderr, "careful: %s", warnings.lines[i]);
     warnings_free(&warnings);
     return STATUS_OK;
 }
@@ -99,7 +100,7 @@ static void tell_notice(const char *notice, const struct run_context *context, c
     if (notice[0] == '\0')
         return;
     if (context->options->verbosity > VERBOSITY_QUIET)
-        fprintf(stderr, "coppice: %s\n", notice);
+        say(stderr, "%s", notice);
     (void)log_event(journal->log, NULL, "notice", "{s:s}", "message", notice);
 }
 

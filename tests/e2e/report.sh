@@ -51,6 +51,22 @@ check "and loads nothing" bash -c "! grep -E 'src=|url\(|@import|<link' '$folder
 check "and has colours for dark screens" grep -q 'prefers-color-scheme:dark' "$folder/run/report.html"
 check "the run still verifies" runs alone verify "$folder/run"
 
+# A log is a text that anybody may have written.
+jq -c --arg name "$(printf 'x\033[2J\302\23331m\342\200\256<script>\n=1+1')" 'select(.event == "unit" or .event == "start") |
+  .stage = $name | .node = $name | .process = $name | .command = $name | .version = $name | .slurm_job = $name | .task = $name' \
+  "$folder/run/log.jsonl" | head -n 20 >"$folder/hostile"
+cp "$folder/run/log.jsonl" "$folder/log"
+cat "$folder/hostile" >>"$folder/run/log.jsonl"
+shown() {
+  runs alone report "$folder/run" && runs alone status "$folder/run" && alone results "$folder/run" >"$folder/table" || return 1
+  cat "$folder/stdout" "$folder/stderr" "$folder/table" "$folder"/run/report.{html,json} "$folder/run/results.csv" |
+    grep -aP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|<script>=' && return 1
+  grep -q 'x \[2J' "$folder/run/report.json"
+}
+check "nothing that a log says reaches a terminal or a page as such" shown
+cp "$folder/log" "$folder/run/log.jsonl"
+runs alone report "$folder/run"
+
 echo mine >"$folder/page.html"
 check "a page goes where it is asked for" eval 'runs alone report --html "$folder/other.html" "$folder/run" &&
   runs alone report --html "$folder/other.html" "$folder/run" && same "$(cat "$folder/other.html")" "$(cat "$folder/run/report.html")"'

@@ -53,6 +53,13 @@ static void what_a_terminal_would_act_on_is_not_in_the_line(void **state)
     error_set(&err, STATUS_INPUT, "cut in a character: \xc2");
     error_prefix(&err, "layer\t%d", 1);
     assert_string_equal(err.message, "layer?1: cut in a character: \xc2");
+    error_set(&err, STATUS_INPUT,
+              "a\xe2\x80\xae"
+              "b\xe2\x81\xa9"
+              "c\xe2\x80\x94"
+              "d"); // U+202E, U+2069; U+2014 stays
+    assert_string_equal(err.message, "a???b???c\xe2\x80\x94"
+                                     "d");
 }
 
 static void a_caller_that_wants_no_message_gets_the_status(void **state)

@@ -18,6 +18,7 @@
 #include "pipeline/report/data/text_models.h"
 #include "pipeline/report/data/times.h"
 #include "pipeline/report/data/uncertainty.h"
+#include "pipeline/text/json_printable.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/linear_record.h"
@@ -408,7 +409,12 @@ enum status report_gather(json_t **report, const char *run, struct error *err)
 
     *report = NULL;
     FORWARD_IF_ERROR(run_view_open(&view, run, err));
-    const enum status status = gather(report, &view, run, err);
+    json_t *raw = NULL;
+    const enum status status = gather(&raw, &view, run, err);
     run_view_close(&view);
-    return status;
+    FORWARD_IF_ERROR(status);
+    // Pages, tables and plots are made from this alone.
+    *report = json_printable(raw);
+    json_decref(raw);
+    return *report != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for the report");
 }

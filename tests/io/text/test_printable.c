@@ -51,7 +51,21 @@ static void what_is_no_part_of_a_line_is_replaced(void **state)
         char *copy = printable_copy(cases[i].text, size);
         assert_non_null(copy);
         assert_string_equal(copy, cases[i].copy);
+        assert_int_equal(is_printable_text(cases[i].text, size),
+                         strlen(copy) == size && memcmp(copy, cases[i].text, size) == 0);
         free(copy);
+        if (strlen(cases[i].text) < size)
+            continue;
+        // In place: the same, with a space for what is no UTF-8.
+        char place[64], *text = strdup(cases[i].copy), *found;
+        strcpy(place, cases[i].text);
+        make_printable(place);
+        while ((found = strstr(text, "\xef\xbf\xbd")) != NULL) {
+            *found = ' ';
+            memmove(found + 1, found + 3, strlen(found + 3) + 1);
+        }
+        assert_string_equal(place, text);
+        free(text);
     }
 }
 
