@@ -15,7 +15,8 @@ if [ "${1:-}" = --seconds ]; then seconds=$2; shift 2; fi
 
 # shellcheck disable=SC2086
 ensure_packages $build_packages clang-14 libclang-rt-14-dev
-cmake -S . -B "$build" -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_C_COMPILER=clang-14 -D COPPICE_SANITIZE=ON \
+cmake -S . -B "$build" -D CMAKE_BUILD_TYPE=None -D CMAKE_C_FLAGS="-O1 -gline-tables-only" \
+  -D CMAKE_C_COMPILER=clang-14 -D COPPICE_SANITIZE=ON \
   -D COPPICE_FUZZ=ON >/dev/null
 cmake --build "$build" -j"$(nproc)" --target fuzz >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log"; exit 1; }
 

@@ -1,5 +1,5 @@
-// The targets without libFuzzer: seeds, all their truncations, single bytes changed, and random edits, the
-// same ones each time.
+// The targets without libFuzzer: seeds, all their truncations, single bytes changed, members of JSON left
+// out, and random edits, the same ones each time.
 //
 //   fuzz [--random N] [--every N] [TARGET]...      default: all of them
 //   fuzz TARGET FILE...                            these files instead
@@ -93,6 +93,12 @@ static void fuzz_seed(void *context, const void *seed, size_t size)
         run(fuzzing->target, bytes, cut);
     for (size_t at = 0; at < size; at += step)
         change_byte(fuzzing->target, bytes, size, at);
+    for (size_t at = 0; at < size; at++) {
+        memcpy(bytes, seed, size);
+        const size_t left = remove_member(bytes, size, at);
+        if (left < size)
+            run(fuzzing->target, bytes, left);
+    }
     for (size_t i = 0; i < fuzzing->random; i++) {
         memcpy(bytes, seed, size);
         run(fuzzing->target, bytes, mutate(bytes, size, LARGEST, &fuzzing->words, &state));

@@ -84,13 +84,28 @@ static size_t replace_number(uint8_t *buffer, size_t size, size_t room, uint64_t
     return end > at ? replace(buffer, size, room, at, end - at, number, strlen(number)) : size;
 }
 
+size_t remove_member(uint8_t *buffer, size_t size, size_t at)
+{
+    size_t end = at;
+
+    if (at >= size || buffer[at] == '\0' || strchr("\"{[", buffer[at]) == NULL)
+        return size;
+    for (int depth = 0;
+         end < size && (depth > 0 || buffer[end] == '\0' || strchr(",}]", buffer[end]) == NULL); end++)
+        depth += buffer[end] == '{' || buffer[end] == '['   ? 1
+                 : buffer[end] == '}' || buffer[end] == ']' ? -1
+                                                            : 0;
+    end += end < size && buffer[end] == ',';
+    return replace(buffer, size, size, at, end - at, NULL, 0);
+}
+
 static size_t edit(uint8_t *buffer, size_t size, size_t room, const struct words *words, uint64_t *state)
 {
     const size_t at = below(state, size), span = 1 + below(state, size - at < 16 ? size - at : 16);
     const size_t word = below(state, words->count);
     uint8_t copy[16];
 
-    switch (below(state, 6)) {
+    switch (below(state, 7)) {
     case 0:
         buffer[at] = (uint8_t)below(state, 256);
         return size;
@@ -106,6 +121,8 @@ static size_t edit(uint8_t *buffer, size_t size, size_t room, const struct words
         return replace(buffer, size, room, below(state, size), 0, copy, span);
     case 4:
         return replace_number(buffer, size, room, state);
+    case 5:
+        return remove_member(buffer, size, at);
     default:
         return words->count == 0 ? size
                                  : replace(buffer, size, room, at, 0, words->texts[word], words->sizes[word]);
