@@ -61,7 +61,7 @@ static struct history_unit read_unit(const json_t *line)
     copy_text(unit.process, sizeof unit.process, line, "process", "");
     copy_text(unit.node, sizeof unit.node, line, "node", "");
     copy_text(unit.slurm_job, sizeof unit.slurm_job, line, "slurm_job", "");
-    if (json_is_integer(layer))
+    if (json_integer_value(layer) >= 0 && json_is_integer(layer))
         unit.layer = (long)json_integer_value(layer);
     unit.time = history_time(json_string_value(json_object_get(line, "time")));
     unit.seconds = json_number_value(json_object_get(line, "seconds"));
