@@ -32,3 +32,22 @@ enum status regular_open(int *fd, const char *path, int flags, enum status refus
     errno = reason;
     return refusal;
 }
+
+size_t regular_read_beginning(void *bytes, size_t size, const char *path)
+{
+    size_t used = 0;
+    int fd;
+
+    if (regular_open(&fd, path, O_RDONLY, STATUS_INPUT, NULL) != STATUS_OK)
+        return 0;
+    while (used < size) {
+        const ssize_t got = read(fd, (char *)bytes + used, size - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        used += (size_t)got;
+    }
+    close(fd);
+    return used;
+}

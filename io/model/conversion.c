@@ -1,5 +1,6 @@
 #include "io/model/conversion.h"
 
+#include "io/file/regular.h"
 #include "io/file/run_paths.h"
 
 #include <dirent.h>
@@ -10,15 +11,6 @@
 #include <sys/stat.h>
 
 enum { FIRST_BYTES = 16 };
-
-static size_t read_beginning(unsigned char bytes[FIRST_BYTES], const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    const size_t size = file != NULL ? fread(bytes, 1, FIRST_BYTES, file) : 0;
-    if (file != NULL)
-        fclose(file);
-    return size;
-}
 
 // The header's size, little-endian, and then its "{".
 static bool is_safetensors(const unsigned char *bytes, size_t size)
@@ -58,7 +50,7 @@ enum status model_file_refuse(const char *path, struct error *err)
 {
     unsigned char bytes[FIRST_BYTES];
     char folder[PATH_SIZE], whole[PATH_SIZE + 8];
-    const size_t size = read_beginning(bytes, path);
+    const size_t size = regular_read_beginning(bytes, sizeof bytes, path);
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 
     if (slash == path)

@@ -2,6 +2,7 @@
 
 #include "io/file/expand_path.h"
 #include "io/file/json.h"
+#include "io/file/regular.h"
 #include "io/text/ending.h"
 
 #include <ctype.h>
@@ -118,15 +119,11 @@ static bool is_folder(const char *path)
 static bool find_commit(char *commit, size_t size, const char *repository, const char *revision)
 {
     char path[PATH_SIZE];
-    FILE *file;
 
     path_format(path, sizeof path, "%s/refs/%s", repository, revision);
-    file = is_folder(path) ? NULL : fopen(path, "r");
-    commit[0] = '\0';
-    if (file != NULL) {
-        if (fgets(commit, (int)size, file) != NULL)
-            commit[strcspn(commit, " \r\n\t")] = '\0';
-        fclose(file);
+    commit[regular_read_beginning(commit, size - 1, path)] = '\0';
+    if (commit[0] != '\0') {
+        commit[strcspn(commit, " \r\n\t")] = '\0';
     } else if (strlen(revision) < size && strchr(revision, '/') == NULL) {
         snprintf(commit, size, "%s", revision);
         path_format(path, sizeof path, "%s/snapshots/%s", repository, commit);

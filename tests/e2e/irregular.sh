@@ -48,3 +48,55 @@ in_run() {
   one_line "$1: not a regular file"
 }
 for file in run.json lock log.jsonl; do check "run/$file" in_run "$file"; done
+
+# The same of what else may stand there: a socket, a device, a folder, a link that leads nowhere and one that leads to itself.
+# `plan` opens what `run` opens, and needs no launcher.
+put() {
+  case $1 in
+  socket) python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$2" ;;
+  device) ln -s /dev/zero "$2" ;;
+  folder) mkdir "$2" ;;
+  dangling) ln -s "$folder/nowhere" "$2" ;;
+  loop) ln -s "$2" "$2" ;;
+  fifo) mkfifo "$2" ;;
+  esac
+}
+# refuses_at_once WORDS CODES: the job file is refused in one line that has the words.
+refuses_at_once() {
+  local code=0
+  alone plan "$folder/job.yaml" >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
+  [[ " $2 " = *" $code "* ]] || { echo "exit code $code"; cat "$folder/stderr"; return 1; }
+  one_line "$1"
+}
+kinds=(socket device folder dangling loop)
+command -v python3 >/dev/null || kinds=(device folder dangling loop)
+at=0
+for file in model.safetensors config.json tokenizer.json generation_config.json train.jsonl tokens.h5 test.jsonl task.jsonl; do
+  for kind in "${kinds[at % ${#kinds[@]}]}" "${kinds[(at + 1) % ${#kinds[@]}]}"; do
+    rm -rf "$folder/model" "$folder"/odd
+    cp -r "$folder/one" "$folder/model"
+    mkdir "$folder/odd"
+    place=$folder/odd/$file corpus=$folder/train.jsonl text=$folder/test.jsonl
+    case $file in
+    train.jsonl | tokens.h5) corpus=$place ;;
+    test.jsonl) text=$place ;;
+    task.jsonl) ;;
+    *) place=$folder/model/$file ;;
+    esac
+    rm -f "$place"
+    put "$kind" "$place"
+    small_job "$folder/job.yaml" model="$folder/model" corpus="$corpus" perplexity="$text" pattern=
+    [ "$file" != task.jsonl ] || sed -i "s#^evaluate: {#&tasks: [$place], #" "$folder/job.yaml"
+    # A folder of texts is a corpus; this one has none.
+    check "$file: $kind" refuses_at_once "$folder" '2 3'
+  done
+  at=$((at + 2))
+done
+
+mkdir -p "$folder/hub/models--a--b/refs" "$folder/hub/models--a--b/snapshots"
+mkfifo "$folder/hub/models--a--b/refs/main"
+small_job "$folder/job.yaml" model=a/b pattern=
+check "a revision of the hub" eval 'HF_HUB_CACHE=$folder/hub refuses_at_once "has not its revision main" 2'
+rm -rf "$folder/model" && mkdir "$folder/model" && mkfifo "$folder/model/model.gguf"
+small_job "$folder/job.yaml" model="$folder/model/model.gguf" pattern=
+check "a model that is a file" refuses_at_once model.gguf '2 3'
