@@ -142,8 +142,13 @@ static bool is_there(const char *folder, const char *name)
     return stat(path, &info) == 0;
 }
 
-// A link of the folder that leads nowhere, or "". *other_weights: there are weights in another format.
-static void look_at_links(char *missing, size_t size, bool *other_weights, const char *folder)
+// Weights in other formats.
+struct others {
+    bool any, gguf; // which holds a configuration as well
+};
+
+// A link of the folder that leads nowhere, or "".
+static void look_at_links(char *missing, size_t size, struct others *found, const char *folder)
 {
     static const char *const others[] = {".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5"};
     const struct dirent *entry;
@@ -153,7 +158,8 @@ static void look_at_links(char *missing, size_t size, bool *other_weights, const
         if (!is_there(folder, entry->d_name))
             snprintf(missing, size, "%s", entry->d_name);
         for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-            *other_weights = *other_weights || ends_with(entry->d_name, others[i]);
+            found->any = found->any || ends_with(entry->d_name, others[i]);
+        found->gguf = found->gguf || ends_with(entry->d_name, ".gguf");
     }
     if (directory != NULL)
         closedir(directory);
@@ -180,20 +186,21 @@ static void look_at_shards(char *missing, size_t size, const char *folder)
     json_decref(index);
 }
 
-// A file that the model needs and that is not there, or "".
+// A file that the model needs and that is not there, or "": also where the folder holds another format, which
+// is left to who opens the model, and says how it is converted.
 static void find_missing(char *missing, size_t size, const char *folder)
 {
-    bool other_weights = false;
+    struct others others = {false, false};
 
     missing[0] = '\0';
-    look_at_links(missing, size, &other_weights, folder);
-    if (missing[0] != '\0')
+    look_at_links(missing, size, &others, folder);
+    if (missing[0] != '\0' || (others.gguf && !is_there(folder, "config.json")))
         return;
     if (!is_there(folder, "config.json"))
         snprintf(missing, size, "config.json");
     else if (is_there(folder, "model.safetensors.index.json"))
         look_at_shards(missing, size, folder);
-    else if (!is_there(folder, "model.safetensors") && !other_weights)
+    else if (!is_there(folder, "model.safetensors") && !others.any)
         snprintf(missing, size, "model.safetensors");
 }
 

@@ -1,5 +1,6 @@
 // hub.h: an id of the Hub is looked up in the cache of this machine, which is where huggingface_hub puts it.
 #include "io/model/hub.h"
+#include "io/model/open.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>
@@ -205,6 +206,26 @@ static void a_download_that_lacks_files_says_which(void **state)
     assert_refused("gpt2", NULL, STATUS_INPUT, "config.json is missing");
 }
 
+// Whoever opens the model says how it is converted.
+static void a_download_of_gguf_alone_lacks_nothing(void **state)
+{
+    static const char *const snapshot = ".cache/huggingface/hub/models--gpt2/snapshots/" FIRST;
+    struct error err = {0};
+    struct hub_model hub;
+    struct model *model;
+    char path[PATH_SIZE];
+
+    make_repository(*state, ".cache/huggingface/hub", "gpt2");
+    path_format(path, sizeof path, "%s/%s/model.safetensors", (const char *)*state, snapshot);
+    assert_int_equal(unlink(path), 0);
+    path_format(path, sizeof path, "%s/%s/config.json", (const char *)*state, snapshot);
+    assert_int_equal(unlink(path), 0);
+    write_in(*state, snapshot, "gpt2-q4.gguf", "GGUF");
+    assert_ok(hub_find(&hub, "gpt2", NULL, &err), err);
+    assert_int_equal(model_open(&model, hub.path, &err), STATUS_INPUT);
+    assert_non_null(strstr(err.message, "gguf_file='gpt2-q4.gguf'"));
+}
+
 static void files_under_way_beside_a_model_are_said(void **state)
 {
     struct error err = {0};
@@ -227,6 +248,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_fetched_by_a_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_download_that_lacks_files_says_which, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_download_of_gguf_alone_lacks_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_under_way_beside_a_model_are_said, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
