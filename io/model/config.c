@@ -263,6 +263,8 @@ static enum status find_text(struct config_reader *text, char *path, const struc
     FORWARD_IF_ERROR(config_object(root, key, "", text, err));
     snprintf(path, PATH_MAX, "%s: %s", root->path, key);
     text->path = path;
+    RETURN_ERROR_IF(config_find(text, "quantization_config") != NULL, err, STATUS_INPUT,
+                    "%s: quantization_config: is read at the root alone", path);
     return STATUS_OK;
 }
 
@@ -275,7 +277,9 @@ static enum status find_text_family(const struct family **family, const struct w
     char type[64];
 
     FORWARD_IF_ERROR(config_string(text, "model_type", &model_type, err));
-    if (strcmp(model_type, wrapper->model_type) == 0) // at the root
+    // At the root; and inside a wrapper that has one class of language models the reference does not look at
+    // it.
+    if (strcmp(model_type, wrapper->model_type) == 0 && wrapper->texts[1] == NULL)
         model_type = wrapper->default_text;
     for (size_t i = 0; wrapper->texts[i] != NULL; i++)
         known |= strcmp(wrapper->texts[i], model_type) == 0;

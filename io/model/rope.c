@@ -76,10 +76,7 @@ static enum status read_llama3(struct rope_config *rope, const struct config_rea
     FORWARD_IF_ERROR(require(reader, "low_freq_factor", err));
     FORWARD_IF_ERROR(require(reader, "high_freq_factor", err));
     FORWARD_IF_ERROR(config_number(reader, "low_freq_factor", 1e-6, 1e6, &rope->low_freq_factor, err));
-    FORWARD_IF_ERROR(config_number(reader, "high_freq_factor", 1e-6, 1e6, &rope->high_freq_factor, err));
-    RETURN_ERROR_IF(rope->high_freq_factor <= rope->low_freq_factor, err, STATUS_INPUT,
-                    "%s: %shigh_freq_factor: must be above low_freq_factor", reader->path, reader->prefix);
-    return STATUS_OK;
+    return config_number(reader, "high_freq_factor", 1e-6, 1e6, &rope->high_freq_factor, err);
 }
 
 double rope_yarn_scale(double factor, double multiplier)
@@ -293,13 +290,14 @@ static double llama3_frequency(const struct rope_config *rope, double frequency)
 {
     const double rotations =
         rope->original_max_position_embeddings * frequency / two_pi; // in the original context
+
+    if (rotations <= rope->low_freq_factor)
+        return frequency / rope->factor;
+    if (rotations >=
+        rope->high_freq_factor) // which is no larger than the other in Llama 4 Scout: none are between
+        return frequency;
     const double smooth =
         (rotations - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
-
-    if (smooth <= 0.0)
-        return frequency / rope->factor;
-    if (smooth >= 1.0)
-        return frequency;
     return (1.0 - smooth) * frequency / rope->factor + smooth * frequency;
 }
 

@@ -62,6 +62,8 @@ def rope_cases():
     for root in (None, 100):
         yield "llama-yarn", {"rope_parameters": YARN, "original_max_position_embeddings": root}
         yield "llama3", {"rope_parameters": LLAMA3, "original_max_position_embeddings": root}
+    for high in (1.0, 0.25):  # nothing is between the two
+        yield "llama3", {"rope_parameters": LLAMA3 | {"high_freq_factor": high}}
 
     for name in ("longrope", "yarn"):
         for here in ({}, {"original_max_position_embeddings": 40}):
@@ -425,6 +427,18 @@ def attends_to_nothing(directory):
     return window is not None and window < 1 and SLIDING in types
 
 
+def change(config, changes):
+    """"text_config.KEY" is a key of the object inside."""
+    for path, value in changes.items():
+        *outer, key = path.split(".")
+        entries = config
+        for name in outer:
+            entries = entries[name]
+        entries[key] = value
+        if value == ABSENT:
+            del entries[key]
+
+
 def outcome(family, changes):
     with open(os.path.join(FAMILIES, family, "golden.json"), encoding="utf-8") as file:
         ids = json.load(file)["ids"][:LENGTH]
@@ -434,10 +448,7 @@ def outcome(family, changes):
         path = os.path.join(directory, "config.json")
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-        for key, value in changes.items():
-            config[key] = value
-            if value == ABSENT:
-                del config[key]
+        change(config, changes)
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config, file)
         found = log_likelihood(directory, ids)

@@ -412,6 +412,44 @@ CONFIGS |= {
         norm_eps=1e-5, partial_rotary_factor=0.5, rope_theta=10000.0, tie_word_embeddings=False, use_cache=True),
 }
 
+llama4 = ids(200000, [200001, 200007, 200008]) | sizes(5120, 8192, 48, 40, 8, 202048) | dict(
+    _attn_implementation_autoset=True, attention_bias=False, attention_chunk_size=8192, attention_dropout=0.0,
+    for_llm_compressor=False, head_dim=128, hidden_act="silu", initializer_range=0.02, intermediate_size_mlp=16384,
+    model_type="llama4_text", num_experts_per_tok=1, output_router_logits=False, pad_token_id=200018, rms_norm_eps=1e-5,
+    rope_theta=500000.0, router_aux_loss_coef=0.001, router_jitter_noise=0.0, torch_dtype="bfloat16", use_cache=True)
+llama4_wrapper = dict(
+    architectures=["Llama4ForConditionalGeneration"], boi_token_index=200080, eoi_token_index=200081,
+    image_token_index=200092, model_type="llama4", torch_dtype="bfloat16", transformers_version="4.51.0.dev0",
+    vision_config=dict(hidden_size=1408, image_size=336, intermediate_size=5632, model_type="llama4_vision_model",
+                       num_attention_heads=16, num_hidden_layers=34, patch_size=14, pixel_shuffle_ratio=0.5,
+                       projector_input_dim=4096, projector_output_dim=4096, rope_theta=10000, vision_output_dim=4096))
+CONFIGS |= {
+    "Llama 4 Maverick": llama4_wrapper | dict(text_config=llama4 | dict(
+        interleave_moe_layer_step=2, max_position_embeddings=1048576, no_rope_layers=[], num_local_experts=128,
+        rope_scaling=None, use_qk_norm=False)),
+    "Llama 4 Scout": llama4_wrapper | dict(text_config=llama4 | dict(
+        interleave_moe_layer_step=1, max_position_embeddings=10485760, no_rope_layers=[], num_local_experts=16,
+        rope_scaling=dict(factor=16.0, high_freq_factor=1.0, low_freq_factor=1.0, original_max_position_embeddings=8192,
+                          rope_type="llama3"), use_qk_norm=True)),
+    # Its text model, saved by itself by transformers 4.51.
+    "Llama 4 Scout, text": llama4 | dict(
+        architectures=["Llama4ForCausalLM"], attn_scale=0.1, attn_temperature_tuning=True, cache_implementation="hybrid",
+        floor_scale=8192, interleave_moe_layer_step=1, max_position_embeddings=10485760, moe_layers=[*range(48)],
+        no_rope_layers=[1, 1, 1, 0] * 12, num_local_experts=16, tie_word_embeddings=False, use_qk_norm=True,
+        rope_scaling=dict(factor=16.0, high_freq_factor=1.0, low_freq_factor=1.0, original_max_position_embeddings=8192,
+                          rope_type="llama3")),
+    "Gemma 4, E2B": dict(
+        architectures=["Gemma4ForConditionalGeneration"], model_type="gemma4", vocab_size=262144,
+        text_config=ids(2, 1) | sizes(1536, 6144, 35, 8, 1, 262144) | dict(
+            final_logit_softcapping=30.0, global_head_dim=512, head_dim=256, hidden_activation="gelu_pytorch_tanh",
+            hidden_size_per_layer_input=256, layer_types=(["sliding_attention"] * 4 + ["full_attention"]) * 7,
+            max_position_embeddings=131072, model_type="gemma4_text", num_kv_shared_layers=20, pad_token_id=0,
+            rms_norm_eps=1e-6, sliding_window=512, tie_word_embeddings=True, torch_dtype="bfloat16",
+            use_double_wide_mlp=True, vocab_size_per_layer_input=262144, rope_parameters=dict(
+                full_attention=dict(partial_rotary_factor=0.25, rope_theta=1000000.0, rope_type="proportional"),
+                sliding_attention=dict(rope_theta=10000.0, rope_type="default")))),
+}
+
 
 def main():
     target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "published_configs.json")
