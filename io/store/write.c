@@ -34,13 +34,13 @@ static struct pieces divide_rows(const struct store_dataset *dataset, uint64_t r
     return pieces;
 }
 
-// A rank's part in one collective write: rows [first, first + rows) of a dataset.
+// A rank's part in one write: rows [first, first + rows) of a dataset.
 struct transfer {
     const struct store_writer *writer;
     const struct store_dataset *dataset;
     uint64_t first, rows;
     struct pieces pieces;
-    hid_t id, space, list; // of the dataset, of its extent in the file, of the transfer's properties
+    hid_t id, space; // of the dataset and of its extent in the file
 };
 
 // Selects piece i in the file's dataspace; *elements is their number, 0 when HDF5 could not.
@@ -73,8 +73,6 @@ static herr_t select_piece(const struct transfer *transfer, uint64_t i, hsize_t 
 
 static void end_transfer(struct transfer *transfer)
 {
-    if (transfer->list >= 0)
-        H5Pclose(transfer->list);
     if (transfer->space >= 0)
         H5Sclose(transfer->space);
     if (transfer->id >= 0)
@@ -88,13 +86,7 @@ static enum status begin_transfer(struct transfer *transfer, struct store_datase
 
     transfer->id = H5Dopen2(writer->parallel, dataset->name, H5P_DEFAULT);
     transfer->space = transfer->id >= 0 ? H5Dget_space(transfer->id) : H5I_INVALID_HID;
-    transfer->list = H5Pcreate(H5P_DATASET_XFER);
-    // Collective calls with individual transfers beneath: every rank's rows are one contiguous range, so
-    // there is nothing to gather, and in OMPIO's two-phase writing (4.1.4) the ranks wait for ever for an
-    // aggregator whose disk is full.
-    if (transfer->space < 0 || transfer->list < 0 ||
-        H5Pset_dxpl_mpio(transfer->list, H5FD_MPIO_COLLECTIVE) < 0 ||
-        H5Pset_dxpl_mpio_collective_opt(transfer->list, H5FD_MPIO_INDIVIDUAL_IO) < 0)
+    if (transfer->space < 0)
         return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", writer->path, dataset->name);
     dataset->offset = H5Dget_offset(transfer->id);
     RETURN_ERROR_IF(dataset->offset == HADDR_UNDEF && dataset->row_bytes != 0, err, STATUS_FAILED,
@@ -114,57 +106,42 @@ static enum status write_again(const struct store_writer *writer, const struct s
                      (unsigned long long)(offset + size), strerror(errno));
 }
 
-// Selects this rank's piece number i in the file, and as many *elements in *memory. A rank that is through
-// takes part with nothing selected.
+// Selects this rank's piece number i in the file, and as many *elements in *memory.
 static enum status begin_piece(hid_t *memory, hsize_t *elements, const struct transfer *transfer, uint64_t i,
                                struct error *err)
 {
-    herr_t result;
-
     *memory = H5I_INVALID_HID;
-    *elements = 0;
-    if (i < transfer->pieces.count)
-        result = select_piece(transfer, i, elements);
-    else
-        result = H5Sselect_none(transfer->space);
-    const hsize_t extent = *elements != 0 ? *elements : 1;
-    if (result >= 0)
-        *memory = H5Screate_simple(1, &extent, NULL);
-    if (*memory >= 0 && *elements == 0)
-        result = H5Sselect_none(*memory);
-    if (result < 0 || *memory < 0)
+    if (select_piece(transfer, i, elements) >= 0)
+        *memory = H5Screate_simple(1, elements, NULL);
+    if (*memory < 0)
         return store_hdf5_failed(err, STATUS_FAILED, "%s: cannot write to %s", transfer->writer->path,
                                  transfer->dataset->name);
     return STATUS_OK;
 }
 
-// Collective: all ranks make `calls` calls of H5Dwrite. Before each they agree: a rank that cannot make it
-// would leave the others waiting in it.
-static enum status transfer_pieces(const struct transfer *transfer, uint64_t calls, const void *data,
-                                   struct error *err)
+// Independent transfers: each rank's rows are one contiguous range, so there is nothing to gather, and a rank
+// whose disk fails leaves nobody waiting. In collective ones the others do, for ever: in OMPIO's two-phase
+// writing for an aggregator, in MPI_File_set_view under ROMIO and under OMPIO of Open MPI 5.
+static enum status transfer_pieces(const struct transfer *transfer, const void *data, struct error *err)
 {
-    const char nothing[8] = {0};
     const struct store_writer *writer = transfer->writer;
     const struct store_dataset *dataset = transfer->dataset;
     const hid_t type = store_type_memory(dataset->type);
     const uint64_t row_bytes = dataset->rank == 1 ? store_type_size(dataset->type) : dataset->row_bytes;
     uint64_t at = dataset->offset + transfer->first * row_bytes;
-    const char *next = data != NULL ? data : nothing;
+    const char *next = data;
     enum status status = STATUS_OK;
 
-    for (uint64_t i = 0; i < calls && status == STATUS_OK; i++) {
+    for (uint64_t i = 0; i < transfer->pieces.count && status == STATUS_OK; i++) {
         hid_t memory;
         hsize_t elements;
-        status = agree(writer->comm, begin_piece(&memory, &elements, transfer, i, err), err);
+        FORWARD_IF_ERROR(begin_piece(&memory, &elements, transfer, i, err));
         const size_t bytes = elements * store_type_size(dataset->type);
-        if (status == STATUS_OK &&
-            H5Dwrite(transfer->id, type, memory, transfer->space, transfer->list, next) < 0) {
+        if (H5Dwrite(transfer->id, type, memory, transfer->space, H5P_DEFAULT, next) < 0) {
             H5Eclear2(H5E_DEFAULT);
             status = write_again(writer, dataset, at, next, bytes, err);
         }
-        if (memory >= 0)
-            H5Sclose(memory);
-        status = agree(writer->comm, status, err);
+        H5Sclose(memory);
         next += bytes;
         at += bytes;
     }
@@ -208,8 +185,7 @@ static enum status write_rows(struct store_writer *writer, const char *name, uin
                                 .first = first,
                                 .rows = count,
                                 .id = H5I_INVALID_HID,
-                                .space = H5I_INVALID_HID,
-                                .list = H5I_INVALID_HID};
+                                .space = H5I_INVALID_HID};
     enum status status;
 
     status = dataset != NULL ? check_rows(writer, dataset, first, count, err)
@@ -219,10 +195,9 @@ static enum status write_rows(struct store_writer *writer, const char *name, uin
 
     status = begin_transfer(&transfer, dataset, err);
     transfer.pieces = divide_rows(dataset, count, writer->piece);
-    uint64_t calls = transfer.pieces.count;
-    status = agree_max(writer->comm, status, &calls, err);
     if (status == STATUS_OK)
-        status = transfer_pieces(&transfer, calls, data, err);
+        status = transfer_pieces(&transfer, data, err);
+    status = agree(writer->comm, status, err);
     if (status == STATUS_OK)
         note_rows(dataset, first, count, data);
     end_transfer(&transfer);

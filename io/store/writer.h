@@ -7,7 +7,7 @@
 //
 //  - declare, attribute: only noted, on every rank
 //  - first write after it: rank 0 writes the structure and closes the file; all open it with the mpio driver
-//  - write: collective H5Dwrite; HDF5 has nothing else to write, so nothing else of it can fail
+//  - write: each rank its rows, by itself; HDF5 has nothing else to write, so nothing else of it can fail
 //  - commit: all close; rank 0 adds the last attributes; all fsync, read back and hash; rank 0 renames
 #pragma once
 #include "io/store/format.h"
