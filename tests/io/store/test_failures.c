@@ -1,4 +1,4 @@
-// wrap: fallocate fsync rename ftruncate open close calloc realloc aligned_alloc H5Dwrite H5Dopen2 H5Fcreate
+// wrap: fallocate fsync rename ftruncate open close calloc realloc malloc H5Dwrite H5Dopen2 H5Fcreate
 // Whatever fails, on whichever rank: all ranks return the same status and message, the temporary file is
 // gone, nothing hangs, and HDF5 has nothing left open.
 // ranks: 1 2 3 4
@@ -108,7 +108,7 @@ FAILING(hid_t, H5Dopen2, (hid_t at, const char *name, hid_t dapl), (at, name, da
     }
 FAILING_ALLOCATION(calloc, (size_t count, size_t size), (count, size))
 FAILING_ALLOCATION(realloc, (void *memory, size_t size), (memory, size))
-FAILING_ALLOCATION(aligned_alloc, (size_t alignment, size_t size), (alignment, size))
+FAILING_ALLOCATION(malloc, (size_t size), (size))
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -369,7 +369,7 @@ static void memory_that_is_missing_is_an_error(void **state)
     (void)state;
     fail_every_call("calloc", ENOMEM, false, NO_LIE, MUST_FAIL, NULL);
     fail_every_call("realloc", ENOMEM, false, NO_LIE, MUST_FAIL, "out of memory");
-    fail_every_call("aligned_alloc", ENOMEM, false, NO_LIE, MUST_FAIL, "out of memory");
+    fail_every_call("malloc", ENOMEM, false, NO_LIE, MUST_FAIL, "out of memory");
 }
 
 static void calls_of_hdf5_that_fail_are_errors_or_made_good(void **state)
