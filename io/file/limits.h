@@ -15,12 +15,26 @@ enum { LIMIT_JOB_ITEMS = 4096 };
 // Lists in lists of a job. Its keys need four levels. LibYAML's time grows with the square of the depth.
 enum { LIMIT_JOB_DEPTH = 32 };
 
-// A file of JSON that is read as a whole: config.json, the index of shards (170 bytes a tensor: DeepSeek-V3's
-// 91 991 tensors take 9 MB). Parsed, JSON takes up to 30 times its size.
+// A file of JSON that is read as a whole: config.json, the index of shards (some 100 bytes a tensor; models
+// with hundreds of experts have some 100 000). Parsed, JSON takes up to 30 times its size.
 static const size_t LIMIT_JSON_BYTES = (size_t)64 << 20;
-// Any other file that is read as a whole. The largest tokenizer.json in use has 35 MB (Gemma 3: 262 144
-// tokens).
+// Any other file that is read as a whole: results, records, labels.
 static const size_t LIMIT_FILE_BYTES = (size_t)512 << 20;
+
+// ---- texts and tokenizers ---------------------------------------------------------------------------------
+
+// A text that unpacks to more than this many times its size, beyond the first bytes, is none that anybody
+// wrote: it would fill the memory. Prose packs to a third of its size.
+static const uint64_t LIMIT_EXPANSION = 200, LIMIT_FREE_EXPANSION_BYTES = (uint64_t)64 << 20;
+
+// tokenizer.json. Gemma 3's, with 262 144 tokens one of the largest in use, has 33 MB. Reading takes some two
+// seconds and 200 MB for a million tokens; there is room for six millions.
+static const size_t LIMIT_TOKENIZER_BYTES = (size_t)128 << 20;
+// What normalising and cutting may make of a text, as a multiple of its bytes, beyond the first. A byte
+// becomes two by byte-level alphabets; NFKD makes 33 bytes of the three of U+FDFA.
+static const size_t LIMIT_GROWTH = 64, LIMIT_FREE_GROWTH_BYTES = (size_t)1 << 20;
+// Special tokens that a template puts around a text, and how often it has the text: one to four, and once.
+enum { LIMIT_TEMPLATE_IDS = 1024, LIMIT_TEMPLATE_TEXTS = 8 };
 
 // ---- HDF5 -------------------------------------------------------------------------------------------------
 

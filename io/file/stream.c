@@ -1,6 +1,7 @@
 #include "io/file/stream.h"
 
 #include "io/file/interrupt.h"
+#include "io/file/limits.h"
 #include "io/file/not_text.h"
 #include "io/file/regular.h"
 
@@ -17,10 +18,6 @@
 #include <xxhash.h>
 
 enum { BUFFER_BYTES = 1 << 18 };
-
-// A text that unpacks to more than this many times its size, beyond the first 64 MiB, is none that anybody
-// wrote: it would fill the memory.
-static const uint64_t most_expansion = 200, free_expansion = (uint64_t)64 << 20;
 
 struct stream {
     char path[PATH_MAX];
@@ -139,10 +136,10 @@ static enum status read_compressed(struct stream *stream, size_t *size, struct e
     if (*size == 0)
         return unpack_end(stream->unpacker, err);
     stream->text_bytes += *size;
-    RETURN_ERROR_IF(stream->text_bytes > free_expansion &&
-                        stream->text_bytes / most_expansion > stream->disk_bytes - buffers->in_size,
+    RETURN_ERROR_IF(stream->text_bytes > LIMIT_FREE_EXPANSION_BYTES &&
+                        stream->text_bytes / LIMIT_EXPANSION > stream->disk_bytes - buffers->in_size,
                     err, STATUS_INPUT, "%s: unpacks to more than %" PRIu64 " times its size, as no text does",
-                    stream->path, most_expansion);
+                    stream->path, LIMIT_EXPANSION);
     return STATUS_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "io/tokenizer/template.h"
 
+#include "io/file/limits.h"
 #include "io/tokenizer/json.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,18 @@ static enum status new_template(struct templates *templates, struct error *err)
 // Appends to the newest template.
 static enum status append(struct templates *templates, int32_t id, struct error *err)
 {
+    struct ids *items = &templates->items[templates->count - 1];
+    size_t texts = id == TEXT;
+
+    for (size_t i = 0; i < items->count && id == TEXT; i++)
+        texts += items->items[i] == TEXT;
+    RETURN_ERROR_IF(texts > LIMIT_TEMPLATE_TEXTS, err, STATUS_INPUT, "has a text more than %d times",
+                    LIMIT_TEMPLATE_TEXTS);
+    RETURN_ERROR_IF(items->count == LIMIT_TEMPLATE_IDS, err, STATUS_INPUT,
+                    "puts more than %d tokens around a text", LIMIT_TEMPLATE_IDS);
     if (id != TEXT && (size_t)id >= templates->bound)
         templates->bound = (size_t)id + 1;
-    return ids_append(&templates->items[templates->count - 1], &id, 1, err);
+    return ids_append(items, &id, 1, err);
 }
 
 static enum status read_special(struct templates *templates, const json_t *special_tokens, struct slice name,

@@ -1,5 +1,7 @@
 #include "io/tokenizer/text.h"
 
+#include "io/file/limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -53,8 +55,8 @@ enum status text_append_code_point(struct text *text, uint32_t code_point, struc
 
 size_t text_limit(size_t size)
 {
-    const size_t least = (size_t)1 << 20, times = 64;
-    return size < (SIZE_MAX - least) / times ? times * size + least : SIZE_MAX;
+    const size_t least = LIMIT_FREE_GROWTH_BYTES;
+    return size < (SIZE_MAX - least) / LIMIT_GROWTH ? LIMIT_GROWTH * size + least : SIZE_MAX;
 }
 
 void text_clear(struct text *text)

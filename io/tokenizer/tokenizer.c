@@ -3,6 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/interrupt.h"
 #include "io/file/json.h"
+#include "io/file/limits.h"
 #include "io/tokenizer/added.h"
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/missing.h"
@@ -73,7 +74,7 @@ static enum status parse_file(json_t **root, const char *path, struct error *err
     size_t size;
 
     FORWARD_IF_ERROR(tokenizer_check(path, err));
-    FORWARD_IF_ERROR(read_file(&bytes, &size, path, err));
+    FORWARD_IF_ERROR(read_file_up_to(&bytes, &size, LIMIT_TOKENIZER_BYTES, path, err));
     *root = json_load_bytes(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem, &no_memory);
     free(bytes);
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", path, size);

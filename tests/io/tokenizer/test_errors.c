@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -489,6 +490,55 @@ static void an_added_token_does_not_grow_without_bounds(void **state)
     assert_error(err, STATUS_INPUT, "added_tokens: [0]: tokenizer: a text grows beyond 1048768 bytes");
 }
 
+// A template of some kilobytes would make gigabytes of ids of every text.
+static void a_template_does_not_multiply_texts(void **state)
+{
+    enum { ROOM = 1 << 20 };
+    static const char *const pieces[] = {"{'Sequence': {'id': 'A', 'type_id': 0}}",
+                                         "{'SpecialToken': {'id': 'x', 'type_id': 0}}"};
+    static const size_t most[] = {8, 1024};
+    static const char *const messages[] = {"has a text more than 8 times",
+                                           "puts more than 1024 tokens around a text"};
+    char *json = malloc(ROOM);
+    struct tokenizer *tokenizer;
+    struct error err;
+    (void)state;
+
+    assert_non_null(json);
+    for (int kind = 0; kind < 2; kind++)
+        for (size_t more = 0; more < 2; more++) {
+            size_t used = (size_t)snprintf(json, ROOM,
+                                           "{'version': '1.0', 'model': {'type': 'BPE', 'vocab': {'a': 0}, "
+                                           "'merges': []}, 'post_processor': "
+                                           "{'type': 'TemplateProcessing', 'special_tokens': {'x': {'id': "
+                                           "'x', 'ids': [0], 'tokens': ['x']}}, "
+                                           "'single': [");
+            for (size_t i = 0; i < most[kind] + more; i++)
+                used += (size_t)snprintf(json + used, ROOM - used, "%s%s", i > 0 ? "," : "", pieces[kind]);
+            used += (size_t)snprintf(json + used, ROOM - used, "], 'pair': []}}");
+            const enum status status = load_text(json, used, &tokenizer, &err);
+            if (more == 0) {
+                assert_ok(status, err);
+                tokenizer_free(tokenizer);
+            } else {
+                assert_error(err, STATUS_INPUT, messages[kind]);
+            }
+        }
+    free(json);
+}
+
+static void a_file_of_any_size_is_not_read(void **state)
+{
+    const char *path = write_file(folder, "large.json", "{", 1);
+    struct tokenizer *tokenizer;
+    struct error err = {0};
+    (void)state;
+
+    assert_int_equal(truncate(path, ((off_t)128 << 20) + 1), 0);
+    assert_int_equal(tokenizer_load(&tokenizer, path, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "large.json: has 134217729 bytes, and at most 134217728 are read");
+}
+
 static void a_file_that_cannot_be_read_is_named(void **state)
 {
     struct tokenizer *tokenizer = NULL;
@@ -566,6 +616,8 @@ int main(void)
         cmocka_unit_test(a_character_map_that_is_damaged_is_refused),
         cmocka_unit_test(a_text_does_not_grow_without_bounds),
         cmocka_unit_test(an_added_token_does_not_grow_without_bounds),
+        cmocka_unit_test(a_template_does_not_multiply_texts),
+        cmocka_unit_test(a_file_of_any_size_is_not_read),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(a_first_character_may_be_stripped_and_the_text_before_it_stays),
         cmocka_unit_test(an_unknown_token_that_is_no_token_is_refused_when_it_is_needed),
