@@ -4,7 +4,7 @@
 #   tests/fuzz.sh [--seconds N] [TARGET...]      default: all targets of tests/fuzz/targets.c, 120 s each
 #
 # Builds in build-fuzz with clang. What it has found out so far stays in build-fuzz/corpus/TARGET, for the next time; an
-# input that breaks a promise, takes more than 20 s or 2 GB goes to build-fuzz/findings. Look at one with
+# input that breaks a promise, takes more than 60 s or 2 GB goes to build-fuzz/findings. Look at one with
 #   build/tests/fuzz TARGET FILE           (COPPICE_FUZZ_VERBOSE=1 shows error lines)
 # Exit code 1 when there are findings.
 set -euo pipefail
@@ -31,7 +31,7 @@ fuzz_one() { # NAME SEEDS DICTIONARY
   mkdir -p "$corpus"
   [ "$2" = - ] || cp tests/fuzz/seeds/"$2"/* "$corpus"
   [ "$3" = - ] || options+=(-dict="tests/fuzz/dictionaries/$3.dict")
-  COPPICE_FUZZ_TARGET=$name COPPICE_FUZZ_SEEDS=$corpus "$build/tests/fuzz" -max_total_time="$seconds" -timeout=20 \
+  COPPICE_FUZZ_TARGET=$name COPPICE_FUZZ_SEEDS=$corpus "$build/tests/fuzz" -max_total_time="$seconds" -timeout=60 \
     -rss_limit_mb=2048 -malloc_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/findings/$name-" \
     "${options[@]}" "$corpus" >"$log" 2>&1 || true
   found=$(find "$build/findings" -name "$name-*" | wc -l)
