@@ -20,12 +20,12 @@ found=$build/found
 : >$found
 
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
-# error.c defines what failure.h wraps.
-include_of() { [ "$1" = kernels/error.c ] || echo "-include $PWD/tests/analyse/failure.h"; }
+# error.c defines what failure.inc wraps.
+include_of() { [ "$1" = kernels/error.c ] || echo "-include $PWD/tests/analyse/failure.inc"; }
 
 if wanted cppcheck; then
   cppcheck -j"$(nproc)" --quiet --enable=warning,performance,portability --inline-suppr --std=c11 -I. -D_GNU_SOURCE \
-    --include=tests/analyse/macros.h --cppcheck-build-dir=$build/cppcheck --suppressions-list=tests/analyse/cppcheck.supp \
+    --include=tests/analyse/macros.inc --cppcheck-build-dir=$build/cppcheck --suppressions-list=tests/analyse/cppcheck.supp \
     --template='{file}:{line}: {message} [cppcheck {id}]' "${files[@]}" >>$found 2>&1
 fi
 
