@@ -18,17 +18,19 @@ static const char *const qwen3_vl_texts[] = {"qwen3_vl_text", NULL};
 static const char *const qwen3_5_texts[] = {"qwen3_5_text", NULL};
 static const char *const qwen3_5_moe_texts[] = {"qwen3_5_moe_text", NULL};
 
-// As the reference has them in memory, as it has them on disk, and as they are when they were saved without
-// the head.
+// Names of tensors, by whose they are. As the reference has them in memory, as it has them on disk, and as
+// they are when they were saved without the head.
 static const char *const llava_prefixes[] = {"model.language_model.", "language_model.model.",
                                              "language_model.", NULL};
 static const char *const llava_heads[] = {"lm_head", "language_model.lm_head", NULL};
-static const char *const qwen_prefixes[] = {"model.language_model.", "model.", "language_model.", NULL};
-static const char *const idefics_prefixes[] = {"model.text_model.", "text_model.", NULL};
 static const char *const llama4_prefixes[] = {"language_model.model.", NULL};
 static const char *const llama4_heads[] = {"language_model.lm_head", NULL};
+static const char *const qwen_prefixes[] = {"model.language_model.", "model.", "language_model.", NULL};
+static const char *const qwen_heads[] = {"lm_head", NULL};
+static const char *const idefics_prefixes[] = {"model.text_model.", "text_model.", NULL};
+static const char *const idefics_heads[] = {"lm_head", NULL};
 static const char *const gemma4_prefixes[] = {"model.language_model.", NULL};
-static const char *const one_head[] = {"lm_head", NULL};
+static const char *const gemma4_heads[] = {"lm_head", NULL};
 
 // Of images, of how they become embeddings, and of copies of the language model's sizes.
 static const char *const harmless[] = {"vision_*",
@@ -52,100 +54,47 @@ static const char *const harmless[] = {"vision_*",
                                        "hidden_size",
                                        NULL};
 
-// Their model_type, that of the language model, and the rules of tied heads.
-#define LLAVA(type, text, tie, text_too)                                                                \
-    {                                                                                                   \
-        .model_type = (type), .texts = plain_texts, .default_text = (text), .prefixes = llava_prefixes, \
-        .heads = llava_heads, .default_tie = (tie), .text_ties = (text_too), .harmless = harmless       \
+// model_type; the language models, and which one it is when text_config does not say; whose names the tensors
+// have; the members that are not false.
+#define WRAPPER(type, known, text, names, ...)                                                        \
+    {                                                                                                 \
+        .model_type = (type), .texts = (known), .default_text = (text), .prefixes = names##_prefixes, \
+        .heads = names##_heads, .harmless = harmless, __VA_ARGS__                                     \
     }
-// Their model_type, and whether they are old enough to lack `text_config`.
-#define QWEN_VL(type, known, old)                                                                        \
-    {                                                                                                    \
-        .model_type = (type), .texts = (known), .default_text = type "_text", .prefixes = qwen_prefixes, \
-        .heads = one_head, .flat = (old), .text_ties = (old), .harmless = harmless                       \
-    }
-#define IDEFICS(type)                                                                                      \
-    {                                                                                                      \
-        .model_type = (type), .texts = plain_texts, .default_text = "llama", .prefixes = idefics_prefixes, \
-        .heads = one_head, .harmless = harmless                                                            \
-    }
+#define TIED .default_tie = true
+#define UNTIED .default_tie = false
+#define TIED_INSIDE .text_ties = true
+// Old enough to lack text_config.
+#define FLAT .flat = true, .text_ties = true
 
 static const struct wrapper rows[] = {
-    {.model_type = "gemma3",
-     .texts = gemma3_texts,
-     .default_text = "gemma3_text",
-     .prefixes = llava_prefixes,
-     .heads = llava_heads,
-     .default_tie = true,
-     .harmless = harmless},
-    LLAVA("llava", "llama", false, true),
-    LLAVA("llava_next", "llama", false, false),
-    LLAVA("llava_next_video", "llama", false, true),
-    LLAVA("llava_onevision", "qwen2", false, true),
-    LLAVA("video_llava", "llama", false, false),
-    LLAVA("deepseek_vl", "llama", true, false),
-    LLAVA("ovis2", "qwen2", true, false),
-    LLAVA("vipllava", "llama", false, false),
-    LLAVA("internvl", "qwen2", true, false),
-    LLAVA("got_ocr2", "qwen2", true, false),
-    LLAVA("mistral3", "mistral", true, false),
-    {.model_type = "gemma4",
-     .texts = gemma4_texts,
-     .default_text = "gemma4_text",
-     .prefixes = gemma4_prefixes,
-     .heads = one_head,
-     .default_tie = true,
-     .caps_logits = true,
-     .harmless = harmless},
-    {.model_type = "llama4",
-     .texts = llama4_texts,
-     .default_text = "llama4_text",
-     .prefixes = llama4_prefixes,
-     .heads = llama4_heads,
-     .text_ties = true,
-     .harmless = harmless},
-    {.model_type = "aya_vision",
-     .texts = cohere_texts,
-     .default_text = "cohere2",
-     .prefixes = llava_prefixes,
-     .heads = llava_heads,
-     .default_tie = true,
-     .harmless = harmless},
-    {.model_type = "cohere2_vision",
-     .texts = cohere_texts,
-     .default_text = "cohere2",
-     .prefixes = llava_prefixes,
-     .heads = llava_heads,
-     .default_tie = true,
-     .harmless = harmless},
-    {.model_type = "glm4v",
-     .texts = glm4v_texts,
-     .default_text = "glm4v_text",
-     .prefixes = qwen_prefixes,
-     .heads = one_head,
-     .text_ties = true,
-     .harmless = harmless},
-    {.model_type = "glm4v_moe",
-     .texts = glm4v_moe_texts,
-     .default_text = "glm4v_moe_text",
-     .prefixes = qwen_prefixes,
-     .heads = one_head,
-     .text_ties = true,
-     .harmless = harmless},
-    {.model_type = "glm46v",
-     .texts = glm46v_texts,
-     .default_text = "glm4v_text",
-     .prefixes = qwen_prefixes,
-     .heads = one_head,
-     .harmless = harmless},
-    QWEN_VL("qwen2_vl", qwen2_vl_texts, true),
-    QWEN_VL("qwen2_5_vl", qwen2_5_vl_texts, true),
-    QWEN_VL("qwen3_vl_moe", qwen3_vl_moe_texts, false),
-    QWEN_VL("qwen3_vl", qwen3_vl_texts, false),
-    QWEN_VL("qwen3_5", qwen3_5_texts, false),
-    QWEN_VL("qwen3_5_moe", qwen3_5_moe_texts, false),
-    IDEFICS("idefics3"),
-    IDEFICS("smolvlm"),
+    WRAPPER("gemma3", gemma3_texts, "gemma3_text", llava, TIED),
+    WRAPPER("llava", plain_texts, "llama", llava, TIED_INSIDE),
+    WRAPPER("llava_next", plain_texts, "llama", llava, UNTIED),
+    WRAPPER("llava_next_video", plain_texts, "llama", llava, TIED_INSIDE),
+    WRAPPER("llava_onevision", plain_texts, "qwen2", llava, TIED_INSIDE),
+    WRAPPER("video_llava", plain_texts, "llama", llava, UNTIED),
+    WRAPPER("deepseek_vl", plain_texts, "llama", llava, TIED),
+    WRAPPER("ovis2", plain_texts, "qwen2", llava, TIED),
+    WRAPPER("vipllava", plain_texts, "llama", llava, UNTIED),
+    WRAPPER("internvl", plain_texts, "qwen2", llava, TIED),
+    WRAPPER("got_ocr2", plain_texts, "qwen2", llava, TIED),
+    WRAPPER("mistral3", plain_texts, "mistral", llava, TIED),
+    WRAPPER("gemma4", gemma4_texts, "gemma4_text", gemma4, TIED, .caps_logits = true),
+    WRAPPER("llama4", llama4_texts, "llama4_text", llama4, TIED_INSIDE),
+    WRAPPER("aya_vision", cohere_texts, "cohere2", llava, TIED),
+    WRAPPER("cohere2_vision", cohere_texts, "cohere2", llava, TIED),
+    WRAPPER("glm4v", glm4v_texts, "glm4v_text", qwen, TIED_INSIDE),
+    WRAPPER("glm4v_moe", glm4v_moe_texts, "glm4v_moe_text", qwen, TIED_INSIDE),
+    WRAPPER("glm46v", glm46v_texts, "glm4v_text", qwen, UNTIED),
+    WRAPPER("qwen2_vl", qwen2_vl_texts, "qwen2_vl_text", qwen, FLAT),
+    WRAPPER("qwen2_5_vl", qwen2_5_vl_texts, "qwen2_5_vl_text", qwen, FLAT),
+    WRAPPER("qwen3_vl_moe", qwen3_vl_moe_texts, "qwen3_vl_moe_text", qwen, UNTIED),
+    WRAPPER("qwen3_vl", qwen3_vl_texts, "qwen3_vl_text", qwen, UNTIED),
+    WRAPPER("qwen3_5", qwen3_5_texts, "qwen3_5_text", qwen, UNTIED),
+    WRAPPER("qwen3_5_moe", qwen3_5_moe_texts, "qwen3_5_moe_text", qwen, UNTIED),
+    WRAPPER("idefics3", plain_texts, "llama", idefics, UNTIED),
+    WRAPPER("smolvlm", plain_texts, "llama", idefics, UNTIED),
 };
 enum { NUM_WRAPPERS = sizeof rows / sizeof *rows };
 

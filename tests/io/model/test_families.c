@@ -165,9 +165,6 @@ static void impossible_ropes_are_refused_by_key(void **state)
             "rope_parameters.long_factor: is missing");
     refused("llama3", "rope_parameters", "{\"rope_type\": \"llama3\", \"factor\": 8}",
             "rope_parameters.low_freq_factor: is missing");
-    refused("llama3", "rope_parameters",
-            "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
-            "rope_parameters.high_freq_factor: must be above");
     refused("gemma3", "rope_parameters", "{\"full_attention\": {\"rope_type\": \"linear\"}}",
             "rope_parameters.full_attention.factor: is missing");
 }
