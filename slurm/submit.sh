@@ -29,8 +29,10 @@ over both. Jobs stop in good order before their time limit, requeue themselves a
 TEXT
 }
 
+# A setting that is named in a message may hold anything; the message is one line that no terminal acts on.
 die() {
-  echo "submit.sh: $*" >&2
+  local text="submit.sh: $*"
+  printf '%s\n' "${text//[[:cntrl:]]/?}" >&2
   exit 2
 }
 

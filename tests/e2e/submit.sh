@@ -82,6 +82,22 @@ words() {
 }
 check "blanks, quotes and commands in names are names" words
 
+# Lines that would be options or commands are part of the word, or refused in one line.
+lines() {
+  local setting odd=$'a\n#SBATCH --wrap=x\n'"touch $folder/carried-out"$'\n\e[31m'
+  for setting in partition account qos constraint environment sbatch-options logs nodes time; do
+    if slurm/submit.sh "$folder/job.yaml" --dry-run --coppice "$COPPICE" --logs "$folder" --nodes 2 "--$setting" "$odd" \
+      >"$folder/stdout" 2>"$folder/stderr"; then
+      (sbatch() { echo 7; } && cd "$folder" && . ./stdout) || return 1
+    else
+      same "$(wc -l <"$folder/stderr")" 1 || { cat "$folder/stderr"; return 1; }
+    fi
+    [ ! -e "$folder/carried-out" ] || { echo "carried out: $setting"; return 1; }
+    ! grep -q $'\e' "$folder/stdout" "$folder/stderr" || { echo "escapes: $setting"; return 1; }
+  done
+}
+check "lines in settings stay in their words" lines
+
 # --set reaches the plan, and each command of each job, as the words that were given.
 sets=(--set 'prune.method=[wanda, "magnitude"]' --set "run=$folder/it's here" --set=calibration.seed=8)
 mkdir "$folder/fake"
