@@ -1,5 +1,6 @@
 #include "pipeline/run/admission.h"
 
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "kernels/amount.h"
 #include "pipeline/plan/capacity.h"
@@ -8,7 +9,9 @@
 #include "pipeline/run/places.h"
 #include "stages/export/export.h"
 
+#include <jansson.h>
 #include <libgen.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +34,22 @@ static bool has_file(const char *folder, const char *name)
     char path[PATH_SIZE];
     path_format(path, sizeof path, "%s/%s", folder, name);
     return access(path, F_OK) == 0;
+}
+
+// Whether the folder's coppice.json says that this run made it: a sweep that grows beyond one variant goes on
+// in the folder of the first.
+static bool is_of_run(const char *folder, const struct run_record *record)
+{
+    char path[PATH_SIZE];
+    json_t *json = NULL;
+
+    path_format(path, sizeof path, "%s/coppice.json", folder);
+    (void)json_read(&json, path, NULL);
+    const char *identity = json_string_value(json_object_get(json, "identity"));
+    const bool is_ours =
+        identity != NULL && strncmp(identity, record->identity, strlen(record->identity)) == 0;
+    json_decref(json);
+    return is_ours;
 }
 
 static bool is_model(const char *folder)
@@ -57,7 +76,7 @@ static enum status check_output(const struct run_context *context, const struct 
     if (state == EXPORT_DONE)
         return STATUS_OK;
     const char *folder = dirname(path);
-    RETURN_ERROR_IF(is_model(folder), err, STATUS_USAGE,
+    RETURN_ERROR_IF(is_model(folder) && !is_of_run(folder, context->record), err, STATUS_USAGE,
                     "%s: output: %s is a model, and another would be written into its folder: choose another",
                     context->options->path, folder);
     return place_check(folder, "output", context->options->path, err);

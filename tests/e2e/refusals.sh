@@ -42,7 +42,7 @@ refusal "another text" 2 "evaluate.perplexity is another text" 'head -n 3 "$fold
 refusal "a model that has changed" 2 "contradicts the job" '"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied --seed 9 "$folder/model"'
 refusal "a damaged run.json" 1 "does not match its checksum" 'sed -i "s/wanda/wander/" "$folder/run/run.json"'
 refusal "an output that exists" 2 "exists and is not this run's" 'rm -r "$folder/run"; echo "{}" >"$folder/models/coppice.json"'
-refusal "variants in the folder of a finished model" 2 "output: $folder/models is a model, and another would" 'rm -r "$folder/run"' method='[wanda, ria]'
+refusal "variants in the folder of a finished model" 2 "output: $folder/models is a model, and another would" 'rm -r "$folder/run"' method='[wanda, ria]' seed=4
 refusal "an output in the folder of a model" 2 "output: $folder/model is a model" '' output="$folder/model/pruned"
 refusal "an output that is a file" 2 "exists and is not this run's" 'rm -r "$folder/models"; echo >"$folder/models"'
 refusal "an output below a file" 2 "output: $folder/model/config.json: Not a directory" '' output="$folder/model/config.json/out"
