@@ -223,16 +223,16 @@ lay_out() {
     tasks=${plan[.best.ranks_per_node]} threads=${plan[.best.threads]}
   fi
   ask_plan "$1" "$tasks" "$threads"
-  while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of "$tasks")" -gt "$node_memory" ]; do
+  while [ "$tasks" -gt 1 ] && [ "$node_memory" -gt 0 ] && [ "$(memory_of_node)" -gt "$node_memory" ]; do
     tasks=$((tasks / 2))
     if [ -z "${setting[cpus-per-task]}" ]; then threads=$((threads * 2)); fi
     ask_plan "$1" "$tasks" "$threads"
   done
 }
 
-# MB for a node with that many ranks: what the plan says and an eighth more, for the file system's buffers.
-memory_of() {
-  echo $((($1 * plan[.memory.rank] + plan[.memory.node_shared]) * 9 / 8 / 1000000 + 64))
+# MB for a node of the plan: what it says and an eighth more, for the file system's buffers.
+memory_of_node() {
+  echo $((plan[.memory.node] * 9 / 8 / 1000000 + 64))
 }
 
 # The fewest nodes that finish within a working day's eight hours, unless the user says; fewer when more would not help.
@@ -290,7 +290,7 @@ resources() {
     signal=$((seconds / 4))
   fi
   options=(--nodes="$2" --ntasks-per-node="$tasks" --cpus-per-task="$threads"
-    --mem="${setting[mem]:-$(memory_of "$tasks")M}" --time="$time" --signal=B:USR1@"$signal")
+    --mem="${setting[mem]:-$(memory_of_node)M}" --time="$time" --signal=B:USR1@"$signal")
   site_options
 }
 

@@ -164,7 +164,7 @@ static void warn(char *line, const char *what, uint64_t needed, const char *but,
 size_t capacity_warn(char warnings[CAPACITY_WARNINGS][CAPACITY_WARNING_SIZE], const struct capacity *capacity,
                      const struct plan_cost *cost, size_t ranks_per_node, bool is_started)
 {
-    const uint64_t node = cost->rank_bytes * ranks_per_node + cost->node_bytes;
+    const uint64_t node = plan_cost_node(cost, ranks_per_node);
     const uint64_t process = cost->rank_bytes + cost->node_bytes;
     const bool together = capacity->output_shares_the_run;
     const uint64_t run = cost->statistics_bytes + cost->hessians_bytes + cost->activations_bytes +

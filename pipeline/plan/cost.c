@@ -374,6 +374,11 @@ static uint64_t curves_bytes(const struct plan *plan, const struct variant *vari
     return most + forward_bytes(plan->model, length);
 }
 
+uint64_t plan_cost_node(const struct plan_cost *cost, size_t ranks)
+{
+    return larger(cost->rank_bytes * ranks + cost->node_bytes, cost->idle_bytes * ranks + cost->text_bytes);
+}
+
 enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ranks, struct error *err)
 {
     const struct model *model = plan->model;
@@ -435,7 +440,9 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     cost->node_bytes += memory.order;
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
-    cost->rank_bytes += resident_bytes() + mpi_bytes;
+    cost->idle_bytes = resident_bytes() + mpi_bytes;
+    cost->rank_bytes += cost->idle_bytes;
+    cost->text_bytes = (uint64_t)longest_text_bytes(settings);
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 
     const uint64_t files = settings->keep_activations ? layers - 1 : layers > 2 ? 2 : layers - 1;

@@ -184,9 +184,10 @@ static json_t *summary_to_json(const struct summary *summary)
                                   (json_int_t)summary->estimate.best.ranks_per_node, "threads",
                                   (json_int_t)summary->estimate.best.threads));
     json_object_set_new(object, "memory",
-                        json_pack("{s:I, s:I, s:I}", "rank", (json_int_t)cost->rank_bytes, "node_shared",
-                                  (json_int_t)cost->node_bytes, "peak_resident",
-                                  (json_int_t)cost->peak_bytes));
+                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "rank", (json_int_t)cost->rank_bytes,
+                                  "node_shared", (json_int_t)cost->node_bytes, "peak_resident",
+                                  (json_int_t)cost->peak_bytes, "text", (json_int_t)cost->text_bytes, "node",
+                                  (json_int_t)plan_cost_node(cost, summary->machine->ranks_per_node)));
     json_object_set_new(
         object, "disk",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "hessians", (json_int_t)cost->hessians_bytes,
@@ -284,8 +285,10 @@ static void print_costs(const struct summary *summary, FILE *out)
             amount_format((double)cost->rank_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "shared by a node's ranks",
             amount_format((double)cost->node_bytes, "B", text, sizeof text));
+    fprintf(out, "  %-28s %12s\n", "of the longest text, at first",
+            amount_format((double)cost->text_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "of the node",
-            amount_format((double)(cost->rank_bytes * ranks + cost->node_bytes), "B", text, sizeof text));
+            amount_format((double)plan_cost_node(cost, ranks), "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "resident size of a rank",
             amount_format((double)cost->peak_bytes, "B", text, sizeof text));
     fprintf(out, "\ndisk\n");

@@ -10,6 +10,7 @@
 #include "stages/export/side_files.h"
 #include "stages/layer/gram_batches.h"
 #include "stages/layer/linear_groups.h"
+#include "stages/layer/sequences.h"
 #include "stages/prune/curve_file.h"
 #include "stages/stage.h"
 #include "stages/work.h"
@@ -264,6 +265,28 @@ static double file_bytes(const char *path)
     const bool is_there = path != NULL && file_set_find(&set, path, UINT64_MAX, NULL) == STATUS_OK;
     const double bytes = is_there ? (double)set.total : 0;
     file_set_free(&set);
+    return bytes;
+}
+
+static double text_bytes(const char *path, uint64_t enough)
+{
+    struct file_set set = {0};
+    double bytes = 0;
+
+    const bool is_there = path != NULL && file_set_find(&set, path, enough, NULL) == STATUS_OK;
+    for (size_t i = 0; is_there && i < set.count; i++) {
+        const bool is_packed = packing_of_name(set.paths[i]) != PACKING_NONE;
+        bytes += (double)set.bytes[i] * (is_packed ? bytes_of_a_token / packed_bytes_of_a_token : 1);
+    }
+    file_set_free(&set);
+    return bytes;
+}
+
+double longest_text_bytes(const struct settings *settings)
+{
+    double bytes = text_bytes(settings->corpus, calibration_bytes(settings));
+    for (size_t i = 0; i < settings->num_texts; i++)
+        bytes = fmax(bytes, text_bytes(settings->texts[i].data, UINT64_MAX));
     return bytes;
 }
 

@@ -61,3 +61,11 @@ check "they are warned of" grep -q "^$few" "$folder/stdout"
 check "in JSON too" eval 'plans && jq -r ".warnings[]" "$folder/plan.json" | grep -q "^${few#careful: }"'
 check "run" runs ranks 2 run --progress none "$folder/job.yaml"
 check "it is said once" same "$(grep -c "^coppice: $few" "$folder/stderr")" 1
+
+# A corpus is read whole, before anything else is in memory: 3 GB that take no room on disk.
+cp "$folder/train.jsonl" "$folder/large.jsonl"
+truncate -s 3G "$folder/large.jsonl"
+check "plan with a large corpus" runs alone plan --no-check --json "$folder/job.yaml" --set run="$folder/new" --set calibration.corpus="$folder/large.jsonl"
+check "counts it in the node's memory" eval 'jq -e ".memory | .text == 3221225472 and .node > .text and .node < .text + 3e8" "$folder/stdout"'
+rm "$folder/large.jsonl"
+check "a small one takes less than the work" eval 'alone plan --json "$folder/job.yaml" | jq -e ".memory.node == .memory.rank + .memory.node_shared"'
