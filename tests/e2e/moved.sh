@@ -19,20 +19,49 @@ for file in sequences.h5 "statistics/$variant/layer-000.h5" "masks/$variant/laye
   check "moved away once there is $file" moved_at "$file"
 done
 
+# The output is removed while it is written: the program is suspended before it names the first file in it.
+stopped() { grep -q '^State:.T' "/proc/$(rank_pid 0)/status"; }
+output_removed() {
+  rm -rf "$folder/run" "$folder/models"
+  STOP="$folder/.models.partial-*/*" start 1 run --progress none "$folder/job.yaml"
+  await 60 stopped && rm -r "$folder"/.models.partial-* && kill -CONT "$(rank_pid 0)" && finish_started || return 1
+  [ "$code" = 1 ] && [ "$(grep -c '^coppice: ' "$folder/stderr")" = 1 ] && [ ! -e "$folder/models" ] || { cat "$folder/stderr"; return 1; }
+  runs alone run --progress none "$folder/job.yaml" && [ -s "$folder/models/model.safetensors" ]
+}
+! can_interpose || check "the output is removed while it is written, and made by the next start" output_removed
+
 # ---- standard output ------------------------------------------------------------------------------------
 
-rm -rf "$folder/run" "$folder/models" "$folder/moved"
-check "a run" runs alone run --progress none "$folder/job.yaml"
+can_interpose || { rm -rf "$folder/run" "$folder/models"; check "a run" runs alone run --progress none "$folder/job.yaml"; }
 closed() { alone "$@" >&-; }
 full() { alone "$@" >/dev/full; }
 for how in closed full; do
   lost() { exits 1 "$how" "$@" && grep -q "^coppice: standard output: " "$folder/stderr"; }
   check "standard output is $how: run" lost run --progress none "$folder/job.yaml"
-  check "standard output is $how: plan" lost plan "$folder/job.yaml"
-  check "standard output is $how: plan --json" lost plan --json "$folder/job.yaml"
-  check "standard output is $how: status" lost status "$folder/run"
-  check "standard output is $how: verify" lost verify "$folder/run"
-  check "standard output is $how: help" lost --help
+  while read -r arguments; do
+    # shellcheck disable=SC2086
+    check "standard output is $how: ${arguments//$folder/}" lost $arguments
+  done <<END
+plan $folder/job.yaml
+plan --json $folder/job.yaml
+status $folder/run
+status --json $folder/run
+verify $folder/run
+verify --json $folder/run
+diagnose --json $folder/run
+results $folder/run
+results --json $folder/run
+report $folder/run
+report --json $folder/run
+compare $folder/run $folder/run
+compare --json $folder/run $folder/run
+--help
+--version
+run --help
+help keys
+help man
+help bash
+END
 done
 
 # ---- run.json is gone -----------------------------------------------------------------------------------
