@@ -5,6 +5,7 @@
 #include "io/file/sealed_json.h"
 #include "pipeline/report/data/gather.h"
 #include "pipeline/report/page/html.h"
+#include "pipeline/report/page/page.h"
 #include "pipeline/report/page/save.h"
 #include "pipeline/report/plots/plots.h"
 #include "pipeline/report/variant_table.h"
@@ -71,12 +72,29 @@ static enum status write_table(struct text *table, const json_t *report, struct 
     return status;
 }
 
+// Of what stands in the run directory, everything but an earlier report is left alone.
+static enum status check_run(const char *run, struct error *err)
+{
+    static const struct {
+        const char *name, *mark;
+    } files[] = {
+        {"results.csv", VARIANT_TABLE_MARK}, {"report.html", PAGE_MARK}, {"report.json", "\"xxh3\": \""}};
+    char path[PATH_SIZE];
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        path_format(path, sizeof path, "%s/%s", run, files[i].name);
+        FORWARD_IF_ERROR(replaceable_check(path, files[i].mark, err));
+    }
+    return STATUS_OK;
+}
+
 static enum status write_run(const char *run, const struct text *page, json_t *report, struct error *err)
 {
     struct text table = {0};
     char path[PATH_SIZE];
     enum status status;
 
+    FORWARD_IF_ERROR(check_run(run, err));
     GOTO_IF_ERROR(write_table(&table, report, err), done);
     GOTO_IF_ERROR(write_file(run, "results.csv", &table, err), done);
     GOTO_IF_ERROR(write_file(run, "report.html", page, err), done);

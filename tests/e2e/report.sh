@@ -72,6 +72,16 @@ check "a page goes where it is asked for" eval 'runs alone report --html "$folde
   runs alone report --html "$folder/other.html" "$folder/run" && same "$(cat "$folder/other.html")" "$(cat "$folder/run/report.html")"'
 check "not over what coppice did not make" exits 2 alone report --html "$folder/page.html" "$folder/run"
 check "which it names" eval 'one_line "$folder/page.html is there" && same mine "$(cat "$folder/page.html")"'
+not_over() {
+  local before
+  mv "$folder/run/$1" "$folder/kept" && echo mine >"$folder/run/$1"
+  before=$(cd "$folder/run" && sha256sum report.html report.json results.csv)
+  exits 2 alone report "$folder/run" && one_line "$folder/run/$1 is there" &&
+    same "$before" "$(cd "$folder/run" && sha256sum report.html report.json results.csv)" && mv "$folder/kept" "$folder/run/$1"
+}
+for file in report.html report.json results.csv; do
+  check "nor does a report take the place of somebody's $file in the run directory" not_over $file
+done
 
 if command -v gnuplot >/dev/null; then
   check "its plots are of the page's colours" bash -c "grep -c '<svg' '$folder/run/report.html' | grep -qv '^0' && ! grep -E 'color=\"black\"|rgb\(0,0,0\)|rgb\( *1, *2, *3\)' '$folder/run/report.html'"

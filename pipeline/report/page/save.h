@@ -1,8 +1,11 @@
-// save.h - a page under a name that a user chose.
+// save.h - files that may take the place of others: only of what coppice made itself.
 #pragma once
 #include "kernels/error.h"
 #include <stddef.h>
 
-// Commits the page. A file of that name is replaced only when it is such a page too; what coppice did not
-// make is left alone: STATUS_USAGE.
+// STATUS_USAGE when something is there that has no `mark` in it: coppice did not make it, and it is left
+// alone.
+enum status replaceable_check(const char *path, const char *mark, struct error *err);
+
+// Commits a page under a name that a user chose, where there is nothing or an earlier page.
 enum status page_save(const char *path, const char *bytes, size_t size, struct error *err);
