@@ -12,6 +12,7 @@
 #include "pipeline/report/report.h"
 #include "pipeline/report/results.h"
 #include "pipeline/report/variant_table.h"
+#include "pipeline/run/address_room.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
@@ -198,6 +199,9 @@ int main(int argc, char **argv)
         status = look(&program.options, first, &err);
         return finish(first, status, &err);
     }
+    status = address_room_check(first, &err);
+    if (status != STATUS_OK)
+        return finish(true, status, &err);
     status = run_with_mpi(&program, &argc, &argv, &err);
     const int code = finish(program.root, status, &err);
     MPI_Finalize();

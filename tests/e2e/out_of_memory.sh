@@ -45,6 +45,32 @@ for percent in 99 95 91 88 85; do
 done
 check "at least one of them says what was missing, and what for" [ "$said" -gt 0 ]
 check "without the limit it goes on" goes_on 2 "$folder/job.yaml"
+# Limits at which Open MPI itself would crash or speak: one line, whatever is done; all ranks, or one of them.
+little() { # KIB RANKS COMMAND...
+  exits 1 watched mpirun --quiet -n "$2" bash -c 'ulimit -v "$0"; exec "$@"' "$1" "$COPPICE" "${@:3}" &&
+    one_line "out of memory: program and MPI need" "(ulimit -v)"
+}
+for kib in 150000 210000 266000; do check "$kib KiB of addresses" little $kib 2 run --progress none "$folder/job.yaml"; done
+check "the same of verify" little 210000 1 verify "$folder/run"
+one_of_two() {
+  rm -rf "$folder/run"
+  exits 1 limited 210 run --progress none "$folder/job.yaml" && one_line "out of memory: program and MPI need"
+}
+check "the same of one rank of two" one_of_two
+# COPPICE_LIMITS=100: so many limits, from where the loader finds room to where nothing is missing, for all ranks.
+sweep() {
+  local kib code bad=0
+  for ((i = 0; i < COPPICE_LIMITS; i++)); do
+    kib=$((70000 + (peak * 1000 - 70000) * i / COPPICE_LIMITS)) code=0
+    rm -rf "$folder/run"
+    watched mpirun --quiet -n "$1" bash -c 'ulimit -v "$0"; exec "$@"' "$kib" "$COPPICE" run --progress none "$folder/job.yaml" \
+      >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
+    [ "$code" = 0 ] || { [ "$code" = 1 ] && [ "$(grep -vc ': careful: ' "$folder/stderr")" = 1 ]; } ||
+      { bad=$((bad + 1)); echo "$kib KiB: exit code $code"; head -n 5 "$folder/stderr"; }
+  done
+  [ "$bad" = 0 ]
+}
+if [ -n "${COPPICE_LIMITS:-}" ]; then for n in 1 2; do check "$COPPICE_LIMITS limits, $n ranks" sweep $n; done; fi
 warned() {
   local need
   need=$(ranks 2 plan --json "$folder/job.yaml" | jq '.memory | .rank + .node_shared')
