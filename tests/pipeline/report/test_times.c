@@ -45,7 +45,8 @@ static void a_rank_has_what_its_teams_worked(void **state)
 static void ranks_that_no_world_has_are_left_out(void **state)
 {
     struct history_unit units[] = {unit_of(0, 100000000, "score", 1), unit_of(0, SIZE_MAX, "score", 1),
-                                   unit_of(0, LIMIT_REPORT_RANKS, "score", 1), unit_of(5, 1, "score", 1)};
+                                   unit_of(0, LIMIT_REPORT_RANKS, "score", 1),
+                                   unit_of(LIMIT_REPORT_RANKS, 1, "score", 1)};
     struct history history = {.num_units = 4, .units = units};
     (void)state;
 
