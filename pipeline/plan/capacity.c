@@ -79,9 +79,11 @@ static uint64_t only_mapped(void)
 // Bytes that the quota of a user or a group leaves on the file system of an open folder.
 static uint64_t quota_left(int folder, int kind, unsigned id)
 {
+    const unsigned command =
+        (unsigned)Q_GETQUOTA << SUBCMDSHIFT | ((unsigned)kind & SUBCMDMASK); // QCMD shifts an int
     struct dqblk quota = {0};
 
-    if (syscall(SYS_quotactl_fd, folder, QCMD(Q_GETQUOTA, kind), id, &quota) != 0)
+    if (syscall(SYS_quotactl_fd, folder, command, id, &quota) != 0)
         return UINT64_MAX;
     const uint64_t limit = quota.dqb_bhardlimit != 0 ? quota.dqb_bhardlimit : quota.dqb_bsoftlimit;
     if (limit == 0)
