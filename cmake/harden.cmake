@@ -2,7 +2,7 @@
 # (SECURITY.md).
 include(CheckCCompilerFlag)
 
-option(COPPICE_HARDEN "Stack protector, checked copies and control-flow marks; the presets and scripts set it" OFF)
+option(COPPICE_HARDEN "Stack protector, checked copies and control-flow marks in builds with optimisation" ON)
 
 # Tables of addresses are written once, at the start, and then read-only.
 add_link_options("LINKER:-z,relro,-z,now,-z,noexecstack")

@@ -11,7 +11,7 @@ ensure_packages $build_packages gnuplot-nox
 export_mpi_environment
 
 echo "Building" >&2
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_HARDEN=ON >build.log 2>&1 || { cat build.log >&2; exit 1; }
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release >build.log 2>&1 || { cat build.log >&2; exit 1; }
 cmake --build build --target coppice -j "$(nproc)" >>build.log 2>&1 || { cat build.log >&2; exit 1; }
 rm -f build.log
 
