@@ -17,7 +17,7 @@
 void variant_table_add(json_t *rows, const json_t *report);
 
 // What the first line of such a table begins with.
-#define VARIANT_TABLE_MARK "run,model,variant,method,sparsity_asked,pattern"
+#define VARIANT_TABLE_MARK "run,model,variant,"
 
 // As comma-separated values: a line of names, then a line a row. A column that any row has is a column; what
 // a row lacks is empty. Numbers stay numbers. A text that a spreadsheet would take for a formula gets a ' in
