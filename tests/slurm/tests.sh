@@ -291,7 +291,7 @@ test_network_cut() {
 test_two_at_once() {
   local job=$lane/two first second
   write_pruned_job "$job"
-  submit "$job" --nodes 1 --coppice "$(slowly 0.4)"
+  submit "$job" --nodes 1 --coppice "$(slowly 2)"
   first=$(id_of "$job" run)
   halfway "$job" 2
   submit "$job" --nodes 1
