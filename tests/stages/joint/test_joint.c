@@ -1,17 +1,18 @@
 // Masks and weights that are made together, against equations that are gathered and solved in plain loops,
 // masks by sorting, and the objective that they are to lower.
 // ranks: 1 3
+#include "io/model/checkpoint.h"
 #include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/linear_record.h"
 #include "tests/support/naive_masks.h"
 #include "tests/support/naive_splitting.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 // Heads of 8 channels, four query heads over two key-value heads; 192 tokens.
@@ -603,13 +604,18 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
     small_model_close(&small);
 }
 
-// The tensor's values, in this process alone, are the test's to change.
-static void *own_values(const struct safetensors_tensor *tensor, size_t bytes)
+// Changes the tensor in its file, [bytes], as all ranks do in the same way: pages of the mapping alone would
+// be given back.
+static void change(const struct small_model *small, const struct safetensors_tensor *tensor,
+                   const void *values, size_t bytes)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)tensor->data;
-    char *first = (char *)tensor->data - at % page;
-    assert_int_equal(mprotect(first, at % page + bytes, PROT_READ | PROT_WRITE), 0);
-    return (void *)tensor->data;
+    const struct safetensors_file *file = small->model->checkpoint->shards[0];
+    const int fd = open(file->path, O_WRONLY);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, values, bytes, (off_t)(file->header_bytes + tensor->begin)), bytes);
+    close(fd);
+    MPI_Barrier(MPI_COMM_WORLD);
 }
 
 static const struct safetensors_tensor *tensor_of(const struct small_model *small, const char *linear)
@@ -639,11 +645,16 @@ static void a_weight_beyond_the_dtype_is_refused(void **state)
     shape.checkpoint.dtype = DTYPE_F16;
     small_model_open(&small, &shape);
     const size_t hidden = shape.checkpoint.hidden, vocab = shape.checkpoint.vocab;
-    uint16_t *embedding = own_values(small.model->embedding, 2 * vocab * hidden);
+    uint16_t *embedding = calloc(vocab * hidden, sizeof *embedding), q[2];
+    assert_non_null(embedding);
+    memcpy(embedding, small.model->embedding->data, vocab * hidden * sizeof *embedding);
+    MPI_Barrier(MPI_COMM_WORLD);
     for (size_t t = 0; t < vocab; t++)
         embedding[t * hidden + 1] = embedding[t * hidden];
-    uint16_t *q = own_values(tensor_of(&small, "self_attn.q_proj"), 2 * hidden * hidden);
+    change(&small, small.model->embedding, embedding, vocab * hidden * sizeof *embedding);
+    free(embedding);
     dtype_from_f64(q, large, DTYPE_F16, 2);
+    change(&small, tensor_of(&small, "self_attn.q_proj"), q, sizeof q);
     struct variant *variant = add_joint(&small, "beyond", METHOD_WANDA);
     variant->sparsity = 1 - 1.0 / (double)hidden; // one weight of a row is kept
     assert_int_equal(joint_layer(&small.stage, &small.weights, variant, 0, &err), STATUS_FAILED);
