@@ -293,8 +293,8 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
         progress->stage_is_new = true;
     if (is_first(progress, stage))
         progress->stage_is_first = true;
-    if (progress->num_units++ == 0 &&
-        progress->done <= progress->earlier) // no other team's work is counted yet
+    if (progress->num_units++ == 0 && progress->clock != NULL && // begun, and
+        progress->done <= progress->earlier)                     // no other team's work is counted yet
         progress->worked_since = progress->clock(progress->clock_data);
     snprintf(progress->unit, sizeof progress->unit, "%s%s%s%s", stage, variant != NULL ? " " : "",
              variant != NULL ? variant : "", place);
