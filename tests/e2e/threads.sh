@@ -9,6 +9,6 @@ small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations
 undisturbed 1 "$folder/pruned.yaml"
 check "pruned propagation, 2 ranks of 2 threads" again 2 "$folder/pruned.yaml" --threads 2
 
-small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense
+small_job "$folder/dense.yaml" method='[ria, wanda]' sparsity= propagation=dense sequences=2 length=32
 undisturbed 2 "$folder/dense.yaml"
 check "dense propagation, 1 rank of 2 threads" again 1 "$folder/dense.yaml" --threads 2
