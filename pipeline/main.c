@@ -12,7 +12,7 @@
 #include "pipeline/report/report.h"
 #include "pipeline/report/results.h"
 #include "pipeline/report/variant_table.h"
-#include "pipeline/run/address_room.h"
+#include "pipeline/run/mpi_room.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
         status = look(&program.options, first, &err);
         return finish(first, status, &err);
     }
-    status = address_room_check(first, &err);
+    status = mpi_room_check(first, &err);
     if (status != STATUS_OK)
         return finish(true, status, &err);
     status = run_with_mpi(&program, &argc, &argv, &err);

@@ -1,4 +1,4 @@
-#include "pipeline/run/address_room.h"
+#include "pipeline/run/mpi_room.h"
 
 #include "kernels/amount.h"
 
@@ -25,7 +25,7 @@ static uint64_t mapped_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-enum status address_room_check(bool first, struct error *err)
+enum status mpi_room_check(bool first, struct error *err)
 {
     const struct timespec pause = {1, 0};
     const uint64_t mapped = mapped_bytes();

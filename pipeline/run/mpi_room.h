@@ -1,4 +1,4 @@
-// address_room.h - whether MPI can start at all. Where addresses are few (ulimit -v), Open MPI may end the
+// mpi_room.h - whether MPI can start at all. Where addresses are few (ulimit -v), Open MPI may end the
 // program by a fault of its own, or with pages of its own messages.
 #pragma once
 #include "kernels/error.h"
@@ -7,4 +7,4 @@
 // Before MPI_Init: STATUS_MEMORY when the limit leaves too little. first: this is the rank that speaks;
 // another one waits a moment before it returns the error, in which the launcher ends it if the first has
 // failed, too.
-enum status address_room_check(bool first, struct error *err);
+enum status mpi_room_check(bool first, struct error *err);
