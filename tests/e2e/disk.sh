@@ -80,7 +80,7 @@ rank_1_may_write() { # a rank with a limit on the size of its files, in KiB
 }
 limited() {
   rm -rf "$disk/run" "$disk/models"
-  fails "$disk|File too large" rank_1_may_write 2 && intact && recovers ranks 3
+  fails "MPI's files need .*(ulimit -f)" rank_1_may_write 2 && intact && recovers ranks 3
 }
 # Not root's rights, which no folder refuses.
 unwritable() {
