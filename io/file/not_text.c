@@ -75,8 +75,16 @@ static enum status check_markup(const char *path, const char *head, size_t size,
     const size_t bom = size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     size_t at = bom;
 
-    while (at < size && (head[at] == ' ' || head[at] == '\t' || head[at] == '\r' || head[at] == '\n'))
-        at++;
+    // White space and comments come before a page, too.
+    for (;;) {
+        while (at < size && strchr(" \t\r\n", head[at]) != NULL && head[at] != '\0')
+            at++;
+        const char *end =
+            begins_with_word(head + at, size - at, "<!--") ? memmem(head + at, size - at, "-->", 3) : NULL;
+        if (end == NULL)
+            break;
+        at = (size_t)(end - head) + 3;
+    }
     head += at;
     size -= at;
     const bool is_html =

@@ -24,6 +24,7 @@ static const char *front_matter(const char *text, size_t *size)
     *size = 0;
     if (strncmp(begin, "\xef\xbb\xbf", 3) == 0)
         begin += 3;
+    begin += strspn(begin, " \t\r\n"); // as the Hub reads it
     if (strncmp(begin, "---", 3) != 0 || begin[3 + strspn(begin + 3, " \t\r")] != '\n')
         return begin;
     begin = strchr(begin, '\n') + 1;

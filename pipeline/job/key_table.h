@@ -64,7 +64,7 @@ KEY(PERMUTE, "prune.permute", FLAG(variant, permute), .standard = {false}, .tag 
 KEY(GROUP, "prune.group", CHOICE(variant, group, group_names), .standard = {GROUP_ROW},
     .flags = KEY_ON_RECORD, .tag = "", .help = "where the smallest scores are looked for")
 KEY(ALLOCATION, "prune.allocation", CHOICE(variant, allocation, allocation_names),
-    .own_standard = own_allocation, .tag = "", .otherwise = "uniform, measured with budget", .help = "what is pruned less: owl, layers with more outliers; dlp, with lower scores; measured, linears that cost more")
+    .own_standard = own_allocation, .tag = "", .otherwise = "uniform, measured with budget", .help = "what is pruned less. owl: layers with more outliers; dlp: layers with lower scores; measured: linears that cost more")
 KEY(OWL_THRESHOLD, "prune.owl_threshold", NUMBER(variant, owl_threshold, 0, 1e6), .standard = {5},
     .flags = KEY_ABOVE_LOW, .applies = has_owl, .tag = "threshold",
     .help = "owl: a score above this many times its layer's mean is an outlier")
@@ -96,7 +96,7 @@ KEY(BIAS, "compensate.bias", FLAG(variant, bias), .standard = {false}, .tag = "b
 KEY(GUARD, "compensate.guard", FLAG(variant, guard), .standard = {true}, .applies = variant_can_be_guarded,
     .tag = "unguarded", .help = "keep only what lowers the layer's output error on held-out sequences")
 KEY(CLAMP, "compensate.clamp", PAIR(variant, clamp.low, 0, 1e6), .standard = {0.1, 10},
-    .flags = KEY_ABOVE_LOW, .applies = has_factors, .tag = "clamp", .help = "limits of every factor")
+    .flags = KEY_ABOVE_LOW, .applies = has_factors, .tag = "clamp", .help = "[low, high], the limits of every factor")
 KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .standard = {true},
     .flags = KEY_ON_RECORD | KEY_CAME_LATER | KEY_MAY_CHANGE, .json = "keep_weights",
     .otherwise = "false for a sweep that is measured and not exported",
@@ -104,7 +104,7 @@ KEY(KEEP_WEIGHTS, "compensate.keep_weights", FLAG(settings, keep_weights), .stan
 
 KEY(PERPLEXITY, "evaluate.perplexity", TEXTS(texts, num_texts), .flags = KEY_PATH | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .otherwise = "none, no perplexity", .example = "/data/wikitext-2-raw/wiki.test.raw",
-    .help = "the text, or the texts by name, whose perplexity is measured: files as for calibration.corpus, but for token ids")
+    .help = "the text, or the texts by name, whose perplexity is measured: the same kinds of file as calibration.corpus, except token ids")
 KEY(EVALUATE_LENGTH, "evaluate.length", WHOLE(settings, evaluate_length, 2, 1e7), .standard = {2048},
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE, .otherwise = "calibration.length", .help = "tokens of a window")
 KEY(TASKS, "evaluate.tasks", TASKS(tasks, num_tasks), .flags = KEY_MAY_CHANGE,

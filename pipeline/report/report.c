@@ -3,6 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "io/text/printable.h"
 #include "pipeline/report/data/gather.h"
 #include "pipeline/report/page/html.h"
 #include "pipeline/report/page/page.h"
@@ -123,7 +124,10 @@ enum status report_run(const char *run, bool json, const char *html, FILE *out, 
     } else if (html != NULL) {
         fprintf(out, "%s\n", html);
     } else {
-        fprintf(out, "%s/report.html\n%s/results.csv\n%s/report.json\n", run, run, run);
+        char shown[PATH_SIZE];
+        path_format(shown, sizeof shown, "%s", run);
+        make_printable(shown);
+        fprintf(out, "%s/report.html\n%s/results.csv\n%s/report.json\n", shown, shown, shown);
     }
     if (!json && no_plots != NULL)
         fprintf(out, "%s\n", no_plots);

@@ -1,6 +1,7 @@
 #include "pipeline/report/results.h"
 
 #include "io/file/run_paths.h"
+#include "io/text/printable.h"
 #include "pipeline/job/json.h"
 #include "pipeline/job/variant.h"
 #include "pipeline/record/allocation_json.h"
@@ -110,6 +111,7 @@ static void print_row(const struct settings *settings, const struct variant *var
         if (access(output, F_OK) != 0)
             output[0] = '\0';
     }
+    make_printable(output);
     for (size_t text = 0; text < columns_of(settings) && !any; text++)
         any = read_result(&result, settings, text, variant);
     if (!any && output[0] == '\0')

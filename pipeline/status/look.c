@@ -60,7 +60,7 @@ static void estimate(struct look *look)
     if (look->seconds_left == 0 || look->rates.any <= 0 || look->ranks == 0)
         return;
     for (size_t i = 0; i < plan->num_units; i++) {
-        const double takes = plan->units[i].work / rates_of(&look->rates, plan->units[i].stage);
+        const double takes = plan->units[i].work / rates_of(&look->rates, &plan->units[i]);
         all += takes;
         seconds += look->done[i] ? 0 : takes;
     }
@@ -68,7 +68,7 @@ static void estimate(struct look *look)
         const struct history_unit *event = &look->history.begun[i];
         const struct unit *unit = rates_unit(plan, event);
         if (unit != NULL && !look->done[unit - plan->units])
-            seconds -= in_hand(look, event, unit->work / rates_of(&look->rates, unit->stage));
+            seconds -= in_hand(look, event, unit->work / rates_of(&look->rates, unit));
     }
     look->seconds_left = seconds / (double)look->ranks;
     look->fraction = 1 - seconds / all;

@@ -5,6 +5,9 @@
 // Only the newest units of each stage count: a run may have gone on elsewhere, with other ranks.
 enum { NEWEST = 64 };
 
+// A unit of more than so many times the work of those that were measured is not like them.
+static const double alike = 8;
+
 const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event)
 {
     for (size_t i = 0; i < plan->num_units; i++) {
@@ -46,14 +49,17 @@ void rates_measure(struct rates *rates, const struct history *history, const str
             forward_seconds += seconds[s];
         }
         rates->of_stage[s] = seconds[s] > 0 ? work[s] / seconds[s] : 0;
+        rates->mean_work[s] = counts[s] > 0 ? work[s] / (double)counts[s] : 0;
     }
     rates->forward = forward_seconds > 0 ? forward_work / forward_seconds : 0;
     rates->any = all_seconds > 0 ? all_work / all_seconds : 0;
 }
 
-double rates_of(const struct rates *rates, enum stage_kind stage)
+double rates_of(const struct rates *rates, const struct unit *unit)
 {
-    if (rates->of_stage[stage] > 0)
+    const enum stage_kind stage = unit->stage;
+
+    if (rates->of_stage[stage] > 0 && unit->work <= alike * rates->mean_work[stage])
         return rates->of_stage[stage];
     if (stage_is_forward(stage) && rates->forward > 0)
         return rates->forward;

@@ -6,17 +6,20 @@
 // Work that one rank does in a second, of each stage; 0: not measured.
 struct rates {
     double of_stage[STAGE_COUNT];
-    double forward; // of all stages that pass sequences through layers
-    double any;     // of all
+    double mean_work[STAGE_COUNT]; // of the units that were measured
+    double forward;                // of all stages that pass sequences through layers
+    double any;                    // of all
 };
 
 // Takes the newest units of each stage: their planned work over the seconds that the ranks of their teams
 // spent.
 void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan);
 
-// Work that one rank does in a second for a unit of this stage. Where the stage was not measured: that of all
-// stages that pass sequences through layers, if it is one of them, or of all stages. 0: nothing was measured.
-double rates_of(const struct rates *rates, enum stage_kind stage);
+// Work that one rank does in a second for this unit: that of its stage, if units like it were measured. What
+// units of far less work took, most of it something else than work, says nothing: then, and where nothing of
+// the stage was measured, that of all stages that pass sequences through layers, if it is one of them, or of
+// all stages. 0: nothing was measured.
+double rates_of(const struct rates *rates, const struct unit *unit);
 
 // The unit of the plan that an event is about, or NULL.
 const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event);

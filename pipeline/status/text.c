@@ -6,6 +6,7 @@
 #include "pipeline/text/duration.h"
 #include "stages/stage.h"
 
+#include <math.h>
 #include <string.h>
 
 static void print_variants(const struct look *look, FILE *out)
@@ -79,7 +80,8 @@ static void print_left(const struct look *look, FILE *out)
         fprintf(out, ": complete\n");
         return;
     }
-    fprintf(out, ", %.0f %%", 100 * look->fraction);
+    // Not 100 before the end.
+    fprintf(out, ", %.0f %%", floor(fmin(100 * look->fraction + 0.5, 99)));
     if (look->seconds_left >= 0)
         fprintf(out, "; about %s %s, at the measured rates of %zu rank%s",
                 duration_format(look->seconds_left, time, sizeof time), look->works ? "left" : "to go",

@@ -64,7 +64,7 @@ static const struct family rows[] = {
      .can_add_attention_bias = true,
      SILU,
      NORMS(NORM_LAYER, "rms_norm_eps", 1e-5),
-     ROPE("rope_theta", 1e4),
+     ROPE("rope_theta", 1e6),
      .default_key_value_heads = 8,
      .default_max_positions = 131072,
      .configure_rope = configure_phimoe_rope,

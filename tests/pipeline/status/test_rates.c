@@ -74,6 +74,12 @@ static void an_event_of_another_plan_is_about_none(void **state)
     assert_null(rates_unit(&plan, &e));
 }
 
+static double rate_of(const struct rates *rates, enum stage_kind stage, double work)
+{
+    const struct unit unit = {.stage = stage, .work = work};
+    return rates_of(rates, &unit);
+}
+
 // ---- how fast --------------------------------------------------------------------------------------------
 
 static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
@@ -83,11 +89,22 @@ static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
                                     event("score", "of another plan", 0, 99, 1)};
     const struct rates rates = measure(events, 4);
     (void)state;
-    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 20); // 400 in 10 seconds of 2 ranks
-    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
-    assert_true(rates_of(&rates, STAGE_EVALUATE) == 20); // passes sequences through layers, too
-    assert_true(rates_of(&rates, STAGE_PROPAGATE) == 20);
-    assert_true(rates_of(&rates, STAGE_COMPENSATE) == 408.0 / 22);
+    assert_true(rate_of(&rates, STAGE_CALIBRATE, 100) == 20); // 400 in 10 seconds of 2 ranks
+    assert_true(rate_of(&rates, STAGE_SCORE, 8) == 4);
+    assert_true(rate_of(&rates, STAGE_EVALUATE, 100) == 20); // passes sequences through layers, too
+    assert_true(rate_of(&rates, STAGE_PROPAGATE, 100) == 20);
+    assert_true(rate_of(&rates, STAGE_COMPENSATE, 100) == 408.0 / 22);
+}
+
+// Scoring by a simple method, all overhead, says nothing of scoring that solves equations.
+static void small_units_say_nothing_of_large_ones(void **state)
+{
+    struct history_unit events[] = {event("calibrate", "dense", 0, 5, 2), event("score", "a", 0, 2, 1)};
+    const struct rates rates = measure(events, 2);
+    (void)state;
+    assert_true(rate_of(&rates, STAGE_SCORE, 8 * 8) == 4); // the measured unit's work is 8
+    assert_true(rate_of(&rates, STAGE_SCORE, 8 * 8 + 1) == 208.0 / 12);
+    assert_true(rate_of(&rates, STAGE_CALIBRATE, 1) == 20);
 }
 
 static void stages_that_pass_sequences_are_taken_together(void **state)
@@ -95,9 +112,9 @@ static void stages_that_pass_sequences_are_taken_together(void **state)
     struct history_unit events[] = {event("calibrate", "dense", 0, 5, 1), event("evaluate", "a", -1, 8, 1)};
     const struct rates rates = measure(events, 2);
     (void)state;
-    assert_true(rates_of(&rates, STAGE_CALIBRATE) == 200.0 / 5);
-    assert_true(rates_of(&rates, STAGE_PROPAGATE) == 260.0 / 13);
-    assert_true(rates_of(&rates, STAGE_SCORE) == 260.0 / 13); // nothing nearer
+    assert_true(rate_of(&rates, STAGE_CALIBRATE, 100) == 200.0 / 5);
+    assert_true(rate_of(&rates, STAGE_PROPAGATE, 100) == 260.0 / 13);
+    assert_true(rate_of(&rates, STAGE_SCORE, 100) == 260.0 / 13); // nothing nearer
 }
 
 static void only_the_newest_64_units_of_a_stage_count(void **state)
@@ -109,9 +126,9 @@ static void only_the_newest_64_units_of_a_stage_count(void **state)
     for (size_t i = 3; i < 64 + 3; i++)
         events[i] = event("score", "a", 1, 2, 1);
     struct rates rates = measure(events, 64 + 3);
-    assert_true(rates_of(&rates, STAGE_SCORE) == 4);
+    assert_true(rate_of(&rates, STAGE_SCORE, 8) == 4);
     rates = measure(events, 64 + 2); // one of the old is among the newest 64
-    assert_true(rates_of(&rates, STAGE_SCORE) == 64 * 8 / (63 * 2 + 1000.0));
+    assert_true(rate_of(&rates, STAGE_SCORE, 100) == 64 * 8 / (63 * 2 + 1000.0));
 }
 
 static void units_without_a_time_and_an_empty_log_say_nothing(void **state)
@@ -120,10 +137,10 @@ static void units_without_a_time_and_an_empty_log_say_nothing(void **state)
     struct rates rates = measure(events, 2);
     (void)state;
     for (int s = 0; s < STAGE_COUNT; s++)
-        assert_true(rates_of(&rates, (enum stage_kind)s) == 0);
+        assert_true(rate_of(&rates, (enum stage_kind)s, 1) == 0);
     rates = measure(events, 0);
     for (int s = 0; s < STAGE_COUNT; s++)
-        assert_true(rates_of(&rates, (enum stage_kind)s) == 0);
+        assert_true(rate_of(&rates, (enum stage_kind)s, 1) == 0);
 }
 
 int main(void)
@@ -132,6 +149,7 @@ int main(void)
         cmocka_unit_test(an_event_is_about_one_unit_of_the_plan),
         cmocka_unit_test(an_event_of_another_plan_is_about_none),
         cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
+        cmocka_unit_test(small_units_say_nothing_of_large_ones),
         cmocka_unit_test(stages_that_pass_sequences_are_taken_together),
         cmocka_unit_test(only_the_newest_64_units_of_a_stage_count),
         cmocka_unit_test(units_without_a_time_and_an_empty_log_say_nothing),
