@@ -93,19 +93,24 @@ static enum status check_one(const struct run_record *record, const char *path, 
         path, record->is_first ? "its run.json is gone" : "it is not of this run");
 }
 
-// What the result under this path was to be measured with; 0: it is none of the record's.
-static uint64_t expected_measure(const struct run_record *record, const char *path, const char *run)
+// "VARIANT/FILE" of a result; NULL: the path is of something else.
+static const char *result_at(const char *path, const char *run)
 {
-    char folder[PATH_SIZE], name[PATH_SIZE];
-    size_t length;
+    char folder[PATH_SIZE];
 
     run_folder_path(folder, run, RUN_RESULTS);
-    length = strlen(folder);
-    if (strncmp(path, folder, length) != 0 || path[length] != '/')
-        return 0;
-    const char *rest = strchr(path + length + 1, '/'); // after the variant
-    if (rest == NULL)
-        return 0;
+    const size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && path[length] == '/' && strchr(path + length + 1, '/') != NULL
+               ? path + length + 1
+               : NULL;
+}
+
+// What this result was to be measured with; 0: it is none of the record's.
+static uint64_t expected_measure(const struct run_record *record, const char *result)
+{
+    char name[PATH_SIZE];
+    const char *rest = strchr(result, '/');
+
     if (strcmp(rest, "/perplexity.json") == 0)
         return measure_of_text(record->json, NULL);
     const bool is_text = strncmp(rest, "/texts/", 7) == 0;
@@ -121,14 +126,21 @@ static uint64_t expected_measure(const struct run_record *record, const char *pa
 static enum status check_measure(const struct run_record *record, const char *path, const char *run,
                                  struct error *err)
 {
-    const uint64_t expected = expected_measure(record, path, run);
+    const char *result = result_at(path, run);
     json_t *json = NULL;
 
-    if (expected == 0 || sealed_json_read(&json, path, NULL) != STATUS_OK)
+    if (result == NULL || sealed_json_read(&json, path, NULL) != STATUS_OK)
         return STATUS_OK;
+    const uint64_t expected = expected_measure(record, result);
     const char *text = json_string_value(json_object_get(json, "measured_with"));
-    const bool fits = text != NULL ? strtoull(text, NULL, 16) == expected : !record->is_first;
+    const char *variant = json_string_value(json_object_get(json, "variant"));
+    const size_t length = strcspn(result, "/");
+    const bool is_its =
+        variant == NULL || (strlen(variant) == length && strncmp(variant, result, length) == 0);
+    const bool fits =
+        expected == 0 || (text != NULL ? strtoull(text, NULL, 16) == expected : !record->is_first);
     json_decref(json);
+    RETURN_ERROR_IF(!is_its, err, STATUS_USAGE, "%s: is the result of another variant; remove it", path);
     RETURN_ERROR_IF(!fits, err, STATUS_USAGE,
                     "%s: was measured on another text or task, or with another length or number of examples "
                     "than this job's: %s; remove it, or use another run directory",

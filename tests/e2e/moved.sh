@@ -94,6 +94,12 @@ put() {
   cp "$folder/run/results/dense/perplexity.json" "$folder/kept"
   cp "$1" "$folder/run/results/dense/perplexity.json"
 }
+another_variants() {
+  put "$folder/run/results/$variant/perplexity.json"
+  exits 2 alone run --progress none "$folder/job.yaml" && grep -q "dense/perplexity.json: is the result of another variant" "$folder/stderr" &&
+    exits 2 alone plan "$folder/job.yaml" && cp "$folder/kept" "$folder/run/results/dense/perplexity.json"
+}
+check "the result of another variant" another_variants
 foreign() {
   small_job "$folder/other.yaml" run="$folder/other" method=wanda pattern= sequences=8 output= perplexity="$folder/other.jsonl"
   runs alone run --progress none "$folder/other.yaml"

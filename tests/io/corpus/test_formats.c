@@ -356,6 +356,7 @@ static void test_what_is_no_text_is_named(void **state)
         {"a.txt", "h\0i\0!\0\n\0", 8, "looks like UTF-16"},
         {"a.txt", "<!DOCTYPE HTML><title>404</title>", 33, "begins as an HTML page"},
         {"a.jsonl", "\n <html><body>Not found", 23, "begins as an HTML page"},
+        {"a.txt", "<!-- moved -->\n<!doctype html><html>", 37, "begins as an HTML page"},
         {"a.jsonl.gz", "<?xml version='1.0'?><Error/>", 29, "begins as XML"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -116,6 +116,7 @@ static void metadata_that_is_no_yaml_is_named(void **state)
         const char *license; // NULL: none
     } cases[] = {{"---\nlicense: [mit\n---\n", true, NULL},
                  {"---\r\nlicense: mit\r\n---\r\n", false, "mit"},
+                 {"\n \n---\nlicense: mit\n---\n", false, "mit"},
                  {"\xef\xbb\xbf---\nlicense: mit\n---", false, "mit"},
                  {"---\nlicense: mit\n", false, NULL}, // never ends
                  {"--- a rule\nlicense: mit\n---\n", false, NULL},
