@@ -12,8 +12,22 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-// Rank 0. The warnings that `plan` would have printed.
+// BLIS's threads wait for one another without yielding: two on one core wait a time slice at every product.
+static void warn_of_threads(struct warnings *warnings, size_t ranks, size_t threads)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (threads > 1 && cores > 0 && ranks * threads > (size_t)cores)
+        warnings_add(warnings,
+                     "%zu rank%s of %zu threads on %ld core%s: threads that share a core are many times "
+                     "slower than one; "
+                     "take fewer",
+                     ranks, ranks == 1 ? "" : "s", threads, cores, cores == 1 ? "" : "s");
+}
+
+// Rank 0. The warnings that `plan` would have printed, and that of this start.
 static enum status warn(const struct run_context *context, struct error *err)
 {
     const size_t ranks = (size_t)context->world->node_size;
@@ -24,6 +38,7 @@ static enum status warn(const struct run_context *context, struct error *err)
     if (context->options->verbosity <= VERBOSITY_QUIET)
         return STATUS_OK;
     job_warnings(&warnings, context->plan, &cost, ranks, !context->record->is_first);
+    warn_of_threads(&warnings, ranks, (size_t)context->options->threads);
     for (size_t i = 0; i < warnings.count; i++)
         say(stderr, "careful: %s", warnings.lines[i]);
     warnings_free(&warnings);
