@@ -17,7 +17,7 @@ void text_errors_add(json_t *texts, const struct settings *settings, const struc
     }
 }
 
-json_t *text_names(const json_t *models)
+json_t *measured_names(const json_t *models, const char *kind)
 {
     json_t *names = json_object(), *model, *result;
     const char *name;
@@ -25,7 +25,7 @@ json_t *text_names(const json_t *models)
 
     json_array_foreach(models, i, model)
     {
-        json_object_foreach(json_object_get(model, "texts"), name, result)
+        json_object_foreach(json_object_get(model, kind), name, result)
         {
             json_object_set_new(names, name, json_true());
         }

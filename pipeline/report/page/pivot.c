@@ -123,7 +123,7 @@ void write_pivot(const struct page *page, const json_t *models, const struct mea
 
 void write_pivots(const struct page *page, const json_t *models)
 {
-    json_t *names = text_names(models), *unused;
+    json_t *names = measured_names(models, "texts"), *unused;
     const char *name;
 
     if (json_object_size(names) <= 1)

@@ -1,23 +1,7 @@
 #include "pipeline/report/page/tasks.h"
 
+#include "pipeline/report/data/text_models.h"
 #include "pipeline/report/page/page.h"
-
-// The names of all tasks that any model was measured on. New reference.
-static json_t *task_names(const json_t *models)
-{
-    json_t *names = json_object(), *model, *result;
-    const char *name;
-    size_t i;
-
-    json_array_foreach(models, i, model)
-    {
-        json_object_foreach(json_object_get(model, "tasks"), name, result)
-        {
-            json_object_set_new(names, name, json_true());
-        }
-    }
-    return names;
-}
 
 // A share and its standard error, in per cent.
 static void write_share(FILE *out, const json_t *share, const json_t *error)
@@ -78,7 +62,7 @@ static void write_row(const json_t *model, const json_t *names, const char *key,
 void report_write_tasks(const json_t *report, FILE *out)
 {
     const json_t *models = json_object_get(report, "models");
-    json_t *names = task_names(models), *model;
+    json_t *names = measured_names(models, "tasks"), *model;
     size_t i;
 
     if (json_object_size(names) > 0) {

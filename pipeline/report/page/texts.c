@@ -22,7 +22,7 @@ static void write_head(const struct page *page, const json_t *names)
 void report_write_texts(const struct page *page)
 {
     const json_t *models = json_object_get(page->report, "models");
-    json_t *names = text_names(models), *model, *unused;
+    json_t *names = measured_names(models, "texts"), *model, *unused;
     const char *name;
     size_t i;
 

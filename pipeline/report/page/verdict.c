@@ -175,7 +175,7 @@ static void write_rows(const struct page *page, const json_t *models, const stru
 // Of several texts the first one decides.
 static void write_which_text(const struct page *page, const json_t *models)
 {
-    json_t *names = text_names(models);
+    json_t *names = measured_names(models, "texts");
 
     if (json_object_size(names) > 1) {
         fputs("<p class=\"note\">Perplexity here is that on ", page->out);

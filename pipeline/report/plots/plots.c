@@ -270,7 +270,7 @@ static void draw_results(struct drawing *d, const struct quantity *quantity)
 static void draw_perplexities(struct drawing *d, const struct quantity *perplexity)
 {
     const json_t *report = d->report;
-    json_t *names = text_names(json_object_get(report, "models")), *unused;
+    json_t *names = measured_names(json_object_get(report, "models"), "texts"), *unused;
     const char *name;
     size_t number = 0;
 

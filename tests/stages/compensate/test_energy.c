@@ -1,8 +1,6 @@
 // Weights compensated by energy, against the formulas in double.
 // ranks: 1 3
 #include "stages/compensate/compensate.h"
-#include "stages/layer/calibrate.h"
-#include "stages/prune/prune.h"
 #include "tests/support/compensated.h"
 #include "tests/support/naive.h"
 #include "tests/support/naive_energy.h"

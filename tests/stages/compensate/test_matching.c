@@ -2,7 +2,6 @@
 // ranks: 1 3
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
-#include "stages/prune/prune.h"
 #include "tests/support/compensated.h"
 #include "tests/support/naive.h"
 #include "tests/support/naive_energy.h"
