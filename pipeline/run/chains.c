@@ -15,9 +15,10 @@ static void log_batch(const struct unit_batch *batch, const struct journal *jour
         journal_unit(journal, stage->team, stage->settings, batch->units[k], event, spent);
 }
 
-// Each unit of the batch is logged with an equal share of the time.
-static enum status run_batch(const struct unit_batch *batch, const struct unit_context *context,
-                             struct run_hooks *hooks, struct error *err)
+// Each unit of the batch is logged with an equal share of the time. The work of one that was there at the
+// start, and is made again all the same, was counted then.
+static enum status run_batch(const struct unit_batch *batch, const struct plan *plan,
+                             const struct unit_context *context, struct run_hooks *hooks, struct error *err)
 {
     const struct stage *stage = context->stage;
     double work = 0;
@@ -27,7 +28,7 @@ static enum status run_batch(const struct unit_batch *batch, const struct unit_c
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
     show_unit(&hooks->journal->progress, batch->units[0], stage->model->config.num_hidden_layers);
     for (size_t k = 0; k < batch->count; k++)
-        work += batch->units[k]->work;
+        work += hooks->found[batch->units[k] - plan->units] ? 0 : batch->units[k]->work;
     hooks_begin_unit(hooks, work);
     log_batch(batch, hooks->journal, stage, "begin", &(struct unit_spent){0});
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
@@ -56,12 +57,13 @@ enum status chains_run(struct run_outcome *outcome, const struct team_share *sha
         GOTO_IF_ERROR(judge_unit(&verdict, outcome->waiting, share, unit, err), done);
         if (verdict == UNIT_DONE) {
             outcome->units_found++;
-            hooks_found_unit(hooks, unit->work);
+            if (!hooks->found[i])
+                hooks_found_unit(hooks, unit->work);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {
             GOTO_IF_ERROR(batch_take(&outcome->batch, taken, share, i, err), done);
-            GOTO_IF_ERROR(run_batch(&outcome->batch, context, hooks, err), done);
+            GOTO_IF_ERROR(run_batch(&outcome->batch, plan, context, hooks, err), done);
             outcome->units_done += outcome->batch.count;
         }
     }

@@ -18,10 +18,11 @@ struct run_hooks {
     bool hears, tells;                                  // the first rank of the world, of another team
     double own[REPORT_AMOUNTS], others[REPORT_AMOUNTS]; // by enum headway; others: as far as was heard
     double told;                                        // when this rank last told
-    double unit_left;    // planned work of the unit in hand that was not counted yet
-    double unit_counted; // work that its stage has told
-    double grace;        // seconds that the unit in hand may still take after the program was told to stop
-    double unit_started; // when the unit in hand began, on stop_clock
+    const uint8_t *found; // by units of the plan: those whose work was counted before the first one (found.h)
+    double unit_left;     // planned work of the unit in hand that was not counted yet
+    double unit_counted;  // work that its stage has told
+    double grace;         // seconds that the unit in hand may still take after the program was told to stop
+    double unit_started;  // when the unit in hand began, on stop_clock
 };
 
 // Seconds of grace. max_time 0: no time limit; otherwise margin is the time before it at which to stop.
@@ -35,8 +36,9 @@ bool hooks_are_stopped(const struct run_hooks *hooks);
 // progress goes on being shown.
 void hooks_begin_phase(struct run_hooks *hooks, const struct team *team);
 void hooks_end_phase(struct run_hooks *hooks, const struct team *team);
-// A unit, or several at once, of this planned work begins, has ended, or was found done. What a stage tells
-// counts up to the planned work, and the rest when it has ended: the sum is that of the plan.
+// A unit, or several at once, of this planned work begins, has ended, or was found done that was not done at
+// the start. What a stage tells counts up to the planned work, and the rest when it has ended: the sum is
+// that of the plan.
 void hooks_begin_unit(struct run_hooks *hooks, double work);
 void hooks_end_unit(struct run_hooks *hooks);
 void hooks_found_unit(struct run_hooks *hooks, double work);

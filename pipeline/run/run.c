@@ -1,8 +1,11 @@
 #include "pipeline/run/run.h"
 
+#include "pipeline/run/found.h"
 #include "pipeline/run/repair.h"
 #include "pipeline/run/states.h"
 #include "pipeline/run/teams.h"
+
+#include <stdlib.h>
 
 enum { REPAIRS = 16 }; // of damaged files that units found, in one start; more means a failing disk
 
@@ -82,13 +85,18 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
                               .reports = &reports,
                               .journal = journal,
                               .grace = stop_grace(options->max_time, options->margin)};
+    uint8_t *found = NULL;
     enum status status;
 
     if (!options->no_check)
         FORWARD_IF_ERROR(repair_found(context, journal, err));
     FORWARD_IF_ERROR(alarm_create(&alarm, context->world, err));
+    status = allocate(&found, context->plan->num_units, sizeof *found, "what is done already", err);
+    GOTO_IF_ERROR(team_agree(context->world, status, err), done);
+    hooks.found = found;
     GOTO_IF_ERROR(reports_create(&reports, context->world, err), done);
     for (int repair = 0;; repair++) {
+        GOTO_IF_ERROR(found_count(found, context, journal, err), done);
         status = run_phases(outcome, context, data, &hooks, err);
         if (status != STATUS_DAMAGED || options->strict || repair == REPAIRS ||
             !mend(context, &outcome->batch, journal, err))
@@ -98,6 +106,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
     if (status == STATUS_OK)
         states_drop_dense(&world);
 done:
+    free(found);
     reports_free(&reports);
     alarm_free(&alarm);
     return status;

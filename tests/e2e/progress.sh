@@ -48,6 +48,13 @@ check "the stages counted the work that was planned" near "$(counted)" "$(plan .
 rm "$folder/run/results/wanda-0.5/perplexity.json"
 check "of a run that lacks a result this is left" near "$(plan .left.work)" "$(plan '.stages.evaluate.work / 3')" 1e-9
 check "and takes some of the time" same true "$(plan '.left.seconds > 0 and .left.seconds < .seconds')"
+begins_at_what_is_done() {
+  local share
+  share=$(plan '(1 - .left.work / .work) * 100')
+  runs ranks 3 run --teams 2 "${set_options[@]}" "$folder/job.yaml" && shares <"$folder/stderr" >"$folder/shares" &&
+    awk -v a="$share" 'NR == 1 && $1 < a - 0.1 { exit 1 } END { exit $1 != 100 }' "$folder/shares" || { cat "$folder/stderr"; return 1; }
+}
+check "and goes on from the share that is done" begins_at_what_is_done
 
 # A weight that is not a number is found when its layer's turn comes, while the bar is shown.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"

@@ -1,0 +1,26 @@
+#include "pipeline/run/found.h"
+
+#include <string.h>
+
+// Whoever is told to stop meanwhile leaves the rest: it counts when its turn comes.
+static double look(uint8_t *found, const struct run_context *context)
+{
+    double work = 0;
+
+    memset(found, 0, context->plan->num_units);
+    for (size_t i = 0; i < context->plan->num_units && stop_level(context->stop) == 0; i++) {
+        const struct unit *unit = &context->plan->units[i];
+        found[i] = (context->stages & 1U << unit->stage) != 0 &&
+                   unit_is_done(unit, context->settings, context->record);
+        work += found[i] ? unit->work : 0;
+    }
+    return work;
+}
+
+enum status found_count(uint8_t *found, const struct run_context *context, struct journal *journal,
+                        struct error *err)
+{
+    if (context->world->rank == 0)
+        progress_skip(&journal->progress, look(found, context));
+    return team_broadcast(context->world, found, context->plan->num_units, 0, err);
+}
