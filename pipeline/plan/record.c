@@ -185,11 +185,101 @@ static enum status recorded_settings(struct settings **settings, const struct ru
     return STATUS_OK;
 }
 
+// ---- what the last job asked for ------------------------------------------------------------------------
+
+// Which variants, texts and tasks of the record are the last job's (record.h).
+struct asked {
+    size_t variants, first_text, texts, tasks;
+};
+
+static struct asked asked_of(const struct settings *job, const struct settings *recorded)
+{
+    struct asked asked = {job->num_variants, 0, job->num_texts, job->num_tasks};
+
+    while (asked.first_text + asked.texts < recorded->num_texts && asked.texts > 0 &&
+           strcmp(name_at(job, STAGE_EVALUATE, 0), name_at(recorded, STAGE_EVALUATE, asked.first_text)) != 0)
+        asked.first_text++;
+    return asked;
+}
+
+static bool asked_is_all(const struct asked *asked, const struct settings *recorded)
+{
+    return asked->variants == recorded->num_variants && asked->texts == recorded->num_texts &&
+           asked->tasks == recorded->num_tasks;
+}
+
+static struct settings asked_settings(const struct settings *recorded, const struct asked *asked)
+{
+    struct settings settings = *recorded;
+
+    settings.num_variants = asked->variants;
+    settings.texts = recorded->texts + asked->first_text;
+    settings.num_texts = asked->texts;
+    settings.num_tasks = asked->tasks;
+    settings.num_attempts = 0; // those of the first variants come first
+    while (settings.num_attempts < recorded->num_attempts &&
+           recorded->attempts[settings.num_attempts].base < recorded->variants + asked->variants)
+        settings.num_attempts++;
+    return settings;
+}
+
+static bool is_same_unit(const struct unit *a, const struct settings *of_a, const struct unit *b,
+                         const struct settings *of_b)
+{
+    if (a->stage != b->stage || a->layer != b->layer ||
+        strcmp(unit_variant_name(a), unit_variant_name(b)) != 0)
+        return false;
+    const enum unit_of of = stage_row(a->stage)->unit_of;
+    return (of != UNIT_OF_TEXT && of != UNIT_OF_TASK) ||
+           strcmp(name_at(of_a, a->stage, a->task), name_at(of_b, b->stage, b->task)) == 0;
+}
+
+// Leaves in `plan` the units that are not in `job`.
+static void leave_out(struct plan *plan, const struct plan *job)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < plan->num_units; i++) {
+        bool found = false;
+        for (size_t k = 0; k < job->num_units && !found; k++)
+            found = is_same_unit(&plan->units[i], plan->settings, &job->units[k], job->settings);
+        if (!found)
+            plan->units[kept++] = plan->units[i];
+    }
+    plan->num_units = kept;
+}
+
+// *json: new reference.
+static enum status record_to_json(json_t **json, const struct model *model, const struct settings *settings,
+                                  const struct settings *recorded, struct error *err)
+{
+    const struct asked asked = asked_of(settings, recorded);
+    struct plan plan = {0}, all = {0};
+    enum status status;
+
+    GOTO_IF_ERROR(plan_create(&plan, model, settings, err), done);
+    *json = plan_to_json(&plan);
+    if (asked_is_all(&asked, recorded))
+        goto done;
+    GOTO_IF_ERROR(plan_create(&all, model, recorded, err), done);
+    leave_out(&all, &plan);
+    json_t *earlier = plan_to_json(&all);
+    json_object_set(*json, "earlier", json_object_get(earlier, "work"));
+    json_object_set_new(*json, "asked",
+                        json_pack("{s:I, s:I, s:I, s:I}", "variants", (json_int_t)asked.variants,
+                                  "first_text", (json_int_t)asked.first_text, "texts",
+                                  (json_int_t)asked.texts, "tasks", (json_int_t)asked.tasks));
+    json_decref(earlier);
+done:
+    plan_free(&all);
+    plan_free(&plan);
+    return status;
+}
+
 enum status plan_record_write(const struct run_record *record, const struct model *model,
                               const struct settings *settings, struct error *err)
 {
     struct settings *recorded = NULL;
-    struct plan plan = {0};
     json_t *now = NULL, *before = NULL;
     char path[PATH_SIZE];
     enum status status;
@@ -197,8 +287,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
     run_file_path(path, settings->run, RUN_PLAN);
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
     texts_take_over(recorded, settings);
-    GOTO_IF_ERROR(plan_create(&plan, model, recorded, err), done);
-    now = plan_to_json(&plan);
+    GOTO_IF_ERROR(record_to_json(&now, model, settings, recorded, err), done);
     GOTO_IF_ERROR(json_memory_check(path, err), done);
     if (sealed_json_read(&before, path, NULL) == STATUS_OK) {
         json_object_del(before, "xxh3");
@@ -209,8 +298,40 @@ enum status plan_record_write(const struct run_record *record, const struct mode
 done:
     json_decref(before);
     json_decref(now);
-    plan_free(&plan);
     settings_free(recorded);
+    return status;
+}
+
+static bool read_count(size_t *count, const json_t *object, const char *key, size_t most)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        (uint64_t)json_integer_value(value) > most)
+        return false;
+    *count = (size_t)json_integer_value(value);
+    return true;
+}
+
+static enum status plans_from_json(struct run_view *view, const json_t *json, const char *path,
+                                   struct error *err)
+{
+    const json_t *said = json_object_get(json, "asked");
+    const struct settings *all = view->settings;
+    struct asked asked;
+
+    if (said == NULL)
+        return plan_from_json(&view->plan, &view->asked, json, path, err);
+    RETURN_ERROR_IF(!read_count(&asked.variants, said, "variants", all->num_variants) ||
+                        !read_count(&asked.texts, said, "texts", all->num_texts) ||
+                        !read_count(&asked.first_text, said, "first_text", all->num_texts - asked.texts) ||
+                        !read_count(&asked.tasks, said, "tasks", all->num_tasks),
+                    err, STATUS_DAMAGED, "%s: what the last job asked for is not of this run", path);
+    view->asked = asked_settings(all, &asked);
+    FORWARD_IF_ERROR(plan_from_json(&view->plan, &view->asked, json, path, err));
+    json_t *rest = json_pack("{s:i, s:O?}", "format", PLAN_FORMAT, "work", json_object_get(json, "earlier"));
+    const enum status status = plan_from_json(&view->earlier, all, rest, path, err);
+    json_decref(rest);
     return status;
 }
 
@@ -222,12 +343,12 @@ static enum status view_plan(struct run_view *view, const char *run, struct erro
     run_file_path(path, run, RUN_PLAN);
     if (access(path, F_OK) == 0) {
         FORWARD_IF_ERROR(sealed_json_read(&json, path, err));
-        const enum status status = plan_from_json(&view->plan, view->settings, json, path, err);
+        const enum status status = plans_from_json(view, json, path, err);
         json_decref(json);
         return status;
     }
     FORWARD_IF_ERROR(settings_open_model(&view->model, view->settings, err));
-    return plan_create(&view->plan, view->model, view->settings, err);
+    return plan_create(&view->plan, view->model, &view->asked, err);
 }
 
 enum status run_view_open(struct run_view *view, const char *run, struct error *err)
@@ -237,6 +358,7 @@ enum status run_view_open(struct run_view *view, const char *run, struct error *
     memset(view, 0, sizeof *view);
     GOTO_IF_ERROR(run_record_read(&view->record, run, err), failed);
     GOTO_IF_ERROR(recorded_settings(&view->settings, &view->record, run, err), failed);
+    view->asked = *view->settings;
     GOTO_IF_ERROR(view_plan(view, run, err), failed);
     return STATUS_OK;
 failed:
@@ -246,6 +368,7 @@ failed:
 
 void run_view_close(struct run_view *view)
 {
+    plan_free(&view->earlier);
     plan_free(&view->plan);
     model_close(view->model);
     settings_free(view->settings);

@@ -23,7 +23,8 @@ static json_t *variants_to_json(const struct look *look)
                 json_object_set_new(stages, stage_name((enum stage_kind)s),
                                     json_pack("{s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
                                               (json_int_t)tallies[s].all));
-        json_t *row = json_pack("{s:s, s:o}", "name", variant_name(variant), "stages", stages);
+        json_t *row = json_pack("{s:s, s:b, s:o}", "name", variant_name(variant), "asked",
+                                look_is_asked(look, variant), "stages", stages);
         json_t *budget = budget_to_json(settings, variant);
         if (budget != NULL)
             json_object_set_new(row, "budget", budget);

@@ -77,6 +77,7 @@ static void estimate(struct look *look)
 void look_free(struct look *look)
 {
     free(look->done);
+    free(look->done_earlier);
     holders_free(&look->holders);
     history_free(&look->history);
     run_view_close(&look->view);
@@ -85,7 +86,7 @@ void look_free(struct look *look)
 enum status look_at(struct look *look, const char *run, struct error *err)
 {
     struct timespec now;
-    const struct plan *plan = &look->view.plan;
+    const struct plan *plan = &look->view.plan, *earlier = &look->view.earlier;
 
     memset(look, 0, sizeof *look);
     look->run = run;
@@ -93,26 +94,37 @@ enum status look_at(struct look *look, const char *run, struct error *err)
     FORWARD_IF_ERROR(holders_read(&look->holders, run, err));
     FORWARD_IF_ERROR(history_read(&look->history, run, err));
     FORWARD_IF_ERROR(allocate(&look->done, plan->num_units + 1, sizeof *look->done, "the status", err));
+    FORWARD_IF_ERROR(
+        allocate(&look->done_earlier, earlier->num_units + 1, sizeof *look->done_earlier, "the status", err));
     clock_gettime(CLOCK_REALTIME, &now);
     look->now = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     for (size_t i = 0; i < plan->num_units; i++) {
-        look->done[i] = unit_is_done(&plan->units[i], look->view.settings, &look->view.record);
+        look->done[i] = unit_is_done(&plan->units[i], plan->settings, &look->view.record);
         look->num_done += look->done[i];
         look->work_done += look->done[i] ? plan->units[i].work : 0;
     }
-    rates_measure(&look->rates, &look->history, plan);
+    for (size_t i = 0; i < earlier->num_units; i++)
+        look->done_earlier[i] = unit_is_done(&earlier->units[i], earlier->settings, &look->view.record);
+    rates_measure(&look->rates, &look->history, plan, earlier);
     count_ranks(look);
     estimate(look);
     return STATUS_OK;
 }
 
+bool look_is_asked(const struct look *look, const struct variant *variant)
+{
+    return variant == NULL || variant < look->view.settings->variants + look->view.asked.num_variants;
+}
+
 void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, const struct variant *variant)
 {
-    const struct plan *plan = &look->view.plan;
+    const bool is_asked = look_is_asked(look, variant);
+    const struct plan *plan = is_asked ? &look->view.plan : &look->view.earlier;
+    const bool *done = is_asked ? look->done : look->done_earlier;
     for (size_t i = 0; i < plan->num_units; i++) {
         if (variant_base(plan->units[i].variant) != variant)
             continue;
         tallies[plan->units[i].stage].all++;
-        tallies[plan->units[i].stage].done += look->done[i];
+        tallies[plan->units[i].stage].done += done[i];
     }
 }

@@ -18,8 +18,8 @@ struct look {
     struct history history;
     struct holders holders;
     struct rates rates;
-    bool *done; // [plan.num_units]
-    size_t num_done;
+    bool *done, *done_earlier; // [num_units] of the view's plan, and of what only earlier jobs asked for
+    size_t num_done;           // of the plan, as all that follows
     double work_done, now;
     double fraction;     // of the time that all units take at the measured rates; of the work when nothing is
     size_t ranks;        // of the programs that work, or of the last one that did
@@ -31,7 +31,11 @@ struct look {
 enum status look_at(struct look *look, const char *run, struct error *err);
 void look_free(struct look *look);
 
-// Counts the units of `variant`, NULL: those without one, into tallies, which are zeroed before.
+// Whether the last job asked for the variant; NULL: the dense model.
+bool look_is_asked(const struct look *look, const struct variant *variant);
+
+// Counts the units of `variant`, NULL: those without one, into tallies, which are zeroed before: those that
+// the last job asked for, or of a variant that only earlier jobs asked for all.
 void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, const struct variant *variant);
 
 // Whether the program that holds a lock is the `process` of a line of the log.

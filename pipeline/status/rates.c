@@ -22,7 +22,8 @@ const struct unit *rates_unit(const struct plan *plan, const struct history_unit
     return NULL;
 }
 
-void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan)
+void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan,
+                   const struct plan *earlier)
 {
     double work[STAGE_COUNT] = {0}, seconds[STAGE_COUNT] = {0};
     double all_work = 0, all_seconds = 0, forward_work = 0, forward_seconds = 0;
@@ -35,6 +36,7 @@ void rates_measure(struct rates *rates, const struct history *history, const str
         if (!stage_find(&stage, event->stage) || counts[stage] == NEWEST || !(event->seconds > 0))
             continue;
         const struct unit *unit = rates_unit(plan, event);
+        unit = unit != NULL ? unit : rates_unit(earlier, event);
         if (unit == NULL)
             continue;
         counts[stage]++;

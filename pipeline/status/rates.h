@@ -12,8 +12,9 @@ struct rates {
 };
 
 // Takes the newest units of each stage: their planned work over the seconds that the ranks of their teams
-// spent.
-void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan);
+// spent. earlier: more units that were carried out.
+void rates_measure(struct rates *rates, const struct history *history, const struct plan *plan,
+                   const struct plan *earlier);
 
 // Work that one rank does in a second for this unit: that of its stage, if units like it were measured. What
 // units of far less work took, most of it something else than work, says nothing: then, and where nothing of

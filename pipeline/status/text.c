@@ -21,7 +21,7 @@ static void print_variants(const struct look *look, FILE *out)
         for (int s = 0; s < STAGE_COUNT; s++)
             if (tallies[s].all > 0)
                 fprintf(out, "  %s %zu/%zu", stage_name((enum stage_kind)s), tallies[s].done, tallies[s].all);
-        fprintf(out, "\n");
+        fprintf(out, "%s\n", look_is_asked(look, variant) ? "" : "  (of an earlier job)");
         if (budget_text(budget, sizeof budget, settings, variant)[0] != '\0')
             fprintf(out, "  %s\n", budget);
     }

@@ -108,6 +108,20 @@ new_units() {
 }
 check "only what is new is done" same "$(logged_units | sort | comm -13 "$folder/before" -)" "$(new_units)"
 check "what was there is as it was" same "$(printf '%s\n' "$before" | sort)" "$( (masks; perplexities) | grep -v -e '-0\.4' | sort)"
+
+# A job that asks for less, but measures more: what it asks for is done, whatever else there is or is not.
+status() { alone status --json "$folder/run" | jq -e "$1"; }
+rm "$folder/run/results/wanda-0.4/perplexity.json"
+tail -n 1 jobs/demo/test.jsonl | cut -c 1-1200 | sed 's/$/"}/' >"$folder/more.jsonl"
+sweep_job method=magnitude sparsity=0.3 pattern= perplexity='[test.jsonl, more.jsonl]'
+check "a sweep shrinks to a variant" runs alone run "$folder/job.yaml"
+check "which is complete" status '.complete and .done == .all and .fraction == 1 and
+  (.variants[:2] | all(.asked and .stages.evaluate == {done: 2, all: 2}))'
+check "what earlier jobs asked for is shown as it is" status '[.variants[] | select(.asked | not)] | length == 5 and
+  all(.stages.score == {done: 4, all: 4} and .stages.evaluate == {done: (if .name == "wanda-0.4" then 0 else 1 end), all: 2})'
+check "and so named" eval 'alone status "$folder/run" | grep -q "^wanda-0.4 .*evaluate 0/2  (of an earlier job)$"'
+check "a report has all of it" eval 'runs alone report "$folder/run" && jq -e "[.models[].name] | length == 7" "$folder/run/report.json"'
+sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.4, 0.5]' pattern=
 check "stopped and gone on with, nothing is done twice" eval '
   rm -rf "$folder/run"; code=0; ranks 2 run --max-time 1 --margin 0 "$folder/job.yaml" >/dev/null 2>&1 || code=$?;
   [ $code = 75 ] || [ $code = 0 ]; runs ranks 2 run "$folder/job.yaml" && no_unit_twice &&

@@ -34,12 +34,24 @@ static struct history_unit event(const char *stage, const char *variant, long la
     return unit;
 }
 
+static const struct plan nothing;
+
 static struct rates measure(struct history_unit *events, size_t count)
 {
     const struct history history = {.num_units = count, .units = events};
     struct rates rates;
-    rates_measure(&rates, &history, &plan);
+    rates_measure(&rates, &history, &plan, &nothing);
     return rates;
+}
+
+static void units_of_earlier_jobs_count_as_well(void **state)
+{
+    struct history_unit e = event("score", "a", 1, 2, 1);
+    const struct history history = {.num_units = 1, .units = &e};
+    struct rates rates;
+    (void)state;
+    rates_measure(&rates, &history, &nothing, &plan);
+    assert_true(rates.any > 0 && rates.any == rates.of_stage[STAGE_SCORE]);
 }
 
 // ---- which unit ------------------------------------------------------------------------------------------
@@ -146,6 +158,7 @@ static void units_without_a_time_and_an_empty_log_say_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(units_of_earlier_jobs_count_as_well),
         cmocka_unit_test(an_event_is_about_one_unit_of_the_plan),
         cmocka_unit_test(an_event_of_another_plan_is_about_none),
         cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
