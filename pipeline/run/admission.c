@@ -36,9 +36,8 @@ static bool has_file(const char *folder, const char *name)
     return access(path, F_OK) == 0;
 }
 
-// Whether the folder's coppice.json says that this run made it: a sweep that grows beyond one variant goes on
-// in the folder of the first.
-static bool is_of_run(const char *folder, const struct run_record *record)
+// Whether the folder's coppice.json says that this run made it, and of which variant.
+static bool is_of_run(const char *folder, const struct run_record *record, char *variant, size_t size)
 {
     char path[PATH_SIZE];
     json_t *json = NULL;
@@ -46,10 +45,48 @@ static bool is_of_run(const char *folder, const struct run_record *record)
     path_format(path, sizeof path, "%s/coppice.json", folder);
     (void)json_read(&json, path, NULL);
     const char *identity = json_string_value(json_object_get(json, "identity"));
-    const bool is_ours =
-        identity != NULL && strncmp(identity, record->identity, strlen(record->identity)) == 0;
+    const char *name = json_string_value(json_object_get(json_object_get(json, "variant"), "name"));
+    const bool is_ours = identity != NULL && name != NULL &&
+                         strncmp(identity, record->identity, strlen(record->identity)) == 0;
+    snprintf(variant, size, "%s", is_ours ? name : "");
     json_decref(json);
     return is_ours;
+}
+
+// The models of a sweep are in folders of their own, and the only one of a job is `output` itself. Where the
+// folder is that of an earlier job of the other kind, this says what to do.
+static enum status refuse_grown(const char *folder, const char *variant, const char *job, struct error *err)
+{
+    return error_set(
+        err, STATUS_USAGE,
+        "%s: output: %s is itself the model of %s, from when the job had this variant alone, and the "
+        "models of several go into folders in it: choose another output, or move that folder away "
+        "and back to %s/%s, where it is taken as done",
+        job, folder, variant, folder, variant);
+}
+
+static enum status refuse_foreign(const char *folder, const struct run_context *context,
+                                  const struct variant *variant, struct error *err)
+{
+    const json_t *variants = json_object_get(json_object_get(context->record->json, "job"), "variants");
+    const json_t *other;
+    size_t i;
+
+    json_array_foreach(variants, i, other)
+    {
+        const char *name = json_string_value(json_object_get(other, "name"));
+        char path[PATH_SIZE], found[256];
+        path_format(path, sizeof path, "%s/%s", folder, name != NULL ? name : "");
+        if (is_of_run(path, context->record, found, sizeof found))
+            return error_set(
+                err, STATUS_USAGE,
+                "%s: output: %s has this run's models in folders of their own, from when the job "
+                "had several variants; a job of one writes into output itself: make it %s/%s",
+                context->options->path, folder, folder, variant->name);
+    }
+    return error_set(err, STATUS_USAGE,
+                     "%s: output: %s exists and is not this run's: remove it or choose another",
+                     context->options->path, folder);
 }
 
 static bool is_model(const char *folder)
@@ -63,20 +100,21 @@ static bool is_model(const char *folder)
 static enum status check_output(const struct run_context *context, const struct variant *variant,
                                 struct error *err)
 {
-    char path[PATH_SIZE], identity[40];
+    char path[PATH_SIZE], identity[40], other[256];
 
     export_path(path, sizeof path, context->settings, variant);
     run_record_variant(identity, sizeof identity, context->record, variant);
     const enum export_state state = export_state_of(path, identity, err);
     if (state == EXPORT_UNKNOWN)
         return STATUS_FAILED;
-    RETURN_ERROR_IF(state == EXPORT_FOREIGN, err, STATUS_USAGE,
-                    "%s: output: %s exists and is not this run's: remove it or choose another",
-                    context->options->path, path);
+    if (state == EXPORT_FOREIGN)
+        return refuse_foreign(path, context, variant, err);
     if (state == EXPORT_DONE)
         return STATUS_OK;
     const char *folder = dirname(path);
-    RETURN_ERROR_IF(is_model(folder) && !is_of_run(folder, context->record), err, STATUS_USAGE,
+    if (context->settings->num_variants > 1 && is_of_run(folder, context->record, other, sizeof other))
+        return refuse_grown(folder, other, context->options->path, err);
+    RETURN_ERROR_IF(is_model(folder), err, STATUS_USAGE,
                     "%s: output: %s is a model, and another would be written into its folder: choose another",
                     context->options->path, folder);
     return place_check(folder, "output", context->options->path, err);

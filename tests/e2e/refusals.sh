@@ -43,6 +43,19 @@ refusal "a model that has changed" 2 "contradicts the job" '"$maker" --layers 2 
 refusal "a damaged run.json" 1 "does not match its checksum" 'sed -i "s/wanda/wander/" "$folder/run/run.json"'
 refusal "an output that exists" 2 "exists and is not this run's" 'rm -r "$folder/run"; echo "{}" >"$folder/models/coppice.json"'
 refusal "variants in the folder of a finished model" 2 "output: $folder/models is a model, and another would" 'rm -r "$folder/run"' method='[wanda, ria]' seed=4
+refusal "a sweep that grows in the folder of its first model" 2 "back to $folder/models/wanda-0.5-columns-rows, where" '' method='[wanda, ria]'
+away_and_back() {
+  mv "$folder/models" "$folder/first" && mkdir "$folder/models" && mv "$folder/first" "$folder/models/wanda-0.5-columns-rows"
+}
+refusal "a sweep that shrinks to one of its models" 2 "make it $folder/models/wanda-0.5-columns-rows" away_and_back
+# What the two refusals advise; the model that is there is not made again.
+advice_is_good() {
+  small_job "$job" model="$folder/model" method='[wanda, ria]' pattern= length=16 output="$folder/models"
+  runs alone run "$job" && exists "$folder/models/ria-0.5-columns-rows/config.json" || return 1
+  small_job "$job" model="$folder/model" method=wanda pattern= length=16 output="$folder/models/wanda-0.5-columns-rows"
+  runs alone run "$job" && alone status "$folder/run" | grep -q ": complete$" && same "$(logged_units | grep -c "^export wanda")" 1
+}
+check "what they advise goes on" advice_is_good
 refusal "an output in the folder of a model" 2 "output: $folder/model is a model" '' output="$folder/model/pruned"
 refusal "an output that is a file" 2 "exists and is not this run's" 'rm -r "$folder/models"; echo >"$folder/models"'
 refusal "an output below a file" 2 "output: $folder/model/config.json: Not a directory" '' output="$folder/model/config.json/out"
