@@ -10,7 +10,7 @@ ensure_packages $build_packages hdf5-tools jq time clang-format-14 gnuplot-nox \
   slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2 util-linux procps
 export_mpi_environment
 
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_TESTS=ON >/dev/null
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCOPPICE_TESTS=ON -DCOPPICE_WERROR=ON >/dev/null
 cmake --build build -j "$(nproc)"
 # Twice as many as there are cores: most tests wait for programs to start and end.
 ctest --test-dir build --output-on-failure -j "$((2 * $(nproc)))" "$@"
