@@ -7,17 +7,18 @@
 #include "pipeline/cli/standard_descriptors.h"
 #include "pipeline/cli/stop.h"
 #include "pipeline/cli/terminal.h"
+#include "pipeline/doctor/doctor.h"
 #include "pipeline/plan/stages.h"
 #include "pipeline/report/compare.h"
 #include "pipeline/report/report.h"
 #include "pipeline/report/results.h"
 #include "pipeline/report/variant_table.h"
-#include "pipeline/run/mpi_room.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
 #include "pipeline/run/launched.h"
 #include "pipeline/run/launcher.h"
+#include "pipeline/run/mpi_room.h"
 #include "pipeline/run/plan_command.h"
 #include "pipeline/run/start.h"
 #include "pipeline/run/verify.h"
@@ -115,6 +116,9 @@ static enum status run_command(const struct program *program, struct error *err)
     case COMMAND_DIAGNOSE:
         FORWARD_IF_ERROR(prepare_products(program, options->path, err));
         return diagnose_run(options, &program->world, out, program->root ? stderr : NULL, err);
+    case COMMAND_DOCTOR:
+        FORWARD_IF_ERROR(prepare_products(program, NULL, err));
+        return doctor_run(options, &program->world, out, err);
     case COMMAND_VERIFY:
         return verify_run(options->path, &program->world, options->json, out, err);
     default:

@@ -96,6 +96,14 @@ static const struct command table[] = {
      "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
      "the job again redoes those units. Changes nothing.",
      "coppice verify /scratch/runs/llama-2-7b\n"},
+    {COMMAND_DOCTOR, "doctor", ARGUMENT_FOLDER, TAKES_THREADS | TAKES_KERNEL,
+     "what this installation is, and whether it works here",
+     "Prints versions, processors and their speed, memory, limits, and what the file system of FOLDER (the "
+     "current one) can do; prunes a tiny model there on the ranks it was started with, and compares the "
+     "outcome with the known one. Takes some seconds and leaves nothing behind. Exit code 1 when something "
+     "does not work. What a question about an installation should bring along.",
+     "coppice doctor\n"
+     "mpirun -n 8 coppice doctor /scratch/runs\n"},
 };
 
 _Static_assert(sizeof table / sizeof table[0] == NUM_COMMANDS, "a row for each command");
@@ -127,6 +135,7 @@ const struct command *command_find(const char *name)
 
 const char *command_argument_name(enum command_argument argument)
 {
-    static const char *const names[] = {"JOB", "RUN", "RUN...", "JOB|RUN"}; // as enum command_argument
+    static const char *const names[] = {"JOB", "RUN", "RUN...", "JOB|RUN",
+                                        "[FOLDER]"}; // as enum command_argument
     return names[argument];
 }

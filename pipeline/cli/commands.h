@@ -17,6 +17,7 @@ enum command_id {
     COMMAND_COMPARE,
     COMMAND_DIAGNOSE,
     COMMAND_VERIFY,
+    COMMAND_DOCTOR,
     NUM_COMMANDS
 };
 
@@ -24,7 +25,8 @@ enum command_argument {
     ARGUMENT_JOB,  // a job file
     ARGUMENT_RUN,  // a run directory
     ARGUMENT_RUNS, // one or more run directories
-    ARGUMENT_JOB_OR_RUN
+    ARGUMENT_JOB_OR_RUN,
+    ARGUMENT_FOLDER // any folder, or nothing: the current one
 };
 
 // The options that a command takes, or-ed. Every command takes --help, --version, --quiet, --verbose and

@@ -304,9 +304,10 @@ static enum status check_words(const struct parse *parse)
     const struct command *command = options->command;
 
     RETURN_ERROR_IF(command == NULL, parse->err, STATUS_USAGE, "a command is missing, see coppice --help");
-    RETURN_ERROR_IF(options->path == NULL, parse->err, STATUS_USAGE, "%s needs a %s: coppice %s %s",
-                    command->name, command->argument == ARGUMENT_JOB ? "job file" : "run directory",
-                    command->name, command_argument_name(command->argument));
+    RETURN_ERROR_IF(options->path == NULL && command->argument != ARGUMENT_FOLDER, parse->err, STATUS_USAGE,
+                    "%s needs a %s: coppice %s %s", command->name,
+                    command->argument == ARGUMENT_JOB ? "job file" : "run directory", command->name,
+                    command_argument_name(command->argument));
     const size_t most = sizeof options->paths / sizeof *options->paths;
     RETURN_ERROR_IF(options->num_paths > most, parse->err, STATUS_USAGE,
                     "%s takes %zu run directories at most", command->name, most);
