@@ -318,6 +318,17 @@ static bool has_gate(const struct family *family)
     return false;
 }
 
+// The reference makes one tensor of all experts' weights when it opens a model, but not through a compressor.
+static enum status check_left_over(const struct model_config *config, const struct config_reader *root,
+                                   struct error *err)
+{
+    RETURN_ERROR_IF(config->quantisation.left_over && config->decoder.num_experts != 0, err, STATUS_INPUT,
+                    "%s: quantization_config: says that nothing is quantised, but transformers does not open "
+                    "a model with experts that has it; remove the key",
+                    root->path);
+    return STATUS_OK;
+}
+
 static enum status read_model(struct model_config *config, const struct family *family,
                               const struct config_reader *reader, struct error *err)
 {
@@ -330,15 +341,62 @@ static enum status read_model(struct model_config *config, const struct family *
     return family->configure != NULL ? family->configure(config, &named, err) : STATUS_OK;
 }
 
+// Tokens that the wrapper replaces by the one that fills up its batches.
+static enum status read_placeholders(struct model_config *config, const struct config_reader *root,
+                                     const struct config_reader *text, struct error *err)
+{
+    static const char pad_key[] = "pad_token_id";
+    const struct wrapper_placeholder *one = config->wrapper->placeholders;
+    struct stand_in *stand_in = &config->stand_in;
+    const json_t *pad = config_value(text, pad_key);
+
+    for (; one->key != NULL; one++) {
+        const json_t *value = config_value(root, one->key);
+        RETURN_ERROR_IF(value != NULL && !json_is_null(value) && !json_is_integer(value), err, STATUS_INPUT,
+                        "%s: %s: must be an integer", root->path, one->key);
+        if (json_is_null(value)) // there is no such token
+            continue;
+        const json_int_t id = value != NULL ? json_integer_value(value) : one->id;
+        if (id >= 0 && (size_t)id < config->vocab_size)
+            stand_in->ids[stand_in->count++] = (int32_t)id;
+    }
+    RETURN_ERROR_IF(pad != NULL && (!json_is_integer(pad) || json_integer_value(pad) < 0 ||
+                                    (size_t)json_integer_value(pad) >= config->vocab_size),
+                    err, STATUS_INPUT, "%s: %s: must be the id of a token, which stands for images",
+                    text->path, pad_key);
+    stand_in->by = (int32_t)json_integer_value(pad);
+    return STATUS_OK;
+}
+
+// Where parts outside of the language model take its width from.
+static enum status check_hidden(const struct model_config *config, const struct config_reader *root,
+                                struct error *err)
+{
+    size_t hidden = config->wrapper->default_hidden;
+
+    FORWARD_IF_ERROR(config_optional_size(root, "hidden_size", &hidden, err));
+    RETURN_ERROR_IF(hidden != config->decoder.hidden_size, err, STATUS_INPUT,
+                    "%s: hidden_size: %zu contradicts text_config.hidden_size, %zu", root->path, hidden,
+                    config->decoder.hidden_size);
+    return STATUS_OK;
+}
+
 // What the wrapper says itself, and what of the language model's own class it leaves out.
 static enum status read_wrapper(struct model_config *config, const struct config_reader *root,
-                                struct error *err)
+                                const struct config_reader *text, struct error *err)
 {
     const struct wrapper *wrapper = config->wrapper;
     bool tie = wrapper->default_tie;
 
+    if (wrapper->placeholders != NULL)
+        FORWARD_IF_ERROR(read_placeholders(config, root, text, err));
+    if (wrapper->default_hidden != 0)
+        FORWARD_IF_ERROR(check_hidden(config, root, err));
     FORWARD_IF_ERROR(config_bool(root, "tie_word_embeddings", &tie, err));
-    config->tie_word_embeddings = tie || (wrapper->text_ties && config->tie_word_embeddings);
+    if (wrapper->tie == TIE_OF_ROOT)
+        config->tie_word_embeddings = tie;
+    else if (wrapper->tie == TIE_OF_EITHER)
+        config->tie_word_embeddings |= tie;
     config->logit_scale = 0.0F;
     if (!wrapper->caps_logits)
         config->final_logit_soft_cap = 0.0F;
@@ -359,13 +417,15 @@ static enum status read_config(struct model_config *config, const struct family 
     if (config->wrapper == NULL) {
         FORWARD_IF_ERROR(find_family(family, root, err));
         FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
-        return read_model(config, *family, root, err);
+        FORWARD_IF_ERROR(read_model(config, *family, root, err));
+        return check_left_over(config, root, err);
     }
     FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
     FORWARD_IF_ERROR(find_text(&text, path, config->wrapper, root, err));
     FORWARD_IF_ERROR(find_text_family(family, config->wrapper, &text, err));
     FORWARD_IF_ERROR(read_model(config, *family, &text, err));
-    return read_wrapper(config, root, err);
+    FORWARD_IF_ERROR(check_left_over(config, root, err));
+    return read_wrapper(config, root, &text, err);
 }
 
 enum status model_config_read(struct model_config *config, const struct family **family,

@@ -30,6 +30,39 @@ static const char *const harmless[] = {
     // Copies of what other keys say, which the reference computes itself or stores for its own shards.
     "base_model_tp_plan", "base_model_pp_plan", "base_model_ep_plan", "attribute_map", "sub_configs", NULL};
 
+// Of the keys above those whose types the reference checks when it opens a model, so that nothing is pruned
+// that cannot be opened afterwards.
+enum {
+    OBJECT = 1 << JSON_OBJECT,
+    ARRAY = 1 << JSON_ARRAY,
+    STRING = 1 << JSON_STRING,
+    INTEGER = 1 << JSON_INTEGER,
+    NUMBER = INTEGER | 1 << JSON_REAL,
+    BOOLEAN = 1 << JSON_TRUE | 1 << JSON_FALSE,
+    NOTHING = 1 << JSON_NULL
+};
+static const struct {
+    const char *key;
+    int types;
+    const char *what;
+} typed[] = {
+    {"bos_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
+    {"dtype", STRING | NOTHING, "a string or null"},
+    {"eos_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
+    {"id2label", OBJECT | NOTHING, "an object or null"},
+    {"initializer_range", NUMBER | NOTHING, "a number or null"},
+    {"label2id", OBJECT | NOTHING, "an object or null"},
+    {"output_hidden_states", BOOLEAN | NOTHING, "true, false or null"},
+    {"pad_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
+    {"return_dict", BOOLEAN | NOTHING, "true, false or null"},
+    {"torch_dtype", STRING | NOTHING, "a string or null"},
+    {"use_cache", BOOLEAN | NOTHING, "true, false or null"},
+};
+
+// What `dtype` may be, as PyTorch calls it.
+static const char *const number_formats[] = {"float32", "float16", "bfloat16", "float64", "float",
+                                             "half",    "double",  "float8_*", NULL};
+
 static bool fits(const char *name, const char *pattern)
 {
     const size_t length = strlen(pattern), size = strlen(name);
@@ -68,6 +101,21 @@ static bool is_off(const json_t *value)
         break;
     }
     return false;
+}
+
+static enum status check_type(const char *path, const char *key, const json_t *value, const char *shown,
+                              struct error *err)
+{
+    char text[64];
+
+    for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
+        RETURN_ERROR_IF(strcmp(typed[i].key, key) == 0 && !(typed[i].types & 1 << json_typeof(value)), err,
+                        STATUS_INPUT, "%s: %s: must be %s", path, shown, typed[i].what);
+    RETURN_ERROR_IF(json_is_string(value) && (strcmp(key, "dtype") == 0 || strcmp(key, "torch_dtype") == 0) &&
+                        !is_in(number_formats, json_string_value(value)),
+                    err, STATUS_INPUT, "%s: %s: '%s' is not a number format of weights", path, shown,
+                    printable(text, sizeof text, json_string_value(value)));
+    return STATUS_OK;
 }
 
 // One walk through the object.
@@ -112,6 +160,8 @@ static enum status check_object(struct walk *walk, const json_t *object, const j
             FORWARD_IF_ERROR(check_object(walk, value, read, full, err));
             continue;
         }
+        if (!ignored)
+            FORWARD_IF_ERROR(check_type(walk->path, key, value, shown, err));
         RETURN_ERROR_IF(ignored && read != NULL, err, STATUS_INPUT,
                         "%s: %s: is a key that coppice knows and follows; it cannot be ignored", walk->path,
                         shown);

@@ -48,10 +48,37 @@ struct per_layer_input model_per_layer_input(const struct model *model, size_t l
     return input;
 }
 
-// Makes states of hidden states [tokens, hidden_size], in place: the last first, which move farthest.
-static void spread_states(float *states, const struct decoder_config *decoder, const int32_t *ids,
-                          size_t tokens)
+// The token that enters the model for `id`.
+static int32_t entering(const struct model *model, int32_t id)
 {
+    const struct stand_in *stand_in = &model->config.stand_in;
+
+    for (size_t i = 0; i < stand_in->count; i++)
+        if (stand_in->ids[i] == id)
+            return stand_in->by;
+    return id;
+}
+
+// Embeds tokens, some of which others stand in for.
+static void embed_stand_ins(const struct model *model, float *states, struct embedding embedding,
+                            const int32_t *ids, size_t tokens)
+{
+    enum { PIECE = 256 };
+    int32_t piece[PIECE];
+
+    for (size_t first = 0; first < tokens; first += PIECE) {
+        const size_t count = tokens - first < PIECE ? tokens - first : PIECE;
+        for (size_t t = 0; t < count; t++)
+            piece[t] = entering(model, ids[first + t]);
+        embedding_forward(states + first * embedding.hidden_size, &embedding, piece, count);
+        embedding.first_position += count;
+    }
+}
+
+// Makes states of hidden states [tokens, hidden_size], in place: the last first, which move farthest.
+static void spread_states(float *states, const struct model *model, const int32_t *ids, size_t tokens)
+{
+    const struct decoder_config *decoder = &model->config.decoder;
     const size_t hidden = decoder->hidden_size, row = state_size(decoder);
 
     for (size_t t = tokens; t-- > 0;) {
@@ -59,7 +86,7 @@ static void spread_states(float *states, const struct decoder_config *decoder, c
         memmove(state, states + t * hidden, hidden * sizeof *state);
         memset(state + hidden, 0, (row - hidden) * sizeof *state);
         if (decoder->per_layer_size != 0)
-            state[hidden] = (float)ids[t];
+            state[hidden] = (float)entering(model, ids[t]);
     }
 }
 
@@ -78,13 +105,13 @@ void model_embed_at(const struct model *model, float *states, const int32_t *ids
         embedding.positions_dtype = model->positions->dtype;
         embedding.first_position = model->config.first_position + position;
     }
-    embedding_forward(states, &embedding, ids, tokens);
+    embed_stand_ins(model, states, embedding, ids, tokens);
     if (model->config.norm_embedding || model->embedding_norm.weight != NULL)
         norm_forward(states, states, tokens, embedding.hidden_size,
                      model->config.norm_embedding ? &(struct norm){.plain = true} : &model->embedding_norm,
                      model->config.decoder.norm, model->config.decoder.norm_epsilon);
     if (model->config.decoder.carried_size != 0)
-        spread_states(states, &model->config.decoder, ids, tokens);
+        spread_states(states, model, ids, tokens);
 }
 
 void model_lm_head(struct lm_head *head, const struct model *model)

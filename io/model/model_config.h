@@ -26,10 +26,17 @@ struct layer_kind {
 
 struct wrapper; // wrapper.h
 
+// Tokens that enter the model as another one.
+struct stand_in {
+    int32_t ids[3], by;
+    size_t count; // of ids
+};
+
 struct model_config {
     char model_type[64];
     const struct wrapper *wrapper; // of the checkpoint that the language model is in; NULL: it is all
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
+    struct stand_in stand_in;
     bool tie_word_embeddings;
     bool attention_bias, attention_output_bias, qkv_bias, mlp_bias;
     bool lm_head_bias;                   // in families where config.json says whether there is one

@@ -180,7 +180,8 @@ enum status quantisation_read(struct quantisation *q, const struct config_reader
     if (older.object != NULL &&
         (!is_dense(older.object) || (other[0] != '\0' && strcmp(other, "compressed-tensors") != 0)))
         return refuse(&older, "", err);
-    if (place.object == NULL || (is_compressed && is_dense(place.object)))
+    q->left_over = is_compressed && is_dense(place.object);
+    if (place.object == NULL || q->left_over)
         return STATUS_OK;
     q->dtype = dtype_of(reader);
     if (strcmp(method, "fp8") == 0)

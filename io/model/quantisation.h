@@ -15,6 +15,7 @@ enum { QUANTISATION_MOST_BLOCKS = 8 };
 
 struct quantisation {
     enum quantisation_kind kind;
+    bool left_over;   // by a compressor that has compressed nothing; kind is then QUANTISATION_NONE
     enum dtype dtype; // of the weights when they are dequantised: config.json's dtype, else bfloat16
     size_t num_blocks;
     struct {

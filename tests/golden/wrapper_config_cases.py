@@ -2,7 +2,8 @@
 """Odd keys of models for images and text, inside and outside of their text_config: wrapper_config_cases.py OUT.json
 
 As make_config_golden.py, whose outcomes these are; what coppice refuses although transformers computes it is "stricter": keys
-at the root that belong inside, and a language model that the wrapper's class does not ask about. tests/golden/config_cases_wrappers.json is the one that
+at the root that belong inside, and a language model that the wrapper's class does not ask about. In "headless" cases the head's
+tensor has another name, so that only a tied model has a head. tests/golden/config_cases_wrappers.json is the one that
 tests/io/model/test_config_cases.c reads. Outcomes that OUT.json has already are kept.
 """
 
@@ -47,9 +48,7 @@ def cases_of(family):
     for outside in (ABSENT, None, True, False):
         for inside in (ABSENT, True, False):
             yield {"tie_word_embeddings": outside, f"{INSIDE}.tie_word_embeddings": inside}
-    copies = {"hidden_size": 8, "vocab_size": 40}
-    if family == "ovis2":  # the parts for images take that size from the root
-        del copies["hidden_size"]
+    copies = {"hidden_size": 8, "vocab_size": 40}  # of which ovis2 has parts for images that take the first from the root
     for key, value in (AT_ROOT | copies | {"dtype": "float16", "torch_dtype": "float16"}).items():
         yield {key: value}
     for kind in (ABSENT, None, "gpt2", "clip_text_model", config["model_type"]):
@@ -59,10 +58,35 @@ def cases_of(family):
         yield {INSIDE + ".dtype": dtype}
         yield {"dtype": None, INSIDE + ".dtype": dtype}
     for quantisation in (None, {}, GPTQ, DENSE):
-        if quantisation == DENSE and family in ("glm4v-moe", "llama4-vl"):
-            continue  # a leftover here; transformers has no code for experts that are compressed
         yield {"quantization_config": quantisation}
         yield {INSIDE + ".quantization_config": quantisation}
+
+
+def placeholder_cases(family):
+    """Tokens of the test's text in the place of those that stand for images."""
+    config = config_of(family)
+    with open(os.path.join(FAMILIES, family, "golden.json"), encoding="utf-8") as file:
+        ids = json.load(file)["ids"]
+    keys = [key for key in ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id",
+                            "visual_indicator_token_ids") if key in config]
+    for i, key in enumerate(keys):
+        yield {key: [ids[i]] * len(config[key]) if isinstance(config[key], list) else ids[i]}
+    if family == "gemma4-vl":
+        for pad in (ABSENT, None, 5, 96, -1):
+            yield {INSIDE + ".pad_token_id": pad, "image_token_id": ids[3], "video_token_id": ids[4], "audio_token_id": None}
+
+
+def headless_cases(family):
+    if INSIDE in config_of(family):
+        for outside, inside in ((ABSENT, True), (True, True), (False, True), (ABSENT, False), (True, False)):
+            yield {"tie_word_embeddings": outside, f"{INSIDE}.tie_word_embeddings": inside}
+
+
+def without_head(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(data.replace(b"lm_head.weight", b"no_head.weight"))
 
 
 def main():
@@ -72,20 +96,22 @@ def main():
     known = {}
     if os.path.exists(sys.argv[1]):
         with open(sys.argv[1], encoding="utf-8") as file:
-            known = {case_key(c["family"], c["set"]): c["outcome"] for c in json.load(file)}
+            known = {(case_key(c["family"], c["set"]), "headless" in c): c["outcome"] for c in json.load(file)}
     lines = []
     for family in wrappers:
-        for changes in cases_of(family):
+        cases = [(changes, None) for changes in (*cases_of(family), *placeholder_cases(family))]
+        for changes, edit in cases + [(changes, without_head) for changes in headless_cases(family)]:
             changes = {k: v for k, v in changes.items() if v != ABSENT or is_there(config_of(family), k)}
             if not changes:
                 continue
-            key = case_key(family, changes)
+            key = case_key(family, changes), edit is not None
             if key not in known:
-                known[key] = outcome(family, changes) if has_the_size(family, changes) else "refused"
+                known[key] = outcome(family, changes, edit) if has_the_size(family, changes) else "refused"
             found = known[key]
-            case = {"family": family, "set": changes, "outcome": found}
+            case = {"family": family, "set": changes, "outcome": found} | ({"headless": True} if edit else {})
             other_type = changes == {INSIDE + ".model_type": ABSENT} and family in ("llava-newer-names", "mistral3-ministral3")
-            if found != "refused" and (changes in STRICTER or other_type):
+            left_over = changes == {"quantization_config": DENSE} and family == "qwen3-vl-moe"  # refused whenever there are experts
+            if found != "refused" and (changes in STRICTER or other_type or left_over):
                 case["stricter"] = True  # keys of another family than the default are then unknown
             line = json.dumps(case, separators=(",", ":"))
             if line not in lines:

@@ -54,6 +54,9 @@ static const char *const harmless[] = {"vision_*",
                                        "hidden_size",
                                        NULL};
 
+static const struct wrapper_placeholder gemma4_placeholders[] = {
+    {"image_token_id", 258880}, {"video_token_id", 258884}, {"audio_token_id", 258881}, {NULL, 0}};
+
 // model_type; the language models, and which one it is when text_config does not say; whose names the tensors
 // have; the members that are not false.
 #define WRAPPER(type, known, text, names, ...)                                                        \
@@ -63,29 +66,31 @@ static const char *const harmless[] = {"vision_*",
     }
 #define TIED .default_tie = true
 #define UNTIED .default_tie = false
-#define TIED_INSIDE .text_ties = true
+#define TIED_BY_EITHER .tie = TIE_OF_EITHER
+#define TIED_INSIDE .tie = TIE_OF_TEXT
 // Old enough to lack text_config.
-#define FLAT .flat = true, .text_ties = true
+#define FLAT .flat = true, TIED_BY_EITHER
 
 static const struct wrapper rows[] = {
     WRAPPER("gemma3", gemma3_texts, "gemma3_text", llava, TIED),
-    WRAPPER("llava", plain_texts, "llama", llava, TIED_INSIDE),
+    WRAPPER("llava", plain_texts, "llama", llava, TIED_BY_EITHER),
     WRAPPER("llava_next", plain_texts, "llama", llava, UNTIED),
-    WRAPPER("llava_next_video", plain_texts, "llama", llava, TIED_INSIDE),
-    WRAPPER("llava_onevision", plain_texts, "qwen2", llava, TIED_INSIDE),
+    WRAPPER("llava_next_video", plain_texts, "llama", llava, TIED_BY_EITHER),
+    WRAPPER("llava_onevision", plain_texts, "qwen2", llava, TIED_BY_EITHER),
     WRAPPER("video_llava", plain_texts, "llama", llava, UNTIED),
     WRAPPER("deepseek_vl", plain_texts, "llama", llava, TIED),
-    WRAPPER("ovis2", plain_texts, "qwen2", llava, TIED),
+    WRAPPER("ovis2", plain_texts, "qwen2", llava, TIED, .default_hidden = 1536),
     WRAPPER("vipllava", plain_texts, "llama", llava, UNTIED),
     WRAPPER("internvl", plain_texts, "qwen2", llava, TIED),
     WRAPPER("got_ocr2", plain_texts, "qwen2", llava, TIED),
     WRAPPER("mistral3", plain_texts, "mistral", llava, TIED),
-    WRAPPER("gemma4", gemma4_texts, "gemma4_text", gemma4, TIED, .caps_logits = true),
+    WRAPPER("gemma4", gemma4_texts, "gemma4_text", gemma4, TIED, .caps_logits = true,
+            .placeholders = gemma4_placeholders),
     WRAPPER("llama4", llama4_texts, "llama4_text", llama4, TIED_INSIDE),
     WRAPPER("aya_vision", cohere_texts, "cohere2", llava, TIED),
     WRAPPER("cohere2_vision", cohere_texts, "cohere2", llava, TIED),
-    WRAPPER("glm4v", glm4v_texts, "glm4v_text", qwen, TIED_INSIDE),
-    WRAPPER("glm4v_moe", glm4v_moe_texts, "glm4v_moe_text", qwen, TIED_INSIDE),
+    WRAPPER("glm4v", glm4v_texts, "glm4v_text", qwen, TIED_BY_EITHER),
+    WRAPPER("glm4v_moe", glm4v_moe_texts, "glm4v_moe_text", qwen, TIED_BY_EITHER),
     WRAPPER("glm46v", glm46v_texts, "glm4v_text", qwen, UNTIED),
     WRAPPER("qwen2_vl", qwen2_vl_texts, "qwen2_vl_text", qwen, FLAT),
     WRAPPER("qwen2_5_vl", qwen2_5_vl_texts, "qwen2_5_vl_text", qwen, FLAT),

@@ -136,6 +136,33 @@ static void a_key_cannot_be_ignored_that_is_followed_or_not_there(void **state)
     assert_error(err, STATUS_INPUT, "config.json: residual_multiplier: is to be ignored, but");
 }
 
+static void what_the_reference_cannot_open_is_refused(void **state)
+{
+    static const struct {
+        const char *key, *value, *what;
+    } wrong[] = {{"use_cache", "\"true\"", "use_cache: must be true, false or null"},
+                 {"id2label", "[]", "id2label: must be an object or null"},
+                 {"eos_token_id", "\"2\"", "eos_token_id: must be an integer, a list or null"},
+                 {"initializer_range", "\"0.02\"", "initializer_range: must be a number or null"},
+                 {"dtype", "[]", "dtype: must be a string or null"},
+                 {"torch_dtype", "\"torch.float16\"", "torch_dtype: 'torch.float16' is not a number format"},
+                 {"dtype", "\"\"", "dtype: '' is not a number format"}},
+      right[] = {{"use_cache", "null", ""},
+                 {"id2label", "{\"0\": \"a\"}", ""},
+                 {"eos_token_id", "[1, 2]", ""},
+                 {"initializer_range", "1", ""},
+                 {"dtype", "\"float8_e4m3fn\"", ""}};
+    struct error err;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(read_with(NULL, wrong[i].key, wrong[i].value, NULL, &err), STATUS_INPUT);
+        assert_error(err, STATUS_INPUT, wrong[i].what);
+    }
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        assert_ok(read_with(NULL, right[i].key, right[i].value, NULL, &err), err);
+}
+
 static void attention_to_later_tokens_is_refused(void **state)
 {
     struct error err;
@@ -155,6 +182,7 @@ int main(void)
         cmocka_unit_test(what_is_not_about_the_forward_pass_is_accepted),
         cmocka_unit_test(an_ignored_key_is_ignored),
         cmocka_unit_test(a_key_cannot_be_ignored_that_is_followed_or_not_there),
+        cmocka_unit_test(what_the_reference_cannot_open_is_refused),
         cmocka_unit_test(attention_to_later_tokens_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
