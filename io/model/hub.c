@@ -98,15 +98,34 @@ static void find_cache(char cache[PATH_SIZE])
     expand_path(cache, NULL, path, &environment_variables);
 }
 
+// The folder of a repository is "models--" and its name, in which "--" stands for the slash.
+static const char mark[] = "models--", slash_mark[] = "--";
+
 static void find_repository(char path[PATH_SIZE], const char *cache, const struct name *name)
 {
     const char *slash = strchr(name->repository, '/');
+    const int owner = slash != NULL ? (int)(slash - name->repository) : 0;
 
-    if (slash == NULL)
-        path_format(path, PATH_SIZE, "%s/models--%s", cache, name->repository);
-    else
-        path_format(path, PATH_SIZE, "%s/models--%.*s--%s", cache, (int)(slash - name->repository),
-                    name->repository, slash + 1);
+    path_format(path, PATH_SIZE, "%s/%s%.*s%s%s", cache, mark, owner, name->repository,
+                slash != NULL ? slash_mark : "", slash != NULL ? slash + 1 : name->repository);
+}
+
+bool hub_id_of_path(char *id, size_t size, const char *path)
+{
+    const char *found = NULL;
+
+    for (const char *c = strstr(path, mark); c != NULL; c = strstr(c + 1, mark))
+        if (c == path || c[-1] == '/')
+            found = c + strlen(mark);
+    if (found == NULL)
+        return false;
+    const size_t length = strcspn(found, "/");
+    const char *dashes = memmem(found, length, slash_mark, strlen(slash_mark));
+    const size_t owner = dashes != NULL ? (size_t)(dashes - found) : 0;
+    const char *name = dashes != NULL ? dashes + strlen(slash_mark) : found;
+    const int used = snprintf(id, size, "%.*s%s%.*s", (int)owner, found, dashes != NULL ? "/" : "",
+                              (int)(length - (size_t)(name - found)), name);
+    return used > 0 && (size_t)used < size && hub_is_id(id);
 }
 
 static bool is_folder(const char *path)

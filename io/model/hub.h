@@ -20,6 +20,10 @@ struct hub_model {
 // commit.
 bool hub_is_id(const char *text);
 
+// id <- the one of the model in whose repository of a cache the path lies,
+// "/cache/models--Qwen--Qwen3-0.6B/...". False, and id means nothing: in none.
+bool hub_id_of_path(char *id, size_t size, const char *path);
+
 // Finds the snapshot of an id. commit: the one to take, whatever the revision is by now; NULL: that of the
 // revision, "main" without one. What is not in the cache is STATUS_USAGE with the command that fetches it; a
 // download of which files are missing is STATUS_INPUT. Files that are still under way beside a model that is

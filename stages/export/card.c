@@ -3,6 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/run_paths.h"
 #include "io/model/card_metadata.h"
+#include "io/model/hub.h"
 #include "io/text/printable.h"
 
 #include <stdbool.h>
@@ -45,31 +46,13 @@ static void write_code(FILE *out, const char *text)
 
 // ---- the source -----------------------------------------------------------------------------------------
 
-// Its id on the Hub: as the job names it, or as the folders of the Hub's cache are called
-// (models--ORGANISATION--NAME/snapshots/COMMIT). False: not known.
+// Its id on the Hub: as the job names it, or as the folders of the Hub's cache are called. False: not known.
 static bool hub_id(char *id, size_t size, const struct settings *settings)
 {
-    static const char mark[] = "models--";
-    const char *found = NULL;
-
-    if (settings->hub_id != NULL) {
-        snprintf(id, size, "%s", settings->hub_id);
-        return true;
-    }
-    for (const char *c = strstr(settings->model, mark); c != NULL; c = strstr(c + 1, mark))
-        if (c == settings->model || c[-1] == '/')
-            found = c + strlen(mark);
-    if (found == NULL)
-        return false;
-    const size_t length = strcspn(found, "/");
-    size_t used = 0;
-    for (size_t i = 0; i < length && used + 1 < size; i++) {
-        const bool slash = found[i] == '-' && found[i + 1] == '-';
-        id[used++] = slash ? '/' : found[i];
-        i += slash;
-    }
-    id[used] = '\0';
-    return used > 0;
+    if (settings->hub_id == NULL)
+        return hub_id_of_path(id, size, settings->model);
+    snprintf(id, size, "%s", settings->hub_id);
+    return true;
 }
 
 static const char *name_of(char *name, size_t size, const struct settings *settings)
@@ -357,8 +340,10 @@ static void write_licence(FILE *out, const struct settings *settings, const json
         fputs("As the source's: ", out);
         write_list(out, license);
         fputs(". ", out);
+    } else if (has_source_card) {
+        fputs("The source's, whichever that is: its card names none that could be read here. ", out);
     } else {
-        fputs("The source's; its card names none that could be read here. ", out);
+        fputs("The source's, whichever that is: it came without a model card. ", out);
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         path_format(path, sizeof path, "%s/%s", settings->model, files[i]);

@@ -238,10 +238,39 @@ static void files_under_way_beside_a_model_are_said(void **state)
                            "some download of it is not (.incomplete); this completes it: hf download gpt2"));
 }
 
+static void the_folder_of_a_repository_says_the_id(void **state)
+{
+    static const struct {
+        const char *path, *id; // NULL: none
+    } cases[] = {
+        {"/cache/models--Qwen--Qwen3-0.6B/snapshots/c1", "Qwen/Qwen3-0.6B"},
+        {"models--gpt2/snapshots/c1", "gpt2"},
+        {"/cache/models--a-b--c_d.e", "a-b/c_d.e"},
+        {"/models--old--one/x/models--new--one/snapshots/1/", "new/one"}, // the innermost
+        {"/data/my-models--a--b", NULL},
+        {"/cache/models--", NULL},
+        {"/cache/models----b", NULL},
+        {"/cache/models--a--b--c", NULL}, // no id has that
+        {"/models/llama", NULL},
+        {"", NULL},
+    };
+    char id[64];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool found = hub_id_of_path(id, sizeof id, cases[i].path);
+        assert_int_equal(found, cases[i].id != NULL);
+        if (found)
+            assert_string_equal(id, cases[i].id);
+    }
+    assert_false(hub_id_of_path(id, 10, "/cache/models--Qwen--Qwen3-0.6B/snapshots/c1")); // no room
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_can_be_an_id, set_up, tear_down),
+        cmocka_unit_test(the_folder_of_a_repository_says_the_id),
         cmocka_unit_test_setup_teardown(the_cache_is_where_the_variables_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_revision_is_a_name_or_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_that_is_given_is_taken_whatever_the_revision_is, set_up,
