@@ -11,7 +11,9 @@ enum status run_prepare(struct admission *admission, char notices[SEQUENCES_NOTI
     enum status status = STATUS_OK;
 
     notices[0][0] = notices[1][0] = '\0';
-    FORWARD_IF_ERROR(check_outer_tensors(&stage, err));
+    // All weights once, at the first start, rather than in the last layer after a day; the model has just
+    // been read for its hashes. Later starts look at a layer when they load it.
+    FORWARD_IF_ERROR(check_weights(&stage, record->is_first, err));
     FORWARD_IF_ERROR(run_record_commit(record, context->world, context->settings, err));
     if (context->world->rank == 0)
         status = plan_record_write(record, context->model, context->settings, err);

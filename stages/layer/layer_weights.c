@@ -1,5 +1,6 @@
 #include "stages/layer/layer_weights.h"
 
+#include "io/file/interrupt.h"
 #include "io/file/run_paths.h"
 #include "io/model/coded.h"
 #include "io/model/outer_tensors.h"
@@ -69,27 +70,35 @@ static enum status check_finite(const struct model *model, const struct safetens
     return STATUS_OK;
 }
 
-// The same of a matrix that is a part of its tensor, whose own index is named.
+// An element of a tensor as it is stored, by its index in each dimension.
+static enum status refuse_element(const struct model *model, const struct safetensors_tensor *tensor,
+                                  uint64_t element, float value, struct error *err)
+{
+    char index[8 * SAFETENSORS_MAX_RANK * 3] = "";
+    uint64_t size = safetensors_elements(tensor);
+    size_t used = 0;
+
+    for (size_t d = 0; d < tensor->rank; d++) {
+        size /= tensor->shape[d];
+        used += (size_t)snprintf(index + used, sizeof index - used, d == 0 ? "%" PRIu64 : ", %" PRIu64,
+                                 element / size);
+        element %= size;
+    }
+    RETURN_ERROR(err, STATUS_INPUT, "%s: tensor %s: weight [%s] is %s", tensor_file(model, tensor),
+                 tensor->name, index, value != value ? "NaN" : "infinite");
+}
+
+// The same as check_finite of a matrix that is a part of its tensor, whose own index is named.
 static enum status check_part_finite(const struct model *model, const struct layer_tensor *tensor,
                                      const struct node_rows *rows, struct error *err)
 {
-    const struct safetensors_tensor *source = tensor->tensor;
     const size_t n = rows->count * rows->width, bad = find_non_finite(rows->values, n);
-    char index[8 * SAFETENSORS_MAX_RANK * 3] = "";
-    size_t used = 0;
 
     if (bad == n)
         return STATUS_OK;
-    uint64_t left = tensor_rows_element(tensor, rows->first + bad / rows->width, bad % rows->width);
-    uint64_t size = safetensors_elements(source);
-    for (size_t d = 0; d < source->rank; d++) {
-        size /= source->shape[d];
-        used += (size_t)snprintf(index + used, sizeof index - used, d == 0 ? "%" PRIu64 : ", %" PRIu64,
-                                 left / size);
-        left %= size;
-    }
-    return error_set(err, STATUS_INPUT, "%s: tensor %s: weight [%s] is %s", tensor_file(model, source),
-                     source->name, index, rows->values[bad] != rows->values[bad] ? "NaN" : "infinite");
+    return refuse_element(model, tensor->tensor,
+                          tensor_rows_element(tensor, rows->first + bad / rows->width, bad % rows->width),
+                          rows->values[bad], err);
 }
 
 struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor)
@@ -128,21 +137,29 @@ static enum status expand_rows(float *block, const struct stage *stage, const st
 
 enum { PIECE = 1 << 16 };
 
+// This rank's share of a tensor as it is stored. piece[PIECE]: room for what codes stand for.
 static enum status check_tensor(const struct stage *stage, const struct safetensors_tensor *tensor,
                                 float *piece, struct error *err)
 {
     const struct team *team = stage->team;
-    const size_t element = dtype_size(tensor->dtype), width = tensor->rank > 1 ? tensor->shape[1] : 1;
+    const size_t element = dtype_size(tensor->dtype);
     size_t first, count, shard = 0;
 
     share_of(safetensors_elements(tensor), (size_t)team->rank, (size_t)team->size, &first, &count);
     for (size_t done = 0; done < count; done += PIECE) {
         const size_t n = count - done < PIECE ? count - done : PIECE;
-        if (tensor->coding != NULL)
+        const char *stored =
+            tensor->coding == NULL ? (const char *)tensor->data + (first + done) * element : NULL;
+        FORWARD_IF_ERROR(interrupt_check(err));
+        if (stored == NULL)
             coded_elements(piece, tensor, first + done, 1, n);
-        else
-            dtype_to_f32(piece, (const char *)tensor->data + (first + done) * element, tensor->dtype, n);
-        FORWARD_IF_ERROR(check_finite(stage->model, tensor, piece, n, first + done, width, err));
+        const size_t bad =
+            stored != NULL ? dtype_find_non_finite(stored, tensor->dtype, n) : find_non_finite(piece, n);
+        if (bad == n)
+            continue;
+        if (stored != NULL)
+            dtype_to_f32(piece + bad, stored + bad * element, tensor->dtype, 1);
+        return refuse_element(stage->model, tensor, first + done + bad, piece[bad], err);
     }
     const struct safetensors_tensor *stored = tensor->coding != NULL ? &tensor->coding->codes : tensor;
     if (checkpoint_find(stage->model->checkpoint, tensor->name, &shard) != NULL)
@@ -151,7 +168,29 @@ static enum status check_tensor(const struct stage *stage, const struct safetens
     return STATUS_OK;
 }
 
-enum status check_outer_tensors(const struct stage *stage, struct error *err)
+// A tensor that several matrices are parts of is looked at once.
+static bool is_seen(const struct layer_map *map, size_t tensor)
+{
+    for (size_t i = 0; i < tensor && map->tensors[tensor].is_part; i++)
+        if (map->tensors[i].tensor == map->tensors[tensor].tensor)
+            return true;
+    return false;
+}
+
+static enum status check_layer(const struct stage *stage, size_t layer, float *piece, struct error *err)
+{
+    struct layer_map map;
+    enum status status = STATUS_OK;
+
+    FORWARD_IF_ERROR(layer_map_create(&map, stage->model, layer, err));
+    for (size_t i = 0; i < map.num_tensors && status == STATUS_OK; i++)
+        if (map.tensors[i].tensor != NULL && !is_seen(&map, i))
+            status = check_tensor(stage, map.tensors[i].tensor, piece, err);
+    layer_map_free(&map);
+    return status;
+}
+
+enum status check_weights(const struct stage *stage, bool layers, struct error *err)
 {
     const struct safetensors_tensor *tensors[OUTER_TENSORS];
     const size_t count = outer_tensors(tensors, stage->model);
@@ -160,6 +199,8 @@ enum status check_outer_tensors(const struct stage *stage, struct error *err)
 
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = check_tensor(stage, tensors[i], piece, err);
+    for (size_t i = 0; layers && i < stage->model->config.num_hidden_layers && status == STATUS_OK; i++)
+        status = check_layer(stage, i, piece, err);
     free(piece);
     return team_agree(stage->team, status, err);
 }

@@ -24,9 +24,9 @@ void layer_weights_free(struct layer_weights *weights); // collective; zeroed is
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
 
-// Checks the tensors outside the layers (io/model/outer_tensors.h): NaN or
-// infinity is STATUS_INPUT as above. Each rank takes a share.
-enum status check_outer_tensors(const struct stage *stage, struct error *err);
+// Checks the tensors outside the layers (io/model/outer_tensors.h), and those of all layers: NaN or infinity
+// is STATUS_INPUT as above. Each rank takes a share of each, so that together they read the model once.
+enum status check_weights(const struct stage *stage, bool layers, struct error *err);
 
 // The dtype in which a bias is stored: that of the checkpoint, or of its weight when the bias is added.
 enum dtype bias_dtype(const struct layer_tensor *weight);

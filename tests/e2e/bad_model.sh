@@ -74,13 +74,15 @@ broken "tokenizer.model alone" one "tokenizer.json: is not there, and tokenizer.
 broken "tokenizer.json is no JSON" one "tokenizer.json" 'echo "[" >tokenizer.json'
 broken "a file that would be copied is a link to nowhere" one "special_tokens_map.json|No such file" 'ln -s nowhere special_tokens_map.json'
 
-# NaN and infinity lie in the bytes of the weights, which are first read when their layer's turn comes. BF16.
+# NaN and infinity lie in the bytes of the weights, which a run reads before it begins, and a plan does not. BF16.
 poke() {
   local begin
   begin=$(offsets "$1")
   printf "$3" | dd of="$file" bs=1 seek=$(($(data_at) + ${begin%,*} + 2 * $2)) conv=notrunc status=none
 }
-refused=refused_late
+nothing_begun() { nothing_half_made && not exists "$folder/run/run.json"; }
+refused_at_once() { refused_leaving nothing_begun "$@"; }
+refused=refused_at_once
 broken "NaN in a weight" one "$file|$up|[2, 6]|NaN" 'poke $up 70 "\300\177"'
 broken "infinity in a weight" one "$file|$up|[0, 31]|infinite" 'poke $up 31 "\200\377"'
 broken "NaN in a norm" one "$file|model.norm.weight|NaN" 'poke model.norm.weight 3 "\300\177"'

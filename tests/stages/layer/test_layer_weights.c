@@ -190,13 +190,47 @@ static void what_lies_outside_the_layers_is_looked_at_too(void **state)
     for (size_t i = 0; i < 2; i++) {
         char expected[100];
         small_model_open(&small, &shape);
-        assert_ok(check_outer_tensors(&small.stage, &err), err);
+        assert_ok(check_weights(&small.stage, false, &err), err);
         poke(&small, checkpoint_find(small.model->checkpoint, names[i], &shard), 257 * 20 + 19,
              BF16_INFINITY); // the very last element
-        assert_int_equal(check_outer_tensors(&small.stage, &err), STATUS_INPUT);
+        assert_int_equal(check_weights(&small.stage, false, &err), STATUS_INPUT);
         snprintf(expected, sizeof expected, "tensor %s: weight [257, 19] is infinite", names[i]);
         assert_error(err, STATUS_INPUT, expected);
         err = (struct error){0};
+        small_model_close(&small);
+    }
+}
+
+// Wherever it lies, whoever's share it is in: the first, a middle and the last element of tensors of all
+// shapes.
+static void all_layers_are_looked_at_before_the_work(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t element, last; // of the tensor
+        const char *says;
+    } cases[] = {
+        {"model.layers.1.mlp.down_proj.weight", 0, 0, "mlp.down_proj.weight: weight [0, 0] is NaN"},
+        {"model.layers.0.mlp.down_proj.weight", 19 * 36 + 5, 0, "down_proj.weight: weight [19, 5] is NaN"},
+        {"model.layers.1.self_attn.q_proj.weight", 0, 1, "model.layers.1.self_attn.q_proj.weight: weight ["},
+        {"model.layers.1.input_layernorm.weight", 7, 0, "input_layernorm.weight: weight [7] is NaN"}};
+    const struct small_model_shape shape = small_model_shape();
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct small_model small;
+        struct error err = {0};
+        size_t shard;
+        small_model_open(&small, &shape);
+        const struct safetensors_tensor *tensor =
+            checkpoint_find(small.model->checkpoint, cases[i].name, &shard);
+        assert_non_null(tensor);
+        assert_ok(check_weights(&small.stage, true, &err), err);
+        poke(&small, tensor, cases[i].last ? (size_t)safetensors_elements(tensor) - 1 : cases[i].element,
+             BF16_NAN);
+        assert_ok(check_weights(&small.stage, false, &err), err);
+        assert_int_equal(check_weights(&small.stage, true, &err), STATUS_INPUT);
+        assert_error(err, STATUS_INPUT, cases[i].says);
         small_model_close(&small);
     }
 }
@@ -210,6 +244,7 @@ int main(int argc, char **argv)
         mpi_unit_test(mask_and_written_weights_give_the_same_layer),
         mpi_unit_test(a_weight_that_is_not_finite_is_named),
         mpi_unit_test(what_lies_outside_the_layers_is_looked_at_too),
+        mpi_unit_test(all_layers_are_looked_at_before_the_work),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }
