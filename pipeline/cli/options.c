@@ -354,6 +354,34 @@ static void print_keys_called(FILE *out, const char *topic)
     free(keys);
 }
 
+// A word of another program: what it is called here, and the help for that.
+static void print_peer(FILE *out, const struct peer_word *peer)
+{
+    char answer[256];
+
+    fprintf(out, "%s\n", peer_word_answer(peer, answer, sizeof answer));
+    if (peer->ours == NULL)
+        return;
+    fprintf(out, "\n");
+    job_example_print(out, peer->ours);
+}
+
+static enum status refuse_topic(const char *topic, struct error *err)
+{
+    char section[32] = "prune";
+    const char *dot = strchr(topic, '.');
+
+    if (dot != NULL)
+        snprintf(section, sizeof section, "%.*s", (int)(dot - topic), topic);
+    const char *near = job_key_suggest(section, dot != NULL ? dot + 1 : topic);
+    if (near != NULL)
+        RETURN_ERROR(err, STATUS_USAGE,
+                     "'%s' is neither a command nor a key of the job file, did you mean '%s'?", topic, near);
+    RETURN_ERROR(err, STATUS_USAGE,
+                 "'%s' is neither a command nor a key of the job file; 'coppice help keys' has all keys",
+                 topic);
+}
+
 // `coppice help [COMMAND|KEY]`: a command, or keys of the job file; "keys" is all of them.
 static enum status answer_help(const struct parse *parse, FILE *out, struct error *err)
 {
@@ -378,21 +406,19 @@ static enum status answer_help(const struct parse *parse, FILE *out, struct erro
         out = nowhere;
     if (out != NULL)
         keys = job_example_print(out, strcmp(topic, "keys") == 0 ? NULL : topic);
-    if (nowhere != NULL)
+    if (nowhere != NULL) {
         fclose(nowhere);
+        out = NULL;
+    }
     if (keys > 0)
         return STATUS_OK;
-    char section[32] = "prune";
-    const char *dot = strchr(topic, '.');
-    if (dot != NULL)
-        snprintf(section, sizeof section, "%.*s", (int)(dot - topic), topic);
-    const char *near = job_key_suggest(section, dot != NULL ? dot + 1 : topic);
-    if (near != NULL)
-        RETURN_ERROR(err, STATUS_USAGE,
-                     "'%s' is neither a command nor a key of the job file, did you mean '%s'?", topic, near);
-    RETURN_ERROR(err, STATUS_USAGE,
-                 "'%s' is neither a command nor a key of the job file; 'coppice help keys' has all keys",
-                 topic);
+    const char *dot = strrchr(topic, '.');
+    const struct peer_word *peer = peer_word_find(dot != NULL ? dot + 1 : topic);
+    if (peer == NULL)
+        return refuse_topic(topic, err);
+    if (out != NULL)
+        print_peer(out, peer);
+    return STATUS_OK;
 }
 
 // ---- the command line ----------------------------------------------------------------------------------

@@ -11,15 +11,15 @@ static const char wanda[] = "Wanda", sparsegpt[] = "SparseGPT", both[] = "Wanda 
 static const struct peer_word words[] = {
     {"nsamples", both, "calibration.sequences", NULL},
     {"sparsity_ratio", wanda, "prune.sparsity", NULL},
-    {"sparsity_type", wanda, "prune.pattern", "2:4 keeps 2 of 4; unstructured is prune.sparsity alone"},
+    {"sparsity_type", wanda, "prune.pattern", "2:4 keeps 2 of 4; for unstructured, prune.sparsity alone"},
     {"prune_method", wanda, "prune.method", NULL},
     {"use_variant", wanda, NULL, "prune.method: auto searches in another way"},
-    {"save", both, "output", "the pruned model; results are printed, --json for machines"},
+    {"save", both, "output", "the pruned model goes there; results are printed, with --json for machines"},
     {"save_model", wanda, "output", NULL},
     {"cache_dir", wanda, NULL, "the variable HF_HOME says where the Hugging Face cache is"},
     {"eval_zero_shot", wanda, "evaluate.tasks", "a list of the tasks' files"},
-    {"prunen", sparsegpt, "prune.pattern", "2:4 keeps 2 of 4; prunen says how many go"},
-    {"prunem", sparsegpt, "prune.pattern", "2:4 keeps 2 of 4; prunen says how many go"},
+    {"prunen", sparsegpt, "prune.pattern", "2:4 keeps 2 of 4, while prunen counts those that go"},
+    {"prunem", sparsegpt, "prune.pattern", "2:4 keeps 2 of 4, while prunen counts those that go"},
     {"gmp", sparsegpt, "prune.method", "magnitude, with prune.group: layer"},
     {"percdamp", sparsegpt, NULL, "it is always .01"},
     {"blocksize", sparsegpt, NULL, "it is always 128"},
@@ -42,13 +42,15 @@ static const struct peer_word words[] = {
     {"sparsity_profile", compressor, "prune.allocation", "owl"},
     {"owl_m", compressor, "prune.owl_threshold", NULL},
     {"owl_lmbda", compressor, "prune.owl_range", NULL},
-    {"ignore", compressor, "prune.skip", "shell patterns of linears; the head and the embedding stay anyway"},
-    {"targets", compressor, "prune.skip", "patterns of linears that stay dense; all others are pruned"},
-    {"dataset", compressor, "calibration.corpus", "a file"},
+    {"ignore", compressor, "prune.skip",
+     "patterns of linears; the head and the embedding stay dense in any case"},
+    {"targets", compressor, "prune.skip",
+     "which names the linears that stay dense instead; all others are pruned"},
+    {"dataset", compressor, "calibration.corpus", "a file of it"},
     {"text_column", compressor, "calibration.field", NULL},
     {"num_calibration_samples", compressor, "calibration.sequences", NULL},
     {"max_seq_length", compressor, "calibration.length", NULL},
-    {"concatenate_data", compressor, "calibration.pack", NULL},
+    {"concatenate_data", compressor, "calibration.pack", "true"},
     {"dampening_frac", compressor, NULL, "it is always 0.01"},
     {"block_size", compressor, NULL, "it is always 128"},
     {"sequential_update", compressor, "prune.propagation", "pruned, the default"},
@@ -59,7 +61,7 @@ static const struct peer_word words[] = {
     {"recipe", compressor, NULL, "the job file is the recipe"},
     {"Hyper_m", owl, "prune.owl_threshold", NULL},
     {"Lamda", owl, "prune.owl_range", NULL},
-    {"calib_dataset", ria, "calibration.corpus", "a file"},
+    {"calib_dataset", ria, "calibration.corpus", "a file of it"},
     {"seqlen", ria, "calibration.length", NULL},
     {"reallocation", ria, "prune.permute", "true"},
     {"lsa", ria, "prune.permute", "true"},
@@ -105,8 +107,8 @@ const struct peer_word *peer_word_find(const char *text)
 
 const char *peer_word_answer(const struct peer_word *word, char *text, size_t size)
 {
-    snprintf(text, size, "%s of %s is %s here%s%s", word->word, word->tools,
-             word->ours != NULL ? word->ours : "not", word->note != NULL ? ": " : "",
-             word->note != NULL ? word->note : "");
+    snprintf(text, size, "%s (%s) %s%s%s%s%s", word->word, word->tools,
+             word->ours != NULL ? "is " : "has no counterpart", word->ours != NULL ? word->ours : "",
+             " in coppice", word->note != NULL ? ": " : "", word->note != NULL ? word->note : "");
     return text;
 }

@@ -13,5 +13,5 @@ struct peer_word {
 const struct peer_word *peer_words(size_t *count);
 // "--num-fewshot" and "num_fewshot" are the same. NULL: nobody's.
 const struct peer_word *peer_word_find(const char *text);
-// "nsamples of Wanda and SparseGPT is calibration.sequences here". Returns text.
+// "nsamples (Wanda and SparseGPT) is calibration.sequences in coppice". Returns text.
 const char *peer_word_answer(const struct peer_word *word, char *text, size_t size);

@@ -2,6 +2,7 @@
 // change that was meant: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R cli.options, and read the
 // difference.
 #include "pipeline/cli/options.h"
+#include "pipeline/job/peers.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -170,12 +171,13 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
         {"run --prune.skip=[a] j", "unknown option '--prune.skip': prune.skip is a key of the job file; over "
                                    "it, --set prune.skip=VALUE"},
         {"plan --nsamples 128 j",
-         "unknown option '--nsamples': nsamples of Wanda and SparseGPT is "
-         "calibration.sequences here; keys of the job file are set by --set KEY=VALUE"},
-        {"run --save-model d j", "unknown option '--save-model': save_model of Wanda is output here; keys of "
-                                 "the job file are set by --set KEY=VALUE"},
-        {"run --wbits=4 j",
-         "unknown option '--wbits': wbits of SparseGPT is not here: there is no quantisation"},
+         "unknown option '--nsamples': nsamples (Wanda and SparseGPT) is "
+         "calibration.sequences in coppice; keys of the job file are set by --set KEY=VALUE"},
+        {"run --save-model d j",
+         "unknown option '--save-model': save_model (Wanda) is output in coppice; keys of "
+         "the job file are set by --set KEY=VALUE"},
+        {"run --wbits=4 j", "unknown option '--wbits': wbits (SparseGPT) has no counterpart in coppice: "
+                            "there is no quantisation"},
         {"run j --set", "option '--set' needs a value: --set KEY=VALUE"},
         {"status --set a=b r", "status does not take --set"},
         {"run -z j", "unknown option '-z'"},
@@ -366,6 +368,33 @@ static void every_command_is_in_its_place(void **state)
     assert_null(command_find(""));
 }
 
+// What job files say of a word of another program, and then the help of our key.
+static void help_knows_the_words_of_other_programs(void **state)
+{
+    size_t count;
+    const struct peer_word *words = peer_words(&count);
+    char line[128], answer[256];
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "help %s", words[i].word);
+        char *help = output_of(line), *ours = NULL;
+        peer_word_answer(&words[i], answer, sizeof answer);
+        assert_memory_equal(help, answer, strlen(answer));
+        if (words[i].ours != NULL) {
+            snprintf(line, sizeof line, "help %s", words[i].ours);
+            ours = output_of(line);
+            assert_non_null(strstr(help, ours));
+        } else {
+            assert_string_equal(help + strlen(answer), "\n");
+        }
+        free(help);
+        free(ours);
+    }
+    char *help = output_of("help prune.sparsity-ratio");
+    assert_non_null(strstr(help, "sparsity_ratio (Wanda) is prune.sparsity in coppice"));
+    free(help);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +409,7 @@ int main(void)
         cmocka_unit_test(help_of_the_program_and_of_each_command_is_as_agreed),
         cmocka_unit_test(help_needs_no_argument_and_wins),
         cmocka_unit_test(help_is_also_a_word),
+        cmocka_unit_test(help_knows_the_words_of_other_programs),
         cmocka_unit_test(the_version_names_the_libraries),
         cmocka_unit_test(other_ranks_come_to_the_same_result_in_silence),
         cmocka_unit_test(every_command_is_in_its_place),

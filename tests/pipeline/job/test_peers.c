@@ -24,10 +24,11 @@ static void words_are_found_however_they_are_written(void **state)
     assert_null(peer_word_find("num_calibration_samples_"));
     assert_null(peer_word_find(""));
     assert_string_equal(peer_word_answer(peer_word_find("--save"), text, sizeof text),
-                        "save of Wanda and SparseGPT is output here: the pruned model; results are printed, "
+                        "save (Wanda and SparseGPT) is output in coppice: the pruned model goes there; "
+                        "results are printed, with "
                         "--json for machines");
     assert_string_equal(peer_word_answer(peer_word_find("wbits"), text, sizeof text),
-                        "wbits of SparseGPT is not here: there is no quantisation");
+                        "wbits (SparseGPT) has no counterpart in coppice: there is no quantisation");
 }
 
 // A word of ours must never be taken for somebody else's.
@@ -54,16 +55,18 @@ static void job_files_with_them_are_answered(void **state)
         const char *line, *message;
     } cases[] = {
         {"pruning: {sparsity: 0.5}\n",
-         "job.yaml:3: pruning: unknown key: pruning of other programs is prune here"},
-        {"prune: {sparsity_type: 2:4}\n", "job.yaml:3: prune.sparsity_type: unknown key: sparsity_type of "
-                                          "Wanda is prune.pattern here: 2:4 keeps 2 "
-                                          "of 4; unstructured is prune.sparsity alone"},
-        {"prune: {targets: [Linear]}\n",
-         "job.yaml:3: prune.targets: unknown key: targets of llm-compressor is prune.skip here: patterns of "
-         "linears that stay dense; all others are pruned"},
-        {"calibration: {dampening_frac: 0.1}\n", "job.yaml:3: calibration.dampening_frac: unknown key: "
-                                                 "dampening_frac of llm-compressor is not here: it is "
-                                                 "always 0.01"},
+         "job.yaml:3: pruning: unknown key: pruning (other programs) is prune in coppice"},
+        {"prune: {sparsity_type: 2:4}\n",
+         "job.yaml:3: prune.sparsity_type: unknown key: sparsity_type (Wanda) "
+         "is prune.pattern in coppice: 2:4 keeps 2 "
+         "of 4; for unstructured, prune.sparsity alone"},
+        {"prune: {targets: [Linear]}\n", "job.yaml:3: prune.targets: unknown key: targets (llm-compressor) "
+                                         "is prune.skip in coppice: which names the "
+                                         "linears that stay dense instead; all others are pruned"},
+        {"calibration: {dampening_frac: 0.1}\n",
+         "job.yaml:3: calibration.dampening_frac: unknown key: "
+         "dampening_frac (llm-compressor) has no counterpart in coppice: it is "
+         "always 0.01"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -116,17 +119,23 @@ static bool is_in_document(char *document, const struct peer_word *word)
     return found;
 }
 
-static void the_document_says_the_same(void **state)
+static char *read_document(const char *path)
 {
-    size_t count, missing = 0;
-    const struct peer_word *words = peer_words(&count);
-    char *path = source_path("docs/from-other-tools.md"), *text = calloc(1, 1 << 16);
+    char *text = calloc(1, 1 << 16);
     FILE *file = fopen(path, "rb");
-    (void)state;
     assert_non_null(file);
     assert_non_null(text);
     assert_in_range(fread(text, 1, (1 << 16) - 1, file), 1000, (1 << 16) - 2);
     fclose(file);
+    return text;
+}
+
+static void the_document_says_the_same(void **state)
+{
+    size_t count, missing = 0;
+    const struct peer_word *words = peer_words(&count);
+    char *path = source_path("docs/from-other-tools.md"), *text = read_document(path);
+    (void)state;
     for (size_t i = 0; i < count; i++)
         if (!is_in_document(text, &words[i])) {
             print_error("%s: no row with %s and %s\n", path, words[i].word,
@@ -138,6 +147,48 @@ static void the_document_says_the_same(void **state)
     assert_int_equal(missing, 0);
 }
 
+// Whether a name is one of ours, or answered by one.
+static bool is_known(const char *name)
+{
+    return job_key_of_word(name) != NUM_JOB_KEYS || job_is_section(name) || peer_word_find(name) != NULL;
+}
+
+// The other way round: every name on the left of the document's tables, "`--name value`", "`name=...`".
+static void each_name_of_the_document_is_answered(void **state)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    // Values of the name before them, and an argument that has no name.
+    static const char *const values[] = {"sparsegpt", "4",   "MODEL",
+                                         "wikitext2", "ptb", "max_position_embeddings"};
+    char *path = source_path("docs/from-other-tools.md"), *text = read_document(path), *lines = text;
+    size_t names = 0, unknown = 0;
+    (void)state;
+
+    for (char *line; (line = strsep(&lines, "\n")) != NULL;) {
+        char *end = line[0] == '|' ? strchr(line + 1, '|') : NULL;
+        if (end == NULL)
+            continue;
+        *end = '\0';
+        strsep(&line, "`");
+        for (char *span; (span = strsep(&line, "`")) != NULL; strsep(&line, "`")) {
+            span += strspn(span, "-");
+            span[strspn(span, letters)] = '\0';
+            bool is_value = false;
+            for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+                is_value = is_value || strcmp(span, values[i]) == 0;
+            names++;
+            if (!is_value && !is_known(span)) {
+                print_error("%s: %s is not answered\n", path, span);
+                unknown++;
+            }
+        }
+    }
+    free(text);
+    free(path);
+    assert_in_range(names, 60, 200);
+    assert_int_equal(unknown, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +196,7 @@ int main(void)
         cmocka_unit_test(each_word_leads_to_a_key_and_is_none),
         cmocka_unit_test(job_files_with_them_are_answered),
         cmocka_unit_test(the_document_says_the_same),
+        cmocka_unit_test(each_name_of_the_document_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
