@@ -40,25 +40,39 @@ static size_t name_at(char name[VARIABLE_NAME_SIZE], const char *text)
     return length + (braces ? 3 : 1);
 }
 
-void expand_path(char out[PATH_SIZE], char unset[VARIABLE_NAME_SIZE], const char *path,
+// The first thing that is wrong counts.
+static void note(struct path_fault *fault, int kind, const char *name)
+{
+    if (fault == NULL || fault->kind != PATH_IS_GOOD)
+        return;
+    fault->kind = kind;
+    snprintf(fault->name, sizeof fault->name, "%s", name);
+}
+
+void expand_path(char out[PATH_SIZE], struct path_fault *fault, const char *path,
                  const struct path_variables *variables)
 {
     const bool at_home = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
     size_t used = 0, size;
 
-    if (unset != NULL)
-        unset[0] = '\0';
+    if (fault != NULL)
+        *fault = (struct path_fault){.kind = PATH_IS_GOOD};
     for (const char *at = path; *at != '\0' && used < PATH_SIZE; at += size) {
         char name[VARIABLE_NAME_SIZE];
         const char *value = NULL;
         size = 1;
         if (at == path && at_home) {
             value = home(variables);
+        } else if (fault != NULL && at[0] == '$' && at[1] == '$') {
+            value = "$";
+            size = 2;
         } else if (name_at(name, at) > 0) {
             size = name_at(name, at);
             value = variables->value(variables->context, name);
-            if (value == NULL && unset != NULL && unset[0] == '\0')
-                snprintf(unset, VARIABLE_NAME_SIZE, "%s", name);
+            if (value == NULL)
+                note(fault, PATH_UNSET, name);
+        } else if (at[0] == '$' && at[1] == '{') {
+            note(fault, PATH_BRACE, "");
         }
         used += value != NULL ? (size_t)snprintf(out + used, PATH_SIZE - used, "%s", value)
                               : (size_t)snprintf(out + used, PATH_SIZE - used, "%.*s", (int)size, at);

@@ -13,8 +13,16 @@ struct path_variables {
 // Those of this process.
 extern const struct path_variables environment_variables;
 
+// What is wrong with a path: a variable that is not set, or "${" that does not begin "${NAME}".
+struct path_fault {
+    enum { PATH_IS_GOOD = 0, PATH_UNSET, PATH_BRACE } kind;
+    char name[VARIABLE_NAME_SIZE]; // PATH_UNSET: the variable's, the first such one
+};
+
 // out <- path with a leading "~" or "~/" replaced by HOME (without one, the user's home folder), and $NAME
-// and ${NAME} by their values. A variable that is not set stays as it is written; unset, if not NULL, gets
-// the name of the first such one, or "". A path that does not fit becomes "".
-void expand_path(char out[PATH_SIZE], char unset[VARIABLE_NAME_SIZE], const char *path,
+// and
+// ${NAME} by their values. "$$" is one dollar sign, and "$" before anything else stands for itself. A path
+// that does not fit becomes "". With a fault, out means nothing. fault NULL: as Python's os.path.expandvars,
+// for which "$$" is nothing special, and what is no variable that is set stays as it is written.
+void expand_path(char out[PATH_SIZE], struct path_fault *fault, const char *path,
                  const struct path_variables *variables);

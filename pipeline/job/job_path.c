@@ -43,12 +43,17 @@ enum status job_path_take(char **path, const struct job_document *document, cons
 {
     const char *job = document->source->path;
     const size_t folder = folder_length(job);
-    char expanded[PATH_SIZE], joined[PATH_SIZE], unset[VARIABLE_NAME_SIZE], shown[200];
+    char expanded[PATH_SIZE], joined[PATH_SIZE], shown[200];
+    struct path_fault fault;
 
-    expand_path(expanded, unset, node->text, &document->source->variables);
+    expand_path(expanded, &fault, node->text, &document->source->variables);
     job_printable(node->text, shown, sizeof shown);
-    if (unset[0] != '\0')
-        return job_refuse(document, node->line, key, err, "the variable %s is not set: %s", unset, shown);
+    if (fault.kind == PATH_UNSET)
+        return job_refuse(document, node->line, key, err, "the variable %s is not set: %s", fault.name,
+                          shown);
+    if (fault.kind == PATH_BRACE)
+        return job_refuse(document, node->line, key, err,
+                          "a variable is written $NAME or ${NAME}, and a dollar sign $$: %s", shown);
     if (expanded[0] == '/' || folder == 0)
         return copy(path, expanded[0] != '\0' ? expanded : node->text, key, err);
     path_format(joined, sizeof joined, "%.*s%s", (int)folder, job, expanded);

@@ -110,8 +110,8 @@ static void wrong_settings_are_refused_with_one_line(void **state)
         {"calibration.sparsity=0.6", "--set calibration.sparsity: unknown key, did you mean prune.sparsity?"},
         {"zebra=1", "--set zebra: unknown key; 'coppice help keys' has all keys"},
         {"calibration.nsamples=9",
-         "--set calibration.nsamples: unknown key: nsamples of Wanda and SparseGPT is "
-         "calibration.sequences here"},
+         "--set calibration.nsamples: unknown key: nsamples (Wanda and SparseGPT) is "
+         "calibration.sequences in coppice"},
         {"prune={method: ria}",
          "--set prune: is a section of the job file: set its keys, as in --set prune.sparsity=0.6"},
         {"prune.skip=[a",
@@ -193,6 +193,11 @@ static void paths_count_from_the_job_file_s_folder(void **state)
     check_path("jobs/job.yaml", "a/${COPPICE_TEST_PLACE}/m", "r", "jobs/a//place/m, jobs/r");
     check_path("jobs/job.yaml", "$COPPICE_TEST_UNSET/m", "r",
                "jobs/job.yaml:1: model: the variable COPPICE_TEST_UNSET is not set: $COPPICE_TEST_UNSET/m");
+    check_path("jobs/job.yaml", "a$$b/$$COPPICE_TEST_PLACE", "cost$",
+               "jobs/a$b/$COPPICE_TEST_PLACE, jobs/cost$");
+    check_path("jobs/job.yaml", "m", "${COPPICE_TEST_PLACE/r",
+               "jobs/job.yaml:2: run: a variable is written $NAME or ${NAME}, and a dollar sign $$: "
+               "${COPPICE_TEST_PLACE/r");
     check_path("/dev/fd/63", "m", "r", "m, r"); // a pipe is in no folder
     // An id of the Hub stays one, unless a folder of that name is there.
     check_path("jobs/job.yaml", "some/model", "r", "some/model, jobs/r");
