@@ -53,11 +53,14 @@ def show_channels(path):
     print("inputs of self_attn.q_proj in the first layer, largest:", ", ".join(f"channel {c}" for c in largest))
 
 
-def main():
-    run, variant = sys.argv[1:]
+def show(run, variant):
+    if not os.path.exists(os.path.join(run, "run.json")):
+        sys.exit(f"{run}: not a run directory: there is no run.json in it")
     paths = sorted(glob.glob(os.path.join(run, "masks", variant, "layer-*.h5")))
     if not paths:
-        sys.exit(f"{run}: no masks of {variant}")
+        masks = os.path.join(run, "masks")
+        found = ", ".join(sorted(os.listdir(masks))) if os.path.isdir(masks) else ""
+        sys.exit(f"{run}: no masks of {variant}" + (f"; there are those of {found}" if found else ""))
     for path in paths:
         show_layer(run, variant, path)
     for stream in (variant, "dense"):
@@ -65,6 +68,15 @@ def main():
         if os.path.exists(path):
             show_channels(path)
             break
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit("read_run.py RUN VARIANT: a run directory, and a variant of it (coppice status RUN names them)")
+    try:
+        show(*sys.argv[1:])
+    except (OSError, KeyError, TypeError, ValueError) as error:  # HDF5 says what is damaged or missing by these
+        sys.exit(f"{sys.argv[1]}: cannot be read as a run directory: {error}")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,12 @@ if "$python" -c 'import h5py' 2>/dev/null; then
   check "every linear has the sparsity that was asked for" same "$(grep -c 'sparsity 0.5000' "$folder/stdout")" \
     "$(grep -c sparsity "$folder/stdout")"
   check "and pruned weights are zero" eval '! grep -q "NOT ZERO" "$folder/stdout"'
+  not_read() { exits 1 "$python" docs/read_run.py "$@" && same 1 "$(wc -l <"$folder/stderr")"; }
+  check "without arguments it says what it takes" not_read
+  check "what is no run is one line" not_read "$folder" wanda-0.5
+  check "so is a variant that is not there" not_read "$folder/run" ria-0.5
+  printf 'no HDF5' >"$folder/run/masks/wanda-0.5/layer-000.h5"
+  check "and a damaged file" not_read "$folder/run" wanda-0.5
 else
   echo "# h5py is not installed: docs/read_run.py was not run"
 fi
