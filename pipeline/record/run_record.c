@@ -5,6 +5,7 @@
 #include "io/file/sealed_json.h"
 #include "kernels/blis_kernel.h"
 #include "pipeline/job/json.h"
+#include "pipeline/record/changed_input.h"
 #include "pipeline/record/fingerprints.h"
 #include "pipeline/record/json_difference.h"
 #include "pipeline/record/task_record.h"
@@ -121,6 +122,23 @@ static enum status check_default(const json_t *before, const struct settings *se
     return STATUS_OK;
 }
 
+// Model and corpus are what they were.
+static enum status compare_inputs(const json_t *now, const json_t *before, const char *path,
+                                  struct error *err)
+{
+    static const struct {
+        const char *list, *key;
+    } inputs[] = {{"model", "model"}, {"corpus", "calibration.corpus"}};
+
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        const struct input_place place = {path, inputs[i].key, "use another run directory"};
+        FORWARD_IF_ERROR(
+            inputs_compare(&place, json_object_get(json_object_get(before, "fingerprints"), inputs[i].list),
+                           json_object_get(json_object_get(now, "fingerprints"), inputs[i].list), err));
+    }
+    return STATUS_OK;
+}
+
 // Refuses what contradicts the record; what may be added is taken over from it.
 static enum status compare(json_t *now, const json_t *before, const char *path, struct error *err)
 {
@@ -129,10 +147,11 @@ static enum status compare(json_t *now, const json_t *before, const char *path, 
     json_t *variants = json_object_get(json_object_get(now, "job"), "variants");
     json_t *variant;
     size_t i, j;
-    bool differs = json_difference(old, new, difference, sizeof difference);
+    const bool differs = json_difference(old, new, difference, sizeof difference);
 
     json_decref(old);
     json_decref(new);
+    FORWARD_IF_ERROR(compare_inputs(now, before, path, err));
     RETURN_ERROR_IF(differs, err, STATUS_USAGE, "%s: contradicts the job: %s; use another run directory",
                     path, difference);
 
