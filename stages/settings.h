@@ -61,6 +61,7 @@ struct ratio {
 struct text_settings {
     char *name; // also its result's file; NULL: a file alone whose name gives none
     char *data;
+    char *field; // of a JSON text's objects that is a document; NULL: "text"
     // A file alone, and the first of the job: its result is where that of the only text has always been.
     bool is_plain;
     // As measured before the work (stages/evaluate/text_size.h); 0: not known.

@@ -391,6 +391,8 @@ enum status corpus_load(struct corpus **corpus, const char *path, struct error *
 static enum status load(struct corpus **out, struct corpus_builder *with, uint64_t enough, struct error *err)
 {
     struct corpus_builder builder = *with;
+    if (builder.field == NULL)
+        builder.field = "text";
     const char *path = builder.path;
     struct corpus *corpus = NULL;
     struct file_set set;
@@ -423,14 +425,14 @@ done:
 enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, uint64_t enough,
                               struct error *err)
 {
-    struct corpus_builder builder = {.path = path, .field = field != NULL ? field : "text", .most = SIZE_MAX};
+    struct corpus_builder builder = {.path = path, .field = field, .most = SIZE_MAX};
     return load(corpus, &builder, enough, err);
 }
 
-enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, size_t most,
-                                  struct error *err)
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, const char *field,
+                                  size_t most, struct error *err)
 {
-    struct corpus_builder builder = {.path = path, .field = "text", .most = most};
+    struct corpus_builder builder = {.path = path, .field = field, .most = most};
     const enum status status = load(corpus, &builder, UINT64_MAX, err);
     *share = builder.share;
     return status;

@@ -31,8 +31,8 @@ enum status corpus_load_field(struct corpus **corpus, const char *path, const ch
 // The documents at the beginning: those of the first `most` bytes of text or a little more; one that is not
 // whole there is cut, or left out. *share, 0 to 1, is the part of the files that was read; the hash is 0
 // where that is not all.
-enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, size_t most,
-                                  struct error *err);
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, const char *field,
+                                  size_t most, struct error *err);
 void corpus_free(struct corpus *corpus); // NULL is fine
 
 // Token ids instead of text: *.h5 with a 2-D integer dataset "tokens" [sequences, length]; sample_load_tokens

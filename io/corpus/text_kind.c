@@ -82,17 +82,20 @@ static bool is_json(enum text_format format)
 
 void text_kind_notice(char *notice, const struct text_kind *kind, const char *path)
 {
-    static const char *const packings[] = {[PACKING_NONE] = "not compressed",
-                                           [PACKING_GZIP] = "compressed with gzip",
-                                           [PACKING_ZSTD] = "compressed with zstd"};
+    static const char *const packings[] = {
+        [PACKING_NONE] = "is not compressed, though its name says it is",
+        [PACKING_GZIP] = "is compressed with gzip, though its name does not say so",
+        [PACKING_ZSTD] = "is compressed with zstd, though its name does not say so"};
     const enum packing packing = kind->facts.packing;
     const bool is_text = !is_json(kind->format);
-    // "and" goes between what is said.
-    const char *const parts[] = {
-        packing != packing_of_name(path) ? packings[packing] : NULL,
-        is_json(kind->format) && !is_json(format_of_name(path)) ? "objects of JSON, and read as such" : NULL,
-        kind->facts.mark ? "begun by a byte order mark, which is left out" : NULL,
-        is_text && kind->facts.returns ? "of lines that end in a carriage return, read as newlines" : NULL};
+    const char *const parts[] = {packing != packing_of_name(path) ? packings[packing] : NULL,
+                                 is_json(kind->format) && !is_json(format_of_name(path))
+                                     ? "holds JSON objects, and is read as JSON"
+                                     : NULL,
+                                 kind->facts.mark ? "begins with a byte order mark, which is left out" : NULL,
+                                 is_text && kind->facts.returns
+                                     ? "has carriage returns at the ends of lines, which are read as newlines"
+                                     : NULL};
     size_t used = 0;
 
     notice[0] = '\0';

@@ -63,6 +63,23 @@ static enum status refuse_nothing(const char *path, bool is_folder, bool has_par
     RETURN_ERROR(err, STATUS_INPUT, "%s: no file of such a name", path);
 }
 
+// Texts and Parquet files in one folder: what is read must not be only some of what is meant.
+static enum status refuse_both(const struct file_set *set, const char *path, const char *parquet,
+                               struct error *err)
+{
+    char advice[PARQUET_ADVICE_SIZE];
+    const char *text = set->paths[0];
+    size_t dot = unpacked_name_size(text);
+
+    while (dot > 0 && text[dot - 1] != '.')
+        dot--;
+    RETURN_ERROR(err, STATUS_INPUT,
+                 "%s: a folder of texts and of Parquet files, such as %s, which would be left out: name the "
+                 "texts alone, as '%s/*%s', or convert the others and name the file that comes of it: %s",
+                 path, strrchr(parquet, '/') + 1, path, text + dot - 1,
+                 strchr(parquet_advice(advice, path, true), ':') + 2);
+}
+
 static enum status list(struct file_set *set, const char *path, bool is_folder, struct error *err)
 {
     char *pattern = NULL;
@@ -81,6 +98,8 @@ static enum status list(struct file_set *set, const char *path, bool is_folder, 
         status = take_paths(set, &found, is_folder, &parquet, err);
     if (status == STATUS_OK && set->count == 0)
         status = refuse_nothing(path, is_folder, parquet != NULL, err);
+    else if (status == STATUS_OK && parquet != NULL)
+        status = refuse_both(set, path, parquet, err);
     globfree(&found);
     free(pattern);
     return status;

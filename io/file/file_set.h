@@ -13,7 +13,7 @@ struct file_set {
 };
 
 // Of a folder: its own files (none of folders in it) whose names are those of texts (text_name_of);
-// hidden ones do not count. Of a path that is
+// hidden ones do not count; one that holds Parquet files as well is STATUS_INPUT. Of a path that is
 // no file and has one of the characters *, ? and [ in it: what glob(3) finds. Only the first ones, those that
 // together have `enough` bytes; UINT64_MAX: all. STATUS_INPUT where there is none, or one is no regular file.
 // Freed with file_set_free, also after a failure.

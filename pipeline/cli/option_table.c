@@ -4,14 +4,14 @@
 
 static const struct option_row rows[] = {
     {{"json", OPTION_JSON, NULL, 0, "Results on standard output as JSON", 1}, 0},
-    {{"quiet", 'q', NULL, 0, "Nothing on standard error but errors", 1}, 0},
+    {{"quiet", 'q', NULL, 0, "Print nothing but errors on standard error", 1}, 0},
     {{"verbose", 'v', NULL, 0, "More messages", 1}, 0},
     {{"progress", OPTION_PROGRESS, "HOW", 0,
       "Progress on standard error: bar, lines, none, or auto (a bar on a terminal, lines otherwise)", 1},
      TAKES_PROGRESS},
     {{"set", OPTION_SET, "KEY=VALUE", 0,
-      "This value instead of the job file's, written as there: prune.sparsity=0.6, prune.method=[wanda,ria], "
-      "evaluate.perplexity=null for none; may be given several times",
+      "Use this value instead of the job file's, written as there: prune.sparsity=0.6, "
+      "prune.method=[wanda,ria], evaluate.perplexity=null for none; may be given several times",
       1},
      TAKES_SET},
     {{"variant", OPTION_VARIANT, "PATTERN", 0,
@@ -20,12 +20,12 @@ static const struct option_row rows[] = {
       2},
      TAKES_RANKS},
     {{"teams", OPTION_TEAMS, "N", 0,
-      "Split the ranks into N teams, each with a unit of its own where units are independent", 2},
+      "Split the ranks into N teams, which work on independent units side by side", 2},
      TAKES_RANKS},
     {{"threads", OPTION_THREADS, "N", 0, "Threads of every rank", 2}, TAKES_THREADS},
     {{"kernel", OPTION_KERNEL, "NAME", 0,
-      "Matrix products by these kernels of BLIS: skx, haswell, zen3, zen2, zen or generic (default: those "
-      "that the run began with, at first the fastest; results may differ in their last bits)",
+      "Use these kernels of BLIS for matrix products: skx, haswell, zen3, zen2, zen or generic (default: "
+      "those that the run began with, at first the fastest); results may differ in their last bits",
       2},
      TAKES_KERNEL},
     {{"strict", OPTION_STRICT, NULL, 0,
@@ -34,18 +34,17 @@ static const struct option_row rows[] = {
       2},
      TAKES_STRICT},
     {{"no-check", OPTION_NO_CHECK, NULL, 0,
-      "Do not look at free disk space and at the files of earlier starts first; a file that is used is "
-      "checked "
-      "in any case. A plan does not read corpora and texts either",
+      "Skip the checks of free disk space and of the files of earlier starts; a file is still checked when "
+      "it is used. A plan then does not read corpora and texts either",
       2},
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
-      "Stop in time, with exit code 75, when the program may run for TIME: seconds, 4h, 1h30m, "
-      "MM:SS, HH:MM:SS or D-HH:MM:SS",
+      "The program may run for TIME: seconds, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS. It stops before "
+      "that, with exit code 75",
       3},
      TAKES_STOP},
     {{"margin", OPTION_MARGIN, "TIME", 0,
-      "Stop that long before --max-time (default: 60 seconds, at most a tenth of --max-time)", 3},
+      "Stop this long before --max-time (default: 60 seconds, at most a tenth of --max-time)", 3},
      TAKES_STOP},
     {{"stop-signal", OPTION_STOP_SIGNAL, "SIG", 0,
       "A signal that stops the program like TERM and INT do: name or number (default: USR1, which mpirun "
@@ -53,13 +52,12 @@ static const struct option_row rows[] = {
       3},
      TAKES_STOP},
     {{"wait", OPTION_WAIT, "TIME", 0,
-      "Wait that long for another program that holds the run directory (default: not at all). A minute after "
-      "a host died its programs hold nothing any more",
+      "Wait this long for another program that holds the run directory (default: not at all). What ran on a "
+      "host that has died holds it for one more minute",
       3},
      TAKES_STOP},
     {{"ignore-config-key", OPTION_IGNORE_CONFIG_KEY, "KEY", 0,
-      "Do not heed this key of the model's config.json, which coppice does not know; may be given several "
-      "times",
+      "Ignore this key of the model's config.json, which coppice does not know; may be given several times",
       2},
      TAKES_MODEL},
     {{"nodes", OPTION_NODES, "N", 0, "Plan for N nodes (default: 1)", 2}, TAKES_MACHINE},
@@ -73,7 +71,7 @@ static const struct option_row rows[] = {
       2},
      TAKES_MACHINE},
     {{"html", OPTION_HTML, "FILE", 0,
-      "Write the page to FILE; a file there that is no such page is left alone", 2},
+      "Write the page to FILE; a file that is already there is replaced only if it is such a page", 2},
      TAKES_HTML},
     {{"help", 'h', NULL, 0, "This help; after a command, the command's", -1}, 0},
     {{"version", 'V', NULL, 0, "Versions of the program and of its libraries", -1}, 0},

@@ -103,14 +103,15 @@ static enum status array_from_json(void *home, const struct job_key_row *row, co
 {
     struct job_value value = {0};
     // Texts are a list only where there are several, or one with a name.
-    const bool may_be_single = row->type == TYPE_TEXTS && (json_is_null(json) || json_is_string(json));
-    const size_t count = may_be_single ? json_is_string(json) : json_array_size(json);
-    enum status status = json_is_array(json) || may_be_single ? STATUS_OK : STATUS_DAMAGED;
+    const bool is_text = row->type == TYPE_TEXTS && (json_is_string(json) || json_is_object(json));
+    const size_t count = is_text ? 1 : json_array_size(json);
+    const bool is_none = row->type == TYPE_TEXTS && json_is_null(json);
+    enum status status = json_is_array(json) || is_text || is_none ? STATUS_OK : STATUS_DAMAGED;
 
     if (status == STATUS_OK)
         status = allocate(&value.items, count, sizeof *value.items, row->path, err);
     while (status == STATUS_OK && value.count < count) {
-        const json_t *item = may_be_single ? json : json_array_get(json, value.count);
+        const json_t *item = is_text ? json : json_array_get(json, value.count);
         status = item_from_json(&value.items[value.count], row, item, err);
         value.count++; // also what failed, to be freed
     }

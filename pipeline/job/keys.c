@@ -293,7 +293,7 @@ const char *job_key_describe(const struct job_key_row *row, char *text, size_t s
         snprintf(text, size, "[], [columns], [rows] or [columns, rows], or a list of such lists");
         break;
     case TYPE_TEXTS:
-        snprintf(text, size, "a file, a folder or a pattern, {data: such, name} or a list of these");
+        snprintf(text, size, "a file, a folder or a pattern, {data: such, name, field} or a list of these");
         break;
     case TYPE_TASKS:
         snprintf(text, size, "a file, or {data: a file, name, format, limit, delimiter, shots, shots_from}");

@@ -35,6 +35,13 @@ static const char head[] =
     "product\n"
     "([sweeps](sweeps.md)). Values are read as the table says: a number in quotes is a text, and refused.\n"
     "\n"
+    "A path counts from the job file's folder. `~` at its beginning is your home folder; `$NAME` and "
+    "`${NAME}` are variables of "
+    "the\n"
+    "environment, and one that is not set is an error. `$$` stands for a dollar sign, and so does a `$` "
+    "before anything that is no "
+    "name.\n"
+    "\n"
     "This page is written from `pipeline/job/key_table.h`.\n";
 
 // A bar ends a cell of a table.
@@ -60,7 +67,11 @@ void key_reference_print(FILE *out)
         struct key_reference reference;
 
         if (section == NULL || length != section_length || strncmp(section, row->path, length) != 0) {
-            fprintf(out, length > 0 ? "\n## `%.*s`\n" : "\n## At the top\n", (int)length, row->path);
+            fprintf(out,
+                    length > 0 ? "\n## `%.*s`\n"
+                    : i == 0   ? "\n## At the top\n"
+                               : "\n## Also at the top\n",
+                    (int)length, row->path);
             fputs("\n| key | takes | default | |\n|---|---|---|---|\n", out);
         }
         section = row->path;

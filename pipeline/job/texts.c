@@ -9,8 +9,8 @@
 
 static const char key_path[] = "evaluate.perplexity";
 
-enum text_key { TEXT_KEY_DATA, TEXT_KEY_NAME, TEXT_KEYS };
-static const char *const key_names[TEXT_KEYS] = {"data", "name"};
+enum text_key { TEXT_KEY_DATA, TEXT_KEY_NAME, TEXT_KEY_FIELD, TEXT_KEYS };
+static const char *const key_names[TEXT_KEYS] = {"data", "name", "field"};
 
 static bool is_text(const struct job_node *node)
 {
@@ -29,6 +29,13 @@ static enum status read_member(struct text_settings *text, enum text_key key,
                              : job_refuse(document, node->line, "evaluate.perplexity.data", err,
                                           "must be a file, a folder or a pattern, got %s",
                                           job_node_describe(node, got, sizeof got));
+    if (key == TEXT_KEY_FIELD) {
+        if (!is_text(node))
+            return job_refuse(document, node->line, "evaluate.perplexity.field", err,
+                              "must be a field's name, got %s", job_node_describe(node, got, sizeof got));
+        // As in calibration.field: the usual name may as well be left out.
+        return strcmp(node->text, "text") != 0 ? job_node_copy(&text->field, node, key_path, err) : STATUS_OK;
+    }
     if (!is_text(node) || !task_name_is_good(node->text, node->size))
         return job_refuse(document, node->line, "evaluate.perplexity.name", err, "%s, got %s",
                           task_name_requirement, job_node_describe(node, got, sizeof got));
@@ -46,9 +53,9 @@ static enum status read_section(struct text_settings *text, const struct job_doc
         job_mapping_pair(document, node, i, &name, &value);
         const size_t key = name.kind == NODE_SCALAR ? find_word(name.text, key_names, TEXT_KEYS) : TEXT_KEYS;
         if (key == TEXT_KEYS)
-            return job_refuse(document, name.line, key_path, err, "unknown key %s; known are data, name",
-                              name.kind == NODE_SCALAR ? job_printable(name.text, shown, sizeof shown)
-                                                       : "a list");
+            return job_refuse(
+                document, name.line, key_path, err, "unknown key %s; known are data, name, field",
+                name.kind == NODE_SCALAR ? job_printable(name.text, shown, sizeof shown) : "a list");
         if (lines[key] != 0)
             return job_refuse(document, name.line, key_path, err, "%s is given twice, first on line %zu",
                               key_names[key], lines[key]);
@@ -73,7 +80,7 @@ enum status text_read(struct text_settings *text, const struct job_document *doc
     else
         return job_refuse(
             document, node->line, key_path, err,
-            "must be a file, a folder or a pattern, {data: such, name} or a list of these, got %s",
+            "must be a file, a folder or a pattern, {data: such, name, field} or a list of these, got %s",
             job_node_describe(node, got, sizeof got));
     text->is_plain = text->name == NULL;
     return text->name != NULL ? STATUS_OK : task_name_of_file(&text->name, text->data, err);
@@ -106,8 +113,16 @@ enum status text_settle_pair(const struct text_settings *earlier, struct text_se
 
 static json_t *text_to_json(const struct text_settings *text)
 {
-    return text->is_plain ? json_string(text->data)
-                          : json_pack("{s:s, s:s}", "name", text->name, "data", text->data);
+    if (text->is_plain && text->field == NULL)
+        return json_string(text->data);
+    json_t *json = json_object();
+    if ((!text->is_plain && json_object_set_new(json, "name", json_string(text->name)) != 0) ||
+        json_object_set_new(json, "data", json_string(text->data)) != 0 ||
+        (text->field != NULL && json_object_set_new(json, "field", json_string(text->field)) != 0)) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 json_t *texts_to_json(const struct text_settings *texts, size_t count)
@@ -127,7 +142,7 @@ json_t *texts_to_json(const struct text_settings *texts, size_t count)
 
 size_t texts_json_count(const json_t *json)
 {
-    return json_is_array(json) ? json_array_size(json) : json_is_string(json);
+    return json_is_array(json) ? json_array_size(json) : json_is_string(json) || json_is_object(json);
 }
 
 const json_t *texts_json_at(const json_t *json, size_t index)
@@ -137,15 +152,21 @@ const json_t *texts_json_at(const json_t *json, size_t index)
 
 enum status text_settings_from_json(struct text_settings *text, const json_t *json, struct error *err)
 {
-    text->is_plain = json_is_string(json);
-    FORWARD_IF_ERROR(text_from_json(&text->data, text->is_plain ? json : json_object_get(json, "data"), err));
+    const json_t *name = json_object_get(json, "name"), *field = json_object_get(json, "field");
+
+    text->is_plain = name == NULL;
+    FORWARD_IF_ERROR(
+        text_from_json(&text->data, json_is_string(json) ? json : json_object_get(json, "data"), err));
+    if (field != NULL)
+        FORWARD_IF_ERROR(text_from_json(&text->field, field, err));
     if (text->is_plain)
         return task_name_of_file(&text->name, text->data, err);
-    return text_from_json(&text->name, json_object_get(json, "name"), err);
+    return text_from_json(&text->name, name, err);
 }
 
 void text_settings_free(struct text_settings *text)
 {
     free(text->name);
     free(text->data);
+    free(text->field);
 }

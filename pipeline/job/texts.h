@@ -1,5 +1,6 @@
-// texts.h - one text of `evaluate.perplexity`: in YAML a file, or a section {data, name}; in JSON a string
-// or {"name", "data"}. A single text is written without a list.
+// texts.h - one text of `evaluate.perplexity`: in YAML a file, or a section {data, name, field}; in JSON a
+// string, {"data", "field"} or {"name", "data", "field"}, the field where it is not "text". A single text
+// without a name is written without a list.
 #pragma once
 #include "pipeline/job/yaml.h"
 #include "stages/settings.h"

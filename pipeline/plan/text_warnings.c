@@ -23,8 +23,8 @@ void length_warnings(struct warnings *warnings, const struct model_config *confi
         if (lengths[i].is_used && lengths[i].length > positions)
             warnings_add(
                 warnings,
-                "%s: %zu tokens, where the model was made for %zu (max_position_embeddings): beyond them it "
-                "is not the model that it was trained to be",
+                "%s: %zu tokens are more than the %zu that the model was made for (max_position_embeddings); "
+                "what it does beyond them says little about it",
                 lengths[i].key, lengths[i].length, positions);
 }
 
@@ -39,7 +39,7 @@ static void look(struct warnings *warnings, const struct file_set *set)
             continue; // refused elsewhere
         text_kind_notice(notice, &kind, set->paths[i]);
         if (notice[0] != '\0') {
-            warnings_add(warnings, "%s: is %s", set->paths[i], notice);
+            warnings_add(warnings, "%s: %s", set->paths[i], notice);
             return;
         }
     }
@@ -52,15 +52,17 @@ void text_warnings(struct warnings *warnings, const struct settings *settings)
 
     if (file_set_find(&set, settings->corpus, calibration_bytes(settings), NULL) != STATUS_OK) {
         // A run that has no sequences yet is refused.
-        warnings_add(warnings, "calibration.corpus: %s is not there: the stored sequences are used",
-                     settings->corpus);
+        warnings_add(
+            warnings,
+            "calibration.corpus: %s is not there; the sequences that were drawn from it before are used",
+            settings->corpus);
     } else if (!sequences_are_given(settings)) {
         look(warnings, &set);
         if (set.count < set.found)
-            warnings_add(
-                warnings,
-                "calibration.corpus: sequences are drawn from the first %zu of its %zu files: %s are enough",
-                set.count, set.found, amount_format((double)set.total, "B", read, sizeof read));
+            warnings_add(warnings,
+                         "calibration.corpus: sequences are drawn from the first %zu of its %zu files, %s, "
+                         "which is enough",
+                         set.count, set.found, amount_format((double)set.total, "B", read, sizeof read));
     }
     file_set_free(&set);
     for (size_t i = 0; i < settings->num_texts; i++) {

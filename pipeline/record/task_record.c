@@ -1,6 +1,7 @@
 #include "pipeline/record/task_record.h"
 
 #include "pipeline/job/texts.h"
+#include "pipeline/record/changed_input.h"
 #include "pipeline/record/json_difference.h"
 
 #include <string.h>
@@ -71,20 +72,54 @@ static json_t *find_task(const json_t *record, const char *name)
     return NULL;
 }
 
+// The stamps of `name`, in the list of fingerprints called `list`.
+static json_t *stamps_of(const json_t *record, const char *list, const char *key, const char *name)
+{
+    json_t *stamps = json_array(), *stamp;
+    size_t i;
+
+    json_array_foreach(prints_of(record, list), i, stamp)
+    {
+        if (is_text(stamp, key, name))
+            json_array_append(stamps, stamp);
+    }
+    return stamps;
+}
+
+// Compares what a task or a text of that name was and is read from, in order: the names of files do not
+// count.
+static enum status compare_stamps(const struct input_place *place, const json_t *now, const json_t *before,
+                                  const char *list, const char *key, const char *name, struct error *err)
+{
+    json_t *new = stamps_of(now, list, key, name), *old = stamps_of(before, list, key, name);
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; (i < json_array_size(old) || i < json_array_size(new)) && status == STATUS_OK; i++) {
+        const json_t *a = json_array_get(old, i), *b = json_array_get(new, i);
+        if (!json_equal(json_object_get(a, "xxh3"), json_object_get(b, "xxh3")))
+            status = input_refuse(place, a, b, err);
+    }
+    json_decref(old);
+    json_decref(new);
+    return status;
+}
+
 static enum status compare_task(const json_t *now, const json_t *before, const json_t *new_task,
                                 const json_t *old_task, const char *path, struct error *err)
 {
     json_t *new = identity_of(now, new_task), *old = identity_of(before, old_task);
-    char difference[256] = "its data has changed";
-    bool differs = !json_equal(json_object_get(old, "contents"), json_object_get(new, "contents"));
+    const struct input_place place = {path, "evaluate.tasks",
+                                      "give the task another name, or use another run directory"};
+    const char *name = json_string_value(json_object_get(old_task, "name"));
+    char difference[256];
+    const bool differs = json_difference(old, new, difference, sizeof difference);
 
-    if (!differs)
-        differs = json_difference(old, new, difference, sizeof difference);
     json_decref(new);
     json_decref(old);
+    FORWARD_IF_ERROR(compare_stamps(&place, now, before, "tasks", "task", name, err));
     RETURN_ERROR_IF(differs, err, STATUS_USAGE,
                     "%s: contradicts the job: task %s: %s; give it another name or use another run directory",
-                    path, json_string_value(json_object_get(old_task, "name")), difference);
+                    path, name, difference);
     return STATUS_OK;
 }
 
@@ -96,18 +131,12 @@ static json_t *list_of(json_t *object, const char *key)
     return json_object_get(object, key);
 }
 
-// The stamps of `name`, in the list of fingerprints called `list`.
 static void keep_stamps(json_t *now, const json_t *before, const char *list, const char *key,
                         const char *name)
 {
-    json_t *stamps = list_of(json_object_get(now, "fingerprints"), list), *stamp;
-    size_t i;
-
-    json_array_foreach(prints_of(before, list), i, stamp)
-    {
-        if (is_text(stamp, key, name))
-            json_array_append(stamps, stamp);
-    }
+    json_t *kept = stamps_of(before, list, key, name);
+    json_array_extend(list_of(json_object_get(now, "fingerprints"), list), kept);
+    json_decref(kept);
 }
 
 static void keep_task(json_t *now, const json_t *before, json_t *task, const char *name)
@@ -159,19 +188,44 @@ static json_t *text_contents(const json_t *record, const char *name)
     return contents;
 }
 
+// The text of that name, or the one that has none: that is a string, or has only a field besides.
+static const json_t *find_text(const json_t *record, const char *name)
+{
+    for (size_t i = 0; i < texts_json_count(texts_of(record)); i++) {
+        const json_t *text = texts_json_at(texts_of(record), i);
+        if (name != NULL ? is_text(text, "name", name) : json_object_get(text, "name") == NULL)
+            return text;
+    }
+    return NULL;
+}
+
+// The field that is read of a text's objects; NULL: the usual one.
+static const json_t *text_field(const json_t *record, const char *name)
+{
+    return json_object_get(find_text(record, name), "field");
+}
+
+static enum status compare_field(const json_t *now, const json_t *before, const char *name, const char *path,
+                                 struct error *err)
+{
+    const char *new = json_string_value(text_field(now, name)),
+               *old = json_string_value(text_field(before, name));
+    const char *fields[] = {old != NULL ? old : "text", new != NULL ? new : "text"};
+
+    RETURN_ERROR_IF(
+        strcmp(fields[0], fields[1]) != 0, err, STATUS_USAGE,
+        "%s: the run was begun with evaluate.perplexity.field %s, and the job says %s now; put it "
+        "back, give the text another name, or use another run directory",
+        path, fields[0], fields[1]);
+    return STATUS_OK;
+}
+
 static enum status compare_text(const json_t *now, const json_t *before, const char *name, const char *path,
                                 struct error *err)
 {
-    json_t *new = text_contents(now, name), *old = text_contents(before, name);
-    const bool same = json_equal(new, old);
-
-    json_decref(new);
-    json_decref(old);
-    RETURN_ERROR_IF(!same, err, STATUS_USAGE,
-                    "%s: contradicts the job: text %s: its data has changed; give it another name or use "
-                    "another run directory",
-                    path, name);
-    return STATUS_OK;
+    const struct input_place place = {path, "evaluate.perplexity",
+                                      "give the text another name, or use another run directory"};
+    return compare_stamps(&place, now, before, "texts", "text", name, err);
 }
 
 // Adds a text of the earlier job to those of the new one; that without a name comes first.
@@ -193,31 +247,20 @@ static void keep_text(json_t *now, const json_t *before, const json_t *text)
         json_object_set(json_object_get(now, "fingerprints"), "evaluation", prints_of(before, "evaluation"));
 }
 
-static bool has_text(const json_t *record, const char *name)
-{
-    for (size_t i = 0; i < texts_json_count(texts_of(record)); i++)
-        if (is_text(texts_json_at(texts_of(record), i), "name", name))
-            return true;
-    return false;
-}
-
 // A text without a name: fingerprints.evaluation is it, and the tokenizer where that counts.
 static enum status compare_nameless(const json_t *now, const json_t *before, const char *path,
                                     struct error *err)
 {
     const json_t *old = prints_of(before, "evaluation"), *new = prints_of(now, "evaluation");
-    const json_t *a = json_object_get(json_array_get(old, 0), "xxh3");
-    const json_t *b = json_object_get(json_array_get(new, 0), "xxh3");
+    const struct input_place place = {path, "evaluate.perplexity", "use another run directory"};
 
-    RETURN_ERROR_IF(!json_equal(a, b), err, STATUS_USAGE,
-                    "%s: contradicts the job: evaluate.perplexity is another text; use another run directory",
-                    path);
-    a = json_object_get(json_array_get(old, 1), "xxh3");
-    b = json_object_get(json_array_get(new, 1), "xxh3");
-    RETURN_ERROR_IF(a != NULL && b != NULL && !json_equal(a, b), err, STATUS_USAGE,
-                    "%s: contradicts the job: tokenizer.json differs from the one that the "
-                    "evaluation used; use another run directory",
-                    path);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *a = json_array_get(old, i), *b = json_array_get(new, i);
+        // The tokenizer is on record only where the calibration did not use it.
+        const bool counts = i == 0 || (a != NULL && b != NULL);
+        if (counts && !json_equal(json_object_get(a, "xxh3"), json_object_get(b, "xxh3")))
+            return input_refuse(&place, a, b, err);
+    }
     return STATUS_OK;
 }
 
@@ -252,13 +295,15 @@ enum status text_record_compare(json_t *now, const json_t *before, const char *p
         const json_t *text = texts_json_at(texts, i);
         const char *name = json_string_value(json_object_get(text, "name"));
         const bool there =
-            name != NULL ? has_text(now, name) : json_array_size(prints_of(now, "evaluation")) > 0;
+            name != NULL ? find_text(now, name) != NULL : json_array_size(prints_of(now, "evaluation")) > 0;
         if (!there)
             keep_text(now, before, text);
         else if (name != NULL)
             FORWARD_IF_ERROR(compare_text(now, before, name, path, err));
         else
             FORWARD_IF_ERROR(compare_nameless(now, before, path, err));
+        if (there)
+            FORWARD_IF_ERROR(compare_field(now, before, name, path, err));
     }
     RETURN_ERROR_IF(
         !json_equal(a, b), err, STATUS_USAGE,
@@ -287,6 +332,6 @@ json_t *text_record_identity(const json_t *record, const char *name)
         json_array_foreach(prints_of(record, "evaluation"), i, stamp)
             json_array_append(contents, json_object_get(stamp, "xxh3"));
     }
-    return json_pack("{s:O?, s:o}", "length", json_object_get(evaluate_of(record), "length"), "contents",
-                     contents);
+    return json_pack("{s:O?, s:o, s:O*}", "length", json_object_get(evaluate_of(record), "length"),
+                     "contents", contents, "field", text_field(record, name));
 }

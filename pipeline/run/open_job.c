@@ -50,9 +50,9 @@ static enum status check_file(const char *path, const char *key, const char *job
     return STATUS_OK;
 }
 
-// A corpus or a text, perhaps of several files. fields: the job names one, so that it must be JSON.
-static enum status check_text(const char *path, const char *key, bool fields, const char *job,
-                              struct error *err)
+// A corpus or a text, perhaps of several files. field: what the job names, so that it must be JSON, or NULL.
+static enum status check_text(const char *path, const char *key, const char *field, const char *field_key,
+                              const char *job, struct error *err)
 {
     struct file_set set;
     struct text_kind kind;
@@ -66,8 +66,8 @@ static enum status check_text(const char *path, const char *key, bool fields, co
         return error_set(err, STATUS_USAGE, "%s: %s: %s", job, key, why.message);
     if (status != STATUS_OK)
         return error_set(err, status, "%s", why.message);
-    RETURN_ERROR_IF(fields && kind.format < TEXT_JSON_LINES, err, STATUS_USAGE,
-                    "%s: calibration.field: only objects of JSON have fields, and %s has none", job, path);
+    RETURN_ERROR_IF(field != NULL && kind.format < TEXT_JSON_LINES, err, STATUS_USAGE,
+                    "%s: %s: only objects of JSON have fields, and %s has none", job, field_key, path);
     return STATUS_OK;
 }
 
@@ -122,12 +122,13 @@ static enum status check_paths(const struct settings *settings, const char *job,
                     settings->corpus);
     // Sequences that are drawn are stored: the corpus may be gone by then.
     if (stat(sequences, &info) != 0 || stat(record, &info) != 0)
-        FORWARD_IF_ERROR(
-            sequences_are_given(settings)
-                ? check_file(settings->corpus, "calibration.corpus", job, err)
-                : check_text(settings->corpus, "calibration.corpus", settings->field != NULL, job, err));
+        FORWARD_IF_ERROR(sequences_are_given(settings)
+                             ? check_file(settings->corpus, "calibration.corpus", job, err)
+                             : check_text(settings->corpus, "calibration.corpus", settings->field,
+                                          "calibration.field", job, err));
     for (size_t i = 0; i < settings->num_texts; i++)
-        FORWARD_IF_ERROR(check_text(settings->texts[i].data, "evaluate.perplexity", false, job, err));
+        FORWARD_IF_ERROR(check_text(settings->texts[i].data, "evaluate.perplexity", settings->texts[i].field,
+                                    "evaluate.perplexity.field", job, err));
     for (size_t i = 0; i < settings->num_tasks; i++)
         FORWARD_IF_ERROR(check_task(&settings->tasks[i], job, err));
     return STATUS_OK;

@@ -21,7 +21,7 @@ static enum status measure_text(struct text_settings *text, size_t length, struc
     double share = 1;
     enum status status;
 
-    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, text->data, most_bytes, err), done);
+    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, text->data, text->field, most_bytes, err), done);
     GOTO_IF_ERROR(pack_documents(&joined, corpus, NULL, NULL, err), done);
     GOTO_IF_ERROR(tokenizer_encode(tokenizer, joined.text, joined.size, true, &ids, &count, err), done);
     if (share == 1 && count < length)
@@ -112,11 +112,17 @@ enum status texts_measure(struct settings *settings, const struct model *model, 
     return status;
 }
 
+static bool is_same_text(const struct text_settings *a, const struct text_settings *b)
+{
+    const bool fields = a->field != NULL && b->field != NULL;
+    return strcmp(a->data, b->data) == 0 && (fields ? strcmp(a->field, b->field) == 0 : a->field == b->field);
+}
+
 void texts_take_over(struct settings *to, const struct settings *from)
 {
     for (size_t i = 0; i < to->num_texts; i++)
         for (size_t k = 0; k < from->num_texts; k++)
-            if (strcmp(to->texts[i].data, from->texts[k].data) == 0)
+            if (is_same_text(&to->texts[i], &from->texts[k]))
                 to->texts[i].tokens = from->texts[k].tokens;
     for (size_t i = 0; i < to->num_tasks; i++)
         for (size_t k = 0; k < from->num_tasks; k++)

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum status tokenise(struct evaluation_windows *windows, const struct stage *stage, const char *data,
-                            struct error *err)
+static enum status tokenise(struct evaluation_windows *windows, const struct stage *stage,
+                            const struct text_settings *text, struct error *err)
 {
+    const char *data = text->data;
     const struct settings *settings = stage->settings;
     struct tokenizer *tokenizer = NULL;
     struct corpus *corpus = NULL;
@@ -17,7 +18,7 @@ static enum status tokenise(struct evaluation_windows *windows, const struct sta
 
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-    GOTO_IF_ERROR(corpus_load(&corpus, data, err), done);
+    GOTO_IF_ERROR(corpus_load_field(&corpus, data, text->field, UINT64_MAX, err), done);
     windows->corpus_hash = corpus->hash;
     status = sample_windows(&windows->ids, &windows->count, tokenizer, corpus, windows->length, err);
     if (status == STATUS_INPUT)
@@ -44,7 +45,7 @@ enum status evaluation_windows_create(struct evaluation_windows *windows, const 
     windows->text = text_label(stage->settings, text);
     windows->keep_parts = true;
     if (team->rank == 0)
-        status = tokenise(windows, stage, stage->settings->texts[text].data, err);
+        status = tokenise(windows, stage, &stage->settings->texts[text], err);
     GOTO_IF_ERROR(team_agree(team, status, err), failed);
     shape[0] = windows->count;
     shape[1] = windows->corpus_hash;

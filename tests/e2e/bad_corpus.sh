@@ -39,6 +39,8 @@ rm -rf "$folder/run"
 small_job "$folder/job.yaml" method=magnitude pattern= corpus="$folder/test.jsonl, field: words"
 sed -i "s#test.jsonl#none.txt#" "$folder/job.yaml"; echo "$long" >"$folder/none.txt"
 check "a text without fields has none to name" refused 2 calibration.field "none.txt"
+small_job "$folder/job.yaml" method=magnitude pattern= perplexity="{data: $folder/none.txt, field: body}"
+check "nor has one that is evaluated" refused 2 evaluate.perplexity.field "none.txt"
 printf '%s\nfine\n\xc3(\n' "$long" >"$folder/utf8.txt"
 bad "broken UTF-8 in a text" "$folder/utf8.txt" "UTF-8|utf8.txt:3"
 gzip -c "$folder/train.jsonl" | head -c 2000 >"$folder/cut.jsonl.gz"
@@ -72,7 +74,7 @@ alike() {
   runs alone run --progress none "$folder/job.yaml" || return 1
   [ -n "$wanted_masks" ] && same "$(masks)" "$wanted_masks" || return 1
   same "$(cat "$folder/stderr")" "$(sed 's/^/coppice: /' "$folder/warned")" || return 1
-  if [ -z "$warning" ]; then same "$(cat "$folder/warned")" ""; else grep -q "^careful: $path[^ ]*: is.*$warning" "$folder/warned"; fi
+  if [ -z "$warning" ]; then same "$(cat "$folder/warned")" ""; else grep -q "^careful: $path[^ ]*: .*$warning" "$folder/warned"; fi
 }
 small_job "$folder/job.yaml" method=wanda pattern= energy='[]' output= perplexity=
 rm -rf "$folder/run"
@@ -81,7 +83,7 @@ wanted_masks=$(masks)
 cp "$folder/train.jsonl" "$folder/same.NDJSON"
 check "are those of .ndjson" alike ndjson "$folder/same.NDJSON" ""
 gzip -c "$folder/train.jsonl" >"$folder/same.txt"
-check "those of a compressed file that does not say what it is, which is told" alike txt "$folder/same.txt" "compressed with gzip; objects of JSON"
+check "those of a compressed file that does not say what it is, which is told" alike txt "$folder/same.txt" "is compressed with gzip.*; holds JSON objects"
 jq -s . "$folder/train.jsonl" | sed '1s/^/\xef\xbb\xbf/; s/$/\r/' >"$folder/same.json"
 check "those of an array, with a byte order mark" alike json "$folder/same.json" "byte order mark"
 mkdir "$folder/shards"

@@ -80,7 +80,7 @@ words="calibration.corpus: $folder/trian.jsonl: No such file or directory; the r
 check "a corpus that never was is refused by plan" eval 'exits 2 alone plan "$folder/other.yaml" && one_line "$words"'
 check "and by run" eval 'exits 2 alone run "$folder/other.yaml" && one_line "$words"'
 check "one that is gone is with --strict" eval 'exits 2 alone run --strict "$folder/job.yaml" && one_line "without --strict the stored"'
-said="careful: calibration.corpus: $folder/train.jsonl is not there: the stored sequences are used"
+said="careful: calibration.corpus: $folder/train.jsonl is not there; the sequences that were drawn from it before are used"
 check "without it plan says so" eval 'alone plan "$folder/job.yaml" | grep -q "^$said"'
 sed -i 's/method: cvr/method: [cvr, magnitude]/' "$folder/job.yaml"
 rm -r "$folder/models"

@@ -19,8 +19,11 @@ three="{name: boolq, data: $tasks/boolq.jsonl}, $tasks/ARC-Easy-Test.jsonl, {dat
 result() { jq -c "$2" "$folder/${3:-run}/results/$1.json"; }
 says() { jq -e "$1" "$folder/stdout" >/dev/null || { cat "$folder/stdout"; return 1; }; }
 
-head -n 20 jobs/demo/train.jsonl | tail -n 2 >"$folder/second.jsonl"
+head -n 20 jobs/demo/train.jsonl | tail -n 2 | sed 's/"text"/"verse"/' >"$folder/second.jsonl"
 texts=", length: 64, perplexity: [$folder/test.jsonl, {name: gospel, data: $folder/second.jsonl}]"
+job "$three"
+check "a text without the usual field is refused" eval 'exits 3 alone plan "$folder/job.yaml" && one_line "second.jsonl:1: the object has no string \"text\""'
+texts=", length: 64, perplexity: [{data: $folder/test.jsonl, field: text}, {name: gospel, data: $folder/second.jsonl, field: verse}]"
 job "$three"
 check "plan" exits 0 alone plan --json "$folder/job.yaml"
 check "counts a unit for each task and model" says '.stages.tasks.units == 6 and .stages.tasks.done == 0 and .stages.tasks.work > 0'
@@ -87,7 +90,7 @@ check "a result that is gone or damaged is made again, and no other" resumed
 another_text() {
   cp "$folder/second.jsonl" "$folder/kept.jsonl"
   head -n 1 "$folder/kept.jsonl" >"$folder/second.jsonl"
-  exits 2 alone run "$folder/job.yaml" && one_line "text gospel: its data has changed"
+  exits 2 alone run "$folder/job.yaml" && one_line "evaluate.perplexity: $folder/second.jsonl has changed since the run was begun: put it back as it was, or give the text another name"
   local code=$?
   cp "$folder/kept.jsonl" "$folder/second.jsonl"
   return $code
@@ -115,7 +118,7 @@ check "one that is not the same is refused" exits 2 alone run "$folder/job.yaml"
 check "by name" grep -q 'task boolq: limit: nothing before, 2 now' "$folder/stderr"
 job "{name: boolq, data: $tasks/rte.jsonl}"
 check "another file of that name, too" exits 2 alone run "$folder/job.yaml"
-check "and said so" grep -q "task boolq: its data has changed" "$folder/stderr"
+check "and said so" grep -q "evaluate.tasks: the run was begun with .*boolq.jsonl, and .*rte.jsonl is something else" "$folder/stderr"
 
 exported() {
   job "$tasks/boolq.jsonl" run="$folder/third" output="$folder/models"

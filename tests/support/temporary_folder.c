@@ -54,6 +54,18 @@ void temporary_folder_remove(char *folder)
     free(folder);
 }
 
+int temporary_folder_set_up(void **state)
+{
+    *state = temporary_folder_create();
+    return 0;
+}
+
+int temporary_folder_tear_down(void **state)
+{
+    temporary_folder_remove(*state);
+    return 0;
+}
+
 const char *path_in(const char *folder, const char *name)
 {
     static char paths[4][PATH_MAX];

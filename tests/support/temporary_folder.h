@@ -6,6 +6,9 @@
 // A new folder; removed with all that is in it by temporary_folder_remove, which also frees the name.
 char *temporary_folder_create(void);
 void temporary_folder_remove(char *folder);
+// The same as fixtures of CMocka: *state is the folder.
+int temporary_folder_set_up(void **state);
+int temporary_folder_tear_down(void **state);
 
 // "FOLDER/name", valid until the next but three calls.
 const char *path_in(const char *folder, const char *name);

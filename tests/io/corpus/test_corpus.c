@@ -1,5 +1,6 @@
 // corpus.h: the documents of each kind of file, and the complaint about every broken one.
 #include "io/corpus/corpus.h"
+#include "tests/support/corpus_files.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>
@@ -8,65 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <cmocka.h>
-
-static int set_up(void **state)
-{
-    *state = temporary_folder_create();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temporary_folder_remove(*state);
-    return 0;
-}
-
-static void assert_documents(const char *path, size_t count, const char *const *documents)
-{
-    struct error err = {0};
-    struct corpus *corpus;
-
-    assert_ok(corpus_load(&corpus, path, &err), err);
-    assert_int_equal(corpus->count, count);
-    assert_int_equal(corpus->offsets[0], 0);
-    for (size_t i = 0; i < count; i++) {
-        const size_t size = corpus->offsets[i + 1] - corpus->offsets[i];
-        assert_int_equal(size, strlen(documents[i]));
-        assert_memory_equal(corpus->text + corpus->offsets[i], documents[i], size);
-    }
-    corpus_free(corpus);
-}
-#define DOCUMENTS(path, ...)                                                         \
-    assert_documents((path), sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
-                     (const char *const[]){__VA_ARGS__})
-
-static void assert_refused(const char *path, const char *complaint)
-{
-    struct error err = {0};
-    struct corpus *corpus;
-
-    if (corpus_load(&corpus, path, &err) == STATUS_OK)
-        fail_msg("accepted %s, where expected: %s", path, complaint);
-    assert_null(corpus);
-    assert_error(err, STATUS_INPUT, path);
-    assert_error(err, STATUS_INPUT, complaint);
-}
-
-// One gzip member of text; returns its size.
-static size_t gzip_text(unsigned char *out, size_t capacity, const void *text, size_t size)
-{
-    z_stream zlib = {.next_in = (Bytef *)(uintptr_t)text, .avail_in = (uInt)size};
-    zlib.next_out = out;
-    zlib.avail_out = (uInt)capacity;
-    assert_int_equal(deflateInit2(&zlib, 6, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    assert_int_equal(deflate(&zlib, Z_FINISH), Z_STREAM_END);
-    const size_t written = zlib.total_out;
-    deflateEnd(&zlib);
-    return written;
-}
 
 static const char *write_gzip(const char *folder, const char *name, const char *text)
 {
@@ -316,23 +260,36 @@ static void test_another_field_can_be_the_document(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_another_field_can_be_the_document, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_text_file_is_one_document, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_json_lines_give_their_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_text_may_contain_nul, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_raw_lines_keep_their_newline_and_blank_ones_are_empty, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_gzip_members_follow_each_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lines_longer_than_any_buffer_are_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hash_is_xxh3_of_the_bytes_on_disk, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_empty_corpora_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken_lines_are_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken_utf8_is_named_by_line_and_byte, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_truncated_gzip_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_flipped_bit_of_a_gzip_body_never_changes_the_text, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_other_bytes_in_place_of_gzip_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_cannot_be_opened_is_bad_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_field_can_be_the_document, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_text_file_is_one_document, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_json_lines_give_their_text, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_text_may_contain_nul, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_raw_lines_keep_their_newline_and_blank_ones_are_empty,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_gzip_members_follow_each_other, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_lines_longer_than_any_buffer_are_whole, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_hash_is_xxh3_of_the_bytes_on_disk, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_empty_corpora_are_refused, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_broken_lines_are_named, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_broken_utf8_is_named_by_line_and_byte, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_every_truncated_gzip_is_refused, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_flipped_bit_of_a_gzip_body_never_changes_the_text,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_other_bytes_in_place_of_gzip_are_refused,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_opened_is_bad_input, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "io/corpus/corpus.h"
 #include "io/corpus/text_kind.h"
 #include "io/file/stream.h"
+#include "tests/support/corpus_files.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>
@@ -11,35 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <cmocka.h>
-
-static int set_up(void **state)
-{
-    *state = temporary_folder_create();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temporary_folder_remove(*state);
-    return 0;
-}
-
-static size_t gzip_text(void *out, size_t capacity, const void *text, size_t size)
-{
-    z_stream zlib = {.next_in = (Bytef *)(uintptr_t)text, .avail_in = (uInt)size};
-    zlib.next_out = out;
-    zlib.avail_out = (uInt)capacity;
-    assert_int_equal(deflateInit2(&zlib, 6, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    assert_int_equal(deflate(&zlib, Z_FINISH), Z_STREAM_END);
-    const size_t written = zlib.total_out;
-    deflateEnd(&zlib);
-    return written;
-}
 
 // A frame with a checksum, as the program zstd writes it.
 static size_t zstd_text(void *out, size_t capacity, const void *text, size_t size)
@@ -50,36 +28,6 @@ static size_t zstd_text(void *out, size_t capacity, const void *text, size_t siz
     assert_false(ZSTD_isError(written));
     ZSTD_freeCCtx(context);
     return written;
-}
-
-static void assert_documents(const char *path, size_t count, const char *const *documents)
-{
-    struct error err = {0};
-    struct corpus *corpus;
-
-    assert_ok(corpus_load(&corpus, path, &err), err);
-    assert_int_equal(corpus->count, count);
-    for (size_t i = 0; i < count; i++) {
-        const size_t size = corpus->offsets[i + 1] - corpus->offsets[i];
-        assert_int_equal(size, strlen(documents[i]));
-        assert_memory_equal(corpus->text + corpus->offsets[i], documents[i], size);
-    }
-    corpus_free(corpus);
-}
-#define DOCUMENTS(path, ...)                                                         \
-    assert_documents((path), sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
-                     (const char *const[]){__VA_ARGS__})
-
-static void assert_refused(const char *path, const char *complaint)
-{
-    struct error err = {0};
-    struct corpus *corpus;
-
-    if (corpus_load(&corpus, path, &err) == STATUS_OK)
-        fail_msg("accepted %s, where expected: %s", path, complaint);
-    assert_null(corpus);
-    assert_error(err, STATUS_INPUT, path);
-    assert_error(err, STATUS_INPUT, complaint);
 }
 
 static void assert_notice(const char *path, const char *notice)
@@ -217,13 +165,15 @@ static void test_notices_say_what_is_read_otherwise(void **state)
     assert_notice(write_text(*state, "a.ndjson", lines), "");
     assert_notice(write_text(*state, "a.txt", "plain"), "");
     assert_notice(write_file(*state, "a.jsonl.gz", packed, size), "");
-    assert_notice(write_text(*state, "b.txt", lines), "objects of JSON, and read as such");
-    assert_notice(write_file(*state, "b.zst", packed, size),
-                  "compressed with gzip; objects of JSON, and read as such");
-    assert_notice(write_text(*state, "b.jsonl.gz", lines), "not compressed");
-    assert_notice(write_text(*state, "c.txt", "\xef\xbb\xbfone\r\n"),
-                  "begun by a byte order mark, which is left out; of lines that end in a carriage return, "
-                  "read as newlines");
+    assert_notice(write_text(*state, "b.txt", lines), "holds JSON objects, and is read as JSON");
+    assert_notice(
+        write_file(*state, "b.zst", packed, size),
+        "is compressed with gzip, though its name does not say so; holds JSON objects, and is read as JSON");
+    assert_notice(write_text(*state, "b.jsonl.gz", lines), "is not compressed, though its name says it is");
+    assert_notice(
+        write_text(*state, "c.txt", "\xef\xbb\xbfone\r\n"),
+        "begins with a byte order mark, which is left out; has carriage returns at the ends of lines, which "
+        "are read as newlines");
     assert_notice(write_text(*state, "d.jsonl", "{\"text\": \"a\"}\r\n"), "");
 }
 
@@ -297,6 +247,15 @@ static void test_what_is_no_set_of_texts_is_named(void **state)
     assert_refused(pattern, "no file of such a name");
     write_text(folder, "train.parquet", "PAR1....PAR1");
     assert_refused(folder, "a folder of Parquet files: convert it to JSON lines: python3 -c");
+    write_text(folder, "more.json.gz", "{\"text\": \"a\"}"); // would be read, and the other not
+    assert_refused(folder,
+                   "a folder of texts and of Parquet files, such as train.parquet, which would be left out");
+    assert_refused(folder,
+                   "/*.json.gz', or convert the others and name the file that comes of it: python3 -c");
+    snprintf(pattern, sizeof pattern, "%s/train.parquet", folder);
+    assert_int_equal(unlink(pattern), 0);
+    snprintf(pattern, sizeof pattern, "%s/more.json.gz", folder);
+    assert_int_equal(unlink(pattern), 0);
     write_text(folder, "a.txt", "fine");
     write_text(folder, "b.jsonl", "{\"text\": 1}");
     struct error err = {0};
@@ -315,12 +274,12 @@ static void test_the_beginning_of_several_files(void **state)
     write_text(*state, "a.txt", "0123456789");
     write_text(*state, "b.txt", "0123456789");
     write_text(*state, "c.txt", "0123456789");
-    assert_ok(corpus_load_beginning(&corpus, &share, *state, 11, &err), err);
+    assert_ok(corpus_load_beginning(&corpus, &share, *state, NULL, 11, &err), err);
     assert_int_equal(corpus->count, 2);
     assert_true(share > 0.66 && share < 0.67);
     assert_true(corpus->hash == 0);
     corpus_free(corpus);
-    assert_ok(corpus_load_beginning(&corpus, &share, *state, 1000, &err), err);
+    assert_ok(corpus_load_beginning(&corpus, &share, *state, NULL, 1000, &err), err);
     assert_int_equal(corpus->count, 3);
     assert_true(share == 1);
     corpus_free(corpus);
@@ -503,26 +462,44 @@ static void test_fields_that_hold_no_text_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_json_is_read_as_such_under_any_name, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_objects_may_go_over_lines, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_strings_of_an_array_may_hold_anything, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_long_first_line_is_json_as_far_as_it_goes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_text_that_only_begins_like_json_is_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_mark_is_left_out_and_returns_are_newlines, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_returns_at_the_end_of_a_buffer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_notices_say_what_is_read_otherwise, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_an_earlier_version_read_otherwise_is_known, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_folder_is_its_texts_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_no_set_of_texts_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_beginning_of_several_files, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_no_text_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken_arrays_are_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_truncated_array_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_truncated_zstd_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_flipped_bit_of_zstd_never_changes_the_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_bomb_is_refused_before_it_fills_the_memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fields_that_hold_no_text_are_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_json_is_read_as_such_under_any_name, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_objects_may_go_over_lines, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_strings_of_an_array_may_hold_anything, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_first_line_is_json_as_far_as_it_goes,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_text_that_only_begins_like_json_is_text, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_mark_is_left_out_and_returns_are_newlines,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_returns_at_the_end_of_a_buffer, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_notices_say_what_is_read_otherwise, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_an_earlier_version_read_otherwise_is_known,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_folder_is_its_texts_in_order, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_no_set_of_texts_is_named, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_beginning_of_several_files, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_no_text_is_named, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_broken_arrays_are_named, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_every_truncated_array_is_refused, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_every_truncated_zstd_is_refused, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_flipped_bit_of_zstd_never_changes_the_text,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_bomb_is_refused_before_it_fills_the_memory,
+                                        temporary_folder_set_up, temporary_folder_tear_down),
+        cmocka_unit_test_setup_teardown(test_fields_that_hold_no_text_are_named, temporary_folder_set_up,
+                                        temporary_folder_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

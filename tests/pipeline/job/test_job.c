@@ -235,6 +235,13 @@ static void texts_have_names(void **state)
     assert_false(s->texts[0].is_plain);
     settings_free(s);
 
+    s = parse(MINIMAL "evaluate: {perplexity: [{data: /data/a.jsonl, field: content}, {name: b, data: /b, "
+                      "field: text}]}\n");
+    assert_string_equal(s->texts[0].field, "content");
+    assert_true(s->texts[0].is_plain); // a field gives no name, and no other place
+    assert_null(s->texts[1].field);    // the usual one
+    settings_free(s);
+
     s = parse(MINIMAL "evaluate: {perplexity: '/data/no name'}\n");
     assert_null(s->texts[0].name);
     settings_free(s);
@@ -731,7 +738,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
         {"model: [a]\n", "job.yaml:1: model: must be a directory, got a list"},
         {"model: {a: b}\n", "job.yaml:1: model: must be a directory, got a section"},
         {MINIMAL "evaluate: {perplexity: []}\n", "job.yaml:8: evaluate.perplexity: must be a file, a folder "
-                                                 "or a pattern, {data: such, name} or a list "
+                                                 "or a pattern, {data: such, name, field} or a list "
                                                  "of these, got an empty list"},
         {MINIMAL "evaluate: {perplexity: [/a/c.txt, {name: c, data: /b}]}\n",
          "job.yaml:8: evaluate.perplexity: two texts are called c: give one another name, {name: ..., data: "
@@ -741,7 +748,7 @@ static void bad_jobs_are_refused_with_one_line(void **state)
          "{name: ..., data: ...}"},
         {MINIMAL "evaluate: {perplexity: {name: c}}\n", "job.yaml:8: evaluate.perplexity.data: is missing"},
         {MINIMAL "evaluate: {perplexity: {name: c, data: /d, length: 8}}\n",
-         "job.yaml:8: evaluate.perplexity: unknown key length; known are data, name"},
+         "job.yaml:8: evaluate.perplexity: unknown key length; known are data, name, field"},
         {MINIMAL "  skip: mlp.*\n", "job.yaml:8: prune.skip: must be a list, got 'mlp.*'"},
         {MINIMAL "  skip: [a, [b]]\n",
          "job.yaml:8: prune.skip: must be a pattern of linear names, got a list"},

@@ -38,6 +38,13 @@ static const char tasks_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "evaluate: {tasks: [/a.jsonl, {data: /b, name: c, format: arc, limit: 7}, {data: /d, delimiter: ''}]}\n";
 
+static const char texts_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
+    "evaluate: {perplexity: [{data: /a, field: b}, {name: n, data: /c}, {data: /d.txt, field: e}]}\n";
+static const char single_text_job[] =
+    "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
+    "evaluate: {perplexity: {data: /a, field: b}}\n";
+
 static const char expecting_job[] =
     "model: /m\nrun: /r\ncalibration: {corpus: /c}\nprune: {method: wanda, sparsity: 0.5}\n"
     "evaluate: {perplexity: /p}\n"
@@ -210,6 +217,24 @@ static void tasks_are_written_with_their_choices(void **state)
     json_decref(expected);
 }
 
+static void texts_are_written_as_they_were_before_there_were_fields(void **state)
+{
+    static const struct {
+        const char *job, *json;
+    } cases[] = {{full_job, "[\"/p\"]"},
+                 {single_text_job, "[{\"data\": \"/a\", \"field\": \"b\"}]"},
+                 {texts_job, "[[{\"data\": \"/a\", \"field\": \"b\"}, {\"name\": \"n\", \"data\": \"/c\"},"
+                             "  {\"name\": \"d\", \"data\": \"/d.txt\", \"field\": \"e\"}]]"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *json = json_of(cases[i].job), *expected = read_json(cases[i].json);
+        assert_true(json_equal(json_object_get(json_object_get(json, "evaluate"), "perplexity"),
+                               json_array_get(expected, 0)));
+        json_decref(json);
+        json_decref(expected);
+    }
+}
+
 static void published_perplexities_are_on_record_and_may_change(void **state)
 {
     json_t *json = json_of(expecting_job), *identity = settings_identity(json);
@@ -238,8 +263,8 @@ static void what_is_not_asked_for_is_null(void **state)
 
 static void a_job_comes_back_from_its_json(void **state)
 {
-    static const char *const jobs[] = {full_job,       small_job, matching_job,
-                                       allocating_job, tasks_job, expecting_job};
+    static const char *const jobs[] = {full_job,  small_job, matching_job,    allocating_job,
+                                       tasks_job, texts_job, single_text_job, expecting_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
         struct settings *before = parse(jobs[i]), *after = NULL;
@@ -365,6 +390,7 @@ int main(void)
         cmocka_unit_test(the_text_of_a_record_stays_as_it_is),
         cmocka_unit_test(a_job_of_old_keeps_its_weights),
         cmocka_unit_test(tasks_are_written_with_their_choices),
+        cmocka_unit_test(texts_are_written_as_they_were_before_there_were_fields),
         cmocka_unit_test(published_perplexities_are_on_record_and_may_change),
         cmocka_unit_test(what_is_not_asked_for_is_null),
         cmocka_unit_test(a_job_comes_back_from_its_json),

@@ -69,8 +69,9 @@ static void lengths_beyond_the_positions_are_told(void **state)
         length_warnings(&warnings, &config, &settings);
         assert_int_equal(warnings.count, positions > 0 ? 2 : 0);
         if (positions > 0) {
-            snprintf(words, sizeof words, "calibration.length: %zu tokens, where the model was made for %zu ",
-                     positions + 1, positions);
+            snprintf(words, sizeof words,
+                     "calibration.length: %zu tokens are more than the %zu that the model ", positions + 1,
+                     positions);
             assert_non_null(find(&warnings, words));
             snprintf(words, sizeof words, "evaluate.length: %zu tokens", positions + 2);
             assert_non_null(find(&warnings, words));
@@ -93,7 +94,7 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     texts[0].data = *state;
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
-    snprintf(words, sizeof words, "%s/b.txt: is objects of JSON, and read as such", (char *)*state);
+    snprintf(words, sizeof words, "%s/b.txt: holds JSON objects, and is read as JSON", (char *)*state);
     assert_string_equal(warnings.lines[0], words);
     warnings_free(&warnings);
 
@@ -101,7 +102,8 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     texts[0].data = strdup(write_text(*state, "d.txt", "one\r\ntwo\r\n"));
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
-    assert_non_null(find(&warnings, "/d.txt: is of lines that end in a carriage return, read as newlines"));
+    assert_non_null(
+        find(&warnings, "/d.txt: has carriage returns at the ends of lines, which are read as newlines"));
     warnings_free(&warnings);
     free(settings.corpus);
     free(texts[0].data);
@@ -110,13 +112,13 @@ static void texts_that_are_not_what_their_names_say_are_told_once(void **state)
     settings.num_texts = 0;
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
-    assert_string_equal(warnings.lines[0],
-                        "calibration.corpus: /nonexistent is not there: the stored sequences are used");
+    assert_string_equal(warnings.lines[0], "calibration.corpus: /nonexistent is not there; the sequences "
+                                           "that were drawn from it before are used");
     warnings_free(&warnings);
     settings.corpus = (char[]){"/nonexistent/tokens.h5"};
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
-    assert_non_null(find(&warnings, "/nonexistent/tokens.h5 is not there: "));
+    assert_non_null(find(&warnings, "/nonexistent/tokens.h5 is not there; "));
     warnings_free(&warnings);
 }
 
@@ -140,7 +142,7 @@ static void the_first_of_many_files_are_told(void **state)
     text_warnings(&warnings, &settings);
     assert_int_equal(warnings.count, 1);
     assert_non_null(
-        find(&warnings, "calibration.corpus: sequences are drawn from the first 2 of its 3 files: "));
+        find(&warnings, "calibration.corpus: sequences are drawn from the first 2 of its 3 files, "));
     warnings_free(&warnings);
     settings.sequences = 128;
     settings.length = 1 << 16; // 64 bytes for each token: 512 MiB

@@ -107,6 +107,8 @@ static void a_text_that_changed_is_refused(void **state)
 {
     static const struct records other_a = {
         PLAIN_A, "'evaluation': [{'file': '/a', 'xxh3': 'a2'}, {'file': '/t', 'xxh3': 'tt'}]"};
+    static const struct records renamed_a = {
+        PLAIN_A, "'evaluation': [{'file': '/a2', 'xxh3': 'a2'}, {'file': '/t', 'xxh3': 'tt'}]"};
     static const struct records moved_a = {
         PLAIN_A, "'evaluation': [{'file': '/x/a', 'xxh3': 'aa'}, {'file': '/t', 'xxh3': 'tt'}]"};
     static const struct records other_tokenizer = {
@@ -118,19 +120,57 @@ static void a_text_that_changed_is_refused(void **state)
     static const struct records other_length = {"'perplexity': '/a', 'length': 32", EVALUATION_A};
     (void)state;
 
-    check(&a, &other_a, NULL, "evaluate.perplexity is another text");
+    check(&a, &other_a, NULL,
+          "run.json: evaluate.perplexity: /a has changed since the run was begun: put it back as it was, "
+          "or use another run directory");
+    check(&a, &renamed_a, NULL, "the run was begun with /a, and /a2 is something else: name the first again");
     check(&a, &moved_a, &moved_a, NULL); // paths do not count
-    check(&a, &other_tokenizer, NULL, "tokenizer.json differs");
+    check(&a, &other_tokenizer, NULL, "evaluate.perplexity: /t has changed since");
     check(&a, &without_tokenizer, &without_tokenizer, NULL); // which then is the model's
-    check(&b, &other_b, NULL, "text b: its data has changed");
+    check(&b, &other_b, NULL,
+          "evaluate.perplexity: /b has changed since the run was begun: put it back as it was, or give "
+          "the text another name");
     check(&a, &other_length, NULL, "evaluate.length: 64 before, 32 now");
     check(&none, &other_length, &other_length, NULL);
+}
+
+static void another_field_is_refused(void **state)
+{
+    static const struct records a_field = {"'perplexity': {'data': '/a', 'field': 'body'}, 'length': 64",
+                                           EVALUATION_A};
+    static const struct records b_field = {
+        "'perplexity': [{'name': 'b', 'data': '/b', 'field': 'body'}], 'length': 64",
+        "'evaluation': [], 'texts': [" STAMP_B "]"};
+    static const struct records a_field_and_b = {
+        "'perplexity': [{'data': '/a', 'field': 'body'}, {'name': 'b', 'data': '/b'}], 'length': 64",
+        EVALUATION_A ", 'texts': [" STAMP_B "]"};
+    json_t *plain = record(a.evaluate, a.fingerprints),
+           *with = record(a_field.evaluate, a_field.fingerprints), *identities[2];
+    (void)state;
+
+    check(&a_field, &a_field, &a_field, NULL);
+    check(&b_field, &b_field, &b_field, NULL);
+    check(&a_field, &b, &a_field_and_b, NULL); // stays on record with its field
+    check(&a, &a_field, NULL, "begun with evaluate.perplexity.field text, and the job says body now");
+    check(&a_field, &a, NULL, "begun with evaluate.perplexity.field body, and the job says text now");
+    check(&b, &b_field, NULL, "begun with evaluate.perplexity.field text, and the job says body now");
+
+    // What a result was measured with: without a field as ever.
+    identities[0] = text_record_identity(plain, NULL);
+    identities[1] = text_record_identity(with, NULL);
+    assert_null(json_object_get(identities[0], "field"));
+    assert_string_equal(json_string_value(json_object_get(identities[1], "field")), "body");
+    json_decref(identities[0]);
+    json_decref(identities[1]);
+    json_decref(plain);
+    json_decref(with);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(texts_may_come_later_and_stay_on_record),
                                        cmocka_unit_test(a_text_without_a_name_comes_first),
-                                       cmocka_unit_test(a_text_that_changed_is_refused)};
+                                       cmocka_unit_test(a_text_that_changed_is_refused),
+                                       cmocka_unit_test(another_field_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -358,6 +358,21 @@ static void a_corpus_is_cut_into_windows_that_every_rank_has(void **state)
     for (size_t i = 0; i < 4 * LENGTH; i++) // ids of bytes are the bytes and two: random_checkpoint.c
         assert_int_equal(evaluation.ids[i], i == 0 ? 0 : text[i - 1] + 2);
     evaluation_windows_free(&evaluation);
+
+    // The same from a field of JSON's objects.
+    if (mpi_rank() == 0) {
+        char json[128];
+        snprintf(json, sizeof json, "{\"text\": \"\", \"body\": \"%s\"}\n", text);
+        write_text(mpi_test_directory(), "corpus.jsonl", json);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    corpus = (struct text_settings){
+        .data = (char *)in_directory("corpus.jsonl"), .field = (char *)"body", .is_plain = true};
+    assert_ok(evaluation_windows_create(&evaluation, &small.stage, 0, &err), err);
+    assert_int_equal(evaluation.count, 4);
+    for (size_t i = 0; i < 4 * LENGTH; i++)
+        assert_int_equal(evaluation.ids[i], i == 0 ? 0 : text[i - 1] + 2);
+    evaluation_windows_free(&evaluation);
     small.settings.num_texts = 0;
     small.settings.texts = NULL;
     small_model_close(&small);
