@@ -38,6 +38,23 @@ if command -v groff >/dev/null; then
   check "which roff reads without a warning" same "$(groff -ww -man -Tutf8 "$share/man/man1/coppice.1" 2>&1 >/dev/null)" ""
 fi
 
+# A package has the same tree.
+files_below() { (cd "$1" && find . ! -type d | sort); }
+# By another generator's name cpack does not have everything built first: it is.
+packs() { (cd "$build" && exits 0 cpack -G "$1" -B "$folder/pack" -D CPACK_CMAKE_GENERATOR=Ninja); }
+unpacked() { [ -e "$1" ] && same "$(files_below "$1")" "$(files_below "$folder/prefix")"; }
+mkdir "$folder/unpacked"
+if command -v dpkg-shlibdeps >/dev/null; then
+  check "cpack makes a Debian package" packs DEB
+  dpkg-deb -x "$folder"/pack/coppice_*.deb "$folder/unpacked"
+  check "of all that is installed" unpacked "$folder/unpacked/usr"
+  check "which asks for its libraries" eval 'dpkg-deb -f "$folder"/pack/coppice_*.deb Depends | grep -q "libhdf5.*libjansson"'
+else
+  check "cpack makes a tarball" packs TGZ
+  tar -xzf "$folder"/pack/coppice-*.tar.gz -C "$folder/unpacked" --strip-components=1
+  check "of all that is installed" unpacked "$folder/unpacked"
+fi
+
 # The scripts for Slurm come along, find one another and the program from any folder, and need the source tree for nothing.
 mv "$folder/prefix" "$folder/moved"
 installed=$folder/moved/${installed#"$folder/prefix/"}
@@ -52,7 +69,9 @@ elsewhere() {
 }
 check "jobs are submitted from anywhere" elsewhere
 
-small_job "$folder/job.yaml" method=wanda pattern= output=
 COPPICE=$installed
+export FOLDER=$folder/demo
+check "the demonstration comes along" runs alone plan "$folder/moved/share/coppice/jobs/demo/demo.yaml"
+small_job "$folder/job.yaml" method=wanda pattern= output=
 check "it runs a job on two ranks" runs ranks 2 run "$folder/job.yaml"
 check "and prints its table" grep -q '^wanda-0.5' "$folder/stdout"

@@ -1,0 +1,17 @@
+# `cpack -G TGZ` makes a tarball of the installed tree, `cpack -G DEB` a package for the Debian that it is made on: the
+# libraries it needs are read from the program (dpkg-shlibdeps, of dpkg-dev).
+set(CPACK_PACKAGE_NAME coppice)
+set(CPACK_PACKAGE_CONTACT "the coppice developers")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_RESOURCE_FILE_LICENSE "${CMAKE_CURRENT_SOURCE_DIR}/LICENSE")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS gnuplot-nox)
+if(COPPICE_MPI_IS_OPEN_MPI)
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "openmpi-bin, libblis4-${BLIS_VARIANT}")
+else()
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "mpich, libblis4-${BLIS_VARIANT}")
+endif()
+include(CPack)
