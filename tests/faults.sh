@@ -128,7 +128,7 @@ inject() {
   set_scene "$1"
   rm -f "$folder/fault"
   # shellcheck disable=SC2046
-  watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
+  watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
     -x FAULT_REPORT="$folder/fault" -x FAULT_LIMIT="$limit" "$COPPICE" $(arguments_of "$1") >"$folder/stdout" 2>"$folder/stderr" </dev/null
   code=$?
   took=
@@ -267,7 +267,7 @@ candidates() {
   rm -f "$folder/count"
   set_scene "$1"
   # shellcheck disable=SC2046
-  runs watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
+  runs watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
     "$COPPICE" $(arguments_of "$1") || exit 1
   cp "$folder/count" "$folder/count-$1-$2"
   if [ -n "$only_in" ]; then

@@ -41,7 +41,8 @@ need_tool() {
 }
 need_maker() { need_tool make_checkpoint; maker=$tool; }
 
-# check NAME COMMAND...: passes when the command does; what it printed is shown when it does not.
+# check NAME COMMAND...: passes when the command does; what it printed is shown when it does not. TIMES=1 shows the
+# processor time since the last check as well, that of programs that have ended.
 check() {
   local name=$1 output
   shift
@@ -53,6 +54,15 @@ check() {
     echo "not ok $checks - $name"
     echo "$output" | sed 's/^/# /'
   fi
+  [ -z "${TIMES:-}" ] || show_time
+}
+spent=0
+show_time() {
+  local shown
+  times >"$folder/times" # in a subshell it would be that one's
+  read -r spent shown < <(awk -v before="$spent" '{ split($1 "m" $2, t, /[ms]+/); now += 60 * (t[1] + t[3]) + t[2] + t[4] }
+    END { print now, now - before }' "$folder/times")
+  echo "#   $shown s"
 }
 not() { ! "$@"; }
 same() { [ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); return 1; }; }
@@ -123,22 +133,22 @@ exits() {
 }
 runs() { exits 0 "$@"; }
 
-# refused CODE WORD... : $folder/job.yaml ends `run` with this exit code, alone and on two ranks, with one line on
-# standard error that holds every WORD, and leaves nothing; `plan` says the same. mpirun adds lines of its own unless it is
-# quiet.
+# refused CODE WORD... : $folder/job.yaml ends `run` with this exit code on two ranks, with one line on standard error
+# that holds every WORD, and leaves nothing; `plan`, a process by itself, says the same. mpirun adds lines of its own unless
+# it is quiet.
 refused() {
-  refused_leaving nothing_made "$@" || return 1
+  refused_leaving nothing_made two_quiet_ranks "$@" || return 1
   mv "$folder/stderr" "$folder/stderr.run"
   exits "$1" alone plan "$folder/job.yaml" && cmp "$folder/stderr.run" "$folder/stderr" && nothing_made || { echo plan; return 1; }
 }
-# refused_by_run: the same for what is in the weights, which a plan does not read.
-refused_by_run() { refused_leaving nothing_made "$@"; }
+# refused_by_run: the same for what is in the weights, which a plan does not read: alone and on two ranks.
+refused_by_run() { refused_leaving nothing_made "alone two_quiet_ranks" "$@"; }
 # refused_late: the same for what is only seen once work is under way: nothing half-made, no output.
-refused_late() { refused_leaving nothing_half_made "$@"; }
-refused_leaving() {
-  local left=$1 wanted=$2 start
-  shift 2
-  for start in "alone" "two_quiet_ranks"; do
+refused_late() { refused_leaving nothing_half_made "alone two_quiet_ranks" "$@"; }
+refused_leaving() { # WHAT_MAY_BE_LEFT STARTS CODE WORD...
+  local left=$1 starts=$2 wanted=$3 start
+  shift 3
+  for start in $starts; do
     rm -rf "$folder/run" "$folder/models"
     exits "$wanted" "$start" run --progress none "$folder/job.yaml" && one_line "$@" && "$left" ||
       { echo "$start"; return 1; }
@@ -287,9 +297,9 @@ start() {
   local n=$1 preload=
   shift
   rm -f "$folder"/pid.*
-  [ -z "${PAUSE:-}${STOP:-}" ] || ! can_interpose || preload=$interpose
+  [ -z "${PAUSE:-}${STOP:-}" ] || ! can_interpose || preload=$interpose:
   watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"
-    export LD_PRELOAD=$1 FAULT_PAUSE=$2 FAULT_STOP=$3; exec "${@:4}"' \
+    export LD_PRELOAD=$1${LD_PRELOAD:-} FAULT_PAUSE=$2 FAULT_STOP=$3; exec "${@:4}"' \
     "$folder/pid" "$preload" "${PAUSE:-}" "${STOP:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }
