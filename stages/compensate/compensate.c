@@ -15,20 +15,17 @@ struct compensated_files {
     struct store_writer *writer;
 };
 
-// The linears in hand. Of a layer with many inputs, what all have is declared already, and what was decided
-// of these is declared before the first of them is written.
+// The linears in hand. What all have is declared already; what was decided of these is declared before the
+// first of them is written.
 static enum status write_linears(struct layer_compensation *c, const struct compensated_files *files,
                                  struct error *err)
 {
-    const bool many = c->dense->map.num_sources > MANY_SOURCES;
     const size_t layer = c->dense->map.layer;
 
-    for (size_t i = 0; many && i < c->count; i++)
+    for (size_t i = 0; i < c->count; i++)
         FORWARD_IF_ERROR(compensated_linear_put(&c->linears[i], layer, files->writer, DECLARE_DECIDED, err));
     for (size_t i = 0; i < c->count; i++)
-        FORWARD_IF_ERROR(
-            compensated_linear_put(&c->linears[i], layer, files->writer,
-                                   many ? WRITE_LINEAR : DECLARE_SURE | DECLARE_DECIDED | WRITE_LINEAR, err));
+        FORWARD_IF_ERROR(compensated_linear_put(&c->linears[i], layer, files->writer, WRITE_LINEAR, err));
     return STATUS_OK;
 }
 
@@ -87,8 +84,7 @@ static enum status compensate_all(struct layer_compensation *c, const struct com
     GOTO_IF_ERROR(team_agree(c->stage->team, status, err), done);
     count =
         (c->kind.solves ? linears_by_depth : linears_by_source)(tensors, c->stage->settings, &c->dense->map);
-    if (c->dense->map.num_sources > MANY_SOURCES)
-        GOTO_IF_ERROR(declare_sure(c, files, tensors, count, err), done);
+    GOTO_IF_ERROR(declare_sure(c, files, tensors, count, err), done);
     for (size_t i = 0; i < count; i += batch) {
         batch = c->kind.solves     ? linears_of_source(tensors + i, count - i)
                 : c->kind.measures ? linears_together(tensors + i, count - i, 1, COMPENSATED_AT_ONCE)

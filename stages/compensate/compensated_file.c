@@ -19,14 +19,14 @@ struct target {
     const struct pruned_linear *linear;
     struct store_writer *writer;
     size_t layer;
-    bool declares, writes; // what is always there, or was decided
+    bool declares, writes; // at most one of them
 };
 
-// The target for datasets that are there when `declaring`, a step, says so.
+// What `step` does to datasets that are declared in the step `declaring`.
 static struct target target_of(const struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                               unsigned steps, unsigned declaring)
+                               enum linear_step step, enum linear_step declaring)
 {
-    return (struct target){linear, writer, layer, (steps & declaring) != 0, (steps & WRITE_LINEAR) != 0};
+    return (struct target){linear, writer, layer, step == declaring, step == WRITE_LINEAR};
 }
 
 static enum status put_vector(const struct target *target, const struct named_vector *vector,
@@ -160,8 +160,6 @@ static enum status put_bias(const struct target *target, struct error *err)
                       target->layer, tensor->linear, i, dtype_name(dtype));
         goto done;
     }
-    if (target->declares)
-        GOTO_IF_ERROR(declare_bias(target, name, err), done);
     status =
         store_write(target->writer, name, 0, linear->stage->team->rank == 0 ? tensor->out : 0, bias, err);
 done:
@@ -219,12 +217,13 @@ static enum status put_output(const struct target *sure, const struct target *de
 }
 
 enum status compensated_linear_put(struct pruned_linear *linear, size_t layer, struct store_writer *writer,
-                                   unsigned steps, struct error *err)
+                                   enum linear_step step, struct error *err)
 {
     // Without measuring and solving all is kept.
-    const unsigned deciding = linear->kind.measures || linear->kind.solves ? DECLARE_DECIDED : DECLARE_SURE;
-    const struct target sure = target_of(linear, layer, writer, steps, DECLARE_SURE);
-    const struct target decided = target_of(linear, layer, writer, steps, deciding);
+    const enum linear_step deciding =
+        linear->kind.measures || linear->kind.solves ? DECLARE_DECIDED : DECLARE_SURE;
+    const struct target sure = target_of(linear, layer, writer, step, DECLARE_SURE);
+    const struct target decided = target_of(linear, layer, writer, step, deciding);
     const struct layer_tensor *tensor = linear->tensor;
     const enum dtype dtype = tensor->tensor->dtype;
     const struct store_shape shape = {.type = dtype == DTYPE_F32 ? STORE_F32 : STORE_U16,

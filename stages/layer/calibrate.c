@@ -5,7 +5,6 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
-#include "stages/layer/linear_groups.h"
 #include "stages/team/ordered_sum.h"
 #include "stages/work.h"
 
@@ -83,7 +82,7 @@ struct statistic {
 };
 
 enum { STATISTICS = 5 }; // of a linear
-enum { DECLARE = 1, WRITE = 2 };
+enum step { DECLARE, WRITE };
 
 static enum status declare_statistic(struct store_writer *writer, const char *linear,
                                      const struct statistic *statistic, struct error *err)
@@ -134,9 +133,10 @@ struct statistics_file {
     double *moments; // room for [3, widest source]
 };
 
-// Declares all statistics of all linears, writes them, or does both one by one.
+// Declares all statistics of all linears, or writes them: a declaration after something was written would
+// have the file's structure written and opened again.
 static enum status put_statistics(const struct statistics_file *file, const struct layer_map *map,
-                                  unsigned steps, struct error *err)
+                                  enum step step, struct error *err)
 {
     struct statistic statistics[STATISTICS];
 
@@ -146,9 +146,9 @@ static enum status put_statistics(const struct statistics_file *file, const stru
             continue;
         make_statistics(statistics, &map->tensors[i], file->partial, file->totals, file->moments);
         for (size_t k = 0; k < STATISTICS; k++) {
-            if ((steps & DECLARE) != 0)
+            if (step == DECLARE)
                 FORWARD_IF_ERROR(declare_statistic(file->writer, linear, &statistics[k], err));
-            if ((steps & WRITE) != 0)
+            else
                 FORWARD_IF_ERROR(write_statistic(file->writer, file->team, linear, &statistics[k], err));
         }
     }
@@ -173,10 +173,8 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
     run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, map->layer);
     GOTO_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err), done);
     const struct statistics_file file = {writer, stage->team, partial, totals, moments};
-    const bool many = map->num_sources > MANY_SOURCES;
-    GOTO_IF_ERROR(put_statistics(&file, map, many ? DECLARE : DECLARE | WRITE, err), done);
-    if (many)
-        GOTO_IF_ERROR(put_statistics(&file, map, WRITE, err), done);
+    GOTO_IF_ERROR(put_statistics(&file, map, DECLARE, err), done);
+    GOTO_IF_ERROR(put_statistics(&file, map, WRITE, err), done);
     status = store_commit(writer, err);
     writer = NULL;
 done:

@@ -2,7 +2,6 @@
 
 #include "io/file/run_paths.h"
 #include "kernels/pruning/second_order.h"
-#include "stages/layer/linear_groups.h"
 #include "stages/layer/wave_inputs.h"
 #include "stages/work.h"
 
@@ -262,17 +261,12 @@ enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, cons
 
     hessian_path(path, stage->settings, stream, sum->map->layer);
     FORWARD_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err));
-    const bool many = sum->map->num_sources > MANY_SOURCES;
-    for (size_t s = 0; many && s < sum->map->num_sources; s++)
+    for (size_t s = 0; s < sum->map->num_sources; s++)
         if (sum->wanted[s].is_wanted)
             GOTO_IF_ERROR(declare_source(sum, writer, s, tokens[s], err), done);
-    for (size_t s = 0; s < sum->map->num_sources; s++) {
-        if (!sum->wanted[s].is_wanted)
-            continue;
-        if (!many)
-            GOTO_IF_ERROR(declare_source(sum, writer, s, tokens[s], err), done);
-        GOTO_IF_ERROR(write_source(sum, writer, s, err), done);
-    }
+    for (size_t s = 0; s < sum->map->num_sources; s++)
+        if (sum->wanted[s].is_wanted)
+            GOTO_IF_ERROR(write_source(sum, writer, s, err), done);
     status = store_commit(writer, err);
     writer = NULL;
 done:

@@ -3,11 +3,6 @@
 #pragma once
 #include "stages/layer/layer_weights.h"
 
-// With more inputs than these, a file of the layer has everything declared before anything is written: its
-// structure is then written once, not once for each dataset. Files of other layers keep the layout that they
-// have always had.
-enum { MANY_SOURCES = 64 };
-
 // linears[map->num_tensors] <- the weights of the layer's pruned linears: one source of inputs after the
 // other, within a source in the order of the map. Returns how many.
 size_t linears_by_source(const struct layer_tensor **linears, const struct settings *settings,
