@@ -5,12 +5,17 @@
 #include <string.h>
 
 // Tokens that stay in memory for later passes: 64 MiB.
-static const size_t cache_limit = ((size_t)64 << 20) / sizeof(int32_t);
+static const size_t usual_keep = ((size_t)64 << 20) / sizeof(int32_t);
 
 // Of a large corpus that is packed: how much is joined at least (WikiText-2's 11 MB are joined whole), how
 // much for each token that is asked for (some twice as many as that are then drawn from, at 4 bytes a token),
 // and how long neighbours stay together.
 static const size_t pack_bytes = (size_t)16 << 20, pack_bytes_of_token = 8, piece_bytes_of_token = 32;
+
+// A slice of a document whose tokens did not stay in memory: cut when all have been drawn.
+struct later {
+    size_t document, start, sequence;
+};
 
 // A corpus that is drawn from. order[next .. available) is left for this pass; documents that proved long
 // enough move to order[0 .. found), from which the next pass draws.
@@ -24,8 +29,10 @@ struct drawing {
     size_t tokens;    // of the documents that are long enough, in the first pass
     bool is_repeated; // all documents were seen
     int32_t **cached; // [documents], NULL: not kept
-    size_t *cached_counts;
-    size_t cache_used;
+    size_t *counts;   // [documents] their tokens, 0: not known, or too few
+    size_t cache_used, cache_limit;
+    struct later *later; // [num_later]
+    size_t num_later;
 };
 
 static void drawing_free(struct drawing *drawing)
@@ -35,44 +42,58 @@ static void drawing_free(struct drawing *drawing)
             free(drawing->cached[i]);
     }
     free(drawing->cached);
-    free(drawing->cached_counts);
+    free(drawing->counts);
+    free(drawing->later);
     free(drawing->order);
 }
 
-static enum status drawing_start(struct drawing *drawing, uint64_t seed, struct error *err)
+static enum status drawing_start(struct drawing *drawing, const struct sample_request *request,
+                                 struct error *err)
 {
     const size_t documents = drawing->corpus->count;
 
     FORWARD_IF_ERROR(allocate(&drawing->order, documents, sizeof *drawing->order, "drawing documents", err));
     FORWARD_IF_ERROR(
         allocate(&drawing->cached, documents, sizeof *drawing->cached, "drawing documents", err));
-    FORWARD_IF_ERROR(allocate(&drawing->cached_counts, documents, sizeof *drawing->cached_counts,
-                              "drawing documents", err));
+    FORWARD_IF_ERROR(
+        allocate(&drawing->counts, documents, sizeof *drawing->counts, "drawing documents", err));
+    FORWARD_IF_ERROR(
+        allocate(&drawing->later, request->sequences, sizeof *drawing->later, "drawing documents", err));
     for (size_t i = 0; i < documents; i++)
         drawing->order[i] = i;
     drawing->available = documents;
-    generator_seed(&drawing->generator, seed);
+    drawing->cache_limit = request->keep > 0 ? request->keep : usual_keep;
+    generator_seed(&drawing->generator, request->seed);
     return STATUS_OK;
 }
 
-// Tokens of a document; *owned is what the caller frees, NULL when they stay in the cache.
-static enum status document_tokens(struct drawing *drawing, size_t document, size_t length, int32_t **tokens,
-                                   int32_t **owned, size_t *count, struct error *err)
+static enum status encode_document(const struct drawing *drawing, size_t document, int32_t **tokens,
+                                   size_t *count, struct error *err)
 {
     const size_t *offsets = drawing->corpus->offsets;
 
-    *owned = NULL;
-    *tokens = drawing->cached[document];
-    *count = drawing->cached_counts[document];
-    if (*tokens != NULL)
-        return STATUS_OK;
     if (tokenizer_encode(drawing->tokenizer, drawing->corpus->text + offsets[document],
                          offsets[document + 1] - offsets[document], true, tokens, count, err) != STATUS_OK)
         return error_prefix(err, "document %zu of the corpus", document + 1);
+    return STATUS_OK;
+}
+
+// Tokens of a document; NULL when they were seen and not kept, where the count is still known. *owned is what
+// the caller frees, NULL when they stay in the cache.
+static enum status document_tokens(struct drawing *drawing, size_t document, size_t length, int32_t **tokens,
+                                   int32_t **owned, size_t *count, struct error *err)
+{
+    *owned = NULL;
+    *tokens = drawing->cached[document];
+    *count = drawing->counts[document];
+    if (*count > 0)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(encode_document(drawing, document, tokens, count, err));
     // A document that is too short is not drawn again.
-    if (*count > length && *count <= cache_limit - drawing->cache_used) {
+    if (*count > length)
+        drawing->counts[document] = *count;
+    if (*count > length && *count <= drawing->cache_limit - drawing->cache_used) {
         drawing->cached[document] = *tokens;
-        drawing->cached_counts[document] = *count;
         drawing->cache_used += *count;
     } else {
         *owned = *tokens;
@@ -92,9 +113,9 @@ static size_t draw_document(struct drawing *drawing)
     return document;
 }
 
-// *found is false when no document is long enough.
-static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *sequence, bool *found,
-                                 struct error *err)
+// ids[.., length] gets the sequence of that index. *found is false when no document is long enough.
+static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t *ids, size_t index,
+                                 bool *found, struct error *err)
 {
     for (;;) {
         int32_t *tokens, *owned;
@@ -113,7 +134,10 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
             drawing->longest = count;
         if (count > length) {
             const size_t start = (size_t)generator_below(&drawing->generator, count - length + 1);
-            memcpy(sequence, tokens + start, length * sizeof *sequence);
+            if (tokens != NULL)
+                memcpy(ids + index * length, tokens + start, length * sizeof *ids);
+            else
+                drawing->later[drawing->num_later++] = (struct later){document, start, index};
             drawing->order[drawing->found++] = document; // in place of one that this pass is done with
             drawing->tokens += drawing->is_repeated ? 0 : count;
         }
@@ -125,6 +149,30 @@ static enum status draw_sequence(struct drawing *drawing, size_t length, int32_t
     }
 }
 
+static int by_document(const void *a, const void *b)
+{
+    const struct later *first = a, *second = b;
+    return (first->document > second->document) - (first->document < second->document);
+}
+
+static enum status cut_later(struct drawing *drawing, size_t length, int32_t *ids, struct error *err)
+{
+    struct later *later = drawing->later;
+    const size_t count = drawing->num_later;
+
+    qsort(later, count, sizeof *later, by_document);
+    for (size_t i = 0; i < count;) {
+        const size_t document = later[i].document;
+        int32_t *tokens;
+        size_t found;
+        FORWARD_IF_ERROR(encode_document(drawing, document, &tokens, &found, err));
+        for (; i < count && later[i].document == document; i++)
+            memcpy(ids + later[i].sequence * length, tokens + later[i].start, length * sizeof *ids);
+        free(tokens);
+    }
+    return STATUS_OK;
+}
+
 // *found is false when no document is long enough.
 static enum status draw_by_documents(struct sample *sample, bool *found, struct tokenizer *tokenizer,
                                      const struct corpus *corpus, const struct sample_request *request,
@@ -134,10 +182,11 @@ static enum status draw_by_documents(struct sample *sample, bool *found, struct 
     enum status status;
 
     *found = true;
-    GOTO_IF_ERROR(drawing_start(&drawing, request->seed, err), done);
+    GOTO_IF_ERROR(drawing_start(&drawing, request, err), done);
     for (size_t i = 0; i < request->sequences && *found; i++)
-        GOTO_IF_ERROR(draw_sequence(&drawing, request->length, sample->ids + i * request->length, found, err),
-                      done);
+        GOTO_IF_ERROR(draw_sequence(&drawing, request->length, sample->ids, i, found, err), done);
+    if (*found)
+        GOTO_IF_ERROR(cut_later(&drawing, request->length, sample->ids, err), done);
     if (!*found)
         sample->longest = drawing.longest;
     else if (drawing.is_repeated && drawing.tokens < request->sequences * request->length)

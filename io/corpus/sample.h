@@ -7,6 +7,7 @@ struct sample_request {
     size_t sequences, length;
     uint64_t seed; // of generator.h: the same draw on every machine
     enum pack pack;
+    size_t keep; // tokens of drawn documents that stay in memory; 0: 64 MiB of them
 };
 
 struct sample {
@@ -21,8 +22,8 @@ struct sample {
 // By documents (as C4): for each sequence a random document that is longer than `length` tokens (special
 // tokens included, as the reference tokenizers add them), then a random slice of exactly `length` tokens.
 // Documents are drawn without replacement; when every document that is long enough has been used, they are
-// drawn anew. Tokens of drawn documents are kept for the next pass up to a fixed amount of memory (64 MiB);
-// beyond it a document that is drawn again is tokenised again.
+// drawn anew. Tokens of drawn documents are kept for the next pass up to a fixed amount of memory (`keep`);
+// a document beyond it that is drawn again is tokenised once more, at the end, for all the slices of it.
 //
 // Packed (as WikiText): the documents joined by pack.h and tokenised once, with the special tokens of one
 // text; for each sequence a random start in [0, tokens - length), so that sequences may overlap. Of a corpus

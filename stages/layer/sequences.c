@@ -47,7 +47,7 @@ enum status calibration_text_draw(struct sample *sample, const struct calibratio
                                   const struct settings *settings, size_t sequences, uint64_t seed,
                                   struct error *err)
 {
-    const struct sample_request request = {sequences, settings->length, seed, settings->pack};
+    const struct sample_request request = {sequences, settings->length, seed, settings->pack, 0};
     const enum status status = sample_sequences(sample, text->tokenizer, text->corpus, &request, err);
 
     if (status == STATUS_INPUT)

@@ -34,7 +34,7 @@ static void packed_sequences_are_those_of_transformers(void **state)
     assert_ok(corpus_load(&corpus, write_text(folder, "wiki.raw", golden_text), &err), err);
     for (size_t t = 0; t < sizeof golden_packed / sizeof *golden_packed; t++) {
         struct tokenizer *tokenizer = load_tokenizer(golden_packed[t].tokenizer);
-        struct sample_request request = {GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, PACK_TRUE};
+        struct sample_request request = {GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, PACK_TRUE, 0};
         struct sample sample;
 
         assert_ok(sample_sequences(&sample, tokenizer, corpus, &request, &err), err);
@@ -43,7 +43,7 @@ static void packed_sequences_are_those_of_transformers(void **state)
         free(sample.ids);
 
         // One token less than there are is the longest sequence; it begins at the first one.
-        request = (struct sample_request){1, golden_packed[t].tokens - 1, 0, PACK_TRUE};
+        request = (struct sample_request){1, golden_packed[t].tokens - 1, 0, PACK_TRUE, 0};
         assert_ok(sample_sequences(&sample, tokenizer, corpus, &request, &err), err);
         free(sample.ids);
         request.length++;

@@ -148,7 +148,7 @@ static void test_bounded_numbers_are_below_and_even(void **state)
 static enum status by_documents(int32_t **ids, struct tokenizer *tokenizer, const struct corpus *corpus,
                                 size_t sequences, size_t length, uint64_t seed, struct error *err)
 {
-    struct sample_request request = {sequences, length, seed, PACK_FALSE};
+    struct sample_request request = {sequences, length, seed, PACK_FALSE, 0};
     struct tokenizer another = {0};
     struct sample sample, automatic;
     const enum status status = sample_sequences(&sample, tokenizer, corpus, &request, err);
@@ -223,6 +223,36 @@ static void test_documents_are_tokenised_once_each(void **state)
     free_corpus(&corpus);
 }
 
+// What does not stay in memory is tokenised once more for all its slices, and they are the same.
+static void test_little_memory_gives_the_same_sequences(void **state)
+{
+    enum { DOCUMENTS = 5, SEQUENCES = 100, LENGTH = 10 };
+    const size_t counts[DOCUMENTS] = {14, 40, 9, 12, 50}; // one is too short
+    static const struct {
+        size_t keep, calls;
+    } cases[] = {{0, 5}, {1, 9}, {116, 5}, {115, 6}};
+    struct corpus corpus = make_corpus(DOCUMENTS, counts);
+    struct error err = {0};
+    int32_t *wanted = NULL;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct sample_request request = {SEQUENCES, LENGTH, 7, PACK_FALSE, cases[i].keep};
+        struct tokenizer tokenizer = {0};
+        struct sample sample;
+        assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
+        assert_int_equal(tokenizer.calls, cases[i].calls);
+        if (wanted == NULL)
+            wanted = sample.ids;
+        else
+            assert_memory_equal(sample.ids, wanted, SEQUENCES * LENGTH * sizeof *wanted);
+        if (sample.ids != wanted)
+            free(sample.ids);
+    }
+    free(wanted);
+    free_corpus(&corpus);
+}
+
 static void test_all_starts_occur_and_seeds_differ(void **state)
 {
     (void)state;
@@ -291,7 +321,7 @@ static void test_packed_sequences_begin_where_a_second_implementation_says(void 
 {
     (void)state;
     struct corpus corpus = make_corpus(sizeof golden_counts / sizeof golden_counts[0], golden_counts);
-    const struct sample_request request = {GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, PACK_TRUE};
+    const struct sample_request request = {GOLDEN_SEQUENCES, GOLDEN_LENGTH, GOLDEN_SEED, PACK_TRUE, 0};
     struct tokenizer tokenizer = {0};
     struct error err = {0};
     struct sample sample;
@@ -313,7 +343,7 @@ static void test_documents_are_joined_by_themselves_only_where_none_is_long_enou
     (void)state;
     const size_t counts[] = {5, 11, 7}; // 10 bytes at most; joined 4 + 2 + 10 + 2 + 6 bytes, 25 tokens
     struct corpus corpus = make_corpus(3, counts);
-    struct sample_request request = {40, 10, 3, PACK_AUTO};
+    struct sample_request request = {40, 10, 3, PACK_AUTO, 0};
     struct tokenizer tokenizer = {0};
     struct error err = {0};
     struct sample sample, asked;
@@ -346,7 +376,7 @@ static void test_packed_sequences_begin_anywhere_but_at_the_last_place(void **st
     (void)state;
     const size_t counts[] = {6, 6}; // joined 12 bytes, 13 tokens
     struct corpus corpus = make_corpus(2, counts);
-    struct sample_request request = {200, 10, 0, PACK_AUTO};
+    struct sample_request request = {200, 10, 0, PACK_AUTO, 0};
     struct tokenizer tokenizer = {0};
     struct error err = {0};
     struct sample sample;
@@ -395,7 +425,7 @@ static void test_a_part_of_a_large_corpus_is_joined(void **state)
     } cases[] = {{1, 64, 16 * KIB}, {4, 3072 * 32, 3072 * 6}, {1100, 2048, 64 * 275}, {1600, 2048, 24 * KIB}};
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        const struct sample_request request = {cases[c].sequences, cases[c].length, 5, PACK_TRUE};
+        const struct sample_request request = {cases[c].sequences, cases[c].length, 5, PACK_TRUE, 0};
         assert_ok(sample_sequences(&sample, &tokenizer, &corpus, &request, &err), err);
         assert_int_equal(sample.packed, cases[c].documents);
         assert_int_equal(encoded_size, cases[c].documents * KIB - 2);
@@ -829,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_drawing_agrees_with_a_second_implementation),
         cmocka_unit_test(test_every_long_document_is_used_before_any_is_used_again),
         cmocka_unit_test(test_documents_are_tokenised_once_each),
+        cmocka_unit_test(test_little_memory_gives_the_same_sequences),
         cmocka_unit_test(test_all_starts_occur_and_seeds_differ),
         cmocka_unit_test(test_documents_that_are_all_too_short_are_bad_input),
         cmocka_unit_test(test_senseless_requests_are_refused),
