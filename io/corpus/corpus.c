@@ -178,8 +178,9 @@ static enum status refuse_object(const struct corpus_builder *builder, const jso
     RETURN_ERROR_IF(value != NULL, err, STATUS_INPUT, "%s:%zu: \"%s\" is %s, not a string", builder->path,
                     builder->line, field, kind_of(value));
     list_members(members, sizeof members, object);
-    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s", builder->path,
-                 builder->line, field, members[0] != '\0' ? "; it has " : "", members);
+    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s%s", builder->path,
+                 builder->line, field, members[0] != '\0' ? "; it has " : "", members,
+                 members[0] != '\0' ? ": the key field of the job says which is the text" : "");
 }
 
 // An object; size bytes from the beginning of builder->line on.

@@ -7,15 +7,16 @@
 #include <math.h>
 #include <string.h>
 
-static size_t count_at(const json_t *models, const char *label)
+static size_t count_at(const json_t *models, const char *label, const struct measure *measure)
 {
     char its[LEVEL_SIZE];
     size_t count = 0, i;
+    double value;
     json_t *model;
 
     json_array_foreach(models, i, model)
     {
-        count += level_of(its, model) && strcmp(its, label) == 0;
+        count += level_of(its, model) && strcmp(its, label) == 0 && measure->value(&value, model);
     }
     return count;
 }
@@ -91,7 +92,7 @@ static void write_sentence(const struct page *page, const json_t *models, const 
                            const struct measure *measure)
 {
     const json_t *best = level_best(models, label, measure, NULL);
-    const size_t count = count_at(models, label);
+    const size_t count = count_at(models, label, measure);
 
     fputs("<p>At ", page->out);
     html_text(page->out, label);
