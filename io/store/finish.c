@@ -12,74 +12,138 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-// Collective. Every row of `dataset` was written by exactly one rank; rank 0 gets the hash over the rows'
-// hashes. All ranks put theirs together piece by piece: where a rank did not write, it has zeros.
-static enum status combine_rows(const struct store_writer *writer, const struct store_dataset *dataset,
-                                uint64_t *hash, struct error *err)
-{
-    enum { PIECE = 1 << 16 };
-    uint64_t *all = NULL, written = 0, total = 0, missing = dataset->rows;
-    unsigned char *filled = NULL;
-    XXH3_state_t *state = XXH3_createState();
-    enum status status =
-        state != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory: the state of a hash");
-    int code = MPI_SUCCESS;
+// Every row of a dataset was written by exactly one rank; rank 0 gets for each dataset the hash over the
+// hashes of its rows. The rows of all datasets are put together as if they were one's, piece by piece, since
+// a file may have thousands of datasets: where a rank did not write, it has zeros.
+enum { PIECE = 1 << 16 };
 
-    if (status == STATUS_OK)
-        status = allocate(&all, PIECE, sizeof *all, "the hashes of rows", err);
-    if (status == STATUS_OK)
-        status = allocate(&filled, PIECE, 1, "the rows that were written", err);
-    status = agree(writer->comm, status, err);
-    if (status == STATUS_OK)
-        XXH3_64bits_reset(state);
-    for (uint64_t at = 0; status == STATUS_OK && at < dataset->rows; at += PIECE) {
-        const size_t count = dataset->rows - at < PIECE ? (size_t)(dataset->rows - at) : PIECE;
-        memcpy(all, dataset->row_hashes + at, count * sizeof *all);
-        memcpy(filled, dataset->row_filled + at, count);
-        for (size_t i = 0; i < count; i++)
-            written += filled[i];
-        if (writer->size > 1) {
-            code = MPI_Allreduce(MPI_IN_PLACE, all, (int)count, MPI_UINT64_T, MPI_BOR, writer->comm);
-            if (code == MPI_SUCCESS)
-                code =
-                    MPI_Allreduce(MPI_IN_PLACE, filled, (int)count, MPI_UNSIGNED_CHAR, MPI_BOR, writer->comm);
-            if (code != MPI_SUCCESS)
-                status = mpi_failed(code, "gathering checksums", err);
-        }
-        for (size_t i = 0; i < count && missing == dataset->rows; i++)
-            if (!filled[i])
-                missing = at + i;
-        XXH3_64bits_update(state, all, count * sizeof *all);
+struct combination {
+    const struct store_writer *writer;
+    size_t dataset, missing_dataset; // the next row's; that of the first row which was never written
+    uint64_t row, missing_row;
+    uint64_t *rows;        // [PIECE] hashes
+    unsigned char *filled; // [PIECE]
+    uint64_t *written;     // [datasets] rows, by this rank and then by all
+    uint64_t *hashes;      // [datasets]
+    XXH3_state_t *state;
+};
+
+// This rank's next rows, at most PIECE; returns their number.
+static size_t take_rows(struct combination *c)
+{
+    uint64_t row = c->row;
+    size_t count = 0;
+
+    for (size_t i = c->dataset; i < c->writer->num_datasets && count < PIECE; i++, row = 0) {
+        const struct store_dataset *dataset = &c->writer->datasets[i];
+        const size_t part =
+            dataset->rows - row < PIECE - count ? (size_t)(dataset->rows - row) : PIECE - count;
+        memcpy(c->rows + count, dataset->row_hashes + row, part * sizeof *c->rows);
+        memcpy(c->filled + count, dataset->row_filled + row, part);
+        for (size_t j = 0; j < part; j++)
+            c->written[i] += c->filled[count + j];
+        count += part;
     }
-    total = written;
-    if (status == STATUS_OK && writer->size > 1) {
-        code = MPI_Allreduce(&written, &total, 1, MPI_UINT64_T, MPI_SUM, writer->comm);
-        if (code != MPI_SUCCESS)
-            status = mpi_failed(code, "gathering checksums", err);
-    }
-    // Every rank sees the same numbers here, so all come to the same result.
-    if (status == STATUS_OK && missing != dataset->rows)
-        status = error_set(err, STATUS_FAILED, "%s: row %llu of %s was never written", writer->path,
-                           (unsigned long long)missing, dataset->name);
-    else if (status == STATUS_OK && total != dataset->rows)
-        status = error_set(err, STATUS_FAILED, "%s: %llu rows of %s were written by more than one rank",
-                           writer->path, (unsigned long long)(total - dataset->rows), dataset->name);
-    if (status == STATUS_OK)
-        *hash = XXH3_64bits_digest(state);
-    if (state != NULL)
-        XXH3_freeState(state);
-    free(all);
-    free(filled);
-    return status;
+    return count;
 }
 
+static enum status put_together(struct combination *c, size_t count, struct error *err)
+{
+    const MPI_Comm comm = c->writer->comm;
+
+    if (c->writer->size == 1 || count == 0)
+        return STATUS_OK;
+    int code = MPI_Allreduce(MPI_IN_PLACE, c->rows, (int)count, MPI_UINT64_T, MPI_BOR, comm);
+    if (code == MPI_SUCCESS)
+        code = MPI_Allreduce(MPI_IN_PLACE, c->filled, (int)count, MPI_UNSIGNED_CHAR, MPI_BOR, comm);
+    return code == MPI_SUCCESS ? STATUS_OK : mpi_failed(code, "gathering checksums", err);
+}
+
+// The next `count` rows, of all ranks.
+static void hash_rows(struct combination *c, size_t count)
+{
+    const size_t datasets = c->writer->num_datasets;
+    size_t done = 0;
+
+    while (c->dataset < datasets && (done < count || c->writer->datasets[c->dataset].rows == 0)) {
+        const uint64_t left = c->writer->datasets[c->dataset].rows - c->row;
+        const size_t part = left < count - done ? (size_t)left : count - done;
+        if (c->row == 0)
+            XXH3_64bits_reset(c->state);
+        XXH3_64bits_update(c->state, c->rows + done, part * sizeof *c->rows);
+        for (size_t i = 0; i < part && c->missing_dataset == datasets; i++)
+            if (!c->filled[done + i]) {
+                c->missing_dataset = c->dataset;
+                c->missing_row = c->row + i;
+            }
+        done += part;
+        c->row += part;
+        if (part == left) {
+            c->hashes[c->dataset++] = XXH3_64bits_digest(c->state);
+            c->row = 0;
+        }
+    }
+}
+
+// Every rank sees the same numbers here, so all come to the same result.
+static enum status check_rows_once(const struct combination *c, struct error *err)
+{
+    for (size_t i = 0; i < c->writer->num_datasets; i++) {
+        const struct store_dataset *dataset = &c->writer->datasets[i];
+        RETURN_ERROR_IF(i == c->missing_dataset, err, STATUS_FAILED, "%s: row %llu of %s was never written",
+                        c->writer->path, (unsigned long long)c->missing_row, dataset->name);
+        RETURN_ERROR_IF(c->written[i] != dataset->rows, err, STATUS_FAILED,
+                        "%s: %llu rows of %s were written by more than one rank", c->writer->path,
+                        (unsigned long long)(c->written[i] - dataset->rows), dataset->name);
+    }
+    return STATUS_OK;
+}
+
+static enum status combine_all(struct combination *c, struct error *err)
+{
+    const size_t datasets = c->writer->num_datasets;
+
+    while (c->dataset < datasets) {
+        const size_t count = take_rows(c);
+        FORWARD_IF_ERROR(put_together(c, count, err));
+        hash_rows(c, count);
+    }
+    if (c->writer->size > 1 && datasets != 0) {
+        const int code =
+            MPI_Allreduce(MPI_IN_PLACE, c->written, (int)datasets, MPI_UINT64_T, MPI_SUM, c->writer->comm);
+        if (code != MPI_SUCCESS)
+            return mpi_failed(code, "gathering checksums", err);
+    }
+    return check_rows_once(c, err);
+}
+
+static enum status begin_combination(struct combination *c, struct error *err)
+{
+    const size_t datasets = c->writer->num_datasets;
+
+    c->missing_dataset = datasets;
+    c->state = XXH3_createState();
+    RETURN_ERROR_IF(c->state == NULL, err, STATUS_MEMORY, "out of memory: the state of a hash");
+    FORWARD_IF_ERROR(allocate(&c->rows, PIECE, sizeof *c->rows, "the hashes of rows", err));
+    FORWARD_IF_ERROR(allocate(&c->filled, PIECE, 1, "the rows that were written", err));
+    FORWARD_IF_ERROR(allocate(&c->written, datasets, sizeof *c->written, "the rows of datasets", err));
+    return allocate(&c->hashes, datasets, sizeof *c->hashes, "the hashes of datasets", err);
+}
+
+// Collective. *hashes[datasets] is freed with free.
 static enum status combine_datasets(struct store_writer *writer, uint64_t **hashes, struct error *err)
 {
-    enum status status =
-        allocate(hashes, writer->num_datasets, sizeof **hashes, "the hashes of datasets", err);
-    status = agree(writer->comm, status, err);
-    for (size_t i = 0; i < writer->num_datasets && status == STATUS_OK; i++)
-        status = combine_rows(writer, &writer->datasets[i], &(*hashes)[i], err);
+    struct combination c = {.writer = writer};
+    enum status status = agree(writer->comm, begin_combination(&c, err), err);
+
+    if (status == STATUS_OK)
+        status = combine_all(&c, err);
+    *hashes = c.hashes;
+    if (c.state != NULL)
+        XXH3_freeState(c.state);
+    free(c.rows);
+    free(c.filled);
+    free(c.written);
     return status;
 }
 
