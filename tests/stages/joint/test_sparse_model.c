@@ -51,7 +51,7 @@ static void check_linear(const struct small_model *small, const struct variant *
             assert_true(!changes || mask[k] != 0 || written.values[k] == 0);
         }
         // sparsegpt looks for the smallest in blocks of columns of all rows.
-        if (variant->method != METHOD_SPARSEGPT || variant->is_pattern)
+        if ((variant->method != METHOD_SPARSEGPT || variant->is_pattern) && !variant->permute)
             assert_int_equal(pruned, pruned_of(zeros, asked));
         of_all += pruned;
     }
@@ -74,19 +74,21 @@ static void add_all(struct small_model *small, double sparsity)
 {
     static const enum method methods[] = {METHOD_WANDA, METHOD_CVR, METHOD_SPARSEGPT, METHOD_ALPS,
                                           METHOD_ADMM};
-    static const char *const kinds[] = {"row", "layer", "pattern"};
-    static char names[15][32];
+    static const char *const kinds[] = {"row", "layer", "pattern", "ordered"};
+    static char names[20][32];
 
     for (size_t m = 0; m < 5; m++)
-        for (size_t k = 0; k < 3; k++) {
-            char *name = names[3 * m + k];
-            if (methods[m] == METHOD_SPARSEGPT && k == 1)
+        for (size_t k = 0; k < 4; k++) {
+            char *name = names[4 * m + k];
+            if ((methods[m] == METHOD_SPARSEGPT && k == 1) ||
+                (k == 3 && methods[m] != METHOD_SPARSEGPT && methods[m] != METHOD_ALPS))
                 continue;
             snprintf(name, sizeof names[0], "%s-%s", method_name(methods[m]), kinds[k]);
             struct variant *variant = small_model_add(small, name, methods[m]);
             variant->sparsity = sparsity;
             variant->group = k == 1 ? GROUP_LAYER : GROUP_ROW;
-            variant->is_pattern = k == 2;
+            variant->is_pattern = k >= 2;
+            variant->permute = k == 3;
             variant->keep = 2;
             variant->of = 4;
             if (methods[m] == METHOD_ALPS || methods[m] == METHOD_ADMM ||
