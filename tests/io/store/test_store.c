@@ -166,6 +166,46 @@ static void an_attribute_that_is_set_again_has_its_last_value(void **state)
     store_close(reader);
 }
 
+// Hashes of rows are put together in pieces, which begin and end inside datasets; some of these have no rows.
+static void a_row_of_many_in_several_datasets_is_missed_by_its_place(void **state)
+{
+    enum { DATASETS = 4, ROWS = 50000 };
+    static const char *const names[DATASETS] = {"/a", "/none", "/b", "/c"};
+    (void)state;
+    const char *path = in_directory("x.h5");
+    const int rank = mpi_rank(), size = mpi_size();
+    struct error err = {0};
+    char *bytes = calloc(ROWS, 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < ROWS; i++)
+        bytes[i] = (char)(i * i % 251);
+
+    for (size_t missing = 0; missing <= DATASETS; missing++) {
+        struct store_writer *writer;
+        assert_int_equal(store_create(&writer, path, 1, MPI_COMM_WORLD, &err), STATUS_OK);
+        for (size_t i = 0; i < DATASETS; i++) {
+            const uint64_t rows = i == 1 ? 0 : ROWS;
+            const struct store_shape shape = {.type = STORE_U8, .rank = 2, .dims = {rows, 1}};
+            assert_int_equal(store_declare(writer, names[i], &shape, &err), STATUS_OK);
+        }
+        for (size_t i = 0; i < DATASETS; i++) {
+            const uint64_t rows = i == 1 ? 0 : i == missing ? ROWS - 7 : ROWS;
+            const uint64_t first = rows * (uint64_t)rank / (uint64_t)size;
+            const uint64_t count = rows * (uint64_t)(rank + 1) / (uint64_t)size - first;
+            assert_int_equal(store_write(writer, names[i], first, count, bytes + first, &err), STATUS_OK);
+        }
+        char what[64];
+        snprintf(what, sizeof what, "row 49993 of %s was never written", names[missing % DATASETS]);
+        if (missing == 1 || missing == DATASETS) {
+            assert_int_equal(store_commit(writer, &err), STATUS_OK);
+            assert_int_equal(rank == 0 ? store_verify(path, &err) : STATUS_OK, STATUS_OK);
+        } else
+            assert_says(store_commit(writer, &err), &err, what);
+        err = (struct error){0};
+    }
+    free(bytes);
+}
+
 static void rows_are_written_exactly_once(void **state)
 {
     (void)state;
@@ -415,6 +455,7 @@ int main(int argc, char **argv)
         mpi_unit_test(declarations_that_make_no_sense_are_refused),
         mpi_unit_test(attributes_need_an_object),
         mpi_unit_test(an_attribute_that_is_set_again_has_its_last_value),
+        mpi_unit_test(a_row_of_many_in_several_datasets_is_missed_by_its_place),
         mpi_unit_test(rows_are_written_exactly_once),
         mpi_unit_test(rows_that_do_not_exist_are_refused),
         mpi_unit_test(an_abandoned_file_leaves_nothing),
