@@ -4,6 +4,7 @@
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/cli/options.h"
+#include "pipeline/cli/set_blame.h"
 #include "pipeline/cli/standard_descriptors.h"
 #include "pipeline/cli/stop.h"
 #include "pipeline/cli/terminal.h"
@@ -13,6 +14,7 @@
 #include "pipeline/report/report.h"
 #include "pipeline/report/results.h"
 #include "pipeline/report/variant_table.h"
+#include "pipeline/run/argument.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
@@ -197,16 +199,20 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit: write fails, and the message has a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
 
+    if (status == STATUS_OK && !program.options.done)
+        status = argument_check(&program.options, &err);
     if (status != STATUS_OK || program.options.done)
         return finish(first, status, &err);
     if (only_looks(program.options.command->id)) {
         status = look(&program.options, first, &err);
+        set_blame(&err, &program.options);
         return finish(first, status, &err);
     }
     status = mpi_room_check(first, &err);
     if (status != STATUS_OK)
         return finish(true, status, &err);
     status = run_with_mpi(&program, &argc, &argv, &err);
+    set_blame(&err, &program.options);
     const int code = finish(program.root, status, &err);
     MPI_Finalize();
     return code;

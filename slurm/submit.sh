@@ -119,7 +119,7 @@ parse_arguments() {
 
 # Numbers go into arithmetic below; what Slurm alone would refuse is refused here.
 check_settings() {
-  local key value
+  local key value time=''
   for key in nodes ntasks-per-node cpus-per-task signal concurrent variants-per-task; do
     value=${setting[$key]}
     [[ $value =~ ^([1-9][0-9]{0,8})?$ ]] || die "$key is '$value'; it must be a whole number from 1"
@@ -135,8 +135,9 @@ check_settings() {
   for key in modules launcher-options environment sbatch-options; do
     split_words "${setting[$key]}" || die "$key: a quote is not closed: ${setting[$key]}"
   done
-  [ -z "${setting[time]}" ] || setting[time]=$(slurm_time "${setting[time]}") ||
+  [ -z "${setting[time]}" ] || time=$(slurm_time "${setting[time]}") ||
     die "time is '${setting[time]}'; it can be 4h, 90m, 1d12h, 30 (minutes), 4:00:00, 1-12:00:00"
+  setting[time]=$time
 }
 
 # 4h, 90m, 1d12h30m as Slurm writes them, in minutes; what Slurm knows stays as it is. False for anything else.

@@ -3,8 +3,10 @@
 #include "io/file/limits.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *printable(char *out, size_t size, const char *text)
 {
@@ -49,4 +51,80 @@ enum status json_read(json_t **json, const char *path, struct error *err)
     const enum status status = json_parse(json, text, size, path, err);
     free(text);
     return status;
+}
+
+// ---- as text ---------------------------------------------------------------------------------------------
+
+// Removes the sign + and the zeros that printf puts into an exponent, as Jansson does.
+static void tidy_exponent(char *text)
+{
+    char *from = strchr(text, 'e'), *to;
+
+    if (from == NULL)
+        return;
+    to = ++from;
+    if (*from == '-')
+        to++;
+    from += *from == '-' || *from == '+';
+    while (*from == '0' && from[1] != '\0')
+        from++;
+    memmove(to, from, strlen(from) + 1);
+}
+
+// text[length]: a real as Jansson writes it, with up to 17 digits. Returns its length after it was made as
+// short as can be; it stays a real. From 1e15 on the digits before the point are all there is.
+static size_t shorten(char *text, size_t length)
+{
+    char copy[48], shorter[48];
+
+    if (length >= sizeof copy)
+        return length;
+    snprintf(copy, sizeof copy, "%.*s", (int)length, text);
+    const double value = strtod(copy, NULL);
+    if (fabs(value) >= 1e15 && fabs(value) < 1e17)
+        return length;
+    for (int digits = 15; digits < 17; digits++) {
+        snprintf(shorter, sizeof shorter, "%.*g", digits, value);
+        if (strtod(shorter, NULL) != value)
+            continue;
+        tidy_exponent(shorter);
+        if (strpbrk(shorter, ".e") == NULL)
+            strcat(shorter, ".0");
+        if (strlen(shorter) > length)
+            return length;
+        memcpy(text, shorter, strlen(shorter));
+        return strlen(shorter);
+    }
+    return length;
+}
+
+char *json_text(const json_t *json, size_t flags)
+{
+    char *text = json_dumps(json, flags), *to = text;
+    bool quoted = false;
+
+    for (const char *from = text; from != NULL && *from != '\0';) {
+        size_t length = quoted ? 0 : strspn(from, "+-.0123456789eE");
+        const bool is_number = length > 0 && *from != 'e'; // nor the end of true and false
+        if (length == 0)
+            length = quoted && *from == '\\' ? 2 : 1;
+        if (*from == '"')
+            quoted = !quoted;
+        const bool is_real = is_number && strcspn(from, ".e") < length;
+        memmove(to, from, length);
+        from += length;
+        to += is_real ? shorten(to, length) : length;
+    }
+    if (text != NULL)
+        *to = '\0';
+    return text;
+}
+
+void json_print(const json_t *json, FILE *out)
+{
+    char *text = json_text(json, JSON_INDENT(2));
+
+    if (text != NULL)
+        fprintf(out, "%s\n", text);
+    free(text);
 }

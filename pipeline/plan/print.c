@@ -1,5 +1,6 @@
 #include "pipeline/plan/print.h"
 
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "kernels/amount.h"
 #include "kernels/pruning/budget.h"
@@ -327,7 +328,7 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, c
     collect_warnings(&summary, told);
     if (json) {
         json_t *object = summary_to_json(&summary);
-        char *text = json_dumps(object, JSON_INDENT(2));
+        char *text = json_text(object, JSON_INDENT(2));
         json_decref(object);
         warnings_free(&summary.warnings);
         const enum status status = json_memory_check("the plan", err);

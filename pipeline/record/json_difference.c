@@ -1,5 +1,7 @@
 #include "pipeline/record/json_difference.h"
 
+#include "io/file/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +69,7 @@ static bool differ(struct difference *difference, size_t length, const json_t *b
 
 static char *value_text(const json_t *value)
 {
-    return value != NULL && !json_is_null(value) ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    return value != NULL && !json_is_null(value) ? json_text(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
 }
 
 bool json_difference(const json_t *before, const json_t *now, char *text, size_t size)

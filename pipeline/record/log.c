@@ -1,5 +1,7 @@
 #include "pipeline/record/log.h"
 
+#include "io/file/json.h"
+
 #include "io/file/fence.h"
 #include "io/file/process_identity.h"
 #include "io/file/regular.h"
@@ -122,7 +124,7 @@ static json_t *common_keys(const struct event_log *log, const char *event)
 
 static enum status append(const struct event_log *log, const json_t *line, struct error *err)
 {
-    char *text = json_dumps(line, JSON_COMPACT);
+    char *text = json_text(line, JSON_COMPACT);
     RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "%s: out of memory for an event", log->path);
 
     const size_t length = strlen(text);

@@ -2,6 +2,7 @@
 #include "io/file/run_paths.h"
 #include "pipeline/record/budget_json.h"
 
+#include "io/file/json.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/run_record.h"
@@ -353,8 +354,7 @@ enum status compare_runs(const char *const *runs, size_t count, bool json, const
             say(warnings, "careful: %s", json_string_value(warning));
         }
         if (json) {
-            json_dumpf(comparison, out, JSON_INDENT(2));
-            fputc('\n', out);
+            json_print(comparison, out);
         } else {
             compare_print(comparison, out);
         }

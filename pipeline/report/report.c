@@ -1,6 +1,7 @@
 #include "pipeline/report/report.h"
 
 #include "io/file/commit.h"
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/text/printable.h"
@@ -119,8 +120,7 @@ enum status report_run(const char *run, bool json, const char *html, FILE *out, 
     status = html != NULL ? page_save(html, page.bytes, page.size, err) : write_run(run, &page, report, err);
     GOTO_IF_ERROR(status, done);
     if (json) {
-        json_dumpf(report, out, JSON_INDENT(2));
-        fputc('\n', out);
+        json_print(report, out);
     } else if (html != NULL) {
         fprintf(out, "%s\n", html);
     } else {

@@ -1,5 +1,6 @@
 #include "pipeline/report/results.h"
 
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/text/printable.h"
 #include "pipeline/job/json.h"
@@ -181,7 +182,7 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         for (size_t v = 0; v < settings->num_variants; v++)
             json_array_append_new(list, result_to_json(settings, &settings->variants[v]));
         json_t *all = json_pack("{s:s, s:o}", "run", settings->run, "results", list);
-        char *text = json_dumps(all, JSON_INDENT(2));
+        char *text = json_text(all, JSON_INDENT(2));
         json_decref(all);
         const enum status status = json_memory_check("the results", err);
         if (status == STATUS_OK)

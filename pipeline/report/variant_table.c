@@ -1,5 +1,6 @@
 #include "pipeline/report/variant_table.h"
 
+#include "io/file/json.h"
 #include "pipeline/job/texts.h"
 #include "pipeline/report/data/flat.h"
 #include "pipeline/report/data/gather.h"
@@ -271,8 +272,7 @@ enum status variant_table_print(const char *const *runs, size_t count, bool json
         status = json_memory_check("the results", err);
     }
     if (status == STATUS_OK && json) {
-        json_dumpf(all, out, JSON_INDENT(2));
-        fputc('\n', out);
+        json_print(all, out);
     } else if (status == STATUS_OK) {
         variant_table_write_csv(all, out);
     }

@@ -1,5 +1,6 @@
 #include "pipeline/run/diagnose.h"
 
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/model/open.h"
@@ -189,8 +190,7 @@ enum status diagnose_run(const struct options *options, const struct team *world
     status = diagnose_all(&d, err);
     layer_weights_free(&d.weights);
     if (status == STATUS_OK && out != NULL && options->json) {
-        json_dumpf(d.results, out, JSON_INDENT(2));
-        fputc('\n', out);
+        json_print(d.results, out);
     } else if (status == STATUS_OK && out != NULL) {
         print_results(&d);
     }

@@ -1,5 +1,6 @@
 #include "pipeline/run/verify.h"
 
+#include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "pipeline/run/committed_file.h"
 #include "pipeline/run/committed_files.h"
@@ -90,8 +91,7 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         json_t *result = json_pack("{s:I, s:O}", "files", (json_int_t)list.count, "damaged", names);
         status = json_memory_check("the names of the damaged files", err);
         if (status == STATUS_OK) {
-            json_dumpf(result, out, JSON_INDENT(2));
-            fputc('\n', out);
+            json_print(result, out);
         }
         json_decref(result);
     } else if (out != NULL) {

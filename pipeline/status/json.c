@@ -1,5 +1,6 @@
 #include "pipeline/status/json.h"
 
+#include "io/file/json.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/stage.h"
@@ -93,7 +94,7 @@ enum status status_print_json(const struct look *look, FILE *out, struct error *
                   look->seconds_left < 0 ? json_null() : json_real(look->seconds_left), "ranks",
                   (json_int_t)look->ranks, "rates_per_rank", rates, "programs", holders_to_json(look),
                   "variants", variants_to_json(look));
-    char *text = json_dumps(result, JSON_INDENT(2));
+    char *text = json_text(result, JSON_INDENT(2));
     json_decref(result);
     const enum status status = json_memory_check("the status", err);
     if (status == STATUS_OK)

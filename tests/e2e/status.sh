@@ -10,6 +10,8 @@ says() { status | jq -e "$1" || { status; return 1; }; }
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
 small_job "$folder/job.yaml" model="$folder/model" method='[wanda, ria]' sparsity='[0.5, 0.6]' propagation=dense output=
 check "a folder that is no run is refused" exits 2 alone status "$folder"
+says_which() { exits 2 "${@:2}" && one_line "$1"; }
+check "so is a job file, which is told apart" says_which "job.yaml: is a file, and coppice status takes a run directory" alone status "$folder/job.yaml"
 
 # Frozen in the middle, so that the look is at a program at work.
 start 2 run --progress none --teams 2 "$folder/job.yaml"
@@ -30,8 +32,10 @@ finish_started
 check "a program that was killed is seen to be gone" says '.running == false and .programs[0].state == "gone"'
 mv "$folder/moved" "$folder/model"
 check "the job goes on" runs ranks 2 run --teams 2 "$folder/job.yaml"
+check "what --set gives is not the job file's mistake" says_which "coppice: --set model: $folder/gone: No such file" alone run --set model="$folder/gone" "$folder/job.yaml"
 mv "$folder/model" "$folder/moved"
 before=$(fingerprint)
+check "a run directory is no job file" says_which "coppice status $folder/run says how far it is" alone run "$folder/run"
 check "and is complete, without the model" says '.complete and .done == .all and .seconds_left == 0 and .programs == []'
 check "every unit was begun before it was done" same "$(logged_units | sort)" \
   "$(jq -R -r 'fromjson? | select(.event == "begin") | "\(.stage) \(.variant) \(.layer)"' "$folder/run/log.jsonl" |

@@ -149,6 +149,7 @@ mkdir "$folder/bin" && printf '#!/bin/sh\nshift 4\nexec "$@"\n' >"$folder/bin/ap
 touch "$folder/an image.sif"
 check "so is an image, here" eval 'PATH=$folder/bin:$PATH exits 0 slurm/submit.sh "$folder/job.yaml" --dry-run --logs "$folder" \
   --container "$folder/an image.sif" --bind /data,/scratch --coppice "$COPPICE" && says_setting "COPPICE_BIND=/data"' # exec --bind DIRS IMAGE
+check "--time 4x by what was given" eval 'exits 2 slurm/submit.sh "$folder/job.yaml" --dry-run --time 4x && grep -q "time is .4x.;" "$folder/stderr"'
 for wrong in "time 4x" "nodes a[0]" "mem lots" "launcher ssh" "signal -1" "environment A='b" "nosuch 1" 'x[$(touch /)] 1'; do
   check "--$wrong is refused" eval 'exits 2 slurm/submit.sh "$folder/job.yaml" --dry-run --coppice "$COPPICE" "--${wrong%% *}" "${wrong#* }" &&
     grep -q "^submit.sh: .*${wrong%%[[ ]*}" "$folder/stderr"'

@@ -19,6 +19,33 @@ static json_t *sample(void)
                      15.641912345678901, "list", 1, 2, "nested", "nothing");
 }
 
+// A file of an earlier version, which wrote more digits than it takes, and one that somebody has rounded.
+static void numbers_with_more_digits_are_those_of_earlier_versions(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create(), *bytes = NULL;
+    char path[4096], text[4096];
+    struct error err;
+    size_t size = 0;
+    json_t *json = json_pack("{s:f}", "sparsity", 0.3);
+
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_OK);
+    assert_int_equal(read_file(&bytes, &size, path, &err), STATUS_OK);
+    char *number = strstr(bytes, "0.3,");
+    assert_non_null(number);
+    const char *const forms[] = {"0.29999999999999999", "0.30", "0.3000000000000000"};
+    for (int i = 0; i < 3; i++) {
+        const int used =
+            snprintf(text, sizeof text, "%.*s%s%s", (int)(number - bytes), bytes, forms[i], number + 3);
+        assert_int_equal(commit_bytes(path, text, (size_t)used, &err), STATUS_OK);
+        assert_int_equal(sealed_json_read(NULL, path, &err), i == 0 ? STATUS_OK : STATUS_DAMAGED);
+    }
+    free(bytes);
+    json_decref(json);
+    temporary_folder_remove(folder);
+}
+
 static void written_is_read_back(void **state)
 {
     (void)state;
@@ -106,6 +133,7 @@ static void a_missing_file_is_not_a_damaged_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_with_more_digits_are_those_of_earlier_versions),
         cmocka_unit_test(written_is_read_back),
         cmocka_unit_test(it_says_what_it_was_made_from),
         cmocka_unit_test(every_changed_byte_and_every_truncation_is_found),
