@@ -35,7 +35,7 @@ check "has every variant" same "$(grep -c -E '^ +(dense|magnitude-|cvr-)' "$fold
 
 # ---- half-way ----------------------------------------------------------------------------------------------
 
-small_job "$folder/first.yaml" method=magnitude sparsity=0.5 pattern= energy='[]'
+small_job "$folder/first.yaml" method=magnitude sparsity=0.5 pattern= energy='[]' output="$folder/models/magnitude-0.5"
 check "run --json gives every perplexity" says '
   [.results[].variant] == ["dense", "magnitude-0.5"] and ([.results[] | .perplexity > 1 and .length == 64] | all)' \
   ranks 2 run --json "$folder/first.yaml"
