@@ -280,7 +280,8 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     const bool dense = settings->propagation == PROPAGATION_DENSE;
     const bool solved = solves_curves(settings);
     const uint64_t hessian = needs_hessian(settings) || solved ? (uint64_t)layer->hessian : 0;
-    uint64_t streams = dense ? 1 : settings->num_variants;
+    uint64_t streams = dense ? 1 : 0,
+             hessians = dense || solved ? 1 : 0; // that have statistics, and Hessians
     uint64_t masks = settings->num_variants, second_order = 0, permuted = 0; // variants
     bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
@@ -295,14 +296,18 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
         if (weights_are_written(settings, &settings->variants[v]))
             cost->weights_bytes += copies * (uint64_t)weights_file_bytes(layer, &settings->variants[v]);
         masks += copies - 1;
-        streams += dense ? 0 : copies - 1;
+        // What makes masks and weights together takes no statistics of its own.
+        streams += dense || variant_is_joint(&settings->variants[v]) ? 0 : copies;
+        hessians += !dense && (method_needs(settings->variants[v].method) & NEEDS_HESSIAN) ? 1 : 0;
         allocates = allocates || settings->variants[v].allocation != ALLOCATION_UNIFORM;
     }
     streams += allocates && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
-    // Those that curves take are all made before the first is measured.
-    cost->hessians_bytes =
-        dense || solved ? cost->hessians_bytes + hessian : larger(cost->hessians_bytes, hessian);
+    // Those that curves take are all made before the first is measured. Where activations are kept, so are
+    // they.
+    cost->hessians_bytes = settings->keep_activations ? cost->hessians_bytes + hessians * hessian
+                           : dense || solved          ? cost->hessians_bytes + hessian
+                                                      : larger(cost->hessians_bytes, hessian);
     cost->statistics_bytes += streams * (uint64_t)layer->statistics;
     // Methods that make masks and weights together keep the weights in the file of the mask.
     cost->masks_bytes += masks * (uint64_t)layer->masks + second_order * (uint64_t)layer->updates;
