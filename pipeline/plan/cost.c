@@ -273,6 +273,14 @@ static void add_choosing_memory(struct stage_memory *memory, const struct layer_
              larger(layer_trial_workspace(model, tokens) * sizeof(float), experts > 0 ? measuring : 0));
 }
 
+static bool allocates(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants; v++)
+        if (settings->variants[v].allocation != ALLOCATION_UNIFORM)
+            return true;
+    return false;
+}
+
 // Bytes of the files of a layer.
 static void add_layer_disk(struct plan_cost *cost, const struct settings *settings,
                            const struct layer_size *layer)
@@ -283,7 +291,6 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
     uint64_t streams = dense ? 1 : 0,
              hessians = dense || solved ? 1 : 0; // that have statistics, and Hessians
     uint64_t masks = settings->num_variants, second_order = 0, permuted = 0; // variants
-    bool allocates = false;
     for (size_t v = 0; v < settings->num_variants; v++) {
         // The best attempt so far, which becomes the variant, and the one in hand.
         const uint64_t copies = variant_is_searched(&settings->variants[v]) ? 2 : 1;
@@ -299,9 +306,8 @@ static void add_layer_disk(struct plan_cost *cost, const struct settings *settin
         // What makes masks and weights together takes no statistics of its own.
         streams += dense || variant_is_joint(&settings->variants[v]) ? 0 : copies;
         hessians += !dense && (method_needs(settings->variants[v].method) & NEEDS_HESSIAN) ? 1 : 0;
-        allocates = allocates || settings->variants[v].allocation != ALLOCATION_UNIFORM;
     }
-    streams += allocates && !dense ? 1 : 0; // the dense model's as well
+    streams += allocates(settings) && !dense ? 1 : 0; // the dense model's as well
     // A layer's Hessian goes when its last mask is made: with dense propagation all are there at once.
     // Those that curves take are all made before the first is measured. Where activations are kept, so are
     // they.
@@ -326,9 +332,11 @@ static uint64_t own_streams(const struct settings *settings)
 }
 
 // Layers whose hidden states of the dense stream are on disk at a time; `files` of a stream that is trimmed.
+// Where nothing else reads it, it is calibrated with before allocations.
 static uint64_t dense_files(const struct settings *settings, uint64_t files, size_t layers)
 {
-    if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0)
+    if (settings->propagation != PROPAGATION_DENSE && dense_stream_readers(settings) == 0 &&
+        !allocates(settings))
         return 0;
     return dense_stream_is_kept(settings) ? layers - 1 : files;
 }

@@ -44,6 +44,14 @@ check "plan with pruned propagation" plans
 check "run" runs ranks 2 run --progress none "$folder/job.yaml"
 check "bytes are those that are planned" agrees
 
+# An allocation calibrates the dense model first.
+small_job "$folder/job.yaml" keep_activations=true energy='[]' output= perplexity= pattern= method=wanda
+sed -i 's/^  method:/  allocation: dlp\n&/' "$folder/job.yaml"
+rm -rf "$folder/run"
+check "plan with an allocation" plans
+check "run" runs alone run --progress none "$folder/job.yaml"
+check "bytes are those that are planned" agrees
+
 # Hessians of all layers are there at once, before the first mask; those of before stay with the hidden states.
 small_job "$folder/job.yaml" propagation=dense keep_activations=true energy='[]' output= perplexity= pattern= method=sparsegpt
 rm -rf "$folder/run"
