@@ -48,6 +48,7 @@ enum status argument_check(const struct options *options, struct error *err)
             FORWARD_IF_ERROR(check_run(options->paths[i], command, err));
         break;
     case ARGUMENT_JOB_OR_RUN:
+    case ARGUMENT_FOLDER:
         break;
     }
     return STATUS_OK;
