@@ -92,9 +92,10 @@ static const struct command table[] = {
      "adjacent linears, the same of query and key and of value and output of every head, and the magnitude "
      "of commutators. Results go to RUN/results/VARIANT/diagnostics.json and into the report.",
      "mpirun -n 8 coppice diagnose job.yaml\n"},
-    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory",
-     "Reads every file of a run directory and compares the checksums. Names each damaged file; starting "
-     "the job again redoes those units. Changes nothing.",
+    {COMMAND_VERIFY, "verify", ARGUMENT_RUN, 0, "every checksum of a run directory and its models",
+     "Reads every file of a run directory, and of the models that it exported where they are still at their "
+     "place, and compares the checksums. Names each damaged file; starting the job again redoes those units, "
+     "and exports a model anew whose folder was removed. A model's README.md may be edited. Changes nothing.",
      "coppice verify /scratch/runs/llama-2-7b\n"},
     {COMMAND_DOCTOR, "doctor", ARGUMENT_FOLDER, TAKES_THREADS | TAKES_KERNEL,
      "what this installation is, and whether it works here",

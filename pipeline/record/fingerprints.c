@@ -2,8 +2,8 @@
 
 #include "io/corpus/text_kind.h"
 #include "io/file/file_set.h"
+#include "io/file/hash_file.h"
 #include "io/file/interrupt.h"
-#include "io/file/regular.h"
 #include "io/file/run_paths.h"
 #include "io/tasks/files.h"
 #include "io/tokenizer/missing.h"
@@ -13,12 +13,10 @@
 #include "stages/stage.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 static const char tokenizer_file[] = "tokenizer.json";
@@ -89,39 +87,6 @@ static const char *known_hash(const json_t *recorded, const json_t *stamp)
     return json_string_value(json_object_get(recorded, "xxh3"));
 }
 
-// Rank 0: XXH3-64 of a file, read in pieces.
-static enum status hash_file(uint64_t *hash, const char *path, struct error *err)
-{
-    enum { PIECE = 1 << 20 };
-    char *buffer = NULL;
-    XXH3_state_t *state = NULL;
-    size_t n;
-    int fd;
-
-    FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY, STATUS_INPUT, err));
-    FILE *file = fdopen(fd, "rb");
-    if (file == NULL) {
-        close(fd);
-        return error_set(err, STATUS_MEMORY, "%s: %s", path, strerror(errno));
-    }
-    enum status status = allocate(&buffer, PIECE, 1, "fingerprint", err);
-    state = XXH3_createState();
-    if (status == STATUS_OK && state == NULL)
-        status = error_set(err, STATUS_MEMORY, "out of memory for the fingerprint of %s", path);
-    if (status == STATUS_OK) {
-        XXH3_64bits_reset(state);
-        while ((status = interrupt_check(err)) == STATUS_OK && (n = fread(buffer, 1, PIECE, file)) > 0)
-            XXH3_64bits_update(state, buffer, n);
-        if (ferror(file))
-            status = error_set(err, STATUS_FAILED, "%s: read: %s", path, strerror(errno));
-        *hash = XXH3_64bits_digest(state);
-    }
-    XXH3_freeState(state);
-    free(buffer);
-    fclose(file);
-    return status;
-}
-
 // Rank 0: as corpus_load has it (io/corpus/corpus.h).
 static enum status hash_set(uint64_t *hash, const struct file_set *set, struct error *err)
 {
@@ -130,7 +95,7 @@ static enum status hash_set(uint64_t *hash, const struct file_set *set, struct e
 
     FORWARD_IF_ERROR(allocate(&hashes, set->count, sizeof *hashes, "fingerprint", err));
     for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
-        status = hash_file(&hashes[i], set->paths[i], err);
+        status = hash_file(&hashes[i], NULL, set->paths[i], NULL, NULL, err);
     *hash = set->count == 1 ? hashes[0] : XXH3_64bits(hashes, set->count * sizeof *hashes);
     free(hashes);
     return status;

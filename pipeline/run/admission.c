@@ -8,6 +8,7 @@
 #include "pipeline/run/committed_files.h"
 #include "pipeline/run/places.h"
 #include "stages/export/export.h"
+#include "stages/export/exported_files.h"
 
 #include <jansson.h>
 #include <libgen.h>
@@ -42,7 +43,7 @@ static bool is_of_run(const char *folder, const struct run_record *record, char 
     char path[PATH_SIZE];
     json_t *json = NULL;
 
-    path_format(path, sizeof path, "%s/coppice.json", folder);
+    path_format(path, sizeof path, "%s/" EXPORT_RECORD, folder);
     (void)json_read(&json, path, NULL);
     const char *identity = json_string_value(json_object_get(json, "identity"));
     const char *name = json_string_value(json_object_get(json_object_get(json, "variant"), "name"));
@@ -92,8 +93,22 @@ static enum status refuse_foreign(const char *folder, const struct run_context *
 static bool is_model(const char *folder)
 {
     return has_file(folder, "config.json") &&
-           (has_file(folder, "coppice.json") || has_file(folder, "model.safetensors") ||
+           (has_file(folder, EXPORT_RECORD) || has_file(folder, "model.safetensors") ||
             has_file(folder, "model.safetensors.index.json"));
+}
+
+// An export of this run that is there, and that lost a file or a part of one since, is none. Its bytes are
+// for `coppice verify`.
+static enum status check_export(const char *folder, struct error *err)
+{
+    char path[PATH_SIZE];
+    json_t *json;
+
+    path_format(path, sizeof path, "%s/" EXPORT_RECORD, folder);
+    FORWARD_IF_ERROR(json_read(&json, path, err));
+    const enum status status = exported_files_check(json, folder, err);
+    json_decref(json);
+    return status;
 }
 
 // An output that another run wrote is not overwritten; one that is still to be made needs a folder to be in.
@@ -110,7 +125,7 @@ static enum status check_output(const struct run_context *context, const struct 
     if (state == EXPORT_FOREIGN)
         return refuse_foreign(path, context, variant, err);
     if (state == EXPORT_DONE)
-        return STATUS_OK;
+        return check_export(path, err);
     const char *folder = dirname(path);
     if (context->settings->num_variants > 1 && is_of_run(folder, context->record, other, sizeof other))
         return refuse_grown(folder, other, context->options->path, err);

@@ -2,8 +2,8 @@
 
 #include "io/file/json.h"
 #include "io/file/run_paths.h"
-#include "pipeline/run/committed_file.h"
 #include "pipeline/run/committed_files.h"
+#include "pipeline/run/verified_file.h"
 #include "pipeline/text/json_memory.h"
 
 #include <jansson.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static enum status list_files(struct committed_files *list, const char *run, struct error *err)
+static enum status list_files(struct verified_files *list, const char *run, struct error *err)
 {
     char record[PATH_SIZE];
     struct stat info;
@@ -19,7 +19,7 @@ static enum status list_files(struct committed_files *list, const char *run, str
     run_file_path(record, run, RUN_RECORD);
     RETURN_ERROR_IF(stat(record, &info) != 0, err, STATUS_USAGE,
                     "%s: not a run directory: there is no run.json in it", run);
-    return committed_files_list(list, run, err);
+    return verified_files_list(list, run, err);
 }
 
 // Sound files of another run are no result of this one.
@@ -42,12 +42,17 @@ static bool is_record(const char *path, const char *run)
 }
 
 // What makes a damaged file anew.
-static void advise(const char *path, const char *run, struct error *err)
+static void advise(const struct verified_file *file, const char *run, struct error *err)
 {
+    const char *path = file->path;
     char report[PATH_SIZE];
 
     path_format(report, sizeof report, "%s/report.json", run);
-    if (is_record(path, run))
+    if (file->is_exported)
+        error_set(err, STATUS_DAMAGED,
+                  "%s is damaged or gone; remove %.*s and start the job again: it is exported anew", path,
+                  (int)(strrchr(path, '/') - path), path);
+    else if (is_record(path, run))
         error_set(err, STATUS_DAMAGED, "%s is damaged; " RUN_RECORD_ADVICE, path);
     else if (strcmp(path, report) == 0)
         error_set(err, STATUS_DAMAGED, "%s is damaged; coppice report %s writes it anew", path, run);
@@ -57,7 +62,7 @@ static void advise(const char *path, const char *run, struct error *err)
 
 enum status verify_run(const char *run, const struct team *team, bool json, FILE *out, struct error *err)
 {
-    struct committed_files list = {0};
+    struct verified_files list = {0};
     struct error unread = {0};
     uint64_t *damaged = NULL, count = 0;
     enum status status = list_files(&list, run, err);
@@ -69,7 +74,7 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
     // were looked at.
     for (size_t i = (size_t)team->rank; i < list.count; i += (size_t)team->size) {
         struct error why = {0};
-        damaged[i] = committed_file_check(list.paths[i], &why) == STATUS_DAMAGED;
+        damaged[i] = verified_file_check(&list.files[i], &why) == STATUS_DAMAGED;
         if (why.status != STATUS_OK && !damaged[i] && unread.status == STATUS_OK)
             unread = why;
     }
@@ -80,12 +85,12 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         struct error why = {0};
         if (damaged[i] == 0)
             continue;
-        if (out != NULL && committed_file_check(list.paths[i], &why) != STATUS_OK && !json)
+        if (out != NULL && verified_file_check(&list.files[i], &why) != STATUS_OK && !json)
             fprintf(out, "%s\n", why.message);
-        json_array_append_new(names, json_string(list.paths[i]));
+        json_array_append_new(names, json_string(list.files[i].path));
         // The job starts only where run.json is sound.
-        if (count++ == 0 || is_record(list.paths[i], run))
-            advise(list.paths[i], run, err);
+        if (count++ == 0 || is_record(list.files[i].path, run))
+            advise(&list.files[i], run, err);
     }
     if (out != NULL && json) {
         json_t *result = json_pack("{s:I, s:O}", "files", (json_int_t)list.count, "damaged", names);
@@ -108,7 +113,7 @@ enum status verify_run(const char *run, const struct team *team, bool json, FILE
         status = check_origin(run, team, err);
     status = team_agree(team, status, err);
 done:
-    committed_files_free(&list);
+    verified_files_free(&list);
     free(damaged);
     return status;
 }

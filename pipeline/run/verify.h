@@ -1,4 +1,5 @@
-// verify.h - `coppice verify RUN`: compares every committed file with its checksums.
+// verify.h - `coppice verify RUN`: compares every committed file, and every file of the models that the run
+// exported, with its checksum.
 #pragma once
 #include "stages/team/team.h"
 #include <stdio.h>

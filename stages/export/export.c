@@ -8,6 +8,7 @@
 #include "stages/export/added_bias.h"
 #include "stages/export/card.h"
 #include "stages/export/dequantised.h"
+#include "stages/export/exported_files.h"
 #include "stages/export/partial.h"
 #include "stages/export/permutation.h"
 #include "stages/export/read_back.h"
@@ -38,7 +39,7 @@ enum export_state export_state_of(const char *path, const char *identity, struct
     enum export_state state = EXPORT_FOREIGN;
     json_t *json;
 
-    path_format(name, sizeof name, "%s/coppice.json", path);
+    path_format(name, sizeof name, "%s/" EXPORT_RECORD, path);
     if (lstat(path, &stat_buffer) != 0 || lstat(name, &stat_buffer) != 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return lstat(path, &stat_buffer) != 0 ? EXPORT_ABSENT : EXPORT_FOREIGN;
@@ -63,7 +64,7 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
     const struct model *model = stage->model;
     json_t *linears = json_object();
     enum status status =
-        linears != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
+        linears != NULL ? STATUS_OK : error_set(err, STATUS_MEMORY, "out of memory for " EXPORT_RECORD);
 
     for (size_t layer = 0; layer < model->config.num_hidden_layers && status == STATUS_OK; layer++) {
         struct store_reader *masks = NULL, *weights = NULL;
@@ -91,7 +92,7 @@ static enum status describe_linears(json_t **out, const struct stage *stage, con
             if (status == STATUS_OK)
                 status = linear_record_add(row, masks, weights, map.tensors[i].linear, err);
             if (json_object_set_new(linears, name, row) != 0 && status == STATUS_OK)
-                status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
+                status = error_set(err, STATUS_MEMORY, "out of memory for " EXPORT_RECORD);
         }
         store_close(masks);
         store_close(weights);
@@ -124,11 +125,11 @@ static enum status read_back(const struct stage *stage, const struct variant *va
     return status;
 }
 
-// Rank 0: the side files, the card, and coppice.json.
-static enum status complete(const struct stage *stage, const struct variant *variant, const char *identity,
-                            const json_t *provenance, const char *partial, struct error *err)
+// Rank 0: the side files, and the card. record <- a new object, what coppice.json says but of the files.
+static enum status complete(json_t **record, const struct stage *stage, const struct variant *variant,
+                            const char *identity, const json_t *provenance, const char *partial,
+                            struct error *err)
 {
-    char path[PATH_SIZE];
     json_t *json = NULL, *linears = NULL, *permutation = NULL, *dequantised = NULL;
     enum status status;
 
@@ -145,18 +146,37 @@ static enum status complete(const struct stage *stage, const struct variant *var
         json_object_set(json, "linears", linears) != 0 ||
         (permutation != NULL && json_object_set(json, "permutation", permutation) != 0) ||
         (dequantised != NULL && json_object_set(json, "dequantised", dequantised) != 0)) {
-        status = error_set(err, STATUS_MEMORY, "out of memory for coppice.json");
+        status = error_set(err, STATUS_MEMORY, "out of memory for " EXPORT_RECORD);
         goto done;
     }
-    GOTO_IF_ERROR(card_write(stage, variant, json, partial, err), done);
-    path_format(path, sizeof path, "%s/coppice.json", partial);
-    status = sealed_json_write(path, json, err);
+    status = card_write(stage, variant, json, partial, err);
 done:
     json_decref(linears);
     json_decref(permutation);
     json_decref(dequantised);
-    json_decref(json);
+    if (status == STATUS_OK)
+        *record = json;
+    else
+        json_decref(json);
     return status;
+}
+
+// Collective; record is rank 0's.
+static enum status write_record(json_t *record, const struct stage *stage, const char *partial,
+                                struct error *err)
+{
+    char path[PATH_SIZE];
+    enum status status = STATUS_OK;
+    json_t *files;
+
+    FORWARD_IF_ERROR(exported_files_describe(&files, stage, partial, err));
+    if (stage->team->rank == 0) {
+        path_format(path, sizeof path, "%s/" EXPORT_RECORD, partial);
+        status = json_object_set_new(record, "files", files) == 0
+                     ? sealed_json_write(path, record, err)
+                     : error_set(err, STATUS_MEMORY, "out of memory for " EXPORT_RECORD);
+    }
+    return team_agree(stage->team, status, err);
 }
 
 enum status export_variant(const struct stage *stage, const struct variant *variant, const char *identity,
@@ -165,6 +185,7 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
     const struct checkpoint *checkpoint = stage->model->checkpoint;
     const bool root = stage->team->rank == 0;
     char output[PATH_SIZE], partial[PATH_SIZE], path[PATH_SIZE];
+    json_t *record = NULL;
     enum status status = STATUS_OK;
 
     export_path(output, sizeof output, stage->settings, variant);
@@ -181,11 +202,15 @@ enum status export_variant(const struct stage *stage, const struct variant *vari
         stage_advance(stage, (double)(exported->header_bytes + exported->data_bytes));
     }
     if (root)
-        status = complete(stage, variant, identity, provenance, partial, err);
-    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    FORWARD_IF_ERROR(
-        read_back(stage, variant, partial, err)); // last: nothing may write over a shard after it
+        status = complete(&record, stage, variant, identity, provenance, partial, err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    // After all that could write over a shard.
+    GOTO_IF_ERROR(read_back(stage, variant, partial, err), done);
+    GOTO_IF_ERROR(write_record(record, stage, partial, err), done);
     if (root)
         status = partial_publish(partial, output, err);
-    return team_agree(stage->team, status, err);
+    status = team_agree(stage->team, status, err);
+done:
+    json_decref(record);
+    return status;
 }

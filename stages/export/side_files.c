@@ -3,6 +3,7 @@
 #include "io/file/copy.h"
 #include "io/file/run_paths.h"
 #include "stages/export/card.h"
+#include "stages/export/export.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,7 @@ static bool is_copied(const struct checkpoint *checkpoint, const char *name)
     static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
                                           ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
     const size_t length = strlen(name);
-    if (name[0] == '.' || strcmp(name, "coppice.json") == 0 || strcmp(name, SOURCE_CARD) == 0)
+    if (name[0] == '.' || strcmp(name, EXPORT_RECORD) == 0 || strcmp(name, SOURCE_CARD) == 0)
         return false;
     for (size_t i = 0; i < checkpoint->num_shards; i++)
         if (strcmp(name, checkpoint->shard_names[i]) == 0)

@@ -42,6 +42,8 @@ refusal "another text" 2 "evaluate.perplexity: $folder/test.jsonl has changed si
 refusal "a model that has changed" 2 "model: $folder/model/config.json has changed since the run was begun: put it back as it was" '"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied --seed 9 "$folder/model"'
 refusal "a damaged run.json" 1 "does not match its checksum" 'sed -i "s/wanda/wander/" "$folder/run/run.json"'
 refusal "an output that exists" 2 "exists and is not this run's" 'rm -r "$folder/run"; echo "{}" >"$folder/models/coppice.json"'
+refusal "an export that lost a file" 1 "models/tokenizer.json: is gone; remove $folder/models and start the job again" 'rm "$folder/models/tokenizer.json"'
+refusal "an export that lost a part of a file" 1 "models/model.safetensors: has 1000 bytes, and was exported with" 'truncate -s 1000 "$folder/models/model.safetensors"'
 refusal "variants in the folder of a finished model" 2 "output: $folder/models is a model, and another would" 'rm -r "$folder/run"' method='[wanda, ria]' seed=4
 refusal "a sweep that grows in the folder of its first model" 2 "back to $folder/models/wanda-0.5-columns-rows, where" '' method='[wanda, ria]'
 away_and_back() {
@@ -118,3 +120,37 @@ rm -rf "$folder/run" "$folder/models"
 cp -a "$folder/kept/." "$folder/"
 small_job "$job" model="$folder/model" method=wanda pattern= length=16 seed=4
 check "submit.sh says so, and submits nothing" submits_nothing
+
+# ---- what was exported, as verify sees it -----------------------------------------------------------------
+
+put_back() { rm -rf "$folder/run" "$folder/models"; cp -a "$folder/kept/." "$folder/"; small_job "$job" model="$folder/model" method=wanda pattern= length=16; }
+hashes_are_those_of_xxhsum() {
+  local name wanted
+  while read -r name wanted; do
+    same "$wanted" "$(xxhsum -H3 "$folder/models/$name" | grep -o '[0-9a-f]\{16\}' | head -1)" || return 1
+  done < <(jq -r '.files | to_entries[] | "\(.key) \(.value.xxh3)"' "$folder/models/coppice.json")
+}
+# flipped FILE: one bit in the middle of it.
+flipped() {
+  local place=$(($(wc -c <"$1") / 2)) byte
+  byte=$(od -A n -t u1 -j "$place" -N 1 "$1")
+  printf "\\$(printf %o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$place" conv=notrunc status=none
+}
+named_by_verify() {
+  exits 1 alone verify --json "$folder/run" && same "$1" "$(jq -r ".damaged[]" "$folder/stdout")" &&
+    grep -q "^coppice: $1 is damaged or gone; remove $folder/models and start the job again" "$folder/stderr"
+}
+put_back
+check "coppice.json names every file of the export but the card" same \
+  "$(ls "$folder/models" | grep -v -e README.md -e coppice.json)" "$(jq -r '.files | keys[]' "$folder/models/coppice.json")"
+! command -v xxhsum >/dev/null || check "with the hash that xxhsum -H3 prints" hashes_are_those_of_xxhsum
+check "verify counts them" eval 'runs alone verify --json "$folder/run" &&
+  same "$(find "$folder"/run "$folder/models" -name "*.h5" -o -name "*.json" -o -name "*.safetensors" | wc -l)" "$(jq .files "$folder/stdout")"'
+for file in model.safetensors config.json coppice.json; do
+  check "a flipped bit in the exported $file" eval 'put_back; flipped "$folder/models/$file"; named_by_verify "$folder/models/$file"'
+done
+check "an exported file that is gone" eval 'put_back; rm "$folder/models/config.json"; named_by_verify "$folder/models/config.json"'
+check "an edited card is nobody's damage" eval 'put_back; echo more >>"$folder/models/README.md"
+  runs alone verify "$folder/run" && runs alone run "$job" && runs alone export "$job"'
+check "a model that was removed is exported anew, with the same bytes" eval 'put_back; rm -r "$folder/models"
+  runs alone verify "$folder/run" && runs alone run "$job" && diff -r "$folder/models" "$folder/kept/models"'

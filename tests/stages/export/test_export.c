@@ -6,6 +6,7 @@
 #include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
+#include "stages/export/exported_files.h"
 #include "stages/export/side_files.h"
 #include "tests/support/small_model.h"
 
@@ -425,6 +426,51 @@ static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
     small_model_close(&small);
 }
 
+static void a_file_that_is_gone_short_or_changed_is_seen(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    export_shape(&small, &shape, NULL);
+    const char *output = small.settings.output;
+    char *path = path_below(output, "coppice.json"), *card = path_below(output, "README.md"),
+         *config = path_below(output, "config.json");
+    json_t *record = json_load_file(path, 0, NULL);
+    const json_t *entry = json_object_get(json_object_get(record, "files"), "config.json");
+
+    assert_ok(exported_files_check(record, output, &err), err);
+    assert_ok(exported_file_check(output, "config.json", entry, true, &err), err);
+    team_barrier(&small.team);
+    if (small.team.rank == 0) {
+        assert_int_equal(unlink(card), 0); // is the user's
+        assert_ok(exported_files_check(record, output, &err), err);
+        FILE *file = fopen(config, "r+");
+        assert_non_null(file);
+        fputc('[', file);
+        fclose(file);
+        assert_ok(exported_files_check(record, output, &err), err); // has its size
+        assert_int_equal(exported_file_check(output, "config.json", entry, true, &err), STATUS_DAMAGED);
+        assert_non_null(strstr(err.message, "config.json: does not match its checksum"));
+        assert_int_equal(truncate(config, 3), 0);
+        assert_int_equal(exported_files_check(record, output, &err), STATUS_DAMAGED);
+        assert_non_null(strstr(err.message, "config.json: has 3 bytes, and was exported with "));
+        assert_non_null(strstr(err.message, "; remove "));
+        assert_int_equal(unlink(config), 0);
+        assert_int_equal(exported_files_check(record, output, &err), STATUS_DAMAGED);
+        assert_non_null(strstr(err.message, "config.json: is gone; remove "));
+        json_object_del(record, "files"); // as an earlier version wrote it
+        assert_ok(exported_files_check(record, output, &err), err);
+    }
+    team_barrier(&small.team);
+    json_decref(record);
+    free(path);
+    free(card);
+    free(config);
+    small_model_close(&small);
+}
+
 static void of_several_variants_each_has_a_folder(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
@@ -694,6 +740,7 @@ int main(int argc, char **argv)
         mpi_unit_test(what_an_export_cannot_copy_is_refused_before),
         mpi_unit_test(the_card_is_the_exports_own),
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
+        mpi_unit_test(a_file_that_is_gone_short_or_changed_is_seen),
         mpi_unit_test(of_several_variants_each_has_a_folder),
         mpi_unit_test(a_killed_export_goes_on_with_the_next_shard),
         mpi_unit_test(a_pruned_tensor_with_other_bytes_than_the_stores_is_not_exported),
