@@ -33,6 +33,12 @@ static const size_t LIMIT_TOKENIZER_BYTES = (size_t)128 << 20;
 // What normalising and cutting may make of a text, as a multiple of its bytes, beyond the first. A byte
 // becomes two by byte-level alphabets; NFKD makes 33 bytes of the three of U+FDFA.
 static const size_t LIMIT_GROWTH = 64, LIMIT_FREE_GROWTH_BYTES = (size_t)1 << 20;
+// How often a regular expression may go back while it looks for one match: so often, and so often for each
+// byte of the text, which one match may be as long as. (a*)*b doubles it with every a.
+static const uint32_t LIMIT_MATCH_STEPS = 1 << 20, LIMIT_MATCH_STEPS_PER_BYTE = 16;
+// Processor time of cutting a text with one regular expression, in seconds and seconds for each byte: some
+// twenty times what common ones take. a*b looks from every a of a text without b to the text's end.
+static const double LIMIT_MATCH_SECONDS = 0.5, LIMIT_MATCH_SECONDS_PER_BYTE = 1e-6;
 // Special tokens that a template puts around a text, and how often it has the text: one to four, and once.
 enum { LIMIT_TEMPLATE_IDS = 1024, LIMIT_TEMPLATE_TEXTS = 8 };
 

@@ -1,5 +1,7 @@
 #include "io/tokenizer/pattern.h"
 
+#include "io/file/interrupt.h"
+#include "io/file/limits.h"
 #include "io/tokenizer/expression.h"
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/unicode_data.h"
@@ -7,6 +9,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct pattern {
     char *literal; // NULL for a regular expression
@@ -16,7 +19,10 @@ struct pattern {
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
     bool jit;
-    struct text shadow; // the text as PCRE2 is to see it, where that is not the text itself
+    // Of the search:
+    double begun;          // this thread's clock
+    size_t stretch, looks; // places where a match may begin that are looked at in one call; calls so far
+    struct text shadow;    // the text as PCRE2 is to see it, where that is not the text itself
 };
 
 static enum status out_of_memory(struct error *err)
@@ -67,7 +73,8 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
         return out_of_memory(err);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pattern->code = pcre2_compile((PCRE2_SPTR)expression.bytes, expression.size,
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &offset, context);
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT, &code,
+                                  &offset, context);
     pcre2_compile_context_free(context);
     if (pattern->code == NULL) {
         pcre2_get_error_message(code, message, sizeof message);
@@ -78,10 +85,7 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
     pattern->context = pcre2_match_context_create(NULL);
     if (pattern->match == NULL || pattern->context == NULL)
         return out_of_memory(err);
-    // A piece can be as long as the text; how long a match may take is bounded by the text alone.
-    pcre2_set_match_limit(pattern->context, UINT32_MAX);
-    pcre2_set_depth_limit(pattern->context, UINT32_MAX);
-    pcre2_set_heap_limit(pattern->context, UINT32_MAX);
+    pcre2_set_depth_limit(pattern->context, UINT32_MAX); // the heap bounds it
     pattern->jit = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
     if (pattern->jit) {
         pattern->stack = pcre2_jit_stack_create(first_stack, largest_stack, NULL);
@@ -152,6 +156,46 @@ static size_t find_disputed(struct slice text, size_t at, const struct unicode_r
     return at;
 }
 
+// ---- searching --------------------------------------------------------------------------------------------
+
+// A piece can be as long as the text: what a match may cost grows with it.
+static void set_limits(struct pattern *pattern, size_t size)
+{
+    const uint64_t steps = LIMIT_MATCH_STEPS + (uint64_t)LIMIT_MATCH_STEPS_PER_BYTE * size;
+    const uint64_t kibibytes = ((uint64_t)64 << 10) + size;
+
+    pcre2_set_match_limit(pattern->context, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
+    pcre2_set_heap_limit(pattern->context, kibibytes < UINT32_MAX ? (uint32_t)kibibytes : UINT32_MAX);
+}
+
+static double thread_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+// Each place may cost a look at all of the text: so many that a call takes some tenths of a second at most.
+static size_t places_in_a_call(size_t size)
+{
+    enum { FEWEST = 16, MOST = 1024 };
+    const size_t places = ((size_t)1 << 28) / (size + 1);
+    return places < FEWEST ? FEWEST : places > MOST ? MOST : places;
+}
+
+// Looks at the clock, and asks whether the program was told to stop.
+static enum status check_time(const struct pattern *pattern, size_t size, struct error *err)
+{
+    const double taken = thread_clock() - pattern->begun;
+
+    RETURN_ERROR_IF(
+        taken > LIMIT_MATCH_SECONDS + LIMIT_MATCH_SECONDS_PER_BYTE * (double)size, err, STATUS_INPUT,
+        "regular expression: has taken %.1f s for a text of %zu bytes: it looks at the same places "
+        "again and again",
+        taken, size);
+    return interrupt_check(err);
+}
+
 enum status pattern_begin(struct pattern *pattern, struct slice text, struct pattern_search *search,
                           struct error *err)
 {
@@ -162,6 +206,10 @@ enum status pattern_begin(struct pattern *pattern, struct slice text, struct pat
     *search = (struct pattern_search){.text = text};
     if (pattern->literal != NULL)
         return STATUS_OK;
+    pattern->looks = 0;
+    pattern->stretch = places_in_a_call(text.size);
+    pattern->begun = thread_clock();
+    set_limits(pattern, text.size);
     at = find_disputed(text, 0, &range);
     if (at == text.size)
         return STATUS_OK;
@@ -179,14 +227,16 @@ enum status pattern_begin(struct pattern *pattern, struct slice text, struct pat
     return STATUS_OK;
 }
 
-static enum status match_at(struct pattern *pattern, struct slice text, size_t position, bool *found,
-                            size_t *start, size_t *end, struct error *err)
+// A match that begins in [position, next).
+static enum status match_within(struct pattern *pattern, struct slice text, size_t position, size_t next,
+                                bool *found, size_t *start, size_t *end, struct error *err)
 {
     const PCRE2_SPTR subject = (PCRE2_SPTR)text.bytes;
     PCRE2_UCHAR message[128];
     const PCRE2_SIZE *offsets;
     int result;
 
+    pcre2_set_offset_limit(pattern->context, next - 1);
     // The text was checked once; checking it in every match would make the search quadratic.
     result = pattern->jit ? pcre2_jit_match(pattern->code, subject, text.size, position, 0, pattern->match,
                                             pattern->context)
@@ -197,6 +247,9 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
     *found = result > 0;
     if (result == PCRE2_ERROR_NOMATCH)
         return STATUS_OK;
+    RETURN_ERROR_IF(result == PCRE2_ERROR_MATCHLIMIT || result == PCRE2_ERROR_HEAPLIMIT, err, STATUS_INPUT,
+                    "regular expression: goes back too often at byte %zu of a text of %zu", position,
+                    text.size);
     if (result < 0) {
         pcre2_get_error_message(result, message, sizeof message);
         RETURN_ERROR(err, STATUS_FAILED, "regular expression: %s, at byte %zu of a piece of %zu",
@@ -205,6 +258,27 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
     offsets = pcre2_get_ovector_pointer(pattern->match);
     *start = offsets[0];
     *end = offsets[1];
+    return STATUS_OK;
+}
+
+// The next match from position on. Looked for stretch by stretch: where there is none, an expression may look
+// from each place to the end of the text, and a single call for all places would not end.
+static enum status match_at(struct pattern *pattern, struct slice text, size_t position, bool *found,
+                            size_t *start, size_t *end, struct error *err)
+{
+    size_t next;
+
+    if (++pattern->looks % pattern->stretch == 0)
+        FORWARD_IF_ERROR(check_time(pattern, text.size, err));
+    for (*found = false; position <= text.size; position = next) {
+        next = text.size - position > pattern->stretch ? position + pattern->stretch : text.size + 1;
+        while (next < text.size && ((unsigned char)text.bytes[next] & 0xc0) == 0x80)
+            next++; // matches begin with characters
+        FORWARD_IF_ERROR(match_within(pattern, text, position, next, found, start, end, err));
+        if (*found)
+            break;
+        FORWARD_IF_ERROR(check_time(pattern, text.size, err));
+    }
     return STATUS_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -469,6 +470,52 @@ static void a_text_does_not_grow_without_bounds(void **state)
 }
 
 // As does an added token that is normalised when the file is read.
+// Texts of one letter, with expressions that look for another one that is not there.
+static void an_expression_does_not_take_for_ever(void **state)
+{
+    static const struct {
+        const char *regex;
+        size_t size;
+        const char *message; // NULL: is no trouble
+    } cases[] = {
+        {"(a*)*[bc]", 2000, "goes back too often at byte 0 of a text of 2000"},
+        {"(?:a+)+[bc]", 100000, "goes back too often"},
+        {"(?:a|aa)+[bc]|a", 5000, "goes back too often"},
+        {"a+c|a*b|b", 1000000, "it looks at the same places again and again"},
+        {"[ab]+?c|a", 200000, "it looks at the same places again and again"},
+        {"(?:\\\\p{L}\\\\p{M}*)+", 200000, NULL}, // one match of all the text
+        {"(?:[^c]|b)+", 200000, NULL},
+        {"b", 1000000, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char part[200];
+        struct tokenizer *tokenizer = NULL;
+        struct error err = {0};
+        int32_t *ids = NULL;
+        size_t count;
+        char *text = malloc(cases[i].size), *json;
+
+        assert_non_null(text);
+        memset(text, 'a', cases[i].size);
+        snprintf(part, sizeof part, "'%s'", cases[i].regex);
+        json = changed("'a+|b'", part);
+        assert_int_equal(load_text(json, strlen(json), &tokenizer, &err), STATUS_OK);
+        const clock_t begun = clock();
+        const enum status status =
+            tokenizer_encode(tokenizer, text, cases[i].size, false, &ids, &count, &err);
+        assert_true((double)(clock() - begun) / CLOCKS_PER_SEC < 3);
+        if (status != (cases[i].message == NULL ? STATUS_OK : STATUS_INPUT))
+            fail_msg("%s: status %d, %s", cases[i].regex, status, err.message);
+        if (cases[i].message != NULL)
+            assert_non_null(strstr(err.message, cases[i].message));
+        tokenizer_free(tokenizer);
+        free(ids);
+        free(text);
+        free(json);
+    }
+}
+
 static void an_added_token_does_not_grow_without_bounds(void **state)
 {
     static const char replace[] = "{'type':'Replace','pattern':{'String':'a'},'content':'aa'}";
@@ -615,6 +662,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_another_model_is_named),
         cmocka_unit_test(a_character_map_that_is_damaged_is_refused),
         cmocka_unit_test(a_text_does_not_grow_without_bounds),
+        cmocka_unit_test(an_expression_does_not_take_for_ever),
         cmocka_unit_test(an_added_token_does_not_grow_without_bounds),
         cmocka_unit_test(a_template_does_not_multiply_texts),
         cmocka_unit_test(a_file_of_any_size_is_not_read),
