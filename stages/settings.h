@@ -1,6 +1,7 @@
 // settings.h - a job as the stages see it, after it was parsed and checked (pipeline/job/job.h).
 #pragma once
 #include "io/corpus/pack.h"
+#include "io/file/origin.h"
 #include "io/tasks/format.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/importance.h"
@@ -128,3 +129,9 @@ struct settings {
     size_t num_expected;
     struct expected *expected; // in the job's order; at most one of each variant
 };
+
+// What files of the job say of themselves.
+static inline struct file_origin settings_origin(const struct settings *settings)
+{
+    return (struct file_origin){settings->made_from, settings->run};
+}

@@ -301,3 +301,14 @@ enum status read_file_up_to(char **bytes, size_t *size, size_t most, const char 
     close(fd);
     return status;
 }
+
+enum status read_run_file(char **bytes, size_t *size, const char *path, struct error *err)
+{
+    int fd;
+
+    *bytes = NULL;
+    FORWARD_IF_ERROR(run_file_open(&fd, path, O_RDONLY, err));
+    const enum status status = read_descriptor(bytes, size, fd, LIMIT_FILE_BYTES, path, err);
+    close(fd);
+    return status;
+}

@@ -39,3 +39,5 @@ enum status sync_directory(const char *path, struct error *err);
 // fails half-way is STATUS_FAILED. More than LIMIT_FILE_BYTES (limits.h), or than `most`, are STATUS_INPUT.
 enum status read_file_up_to(char **bytes, size_t *size, size_t most, const char *path, struct error *err);
 enum status read_file(char **bytes, size_t *size, const char *path, struct error *err);
+// The same of a file of a run directory (run_file_open): STATUS_FAILED where it cannot be opened.
+enum status read_run_file(char **bytes, size_t *size, const char *path, struct error *err);

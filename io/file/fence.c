@@ -56,7 +56,7 @@ static enum status check_one(const struct fence_lock *lock, struct error *err)
     char content[2048];
     int fd;
 
-    if (regular_open(&fd, lock->path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, err) != STATUS_OK) {
+    if (run_file_open(&fd, lock->path, O_RDONLY, err) != STATUS_OK) {
         if (errno != ENOENT && errno != ESTALE)
             return STATUS_FAILED;
         is_lost = true;

@@ -33,6 +33,11 @@ enum status regular_open(int *fd, const char *path, int flags, enum status refus
     return refusal;
 }
 
+enum status run_file_open(int *fd, const char *path, int flags, struct error *err)
+{
+    return regular_open(fd, path, flags | O_NOFOLLOW, STATUS_FAILED, err);
+}
+
 size_t regular_read_beginning(void *bytes, size_t size, const char *path)
 {
     size_t used = 0;

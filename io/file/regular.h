@@ -7,6 +7,9 @@
 // a folder is refused at once, where open alone may wait for ever. *fd is -1 after a failure, which has the
 // status `refusal`; errno is open's then, and EINVAL for what is no regular file.
 enum status regular_open(int *fd, const char *path, int flags, enum status refusal, struct error *err);
+// The same for a file of a run directory, which is never reached through a symbolic link under its own name:
+// whoever can put one there could have another file read or written. A folder on the way may be a link.
+enum status run_file_open(int *fd, const char *path, int flags, struct error *err);
 // The first bytes of a regular file, as many as there are up to size; 0 where there is none, or it cannot be
 // read.
 size_t regular_read_beginning(void *bytes, size_t size, const char *path);

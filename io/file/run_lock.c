@@ -63,7 +63,7 @@ static enum found read_holder(struct holder *holder, const char *path)
     int fd;
 
     *holder = (struct holder){.size = 0};
-    if (regular_open(&fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, NULL) != STATUS_OK)
+    if (run_file_open(&fd, path, O_RDONLY, NULL) != STATUS_OK)
         return errno == ENOENT || errno == ESTALE ? ABSENT : UNREADABLE;
     while (holder->size < sizeof holder->content - 1) {
         const ssize_t got =

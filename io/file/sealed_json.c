@@ -9,7 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-static const char *const seal_name = "xxh3", *const made_from_name = "made_from";
+static const char *const seal_name = "xxh3", *const made_from_name = "made_from", *const file_name = "file";
 
 // 16 hexadecimal digits.
 static void hash_to_text(char text[17], uint64_t hash)
@@ -82,13 +82,16 @@ enum status sealed_json_write(const char *path, json_t *object, struct error *er
     return status;
 }
 
-enum status sealed_json_write_from(const char *path, json_t *object, uint64_t made_from, struct error *err)
+enum status sealed_json_write_from(const char *path, json_t *object, struct file_origin origin,
+                                   struct error *err)
 {
-    char text[17];
+    char text[17], name[ORIGIN_NAME_SIZE];
 
-    hash_to_text(text, made_from);
-    RETURN_ERROR_IF(made_from != 0 && json_object_set_new(object, made_from_name, json_string(text)) != 0,
-                    err, STATUS_MEMORY, "out of memory for %s", path);
+    hash_to_text(text, origin.made_from);
+    origin_name(name, origin, path);
+    if ((origin.made_from != 0 && json_object_set_new(object, made_from_name, json_string(text)) != 0) ||
+        (name[0] != '\0' && json_object_set_new(object, file_name, json_string(name)) != 0))
+        return error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     return sealed_json_write(path, object, err);
 }
 
@@ -106,7 +109,7 @@ enum status sealed_json_read(json_t **json, const char *path, struct error *err)
     size_t size;
     enum status status;
 
-    status = read_file(&bytes, &size, path, err);
+    status = read_run_file(&bytes, &size, path, err);
     if (status == STATUS_INPUT) // a file of ours, not the user's
         status = err != NULL ? (err->status = STATUS_FAILED) : STATUS_FAILED;
     FORWARD_IF_ERROR(status);
@@ -122,6 +125,9 @@ enum status sealed_json_read(json_t **json, const char *path, struct error *err)
                  ((strlen(text) != size || memcmp(text, bytes, size) != 0) &&
                   !is_as_before(object, bytes, size)))
             status = error_set(err, STATUS_DAMAGED, "%s: does not match its checksum", path);
+        const char *name = json_string_value(json_object_get(object, file_name));
+        if (status == STATUS_OK && name != NULL)
+            status = origin_check(path, name, err);
     }
     free(bytes);
     free(text);

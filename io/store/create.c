@@ -130,8 +130,8 @@ void store_before_mpi(void)
     setenv("OMPI_MCA_sharedfp_sm_priority", "-1", 1);
 }
 
-enum status store_create(struct store_writer **writer, const char *path, uint64_t made_from, MPI_Comm comm,
-                         struct error *err)
+enum status store_create(struct store_writer **writer, const char *path, struct file_origin origin,
+                         MPI_Comm comm, struct error *err)
 {
     struct store_writer *new;
     enum status status;
@@ -145,7 +145,8 @@ enum status store_create(struct store_writer **writer, const char *path, uint64_
     }
     new->comm = comm;
     new->fd = -1;
-    new->made_from = made_from;
+    new->made_from = origin.made_from;
+    origin_name(new->name, origin, path);
     new->parallel = H5I_INVALID_HID;
     new->piece = default_piece;
     comm_shape(comm, &new->rank, &new->size);

@@ -178,6 +178,7 @@ enum status store_finish(struct store_writer *writer, struct error *err)
     uint64_t *hashes = NULL;
     enum status status;
 
+    memcpy(header.name, writer->name, sizeof header.name);
     GOTO_IF_ERROR(combine_datasets(writer, &hashes, err), end);
     GOTO_IF_ERROR(store_close_parallel(writer, err), end);
     if (writer->rank == 0)

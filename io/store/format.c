@@ -19,6 +19,7 @@ enum {
     AT_LENGTH = 24,
     AT_BLOCKS = 32,
     AT_MADE_FROM = 40,
+    AT_NAME = 48,
     AT_HASH = STORE_USER_BLOCK - 8
 };
 
@@ -33,6 +34,7 @@ void store_header_encode(uint8_t block[STORE_USER_BLOCK], const struct store_hea
     memcpy(block + AT_LENGTH, &header->length, sizeof header->length);
     memcpy(block + AT_BLOCKS, &header->blocks, sizeof header->blocks);
     memcpy(block + AT_MADE_FROM, &header->made_from, sizeof header->made_from);
+    memcpy(block + AT_NAME, header->name, strnlen(header->name, ORIGIN_NAME_SIZE - 1));
     const uint64_t hash = XXH3_64bits(block, AT_HASH);
     memcpy(block + AT_HASH, &hash, sizeof hash);
 }
@@ -57,6 +59,8 @@ enum status store_header_decode(struct store_header *header, const uint8_t block
     memcpy(&header->length, block + AT_LENGTH, sizeof header->length);
     memcpy(&header->blocks, block + AT_BLOCKS, sizeof header->blocks);
     memcpy(&header->made_from, block + AT_MADE_FROM, sizeof header->made_from);
+    memcpy(header->name, block + AT_NAME, ORIGIN_NAME_SIZE);
+    header->name[ORIGIN_NAME_SIZE - 1] = '\0';
     return STATUS_OK;
 }
 

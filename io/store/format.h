@@ -9,7 +9,7 @@
 //  - 24: length of the file (u64)
 //  - 32: XXH3-64 (u64) of the XXH3-64 values (u64 each) of the blocks of the rest of the file
 //  - 40: what the file was made from (u64), store_create; 0: not said
-//  - 48: zeros
+//  - 48: which file of a run it is, "masks/wanda-0.5/layer-007.h5" and zeros; zeros: not said
 //  - 504: XXH3-64 (u64) of bytes 0 to 503
 //
 // Block b is the bytes [512 + b 2^20, 512 + (b + 1) 2^20), the last one shorter. So every byte of the file is
@@ -23,6 +23,7 @@ enum { STORE_USER_BLOCK = 512, STORE_BLOCK = 1 << 20, STORE_VERSION = 1 };
 
 struct store_header {
     uint64_t length, blocks, made_from;
+    char name[ORIGIN_NAME_SIZE];
 };
 void store_header_encode(uint8_t block[STORE_USER_BLOCK], const struct store_header *header);
 // STATUS_DAMAGED names the path.

@@ -7,6 +7,7 @@
 // count. After a failure on any rank every rank returns the same status and message (collective functions
 // agree inside).
 #pragma once
+#include "io/file/origin.h"
 #include "kernels/error.h"
 #include <mpi.h>
 #include <stdbool.h>
@@ -24,10 +25,10 @@ struct store_reader;
 // choice of the user's is kept.
 void store_before_mpi(void);
 
-// Collective. Starts path's temporary file (folders are made). made_from: a hash of what the contents are
-// computed from, kept in the file; 0 where nothing is to be said. Freed by store_commit or store_abandon.
-enum status store_create(struct store_writer **writer, const char *path, uint64_t made_from, MPI_Comm comm,
-                         struct error *err);
+// Collective. Starts path's temporary file (folders are made). origin is kept in the file. Freed by
+// store_commit or store_abandon.
+enum status store_create(struct store_writer **writer, const char *path, struct file_origin origin,
+                         MPI_Comm comm, struct error *err);
 
 struct store_shape {
     enum store_type type;
@@ -58,8 +59,8 @@ enum status store_commit(struct store_writer *writer, struct error *err);
 void store_abandon(struct store_writer *writer);
 
 // Collective. Opens a committed file for reading and checks all of it (each rank its share of the blocks). A
-// mismatch is STATUS_DAMAGED and names the file; a file that is not there is STATUS_FAILED. With
-// MPI_COMM_SELF: one process alone.
+// mismatch is STATUS_DAMAGED and names the file; a file that is not there is STATUS_FAILED, and one that says
+// it is another one STATUS_USAGE (io/file/origin.h). With MPI_COMM_SELF: one process alone.
 enum status store_open(struct store_reader **reader, const char *path, MPI_Comm comm, struct error *err);
 // Opens a committed file for one process that only wants a little of it: its length and its first block are
 // checked, its contents are not. Not collective; works without MPI. Failures as store_open's.

@@ -38,8 +38,9 @@ struct store_writer {
     char *path, *temporary, *folder;
     MPI_Comm comm;
     int rank, size;
-    uint64_t made_from;  // store_create
-    enum status failure; // after a failure only store_abandon does something
+    uint64_t made_from;          // of the origin that store_create was given
+    char name[ORIGIN_NAME_SIZE]; // and the name that it gives
+    enum status failure;         // after a failure only store_abandon does something
     int fd;       // of the temporary file, -1: none. Rank 0 writes structure and user block through it, every
                   // rank fsyncs it: it is older than every write, so no error of the kernel's is missed
     bool created; // rank 0: the temporary file is there and ours to unlink

@@ -227,9 +227,9 @@ enum status pattern_begin(struct pattern *pattern, struct slice text, struct pat
     return STATUS_OK;
 }
 
-// A match that begins in [position, next).
+// A match that begins in [position, next): ends[0] to ends[1].
 static enum status match_within(struct pattern *pattern, struct slice text, size_t position, size_t next,
-                                bool *found, size_t *start, size_t *end, struct error *err)
+                                bool *found, size_t ends[2], struct error *err)
 {
     const PCRE2_SPTR subject = (PCRE2_SPTR)text.bytes;
     PCRE2_UCHAR message[128];
@@ -256,8 +256,8 @@ static enum status match_within(struct pattern *pattern, struct slice text, size
                      (const char *)message, position, text.size);
     }
     offsets = pcre2_get_ovector_pointer(pattern->match);
-    *start = offsets[0];
-    *end = offsets[1];
+    ends[0] = offsets[0];
+    ends[1] = offsets[1];
     return STATUS_OK;
 }
 
@@ -266,7 +266,7 @@ static enum status match_within(struct pattern *pattern, struct slice text, size
 static enum status match_at(struct pattern *pattern, struct slice text, size_t position, bool *found,
                             size_t *start, size_t *end, struct error *err)
 {
-    size_t next;
+    size_t next, ends[2] = {0};
 
     if (++pattern->looks % pattern->stretch == 0)
         FORWARD_IF_ERROR(check_time(pattern, text.size, err));
@@ -274,11 +274,13 @@ static enum status match_at(struct pattern *pattern, struct slice text, size_t p
         next = text.size - position > pattern->stretch ? position + pattern->stretch : text.size + 1;
         while (next < text.size && ((unsigned char)text.bytes[next] & 0xc0) == 0x80)
             next++; // matches begin with characters
-        FORWARD_IF_ERROR(match_within(pattern, text, position, next, found, start, end, err));
+        FORWARD_IF_ERROR(match_within(pattern, text, position, next, found, ends, err));
         if (*found)
             break;
         FORWARD_IF_ERROR(check_time(pattern, text.size, err));
     }
+    *start = ends[0];
+    *end = ends[1];
     return STATUS_OK;
 }
 

@@ -58,7 +58,7 @@ enum status compensation_record_write(const struct settings *settings, const str
     }
     record_path(path, settings, variant);
     if (status == STATUS_OK)
-        status = json != NULL ? sealed_json_write_from(path, json, settings->made_from, err)
+        status = json != NULL ? sealed_json_write_from(path, json, settings_origin(settings), err)
                               : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;

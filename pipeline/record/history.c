@@ -186,7 +186,7 @@ enum status history_read(struct history *history, const char *run, struct error 
 
     memset(history, 0, sizeof *history);
     run_file_path(path, run, RUN_LOG);
-    if (regular_open(&fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, &why) != STATUS_OK)
+    if (run_file_open(&fd, path, O_RDONLY, &why) != STATUS_OK)
         return errno == ENOENT ? STATUS_OK : error_set(err, why.status, "%s", why.message);
     FILE *file = fdopen(fd, "r");
     if (file == NULL) {

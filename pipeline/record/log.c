@@ -76,8 +76,7 @@ enum status log_open(struct event_log **log, const char *run, int ranks, struct 
     log_process(process);
     log_set_process(*log, process);
     snprintf((*log)->path, path_size, "%s%s", run, name);
-    status =
-        regular_open(&(*log)->fd, (*log)->path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, STATUS_FAILED, err);
+    status = run_file_open(&(*log)->fd, (*log)->path, O_RDWR | O_CREAT | O_APPEND, err);
     if (status == STATUS_OK)
         status = end_torn_line(*log, err);
     if (status != STATUS_OK) {

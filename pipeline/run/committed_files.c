@@ -81,9 +81,13 @@ static bool has_origin(const char *path, const char *run)
 static enum status check_one(const struct run_record *record, const char *path, struct error *err)
 {
     uint64_t made_from = 0;
+    struct error why = {0};
+    const enum status status = committed_file_made_from(&made_from, path, &why);
 
+    if (status == STATUS_USAGE)
+        return error_set(err, status, "%s", why.message);
     // One that cannot be read is refused where it is needed.
-    if (committed_file_made_from(&made_from, path, NULL) != STATUS_OK || made_from == record->made_from ||
+    if (status != STATUS_OK || made_from == record->made_from ||
         (made_from == 0 && record->has_unmarked_files))
         return STATUS_OK;
     RETURN_ERROR(

@@ -18,6 +18,7 @@ void committed_files_free(struct committed_files *files);
 
 // Collective over the world, each rank looks at a share of the files. STATUS_USAGE names a file in RUN that
 // was made from something else than the record's job: run.json was removed or replaced, or the file came from
-// another run. A damaged file is left to pipeline/run/repair.h.
+// another run, or is another file of this one by what it says itself. A damaged file is left to
+// pipeline/run/repair.h.
 enum status committed_files_check_origin(const struct run_record *record, const char *run,
                                          const struct team *world, struct error *err);

@@ -94,7 +94,7 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
         if (team->rank == 0)
             status = json_memory_check(path, err);
         if (team->rank == 0 && status == STATUS_OK)
-            status = sealed_json_write_from(path, result, d->settings->made_from, err);
+            status = sealed_json_write_from(path, result, settings_origin(d->settings), err);
     }
     if (result != NULL)
         json_object_set_new(d->results, name, result);

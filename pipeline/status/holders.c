@@ -28,7 +28,7 @@ static bool read_lock(struct process_identity *identity, double *silence, const 
     ssize_t length = -1;
     int fd;
 
-    if (regular_open(&fd, path, O_RDONLY | O_NOFOLLOW, STATUS_FAILED, NULL) != STATUS_OK)
+    if (run_file_open(&fd, path, O_RDONLY, NULL) != STATUS_OK)
         return false;
     if (fstat(fd, &info) == 0)
         length = read(fd, text, sizeof text - 1);

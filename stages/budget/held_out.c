@@ -177,7 +177,8 @@ enum status held_out_commit(struct held_out_draft *draft, const struct stage *st
     if (!draft->needed)
         return STATUS_OK;
     held_out_path(path, stage->settings);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err), done);
+    GOTO_IF_ERROR(store_create(&writer, path, settings_origin(stage->settings), stage->team->comm, err),
+                  done);
     GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "seed", stage->settings->seed, err), done);
     GOTO_IF_ERROR(

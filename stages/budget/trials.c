@@ -113,8 +113,9 @@ enum status budget_resolve(struct variant *resolved, const struct settings *sett
 static enum status write_and_free(const char *path, json_t *json, const struct settings *settings,
                                   struct error *err)
 {
-    const enum status status = json != NULL ? sealed_json_write_from(path, json, settings->made_from, err)
-                                            : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    const enum status status = json != NULL
+                                   ? sealed_json_write_from(path, json, settings_origin(settings), err)
+                                   : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
 }

@@ -116,7 +116,7 @@ enum status compensate_layer(const struct stage *stage, struct layer_weights *we
     run_layer_path(path, stage->settings->run, RUN_MASKS, variant->name, layer);
     GOTO_IF_ERROR(store_open(&files.masks, path, stage->team->comm, err), done);
     run_layer_path(path, stage->settings->run, RUN_WEIGHTS, variant->name, layer);
-    GOTO_IF_ERROR(store_create(&files.writer, path, stage->settings->made_from, stage->team->comm, err),
+    GOTO_IF_ERROR(store_create(&files.writer, path, settings_origin(stage->settings), stage->team->comm, err),
                   done);
     GOTO_IF_ERROR(compensate_all(&c, &files, err), done);
     status = store_commit(files.writer, err);

@@ -189,7 +189,7 @@ static enum status write_items(const struct parts *parts, size_t *first, struct 
     if (!complete)
         status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     else if (*first < parts->count)
-        status = sealed_json_write_from(path, json, parts->stage->settings->made_from, err);
+        status = sealed_json_write_from(path, json, settings_origin(parts->stage->settings), err);
     json_decref(json);
     return status;
 }

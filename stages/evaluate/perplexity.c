@@ -251,7 +251,7 @@ enum status perplexity_write(const struct perplexity *result, const double *wind
     if (settings->texts[text].measured_with != 0)
         json_object_set_new(json, "measured_with",
                             json_sprintf("%016" PRIx64, settings->texts[text].measured_with));
-    enum status status = json != NULL ? sealed_json_write_from(path, json, settings->made_from, err)
+    enum status status = json != NULL ? sealed_json_write_from(path, json, settings_origin(settings), err)
                                       : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;

@@ -188,8 +188,9 @@ enum status task_result_write(const struct task_result *result, const char *path
         failed |= json_object_set_new(json, "shots", json_integer((json_int_t)task->shots));
     if (result->format == TASK_MMLU)
         failed |= add_subjects(json, result->subjects);
-    const enum status status = failed == 0 ? sealed_json_write_from(path, json, settings->made_from, err)
-                                           : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
+    const enum status status = failed == 0
+                                   ? sealed_json_write_from(path, json, settings_origin(settings), err)
+                                   : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;
 }

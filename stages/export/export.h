@@ -3,9 +3,6 @@
 #include "stages/stage.h"
 #include <jansson.h>
 
-// The file in which an export says what it is.
-#define EXPORT_RECORD "coppice.json"
-
 // The folder of a variant: `output` itself when the job has one variant, else OUTPUT/VARIANT. Not collective.
 void export_path(char *path, size_t size, const struct settings *settings, const struct variant *variant);
 

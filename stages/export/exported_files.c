@@ -4,7 +4,6 @@
 #include "io/file/run_paths.h"
 #include "io/tokenizer/text.h"
 #include "stages/export/card.h"
-#include "stages/export/export.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -7,6 +7,9 @@
 #include "stages/stage.h"
 #include <jansson.h>
 
+// The file in which an export says what it is.
+#define EXPORT_RECORD "coppice.json"
+
 // files <- a new object on rank 0, NULL on the others: of all files in `folder`, sorted by name. They are
 // read once more for it, one rank a file: ranks write the shards together, in no order, and this hash is
 // what `xxhsum -H3` prints. Collective.

@@ -51,7 +51,7 @@ enum status export_read_back(const struct stage *stage, const struct variant *va
     if (status == STATUS_OK)
         status = added_biases_create(&back.biases, stage, variant, index, err);
     if (status == STATUS_OK)
-        status = regular_open(&back.fd, path, O_RDONLY, STATUS_FAILED, err);
+        status = run_file_open(&back.fd, path, O_RDONLY, err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     back.header_bytes = back.biases.count > 0 ? back.biases.header_bytes : back.source->exported.header_bytes;
     for (size_t layer = 0; layer < stage->model->config.num_hidden_layers; layer++) {

@@ -27,7 +27,7 @@ enum status shard_begin(struct shard *shard, const char *path, struct error *err
     FORWARD_IF_ERROR(team_agree(team, status, err));
     FORWARD_IF_ERROR(team_broadcast(team, temporary, sizeof temporary, 0, err));
     if (team->rank != 0) {
-        shard->file.fd = open(temporary, O_WRONLY | O_CLOEXEC);
+        shard->file.fd = open(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
         shard->file.path = strdup(path);
         if (shard->file.fd < 0 || shard->file.path == NULL)
             status = error_set(err, STATUS_FAILED, "%s: %s", temporary, strerror(errno));

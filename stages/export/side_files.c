@@ -3,7 +3,7 @@
 #include "io/file/copy.h"
 #include "io/file/run_paths.h"
 #include "stages/export/card.h"
-#include "stages/export/export.h"
+#include "stages/export/exported_files.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -171,7 +171,8 @@ static enum status commit_statistics(const struct stage *stage, const struct lay
     status = allocate(&moments, 3 * widest, sizeof *moments, "channel moments", err);
     GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
     run_layer_path(path, stage->settings->run, RUN_STATISTICS, stream, map->layer);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err), done);
+    GOTO_IF_ERROR(store_create(&writer, path, settings_origin(stage->settings), stage->team->comm, err),
+                  done);
     const struct statistics_file file = {writer, stage->team, partial, totals, moments};
     GOTO_IF_ERROR(put_statistics(&file, map, DECLARE, err), done);
     GOTO_IF_ERROR(put_statistics(&file, map, WRITE, err), done);

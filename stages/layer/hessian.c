@@ -260,7 +260,7 @@ enum status hessian_sum_commit(struct hessian_sum *sum, const char *stream, cons
     enum status status;
 
     hessian_path(path, stage->settings, stream, sum->map->layer);
-    FORWARD_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err));
+    FORWARD_IF_ERROR(store_create(&writer, path, settings_origin(stage->settings), stage->team->comm, err));
     for (size_t s = 0; s < sum->map->num_sources; s++)
         if (sum->wanted[s].is_wanted)
             GOTO_IF_ERROR(declare_source(sum, writer, s, tokens[s], err), done);

@@ -67,7 +67,7 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
     char path[PATH_SIZE];
 
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
-    FORWARD_IF_ERROR(store_create(writer, path, stage->settings->made_from, stage->team->comm, err));
+    FORWARD_IF_ERROR(store_create(writer, path, settings_origin(stage->settings), stage->team->comm, err));
     enum status status = store_declare(*writer, HIDDEN_STATES_DATASET, &shape, err);
     if (status != STATUS_OK) {
         store_abandon(*writer);

@@ -131,7 +131,8 @@ enum status sequences_commit(struct sequences_draft *draft, const struct stage *
     if (!draft->needed)
         return STATUS_OK;
     sequences_path(path, settings);
-    GOTO_IF_ERROR(store_create(&writer, path, stage->settings->made_from, stage->team->comm, err), done);
+    GOTO_IF_ERROR(store_create(&writer, path, settings_origin(stage->settings), stage->team->comm, err),
+                  done);
     GOTO_IF_ERROR(store_declare(writer, TOKENS_DATASET, &shape, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "seed", settings->seed, err), done);
     GOTO_IF_ERROR(store_attribute_u64(writer, TOKENS_DATASET, "corpus_xxh3", draft->corpus_hash, err), done);

@@ -130,7 +130,7 @@ enum status curves_write(const struct layer_curves *curves, const struct stage *
     json_decref(linears);
     curves_path(path, stage->settings, variant, layer);
     const enum status status = json != NULL
-                                   ? sealed_json_write_from(path, json, stage->settings->made_from, err)
+                                   ? sealed_json_write_from(path, json, settings_origin(stage->settings), err)
                                    : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return status;

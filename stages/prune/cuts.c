@@ -42,7 +42,7 @@ enum status cuts_open(struct cut *cuts, const struct stage *stage, const struct 
         FORWARD_IF_ERROR(allocation_of_layer(cuts[k].targets, stage, variants[k], map, err));
         run_layer_path(path, stage->settings->run, RUN_MASKS, variants[k]->name, map->layer);
         FORWARD_IF_ERROR(
-            store_create(&cuts[k].writer, path, stage->settings->made_from, stage->team->comm, err));
+            store_create(&cuts[k].writer, path, settings_origin(stage->settings), stage->team->comm, err));
         for (size_t i = 0; i < map->num_tensors; i++)
             if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]))
                 FORWARD_IF_ERROR(declare_mask(&map->tensors[i], cuts[k].writer, err));

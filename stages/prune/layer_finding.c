@@ -7,7 +7,7 @@ enum status layer_finding_write(const char *path, json_t *json, const struct sta
     enum status status = STATUS_OK;
 
     if (stage->team->rank == 0)
-        status = json != NULL ? sealed_json_write_from(path, json, stage->settings->made_from, err)
+        status = json != NULL ? sealed_json_write_from(path, json, settings_origin(stage->settings), err)
                               : error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     json_decref(json);
     return team_agree(stage->team, status, err);

@@ -35,7 +35,7 @@ static void write_store(void *context)
     const struct store_shape shape = {.type = STORE_U8, .rank = 2, .dims = {ROWS, ROW_BYTES}};
     struct store_writer *writer;
     struct error err = {0};
-    stop_if(store_create(&writer, place->path, 0, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
+    stop_if(store_create(&writer, place->path, NO_ORIGIN, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
     stop_if(store_declare(writer, "/a/rows", &shape, &err) != STATUS_OK, err.message);
     stop_if(store_write(writer, "/a/rows", place->first, place->count, place->data, &err) != STATUS_OK,
             err.message);
@@ -79,7 +79,7 @@ static void write_small_store(void *context)
     struct store_writer *writer;
     struct error err = {0};
     char name[64];
-    stop_if(store_create(&writer, place->path, 0, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
+    stop_if(store_create(&writer, place->path, NO_ORIGIN, MPI_COMM_WORLD, &err) != STATUS_OK, err.message);
     for (int i = 0; i < LINEARS * VECTORS; i++) {
         snprintf(name, sizeof name, "/linear-%d/vector-%d", i / VECTORS, i % VECTORS);
         stop_if(store_declare(writer, name, &shape, &err) != STATUS_OK, err.message);

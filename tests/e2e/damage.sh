@@ -103,6 +103,11 @@ advice="run.json is damaged; remove it and start the same job again: it will be 
 check "a damaged run.json is named" eval '
   rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; flip_middle "$folder/run/run.json"
   exits 1 alone run --progress none "$job" && one_line "$folder/run/run.json"'
+check "a run.json behind a symbolic link is not read" eval '
+  rm -rf "$folder/run"; cp -a "$folder/good" "$folder/run"; mv "$folder/run/run.json" "$folder/elsewhere"
+  ln -s ../elsewhere "$folder/run/run.json"
+  exits 1 alone run --progress none "$job" && one_line "$folder/run/run.json: a symbolic link, which is not followed here" &&
+  exits 1 alone report "$folder/run" && rm "$folder/run/run.json" && mv "$folder/elsewhere" "$folder/run/run.json"'
 check "by verify too, whose advice helps" eval '
   : >"$folder/run/run.json"; flip_middle "$folder/run/masks/$variant/layer-000.h5"
   exits 1 alone verify "$folder/run" && grep -q "^coppice: $folder/run/$advice" "$folder/stderr" &&
@@ -140,6 +145,16 @@ one_of_another() {
   cp "$folder/others/$file" "$folder/run/$file" || return 1
   exits 2 alone run "$job" && grep -qF "$folder/run/$file: was made from another" "$folder/stderr"
 }
+# moved FROM TO: a sound file of this run in the place of another of its kind.
+moved() {
+  restore
+  cp "$folder/run/$1" "$folder/run/$2" && exits 2 alone run "$job" &&
+    grep -q "^coppice: .*$folder/run/$2: is the file $1 of a run under another name" "$folder/stderr" &&
+    exits 2 alone verify "$folder/run" && grep -q "under another name" "$folder/stderr" || return 1
+  rm "$folder/run/$2" && runs alone run "$job" && same "$wanted" "$(fingerprint)"
+}
+check "a mask of another layer" moved "masks/$variant/layer-001.h5" "masks/$variant/layer-002.h5"
+check "a result of another variant" moved results/dense/perplexity.json "results/$variant/perplexity.json"
 for file in "activations/$variant/layer-002.h5" "results/$variant/perplexity.json"; do
   check "a file of another run: ${file%%/*}" one_of_another "$file"
 done

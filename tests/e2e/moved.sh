@@ -96,7 +96,7 @@ put() {
 }
 another_variants() {
   put "$folder/run/results/$variant/perplexity.json"
-  exits 2 alone run --progress none "$folder/job.yaml" && grep -q "dense/perplexity.json: is the result of another variant" "$folder/stderr" &&
+  exits 2 alone run --progress none "$folder/job.yaml" && grep -q "dense/perplexity.json: is the file results/[^ ]* of a run under another name" "$folder/stderr" &&
     exits 2 alone plan "$folder/job.yaml" && cp "$folder/kept" "$folder/run/results/dense/perplexity.json"
 }
 check "the result of another variant" another_variants

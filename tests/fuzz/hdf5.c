@@ -97,7 +97,8 @@ static void write_store(const char *path)
     // Open MPI keeps what it allocates.
     BEGIN_LEAKS();
     begin_mpi();
-    PROMISE(store_create(&writer, path, 0x0123456789abcdef, MPI_COMM_SELF, &err) == STATUS_OK);
+    PROMISE(store_create(&writer, path, (struct file_origin){0x0123456789abcdef, NULL}, MPI_COMM_SELF,
+                         &err) == STATUS_OK);
     for (size_t i = 0; i < NUM_DATASETS; i++) {
         const struct store_shape shape = {.type = datasets[i].type,
                                           .rank = datasets[i].rank,

@@ -41,7 +41,7 @@ enum status write_known(const char *path, MPI_Comm comm, uint64_t piece, struct 
                 states[s][t][h] = (float)(s * 100 + t * 10 + h) + 0.25F;
         }
 
-    FORWARD_IF_ERROR(store_create(&writer, path, 0, comm, err));
+    FORWARD_IF_ERROR(store_create(&writer, path, NO_ORIGIN, comm, err));
     if (piece != 0)
         store_set_piece(writer, piece);
     enum status status;

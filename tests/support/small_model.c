@@ -53,7 +53,7 @@ static void write_ids(const struct small_model *small)
     sequences_path(path, &small->settings);
     if (root)
         remove(path);
-    assert_ok(store_create(&writer, path, 0, small->team.comm, &err), err);
+    assert_ok(store_create(&writer, path, NO_ORIGIN, small->team.comm, &err), err);
     assert_ok(store_declare(writer, TOKENS_DATASET, &shape, &err), err);
     assert_ok(store_write(writer, TOKENS_DATASET, 0, root ? shape.dims[0] : 0, small->ids, &err), err);
     assert_ok(store_commit(writer, &err), err);

@@ -75,15 +75,22 @@ static void it_says_what_it_was_made_from(void **state)
     json_t *json = sample(), *back = NULL;
 
     snprintf(path, sizeof path, "%s/result.json", folder);
-    assert_int_equal(sealed_json_write_from(path, json, 0, &err), STATUS_OK);
+    assert_int_equal(sealed_json_write_from(path, json, NO_ORIGIN, &err), STATUS_OK);
     assert_int_equal(sealed_json_read(&back, path, &err), STATUS_OK);
     assert_null(json_object_get(back, "made_from"));
     assert_int_equal(sealed_json_made_from(back), 0);
     json_decref(back);
-    assert_int_equal(sealed_json_write_from(path, json, 0xfedcba9876543210, &err), STATUS_OK);
+    assert_int_equal(
+        sealed_json_write_from(path, json, (struct file_origin){0xfedcba9876543210, folder}, &err),
+        STATUS_OK);
     assert_int_equal(sealed_json_read(&back, path, &err), STATUS_OK);
     assert_string_equal(json_string_value(json_object_get(back, "made_from")), "fedcba9876543210");
     assert_int_equal(sealed_json_made_from(back), 0xfedcba9876543210);
+    assert_string_equal(json_string_value(json_object_get(back, "file")), "result.json");
+    snprintf(path, sizeof path, "%s/other.json", folder); // a copy by hand
+    assert_int_equal(sealed_json_write(path, back, &err), STATUS_OK);
+    assert_int_equal(sealed_json_read(NULL, path, &err), STATUS_USAGE);
+    assert_non_null(strstr(err.message, "other.json: is the file result.json of a run under another name"));
     json_decref(back);
     json_decref(json);
     temporary_folder_remove(folder);
@@ -130,6 +137,26 @@ static void a_missing_file_is_not_a_damaged_one(void **state)
     temporary_folder_remove(folder);
 }
 
+static void a_link_is_not_followed(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    struct error err;
+    char path[4096], link[4096];
+    json_t *json = sample();
+
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    snprintf(link, sizeof link, "%s/link.json", folder);
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_OK);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(sealed_json_read(NULL, link, &err), STATUS_FAILED);
+    assert_non_null(strstr(err.message, "link.json: a symbolic link"));
+    assert_int_equal(sealed_json_write(link, json, &err), STATUS_OK); // takes its place
+    assert_int_equal(sealed_json_read(NULL, link, &err), STATUS_OK);
+    json_decref(json);
+    temporary_folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +164,7 @@ int main(void)
         cmocka_unit_test(written_is_read_back),
         cmocka_unit_test(it_says_what_it_was_made_from),
         cmocka_unit_test(every_changed_byte_and_every_truncation_is_found),
+        cmocka_unit_test(a_link_is_not_followed),
         cmocka_unit_test(a_missing_file_is_not_a_damaged_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

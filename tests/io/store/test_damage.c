@@ -1,5 +1,6 @@
 // A reader finds every flipped byte and every truncation, and says which file it is.
 // ranks: 1 2 3 4
+#include "io/file/commit.h"
 #include "io/store/format.h"
 #include "tests/support/known_store.h"
 #include "tests/support/mpi_test.h"
@@ -96,7 +97,7 @@ static void write_big(const char *path)
 
     for (uint64_t i = 0; i < count * BIG_ROW_BYTES; i++)
         data[i] = (unsigned char)((first * BIG_ROW_BYTES + i) * 2654435761U >> 13);
-    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(
         store_declare(writer, "/big",
                       &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {BIG_ROWS, BIG_ROW_BYTES}},
@@ -308,6 +309,45 @@ static void right_checksums_around_what_is_not_hdf5_are_an_error(void **state)
     free(bytes);
 }
 
+// A store that somebody made by hand, with checksums that fit, and packed chunks.
+static void chunks_are_refused_before_they_are_read(void **state)
+{
+    (void)state;
+    const hsize_t dims[1] = {64}, chunk[1] = {16};
+    const int32_t values[64] = {1, 2, 3};
+    const char *path = in_directory("chunks.h5");
+    int32_t found[64];
+    struct error err = {0};
+    struct store_reader *reader;
+
+    for (int packed = 0; packed < 2 && mpi_rank() == 0; packed++) {
+        const hid_t file_list = H5Pcreate(H5P_FILE_CREATE), list = H5Pcreate(H5P_DATASET_CREATE);
+        H5Pset_userblock(file_list, STORE_USER_BLOCK);
+        H5Pset_chunk(list, 1, chunk);
+        if (packed)
+            H5Pset_deflate(list, 1);
+        const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, file_list, H5P_DEFAULT);
+        const hid_t space = H5Screate_simple(1, dims, NULL);
+        const hid_t set = H5Dcreate2(file, "/ids", H5T_STD_I32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+        assert_true(H5Dwrite(set, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+        H5Dclose(set);
+        H5Sclose(space);
+        H5Pclose(list);
+        H5Pclose(file_list);
+        H5Fclose(file);
+        size_t size;
+        char *bytes;
+        assert_int_equal(read_file(&bytes, &size, path, &err), STATUS_OK);
+        seal((unsigned char *)bytes, size);
+        write_bytes(path, bytes, size);
+        free(bytes);
+        assert_int_equal(store_open(&reader, path, MPI_COMM_SELF, &err), STATUS_OK);
+        assert_int_equal(store_read(reader, "/ids", STORE_I32, 0, 64, found, &err), STATUS_FAILED);
+        assert_non_null(strstr(err.message, "chunks.h5: /ids is in chunks or packed"));
+        store_close(reader);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +359,7 @@ int main(int argc, char **argv)
         mpi_unit_test(verify_finds_a_dataset_that_does_not_match_its_own_checksum),
         mpi_unit_test(a_later_format_version_is_named),
         mpi_unit_test(what_is_no_store_is_refused_and_named),
+        mpi_unit_test(chunks_are_refused_before_they_are_read),
         mpi_unit_test(right_checksums_around_what_is_not_hdf5_are_an_error),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);

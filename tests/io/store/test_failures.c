@@ -155,7 +155,7 @@ static enum status write_small(const char *path, struct error *err)
         memset(rows[i], (int)i + 65, ROW_BYTES);
     for (size_t j = 0; j < CHANNELS; j++)
         channels[j] = (double)j;
-    FORWARD_IF_ERROR(store_create(&writer, path, 0, MPI_COMM_WORLD, err));
+    FORWARD_IF_ERROR(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, err));
     GOTO_IF_ERROR(store_declare(writer, "/a/rows",
                                 &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {ROWS, ROW_BYTES}},
                                 err),

@@ -1,5 +1,6 @@
 // The store: what is written is read, by any number of ranks, as the same bytes.
 // ranks: 1 2 3 4
+#include "io/file/copy.h"
 #include "io/store/format.h"
 #include "io/store/store.h"
 #include "tests/support/known_store.h"
@@ -64,7 +65,7 @@ static struct store_writer *started(const char *path)
 {
     struct store_writer *writer;
     struct error err = {0};
-    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_declare(writer, "/a/x",
                                    &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {4, 3}}, &err),
                      STATUS_OK);
@@ -312,7 +313,7 @@ static void places_where_no_file_can_be_are_refused(void **state)
     const char *const paths[] = {in_directory("file/x.h5"), in_directory(long_name), in_directory("folder/"),
                                  "/proc/x.h5"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        const enum status status = store_create(&writer, paths[i], 0, MPI_COMM_WORLD, &err);
+        const enum status status = store_create(&writer, paths[i], NO_ORIGIN, MPI_COMM_WORLD, &err);
         assert_says(status, &err, "/");
         assert_null(writer);
     }
@@ -327,7 +328,7 @@ static void a_file_without_datasets_is_fine(void **state)
     struct store_reader *reader;
     struct error err = {0};
     uint64_t value = 0;
-    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_attribute_u64(writer, "/", "x", 7, &err), STATUS_OK);
     assert_int_equal(store_commit(writer, &err), STATUS_OK);
     assert_int_equal(store_open(&reader, path, MPI_COMM_WORLD, &err), STATUS_OK);
@@ -347,12 +348,55 @@ static void a_file_says_what_it_was_made_from(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct store_writer *writer;
         uint64_t made_from = 1;
-        assert_int_equal(store_create(&writer, path, hashes[i], MPI_COMM_WORLD, &err), STATUS_OK);
+        assert_int_equal(
+            store_create(&writer, path, (struct file_origin){hashes[i], NULL}, MPI_COMM_WORLD, &err),
+            STATUS_OK);
         assert_int_equal(store_commit(writer, &err), STATUS_OK);
         assert_int_equal(store_verify(path, &err), STATUS_OK);
         assert_int_equal(store_made_from(&made_from, path, &err), STATUS_OK);
         assert_int_equal(made_from, hashes[i]);
     }
+}
+
+// The bytes of `from` under the name `to`, by rank 0.
+static void copy_to(const char *from, const char *to)
+{
+    int rank;
+    struct error err = {0};
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0)
+        assert_int_equal(copy_file(from, to, NULL, NULL, &err), STATUS_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void a_file_is_refused_under_another_name(void **state)
+{
+    (void)state;
+    const char *run = in_directory("named"), *path = in_directory("named/masks/a/layer-001.h5");
+    const char *others[] = {in_directory("named/masks/a/layer-002.h5"),
+                            in_directory("named/masks/layer-001.h5"), in_directory("layer-001.h5")};
+    struct store_writer *writer;
+    struct store_reader *reader;
+    struct error err = {0};
+    uint64_t made_from;
+
+    assert_int_equal(store_create(&writer, path, (struct file_origin){7, run}, MPI_COMM_WORLD, &err),
+                     STATUS_OK);
+    assert_int_equal(store_commit(writer, &err), STATUS_OK);
+    assert_int_equal(store_verify(path, &err), STATUS_OK);
+    for (size_t i = 0; i < 3; i++) {
+        copy_to(path, others[i]);
+        assert_int_equal(store_open(&reader, others[i], MPI_COMM_WORLD, &err), STATUS_USAGE);
+        assert_non_null(strstr(err.message, "is the file masks/a/layer-001.h5 of a run under another name"));
+        assert_int_equal(store_look(&reader, others[i], &err), STATUS_USAGE);
+        assert_int_equal(store_made_from(&made_from, others[i], &err), STATUS_USAGE);
+    }
+    // One that says nothing, as earlier versions wrote it, may be anywhere.
+    assert_int_equal(store_create(&writer, path, (struct file_origin){7, NULL}, MPI_COMM_WORLD, &err),
+                     STATUS_OK);
+    assert_int_equal(store_commit(writer, &err), STATUS_OK);
+    copy_to(path, others[0]);
+    assert_int_equal(store_verify(others[0], &err), STATUS_OK);
 }
 
 static void reading_checks_type_range_and_name(void **state)
@@ -429,7 +473,7 @@ static void transfers_beyond_2_gib_work(void **state)
     mpi_test_limit(600);
     for (uint64_t i = 0; i < own; i++)
         memset(data + i * ROW, (int)((first + i) % 251), ROW);
-    assert_int_equal(store_create(&writer, path, 0, MPI_COMM_WORLD, &err), STATUS_OK);
+    assert_int_equal(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, &err), STATUS_OK);
     assert_int_equal(store_declare(writer, "/big",
                                    &(struct store_shape){.type = STORE_U8, .rank = 2, .dims = {rows, ROW}},
                                    &err),
@@ -463,6 +507,7 @@ int main(int argc, char **argv)
         mpi_unit_test(places_where_no_file_can_be_are_refused),
         mpi_unit_test(a_file_without_datasets_is_fine),
         mpi_unit_test(a_file_says_what_it_was_made_from),
+        mpi_unit_test(a_file_is_refused_under_another_name),
         mpi_unit_test(reading_checks_type_range_and_name),
         mpi_unit_test(h5dump_reads_it_with_plain_names),
         mpi_unit_test(transfers_beyond_2_gib_work),

@@ -627,15 +627,17 @@ static void weights_where_the_mask_prunes_are_not_exported(void **state)
     struct small_model small;
     (void)state;
 
-    // Given weights that half of a mask made, and a mask that prunes three quarters
+    // Given weights that half of a mask made, and a mask that prunes three quarters, which an attempt's name
+    // lets stand in its place
     small_model_open(&small, &shape);
     small.settings.keep_weights = true;
     struct variant *half = small_model_add(&small, "half", METHOD_MAGNITUDE);
-    struct variant *more = small_model_add(&small, "more", METHOD_MAGNITUDE);
+    struct variant *more = small_model_add(&small, "half~1", METHOD_MAGNITUDE);
     more->sparsity = 0.75;
     small_model_prune(&small, half);
     small_model_prune(&small, more);
-    char *mask = small_path(&small, RUN_MASKS, "half", 1), *other = small_path(&small, RUN_MASKS, "more", 1);
+    char *mask = small_path(&small, RUN_MASKS, "half", 1),
+         *other = small_path(&small, RUN_MASKS, "half~1", 1);
     MPI_Barrier(MPI_COMM_WORLD);
     if (mpi_rank() == 0)
         assert_int_equal(rename(other, mask), 0);

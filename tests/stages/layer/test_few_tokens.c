@@ -119,7 +119,7 @@ static json_t *written_attributes(const struct small_model *small, const struct 
     snprintf(name, sizeof name, "/%s/mask", tensor->linear);
     if (mpi_rank() == 0)
         remove(path);
-    assert_ok(store_create(&writer, path, 0, small->team.comm, &err), err);
+    assert_ok(store_create(&writer, path, NO_ORIGIN, small->team.comm, &err), err);
     assert_ok(store_declare(writer, name, &shape, &err), err);
     assert_ok(few_tokens_write(writer, tensor, tokens, true, &err), err);
     assert_ok(store_write(writer, name, 0, mpi_rank() == 0, "", &err), err);

@@ -298,7 +298,7 @@ static void use_statistics(struct small_model *small, const double *moments, siz
     team_barrier(&small->team); // others may still read what was calibrated
     if (root)
         remove(path);
-    assert_ok(store_create(&writer, path, 0, small->team.comm, &err), err);
+    assert_ok(store_create(&writer, path, NO_ORIGIN, small->team.comm, &err), err);
     assert_ok(store_declare(writer, "/mlp.down_proj/count", &count, &err), err);
     for (size_t k = 0; k < 4; k++) {
         const char *const names[] = {"/mlp.down_proj/mean", "/mlp.down_proj/max_abs",

@@ -439,7 +439,7 @@ static void use_hessian(struct small_model *small, const double *hessian, size_t
     hessian_path(path, &small->settings, "dense", 0);
     if (root)
         remove(path);
-    assert_ok(store_create(&writer, path, 0, small->team.comm, &err), err);
+    assert_ok(store_create(&writer, path, NO_ORIGIN, small->team.comm, &err), err);
     assert_ok(store_declare(writer, "/mlp.down_proj/hessian", &shape, &err), err);
     assert_ok(store_attribute_u64(writer, "/mlp.down_proj/hessian", "tokens", 60, &err), err);
     assert_ok(store_write(writer, "/mlp.down_proj/hessian", 0, root ? in : 0, hessian, &err), err);
