@@ -299,6 +299,15 @@ for scene in ${only_scene:-pruned dense again verify diagnose}; do
     candidates "$scene" "$rank" >>"$folder/candidates"
   done
 done
+# Whatever a file holds is declared before anything is written, so that all ranks open it for writing once, and close it
+# with a descriptor that leads into memory.
+opened_once() {
+  local opened files
+  opened=$(grep -c '^memfd_create ' "$folder/count-dense-0")
+  files=$(find "$folder/whole-dense/run" -name '*.h5' | wc -l)
+  [ "$opened" -gt 0 ] && [ "$opened" -le "$files" ] || { echo "$opened times for $files files"; return 1; }
+}
+[ ! -e "$folder/count-dense-0" ] || check "a file is opened for writing once" opened_once
 all=$(wc -l <"$folder/candidates")
 if [ "$mode" = sample ] && [ "$sample" -lt "$all" ]; then
   # Evenly spread over the run, from a random start.
@@ -334,5 +343,5 @@ while read -r -u 9 scene rank call number; do
   [ $((count % 6)) != 0 ] || resume=yes
   try "$scene" "$rank" "$call:$number$forever:$reason" "$resume"
 done 9<"$folder/chosen"
-echo "# seed $seed: $checks faults of $all, $failures with problems"
+echo "# seed $seed: $count faults of $all, $failures with problems"
 for outcome in "${!outcomes[@]}"; do printf '# %6d  %s\n' "${outcomes[$outcome]}" "$outcome"; done | sort -k 3

@@ -9,7 +9,9 @@ need_maker
 # One layer is 25 MB in float32, so that a program that held two would be seen.
 make_model() { "$maker" --layers "$1" --hidden 768 --intermediate 2048 --heads 8 --kv-heads 4 --tied "$folder/model-$1"; }
 make_model 2
-make_model 6
+make_model 4
+# Windows of the text are looked at one by one.
+head -n 1 jobs/demo/test.jsonl | jq -c '.text |= .[:300]' >"$folder/test.jsonl"
 
 # measure LAYERS SEQUENCES [METHOD]: runs the job on two ranks; $said and $peak, the larger of the ranks', in bytes.
 measure() {
@@ -31,8 +33,8 @@ measure 2 24
 check "six times the sequences: within 20 % of the plan" within "$peak" "$said"
 check "and no more memory" not_above "$peak" "$small"
 check "nor does the plan say more" not_above "$said" "$planned"
-measure 6 4
-check "three times the layers: within 20 % of the plan" within "$peak" "$said"
+measure 4 4
+check "twice the layers: within 20 % of the plan" within "$peak" "$said"
 check "and no more memory" not_above "$peak" "$small"
 check "nor does the plan say more" not_above "$said" "$planned"
 measure 2 8 auto

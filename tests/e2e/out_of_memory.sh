@@ -39,7 +39,7 @@ one_limit() {
   grep -q '^coppice: rank 1: \(out of \(shared \)\?memory: cannot .*bytes.* for\|.*: mapping its .* bytes failed: Cannot allocate\)' \
     "$folder/stderr" || { cat "$folder/stderr"; return 1; }
 }
-for percent in 99 95 91 88 85; do
+for percent in 97 91 85; do
   check "$percent % of the $peak MB that it maps" one_limit $((peak * percent / 100))
   if grep -q '^coppice: rank 1: out of.* memory: cannot' "$folder/stderr"; then said=$((said + 1)); fi
 done
