@@ -12,7 +12,7 @@ jq -r .text jobs/demo/train.jsonl | tr '\n' ' ' >"$folder/train.txt"
 small_job "$folder/job.yaml" model="$folder/model" method=sparsegpt pattern=2:4 sparsity= sequences=2 length=1024 output= \
   corpus="$folder/train.txt" perplexity="$folder/train.txt" evaluate_length=512 compensate=', output: mixed'
 sed -i 's/^evaluate:.*/evaluate: {perplexity: '"${folder//\//\\/}"'\/short.txt, length: 512}/' "$folder/job.yaml"
-head -c 8000 "$folder/train.txt" >"$folder/short.txt"
+head -c 2000 "$folder/train.txt" >"$folder/short.txt"
 
 # limited MB ARGUMENTS...: rank 1 of 2 may have MB megabytes of addresses.
 limited() {
