@@ -81,7 +81,7 @@ poke() {
   printf "$3" | dd of="$file" bs=1 seek=$(($(data_at) + ${begin%,*} + 2 * $2)) conv=notrunc status=none
 }
 nothing_begun() { nothing_half_made && not exists "$folder/run/run.json"; }
-refused_at_once() { refused_leaving nothing_begun "$@"; }
+refused_at_once() { refused_leaving nothing_begun "alone two_quiet_ranks" "$@"; }
 refused=refused_at_once
 broken "NaN in a weight" one "$file|$up|[2, 6]|NaN" 'poke $up 70 "\300\177"'
 broken "infinity in a weight" one "$file|$up|[0, 31]|infinite" 'poke $up 31 "\200\377"'
