@@ -39,7 +39,7 @@ check "that is done is refused by neither" eval 'runs alone plan "$job" && runs 
 
 refusal "a contradiction to run.json" 2 "run.json: contradicts the job: " '' seed=4
 refusal "another text" 2 "evaluate.perplexity: $folder/test.jsonl has changed since the run was begun" 'head -n 3 "$folder/train.jsonl" >"$folder/test.jsonl"'
-refusal "a model that has changed" 2 "model: $folder/model/config.json has changed since the run was begun: put it back as it was" '"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied --seed 9 "$folder/model"'
+refusal "a model that has changed" 2 "model: $folder/model/model.safetensors has changed since the run was begun: put it back as it was" '"$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied --seed 9 "$folder/model"'
 refusal "a damaged run.json" 1 "does not match its checksum" 'sed -i "s/wanda/wander/" "$folder/run/run.json"'
 refusal "an output that exists" 2 "exists and is not this run's" 'rm -r "$folder/run"; echo "{}" >"$folder/models/coppice.json"'
 refusal "an export that lost a file" 1 "models/tokenizer.json: is gone; remove $folder/models and start the job again" 'rm "$folder/models/tokenizer.json"'
