@@ -9,7 +9,8 @@ struct plan_cost {
     uint64_t node_bytes; // once per node: one layer's weights in float32
     uint64_t peak_bytes; // resident size of a rank at its peak, with the shared pages that it touches
     uint64_t idle_bytes; // of a rank that has read nothing yet
-    uint64_t text_bytes; // of the longest text, unpacked: the first rank holds it before any layer is read
+    uint64_t
+        text_bytes; // for the longest text: the first rank holds and tokenises it before any layer is read
     uint64_t hessians_bytes; // on disk, for sparsegpt
     uint64_t statistics_bytes, activations_bytes, masks_bytes, weights_bytes, output_bytes; // on disk
     double work; // floating-point operations

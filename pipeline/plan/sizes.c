@@ -1,5 +1,6 @@
 #include "pipeline/plan/sizes.h"
 
+#include "io/corpus/text_kind.h"
 #include "io/file/file_set.h"
 #include "io/model/coded.h"
 #include "io/tasks/mmlu.h"
@@ -268,6 +269,10 @@ static double file_bytes(const char *path)
     return bytes;
 }
 
+// Of memory for each byte of a text that is tokenised whole: the text, its words, its ids (measured, see
+// docs/texts-and-tasks.md).
+static const double bytes_to_tokenise = 14;
+
 static double text_bytes(const char *path, uint64_t enough)
 {
     struct file_set set = {0};
@@ -282,11 +287,25 @@ static double text_bytes(const char *path, uint64_t enough)
     return bytes;
 }
 
+// Whether all of it is one document, which is tokenised whole: a single file that is no JSON and no .raw.
+static bool is_one_document(const char *path)
+{
+    struct file_set set = {0};
+    struct text_kind kind;
+    const bool is_one = file_set_find(&set, path, UINT64_MAX, NULL) == STATUS_OK && set.count == 1 &&
+                        text_kind_find(&kind, set.paths[0], NULL) == STATUS_OK && kind.format == TEXT_WHOLE;
+    file_set_free(&set);
+    return is_one;
+}
+
 double longest_text_bytes(const struct settings *settings)
 {
-    double bytes = text_bytes(settings->corpus, calibration_bytes(settings));
+    const bool is_whole =
+        settings->corpus != NULL && !sequences_are_given(settings) && is_one_document(settings->corpus);
+    double bytes =
+        text_bytes(settings->corpus, calibration_bytes(settings)) * (is_whole ? bytes_to_tokenise : 1);
     for (size_t i = 0; i < settings->num_texts; i++)
-        bytes = fmax(bytes, text_bytes(settings->texts[i].data, UINT64_MAX));
+        bytes = fmax(bytes, text_bytes(settings->texts[i].data, UINT64_MAX) * bytes_to_tokenise);
     return bytes;
 }
 

@@ -3,6 +3,7 @@
 // The work that is planned for a unit, against what the stage does: the passes through layers that it makes,
 // the work that it reports as its progress, the time that it takes.
 #include "kernels/pruning/candidates.h"
+#include "pipeline/plan/sizes.h"
 #include "pipeline/plan/unit_cost.h"
 #include "stages/budget/held_out.h"
 #include "stages/compensate/compensate.h"
@@ -404,6 +405,22 @@ static void windows_are_planned_by_the_size_of_the_text(void **state)
     assert_int_equal(fprintf(file, "%4001s", ""), 4001); // of 1000 tokens and a part of one
     assert_int_equal(fclose(file), 0);
     assert_true(planned_windows(&settings, 0) == 101);
+    // Memory: a text, and a corpus of one document, are tokenised whole.
+    assert_true(longest_text_bytes(&settings) == 14 * 4001);
+    settings.num_texts = 0;
+    settings.corpus = path;
+    assert_true(longest_text_bytes(&settings) == 14 * 4001);
+    file = fopen(path, "w"); // lines of JSON are documents
+    assert_non_null(file);
+    assert_int_equal(fprintf(file, "{\"text\": \"%3986s\"}\n", ""), 3999);
+    assert_int_equal(fclose(file), 0);
+    assert_true(longest_text_bytes(&settings) == 3999);
+    settings.corpus = NULL;
+    settings.num_texts = 1;
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fprintf(file, "%4001s", ""), 4001);
+    assert_int_equal(fclose(file), 0);
     snprintf(packed, sizeof packed, "%s.gz", path);
     assert_int_equal(rename(path, packed), 0);
     text.data = packed;
