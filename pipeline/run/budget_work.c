@@ -33,6 +33,9 @@ static void drop_attempt(const struct settings *settings, const char *name, size
 {
     char path[PATH_SIZE];
     for (size_t f = 0; f < NUM_FOLDERS; f++) {
+        run_subfolder_path(path, settings->run, folders[f], name);
+        if (access(path, F_OK) != 0)
+            continue;
         for (size_t layer = 0; layer < layers; layer++) {
             run_layer_path(path, settings->run, folders[f], name, layer);
             (void)unlink(path);
@@ -122,6 +125,21 @@ static enum status conclude(const struct stage *stage, const struct variant *var
     FORWARD_IF_ERROR(budget_result_write(&search, settings, variant, err));
     drop_others(stage, variant, &search);
     return STATUS_OK;
+}
+
+void budget_sweep(const struct stage *stage)
+{
+    const struct settings *settings = stage->settings;
+    struct budget_trials search;
+    struct budget_result result;
+
+    for (size_t v = 0; v < settings->num_variants && stage->team->rank == 0; v++) {
+        if (settings->variants[v].budget == 0 ||
+            budget_result_read(&result, settings, &settings->variants[v], NULL) != STATUS_OK)
+            continue;
+        budget_trials_read(&search, settings, &settings->variants[v], BUDGET_ATTEMPTS);
+        drop_others(stage, &settings->variants[v], &search);
+    }
 }
 
 enum status budget_work(const struct stage *stage, struct layer_weights *weights, const struct unit *unit,

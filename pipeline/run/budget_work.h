@@ -10,3 +10,7 @@
 // the variant's, and those of the others go.
 enum status budget_work(const struct stage *stage, struct layer_weights *weights, const struct unit *unit,
                         struct progress *progress, struct error *err);
+
+// Of the world, at the end of a run: removes files of attempts that were removed before, and that a loss of
+// power has brought back.
+void budget_sweep(const struct stage *stage);

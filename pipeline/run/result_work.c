@@ -9,6 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+static void remove_weights(const struct settings *settings, const struct variant *variant, size_t layers)
+{
+    struct unit weights = {.stage = STAGE_COMPENSATE, .variant = variant};
+    char path[PATH_SIZE];
+
+    for (size_t layer = 0; layer < layers; layer++) {
+        weights.layer = (long)layer;
+        unit_path(path, &weights, settings);
+        (void)unlink(path);
+    }
+    run_subfolder_path(path, settings->run, RUN_WEIGHTS, variant->name);
+    (void)rmdir(path);
+}
+
 // Rank 0, before the variant's last result is written: removes weights that the job does not keep, after what
 // their files say of the compensation was put on record. When the program is killed before the result is
 // written, nothing is lost: the weights are made again from the masks.
@@ -16,21 +30,13 @@ static enum status drop_weights(const struct stage *stage, const struct unit *un
 {
     const struct settings *settings = stage->settings;
     const size_t layers = stage->model->config.num_hidden_layers;
-    struct unit weights = {.stage = STAGE_COMPENSATE, .variant = unit->variant};
-    char path[PATH_SIZE];
 
     if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant) ||
         !results_are_done(settings, unit->variant, unit))
         return STATUS_OK;
     FORWARD_IF_ERROR(fence_check(err));
     FORWARD_IF_ERROR(compensation_record_write(settings, unit->variant, layers, err));
-    for (size_t layer = 0; layer < layers; layer++) {
-        weights.layer = (long)layer;
-        unit_path(path, &weights, settings);
-        (void)unlink(path);
-    }
-    *strrchr(path, '/') = '\0';
-    (void)rmdir(path);
+    remove_weights(settings, unit->variant, layers);
     return STATUS_OK;
 }
 
@@ -93,4 +99,22 @@ enum status evaluate_on_task(const struct stage *stage, struct layer_weights *we
     progress_message(progress, "%s: %s acc %.4f (%llu examples)", unit_variant_name(unit), name, result.acc,
                      (unsigned long long)result.examples);
     return STATUS_OK;
+}
+
+void result_sweep(const struct stage *stage, const struct unit *unit, const struct run_record *record)
+{
+    const struct settings *settings = stage->settings;
+    char path[PATH_SIZE];
+
+    if (stage->team->rank != 0 || (unit->stage != STAGE_EVALUATE && unit->stage != STAGE_TASKS))
+        return;
+    run_parts_path(path, settings->run, variant_name(unit->variant),
+                   unit->stage == STAGE_TASKS ? "task-" : "text-", unit_task_name(unit, settings));
+    if (access(path, F_OK) == 0 && unit_is_done(unit, settings, record))
+        remove_parts(settings, unit);
+    if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant))
+        return;
+    run_subfolder_path(path, settings->run, RUN_WEIGHTS, unit->variant->name);
+    if (access(path, F_OK) == 0 && results_are_done(settings, unit->variant, NULL))
+        remove_weights(settings, unit->variant, stage->model->config.num_hidden_layers);
 }

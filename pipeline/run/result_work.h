@@ -12,3 +12,7 @@ enum status evaluate_model(const struct stage *stage, struct layer_weights *weig
 enum status evaluate_on_task(const struct stage *stage, struct layer_weights *weights,
                              const struct test_data *data, const struct unit *unit, struct progress *progress,
                              struct error *err);
+
+// Of the world, at the end of a run: removes of a result that is there what was removed with it, and what a
+// loss of power has brought back.
+void result_sweep(const struct stage *stage, const struct unit *unit, const struct run_record *record);

@@ -1,7 +1,9 @@
 #include "pipeline/run/run.h"
 
+#include "pipeline/run/budget_work.h"
 #include "pipeline/run/found.h"
 #include "pipeline/run/repair.h"
+#include "pipeline/run/result_work.h"
 #include "pipeline/run/states.h"
 #include "pipeline/run/teams.h"
 
@@ -73,6 +75,15 @@ static bool mend(const struct run_context *context, const struct unit_batch *bat
     return true;
 }
 
+// A removal is not waited for: what the disk has not removed yet when the power is lost is there again.
+static void sweep(const struct run_context *context, const struct stage *world)
+{
+    states_sweep(world);
+    budget_sweep(world);
+    for (size_t i = 0; i < context->plan->num_units; i++)
+        result_sweep(world, &context->plan->units[i], context->record);
+}
+
 enum status run_carry_out(struct run_outcome *outcome, const struct run_context *context,
                           const struct test_data *data, struct journal *journal, struct error *err)
 {
@@ -104,7 +115,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
         *err = (struct error){0};
     }
     if (status == STATUS_OK)
-        states_drop_dense(&world);
+        sweep(context, &world);
 done:
     free(found);
     reports_free(&reports);

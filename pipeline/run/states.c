@@ -105,3 +105,37 @@ void states_drop_dense(const struct stage *stage)
         (void)unlink(path);
     }
 }
+
+static void sweep_stream(const struct stage *stage, const struct variant *owner, size_t layers)
+{
+    char path[PATH_SIZE];
+    size_t newest = layers + 1;
+
+    do
+        states_path(path, stage->settings, variant_name(owner), --newest);
+    while (newest > 0 && access(path, F_OK) != 0);
+    for (; newest >= 3; newest--)
+        states_trim(stage, owner, newest);
+    for (size_t layer = 0; layer < layers; layer++) {
+        hessian_path(path, stage->settings, stream_name(stage->settings, owner), layer);
+        if (access(path, F_OK) != 0)
+            continue;
+        if (owner != NULL)
+            states_trim_hessian(stage, owner, layer);
+        for (size_t v = 0; v < stage->settings->num_variants; v++)
+            if (owner == NULL)
+                states_trim_curves_hessian(stage, &stage->settings->variants[v], layer);
+    }
+}
+
+void states_sweep(const struct stage *stage)
+{
+    const size_t layers = stage->model->config.num_hidden_layers;
+
+    if (stage->team->rank != 0 || stage->settings->keep_activations)
+        return;
+    states_drop_dense(stage);
+    sweep_stream(stage, NULL, layers);
+    for (size_t v = 0; v < stage->settings->num_variants; v++)
+        sweep_stream(stage, &stage->settings->variants[v], layers);
+}

@@ -29,3 +29,7 @@ void states_trim_curves_hessian(const struct stage *stage, const struct variant 
 
 // Of the world: removes the dense stream that was kept for several variants, when all of them are done.
 void states_drop_dense(const struct stage *stage);
+
+// Of the world, at the end of a run: the same for all streams, with what the functions above have removed and
+// the disk has not. A removal is not waited for: after a loss of power the file may be there again.
+void states_sweep(const struct stage *stage);

@@ -65,6 +65,19 @@ variant=wanda-budget1.15-uniform-output-regression
 check "meets its bound as well" jq -e '.found and .ratio <= 1.15 and .ratio >= 1.15 * 0.99' "$folder/run/budget/$variant/result.json"
 check "weights that are not kept go" same "$(find "$folder/run/weights" -type f)" ""
 check "2 ranks, the same bytes" again 2 "$folder/job.yaml"
+# A removal is not waited for: after a loss of power what was removed may be there again.
+comes_back() {
+  local attempt file
+  attempt=$(logged_units | awk '$1 == "score" { print $2 }' | grep -m 1 '~') || return 1
+  for file in "weights/$variant/layer-001.h5" "masks/$attempt/layer-002.h5" "statistics/$attempt/layer-000.h5" \
+    "activations/dense/layer-001.h5" "results/$variant/parts/perplexity/0.json"; do
+    [ ! -e "$folder/run/$file" ] || { echo "$file was never removed"; return 1; }
+    mkdir -p "$folder/run/${file%/*}"
+    cp "$folder/run/masks/$variant/layer-001.h5" "$folder/run/$file"
+  done
+  runs alone run "$folder/job.yaml" && same "$wanted" "$(fingerprint)" && same "$(cd "$folder/run" && find . -name '*~*' -o -name parts)" ""
+}
+check "what was removed and comes back goes" comes_back
 check "another budget joins the run directory" eval '
   sed -i "s/budget: .*/budget: [{perplexity: 1.15}, {perplexity: 1.2}]/" "$folder/job.yaml" &&
   runs alone run "$folder/job.yaml" && no_unit_twice &&

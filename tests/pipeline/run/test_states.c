@@ -216,6 +216,43 @@ static void states_made_for_a_repair_go_and_the_ends_of_the_stream_stay(void **s
     small_model_close(&small);
 }
 
+// A loss of power may bring back what was removed, in the streams of the dense model and of variants alike.
+static void what_comes_back_goes_at_the_end(void **state)
+{
+    struct small_model small;
+
+    (void)state;
+    open_model(&small);
+    small.settings.propagation = PROPAGATION_PRUNED;
+    small_model_add(&small, "solved", METHOD_SPARSEGPT);
+    put_all_states(&small, "dense");
+    put_all_states(&small, "solved");
+    for (size_t l = 1; l < 3; l++)
+        put(&small, RUN_HESSIANS, "solved", l);
+    put(&small, RUN_MASKS, "solved", 1);
+    states_sweep(&small.stage);
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_states(&small, "dense", "----45");
+    assert_states(&small, "solved", "----45");
+    assert_false(is_there(&small, RUN_HESSIANS, "solved", 1));
+    assert_true(is_there(&small, RUN_HESSIANS, "solved", 2)); // still to be read
+    small_model_close(&small);
+}
+
+static void what_the_job_keeps_stays_at_the_end(void **state)
+{
+    struct small_model small;
+
+    (void)state;
+    open_model(&small);
+    small.settings.keep_activations = true;
+    put_all_states(&small, "dense");
+    states_sweep(&small.stage);
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_states(&small, "dense", "-12345");
+    small_model_close(&small);
+}
+
 static void a_hessian_goes_when_every_mask_that_needs_it_is_there(void **state)
 {
     struct small_model small;
@@ -274,6 +311,8 @@ int main(int argc, char **argv)
         mpi_unit_test(all_but_the_last_two_go),
         mpi_unit_test(states_that_variants_read_stay),
         mpi_unit_test(states_made_for_a_repair_go_and_the_ends_of_the_stream_stay),
+        mpi_unit_test(what_comes_back_goes_at_the_end),
+        mpi_unit_test(what_the_job_keeps_stays_at_the_end),
         mpi_unit_test(a_hessian_goes_when_every_mask_that_needs_it_is_there),
         mpi_unit_test(the_dense_stream_goes_when_the_last_reader_is_done),
     };
