@@ -292,7 +292,8 @@ mask_agrees() {
 # ---- killing --------------------------------------------------------------------------------------------
 
 # start N ARGUMENTS...: the program in the background; $mpirun_pid, and $folder/pid.R for rank R. PAUSE: a path before
-# whose renaming it waits; STOP: one before which it is suspended (tests/preload/interpose.c).
+# whose renaming it waits; STOP: one before which it is suspended (tests/preload/interpose.c). ACCOUNT: another library that
+# is loaded before the program.
 start() {
   local n=$1 preload=
   shift
@@ -300,7 +301,7 @@ start() {
   [ -z "${PAUSE:-}${STOP:-}" ] || ! can_interpose || preload=$interpose:
   watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"
     export LD_PRELOAD=$1${LD_PRELOAD:-} FAULT_PAUSE=$2 FAULT_STOP=$3; exec "${@:4}"' \
-    "$folder/pid" "$preload" "${PAUSE:-}" "${STOP:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
+    "$folder/pid" "$preload${ACCOUNT:+$ACCOUNT:}" "${PAUSE:-}" "${STOP:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!
 }
 interpose=$(dirname "$COPPICE")/tests/interpose.so
@@ -313,7 +314,7 @@ mpirun_of() { awk '/^PPid:/ { print $2 }' "/proc/$(rank_pid 0)/status" 2>/dev/nu
 # A process that nobody has waited for yet is gone as well.
 alive() {
   local stat
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   stat=${stat##*) }
   [ "${stat%% *}" != Z ]
 }
@@ -323,10 +324,22 @@ await() { await_every 0.003 "$@"; }
 exists() { compgen -G "$1" >/dev/null; }
 exists_or_gone() { exists "$1" || ! alive "$started"; }
 
-# Waits for the background program; its exit code is in $code. Ranks whose mpirun was killed end by themselves.
+ranks_are_gone() {
+  local file
+  exists "$folder/pid.*" || return 1
+  for file in "$folder"/pid.*; do ! alive "$(<"$file")" || return 1; done
+}
+# Waits for the background program; its exit code is in $code. Ranks whose mpirun was killed end by themselves. Open MPI's
+# mpirun may wait for itself for ever when its ranks were killed, in pmix_rte_finalize: it is killed, and $hung counts it.
+hung=0
 finish_started() {
   local file
   code=0
+  until ! alive "$started" || ranks_are_gone; do sleep 0.01; done
+  if ! await 20 not alive "$started"; then
+    hung=$((hung + 1))
+    kill -KILL "$(pgrep -P "$(pgrep -P "$started")")"
+  fi
   wait "$started" || code=$?
   for file in "$folder"/pid.*; do
     await 10 not alive "$(cat "$file")" || { echo "rank ${file##*.} still runs"; return 1; }
