@@ -228,7 +228,7 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
         find_orders(w, e, unit);
     spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
     spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0), layer->linears);
-    spend_agreeing(w, e, 10 * layer->linears);
+    spend_agreeing(w, e, 6 * layer->linears);
 }
 
 // ---- compensate -----------------------------------------------------------------------------------------

@@ -120,14 +120,18 @@ double work_export(const struct sizes *sizes, const struct unit *unit)
 void time_export(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const double bytes = work_export(w->sizes, unit), beside = (double)w->sizes->side_files;
-    double checked = 0; // the checksums of the variant's files
+    double checked = 0, linears = 0; // checked: the checksums of the variant's files
 
-    for (size_t layer = 0; layer < w->sizes->num_layers; layer++)
-        checked +=
-            weights_file_bytes(&w->sizes->layers[layer], unit->variant) + w->sizes->layers[layer].masks;
+    for (size_t layer = 0; layer < w->sizes->num_layers; layer++) {
+        const struct layer_size *size = &w->sizes->layers[layer];
+        checked += weights_file_bytes(size, unit->variant) + size->masks;
+        linears += size->linears;
+    }
     // The export is read back, and compared with its source and the variant's files.
     spend_reading(w, e, 3 * bytes + 2 * checked + beside);
     spend_writing(w, e, bytes + beside);
+    // A linear's mask is looked for as it is applied, as that is read back, and for coppice.json.
+    spend(e, PART_READING, 2 * linears * w->machine->dataset);
     spend(e, PART_WAITING, w->machine->commit * (double)w->sizes->model->checkpoint->num_shards);
 }
 
