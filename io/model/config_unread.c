@@ -51,10 +51,7 @@ static const struct {
     {"eos_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
     {"id2label", OBJECT | NOTHING, "an object or null"},
     {"initializer_range", NUMBER | NOTHING, "a number or null"},
-    {"label2id", OBJECT | NOTHING, "an object or null"},
-    {"output_hidden_states", BOOLEAN | NOTHING, "true, false or null"},
     {"pad_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
-    {"return_dict", BOOLEAN | NOTHING, "true, false or null"},
     {"torch_dtype", STRING | NOTHING, "a string or null"},
     {"use_cache", BOOLEAN | NOTHING, "true, false or null"},
 };
