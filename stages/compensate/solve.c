@@ -151,12 +151,17 @@ static enum status solve_linear(struct solver *solver, const struct problem *pro
     const struct team *team = solver->stage->team;
     const struct share share = share_of_rank(team, team->rank, linear->tensor);
     struct solution *solution = &linear->solution;
+    enum status status = STATUS_OK;
 
     solution->steps = solution->residual = 0;
-    for (size_t first = share.first; first < share.end; first += LEAST_SQUARES_ROWS)
+    // A block of rows can take long: a rank that is told to stop leaves between two.
+    for (size_t first = share.first; first < share.end && status == STATUS_OK; first += LEAST_SQUARES_ROWS) {
         solve_block(solver, problem, linear, first, block_rows(&share, first));
+        if (stage_is_stopped(solver->stage, 0))
+            status = error_set(err, STATUS_STOPPED, "told to stop");
+    }
+    FORWARD_IF_ERROR(stage_safe_point(solver->stage, status, 0, err));
     stage_advance(solver->stage, solve_work((double)linear->tensor->out, (double)linear->tensor->in));
-    FORWARD_IF_ERROR(stage_safe_point(solver->stage, STATUS_OK, 0, err));
     double most[2] = {solution->steps, solution->residual};
     FORWARD_IF_ERROR(team_max_f64(team, most, 2, err));
     solution->steps = most[0];

@@ -215,6 +215,40 @@ static void the_bytes_do_not_depend_on_the_ranks(void **state)
     small_model_close(&small);
 }
 
+static bool count_question(void *context, double fraction)
+{
+    size_t *asked = context;
+    (void)fraction;
+    ++*asked;
+    return false;
+}
+
+// How often a layer asks whether to stop while it is solved.
+static size_t questions(size_t intermediate)
+{
+    struct small_model_shape shape = solved_shape();
+    struct small_model small;
+    size_t asked = 0;
+
+    shape.checkpoint.intermediate = intermediate;
+    small_model_open(&small, &shape);
+    small_model_calibrate(&small, true);
+    const struct variant *half = add_solving(&small, "half", METHOD_WANDA);
+    prune_one(&small, half, 1);
+    small.stage.hooks = (struct stage_hooks){.context = &asked, .should_stop = count_question};
+    compensate_one(&small, half, 1);
+    small_model_close(&small);
+    return asked;
+}
+
+static void every_block_of_rows_can_stop(void **state)
+{
+    // gate_proj and up_proj have three blocks more on one rank, and one more on each of three
+    const size_t more = mpi_size() == 1 ? 6 : 2;
+    (void)state;
+    assert_int_equal(questions(3 * 256 + 36), questions(36) + more);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +257,7 @@ int main(int argc, char **argv)
         mpi_unit_test(experts_are_solved_from_their_own_tokens),
         mpi_unit_test(an_expert_with_few_tokens_keeps_its_weights),
         mpi_unit_test(the_guard_drops_a_solution_that_overfits),
+        mpi_unit_test(every_block_of_rows_can_stop),
         mpi_unit_test(the_bytes_do_not_depend_on_the_ranks),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
