@@ -56,7 +56,7 @@ begins_at_what_is_done() {
 }
 check "and goes on from the share that is done" begins_at_what_is_done
 
-# A weight that is not a number is found when its layer's turn comes, while the bar is shown.
+# A weight that is not a number: the error comes after whatever the bar has shown.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
 printf '\300\177' | dd of="$folder/model/model.safetensors" bs=1 seek=$(($(stat -c %s "$folder/model/model.safetensors") - 2)) \
   conv=notrunc status=none
