@@ -53,7 +53,7 @@ check "and says so" grep -q "goes on with commit $first, which it was begun with
 check "on record as well" same "Someone/Tiny-1 $first" "$(hub_of "$folder/run/run.json")"
 id_job "Someone/Tiny-1@main"
 check "another revision of the id is another model" exits 2 alone run "$folder/job.yaml"
-check "and says which file" one_line "run.json: contradicts the job: " "safetensors"
+check "and says which file" one_line "run.json: model: the run was begun with " "safetensors"
 id_job "Someone/Tiny-1@$first"
 check "unless it is the same commit" runs alone run "$folder/job.yaml"
 id_job Someone/Tiny-1
