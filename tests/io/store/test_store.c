@@ -183,7 +183,7 @@ static void a_row_of_many_in_several_datasets_is_missed_by_its_place(void **stat
 
     for (size_t missing = 0; missing <= DATASETS; missing++) {
         struct store_writer *writer;
-        assert_int_equal(store_create(&writer, path, 1, MPI_COMM_WORLD, &err), STATUS_OK);
+        assert_int_equal(store_create(&writer, path, NO_ORIGIN, MPI_COMM_WORLD, &err), STATUS_OK);
         for (size_t i = 0; i < DATASETS; i++) {
             const uint64_t rows = i == 1 ? 0 : ROWS;
             const struct store_shape shape = {.type = STORE_U8, .rank = 2, .dims = {rows, 1}};
