@@ -182,7 +182,7 @@ static void absent_members_take_hugging_face_defaults(void **state)
     struct model *model =
         open_valid("\"model_type\": \"llama\", \"hidden_size\": 8, \"intermediate_size\": 12, "
                    "\"num_hidden_layers\": 1, \"num_attention_heads\": 4, \"vocab_size\": 10, "
-                   "\"num_key_value_heads\": 2, \"head_dim\": null, \"dtype\": \"nonsense\"");
+                   "\"num_key_value_heads\": 2, \"head_dim\": null, \"dtype\": \"float16\"");
     const struct decoder_config *decoder = &model->config.decoder;
     assert_int_equal(decoder->head_dim, 2);
     assert_int_equal(decoder->rotary_dim, 2);
