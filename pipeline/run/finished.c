@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"
+#include "pipeline/text/json_memory.h"
 #include "stages/budget/trials.h"
 
 #include <math.h>
@@ -44,6 +45,8 @@ static enum status check(const struct run_context *context, struct error *err)
         const struct unit *unit = &context->plan->units[i];
         if (unit_is_done(unit, settings, context->record))
             continue;
+        // A record that there was no memory for is no record.
+        FORWARD_IF_ERROR(json_memory_check("what is there at the end", err));
         unit_path(path, unit, settings);
         return error_set(err, STATUS_FAILED,
                          "%s is not there at the end: was the run directory changed meanwhile? Run the same "
