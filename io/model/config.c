@@ -433,6 +433,7 @@ enum status model_config_read(struct model_config *config, const struct family *
 {
     char path[PATH_MAX];
     json_t *json, *seen = NULL;
+    bool lost = false;
     enum status status;
 
     *config = (struct model_config){0};
@@ -441,9 +442,12 @@ enum status model_config_read(struct model_config *config, const struct family *
                     STATUS_INPUT, "%s: path is too long", directory);
     FORWARD_IF_ERROR(json_read(&json, path, err));
     seen = json_object();
-    const struct config_reader reader = {.object = json, .seen = seen, .path = path, .prefix = ""};
-    status = seen != NULL ? read_config(config, family, &reader, err)
-                          : error_set(err, STATUS_MEMORY, "%s: out of memory for its keys", path);
+    const struct config_reader reader = {
+        .object = json, .seen = seen, .lost = &lost, .path = path, .prefix = ""};
+    status = seen != NULL ? read_config(config, family, &reader, err) : STATUS_OK;
+    if (status == STATUS_OK &&
+        (seen == NULL || lost)) // a key that was read and not written down is not unknown
+        status = error_set(err, STATUS_MEMORY, "%s: out of memory for its keys", path);
     if (status == STATUS_OK)
         status =
             config_refuse_unread(&reader, (*family)->harmless,

@@ -4,11 +4,16 @@
 #include <stdint.h>
 #include <string.h>
 
-// Without memory the key stays unread, and is refused.
+static void write_down(const struct config_reader *reader, const char *key, json_t *what)
+{
+    if (json_object_set_new(reader->seen, key, what) != 0)
+        *reader->lost = true;
+}
+
 void config_pass(const struct config_reader *reader, const char *key)
 {
     if (reader->seen != NULL && json_object_get(reader->seen, key) == NULL)
-        json_object_set_new(reader->seen, key, json_true());
+        write_down(reader, key, json_true());
 }
 
 const json_t *config_value(const struct config_reader *reader, const char *key)
@@ -134,9 +139,10 @@ enum status config_object(const struct config_reader *reader, const char *key, c
 {
     const json_t *json = config_find(reader, key);
 
-    *object = (struct config_reader){.object = json, .path = reader->path, .prefix = prefix};
+    *object =
+        (struct config_reader){.object = json, .path = reader->path, .prefix = prefix, .lost = reader->lost};
     if (reader->seen != NULL && !json_is_object(json_object_get(reader->seen, key)))
-        json_object_set_new(reader->seen, key, json_object());
+        write_down(reader, key, json_object());
     object->seen = json_object_get(reader->seen, key);
     if (json != NULL && !json_is_object(json))
         return refuse(reader, key, "must be an object", err);

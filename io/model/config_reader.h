@@ -15,6 +15,7 @@ struct config_reader {
     // The keys that were looked at: true, or for an object that was read the same of its keys. All functions
     // below write it down. NULL: nobody asks (config_unread.h does).
     json_t *seen;
+    bool *lost;                      // set where there was no memory to write a key down; with `seen`
     const char *path;                // of the file, for messages
     const char *prefix;              // "" or "rope_scaling." and the like, put before keys in messages
     const struct key_alias *aliases; // ended by a name of NULL; or NULL

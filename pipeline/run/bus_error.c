@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 // For the handler.
@@ -25,9 +26,15 @@ static const char *file_at(const void *address)
     return NULL;
 }
 
-static void say(const char *text)
+// In one go: other ranks may have the same to say.
+static void say(const char *file)
 {
-    const ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    static const char reason[] =
+        ": can no longer be read: it became shorter while it was in use, or its disk is failing\n";
+    const struct iovec parts[] = {{prefix, strlen(prefix)},
+                                  {(void *)(uintptr_t)file, strlen(file)},
+                                  {(void *)(uintptr_t)reason, sizeof reason - 1}};
+    const ssize_t ignored = writev(STDERR_FILENO, parts, 3);
     (void)ignored;
 }
 
@@ -40,9 +47,7 @@ static void handle(int signal_number, siginfo_t *info, void *context)
     (void)signal_number;
     (void)context;
 
-    say(prefix);
     say(file != NULL ? file : "a file that is mapped into memory, or memory that is shared");
-    say(": can no longer be read: it became shorter while it was in use, or its disk is failing\n");
     MPI_Initialized(&is_initialized);
     MPI_Finalized(&is_finalized);
     if (is_initialized && !is_finalized)

@@ -28,13 +28,14 @@ static enum status merge_rope_scaling(json_t **nested, const struct config_reade
                                          : json_pack("{s:{s:s}, s:{s:s}}", "full_attention", "rope_type",
                                                      "default", "sliding_attention", "rope_type", "default");
     full = json_object_get(*nested, "full_attention");
-    RETURN_ERROR_IF(*nested == NULL, err, STATUS_FAILED, "out of memory for config.json");
+    RETURN_ERROR_IF(*nested == NULL, err, STATUS_MEMORY, "out of memory for config.json");
     if (scaling->object == NULL)
         return STATUS_OK;
     RETURN_ERROR_IF(!json_is_object(full), err, STATUS_INPUT,
                     "%s: rope_scaling: belongs to rope_parameters.full_attention, which is missing",
                     reader->path);
-    json_object_update(full, (json_t *)scaling->object);
+    RETURN_ERROR_IF(json_object_update(full, (json_t *)scaling->object) != 0, err, STATUS_MEMORY,
+                    "out of memory for config.json");
     return STATUS_OK;
 }
 
@@ -58,8 +59,9 @@ enum status read_layer_ropes(struct model_config *config, const struct config_re
     GOTO_IF_ERROR(
         read_layer_type_rope(&config->rope, &source, &parameters, "full_attention", rotary_dim, err), done);
     // What was read of these came with them from there.
-    if (scaling.seen != NULL)
-        json_object_update_missing(scaling.seen, source.parameters.seen);
+    if (scaling.seen != NULL && source.parameters.seen != NULL &&
+        json_object_update_missing(scaling.seen, source.parameters.seen) != 0)
+        *scaling.lost = true;
     source.theta_key = ropes->local_theta_key;
     status =
         read_layer_type_rope(&config->local_rope, &source, &parameters, "sliding_attention", rotary_dim, err);
