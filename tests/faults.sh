@@ -181,6 +181,8 @@ judge() {
     esac
   fi
   left=$(find "$folder/run" "$folder"/models* "$folder"/.models* \( -name '.*' ! -name '.*.partial-*' -o -name 'lock*' \) 2>/dev/null)
+  # A lock that cannot be removed stays, and the next start takes it over.
+  [ "$call" != unlink ] || left=$(grep -v '/lock$' <<<"$left")
   [ -z "$left" ] || echo "left: $left"
   # Every file under its final name has the bytes of an undisturbed run.
   bad=$(hashes "$folder" | grep -vxF -f <(hashes "$folder/whole-$scene"; hashes "$folder/wanted-$scene")) && echo "other bytes: $bad"

@@ -225,17 +225,19 @@ bool hessian_is_needed(const struct settings *settings, const struct variant *va
     return false;
 }
 
-static bool proof_is_there(const char *path, const struct unit *unit, const struct run_record *record)
+static bool proof_is_there(const char *path, const struct unit *unit, const struct run_record *record,
+                           struct error *why)
 {
     char identity[40];
     switch (stage_row(unit->stage)->proof) {
     case PROOF_STORE:
         return store_exists(path);
     case PROOF_JSON:
-        return sealed_json_read(NULL, path, NULL) == STATUS_OK; // small: a damaged one is as good as none
+        // Small: a damaged one is as good as none.
+        return store_exists(path) && sealed_json_read(NULL, path, why) == STATUS_OK;
     case PROOF_FOLDER:
         run_record_variant(identity, sizeof identity, record, unit->variant);
-        return export_state_of(path, identity, NULL) == EXPORT_DONE;
+        return export_state_of(path, identity, why) == EXPORT_DONE;
     }
     return false;
 }
@@ -253,13 +255,14 @@ static bool is_spared(const struct unit *unit, const struct settings *settings)
     return search.count == unit->variant->attempt || budget_is_over(&search);
 }
 
-bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+bool unit_look(const struct unit *unit, const struct settings *settings, const struct run_record *record,
+               struct error *why)
 {
     char path[PATH_SIZE];
     if (is_spared(unit, settings))
         return true;
     unit_path(path, unit, settings);
-    const bool is_there = proof_is_there(path, unit, record);
+    const bool is_there = proof_is_there(path, unit, record, why);
 
     if (unit->stage == STAGE_COMPENSATE)
         return weights_are_done(settings, unit->variant, layer_of(unit));
@@ -472,4 +475,9 @@ bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct sett
 #undef INPUT
     };
     return inputs[unit->stage](path, unit, settings, layers, index);
+}
+
+bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+{
+    return unit_look(unit, settings, record, NULL);
 }

@@ -36,6 +36,9 @@ enum stage_kind allocation_stage(const struct variant *variant);
 // has ended before it; a variant's when its search found no model within the budget. record: tells this run's
 // exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
+// The same; why takes the reason where the proof may be there and could not be read.
+bool unit_look(const struct unit *unit, const struct settings *settings, const struct run_record *record,
+               struct error *why);
 // The file or folder that proves the unit.
 void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings);
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs

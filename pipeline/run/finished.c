@@ -43,10 +43,12 @@ static enum status check(const struct run_context *context, struct error *err)
         return STATUS_OK;
     for (size_t i = 0; i < context->plan->num_units; i++) {
         const struct unit *unit = &context->plan->units[i];
-        if (unit_is_done(unit, settings, context->record))
+        struct error why = {0};
+        if (unit_look(unit, settings, context->record, &why))
             continue;
         // A record that there was no memory for is no record.
         FORWARD_IF_ERROR(json_memory_check("what is there at the end", err));
+        RETURN_ERROR_IF(why.status != STATUS_OK, err, why.status, "%s", why.message);
         unit_path(path, unit, settings);
         return error_set(err, STATUS_FAILED,
                          "%s is not there at the end: was the run directory changed meanwhile? Run the same "
