@@ -68,7 +68,7 @@ static void draw_depth(struct drawing *d, const struct best *best, const struct 
         fprintf(d->out, "$variant%zu with linespoints", v);
         write_look(d, &(struct look){v, v, v}, best->names[v]);
     }
-    fprintf(d->out, "\n");
+    end_looks(d);
     end_plot(d);
 }
 

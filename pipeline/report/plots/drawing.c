@@ -69,6 +69,11 @@ void write_look(struct drawing *d, const struct look *look, const char *name)
     fputs(" notitle, ", d->out);
 }
 
+void end_looks(struct drawing *d)
+{
+    fputs("NaN notitle\n", d->out);
+}
+
 // The method of a series, and its length; the number of a run in front does not count.
 static const char *method_of(const char *series, size_t *length)
 {

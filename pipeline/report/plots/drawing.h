@@ -43,6 +43,8 @@ enum { PALE = 1000, NO_MARK = 1000, ONLY_FILL = 1001 };
 
 // Adds the line to the legend of the open plot, and writes gnuplot's words for it.
 void write_look(struct drawing *d, const struct look *look, const char *name);
+// Ends gnuplot's list of lines, by one that draws nothing: a comma at the end is an error from gnuplot 6 on.
+void end_looks(struct drawing *d);
 
 // A colour for each method, a dash and a mark for each way to compensate. "[2] wanda-rows" is wanda's.
 struct look series_look(const struct names *series, size_t index);

@@ -171,9 +171,13 @@ static enum status run(const char *folder, bool *found, struct error *err)
         char path[PATH_SIZE], *text = NULL;
         path_format(path, sizeof path, "%s/errors.txt", folder);
         (void)read_file(&text, NULL, path, NULL);
+        // After a copy of the command, which is long: `"plots.gp" line 48: what is wrong`.
+        const char *reason = text;
+        for (const char *at = text; at != NULL && (at = strstr(at, "\"plots.gp\" line ")) != NULL; at++)
+            reason = at;
         for (char *c = text; c != NULL && *c != '\0'; c++)
             *c = *c == '\n' ? ' ' : *c;
-        error_set(err, STATUS_FAILED, "gnuplot: %.300s", text != NULL ? text : "failed");
+        error_set(err, STATUS_FAILED, "gnuplot: %.300s", reason != NULL ? reason : "failed");
         free(text);
         return STATUS_FAILED;
     }

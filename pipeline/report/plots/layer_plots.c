@@ -96,7 +96,7 @@ static bool draw_layers(struct drawing *d, const struct layer_plot *what, const 
         fprintf(d->out, "$linear%zu using 1:3 with linespoints", n);
         write_look(d, &(struct look){n, 0, 0}, linears.items[n]);
     }
-    fprintf(d->out, "\n");
+    end_looks(d);
     end_plot(d);
     return true;
 }

@@ -222,7 +222,7 @@ static void draw_result(struct drawing *d, const struct quantity *quantity, cons
                 axis->categories == NULL ? "yerrorlines" : "yerrorbars");
         write_look(d, &look, series->items[s]);
     }
-    fprintf(d->out, "\n");
+    end_looks(d);
     end_plot(d);
 }
 
@@ -336,7 +336,7 @@ static void draw_times(struct drawing *d)
                 s == 0 && json_array_size(times) <= 32 ? ":xticlabels(1)" : "");
         write_look(d, &(struct look){s, 0, ONLY_FILL}, stages.items[s]);
     }
-    fprintf(d->out, "\n");
+    end_looks(d);
     end_plot(d);
 }
 
