@@ -52,8 +52,9 @@ ensure_packages() {
   rm -f "$log"
 }
 
-# What Open MPI needs to run as root, in containers and on fewer cores than ranks.
+# What Open MPI needs to run as root, in containers and on fewer cores than ranks; PRTE's names are those of Open MPI 5.
 export_mpi_environment() {
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
   export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
+  export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_default_binding_policy=none
 }
