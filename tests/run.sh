@@ -5,10 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/packages.sh
 
-# The format is that of one version, which Debian 12 has.
-formatter=$(. /etc/os-release 2>/dev/null && [ "${VERSION_ID:-}" = 12 ] && echo clang-format-14) || true
 # shellcheck disable=SC2086
-ensure_packages $build_packages hdf5-tools jq time $formatter gnuplot-nox \
+ensure_packages $build_packages hdf5-tools jq time gnuplot-nox \
   slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2 util-linux procps
 export_mpi_environment
 
