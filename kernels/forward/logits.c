@@ -165,7 +165,7 @@ static void block_end(const struct lm_pass *pass, const struct scratch *scratch,
 
 bool lm_pass_step(struct lm_pass *pass)
 {
-    struct scratch scratch;
+    struct scratch scratch = {0};
 
     if (pass->position >= pass->tokens)
         return false;
@@ -204,7 +204,7 @@ void lm_head_log_likelihood(double *log_likelihood, int32_t *greedy, const struc
 void lm_head_logits(float *logits, const struct lm_head *head, const float *hidden, size_t tokens,
                     float *workspace)
 {
-    struct scratch scratch;
+    struct scratch scratch = {0};
 
     lay_out(&scratch, head, tokens, workspace);
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
