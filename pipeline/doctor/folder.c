@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <hdf5.h>
+#include <limits.h>
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,8 +233,10 @@ enum status folder_look(struct findings *findings, char *scratch, const char *fo
 
     scratch[0] = '\0';
     if (world->rank == 0) {
-        path_format(scratch, SCRATCH_SIZE, "%s/.coppice-doctor-XXXXXX", folder);
-        if (mkdtemp(scratch) == NULL) {
+        char whole[PATH_MAX];
+        const char *at = realpath(folder, whole);
+        path_format(scratch, SCRATCH_SIZE, "%s/.coppice-doctor-XXXXXX", at != NULL ? at : folder);
+        if (at == NULL || mkdtemp(scratch) == NULL) {
             findings_add(findings, "folder", VERDICT_WRONG, "%s: no folder can be made there: %s", folder,
                          strerror(errno));
             scratch[0] = '\0';

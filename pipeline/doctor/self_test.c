@@ -10,19 +10,12 @@
 #include "pipeline/run/start.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-
-static const char job_text[] = "model: model\n"
-                               "run: run\n"
-                               "output: models\n"
-                               "calibration: {corpus: calibration.txt, sequences: 32, length: 64}\n"
-                               "prune: {method: wanda, sparsity: 0.5}\n"
-                               "compensate: {output: [off, least_squares], guard: false}\n"
-                               "evaluate: {perplexity: test.txt, length: 64}\n";
 
 // The masks of wanda, and so the bytes of its model, are the same whatever kernels compute: XXH3 of
 // models/wanda-0.5/model.safetensors. Perplexities differ in their last digits; a solution is found in steps,
@@ -36,6 +29,32 @@ static const struct {
     {"wanda-0.5", 183.26535, 1e-5},
     {"wanda-0.5-output-least_squares-unguarded", 175.66, 5e-3},
 };
+
+// The job, in the folder `scratch`: JSON is YAML, whatever is in a path. Whole paths: what is in the current
+// folder does not matter. A dollar sign is written as two.
+static enum status write_job(const char *path, const char *scratch, struct error *err)
+{
+    char at[2 * PATH_SIZE];
+    size_t length = 0;
+
+    for (const char *c = scratch; *c != '\0' && length + 2 < sizeof at; c++) {
+        at[length++] = *c;
+        if (*c == '$')
+            at[length++] = '$';
+    }
+    at[length] = '\0';
+    json_t *job = json_pack(
+        "{s:s+, s:s+, s:s+, s:{s:s+, s:i, s:i}, s:{s:s, s:f}, s:{s:[s, s], s:b}, s:{s:s+, s:i}}", "model", at,
+        "/model", "run", at, "/run", "output", at, "/models", "calibration", "corpus", at, "/calibration.txt",
+        "sequences", 32, "length", 64, "prune", "method", "wanda", "sparsity", 0.5, "compensate", "output",
+        "off", "least_squares", "guard", 0, "evaluate", "perplexity", at, "/test.txt", "length", 64);
+    char *text = job != NULL ? json_dumps(job, JSON_INDENT(2)) : NULL;
+    json_decref(job);
+    RETURN_ERROR_IF(text == NULL, err, STATUS_MEMORY, "out of memory for the job of the self-test");
+    const enum status status = commit_bytes(path, text, strlen(text), err);
+    free(text);
+    return status;
+}
 
 static bool is_told_to_stop(const void *stop)
 {
@@ -134,7 +153,7 @@ enum status self_test_run(struct findings *findings, const char *scratch, const 
     if (world->rank == 0) {
         status = tiny_model_write(scratch, &failure);
         if (status == STATUS_OK)
-            status = commit_bytes(job, job_text, strlen(job_text), &failure);
+            status = write_job(job, scratch, &failure);
     }
     status = team_agree(world, status, &failure);
     if (status == STATUS_OK)

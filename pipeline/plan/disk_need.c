@@ -16,7 +16,7 @@ static uint64_t less(uint64_t all, uint64_t part)
 static uint64_t bytes_below(char *folder)
 {
     char *const roots[] = {folder, NULL};
-    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
     uint64_t bytes = 0;
 
     for (const FTSENT *entry = NULL; tree != NULL && (entry = fts_read(tree)) != NULL;)

@@ -47,7 +47,8 @@ enum status committed_files_list(struct committed_files *files, const char *run,
     enum status status = STATUS_OK;
 
     path_format(root, sizeof root, "%s", run);
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    // A run directory, or a folder of it, may be on another disk, behind a link; a file may not.
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     RETURN_ERROR_IF(walk == NULL, err, STATUS_FAILED, "%s: %s", run, strerror(errno));
     while (status == STATUS_OK && (errno = 0, entry = fts_read(walk)) != NULL)
         if (entry->fts_info == FTS_NS && entry->fts_level == 0 && entry->fts_errno == ENOENT)

@@ -158,3 +158,19 @@ check "a result of another variant" moved results/dense/perplexity.json "results
 for file in "activations/$variant/layer-002.h5" "results/$variant/perplexity.json"; do
   check "a file of another run: ${file%%/*}" one_of_another "$file"
 done
+# Run directories are links to another disk on many machines, and so are folders of them.
+behind_a_link() {
+  restore
+  mv "$folder/run/masks" "$folder/far"
+  ln -s "$folder/far" "$folder/run/masks"
+  mv "$folder/run" "$folder/real"
+  ln -s "$folder/real" "$folder/run"
+  runs alone verify "$folder/run" && grep -qx "$1 files, 0 damaged" "$folder/stdout" || return 1
+  printf damage | dd of="$folder/far/$variant/layer-001.h5" bs=1 seek=3000 conv=notrunc status=none
+  exits 1 alone verify "$folder/run" && grep -qx "$1 files, 1 damaged" "$folder/stdout" || return 1
+  cp "$folder/others/masks/$variant/layer-001.h5" "$folder/far/$variant/layer-001.h5"
+  exits 2 alone run "$job" && grep -qF "$folder/run/masks/$variant/layer-001.h5: was made from another" "$folder/stderr"
+}
+restore
+runs alone verify "$folder/run"
+check "all of it is looked at behind links" behind_a_link "$(awk '/damaged$/ { print $1 }' "$folder/stdout")"

@@ -4,13 +4,17 @@
 # solution's, by AVX2 kernels, 175.738796.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
-mkdir "$folder/here" "$folder/closed"
+mkdir "$folder/here" "$folder/closed" "$folder/it's \"odd\" \$here"
 good="weights and perplexities are the known ones"
 
 empty() { [ -z "$(ls -A "$folder/here")" ] || { ls -AR "$folder/here"; return 1; }; }
 finds() { grep -qF -- "$1" "$folder/stdout" || { cat "$folder/stdout" "$folder/stderr"; return 1; }; }
 verdict() { jq -r --arg text "$1" '.findings[] | select(.text | contains($text)) | .verdict' "$folder/stdout"; }
 
+mkdir "$folder/work" # where somebody works: a run and a model of theirs are none of the doctor's business
+mkdir "$folder/work/run" "$folder/work/model" && echo '{}' >"$folder/work/run/run.json"
+check "all is well where other runs are" bash -c 'cd "$1" && "$0" doctor' "$COPPICE" "$folder/work"
+check "and in a folder with an odd name" runs alone doctor "$folder/it's \"odd\" \$here"
 check "all is well alone, in the current folder" bash -c 'cd "$1" && "$0" doctor' "$COPPICE" "$folder/here"
 check "and on three ranks, elsewhere" runs ranks 3 doctor "$folder/here"
 check "the tiny model came out as known" finds "$good"
