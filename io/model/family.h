@@ -126,9 +126,10 @@ struct family {
     const char *model_type;
     // Names. A layer's tensors are "<prefix><layers>.<index>.<member>", an expert's
     // "<prefix><layers>.<index>.<experts>.<expert>.<member>".
-    const char *prefix;    // before all names but lm_head: "model."
-    const char *embedding; // "embed_tokens"
-    const char *positions; // learned positions, or NULL
+    const char *prefix;       // before all names but lm_head: "model."
+    const char *other_prefix; // what some checkpoints have in its place: "model.language_model."; or NULL
+    const char *embedding;    // "embed_tokens"
+    const char *positions;    // learned positions, or NULL
     const char
         *per_layer_embedding;   // [vocab, layers * per_layer_size], where per_layer_size is not 0; or NULL
     const char *embedding_norm; // a layer norm of embeddings, or NULL

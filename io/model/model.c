@@ -163,10 +163,37 @@ static bool has_denied_head(const struct model *model)
            (head->dtype != embedding->dtype || !values_are_equal(head, embedding));
 }
 
+// Whether the blocks at an edge are smaller. The reference (5.24, integrations/finegrained_fp8.py) cuts a
+// matrix evenly by the number of its scales, and so otherwise, or not at all.
+static bool has_smaller_blocks(const struct coding *coding)
+{
+    return (coding->scale_rows > 1 && coding->rows % coding->block_rows != 0) ||
+           (coding->scale_columns > 1 && coding->columns % coding->block_columns != 0);
+}
+
+// How many matrices of codes have such blocks, and the first one's name.
+static size_t count_smaller_blocks(const char **first, const struct checkpoint *checkpoint)
+{
+    size_t count = 0;
+
+    for (size_t s = 0; s < checkpoint->num_shards; s++)
+        for (size_t i = 0; i < checkpoint->shards[s]->count; i++) {
+            const struct safetensors_tensor *tensor = &checkpoint->shards[s]->tensors[i];
+            if (tensor->coding == NULL || !has_smaller_blocks(tensor->coding))
+                continue;
+            if (count++ == 0)
+                *first = tensor->name;
+        }
+    return count;
+}
+
 size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const struct model *model)
 {
     const char *directory = model->checkpoint->directory;
     const bool one = model->num_unused == 1;
+    const char *where =
+        model->config.wrapper != NULL ? "outside of the language model" : "that config.json does not ask for";
+    const char *smaller = NULL;
     char first[200];
     size_t count = 0;
 
@@ -176,10 +203,19 @@ size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const stru
             "%s/config.json: tie_word_embeddings is true, but '%s' differs from the embedding and is used",
             directory, model->lm_head->name);
     if (model->num_unused > 0)
+        snprintf(lines[count++], MODEL_WARNING_SIZE, "%s: %zu tensor%s %s %s carried over as %s: '%s'%s",
+                 directory, model->num_unused, one ? "" : "s", where, one ? "is" : "are",
+                 one ? "it is" : "they are", printable(first, sizeof first, model->first_unused),
+                 one ? "" : " and others");
+    const bool is_fp8 = model->config.quantisation.kind == QUANTISATION_FP8;
+    const size_t uneven = is_fp8 ? count_smaller_blocks(&smaller, model->checkpoint) : 0;
+    if (uneven > 0)
         snprintf(lines[count++], MODEL_WARNING_SIZE,
-                 "%s: %zu tensor%s outside of the language model %s carried over as %s: '%s'%s", directory,
-                 model->num_unused, one ? "" : "s", one ? "is" : "are", one ? "it is" : "they are",
-                 printable(first, sizeof first, model->first_unused), one ? "" : " and others");
+                 "%s/config.json: weight_block_size does not divide '%s'%s: blocks at the edge are taken to "
+                 "be smaller, as "
+                 "those who quantise mean it; transformers 5.24 takes all blocks to be equal, and computes "
+                 "otherwise",
+                 directory, printable(first, sizeof first, smaller), uneven > 1 ? " and others" : "");
     return count;
 }
 

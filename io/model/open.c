@@ -62,8 +62,15 @@ static void choose_prefix(struct model *model)
         model->prefix = *prefix != NULL ? *prefix : wrapper->prefixes[0];
         return;
     }
-    snprintf(name, sizeof name, "%s.weight", model->family->embedding);
-    model->prefix = checkpoint_find(model->checkpoint, name, NULL) != NULL ? "" : model->family->prefix;
+    const struct family *family = model->family;
+    snprintf(name, sizeof name, "%s.weight", family->embedding);
+    if (checkpoint_find(model->checkpoint, name, NULL) != NULL)
+        model->prefix = "";
+    else if (family->other_prefix != NULL && !has_prefix(model, family->prefix) &&
+             has_prefix(model, family->other_prefix))
+        model->prefix = family->other_prefix;
+    else
+        model->prefix = family->prefix;
 }
 
 // A factor as the reference has it, in the number format of the embeddings that it multiplies.

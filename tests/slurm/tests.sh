@@ -168,7 +168,8 @@ test_placement() {
   submit "$job" --nodes 2 --ntasks-per-node 2 --coppice "$(slowly 0.4)" --container "$here/count_reads.sh $job/reads"
   halfway "$job" 4
   shared=$(on ctl "$COPPICE" plan "$job/job.yaml" --json | sed -n 's/.*"node_shared": \([0-9]*\).*/\1/p')
-  for node in node1 node2; do one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
+  # Between two layers there is none for a moment.
+  for node in node1 node2; do wait_until 20 one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
   ends "$(id_of "$job" run)" COMPLETED
   same_as pruned "$job"
 

@@ -198,6 +198,10 @@ static const char *const qwen3_next_harmless[] = {
     .null_rotary_fraction = true, .default_head_dim = 256, .default_max_positions = 32768,     \
     .harmless = qwen3_next_harmless
 
+// A text model that was opened from a checkpoint of text and images keeps its names when transformers 5 saves
+// it.
+#define QWEN3_5 .other_prefix = "model.language_model."
+
 static const struct family rows[] = {
     {.model_type = "qwen3_next",
      QWEN3_NEXT,
@@ -208,6 +212,7 @@ static const struct family rows[] = {
      .configure = configure_qwen3_next},
     {.model_type = "qwen3_5_text",
      QWEN3_NEXT,
+     QWEN3_5,
      MEMBERS(qwen3_5_members),
      SIZES(248320, 4096, 12288, 32, 16),
      .intermediate_key = "intermediate_size",
@@ -215,6 +220,7 @@ static const struct family rows[] = {
      .configure = configure_qwen3_5},
     {.model_type = "qwen3_5_moe_text",
      QWEN3_NEXT,
+     QWEN3_5,
      .experts = "mlp.experts",
      MEMBERS(qwen3_5_moe_members),
      SIZES(248320, 2048, 0, 40, 16),

@@ -326,6 +326,19 @@ static void a_checkpoint_without_the_prefix_is_the_same_model(void **state)
     assert_same_model("qwen2", folder);
 }
 
+// As transformers 5 saves the text model that it opened from a checkpoint of text and images.
+static void a_text_model_may_keep_the_names_of_its_wrapper(void **state)
+{
+    char *folder = changed_model("qwen3-5-vl", NULL, NULL);
+    json_t *config = json_load_file(path_in(folder, "config.json"), 0, NULL);
+    (void)state;
+
+    assert_int_equal(
+        json_dump_file(json_object_get(config, "text_config"), path_in(folder, "config.json"), 0), 0);
+    json_decref(config);
+    assert_same_model("qwen3-5-vl", folder);
+}
+
 static void any_name_may_lack_the_prefix(void **state)
 {
     static const char *const parts[] = {"layers.1.self_attn", "layers.", "embed_tokens", "norm."};
@@ -544,6 +557,7 @@ int main(void)
         cmocka_unit_test(learned_positions_limit_the_length),
         cmocka_unit_test(a_checkpoint_without_the_prefix_is_the_same_model),
         cmocka_unit_test(all_tensors_outside_the_layers_are_listed),
+        cmocka_unit_test(a_text_model_may_keep_the_names_of_its_wrapper),
         cmocka_unit_test(any_name_may_lack_the_prefix),
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),

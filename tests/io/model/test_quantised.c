@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *folder;
 
@@ -551,6 +552,33 @@ static size_t warnings_of_tied_codes(bool same)
     return count;
 }
 
+// 48, 32 and 16 codes have as many scales in blocks of 20 as in those of 16 in which they were made.
+static void blocks_that_do_not_divide_are_told_of(void **state)
+{
+    char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE];
+    char *weights = source_path("tests/golden/quantised/fp8-block/model.safetensors");
+    json_t *config = read_golden("fp8-block", "config.json");
+    struct error err = {0};
+    struct model *model;
+    (void)state;
+
+    (void)unlink(path_in(folder, "model.safetensors"));
+    assert_int_equal(symlink(weights, path_in(folder, "model.safetensors")), 0);
+    for (int size = 16; size <= 20; size += 4) {
+        json_object_set_new(json_object_get(config, "quantization_config"), "weight_block_size",
+                            json_pack("[i, i]", size, size));
+        assert_int_equal(json_dump_file(config, path_in(folder, "config.json"), 0), 0);
+        assert_ok(model_open(&model, folder, &err), err);
+        assert_int_equal(model_warnings(lines, model), size == 20);
+        model_close(model);
+    }
+    assert_non_null(strstr(
+        lines[0], "weight_block_size does not divide 'model.layers.0.mlp.down_proj.weight' and others"));
+    assert_int_equal(unlink(path_in(folder, "model.safetensors")), 0);
+    json_decref(config);
+    free(weights);
+}
+
 static void a_head_of_codes_is_compared_with_the_embedding_by_value(void **state)
 {
     (void)state;
@@ -570,6 +598,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_names_its_tensor),
         cmocka_unit_test(a_leftover_of_quantisation_means_nothing),
         cmocka_unit_test(what_is_not_read_is_refused_by_name),
+        cmocka_unit_test(blocks_that_do_not_divide_are_told_of),
         cmocka_unit_test(a_head_of_codes_is_compared_with_the_embedding_by_value),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
