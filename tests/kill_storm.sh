@@ -172,7 +172,7 @@ all_began_or_gone() {
 
 # One round, unless the job ends first: sets `ended`.
 one_round() {
-  local job=$1 n target stage left named moment until options=() pause=''
+  local job=$1 n target stage left named moment until options=() pause='' struck=''
   choose 1 2 2 3 4; n=$chosen
   [ "$job" != dense ] || { choose 1 2; options=(--teams "$chosen"); }
   choose "${targets[@]}"; target=$chosen
@@ -194,6 +194,7 @@ one_round() {
   fi
   await 20 all_began_or_gone "$n"
   if alive "$started"; then
+    struck=1
     case $target in
       rank) kill_target "$((RANDOM % n))" ;;
       suspend) suspend "$folder/$job.yaml" || return 1 ;;
@@ -201,7 +202,8 @@ one_round() {
       *) kill_target "$target" ;;
     esac 2>/dev/null
   fi
-  [ "$target" = suspend ] || finish_started || return 1
+  # One that was suspended has been waited for.
+  { [ "$target" = suspend ] && [ -n "$struck" ]; } || finish_started || return 1
   stage=$(in_hand)
   note_ended
   if [ "$code" = 0 ]; then
