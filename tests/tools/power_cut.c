@@ -58,15 +58,19 @@ static void read_journal(void)
     require(bytes != NULL && entries != NULL && read(fd, bytes, size) == (ssize_t)size, path);
     close(fd);
     for (size_t at = 0; at < size;) {
-        struct entry *entry = &entries[num_entries++];
-        errno = EINVAL;
-        require(size - at >= sizeof entry->record, path);
+        struct entry *entry = &entries[num_entries];
+        // A program that was killed while it wrote a record has not made the call that it tells of.
+        if (size - at < sizeof entry->record)
+            break;
         memcpy(&entry->record, bytes + at, sizeof entry->record);
+        if (entry->record.mark != POWER_MARK || entry->record.payload > size - at - sizeof entry->record) {
+            at++; // where the next one begins, if there is one
+            continue;
+        }
+        num_entries++;
         entry->position = at;
         entry->payload = bytes + at + sizeof entry->record;
-        at += sizeof entry->record;
-        require(entry->record.mark == POWER_MARK && entry->record.payload <= size - at, path);
-        at += entry->record.payload;
+        at += sizeof entry->record + entry->record.payload;
     }
 }
 
