@@ -73,11 +73,6 @@ static const char *hurried_line(void)
 #undef HURRIED_LINE
 }
 
-static bool is_told_to_stop(const void *stop)
-{
-    return stop_level(stop) > 0;
-}
-
 static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
@@ -95,7 +90,7 @@ static enum status work(const struct program *program, struct error *err)
     if (launcher_is_mpirun())
         stop_hurry(program->root ? hurried_line() : NULL);
     stop_watch(&stop, program->root);
-    interrupt_set(is_told_to_stop, &stop);
+    interrupt_set(stop_is_told, &stop);
     GOTO_IF_ERROR(
         job_start(&job, options, &stop, &program->world, stages_of_command(options->command->name), err),
         done);

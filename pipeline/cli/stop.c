@@ -212,6 +212,11 @@ int stop_level(const struct stop *stop)
     return signals > clock ? signals : clock;
 }
 
+bool stop_is_told(const void *stop)
+{
+    return stop_level(stop) > 0;
+}
+
 const char *stop_reason(const struct stop *stop, char *text, size_t size)
 {
     const int seen = signals_seen;

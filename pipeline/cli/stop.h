@@ -45,6 +45,8 @@ void stop_uninstall(struct stop *stop);
 // 0: go on. 1: stop at the next safe point, the unit in hand may be finished. 2: sooner, drop the unit in
 // hand. Cheap, never goes down.
 int stop_level(const struct stop *stop);
+// Whether the level is above 0, for interrupt_set (io/file/interrupt.h); stop: a struct stop.
+bool stop_is_told(const void *stop);
 
 // Why, for messages: "signal SIGTERM", "the time limit (--max-time)"; "" at level 0. Returns text.
 const char *stop_reason(const struct stop *stop, char *text, size_t size);

@@ -56,11 +56,6 @@ static enum status write_job(const char *path, const char *scratch, struct error
     return status;
 }
 
-static bool is_told_to_stop(const void *stop)
-{
-    return stop_level(stop) > 0;
-}
-
 static enum status prune(const char *job_path, const struct team *world, struct error *err)
 {
     const struct options options = {.command = command_find("run"),
@@ -78,7 +73,7 @@ static enum status prune(const char *job_path, const struct team *world, struct 
     status = stop_install(&stop, options.stop_signal, stop_clock(), 0, 0, err);
     GOTO_IF_ERROR(team_agree(world, status, err), done);
     stop_watch(&stop, world->rank == 0);
-    interrupt_set(is_told_to_stop, &stop);
+    interrupt_set(stop_is_told, &stop);
     status = job_start(&job, &options, &stop, world, stages_of_command(options.command->name), err);
 done:
     interrupt_set(NULL, NULL);
@@ -115,6 +110,7 @@ static enum status hash_weights(uint64_t *hash, const char *scratch, struct erro
 // Rank 0.
 static enum status compare(struct findings *findings, const char *scratch, double seconds, struct error *err)
 {
+    const size_t wrong_before = findings_count(findings, VERDICT_WRONG); // of the folder
     char run[PATH_SIZE];
     uint64_t weights;
 
@@ -132,7 +128,7 @@ static enum status compare(struct findings *findings, const char *scratch, doubl
             findings_add(findings, "self-test", VERDICT_WRONG, "%s: perplexity %.6f in place of %.6f",
                          known[i].variant, perplexity, known[i].perplexity);
     }
-    if (findings_count(findings, VERDICT_WRONG) == 0)
+    if (findings_count(findings, VERDICT_WRONG) == wrong_before)
         findings_add(
             findings, "self-test", VERDICT_GOOD,
             "a model of 2 layers was pruned, exported and evaluated in %.1f s: weights and perplexities are "
