@@ -129,7 +129,7 @@ exits() {
   local wanted=$1 code=0
   shift
   "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
-  [ "$code" = "$wanted" ] || { echo "exit code $code, expected $wanted"; cat "$folder/stdout" "$folder/stderr"; return 1; }
+  [ "$code" = "$wanted" ] || { echo "exit code $code, expected $wanted: $*"; cat "$folder/stdout" "$folder/stderr"; return 1; }
 }
 runs() { exits 0 "$@"; }
 

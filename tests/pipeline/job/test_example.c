@@ -1,10 +1,10 @@
 // jobs/example.yaml and docs/keys.md show every key with its default and what the table says about it. After
 // a change of the table: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R job.example writes them anew.
 #include "pipeline/job/example.h"
-#include "pipeline/job/job.h"
 #include "pipeline/job/reference.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
+#include "tests/support/parsed_job.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,15 +77,6 @@ static void the_files_say_what_the_table_says(void **state)
     }
 }
 
-static struct settings *parse(const char *text)
-{
-    struct settings *settings = NULL;
-    struct error err = {0};
-    if (job_parse(&settings, text, strlen(text), "example.yaml", &err) != STATUS_OK)
-        fail_msg("%s", err.message);
-    return settings;
-}
-
 static void check_topic(const char *topic, size_t keys, const char *line)
 {
     char *text = NULL;
@@ -117,7 +108,7 @@ static void a_topic_is_a_key_its_last_word_or_a_section(void **state)
 static void the_example_reads_as_the_defaults(void **state)
 {
     char *text = file_text(0);
-    struct settings *settings = parse(text);
+    struct settings *settings = parsed_job(text);
     (void)state;
     assert_int_equal(settings->num_variants, 1);
     assert_string_equal(settings->variants[0].name, "alps-0.5");

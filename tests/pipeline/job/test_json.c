@@ -1,7 +1,7 @@
 // A job as JSON: what it looks like, and back again.
-#include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/json_difference.h"
+#include "tests/support/parsed_job.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,18 +52,9 @@ static const char expecting_job[] =
     "  wanda-0.5: {perplexity: 6.42, length: 4096, source: a}\n"
     "  dense: {perplexity: 5, length: 2048, source: b}\n";
 
-static struct settings *parse(const char *text)
-{
-    struct settings *settings = NULL;
-    struct error err = {0};
-    if (job_parse(&settings, text, strlen(text), "job.yaml", &err) != STATUS_OK)
-        fail_msg("%s", err.message);
-    return settings;
-}
-
 static json_t *json_of(const char *job)
 {
-    struct settings *settings = parse(job);
+    struct settings *settings = parsed_job(job);
     json_t *json = settings_to_json(settings);
     assert_non_null(json);
     settings_free(settings);
@@ -267,7 +258,7 @@ static void a_job_comes_back_from_its_json(void **state)
                                        tasks_job, texts_job, single_text_job, expecting_job};
     (void)state;
     for (size_t i = 0; i < COUNT(jobs); i++) {
-        struct settings *before = parse(jobs[i]), *after = NULL;
+        struct settings *before = parsed_job(jobs[i]), *after = NULL;
         struct error err = {0};
         json_t *json = settings_to_json(before);
         char *text = json_dumps(json, 0); // through text, as run.json does
