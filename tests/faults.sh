@@ -233,6 +233,9 @@ keep_as() {
   cp -a "$folder/run" "$folder/$1/"
   [ ! -e "$folder/models" ] || cp -a "$folder/models" "$folder/$1/"
 }
+# undisturbed COMMAND...: has to end well. mpirun was seen once to end with 1 where nobody had failed and nothing was said;
+# what a second start does decides, and the first one's words are shown.
+undisturbed() { runs "$@" || runs "$@"; }
 # prepare SCENE: the bytes that are wanted; whole-SCENE has also what an undisturbed run removes on its way.
 prepare() {
   local scene=$1
@@ -241,16 +244,16 @@ prepare() {
     rm -rf "$folder/run" "$folder/models" "$folder"/.models*
     scene_job "$scene" $keep >"$folder/$scene.yaml"
     case $scene in
-      verify | diagnose) runs ranks 2 run --progress none "$folder/$scene.yaml" || exit 1; rm -r "$folder/models" ;;
+      verify | diagnose) undisturbed ranks 2 run --progress none "$folder/$scene.yaml" || exit 1; rm -r "$folder/models" ;;
     esac
     # shellcheck disable=SC2046
-    runs ranks 2 $(arguments_of "$scene") || exit 1
+    undisturbed ranks 2 $(arguments_of "$scene") || exit 1
     [ $keep = false ] || keep_as "whole-$scene"
   done
   keep_as "wanted-$scene"
   [ "$scene" = again ] || return 0
   set_scene again # what was removed before is not made again
-  runs ranks 2 run --progress none "$folder/again.yaml" || exit 1
+  undisturbed ranks 2 run --progress none "$folder/again.yaml" || exit 1
   rm -r "$folder/wanted-again"
   keep_as wanted-again
 }
@@ -264,13 +267,17 @@ made_in() {
     BEGIN { split(range, ends, " "); begin = number(ends[1]); end = begin + number(ends[2]) }
     { for (i = 3; i <= NF; i++) { at = number(substr($i, 3)); if (at >= begin && at < end) { print; next } } }'
 }
-# candidates SCENE RANK: "SCENE RANK CALL NUMBER", in the order in which they happen.
-candidates() {
+# count_calls SCENE RANK: $folder/count, a line for each call of an undisturbed run.
+count_calls() {
   rm -f "$folder/count"
   set_scene "$1"
   # shellcheck disable=SC2046
-  runs watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
-    "$COPPICE" $(arguments_of "$1") || exit 1
+  watched mpirun -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
+    "$COPPICE" $(arguments_of "$1")
+}
+# candidates SCENE RANK: "SCENE RANK CALL NUMBER", in the order in which they happen.
+candidates() {
+  undisturbed count_calls "$1" "$2" >&2 || exit 1 # standard output is a list
   cp "$folder/count" "$folder/count-$1-$2"
   if [ -n "$only_in" ]; then
     made_in "$only_in" <"$folder/count-$1-$2" >"$folder/count"
