@@ -15,6 +15,10 @@ static const double seconds_between_redraws = 0.2;
 static const double seconds_between_lines = 10, longest_silence = 30;
 static const double share_between_lines = 0.05;
 static const double seconds_of_rate = 60; // of a unit that lasts
+// A small unit is mostly what is no work: its rate says nothing of large ones.
+static const double least_share_of_rate = 0.01;
+// What this start has measured counts alone from here on; before, what was known counts with it.
+static const double enough_of_rate = 0.05, enough_seconds = 600;
 
 enum { LINE_SIZE = 512, DEFAULT_COLUMNS = 80, NARROWEST_BAR = 10, WIDEST_BAR = 40 };
 
@@ -104,9 +108,18 @@ static double rate(const struct progress *progress)
 {
     const double seconds = progress->clock(progress->clock_data) - progress->worked_since;
     const double work = progress->done - progress->earlier;
-    const bool is_measured = progress->num_units > 1 || seconds >= seconds_of_rate ||
-                             work >= share_between_lines * progress->total;
+    const bool is_measured =
+        seconds >= seconds_of_rate || work >= share_between_lines * progress->total ||
+        (progress->num_units > 1 && work >= least_share_of_rate * (progress->total - progress->earlier));
     return is_measured && seconds > 0 && work > 0 ? work / seconds : -1;
+}
+
+// How far the rate of this start is to be believed rather than what was known before, from 0 to 1.
+static double trust(const struct progress *progress)
+{
+    const double seconds = progress->clock(progress->clock_data) - progress->worked_since;
+    const double work = progress->done - progress->earlier;
+    return fmin(1, fmax(work / (enough_of_rate * progress->expected_work), seconds / enough_seconds));
 }
 
 double progress_time_left(const struct progress *progress)
@@ -114,7 +127,11 @@ double progress_time_left(const struct progress *progress)
     const double per_second = rate(progress), left = progress->total - progress->done;
     if (left <= 0)
         return 0;
-    return per_second > 0 ? left / per_second : -1;
+    if (!(progress->expected > 0))
+        return per_second > 0 ? left / per_second : -1;
+    const double known = progress->expected * left / progress->expected_work;
+    const double measured = trust(progress);
+    return per_second > 0 ? measured * left / per_second + (1 - measured) * known : known;
 }
 
 // "3.1T" of 3.1e12: three digits and an SI prefix.
@@ -315,6 +332,14 @@ void progress_skip(struct progress *progress, double work)
     lock(progress);
     progress->done += work;
     progress->earlier += work;
+    unlock(progress);
+}
+
+void progress_expect(struct progress *progress, double seconds)
+{
+    lock(progress);
+    progress->expected = seconds;
+    progress->expected_work = progress->total - progress->done;
     unlock(progress);
 }
 

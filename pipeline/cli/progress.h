@@ -3,9 +3,10 @@
 //
 // Work can be counted in any unit that takes about the same time everywhere, such as floating-point
 // operations; the caller says how much there is in all. The time left is estimated from the rate since this
-// start took its first unit in hand, as soon as that is done, or 5 % of all work, or after a minute. What is
-// due is drawn by a thread of its own, so that a log hears of a program that is busy or waits for other
-// ranks; the functions below are for one thread at a time.
+// start took its first unit in hand, as soon as that and 1 % of what was left are done, or 5 % of all work,
+// or after a minute. Where an earlier start has measured how long the rest takes, that is said first, and
+// gives way to this start's own rate. What is due is drawn by a thread of its own, so that a log hears of a
+// program that is busy or waits for other ranks; the functions below are for one thread at a time.
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
@@ -32,10 +33,11 @@ struct progress {
     const char *work_name; // may be set after progress_begin: "flop" gives "1.2 Tflop/s"; NULL: no amounts,
                            // per cent only
     size_t columns;        // width of the terminal
-    double total, done, earlier; // earlier: the part of done that an earlier start did
-    double started, drawn;       // seconds of the clock; drawn: the last line or redraw
-    double worked_since;         // when the first unit was taken in hand
-    size_t num_units;            // that were
+    double total, done, earlier;    // earlier: the part of done that an earlier start did
+    double started, drawn;          // seconds of the clock; drawn: the last line or redraw
+    double worked_since;            // when the first unit was taken in hand
+    size_t num_units;               // that were
+    double expected, expected_work; // seconds that this much work takes by what was known before; 0: unknown
     double drawn_done;
     double shown; // the largest share of the work that was shown: it never goes back
     bool any_drawn, bar_shown;
@@ -67,6 +69,9 @@ void progress_unit(struct progress *progress, const char *stage, const char *var
 // Adds work that was done just now, or work of an earlier start, which counts as done but not in the rate.
 void progress_advance(struct progress *progress, double work);
 void progress_skip(struct progress *progress, double work);
+
+// Seconds that all work which is left now takes, from what earlier starts measured; 0: nobody knows.
+void progress_expect(struct progress *progress, double seconds);
 
 // All work is counted from the beginning, because some of it is to be done again: what this start has done so
 // far still counts in the rate, and the share that is shown does not go back.

@@ -1,10 +1,11 @@
-// found.h - what earlier starts have done: counted before the first unit, so that the share that is shown is
-// right from the first line.
+// found.h - what earlier starts have done, and how fast: counted before the first unit, so that the share and
+// the time left that are shown are right from the first line.
 #pragma once
 #include "pipeline/run/context.h"
 #include "pipeline/run/journal.h"
 
 // Collective over the world. found[num_units of the plan] <- 1 for each unit of the command's stages that is
-// done already; rank 0 looks, and its progress counts their work as that of earlier starts.
+// done already; rank 0 looks, and its progress counts their work as that of earlier starts and expects the
+// rest to go on at the rates that RUN/log.jsonl tells of.
 enum status found_count(uint8_t *found, const struct run_context *context, struct journal *journal,
                         struct error *err);

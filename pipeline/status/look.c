@@ -52,18 +52,15 @@ static double in_hand(const struct look *look, const struct history_unit *event,
 static void estimate(struct look *look)
 {
     const struct plan *plan = &look->view.plan;
-    double seconds = 0, all = 0;
+    const unsigned every = stages_of_command("run");
 
     look->fraction = plan->work > 0 ? look->work_done / plan->work : 0;
     look->seconds_left = look->num_done == plan->num_units ? 0 : -1;
     look->fraction = look->seconds_left == 0 ? 1 : look->fraction;
     if (look->seconds_left == 0 || look->rates.any <= 0 || look->ranks == 0)
         return;
-    for (size_t i = 0; i < plan->num_units; i++) {
-        const double takes = plan->units[i].work / rates_of(&look->rates, &plan->units[i]);
-        all += takes;
-        seconds += look->done[i] ? 0 : takes;
-    }
+    const double all = rates_seconds(&look->rates, plan, every, NULL);
+    double seconds = rates_seconds(&look->rates, plan, every, look->done);
     for (size_t i = 0; i < look->history.num_begun && look->works; i++) {
         const struct history_unit *event = &look->history.begun[i];
         const struct unit *unit = rates_unit(plan, event);
@@ -120,7 +117,7 @@ void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, cons
 {
     const bool is_asked = look_is_asked(look, variant);
     const struct plan *plan = is_asked ? &look->view.plan : &look->view.earlier;
-    const bool *done = is_asked ? look->done : look->done_earlier;
+    const uint8_t *done = is_asked ? look->done : look->done_earlier;
     for (size_t i = 0; i < plan->num_units; i++) {
         if (variant_base(plan->units[i].variant) != variant)
             continue;

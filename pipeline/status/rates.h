@@ -2,6 +2,7 @@
 #pragma once
 #include "pipeline/plan/plan.h"
 #include "pipeline/record/history.h"
+#include <stdint.h>
 
 // Work that one rank does in a second, of each stage; 0: not measured.
 struct rates {
@@ -21,6 +22,11 @@ void rates_measure(struct rates *rates, const struct history *history, const str
 // the stage was measured, that of all stages that pass sequences through layers, if it is one of them, or of
 // all stages. 0: nothing was measured.
 double rates_of(const struct rates *rates, const struct unit *unit);
+
+// Seconds of one rank that the plan's units of these stages (bit set) take that are not done; done NULL: all
+// of them. 0 when nothing was measured.
+double rates_seconds(const struct rates *rates, const struct plan *plan, unsigned stages,
+                     const uint8_t *done);
 
 // The unit of the plan that an event is about, or NULL.
 const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event);

@@ -55,6 +55,7 @@ begins_at_what_is_done() {
     awk -v a="$share" 'NR == 1 && $1 < a - 0.1 { exit 1 } END { exit $1 != 100 }' "$folder/shares" || { cat "$folder/stderr"; return 1; }
 }
 check "and goes on from the share that is done" begins_at_what_is_done
+check "the first line says how long it takes, by what was measured before" not grep -q -- '--:--:--' "$folder/stderr"
 
 # A weight that is not a number: the error comes after whatever the bar has shown.
 cp -r jobs/demo/kjv-llama-1m "$folder/model"

@@ -369,6 +369,64 @@ static void time_left_counts_from_the_first_unit_that_is_worked_on(void **state)
     end(&f);
 }
 
+// The rates of earlier starts say how long the rest takes, until this start has measured enough.
+static void what_earlier_starts_measured_says_the_time_left_at_first(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1000, PROGRESS_NONE);
+    progress_skip(&f.progress, 600);
+    progress_expect(&f.progress, 200); // 2 a second
+    assert_true(progress_time_left(&f.progress) == 200);
+
+    // A unit of next to no work, which took a second: by its rate it would be more than an hour
+    progress_unit(&f.progress, "sequences", NULL, 0, 0);
+    f.now += 1;
+    progress_advance(&f.progress, 0.0625);
+    progress_unit(&f.progress, "score", "wanda", 3, 8);
+    assert_true(progress_time_left(&f.progress) == (400 - 0.0625) / 2);
+
+    // 10 of 400 in 10 seconds: half of the 5 % that are enough
+    f.now += 9;
+    progress_advance(&f.progress, 10 - 0.0625);
+    assert_true(progress_time_left(&f.progress) == 0.5 * 390 + 0.5 * 195);
+    f.now += 10;
+    progress_advance(&f.progress, 10);
+    assert_true(progress_time_left(&f.progress) == 380); // at 1 a second, measured
+    end(&f);
+
+    begin(&f, 1e6, PROGRESS_NONE); // a long job: ten minutes are enough, too
+    progress_expect(&f.progress, 1e5);
+    progress_unit(&f.progress, "score", "wanda", 0, 8);
+    f.now += 300;
+    progress_advance(&f.progress, 0);
+    assert_true(progress_time_left(&f.progress) == 1e5); // nothing measured
+    progress_advance(&f.progress, 300);
+    const double left = 1e6 - 300;
+    assert_true(progress_time_left(&f.progress) == 0.5 * left + (1 - 0.5) * (1e5 * left / 1e6));
+    f.now += 300;
+    assert_true(progress_time_left(&f.progress) == left * 2);
+    progress_advance(&f.progress, left);
+    assert_true(progress_time_left(&f.progress) == 0);
+    end(&f);
+}
+
+// Without them a small unit is not enough either.
+static void a_small_unit_says_nothing_of_the_time_left(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, 1000, PROGRESS_NONE);
+    progress_unit(&f.progress, "sequences", NULL, 0, 0);
+    f.now += 5;
+    progress_advance(&f.progress, 9);
+    progress_unit(&f.progress, "calibrate", NULL, 0, 8);
+    assert_true(progress_time_left(&f.progress) < 0);
+    progress_advance(&f.progress, 1);
+    assert_true(progress_time_left(&f.progress) == 495);
+    end(&f);
+}
+
 static void a_job_that_was_done_already_is_at_100_per_cent(void **state)
 {
     struct fixture f;
@@ -493,6 +551,8 @@ int main(void)
         cmocka_unit_test(amounts_have_three_digits_and_a_prefix),
         cmocka_unit_test(time_left_counts_only_what_this_start_did),
         cmocka_unit_test(time_left_counts_from_the_first_unit_that_is_worked_on),
+        cmocka_unit_test(what_earlier_starts_measured_says_the_time_left_at_first),
+        cmocka_unit_test(a_small_unit_says_nothing_of_the_time_left),
         cmocka_unit_test(a_job_that_was_done_already_is_at_100_per_cent),
         cmocka_unit_test(what_is_done_again_does_not_take_the_share_back),
         cmocka_unit_test(messages_of_others_clear_the_bar_of_the_first),

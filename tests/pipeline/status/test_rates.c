@@ -143,6 +143,21 @@ static void only_the_newest_64_units_of_a_stage_count(void **state)
     assert_true(rate_of(&rates, STAGE_SCORE, 100) == 64 * 8 / (63 * 2 + 1000.0));
 }
 
+// Calibration is known, scoring not: it goes at the rate of all.
+static void what_is_left_takes_the_time_of_its_stages(void **state)
+{
+    static const uint8_t done[UNITS] = {1, 1, 0, 1, 0, 1, 1, 0};
+    struct history_unit events[] = {event("calibrate", "dense", 0, 5, 2), event("score", "a", 0, 2, 1)};
+    const unsigned every = stages_of_command("run");
+    struct rates rates = measure(events, 2);
+    (void)state;
+    assert_true(rates_seconds(&rates, &plan, every, done) == 200.0 / 20 + 8.0 / 4 + 60.0 / 20);
+    assert_true(rates_seconds(&rates, &plan, 1U << STAGE_SCORE, done) == 8.0 / 4);
+    assert_true(rates_seconds(&rates, &plan, every, NULL) == 400.0 / 20 + 16.0 / 4 + 140.0 / 20);
+    rates = measure(events, 0);
+    assert_true(rates_seconds(&rates, &plan, every, NULL) == 0);
+}
+
 static void units_without_a_time_and_an_empty_log_say_nothing(void **state)
 {
     struct history_unit events[] = {event("score", "a", 0, 0, 1), event("score", "a", 1, -1, 1)};
@@ -165,6 +180,7 @@ int main(void)
         cmocka_unit_test(small_units_say_nothing_of_large_ones),
         cmocka_unit_test(stages_that_pass_sequences_are_taken_together),
         cmocka_unit_test(only_the_newest_64_units_of_a_stage_count),
+        cmocka_unit_test(what_is_left_takes_the_time_of_its_stages),
         cmocka_unit_test(units_without_a_time_and_an_empty_log_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
