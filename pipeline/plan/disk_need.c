@@ -38,7 +38,7 @@ static uint64_t model_left(const struct plan *plan, const struct variant *varian
 {
     char output[PATH_SIZE], partial[PATH_SIZE], identity[40];
     export_path(output, sizeof output, plan->settings, variant);
-    run_record_variant(identity, sizeof identity, record, variant);
+    run_record_variant(identity, sizeof identity, record, variant->name);
     partial_find(partial, sizeof partial, output, identity);
     const uint64_t there = partial[0] != '\0' ? bytes_below(partial) : 0;
     return less(checkpoint_bytes(plan->model->checkpoint) + plan->sizes.side_files, there);

@@ -6,6 +6,7 @@
 #include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
+#include "pipeline/record/outputs.h"
 #include "pipeline/text/json_memory.h"
 #include "stages/evaluate/text_size.h"
 
@@ -234,24 +235,26 @@ static bool is_same_unit(const struct unit *a, const struct settings *of_a, cons
            strcmp(name_at(of_a, a->stage, a->task), name_at(of_b, b->stage, b->task)) == 0;
 }
 
-// Leaves in `plan` the units that are not in `job`.
-static void leave_out(struct plan *plan, const struct plan *job)
+// Leaves in `plan` the units that are not in `job`, and that some job asked for: not all had an output.
+static void leave_out(struct plan *plan, const struct plan *job, const struct run_record *record)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < plan->num_units; i++) {
-        bool found = false;
+        const struct unit *unit = &plan->units[i];
+        bool found = unit->stage == STAGE_EXPORT && outputs_newest(record->json, unit->variant) == NULL;
         for (size_t k = 0; k < job->num_units && !found; k++)
-            found = is_same_unit(&plan->units[i], plan->settings, &job->units[k], job->settings);
+            found = is_same_unit(unit, plan->settings, &job->units[k], job->settings);
         if (!found)
-            plan->units[kept++] = plan->units[i];
+            plan->units[kept++] = *unit;
     }
     plan->num_units = kept;
 }
 
 // *json: new reference.
 static enum status record_to_json(json_t **json, const struct model *model, const struct settings *settings,
-                                  const struct settings *recorded, struct error *err)
+                                  const struct settings *recorded, const struct run_record *record,
+                                  struct error *err)
 {
     const struct asked asked = asked_of(settings, recorded);
     struct plan plan = {0}, all = {0};
@@ -262,7 +265,7 @@ static enum status record_to_json(json_t **json, const struct model *model, cons
     if (asked_is_all(&asked, recorded))
         goto done;
     GOTO_IF_ERROR(plan_create(&all, model, recorded, err), done);
-    leave_out(&all, &plan);
+    leave_out(&all, &plan, record);
     json_t *earlier = plan_to_json(&all);
     json_object_set(*json, "earlier", json_object_get(earlier, "work"));
     json_object_set_new(*json, "asked",
@@ -287,7 +290,7 @@ enum status plan_record_write(const struct run_record *record, const struct mode
     run_file_path(path, settings->run, RUN_PLAN);
     GOTO_IF_ERROR(recorded_settings(&recorded, record, settings->run, err), done);
     texts_take_over(recorded, settings);
-    GOTO_IF_ERROR(record_to_json(&now, model, settings, recorded, err), done);
+    GOTO_IF_ERROR(record_to_json(&now, model, settings, recorded, record, err), done);
     GOTO_IF_ERROR(json_memory_check(path, err), done);
     if (sealed_json_read(&before, path, NULL) == STATUS_OK) {
         json_object_del(before, "xxh3");

@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
+#include "pipeline/record/outputs.h"
 #include "stages/budget/trials.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
@@ -236,7 +237,7 @@ static bool proof_is_there(const char *path, const struct unit *unit, const stru
         // Small: a damaged one is as good as none.
         return store_exists(path) && sealed_json_read(NULL, path, why) == STATUS_OK;
     case PROOF_FOLDER:
-        run_record_variant(identity, sizeof identity, record, unit->variant);
+        run_record_variant(identity, sizeof identity, record, unit->variant->name);
         return export_state_of(path, identity, why) == EXPORT_DONE;
     }
     return false;
@@ -259,9 +260,12 @@ bool unit_look(const struct unit *unit, const struct settings *settings, const s
                struct error *why)
 {
     char path[PATH_SIZE];
+    const char *output = unit->stage == STAGE_EXPORT ? outputs_newest(record->json, unit->variant) : NULL;
     if (is_spared(unit, settings))
         return true;
     unit_path(path, unit, settings);
+    if (output != NULL) // an earlier job's may be elsewhere
+        path_format(path, sizeof path, "%s", output);
     const bool is_there = proof_is_there(path, unit, record, why);
 
     if (unit->stage == STAGE_COMPENSATE)

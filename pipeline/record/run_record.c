@@ -8,6 +8,7 @@
 #include "pipeline/record/changed_input.h"
 #include "pipeline/record/fingerprints.h"
 #include "pipeline/record/json_difference.h"
+#include "pipeline/record/outputs.h"
 #include "pipeline/record/task_record.h"
 #include "pipeline/text/json_memory.h"
 #include "version.h"
@@ -196,6 +197,7 @@ static enum status settle(struct run_record *record, const json_t *old, const st
         json_object_set_new(record->json, "started", started_now());
         json_object_set_new(record->json, "versions", library_versions());
     }
+    outputs_record(record->json, old, settings);
     if (json_object_get(old, "identity") != NULL) {
         json_object_set(record->json, "identity", json_object_get(old, "identity"));
         if (json_is_true(json_object_get(old, "unmarked_files")))
@@ -348,9 +350,8 @@ enum status run_record_read(struct run_record *record, const char *run, struct e
     return json_memory_check(path, err);
 }
 
-void run_record_variant(char *identity, size_t size, const struct run_record *record,
-                        const struct variant *variant)
+void run_record_variant(char *identity, size_t size, const struct run_record *record, const char *variant)
 {
     snprintf(identity, size, "%s-%016llx", record->identity,
-             (unsigned long long)XXH3_64bits(variant->name, strlen(variant->name)));
+             (unsigned long long)XXH3_64bits(variant, strlen(variant)));
 }

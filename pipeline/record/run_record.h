@@ -36,9 +36,8 @@ void run_record_free(struct run_record *record);
 // Reads RUN/run.json, for commands that only look. Not collective. STATUS_USAGE when there is none.
 enum status run_record_read(struct run_record *record, const char *run, struct error *err);
 
-// The identity of one variant's export. identity: size 40.
-void run_record_variant(char *identity, size_t size, const struct run_record *record,
-                        const struct variant *variant);
+// The identity of the export of one variant, by its name. identity: size 40.
+void run_record_variant(char *identity, size_t size, const struct run_record *record, const char *variant);
 
 // {"id": "Qwen/Qwen3-0.6B", "commit": ...} of a model that the job names by its id on the Hub, else NULL. It
 // is the member "hub" of run.json and coppice.json. New reference.

@@ -118,7 +118,7 @@ static enum status check_output(const struct run_context *context, const struct 
     char path[PATH_SIZE], identity[40], other[256];
 
     export_path(path, sizeof path, context->settings, variant);
-    run_record_variant(identity, sizeof identity, context->record, variant);
+    run_record_variant(identity, sizeof identity, context->record, variant->name);
     const enum export_state state = export_state_of(path, identity, err);
     if (state == EXPORT_UNKNOWN)
         return STATUS_FAILED;

@@ -153,6 +153,14 @@ static enum status check_measure(const struct run_record *record, const char *pa
     return STATUS_OK;
 }
 
+enum status committed_file_check_origin(const struct run_record *record, const char *path, const char *run,
+                                        struct error *err)
+{
+    if (has_origin(path, run))
+        FORWARD_IF_ERROR(check_one(record, path, err));
+    return check_measure(record, path, run, err);
+}
+
 enum status committed_files_check_origin(const struct run_record *record, const char *run,
                                          const struct team *world, struct error *err)
 {
@@ -164,12 +172,8 @@ enum status committed_files_check_origin(const struct run_record *record, const 
     for (size_t n = strlen(root); n > 1 && root[n - 1] == '/'; n--)
         root[n - 1] = '\0';
     status = committed_files_list(&files, root, err);
-    for (size_t i = (size_t)world->rank; i < files.count && status == STATUS_OK; i += (size_t)world->size) {
-        if (has_origin(files.paths[i], root))
-            status = check_one(record, files.paths[i], err);
-        if (status == STATUS_OK)
-            status = check_measure(record, files.paths[i], root, err);
-    }
+    for (size_t i = (size_t)world->rank; i < files.count && status == STATUS_OK; i += (size_t)world->size)
+        status = committed_file_check_origin(record, files.paths[i], root, err);
     committed_files_free(&files);
     return team_agree(world, status, err);
 }

@@ -70,7 +70,7 @@ enum status export_with_provenance(const struct stage *stage, const struct run_r
     char identity[40];
     json_t *provenance = NULL, *missing = json_array();
 
-    run_record_variant(identity, sizeof identity, record, variant);
+    run_record_variant(identity, sizeof identity, record, variant->name);
     if (stage->team->rank == 0)
         provenance = provenance_of(stage->settings, record, variant, missing);
     enum status status = json_memory_check("coppice.json", err);

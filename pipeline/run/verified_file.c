@@ -2,14 +2,14 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "pipeline/job/job.h"
-#include "pipeline/job/json.h"
+#include "pipeline/record/outputs.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/committed_file.h"
 #include "pipeline/run/committed_files.h"
-#include "stages/export/export.h"
+#include "pipeline/text/json_memory.h"
 #include "stages/export/exported_files.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,7 +40,9 @@ static enum status add_committed(struct verified_files *list, const char *run, s
     return status;
 }
 
-// The record itself, and what it names where it is sound and of this export.
+// The record itself, and what it names where it is sound and of this export. A folder comes under its name
+// when all is in it: one without the record has lost it. One that is not there was never made, or is
+// elsewhere now.
 static enum status add_export(struct verified_files *list, const char *folder, const char *identity,
                               struct error *err)
 {
@@ -48,9 +50,9 @@ static enum status add_export(struct verified_files *list, const char *folder, c
     const char *name;
     json_t *record = NULL, *entry;
 
-    path_format(path, sizeof path, "%s/" EXPORT_RECORD, folder);
-    if (access(path, F_OK) != 0)
+    if (access(folder, F_OK) != 0)
         return STATUS_OK;
+    path_format(path, sizeof path, "%s/" EXPORT_RECORD, folder);
     const bool is_sound = sealed_json_read(&record, path, NULL) == STATUS_OK;
     const char *found = json_string_value(json_object_get(record, "identity"));
     if (is_sound && (found == NULL || strcmp(found, identity) != 0)) {
@@ -74,20 +76,25 @@ static enum status add_export(struct verified_files *list, const char *folder, c
     return STATUS_OK;
 }
 
-static enum status add_exports(struct verified_files *list, const struct run_record *record, const char *run,
+static enum status add_exports(struct verified_files *list, const struct run_record *record,
                                struct error *err)
 {
-    struct settings *settings = NULL;
-    char folder[PATH_SIZE], identity[40];
-    enum status status = settings_from_json(&settings, json_object_get(record->json, "job"), run, err);
+    json_t *outputs = outputs_of(record->json), *output;
+    enum status status = STATUS_OK;
+    char identity[40];
+    size_t i;
 
-    for (size_t v = 0; status == STATUS_OK && settings->output != NULL && v < settings->num_variants; v++) {
-        export_path(folder, sizeof folder, settings, &settings->variants[v]);
-        run_record_variant(identity, sizeof identity, record, &settings->variants[v]);
+    json_array_foreach(outputs, i, output)
+    {
+        const char *name = json_string_value(json_object_get(output, "variant"));
+        const char *folder = json_string_value(json_object_get(output, "folder"));
+        if (name == NULL || folder == NULL || status != STATUS_OK)
+            continue;
+        run_record_variant(identity, sizeof identity, record, name);
         status = add_export(list, folder, identity, err);
     }
-    settings_free(settings);
-    return status;
+    json_decref(outputs);
+    return status == STATUS_OK ? json_memory_check(RUN_RECORD, err) : status;
 }
 
 enum status verified_files_list(struct verified_files *list, const char *run, struct error *err)
@@ -99,7 +106,7 @@ enum status verified_files_list(struct verified_files *list, const char *run, st
     FORWARD_IF_ERROR(add_committed(list, run, err));
     status = STATUS_OK;
     if (run_record_read(&record, run, NULL) == STATUS_OK)
-        status = add_exports(list, &record, run, err);
+        status = add_exports(list, &record, err);
     run_record_free(&record);
     return status;
 }
@@ -117,6 +124,8 @@ enum status verified_file_check(const struct verified_file *file, struct error *
 {
     char folder[PATH_SIZE];
 
+    RETURN_ERROR_IF(file->is_exported && access(file->path, F_OK) != 0 && errno == ENOENT, err,
+                    STATUS_DAMAGED, "%s: is gone", file->path);
     if (file->entry == NULL)
         return committed_file_check(file->path, err);
     path_format(folder, sizeof folder, "%.*s", (int)file->folder - 1, file->path);

@@ -19,7 +19,8 @@ struct verified_files {
     json_t *records; // of the exports
 };
 
-// Those of RUN, and of the exports that its run.json names and that are this run's. A run.json that cannot be
+// Those of RUN, and of the exports that its run.json names (pipeline/record/outputs.h) and that are this
+// run's. A run.json that cannot be
 // read names none. STATUS_FAILED names what cannot be listed. Freed with verified_files_free, also after a
 // failure. Not collective.
 enum status verified_files_list(struct verified_files *list, const char *run, struct error *err);

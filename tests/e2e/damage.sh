@@ -155,6 +155,17 @@ moved() {
 }
 check "a mask of another layer" moved "masks/$variant/layer-001.h5" "masks/$variant/layer-002.h5"
 check "a result of another variant" moved results/dense/perplexity.json "results/$variant/perplexity.json"
+all_named() {
+  restore
+  cp "$folder/run/masks/$variant/layer-001.h5" "$folder/run/masks/$variant/layer-002.h5"
+  cp "$folder/run/masks/$variant/layer-001.h5" "$folder/run/masks/$variant/layer-000.h5"
+  cp "$folder/run/weights/$variant/layer-001.h5" "$folder/run/weights/$variant/layer-000.h5"
+  exits 2 ranks 2 verify "$folder/run/" && same 3 "$(grep -c 'of a run under another name' "$folder/stdout")" &&
+    grep -q '^[0-9]* files, 0 damaged, 3 of another run or in the place of another$' "$folder/stdout" || return 1
+  flip_middle "$folder/run/masks/$variant/layer-003.h5"
+  exits 1 alone verify --json "$folder/run" && same '1 3' "$(jq -r '"\(.damaged | length) \(.misplaced | length)"' "$folder/stdout")"
+}
+check "verify names all that are out of place" all_named
 for file in "activations/$variant/layer-002.h5" "results/$variant/perplexity.json"; do
   check "a file of another run: ${file%%/*}" one_of_another "$file"
 done

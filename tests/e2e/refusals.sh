@@ -149,8 +149,26 @@ check "verify counts them" eval 'runs alone verify --json "$folder/run" &&
 for file in model.safetensors config.json coppice.json; do
   check "a flipped bit in the exported $file" eval 'put_back; flipped "$folder/models/$file"; named_by_verify "$folder/models/$file"'
 done
+check "coppice.json that is gone" eval 'put_back; rm "$folder/models/coppice.json"; named_by_verify "$folder/models/coppice.json"'
 check "an exported file that is gone" eval 'put_back; rm "$folder/models/config.json"; named_by_verify "$folder/models/config.json"'
 check "an edited card is nobody's damage" eval 'put_back; echo more >>"$folder/models/README.md"
   runs alone verify "$folder/run" && runs alone run "$job" && runs alone export "$job"'
 check "a model that was removed is exported anew, with the same bytes" eval 'put_back; rm -r "$folder/models"
   runs alone verify "$folder/run" && runs alone run "$job" && diff -r "$folder/models" "$folder/kept/models"'
+
+# ---- two jobs in one run, with an output each --------------------------------------------------------------
+
+put_back
+small_job "$folder/second.yaml" model="$folder/model" method=wanda pattern= length=16 sparsity=0.6 output="$folder/models/more"
+check "a model is not put into another's folder" eval 'exits 2 alone run "$folder/second.yaml" && one_line "is a model"'
+small_job "$folder/second.yaml" model="$folder/model" method=wanda pattern= length=16 sparsity=0.6 output="$folder/second"
+check "a second job with another output" runs alone run "$folder/second.yaml"
+check "verify counts both" eval 'runs alone verify --json "$folder/run" && same "$(jq .files "$folder/stdout")" \
+  "$(find "$folder"/run "$folder/models" "$folder/second" -name "*.h5" -o -name "*.json" -o -name "*.safetensors" | wc -l)"'
+exports_of() { alone status --json "$folder/run" | jq -c '[.complete, ([.variants[] | select(.stages.export) | .stages.export | [.done, .all]])]'; }
+check "status knows both" same '[true,[[1,1],[1,1]]]' "$(exports_of)"
+flipped "$folder/models/model.safetensors"
+check "and finds a flipped bit in the first" named_by_verify "$folder/models/model.safetensors"
+rm -r "$folder/models"
+check "a folder that is elsewhere is not missed" runs alone verify "$folder/run"
+check "but status says so" same '[true,[[1,1],[0,1]]]' "$(exports_of)"
