@@ -94,37 +94,18 @@ static enum status configure_ernie(struct model_config *config, const struct con
     return configure_glm(config, reader, err);
 }
 
+#define GLM(name, members)                                                                          \
+    {                                                                                               \
+        .model_type = (name), LLAMA_NAMES, MEMBERS(members), .can_add_attention_bias = true, SILU,  \
+        RMS(1.5625e-7), ROPE("rope_theta", 1e4), .rotary_fraction_key = "partial_rotary_factor",    \
+        .default_rotary_fraction = 0.5, .null_rotary_fraction = true, .default_key_value_heads = 2, \
+        .default_head_dim = 128, .default_max_positions = 131072, .default_attention_bias = true,   \
+        .configure = configure_glm                                                                  \
+    }
+
 static const struct family rows[] = {
-    {.model_type = "glm",
-     LLAMA_NAMES,
-     MEMBERS(glm_members),
-     .can_add_attention_bias = true,
-     SILU,
-     RMS(1.5625e-7),
-     ROPE("rope_theta", 1e4),
-     .rotary_fraction_key = "partial_rotary_factor",
-     .default_rotary_fraction = 0.5,
-     .null_rotary_fraction = true,
-     .default_key_value_heads = 2,
-     .default_head_dim = 128,
-     .default_max_positions = 131072,
-     .default_attention_bias = true,
-     .configure = configure_glm},
-    {.model_type = "glm4",
-     LLAMA_NAMES,
-     MEMBERS(glm4_members),
-     .can_add_attention_bias = true,
-     SILU,
-     RMS(1.5625e-7),
-     ROPE("rope_theta", 1e4),
-     .rotary_fraction_key = "partial_rotary_factor",
-     .default_rotary_fraction = 0.5,
-     .null_rotary_fraction = true,
-     .default_key_value_heads = 2,
-     .default_head_dim = 128,
-     .default_max_positions = 131072,
-     .default_attention_bias = true,
-     .configure = configure_glm},
+    GLM("glm", glm_members),
+    GLM("glm4", glm4_members),
     {.model_type = "glm4v_text",
      LLAMA_NAMES,
      MEMBERS(glm4_members),

@@ -2,6 +2,7 @@
 // others, whose queries grow with their position; a shared expert, and routed ones whose inputs the router
 // scales.
 #include "io/model/families/experts.h"
+#include "io/model/families/no_rope_layers.h"
 #include "io/model/families/rows.h"
 
 #include <stdint.h>
@@ -31,32 +32,19 @@ static const struct family_member llama4_members[] = {
                   .weight = "feed_forward.experts.down_proj", .transposed = true),
 };
 
-// `no_rope_layers` lists, for each layer, 1 if it has (!) a rotary embedding. Without it, or with an empty
-// list, every no_rope_layer_interval-th layer has none.
+// An empty list is none; a longer one would make as many layer_types.
 static enum status read_no_rotary(struct model_config *config, const struct config_reader *reader,
                                   struct error *err)
 {
     const json_t *list = config_find(reader, "no_rope_layers");
-    size_t interval = 4;
 
-    FORWARD_IF_ERROR(config_optional_size(reader, "no_rope_layer_interval", &interval, err));
     if (json_is_array(list) && json_array_size(list) == 0)
         list = NULL;
-    // A longer list would make as many layer_types.
-    const bool longer = json_array_size(list) > config->num_hidden_layers;
     RETURN_ERROR_IF(
-        list != NULL && (!json_is_array(list) || json_array_size(list) < config->num_hidden_layers ||
-                         (longer && config_find(reader, "layer_types") == NULL)),
-        err, STATUS_INPUT, "%s: no_rope_layers: must be a list of %zu integers, one for each layer",
-        reader->path, config->num_hidden_layers);
-    for (size_t i = 0; i < config->num_hidden_layers; i++) {
-        const json_t *rotates = json_array_get(list, i);
-        RETURN_ERROR_IF(list != NULL && !json_is_integer(rotates), err, STATUS_INPUT,
-                        "%s: no_rope_layers: element %zu must be an integer", reader->path, i);
-        config->layers[i].no_rotary =
-            list != NULL ? json_integer_value(rotates) == 0 : (i + 1) % interval == 0;
-    }
-    return STATUS_OK;
+        json_array_size(list) > config->num_hidden_layers && config_find(reader, "layer_types") == NULL, err,
+        STATUS_INPUT, "%s: no_rope_layers: must be a list of %zu integers, one for each layer", reader->path,
+        config->num_hidden_layers);
+    return read_no_rope_layers(config, reader, list, err);
 }
 
 // Without `layer_types` the layers with a rotary embedding have chunks, unless attention_chunk_size is null.

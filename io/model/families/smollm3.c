@@ -1,3 +1,4 @@
+#include "io/model/families/no_rope_layers.h"
 #include "io/model/families/rows.h"
 #include "io/model/families/windows.h"
 
@@ -8,29 +9,6 @@ static const struct family_member smollm3_members[] = {
     GATED_MLP(EVERY_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
 };
 
-// `no_rope_layers` lists, for each layer, 1 if it has (!) a rotary embedding. Without it every
-// no_rope_layer_interval-th layer has none.
-static enum status read_no_rotary(struct model_config *config, const struct config_reader *reader,
-                                  struct error *err)
-{
-    const json_t *list = config_find(reader, "no_rope_layers");
-    size_t interval = 4;
-
-    FORWARD_IF_ERROR(config_optional_size(reader, "no_rope_layer_interval", &interval, err));
-    RETURN_ERROR_IF(
-        list != NULL && (!json_is_array(list) || json_array_size(list) < config->num_hidden_layers), err,
-        STATUS_INPUT, "%s: no_rope_layers: must be a list of %zu integers, one for each layer", reader->path,
-        config->num_hidden_layers);
-    for (size_t i = 0; i < config->num_hidden_layers; i++) {
-        const json_t *rotates = json_array_get(list, i);
-        RETURN_ERROR_IF(list != NULL && !json_is_integer(rotates), err, STATUS_INPUT,
-                        "%s: no_rope_layers: element %zu must be an integer", reader->path, i);
-        config->layers[i].no_rotary =
-            list != NULL ? json_integer_value(rotates) == 0 : (i + 1) % interval == 0;
-    }
-    return STATUS_OK;
-}
-
 // Without `layer_types` the layers without rotary embedding have the window, if it is switched on.
 static enum status configure_smollm3(struct model_config *config, const struct config_reader *reader,
                                      struct error *err)
@@ -38,7 +16,7 @@ static enum status configure_smollm3(struct model_config *config, const struct c
     struct window window;
     bool found, use = false;
 
-    FORWARD_IF_ERROR(read_no_rotary(config, reader, err));
+    FORWARD_IF_ERROR(read_no_rope_layers(config, reader, config_find(reader, "no_rope_layers"), err));
     FORWARD_IF_ERROR(config_bool(reader, "use_sliding_window", &use, err));
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
     FORWARD_IF_ERROR(read_layer_types(config, reader, &window, &found, err));
