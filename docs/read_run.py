@@ -3,6 +3,7 @@
 
 import glob
 import os
+import signal
 import sys
 
 import h5py
@@ -71,6 +72,7 @@ def show(run, variant):
 
 
 def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly before "head" as other programs do
     if len(sys.argv) != 3:
         sys.exit("read_run.py RUN VARIANT: a run directory, and a variant of it (coppice status RUN names them)")
     try:

@@ -1,7 +1,9 @@
 #include "pipeline/job/example.h"
 
+#include "pipeline/job/item.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/number.h"
+#include "pipeline/text/suggest.h"
 
 #include <string.h>
 
@@ -114,21 +116,34 @@ bool job_example_leaves_out(const struct job_key_row *row)
     return row->applies != NULL && !row->applies(&variant);
 }
 
-// Whether the topic is the key, its section, or the last word of its path.
+// Whether the topic names the key: "prune.method", or "method".
+static bool is_one(const struct job_key_row *row, const char *topic)
+{
+    const char *dot = strchr(row->path, '.');
+    return strcmp(row->path, topic) == 0 || (dot != NULL && strcmp(dot + 1, topic) == 0);
+}
+
+// Whether the topic is a key in the sections that the key takes: "field" of evaluate.perplexity, or
+// "evaluate.perplexity.field".
+static bool is_inside(const struct job_key_row *row, const char *topic)
+{
+    const char *dot = strrchr(topic, '.');
+    char path[64];
+    size_t count;
+
+    const char *const *members = item_member_names(row, &count);
+    snprintf(path, sizeof path, "%.*s", dot != NULL ? (int)(dot - topic) : 0, topic);
+    return find_word(dot != NULL ? dot + 1 : topic, members, count) < count &&
+           (dot == NULL || is_one(row, path));
+}
+
 static bool is_about(const struct job_key_row *row, const char *topic)
 {
     const char *dot = strchr(row->path, '.');
     const size_t section = dot != NULL ? (size_t)(dot - row->path) : 0;
 
-    return topic == NULL || strcmp(row->path, topic) == 0 || (dot != NULL && strcmp(dot + 1, topic) == 0) ||
+    return topic == NULL || is_one(row, topic) || is_inside(row, topic) ||
            (section > 0 && strlen(topic) == section && strncmp(row->path, topic, section) == 0);
-}
-
-// Whether the topic names the key, and not its section.
-static bool is_one(const struct job_key_row *row, const char *topic)
-{
-    const char *dot = strchr(row->path, '.');
-    return strcmp(row->path, topic) == 0 || (dot != NULL && strcmp(dot + 1, topic) == 0);
 }
 
 // What each word means that the key takes, if the table says it.

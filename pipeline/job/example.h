@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 // Prints the whole of it (topic NULL), or the keys that the topic is about: a key ("prune.method"), its last
-// word ("method"), a section ("prune"). Returns how many keys.
+// word ("method"), a section ("prune"), a key in what another takes ("field"). Returns how many keys.
 size_t job_example_print(FILE *out, const char *topic);
 // The default of a key as its value in YAML; "": it has none.
 void job_example_standard(const struct job_key_row *row, char *text, size_t size);

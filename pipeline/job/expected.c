@@ -14,6 +14,12 @@ enum { SHORTEST = 2, LONGEST = 10000000 }; // as evaluate.length
 enum member { MEMBER_PERPLEXITY, MEMBER_LENGTH, MEMBER_SOURCE, MEMBERS };
 static const char *const member_names[MEMBERS] = {"perplexity", "length", "source"};
 
+const char *const *expected_member_names(size_t *count)
+{
+    *count = MEMBERS;
+    return member_names;
+}
+
 // ---- from the job file ---------------------------------------------------------------------------------
 
 // Refuses what belongs to a variant: "FILE:LINE: expected.VARIANT: ...".

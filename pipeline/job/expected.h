@@ -6,6 +6,9 @@
 #include "stages/settings.h"
 #include <jansson.h>
 
+// perplexity, length, source: the keys of a section.
+const char *const *expected_member_names(size_t *count);
+
 // Pair `index` of the mapping. A name that an earlier pair has is refused. Freed with expected_free, also
 // after an error.
 enum status expected_read(struct expected *expected, const struct job_document *document,

@@ -1,4 +1,5 @@
 #include "pipeline/job/item.h"
+#include "pipeline/job/expected.h"
 #include "pipeline/job/job_path.h"
 #include "pipeline/job/tasks.h"
 #include "pipeline/job/texts.h"
@@ -8,6 +9,26 @@
 #include <string.h>
 
 enum { MOST_NEIGHBOURS = 32 }; // M of N:M
+
+static const char *const budget_member_names[] = {"perplexity"};
+
+const char *const *item_member_names(const struct job_key_row *row, size_t *count)
+{
+    switch (row->type) {
+    case TYPE_TEXTS:
+        return text_member_names(count);
+    case TYPE_TASKS:
+        return task_member_names(count);
+    case TYPE_EXPECTED:
+        return expected_member_names(count);
+    case TYPE_BUDGET:
+        *count = sizeof budget_member_names / sizeof *budget_member_names;
+        return budget_member_names;
+    default:
+        *count = 0;
+        return NULL;
+    }
+}
 
 enum status item_refuse(const struct reader *reader, const struct job_key_row *row,
                         const struct job_node *node)
@@ -111,7 +132,7 @@ static enum status read_budget(const struct reader *reader, const struct job_key
     if (node->kind != NODE_MAPPING || node->count != 1)
         return item_refuse(reader, row, node);
     job_mapping_pair(reader->document, node, 0, &name, &value);
-    if (name.kind != NODE_SCALAR || strcmp(name.text, "perplexity") != 0)
+    if (name.kind != NODE_SCALAR || strcmp(name.text, budget_member_names[0]) != 0)
         return item_refuse(reader, row, &name);
     return read_number(row, &value, &item->number) ? STATUS_OK : item_refuse(reader, row, &value);
 }

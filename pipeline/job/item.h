@@ -16,6 +16,10 @@ enum status item_read(const struct reader *reader, const struct job_key_row *row
 enum status ratio_read(const struct reader *reader, const struct job_key_row *row,
                        const struct job_node *mapping, size_t index, struct ratio *ratio);
 
+// The keys in a value that is a section, or has sections in it: data, name, field of evaluate.perplexity.
+// *count 0: it has none.
+const char *const *item_member_names(const struct job_key_row *row, size_t *count);
+
 // N:M with 1 <= N <= M <= 32.
 bool pattern_parse(const char *text, size_t *keep, size_t *of);
 

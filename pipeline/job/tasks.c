@@ -28,6 +28,12 @@ static const char *const key_paths[TASK_KEYS] = {
     "evaluate.tasks.data",      "evaluate.tasks.name",  "evaluate.tasks.format",    "evaluate.tasks.limit",
     "evaluate.tasks.delimiter", "evaluate.tasks.shots", "evaluate.tasks.shots_from"};
 
+const char *const *task_member_names(size_t *count)
+{
+    *count = TASK_KEYS;
+    return key_names;
+}
+
 static enum status refuse(const struct job_document *document, const struct job_node *node, enum task_key key,
                           const char *requirement, struct error *err)
 {

@@ -6,6 +6,9 @@
 #include "stages/settings.h"
 #include <jansson.h>
 
+// data, name, ...: the keys of a section.
+const char *const *task_member_names(size_t *count);
+
 // data is required. name defaults to the file's name without its endings; results are kept under it, so that
 // it has letters, digits, "-", "_" and "." only. Freed with task_settings_free, also after an error.
 enum status task_read(struct task_settings *task, const struct job_document *document,

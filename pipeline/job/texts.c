@@ -12,6 +12,12 @@ static const char key_path[] = "evaluate.perplexity";
 enum text_key { TEXT_KEY_DATA, TEXT_KEY_NAME, TEXT_KEY_FIELD, TEXT_KEYS };
 static const char *const key_names[TEXT_KEYS] = {"data", "name", "field"};
 
+const char *const *text_member_names(size_t *count)
+{
+    *count = TEXT_KEYS;
+    return key_names;
+}
+
 static bool is_text(const struct job_node *node)
 {
     return node->kind == NODE_SCALAR && !node->is_null && node->text[0] != '\0';

@@ -6,6 +6,9 @@
 #include "stages/settings.h"
 #include <jansson.h>
 
+// data, name, field: the keys of a section.
+const char *const *text_member_names(size_t *count);
+
 // The name of a file alone is that of the file without its endings, where that is a name (task_name_is_good);
 // otherwise it has none yet. Freed with text_settings_free, also after an error.
 enum status text_read(struct text_settings *text, const struct job_document *document,

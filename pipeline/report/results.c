@@ -174,7 +174,37 @@ static void print_budgets(const struct settings *settings, FILE *out)
             fprintf(out, "%s: %s\n", settings->variants[v].name, text);
 }
 
-enum status results_print(const struct settings *settings, bool json, FILE *out, struct error *err)
+// Of the dense model (variant NULL) or a variant.
+static void add_unread(json_t *missing, const struct settings *settings, const struct variant *variant)
+{
+    struct perplexity result;
+    char path[PATH_SIZE];
+
+    for (size_t text = 0; text < columns_of(settings); text++) {
+        struct error why = {0};
+        perplexity_path(path, settings, text, variant);
+        if (access(path, F_OK) == 0 && perplexity_read(&result, path, &why) != STATUS_OK)
+            json_array_append_new(missing, json_string(why.message));
+    }
+    json_decref(tasks_to_json(settings, variant, missing));
+}
+
+// A table without what is there and cannot be read is not the result.
+static enum status check_unread(const struct settings *settings, struct error *err)
+{
+    json_t *missing = json_array();
+
+    add_unread(missing, settings, NULL);
+    for (size_t v = 0; v < settings->num_variants; v++)
+        add_unread(missing, settings, &settings->variants[v]);
+    enum status status = json_memory_check("the results", err);
+    if (status == STATUS_OK && json_array_size(missing) > 0)
+        status = error_set(err, STATUS_FAILED, "%s", json_string_value(json_array_get(missing, 0)));
+    json_decref(missing);
+    return status;
+}
+
+static enum status print(const struct settings *settings, bool json, FILE *out, struct error *err)
 {
     if (json) {
         json_t *list = json_array();
@@ -203,4 +233,10 @@ enum status results_print(const struct settings *settings, bool json, FILE *out,
         print_row(settings, &settings->variants[v], out);
     tasks_print(settings, out);
     return STATUS_OK;
+}
+
+enum status results_print(const struct settings *settings, bool json, FILE *out, struct error *err)
+{
+    FORWARD_IF_ERROR(print(settings, json, out, err));
+    return check_unread(settings, err);
 }

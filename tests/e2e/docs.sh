@@ -105,6 +105,8 @@ if "$python" -c 'import h5py' 2>/dev/null; then
   check "every linear has the sparsity that was asked for" same "$(grep -c 'sparsity 0.5000' "$folder/stdout")" \
     "$(grep -c sparsity "$folder/stdout")"
   check "and pruned weights are zero" eval '! grep -q "NOT ZERO" "$folder/stdout"'
+  check "what is not read to its end is no error" eval '
+    bash -c "\"\$0\" docs/read_run.py \"\$1\" wanda-0.5 | true" "$python" "$folder/run" 2>"$folder/stderr"; [ ! -s "$folder/stderr" ] || { cat "$folder/stderr"; exit 1; }'
   not_read() { exits 1 "$python" docs/read_run.py "$@" && same 1 "$(wc -l <"$folder/stderr")"; }
   check "without arguments it says what it takes" not_read
   check "what is no run is one line" not_read "$folder" wanda-0.5

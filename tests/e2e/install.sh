@@ -38,6 +38,19 @@ if command -v groff >/dev/null; then
   check "which roff reads without a warning" same "$(groff -ww -man -Tutf8 "$share/man/man1/coppice.1" 2>&1 >/dev/null)" ""
 fi
 
+# Links of the pages lead to what is installed, wherever that is moved.
+dead_links() {
+  local page link
+  (cd "$1" && find . -name '*.md' | while read -r page; do
+    awk '/^```/ { fence = !fence } !fence' "$page" | grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/[#)].*//' |
+      while read -r link; do
+        [[ -z $link || $link == *://* || -e ${page%/*}/$link ]] || echo "$page: $link"
+      done
+  done)
+}
+check "pages are installed" test -e "$share/doc/coppice/docs/keys.md"
+check "no link in them is dead" same "$(dead_links "$folder/prefix")" ""
+
 # A package has the same tree.
 files_below() { (cd "$1" && find . ! -type d | sort); }
 # By another generator's name cpack does not have everything built first: it is.

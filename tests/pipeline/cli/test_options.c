@@ -333,6 +333,28 @@ static void help_is_also_a_word(void **state)
     free(keys);
 }
 
+// Keys of the same name, wherever they are, also in what a key takes.
+static void help_finds_a_key_by_its_last_word(void **state)
+{
+    static const struct {
+        const char *line, *found[4];
+        const char *other;
+    } cases[] = {{"help field", {"calibration:\n  field:", "evaluate:\n  perplexity:"}, "tasks:"},
+                 {"help evaluate.perplexity.field", {"evaluate:\n  perplexity:"}, "calibration:\n"},
+                 {"help shots", {"evaluate:\n  tasks:"}, "perplexity:"},
+                 {"help perplexity", {"budget:", "evaluate:\n  perplexity:", "\nexpected:"}, "tasks:"},
+                 {"help length", {"calibration:\n  length:", "evaluate:\n  length:", "expected:"}, "seed:"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *text = output_of(cases[i].line);
+        for (size_t k = 0; k < COUNT(cases[i].found) && cases[i].found[k] != NULL; k++)
+            if (strstr(text, cases[i].found[k]) == NULL)
+                fail_msg("%s: no '%s' in: %s", cases[i].line, cases[i].found[k], text);
+        assert_null(strstr(text, cases[i].other));
+        free(text);
+    }
+}
+
 static void the_version_names_the_libraries(void **state)
 {
     char *text = output_of("--version");
@@ -410,6 +432,7 @@ int main(void)
         cmocka_unit_test(help_needs_no_argument_and_wins),
         cmocka_unit_test(help_is_also_a_word),
         cmocka_unit_test(help_knows_the_words_of_other_programs),
+        cmocka_unit_test(help_finds_a_key_by_its_last_word),
         cmocka_unit_test(the_version_names_the_libraries),
         cmocka_unit_test(other_ranks_come_to_the_same_result_in_silence),
         cmocka_unit_test(every_command_is_in_its_place),

@@ -96,7 +96,7 @@ static void a_topic_is_a_key_its_last_word_or_a_section(void **state)
     (void)state;
     check_topic("prune.sparsity", 1, "prune:\n  sparsity: 0.5 ");
     check_topic("sparsity", 1, "prune:\n  sparsity: 0.5 ");
-    check_topic("length", 2, "evaluate:\n  length: 2048");
+    check_topic("length", 3, "evaluate:\n  length: 2048");
     check_topic("model", 1, "model: /models");
     check_topic("compensate", 6, "compensate:\n  energy: []");
     check_topic("sparsities", 0, "");
