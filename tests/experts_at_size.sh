@@ -39,7 +39,7 @@ for method in "${@:-wanda sparsegpt}"; do
         method="$method" sparsity=0.5 pattern= energy='[]' output="$folder/pruned" perplexity=
       ranks "$ranks" plan --json "$folder/job.yaml" >"$folder/plan.json"
       planned=$(jq .memory.peak_resident "$folder/plan.json")
-      runs mpirun --quiet -n "$ranks" /usr/bin/time -f %M -a -o "$folder/peak" "$COPPICE" run --progress none \
+      WATCHDOG=7200 runs quietly "$ranks" /usr/bin/time -f %M -a -o "$folder/peak" "$COPPICE" run --progress none \
         "$folder/job.yaml" || exit 1
       peak=$(($(sort -n "$folder/peak" | tail -n 1) * 1024))
       echo "# $method, $ranks ranks: planned $planned, measured $peak bytes"

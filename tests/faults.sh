@@ -30,7 +30,7 @@ need_tool interpose.so
 interpose=$tool
 need_maker
 ! grep -q libasan "$COPPICE" || skip_test "the sanitizers have allocators of their own"
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 # Freed and unwritten memory is filled with a pattern, so that its use is seen.
 export MALLOC_PERTURB_=165
 seed=${seed:-$((${EPOCHREALTIME/./} % 32768))}
@@ -128,8 +128,8 @@ inject() {
   set_scene "$1"
   rm -f "$folder/fault"
   # shellcheck disable=SC2046
-  watched mpirun --quiet -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_CALL="$3" \
-    -x FAULT_REPORT="$folder/fault" -x FAULT_LIMIT="$limit" "$COPPICE" $(arguments_of "$1") >"$folder/stdout" 2>"$folder/stderr" </dev/null
+  quietly $ranks env LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" FAULT_RANK="$2" FAULT_CALL="$3" \
+    FAULT_REPORT="$folder/fault" FAULT_LIMIT="$limit" "$COPPICE" $(arguments_of "$1") >"$folder/stdout" 2>"$folder/stderr" </dev/null
   code=$?
   took=
   [ -e "$folder/fault" ] || return 0
@@ -272,7 +272,7 @@ count_calls() {
   rm -f "$folder/count"
   set_scene "$1"
   # shellcheck disable=SC2046
-  watched mpirun -n $ranks -x LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" -x FAULT_RANK="$2" -x FAULT_COUNT="$folder/count" \
+  watched mpirun -n $ranks env LD_PRELOAD="$interpose${LD_PRELOAD:+:$LD_PRELOAD}" FAULT_RANK="$2" FAULT_COUNT="$folder/count" \
     "$COPPICE" $(arguments_of "$1")
 }
 # candidates SCENE RANK: "SCENE RANK CALL NUMBER", in the order in which they happen.

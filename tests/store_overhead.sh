@@ -34,7 +34,7 @@ small_job "$folder/job.yaml" model="$folder/model" corpus="$folder/train.txt" se
 
 load=$(cut -d ' ' -f 1 /proc/loadavg)
 began=${EPOCHREALTIME/./}
-runs timeout 7200 mpirun --quiet -n "$n" -x LD_PRELOAD="$sampler" -x SAMPLE_FILE="$folder/samples" "$COPPICE" run \
+WATCHDOG=7200 runs quietly "$n" env LD_PRELOAD="$sampler" SAMPLE_FILE="$folder/samples" "$COPPICE" run \
   --progress none "$folder/job.yaml" || exit 1
 seconds=$(((${EPOCHREALTIME/./} - began) / 1000000))
 

@@ -4,7 +4,7 @@
 # masks from every kind of file, and what is read otherwise than its name says is told.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need gzip
 need jq
 need h5dump

@@ -3,7 +3,7 @@
 # anything is made.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 
 # bad NAME WORDS [KEY=VALUE...]: the small job with these keys is refused; WORDS are separated by |.
 bad() {

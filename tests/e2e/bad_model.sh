@@ -2,7 +2,7 @@
 # bad_model.sh - a broken model directory is refused with exit code 3 and one line that names file and tensor.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # mpirun would wait two seconds for ranks that have ended by themselves, at every refusal.
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need_maker
 
 "$maker" --layers 2 --hidden 32 --intermediate 64 --heads 2 --tied "$folder/one"

@@ -3,7 +3,7 @@
 # gone within seconds, what was committed intact, and the same command goes on once there is room.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need_maker
 "$maker" --layers 3 --hidden 32 --intermediate 64 --heads 2 --vocab 300 --tied "$folder/model"
 
@@ -38,7 +38,7 @@ intact() { # what has its name is what an undisturbed run makes
 }
 recovers() { runs "${@:-alone}" run "$job" && same "$wanted" "$(hashes)"; }
 # --no-check: it begins although the disk is too small.
-two() { watched mpirun --quiet -n 2 "$COPPICE" run --no-check --progress none "$job"; }
+two() { quietly 2 "$COPPICE" run --no-check --progress none "$job"; }
 
 # ---- a small file system ----------------------------------------------------------------------------------
 
@@ -75,8 +75,8 @@ fi
 # ---- limits and losses ------------------------------------------------------------------------------------
 
 rank_1_may_write() { # a rank with a limit on the size of its files, in KiB
-  watched mpirun --quiet -n 2 bash -c '
-    [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -f "$0"; exec "$@"' "$1" "$COPPICE" run --progress none "$job"
+  quietly 2 bash -c '
+    [ "${!rank_in}" != 1 ] || ulimit -f "$0"; exec "$@"' "$1" "$COPPICE" run --progress none "$job"
 }
 limited() {
   rm -rf "$disk/run" "$disk/models"
@@ -99,8 +99,8 @@ fi
 # A rename that the system confirms and does not do, on the Nth file.
 lost() {
   rm -rf "$disk/run" "$disk/models"
-  fails "$disk|is not there after it was given its name" watched mpirun --quiet -n 2 -x LD_PRELOAD="$interpose" \
-    -x FAULT_CALL="rename:$1:0" -x FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && recovers
+  fails "$disk|is not there after it was given its name" quietly 2 env LD_PRELOAD="$interpose" \
+    FAULT_CALL="rename:$1:0" FAULT_RANK=0 "$COPPICE" run --progress none "$job" && intact && recovers
 }
 if can_interpose; then
   for n in 1 4 9; do check "rename number $n is lost" lost $n; done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # irregular.sh - where the program reads a file, a FIFO, a device or a socket is refused at once and in one line.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need_maker
 WATCHDOG=20 # a FIFO that is waited for ends the check
 

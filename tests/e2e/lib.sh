@@ -8,6 +8,7 @@ COPPICE_SOURCE=${COPPICE_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && 
 COPPICE=$(realpath "${COPPICE:-$COPPICE_SOURCE/build/coppice}")
 . "$COPPICE_SOURCE/jobs/packages.sh"
 . "$COPPICE_SOURCE/tests/patience.sh"
+. "$COPPICE_SOURCE/tests/mpi.sh"
 export_mpi_environment
 export LC_ALL=C OMP_NUM_THREADS=1
 cd "$COPPICE_SOURCE" || exit 1
@@ -154,7 +155,13 @@ refused_leaving() { # WHAT_MAY_BE_LEFT STARTS CODE WORD...
       { echo "$start"; return 1; }
   done
 }
-two_quiet_ranks() { watched mpirun --quiet -n 2 "$COPPICE" "$@"; }
+two_quiet_ranks() { quietly 2 "$COPPICE" "$@"; }
+# quietly N COMMAND...: so many ranks of it, watched, without lines of mpirun's own. Variables for the ranks alone: env.
+quietly() {
+  local n=$1
+  shift
+  quieted watched mpirun $quiet_option -n "$n" "$@"
+}
 one_line() {
   local word
   [ "$(wc -l <"$folder/stderr")" = 1 ] || { echo "not one line:"; cat "$folder/stderr"; return 1; }
@@ -236,10 +243,10 @@ strike() {
   local job=$1 moment=$2 target=$3 n=$4 then=$5 tries=0 paused=
   shift 5
   [[ ${moment##*/} != .*.\* ]] || paused=$(named_at "$moment")
+  local -x "$kill_at_once"
   while :; do
     rm -rf "$folder/run" "$folder/models"
-    # The ranks that are left have nothing to do that mpirun should wait for.
-    OMPI_MCA_odls_base_sigkill_timeout=0 PAUSE=$paused start "$n" run "$@" "$job"
+    PAUSE=$paused start "$n" run "$@" "$job"
     await 60 exists_or_gone "$folder/$moment" || { echo "$moment never came"; return 1; }
     ! alive "$started" || kill_target "$target" || :
     finish_started || return 1
@@ -299,7 +306,7 @@ start() {
   shift
   rm -f "$folder"/pid.*
   [ -z "${PAUSE:-}${STOP:-}" ] || ! can_interpose || preload=$interpose:
-  watched mpirun -n "$n" bash -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"
+  watched mpirun -n "$n" bash -c 'echo $$ >"$0.${!rank_in}"
     export LD_PRELOAD=$1${LD_PRELOAD:-} FAULT_PAUSE=$2 FAULT_STOP=$3; exec "${@:4}"' \
     "$folder/pid" "$preload${ACCOUNT:+$ACCOUNT:}" "${PAUSE:-}" "${STOP:-}" "$COPPICE" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null &
   started=$!

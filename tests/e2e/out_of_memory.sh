@@ -3,7 +3,7 @@
 # what was asked for and what for, wherever the limit is met; `plan` and `run` have warned.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need_maker
 ! grep -q libasan "$COPPICE" || skip_test "the sanitizers take terabytes of addresses"
 # Hidden states and the inputs of linears are tens of MB: larger than what the program's libraries take.
@@ -16,12 +16,12 @@ head -c 2000 "$folder/train.txt" >"$folder/short.txt"
 
 # limited MB ARGUMENTS...: rank 1 of 2 may have MB megabytes of addresses.
 limited() {
-  watched mpirun --quiet -n 2 bash -c '
-    [ "$OMPI_COMM_WORLD_RANK" != 1 ] || ulimit -v $(($0 * 1000)); exec "$@"' "$1" "$COPPICE" "${@:2}"
+  quietly 2 bash -c '
+    [ "${!rank_in}" != 1 ] || ulimit -v $(($0 * 1000)); exec "$@"' "$1" "$COPPICE" "${@:2}"
 }
 # The peak of what a rank maps in an undisturbed run, in MB.
 rm -f "$folder/peak"
-mpirun --quiet -n 2 bash -c '"$@" & while grep VmPeak /proc/$!/status 2>/dev/null; do sleep 0.02; done >>"$0.$OMPI_COMM_WORLD_RANK"
+quietly 2 bash -c '"$@" & while grep VmPeak /proc/$!/status 2>/dev/null; do sleep 0.02; done >>"$0.${!rank_in}"
   wait $!' "$folder/peak" "$COPPICE" run --quiet "$folder/job.yaml" >/dev/null 2>&1
 peak=$(awk '{ n = $2 > n ? $2 : n } END { print int(n / 1000) }' "$folder/peak.1")
 wanted=$(fingerprint)
@@ -47,7 +47,7 @@ check "at least one of them says what was missing, and what for" [ "$said" -gt 0
 check "without the limit it goes on" goes_on 2 "$folder/job.yaml"
 # Limits at which Open MPI itself would crash or speak: one line, whatever is done; all ranks, or one of them.
 little() { # KIB RANKS COMMAND...
-  exits 1 watched mpirun --quiet -n "$2" bash -c 'ulimit -v "$0"; exec "$@"' "$1" "$COPPICE" "${@:3}" &&
+  exits 1 quietly "$2" bash -c 'ulimit -v "$0"; exec "$@"' "$1" "$COPPICE" "${@:3}" &&
     one_line "out of memory: program and MPI need" "(ulimit -v)"
 }
 for kib in 150000 210000 266000; do check "$kib KiB of addresses" little $kib 2 run --progress none "$folder/job.yaml"; done
@@ -63,7 +63,7 @@ sweep() {
   for ((i = 0; i < COPPICE_LIMITS; i++)); do
     kib=$((70000 + (peak * 1000 - 70000) * i / COPPICE_LIMITS)) code=0
     rm -rf "$folder/run"
-    watched mpirun --quiet -n "$1" bash -c 'ulimit -v "$0"; exec "$@"' "$kib" "$COPPICE" run --progress none "$folder/job.yaml" \
+    quietly "$1" bash -c 'ulimit -v "$0"; exec "$@"' "$kib" "$COPPICE" run --progress none "$folder/job.yaml" \
       >"$folder/stdout" 2>"$folder/stderr" </dev/null || code=$?
     [ "$code" = 0 ] || { [ "$code" = 1 ] && [ "$(grep -vc -e ': careful: ' -e ': perplexity ' "$folder/stderr")" = 1 ]; } ||
       { bad=$((bad + 1)); echo "$kib KiB: exit code $code"; head -n 5 "$folder/stderr"; }

@@ -2,7 +2,7 @@
 # tasks.sh - tasks are measured for the dense model and every variant, resumed one by one, shown everywhere; the same
 # bytes for any number of ranks; what is bad is refused with file and line.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-export OMPI_MCA_odls_base_sigkill_timeout=0
+export "$kill_at_once"
 need jq
 cp -r tests/golden/tasks "$folder/tasks"
 tasks=$folder/tasks

@@ -17,6 +17,8 @@
 //   FAULT_STOP=PATTERN    the same, once, and with SIGSTOP: SIGCONT lets it go on
 //   FAULT_HOST=NAME       what the machine is called
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
+#include "tests/preload/rank.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -232,7 +234,7 @@ __attribute__((constructor)) static void begin(void)
     static char call[64];
     const char *wanted = setting("FAULT_CALL"), *count = setting("FAULT_COUNT"),
                *rank = setting("FAULT_RANK");
-    const char *mine = setting("OMPI_COMM_WORLD_RANK"), *limit = setting("FAULT_LIMIT");
+    const char *mine = rank_of_launcher(), *limit = setting("FAULT_LIMIT");
     bool is_first = true;
     void *frame;
 

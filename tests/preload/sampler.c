@@ -6,6 +6,8 @@
 //                      to where it is loaded; FILE.RANK where mpirun started it. The last line is "io READ
 //                      WRITTEN": bytes that went through read and write calls of all kinds.
 //   SAMPLE_EVERY=MS    default 10
+#include "tests/preload/rank.h"
+
 #include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
@@ -77,8 +79,7 @@ static void sample(int signal_number)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *file = getenv("SAMPLE_FILE"), *every = getenv("SAMPLE_EVERY"),
-               *rank = getenv("OMPI_COMM_WORLD_RANK");
+    const char *file = getenv("SAMPLE_FILE"), *every = getenv("SAMPLE_EVERY"), *rank = rank_of_launcher();
     const long milliseconds = every != NULL ? atol(every) : 10;
     struct sigaction action = {.sa_handler = sample, .sa_flags = SA_RESTART};
     struct itimerval timer = {.it_interval = {.tv_usec = milliseconds * 1000}};
