@@ -1,79 +1,102 @@
 #include "kernels/gemm.h"
+#include "kernels/blas.h"
 
-#include <blis.h>
 #include <stdlib.h>
-
-// BLIS has a second code path for small or thin matrices, whose edge kernels sum in another order: its bits
-// change with the number of threads, and for these products (b transposed) it is also up to twice as slow. It
-// is switched off, so that every element is summed over k in one fixed order.
-static void gemm(trans_t transpose_a, trans_t transpose_b, float *c, size_t c_stride, const float *a,
-                 size_t a_stride, const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale,
-                 float keep)
-{
-    float alpha = scale, beta = keep;
-    rntm_t runtime;
-
-    bli_rntm_init_from_global(&runtime);
-    bli_rntm_disable_l3_sup(&runtime);
-    // BLIS's typed interface takes no const pointers; it only reads a and b.
-    bli_sgemm_ex(transpose_a, transpose_b, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (float *)a, (inc_t)a_stride,
-                 1, (float *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL, &runtime);
-}
 
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale)
 {
-    gemm(BLIS_NO_TRANSPOSE, BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale, 0.0F);
+    blas_gemm_f32(c, a, b,
+                  &(struct blas_gemm){.transpose_b = true,
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = (double)scale});
 }
 
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 0.0F);
+    blas_gemm_f32(c, a, b,
+                  &(struct blas_gemm){.m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = 1});
 }
 
 void gemm_add_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
                  size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 1.0F);
+    blas_gemm_f32(c, a, b,
+                  &(struct blas_gemm){.m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = 1,
+                                      .beta = 1});
 }
 
 void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    gemm(BLIS_TRANSPOSE, BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1.0F, 0.0F);
-}
-
-static void gemm_f64(trans_t transpose_b, double *c, size_t c_stride, const double *a, size_t a_stride,
-                     const double *b, size_t b_stride, size_t m, size_t n, size_t k, double scale,
-                     double keep)
-{
-    double alpha = scale, beta = keep;
-    rntm_t runtime;
-
-    bli_rntm_init_from_global(&runtime);
-    bli_rntm_disable_l3_sup(&runtime);
-    bli_dgemm_ex(BLIS_NO_TRANSPOSE, transpose_b, (dim_t)m, (dim_t)n, (dim_t)k, &alpha, (double *)a,
-                 (inc_t)a_stride, 1, (double *)b, (inc_t)b_stride, 1, &beta, c, (inc_t)c_stride, 1, NULL,
-                 &runtime);
+    blas_gemm_f32(c, a, b,
+                  &(struct blas_gemm){.transpose_a = true,
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = 1});
 }
 
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k)
 {
-    gemm_f64(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, -1, 1);
+    blas_gemm_f64(c, a, b,
+                  &(struct blas_gemm){.m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = -1,
+                                      .beta = 1});
 }
 
 void gemm_nn_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k, double scale)
 {
-    gemm_f64(BLIS_NO_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale, 0);
+    blas_gemm_f64(c, a, b,
+                  &(struct blas_gemm){.m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = scale});
 }
 
 void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k)
 {
-    gemm_f64(BLIS_TRANSPOSE, c, c_stride, a, a_stride, b, b_stride, m, n, k, 1, 0);
+    blas_gemm_f64(c, a, b,
+                  &(struct blas_gemm){.transpose_b = true,
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = c_stride,
+                                      .a_stride = a_stride,
+                                      .b_stride = b_stride,
+                                      .alpha = 1});
 }
 
 enum status gemm_prepare(struct error *err)
@@ -97,12 +120,12 @@ enum status gemm_prepare(struct error *err)
 
 long gemm_threads(void)
 {
-    return (long)bli_thread_get_num_threads();
+    return blas_threads();
 }
 
 void gemm_set_threads(long threads)
 {
-    bli_thread_set_num_threads((dim_t)threads);
+    blas_set_threads(threads);
 }
 
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens)

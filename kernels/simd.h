@@ -10,6 +10,7 @@
 // SIMD_INLINE is for the helpers of such a function: they must become part of each copy. SIMD_PREFETCH asks
 // for memory that is needed soon and changes nothing else.
 #pragma once
+#include <stdbool.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
@@ -43,3 +44,9 @@
 #define SIMD_INLINE static inline
 #define SIMD_PREFETCH(address) ((void)0)
 #endif
+
+// Whether this processor has vector instructions of so many bits: 512 (AVX-512 as in Skylake), 256 (AVX2 and
+// FMA), 0.
+bool simd_has_vectors(unsigned bits);
+// The widest of them, for people: "AVX-512", "AVX2", "NEON", "portable".
+const char *simd_instructions(void);

@@ -47,18 +47,19 @@ static bool measures(enum command_id command)
     return command == COMMAND_RUN || command == COMMAND_EVALUATE;
 }
 
-// The first calls of BLIS: its kernels, its threads, its memory. run: the run directory, if there is one.
+// The first calls of the BLAS: its kernels, its threads, its memory. run: the run directory, if there is one.
 static enum status prepare_products(const struct program *program, const char *run, struct error *err)
 {
     const struct options *options = &program->options;
-    char notice[256];
+    char notice[256], library[BLAS_NAME_SIZE];
 
+    blas_name(library, sizeof library);
     FORWARD_IF_ERROR(
         kernel_agree(notice, sizeof notice, &program->survey, options->kernel, run, &program->world, err));
     if (program->root && options->verbosity > VERBOSITY_QUIET && notice[0] != '\0')
         say(stderr, "careful: %s", notice);
     if (program->root && options->verbosity > VERBOSITY_NORMAL)
-        fprintf(stderr, "coppice: matrix products by BLIS's kernels %s\n", blis_kernel_name());
+        fprintf(stderr, "coppice: matrix products by %s, kernels %s\n", library, blas_kernel_name());
     if (options->threads > 0)
         gemm_set_threads(options->threads);
     return team_agree(&program->world, gemm_prepare(err), err);

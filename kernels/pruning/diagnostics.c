@@ -1,7 +1,7 @@
 #include "kernels/pruning/diagnostics.h"
+#include "kernels/blas.h"
 #include "kernels/pruning/eigenvectors.h"
 
-#include <blis.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -33,16 +33,17 @@ struct factor {
 // c[m, n] += a b, where a is [m, k] and b is [k, n] after transposition.
 static void multiply_add(double *c, struct factor a, struct factor b, size_t m, size_t n, size_t k)
 {
-    double one = 1;
-    rntm_t runtime;
-
-    // As in kernels/gemm.c: the path for small matrices has bits that change with the number of threads.
-    bli_rntm_init_from_global(&runtime);
-    bli_rntm_disable_l3_sup(&runtime);
-    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one, (double *)a.data,
-                 a.transposed ? 1 : (inc_t)k, a.transposed ? (inc_t)m : 1, (double *)b.data,
-                 b.transposed ? 1 : (inc_t)n, b.transposed ? (inc_t)k : 1, &one, c, (inc_t)n, 1, NULL,
-                 &runtime);
+    blas_gemm_f64(c, a.data, b.data,
+                  &(struct blas_gemm){.transpose_a = a.transposed,
+                                      .transpose_b = b.transposed,
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .c_stride = n,
+                                      .a_stride = a.transposed ? m : k,
+                                      .b_stride = b.transposed ? k : n,
+                                      .alpha = 1,
+                                      .beta = 1});
 }
 
 // gram[n, n] of the matrix's rows (left) or columns (right).

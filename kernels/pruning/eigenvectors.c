@@ -1,5 +1,4 @@
-// LAPACK's part of diagnostics.c, in a file of its own because the headers of LAPACK and BLIS declare the
-// same functions differently.
+// LAPACK's part of diagnostics.c.
 #include "kernels/pruning/eigenvectors.h"
 
 #include <lapacke.h>

@@ -1,5 +1,4 @@
-// The factor of a Hessian, in a file of its own because the headers of LAPACK and BLIS declare the same
-// functions differently.
+// The factor of a Hessian, by LAPACK.
 #include "kernels/gemm.h"
 #include "kernels/pruning/second_order.h"
 

@@ -1,6 +1,6 @@
 // Completion for shells: commands, the options that a command takes, values that are known beforehand, job
 // files and folders.
-#include "kernels/blis_kernel.h"
+#include "kernels/blas_kernel.h"
 #include "pipeline/cli/documents.h"
 #include "pipeline/cli/option_table.h"
 #include "pipeline/cli/options.h"
@@ -33,7 +33,7 @@ struct completion {
 
 static struct completion completion_of(const struct option_row *row)
 {
-    static const struct completion known[] = {{OPTION_KERNEL, VALUES_WORDS, blis_kernel_known},
+    static const struct completion known[] = {{OPTION_KERNEL, VALUES_WORDS, blas_kernel_known},
                                               {OPTION_PROGRESS, VALUES_WORDS, progress_mode_known},
                                               {OPTION_SET, VALUES_NAMES, key_path},
                                               {OPTION_HTML, VALUES_FILES, NULL}};

@@ -26,7 +26,7 @@ struct options {
     int teams;                // 0: not given, the program chooses
     int threads;              // of every rank; 0: not given, leave it to the environment (OMP_NUM_THREADS,
                               // BLIS_NUM_THREADS)
-    const char *kernel;       // of BLIS (kernels/blis_kernel.h); NULL: not given, the program chooses
+    const char *kernel;       // of BLIS (kernels/blas_kernel.h); NULL: not given, the program chooses
     int stop_signal;          // default SIGUSR1, which mpirun forwards to its ranks
     double max_time;          // seconds from the start of the program; 0: no limit
     const char *variants[64]; // --variant: patterns of variant names; point into argv

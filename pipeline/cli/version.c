@@ -1,7 +1,7 @@
 #include "version.h"
+#include "kernels/blas.h"
 #include "pipeline/cli/options.h"
 
-#include <blis.h>
 #include <hdf5.h>
 #include <mpi.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 // Asks the libraries that are loaded: they may differ from those that the program was compiled with.
 void options_print_version(FILE *out)
 {
-    char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "unknown";
+    char blas[BLAS_NAME_SIZE], mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "unknown";
     int length, standard, minor;
     unsigned hdf5_major, hdf5_minor, hdf5_release;
 
@@ -20,5 +20,6 @@ void options_print_version(FILE *out)
     fprintf(out, "coppice %s\n", COPPICE_VERSION);
     fprintf(out, "MPI %d.%d (%s)\n", standard, minor, mpi);
     fprintf(out, "HDF5 %u.%u.%u\n", hdf5_major, hdf5_minor, hdf5_release);
-    fprintf(out, "BLIS %s\n", bli_info_get_version_str());
+    blas_name(blas, sizeof blas);
+    fprintf(out, "%s\n", blas);
 }

@@ -2,7 +2,6 @@
 
 #include "version.h"
 
-#include <blis.h>
 #include <hdf5.h>
 #include <mpi.h>
 #include <stdlib.h>
@@ -52,8 +51,15 @@ static void look_at_hdf5(struct findings *findings)
 
 void installation_look(struct findings *findings)
 {
+    char blas[BLAS_NAME_SIZE];
+
     look_at_program(findings);
     look_at_mpi(findings);
     look_at_hdf5(findings);
-    findings_add(findings, "BLIS", VERDICT_FACT, "%s", bli_info_get_version_str());
+    blas_name(blas, sizeof blas);
+    findings_add(findings, "BLAS", VERDICT_FACT, "%s%s", blas,
+                 blas_keeps_bits()
+                     ? ""
+                     : ": with another number of ranks or threads results may differ in the last bits, "
+                       "which BLIS's do not");
 }

@@ -1,8 +1,9 @@
 #include "pipeline/doctor/machine.h"
 
 #include "kernels/amount.h"
-#include "kernels/blis_kernel.h"
+#include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
+#include "kernels/simd.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ static const double enough_shared_memory = 1e9;
 
 // What one rank says of itself.
 struct rank_facts {
-    char node[64], kernel[BLIS_KERNEL_NAME_SIZE];
+    char node[64], kernel[BLAS_KERNEL_NAME_SIZE];
     double rate; // operations a second in float32, all ranks at once
     uint64_t cores, memory, free_memory, shared_memory, address_limit, file_limit, open_files;
     uint64_t node_ranks, is_node_first;
@@ -48,12 +49,12 @@ static uint64_t allowed_cores(void)
 static void tell_of_self(struct rank_facts *facts, const struct team *world)
 {
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    struct blis_kernel_rate rate = {0};
+    struct blas_kernel_rate rate = {0};
     struct statvfs shared;
 
     gethostname(facts->node, sizeof facts->node - 1);
-    snprintf(facts->kernel, sizeof facts->kernel, "%s", blis_kernel_name());
-    if (blis_kernel_measure(&rate, NULL) == STATUS_OK)
+    snprintf(facts->kernel, sizeof facts->kernel, "%s", blas_kernel_name());
+    if (blas_kernel_measure(&rate, NULL) == STATUS_OK)
         facts->rate = rate.f32;
     facts->cores = allowed_cores();
     facts->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;
@@ -92,9 +93,10 @@ static void judge_products(struct findings *findings, const struct rank_facts *f
     amount_format(facts[slowest].rate, "flop/s", least, sizeof least);
     amount_format(facts[quickest].rate, "flop/s", most, sizeof most);
     findings_add(findings, "products", VERDICT_FACT,
-                 "kernels %s; a thread in float32, all ranks at once: %s%s%s", facts[0].kernel, least,
-                 slowest == quickest ? "" : " to ", slowest == quickest ? "" : most);
-    if (strcmp(facts[0].kernel, BLIS_KERNEL_PORTABLE) == 0)
+                 "kernels %s, processor has %s; a thread in float32, all ranks at once: %s%s%s",
+                 facts[0].kernel, simd_instructions(), least, slowest == quickest ? "" : " to ",
+                 slowest == quickest ? "" : most);
+    if (strcmp(facts[0].kernel, BLAS_KERNEL_PORTABLE) == 0)
         findings_add(findings, "products", VERDICT_CAREFUL,
                      "portable kernels, which use no vector instructions: coppice help run, --kernel");
     if (facts[slowest].rate < slow_share * facts[quickest].rate)

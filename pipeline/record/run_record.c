@@ -3,7 +3,9 @@
 #include "io/file/json.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "kernels/blis_kernel.h"
+#include "kernels/blas.h"
+#include "kernels/blas_kernel.h"
+#include "kernels/simd.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/changed_input.h"
 #include "pipeline/record/fingerprints.h"
@@ -13,7 +15,6 @@
 #include "pipeline/text/json_memory.h"
 #include "version.h"
 
-#include <blis.h>
 #include <errno.h>
 #include <hdf5.h>
 #include <mpi.h>
@@ -30,13 +31,16 @@ json_t *library_versions(void)
 {
     unsigned major, minor, release;
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING], hdf5[32];
+    char blas[BLAS_NAME_SIZE];
     int length = 0;
     H5get_libversion(&major, &minor, &release);
     snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
     MPI_Get_library_version(mpi, &length);
     mpi[strcspn(mpi, ",\n")] = '\0';
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5,
-                     "blis", bli_info_get_version_str(), "blis_kernel", blis_kernel_name());
+    blas_name(blas, sizeof blas);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5,
+                     RECORD_BLAS, blas, RECORD_BLAS_KERNEL, blas_kernel_name(), "instructions",
+                     simd_instructions());
 }
 
 json_t *hub_to_json(const struct settings *settings)

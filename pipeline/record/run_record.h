@@ -43,6 +43,11 @@ void run_record_variant(char *identity, size_t size, const struct run_record *re
 // is the member "hub" of run.json and coppice.json. New reference.
 json_t *hub_to_json(const struct settings *settings);
 
-// {"coppice": ..., "mpi": ..., "hdf5": ..., "blis": ..., "blis_kernel": "skx"}: the versions that run now,
-// and BLIS's kernels, which it takes at this call if it has not yet.
+// The members of library_versions that later starts compare.
+#define RECORD_BLAS "blas"
+#define RECORD_BLAS_KERNEL "blas_kernel"
+// {"coppice": ..., "mpi": ..., "hdf5": ..., "blas": "BLIS 0.9.0", "blas_kernel": "skx", "instructions":
+// "AVX-512"}: the versions that run now, the BLAS's kernels, which BLIS takes at this call if it has not yet,
+// and the widest instructions of this processor. Runs that were begun before there was a choice of BLAS have
+// "blis" (a version) and "blis_kernel" instead.
 json_t *library_versions(void);

@@ -2,8 +2,8 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "pipeline/record/run_record.h"
 
-#include <blis.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,8 @@ enum { CHILD_SECONDS = 20 }; // no machine takes that long; a child that hangs i
 // ---- one set of kernels in a process of its own --------------------------------------------------------
 
 struct trial {
-    char name[BLIS_KERNEL_NAME_SIZE];
-    struct blis_kernel_rate rate;
+    char name[BLAS_KERNEL_NAME_SIZE];
+    struct blas_kernel_rate rate;
 };
 
 static void run_trial(int out, const char *name)
@@ -28,10 +28,10 @@ static void run_trial(int out, const char *name)
     alarm(CHILD_SECONDS);
     // BLIS ends the process with a message when it lacks the kernels: that is an answer, too.
     if (freopen("/dev/null", "w", stderr) == NULL ||
-        (name != NULL && blis_kernel_set(name, NULL) != STATUS_OK))
+        (name != NULL && blas_kernel_set(name, NULL) != STATUS_OK))
         _exit(EXIT_FAILURE);
-    snprintf(trial.name, sizeof trial.name, "%s", blis_kernel_name());
-    if (blis_kernel_measure(&trial.rate, NULL) != STATUS_OK ||
+    snprintf(trial.name, sizeof trial.name, "%s", blas_kernel_name());
+    if (blas_kernel_measure(&trial.rate, NULL) != STATUS_OK ||
         write(out, &trial, sizeof trial) != (ssize_t)sizeof trial)
         _exit(EXIT_FAILURE);
     _exit(EXIT_SUCCESS);
@@ -68,12 +68,12 @@ static void measure(struct kernel_survey *survey)
     snprintf(survey->own, sizeof survey->own, "%s", own.name);
     snprintf(survey->best, sizeof survey->best, "%s", own.name);
     survey->gain = 1;
-    const size_t count = blis_kernel_rivals(rivals, sizeof rivals / sizeof rivals[0], own.name);
+    const size_t count = blas_kernel_rivals(rivals, sizeof rivals / sizeof rivals[0], own.name);
     for (size_t i = 0; i < count; i++) {
         if (!try_kernel(&rival, rivals[i]) || strcmp(rival.name, rivals[i]) != 0)
             continue;
-        const double gain = blis_kernel_gain(&rival.rate, &own.rate);
-        if (gain < BLIS_KERNEL_WORTHWHILE || gain < survey->gain * BLIS_KERNEL_WORTHWHILE)
+        const double gain = blas_kernel_gain(&rival.rate, &own.rate);
+        if (gain < BLAS_KERNEL_WORTHWHILE || gain < survey->gain * BLAS_KERNEL_WORTHWHILE)
             continue;
         snprintf(survey->best, sizeof survey->best, "%s", rival.name);
         survey->gain = gain;
@@ -83,12 +83,12 @@ static void measure(struct kernel_survey *survey)
 // ---- what was measured before --------------------------------------------------------------------------
 
 // Hash of what makes processors and libraries alike: the first processor's lines of /proc/cpuinfo that are
-// always the same, and BLIS's version. 0: not known.
+// always the same, and the BLAS's version. 0: not known.
 static uint64_t processor_hash(void)
 {
     static const char *const constant[] = {"vendor_id", "cpu family", "model", "stepping",
                                            "flags",     "Features",   "CPU "};
-    char line[4096];
+    char line[4096], library[BLAS_NAME_SIZE];
     XXH3_state_t *state = XXH3_createState();
     uint64_t hash = 0;
     FILE *file = fopen("/proc/cpuinfo", "r");
@@ -102,7 +102,8 @@ static uint64_t processor_hash(void)
                     hash = 1;
                     break;
                 }
-        XXH3_64bits_update(state, bli_info_get_version_str(), strlen(bli_info_get_version_str()));
+        blas_name(library, sizeof library);
+        XXH3_64bits_update(state, library, strlen(library));
         hash = hash != 0 ? XXH3_64bits_digest(state) : 0;
     }
     if (file != NULL)
@@ -183,37 +184,47 @@ void kernel_survey(struct kernel_survey *survey, const char *asked)
 
 // ---- the run's -----------------------------------------------------------------------------------------
 
-void kernel_recorded(char *name, size_t size, const char *run, const char *own)
+void kernel_recorded(char *name, size_t size, char *library, const char *run, const char *own)
 {
     char path[PATH_SIZE];
     json_t *json = NULL;
 
-    name[0] = '\0';
+    name[0] = library[0] = '\0';
     run_file_path(path, run, RUN_RECORD);
     if (sealed_json_read(&json, path, NULL) != STATUS_OK)
         return; // whoever needs it says what is wrong with it
-    const char *kernel = json_string_value(json_object_get(json_object_get(json, "versions"), "blis_kernel"));
+    const json_t *versions = json_object_get(json, "versions");
+    const char *blas = json_string_value(json_object_get(versions, RECORD_BLAS));
+    const char *blis = json_string_value(json_object_get(versions, "blis"));
+    const char *kernel =
+        json_string_value(json_object_get(versions, blas != NULL ? RECORD_BLAS_KERNEL : "blis_kernel"));
     snprintf(name, size, "%s", kernel != NULL ? kernel : own);
+    if (blas != NULL)
+        snprintf(library, BLAS_NAME_SIZE, "%s", blas);
+    else if (blis != NULL)
+        snprintf(library, BLAS_NAME_SIZE, "BLIS %s", blis);
     json_decref(json);
 }
 
 // The widest kernels that every rank's processor has.
 static const char *common_kernel(const struct team *world)
 {
-    const char *name = BLIS_KERNEL_PORTABLE;
+    const char *name = BLAS_KERNEL_PORTABLE;
     bool found = false;
-    for (size_t i = 0; blis_kernel_known(i) != NULL && !found; i++) {
-        found = !team_any(world, !blis_kernel_fits(blis_kernel_known(i)));
+    for (size_t i = 0; blas_kernel_known(i) != NULL && !found; i++) {
+        found = !team_any(world, !blas_kernel_fits(blas_kernel_known(i)));
         if (found)
-            name = blis_kernel_known(i);
+            name = blas_kernel_known(i);
     }
     return name;
 }
 
 // The kernels that somebody asked for, and how firmly.
 struct wish {
-    char name[BLIS_KERNEL_NAME_SIZE]; // "": BLIS
+    char name[BLAS_KERNEL_NAME_SIZE]; // "": what the library takes
     bool is_order;                    // not to be replaced by another
+    // What the run began with; "" at its begin.
+    char library[BLAS_NAME_SIZE], began[BLAS_KERNEL_NAME_SIZE];
 };
 
 // Rank 0's.
@@ -221,17 +232,15 @@ static struct wish find_wish(const struct kernel_survey *survey, const char *ask
 {
     struct wish wish = {.name = ""};
 
+    if (run != NULL)
+        kernel_recorded(wish.began, sizeof wish.began, wish.library, run, survey->own);
     if (asked == NULL)
         asked = asked_by_environment();
     wish.is_order = asked != NULL || getenv("BLIS_ARCH_TYPE") != NULL;
-    if (asked != NULL)
-        snprintf(wish.name, sizeof wish.name, "%s", asked);
     if (wish.is_order)
-        return wish;
-    if (run != NULL)
-        kernel_recorded(wish.name, sizeof wish.name, run, survey->own);
-    if (wish.name[0] == '\0')
-        snprintf(wish.name, sizeof wish.name, "%s", survey->best);
+        snprintf(wish.name, sizeof wish.name, "%s", asked != NULL ? asked : "");
+    else
+        snprintf(wish.name, sizeof wish.name, "%s", wish.began[0] != '\0' ? wish.began : survey->best);
     return wish;
 }
 
@@ -239,7 +248,20 @@ static struct wish find_wish(const struct kernel_survey *survey, const char *ask
 // processor than x86, or of an old one.
 static bool can_take(const struct kernel_survey *survey, const char *name)
 {
-    return blis_kernel_fits(name) || strcmp(name, survey->own) == 0;
+    return blas_kernel_fits(name) || strcmp(name, survey->own) == 0;
+}
+
+// Only BLIS can be told which kernels to take.
+static bool can_be_told(void)
+{
+    return blas_kernel_known(0) != NULL;
+}
+
+// Another library than the run's, another version of it, or other kernels of one that takes what it likes.
+static bool began_otherwise(const struct wish *wish, const char *library)
+{
+    return wish->library[0] != '\0' && (strcmp(wish->library, library) != 0 ||
+                                        (!can_be_told() && strcmp(wish->began, blas_kernel_name()) != 0));
 }
 
 enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *survey, const char *asked,
@@ -247,30 +269,39 @@ enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *
 {
     struct wish wish = find_wish(survey, asked, run);
     enum status status = STATUS_OK;
-    char first[BLIS_KERNEL_NAME_SIZE];
+    char first[BLAS_KERNEL_NAME_SIZE], library[BLAS_NAME_SIZE];
 
     notice[0] = '\0';
+    blas_name(library, sizeof library);
     FORWARD_IF_ERROR(team_broadcast(world, &wish, sizeof wish, 0, err));
-    if (!wish.is_order && wish.name[0] != '\0' && team_any(world, !can_take(survey, wish.name))) {
+    const bool is_mixed = team_any(world, began_otherwise(&wish, library));
+    if (is_mixed)
+        snprintf(notice, size,
+                 "the run began with %s, kernels %s, and goes on with %s: the last bits of its results may "
+                 "differ from those of one library",
+                 wish.library, wish.began, library);
+    if (!wish.is_order && !can_be_told()) {
+        wish.name[0] = '\0';
+    } else if (!wish.is_order && wish.name[0] != '\0' && team_any(world, !can_take(survey, wish.name))) {
         const char *common = common_kernel(world);
-        snprintf(
-            notice, size,
-            "not every processor here has the instructions of BLIS's kernels %s: all ranks use %s, which "
-            "may change the last bits of results",
-            wish.name, common);
+        if (!is_mixed)
+            snprintf(notice, size,
+                     "not every processor here has the instructions of BLIS's kernels %s: all ranks use %s, "
+                     "which may change the last bits of results",
+                     wish.name, common);
         snprintf(wish.name, sizeof wish.name, "%s", common);
     }
     if (wish.name[0] != '\0' && strcmp(wish.name, survey->own) != 0)
-        status = blis_kernel_set(wish.name, err);
+        status = blas_kernel_set(wish.name, err);
     FORWARD_IF_ERROR(team_agree(world, status, err));
-    snprintf(first, sizeof first, "%s", blis_kernel_name());
+    snprintf(first, sizeof first, "%s", blas_kernel_name());
     FORWARD_IF_ERROR(team_broadcast(world, first, sizeof first, 0, err));
-    if (team_any(world, strcmp(first, blis_kernel_name()) != 0))
+    if (team_any(world, strcmp(first, blas_kernel_name()) != 0))
         snprintf(notice, size,
-                 "the ranks use different kernels of BLIS (the first one %s): results may differ in the last "
-                 "bits from those of another number of ranks; --kernel makes them alike",
-                 first);
-    else if (strcmp(first, BLIS_KERNEL_PORTABLE) == 0 && strcmp(common_kernel(world), first) != 0)
+                 "the ranks use different kernels of %s (the first one %s): results may differ in the last "
+                 "bits from those of another number of ranks%s",
+                 library, first, can_be_told() ? "; --kernel makes them alike" : "");
+    else if (strcmp(first, BLAS_KERNEL_PORTABLE) == 0 && strcmp(common_kernel(world), first) != 0)
         snprintf(notice, size,
                  "matrix products use BLIS's portable kernels, although this processor has better ones: "
                  "--kernel %s is several times as fast",

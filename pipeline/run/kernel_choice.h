@@ -1,16 +1,19 @@
-// kernel_choice.h - which of BLIS's kernels a run computes with: asked for, as the run began, or measured.
+// kernel_choice.h - which of the BLAS's kernels a run computes with: asked for, as the run began, or
+// measured. Of another library than BLIS: those that it takes, and whether they are still those that the run
+// began with.
 //
 // The choice decides the last bits of every product, so all ranks take the same one, run.json keeps it
-// (versions.blis_kernel), and a later start takes it again. What was measured is kept in a file for this kind
+// (versions.blas_kernel), and a later start takes it again. What was measured is kept in a file for this kind
 // of processor: $XDG_CACHE_HOME/coppice/kernel-HASH.json, else ~/.cache/coppice.
 #pragma once
-#include "kernels/blis_kernel.h"
+#include "kernels/blas.h"
+#include "kernels/blas_kernel.h"
 #include "stages/team/team.h"
 
 // The speeds measured for this processor's kernels.
 struct kernel_survey {
-    char own[BLIS_KERNEL_NAME_SIZE];  // what BLIS takes by itself; "" when nothing was asked or learned
-    char best[BLIS_KERNEL_NAME_SIZE]; // what is worth taking
+    char own[BLAS_KERNEL_NAME_SIZE];  // what BLIS takes by itself; "" when nothing was asked or learned
+    char best[BLAS_KERNEL_NAME_SIZE]; // what is worth taking
     double gain;                      // how many times as fast as `own`
 };
 
@@ -23,13 +26,15 @@ void kernel_survey(struct kernel_survey *survey, const char *asked);
 // The kernels that a run began with: what RUN/run.json says, `own` where it says nothing because the run was
 // begun before there was a choice, "" where there is no readable run.json. Not collective. Public
 // for tests.
-void kernel_recorded(char *name, size_t size, const char *run, const char *own);
+// library[BLAS_NAME_SIZE]: the BLAS that it began with, "BLIS 0.9.0"; "" likewise.
+void kernel_recorded(char *name, size_t size, char *library, const char *run, const char *own);
 
 // Collective over the world, before the first call of BLIS. Has BLIS take the kernels of the run: those that
 // are asked for (--kernel, COPPICE_KERNEL, BLIS_ARCH_TYPE, in this order); those that run.json of the
 // directory `run` (may be NULL) names, or BLIS's own for a run that was begun before there was a choice; the
 // best of rank 0's survey. Where a rank's processor lacks them, all take the widest that every rank has.
 // notice[size]: a line for the user when that happened, or when portable kernels run on a processor that has
-// better ones; else "". STATUS_USAGE when what is asked for cannot be had.
+// better ones, or when the run began with another library or version of it; else "". STATUS_USAGE when what
+// is asked for cannot be had.
 enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *survey, const char *asked,
                          const char *run, const struct team *world, struct error *err);

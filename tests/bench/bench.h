@@ -40,7 +40,7 @@ static inline struct bench bench_begin(int argc, char **argv)
     struct kernel_survey survey;
     kernel_survey(&survey, NULL);
     if (survey.best[0] != '\0')
-        (void)blis_kernel_set(survey.best, NULL);
+        (void)blas_kernel_set(survey.best, NULL);
     if (!bench.json)
         printf("%-58s %12s %-5s %12s %8s %8s\n", "", "value", "unit", "beside", "ratio", "aim");
     return bench;

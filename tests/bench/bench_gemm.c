@@ -1,7 +1,7 @@
 // bench_gemm.c - bare matrix products, compared with the most that the processor's multiply-add units can do,
 // and with the fastest other BLAS that is installed. Every other benchmark divides by BLIS: this one says
 // what BLIS is worth.
-#include "kernels/blis_kernel.h"
+#include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
 #include "tests/bench/bench.h"
 
@@ -54,7 +54,7 @@ static double peak_rate(void)
 {
     double best = 0;
 #if defined(__x86_64__) && defined(__GNUC__)
-    double (*peak)(void) = blis_kernel_fits("skx") ? peak_512 : blis_kernel_fits("haswell") ? peak_256 : NULL;
+    double (*peak)(void) = blas_kernel_fits("skx") ? peak_512 : blas_kernel_fits("haswell") ? peak_256 : NULL;
     for (int i = 0; i < BENCH_REPETITIONS && peak != NULL; i++) {
         const double start = bench_seconds(), operations = peak();
         best = fmax(best, operations / (bench_seconds() - start));
@@ -127,8 +127,8 @@ static void *open_peer(const char **name)
 {
     static const char *const libraries[] = {"libmkl_rt.so.2", "libmkl_rt.so", "libopenblas.so.0",
                                             "libopenblas.so"};
-    if (blis_kernel_fits("haswell"))
-        setenv("OPENBLAS_CORETYPE", blis_kernel_fits("skx") ? "SkylakeX" : "Haswell", 1);
+    if (blas_kernel_fits("haswell"))
+        setenv("OPENBLAS_CORETYPE", blas_kernel_fits("skx") ? "SkylakeX" : "Haswell", 1);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("MKL_NUM_THREADS", "1", 1);
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
@@ -186,7 +186,7 @@ int main(int argc, char **argv)
         peer = NULL;
         fprintf(stderr, "no other BLAS is installed (libopenblas0-serial, MKL): there is no row for one\n");
     }
-    fprintf(stderr, "kernels of BLIS: %s\n", blis_kernel_name());
+    fprintf(stderr, "kernels of BLIS: %s\n", blas_kernel_name());
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         p.m = shapes[i][0], p.n = shapes[i][1], p.k = shapes[i][2];
         compare(&bench, &p, false, peak, peer);

@@ -7,13 +7,13 @@ unset COPPICE_KERNEL BLIS_ARCH_TYPE
 
 job=$folder/job.yaml
 small_job "$job" method=wanda pattern= energy='[]' sequences=3 output=
-kernel() { jq -r .versions.blis_kernel "$folder/run/run.json"; }
+kernel() { jq -r .versions.blas_kernel "$folder/run/run.json"; }
 said() { grep -qF -- "$1" "$folder/stderr" || { cat "$folder/stderr"; return 1; }; }
 
 check "a run chooses" runs ranks 2 run -v "$job"
 chosen=$(kernel)
 check "among those that this processor has" grep -qxE 'skx|haswell|zen3|zen2|zen|excavator|generic|[a-z0-9]+' <<<"$chosen"
-check "and says which" said "matrix products by BLIS's kernels $chosen"
+check "and says which" said "kernels $chosen"
 check "what was measured is kept" exists "$folder/cache/coppice/kernel-*.json"
 rm -r "$folder/run"
 check "another start chooses alike" runs alone run "$job"
@@ -32,7 +32,7 @@ fi
 fingerprint >"$folder/undisturbed"
 rm "$folder"/run/masks/wanda-0.5/layer-002.h5 "$folder"/run/weights/wanda-0.5/layer-00[23].h5 "$folder"/run/results/wanda-0.5/*
 check "a later start takes what the run began with" runs ranks 3 run -v "$job"
-check "and says so" said "matrix products by BLIS's kernels generic"
+check "and says so" said "kernels generic"
 check "so that the bytes are the same" diff <(fingerprint) "$folder/undisturbed"
 
 rm -r "$folder/run"

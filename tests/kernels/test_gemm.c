@@ -11,9 +11,6 @@
 
 #include <cmocka.h>
 
-void bli_thread_set_num_threads(
-    int64_t threads); // of BLIS, whose own header does not compile without warnings
-
 // |sum of k products| rounds by at most k * 2^-24 * sum |a||b| < k * 2^-24 * k for factors below 1.
 static double rounding_bound(size_t k)
 {
@@ -88,16 +85,16 @@ static void bits_do_not_depend_on_threads_or_alignment(void **state)
         float *moved = malloc((n * k + offset) * sizeof *moved);
         assert_non_null(moved);
         memcpy(moved + offset, b, n * k * sizeof *b);
-        bli_thread_set_num_threads(1);
+        gemm_set_threads(1);
         gemm_nt(one, n, a, k, b, k, m, n, k, 1.0F);
         gemm_nt(other + offset, n, a, k, moved + offset, k, m, n, k, 1.0F);
         assert_memory_equal(one, other + offset, m * n * sizeof *one);
-        for (int64_t threads = 2; threads <= 3; threads++) {
-            bli_thread_set_num_threads(threads);
+        for (long threads = 2; threads <= 3; threads++) {
+            gemm_set_threads(threads);
             gemm_nt(other, n, a, k, b, k, m, n, k, 1.0F);
             assert_memory_equal(one, other, m * n * sizeof *one);
         }
-        bli_thread_set_num_threads(1);
+        gemm_set_threads(1);
         free(a);
         free(b);
         free(one);

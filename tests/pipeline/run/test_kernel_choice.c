@@ -51,18 +51,18 @@ static void what_was_measured_is_kept(void **state)
     use_cache(folder, sizeof folder);
     kernel_survey(&survey, NULL);
     assert_string_not_equal(survey.own, "");
-    assert_true(survey.gain == 1 || survey.gain >= BLIS_KERNEL_WORTHWHILE);
+    assert_true(survey.gain == 1 || survey.gain >= BLAS_KERNEL_WORTHWHILE);
     assert_int_equal(survey.gain == 1, strcmp(survey.own, survey.best) == 0);
-    assert_true(strcmp(survey.best, survey.own) == 0 || blis_kernel_fits(survey.best));
+    assert_true(strcmp(survey.best, survey.own) == 0 || blas_kernel_fits(survey.best));
 
     // Another answer in the file is believed: nothing was measured again.
     cache_file(path, sizeof path, folder);
-    json_t *json = json_pack("{s:s, s:s, s:f}", "own", "zen", "best", BLIS_KERNEL_PORTABLE, "gain", 7.5);
+    json_t *json = json_pack("{s:s, s:s, s:f}", "own", "zen", "best", BLAS_KERNEL_PORTABLE, "gain", 7.5);
     assert_ok(sealed_json_write(path, json, &err), err);
     json_decref(json);
     kernel_survey(&again, NULL);
     assert_string_equal(again.own, "zen");
-    assert_string_equal(again.best, BLIS_KERNEL_PORTABLE);
+    assert_string_equal(again.best, BLAS_KERNEL_PORTABLE);
     assert_true(again.gain == 7.5);
 
     // A damaged one is not.
@@ -122,21 +122,29 @@ static const char *rank_folder(void)
 
 static void an_older_run_keeps_the_choice_of_blis(void **state)
 {
-    char path[512], name[BLIS_KERNEL_NAME_SIZE] = "x";
+    char path[512], name[BLAS_KERNEL_NAME_SIZE] = "x", library[BLAS_NAME_SIZE] = "x";
     struct error err = {0};
     (void)state;
 
-    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    kernel_recorded(name, sizeof name, library, rank_folder(), "zen");
     assert_string_equal(name, ""); // no run yet
+    assert_string_equal(library, "");
     snprintf(path, sizeof path, "%s/run.json", rank_folder());
     json_t *json = json_pack("{s:{s:s}}", "versions", "blis", "0.9.0");
     assert_ok(sealed_json_write(path, json, &err), err);
-    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    kernel_recorded(name, sizeof name, library, rank_folder(), "zen");
     assert_string_equal(name, "zen");
     json_object_set_new(json_object_get(json, "versions"), "blis_kernel", json_string("haswell"));
     assert_ok(sealed_json_write(path, json, &err), err);
-    kernel_recorded(name, sizeof name, rank_folder(), "zen");
+    kernel_recorded(name, sizeof name, library, rank_folder(), "zen");
     assert_string_equal(name, "haswell");
+    assert_string_equal(library, "BLIS 0.9.0");
+    json_decref(json);
+    json = json_pack("{s:{s:s, s:s}}", "versions", "blas", "OpenBLAS 0.3.21", "blas_kernel", "Zen");
+    assert_ok(sealed_json_write(path, json, &err), err);
+    kernel_recorded(name, sizeof name, library, rank_folder(), "zen");
+    assert_string_equal(name, "Zen");
+    assert_string_equal(library, "OpenBLAS 0.3.21");
     json_decref(json);
 }
 
@@ -170,17 +178,38 @@ static void a_run_keeps_the_kernels_that_it_began_with(void **state)
     assert_ok(team_create(&world, MPI_COMM_WORLD, 1, &err), err);
     if (mpi_rank() == 0) {
         json_t *json =
-            json_pack("{s:{s:s, s:s}}", "versions", "coppice", "0", "blis_kernel", BLIS_KERNEL_PORTABLE);
+            json_pack("{s:{s:s, s:s}}", "versions", "coppice", "0", "blis_kernel", BLAS_KERNEL_PORTABLE);
         assert_ok(sealed_json_write(in_directory("run.json"), json, &err), err);
         json_decref(json);
     }
     team_barrier(&world);
     assert_ok(kernel_agree(notice, sizeof notice, &survey, NULL, mpi_test_directory(), &world, &err), err);
-    assert_string_equal(blis_kernel_name(), BLIS_KERNEL_PORTABLE);
-    if (blis_kernel_fits("haswell"))
+    assert_string_equal(blas_kernel_name(), BLAS_KERNEL_PORTABLE);
+    if (blas_kernel_fits("haswell"))
         assert_non_null(strstr(notice, "--kernel")); // never in silence
     else
         assert_string_equal(notice, "");
+    team_free(&world);
+}
+
+// Its kernels are unknown here, and another library's bits are its own.
+static void a_run_of_another_library_goes_on_with_a_warning(void **state)
+{
+    const struct kernel_survey survey = {.own = "generic", .best = "generic", .gain = 1};
+    struct team world;
+    struct error err = {0};
+    char notice[256] = "";
+    (void)state;
+
+    assert_ok(team_create(&world, MPI_COMM_WORLD, 1, &err), err);
+    if (mpi_rank() == 0) {
+        json_t *json = json_pack("{s:{s:s, s:s}}", "versions", "blas", "AnotherBLAS 7", "blas_kernel", "Zen");
+        assert_ok(sealed_json_write(in_directory("run.json"), json, &err), err);
+        json_decref(json);
+    }
+    team_barrier(&world);
+    assert_ok(kernel_agree(notice, sizeof notice, &survey, NULL, mpi_test_directory(), &world, &err), err);
+    assert_non_null(strstr(notice, "began with AnotherBLAS 7, kernels Zen, and goes on with BLIS "));
     team_free(&world);
 }
 
@@ -225,6 +254,7 @@ int main(int argc, char **argv)
         mpi_unit_test(an_older_run_keeps_the_choice_of_blis),
         mpi_unit_test(an_unknown_name_is_refused_on_all_ranks),
         mpi_unit_test(a_run_keeps_the_kernels_that_it_began_with),
+        mpi_unit_test(a_run_of_another_library_goes_on_with_a_warning),
         mpi_unit_test(the_own_choice_of_blis_is_taken_whatever_its_name),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);

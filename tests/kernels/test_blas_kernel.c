@@ -1,5 +1,5 @@
 // Which kernels of BLIS are taken, and that each of them computes products.
-#include "kernels/blis_kernel.h"
+#include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
 
 #include <math.h>
@@ -32,7 +32,7 @@ static int computes_products(const char *name)
     static float a[M * K], b[N * K], c[M * N];
     static double wide_a[M * K], wide_b[K * N], wide_c[M * N];
 
-    if (blis_kernel_set(name, NULL) != STATUS_OK || strcmp(blis_kernel_name(), name) != 0)
+    if (blas_kernel_set(name, NULL) != STATUS_OK || strcmp(blas_kernel_name(), name) != 0)
         return 2;
     for (size_t i = 0; i < M * K; i++)
         wide_a[i] = a[i] = sinf((float)i);
@@ -60,17 +60,17 @@ static int computes_products(const char *name)
 static void every_kernel_that_fits_computes_products(void **state)
 {
     (void)state;
-    for (size_t i = 0; blis_kernel_known(i) != NULL; i++)
-        if (blis_kernel_fits(blis_kernel_known(i))) {
-            print_message("%s\n", blis_kernel_known(i));
-            assert_int_equal(in_child(computes_products, blis_kernel_known(i)), 0);
+    for (size_t i = 0; blas_kernel_known(i) != NULL; i++)
+        if (blas_kernel_fits(blas_kernel_known(i))) {
+            print_message("%s\n", blas_kernel_known(i));
+            assert_int_equal(in_child(computes_products, blas_kernel_known(i)), 0);
         }
 }
 
 static int measures(const char *name)
 {
-    struct blis_kernel_rate rate;
-    if (blis_kernel_set(name, NULL) != STATUS_OK || blis_kernel_measure(&rate, NULL) != STATUS_OK)
+    struct blas_kernel_rate rate;
+    if (blas_kernel_set(name, NULL) != STATUS_OK || blas_kernel_measure(&rate, NULL) != STATUS_OK)
         return 2;
     // Slower than any processor of this century, and faster than any core.
     return rate.f32 > 1e7 && rate.f32 < 1e13 && rate.f64 > 1e7 && rate.f64 < 1e13 ? 0 : 3;
@@ -79,46 +79,46 @@ static int measures(const char *name)
 static void a_kernel_is_measured(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(measures, BLIS_KERNEL_PORTABLE), 0);
+    assert_int_equal(in_child(measures, BLAS_KERNEL_PORTABLE), 0);
 }
 
 static void the_gain_is_the_mean_of_both_precisions(void **state)
 {
-    const struct blis_kernel_rate own = {10, 5}, rival = {40, 5};
+    const struct blas_kernel_rate own = {10, 5}, rival = {40, 5};
     (void)state;
-    assert_float_equal(blis_kernel_gain(&rival, &own), 2, 1e-12);
-    assert_float_equal(blis_kernel_gain(&own, &own), 1, 1e-12);
+    assert_float_equal(blas_kernel_gain(&rival, &own), 2, 1e-12);
+    assert_float_equal(blas_kernel_gain(&own, &own), 1, 1e-12);
 }
 
 static void rivals_are_wider_and_fit(void **state)
 {
     const char *names[8];
-    size_t expected = (blis_kernel_fits("skx") ? 1U : 0U) + (blis_kernel_fits("haswell") ? 1U : 0U);
+    size_t expected = (blas_kernel_fits("skx") ? 1U : 0U) + (blas_kernel_fits("haswell") ? 1U : 0U);
     (void)state;
 
-    assert_int_equal(blis_kernel_rivals(names, 8, BLIS_KERNEL_PORTABLE), expected);
+    assert_int_equal(blas_kernel_rivals(names, 8, BLAS_KERNEL_PORTABLE), expected);
     for (size_t i = 0; i < expected; i++)
-        assert_true(blis_kernel_fits(names[i]));
+        assert_true(blas_kernel_fits(names[i]));
     if (expected == 2) {
         assert_string_equal(names[0], "skx");
         assert_string_equal(names[1], "haswell");
     }
     // Of two of the same width neither is a rival of the other: nothing is measured for a few per cent.
-    expected = blis_kernel_fits("skx") ? 1U : 0U;
-    assert_int_equal(blis_kernel_rivals(names, 8, "zen3"), expected);
-    assert_int_equal(blis_kernel_rivals(names, 8, "haswell"), expected);
-    assert_int_equal(blis_kernel_rivals(names, 8, "skx"), 0);
-    assert_int_equal(blis_kernel_rivals(names, 0, BLIS_KERNEL_PORTABLE), 0);
+    expected = blas_kernel_fits("skx") ? 1U : 0U;
+    assert_int_equal(blas_kernel_rivals(names, 8, "zen3"), expected);
+    assert_int_equal(blas_kernel_rivals(names, 8, "haswell"), expected);
+    assert_int_equal(blas_kernel_rivals(names, 8, "skx"), 0);
+    assert_int_equal(blas_kernel_rivals(names, 0, BLAS_KERNEL_PORTABLE), 0);
 }
 
 static void unknown_names_are_refused_with_those_that_fit(void **state)
 {
     struct error err = {0};
     (void)state;
-    assert_int_equal(blis_kernel_set("cray1", &err), STATUS_USAGE);
+    assert_int_equal(blas_kernel_set("cray1", &err), STATUS_USAGE);
     assert_non_null(strstr(err.message, "'cray1'"));
-    assert_non_null(strstr(err.message, BLIS_KERNEL_PORTABLE));
-    assert_false(blis_kernel_fits("cray1"));
+    assert_non_null(strstr(err.message, BLAS_KERNEL_PORTABLE));
+    assert_false(blas_kernel_fits("cray1"));
 }
 
 int main(void)
