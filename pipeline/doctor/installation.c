@@ -1,4 +1,5 @@
 #include "pipeline/doctor/installation.h"
+#include "kernels/blas.h"
 
 #include "version.h"
 
