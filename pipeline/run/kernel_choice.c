@@ -301,7 +301,8 @@ enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *
                  "the ranks use different kernels of %s (the first one %s): results may differ in the last "
                  "bits from those of another number of ranks%s",
                  library, first, can_be_told() ? "; --kernel makes them alike" : "");
-    else if (strcmp(first, BLAS_KERNEL_PORTABLE) == 0 && strcmp(common_kernel(world), first) != 0)
+    else if (!is_mixed && strcmp(first, BLAS_KERNEL_PORTABLE) == 0 &&
+             strcmp(common_kernel(world), first) != 0)
         snprintf(notice, size,
                  "matrix products use BLIS's portable kernels, although this processor has better ones: "
                  "--kernel %s is several times as fast",
