@@ -142,6 +142,13 @@ struct variant *small_model_add(struct small_model *small, const char *name, enu
     return variant;
 }
 
+void small_set_pattern(struct variant *variant, size_t keep, size_t of)
+{
+    variant->is_pattern = true;
+    variant->keep = keep;
+    variant->of = of;
+}
+
 void small_model_set_ids(struct small_model *small, const int32_t *ids)
 {
     memmove(small->ids, ids, small->settings.sequences * small->settings.length * sizeof *ids);
@@ -306,6 +313,31 @@ uint8_t *small_mask(const struct small_model *small, const struct variant *varia
     free(bits);
     store_close(reader);
     return mask;
+}
+
+struct small_order small_order(const struct small_model *small, const struct variant *variant, size_t layer,
+                               const char *linear, size_t in)
+{
+    char *path = small_path(small, RUN_MASKS, variant->name, layer);
+    struct small_order order = {NULL, 0, 0};
+    struct store_reader *reader;
+    char name[DATASET_PATH_SIZE];
+    struct error err = {0};
+    bool is_there;
+
+    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
+    dataset_path(name, linear, DATASET_ORDER);
+    assert_ok(store_find(reader, name, &is_there, &err), err);
+    if (is_there) {
+        order.columns = malloc(in * sizeof *order.columns);
+        assert_non_null(order.columns);
+        assert_ok(store_read(reader, name, STORE_U32, 0, in, order.columns, &err), err);
+        assert_ok(store_read_attribute_f64(reader, name, "kept_before", &order.kept_before, &err), err);
+        assert_ok(store_read_attribute_f64(reader, name, "kept_after", &order.kept_after, &err), err);
+    }
+    store_close(reader);
+    free(path);
+    return order;
 }
 
 void small_statistics_read(struct small_statistics *statistics, const struct small_model *small,

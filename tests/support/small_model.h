@@ -63,6 +63,8 @@ void small_model_close(struct small_model *small); // collective
 // A new variant: the method with its own parameters, sparsity 0.5 of every row, no compensation; clamp
 // [0.1, 10], epsilon 1e-8. On every rank alike.
 struct variant *small_model_add(struct small_model *small, const char *name, enum method method);
+// It keeps `keep` of every `of` neighbours.
+void small_set_pattern(struct variant *variant, size_t keep, size_t of);
 // Collective. Writes other token ids [sequences, length] (copied) in place of those drawn.
 void small_model_set_ids(struct small_model *small, const int32_t *ids);
 // Collective. Calibrates all layers one after the other in the stream "dense".
@@ -93,6 +95,15 @@ struct small_matrix small_update(const struct small_model *small, const struct v
 // caller frees.
 uint8_t *small_mask(const struct small_model *small, const struct variant *variant, size_t layer,
                     const char *linear);
+
+// From masks/VARIANT/layer-l.h5: the order in which a pattern takes a linear's neighbours, and what it keeps
+// of the scores.
+struct small_order {
+    uint32_t *columns; // [in]; NULL: there is none. The caller frees.
+    double kept_before, kept_after;
+};
+struct small_order small_order(const struct small_model *small, const struct variant *variant, size_t layer,
+                               const char *linear, size_t in);
 
 // From statistics/STREAM/layer-l.h5, [channels] each.
 struct small_statistics {

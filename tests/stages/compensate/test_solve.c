@@ -59,9 +59,7 @@ static void kept_weights_are_the_least_squares_solution(void **state)
     small_model_calibrate(&small, true);
     const struct variant *half = add_solving(&small, "half", METHOD_WANDA);
     struct variant *pattern = add_solving(&small, "pattern", METHOD_MAGNITUDE);
-    pattern->is_pattern = true;
-    pattern->keep = 2;
-    pattern->of = 4;
+    small_set_pattern(pattern, 2, 4);
     struct variant *all = add_solving(&small, "all", METHOD_WANDA),
                    *none = add_solving(&small, "none", METHOD_RIA);
     all->sparsity = 0;

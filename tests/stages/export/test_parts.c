@@ -5,8 +5,8 @@
 #include "io/model/open.h"
 #include "stages/export/export.h"
 #include "stages/export/read_back.h"
+#include "tests/support/exported.h"
 #include "tests/support/made_tensors.h"
-#include "tests/support/small_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -359,34 +359,8 @@ static void add_variant(struct small_model *small, bool ordered)
     variant->energy_rows = true;
     if (!ordered)
         return;
-    variant->is_pattern = variant->permute = true;
-    variant->keep = 2;
-    variant->of = 4;
-}
-
-static void carry_out(struct small_model *small)
-{
-    struct error err = {0};
-
-    small_model_calibrate(small, false);
-    for (size_t v = 0; v < small->settings.num_variants; v++) {
-        json_t *provenance = json_object();
-        small_model_prune(small, &small->variants[v]);
-        assert_ok(export_variant(&small->stage, &small->variants[v], "0123456789abcdef", provenance, &err),
-                  err);
-        json_decref(provenance);
-    }
-}
-
-static struct checkpoint *open_export(const char *family)
-{
-    struct checkpoint *checkpoint;
-    struct error err = {0};
-    char folder[128];
-
-    snprintf(folder, sizeof folder, "output-%s", family);
-    assert_ok(checkpoint_open(&checkpoint, in_directory(folder), &err), err);
-    return checkpoint;
+    small_set_pattern(variant, 2, 4);
+    variant->permute = true;
 }
 
 // The stacked tensors of one export have what the experts' own tensors have in the other.
@@ -446,13 +420,13 @@ static void an_export_is_the_same_wherever_its_experts_lie(void **state)
         char separate[32], name[64];
         snprintf(separate, sizeof separate, "separate-%zu", d);
         use_family(&small, mixtral, separate);
-        carry_out(&small);
+        export_all(&small);
         for (size_t l = cases[d].first; l < LAYOUTS; l++) {
             struct stacked_family family;
             snprintf(name, sizeof name, "%s-%zu", layouts[l].name, d);
             make_family(&family, mixtral, &layouts[l]);
             use_family(&small, &family.family, name);
-            carry_out(&small);
+            export_all(&small);
             struct checkpoint *found = open_export(name), *expected = open_export(separate);
             compare_exports(found, expected, small.model->checkpoint, &layouts[l]);
             checkpoint_close(found);
@@ -524,7 +498,7 @@ static void biases_of_experts_are_exported_in_their_places(void **state)
     small.settings.num_skip = 1;
     make_family(&family, small.model->family, layout);
     use_family(&small, &family.family, "shifted");
-    carry_out(&small);
+    export_all(&small);
 
     // Then it reads back as it was written, unless a byte of expert 2's up is another
     assert_reads_back(&small, variant, "oss.gate_up_proj", 2 * (HIDDEN * 2 * INNER * 2 + 1));

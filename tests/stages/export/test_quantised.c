@@ -7,9 +7,9 @@
 #include "io/model/family.h"
 #include "io/model/open.h"
 #include "stages/export/export.h"
+#include "tests/support/exported.h"
 #include "tests/support/made_tensors.h"
 #include "tests/support/random.h"
-#include "tests/support/small_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -271,31 +271,6 @@ static void use_model(struct small_model *small, const char *model, const char *
     small_model_set_ids(small, small->ids);
 }
 
-static void carry_out(struct small_model *small)
-{
-    struct error err = {0};
-
-    small_model_calibrate(small, false);
-    for (size_t v = 0; v < small->settings.num_variants; v++) {
-        json_t *provenance = json_object();
-        small_model_prune(small, &small->variants[v]);
-        assert_ok(export_variant(&small->stage, &small->variants[v], "0123456789abcdef", provenance, &err),
-                  err);
-        json_decref(provenance);
-    }
-}
-
-static struct checkpoint *open_export(const char *name)
-{
-    struct checkpoint *checkpoint;
-    struct error err = {0};
-    char folder[128];
-
-    snprintf(folder, sizeof folder, "output-%s", name);
-    assert_ok(checkpoint_open(&checkpoint, in_directory(folder), &err), err);
-    return checkpoint;
-}
-
 static json_t *read_exported(const struct checkpoint *checkpoint, const char *file)
 {
     char path[PATH_SIZE];
@@ -371,10 +346,10 @@ static void a_quantised_model_is_exported_like_its_twin(void **state)
 
     // When both are pruned and exported
     use_model(&small, "model", "plain");
-    carry_out(&small);
+    export_all(&small);
     use_model(&small, "coded", "coded");
     small.num_notices = 0;
-    carry_out(&small);
+    export_all(&small);
 
     // Then that is said, and the tensors are the same
     assert_non_null(strstr(small.notice, "the fp8 weights are written as BF16"));
@@ -402,10 +377,10 @@ static void quantised_experts_are_exported_like_their_twins(void **state)
     use_model(&small, "model", "plain");
     make_family(&family, small.model->family);
     small.model->family = &family.family;
-    carry_out(&small);
+    export_all(&small);
     use_model(&small, "coded", "coded");
     small.model->family = &family.family;
-    carry_out(&small);
+    export_all(&small);
     struct checkpoint *found = open_export("coded"), *expected = open_export("plain");
     compare_exports(found, expected, "mxfp4");
     checkpoint_close(found);
@@ -463,14 +438,14 @@ static void check_source_format(bool fp4)
     make_family(&family, small.model->family);
     if (fp4)
         small.model->family = &family.family;
-    carry_out(&small);
+    export_all(&small);
     struct checkpoint *expected;
     assert_ok(checkpoint_open(&expected, small.settings.output, &err), err);
     use_model(&small, "coded", "coded");
     if (fp4)
         small.model->family = &family.family;
     checkpoint_keep_codes(small.model->checkpoint);
-    carry_out(&small);
+    export_all(&small);
     assert_null(strstr(small.notice, "written as"));
 
     assert_ok(model_open(&found, small.settings.output, &err), err);

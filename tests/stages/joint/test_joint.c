@@ -40,9 +40,7 @@ static struct variant *add_pattern(struct small_model *small, const char *name, 
                                    bool permute)
 {
     struct variant *variant = add_joint(small, name, method);
-    variant->is_pattern = true;
-    variant->keep = 2;
-    variant->of = 4;
+    small_set_pattern(variant, 2, 4);
     variant->permute = permute;
     return variant;
 }
@@ -54,29 +52,6 @@ static void prune(struct small_model *small, const struct variant *variant, size
 }
 
 // ---- what the file says ----------------------------------------------------------------------------------
-
-// [in] in which the pattern takes its neighbours; the caller frees. NULL: as they are.
-static uint32_t *read_order(const struct naive_streams *streams, const char *linear, size_t in)
-{
-    char *path = small_path(streams->small, RUN_MASKS, streams->variant->name, streams->layer);
-    uint32_t *columns = NULL;
-    struct store_reader *reader;
-    char name[DATASET_PATH_SIZE];
-    struct error err = {0};
-    bool is_there;
-
-    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
-    dataset_path(name, linear, DATASET_ORDER);
-    assert_ok(store_find(reader, name, &is_there, &err), err);
-    if (is_there) {
-        columns = malloc(in * sizeof *columns);
-        assert_non_null(columns);
-        assert_ok(store_read(reader, name, STORE_U32, 0, in, columns, &err), err);
-    }
-    store_close(reader);
-    free(path);
-    return columns;
-}
 
 // What results say of the linear; the caller frees it.
 static json_t *record_of(const struct small_model *small, const struct variant *variant, size_t layer,
@@ -147,7 +122,7 @@ static void subject_open(struct subject *subject, const struct naive_streams *st
         subject->weight.values[k] = (float)subject->plus[k];
     subject->written = naive_streams_written(streams, linear);
     subject->mask = small_mask(streams->small, streams->variant, streams->layer, linear);
-    subject->order = read_order(streams, linear, in);
+    subject->order = small_order(streams->small, streams->variant, streams->layer, linear, in).columns;
     subject->inputs = (struct small_statistics){
         .count = equations->tokens, .channels = in, .variance = doubles(in), .second_moment = doubles(in)};
     for (size_t j = 0; j < in; j++) {

@@ -229,9 +229,7 @@ static void each_group_takes_the_candidate_that_keeps_the_layers_output(void **s
     small_model_open(&small, &shape);
     const struct variant *rows = small_model_add(&small, "rows", METHOD_AUTO);
     struct variant *pattern = small_model_add(&small, "pattern", METHOD_AUTO);
-    pattern->is_pattern = true;
-    pattern->keep = 2;
-    pattern->of = 4;
+    small_set_pattern(pattern, 2, 4);
     small_model_calibrate(&small, false);
     prune_by_choice(&small, rows);
     prune_by_choice(&small, pattern);

@@ -26,9 +26,7 @@ static struct small_model_shape shape_of_heads(void)
 static struct variant *add_pattern(struct small_model *small, const char *name, enum method method)
 {
     struct variant *variant = small_model_add(small, name, method);
-    variant->is_pattern = true;
-    variant->keep = 2;
-    variant->of = 4;
+    small_set_pattern(variant, 2, 4);
     variant->permute = true;
     return variant;
 }
@@ -40,36 +38,6 @@ static void prune(struct small_model *small, size_t first, size_t count)
     for (size_t k = 0; k < count; k++)
         variants[k] = &small->variants[first + k];
     assert_ok(prune_layer(&small->stage, &small->weights, variants, count, 0, &err), err);
-}
-
-struct order_file {
-    uint32_t *columns; // [in]; NULL: there is none
-    double kept_before, kept_after;
-};
-
-static struct order_file read_order(const struct small_model *small, const struct variant *variant,
-                                    const char *linear, size_t in)
-{
-    char *path = small_path(small, RUN_MASKS, variant->name, 0);
-    struct order_file file = {NULL, 0, 0};
-    struct store_reader *reader;
-    char name[DATASET_PATH_SIZE];
-    struct error err = {0};
-    bool is_there;
-
-    assert_ok(store_open(&reader, path, MPI_COMM_SELF, &err), err);
-    dataset_path(name, linear, DATASET_ORDER);
-    assert_ok(store_find(reader, name, &is_there, &err), err);
-    if (is_there) {
-        file.columns = malloc(in * sizeof *file.columns);
-        assert_non_null(file.columns);
-        assert_ok(store_read(reader, name, STORE_U32, 0, in, file.columns, &err), err);
-        assert_ok(store_read_attribute_f64(reader, name, "kept_before", &file.kept_before, &err), err);
-        assert_ok(store_read_attribute_f64(reader, name, "kept_after", &file.kept_after, &err), err);
-    }
-    store_close(reader);
-    free(path);
-    return file;
 }
 
 // An order within each block of `channels`, the same in all `copies` blocks that follow one another.
@@ -112,7 +80,7 @@ static void check_ordered(const struct small_model *small, const struct variant 
 {
     const struct small_matrix weight = small_dense_weight(small, 0, linear);
     const size_t n = weight.out * weight.in;
-    const struct order_file order = read_order(small, variant, linear, weight.in);
+    const struct small_order order = small_order(small, variant, 0, linear, weight.in);
     double *scores = naive_scores(small, variant, 0, linear, false);
     uint8_t *found = small_mask(small, variant, 0, linear);
 
@@ -159,9 +127,9 @@ static void groups_are_taken_in_an_order_that_keeps_more(void **state)
     check_ordered(&small, four, "mlp.down_proj", 72, 1);
     assert_naive_mask(&small, two, 0, "mlp.up_proj", 0);
     assert_naive_mask(&small, two, 0, "self_attn.v_proj", 0);
-    assert_null(read_order(&small, two, "mlp.up_proj", 32).columns);
+    assert_null(small_order(&small, two, 0, "mlp.up_proj", 32).columns);
     assert_naive_mask(&small, plain, 0, "mlp.down_proj", 0);
-    assert_null(read_order(&small, plain, "mlp.down_proj", 72).columns);
+    assert_null(small_order(&small, plain, 0, "mlp.down_proj", 72).columns);
     assert_int_equal(small.num_notices, 0);
     small_model_close(&small);
 }
@@ -194,7 +162,7 @@ static void heads_that_cannot_be_cut_into_groups_keep_their_order_and_it_is_said
     variant->of = 8;
     assert_ok(prune_check(small.model, &small.settings, &err), err);
     prune(&small, 0, 1);
-    assert_null(read_order(&small, variant, "self_attn.o_proj", 48).columns);
+    assert_null(small_order(&small, variant, 0, "self_attn.o_proj", 48).columns);
     assert_naive_mask(&small, variant, 0, "self_attn.o_proj", 0);
     check_ordered(&small, variant, "mlp.down_proj", 72, 1);
     assert_int_equal(small.num_notices, 1);
@@ -251,7 +219,7 @@ static void the_bytes_depend_neither_on_ranks_nor_on_company(void **state)
 
 // Of each `of` columns in the order `keep` are kept, in every row.
 static void assert_pattern(const struct small_model *small, const struct variant *variant, const char *linear,
-                           const struct order_file *order)
+                           const struct small_order *order)
 {
     const struct small_matrix weight = small_dense_weight(small, 0, linear);
     uint8_t *mask = small_mask(small, variant, 0, linear);
@@ -281,8 +249,8 @@ static void masks_made_together_with_weights_have_an_order_too(void **state)
     small_model_open_alone(&alone, &small);
     assert_ok(joint_layer(&small.stage, &small.weights, variant, 0, &err), err);
     assert_ok(joint_layer(&alone.stage, &alone.weights, &alone.variants[0], 0, &err), err);
-    const struct order_file down = read_order(&small, variant, "mlp.down_proj", 72);
-    const struct order_file attention = read_order(&small, variant, "self_attn.o_proj", 32);
+    const struct small_order down = small_order(&small, variant, 0, "mlp.down_proj", 72);
+    const struct small_order attention = small_order(&small, variant, 0, "self_attn.o_proj", 32);
     assert_block_order(down.columns, 72, 72, 1);
     assert_block_order(attention.columns, 32, 8, 2);
     assert_pattern(&small, variant, "mlp.down_proj", &down);

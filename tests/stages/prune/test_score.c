@@ -125,9 +125,7 @@ static void patterns_keep_the_largest_scores_of_every_group(void **state)
                                                       : keep == 2 ? "2"
                                                                   : "3",
                                                       methods[m]);
-            variant->is_pattern = true;
-            variant->keep = keep;
-            variant->of = 4;
+            small_set_pattern(variant, keep, 4);
             variant->group = keep == 3 ? GROUP_LAYER : GROUP_ROW; // means nothing with a pattern
         }
         score_together(&small, 1);
@@ -165,9 +163,7 @@ static void variants_scored_together_get_the_bytes_that_each_gets_alone(void **s
     small_model_add(&small, "matrix", METHOD_RIA)->group = GROUP_LAYER;
     small_model_add(&small, "again", METHOD_RIA);
     struct variant *pattern = small_model_add(&small, "pattern", METHOD_RIA);
-    pattern->is_pattern = true;
-    pattern->keep = 2;
-    pattern->of = 4;
+    small_set_pattern(pattern, 2, 4);
     small_model_add(&small, "most", METHOD_RIA)->sparsity = 0.9;
     small_model_open_alone(&alone, &small);
     small_model_calibrate(&small, false);
@@ -346,9 +342,7 @@ static void a_pattern_that_does_not_divide_a_pruned_linear_is_refused(void **sta
 
     small_model_open(&small, &shape);
     struct variant *variant = small_model_add(&small, "pattern", METHOD_WANDA);
-    variant->is_pattern = true;
-    variant->keep = 2;
-    variant->of = 4;
+    small_set_pattern(variant, 2, 4);
     assert_ok(prune_check(small.model, &small.settings, &err), err);
     variant->of = 5; // divides the hidden size of 20, not the 36 columns of down_proj
     assert_int_equal(prune_check(small.model, &small.settings, &err), STATUS_USAGE);

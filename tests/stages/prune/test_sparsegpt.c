@@ -291,9 +291,7 @@ static void groups_are_scored_by_the_weights_as_corrected_so_far(void **state)
     for (size_t k = 0; k < 3; k++) {
         snprintf(name, sizeof name, "%zu", k);
         struct variant *variant = small_model_add(&small, name, METHOD_SPARSEGPT);
-        variant->is_pattern = true;
-        variant->keep = patterns[k][0];
-        variant->of = patterns[k][1];
+        small_set_pattern(variant, patterns[k][0], patterns[k][1]);
     }
     small_model_calibrate(&small, true);
     prune_together(&small);
@@ -302,21 +300,6 @@ static void groups_are_scored_by_the_weights_as_corrected_so_far(void **state)
 }
 
 // The order of a linear's columns in the mask file; the caller frees.
-static uint32_t *order_of(const struct small_model *small, const struct variant *variant, const char *linear,
-                          size_t in)
-{
-    struct store_reader *reader = open_masks(small, variant);
-    uint32_t *order = malloc(in * sizeof *order);
-    struct error err = {0};
-    char name[80];
-
-    assert_non_null(order);
-    snprintf(name, sizeof name, "/%s/order", linear);
-    assert_ok(store_read(reader, name, STORE_U32, 0, in, order, &err), err);
-    store_close(reader);
-    return order;
-}
-
 // The surgeon operates on a linear whose channels stand in the order, and puts everything back.
 static struct surgeon operate_in_order(const struct small_matrix *dense, const double *hessian,
                                        const struct variant *variant, const uint32_t *order)
@@ -362,9 +345,7 @@ static void with_an_order_the_surgeon_works_from_channel_to_channel_in_it(void *
                                                   : k == 1 ? "b"
                                                            : "c",
                                                   METHOD_SPARSEGPT);
-        variant->is_pattern = true;
-        variant->keep = k == 2 ? 1 : 2;
-        variant->of = 4;
+        small_set_pattern(variant, k == 2 ? 1 : 2, 4);
         variant->permute = k == 1;
     }
     small_model_calibrate(&small, true);
@@ -374,7 +355,7 @@ static void with_an_order_the_surgeon_works_from_channel_to_channel_in_it(void *
     for (size_t i = 0; i < 2; i++) {
         struct small_matrix dense = small_dense_weight(&small, 0, linears[i]);
         double *hessian = small_hessian(&small, "dense", 0, linears[i]);
-        uint32_t *order = order_of(&small, ordered, linears[i], dense.in);
+        uint32_t *order = small_order(&small, ordered, 0, linears[i], dense.in).columns;
         struct surgeon expected = operate_in_order(&dense, hessian, ordered, order);
         struct surgeon plain = operate(&dense, hessian, 0.01, ordered, 0);
         assert_operated(&small, ordered, linears[i], &expected);
