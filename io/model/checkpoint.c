@@ -165,8 +165,9 @@ enum status checkpoint_list_tensors(struct checkpoint *checkpoint, struct error 
         const struct checkpoint_entry *first = &checkpoint->entries[i - 1], *second = &checkpoint->entries[i];
         char shown[200];
         RETURN_ERROR_IF(compare_entries(first, second) == 0, err, STATUS_INPUT,
-                        "%s: tensor '%s' is in two shards, %s and %s", checkpoint->directory,
-                        printable(shown, sizeof shown, first->tensor->name),
+                        "%s: tensor '%s' is in two shards, %s and %s, and only one of them would be pruned; "
+                        "take it out of the other",
+                        checkpoint->directory, printable(shown, sizeof shown, first->tensor->name),
                         checkpoint->shard_names[first->shard], checkpoint->shard_names[second->shard]);
     }
     return STATUS_OK;
@@ -178,21 +179,24 @@ static struct checkpoint_entry *find_entry(const struct checkpoint *checkpoint, 
                    compare_entry_name);
 }
 
-static enum status check_listed(const struct checkpoint *checkpoint, json_t *weight_map, const char *path,
-                                struct error *err)
+static enum status count_misplaced(struct checkpoint *checkpoint, json_t *weight_map, struct error *err)
 {
-    const char *tensor;
+    const char *tensor, *first = NULL;
     json_t *value;
 
     json_object_foreach(weight_map, tensor, value)
     {
-        char shown[200];
-        const char *listed = json_string_value(value);
         const struct checkpoint_entry *found = find_entry(checkpoint, tensor);
-        RETURN_ERROR_IF(found == NULL || strcmp(checkpoint->shard_names[found->shard], listed) != 0, err,
-                        STATUS_INPUT, "%s: tensor '%s' is listed in %s but is not in that file", path,
-                        printable(shown, sizeof shown, tensor), listed);
+        if (found != NULL && strcmp(checkpoint->shard_names[found->shard], json_string_value(value)) == 0)
+            continue;
+        checkpoint->num_misplaced++;
+        if (first == NULL || strcmp(tensor, first) < 0)
+            first = tensor;
     }
+    if (first == NULL)
+        return STATUS_OK;
+    checkpoint->first_misplaced = strdup(first);
+    RETURN_ERROR_IF(checkpoint->first_misplaced == NULL, err, STATUS_MEMORY, "out of memory for a name");
     return STATUS_OK;
 }
 
@@ -207,7 +211,7 @@ static enum status open_indexed(struct checkpoint *checkpoint, json_t *index, co
     FORWARD_IF_ERROR(list_shards(checkpoint, weight_map, path, err));
     FORWARD_IF_ERROR(open_shards(checkpoint, path, err));
     FORWARD_IF_ERROR(checkpoint_list_tensors(checkpoint, err));
-    return check_listed(checkpoint, weight_map, path, err);
+    return count_misplaced(checkpoint, weight_map, err);
 }
 
 static enum status open_single(struct checkpoint *checkpoint, struct error *err)
@@ -280,6 +284,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
     free(checkpoint->shards);
     free(checkpoint->shard_names);
     free(checkpoint->entries);
+    free(checkpoint->first_misplaced);
     free(checkpoint->directory);
     free(checkpoint);
 }

@@ -13,12 +13,16 @@ struct checkpoint {
     bool has_index;                   // the shards come from model.safetensors.index.json
     size_t num_entries;
     struct checkpoint_entry *entries; // all tensors by name, for checkpoint_find
+    // Tensors of the index that are not in the shard that it names: how many, and the first, or NULL.
+    size_t num_misplaced;
+    char *first_misplaced;
 };
 
 // Opens every shard, whatever its name ends in. A missing shard, a shard name that leaves the folder, is
-// hidden or belongs to another file (config.json), a tensor in two shards or listed but absent is
-// STATUS_INPUT, and so is a folder with weights in another format only (pytorch_model.bin). A tensor that a
-// listed shard has beyond the list is there like any other. *checkpoint is freed with checkpoint_close.
+// hidden or belongs to another file (config.json), and a tensor in two shards is STATUS_INPUT, and so is a
+// folder with weights in another format only (pytorch_model.bin). The index says which files are shards, and
+// no more, as in the reference: a tensor that a shard has beyond the list is there like any other, and one
+// that is listed and in no shard, or in another one, is counted. *checkpoint is freed with checkpoint_close.
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *directory, struct error *err);
 void checkpoint_close(struct checkpoint *checkpoint); // NULL is fine
 // The tensor and (shard may be NULL) the index of its shard; NULL when there is none.

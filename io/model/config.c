@@ -3,6 +3,7 @@
 #include "io/model/config_unread.h"
 #include "io/model/families/table.h"
 #include "io/model/families/wrappers.h"
+#include "io/text/ending.h"
 
 #include <limits.h>
 #include <math.h>
@@ -10,33 +11,69 @@
 #include <stdlib.h>
 #include <string.h>
 
+// The reference's names (ACT2FN). Of those that it computes with a constant of fewer or more digits, or step
+// by step, the results are the same to float32's rounding.
+static const struct {
+    const char *name;
+    enum activation activation;
+} activation_names[] = {{"silu", ACTIVATION_SILU},
+                        {"swish", ACTIVATION_SILU},
+                        {"gelu", ACTIVATION_GELU},
+                        {"gelu_python", ACTIVATION_GELU},
+                        {"gelu_new", ACTIVATION_GELU_TANH},
+                        {"gelu_fast", ACTIVATION_GELU_TANH},
+                        {"gelu_accurate", ACTIVATION_GELU_TANH},
+                        {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+                        {"gelu_python_tanh", ACTIVATION_GELU_TANH},
+                        {"quick_gelu", ACTIVATION_QUICK_GELU},
+                        {"relu", ACTIVATION_RELU},
+                        {"relu2", ACTIVATION_RELU_SQUARED},
+                        {"relu6", ACTIVATION_RELU6},
+                        {"leaky_relu", ACTIVATION_LEAKY_RELU},
+                        {"sigmoid", ACTIVATION_SIGMOID},
+                        {"tanh", ACTIVATION_TANH},
+                        {"hardswish", ACTIVATION_HARDSWISH},
+                        {"mish", ACTIVATION_MISH},
+                        {"linear", ACTIVATION_LINEAR},
+                        {"xielu", ACTIVATION_XIELU}};
+enum { NUM_ACTIVATIONS = sizeof activation_names / sizeof *activation_names };
+
+// xIELU has learned numbers, which its family has and no other.
+static bool is_possible(enum activation activation, bool learned)
+{
+    return (activation == ACTIVATION_XIELU) == learned;
+}
+
+static enum status refuse_activation(const struct config_reader *reader, const char *key, const char *name,
+                                     bool learned, struct error *err)
+{
+    char list[256], text[64];
+    size_t used = 0;
+
+    for (size_t i = 0; i < NUM_ACTIVATIONS; i++)
+        if (is_possible(activation_names[i].activation, learned) && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+                                     activation_names[i].name);
+    return error_set(err, STATUS_INPUT, "%s: %s: '%s' is not supported (%s)", reader->path, key,
+                     printable(text, sizeof text, name), list);
+}
+
 static enum status read_activation(enum activation *activation, const struct config_reader *reader,
                                    const struct family *family, struct error *err)
 {
-    static const struct {
-        const char *name;
-        enum activation activation;
-    } names[] = {{"silu", ACTIVATION_SILU},           {"swish", ACTIVATION_SILU},
-                 {"gelu", ACTIVATION_GELU},           {"gelu_new", ACTIVATION_GELU_TANH},
-                 {"gelu_fast", ACTIVATION_GELU_TANH}, {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
-                 {"relu", ACTIVATION_RELU},           {"relu2", ACTIVATION_RELU_SQUARED},
-                 {"xielu", ACTIVATION_XIELU}};
     const bool learned = strcmp(family->default_activation, "xielu") == 0; // then nothing else
     const char *name = family->default_activation;
-    char text[64];
 
     if (family->activation_key != NULL)
         FORWARD_IF_ERROR(config_string(reader, family->activation_key, &name, err));
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i].name, name) == 0 && (names[i].activation == ACTIVATION_XIELU) == learned) {
-            *activation = names[i].activation;
+    for (size_t i = 0; i < NUM_ACTIVATIONS; i++) {
+        if (strcmp(activation_names[i].name, name) == 0 &&
+            is_possible(activation_names[i].activation, learned)) {
+            *activation = activation_names[i].activation;
             return STATUS_OK;
         }
     }
-    return error_set(err, STATUS_INPUT, "%s: %s: '%s' is not supported (%s)", reader->path,
-                     family->activation_key, printable(text, sizeof text, name),
-                     learned ? "xielu"
-                             : "silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, relu2");
+    return refuse_activation(reader, family->activation_key, name, learned, err);
 }
 
 // Channels of a head that are rotated, as a fraction; it counts where no fraction is given.
@@ -263,8 +300,6 @@ static enum status find_text(struct config_reader *text, char *path, const struc
     FORWARD_IF_ERROR(config_object(root, key, "", text, err));
     snprintf(path, PATH_MAX, "%s: %s", root->path, key);
     text->path = path;
-    RETURN_ERROR_IF(config_find(text, "quantization_config") != NULL, err, STATUS_INPUT,
-                    "%s: quantization_config: is read at the root alone", path);
     return STATUS_OK;
 }
 
@@ -368,6 +403,19 @@ static enum status read_placeholders(struct model_config *config, const struct c
     return STATUS_OK;
 }
 
+static enum status check_tokens(const struct wrapper *wrapper, const struct config_reader *root,
+                                struct error *err)
+{
+    for (const char *const *key = wrapper->tokens; key != NULL && *key != NULL; key++) {
+        const json_t *value = config_value(root, *key);
+        const bool is_list = ends_with(*key, "_ids");
+        RETURN_ERROR_IF(value != NULL && !(is_list ? json_is_array(value) : json_is_integer(value)), err,
+                        STATUS_INPUT, "%s: %s: must be %s", root->path, *key,
+                        is_list ? "a list of integers" : "an integer");
+    }
+    return STATUS_OK;
+}
+
 // Where parts outside of the language model take its width from.
 static enum status check_hidden(const struct model_config *config, const struct config_reader *root,
                                 struct error *err)
@@ -388,6 +436,7 @@ static enum status read_wrapper(struct model_config *config, const struct config
     const struct wrapper *wrapper = config->wrapper;
     bool tie = wrapper->default_tie;
 
+    FORWARD_IF_ERROR(check_tokens(wrapper, root, err));
     if (wrapper->placeholders != NULL)
         FORWARD_IF_ERROR(read_placeholders(config, root, text, err));
     if (wrapper->default_hidden != 0)
@@ -403,6 +452,38 @@ static enum status read_wrapper(struct model_config *config, const struct config
     return STATUS_OK;
 }
 
+// What the file was saved from. It changes nothing here: the reference, too, opens it as a language model.
+static void read_architecture(struct model_config *config, const struct config_reader *root)
+{
+    static const char *const ends[] = {"ForSequenceClassification",
+                                       "ForTokenClassification",
+                                       "ForQuestionAnswering",
+                                       "ForMultipleChoice",
+                                       "ForRewardModel",
+                                       "ForRewardModeling",
+                                       "RewardModel",
+                                       "Model"};
+    const char *name = json_string_value(json_array_get(json_object_get(root->object, "architectures"), 0));
+
+    for (size_t i = 0; name != NULL && i < sizeof ends / sizeof *ends; i++)
+        if (ends_with(name, ends[i])) {
+            printable(config->headless, sizeof config->headless, name);
+            return;
+        }
+}
+
+// What the root says counts, else what is said inside; the weights are dequantised to the root's dtype.
+static enum status read_quantisation(struct quantisation *quantisation, const struct config_reader *root,
+                                     const struct config_reader *text, struct error *err)
+{
+    static const char key[] = "quantization_config";
+    const bool inside = config_find(root, key) == NULL && text->object != root->object;
+
+    config_pass(text, key);
+    FORWARD_IF_ERROR(quantisation_read(quantisation, root, root, err));
+    return inside ? quantisation_read(quantisation, text, root, err) : STATUS_OK;
+}
+
 static enum status read_config(struct model_config *config, const struct family **family,
                                const struct config_reader *root, struct error *err)
 {
@@ -413,15 +494,16 @@ static enum status read_config(struct model_config *config, const struct family 
     RETURN_ERROR_IF(!json_is_object(root->object), err, STATUS_INPUT, "%s: must be a JSON object",
                     root->path);
     model_type = json_string_value(config_find(root, "model_type"));
+    read_architecture(config, root);
     config->wrapper = model_type != NULL ? wrapper_find(model_type) : NULL;
     if (config->wrapper == NULL) {
         FORWARD_IF_ERROR(find_family(family, root, err));
-        FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
+        FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, root, err));
         FORWARD_IF_ERROR(read_model(config, *family, root, err));
         return check_left_over(config, root, err);
     }
-    FORWARD_IF_ERROR(quantisation_read(&config->quantisation, root, err));
     FORWARD_IF_ERROR(find_text(&text, path, config->wrapper, root, err));
+    FORWARD_IF_ERROR(read_quantisation(&config->quantisation, root, &text, err));
     FORWARD_IF_ERROR(find_text_family(family, config->wrapper, &text, err));
     FORWARD_IF_ERROR(read_model(config, *family, &text, err));
     FORWARD_IF_ERROR(check_left_over(config, root, err));

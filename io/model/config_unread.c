@@ -47,13 +47,35 @@ static const struct {
     const char *what;
 } typed[] = {
     {"bos_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
-    {"dtype", STRING | NOTHING, "a string or null"},
+    {"dtype", STRING | OBJECT | NOTHING, "a string, an object or null"},
     {"eos_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
     {"id2label", OBJECT | NOTHING, "an object or null"},
     {"initializer_range", NUMBER | NOTHING, "a number or null"},
     {"pad_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
-    {"torch_dtype", STRING | NOTHING, "a string or null"},
+    {"torch_dtype", STRING | OBJECT | NOTHING, "a string, an object or null"},
     {"use_cache", BOOLEAN | NOTHING, "true, false or null"},
+};
+
+// Keys that say that the model is of another kind, in families that do not have it: with them ignored it
+// would be another model.
+static const struct {
+    const char *key, *what;
+} other_kinds[] = {
+    {"add_cross_attention", "attention to a second input"},
+    {"cross_attention_*", "attention to a second input"},
+    {"cross_layer_*", "layers that share what is theirs"},
+    {"is_encoder_decoder", "an encoder"},
+    {"tie_encoder_decoder", "an encoder"},
+    {"use_bidirectional_attention", "attention to tokens that come later"},
+    {"bidirectional_attention", "attention to tokens that come later"},
+    {"pruned_heads", "heads that are taken out when it is opened"},
+    {"text_config", "a language model inside another model"},
+    {"vision_config", "parts for images"},
+    {"audio_config", "parts for sound"},
+    {"index_*", "attention to some tokens alone, chosen by an index"},
+    {"hc_*", "several residual streams"},
+    {"quantization_config", "codes in the place of weights"},
+    {"compression_config", "codes in the place of weights"},
 };
 
 // What `dtype` may be, as PyTorch calls it.
@@ -100,19 +122,42 @@ static bool is_off(const json_t *value)
     return false;
 }
 
+// `dtype` of an object is one for each part of the model; the reference takes the one without a name for all.
+static enum status check_dtype(const char *path, const json_t *value, const char *shown, struct error *err)
+{
+    const json_t *one = json_is_object(value) ? json_object_get(value, "") : value;
+    char text[64];
+
+    if (one == NULL || (one == value && json_is_null(value)))
+        return STATUS_OK;
+    RETURN_ERROR_IF(!json_is_string(one), err, STATUS_INPUT, "%s: %s: its entry \"\" must be a string", path,
+                    shown);
+    RETURN_ERROR_IF(!is_in(number_formats, json_string_value(one)), err, STATUS_INPUT,
+                    "%s: %s: '%s' is not a number format of weights", path, shown,
+                    printable(text, sizeof text, json_string_value(one)));
+    return STATUS_OK;
+}
+
 static enum status check_type(const char *path, const char *key, const json_t *value, const char *shown,
                               struct error *err)
 {
-    char text[64];
-
     for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
         RETURN_ERROR_IF(strcmp(typed[i].key, key) == 0 && !(typed[i].types & 1 << json_typeof(value)), err,
                         STATUS_INPUT, "%s: %s: must be %s", path, shown, typed[i].what);
-    RETURN_ERROR_IF(json_is_string(value) && (strcmp(key, "dtype") == 0 || strcmp(key, "torch_dtype") == 0) &&
-                        !is_in(number_formats, json_string_value(value)),
-                    err, STATUS_INPUT, "%s: %s: '%s' is not a number format of weights", path, shown,
-                    printable(text, sizeof text, json_string_value(value)));
-    return STATUS_OK;
+    return strcmp(key, "dtype") == 0 || strcmp(key, "torch_dtype") == 0 ? check_dtype(path, value, shown, err)
+                                                                        : STATUS_OK;
+}
+
+static enum status refuse_unknown(const char *path, const char *key, const char *shown, struct error *err)
+{
+    for (size_t i = 0; i < sizeof other_kinds / sizeof *other_kinds; i++)
+        RETURN_ERROR_IF(fits(key, other_kinds[i].key), err, STATUS_INPUT,
+                        "%s: %s: asks for %s, which coppice does not compute in this family", path, shown,
+                        other_kinds[i].what);
+    return error_set(err, STATUS_INPUT,
+                     "%s: %s: is not known to coppice and may change what the model computes; if it does "
+                     "not, ignore it with --ignore-config-key %s",
+                     path, shown, shown);
 }
 
 // One walk through the object.
@@ -162,12 +207,9 @@ static enum status check_object(struct walk *walk, const json_t *object, const j
         RETURN_ERROR_IF(ignored && read != NULL, err, STATUS_INPUT,
                         "%s: %s: is a key that coppice knows and follows; it cannot be ignored", walk->path,
                         shown);
-        RETURN_ERROR_IF(read == NULL && !ignored && !is_off(value) && !is_in(harmless, key) &&
-                            !is_in(walk->also[0], key) && !is_in(walk->also[1], key),
-                        err, STATUS_INPUT,
-                        "%s: %s: is not known to coppice and may change what the model computes; if it does "
-                        "not, ignore it with --ignore-config-key %s",
-                        walk->path, shown, shown);
+        if (read == NULL && !ignored && !is_off(value) && !is_in(harmless, key) &&
+            !is_in(walk->also[0], key) && !is_in(walk->also[1], key))
+            return refuse_unknown(walk->path, key, shown, err);
     }
     return STATUS_OK;
 }

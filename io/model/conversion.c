@@ -1,7 +1,9 @@
 #include "io/model/conversion.h"
 
+#include "io/file/json.h"
 #include "io/file/regular.h"
 #include "io/file/run_paths.h"
+#include "io/model/hub.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -98,12 +100,53 @@ static bool find_gguf(char name[NAME_MAX + 1], const char *folder)
     return found;
 }
 
+// An adapter of PEFT: alone, or beside a model to which the reference then applies it.
+static enum status refuse_adapter(const char *folder, struct error *err)
+{
+    static const char name[] = "adapter_config.json";
+    char path[PATH_SIZE], base[200] = "";
+    json_t *json;
+
+    if (!is_there(folder, name))
+        return STATUS_OK;
+    path_format(path, sizeof path, "%s/%s", folder, name);
+    if (json_read(&json, path, NULL) == STATUS_OK) {
+        const char *text = json_string_value(json_object_get(json, "base_model_name_or_path"));
+        if (text != NULL)
+            printable(base, sizeof base, text);
+        json_decref(json);
+    }
+    return error_set(
+        err, STATUS_INPUT,
+        "%.300s: an adapter of PEFT%s%s%s; a model with the adapter in its weights is made by (pip "
+        "install peft): python3 -c \"from peft import AutoPeftModelForCausalLM as M; "
+        "M.from_pretrained('%.200s').merge_and_unload().save_pretrained('FOLDER')\"%s",
+        path, base[0] != '\0' ? " for " : "", base,
+        is_there(folder, "config.json") ? ", beside a model to which transformers applies it" : "", folder,
+        is_there(folder, "config.json") ? "; if it is in these weights already, remove the file"
+                                        : ", and its tokenizer is the base model's");
+}
+
+// The folder of a repository in the Hub's cache, and not of one of its snapshots.
+static enum status refuse_repository(const char *folder, struct error *err)
+{
+    char id[200];
+
+    RETURN_ERROR_IF(is_there(folder, "snapshots") && hub_id_of_path(id, sizeof id, folder), err, STATUS_INPUT,
+                    "%s: a repository of the Hugging Face cache, not a model: name the model by its id, %s, "
+                    "or by a folder "
+                    "in %s/snapshots",
+                    folder, id, folder);
+    return STATUS_OK;
+}
+
 enum status model_folder_refuse(const char *folder, struct error *err)
 {
     static const char *const torch[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
     static const char *const others[] = {"consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
     char name[NAME_MAX + 1], path[PATH_SIZE];
 
+    FORWARD_IF_ERROR(refuse_adapter(folder, err));
     if (is_there(folder, "model.safetensors") || is_there(folder, "model.safetensors.index.json"))
         return STATUS_OK;
     for (size_t i = 0; i < sizeof torch / sizeof *torch; i++) {
@@ -115,6 +158,15 @@ enum status model_folder_refuse(const char *folder, struct error *err)
         path_format(path, sizeof path, "%s/%s", folder, name);
         return refuse_gguf(path, folder, name, err);
     }
+    RETURN_ERROR_IF(
+        is_there(folder, "consolidated.safetensors") ||
+            is_there(folder, "consolidated.safetensors.index.json"),
+        err, STATUS_INPUT,
+        "%s: holds consolidated.safetensors, weights under the names of Mistral's own format, but no "
+        "model.safetensors; take the files of the release that transformers reads: config.json and "
+        "model*.safetensors",
+        folder);
+    FORWARD_IF_ERROR(refuse_repository(folder, err));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         RETURN_ERROR_IF(
             is_there(folder, others[i]), err, STATUS_INPUT,

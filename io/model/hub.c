@@ -4,6 +4,7 @@
 #include "io/file/json.h"
 #include "io/file/regular.h"
 #include "io/text/ending.h"
+#include "io/text/file_name.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -67,7 +68,38 @@ static bool parse(struct name *name, const char *text)
 bool hub_is_id(const char *text)
 {
     struct name name;
-    return parse(&name, text);
+    return parse(&name, text) && !is_name_of_weights(text);
+}
+
+static const char *after(const char *text, const char *start)
+{
+    const size_t size = strlen(start);
+    return strncmp(text, start, size) == 0 ? text + size : NULL;
+}
+
+bool hub_id_of_address(char *id, size_t size, const char *text)
+{
+    static const char *const starts[] = {"https://", "http://", "hf://", "www.", "huggingface.co/", "hf.co/"};
+    static const char *const views[] = {"/tree/", "/blob/", "/resolve/"}; // of a revision
+    const char *rest = text, *revision = NULL;
+    char path[PATH_SIZE];
+
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        rest = after(rest, starts[i]) != NULL ? after(rest, starts[i]) : rest;
+    path_format(path, sizeof path, "%s", rest);
+    for (size_t i = 0; i < sizeof views / sizeof *views && revision == NULL; i++) {
+        char *view = strstr(path, views[i]);
+        if (view == NULL)
+            continue;
+        revision = view + strlen(views[i]);
+        *view = '\0';
+        path[(size_t)(revision - path) + strcspn(revision, "/")] = '\0';
+    }
+    for (size_t end = strlen(path); end > 0 && path[end - 1] == '/'; end--)
+        path[end - 1] = '\0';
+    const bool named = revision != NULL && revision[0] != '\0' && strcmp(revision, "main") != 0;
+    const int used = snprintf(id, size, "%s%s%s", path, named ? "@" : "", named ? revision : "");
+    return used > 0 && (size_t)used < size && strcmp(id, text) != 0 && hub_is_id(id);
 }
 
 // ---- the cache ------------------------------------------------------------------------------------------
@@ -166,6 +198,12 @@ struct others {
     bool any, gguf; // which holds a configuration as well
 };
 
+// Whether a link of that name has to lead somewhere. Which shards there are says the index.
+static bool is_needed(const char *name)
+{
+    return !is_name_of_prose(name) && (!is_name_of_weights(name) || strncmp(name, "model", 5) == 0);
+}
+
 // A link of the folder that leads nowhere, or "".
 static void look_at_links(char *missing, size_t size, struct others *found, const char *folder)
 {
@@ -174,7 +212,7 @@ static void look_at_links(char *missing, size_t size, struct others *found, cons
     DIR *directory = opendir(folder);
 
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (!is_there(folder, entry->d_name))
+        if (!is_there(folder, entry->d_name) && is_needed(entry->d_name))
             snprintf(missing, size, "%s", entry->d_name);
         for (size_t i = 0; i < sizeof others / sizeof *others; i++)
             found->any = found->any || ends_with(entry->d_name, others[i]);

@@ -17,12 +17,17 @@ struct hub_model {
 };
 
 // Whether text can be an id: "Qwen/Qwen3-0.6B" or "gpt2", and perhaps "@revision": a branch, a tag or a
-// commit.
+// commit. A name that ends as files of weights do is none.
 bool hub_is_id(const char *text);
 
 // id <- the one of the model in whose repository of a cache the path lies,
 // "/cache/models--Qwen--Qwen3-0.6B/...". False, and id means nothing: in none.
 bool hub_id_of_path(char *id, size_t size, const char *path);
+
+// id <- the one that an address on the Hub means, "https://huggingface.co/Qwen/Qwen3-0.6B/tree/main" or
+// "hf://Qwen/Qwen3-0.6B", or an id with a slash behind it. False, and id means nothing: text is none of
+// these.
+bool hub_id_of_address(char *id, size_t size, const char *text);
 
 // Finds the snapshot of an id. commit: the one to take, whatever the revision is by now; NULL: that of the
 // revision, "main" without one. What is not in the cache is STATUS_USAGE with the command that fetches it; a

@@ -207,6 +207,22 @@ size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const stru
                  directory, model->num_unused, one ? "" : "s", where, one ? "is" : "are",
                  one ? "it is" : "they are", printable(first, sizeof first, model->first_unused),
                  one ? "" : " and others");
+    if (model->config.headless[0] != '\0')
+        snprintf(
+            lines[count++], MODEL_WARNING_SIZE,
+            "%s/config.json: a %s has no head of a language model: it is calibrated and measured with %s, "
+            "and what it has in place of a head is carried over",
+            directory, model->config.headless,
+            model->lm_head == model->embedding ? "its embedding as the head" : model->lm_head->name);
+    if (model->checkpoint->num_misplaced > 0)
+        snprintf(lines[count++], MODEL_WARNING_SIZE,
+                 "%s/model.safetensors.index.json: says of %zu tensor%s, '%s'%s, that a shard has %s which "
+                 "has not: what the shards hold counts, as in transformers",
+                 directory, model->checkpoint->num_misplaced,
+                 model->checkpoint->num_misplaced == 1 ? "" : "s",
+                 printable(first, sizeof first, model->checkpoint->first_misplaced),
+                 model->checkpoint->num_misplaced == 1 ? "" : " and others",
+                 model->checkpoint->num_misplaced == 1 ? "it" : "them");
     const bool is_fp8 = model->config.quantisation.kind == QUANTISATION_FP8;
     const size_t uneven = is_fp8 ? count_smaller_blocks(&smaller, model->checkpoint) : 0;
     if (uneven > 0)

@@ -39,10 +39,10 @@ struct per_layer_input model_per_layer_input(const struct model *model, size_t l
 void model_lm_head(struct lm_head *head, const struct model *model);
 
 // Writes a line each about what the model is used with although config.json says otherwise, about tensors
-// that it does not use and that are carried over, and about codes that transformers takes otherwise; returns
-// their number. Compares a tied model's head, if the checkpoint has one, with its embedding, up to where they
-// differ.
-enum { MODEL_WARNING_SIZE = 4480, MODEL_WARNINGS = 3 }; // room for a path
+// that it does not use and that are carried over, about a checkpoint that was saved without a head, an index
+// that says otherwise than its shards, and codes that transformers takes otherwise; returns their number.
+// Compares a tied model's head, if the checkpoint has one, with its embedding, up to where they differ.
+enum { MODEL_WARNING_SIZE = 4480, MODEL_WARNINGS = 5 }; // room for a path
 size_t model_warnings(char lines[MODEL_WARNINGS][MODEL_WARNING_SIZE], const struct model *model);
 
 // Rotary angles for `tokens` positions as the config asks for (theta, scaling); cosine and sine are

@@ -34,6 +34,7 @@ struct stand_in {
 
 struct model_config {
     char model_type[64];
+    char headless[96]; // the class that it was saved from, where that has no head of a language model; or ""
     const struct wrapper *wrapper; // of the checkpoint that the language model is in; NULL: it is all
     size_t num_hidden_layers, vocab_size, max_position_embeddings;
     struct stand_in stand_in;

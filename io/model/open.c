@@ -8,7 +8,9 @@
 #include "io/model/layer_map.h"
 #include "io/model/tensors.h"
 #include "io/model/wrapper.h"
+#include "io/text/file_name.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,9 +129,16 @@ static enum status find_lm_head(struct model *model, struct error *err)
 {
     char name[NAME_SIZE];
 
+    const bool is_there = name_lm_head(name, model);
+
     model->lm_head = model->embedding;
-    if (!name_lm_head(name, model) && model->config.tie_word_embeddings)
+    if (!is_there && model->config.tie_word_embeddings)
         return STATUS_OK;
+    RETURN_ERROR_IF(
+        !is_there && model->config.headless[0] != '\0', err, STATUS_INPUT,
+        "%s: tensor '%s' is missing: this is a %s (config.json: architectures), which has no head "
+        "of a language model; prune the language model that it was made from",
+        model->checkpoint->directory, name, model->config.headless);
     return model_find_matrix(&model->lm_head, model, name, model->config.vocab_size,
                              model->config.decoder.hidden_size, err);
 }
@@ -228,7 +237,10 @@ enum status model_open_ignoring(struct model **model, const char *directory,
     struct stat info;
 
     *model = NULL;
-    if (stat(directory, &info) == 0 && S_ISREG(info.st_mode))
+    const bool is_there = stat(directory, &info) == 0;
+    RETURN_ERROR_IF(!is_there && (errno == ENOENT || errno == ENOTDIR), err, STATUS_INPUT, "%s: no such %s",
+                    directory, is_name_of_weights(directory) ? "file" : "model folder");
+    if (is_there && S_ISREG(info.st_mode))
         return model_file_refuse(directory, err);
     FORWARD_IF_ERROR(model_folder_refuse(directory, err)); // some have no config.json either
     FORWARD_IF_ERROR(allocate(model, 1, sizeof **model, "the model", err));

@@ -157,17 +157,24 @@ static enum status read_compressed(struct quantisation *q, const struct place *p
     return STATUS_OK;
 }
 
-// The dtype that the reference dequantises to.
+// The dtype that the reference dequantises to. Of one for each part of the model (an object) it takes the one
+// without a name for all of them, and float32 where there is none.
 static enum dtype dtype_of(const struct config_reader *reader)
 {
-    const char *name = text_of(reader->object, "dtype");
+    const json_t *value = json_object_get(reader->object, "dtype");
+    const char *name;
 
-    if (name[0] == '\0')
-        name = text_of(reader->object, "torch_dtype");
+    if (value == NULL || json_is_null(value))
+        value = json_object_get(reader->object, "torch_dtype");
+    if (json_is_object(value))
+        name = json_object_get(value, "") != NULL ? text_of(value, "") : "float32";
+    else
+        name = json_is_string(value) ? json_string_value(value) : "";
     return strcmp(name, "float32") == 0 ? DTYPE_F32 : strcmp(name, "float16") == 0 ? DTYPE_F16 : DTYPE_BF16;
 }
 
-enum status quantisation_read(struct quantisation *q, const struct config_reader *reader, struct error *err)
+enum status quantisation_read(struct quantisation *q, const struct config_reader *reader,
+                              const struct config_reader *root, struct error *err)
 {
     const struct place place = {reader, "quantization_config", config_find(reader, "quantization_config")};
     const struct place older = {reader, "compression_config", config_find(reader, "compression_config")};
@@ -183,7 +190,7 @@ enum status quantisation_read(struct quantisation *q, const struct config_reader
     q->left_over = is_compressed && is_dense(place.object);
     if (place.object == NULL || q->left_over)
         return STATUS_OK;
-    q->dtype = dtype_of(reader);
+    q->dtype = dtype_of(root);
     if (strcmp(method, "fp8") == 0)
         return read_fp8(q, &place, err);
     if (strcmp(method, "mxfp4") == 0) {

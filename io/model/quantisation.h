@@ -23,7 +23,8 @@ struct quantisation {
     } blocks[QUANTISATION_MOST_BLOCKS];
 };
 
-// Reads the keys quantization_config and compression_config. What is not supported is STATUS_INPUT and names
-// key and method; what only says that nothing is quantised is QUANTISATION_NONE.
+// Reads the keys quantization_config and compression_config of an object, and `dtype` at the root. What is
+// not supported is STATUS_INPUT and names key and method; what only says that nothing is quantised is
+// QUANTISATION_NONE.
 enum status quantisation_read(struct quantisation *quantisation, const struct config_reader *reader,
-                              struct error *err);
+                              const struct config_reader *root, struct error *err);

@@ -182,15 +182,13 @@ static enum status refuse_partial(const struct rope_source *source, struct error
 
 void rope_pass_keys(const struct config_reader *parameters)
 {
-    static const char *const keys[] = {"rope_type",        "type",
-                                       "rope_theta",       "partial_rotary_factor",
-                                       "factor",           "original_max_position_embeddings",
-                                       "attention_factor", "beta_fast",
-                                       "beta_slow",        "truncate",
-                                       "mscale",           "mscale_all_dim",
-                                       "low_freq_factor",  "high_freq_factor",
-                                       "short_factor",     "long_factor",
-                                       "finetuned"};
+    static const char *const keys[] = {"rope_type", "type", "rope_theta", "partial_rotary_factor", "factor",
+                                       "original_max_position_embeddings", "attention_factor", "beta_fast",
+                                       "beta_slow", "truncate", "mscale", "mscale_all_dim", "low_freq_factor",
+                                       "high_freq_factor", "short_factor", "long_factor", "finetuned",
+                                       // Three positions for each token, which are one in a text: then
+                                       // frequencies are the same whichever of them they take.
+                                       "mrope_section", "mrope_interleaved"};
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         config_pass(parameters, keys[i]);
@@ -203,10 +201,6 @@ static void pass_keys(const struct rope_source *source)
     if (source->theta_key != NULL)
         config_pass(source->root, source->theta_key);
     config_pass(source->root, "original_max_position_embeddings");
-    if (source->mrope) {
-        config_pass(&source->parameters, "mrope_section");
-        config_pass(&source->parameters, "mrope_interleaved");
-    }
     if (source->whole_heads)
         config_pass(source->root, "partial_rotary_factor");
 }

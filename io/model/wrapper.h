@@ -33,6 +33,9 @@ struct wrapper {
     // Tokens for which the reference puts the language model's `pad_token_id` in every input, a text too: by
     // their keys at the root, ended by a key of NULL. NULL: there are none.
     const struct wrapper_placeholder *placeholders;
+    // Keys at the root with ids of tokens that the reference cannot do without, ended by NULL; or NULL. They
+    // are integers, and lists where the key ends in "_ids".
+    const char *const *tokens;
     size_t default_hidden; // of `hidden_size` at the root, which has to be the language model's; 0: not asked
     const char *const *harmless; // keys about the other parts, see struct family
 };

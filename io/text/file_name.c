@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const packing_endings[] = {
     [PACKING_NONE] = "", [PACKING_GZIP] = ".gz", [PACKING_ZSTD] = ".zst"};
@@ -31,6 +32,33 @@ size_t unpacked_name_size(const char *path)
 bool unpacked_name_ends_in(const char *path, const char *ending)
 {
     return ends_in_any_case(path, unpacked_name_size(path), ending);
+}
+
+static bool has_ending_of(const char *path, const char *const *endings)
+{
+    for (; *endings != NULL; endings++)
+        if (ends_in_any_case(path, strlen(path), *endings))
+            return true;
+    return false;
+}
+
+bool is_name_of_weights(const char *path)
+{
+    static const char *const endings[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
+                                          ".msgpack",     ".onnx", ".h5", ".ot",  NULL};
+    return has_ending_of(path, endings);
+}
+
+bool is_name_of_prose(const char *name)
+{
+    static const char *const endings[] = {".md",  ".png",  ".jpg", ".jpeg",          ".gif",
+                                          ".svg", ".webp", ".pdf", ".gitattributes", NULL};
+    static const char *const starts[] = {"license", "notice", "use_policy"};
+
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return has_ending_of(name, endings);
 }
 
 enum text_name text_name_of(const char *path)

@@ -1,4 +1,4 @@
-// file_name.h - what the name of a text file says of it, in any case of letters.
+// file_name.h - what the name of a file says of it, in any case of letters.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +11,11 @@ enum packing packing_of_name(const char *path);
 size_t unpacked_name_size(const char *path);
 // Whether the name without such an ending ends so.
 bool unpacked_name_ends_in(const char *path, const char *ending);
+
+// Whether it is that of weights, in whatever format: .safetensors, .gguf, .bin and others.
+bool is_name_of_weights(const char *path);
+// Whether it is that of a file in a model's folder that only people read: a card, a licence, a picture.
+bool is_name_of_prose(const char *name);
 
 // .jsonl, .ndjson, .jl and .json; .raw; .txt. Others may be texts as well, but not those of a folder.
 enum text_name { TEXT_NAME_OTHER = 0, TEXT_NAME_JSON, TEXT_NAME_RAW, TEXT_NAME_PLAIN };

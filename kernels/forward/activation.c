@@ -12,11 +12,12 @@ float sigmoid(float x)
     return 1.0F / (1.0F + exp32(-x));
 }
 
+// x / (1 + e^(-slope x))
 SIMD_CLONES
-static void silu(float *x, size_t n)
+static void silu(float *x, size_t n, float slope)
 {
     for (size_t i = 0; i < n; i++)
-        x[i] = x[i] / (1.0F + exp32(-x[i]));
+        x[i] = x[i] / (1.0F + exp32(-slope * x[i]));
 }
 
 SIMD_CLONES
@@ -29,11 +30,24 @@ static void gelu_tanh(float *x, size_t n)
     }
 }
 
+static float softplus(float x)
+{
+    return (float)(fmax((double)x, 0.0) + log1p(exp(-fabs((double)x))));
+}
+
+static float relu6(float x)
+{
+    return x < 0.0F ? 0.0F : x > 6.0F ? 6.0F : x;
+}
+
 void activation_forward(float *x, size_t n, enum activation activation)
 {
     switch (activation) {
     case ACTIVATION_SILU:
-        silu(x, n);
+        silu(x, n, 1.0F);
+        break;
+    case ACTIVATION_QUICK_GELU:
+        silu(x, n, 1.702F);
         break;
     case ACTIVATION_GELU:
         for (size_t i = 0; i < n; i++)
@@ -50,6 +64,30 @@ void activation_forward(float *x, size_t n, enum activation activation)
         for (size_t i = 0; i < n; i++)
             x[i] = x[i] < 0.0F ? 0.0F : x[i] * x[i];
         break;
+    case ACTIVATION_RELU6:
+        for (size_t i = 0; i < n; i++)
+            x[i] = relu6(x[i]);
+        break;
+    case ACTIVATION_LEAKY_RELU:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] < 0.0F ? 0.01F * x[i] : x[i];
+        break;
+    case ACTIVATION_SIGMOID:
+        for (size_t i = 0; i < n; i++)
+            x[i] = sigmoid(x[i]);
+        break;
+    case ACTIVATION_TANH:
+        soft_cap(x, n, 1.0F);
+        break;
+    case ACTIVATION_HARDSWISH:
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] * relu6(x[i] + 3.0F) / 6.0F;
+        break;
+    case ACTIVATION_MISH:
+        for (size_t i = 0; i < n; i++)
+            x[i] *= tanh32(softplus(x[i]));
+        break;
+    case ACTIVATION_LINEAR:
     case ACTIVATION_XIELU: // these need their parameters
     case ACTIVATION_CLAMPED_SWIGLU:
         break;
@@ -71,11 +109,6 @@ static void xielu_all(float *x, size_t n, float positive, float negative, float 
         const float curve = x[i] > 0.0F ? positive * x[i] * x[i] : (below - x[i]) * negative;
         x[i] = curve + beta * x[i];
     }
-}
-
-static float softplus(float x)
-{
-    return (float)(fmax((double)x, 0.0) + log1p(exp(-fabs((double)x))));
 }
 
 void xielu_forward(float *x, size_t n, const struct xielu *xielu)

@@ -10,6 +10,14 @@ enum activation {
     ACTIVATION_RELU_SQUARED = 4,
     ACTIVATION_XIELU = 5,          // has parameters: xielu_forward
     ACTIVATION_CLAMPED_SWIGLU = 6, // likewise, and only stands with a gate: clamped_swiglu_gate
+    ACTIVATION_QUICK_GELU = 7,
+    ACTIVATION_RELU6 = 8,
+    ACTIVATION_LEAKY_RELU = 9,
+    ACTIVATION_SIGMOID = 10,
+    ACTIVATION_TANH = 11,
+    ACTIVATION_HARDSWISH = 12,
+    ACTIVATION_MISH = 13,
+    ACTIVATION_LINEAR = 14,
 };
 
 // x[n] = f(x[n]):
@@ -18,6 +26,14 @@ enum activation {
 //   gelu_tanh  x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3), computed as x / (1 + e^-2u)
 //   relu       max(x, 0)
 //   relu_squared  max(x, 0)^2
+//   quick_gelu  x / (1 + e^-1.702x)
+//   relu6      min(max(x, 0), 6)
+//   leaky_relu max(x, 0) + 0.01 min(x, 0)
+//   sigmoid    1 / (1 + e^-x)
+//   tanh       tanh x
+//   hardswish  x relu6(x + 3) / 6
+//   mish       x tanh(log(1 + e^x))
+//   linear     x
 void activation_forward(float *x, size_t n, enum activation activation);
 
 // gate[rows, columns] = f(gate) * up; strides in floats.

@@ -43,7 +43,7 @@ enum status job_path_take(char **path, const struct job_document *document, cons
 {
     const char *job = document->source->path;
     const size_t folder = folder_length(job);
-    char expanded[PATH_SIZE], joined[PATH_SIZE], shown[200];
+    char expanded[PATH_SIZE], joined[PATH_SIZE], shown[200], id[200];
     struct path_fault fault;
 
     expand_path(expanded, &fault, node->text, &document->source->variables);
@@ -54,9 +54,16 @@ enum status job_path_take(char **path, const struct job_document *document, cons
     if (fault.kind == PATH_BRACE)
         return job_refuse(document, node->line, key, err,
                           "a variable is written $NAME or ${NAME}, and a dollar sign $$: %s", shown);
-    if (expanded[0] == '/' || folder == 0)
+    const bool is_whole = expanded[0] == '/' || folder == 0;
+    path_format(joined, sizeof joined, "%.*s%s", is_whole ? 0 : (int)folder, job, expanded);
+    if (kind == JOB_PATH_MODEL && hub_id_of_address(id, sizeof id, expanded) && !is_there(joined, kind))
+        return job_refuse(
+            document, node->line, key, err,
+            "a model is named by a folder, or by its id on the Hub; there is no folder %s, and its "
+            "id is %s",
+            shown, id);
+    if (is_whole)
         return copy(path, expanded[0] != '\0' ? expanded : node->text, key, err);
-    path_format(joined, sizeof joined, "%.*s%s", (int)folder, job, expanded);
     if (!is_there(joined, kind) && is_there(expanded, kind))
         return job_refuse(
             document, node->line, key, err,

@@ -11,6 +11,7 @@ enum job_path_kind {
 
 // *path <- the node's text with "~" and variables replaced, counted from the job file's folder where it is
 // relative. Nothing is opened, and nothing need be there, but what is only found from the working directory
-// is refused with one line, as is a variable that is not set: STATUS_USAGE. The caller frees it.
+// is refused with one line, as are a variable that is not set and an address of a model: STATUS_USAGE. The
+// caller frees it.
 enum status job_path_take(char **path, const struct job_document *document, const struct job_node *node,
                           enum job_path_kind kind, const char *key, struct error *err);

@@ -2,32 +2,25 @@
 
 #include "io/file/copy.h"
 #include "io/file/run_paths.h"
+#include "io/text/ending.h"
+#include "io/text/file_name.h"
 #include "stages/export/card.h"
 #include "stages/export/exported_files.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static bool is_copied(const struct checkpoint *checkpoint, const char *name)
 {
-    static const char *const weights[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
-                                          ".msgpack",     ".onnx", ".h5", ".ot",  ".bin.index.json"};
-    const size_t length = strlen(name);
     if (name[0] == '.' || strcmp(name, EXPORT_RECORD) == 0 || strcmp(name, SOURCE_CARD) == 0)
         return false;
     for (size_t i = 0; i < checkpoint->num_shards; i++)
         if (strcmp(name, checkpoint->shard_names[i]) == 0)
             return false;
-    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
-        const size_t n = strlen(weights[i]);
-        if (length >= n && strcasecmp(name + length - n, weights[i]) == 0)
-            return false;
-    }
-    return true;
+    return !is_name_of_weights(name) && !ends_in_any_case(name, strlen(name), ".bin.index.json");
 }
 
 // Calls see for every file of the model's folder that is copied: `path`, and its name there.
@@ -48,7 +41,10 @@ static enum status visit(const struct checkpoint *checkpoint, const char *from, 
         path_format(source, sizeof source, "%s/%s", from, entry->d_name);
         if (!is_copied(checkpoint, entry->d_name))
             continue;
-        if (stat(source, &stat_buffer) != 0)
+        const bool is_there = stat(source, &stat_buffer) == 0;
+        if (!is_there && errno == ENOENT && is_name_of_prose(entry->d_name))
+            continue; // a link of the Hub's cache to what was not fetched
+        if (!is_there)
             status = error_set(err, STATUS_INPUT, "%s: %s", source, strerror(errno));
         else if (S_ISREG(stat_buffer.st_mode))
             status = see(context, source, entry->d_name, err);

@@ -24,7 +24,14 @@ id_job() { small_job "$folder/job.yaml" model="$1" pattern= method=magnitude seq
 
 id_job Someone/Tiny-1
 check "an id that is not in the cache" refused 2 "model: Someone/Tiny-1: there is no such folder" "hf download Someone/Tiny-1"
+# named MODEL WORDS: refused by the job's line, or by --set.
+named() { exits 2 alone plan --set model="$1" "$folder/job.yaml" && one_line model "${@:2}"; }
+check "an address of the Hub is answered by the id" named https://huggingface.co/Someone/Tiny-1 "its id is Someone/Tiny-1"
+check "so is an id with a slash behind it" named Someone/Tiny-1/ "its id is Someone/Tiny-1"
+not_fetched() { named "$1" "$1: No such file" && not grep -q "hf download" "$folder/stderr"; }
+check "a file that is not there is not fetched" not_fetched tiny-q4.gguf
 snapshot $first
+ln -s ../../blobs/not-fetched "$repository/snapshots/$first/README.md"
 printf %s $first >"$repository/refs/main"
 check "an id that is" runs ranks 2 run "$folder/job.yaml"
 hub_of() { jq -r '.hub | "\(.id) \(.commit)"' "$1"; }
@@ -36,6 +43,7 @@ check "the report names it" runs alone report "$folder/run"
 check "with its commit" grep -q "Someone/Tiny-1</code> of the Hub, commit <code>$first" "$folder/run/report.html"
 
 # The same bytes as from the folder itself.
+check "a card that was not fetched is none of them" not test -e "$folder/models/README-source.md"
 wanted=$(cd "$folder/models" && sha256sum ./*.safetensors)
 rm -rf "$folder/run" "$folder/models"
 id_job "$repository/snapshots/$first"

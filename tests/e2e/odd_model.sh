@@ -30,7 +30,7 @@ odd "no family at all" llama 'del(.model_type)' "config.json: model_type: is mis
 odd "a family that runs on code of its own" llama '.model_type = "chatglm" | .auto_map = {AutoModel: "modeling_chatglm.ChatGLM"}' \
   "config.json: model_type: 'chatglm' runs on code of its own (auto_map)"
 odd "a known family needs none of that code" llama '.auto_map = {AutoModel: "modeling_llama.Llama"}' fine
-odd "an unknown activation" llama '.hidden_act = "quick_gelu"' "config.json: hidden_act: 'quick_gelu' is not supported|silu"
+odd "an unknown activation" llama '.hidden_act = "prelu"' "config.json: hidden_act: 'prelu' is not supported|silu|quick_gelu"
 odd "by the name that the family gives it" opt '.activation_function = "xielu"' "config.json: activation_function: 'xielu'"
 odd "a GPTQ checkpoint" llama '.quantization_config = {quant_method: "gptq", bits: 4}' \
   "config.json: quantization_config: quantised (gptq) checkpoints are not supported"
@@ -67,6 +67,8 @@ odd "which is not there" gemma3 '.model_type = "gemma3"' "config.json: text_conf
 odd "one that is not known there" llava '.text_config.model_type = "gemma2"' \
   "config.json: text_config: model_type: 'gemma2' is not supported as the language model inside 'llava'"
 odd "a key that coppice does not know inside it" llava '.text_config.logit_shift = 2' "config.json: text_config.logit_shift: is not known"
+odd "codes that it says it has, as if the root did" llava '.text_config.quantization_config = {quant_method: "awq"}' \
+  "config.json: text_config: quantization_config: quantised (awq)"
 odd "or beside it" llava '.text_shift = 2' "config.json: text_shift: is not known"
 odd "a larger model that is quantised" llava '.quantization_config = {quant_method: "awq"}' "config.json: quantization_config: quantised (awq)"
 

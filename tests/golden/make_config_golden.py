@@ -394,6 +394,14 @@ def odd_number_cases():
     for factor in (0.5, 0):
         yield "mistral", {"rope_parameters": LINEAR | {"factor": factor}}
     yield "llama-own-head", {"tie_word_embeddings": None}
+    for name in ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh", "quick_gelu",
+                 "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "tanh", "hardswish", "mish", "linear", "swish", "prelu", "nothing"):
+        yield "mistral", {"hidden_act": name}
+    for dtype in ({"": "float16"}, {"text_config": "bfloat16"}, {}):
+        yield "mistral", {"dtype": dtype}
+    yield "mistral", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "mrope_section": [2, 1, 1]}}
+    for parameters in ({"rope_type": "default", "mrope_section": [1, 1, 1], "mrope_interleaved": True}, {"rope_type": "mrope"}):
+        yield "llama-linear", {"rope_scaling": parameters}
     for wrapper in ("llava", "gemma3-vl", "qwen2-vl"):
         yield wrapper, {"vision_feature_layer": -1}
     for family in ("llama-linear", "mistral"):

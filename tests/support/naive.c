@@ -70,6 +70,22 @@ double naive_activation(double x, enum activation activation)
         return fmax(x, 0.0);
     case ACTIVATION_RELU_SQUARED:
         return pow(fmax(x, 0.0), 2.0);
+    case ACTIVATION_QUICK_GELU:
+        return x / (1.0 + exp(-(double)1.702F * x));
+    case ACTIVATION_RELU6:
+        return fmin(fmax(x, 0.0), 6.0);
+    case ACTIVATION_LEAKY_RELU:
+        return fmax(x, 0.0) + 0.01 * fmin(x, 0.0);
+    case ACTIVATION_SIGMOID:
+        return 1.0 / (1.0 + exp(-x));
+    case ACTIVATION_TANH:
+        return tanh(x);
+    case ACTIVATION_HARDSWISH:
+        return x * fmin(fmax(x + 3.0, 0.0), 6.0) / 6.0;
+    case ACTIVATION_MISH:
+        return x * tanh(log1p(exp(x)));
+    case ACTIVATION_LINEAR:
+        return x;
     case ACTIVATION_XIELU:          // naive_xielu
     case ACTIVATION_CLAMPED_SWIGLU: // is not of one number
         break;

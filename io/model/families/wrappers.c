@@ -57,6 +57,22 @@ static const char *const harmless[] = {"vision_*",
 static const struct wrapper_placeholder gemma4_placeholders[] = {
     {"image_token_id", 258880}, {"video_token_id", 258884}, {"audio_token_id", 258881}, {NULL, 0}};
 
+// Ids of tokens, by how the reference's configurations call them.
+static const char *const image_index[] = {"image_token_index", NULL};
+static const char *const video_index[] = {"image_token_index", "video_token_index", NULL};
+static const char *const edges_index[] = {"image_token_index", "boi_token_index", "eoi_token_index", NULL};
+static const char *const image_id[] = {"image_token_id", NULL};
+static const char *const ovis_id[] = {"image_token_id", "visual_indicator_token_ids", NULL};
+static const char *const vision_id[] = {"image_token_id", "video_token_id", "vision_start_token_id",
+                                        "vision_end_token_id", NULL};
+static const char *const both_id[] = {"image_token_id",
+                                      "video_token_id",
+                                      "image_start_token_id",
+                                      "image_end_token_id",
+                                      "video_start_token_id",
+                                      "video_end_token_id",
+                                      NULL};
+
 // model_type; the language models, and which one it is when text_config does not say; whose names the tensors
 // have; the members that are not false.
 #define WRAPPER(type, known, text, names, ...)                                                        \
@@ -72,34 +88,34 @@ static const struct wrapper_placeholder gemma4_placeholders[] = {
 #define FLAT .flat = true, TIED_BY_EITHER
 
 static const struct wrapper rows[] = {
-    WRAPPER("gemma3", gemma3_texts, "gemma3_text", llava, TIED),
-    WRAPPER("llava", plain_texts, "llama", llava, TIED_BY_EITHER),
-    WRAPPER("llava_next", plain_texts, "llama", llava, UNTIED),
-    WRAPPER("llava_next_video", plain_texts, "llama", llava, TIED_BY_EITHER),
-    WRAPPER("llava_onevision", plain_texts, "qwen2", llava, TIED_BY_EITHER),
-    WRAPPER("video_llava", plain_texts, "llama", llava, UNTIED),
-    WRAPPER("deepseek_vl", plain_texts, "llama", llava, TIED),
-    WRAPPER("ovis2", plain_texts, "qwen2", llava, TIED, .default_hidden = 1536),
-    WRAPPER("vipllava", plain_texts, "llama", llava, UNTIED),
-    WRAPPER("internvl", plain_texts, "qwen2", llava, TIED),
-    WRAPPER("got_ocr2", plain_texts, "qwen2", llava, TIED),
-    WRAPPER("mistral3", plain_texts, "mistral", llava, TIED),
+    WRAPPER("gemma3", gemma3_texts, "gemma3_text", llava, TIED, .tokens = image_index),
+    WRAPPER("llava", plain_texts, "llama", llava, TIED_BY_EITHER, .tokens = image_index),
+    WRAPPER("llava_next", plain_texts, "llama", llava, UNTIED, .tokens = image_index),
+    WRAPPER("llava_next_video", plain_texts, "llama", llava, TIED_BY_EITHER, .tokens = video_index),
+    WRAPPER("llava_onevision", plain_texts, "qwen2", llava, TIED_BY_EITHER, .tokens = video_index),
+    WRAPPER("video_llava", plain_texts, "llama", llava, UNTIED, .tokens = video_index),
+    WRAPPER("deepseek_vl", plain_texts, "llama", llava, TIED, .tokens = image_id),
+    WRAPPER("ovis2", plain_texts, "qwen2", llava, TIED, .default_hidden = 1536, .tokens = ovis_id),
+    WRAPPER("vipllava", plain_texts, "llama", llava, UNTIED, .tokens = image_index),
+    WRAPPER("internvl", plain_texts, "qwen2", llava, TIED, .tokens = image_id),
+    WRAPPER("got_ocr2", plain_texts, "qwen2", llava, TIED, .tokens = image_index),
+    WRAPPER("mistral3", plain_texts, "mistral", llava, TIED, .tokens = image_index),
     WRAPPER("gemma4", gemma4_texts, "gemma4_text", gemma4, TIED, .caps_logits = true,
             .placeholders = gemma4_placeholders),
-    WRAPPER("llama4", llama4_texts, "llama4_text", llama4, TIED_INSIDE),
-    WRAPPER("aya_vision", cohere_texts, "cohere2", llava, TIED),
-    WRAPPER("cohere2_vision", cohere_texts, "cohere2", llava, TIED),
-    WRAPPER("glm4v", glm4v_texts, "glm4v_text", qwen, TIED_BY_EITHER),
-    WRAPPER("glm4v_moe", glm4v_moe_texts, "glm4v_moe_text", qwen, TIED_BY_EITHER),
-    WRAPPER("glm46v", glm46v_texts, "glm4v_text", qwen, UNTIED),
-    WRAPPER("qwen2_vl", qwen2_vl_texts, "qwen2_vl_text", qwen, FLAT),
-    WRAPPER("qwen2_5_vl", qwen2_5_vl_texts, "qwen2_5_vl_text", qwen, FLAT),
-    WRAPPER("qwen3_vl_moe", qwen3_vl_moe_texts, "qwen3_vl_moe_text", qwen, UNTIED),
-    WRAPPER("qwen3_vl", qwen3_vl_texts, "qwen3_vl_text", qwen, UNTIED),
-    WRAPPER("qwen3_5", qwen3_5_texts, "qwen3_5_text", qwen, UNTIED),
-    WRAPPER("qwen3_5_moe", qwen3_5_moe_texts, "qwen3_5_moe_text", qwen, UNTIED),
-    WRAPPER("idefics3", plain_texts, "llama", idefics, UNTIED),
-    WRAPPER("smolvlm", plain_texts, "llama", idefics, UNTIED),
+    WRAPPER("llama4", llama4_texts, "llama4_text", llama4, TIED_INSIDE, .tokens = edges_index),
+    WRAPPER("aya_vision", cohere_texts, "cohere2", llava, TIED, .tokens = image_index),
+    WRAPPER("cohere2_vision", cohere_texts, "cohere2", llava, TIED, .tokens = image_id),
+    WRAPPER("glm4v", glm4v_texts, "glm4v_text", qwen, TIED_BY_EITHER, .tokens = both_id),
+    WRAPPER("glm4v_moe", glm4v_moe_texts, "glm4v_moe_text", qwen, TIED_BY_EITHER, .tokens = both_id),
+    WRAPPER("glm46v", glm46v_texts, "glm4v_text", qwen, UNTIED, .tokens = both_id),
+    WRAPPER("qwen2_vl", qwen2_vl_texts, "qwen2_vl_text", qwen, FLAT, .tokens = vision_id),
+    WRAPPER("qwen2_5_vl", qwen2_5_vl_texts, "qwen2_5_vl_text", qwen, FLAT, .tokens = vision_id),
+    WRAPPER("qwen3_vl_moe", qwen3_vl_moe_texts, "qwen3_vl_moe_text", qwen, UNTIED, .tokens = vision_id),
+    WRAPPER("qwen3_vl", qwen3_vl_texts, "qwen3_vl_text", qwen, UNTIED, .tokens = vision_id),
+    WRAPPER("qwen3_5", qwen3_5_texts, "qwen3_5_text", qwen, UNTIED, .tokens = vision_id),
+    WRAPPER("qwen3_5_moe", qwen3_5_moe_texts, "qwen3_5_moe_text", qwen, UNTIED, .tokens = vision_id),
+    WRAPPER("idefics3", plain_texts, "llama", idefics, UNTIED, .tokens = image_id),
+    WRAPPER("smolvlm", plain_texts, "llama", idefics, UNTIED, .tokens = image_id),
 };
 enum { NUM_WRAPPERS = sizeof rows / sizeof *rows };
 

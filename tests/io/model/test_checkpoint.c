@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -196,18 +197,34 @@ static void test_a_broken_shard_is_named(void **state)
     assert_refused(*state, "model-1.safetensors: shorter than the 8 bytes");
 }
 
-static void test_a_tensor_listed_but_absent_is_named(void **state)
+// Opens a and b, which are in model-1 and model-2, by an index that says otherwise of `count` tensors.
+static void open_misplaced(const char *folder, const char *weight_map, size_t count, const char *first)
+{
+    struct error err = {0};
+    struct checkpoint *checkpoint;
+    size_t shard = 9;
+
+    write_index(folder, weight_map);
+    assert_ok(checkpoint_open(&checkpoint, folder, &err), err);
+    assert_int_equal(checkpoint->num_misplaced, count);
+    assert_string_equal(checkpoint->first_misplaced, first);
+    assert_non_null(checkpoint_find(checkpoint, "a", &shard));
+    assert_int_equal(shard, 0);
+    assert_non_null(checkpoint_find(checkpoint, "b", &shard));
+    assert_int_equal(shard, 1);
+    assert_null(checkpoint_find(checkpoint, "c", &shard));
+    checkpoint_close(checkpoint);
+}
+
+static void test_the_shards_count_and_not_what_the_index_says_of_tensors(void **state)
 {
     SHARD(*state, "model-1.safetensors", 1, "a");
     SHARD(*state, "model-2.safetensors", 2, "b");
-    write_index(
-        *state,
-        "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\",\"c\":\"model-1.safetensors\"}");
-    assert_refused(*state, "tensor 'c' is listed in model-1.safetensors but is not in that file");
-    write_index(*state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-1.safetensors\"}");
-    assert_refused(*state, "tensor 'b' is listed in model-1.safetensors but is not in that file");
-    write_index(*state, "{\"a\":\"model-2.safetensors\",\"b\":\"model-1.safetensors\"}");
-    assert_refused(*state, "tensor 'a' is listed in model-2.safetensors but is not in that file");
+    open_misplaced(
+        *state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\",\"c\":\"model-1.safetensors\"}",
+        1, "c");
+    open_misplaced(*state, "{\"b\":\"model-1.safetensors\",\"c\":\"model-2.safetensors\"}", 2, "b");
+    open_misplaced(*state, "{\"b\":\"model-1.safetensors\",\"a\":\"model-2.safetensors\"}", 2, "a");
 }
 
 static void test_a_tensor_in_two_shards_is_named(void **state)
@@ -215,7 +232,9 @@ static void test_a_tensor_in_two_shards_is_named(void **state)
     SHARD(*state, "model-1.safetensors", 1, "a", "x");
     SHARD(*state, "model-2.safetensors", 2, "b", "x");
     write_index(*state, "{\"a\":\"model-1.safetensors\",\"b\":\"model-2.safetensors\"}");
-    assert_refused(*state, "tensor 'x' is in two shards, model-1.safetensors and model-2.safetensors");
+    assert_refused(*state,
+                   "tensor 'x' is in two shards, model-1.safetensors and model-2.safetensors, and only "
+                   "one of them would be pruned");
 }
 
 static void test_other_formats_are_told_apart_from_nothing(void **state)
@@ -227,6 +246,66 @@ static void test_other_formats_are_told_apart_from_nothing(void **state)
         "/pytorch_model.bin: weights of PyTorch; a model is a folder of safetensors, which this makes");
     assert_refused(path_in(*state, "absent"), "no such model folder");
     assert_refused(path_in(*state, "pytorch_model.bin"), "not a folder");
+}
+
+// The line with which a folder is refused, which begins with its name.
+static void assert_folder_refused(const char *path, const char *const words[], size_t count)
+{
+    struct error err = {0};
+    struct model *model;
+
+    assert_int_equal(model_open(&model, path, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, path);
+    assert_null(strchr(err.message, '\n'));
+    for (size_t i = 0; i < count; i++)
+        assert_error(err, STATUS_INPUT, words[i]);
+}
+#define FOLDER_REFUSED(path, ...)                                   \
+    assert_folder_refused(path, (const char *const[]){__VA_ARGS__}, \
+                          sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
+
+static void test_an_adapter_is_answered_by_the_command_that_merges_it(void **state)
+{
+    write_text(*state, "adapter_config.json", "{\"base_model_name_or_path\": \"meta-llama/Llama-2-7b-hf\"}");
+    FOLDER_REFUSED(*state, "/adapter_config.json: an adapter of PEFT for meta-llama/Llama-2-7b-hf; ",
+                   "merge_and_unload().save_pretrained('FOLDER')", "tokenizer is the base model's");
+    write_text(*state, "config.json", "{}");
+    write_text(*state, "model.safetensors", "x");
+    FOLDER_REFUSED(*state, "beside a model to which transformers applies it", "remove the file");
+    write_text(*state, "adapter_config.json", "[");
+    FOLDER_REFUSED(*state, "/adapter_config.json: an adapter of PEFT, beside");
+}
+
+static void test_the_own_format_of_mistral_is_told_apart(void **state)
+{
+    write_text(*state, "consolidated.safetensors", "x");
+    write_text(*state, "params.json", "{}");
+    FOLDER_REFUSED(*state, "holds consolidated.safetensors", "Mistral's own format", "model*.safetensors");
+}
+
+static void test_a_repository_of_the_cache_is_answered_by_its_id(void **state)
+{
+    const char *folder = path_in(*state, "models--Qwen--Qwen3-0.6B");
+    char copy[PATH_MAX], snapshots[PATH_MAX + 16];
+
+    snprintf(copy, sizeof copy, "%s", folder);
+    assert_int_equal(mkdir(copy, 0777), 0);
+    snprintf(snapshots, sizeof snapshots, "%s/snapshots", copy);
+    assert_int_equal(mkdir(snapshots, 0777), 0);
+    FOLDER_REFUSED(copy, "name the model by its id, Qwen/Qwen3-0.6B, or by a folder in ");
+    // Another folder with snapshots of something is none.
+    snprintf(snapshots, sizeof snapshots, "%s/snapshots", (const char *)*state);
+    assert_int_equal(mkdir(snapshots, 0777), 0);
+    FOLDER_REFUSED(*state, "config.json");
+}
+
+static void test_what_is_not_there_is_a_file_or_a_folder(void **state)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/q4.gguf", (const char *)*state);
+    FOLDER_REFUSED(path, "q4.gguf: no such file");
+    snprintf(path, sizeof path, "%s/llama", (const char *)*state);
+    FOLDER_REFUSED(path, "llama: no such model folder");
 }
 
 // A folder with GGUF files alone has no config.json: the one who opens the model is told before that.
@@ -300,9 +379,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken_indices_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_missing_shard_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_broken_shard_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_tensor_listed_but_absent_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_shards_count_and_not_what_the_index_says_of_tensors, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_tensor_in_two_shards_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_tensors_are_found_quickly, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_adapter_is_answered_by_the_command_that_merges_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_own_format_of_mistral_is_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_repository_of_the_cache_is_answered_by_its_id, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_not_there_is_a_file_or_a_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_formats_are_told_apart_from_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_of_gguf_is_answered_by_the_command_that_converts_it,
                                         set_up, tear_down),

@@ -92,6 +92,25 @@ static void a_key_that_may_be_arithmetic_is_refused_by_name(void **state)
     assert_error(err, STATUS_INPUT, "config.json: rope_scaling.shift: is not known");
 }
 
+// With such a key ignored it would be another model: that is nothing to be chosen.
+static void a_key_of_another_kind_of_model_is_refused_without_a_way_round(void **state)
+{
+    static const char *const keys[][2] = {
+        {"add_cross_attention", "true"},       {"is_encoder_decoder", "true"},
+        {"cross_attention_hidden_size", "64"}, {"use_bidirectional_attention", "true"},
+        {"vision_config", "{\"depth\": 2}"},   {"index_topk", "64"},
+        {"pruned_heads", "{\"0\": [1]}"}};
+    struct error err;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        assert_int_equal(read_with(NULL, keys[i][0], keys[i][1], NULL, &err), STATUS_INPUT);
+        assert_error(err, STATUS_INPUT, keys[i][0]);
+        assert_error(err, STATUS_INPUT, ", which coppice does not compute in this family");
+        assert_null(strstr(err.message, "ignore"));
+    }
+}
+
 static void a_key_that_says_off_is_accepted(void **state)
 {
     static const char *const values[] = {"0", "0.0", "false", "null", "\"\"", "[]", "{}"};
@@ -144,13 +163,18 @@ static void what_the_reference_cannot_open_is_refused(void **state)
                  {"id2label", "[]", "id2label: must be an object or null"},
                  {"eos_token_id", "\"2\"", "eos_token_id: must be an integer, a list or null"},
                  {"initializer_range", "\"0.02\"", "initializer_range: must be a number or null"},
-                 {"dtype", "[]", "dtype: must be a string or null"},
+                 {"dtype", "[]", "dtype: must be a string, an object or null"},
+                 {"dtype", "{\"\": \"quux\"}", "dtype: 'quux' is not a number format"},
+                 {"dtype", "{\"\": null}", "dtype: its entry \"\" must be a string"},
+                 {"torch_dtype", "{\"\": 3}", "torch_dtype: its entry \"\" must be a string"},
                  {"torch_dtype", "\"torch.float16\"", "torch_dtype: 'torch.float16' is not a number format"},
                  {"dtype", "\"\"", "dtype: '' is not a number format"}},
       right[] = {{"use_cache", "null", ""},
                  {"id2label", "{\"0\": \"a\"}", ""},
                  {"eos_token_id", "[1, 2]", ""},
                  {"initializer_range", "1", ""},
+                 {"dtype", "{\"\": \"bfloat16\", \"vision_config\": \"float32\"}", ""},
+                 {"dtype", "{}", ""},
                  {"dtype", "\"float8_e4m3fn\"", ""}};
     struct error err;
     (void)state;
@@ -179,6 +203,7 @@ int main(void)
         cmocka_unit_test(published_configs_are_read),
         cmocka_unit_test(a_key_that_may_be_arithmetic_is_refused_by_name),
         cmocka_unit_test(a_key_that_says_off_is_accepted),
+        cmocka_unit_test(a_key_of_another_kind_of_model_is_refused_without_a_way_round),
         cmocka_unit_test(what_is_not_about_the_forward_pass_is_accepted),
         cmocka_unit_test(an_ignored_key_is_ignored),
         cmocka_unit_test(a_key_cannot_be_ignored_that_is_followed_or_not_there),

@@ -413,6 +413,28 @@ static void tensors_that_are_not_used_are_told(void **state)
     assert_warning("mixtral", NULL, NULL, NULL);
 }
 
+static void a_model_that_was_saved_without_a_head_says_so(void **state)
+{
+    static const char classifier[] = "[\"Qwen2ForSequenceClassification\"]";
+    char *folder = changed_model("qwen2", "architectures", classifier);
+    json_t *config = json_load_file(path_in(folder, "config.json"), 0, NULL);
+    struct model *model;
+    struct error err = {0};
+    (void)state;
+
+    assert_warning("qwen2", "architectures", classifier,
+                   "a Qwen2ForSequenceClassification has no head of a language model: it is calibrated and "
+                   "measured with its embedding as the head");
+    assert_warning("llama-own-head", "architectures", "[\"LlamaForCausalLM\", \"LlamaModel\"]",
+                   "tie_word_embeddings"); // the first counts
+    json_object_set_new(config, "tie_word_embeddings", json_false());
+    assert_int_equal(json_dump_file(config, path_in(folder, "config.json"), 0), 0);
+    assert_int_equal(model_open(&model, folder, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "'lm_head.weight' is missing: this is a Qwen2ForSequenceClassification");
+    json_decref(config);
+    temporary_folder_remove(folder);
+}
+
 // lm-evaluation-harness adds them where model_type contains "gemma".
 static void tasks_have_special_tokens_in_the_families_from_gemma_alone(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
         cmocka_unit_test(a_tied_model_that_stores_its_head_alone_is_the_same),
         cmocka_unit_test(a_head_that_config_json_denies_is_told),
         cmocka_unit_test(tensors_that_are_not_used_are_told),
+        cmocka_unit_test(a_model_that_was_saved_without_a_head_says_so),
         cmocka_unit_test(tasks_have_special_tokens_in_the_families_from_gemma_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

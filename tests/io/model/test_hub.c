@@ -103,14 +103,70 @@ static void what_can_be_an_id(void **state)
 {
     static const char *const ids[] = {"Qwen/Qwen3-0.6B",   "gpt2",          "a/b", "Qwen/Qwen3-0.6B@v1.0",
                                       "x_y/z.w@refs/pr/1", "gpt2@" FIRST ""};
-    static const char *const others[] = {"",      "/models/llama", "./llama", "../llama", "a/b/c",  "models/",
-                                         "/",     "a//b",          "-a/b",    "a/b-",     "a--b/c", "a/b@",
-                                         "a/b@@", "a/b@../x",      "a b/c",   "a/b@/x",   "~/a",    "a/é"};
+    static const char *const others[] = {"",
+                                         "/models/llama",
+                                         "./llama",
+                                         "../llama",
+                                         "a/b/c",
+                                         "models/",
+                                         "/",
+                                         "a//b",
+                                         "q4.gguf",
+                                         "a/b.GGUF",
+                                         "model.safetensors",
+                                         "-a/b",
+                                         "a/b-",
+                                         "a--b/c",
+                                         "a/b@",
+                                         "a/b@@",
+                                         "a/b@../x",
+                                         "a b/c",
+                                         "a/b@/x",
+                                         "~/a",
+                                         "a/é"};
     (void)state;
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         assert_true(hub_is_id(ids[i]));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_false(hub_is_id(others[i]));
+}
+
+static void an_address_means_an_id(void **state)
+{
+    static const struct {
+        const char *text, *id; // NULL: none
+    } cases[] = {
+        {"https://huggingface.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"},
+        {"https://www.huggingface.co/Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B"},
+        {"http://hf.co/gpt2", "gpt2"},
+        {"hf.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"},
+        {"huggingface.co/Qwen/Qwen3-0.6B/tree/main", "Qwen/Qwen3-0.6B"},
+        {"https://huggingface.co/Qwen/Qwen3-0.6B/tree/v1.0", "Qwen/Qwen3-0.6B@v1.0"},
+        {"https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/config.json", "Qwen/Qwen3-0.6B"},
+        {"https://hf.co/gpt2/resolve/abc/model.safetensors", "gpt2@abc"},
+        {"hf://Qwen/Qwen3-0.6B@v1", "Qwen/Qwen3-0.6B@v1"},
+        {"Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B"},
+        {"gpt2//", "gpt2"},
+        {"Qwen/Qwen3-0.6B", NULL}, // an id already
+        {"https://huggingface.co/datasets/a/b", NULL},
+        {"https://huggingface.co/", NULL},
+        {"https://example.org/a/b", NULL},
+        {"/models/llama/", NULL},
+        {"../llama/", NULL},
+        {"./llama", NULL},
+        {"", NULL},
+    };
+    char id[64];
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool found = hub_id_of_address(id, sizeof id, cases[i].text);
+        if (found != (cases[i].id != NULL))
+            fail_msg("%s", cases[i].text);
+        if (found)
+            assert_string_equal(id, cases[i].id);
+    }
+    assert_false(hub_id_of_address(id, 10, "hf.co/Qwen/Qwen3-0.6B")); // no room
 }
 
 static void the_cache_is_where_the_variables_say(void **state)
@@ -206,6 +262,36 @@ static void a_download_that_lacks_files_says_which(void **state)
     assert_refused("gpt2", NULL, STATUS_INPUT, "config.json is missing");
 }
 
+static void links_that_nothing_needs_may_lead_nowhere(void **state)
+{
+    static const char *const snapshot = ".cache/huggingface/hub/models--gpt2/snapshots/" FIRST;
+    static const struct {
+        const char *name;
+        bool needed;
+    } links[] = {{"README.md", false},
+                 {"LICENSE", false},
+                 {"plot.png", false},
+                 {"consolidated.safetensors", false},
+                 {"generation_config.json", true},
+                 {"merges.txt", true},
+                 {"model.safetensors", true}};
+    const char *folder = *state;
+    char path[PATH_SIZE];
+
+    make_repository(folder, ".cache/huggingface/hub", "gpt2");
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        struct error err = {0};
+        struct hub_model model;
+        path_format(path, sizeof path, "%s/%s/%s", folder, snapshot, links[i].name);
+        (void)unlink(path);
+        assert_int_equal(symlink("../../blobs/gone", path), 0);
+        assert_int_equal(hub_find(&model, "gpt2", NULL, &err), links[i].needed ? STATUS_INPUT : STATUS_OK);
+        if (links[i].needed)
+            assert_error(err, STATUS_INPUT, links[i].name);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 // Whoever opens the model says how it is converted.
 static void a_download_of_gguf_alone_lacks_nothing(void **state)
 {
@@ -271,6 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_can_be_an_id, set_up, tear_down),
         cmocka_unit_test(the_folder_of_a_repository_says_the_id),
+        cmocka_unit_test(an_address_means_an_id),
+        cmocka_unit_test_setup_teardown(links_that_nothing_needs_may_lead_nowhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_cache_is_where_the_variables_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_revision_is_a_name_or_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_that_is_given_is_taken_whatever_the_revision_is, set_up,

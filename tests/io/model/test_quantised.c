@@ -55,7 +55,7 @@ static json_t *read_golden(const char *name, const char *file)
 static enum status read_quantisation(struct quantisation *q, const json_t *config, struct error *err)
 {
     const struct config_reader reader = {.object = config, .path = "config.json", .prefix = ""};
-    return quantisation_read(q, &reader, err);
+    return quantisation_read(q, &reader, &reader, err);
 }
 
 static struct checkpoint *open_golden(const char *name, struct quantisation *q)

@@ -65,7 +65,9 @@ static void xielu_matches_its_formula(void **state)
 static void activations_match_their_formulas(void **state)
 {
     (void)state;
-    for (int a = ACTIVATION_SILU; a <= ACTIVATION_RELU_SQUARED; a++) {
+    for (int a = ACTIVATION_SILU; a <= ACTIVATION_LINEAR; a++) {
+        if (a == ACTIVATION_XIELU || a == ACTIVATION_CLAMPED_SWIGLU) // have parameters
+            continue;
         for (double x = -30.0; x < 30.0; x += 0.013) {
             float y = (float)x;
             activation_forward(&y, 1, (enum activation)a);
