@@ -1,5 +1,6 @@
 // main.c - coppice: the program. All ranks take the same path through it; only rank 0 prints.
 #include "io/file/interrupt.h"
+#include "io/file/json_memory.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
@@ -25,7 +26,6 @@
 #include "pipeline/run/start.h"
 #include "pipeline/run/verify.h"
 #include "pipeline/status/status.h"
-#include "pipeline/text/json_memory.h"
 #include "pipeline/text/say.h"
 
 #include <errno.h>
@@ -139,6 +139,8 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
     bus_error_watch(program->world.rank);
     if (status == STATUS_OK) {
         status = run_command(program, err);
+        if (status == STATUS_OK) // a JSON value, written or printed, may have lost a part on any rank
+            status = team_agree(&program->world, json_memory_check("a result", err), err);
         team_free(&program->world);
     }
     return status;
@@ -201,6 +203,8 @@ int main(int argc, char **argv)
         return finish(first, status, &err);
     if (only_looks(program.options.command->id)) {
         status = look(&program.options, first, &err);
+        if (status == STATUS_OK)
+            status = json_memory_check("the output", &err);
         set_blame(&err, &program.options);
         return finish(first, status, &err);
     }

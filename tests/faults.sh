@@ -184,8 +184,9 @@ judge() {
   # A lock that cannot be removed stays, and the next start takes it over.
   [ "$call" != unlink ] || left=$(grep -v '/lock$' <<<"$left")
   [ -z "$left" ] || echo "left: $left"
-  # Every file under its final name has the bytes of an undisturbed run.
-  bad=$(hashes "$folder" | grep -vxF -f <(hashes "$folder/whole-$scene"; hashes "$folder/wanted-$scene")) && echo "other bytes: $bad"
+  # Every file under its final name has the bytes of an undisturbed run; but a part of an evaluation has what was measured
+  # when the other team failed.
+  bad=$(hashes "$folder" | grep -v '  run/results/.*/parts/' | grep -vxF -f <(hashes "$folder/whole-$scene"; hashes "$folder/wanted-$scene")) && echo "other bytes: $bad"
 }
 
 # resumes SCENE: the same command once more, undisturbed.
@@ -209,7 +210,8 @@ try() {
   local problems
   inject "$1" "$2" "$3"
   judge "$1" "$2" "$3" >"$folder/problems" 2>&1
-  if [ -n "$4" ] && [ "$outcome" != unharmed ]; then
+  # What goes on from a part must come to the same end.
+  if [ "$outcome" != unharmed ] && { [ -n "$4" ] || compgen -G "$folder/run/results/*/parts/*" >/dev/null; }; then
     cp "$folder/stderr" "$folder/stderr.fault"
     resumes "$1" >>"$folder/problems" 2>&1
     mv "$folder/stderr.fault" "$folder/stderr"

@@ -7,6 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// The system's failures say nothing about the file.
+static bool is_the_systems(int reason)
+{
+    return reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == EIO;
+}
+
 enum status regular_open(int *fd, const char *path, int flags, enum status refusal, struct error *err)
 {
     struct stat info;
@@ -25,6 +31,8 @@ enum status regular_open(int *fd, const char *path, int flags, enum status refus
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+    if (is_the_systems(reason))
+        refusal = STATUS_FAILED;
     error_set(err, refusal, "%s: %s", path,
               irregular                                      ? "not a regular file"
               : reason == ELOOP && (flags & O_NOFOLLOW) != 0 ? "a symbolic link, which is not followed here"

@@ -5,7 +5,8 @@
 
 // Opens path with open's `flags` (a new file gets mode 0666), without blocking: a FIFO, a device, a socket or
 // a folder is refused at once, where open alone may wait for ever. *fd is -1 after a failure, which has the
-// status `refusal`; errno is open's then, and EINVAL for what is no regular file.
+// status `refusal`, or STATUS_FAILED where the system failed (no memory, too many open files, a disk's
+// error), which says nothing about the file; errno is open's then, and EINVAL for what is no regular file.
 enum status regular_open(int *fd, const char *path, int flags, enum status refusal, struct error *err);
 // The same for a file of a run directory, which is never reached through a symbolic link under its own name:
 // whoever can put one there could have another file read or written. A folder on the way may be a link.

@@ -2,6 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 
 #include <libgen.h>
@@ -69,6 +70,7 @@ enum status sealed_json_write(const char *path, json_t *object, struct error *er
     char *text = NULL;
     enum status status = STATUS_OK;
 
+    FORWARD_IF_ERROR(json_memory_check(path, err));
     json_object_del(object, seal_name); // so that it comes last
     if (!compute_seal(seal, object) || json_object_set_new(object, seal_name, json_string(seal)) != 0 ||
         (text = file_text(object)) == NULL)

@@ -54,29 +54,33 @@ static bool is_null(const yaml_node_t *node)
     return false;
 }
 
-// NULL: no text, or a null.
-static json_t *scalar(const yaml_node_t *node)
+// *json is NULL of what is no text, and of a null. False: out of memory.
+static bool scalar(json_t **json, const yaml_node_t *node)
 {
+    *json = NULL;
     if (node == NULL || node->type != YAML_SCALAR_NODE || is_null(node))
-        return NULL;
+        return true;
     char *text = printable_copy((const char *)node->data.scalar.value, node->data.scalar.length);
-    json_t *json = text != NULL ? json_string(text) : NULL;
+    if (text != NULL)
+        *json = json_string(text);
     free(text);
-    return json;
+    return *json != NULL;
 }
 
-static json_t *value_of(yaml_document_t *document, const yaml_node_t *node)
+// The same of a text or a list.
+static bool value_of(json_t **json, yaml_document_t *document, const yaml_node_t *node)
 {
+    bool whole = true;
+
     if (node == NULL || node->type != YAML_SEQUENCE_NODE)
-        return scalar(node);
-    json_t *list = json_array();
-    for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top;
-         item++) {
-        json_t *text = scalar(yaml_document_get_node(document, *item));
-        if (text != NULL)
-            json_array_append_new(list, text);
-    }
-    return list;
+        return scalar(json, node);
+    json_t *list = json_array(), *text;
+    for (const yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top && whole; item++)
+        whole = scalar(&text, yaml_document_get_node(document, *item)) &&
+                (text == NULL || json_array_append_new(list, text) == 0);
+    *json = list;
+    return whole && list != NULL;
 }
 
 // Whether there is a value that is left out: a mapping, or a list of other than texts.
@@ -94,38 +98,73 @@ static bool is_left_out(yaml_document_t *document, const yaml_node_t *node)
     return any;
 }
 
-// *notice: of the first member that is not taken as it is.
-static void take_members(json_t *metadata, char **notice, yaml_document_t *document)
+// *notice: of the first member that is not taken as it is. False: out of memory.
+static bool take_member(json_t *metadata, char **notice, const char *key, yaml_document_t *document,
+                        const yaml_node_t *node)
+{
+    json_t *value;
+
+    if (!value_of(&value, document, node)) {
+        json_decref(value);
+        return false;
+    }
+    if (value != NULL && json_object_set_new(metadata, key, value) != 0)
+        return false;
+    if (*notice == NULL && is_left_out(document, node) &&
+        asprintf(notice, "%s: neither a text nor a list of texts", key) < 0) {
+        *notice = NULL;
+        return false;
+    }
+    return true;
+}
+
+static bool take_members(json_t *metadata, char **notice, yaml_document_t *document)
 {
     const yaml_node_t *root = yaml_document_get_root_node(document);
+    bool whole = true;
 
     if (root == NULL || root->type != YAML_MAPPING_NODE)
-        return;
-    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top;
-         pair++) {
-        json_t *key = scalar(yaml_document_get_node(document, pair->key));
+        return true;
+    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+         pair < root->data.mapping.pairs.top && whole; pair++) {
+        json_t *key;
         const yaml_node_t *node = yaml_document_get_node(document, pair->value);
-        for (size_t k = 0; key != NULL && k < sizeof kept / sizeof *kept; k++) {
-            if (strcmp(json_string_value(key), kept[k]) != 0)
-                continue;
-            json_t *value = value_of(document, node);
-            if (value != NULL)
-                json_object_set_new(metadata, kept[k], value);
-            if (*notice == NULL && is_left_out(document, node) &&
-                asprintf(notice, "%s: neither a text nor a list of texts", kept[k]) < 0)
-                *notice = NULL;
-        }
+        whole = scalar(&key, yaml_document_get_node(document, pair->key));
+        for (size_t k = 0; key != NULL && whole && k < sizeof kept / sizeof *kept; k++)
+            if (strcmp(json_string_value(key), kept[k]) == 0)
+                whole = take_member(metadata, notice, kept[k], document, node);
         json_decref(key);
     }
+    return whole;
+}
+
+// Whether there was enough memory. What is not understood is a notice.
+static bool parse(json_t *metadata, char **notice, const char *text, size_t size)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    bool whole;
+
+    if (!yaml_parser_initialize(&parser))
+        return false;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    if (yaml_parser_load(&parser, &document)) {
+        whole = take_members(metadata, notice, &document);
+        yaml_document_delete(&document);
+    } else {
+        *notice = strdup(parser.problem != NULL ? parser.problem : "not understood");
+        whole = *notice != NULL && parser.error != YAML_MEMORY_ERROR;
+    }
+    yaml_parser_delete(&parser);
+    return whole;
 }
 
 enum status card_metadata_read(json_t **metadata, char **notice, const char *folder, struct error *err)
 {
     char path[PATH_SIZE], *text = NULL;
     struct stat info;
-    yaml_parser_t parser;
-    yaml_document_t document;
     size_t size;
+    bool whole = true;
 
     *notice = NULL;
     *metadata = json_object();
@@ -137,16 +176,11 @@ enum status card_metadata_read(json_t **metadata, char **notice, const char *fol
     const char *matter = front_matter(text, &size);
     if (size > MOST_BYTES) {
         *notice = strdup("longer than a mebibyte");
-    } else if (size > 0 && yaml_parser_initialize(&parser)) {
-        yaml_parser_set_input_string(&parser, (const unsigned char *)matter, size);
-        if (yaml_parser_load(&parser, &document)) {
-            take_members(*metadata, notice, &document);
-            yaml_document_delete(&document);
-        } else {
-            *notice = strdup(parser.problem != NULL ? parser.problem : "not understood");
-        }
-        yaml_parser_delete(&parser);
+        whole = *notice != NULL;
+    } else if (size > 0) {
+        whole = parse(*metadata, notice, matter, size);
     }
     free(text);
+    RETURN_ERROR_IF(!whole, err, STATUS_MEMORY, "out of memory for %s", path);
     return STATUS_OK;
 }

@@ -165,9 +165,10 @@ static enum status add_question(struct task_builder *builder, const json_t *obje
             status = task_get_text(&text, builder, choice, "text", err);
         if (status == STATUS_OK)
             status = task_get_text(&label, builder, choice, "label", err);
+        if (status == STATUS_OK && json_array_append_new(texts, json_string(text)) != 0)
+            status = error_set(err, STATUS_MEMORY, "out of memory for %s", builder->path);
         if (status != STATUS_OK)
             break;
-        json_array_append_new(texts, json_string(text));
         if (gold == SIZE_MAX && strcmp(label, key + blank_at_start(key, strlen(key))) == 0)
             gold = i;
     }

@@ -18,29 +18,35 @@ static bool is_printable_character(utf8proc_int32_t code_point)
     }
 }
 
+size_t printable_next(char shown[PRINTABLE_CHARACTER], const char *text, size_t size)
+{
+    utf8proc_int32_t code_point;
+
+    shown[0] = '\0';
+    if (size == 0)
+        return 0;
+    const utf8proc_ssize_t length =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &code_point);
+    if (length <= 0) {
+        memcpy(shown, "\xef\xbf\xbd", 4);
+        return 1;
+    }
+    if (is_printable_character(code_point))
+        memcpy(shown, text, (size_t)length);
+    else
+        shown[0] = ' ';
+    shown[is_printable_character(code_point) ? length : 1] = '\0';
+    return (size_t)length;
+}
+
 char *printable_copy(const char *text, size_t size)
 {
-    static const char replacement[] = "\xef\xbf\xbd";
-    char *copy = malloc(3 * size + 1), *to = copy; // a byte that is no UTF-8 becomes three
+    char *copy = malloc(3 * size + PRINTABLE_CHARACTER), *to = copy; // a byte that is no UTF-8 becomes three
 
-    for (size_t i = 0; i < size && copy != NULL;) {
-        utf8proc_int32_t code_point;
-        const utf8proc_ssize_t length =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(size - i), &code_point);
-        const size_t taken = length > 0 ? (size_t)length : 1;
-        if (length <= 0) {
-            memcpy(to, replacement, 3);
-            to += 3;
-        } else if (!is_printable_character(code_point)) {
-            *to++ = ' ';
-        } else {
-            memcpy(to, text + i, taken);
-            to += taken;
-        }
-        i += taken;
-    }
-    if (copy != NULL)
-        *to = '\0';
+    if (copy == NULL)
+        return NULL;
+    for (size_t taken; (taken = printable_next(to, text, size)) > 0; text += taken, size -= taken)
+        to += strlen(to);
     return copy;
 }
 

@@ -76,6 +76,8 @@ static enum status compile(struct pattern *pattern, struct slice expression, str
                                   PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT, &code,
                                   &offset, context);
     pcre2_compile_context_free(context);
+    if (pattern->code == NULL && code == PCRE2_ERROR_HEAP_FAILED)
+        return out_of_memory(err);
     if (pattern->code == NULL) {
         pcre2_get_error_message(code, message, sizeof message);
         RETURN_ERROR(err, STATUS_INPUT, "bad regular expression: %s, in \"%.*s\"", (const char *)message,

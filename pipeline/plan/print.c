@@ -1,6 +1,7 @@
 #include "pipeline/plan/print.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "kernels/amount.h"
 #include "kernels/pruning/budget.h"
@@ -9,7 +10,6 @@
 #include "pipeline/plan/job_warnings.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/text/duration.h"
-#include "pipeline/text/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 #include "pipeline/plan/record.h"
 
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/model/open.h"
@@ -7,7 +8,6 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/outputs.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/evaluate/text_size.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 #include "pipeline/record/run_record.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "kernels/blas.h"
@@ -12,7 +13,6 @@
 #include "pipeline/record/json_difference.h"
 #include "pipeline/record/outputs.h"
 #include "pipeline/record/task_record.h"
-#include "pipeline/text/json_memory.h"
 #include "version.h"
 
 #include <errno.h>
@@ -220,8 +220,11 @@ static enum status share_record(struct run_record *record, const struct team *te
 {
     char *text = record->json != NULL ? json_dumps(record->json, JSON_COMPACT) : NULL;
     uint64_t head[3] = {text != NULL ? strlen(text) : 0, record->is_first, record->is_changed};
-    enum status status;
+    enum status status = STATUS_OK;
 
+    if (team->rank == 0 && text == NULL)
+        status = error_set(err, STATUS_MEMORY, "out of memory for run.json");
+    GOTO_IF_ERROR(team_agree(team, status, err), done);
     GOTO_IF_ERROR(team_broadcast(team, head, sizeof head, 0, err), done);
     if (team->rank != 0)
         status = allocate(&text, head[0] + 1, 1, "run.json", err);

@@ -3,6 +3,7 @@
 #include "pipeline/record/budget_json.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/run_record.h"
@@ -12,7 +13,6 @@
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/published.h"
 #include "pipeline/report/data/series.h"
-#include "pipeline/text/json_memory.h"
 #include "pipeline/text/say.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/stage.h"

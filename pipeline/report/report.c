@@ -2,6 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/text/printable.h"
@@ -11,7 +12,6 @@
 #include "pipeline/report/page/save.h"
 #include "pipeline/report/plots/plots.h"
 #include "pipeline/report/variant_table.h"
-#include "pipeline/text/json_memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 #include "pipeline/report/results.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/text/printable.h"
 #include "pipeline/job/json.h"
@@ -10,7 +11,6 @@
 #include "pipeline/record/run_record.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/record/text_results.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
 #include "stages/stage.h"

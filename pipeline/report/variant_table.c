@@ -1,10 +1,10 @@
 #include "pipeline/report/variant_table.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "pipeline/job/texts.h"
 #include "pipeline/report/data/flat.h"
 #include "pipeline/report/data/gather.h"
-#include "pipeline/text/json_memory.h"
 #include "pipeline/text/number.h"
 #include "pipeline/text/say.h"
 

@@ -1,6 +1,7 @@
 #include "pipeline/run/diagnose.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/model/open.h"
@@ -13,7 +14,6 @@
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/bus_error.h"
 #include "pipeline/text/column.h"
-#include "pipeline/text/json_memory.h"
 #include "pipeline/text/say.h"
 #include "stages/diagnose.h"
 #include "stages/stage.h"

@@ -1,12 +1,12 @@
 #include "pipeline/run/export_work.h"
 
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/allocation_json.h"
 #include "pipeline/record/budget_json.h"
 #include "pipeline/record/task_results.h"
 #include "pipeline/record/text_results.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/export/export.h"
 

@@ -1,9 +1,9 @@
 #include "pipeline/run/finished.h"
 
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/budget/trials.h"
 
 #include <math.h>

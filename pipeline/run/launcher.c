@@ -18,9 +18,14 @@ static volatile pid_t launcher;
 // The signal also comes when only the launcher's thread that started us ends. Whose child we are now decides.
 static void look_for_launcher(int signal_number)
 {
+    static const char line[] = "coppice: mpirun has ended; run the same command again to go on\n";
     (void)signal_number;
-    if (getppid() != launcher)
-        _exit(EXIT_FAILURE);
+    if (getppid() == launcher)
+        return;
+    // Mostly nobody is left to read it. Where somebody is, an exit code of 1 is explained.
+    const ssize_t ignored = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)ignored;
+    _exit(EXIT_FAILURE);
 }
 
 void launcher_watch(void)

@@ -139,15 +139,18 @@ static enum status agree(const struct team *team, enum status status, struct err
     return team != NULL ? team_agree(team, status, err) : status;
 }
 
-// What cannot be measured is not known here: a run that has its results does not need the texts any more.
-// Where they are needed, admission_check refuses them.
+// What is not there, or not as it must be, is not known here: a run that has its results does not need the
+// texts any more, and where they are needed, admission_check refuses them. Where memory or the system failed,
+// another estimate would be recorded.
 static enum status measure_texts(struct settings *settings, const struct model *model,
                                  const struct team *team, struct error *err)
 {
     const size_t size = sizeof(double);
+    enum status status = STATUS_OK;
 
     if (team == NULL || team->rank == 0)
-        (void)texts_measure(settings, model, NULL);
+        status = texts_measure(settings, model, err);
+    FORWARD_IF_ERROR(agree(team, status == STATUS_INPUT ? STATUS_OK : status, err));
     if (team == NULL)
         return STATUS_OK;
     for (size_t i = 0; i < settings->num_texts; i++)

@@ -1,10 +1,10 @@
 #include "pipeline/run/verify.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "pipeline/run/committed_files.h"
 #include "pipeline/run/verified_file.h"
-#include "pipeline/text/json_memory.h"
 
 #include <jansson.h>
 #include <stdlib.h>

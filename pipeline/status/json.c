@@ -1,8 +1,8 @@
 #include "pipeline/status/json.h"
 
 #include "io/file/json.h"
+#include "io/file/json_memory.h"
 #include "pipeline/record/budget_json.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/stage.h"
 
 #include <jansson.h>

@@ -78,24 +78,26 @@ static enum status add_linear(void *context, const struct layer_tensor *weight, 
     return STATUS_OK;
 }
 
-// The new entries as a JSON object, in its braces. NULL when memory ran out.
-static char *entries_of(struct added_biases *biases, uint64_t begin)
+// The new entries as a JSON object, in its braces, in *text; the caller frees.
+static enum status entries_of(char **text, struct added_biases *biases, uint64_t begin,
+                              const struct safetensors_file *shard, struct error *err)
 {
     json_t *entries = json_object();
-    char *text;
+    int failed = 0;
 
     for (size_t i = 0; i < biases->count; i++) {
         struct added_bias *bias = &biases->items[i];
         bias->begin = begin;
         begin += bias->out * dtype_size(bias->dtype);
-        json_object_set_new(entries, bias->name,
-                            json_pack("{s:s, s:[I], s:[I, I]}", "dtype", dtype_name(bias->dtype), "shape",
-                                      (json_int_t)bias->out, "data_offsets", (json_int_t)bias->begin,
-                                      (json_int_t)begin));
+        failed |= json_object_set_new(entries, bias->name,
+                                      json_pack("{s:s, s:[I], s:[I, I]}", "dtype", dtype_name(bias->dtype),
+                                                "shape", (json_int_t)bias->out, "data_offsets",
+                                                (json_int_t)bias->begin, (json_int_t)begin));
     }
-    text = json_dumps(entries, JSON_COMPACT);
+    *text = failed == 0 ? json_dumps(entries, JSON_COMPACT) : NULL;
     json_decref(entries);
-    return text;
+    RETURN_ERROR_IF(*text == NULL, err, STATUS_MEMORY, "out of memory for the header of %s", shard->path);
+    return STATUS_OK;
 }
 
 // The old header's text up to its closing brace, the new entries, and spaces up to a multiple of eight.
@@ -104,9 +106,9 @@ static enum status make_header(struct added_biases *biases, const struct safeten
 {
     const char *old = (const char *)shard->exported.header + 8;
     size_t length = (size_t)shard->exported.header_bytes - 8, added, total;
-    char *entries = entries_of(biases, shard->exported.data_bytes);
+    char *entries = NULL;
 
-    RETURN_ERROR_IF(entries == NULL, err, STATUS_MEMORY, "out of memory for the header of %s", shard->path);
+    FORWARD_IF_ERROR(entries_of(&entries, biases, shard->exported.data_bytes, shard, err));
     while (length > 0 && old[length - 1] != '}')
         length--;
     added = strlen(entries);

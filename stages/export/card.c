@@ -1,6 +1,7 @@
 #include "stages/export/card.h"
 
 #include "io/file/commit.h"
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/model/card_metadata.h"
 #include "io/model/hub.h"
@@ -19,29 +20,27 @@ static const char *base_of(const char *path)
     return path == NULL ? "" : slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
-// Text in Markdown, in a table too: what would be markup is escaped.
+// Text in Markdown, in a table too: what would be markup is escaped. Character by character, as a name that
+// there is no memory for must not be missing.
 static void write_text(FILE *out, const char *text)
 {
-    char *clean = printable_copy(text, strlen(text));
+    char shown[PRINTABLE_CHARACTER];
+    size_t size = strlen(text);
 
-    for (const char *c = clean; c != NULL && *c != '\0'; c++) {
-        if (strchr("\\`*_[]<>|#", *c) != NULL)
-            fputc('\\', out);
-        fputc(*c, out);
-    }
-    free(clean);
+    for (size_t taken; (taken = printable_next(shown, text, size)) > 0; text += taken, size -= taken)
+        fprintf(out, "%s%s", strchr("\\`*_[]<>|#", shown[0]) != NULL ? "\\" : "", shown);
 }
 
 // As code, in a table too.
 static void write_code(FILE *out, const char *text)
 {
-    char *clean = printable_copy(text, strlen(text));
+    char shown[PRINTABLE_CHARACTER];
+    size_t size = strlen(text);
 
     fputc('`', out);
-    for (const char *c = clean; c != NULL && *c != '\0'; c++)
-        fputc(*c == '`' || *c == '|' ? ' ' : *c, out);
+    for (size_t taken; (taken = printable_next(shown, text, size)) > 0; text += taken, size -= taken)
+        fputs(shown[0] == '`' || shown[0] == '|' ? " " : shown, out);
     fputc('`', out);
-    free(clean);
 }
 
 // ---- the source -----------------------------------------------------------------------------------------
@@ -126,11 +125,14 @@ static void write_metadata(FILE *out, const struct settings *settings, const str
     if (json_object_get(source, "pipeline_tag") == NULL)
         fputs("pipeline_tag: text-generation\n", out);
     if (hub_id(id, sizeof id, settings)) {
-        char *clean = printable_copy(id, strlen(id));
+        char clean[3 * sizeof id + PRINTABLE_CHARACTER], *to = clean;
+        const char *text = id;
+        for (size_t size = strlen(id), taken; (taken = printable_next(to, text, size)) > 0;
+             text += taken, size -= taken)
+            to += strlen(to);
         json_t *base = json_string(clean);
         write_member(out, "base_model", base);
         json_decref(base);
-        free(clean);
     } else {
         fputs("# base_model: the id on the Hub of the model that was pruned\n", out);
     }
@@ -235,13 +237,23 @@ static void write_share(FILE *out, const json_t *task, const char *key, const ch
     fputs(" |", out);
 }
 
-// A row for one text. Returns whether there is a result.
-static bool write_perplexity(FILE *out, const char *text, const json_t *dense, const json_t *pruned)
+// The table's head, before its first row.
+static void begin_row(FILE *out, bool *any)
+{
+    if (!*any)
+        fputs("| | source | this model |\n|---|---|---|\n", out);
+    *any = true;
+}
+
+// A row for one text, if there is a result.
+static void write_perplexity(FILE *out, bool *any, const char *text, const json_t *dense,
+                             const json_t *pruned)
 {
     double value, length = 0, windows = 0;
 
     if (!number(&value, pruned, "perplexity"))
-        return false;
+        return;
+    begin_row(out, any);
     (void)number(&length, pruned, "length");
     (void)number(&windows, pruned, "windows");
     fputs("| perplexity on ", out);
@@ -252,28 +264,25 @@ static bool write_perplexity(FILE *out, const char *text, const json_t *dense, c
     else
         fputs("-", out);
     fprintf(out, " | %.4f |\n", value);
-    return true;
 }
 
-static bool write_perplexities(FILE *out, const struct settings *settings, const json_t *perplexity)
+static void write_perplexities(FILE *out, bool *any, const struct settings *settings,
+                               const json_t *perplexity)
 {
     const json_t *dense = json_object_get(perplexity, "dense"),
                  *pruned = json_object_get(perplexity, "pruned");
     json_t *texts = json_object_get(pruned, "texts"), *text;
     const char *name, *only = settings->num_texts > 0 ? settings->texts[0].data : NULL;
-    bool any = false;
 
     if (texts == NULL)
-        return write_perplexity(out, base_of(only), dense, pruned);
+        write_perplexity(out, any, base_of(only), dense, pruned);
     json_object_foreach(texts, name, text)
     {
-        any =
-            write_perplexity(out, name, json_object_get(json_object_get(dense, "texts"), name), text) || any;
+        write_perplexity(out, any, name, json_object_get(json_object_get(dense, "texts"), name), text);
     }
-    return any;
 }
 
-static bool write_tasks(FILE *out, const json_t *tasks)
+static void write_tasks(FILE *out, bool *any, const json_t *tasks)
 {
     const json_t *dense = json_object_get(tasks, "dense");
     json_t *pruned = json_object_get(tasks, "pruned"), *task;
@@ -281,6 +290,7 @@ static bool write_tasks(FILE *out, const json_t *tasks)
 
     json_object_foreach(pruned, name, task)
     {
+        begin_row(out, any);
         fputs("| accuracy on ", out);
         write_text(out, name);
         fputs(", per cent ± standard error |", out);
@@ -288,26 +298,16 @@ static bool write_tasks(FILE *out, const json_t *tasks)
         write_share(out, task, "acc", "acc_stderr");
         fputs("\n", out);
     }
-    return json_object_size(pruned) > 0;
 }
 
 static void write_results(FILE *out, const struct settings *settings, const json_t *record)
 {
-    char *table = NULL;
-    size_t size;
-    FILE *rows = open_memstream(&table, &size);
+    bool any = false;
 
-    if (rows == NULL)
-        return;
-    bool any = write_perplexities(rows, settings, json_object_get(record, "perplexity"));
-    any = write_tasks(rows, json_object_get(record, "tasks")) || any;
-    fclose(rows);
     fputs("## What was measured\n\n", out);
-    if (any)
-        fprintf(out, "| | source | this model |\n|---|---|---|\n%s\n", table);
-    else
-        fputs("Nothing: the job that made this model had no evaluation.\n\n", out);
-    free(table);
+    write_perplexities(out, &any, settings, json_object_get(record, "perplexity"));
+    write_tasks(out, &any, json_object_get(record, "tasks"));
+    fputs(any ? "\n" : "Nothing: the job that made this model had no evaluation.\n\n", out);
 }
 
 // ---- the whole ------------------------------------------------------------------------------------------
@@ -429,6 +429,7 @@ enum status card_write(const struct stage *stage, const struct variant *variant,
         status = error_set(err, STATUS_MEMORY, "out of memory for the model card");
         goto done;
     }
+    GOTO_IF_ERROR(json_memory_check("the model card", err), done);
     path_format(path, sizeof path, "%s/README.md", folder);
     GOTO_IF_ERROR(commit_bytes(path, bytes, size, err), done);
     status = read_back(path, bytes, size, err);

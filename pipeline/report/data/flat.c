@@ -1,20 +1,20 @@
 #include "pipeline/report/data/flat.h"
 
+#include "io/file/json_memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// A list as one text, its items apart by blanks.
+// A list as one text, its items apart by blanks. NULL when memory ran out, which is noted.
 static json_t *list_text(const json_t *list)
 {
     char *text = NULL;
     size_t size, i;
-    json_t *item;
+    json_t *item, *joined = NULL;
     FILE *out = open_memstream(&text, &size);
 
-    if (out == NULL)
-        return json_null();
-    json_array_foreach(list, i, item)
+    json_array_foreach(out != NULL ? list : NULL, i, item)
     {
         fputs(i > 0 ? " " : "", out);
         if (json_is_string(item))
@@ -22,8 +22,10 @@ static json_t *list_text(const json_t *list)
         else
             json_dumpf(item, out, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(12));
     }
-    fclose(out);
-    json_t *joined = json_string(text);
+    if (out != NULL && fclose(out) == 0)
+        joined = json_string(text);
+    if (joined == NULL)
+        json_memory_note();
     free(text);
     return joined;
 }

@@ -9,6 +9,7 @@ bool begin_plot(struct drawing *d, const char *id, const char *title, const char
     struct plot *plot = &d->plots[d->count];
     *plot = (struct plot){.width = PLOT_WIDTH, .height = 360};
     d->out = open_memstream(&plot->script, &d->size);
+    d->has_failed |= d->out == NULL;
     if (d->out == NULL)
         return false;
     json_array_append_new(
@@ -19,7 +20,7 @@ bool begin_plot(struct drawing *d, const char *id, const char *title, const char
 
 void end_plot(struct drawing *d)
 {
-    fclose(d->out);
+    d->has_failed |= fclose(d->out) != 0;
     d->out = NULL;
 }
 

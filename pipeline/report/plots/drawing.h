@@ -17,10 +17,10 @@ struct drawing {
     size_t count;
     FILE *out; // of the plot that is open
     size_t size;
+    bool has_failed; // memory ran out
 };
 
-// Opens a plot; ended with end_plot. False when there are enough, or memory ran out: the page then does
-// without.
+// Opens a plot; ended with end_plot. False when there are enough, or memory ran out.
 bool begin_plot(struct drawing *d, const char *id, const char *title, const char *note);
 void end_plot(struct drawing *d);
 

@@ -1,5 +1,6 @@
 #include "pipeline/report/plots/plots.h"
 
+#include "io/file/json_memory.h"
 #include "pipeline/report/data/levels.h"
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/text_models.h"
@@ -381,7 +382,8 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
     draw_times(d);
     draw_depths(d);
     draw_layer_plots(d);
-    status = gnuplot_draw(d->plots, d->count, &found, err);
+    status = d->has_failed ? error_set(err, STATUS_MEMORY, "out of memory for the plots")
+                           : gnuplot_draw(d->plots, d->count, &found, err);
     for (size_t i = 0; i < d->count; i++) {
         if (d->plots[i].svg != NULL)
             json_object_set_new(json_array_get(d->list, i), "svg", json_string(d->plots[i].svg));
@@ -393,5 +395,5 @@ enum status report_draw(json_t **plots, const char **no_plots, const json_t *rep
                     "gnuplot-nox) and make the report again.";
     *plots = d->list;
     free(d);
-    return status;
+    return status != STATUS_OK ? status : json_memory_check("the plots", err);
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -84,6 +85,23 @@ static void other_failures_keep_their_reason(void **state)
                      STATUS_FAILED);
     assert_int_equal(errno, ENOENT);
     assert_error(err, STATUS_FAILED, "No such file");
+}
+
+// An input that cannot be opened now is not taken for a bad one, which some callers may do without.
+static void the_systems_failures_are_not_the_files(void **state)
+{
+    const char *path = write_text(*state, "file", "x");
+    struct error err = {0};
+    struct rlimit before, none;
+    int fd = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const enum status status = regular_open(&fd, path, O_RDONLY, STATUS_INPUT, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, STATUS_FAILED);
+    assert_error(err, STATUS_FAILED, "Too many open files");
 }
 
 static void a_regular_file_is_opened_also_through_a_link(void **state)
@@ -174,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_inputs_ask_whether_to_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_regular_file_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_failures_keep_their_reason, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_systems_failures_are_not_the_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_regular_file_is_opened_also_through_a_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_reader_waits_for_a_fifo, set_up, tear_down),
     };

@@ -1,5 +1,6 @@
 // sealed_json: a committed JSON file is read back as it was written, and any changed byte is found.
 #include "io/file/commit.h"
+#include "io/file/json_memory.h"
 #include "io/file/sealed_json.h"
 #include "tests/support/temporary_folder.h"
 
@@ -42,6 +43,24 @@ static void numbers_with_more_digits_are_those_of_earlier_versions(void **state)
         assert_int_equal(sealed_json_read(NULL, path, &err), i == 0 ? STATUS_OK : STATUS_DAMAGED);
     }
     free(bytes);
+    json_decref(json);
+    temporary_folder_remove(folder);
+}
+
+static void a_value_that_lost_a_part_is_not_written(void **state)
+{
+    (void)state;
+    char *folder = temporary_folder_create();
+    char path[4096];
+    struct error err;
+    json_t *json = sample();
+
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    json_memory_note();
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_MEMORY);
+    assert_non_null(strstr(err.message, path));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(sealed_json_write(path, json, &err), STATUS_OK); // it is forgotten
     json_decref(json);
     temporary_folder_remove(folder);
 }
@@ -161,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_with_more_digits_are_those_of_earlier_versions),
+        cmocka_unit_test(a_value_that_lost_a_part_is_not_written),
         cmocka_unit_test(written_is_read_back),
         cmocka_unit_test(it_says_what_it_was_made_from),
         cmocka_unit_test(every_changed_byte_and_every_truncation_is_found),

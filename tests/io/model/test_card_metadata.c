@@ -1,3 +1,4 @@
+// wrap: malloc strdup
 // Metadata in front of README.md: what is kept, and what is no metadata.
 #include "io/model/card_metadata.h"
 #include "tests/support/temporary_folder.h"
@@ -11,6 +12,44 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+// ---- allocations that fail on demand -------------------------------------------------------------------
+
+static struct {
+    bool active, failed;
+    size_t after; // this many go well
+} plan;
+
+void *__real_malloc(size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+char *__wrap_strdup(const char *text);
+
+static bool fails(void)
+{
+    if (!plan.active || plan.failed)
+        return false;
+    plan.failed = plan.after == 0;
+    plan.after--;
+    return plan.failed;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+static void *malloc_of_jansson(size_t size)
+{
+    return malloc(size); // Jansson is a library of its own, whose calls are not replaced
+}
+
+// ---- tests ----------------------------------------------------------------------------------------------
 
 static int set_up(void **state)
 {
@@ -139,13 +178,53 @@ static void metadata_that_is_no_yaml_is_named(void **state)
     }
 }
 
+static void nothing_is_left_out_for_want_of_memory(void **state)
+{
+    static const char *const cards[] = {
+        "---\nlicense: mit\nlanguage: [en, de]\ntags: [a, {b: c}]\ndatasets:\n- d\n---\n",
+        "---\nlicense: [mit\n---\n"};
+
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        struct error err = {0};
+        json_t *whole, *metadata;
+        char *whole_notice, *notice;
+        size_t failures = 0;
+
+        write_text(*state, "README.md", cards[i]);
+        assert_ok(card_metadata_read(&whole, &whole_notice, *state, &err), err);
+        for (size_t n = 0;; n++) {
+            plan.after = n;
+            plan.failed = false;
+            plan.active = true;
+            const enum status status = card_metadata_read(&metadata, &notice, *state, &err);
+            plan.active = false;
+            if (status == STATUS_OK) {
+                assert_true(json_equal(metadata, whole));
+                assert_string_equal(notice, whole_notice);
+            } else {
+                assert_int_equal(status, STATUS_MEMORY);
+                failures++;
+            }
+            json_decref(metadata);
+            free(notice);
+            if (!plan.failed)
+                break;
+        }
+        assert_true(failures > 0);
+        json_decref(whole);
+        free(whole_notice);
+    }
+}
+
 int main(void)
 {
+    json_set_alloc_funcs(malloc_of_jansson, free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_holds_of_a_pruned_model_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_metadata_is_taken_as_yaml_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endless_metadata_is_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metadata_that_is_no_yaml_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_left_out_for_want_of_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "pipeline/text/json_memory.h"
+#include "io/file/json_memory.h"
 
 #include <jansson.h>
 #include <stdatomic.h>
@@ -19,6 +19,11 @@ static void *watched_malloc(size_t size)
 void json_memory_watch(void)
 {
     json_set_alloc_funcs(watched_malloc, free);
+}
+
+void json_memory_note(void)
+{
+    atomic_store(&has_failed, true);
 }
 
 enum status json_memory_check(const char *what, struct error *err)
