@@ -1,12 +1,12 @@
 #include "pipeline/run/verified_file.h"
 
+#include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "pipeline/record/outputs.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/committed_file.h"
 #include "pipeline/run/committed_files.h"
-#include "pipeline/text/json_memory.h"
 #include "stages/export/exported_files.h"
 
 #include <errno.h>
