@@ -266,12 +266,105 @@ void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer)
     free(pre_tokenizer);
 }
 
-enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct text *text,
-                                struct pieces *pieces, struct pre_tokenizer_work *work, struct error *err)
+// ---- cutting
+// -----------------------------------------------------------------------------------------------
+
+enum { PIECES_AT_A_TIME = 4096 };
+
+// The pieces of the first cut, on their way through the steps behind it.
+struct cut {
+    const struct pre_tokenizer *pre_tokenizer; // NULL: no steps
+    size_t step;                               // of the cut
+    struct slice text;
+    size_t origin_bytes;
+    struct pre_tokenizer_work *work;
+    const struct word_sink *sink;
+};
+
+static enum status apply_steps(const struct cut *cut, size_t first, size_t end, struct text *text,
+                               struct error *err)
 {
-    if (pre_tokenizer == NULL)
+    for (size_t i = first; i < end; i++) {
+        const struct pre_tokenizer_step *step = &cut->pre_tokenizer->steps[i];
+        FORWARD_IF_ERROR(step->apply(step, text, &cut->work->words, cut->work, err));
+    }
+    return STATUS_OK;
+}
+
+static enum status hand_on(void *context, struct error *err)
+{
+    const struct cut *cut = context;
+    struct pieces *words = &cut->work->words;
+    struct text *part = &cut->work->part;
+
+    if (words->count == 0)
         return STATUS_OK;
-    for (size_t i = 0; i < pre_tokenizer->count; i++)
-        FORWARD_IF_ERROR(pre_tokenizer->steps[i].apply(&pre_tokenizer->steps[i], text, pieces, work, err));
+    if (cut->step + 1 < cut->pre_tokenizer->count) {
+        const struct piece *last = &words->items[words->count - 1];
+        const size_t start = words->items[0].start, size = last->start + last->size - start;
+        text_clear(part);
+        FORWARD_IF_ERROR(text_append(part, cut->text.bytes + start, size, err));
+        if (cut->origin_bytes > start)
+            part->origin_bytes = cut->origin_bytes - start < size ? cut->origin_bytes - start : size;
+        for (size_t i = 0; i < words->count; i++)
+            words->items[i].start -= start;
+        pieces_find_origin(words, part->origin_bytes);
+        FORWARD_IF_ERROR(apply_steps(cut, cut->step + 1, cut->pre_tokenizer->count, part, err));
+        FORWARD_IF_ERROR(cut->sink->take(cut->sink->context, part->bytes, words, err));
+    } else {
+        FORWARD_IF_ERROR(cut->sink->take(cut->sink->context, cut->text.bytes, words, err));
+    }
+    words->count = 0;
+    return STATUS_OK;
+}
+
+// The steps before the first cut rewrite the text, which stays one piece.
+static enum status rewrite(struct cut *cut, struct error *err)
+{
+    struct text *whole = &cut->work->whole;
+
+    if (cut->step == 0)
+        return STATUS_OK;
+    text_clear(whole);
+    FORWARD_IF_ERROR(text_append(whole, cut->text.bytes, cut->text.size, err));
+    whole->origin_bytes = cut->origin_bytes;
+    FORWARD_IF_ERROR(apply_steps(cut, 0, cut->step, whole, err));
+    text_trim(&cut->work->text);
+    cut->text = (struct slice){whole->bytes, whole->size};
+    cut->origin_bytes = whole->origin_bytes;
+    return STATUS_OK;
+}
+
+static enum status cut_all(struct cut *cut, struct error *err)
+{
+    const struct pre_tokenizer_step *step = &cut->pre_tokenizer->steps[cut->step];
+    struct splitter splitter = {.behavior = step->behavior,
+                                .invert = step->invert,
+                                .pieces = &cut->work->words,
+                                .most = PIECES_AT_A_TIME,
+                                .full = hand_on,
+                                .context = cut};
+
+    cut->work->words.count = 0;
+    FORWARD_IF_ERROR(pre_tokenizer_cut_stretch(step, cut->text, 0, &splitter, err));
+    return hand_on(cut, err);
+}
+
+enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct slice text,
+                                size_t origin_bytes, struct pre_tokenizer_work *work,
+                                const struct word_sink *sink, struct error *err)
+{
+    const size_t count = pre_tokenizer != NULL ? pre_tokenizer->count : 0;
+    struct cut cut = {pre_tokenizer, 0, text, origin_bytes, work, sink};
+
+    while (cut.step < count && pre_tokenizer->steps[cut.step].apply != pre_tokenizer_cut)
+        cut.step++;
+    work->words.count = 0;
+    work->words.at_origin = origin_bytes > 0 ? 1 : 0;
+    FORWARD_IF_ERROR(pieces_append(&work->words, 0, text.size, err));
+    FORWARD_IF_ERROR(rewrite(&cut, err));
+    FORWARD_IF_ERROR(cut.step == count ? sink->take(sink->context, cut.text.bytes, &work->words, err)
+                                       : cut_all(&cut, err));
+    text_trim(&work->whole);
     return STATUS_OK;
 }

@@ -13,7 +13,15 @@ enum status pre_tokenizer_from_json(struct pre_tokenizer **pre_tokenizer, const 
                                     struct error *err);
 void pre_tokenizer_free(struct pre_tokenizer *pre_tokenizer); // NULL is fine
 
-// Cuts text, whose pieces are given (one for the whole), into pieces; both may be rewritten. NULL
-// pre_tokenizer changes nothing.
-enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct text *text,
-                                struct pieces *pieces, struct pre_tokenizer_work *work, struct error *err);
+// Takes words, in their order, some at a time: pieces of `bytes`, which are the caller's.
+struct word_sink {
+    enum status (*take)(void *context, const char *bytes, const struct pieces *words, struct error *err);
+    void *context;
+};
+
+// Cuts text into words, of which it begins with origin_bytes of the first character of the input (text.h).
+// NULL pre_tokenizer: it is one word. Memory does not grow with a text that the first step cuts: what that
+// finds goes through the other steps some pieces at a time, each of them for itself.
+enum status pre_tokenizer_apply(const struct pre_tokenizer *pre_tokenizer, struct slice text,
+                                size_t origin_bytes, struct pre_tokenizer_work *work,
+                                const struct word_sink *sink, struct error *err);

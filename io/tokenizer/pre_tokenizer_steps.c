@@ -6,7 +6,15 @@
 void pre_tokenizer_work_free(struct pre_tokenizer_work *work)
 {
     text_free(&work->text);
+    text_free(&work->whole);
+    text_free(&work->part);
     pieces_free(&work->pieces);
+    pieces_free(&work->words);
+}
+
+void pre_tokenizer_work_limit(struct pre_tokenizer_work *work, size_t limit)
+{
+    work->text.limit = work->whole.limit = work->part.limit = limit;
 }
 
 // ---- cutting ---------------------------------------------------------------------------------------------
@@ -57,6 +65,14 @@ static enum status cut_at_characters(const struct pre_tokenizer_step *step, stru
     return STATUS_OK;
 }
 
+enum status pre_tokenizer_cut_stretch(const struct pre_tokenizer_step *step, struct slice stretch,
+                                      size_t offset, struct splitter *splitter, struct error *err)
+{
+    FORWARD_IF_ERROR(step->pattern != NULL ? cut_at_pattern(step, stretch, offset, splitter, err)
+                                           : cut_at_characters(step, stretch, offset, splitter, err));
+    return splitter_end(splitter, err);
+}
+
 enum status pre_tokenizer_cut(const struct pre_tokenizer_step *step, struct text *text, struct pieces *pieces,
                               struct pre_tokenizer_work *work, struct error *err)
 {
@@ -67,13 +83,9 @@ enum status pre_tokenizer_cut(const struct pre_tokenizer_step *step, struct text
         const struct piece piece = pieces->items[i];
         const struct slice slice = {text->bytes + piece.start, piece.size};
         struct splitter splitter = {.behavior = step->behavior, .invert = step->invert, .pieces = out};
-        FORWARD_IF_ERROR(step->pattern != NULL ? cut_at_pattern(step, slice, piece.start, &splitter, err)
-                                               : cut_at_characters(step, slice, piece.start, &splitter, err));
-        FORWARD_IF_ERROR(splitter_end(&splitter, err));
+        FORWARD_IF_ERROR(pre_tokenizer_cut_stretch(step, slice, piece.start, &splitter, err));
     }
-    out->at_origin = 0;
-    while (out->at_origin < out->count && out->items[out->at_origin].start < text->origin_bytes)
-        out->at_origin++;
+    pieces_find_origin(out, text->origin_bytes);
     pieces_swap(pieces, out);
     return STATUS_OK;
 }

@@ -10,9 +10,13 @@
 // The buffers of a pre-tokenizer, reused from text to text. Begin with {0}; freed with
 // pre_tokenizer_work_free.
 struct pre_tokenizer_work {
-    struct text text;
-    struct pieces pieces;
+    struct text text;     // what a step makes
+    struct pieces pieces; // the same
+    struct text whole;    // of the steps before the first cut
+    struct text part;     // of some pieces of that
+    struct pieces words;
 };
+void pre_tokenizer_work_limit(struct pre_tokenizer_work *work, size_t limit); // of each text
 void pre_tokenizer_work_free(struct pre_tokenizer_work *work);
 
 enum prepend_scheme { PREPEND_FIRST, PREPEND_NEVER, PREPEND_ALWAYS };
@@ -31,6 +35,10 @@ struct pre_tokenizer_step {
 };
 
 // Each rewrites text, pieces or both, and works in `work`.
+
+// Adds the pieces of one stretch of a text, which begins at `offset`, to the splitter's.
+enum status pre_tokenizer_cut_stretch(const struct pre_tokenizer_step *step, struct slice stretch,
+                                      size_t offset, struct splitter *splitter, struct error *err);
 
 // Cuts every piece at pattern, is_delimiter or delimiter; the text stays.
 enum status pre_tokenizer_cut(const struct pre_tokenizer_step *step, struct text *text, struct pieces *pieces,

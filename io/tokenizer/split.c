@@ -32,8 +32,12 @@ static enum status close_piece(struct splitter *splitter, struct error *err)
 {
     const bool keep = splitter->open && splitter->end > splitter->start;
     splitter->open = false;
-    return keep ? pieces_append(splitter->pieces, splitter->start, splitter->end - splitter->start, err)
-                : STATUS_OK;
+    if (!keep)
+        return STATUS_OK;
+    FORWARD_IF_ERROR(pieces_append(splitter->pieces, splitter->start, splitter->end - splitter->start, err));
+    return splitter->full != NULL && splitter->pieces->count >= splitter->most
+               ? splitter->full(splitter->context, err)
+               : STATUS_OK;
 }
 
 enum status splitter_add(struct splitter *splitter, size_t start, size_t end, bool is_match,

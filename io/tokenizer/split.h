@@ -18,11 +18,15 @@ enum split_behavior {
 enum status split_behavior_from_json(enum split_behavior *behavior, const json_t *object, struct error *err);
 
 // Takes the stretches of one text in order, matches and what lies between them, and appends pieces to
-// `pieces`. Begin with behavior, invert and pieces set; end with splitter_end.
+// `pieces`. Begin with behavior, invert and pieces set; end with splitter_end. With `full` that is called
+// whenever there are `most` pieces, and makes room.
 struct splitter {
     enum split_behavior behavior;
     bool invert; // matches are kept, and the text between them is the delimiter
     struct pieces *pieces;
+    size_t most;
+    enum status (*full)(void *context, struct error *err);
+    void *context;
     bool previous_is_match;
     bool open; // start and end hold a piece that may still grow
     size_t start;

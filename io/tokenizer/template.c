@@ -180,25 +180,57 @@ size_t templates_bound(const struct templates *templates)
 // ---- filling
 // -----------------------------------------------------------------------------------------------
 
+// A copy of the text's ids for each place where the template has them.
+static enum status fill_copies(const struct ids *template, bool add_special_tokens, struct ids *ids,
+                               struct error *err)
+{
+    struct ids filled = {0};
+
+    for (size_t i = 0; i < template->count; i++) {
+        enum status status = STATUS_OK;
+        if (template->items[i] == TEXT)
+            status = ids_append(&filled, ids->items, ids->count, err);
+        else if (add_special_tokens)
+            status = ids_append(&filled, &template->items[i], 1, err);
+        if (status != STATUS_OK) {
+            free(filled.items);
+            return status;
+        }
+    }
+    free(ids->items);
+    *ids = filled;
+    return STATUS_OK;
+}
+
+// Around the text's ids, at index `text` of the template, where they are: a long text is not copied.
+static enum status fill_around(const struct ids *template, size_t text, struct ids *ids, struct error *err)
+{
+    const size_t after = template->count - text - 1;
+
+    FORWARD_IF_ERROR(grow(&ids->items, &ids->capacity, ids->count + template->count, sizeof *ids->items,
+                          "token ids", err));
+    memmove(ids->items + text, ids->items, ids->count * sizeof *ids->items);
+    memcpy(ids->items, template->items, text * sizeof *ids->items);
+    memcpy(ids->items + text + ids->count, template->items + text + 1, after * sizeof *ids->items);
+    ids->count += text + after;
+    return STATUS_OK;
+}
+
 enum status templates_apply(const struct templates *templates, bool add_special_tokens, struct ids *ids,
                             struct error *err)
 {
     for (size_t t = 0; t < templates->count; t++) {
         const struct ids *template = &templates->items[t];
-        struct ids filled = {0};
-        for (size_t i = 0; i < template->count; i++) {
-            enum status status = STATUS_OK;
-            if (template->items[i] == TEXT)
-                status = ids_append(&filled, ids->items, ids->count, err);
-            else if (add_special_tokens)
-                status = ids_append(&filled, &template->items[i], 1, err);
-            if (status != STATUS_OK) {
-                free(filled.items);
-                return status;
+        size_t texts = 0, text = 0;
+        for (size_t i = 0; i < template->count; i++)
+            if (template->items[i] == TEXT) {
+                texts++;
+                text = i;
             }
-        }
-        free(ids->items);
-        *ids = filled;
+        if (texts == 1 && !add_special_tokens)
+            continue;
+        FORWARD_IF_ERROR(texts == 1 ? fill_around(template, text, ids, err)
+                                    : fill_copies(template, add_special_tokens, ids, err));
     }
     return STATUS_OK;
 }

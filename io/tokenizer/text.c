@@ -65,6 +65,17 @@ void text_clear(struct text *text)
     text->origin_bytes = 0;
 }
 
+void text_trim(struct text *text)
+{
+    const size_t usual = (size_t)1 << 20;
+    const struct text empty = {.limit = text->limit};
+
+    if (text->capacity <= usual)
+        return;
+    free(text->bytes);
+    *text = empty;
+}
+
 void text_free(struct text *text)
 {
     free(text->bytes);
@@ -85,6 +96,13 @@ enum status pieces_append(struct pieces *pieces, size_t start, size_t size, stru
                               "the pieces of a text", err));
     pieces->items[pieces->count++] = (struct piece){.start = start, .size = size};
     return STATUS_OK;
+}
+
+void pieces_find_origin(struct pieces *pieces, size_t origin_bytes)
+{
+    pieces->at_origin = 0;
+    while (pieces->at_origin < pieces->count && pieces->items[pieces->at_origin].start < origin_bytes)
+        pieces->at_origin++;
 }
 
 void pieces_free(struct pieces *pieces)

@@ -59,10 +59,12 @@ enum status text_append_code_point(struct text *text, uint32_t code_point, struc
 // to grow.
 size_t text_limit(size_t size);
 void text_clear(struct text *text); // keeps the memory and the limit
+void text_trim(struct text *text);  // gives back the memory of a large one, the contents with it
 void text_free(struct text *text);
 void text_swap(struct text *one, struct text *other);
 
 enum status pieces_append(struct pieces *pieces, size_t start, size_t size, struct error *err);
+void pieces_find_origin(struct pieces *pieces, size_t origin_bytes); // sets at_origin
 void pieces_free(struct pieces *pieces);
 void pieces_swap(struct pieces *one, struct pieces *other);
 

@@ -25,9 +25,7 @@ struct tokenizer {
     struct templates *templates;
     // Memory to work in, reused from text to text.
     struct text normalized; // the text between two added tokens, normalised
-    struct text part;       // the part of it between two added tokens
     struct text scratch;
-    struct pieces pieces;
     struct pre_tokenizer_work work;
 };
 
@@ -129,9 +127,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
     word_model_free(tokenizer->model);
     templates_free(tokenizer->templates);
     text_free(&tokenizer->normalized);
-    text_free(&tokenizer->part);
     text_free(&tokenizer->scratch);
-    pieces_free(&tokenizer->pieces);
     pre_tokenizer_work_free(&tokenizer->work);
     free(tokenizer);
 }
@@ -146,23 +142,42 @@ size_t tokenizer_vocabulary_size(const struct tokenizer *tokenizer)
 // ---- encoding
 // ----------------------------------------------------------------------------------------------
 
-// The text that is left when all added tokens are taken out: tokenizer->part.
-static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, struct ids *ids,
-                               struct error *err)
-{
-    struct text *text = &tokenizer->part;
-    struct pieces *pieces = &tokenizer->pieces;
+// Where the ids of words go.
+struct encoding {
+    struct word_model *model;
+    struct ids *ids;
+};
 
-    pieces->count = 0;
-    pieces->at_origin = at_origin ? 1 : 0;
-    FORWARD_IF_ERROR(pieces_append(pieces, 0, text->size, err));
-    FORWARD_IF_ERROR(pre_tokenizer_apply(tokenizer->pre_tokenizer, text, pieces, &tokenizer->work, err));
-    for (size_t i = 0; i < pieces->count; i++) {
+static enum status encode_words(void *context, const char *bytes, const struct pieces *words,
+                                struct error *err)
+{
+    const struct encoding *encoding = context;
+
+    for (size_t i = 0; i < words->count; i++) {
         if (i % PIECES_BETWEEN_QUESTIONS == 0)
             FORWARD_IF_ERROR(interrupt_check(err));
-        FORWARD_IF_ERROR(word_model_encode(tokenizer->model, text->bytes + pieces->items[i].start,
-                                           pieces->items[i].size, ids, err));
+        FORWARD_IF_ERROR(word_model_encode(encoding->model, bytes + words->items[i].start,
+                                           words->items[i].size, encoding->ids, err));
     }
+    return STATUS_OK;
+}
+
+// stretch, of which the first origin_bytes stand for the first character of the input, normalised: that
+// itself where nothing is to be done.
+static enum status normalize(struct tokenizer *tokenizer, struct slice *stretch, size_t *origin_bytes,
+                             struct error *err)
+{
+    struct text *text = &tokenizer->normalized;
+
+    if (tokenizer->normalizer == NULL)
+        return STATUS_OK;
+    text_clear(text);
+    FORWARD_IF_ERROR(text_append(text, stretch->bytes, stretch->size, err));
+    text->origin_bytes = *origin_bytes;
+    FORWARD_IF_ERROR(normalizer_apply(tokenizer->normalizer, text, &tokenizer->scratch, err));
+    text_trim(&tokenizer->scratch);
+    *stretch = (struct slice){text->bytes, text->size};
+    *origin_bytes = text->origin_bytes;
     return STATUS_OK;
 }
 
@@ -170,32 +185,27 @@ static enum status encode_part(struct tokenizer *tokenizer, bool at_origin, stru
 static enum status encode_stretch(struct tokenizer *tokenizer, struct slice stretch, bool at_origin,
                                   struct ids *ids, struct error *err)
 {
-    struct text *text = &tokenizer->normalized;
+    struct encoding encoding = {tokenizer->model, ids};
+    const struct word_sink sink = {encode_words, &encoding};
     struct added_search search = {0};
     struct added_stretch found;
-    size_t first = 0;
+    size_t origin_bytes = 0;
 
-    text_clear(text);
-    FORWARD_IF_ERROR(text_append(text, stretch.bytes, stretch.size, err));
-    if (at_origin) {
-        (void)utf8_decode(stretch.bytes, &first);
-        text->origin_bytes = first;
-    }
-    FORWARD_IF_ERROR(normalizer_apply(tokenizer->normalizer, text, &tokenizer->scratch, err));
-    while (
-        added_tokens_next(tokenizer->added, true, (struct slice){text->bytes, text->size}, &search, &found)) {
-        if (found.id >= 0) {
+    if (at_origin)
+        (void)utf8_decode(stretch.bytes, &origin_bytes);
+    FORWARD_IF_ERROR(normalize(tokenizer, &stretch, &origin_bytes, err));
+    while (added_tokens_next(tokenizer->added, true, stretch, &search, &found)) {
+        const struct slice part = {stretch.bytes + found.start, found.end - found.start};
+        size_t of_part = origin_bytes > found.start ? origin_bytes - found.start : 0;
+        if (of_part > part.size)
+            of_part = part.size;
+        if (found.id >= 0)
             FORWARD_IF_ERROR(ids_append(ids, &found.id, 1, err));
-            continue;
-        }
-        text_clear(&tokenizer->part);
-        FORWARD_IF_ERROR(
-            text_append(&tokenizer->part, text->bytes + found.start, found.end - found.start, err));
-        if (found.start < text->origin_bytes)
-            tokenizer->part.origin_bytes =
-                (text->origin_bytes < found.end ? text->origin_bytes : found.end) - found.start;
-        FORWARD_IF_ERROR(encode_part(tokenizer, tokenizer->part.origin_bytes > 0, ids, err));
+        else
+            FORWARD_IF_ERROR(
+                pre_tokenizer_apply(tokenizer->pre_tokenizer, part, of_part, &tokenizer->work, &sink, err));
     }
+    text_trim(&tokenizer->normalized);
     return STATUS_OK;
 }
 
@@ -229,7 +239,7 @@ enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size
     RETURN_ERROR_IF(!utf8_check(text, size, &offset), err, STATUS_INPUT, "the text is not UTF-8 at byte %zu",
                     offset);
     tokenizer->normalized.limit = tokenizer->scratch.limit = text_limit(size);
-    tokenizer->part.limit = tokenizer->work.text.limit = text_limit(size);
+    pre_tokenizer_work_limit(&tokenizer->work, text_limit(size));
     GOTO_IF_ERROR(encode_text(tokenizer, (struct slice){text, size}, &ids, err), failed);
     GOTO_IF_ERROR(templates_apply(tokenizer->templates, add_special_tokens, &ids, err), failed);
     if (ids.items == NULL) // an empty result is a valid pointer as well

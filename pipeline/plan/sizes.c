@@ -269,9 +269,9 @@ static double file_bytes(const char *path)
     return bytes;
 }
 
-// Of memory for each byte of a text that is tokenised whole: the text, its words, its ids (measured, see
-// docs/texts-and-tasks.md).
-static const double bytes_to_tokenise = 14;
+// Of memory for each byte of a text that is tokenised whole: the text, joined and normalised, and its ids
+// (measured, see docs/texts-and-tasks.md: 2.6 to 4.3).
+static const double bytes_to_tokenise = 5;
 
 static double text_bytes(const char *path, uint64_t enough)
 {

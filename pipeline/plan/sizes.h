@@ -74,7 +74,7 @@ double weights_file_datasets(const struct layer_size *layer, const struct varian
 
 // Bytes of memory for the longest text that is read, unpacked: of the corpus, as far as it is drawn from, and
 // of those for perplexity. What is tokenised as a whole, texts for perplexity and a corpus of one document,
-// takes many times its size. 0 where none is there. Of compressed ones as much as is usual for text.
+// takes several times its size. 0 where none is there. Of compressed ones as much as is usual for text.
 double longest_text_bytes(const struct settings *settings);
 // Of settings->texts[text], from its tokens as they were measured (stages/evaluate/text_size.h); else by the
 // size of its file; where there is none, of a test set of the usual size.

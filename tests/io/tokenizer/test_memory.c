@@ -21,6 +21,7 @@ static struct {
     bool active;
     size_t after; // this many go well
     bool failed;
+    size_t largest; // that was asked for
 } plan;
 
 void *__real_malloc(size_t size);
@@ -30,8 +31,10 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 
-static bool fails(void)
+static bool fails(size_t size)
 {
+    if (plan.largest < size)
+        plan.largest = size;
     if (!plan.active || plan.failed)
         return false;
     if (plan.after > 0) {
@@ -44,17 +47,17 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t size)
 {
-    return fails() ? NULL : __real_malloc(size);
+    return fails(size) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : __real_calloc(count, size);
+    return fails(count * size) ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-    return fails() ? NULL : __real_realloc(memory, size);
+    return fails(size) ? NULL : __real_realloc(memory, size);
 }
 
 // ---- tests
@@ -142,10 +145,42 @@ static void an_encoding_without_memory_says_so_and_the_next_one_works(void **sta
     }
 }
 
+// Of a text of many words there is nothing in memory that is larger than the text and its ids.
+static void a_long_text_is_cut_some_words_at_a_time(void **state)
+{
+    static const char word[] = " the";
+    const size_t words = 1 << 18, size = words * strlen(word);
+    char *text = malloc(size);
+    (void)state;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < words; i++)
+        memcpy(text + i * strlen(word), word, strlen(word));
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err = {0};
+        int32_t *ids = NULL;
+        size_t count = 0;
+
+        assert_ok(tokenizer_load(&tokenizer, layout(names[n]), &err), err);
+        plan.largest = 0;
+        assert_ok(tokenizer_encode(tokenizer, text, size, false, &ids, &count, &err), err);
+        assert_true(count >= words);
+        const size_t of_ids = count * sizeof *ids;
+        if (plan.largest > 2 * (of_ids > size ? of_ids : size))
+            fail_msg("%s: %zu bytes at once, for %zu of text and %zu of ids", names[n], plan.largest, size,
+                     of_ids);
+        free(ids);
+        tokenizer_free(tokenizer);
+    }
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_load_without_memory_says_so),
+        cmocka_unit_test(a_long_text_is_cut_some_words_at_a_time),
         cmocka_unit_test(an_encoding_without_memory_says_so_and_the_next_one_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,10 +406,10 @@ static void windows_are_planned_by_the_size_of_the_text(void **state)
     assert_int_equal(fclose(file), 0);
     assert_true(planned_windows(&settings, 0) == 101);
     // Memory: a text, and a corpus of one document, are tokenised whole.
-    assert_true(longest_text_bytes(&settings) == 14 * 4001);
+    assert_true(longest_text_bytes(&settings) == 5 * 4001);
     settings.num_texts = 0;
     settings.corpus = path;
-    assert_true(longest_text_bytes(&settings) == 14 * 4001);
+    assert_true(longest_text_bytes(&settings) == 5 * 4001);
     file = fopen(path, "w"); // lines of JSON are documents
     assert_non_null(file);
     assert_int_equal(fprintf(file, "{\"text\": \"%3986s\"}\n", ""), 3999);
