@@ -17,6 +17,8 @@ struct bpe {
     bool fuse_unk;
     bool byte_fallback;
     bool ignore_merges;
+    struct text suffix;    // of the last character of a word; empty: none
+    struct text last;      // that character and the suffix
     int32_t byte_ids[256]; // <0x00> to <0xFF>, -1 where the vocabulary has none
 };
 
@@ -36,36 +38,58 @@ static enum status add_symbol(struct merge_work *work, int32_t id, struct error 
     return STATUS_OK;
 }
 
-// A character that is no token, as its bytes; false if one of them is no token either.
-static bool has_byte_tokens(const struct bpe *bpe, const char *character, size_t size)
+// The symbol of a word that begins at `at`, as it is spelled in the vocabulary, and its id or -1. *length is
+// that of its character in the word.
+static enum status spell_symbol(struct bpe *bpe, const char *word, size_t size, size_t at,
+                                struct slice *symbol, size_t *length, int32_t *id, struct error *err)
+{
+    const uint32_t character = utf8_decode(word + at, length);
+
+    *symbol = (struct slice){word + at, *length};
+    if (bpe->suffix.size == 0 || at + *length < size) {
+        *id = vocabulary_find_character(bpe->vocabulary, character);
+        return STATUS_OK;
+    }
+    text_clear(&bpe->last);
+    FORWARD_IF_ERROR(text_append(&bpe->last, word + at, *length, err));
+    FORWARD_IF_ERROR(text_append(&bpe->last, bpe->suffix.bytes, bpe->suffix.size, err));
+    *symbol = (struct slice){bpe->last.bytes, bpe->last.size};
+    *id = vocabulary_find(bpe->vocabulary, symbol->bytes, symbol->size);
+    return STATUS_OK;
+}
+
+// A symbol that is no token, as its bytes; false if one of them is no token either.
+static bool has_byte_tokens(const struct bpe *bpe, struct slice symbol)
 {
     if (!bpe->byte_fallback)
         return false;
-    for (size_t i = 0; i < size; i++)
-        if (bpe->byte_ids[(unsigned char)character[i]] < 0)
+    for (size_t i = 0; i < symbol.size; i++)
+        if (bpe->byte_ids[(unsigned char)symbol.bytes[i]] < 0)
             return false;
     return true;
 }
 
 // The symbols of a word before any merge.
-static enum status first_symbols(const struct bpe *bpe, const char *word, size_t size,
-                                 struct merge_work *work, struct error *err)
+static enum status first_symbols(struct bpe *bpe, const char *word, size_t size, struct merge_work *work,
+                                 struct error *err)
 {
+    struct slice symbol;
+    int32_t id;
     bool unknown = false; // an unknown symbol is to be added before the next known one
     size_t length = 0;
 
     work->count = 0;
     for (size_t at = 0; at < size; at += length) {
-        const int32_t id = vocabulary_find_character(bpe->vocabulary, utf8_decode(word + at, &length));
+        FORWARD_IF_ERROR(spell_symbol(bpe, word, size, at, &symbol, &length, &id, err));
         if (id >= 0) {
             if (unknown)
                 FORWARD_IF_ERROR(add_symbol(work, bpe->unk_id, err));
             unknown = false;
             FORWARD_IF_ERROR(add_symbol(work, id, err));
-        } else if (has_byte_tokens(bpe, word + at, length)) {
+        } else if (has_byte_tokens(bpe, symbol)) {
             // An unknown symbol that waits goes on waiting: so does `tokenizers`.
-            for (size_t i = 0; i < length; i++)
-                FORWARD_IF_ERROR(add_symbol(work, bpe->byte_ids[(unsigned char)word[at + i]], err));
+            for (size_t i = 0; i < symbol.size; i++)
+                FORWARD_IF_ERROR(add_symbol(work, bpe->byte_ids[(unsigned char)symbol.bytes[i]], err));
         } else if (bpe->unk_token != NULL) {
             RETURN_ERROR_IF(bpe->unk_id < 0, err, STATUS_INPUT,
                             "tokenizer: the text has a character that is no token, and neither is the "
@@ -111,7 +135,7 @@ enum status bpe_encode(struct bpe *bpe, const char *word, size_t size, struct id
         if (id >= 0)
             return ids_append(ids, &id, 1, err);
     }
-    if (size <= short_word)
+    if (size <= short_word || bpe->suffix.size > 0) // of which the last part would be another than elsewhere
         return encode_part(bpe, word, size, ids, err);
     // SentencePiece's kind of tokenizer hands over the whole text as one word. It falls into parts wherever
     // two neighbours can never be joined; parts come again and again, words as long as that do not. Both
@@ -156,9 +180,6 @@ static enum status read_kind(const json_t *value, struct error *err)
     FORWARD_IF_ERROR(json_optional_text(value, "continuing_subword_prefix", &affix, err));
     RETURN_ERROR_IF(affix.size > 0, err, STATUS_INPUT, "continuing_subword_prefix \"%s\" is not supported",
                     affix.bytes);
-    FORWARD_IF_ERROR(json_optional_text(value, "end_of_word_suffix", &affix, err));
-    RETURN_ERROR_IF(affix.size > 0, err, STATUS_INPUT, "end_of_word_suffix \"%s\" is not supported",
-                    affix.bytes);
     return STATUS_OK;
 }
 
@@ -185,6 +206,7 @@ static enum status read_unknown(struct bpe *bpe, const json_t *value, struct err
 
 static enum status read_model(struct bpe *bpe, const json_t *value, struct error *err)
 {
+    struct slice suffix = {"", 0};
     enum status status;
 
     FORWARD_IF_ERROR(read_kind(value, err));
@@ -194,6 +216,8 @@ static enum status read_model(struct bpe *bpe, const json_t *value, struct error
     status = merges_from_json(&bpe->merges, json_object_get(value, "merges"), bpe->vocabulary, err);
     if (status != STATUS_OK)
         return status == STATUS_INPUT ? error_prefix(err, "merges") : status;
+    FORWARD_IF_ERROR(json_optional_text(value, "end_of_word_suffix", &suffix, err));
+    FORWARD_IF_ERROR(text_append(&bpe->suffix, suffix.bytes, suffix.size, err));
     FORWARD_IF_ERROR(read_unknown(bpe, value, err));
     return word_cache_new(&bpe->cache, err);
 }
@@ -222,6 +246,8 @@ void bpe_free(struct bpe *bpe)
     merges_free(bpe->merges);
     word_cache_free(bpe->cache);
     merge_work_free(&bpe->work);
+    text_free(&bpe->suffix);
+    text_free(&bpe->last);
     free(bpe->unk_token);
     free(bpe);
 }

@@ -1,7 +1,8 @@
 // bpe.h - byte-pair encoding: the "model" of type "BPE".
 //
 // A word is a row of symbols, at first its characters. Again and again the pair of neighbours with the lowest
-// rank (the leftmost of equals) becomes one symbol, until no pair has a rank (Sennrich et al., 2016).
+// rank (the leftmost of equals) becomes one symbol, until no pair has a rank (Sennrich et al., 2016). With an
+// `end_of_word_suffix` ("</w>") the last character and the suffix are one symbol.
 #pragma once
 #include "io/tokenizer/text.h"
 #include "io/tokenizer/vocabulary.h"
@@ -10,7 +11,7 @@
 
 struct bpe; // opaque
 
-// value is the member "model". Dropout and affixes of subwords are refused by name.
+// value is the member "model". Dropout and prefixes of subwords are refused by name.
 // Freed with bpe_free.
 enum status bpe_from_json(struct bpe **bpe, const json_t *value, struct error *err);
 void bpe_free(struct bpe *bpe); // NULL is fine

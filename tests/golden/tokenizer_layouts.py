@@ -117,6 +117,21 @@ def train_byte_level(texts, size, pattern):
     return sorted(model["vocab"], key=model["vocab"].get), model["merges"]
 
 
+def train_with_ends(texts, size, pattern):
+    """(vocabulary, merges) of a byte-level BPE whose words end in a suffix."""
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "removed", invert=True), pre_tokenizers.ByteLevel(False, use_regex=True)])
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, end_of_word_suffix="</w>", initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = [*alphabet, *(c + "</w>" for c in alphabet if c != "~")]  # so that one of them is unknown at the end of a word
+    tokens += [t for t in sorted(model["vocab"], key=model["vocab"].get) if t not in tokens and t != "~</w>"]
+    return {t: i for i, t in enumerate(tokens)}, [m for m in model["merges"] if "~</w>" not in m]
+
+
 def train_sentence_piece(texts, size):
     """Pieces in order of their score, as a SentencePiece BPE model has them: merged ones first, then characters."""
     tokenizer = Tokenizer(models.BPE())
@@ -238,6 +253,21 @@ def layouts(texts, size=420):
         normalizer=sequence("normalizers"), post_processor=template([(names[0], len(vocab))]), decoder=byte_level(add_prefix_space=True),
         pre_tokenizer=sequence("pretokenizers", *(split({"Regex": s}) for s in splits), {"type": "Digits", "individual_digits": True},
                                byte_level(use_regex=False)))
+
+    # CLIP's, with an end of words
+    clip = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+    vocab, merges = train_with_ends(texts, size, clip)
+    ends = {"<|startoftext|>": len(vocab), "<|endoftext|>": len(vocab) + 1}
+    out["clip"] = tokenizer_json(
+        bpe_model(vocab | ends, [" ".join(m) for m in merges], unk_token="<|endoftext|>", continuing_subword_prefix="",
+                  end_of_word_suffix="</w>"),
+        [added(i, n, normalized=n == "<|startoftext|>") for n, i in ends.items()],
+        normalizer=sequence("normalizers", {"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+                            {"type": "Lowercase"}),
+        pre_tokenizer=sequence("pretokenizers", split({"Regex": clip}, "Removed", True), byte_level()),
+        post_processor={"type": "RobertaProcessing", "sep": ["<|endoftext|>", ends["<|endoftext|>"]],
+                        "cls": ["<|startoftext|>", ends["<|startoftext|>"]], "trim_offsets": False, "add_prefix_space": False},
+        decoder=byte_level())
 
     # SentencePiece's BPE
     pieces, characters = train_sentence_piece(texts, size)

@@ -259,6 +259,39 @@ static void of_two_merges_of_one_pair_the_last_counts(void **state)
           "3 2");
 }
 
+#define SUFFIXED(flags)                                                                                    \
+    "{\"end_of_word_suffix\":\"</w>\"," flags "\"vocab\":{\"a\":0,\"b\":1,\"b</w>\":2,\"ab</"              \
+                                              "w>\":3,\"<unk>\":4,\"<0x3C>\":5,\"<0x2F>\":6,\"<0x77>\":7," \
+    "\"<0x3E>\":8,\"<0x63>\":9,\"aa\":10,\"\xc3\xa9</w>\":11,\"aab</w>\":12},"                             \
+    "\"merges\":[\"a b</w>\",\"a a\",\"aa b</w>\"]}"
+#define UNKNOWN "\"unk_token\":\"<unk>\","
+
+// The ids that tokenizers 0.23 gives.
+static void the_last_character_has_the_suffix_of_words(void **state)
+{
+    static const struct {
+        const char *model, *word, *ids;
+    } cases[] = {
+        {SUFFIXED(UNKNOWN), "ab", "3"},
+        {SUFFIXED(UNKNOWN), "abab", "0 1 3"},
+        {SUFFIXED(UNKNOWN), "b", "2"},
+        {SUFFIXED(UNKNOWN), "ba", "1 4"}, // a</w> is no token
+        {SUFFIXED(UNKNOWN), "a\xc3\xa9", "0 11"},
+        {SUFFIXED(UNKNOWN), "cc", "4 4"},
+        {SUFFIXED(UNKNOWN "\"fuse_unk\":true,"), "cc", "4"},
+        {SUFFIXED(UNKNOWN), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
+         "10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 3"},
+        {SUFFIXED(UNKNOWN "\"byte_fallback\":true,"), "cc", "9 9 5 6 7 8"}, // bytes of the suffix, too
+        {SUFFIXED(UNKNOWN "\"byte_fallback\":true,"), "ca", "9 4"},
+        {SUFFIXED(""), "ac", "0"},
+        {SUFFIXED("\"ignore_merges\":true,"), "b", "1"},
+        {SUFFIXED("\"ignore_merges\":true,"), "ab", "3"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check(cases[i].model, cases[i].word, cases[i].ids);
+}
+
 // The oldest files hold merges.txt with its first line.
 static void the_version_line_is_no_merge(void **state)
 {
@@ -279,6 +312,7 @@ int main(void)
         cmocka_unit_test(of_equals_the_leftmost_is_merged_when_it_comes_late_too),
         cmocka_unit_test(of_two_merges_of_one_pair_the_last_counts),
         cmocka_unit_test(the_version_line_is_no_merge),
+        cmocka_unit_test(the_last_character_has_the_suffix_of_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
