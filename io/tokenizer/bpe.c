@@ -38,23 +38,28 @@ static enum status add_symbol(struct merge_work *work, int32_t id, struct error 
     return STATUS_OK;
 }
 
-// The symbol of a word that begins at `at`, as it is spelled in the vocabulary, and its id or -1. *length is
-// that of its character in the word.
-static enum status spell_symbol(struct bpe *bpe, const char *word, size_t size, size_t at,
-                                struct slice *symbol, size_t *length, int32_t *id, struct error *err)
-{
-    const uint32_t character = utf8_decode(word + at, length);
+struct symbol {
+    struct slice text; // as the vocabulary spells it
+    size_t length;     // of its character in the word
+    int32_t id;        // -1: it is no token
+};
 
-    *symbol = (struct slice){word + at, *length};
-    if (bpe->suffix.size == 0 || at + *length < size) {
-        *id = vocabulary_find_character(bpe->vocabulary, character);
+// *symbol <- the one of word[size] that begins at `at`. Its text lasts until the next call.
+static enum status spell_symbol(struct symbol *symbol, struct bpe *bpe, const char *word, size_t size,
+                                size_t at, struct error *err)
+{
+    const uint32_t character = utf8_decode(word + at, &symbol->length);
+
+    symbol->text = (struct slice){word + at, symbol->length};
+    if (bpe->suffix.size == 0 || at + symbol->length < size) {
+        symbol->id = vocabulary_find_character(bpe->vocabulary, character);
         return STATUS_OK;
     }
     text_clear(&bpe->last);
-    FORWARD_IF_ERROR(text_append(&bpe->last, word + at, *length, err));
+    FORWARD_IF_ERROR(text_append(&bpe->last, word + at, symbol->length, err));
     FORWARD_IF_ERROR(text_append(&bpe->last, bpe->suffix.bytes, bpe->suffix.size, err));
-    *symbol = (struct slice){bpe->last.bytes, bpe->last.size};
-    *id = vocabulary_find(bpe->vocabulary, symbol->bytes, symbol->size);
+    symbol->text = (struct slice){bpe->last.bytes, bpe->last.size};
+    symbol->id = vocabulary_find(bpe->vocabulary, symbol->text.bytes, symbol->text.size);
     return STATUS_OK;
 }
 
@@ -73,23 +78,21 @@ static bool has_byte_tokens(const struct bpe *bpe, struct slice symbol)
 static enum status first_symbols(struct bpe *bpe, const char *word, size_t size, struct merge_work *work,
                                  struct error *err)
 {
-    struct slice symbol;
-    int32_t id;
+    struct symbol symbol = {0};
     bool unknown = false; // an unknown symbol is to be added before the next known one
-    size_t length = 0;
 
     work->count = 0;
-    for (size_t at = 0; at < size; at += length) {
-        FORWARD_IF_ERROR(spell_symbol(bpe, word, size, at, &symbol, &length, &id, err));
-        if (id >= 0) {
+    for (size_t at = 0; at < size; at += symbol.length) {
+        FORWARD_IF_ERROR(spell_symbol(&symbol, bpe, word, size, at, err));
+        if (symbol.id >= 0) {
             if (unknown)
                 FORWARD_IF_ERROR(add_symbol(work, bpe->unk_id, err));
             unknown = false;
-            FORWARD_IF_ERROR(add_symbol(work, id, err));
-        } else if (has_byte_tokens(bpe, symbol)) {
+            FORWARD_IF_ERROR(add_symbol(work, symbol.id, err));
+        } else if (has_byte_tokens(bpe, symbol.text)) {
             // An unknown symbol that waits goes on waiting: so does `tokenizers`.
-            for (size_t i = 0; i < symbol.size; i++)
-                FORWARD_IF_ERROR(add_symbol(work, bpe->byte_ids[(unsigned char)symbol.bytes[i]], err));
+            for (size_t i = 0; i < symbol.text.size; i++)
+                FORWARD_IF_ERROR(add_symbol(work, bpe->byte_ids[(unsigned char)symbol.text.bytes[i]], err));
         } else if (bpe->unk_token != NULL) {
             RETURN_ERROR_IF(bpe->unk_id < 0, err, STATUS_INPUT,
                             "tokenizer: the text has a character that is no token, and neither is the "
