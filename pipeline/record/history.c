@@ -65,6 +65,7 @@ static struct history_unit read_unit(const json_t *line)
         unit.layer = (long)json_integer_value(layer);
     unit.time = history_time(json_string_value(json_object_get(line, "time")));
     unit.seconds = json_number_value(json_object_get(line, "seconds"));
+    unit.skipped = json_number_value(json_object_get(line, "skipped"));
     unit.memory = json_number_value(json_object_get(line, "peak_memory"));
     unit.ranks = count_of(line, "ranks", 1);
     unit.team = count_of(line, "team", 0);

@@ -11,6 +11,7 @@ struct history_unit {
     long layer;                   // -1: none
     double time;                  // of the event: seconds since 1970
     double seconds;               // that the unit took; 0 while it is worked on
+    double skipped;               // of its planned work what an earlier start had done
     double memory;                // largest resident bytes of the team's first rank until then; 0: not known
     size_t team, first_rank, team_ranks, ranks;
     char process[320], node[256], slurm_job[64];

@@ -34,7 +34,8 @@ static enum status run_batch(const struct unit_batch *batch, const struct plan *
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
     hooks_end_unit(hooks);
     const struct unit_spent each = {(stop_clock() - hooks->unit_started) / (double)batch->count,
-                                    hooks->unit_counted / (double)batch->count};
+                                    hooks->unit_counted / (double)batch->count,
+                                    hooks->unit_skipped / (double)batch->count};
     log_batch(batch, hooks->journal, stage, "unit", &each);
     return STATUS_OK;
 }

@@ -96,7 +96,7 @@ void hooks_end_phase(struct run_hooks *hooks, const struct team *team)
 void hooks_begin_unit(struct run_hooks *hooks, double work)
 {
     hooks->unit_left = work;
-    hooks->unit_counted = 0;
+    hooks->unit_counted = hooks->unit_skipped = 0;
 }
 
 void hooks_end_unit(struct run_hooks *hooks)
@@ -142,6 +142,7 @@ static void skip(void *context, double work)
     struct run_hooks *hooks = context;
     const double counts = work < hooks->unit_left ? work : hooks->unit_left;
     hooks->unit_left -= counts;
+    hooks->unit_skipped += counts;
     count(hooks, counts, true);
 }
 

@@ -21,6 +21,7 @@ struct run_hooks {
     const uint8_t *found; // by units of the plan: those whose work was counted before the first one (found.h)
     double unit_left;     // planned work of the unit in hand that was not counted yet
     double unit_counted;  // work that its stage has told
+    double unit_skipped;  // of its planned work what an earlier start did
     double grace;         // seconds that the unit in hand may still take after the program was told to stop
     double unit_started;  // when the unit in hand began, on stop_clock
 };

@@ -59,13 +59,14 @@ void journal_unit(const struct journal *journal, const struct team *team, const 
 
     if (journal->log == NULL)
         return;
+    json_t *skipped = spent->skipped > 0 ? json_real(spent->skipped) : NULL;
     process_identity_self(&self);
     (void)getrusage(RUSAGE_SELF, &usage);
     // The log is a witness, not a ledger: a run does not end because a line could not be written.
-    (void)log_event(journal->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:f, s:i, s:i, s:i, s:s, s:I, s:s*}",
-                    "stage", stage_name(unit->stage), "variant",
-                    unit->variant != NULL ? unit->variant->name : NULL, "layer", (json_int_t)unit->layer,
-                    "seconds", spent->seconds, "work", spent->work, "team", team->index, "first_rank",
-                    team->world_rank, "team_ranks", team->size, "node", self.host, "peak_memory",
-                    (json_int_t)usage.ru_maxrss * 1024, "task", unit_task_name(unit, settings));
+    (void)log_event(
+        journal->log, NULL, event, "{s:s, s:s?, s:I, s:f, s:f, s:o*, s:i, s:i, s:i, s:s, s:I, s:s*}", "stage",
+        stage_name(unit->stage), "variant", unit->variant != NULL ? unit->variant->name : NULL, "layer",
+        (json_int_t)unit->layer, "seconds", spent->seconds, "work", spent->work, "skipped", skipped, "team",
+        team->index, "first_rank", team->world_rank, "team_ranks", team->size, "node", self.host,
+        "peak_memory", (json_int_t)usage.ru_maxrss * 1024, "task", unit_task_name(unit, settings));
 }

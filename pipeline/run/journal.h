@@ -28,9 +28,9 @@ enum status journal_share_bar(struct journal *journal, const struct team *world,
 void journal_join_team(struct journal *journal, const struct team *team, const char *run);
 void journal_leave_team(struct journal *journal, const struct team *team);
 
-// What a unit took: seconds, and the work that its stage told.
+// What a unit took: seconds, the work that its stage told, and of the planned work what an earlier start did.
 struct unit_spent {
-    double seconds, work;
+    double seconds, work, skipped;
 };
 
 // A line of the log. event: "begin", or "unit" when the unit is done.

@@ -37,10 +37,11 @@ void rates_measure(struct rates *rates, const struct history *history, const str
             continue;
         const struct unit *unit = rates_unit(plan, event);
         unit = unit != NULL ? unit : rates_unit(earlier, event);
-        if (unit == NULL)
+        const double worked = unit != NULL ? unit->work - event->skipped : 0;
+        if (unit == NULL || (event->skipped > 0 && worked <= 0))
             continue;
         counts[stage]++;
-        work[unit->stage] += unit->work;
+        work[unit->stage] += worked;
         seconds[unit->stage] += event->seconds * (double)event->team_ranks;
     }
     for (int s = 0; s < STAGE_COUNT; s++) {

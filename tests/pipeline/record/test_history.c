@@ -15,7 +15,8 @@
     "{\"time\":\"2026-02-03T04:05:" time "Z\",\"process\":\"" process "\",\"ranks\":4," rest "}\n"
 #define UNIT(event, variant, layer, team, seconds)                                         \
     "\"event\":\"" event "\",\"stage\":\"score\",\"variant\":" variant ",\"layer\":" layer \
-    ",\"seconds\":" seconds ",\"team\":" team ",\"first_rank\":2,\"team_ranks\":2,\"node\":\"n1\""
+    ",\"seconds\":" seconds ",\"skipped\":3,\"team\":" team                                \
+    ",\"first_rank\":2,\"team_ranks\":2,\"node\":\"n1\""
 
 static int set_up(void **state)
 {
@@ -70,6 +71,7 @@ static void what_is_begun_and_not_done_is_in_hand(void **state)
     assert_int_equal(history.num_units, 1);
     assert_string_equal(history.units[0].variant, "a");
     assert_true(history.units[0].seconds == 2.5);
+    assert_true(history.units[0].skipped == 3);
     assert_int_equal(history.units[0].team_ranks, 2);
     assert_int_equal(history.units[0].first_rank, 2);
     assert_int_equal(history.num_begun, 2);

@@ -100,6 +100,7 @@ static void work_counts_up_to_the_plan_and_notices_are_shown(void **state)
     (f->stage.skip)(f->stage.context, 2);
     f->stage.advance(f->stage.context, 7);
     assert_true(f->journal.progress.done == 19 && f->journal.progress.earlier == 12);
+    assert_true(f->hooks.unit_skipped == 2);
     f->stage.advance(f->stage.context, 70); // more than the plan knows of
     assert_true(f->journal.progress.done == 30 && f->hooks.unit_counted == 77);
     hooks_end_unit(&f->hooks);

@@ -108,6 +108,19 @@ static void rates_are_of_one_rank_and_of_the_nearest_stage(void **state)
     assert_true(rate_of(&rates, STAGE_COMPENSATE, 100) == 408.0 / 22);
 }
 
+// The seconds are of this start, and so is the work.
+static void what_an_earlier_start_did_of_a_unit_does_not_count(void **state)
+{
+    struct history_unit events[] = {event("evaluate", "a", -1, 5, 1)};
+    (void)state;
+    events[0].skipped = 40;
+    struct rates rates = measure(events, 1);
+    assert_true(rate_of(&rates, STAGE_EVALUATE, 20) == 20 / 5.0);
+    events[0].skipped = 60;
+    rates = measure(events, 1);
+    assert_true(rates.any == 0);
+}
+
 // Scoring by a simple method, all overhead, says nothing of scoring that solves equations.
 static void small_units_say_nothing_of_large_ones(void **state)
 {
@@ -177,6 +190,7 @@ int main(void)
         cmocka_unit_test(an_event_is_about_one_unit_of_the_plan),
         cmocka_unit_test(an_event_of_another_plan_is_about_none),
         cmocka_unit_test(rates_are_of_one_rank_and_of_the_nearest_stage),
+        cmocka_unit_test(what_an_earlier_start_did_of_a_unit_does_not_count),
         cmocka_unit_test(small_units_say_nothing_of_large_ones),
         cmocka_unit_test(stages_that_pass_sequences_are_taken_together),
         cmocka_unit_test(only_the_newest_64_units_of_a_stage_count),
