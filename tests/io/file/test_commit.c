@@ -19,6 +19,9 @@
 
 // ---- system calls that fail on demand -----------------------------------------------------------
 
+// Instead of an errno: a rename that says that it was done, and was not; the file is as it was, or gone.
+enum { RENAME_IS_LOST = -1, RENAME_IS_LOST_WITH_FILE = -2 };
+
 enum call { OPEN, PWRITE, FSYNC, RENAME, CLOSE, CALLS };
 static const char *const call_names[] = {"open", "pwrite", "fsync", "rename", "close"};
 
@@ -77,7 +80,11 @@ int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to)
 {
-    return fails(RENAME) ? -1 : __real_rename(from, to);
+    if (!fails(RENAME))
+        return __real_rename(from, to);
+    if (plan.error == RENAME_IS_LOST_WITH_FILE)
+        unlink(from);
+    return plan.error < 0 ? 0 : -1;
 }
 
 int __real_close(int fd);
@@ -289,6 +296,27 @@ static void test_every_failing_step_keeps_the_old_file(void **state)
     }
 }
 
+static void test_a_rename_that_was_not_kept_is_an_error(void **state)
+{
+    static const int lies[] = {RENAME_IS_LOST, RENAME_IS_LOST_WITH_FILE};
+    const char *path = path_in(*state, "file");
+
+    for (size_t is_there = 0; is_there < 2; is_there++)
+        for (size_t i = 0; i < 2; i++) {
+            struct error err = {0};
+            if (is_there == 1 && lies[i] == RENAME_IS_LOST_WITH_FILE)
+                continue; // looks like one that was kept
+            if (is_there == 1)
+                assert_ok(commit_bytes(path, "first", 5, &err), err);
+            plan_failure(RENAME, 0, lies[i], 1);
+            assert_int_equal(commit_bytes(path, "second", 6, &err), STATUS_FAILED);
+            plan.active = false;
+            assert_error(err, STATUS_FAILED, "/file: is not there after it was given its name");
+            assert_int_equal(count_entries(*state), is_there);
+        }
+    assert_contents(path, "first", 5);
+}
+
 static void test_a_folder_that_cannot_be_synced_is_an_error(void **state)
 {
     struct error err = {0};
@@ -378,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abandoned_file_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_short_and_interrupted_writes_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_failing_step_keeps_the_old_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_rename_that_was_not_kept_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_that_cannot_be_synced_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_write_that_makes_no_progress_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_under_the_final_name_is_refused, set_up, tear_down),

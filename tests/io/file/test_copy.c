@@ -19,9 +19,9 @@
 
 enum { MEGABYTE = 1 << 20 };
 
-// Reads of more than a piece would be seen here; one of them fails on demand, or finds the end.
+// Reads of more than a piece would be seen here; one of them fails on demand, finds the end, or is short.
 static struct {
-    size_t largest, calls, failing, ending;
+    size_t largest, calls, failing, ending, shortened;
 } reads;
 
 ssize_t __real_pread(int fd, void *bytes, size_t size, off_t at);
@@ -34,6 +34,8 @@ ssize_t __wrap_pread(int fd, void *bytes, size_t size, off_t at)
         errno = EIO;
         return -1;
     }
+    if (reads.calls == reads.shortened)
+        size = (size + 2) / 3;
     return reads.calls == reads.ending ? 0 : __real_pread(fd, bytes, size, at);
 }
 
@@ -93,6 +95,8 @@ static void bytes_are_the_same(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t size;
         write_file(*state, "from", bytes, sizes[i]);
+        reads.calls = 0;
+        reads.shortened = 1;
         assert_ok(copy_file(from, to, NULL, NULL, &err), err);
         assert_ok(read_file(&copied, &size, to, &err), err);
         assert_int_equal(size, sizes[i]);
@@ -107,21 +111,53 @@ static void bytes_are_the_same(void **state)
 // Beyond what 31 and 32 bits count: data at the edges, in the middle, and a hole at the end.
 static void holes_stay_holes(void **state)
 {
-    const off_t size = ((off_t)5 << 30) + 3,
-                places[] = {0, (off_t)1 << 31, ((off_t)1 << 32) - 1, (off_t)1 << 32};
+    const off_t size = ((off_t)5 << 30) + 3, places[] = {0, (off_t)1 << 31, ((off_t)1 << 32) - 1,
+                                                         (off_t)1 << 32, ((off_t)1 << 32) + ((off_t)1 << 28)};
     struct error err = {0};
     struct stat info;
     (void)state;
 
-    make(size, places, 4);
+    make(size, places, 5);
     assert_int_equal(stat(from, &info), 0);
     if ((uint64_t)info.st_blocks * 512 > 64 * MEGABYTE)
         skip(); // a file system without holes
     assert_in_range(copied_bytes(&info), 3 * 512, 64 * MEGABYTE);
     assert_ok(copy_file(from, to, NULL, NULL, &err), err);
-    check_copy(size, places, 4);
+    check_copy(size, places, 5);
     assert_int_equal(stat(to, &info), 0);
     assert_in_range((uint64_t)info.st_blocks * 512, 0, 64 * MEGABYTE);
+}
+
+// What a plan counts: blocks of 512 bytes, and no more than the bytes.
+static void holes_take_no_bytes(void **state)
+{
+    const struct stat sparse = {.st_size = 10000, .st_blocks = 3}, full = {.st_size = 100, .st_blocks = 8};
+    (void)state;
+
+    assert_int_equal(copied_bytes(&sparse), 3 * 512);
+    assert_int_equal(copied_bytes(&full), 100);
+}
+
+// Puts a byte behind a hole at the end, each time that it is asked.
+static bool appends(void *context)
+{
+    off_t *end = context;
+    const int fd = open(from, O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, *end += MEGABYTE), 1);
+    assert_int_equal(close(fd), 0);
+    return false;
+}
+
+static void a_file_that_grows_is_copied_as_it_was(void **state)
+{
+    struct error err = {0};
+    off_t end = MEGABYTE;
+    const off_t places[] = {0, MEGABYTE - 1};
+    (void)state;
+
+    make(MEGABYTE, places, 2);
+    assert_ok(copy_file(from, to, appends, &end, &err), err);
+    check_copy(MEGABYTE, places, 2);
 }
 
 static bool stops_at_zero(void *context)
@@ -166,6 +202,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_are_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(holes_stay_holes, set_up, tear_down),
+        cmocka_unit_test(holes_take_no_bytes),
+        cmocka_unit_test_setup_teardown(a_file_that_grows_is_copied_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stop_is_heard_on_the_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_fails_leaves_nothing, set_up, tear_down),
     };
