@@ -246,11 +246,19 @@ static bool step_row(struct solver *s, size_t i)
     return true;
 }
 
-static void run_round(struct solver *s)
+static bool gives_up(const struct solver *s)
+{
+    return s->limits->gives_up != NULL && s->limits->gives_up(s->limits->context);
+}
+
+// False when it was given up.
+static bool run_round(struct solver *s)
 {
     const size_t in = s->equations->in, count = s->rows->count;
 
     for (bool any = true; any;) {
+        if (gives_up(s))
+            return false;
         any = false;
         gemm_nn(s->image, in, s->direction, in, s->equations->scaled, in, count, in, in);
         for (size_t i = 0; i < count; i++) {
@@ -262,6 +270,7 @@ static void run_round(struct solver *s)
     }
     for (size_t i = 0; i < count; i++)
         correct(s->solution + i * in, s->correction + i * in, s->equations->scale, 1, in);
+    return true;
 }
 
 static void write_result(const struct solver *s, float *weights, struct least_squares_outcome *outcomes)
@@ -281,7 +290,7 @@ static void write_result(const struct solver *s, float *weights, struct least_sq
     }
 }
 
-void least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
+bool least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
                         const struct normal_equations *equations, const struct least_squares_rows *rows,
                         const struct least_squares_limits *limits, double *workspace)
 {
@@ -299,9 +308,16 @@ void least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
     };
 
     if (rows->count == 0 || equations->in == 0)
-        return;
+        return true;
     begin(&solver);
-    while (begin_round(&solver))
-        run_round(&solver);
+    while (true) {
+        if (gives_up(&solver))
+            return false;
+        if (!begin_round(&solver))
+            break;
+        if (!run_round(&solver))
+            return false;
+    }
     write_result(&solver, weights, outcomes);
+    return true;
 }

@@ -5,6 +5,7 @@
 // once. A row's result depends on that row alone; rows stop one by one.
 #pragma once
 #include "kernels/pruning/normal_equations.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct least_squares_rows {
@@ -17,6 +18,8 @@ struct least_squares_rows {
 struct least_squares_limits {
     size_t steps;     // of one row
     double tolerance; // a row stops when |r| <= tolerance |b|; 0: when rounding lets it fall no further
+    bool (*gives_up)(void *context); // asked before each product, which may take a second; NULL: never
+    void *context;
 };
 enum { LEAST_SQUARES_STEPS = 10 };
 
@@ -32,7 +35,8 @@ size_t least_squares_workspace(size_t in);
 // weights[count, in] <- the rows solved, 0 where pruned; may be the array `start`. The equations need scale
 // and scaled, but not c. Whatever the support, and also when G is singular and lambda = 0, a result is finite
 // and fits no worse than the start; a channel without an equation (G_jj + lambda = 0) keeps its first guess,
-// and one that was dead in calibration (G_jj = 0) its dense weight.
-void least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
+// and one that was dead in calibration (G_jj = 0) its dense weight. False when it was given up: weights and
+// outcomes are then as they were.
+bool least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
                         const struct normal_equations *equations, const struct least_squares_rows *rows,
                         const struct least_squares_limits *limits, double *workspace);

@@ -9,6 +9,7 @@
 #include "stages/work.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,8 +90,14 @@ struct problem {
     struct least_squares_limits limits;
 };
 
+static bool gives_up(void *context)
+{
+    return stage_is_stopped(context, 0);
+}
+
 // Solves for `count` rows from `first` on, in place of what the solution was. Adds to its steps and residual.
-static void solve_block(struct solver *solver, const struct problem *problem, struct pruned_linear *linear,
+// False when it was given up, as this rank was told to stop.
+static bool solve_block(struct solver *solver, const struct problem *problem, struct pruned_linear *linear,
                         size_t first, size_t count)
 {
     const size_t in = linear->tensor->in;
@@ -103,12 +110,14 @@ static void solve_block(struct solver *solver, const struct problem *problem, st
         .target = solver->target,
         .mask = problem->mask != NULL ? problem->mask + first * mask_row_bytes(in) : NULL,
         .start = problem->start + first * in};
-    least_squares_rows((float *)linear->solution.memory.data + first * in, outcomes, problem->equations,
-                       &of_block, &problem->limits, solver->workspace);
+    if (!least_squares_rows((float *)linear->solution.memory.data + first * in, outcomes, problem->equations,
+                            &of_block, &problem->limits, solver->workspace))
+        return false;
     for (size_t i = 0; i < count; i++) {
         linear->solution.steps = fmax(linear->solution.steps, (double)outcomes[i].steps);
         linear->solution.residual = fmax(linear->solution.residual, outcomes[i].residual);
     }
+    return true;
 }
 
 // Brings the rows of rank `rank` to the memory of the other nodes.
@@ -154,12 +163,10 @@ static enum status solve_linear(struct solver *solver, const struct problem *pro
     enum status status = STATUS_OK;
 
     solution->steps = solution->residual = 0;
-    // A block of rows can take long: a rank that is told to stop leaves between two.
-    for (size_t first = share.first; first < share.end && status == STATUS_OK; first += LEAST_SQUARES_ROWS) {
-        solve_block(solver, problem, linear, first, block_rows(&share, first));
-        if (stage_is_stopped(solver->stage, 0))
+    // A block of rows can take long: a rank that is told to stop leaves it between two products.
+    for (size_t first = share.first; first < share.end && status == STATUS_OK; first += LEAST_SQUARES_ROWS)
+        if (!solve_block(solver, problem, linear, first, block_rows(&share, first)))
             status = error_set(err, STATUS_STOPPED, "told to stop");
-    }
     FORWARD_IF_ERROR(stage_safe_point(solver->stage, status, 0, err));
     stage_advance(solver->stage, solve_work((double)linear->tensor->out, (double)linear->tensor->in));
     double most[2] = {solution->steps, solution->residual};
@@ -167,6 +174,12 @@ static enum status solve_linear(struct solver *solver, const struct problem *pro
     solution->steps = most[0];
     solution->residual = most[1];
     return solution_share(team, linear, err);
+}
+
+static struct least_squares_limits limits_of(const struct solver *solver)
+{
+    return (struct least_squares_limits){
+        .steps = LEAST_SQUARES_STEPS, .gives_up = gives_up, .context = (void *)(uintptr_t)solver->stage};
 }
 
 static enum status make_room(struct solver *solver, struct pruned_linear *linear, struct error *err)
@@ -180,7 +193,7 @@ static enum status make_room(struct solver *solver, struct pruned_linear *linear
 enum status solver_correct(struct solver *solver, struct pruned_linear *linear, struct error *err)
 {
     const struct problem problem = {
-        .equations = &solver->equations, .start = linear->weight, .limits = {.steps = LEAST_SQUARES_STEPS}};
+        .equations = &solver->equations, .start = linear->weight, .limits = limits_of(solver)};
     FORWARD_IF_ERROR(make_room(solver, linear, err));
     return solve_linear(solver, &problem, linear, err);
 }
@@ -190,7 +203,7 @@ enum status solver_solve(struct solver *solver, struct pruned_linear *linear, st
     struct problem problem = {.equations = &solver->equations,
                               .mask = linear->mask,
                               .start = linear->solution.memory.data,
-                              .limits = {.steps = LEAST_SQUARES_STEPS}};
+                              .limits = limits_of(solver)};
     if (problem.start == NULL) {
         problem.start = linear->updated;
         FORWARD_IF_ERROR(make_room(solver, linear, err));
@@ -252,14 +265,16 @@ enum status solver_gather(struct solver *solver, bool *solvable, const struct gr
     return STATUS_OK;
 }
 
-// Sweeps over the tiles of the diagonal; those across and down are shared out to the ranks of the node.
-static void invert_tiles(struct solver *solver, size_t in)
+// Sweeps over the tiles of the diagonal; those across and down are shared out to the ranks of the node. A
+// wide matrix takes minutes, and a tile seconds: a rank that is told to stop leaves it.
+static enum status invert_tiles(struct solver *solver, size_t in, struct error *err)
 {
     const struct team *team = solver->stage->team;
     const size_t rank = (size_t)team->node_rank, ranks = (size_t)team->node_size, tiles = inverse_tiles(in);
     double *matrix = solver->wide.data;
 
     for (size_t k = 0; k < tiles; k++) {
+        enum status status = STATUS_OK;
         if (rank == k % ranks)
             inverse_pivot(matrix, in, k, solver->workspace);
         shared_block_sync(&solver->wide, team);
@@ -267,11 +282,16 @@ static void invert_tiles(struct solver *solver, size_t in)
             if (j != k)
                 inverse_across(matrix, in, k, j, solver->workspace);
         shared_block_sync(&solver->wide, team);
-        for (size_t i = rank; i < tiles; i += ranks)
+        for (size_t i = rank; i < tiles && status == STATUS_OK; i += ranks) {
             if (i != k)
                 inverse_down(matrix, in, k, i, solver->workspace);
+            if (stage_is_stopped(solver->stage, 0))
+                status = error_set(err, STATUS_STOPPED, "told to stop");
+        }
         shared_block_sync(&solver->wide, team);
+        FORWARD_IF_ERROR(team_agree(team, status, err));
     }
+    return STATUS_OK;
 }
 
 enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err)
@@ -284,7 +304,7 @@ enum status solver_invert(struct solver *solver, const float **inverse, double r
     shared_block_sync(&solver->wide, team); // neighbours may still use the last one
     normal_equations_wide(solver->wide.data, &solver->equations, rho, first, count);
     shared_block_sync(&solver->wide, team);
-    invert_tiles(solver, in);
+    FORWARD_IF_ERROR(invert_tiles(solver, in, err));
     if (team_any(team, !inverse_succeeded(solver->wide.data, in)))
         RETURN_ERROR(err, STATUS_INPUT, "the normal equations are not positive definite with %g added", rho);
     inverse_narrow(solver->wide.data, in, first, count);

@@ -74,13 +74,21 @@ static void begin_all(const struct splitting *s)
         }
 }
 
-static void step_all(const struct splitting *s, const struct admm_penalty *penalty)
+// A rank that is told to stop leaves between two blocks, each of which can take a second.
+static enum status step_own(const struct splitting *s, const struct admm_penalty *penalty, struct error *err)
 {
     for (size_t k = 0; k < s->count; k++)
         for (size_t row = 0; row < s->linears[k].count; row += LEAST_SQUARES_ROWS) {
             const struct admm_rows rows = block_of(&s->linears[k], row);
             admm_step(&rows, &s->solver->equations, s->inverse, penalty, s->workspace);
+            RETURN_ERROR_IF(stage_is_stopped(s->solver->stage, 0), err, STATUS_STOPPED, "told to stop");
         }
+    return STATUS_OK;
+}
+
+static enum status step_all(const struct splitting *s, const struct admm_penalty *penalty, struct error *err)
+{
+    return team_agree(s->solver->stage->team, step_own(s, penalty, err), err);
 }
 
 // ---- masks ----------------------------------------------------------------------------------------------
@@ -238,7 +246,7 @@ static enum status run_admm(struct splitting *s, struct error *err)
     for (int step = 0; step < ADMM_STEPS; step++) {
         if (step < ADMM_GROWTH)
             FORWARD_IF_ERROR(select_all(s, admm_sparsity, step, err));
-        step_all(s, &penalty);
+        FORWARD_IF_ERROR(step_all(s, &penalty, err));
         FORWARD_IF_ERROR(tell_step(s, err));
     }
     return STATUS_OK;
@@ -263,7 +271,7 @@ static enum status run_alps(struct splitting *s, struct error *err)
         if (next == ALPS_RESTART)
             FORWARD_IF_ERROR(begin_alps(s, err));
         FORWARD_IF_ERROR(invert(s, schedule.penalty, err));
-        step_all(s, &(struct admm_penalty){schedule.penalty, schedule.dual});
+        FORWARD_IF_ERROR(step_all(s, &(struct admm_penalty){schedule.penalty, schedule.dual}, err));
         FORWARD_IF_ERROR(select_all(s, NULL, 0, err));
         if (alps_counts(&schedule)) {
             FORWARD_IF_ERROR(compare_masks(s, &changed, &kept, err));

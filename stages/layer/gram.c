@@ -81,6 +81,7 @@ struct gatherer {
     struct forward_buffers buffers;
     struct wave_inputs inputs;
     double work; // of the passes of one sequence
+    bool is_stopped;
 };
 
 static void list_parts(struct gatherer *gatherer)
@@ -234,7 +235,7 @@ static enum status pass_both(struct gatherer *gatherer, size_t sequence, struct 
     return gatherer->paired ? pass(gatherer, &gatherer->input->dense, sequence, err) : STATUS_OK;
 }
 
-// x: xhat, with two streams followed by x.
+// x: xhat, with two streams followed by x. A rank that is told to stop leaves its tiles as they are.
 static void add_input(void *context, const struct wave_input *input, const float *x)
 {
     struct gatherer *gatherer = context;
@@ -247,6 +248,9 @@ static void add_input(void *context, const struct wave_input *input, const float
         const struct part *part = &gatherer->parts[k];
         if (part->of != products)
             continue;
+        gatherer->is_stopped = gatherer->is_stopped || stage_is_stopped(gram->stage, 0);
+        if (gatherer->is_stopped)
+            return;
         gram_add(matrix_of(part), gatherer->product, x, part->is_c ? dense : x, input->tokens, products->in,
                  &part->tile);
         if (is_diagonal(part))
@@ -268,6 +272,9 @@ static enum status add_sequences(struct gatherer *gatherer, struct error *err)
         FORWARD_IF_ERROR(stage_safe_point(stage, status, 0, err));
         stage_advance(stage, gatherer->work * (double)in_wave);
         FORWARD_IF_ERROR(wave_inputs_visit(&gatherer->inputs, add_input, gatherer, err));
+        FORWARD_IF_ERROR(team_agree(
+            stage->team, gatherer->is_stopped ? error_set(err, STATUS_STOPPED, "told to stop") : STATUS_OK,
+            err));
     }
     return STATUS_OK;
 }

@@ -5,6 +5,7 @@
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,11 +134,17 @@ static enum status load_source(struct curve_solver *s, const struct layer_tensor
     return STATUS_OK;
 }
 
-// s->rows <- the rows [first, first + count) solved.
-static void solve_block(struct curve_solver *s, const float *rows, const float *dense, const uint8_t *mask,
+static bool gives_up(void *context)
+{
+    return stage_is_stopped(context, 0);
+}
+
+// s->rows <- the rows [first, first + count) solved. False when this rank was told to stop.
+static bool solve_block(struct curve_solver *s, const float *rows, const float *dense, const uint8_t *mask,
                         size_t first, size_t count)
 {
-    const struct least_squares_limits limits = {.steps = LEAST_SQUARES_STEPS};
+    const struct least_squares_limits limits = {
+        .steps = LEAST_SQUARES_STEPS, .gives_up = gives_up, .context = (void *)(uintptr_t)s->stage};
     const size_t in = s->equations.in;
     struct least_squares_outcome outcomes[LEAST_SQUARES_ROWS];
 
@@ -146,7 +153,7 @@ static void solve_block(struct curve_solver *s, const float *rows, const float *
                                              .target = s->target,
                                              .mask = mask + first * mask_row_bytes(in),
                                              .start = rows + first * in};
-    least_squares_rows(s->rows, outcomes, &s->equations, &block, &limits, s->workspace);
+    return least_squares_rows(s->rows, outcomes, &s->equations, &block, &limits, s->workspace);
 }
 
 // Every node gets the rows of a block from the rank that solved it.
@@ -179,8 +186,10 @@ enum status curve_solver_solve(struct curve_solver *s, float *rows, const struct
         return STATUS_OK;
     for (size_t wave = 0; wave * LEAST_SQUARES_ROWS < out; wave += size) {
         const size_t mine = (wave + (size_t)team->rank) * LEAST_SQUARES_ROWS;
-        if (mine < out)
-            solve_block(s, rows, dense, mask, mine, block_rows(out, mine));
+        enum status status = STATUS_OK;
+        if (mine < out && !solve_block(s, rows, dense, mask, mine, block_rows(out, mine)))
+            status = error_set(err, STATUS_STOPPED, "told to stop");
+        FORWARD_IF_ERROR(team_agree(team, status, err));
         for (size_t rank = 0; rank < size; rank++) {
             const size_t first = (wave + rank) * LEAST_SQUARES_ROWS;
             if (first < out)

@@ -13,6 +13,7 @@
 #include "tests/support/random.h"
 
 #include <lapacke.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,6 +330,40 @@ static void few_steps_already_help_and_are_reported_as_they_are(void **state)
     problem_free(&p);
 }
 
+static bool counts_down(void *context)
+{
+    int *left = context;
+    return (*left)-- == 0;
+}
+
+static void a_solution_is_given_up_before_any_product(void **state)
+{
+    (void)state;
+    struct problem p = problem_create(10, 131, 300, 0.01, 0);
+    const size_t values = p.rows * p.in;
+    float *whole = memory(values, sizeof *whole), *before = memory(values, sizeof *before);
+    int asked = INT_MAX, left;
+    struct least_squares_limits limits = {.steps = 6, .gives_up = counts_down, .context = &asked};
+
+    memcpy(before, p.weights, values * sizeof *before);
+    solve_all(&p, true, limits);
+    asked = INT_MAX - asked;
+    assert_true(asked > 6); // at each step, and at each round
+    memcpy(whole, p.weights, values * sizeof *whole);
+    limits.context = &left;
+    for (int n = 0; n <= asked; n++) {
+        memcpy(p.weights, before, values * sizeof *before);
+        p.outcomes[0].steps = 77;
+        left = n;
+        solve_all(&p, true, limits);
+        assert_memory_equal(p.weights, n < asked ? before : whole, values * sizeof *whole);
+        assert_int_equal(p.outcomes[0].steps == 77, n < asked);
+    }
+    free(whole);
+    free(before);
+    problem_free(&p);
+}
+
 static void a_row_stops_at_the_tolerance(void **state)
 {
     (void)state;
@@ -550,6 +585,7 @@ int main(void)
         cmocka_unit_test(rows_are_solved_as_lapack_solves_them),
         cmocka_unit_test(little_damping_costs_steps_but_no_digits),
         cmocka_unit_test(few_steps_already_help_and_are_reported_as_they_are),
+        cmocka_unit_test(a_solution_is_given_up_before_any_product),
         cmocka_unit_test(a_row_stops_at_the_tolerance),
         cmocka_unit_test(a_singular_problem_is_fitted_and_never_made_worse),
         cmocka_unit_test(channels_that_are_nearly_equal_are_not_played_off_against_each_other),
