@@ -70,7 +70,8 @@ static void every_kernel_that_fits_computes_products(void **state)
 static int measures(const char *name)
 {
     struct blas_kernel_rate rate;
-    if (blas_kernel_set(name, NULL) != STATUS_OK || blas_kernel_measure(&rate, NULL) != STATUS_OK)
+    if ((name != NULL && blas_kernel_set(name, NULL) != STATUS_OK) ||
+        blas_kernel_measure(&rate, NULL) != STATUS_OK)
         return 2;
     // Slower than any processor of this century, and faster than any core.
     return rate.f32 > 1e7 && rate.f32 < 1e13 && rate.f64 > 1e7 && rate.f64 < 1e13 ? 0 : 3;
@@ -79,7 +80,7 @@ static int measures(const char *name)
 static void a_kernel_is_measured(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(measures, BLAS_KERNEL_PORTABLE), 0);
+    assert_int_equal(in_child(measures, blas_kernel_known(0) != NULL ? BLAS_KERNEL_PORTABLE : NULL), 0);
 }
 
 static void the_gain_is_the_mean_of_both_precisions(void **state)
@@ -117,7 +118,8 @@ static void unknown_names_are_refused_with_those_that_fit(void **state)
     (void)state;
     assert_int_equal(blas_kernel_set("cray1", &err), STATUS_USAGE);
     assert_non_null(strstr(err.message, "'cray1'"));
-    assert_non_null(strstr(err.message, BLAS_KERNEL_PORTABLE));
+    if (blas_kernel_known(0) != NULL)
+        assert_non_null(strstr(err.message, BLAS_KERNEL_PORTABLE));
     assert_false(blas_kernel_fits("cray1"));
 }
 

@@ -175,8 +175,9 @@ static void threads_do_not_change_the_bits_of_the_factor(void **state)
     gemm_set_threads(1);
     assert_true(hessian_factor(one, IN));
     gemm_set_threads(2);
+    const long set = gemm_threads(); // 1 of a library without threads
     assert_true(hessian_factor(two, IN));
-    assert_int_equal(gemm_threads(), 2); // left as it was
+    assert_int_equal(gemm_threads(), set); // left as it was
     gemm_set_threads(threads);
     assert_memory_equal(one, two, sizeof one);
     free(x);
