@@ -397,6 +397,9 @@ def odd_number_cases():
     for name in ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh", "quick_gelu",
                  "relu", "relu2", "relu6", "leaky_relu", "sigmoid", "tanh", "hardswish", "mish", "linear", "swish", "prelu", "nothing"):
         yield "mistral", {"hidden_act": name}
+    yield "gemma", {"hidden_act": "gelu_python"}  # which is not "gelu"
+    for family, key in {"gemma": "hidden_act", "qwen3-next": "hidden_act", "gpt2": "activation_function"}.items():
+        yield family, {key: "quick_gelu"}
     for dtype in ({"": "float16"}, {"text_config": "bfloat16"}, {}):
         yield "mistral", {"dtype": dtype}
     yield "mistral", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "mrope_section": [2, 1, 1]}}

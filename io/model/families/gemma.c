@@ -3,6 +3,7 @@
 #include "io/model/families/windows.h"
 
 #include <math.h>
+#include <string.h>
 
 static const struct family_member gemma_members[] = {
     NORM("input_layernorm", input_norm),
@@ -57,8 +58,11 @@ static enum status read_scaled_embedding(struct model_config *config, const stru
 static enum status configure_gemma1(struct model_config *config, const struct config_reader *reader,
                                     struct error *err)
 {
-    if (config->decoder.activation == ACTIVATION_GELU)
-        config->decoder.activation = ACTIVATION_GELU_TANH; // what the first release meant by "gelu"
+    const char *name = "";
+
+    FORWARD_IF_ERROR(config_string(reader, "hidden_act", &name, err));
+    if (strcmp(name, "gelu") == 0)
+        config->decoder.activation = ACTIVATION_GELU_TANH; // what the first release meant by it
     return read_scaled_embedding(config, reader, err);
 }
 
