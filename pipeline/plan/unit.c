@@ -260,9 +260,9 @@ bool unit_look(const struct unit *unit, const struct settings *settings, const s
                struct error *why)
 {
     char path[PATH_SIZE];
-    const char *output = unit->stage == STAGE_EXPORT ? outputs_newest(record->json, unit->variant) : NULL;
     if (is_spared(unit, settings))
         return true;
+    const char *output = unit->stage == STAGE_EXPORT ? outputs_newest(record->json, unit->variant) : NULL;
     unit_path(path, unit, settings);
     if (output != NULL) // an earlier job's may be elsewhere
         path_format(path, sizeof path, "%s", output);
