@@ -24,22 +24,20 @@ if(COPPICE_BLAS STREQUAL "MKL")
   set(BLA_VENDOR Intel10_64lp_seq)
 endif()
 set(BLA_SIZEOF_INTEGER 4)
-# Each choice is looked for anew.
-if(NOT COPPICE_BLAS STREQUAL "${COPPICE_BLAS_BEFORE}")
-  unset(BLAS_LIBRARIES CACHE)
-  foreach(variable COPPICE_CBLAS_DIR COPPICE_CBLAS_COMPILES COPPICE_CBLAS_HAS_INT COPPICE_CBLAS_RUNS LAPACKE_IS_IN_BLAS)
+# Another choice in the same build folder is looked for anew.
+string(TOLOWER ${COPPICE_BLAS} blas_lower)
+if(DEFINED COPPICE_BLAS_BEFORE AND NOT COPPICE_BLAS STREQUAL COPPICE_BLAS_BEFORE)
+  foreach(variable BLAS_LIBRARIES BLAS_${blas_lower}_LIBRARY COPPICE_CBLAS_DIR COPPICE_CBLAS_COMPILES COPPICE_CBLAS_HAS_INT
+      COPPICE_CBLAS_RUNS LAPACKE_IS_IN_BLAS)
     unset(${variable} CACHE)
   endforeach()
-  string(TOLOWER ${COPPICE_BLAS} blas_lower)
-  unset(BLAS_${blas_lower}_LIBRARY CACHE)
-  set(COPPICE_BLAS_BEFORE ${COPPICE_BLAS} CACHE INTERNAL "")
 endif()
+set(COPPICE_BLAS_BEFORE ${COPPICE_BLAS} CACHE INTERNAL "")
 find_package(BLAS QUIET)
 if(NOT BLAS_FOUND)
   message(FATAL_ERROR "COPPICE_BLAS=${COPPICE_BLAS}: no such BLAS with 32-bit integers was found. On Debian: apt-get install "
     "libopenblas-dev or libflexiblas-dev; elsewhere load its module or set CMAKE_PREFIX_PATH.")
 endif()
-string(TOLOWER ${COPPICE_BLAS} blas_lower)
 find_path(COPPICE_CBLAS_DIR NAMES cblas.h mkl_cblas.h PATH_SUFFIXES ${blas_lower} ${blas_lower}-pthread ${blas_lower}-openmp
   ${blas_lower}-serial ${CMAKE_LIBRARY_ARCHITECTURE} mkl blis)
 if(NOT COPPICE_CBLAS_DIR)
@@ -65,7 +63,7 @@ int main(void)
 }" COPPICE_CBLAS_COMPILES)
 if(NOT COPPICE_CBLAS_COMPILES)
   message(FATAL_ERROR "COPPICE_BLAS=${COPPICE_BLAS}: ${BLAS_LIBRARIES} has no cblas_sgemm for ${COPPICE_CBLAS_DIR}/${cblas_header}. "
-    "A library with CBLAS's interface is needed; see CMakeFiles/CMakeError.log or CMakeConfigureLog.yaml in the build folder.")
+    "A library with CBLAS's interface and 32-bit integers is needed; see CMakeFiles/CMakeError.log or CMakeConfigureLog.yaml in the build folder.")
 endif()
 # Sizes of 64 bits: by the header's types, then by what the library reads. It sees 2 elements, or a negative number of them.
 check_c_source_compiles("
