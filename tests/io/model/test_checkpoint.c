@@ -293,6 +293,10 @@ static void test_a_repository_of_the_cache_is_answered_by_its_id(void **state)
     snprintf(snapshots, sizeof snapshots, "%s/snapshots", copy);
     assert_int_equal(mkdir(snapshots, 0777), 0);
     FOLDER_REFUSED(copy, "name the model by its id, Qwen/Qwen3-0.6B, or by a folder in ");
+    // Nor is it one of the folders in there, of which a file is missing.
+    snprintf(snapshots, sizeof snapshots, "%s/snapshots/1", copy);
+    assert_int_equal(mkdir(snapshots, 0777), 0);
+    FOLDER_REFUSED(snapshots, "/snapshots/1/config.json: ");
     // Another folder with snapshots of something is none.
     snprintf(snapshots, sizeof snapshots, "%s/snapshots", (const char *)*state);
     assert_int_equal(mkdir(snapshots, 0777), 0);
