@@ -155,6 +155,7 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
 {
     RETURN_ERROR_IF(stop_signal_name(stop_signal) == NULL, err, STATUS_USAGE,
                     "signal %d cannot be the stop signal, choose one of %s", stop_signal, stop_signal_list());
+    signals_seen = 0;
     stop_uninstall(stop);
     *stop =
         (struct stop){.clock = stop_clock, .first = INFINITY, .second = INFINITY, .stop_signal = stop_signal};
@@ -170,7 +171,6 @@ enum status stop_install(struct stop *stop, int stop_signal, double started, dou
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < 3; i++)
         sigaddset(&action.sa_mask, handled[i]);
-    signals_seen = 0;
     for (int i = 0; i < 3; i++) {
         struct sigaction now;
         if (i == 1 && sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
@@ -193,7 +193,10 @@ void stop_uninstall(struct stop *stop)
     fill_handled(stop, handled);
     for (int i = 2; i >= 0; i--) // backwards: the stop signal may be one of the other two
         if (stop->replaced[i]) {
-            sigaction(handled[i], &stop->before[i], NULL);
+            // Once a signal has come the program is on its way out: another must not turn code 75 into a
+            // death.
+            if (signals_seen == 0)
+                sigaction(handled[i], &stop->before[i], NULL);
             stop->replaced[i] = false;
         }
 }

@@ -39,7 +39,7 @@ void stop_watch(const struct stop *stop, bool speaks);
 void stop_unwatch(void);
 // Whether the line was written.
 bool stop_was_announced(void);
-// Restores what was before.
+// Restores what was before, unless a signal has come: later ones are then without effect.
 void stop_uninstall(struct stop *stop);
 
 // 0: go on. 1: stop at the next safe point, the unit in hand may be finished. 2: sooner, drop the unit in

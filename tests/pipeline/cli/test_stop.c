@@ -76,6 +76,16 @@ static void different_signals_count_together(void **state)
     stop_uninstall(&stop);
 }
 
+static void a_signal_on_the_way_out_has_no_effect(void **state)
+{
+    struct stop stop = install(SIGUSR2, 0, 0);
+    (void)state;
+    raise(SIGUSR2);
+    stop_uninstall(&stop);
+    raise(SIGUSR2); // would end the process
+    raise(SIGTERM);
+}
+
 static void the_stop_signal_may_be_one_of_the_usual(void **state)
 {
     struct stop stop = install(SIGTERM, 0, 0);
@@ -141,6 +151,7 @@ static void uninstalling_restores_what_was_before(void **state)
 
 static void installing_again_forgets(void **state)
 {
+    signal(SIGUSR1, SIG_DFL);
     struct stop stop = install(SIGUSR1, 0, 0);
     struct error err = {0};
     (void)state;
@@ -351,6 +362,7 @@ int main(void)
         cmocka_unit_test(nothing_happens_by_itself),
         cmocka_unit_test(the_first_signal_asks_and_the_second_presses),
         cmocka_unit_test(different_signals_count_together),
+        cmocka_unit_test(a_signal_on_the_way_out_has_no_effect),
         cmocka_unit_test(the_stop_signal_may_be_one_of_the_usual),
         cmocka_unit_test(the_time_limit_stops_at_the_margin_and_presses_at_half_of_it),
         cmocka_unit_test(the_higher_of_signal_and_time_counts),
