@@ -68,9 +68,39 @@ if mount -t tmpfs -o size=64k tmpfs "$disk" 2>/dev/null; then
     return $result
   }
   check "a file system that became read-only" read_only
+
+  # The memory that ranks share, in a namespace of its own, where the test's folder keeps its place if it is in there. MPI's
+  # files are elsewhere: mpirun 4.1 waits for ever where it has no room for its own.
+  no_shared_memory() {
+    rm -rf "$disk/run" "$disk/models"
+    local kept=/tmp/coppice-e2e-$$ result
+    mkdir "$kept" "$folder/tmp"
+    # shellcheck disable=SC2016
+    fails "out of shared memory: [0-9]* bytes for .*, and /dev/shm has [0-9]* bytes free" timeout -k 1 60 env TMPDIR="$folder/tmp" \
+      unshare -m bash -c 'mount --bind "$0" "$1" && mount -t tmpfs -o size=4k tmpfs /dev/shm && mkdir -p "$0" &&
+        mount --bind "$1" "$0" && exec mpirun --quiet -n 2 "${@:2}"' "$folder" "$kept" "$COPPICE" run --progress none "$job" &&
+      intact && recovers
+    result=$?
+    rmdir "$kept"
+    return $result
+  }
+  check "a full /dev/shm" no_shared_memory
 else
   echo "# no small file systems: mounting needs root"
 fi
+
+# A surrounding that lacks what most have: nothing in the environment but PATH, and no descriptor from 0 to 2 open.
+bare() {
+  rm -rf "$disk/run" "$disk/models"
+  # shellcheck disable=SC2016
+  exits 0 env -i PATH="$PATH" OMP_NUM_THREADS=1 bash -c 'exec "$@" <&- 2>&-' - "$COPPICE" run --progress none "$job" &&
+    same "$wanted" "$(hashes)" || return 1
+  # Nor is there a place for the results: an error, after all is done.
+  # shellcheck disable=SC2016
+  exits 1 env -i PATH="$PATH" bash -c 'exec "$@" <&- >&- 2>&-' - "$COPPICE" run --progress none "$job" &&
+    same "$wanted" "$(hashes)"
+}
+check "no environment, and descriptors 0 to 2 closed" bare
 
 # ---- limits and losses ------------------------------------------------------------------------------------
 
