@@ -141,7 +141,7 @@ static enum status agree(const struct team *team, enum status status, struct err
 
 // What is not there, or not as it must be, is not known here: a run that has its results does not need the
 // texts any more, and where they are needed, admission_check refuses them. Where memory or the system failed,
-// another estimate would be recorded.
+// a run would record another estimate. A plan records nothing, and under a limit of memory it is to warn.
 static enum status measure_texts(struct settings *settings, const struct model *model,
                                  const struct team *team, struct error *err)
 {
@@ -150,7 +150,9 @@ static enum status measure_texts(struct settings *settings, const struct model *
 
     if (team == NULL || team->rank == 0)
         status = texts_measure(settings, model, err);
-    FORWARD_IF_ERROR(agree(team, status == STATUS_INPUT ? STATUS_OK : status, err));
+    if (status == STATUS_INPUT || (status == STATUS_MEMORY && team == NULL))
+        status = STATUS_OK;
+    FORWARD_IF_ERROR(agree(team, status, err));
     if (team == NULL)
         return STATUS_OK;
     for (size_t i = 0; i < settings->num_texts; i++)
