@@ -1,6 +1,7 @@
 // Least squares towards the dense model's outputs, against normal equations that are gathered and solved in
 // plain loops.
 // ranks: 1 3
+#include "kernels/pruning/least_squares.h"
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/prune.h"
@@ -239,12 +240,13 @@ static size_t questions(size_t intermediate)
     return asked;
 }
 
-static void every_block_of_rows_can_stop(void **state)
+static void every_step_of_a_block_of_rows_can_stop(void **state)
 {
-    // gate_proj and up_proj have three blocks more on one rank, and one more on each of three
+    // gate_proj and up_proj have three blocks more on one rank, and one more on each of three. Each asks
+    // before every product.
     const size_t more = mpi_size() == 1 ? 6 : 2;
     (void)state;
-    assert_int_equal(questions(3 * 256 + 36), questions(36) + more);
+    assert_true(questions(3 * 256 + 36) >= questions(36) + more * LEAST_SQUARES_STEPS);
 }
 
 int main(int argc, char **argv)
@@ -255,7 +257,7 @@ int main(int argc, char **argv)
         mpi_unit_test(experts_are_solved_from_their_own_tokens),
         mpi_unit_test(an_expert_with_few_tokens_keeps_its_weights),
         mpi_unit_test(the_guard_drops_a_solution_that_overfits),
-        mpi_unit_test(every_block_of_rows_can_stop),
+        mpi_unit_test(every_step_of_a_block_of_rows_can_stop),
         mpi_unit_test(the_bytes_do_not_depend_on_the_ranks),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
