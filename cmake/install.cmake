@@ -38,7 +38,7 @@ install(FILES ${documents}/coppice.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fis
 set(share_dir ${CMAKE_INSTALL_DATADIR}/coppice)
 # Pages keep their places to one another, as they link; what they link to comes along.
 foreach(page README.md CHANGELOG.md CITATION.cff SECURITY.md LICENSE ARCHITECTURE.md CONTRIBUTING.md io/model/FAMILIES.md
-    io/store/FORMAT.md io/tasks/format.h kernels/METHOD.md kernels/README.md stages/README.md)
+    io/store/FORMAT.md io/tasks/format.h kernels/METHOD.md kernels/README.md stages/README.md packaging/README.md)
   get_filename_component(folder ${page} DIRECTORY)
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
 endforeach()

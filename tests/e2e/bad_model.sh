@@ -65,8 +65,6 @@ broken "a shard outside the folder" two "model.safetensors.index.json|../model-0
   'mv model-00002-of-00002.safetensors ..; sed -i "s#\"model-00002#\"../model-00002#" model.safetensors.index.json'
 broken "a shard name with a path" two "model.safetensors.index.json|/etc/" \
   'sed -i "s#\"model-00002#\"/etc/model-00002#" model.safetensors.index.json'
-broken "the index lists a tensor that is nowhere" two "nowhere" \
-  'sed -i "s#\"$up\"#\"model.nowhere\"#" model.safetensors.index.json'
 broken "the index is no JSON" two "model.safetensors.index.json" 'echo "{{" >model.safetensors.index.json'
 broken "tokenizer.json is missing" one "tokenizer.json" 'rm tokenizer.json'
 broken "tokenizer.model alone" one "tokenizer.json: is not there, and tokenizer.model is|T.from_pretrained('$folder/model').save_pretrained" \

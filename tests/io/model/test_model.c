@@ -224,7 +224,7 @@ static void rope_is_read_in_its_old_and_new_form(void **state)
 static void wrong_config_is_refused_by_key(void **state)
 {
     (void)state;
-    refuses_config("\"hidden_act\": \"mish\"", "config.json: hidden_act", "silu");
+    refuses_config("\"hidden_act\": \"prelu\"", "config.json: hidden_act", "silu");
     refuses_config("\"quantization_config\": {}", "config.json: quantization_config", "not supported");
     refuses_config("\"rope_theta\": \"big\"", "config.json: rope_theta", "number");
     refuses_config("\"rms_norm_eps\": -1", "config.json: rms_norm_eps", "number");
