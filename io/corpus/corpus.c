@@ -13,7 +13,8 @@
 
 // A corpus while it grows.
 struct corpus_builder {
-    const char *path, *field; // path: of the file that is read now
+    const char *path; // of the file that is read now
+    struct document_field field;
     enum text_format format;
     struct corpus *corpus;
     size_t text_capacity, offsets_capacity;
@@ -165,8 +166,8 @@ static enum status refuse_object(const struct corpus_builder *builder, const jso
                                  struct error *err)
 {
     char shown[64], members[256];
-    const char *field = printable(shown, sizeof shown, builder->field);
-    const json_t *value = json_object_get(object, builder->field);
+    const char *field = printable(shown, sizeof shown, builder->field.name);
+    const json_t *value = json_object_get(object, builder->field.name);
 
     RETURN_ERROR_IF(!json_is_object(object), err, STATUS_INPUT, "%s:%zu: not a JSON object", builder->path,
                     builder->line);
@@ -178,9 +179,10 @@ static enum status refuse_object(const struct corpus_builder *builder, const jso
     RETURN_ERROR_IF(value != NULL, err, STATUS_INPUT, "%s:%zu: \"%s\" is %s, not a string", builder->path,
                     builder->line, field, kind_of(value));
     list_members(members, sizeof members, object);
-    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s%s", builder->path,
-                 builder->line, field, members[0] != '\0' ? "; it has " : "", members,
-                 members[0] != '\0' ? ": the key field of the job says which is the text" : "");
+    const bool has_advice = members[0] != '\0' && builder->field.chosen_by != NULL;
+    RETURN_ERROR(err, STATUS_INPUT, "%s:%zu: the object has no string \"%s\"%s%s%s%s%s", builder->path,
+                 builder->line, field, members[0] != '\0' ? "; it has " : "", members, has_advice ? ": " : "",
+                 has_advice ? builder->field.chosen_by : "", has_advice ? " says which is the text" : "");
 }
 
 // An object; size bytes from the beginning of builder->line on.
@@ -203,7 +205,7 @@ static enum status add_object(struct corpus_builder *builder, const char *bytes,
                          printable(shown, sizeof shown, reason.text), reason.column,
                          is_line ? "; each line must be one object" : "");
     }
-    const json_t *text = json_object_get(object, builder->field);
+    const json_t *text = json_object_get(object, builder->field.name);
     const enum status status =
         json_is_string(text) ? append_text(builder, json_string_value(text), json_string_length(text), err)
                              : refuse_object(builder, object, err);
@@ -385,15 +387,15 @@ static void shrink(struct corpus *corpus)
 
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err)
 {
-    return corpus_load_field(corpus, path, NULL, UINT64_MAX, err);
+    return corpus_load_field(corpus, path, &(struct document_field){0}, UINT64_MAX, err);
 }
 
 // builder: all but its corpus.
 static enum status load(struct corpus **out, struct corpus_builder *with, uint64_t enough, struct error *err)
 {
     struct corpus_builder builder = *with;
-    if (builder.field == NULL)
-        builder.field = "text";
+    if (builder.field.name == NULL)
+        builder.field.name = "text";
     const char *path = builder.path;
     struct corpus *corpus = NULL;
     struct file_set set;
@@ -423,17 +425,17 @@ done:
     return status;
 }
 
-enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, uint64_t enough,
-                              struct error *err)
+enum status corpus_load_field(struct corpus **corpus, const char *path, const struct document_field *field,
+                              uint64_t enough, struct error *err)
 {
-    struct corpus_builder builder = {.path = path, .field = field, .most = SIZE_MAX};
+    struct corpus_builder builder = {.path = path, .field = *field, .most = SIZE_MAX};
     return load(corpus, &builder, enough, err);
 }
 
-enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, const char *field,
-                                  size_t most, struct error *err)
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path,
+                                  const struct document_field *field, size_t most, struct error *err)
 {
-    struct corpus_builder builder = {.path = path, .field = field, .most = most};
+    struct corpus_builder builder = {.path = path, .field = *field, .most = most};
     const enum status status = load(corpus, &builder, UINT64_MAX, err);
     *share = builder.share;
     return status;

@@ -24,15 +24,21 @@ struct corpus {
 // Reads path as a stream: memory is about the size of the text. *corpus is freed with corpus_free. A file
 // that cannot be read is STATUS_INPUT.
 enum status corpus_load(struct corpus **corpus, const char *path, struct error *err);
-// The same with another field of JSON's objects (NULL: "text"), and of several files only the first ones,
-// those that have `enough` bytes on disk.
-enum status corpus_load_field(struct corpus **corpus, const char *path, const char *field, uint64_t enough,
-                              struct error *err);
+// The member of JSON's objects that is the document.
+struct document_field {
+    const char *name;      // NULL: "text"
+    const char *chosen_by; // what says in the job which member it is, for messages; NULL: nothing does
+};
+
+// The same with another field, and of several files only the first ones, those that have `enough` bytes on
+// disk.
+enum status corpus_load_field(struct corpus **corpus, const char *path, const struct document_field *field,
+                              uint64_t enough, struct error *err);
 // The documents at the beginning: those of the first `most` bytes of text or a little more; one that is not
 // whole there is cut, or left out. *share, 0 to 1, is the part of the files that was read; the hash is 0
 // where that is not all.
-enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path, const char *field,
-                                  size_t most, struct error *err);
+enum status corpus_load_beginning(struct corpus **corpus, double *share, const char *path,
+                                  const struct document_field *field, size_t most, struct error *err);
 void corpus_free(struct corpus *corpus); // NULL is fine
 
 // Token ids instead of text: *.h5 with a 2-D integer dataset "tokens" [sequences, length]; sample_load_tokens

@@ -14,10 +14,13 @@ struct signature {
     const char *bytes, *what; // what it is, and what to do
 };
 
+#define HDF5 "\x89HDF\r\n\x1a\n"
+#define HDF5_ADVICE "an HDF5 file, where a text is expected: token ids are for the calibration only"
+
 static const struct signature signatures[] = {
     {0, 6, "ARROW1", "an Arrow file: write it as JSON lines first (docs/texts-and-tasks.md)"},
-    {0, 8, "\x89HDF\r\n\x1a\n",
-     "an HDF5 file: token ids for the calibration are in a file whose name ends in .h5"},
+    {0, 8, HDF5, HDF5_ADVICE},
+    {512, 8, HDF5, HDF5_ADVICE}, // after a user block, as in the files of a run
     {0, 4, "PK\x03\x04", "a ZIP archive: unpack it first"},
     {0, 6, "7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"},
     {257, 5, "ustar", "a tar archive: unpack it first"},

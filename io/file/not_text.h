@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 // Enough of a beginning for `not_text_check` to see all that it knows.
-enum { NOT_TEXT_HEAD = 512 };
+enum { NOT_TEXT_HEAD = 520 };
 
 // STATUS_INPUT "PATH: a Parquet file: ..." for a known format that is no plain text, for UTF-16 and UTF-32,
 // for a pointer of Git LFS, and for a page of HTML or XML whose name does not say so, such as a server's

@@ -4,6 +4,7 @@
 #include "io/file/run_paths.h"
 #include "io/model/family.h"
 #include "stages/evaluate/task_set.h"
+#include "stages/evaluate/windows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ static const size_t most_bytes = (size_t)1 << 20, most_examples = 200;
 static enum status measure_text(struct text_settings *text, size_t length, struct tokenizer *tokenizer,
                                 struct error *err)
 {
+    const struct document_field field = text_document_field(text);
     struct packed_text joined = {0};
     struct corpus *corpus = NULL;
     int32_t *ids = NULL;
@@ -21,7 +23,7 @@ static enum status measure_text(struct text_settings *text, size_t length, struc
     double share = 1;
     enum status status;
 
-    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, text->data, text->field, most_bytes, err), done);
+    GOTO_IF_ERROR(corpus_load_beginning(&corpus, &share, text->data, &field, most_bytes, err), done);
     GOTO_IF_ERROR(pack_documents(&joined, corpus, NULL, NULL, err), done);
     GOTO_IF_ERROR(tokenizer_encode(tokenizer, joined.text, joined.size, true, &ids, &count, err), done);
     if (share == 1 && count < length)

@@ -6,11 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct document_field text_document_field(const struct text_settings *text)
+{
+    return (struct document_field){text->field, "evaluate.perplexity: {data: FILE, field: NAME}"};
+}
+
 static enum status tokenise(struct evaluation_windows *windows, const struct stage *stage,
                             const struct text_settings *text, struct error *err)
 {
     const char *data = text->data;
     const struct settings *settings = stage->settings;
+    const struct document_field field = text_document_field(text);
     struct tokenizer *tokenizer = NULL;
     struct corpus *corpus = NULL;
     char path[PATH_SIZE];
@@ -18,7 +24,7 @@ static enum status tokenise(struct evaluation_windows *windows, const struct sta
 
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     GOTO_IF_ERROR(tokenizer_load(&tokenizer, path, err), done);
-    GOTO_IF_ERROR(corpus_load_field(&corpus, data, text->field, UINT64_MAX, err), done);
+    GOTO_IF_ERROR(corpus_load_field(&corpus, data, &field, UINT64_MAX, err), done);
     windows->corpus_hash = corpus->hash;
     status = sample_windows(&windows->ids, &windows->count, tokenizer, corpus, windows->length, err);
     if (status == STATUS_INPUT)

@@ -1,5 +1,6 @@
 // windows.h - the text that perplexity is measured on, as windows of token ids.
 #pragma once
+#include "io/corpus/corpus.h"
 #include "stages/stage.h"
 
 struct evaluation_windows {
@@ -15,4 +16,6 @@ struct evaluation_windows {
 // with evaluation_windows_free.
 enum status evaluation_windows_create(struct evaluation_windows *windows, const struct stage *stage,
                                       size_t text, struct error *err);
+// The field of a JSON text's objects, as corpus_load_field takes it; borrows from the text.
+struct document_field text_document_field(const struct text_settings *text);
 void evaluation_windows_free(struct evaluation_windows *windows);

@@ -39,8 +39,8 @@ enum status calibration_text_load(struct calibration_text *text, const struct se
     *text = (struct calibration_text){0};
     path_format(path, sizeof path, "%s/tokenizer.json", settings->model);
     FORWARD_IF_ERROR(tokenizer_load(&text->tokenizer, path, err));
-    return corpus_load_field(&text->corpus, settings->corpus, settings->field, calibration_bytes(settings),
-                             err);
+    const struct document_field field = {settings->field, "calibration.field"};
+    return corpus_load_field(&text->corpus, settings->corpus, &field, calibration_bytes(settings), err);
 }
 
 enum status calibration_text_draw(struct sample *sample, const struct calibration_text *text,

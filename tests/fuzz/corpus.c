@@ -35,7 +35,8 @@ static void look_at_beginning(const char *path, const struct corpus *whole)
     struct error err = {0};
     double share = -1;
 
-    if (!OUTCOME(corpus_load_beginning(&corpus, &share, path, NULL, 16, &err), err, MAY(STATUS_INPUT)))
+    if (!OUTCOME(corpus_load_beginning(&corpus, &share, path, &(struct document_field){0}, 16, &err), err,
+                 MAY(STATUS_INPUT)))
         return;
     PROMISE(share >= 0 && share <= 1);
     PROMISE(is_utf8(corpus->text, corpus->offsets[corpus->count]));

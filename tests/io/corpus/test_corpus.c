@@ -244,16 +244,19 @@ static void test_another_field_can_be_the_document(void **state)
 {
     const char *path =
         write_text(*state, "c.jsonl", "{\"text\": 1, \"content\": \"one\"}\n{\"content\": \"two\"}\n");
+    const struct document_field content = {"content", NULL}, body = {"body", "some.key"}, text = {0};
     struct corpus *corpus;
     struct error err = {0};
 
-    assert_ok(corpus_load_field(&corpus, path, "content", UINT64_MAX, &err), err);
+    assert_ok(corpus_load_field(&corpus, path, &content, UINT64_MAX, &err), err);
     assert_int_equal(corpus->count, 2);
     assert_memory_equal(corpus->text, "onetwo", 6);
     corpus_free(corpus);
-    assert_int_equal(corpus_load_field(&corpus, path, "body", UINT64_MAX, &err), STATUS_INPUT);
-    assert_error(err, STATUS_INPUT, "c.jsonl:1: the object has no string \"body\"");
-    assert_int_equal(corpus_load_field(&corpus, path, NULL, UINT64_MAX, &err), STATUS_INPUT);
+    assert_int_equal(corpus_load_field(&corpus, path, &body, UINT64_MAX, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT,
+                 "c.jsonl:1: the object has no string \"body\"; it has \"text\", "
+                 "\"content\": some.key says which is the text");
+    assert_int_equal(corpus_load_field(&corpus, path, &text, UINT64_MAX, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "c.jsonl:1: \"text\" is a number, not a string");
 }
 

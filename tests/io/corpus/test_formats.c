@@ -227,7 +227,7 @@ static void test_a_folder_is_its_texts_in_order(void **state)
 
     // Only as many files as have enough bytes.
     for (uint64_t enough = 1; enough <= 4; enough++) {
-        assert_ok(corpus_load_field(&corpus, pattern, NULL, enough, &err), err);
+        assert_ok(corpus_load_field(&corpus, pattern, &(struct document_field){0}, enough, &err), err);
         assert_int_equal(corpus->count, enough <= 3 ? 1 : 2);
         corpus_free(corpus);
     }
@@ -274,12 +274,12 @@ static void test_the_beginning_of_several_files(void **state)
     write_text(*state, "a.txt", "0123456789");
     write_text(*state, "b.txt", "0123456789");
     write_text(*state, "c.txt", "0123456789");
-    assert_ok(corpus_load_beginning(&corpus, &share, *state, NULL, 11, &err), err);
+    assert_ok(corpus_load_beginning(&corpus, &share, *state, &(struct document_field){0}, 11, &err), err);
     assert_int_equal(corpus->count, 2);
     assert_true(share > 0.66 && share < 0.67);
     assert_true(corpus->hash == 0);
     corpus_free(corpus);
-    assert_ok(corpus_load_beginning(&corpus, &share, *state, NULL, 1000, &err), err);
+    assert_ok(corpus_load_beginning(&corpus, &share, *state, &(struct document_field){0}, 1000, &err), err);
     assert_int_equal(corpus->count, 3);
     assert_true(share == 1);
     corpus_free(corpus);
@@ -290,7 +290,7 @@ static void test_the_beginning_of_several_files(void **state)
 static void test_what_is_no_text_is_named(void **state)
 {
     unsigned char packed[2048], twice[2048];
-    char tar[1024] = {0};
+    char tar[1024] = {0}, run_file[1024] = "coppice-store\r\n\x1a";
     static const struct {
         const char *name, *bytes;
         size_t size;
@@ -300,7 +300,7 @@ static void test_what_is_no_text_is_named(void **state)
          "a Parquet file: convert it to JSON lines: python3 -c \"import sys; from datasets"},
         {"a.jsonl", "PAR1\x15\x04", 6, "a Parquet file"},
         {"a.txt", "ARROW1\0\0", 8, "an Arrow file"},
-        {"a.txt", "\x89HDF\r\n\x1a\n", 8, "an HDF5 file: token ids"},
+        {"a.txt", "\x89HDF\r\n\x1a\n", 8, "an HDF5 file, where a text is expected: token ids"},
         {"a.txt", "PK\x03\x04", 4, "a ZIP archive"},
         {"a.txt", "BZh91AY&SY", 10, "compressed with bzip2"},
         {"a.txt",
@@ -325,6 +325,8 @@ static void test_what_is_no_text_is_named(void **state)
     memset(tar + 101, '0', 150);
     memcpy(tar + 257, "ustar", 5);
     assert_refused(write_file(*state, "a.tar", tar, sizeof tar), "a tar archive");
+    memcpy(run_file + 512, "\x89HDF\r\n\x1a\n", 8);
+    assert_refused(write_file(*state, "a.h5", run_file, sizeof run_file), "an HDF5 file, where a text");
     // A page that is meant, by its name.
     DOCUMENTS(write_text(*state, "page.html", "<html>fine</html>"), "<html>fine</html>");
     const size_t size = gzip_text(packed, sizeof packed, "<html>fine", 10);

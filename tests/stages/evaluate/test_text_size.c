@@ -176,7 +176,7 @@ static void a_cut_inside_a_character_leaves_it_out(void **state)
     for (size_t i = 0; i < most; i++)
         memcpy(text + 3 * i, "\xe2\x82\xac", 3);
     const char *path = write_file(f->folder, "euro.txt", text, 3 * most);
-    assert_ok(corpus_load_beginning(&corpus, &share, path, NULL, most, &err), err);
+    assert_ok(corpus_load_beginning(&corpus, &share, path, &(struct document_field){0}, most, &err), err);
     assert_int_equal(corpus->offsets[1] % 3, 0);
     assert_true(corpus->offsets[1] + 3 > most);
     assert_true(fabs(share - (double)corpus->offsets[1] / (double)(3 * most)) < 1e-5);
