@@ -36,6 +36,10 @@ static enum status refuse_syntax(const struct job_document *document, const yaml
     if (parser->error == YAML_READER_ERROR) // knows bytes, not lines
         RETURN_ERROR(err, STATUS_USAGE, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
                      parser->problem_offset);
+    // *.jsonl is an alias to YAML, whose own words for it help nobody.
+    if (parser->context != NULL && strcmp(parser->context, "while scanning an alias") == 0)
+        return refuse_line(document, parser->context_mark.line + 1, err,
+                           "a value that begins with * needs quotes: '*.jsonl'");
     return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s",
                        parser->problem, parser->context != NULL ? " " : "",
                        parser->context != NULL ? parser->context : "");
