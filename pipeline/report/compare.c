@@ -203,6 +203,20 @@ done:
 
 // ---- may they be compared? ------------------------------------------------------------------------------
 
+// The runs that measured a perplexity. New reference.
+static json_t *measured_runs(const json_t *runs)
+{
+    json_t *measured = json_array(), *run;
+    size_t i;
+
+    json_array_foreach(runs, i, run)
+    {
+        if (json_integer_value(json_object_get(run, "length")) > 0)
+            json_array_append(measured, run);
+    }
+    return measured;
+}
+
 static bool all_same(const json_t *runs, const char *key)
 {
     const json_t *first = json_object_get(json_array_get(runs, 0), key);
@@ -279,14 +293,15 @@ static void judge(json_t *comparison)
     const json_t *runs = json_object_get(comparison, "runs");
     json_t *warnings = json_object_get(comparison, "warnings");
     const bool model = all_same(runs, "model");
-    const bool text = all_same(runs, "evaluation"), length = all_same(runs, "length");
+    json_t *measured = measured_runs(runs);
+    const bool text = all_same(measured, "evaluation"), length = all_same(measured, "length");
 
     if (!model)
         json_array_append_new(warnings, json_string("the runs are of different models"));
     if (!text)
         json_array_append_new(warnings, json_string("perplexities were measured on different texts"));
     const char *which = NULL;
-    const bool texts = same_texts(runs, &which);
+    const bool texts = same_texts(measured, &which);
     if (!texts)
         json_array_append_new(warnings, json_sprintf("text %s is another in each run", which));
     if (!length)
@@ -304,6 +319,7 @@ static void judge(json_t *comparison)
     json_object_set_new(comparison, "same_tasks", json_boolean(tasks));
     json_object_set_new(comparison, "same_model", json_boolean(model));
     json_object_set_new(comparison, "same_evaluation", json_boolean(text && texts && length));
+    json_decref(measured);
 }
 
 static enum status gather(json_t **comparison, const char *const *runs, size_t count, struct error *err)

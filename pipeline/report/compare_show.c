@@ -18,13 +18,20 @@
 static void describe_run(char *line, size_t size, const json_t *run)
 {
     const char *text = text_of(run, "text");
-    snprintf(line, size,
-             "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, measured at length %lld%s%s",
-             text_of(run, "run"), (long long)json_integer_value(json_object_get(run, "sequences")),
-             (long long)json_integer_value(json_object_get(run, "calibration_length")),
-             (long long)json_integer_value(json_object_get(run, "seed")), text_of(run, "propagation"),
-             (long long)json_integer_value(json_object_get(run, "length")), text[0] != '\0' ? " on " : "",
-             text);
+    const long long length = json_integer_value(json_object_get(run, "length"));
+    const int used =
+        snprintf(line, size, "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, ",
+                 text_of(run, "run"), (long long)json_integer_value(json_object_get(run, "sequences")),
+                 (long long)json_integer_value(json_object_get(run, "calibration_length")),
+                 (long long)json_integer_value(json_object_get(run, "seed")), text_of(run, "propagation"));
+
+    if (used < 0 || (size_t)used >= size)
+        return;
+    if (length == 0)
+        snprintf(line + used, size - (size_t)used, "no perplexity measured");
+    else
+        snprintf(line + used, size - (size_t)used, "measured at length %lld%s%s", length,
+                 text[0] != '\0' ? " on " : "", text);
 }
 
 static int names_column(const json_t *comparison)
