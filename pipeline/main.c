@@ -83,6 +83,9 @@ static enum status work(const struct program *program, struct error *err)
     struct stop stop = {0};
     enum status status;
 
+    RETURN_ERROR_IF(options->teams > program->world.size, err, STATUS_USAGE,
+                    "--teams %d: a team has at least one rank, and there are %d", options->teams,
+                    program->world.size);
     GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, &program->world, err), done);
     GOTO_IF_ERROR(prepare_products(program, job.settings->run, err), done);
     status =

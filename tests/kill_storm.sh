@@ -174,7 +174,7 @@ all_began_or_gone() {
 one_round() {
   local job=$1 n target stage left named moment until options=() pause='' struck=''
   choose 1 2 2 3 4; n=$chosen
-  [ "$job" != dense ] || { choose 1 2; options=(--teams "$chosen"); }
+  [ "$job" != dense ] || { choose 1 2; options=(--teams $((chosen < n ? chosen : n))); }
   choose "${targets[@]}"; target=$chosen
   ended=''
   left=$(left_to_do)

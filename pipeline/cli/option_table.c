@@ -40,7 +40,7 @@ static const struct option_row rows[] = {
      TAKES_STRICT},
     {{"max-time", OPTION_MAX_TIME, "TIME", 0,
       "The program may run for TIME: seconds, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS. It stops before "
-      "that, with exit code 75",
+      "that, with exit code 75. 0 or UNLIMITED: no limit",
       3},
      TAKES_STOP},
     {{"margin", OPTION_MARGIN, "TIME", 0,

@@ -33,6 +33,7 @@ check "a program that was killed is seen to be gone" says '.running == false and
 mv "$folder/moved" "$folder/model"
 check "the job goes on" runs ranks 2 run --teams 2 "$folder/job.yaml"
 check "what --set gives is not the job file's mistake" says_which "coppice: --set model: $folder/gone: No such file" alone run --set model="$folder/gone" "$folder/job.yaml"
+check "more teams than ranks are refused" says_which "--teams 3: a team has at least one rank, and there are 2" two_quiet_ranks run --teams 3 "$folder/job.yaml"
 mv "$folder/model" "$folder/moved"
 before=$(fingerprint)
 check "a run directory is no job file" says_which "coppice status $folder/run says how far it is" alone run "$folder/run"
