@@ -318,36 +318,44 @@ void plan_free(struct plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err)
+enum status plan_choose(uint8_t *chosen, const struct plan *plan, const char *const *patterns, size_t count,
+                        struct error *err)
 {
-    size_t kept = 0;
-
     for (size_t p = 0; p < count; p++) {
         bool any = false;
         for (size_t i = 0; i < plan->num_units && !any; i++)
             any = fnmatch(patterns[p], unit_owner_name(&plan->units[i]), 0) == 0;
         RETURN_ERROR_IF(!any, err, STATUS_USAGE, "--variant: the job has no variant '%s'", patterns[p]);
     }
-    plan->work = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
-        bool wanted = stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN;
+        bool wanted = count == 0 || stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN;
         for (size_t p = 0; p < count && !wanted; p++)
             wanted = fnmatch(patterns[p], unit_owner_name(&plan->units[i]), 0) == 0;
-        if (!wanted)
+        chosen[i] = wanted;
+    }
+    return STATUS_OK;
+}
+
+void plan_keep(struct plan *plan, const uint8_t *chosen)
+{
+    size_t kept = 0;
+
+    plan->work = 0;
+    for (size_t i = 0; i < plan->num_units; i++) {
+        if (chosen[i] == 0)
             continue;
         plan->units[kept++] = plan->units[i];
         plan->work += plan->units[kept - 1].work;
     }
     plan->num_units = kept;
-    return STATUS_OK;
 }
 
-size_t plan_names(const struct plan *plan, const char **names)
+size_t plan_names(const struct plan *plan, const uint8_t *chosen, const char **names)
 {
     size_t count = 0;
     for (size_t i = 0; i < plan->num_units; i++) {
         size_t n = 0;
-        if (stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN)
+        if (chosen[i] == 0 || stage_row(plan->units[i].stage)->unit_of == UNIT_OF_RUN)
             continue;
         while (n < count && strcmp(names[n], unit_owner_name(&plan->units[i])) != 0)
             n++;

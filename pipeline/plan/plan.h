@@ -28,12 +28,16 @@ size_t plan_chains(const struct plan *plan, size_t phase);
 // stages: bit set of enum stage_kind that are carried out.
 size_t plan_useful_ranks(const struct plan *plan, size_t phase, unsigned stages, size_t windows);
 
-// Leaves only the units of variants that match one of the patterns (fnmatch); "dense" stands for the units
-// without a variant. Drawing the sequences always stays. STATUS_USAGE when a pattern matches nothing.
-enum status plan_select(struct plan *plan, const char *const *patterns, size_t count, struct error *err);
-// Names of the variants that have units in the plan, "dense" among them; points into the plan. names has room
-// for all variants and one more. Returns how many.
-size_t plan_names(const struct plan *plan, const char **names);
+// chosen[num_units] <- 1 for units of variants that match one of the patterns (fnmatch), all without
+// patterns; "dense" stands for the units without a variant. Drawing the sequences is always chosen.
+// STATUS_USAGE when a pattern matches nothing.
+enum status plan_choose(uint8_t *chosen, const struct plan *plan, const char *const *patterns, size_t count,
+                        struct error *err);
+// Leaves only the chosen units.
+void plan_keep(struct plan *plan, const uint8_t *chosen);
+// Names of the variants that have chosen units in the plan, "dense" among them; points into the plan. names
+// has room for all variants and one more. Returns how many.
+size_t plan_names(const struct plan *plan, const uint8_t *chosen, const char **names);
 
 // How many variants read hidden states of the dense stream when they are scored or compensated.
 size_t dense_stream_readers(const struct settings *settings);

@@ -90,8 +90,8 @@ static enum status take_run_lock(struct claim *claim, bool *stole, struct error 
     }
 }
 
-static enum status take_variants(struct claim *claim, const char *const *names, size_t count, bool *stole,
-                                 struct error *err)
+static enum status take_variants(struct claim *claim, const char *const *names, size_t count,
+                                 struct claim_outcome *outcome, struct error *err)
 {
     FORWARD_IF_ERROR(allocate(&claim->names, count, sizeof *claim->names, "the locks", err));
     FORWARD_IF_ERROR(allocate(&claim->locks, count, sizeof *claim->locks, "the locks", err));
@@ -104,28 +104,29 @@ static enum status take_variants(struct claim *claim, const char *const *names, 
         const enum status status = run_lock_acquire(&claim->locks[i], folder, &left, err);
         if (status != STATUS_OK) {
             free(claim->names[i]);
+            outcome->in_use = names[i];
             return status;
         }
         claim->count = i + 1;
-        *stole = *stole || left;
+        outcome->stole = outcome->stole || left;
     }
     return STATUS_OK;
 }
 
 enum status claim_take(struct claim **out, const char *run, const char *const *names, size_t count,
-                       bool whole, bool *stole, struct error *err)
+                       bool whole, struct claim_outcome *outcome, struct error *err)
 {
     struct claim *claim = NULL;
     enum status status;
 
     *out = NULL;
-    *stole = false;
+    *outcome = (struct claim_outcome){0};
     FORWARD_IF_ERROR(allocate(&claim, 1, sizeof *claim, "the locks", err));
     path_format(claim->run, sizeof claim->run, "%s", run);
     claim->whole = whole;
-    status = take_run_lock(claim, stole, err);
+    status = take_run_lock(claim, &outcome->stole, err);
     if (status == STATUS_OK)
-        status = take_variants(claim, names, count, stole, err);
+        status = take_variants(claim, names, count, outcome, err);
     if (status == STATUS_OK)
         status = start_beating(claim, err);
     if (status == STATUS_OK)

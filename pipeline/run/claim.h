@@ -11,11 +11,16 @@
 
 struct claim;
 
-// names[count]: the variants, "dense" among them when the dense model is to be measured. whole: the whole
-// job. *stole: a lock was taken over from a program that is gone. When another program holds one of the
-// locks, STATUS_FAILED names the lock and the program, and nothing is held. Freed with claim_release.
+struct claim_outcome {
+    bool stole;         // a lock was taken over from a program that is gone
+    const char *in_use; // the variant whose lock could not be had, of the names; NULL: none
+};
+
+// names[count]: the variants, "dense" among them when the dense model is to be measured, or what all variants
+// share is to be made. whole: the whole job. When another program holds one of the locks, STATUS_FAILED names
+// the lock and the program, and nothing is held. Freed with claim_release.
 enum status claim_take(struct claim **claim, const char *run, const char *const *names, size_t count,
-                       bool whole, bool *stole, struct error *err);
+                       bool whole, struct claim_outcome *outcome, struct error *err);
 // Call it when the run is open: a claim on some variants gives RUN/lock back, one on the whole job keeps it.
 void claim_share(struct claim *claim);
 // The locks to look at before a file is committed, and their number, for fence_set. Caller frees *locks. Of a

@@ -210,13 +210,12 @@ done:
     return status;
 }
 
-static enum status plan_job(struct plan *plan, const struct opened_job *job, const struct options *options,
-                            struct error *err)
+static enum status plan_job(struct plan *plan, uint8_t **chosen, const struct opened_job *job,
+                            const struct options *options, struct error *err)
 {
     FORWARD_IF_ERROR(plan_create(plan, job->model, job->settings, err));
-    if (options->num_variants == 0)
-        return STATUS_OK;
-    return plan_select(plan, options->variants, options->num_variants, err);
+    FORWARD_IF_ERROR(allocate(chosen, plan->num_units, 1, "the plan", err));
+    return plan_choose(*chosen, plan, options->variants, options->num_variants, err);
 }
 
 enum status job_start(const struct opened_job *job, const struct options *options, const struct stop *stop,
@@ -225,6 +224,7 @@ enum status job_start(const struct opened_job *job, const struct options *option
     struct plan plan = {0};
     struct admission admission = {0};
     struct claim *claim = NULL;
+    uint8_t *chosen = NULL; // of the plan's units
     const struct run_context context = {.options = options,
                                         .settings = job->settings,
                                         .model = job->model,
@@ -234,12 +234,15 @@ enum status job_start(const struct opened_job *job, const struct options *option
                                         .stop = stop,
                                         .world = world,
                                         .stages = stages};
-    enum status status = plan_job(&plan, job, options, err);
+    enum status status = plan_job(&plan, &chosen, job, options, err);
 
     GOTO_IF_ERROR(team_agree(world, status, err), done);
     if (world->rank == 0)
-        status = claim_wait(&claim, &context, err);
+        status = claim_wait(&claim, chosen, &context, err);
     GOTO_IF_ERROR(team_agree(world, status, err), done);
+    // Rank 0 has looked at what the variants share.
+    GOTO_IF_ERROR(team_broadcast(world, chosen, plan.num_units, 0, err), done);
+    plan_keep(&plan, chosen);
     status = open_and_run(&context, job->settings, &admission, claim, err);
     status = blame_lock(status, world, err);
 done:
@@ -247,5 +250,6 @@ done:
     fence_clear();
     admission_free(&admission);
     plan_free(&plan);
+    free(chosen);
     return status;
 }

@@ -96,6 +96,19 @@ check "and say the same of it" eval 'runs alone report "$folder/run" && jq -e "$
 
 rm -rf "$folder/run"
 sweep_job method='[magnitude, wanda]' sparsity='[0.3, 0.5]' pattern=
+# Programs that are limited to some variants: one makes what they share, the other waits for that alone.
+side_by_side() {
+  local other code=0
+  alone run --progress none --variant wanda-0.3 "$folder/job.yaml" >"$folder/other" 2>&1 &
+  other=$!
+  runs alone run --progress none --variant wanda-0.5 "$folder/job.yaml" || code=1
+  wait $other || { cat "$folder/other"; code=1; }
+  return $code
+}
+check "a run directory begins with any of its variants, side by side" side_by_side
+check "which share the calibration, and leave the dense model to others" same \
+  "$(logged_units | sort | uniq -c | awk '{ print $1, $2 }' | sort | uniq -c | xargs) $(logged_units | grep -c '^evaluate null')" \
+  "4 1 calibrate 2 1 evaluate 8 1 score 0"
 runs alone run "$folder/job.yaml"
 before=$(masks; perplexities)
 logged_units | sort >"$folder/before"

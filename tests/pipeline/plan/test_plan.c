@@ -1,6 +1,7 @@
 // The order of the units: nothing reads what comes later, for every kind of job; and how work is shared out.
 #include "io/file/run_directory.h"
 #include "kernels/pruning/budget.h"
+#include "pipeline/plan/shared.h"
 #include "stages/stage.h"
 #include "tests/support/planned_job.h"
 
@@ -216,14 +217,60 @@ static void some_variants_keep_their_units_and_the_sequences(void **state)
     const char *names[8];
     struct planned_job job;
     struct error err = {0};
+    uint8_t chosen[256];
     (void)state;
     plan_job(&job, 0);
-    assert_int_equal(plan_select(&job.plan, unknown, 1, &err), STATUS_USAGE);
-    assert_int_equal(plan_select(&job.plan, patterns, 1, &err), STATUS_OK);
+    assert_int_equal(plan_choose(chosen, &job.plan, unknown, 1, &err), STATUS_USAGE);
+    assert_int_equal(plan_choose(chosen, &job.plan, patterns, 1, &err), STATUS_OK);
+    assert_int_equal(plan_names(&job.plan, chosen, names), 1);
+    plan_keep(&job.plan, chosen);
     assert_int_equal(job.plan.num_units, 1 + 4 + 4 + 1 + 2 + 1);
-    assert_int_equal(plan_names(&job.plan, names), 1);
     assert_string_equal(names[0], job.settings->variants[1].name);
     planned_job_free(&job);
+}
+
+// Counts the units of a stage without a variant among the chosen ones.
+static size_t chosen_dense(const struct plan *plan, const uint8_t *chosen, enum stage_kind stage)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->num_units; i++)
+        count += chosen[i] != 0 && plan->units[i].variant == NULL && plan->units[i].stage == stage;
+    return count;
+}
+
+// Of a run directory that is empty. What a variant does not read is not made for it, nor by another command.
+static void a_choice_has_what_its_variants_share(void **state)
+{
+    static const struct {
+        size_t job;
+        const char *pattern, *command;
+        size_t calibrate, attempt;
+    } cases[] = {
+        {0, "cvr*", "run", 4, 0},   {0, "sparsegpt*", "run", 4, 0},  {0, "cvr*", "calibrate", 4, 0},
+        {0, "cvr*", "score", 0, 0}, {1, "auto*", "run", 4, 0},       {2, "magnitude*", "run", 0, 0},
+        {3, "wanda*", "run", 0, 0}, {4, "wanda*", "run", 4, 0},      {6, "ria*", "run", 4, 0},
+        {9, "wanda*", "run", 4, 1}, {9, "wanda*", "evaluate", 0, 1}, {10, "wanda*", "run", 0, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const unsigned stages = stages_of_command(cases[i].command);
+        const size_t added = cases[i].calibrate + cases[i].attempt;
+        const char *names[8];
+        struct planned_job job;
+        struct error err = {0};
+        uint8_t chosen[1024];
+        plan_job(&job, cases[i].job);
+        assert_true(job.plan.num_units <= sizeof chosen);
+        assert_int_equal(plan_choose(chosen, &job.plan, &cases[i].pattern, 1, &err), STATUS_OK);
+        const size_t variants = plan_names(&job.plan, chosen, names);
+        if (shared_add(chosen, &job.plan, stages) != added ||
+            chosen_dense(&job.plan, chosen, STAGE_CALIBRATE) != cases[i].calibrate ||
+            chosen_dense(&job.plan, chosen, STAGE_ATTEMPT) != cases[i].attempt)
+            fail_msg("%s, %s of %s", cases[i].command, cases[i].pattern, jobs[cases[i].job].name);
+        assert_int_equal(chosen_dense(&job.plan, chosen, STAGE_EVALUATE), 0);
+        assert_int_equal(plan_names(&job.plan, chosen, names), variants + (added > 0));
+        planned_job_free(&job);
+    }
 }
 
 // What --variant chooses has its attempts with it, and one lock.
@@ -235,11 +282,14 @@ static void attempts_go_with_their_variant(void **state)
     (void)state;
     plan_job(&job, 9);
     const char *const patterns[] = {job.settings->variants[0].name};
-    assert_int_equal(plan_select(&job.plan, patterns, 1, &err), STATUS_OK);
+    uint8_t chosen[1024];
+    assert_true(job.plan.num_units <= sizeof chosen);
+    assert_int_equal(plan_choose(chosen, &job.plan, patterns, 1, &err), STATUS_OK);
+    assert_int_equal(plan_names(&job.plan, chosen, names), 1);
+    plan_keep(&job.plan, chosen);
     // The sequences of both kinds; curves; seven times score, compensate and propagate; the search; results.
     assert_int_equal(job.plan.num_units,
                      2 + 4 + (BUDGET_ATTEMPTS + 1) * (4 + 4 + 3) + (BUDGET_ATTEMPTS + 1) + 1 + 2 + 1);
-    assert_int_equal(plan_names(&job.plan, names), 1);
     assert_string_equal(names[0], job.settings->variants[0].name);
     planned_job_free(&job);
 }
@@ -252,6 +302,7 @@ int main(void)
         cmocka_unit_test(units_are_counted_by_layers_variants_and_tasks),
         cmocka_unit_test(what_allocations_share_is_work_once),
         cmocka_unit_test(work_is_shared_out_by_sequences_windows_or_rows),
+        cmocka_unit_test(a_choice_has_what_its_variants_share),
         cmocka_unit_test(attempts_go_with_their_variant),
         cmocka_unit_test(some_variants_keep_their_units_and_the_sequences),
     };

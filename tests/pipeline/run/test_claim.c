@@ -119,9 +119,10 @@ static struct claim *take(const char *run, const char *const *names, bool whole)
 {
     struct claim *claim;
     struct error err = {0};
-    bool stole = true;
-    assert_ok(claim_take(&claim, run, names, 2, whole, &stole, &err), err);
-    assert_false(stole);
+    struct claim_outcome outcome = {true, ""};
+    assert_ok(claim_take(&claim, run, names, 2, whole, &outcome, &err), err);
+    assert_false(outcome.stole);
+    assert_null(outcome.in_use);
     return claim;
 }
 
@@ -130,10 +131,13 @@ static void assert_refused(const char *run, const char *const *names, bool whole
 {
     struct claim *claim;
     struct error err = {0};
-    bool stole;
-    assert_int_equal(claim_take(&claim, run, names, 2, whole, &stole, &err), STATUS_FAILED);
+    struct claim_outcome outcome = {0};
+    assert_int_equal(claim_take(&claim, run, names, 2, whole, &outcome, &err), STATUS_FAILED);
     assert_null(claim);
     assert_error(err, STATUS_FAILED, part);
+    assert_int_equal(outcome.in_use != NULL, strncmp(part, "results/", 8) == 0);
+    if (outcome.in_use != NULL)
+        assert_string_equal(outcome.in_use, part + 8);
 }
 
 static void write_lock(const char *folder, const struct process_identity *identity)
@@ -275,14 +279,14 @@ static void what_a_dead_program_held_is_taken_over(void **state)
         char *run = run_in(*state);
         struct claim *claim;
         struct error err = {0};
-        bool stole = false;
+        struct claim_outcome outcome = {0};
 
         make_folder(*state, "run");
         make_folder(*state, "run/results");
         make_folder(*state, "run/results/b");
         write_lock(path_in(*state, locks[i]), &dead);
-        assert_ok(claim_take(&claim, run, ab, 2, i == 0, &stole, &err), err);
-        assert_true(stole);
+        assert_ok(claim_take(&claim, run, ab, 2, i == 0, &outcome, &err), err);
+        assert_true(outcome.stole);
         claim_release(claim);
         assert_false(is_there(*state, "run"));
         free(run);
