@@ -286,7 +286,7 @@ static void print_costs(const struct summary *summary, FILE *out)
             amount_format((double)cost->rank_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "shared by a node's ranks",
             amount_format((double)cost->node_bytes, "B", text, sizeof text));
-    fprintf(out, "  %-28s %12s\n", "of the longest text, at first",
+    fprintf(out, "  %-28s %12s\n", "longest text, at the start",
             amount_format((double)cost->text_bytes, "B", text, sizeof text));
     fprintf(out, "  %-28s %12s\n", "of the node",
             amount_format((double)plan_cost_node(cost, ranks), "B", text, sizeof text));
