@@ -154,8 +154,16 @@ static void write_amount(FILE *out, const struct variant *variant)
         fprintf(out, "%.6g %% sparsity", 100 * variant->sparsity);
 }
 
+// Whether every row, or matrix, was to lose the same share: what is missing of it in the end is rounding.
+static bool is_one_share(const struct settings *settings, const struct variant *variant)
+{
+    return !variant->is_pattern && variant->budget == 0 && variant->allocation == ALLOCATION_UNIFORM &&
+           settings->num_ratios == 0;
+}
+
 // The share of zeros among the weights of the linears that were pruned.
-static void write_found(FILE *out, const json_t *linears)
+static void write_found(FILE *out, const struct settings *settings, const struct variant *variant,
+                        const json_t *linears)
 {
     const char *name;
     json_t *linear;
@@ -166,9 +174,12 @@ static void write_found(FILE *out, const json_t *linears)
         kept += json_number_value(json_object_get(linear, "kept"));
         total += json_number_value(json_object_get(linear, "total"));
     }
+    const double found = total > 0 ? 1 - kept / total : 0;
+    const bool is_rounded = is_one_share(settings, variant) && variant->sparsity - found >= 0.00005;
     if (total > 0)
-        fprintf(out, "%.0f of the %.0f weights of %zu linears are zero (%.2f %%). ", total - kept, total,
-                json_object_size(linears), 100 * (1 - kept / total));
+        fprintf(out, "%.0f of the %.0f weights of %zu linears are zero (%.2f %%%s). ", total - kept, total,
+                json_object_size(linears), 100 * found,
+                is_rounded ? ": numbers of weights to prune are rounded down" : "");
 }
 
 // The variant's settings as coppice.json has them.
@@ -192,10 +203,11 @@ static void write_choice(FILE *out, const json_t *variant)
     }
 }
 
-static void write_pruning(FILE *out, const struct settings *settings, const json_t *record)
+static void write_pruning(FILE *out, const struct settings *settings, const struct variant *variant,
+                          const json_t *record)
 {
     fputs("## What was pruned\n\n", out);
-    write_found(out, json_object_get(record, "linears"));
+    write_found(out, settings, variant, json_object_get(record, "linears"));
     fputs("Embeddings, norms and the output layer are those of the source", out);
     for (size_t i = 0; i < settings->num_skip; i++) {
         fputs(i == 0 ? ", and so are the linears that fit " : ", ", out);
@@ -381,7 +393,7 @@ static void write_card(FILE *out, const struct settings *settings, const struct 
     fputs(", pruned after training, without gradients: ", out);
     write_amount(out, variant);
     fputs(".\n\n", out);
-    write_pruning(out, settings, record);
+    write_pruning(out, settings, variant, record);
     write_results(out, settings, record);
     fputs("## How to load it\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
           "folder = \"path/to/this/folder\"\ntokenizer = AutoTokenizer.from_pretrained(folder)\nmodel = "

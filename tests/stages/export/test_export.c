@@ -395,6 +395,28 @@ static void the_card_is_the_exports_own(void **state)
     small_model_close(&small);
 }
 
+static void the_card_says_why_fewer_are_zero(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    // Rows of 20 and 36 weights lose 6 and 11 of them
+    small_model_open(&small, &shape);
+    small.settings.keep_weights = true;
+    struct variant *variant = small_model_add(&small, "third", METHOD_MAGNITUDE);
+    variant->sparsity = 0.33;
+    small_model_prune(&small, variant);
+    json_t *provenance = json_object();
+    assert_ok(export_variant(&small.stage, variant, identity, provenance, &err), err);
+    json_decref(provenance);
+    char *card = text_of_file(small.settings.output, "README.md");
+    assert_non_null(strstr(card, "(30.12 %: numbers of weights to prune are rounded down)"));
+    free(card);
+    small_model_close(&small);
+}
+
 static void coppice_json_says_whose_it_is_and_what_is_kept(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
@@ -740,6 +762,7 @@ int main(int argc, char **argv)
         mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
         mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
         mpi_unit_test(what_an_export_cannot_copy_is_refused_before),
+        mpi_unit_test(the_card_says_why_fewer_are_zero),
         mpi_unit_test(the_card_is_the_exports_own),
         mpi_unit_test(coppice_json_says_whose_it_is_and_what_is_kept),
         mpi_unit_test(a_file_that_is_gone_short_or_changed_is_seen),
