@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 static const char single_name[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
+static const char index_name[] = CHECKPOINT_INDEX;
 
 struct checkpoint_entry {
     const struct safetensors_tensor *tensor;

@@ -4,13 +4,16 @@
 #pragma once
 #include "io/model/safetensors.h"
 
+// The file that lists the shards.
+#define CHECKPOINT_INDEX "model.safetensors.index.json"
+
 struct checkpoint {
     char *directory;
     size_t num_shards;
     struct safetensors_file **shards; // in the order of their names
     char **shard_names;               // file names, without folders
     bool keeps_codes;                 // of a quantised one: they are exported, not what they stand for
-    bool has_index;                   // the shards come from model.safetensors.index.json
+    bool has_index;                   // the shards come from CHECKPOINT_INDEX
     size_t num_entries;
     struct checkpoint_entry *entries; // all tensors by name, for checkpoint_find
     // Tensors of the index that are not in the shard that it names: how many, and the first, or NULL.

@@ -34,19 +34,32 @@ bool unpacked_name_ends_in(const char *path, const char *ending)
     return ends_in_any_case(path, unpacked_name_size(path), ending);
 }
 
-static bool has_ending_of(const char *path, const char *const *endings)
+// Of the first `size` characters of path.
+static bool has_ending_of(const char *path, size_t size, const char *const *endings)
 {
     for (; *endings != NULL; endings++)
-        if (ends_in_any_case(path, strlen(path), *endings))
+        if (ends_in_any_case(path, size, *endings))
             return true;
     return false;
 }
 
+// PyTorch's, ONNX's (whose data may be beside it), TensorFlow's, Rust's, MLX's, NeMo's.
+static const char *const weight_endings[] = {
+    ".safetensors", ".bin",       ".pt", ".pth", ".ckpt",   ".gguf", ".msgpack", ".onnx",
+    ".onnx_data",   ".onnx.data", ".h5", ".ot",  ".tflite", ".npz",  ".nemo",    NULL};
+
 bool is_name_of_weights(const char *path)
 {
-    static const char *const endings[] = {".safetensors", ".bin",  ".pt", ".pth", ".gguf",
-                                          ".msgpack",     ".onnx", ".h5", ".ot",  NULL};
-    return has_ending_of(path, endings);
+    return has_ending_of(path, strlen(path), weight_endings);
+}
+
+bool is_name_of_weights_index(const char *path)
+{
+    static const char ending[] = ".index.json";
+    const size_t size = strlen(path);
+
+    return ends_in_any_case(path, size, ending) &&
+           has_ending_of(path, size - (sizeof ending - 1), weight_endings);
 }
 
 bool is_name_of_prose(const char *name)
@@ -58,7 +71,7 @@ bool is_name_of_prose(const char *name)
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
             return true;
-    return has_ending_of(name, endings);
+    return has_ending_of(name, strlen(name), endings);
 }
 
 enum text_name text_name_of(const char *path)

@@ -14,6 +14,8 @@ bool unpacked_name_ends_in(const char *path, const char *ending);
 
 // Whether it is that of weights, in whatever format: .safetensors, .gguf, .bin and others.
 bool is_name_of_weights(const char *path);
+// Whether it is that of a list of shards: the name of weights and .index.json.
+bool is_name_of_weights_index(const char *path);
 // Whether it is that of a file in a model's folder that only people read: a card, a licence, a picture.
 bool is_name_of_prose(const char *name);
 

@@ -59,7 +59,8 @@ static enum status add_export(struct verified_files *list, const char *folder, c
         json_decref(record);
         return STATUS_OK;
     }
-    enum status status = add(list, (struct verified_file){.path = path, .is_exported = true}, err);
+    enum status status = add(
+        list, (struct verified_file){.path = path, .folder = strlen(folder) + 1, .is_exported = true}, err);
     if (json_array_append_new(list->records, is_sound ? record : json_null()) != 0 && status == STATUS_OK)
         status = error_set(err, STATUS_MEMORY, "out of memory for %s", path);
     if (status != STATUS_OK)

@@ -40,7 +40,7 @@ static void advise(const struct verified_file *file, const char *run, struct err
     if (file->is_exported)
         error_set(err, STATUS_DAMAGED,
                   "%s is damaged or gone; remove %.*s and start the job again: it is exported anew", path,
-                  (int)(strrchr(path, '/') - path), path);
+                  (int)file->folder - 1, path);
     else if (is_record(path, run))
         error_set(err, STATUS_DAMAGED, "%s is damaged; " RUN_RECORD_ADVICE, path);
     else if (strcmp(path, report) == 0)

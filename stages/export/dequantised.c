@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const index_name = "model.safetensors.index.json";
+static const char *const index_name = CHECKPOINT_INDEX;
 
 enum status rewrite_json(const char *path, const struct stage *stage,
                          enum status (*change)(json_t *json, const struct stage *stage, struct error *err),

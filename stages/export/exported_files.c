@@ -18,37 +18,53 @@ struct names {
     size_t count;
 };
 
-static bool is_recorded(const char *name)
+static int only_shown(const struct dirent *entry)
 {
     size_t offset;
-    return name[0] != '.' && strcmp(name, EXPORT_RECORD) != 0 && strcmp(name, "README.md") != 0 &&
-           strcmp(name, SOURCE_CARD) != 0 && utf8_check(name, strlen(name), &offset);
+    return entry->d_name[0] != '.' && utf8_check(entry->d_name, strlen(entry->d_name), &offset);
 }
 
 static int only_recorded(const struct dirent *entry)
 {
-    return is_recorded(entry->d_name);
+    const char *name = entry->d_name;
+    return only_shown(entry) && strcmp(name, EXPORT_RECORD) != 0 && strcmp(name, "README.md") != 0 &&
+           strcmp(name, SOURCE_CARD) != 0;
 }
 
-// Rank 0: the names in the folder, which the export has made and filled with nothing but files.
-static enum status list_names(struct names *names, const char *folder, struct error *err)
+static enum status append(struct names *names, const char *before, const char *name, struct error *err)
 {
-    struct dirent **entries;
-    const int count = scandir(folder, &entries, only_recorded, alphasort);
+    const size_t size = strlen(before) + strlen(name) + 1;
+    char *bytes = realloc(names->bytes, names->size + size);
 
-    RETURN_ERROR_IF(count < 0, err, STATUS_FAILED, "%s: listing the folder failed: %s", folder,
+    RETURN_ERROR_IF(bytes == NULL, err, STATUS_MEMORY, "out of memory for the names of exported files");
+    stpcpy(stpcpy(bytes + names->size, before), name);
+    names->bytes = bytes;
+    names->size += size;
+    names->count++;
+    return STATUS_OK;
+}
+
+// before: put in front of the names: "", or that of the folder with its slash.
+static enum status list_folder(struct names *names, const char *folder, const char *before, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct dirent **entries;
+    const bool is_top = before[0] == '\0';
+    char path[PATH_SIZE];
+
+    path_format(path, sizeof path, "%s%s%s", folder, is_top ? "" : "/", before);
+    const int count = scandir(path, &entries, is_top ? only_recorded : only_shown, alphasort);
+    RETURN_ERROR_IF(count < 0, err, STATUS_FAILED, "%s: listing the folder failed: %s", path,
                     strerror(errno));
-    for (int i = 0; i < count; i++)
-        names->size += strlen(entries[i]->d_name) + 1;
-    const enum status status = allocate(&names->bytes, names->size, 1, "the names of exported files", err);
-    char *at = names->bytes;
     for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
         if (status == STATUS_OK)
-            at = stpcpy(at, entries[i]->d_name) + 1;
+            status = is_top && strcmp(name, EXPORT_TEMPLATES) == 0
+                         ? list_folder(names, folder, EXPORT_TEMPLATES "/", err)
+                         : append(names, before, name, err);
         free(entries[i]);
     }
     free(entries);
-    names->count = (size_t)count;
     return status;
 }
 
@@ -60,7 +76,7 @@ static enum status share_names(struct names *names, const struct team *team, con
     enum status status = STATUS_OK;
 
     if (team->rank == 0)
-        status = list_names(names, folder, err);
+        status = list_folder(names, folder, "", err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
     sizes[0] = names->size;
     sizes[1] = names->count;

@@ -9,8 +9,11 @@
 
 // The file in which an export says what it is.
 #define EXPORT_RECORD "coppice.json"
+// The only folder in an export: NAME.jinja of each chat template that has a name.
+#define EXPORT_TEMPLATES "additional_chat_templates"
 
-// files <- a new object on rank 0, NULL on the others: of all files in `folder`, sorted by name. They are
+// files <- a new object on rank 0, NULL on the others: of all files in `folder`, and as
+// EXPORT_TEMPLATES/NAME of those in that one, sorted by name. They are
 // read once more for it, one rank a file: ranks write the shards together, in no order, and this hash is
 // what `xxhsum -H3` prints. Collective.
 enum status exported_files_describe(json_t **files, const struct stage *stage, const char *folder,

@@ -4,6 +4,7 @@
 #include "io/file/fence.h"
 #include "io/file/run_directory.h"
 #include "io/file/run_paths.h"
+#include "stages/export/exported_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -80,14 +81,23 @@ enum status partial_publish(const char *partial, const char *output, struct erro
     return sync_directory(folder, err);
 }
 
-void partial_remove(const char *partial)
+static void remove_folder(const char *path)
 {
     struct dirent *entry;
-    DIR *directory = opendir(partial);
+    DIR *directory = opendir(path);
 
     while (directory != NULL && (entry = readdir(directory)) != NULL)
         (void)unlinkat(dirfd(directory), entry->d_name, 0); // "." and ".." stay
     if (directory != NULL)
         closedir(directory);
-    (void)rmdir(partial);
+    (void)rmdir(path);
+}
+
+void partial_remove(const char *partial)
+{
+    char templates[PATH_SIZE];
+
+    path_format(templates, sizeof templates, "%s/" EXPORT_TEMPLATES, partial);
+    remove_folder(templates);
+    remove_folder(partial);
 }

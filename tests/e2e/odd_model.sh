@@ -76,6 +76,8 @@ odd "a larger model that is quantised" llava '.quantization_config = {quant_meth
 
 "$maker" --layers 1 --hidden 32 --intermediate 64 --heads 2 "$folder/own-head"
 jq '.tie_word_embeddings = true' "$folder/own-head/config.json" >"$folder/tied.json" && mv "$folder/tied.json" "$folder/own-head/config.json"
+mkdir -p "$folder/own-head/additional_chat_templates" "$folder/own-head/onnx"
+echo '{{ tools }}' >"$folder/own-head/additional_chat_templates/tool_use.jinja"
 small_job "$folder/job.yaml" model="$folder/own-head" method=wanda pattern= perplexity=
 check "a tied model with a head of its own is pruned" runs ranks 2 run --progress none "$folder/job.yaml"
 check "one line says that the head is used" \
@@ -83,6 +85,10 @@ check "one line says that the head is used" \
 head_bytes=$((512 * 32 * 2)) # of lm_head.weight, the last tensor
 check "and export keeps it" cmp <(tail -c $head_bytes "$folder/models/model.safetensors") \
   <(tail -c $head_bytes "$folder/own-head/model.safetensors")
+check "and the chat templates that have names" cmp "$folder"/{own-head,models}/additional_chat_templates/tool_use.jinja
+check "a folder that is left out is named" grep -q "^coppice: careful: .* not copied into the export: onnx/$" "$folder/stderr"
+check "a copied template is verified" eval 'runs alone verify "$folder/run" && echo x >>"$folder/models/additional_chat_templates/tool_use.jinja" &&
+  exits 1 alone verify "$folder/run" && grep -q "/tool_use.jinja is damaged or gone; remove $folder/models and" "$folder/stderr"'
 rm -rf "$folder/run" "$folder/models"
 
 # ---- a language model inside another model ---------------------------------------------------------------

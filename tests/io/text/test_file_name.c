@@ -40,6 +40,26 @@ static void a_name_says_packing_and_kind(void **state)
     assert_string_equal(text_name_endings(text), ".jsonl, .ndjson, .jl, .json, .txt or .raw");
 }
 
+static void weights_have_many_endings(void **state)
+{
+    static const char *const weights[] = {"model.safetensors", "a.BIN",  "a.onnx",  "a.onnx_data",
+                                          "a.onnx.data",       "a.ckpt", "a.npz",   "a.nemo",
+                                          "a.tflite",          "a.pt",   "rust.ot", "a.h5"};
+    static const char *const others[] = {"config.json", "a.npz.txt", "tokenizer.model",
+                                         "data",        "onnx_data", "model.safetensors.index.json"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        assert_true(is_name_of_weights(weights[i]));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(is_name_of_weights(others[i]));
+    assert_true(is_name_of_weights_index("model.safetensors.index.json"));
+    assert_true(is_name_of_weights_index("pytorch_model.bin.INDEX.json"));
+    assert_false(is_name_of_weights_index("faiss.index.json"));
+    assert_false(is_name_of_weights_index(".index.json"));
+    assert_false(is_name_of_weights_index("model.safetensors"));
+}
+
 static void endings_are_compared_as_they_stand(void **state)
 {
     (void)state;
@@ -54,6 +74,7 @@ static void endings_are_compared_as_they_stand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_name_says_packing_and_kind),
+                                       cmocka_unit_test(weights_have_many_endings),
                                        cmocka_unit_test(endings_are_compared_as_they_stand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
 #include "stages/export/exported_files.h"
+#include "stages/export/partial.h"
 #include "stages/export/side_files.h"
 #include "tests/support/small_model.h"
 
@@ -253,14 +254,17 @@ static void side_files_are_copied_and_other_weights_are_not(void **state)
 {
     static const char *const copied[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
                                          "notes.md"};
-    static const char *const left_out[] = {"pytorch_model.bin", "model.PTH", ".hidden", "old.safetensors"};
+    static const char *const left_out[] = {
+        "pytorch_model.bin", "model.PTH",       ".hidden",
+        "old.safetensors",   "model.onnx_data", "consolidated.safetensors.index.json",
+        "weights.npz",       "model.ckpt",      CHECKPOINT_INDEX}; // beside the one file that counts
     const struct small_model_shape shape = small_model_shape();
     struct small_model small;
     (void)state;
 
     small_model_open(&small, &shape);
     put_file(small.settings.model, "notes.md", "Made by hand.\n");
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         put_file(small.settings.model, left_out[i], "the dense weights, in another format");
     small.settings.keep_weights = true;
     const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
@@ -272,10 +276,77 @@ static void side_files_are_copied_and_other_weights_are_not(void **state)
         assert_same_file(from, to);
         free(from);
         free(to);
-        assert_false(is_in(small.settings.output, left_out[i]));
     }
+    for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        assert_false(is_in(small.settings.output, left_out[i]));
     assert_int_equal(count_entries(small.settings.output), 7); // with weights, card and coppice.json
     assert_int_equal(entries_in_directory(), 3); // model, run, run-output: nothing hidden is left
+    small_model_close(&small);
+}
+
+static void folders_of_a_model(const char *model)
+{
+    char *folders[] = {path_below(model, "additional_chat_templates"),
+                       path_below(model, "additional_chat_templates/old"), path_below(model, "onnx")};
+
+    for (size_t i = 0; i < 3; i++) {
+        if (mpi_rank() == 0)
+            assert_int_equal(mkdir(folders[i], 0777), 0);
+        free(folders[i]);
+    }
+    put_file(model, "additional_chat_templates/tool_use.jinja", "{{ tools }}");
+    put_file(model, "additional_chat_templates/.hidden", "no template");
+    put_file(model, "onnx/config.json", "{}");
+}
+
+// As tokenizer.save_pretrained writes them where there are several.
+static void chat_templates_with_names_are_copied_and_other_folders_are_named(void **state)
+{
+    static const char name[] = "additional_chat_templates/tool_use.jinja";
+    const struct small_model_shape shape = small_model_shape();
+    char text[SIDE_FOLDERS_SIZE];
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    assert_string_equal(side_folders_left_out(text, small.model, small.settings.model), "");
+    const uint64_t before = side_files_bytes(small.model, small.settings.model);
+    MPI_Barrier(MPI_COMM_WORLD);
+    folders_of_a_model(small.settings.model);
+    assert_true(side_files_bytes(small.model, small.settings.model) > before);
+    small.settings.keep_weights = true;
+    const struct variant *variant = small_model_add(&small, "half", METHOD_MAGNITUDE);
+    small_model_prune(&small, variant);
+    export(&small, variant);
+    char *from = path_below(small.settings.model, name), *to = path_below(small.settings.output, name);
+    char *templates = path_below(small.settings.output, "additional_chat_templates");
+    char *path = path_below(small.settings.output, "coppice.json");
+    json_t *record = json_load_file(path, 0, NULL);
+    const json_t *entry = json_object_get(json_object_get(record, "files"), name);
+
+    assert_same_file(from, to);
+    assert_int_equal(count_entries(templates), 1);
+    assert_false(is_in(small.settings.output, "onnx"));
+    assert_ok(exported_files_check(record, small.settings.output, &err), err);
+    assert_ok(exported_file_check(small.settings.output, name, entry, true, &err), err);
+    side_folders_left_out(text, small.model, small.settings.model);
+    assert_non_null(strstr(text, "onnx/"));
+    assert_non_null(strstr(text, "additional_chat_templates/old/"));
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (mpi_rank() == 0) {
+        assert_int_equal(truncate(to, 3), 0);
+        assert_int_equal(exported_files_check(record, small.settings.output, &err), STATUS_DAMAGED);
+        assert_non_null(strstr(err.message, "additional_chat_templates/tool_use.jinja: has 3 bytes"));
+        partial_remove(small.settings.output);
+        assert_int_equal(access(small.settings.output, F_OK), -1);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    json_decref(record);
+    free(from);
+    free(to);
+    free(templates);
+    free(path);
     small_model_close(&small);
 }
 
@@ -761,6 +832,7 @@ int main(int argc, char **argv)
         mpi_unit_test(a_tied_embedding_stays),
         mpi_unit_test(new_biases_come_after_the_tensors_that_were_there),
         mpi_unit_test(side_files_are_copied_and_other_weights_are_not),
+        mpi_unit_test(chat_templates_with_names_are_copied_and_other_folders_are_named),
         mpi_unit_test(what_an_export_cannot_copy_is_refused_before),
         mpi_unit_test(the_card_says_why_fewer_are_zero),
         mpi_unit_test(the_card_is_the_exports_own),
