@@ -235,9 +235,6 @@ keep_as() {
   cp -a "$folder/run" "$folder/$1/"
   [ ! -e "$folder/models" ] || cp -a "$folder/models" "$folder/$1/"
 }
-# undisturbed COMMAND...: has to end well. mpirun was seen once to end with 1 where nobody had failed and nothing was said;
-# what a second start does decides, and the first one's words are shown.
-undisturbed() { runs "$@" || runs "$@"; }
 # prepare SCENE: the bytes that are wanted; whole-SCENE has also what an undisturbed run removes on its way.
 prepare() {
   local scene=$1
@@ -246,16 +243,16 @@ prepare() {
     rm -rf "$folder/run" "$folder/models" "$folder"/.models*
     scene_job "$scene" $keep >"$folder/$scene.yaml"
     case $scene in
-      verify | diagnose) undisturbed ranks 2 run --progress none "$folder/$scene.yaml" || exit 1; rm -r "$folder/models" ;;
+      verify | diagnose) runs ranks 2 run --progress none "$folder/$scene.yaml" || exit 1; rm -r "$folder/models" ;;
     esac
     # shellcheck disable=SC2046
-    undisturbed ranks 2 $(arguments_of "$scene") || exit 1
+    runs ranks 2 $(arguments_of "$scene") || exit 1
     [ $keep = false ] || keep_as "whole-$scene"
   done
   keep_as "wanted-$scene"
   [ "$scene" = again ] || return 0
   set_scene again # what was removed before is not made again
-  undisturbed ranks 2 run --progress none "$folder/again.yaml" || exit 1
+  runs ranks 2 run --progress none "$folder/again.yaml" || exit 1
   rm -r "$folder/wanted-again"
   keep_as wanted-again
 }
@@ -279,7 +276,7 @@ count_calls() {
 }
 # candidates SCENE RANK: "SCENE RANK CALL NUMBER", in the order in which they happen.
 candidates() {
-  undisturbed count_calls "$1" "$2" >&2 || exit 1 # standard output is a list
+  runs count_calls "$1" "$2" >&2 || exit 1 # standard output is a list
   cp "$folder/count" "$folder/count-$1-$2"
   if [ -n "$only_in" ]; then
     made_in "$only_in" <"$folder/count-$1-$2" >"$folder/count"
