@@ -15,7 +15,9 @@ struct signature {
 };
 
 #define HDF5 "\x89HDF\r\n\x1a\n"
-#define HDF5_ADVICE "an HDF5 file, where a text is expected: token ids are for the calibration only"
+#define HDF5_ADVICE                                                                    \
+    "an HDF5 file, where a text is expected: token ids are for the calibration only, " \
+    "in a file whose name ends in .h5"
 
 static const struct signature signatures[] = {
     {0, 6, "ARROW1", "an Arrow file: write it as JSON lines first (docs/texts-and-tasks.md)"},

@@ -40,9 +40,11 @@ static enum status refuse_syntax(const struct job_document *document, const yaml
     if (parser->context != NULL && strcmp(parser->context, "while scanning an alias") == 0)
         return refuse_line(document, parser->context_mark.line + 1, err,
                            "a value that begins with * needs quotes: '*.jsonl'");
-    return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s",
+    const bool is_undefined = strcmp(parser->problem, "found undefined alias") == 0;
+    return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s%s",
                        parser->problem, parser->context != NULL ? " " : "",
-                       parser->context != NULL ? parser->context : "");
+                       parser->context != NULL ? parser->context : "",
+                       is_undefined ? "; a value that begins with * needs quotes" : "");
 }
 
 // A scalar: its text goes into names, lines and scripts.
