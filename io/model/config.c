@@ -229,12 +229,12 @@ static enum status read_heads(struct decoder_config *decoder, const struct confi
         decoder->head_dim = 0;
     if (!family->multi_head)
         FORWARD_IF_ERROR(config_optional_size(&nullable, "head_dim", &decoder->head_dim, err));
-    if (decoder->head_dim == 0) {
-        RETURN_ERROR_IF(hidden % decoder->num_attention_heads != 0, err, STATUS_INPUT,
-                        "%s: hidden_size: %zu is not a multiple of num_attention_heads %zu", reader->path,
-                        hidden, decoder->num_attention_heads);
+    RETURN_ERROR_IF((decoder->head_dim == 0 || family->divided_hidden) &&
+                        hidden % decoder->num_attention_heads != 0,
+                    err, STATUS_INPUT, "%s: hidden_size: %zu is not a multiple of num_attention_heads %zu",
+                    reader->path, hidden, decoder->num_attention_heads);
+    if (decoder->head_dim == 0)
         decoder->head_dim = hidden / decoder->num_attention_heads;
-    }
     decoder->attention_scale = (float)(1.0 / sqrt((double)decoder->head_dim));
     return STATUS_OK;
 }
@@ -510,6 +510,19 @@ static enum status read_config(struct model_config *config, const struct family 
     return read_wrapper(config, root, &text, err);
 }
 
+static enum status refuse_unread(const struct model_config *config, const struct family *family,
+                                 const struct config_reader *root, const struct ignored_keys *ignored,
+                                 struct error *err)
+{
+    const json_t *inside = config->wrapper != NULL ? json_object_get(root->object, "text_config") : NULL;
+    const struct language_model_keys keys = {.object = inside != NULL ? inside : root->object,
+                                             .harmless = family->harmless,
+                                             .padded_rows = family->free_pad_token ? 0 : config->vocab_size};
+
+    return config_refuse_unread(root, &keys, config->wrapper != NULL ? config->wrapper->harmless : NULL,
+                                ignored, err);
+}
+
 enum status model_config_read(struct model_config *config, const struct family **family,
                               const char *directory, const struct ignored_keys *ignored, struct error *err)
 {
@@ -531,9 +544,7 @@ enum status model_config_read(struct model_config *config, const struct family *
         (seen == NULL || lost)) // a key that was read and not written down is not unknown
         status = error_set(err, STATUS_MEMORY, "%s: out of memory for its keys", path);
     if (status == STATUS_OK)
-        status =
-            config_refuse_unread(&reader, (*family)->harmless,
-                                 config->wrapper != NULL ? config->wrapper->harmless : NULL, ignored, err);
+        status = refuse_unread(config, *family, &reader, ignored, err);
     json_decref(seen);
     json_decref(json);
     return status;

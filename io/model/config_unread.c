@@ -41,7 +41,7 @@ enum {
     BOOLEAN = 1 << JSON_TRUE | 1 << JSON_FALSE,
     NOTHING = 1 << JSON_NULL
 };
-static const struct {
+static const struct type_of_key {
     const char *key;
     int types;
     const char *what;
@@ -54,6 +54,12 @@ static const struct {
     {"pad_token_id", INTEGER | ARRAY | NOTHING, "an integer, a list or null"},
     {"torch_dtype", STRING | OBJECT | NOTHING, "a string, an object or null"},
     {"use_cache", BOOLEAN | NOTHING, "true, false or null"},
+};
+// Narrower in the object of the language model: what is around it has no such keys of its own.
+static const struct type_of_key own_typed[] = {
+    {"bos_token_id", INTEGER | NOTHING, "an integer or null"},
+    {"pad_token_id", INTEGER | NOTHING, "an integer or null"},
+    {"use_cache", BOOLEAN, "true or false"},
 };
 
 // Keys that say that the model is of another kind, in families that do not have it: with them ignored it
@@ -138,14 +144,13 @@ static enum status check_dtype(const char *path, const json_t *value, const char
     return STATUS_OK;
 }
 
-static enum status check_type(const char *path, const char *key, const json_t *value, const char *shown,
-                              struct error *err)
+static enum status check_in(const struct type_of_key *rows, size_t count, const char *path, const char *key,
+                            const json_t *value, const char *shown, struct error *err)
 {
-    for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
-        RETURN_ERROR_IF(strcmp(typed[i].key, key) == 0 && !(typed[i].types & 1 << json_typeof(value)), err,
-                        STATUS_INPUT, "%s: %s: must be %s", path, shown, typed[i].what);
-    return strcmp(key, "dtype") == 0 || strcmp(key, "torch_dtype") == 0 ? check_dtype(path, value, shown, err)
-                                                                        : STATUS_OK;
+    for (size_t i = 0; i < count; i++)
+        RETURN_ERROR_IF(strcmp(rows[i].key, key) == 0 && !(rows[i].types & 1 << json_typeof(value)), err,
+                        STATUS_INPUT, "%s: %s: must be %s", path, shown, rows[i].what);
+    return STATUS_OK;
 }
 
 static enum status refuse_unknown(const char *path, const char *key, const char *shown, struct error *err)
@@ -163,10 +168,53 @@ static enum status refuse_unknown(const char *path, const char *key, const char 
 // One walk through the object.
 struct walk {
     const char *path; // of the file
-    const char *const *also[2];
+    const struct language_model_keys *model;
+    const char *const *also;
     const struct ignored_keys *ignored;
     char used[64]; // whether an ignored key was found; those beyond are not checked
 };
+
+// The reference's embedding has a row for padding, and PyTorch counts from the end where it is negative.
+static enum status check_padding(const struct walk *walk, const json_t *value, const char *shown,
+                                 struct error *err)
+{
+    const json_int_t rows = (json_int_t)walk->model->padded_rows, id = json_integer_value(value);
+
+    RETURN_ERROR_IF(rows != 0 && (id >= rows || id < -rows), err, STATUS_INPUT,
+                    "%s: %s: %lld is not one of %lld tokens, and transformers opens no such model of this "
+                    "family",
+                    walk->path, shown, (long long)id, (long long)rows);
+    return STATUS_OK;
+}
+
+static enum status check_ends(const struct walk *walk, const json_t *value, const char *shown,
+                              struct error *err)
+{
+    const json_t *id;
+    size_t i;
+
+    json_array_foreach(value, i, id) RETURN_ERROR_IF(!json_is_integer(id), err, STATUS_INPUT,
+                                                     "%s: %s: must be a list of integers", walk->path, shown);
+    return STATUS_OK;
+}
+
+static enum status check_value(const struct walk *walk, const json_t *object, const char *key,
+                               const json_t *value, const char *shown, struct error *err)
+{
+    const size_t count = sizeof typed / sizeof *typed, own_count = sizeof own_typed / sizeof *own_typed;
+
+    if (object == walk->model->object) {
+        FORWARD_IF_ERROR(check_in(own_typed, own_count, walk->path, key, value, shown, err));
+        if (strcmp(key, "pad_token_id") == 0)
+            FORWARD_IF_ERROR(check_padding(walk, value, shown, err));
+        if (strcmp(key, "eos_token_id") == 0)
+            FORWARD_IF_ERROR(check_ends(walk, value, shown, err));
+    }
+    FORWARD_IF_ERROR(check_in(typed, count, walk->path, key, value, shown, err));
+    return strcmp(key, "dtype") == 0 || strcmp(key, "torch_dtype") == 0
+               ? check_dtype(walk->path, value, shown, err)
+               : STATUS_OK;
+}
 
 enum { FULL_NAME_SIZE = 512 };
 
@@ -203,22 +251,22 @@ static enum status check_object(struct walk *walk, const json_t *object, const j
             continue;
         }
         if (!ignored)
-            FORWARD_IF_ERROR(check_type(walk->path, key, value, shown, err));
+            FORWARD_IF_ERROR(check_value(walk, object, key, value, shown, err));
         RETURN_ERROR_IF(ignored && read != NULL, err, STATUS_INPUT,
                         "%s: %s: is a key that coppice knows and follows; it cannot be ignored", walk->path,
                         shown);
         if (read == NULL && !ignored && !is_off(value) && !is_in(harmless, key) &&
-            !is_in(walk->also[0], key) && !is_in(walk->also[1], key))
+            !is_in(walk->model->harmless, key) && !is_in(walk->also, key))
             return refuse_unknown(walk->path, key, shown, err);
     }
     return STATUS_OK;
 }
 
-enum status config_refuse_unread(const struct config_reader *reader, const char *const *also,
-                                 const char *const *and_also, const struct ignored_keys *ignored,
+enum status config_refuse_unread(const struct config_reader *reader, const struct language_model_keys *model,
+                                 const char *const *also, const struct ignored_keys *ignored,
                                  struct error *err)
 {
-    struct walk walk = {.path = reader->path, .also = {also, and_also}, .ignored = ignored};
+    struct walk walk = {.path = reader->path, .model = model, .also = also, .ignored = ignored};
     char shown[200];
 
     FORWARD_IF_ERROR(check_object(&walk, reader->object, reader->seen, reader->prefix, err));

@@ -153,6 +153,8 @@ struct family {
     enum norm_kind norm;
     bool norm_without_bias; // the final norm has none although it is a layer norm
     bool lm_head_bias;      // "<lm_head>.bias" is added to the logits
+    bool free_pad_token;    // the embedding has no row of padding: pad_token_id may be no token
+    bool divided_hidden;    // hidden_size is a multiple of the heads, although head_dim says their size
     bool multi_head;        // each head has a key and a value of its own, and its size is hidden / heads
     // The reference's values for absent keys; 0: as many key-value heads as heads, head_dim = hidden /
     // heads.

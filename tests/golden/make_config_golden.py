@@ -5,7 +5,7 @@ Each case is a model of tests/golden/families with some keys of its config.json 
 each, the log-likelihood of every token of the first 70 (see golden.py), or "refused" where transformers raises an error,
 draws missing tensors at random, computes what is no number, or attends to nothing because of a window that is used and below
 one token. tests/golden/config_cases.json is the one
-that tests/io/model/test_config_cases.c reads. With families (folders of tests/golden/families), only their cases, and new ones,
+that tests/io/model/test_config_cases.c reads. With families (folders of tests/golden/families; "none"), only their cases, and new ones,
 are computed; the others' outcomes are taken from OUT.json. Needs torch and transformers; made with transformers 5.24.
 """
 
@@ -362,6 +362,18 @@ def llama4_cases():
     yield "llama4-no-norm", {"head_dim": 4}
 
 
+def opening_cases():
+    """Keys for which the reference only checks whether it opens the model."""
+    for key, values in {"use_cache": (None, False), "bos_token_id": ([1], 999, None), "eos_token_id": ([1, 2], ["1"], [None], []),
+                        "pad_token_id": ([1], 95, 96, -1, -96, -97), "dtype": ("auto", "torch.float16", "half")}.items():
+        for value in values:
+            yield "llama3", {key: value}
+    for family in ("bloom", "codegen", "falcon", "gpt2", "gpt-bigcode", "gpt-neox", "gptj", "mpt", "opt", "phi", "gemma4", "qwen3-5"):
+        yield family, {"pad_token_id": 1000}
+    for family in ("llama-own-head", "arcee", "cwm", "exaone", "gemma2", "gemma3", "internlm3", "iquestcoder", "jais2", "vaultgemma"):
+        yield family, {"hidden_size": 33, "head_dim": 8}
+
+
 def null_cases():
     for family in sorted(os.listdir(FAMILIES)):
         with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
@@ -489,6 +501,7 @@ def main():
     cases += linear_cases()
     cases += layer_head_cases()
     cases += llama4_cases()
+    cases += opening_cases()
     lines = []
     for family, changes in cases:
         key = case_key(family, changes)

@@ -71,6 +71,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 5e5),
+     .divided_hidden = true,
      .default_key_value_heads = 8,
      .default_max_positions = 4096},
     {.model_type = "exaone4",

@@ -103,6 +103,7 @@ static const struct family rows[] = {
      NORMS(NORM_LAYER, "layer_norm_epsilon", 1e-5),
      ROPE("rope_theta", 1e4),
      .multi_head = true,
+     .free_pad_token = true,
      .default_max_positions = 2048,
      .default_tie = true,
      .refused = "forms whose norms the reference does not find: num_ln_in_parallel_attn beyond its uses",

@@ -35,6 +35,7 @@ static const struct family rows[] = {
      .rotary_fraction_key = "rotary_pct",
      .multi_head = true,
      .default_rotary_fraction = 0.25,
+     .free_pad_token = true,
      .default_max_positions = 2048,
      .default_attention_bias = true,
      .configure = configure_gpt_neox},

@@ -99,6 +99,7 @@ static const struct family rows[] = {
      RMS(1e-6),
      ROPE("rope_theta", 1e4),
      SIZES(32000, 4096, 11008, 32, 32),
+     .divided_hidden = true,
      .harmless = llama_harmless,
      .default_max_positions = 2048},
     {.model_type = "mistral",
@@ -135,6 +136,7 @@ static const struct family rows[] = {
      .default_rope = "{\"rope_type\": \"llama3\", \"rope_theta\": 1000000.0, \"factor\": 16.0,"
                      " \"original_max_position_embeddings\": 8192, \"low_freq_factor\": 1.0,"
                      " \"high_freq_factor\": 4.0}",
+     .divided_hidden = true,
      .default_key_value_heads = 8,
      .default_head_dim = 128,
      .default_max_positions = 131072,
@@ -146,6 +148,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 1e4),
+     .divided_hidden = true,
      .default_key_value_heads = 2,
      .default_head_dim = 128,
      .null_head_dim = true,
@@ -159,6 +162,7 @@ static const struct family rows[] = {
      SILU,
      RMS(1e-5),
      ROPE("rope_theta", 1e4),
+     .divided_hidden = true,
      .default_key_value_heads = 8,
      .default_head_dim = 128,
      .null_head_dim = true,

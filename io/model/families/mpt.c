@@ -83,6 +83,7 @@ static const struct family rows[] = {
      ACTIVATION(NULL, "gelu"),
      NORMS(NORM_LAYER, "layer_norm_epsilon", 1e-5),
      .multi_head = true,
+     .free_pad_token = true,
      .default_max_positions = 2048,
      .default_tie = true,
      .harmless = mpt_harmless,

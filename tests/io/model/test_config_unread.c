@@ -159,7 +159,14 @@ static void what_the_reference_cannot_open_is_refused(void **state)
 {
     static const struct {
         const char *key, *value, *what;
-    } wrong[] = {{"use_cache", "\"true\"", "use_cache: must be true, false or null"},
+    } wrong[] = {{"use_cache", "\"true\"", "use_cache: must be true or false"},
+                 {"use_cache", "null", "use_cache: must be true or false"},
+                 {"bos_token_id", "[1]", "bos_token_id: must be an integer or null"},
+                 {"pad_token_id", "[1]", "pad_token_id: must be an integer or null"},
+                 {"pad_token_id", "128256", "pad_token_id: 128256 is not one of 128256 tokens"},
+                 {"pad_token_id", "-128257", "pad_token_id: -128257 is not one of 128256 tokens"},
+                 {"eos_token_id", "[true]", "eos_token_id: must be a list of integers"},
+                 {"dtype", "\"auto\"", "dtype: 'auto' is not a number format"},
                  {"id2label", "[]", "id2label: must be an object or null"},
                  {"eos_token_id", "\"2\"", "eos_token_id: must be an integer, a list or null"},
                  {"initializer_range", "\"0.02\"", "initializer_range: must be a number or null"},
@@ -169,7 +176,11 @@ static void what_the_reference_cannot_open_is_refused(void **state)
                  {"torch_dtype", "{\"\": 3}", "torch_dtype: its entry \"\" must be a string"},
                  {"torch_dtype", "\"torch.float16\"", "torch_dtype: 'torch.float16' is not a number format"},
                  {"dtype", "\"\"", "dtype: '' is not a number format"}},
-      right[] = {{"use_cache", "null", ""},
+      right[] = {{"use_cache", "false", ""},
+                 {"pad_token_id", "-1", ""},
+                 {"pad_token_id", "128255", ""},
+                 {"pad_token_id", "-128256", ""},
+                 {"bos_token_id", "999999", ""},
                  {"id2label", "{\"0\": \"a\"}", ""},
                  {"eos_token_id", "[1, 2]", ""},
                  {"initializer_range", "1", ""},
