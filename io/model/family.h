@@ -95,6 +95,7 @@ enum condition {
 struct member_storage {
     const char *weight, *bias; // whole names within the layer, "mlp.experts.gate_up_proj"; NULL: as above
     bool outside;              // the name is not within a layer, but after the prefix alone
+    bool seldom;               // the linear is by itself, "<name>.weight", unless the tensor is there
     bool of_all_layers;        // the tensor has the rows of all layers, one after the other
     bool transposed;
     bool either_way;    // transposed unless its shape is that of the other

@@ -139,12 +139,37 @@ static bool has_tensor(const struct map_builder *builder, const char *within, co
 }
 
 // Whether a linear lies in the tensor that `storage` names. Some checkpoints of a family have every expert
-// by itself, mostly quantised ones: then it does not.
+// by itself, mostly quantised ones: then it does not. Of others a checkpoint seldom has that tensor.
 static bool is_in_storage(const struct map_builder *builder, const struct family_member *member,
                           const char *storage, const char *linear, const char *suffix)
 {
     return storage != NULL && (member->storage.outside || has_tensor(builder, storage, "") ||
-                               !has_tensor(builder, linear, suffix));
+                               (!member->storage.seldom && !has_tensor(builder, linear, suffix)));
+}
+
+// Whether the layer has tensors as the reference has them in memory, where the family's rows do not.
+static bool is_as_in_memory(const struct map_builder *builder)
+{
+    static const char *const stacks[] = {"mlp.experts.gate_up_proj", "block_sparse_moe.experts.gate_up_proj"};
+    const struct family *family = builder->model->family;
+
+    for (size_t i = 0; i < family->num_members; i++)
+        for (size_t s = 0; s < 2; s++)
+            if (family->members[i].storage.weight != NULL &&
+                strcmp(family->members[i].storage.weight, stacks[s]) == 0)
+                return false;
+    return has_tensor(builder, stacks[0], "") || has_tensor(builder, stacks[1], "");
+}
+
+static enum status refuse_as_in_memory(const struct map_builder *builder, struct error *err)
+{
+    const struct model *model = builder->model;
+
+    return error_set(err, STATUS_INPUT,
+                     "%s: the experts of %s%s.%zu are in one tensor, as transformers writes them with "
+                     "save_original_format=False, which coppice does not read in this family; save the model "
+                     "again without it",
+                     model->checkpoint->directory, model->prefix, model->family->layers, builder->map->layer);
 }
 
 // Finds tensor "<member><suffix>" of the layer, which is the map's next entry.
@@ -159,6 +184,8 @@ static enum status find(const struct map_builder *builder, const char *member, c
     entry->view = (struct tensor_view){.row = entry->in, .column = 1};
     snprintf(name, sizeof name, "%s%s.%zu.%s%s", model->prefix, model->family->layers, map->layer, member,
              suffix);
+    if (model_lookup(model, name, NULL) == NULL && is_as_in_memory(builder))
+        return refuse_as_in_memory(builder, err);
     return model_find_tensor(&entry->tensor, model, name, shape, err);
 }
 
@@ -219,6 +246,8 @@ static enum status find_part(const struct map_builder *builder, const struct occ
     entry->view.start = occurrence->index * rows * entry->in + (transposed ? first : first * entry->in);
     if (storage->of_all_layers)
         entry->view.start += map->layer * rows * entry->in;
+    if (model_lookup(model, name, NULL) == NULL && is_as_in_memory(builder))
+        return refuse_as_in_memory(builder, err);
     return model_find_tensor(&entry->tensor, model, name, &shape, err);
 }
 

@@ -71,6 +71,11 @@ odd "codes that it says it has, as if the root did" llava '.text_config.quantiza
   "config.json: text_config: quantization_config: quantised (awq)"
 odd "or beside it" llava '.text_shift = 2' "config.json: text_shift: is not known"
 odd "a larger model that is quantised" llava '.quantization_config = {quant_method: "awq"}' "config.json: quantization_config: quantised (awq)"
+cp -rL "$folder/mixtral" "$folder/stacked"
+# A JSON name may have spaces after it, so that the header keeps its length.
+LC_ALL=C sed -i 's/"model.layers.0.block_sparse_moe.experts.0.w1.weight"/"model.layers.0.mlp.experts.gate_up_proj"            /' \
+  "$folder"/stacked/*.safetensors
+odd "experts as they are in memory" stacked . "the experts of model.layers.0 are in one tensor, as transformers writes them with save_original_format=False"
 
 # ---- a head that config.json denies -----------------------------------------------------------------------
 

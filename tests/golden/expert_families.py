@@ -156,6 +156,13 @@ EXPERT_FAMILIES = {
         BF16,
         {"seed": 111},
     ),
+    "olmoe-fused": (
+        hf.OlmoeConfig(
+            **base(num_key_value_heads=2, num_hidden_layers=1, intermediate_size=4), num_experts=3, num_experts_per_tok=2
+        ),
+        BF16,
+        {"seed": 147, "names": "in memory"},
+    ),
     "flex-olmo": (
         hf.FlexOlmoConfig(
             **base(num_key_value_heads=2, num_hidden_layers=2, intermediate_size=4), num_experts=3,

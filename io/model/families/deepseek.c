@@ -28,7 +28,7 @@ static const struct family_member v2_members[] = {
     GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, WITH_MLP_BIAS),
     ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
     GATED_MLP(SPARSE_LAYER, "mlp.shared_experts", DIMENSION_SHARED_INTERMEDIATE, WITH_MLP_BIAS),
-    EXPERTS("gate_proj", "up_proj", "down_proj"),
+    FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 static const struct family_member v3_members[] = {

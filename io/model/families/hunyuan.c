@@ -20,7 +20,7 @@ static const struct family_member hunyuan_moe_members[] = {
     NORM("post_attention_layernorm", post_attention_norm),
     ROUTER("mlp.gate.wg", router, DIMENSION_EXPERTS),
     GATED_MLP(SPARSE_LAYER, "mlp.shared_mlp", DIMENSION_SHARED_INTERMEDIATE, NEVER),
-    EXPERTS("gate_proj", "up_proj", "down_proj"),
+    FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 static enum status configure_hunyuan(struct model_config *config, const struct config_reader *reader,

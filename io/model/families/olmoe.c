@@ -11,13 +11,13 @@ static const struct family_member olmoe_members[] = {
     WHOLE_QUERY_KEY_NORMS,
     NORM("post_attention_layernorm", post_attention_norm),
     ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
-    EXPERTS("gate_proj", "up_proj", "down_proj"),
+    FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 static const struct family_member flex_olmo_members[] = {
     SEPARATE_QKV(WITH_ATTENTION_BIAS, WITH_ATTENTION_BIAS),  WHOLE_QUERY_KEY_NORMS,
     NORM("post_attention_layernorm", attention_output_norm), ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
-    NORM("post_feedforward_layernorm", output_norm),         EXPERTS("gate_proj", "up_proj", "down_proj"),
+    NORM("post_feedforward_layernorm", output_norm),         FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 // Experts in every layer, as wide as intermediate_size says.

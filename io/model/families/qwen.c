@@ -29,7 +29,7 @@ static const struct family_member qwen2_moe_members[] = {
     ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
     GATED_MLP(SPARSE_LAYER, "mlp.shared_expert", DIMENSION_SHARED_INTERMEDIATE, NEVER),
     ROUTER("mlp.shared_expert_gate", shared_expert_gate, DIMENSION_ONE),
-    EXPERTS("gate_proj", "up_proj", "down_proj"),
+    FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 static const struct family_member qwen3_moe_members[] = {
@@ -40,7 +40,7 @@ static const struct family_member qwen3_moe_members[] = {
     NORM("post_attention_layernorm", post_attention_norm),
     GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
     ROUTER("mlp.gate", router, DIMENSION_EXPERTS),
-    EXPERTS("gate_proj", "up_proj", "down_proj"),
+    FUSED_OR_SEPARATE_EXPERTS(true),
 };
 
 // Its experts are stacked: transposed in the published checkpoints, the other way round as the reference

@@ -44,25 +44,6 @@
         GATED_MLP(SPARSE_LAYER, "mlp.shared_expert", DIMENSION_SHARED_INTERMEDIATE, NEVER), \
         ROUTER("mlp.shared_expert_gate", shared_expert_gate, DIMENSION_ONE)
 
-// As the reference has experts in memory, and as it writes them.
-#define FUSED_OR_SEPARATE(text, field, rows, columns, input, tensor, count, index)                          \
-    {                                                                                                       \
-        .kind = MEMBER_LINEAR, .part = EXPERT, .name = (text),                                              \
-        .member = offsetof(struct decoder_layer, field), .out = (rows), .in = (columns), .source = (input), \
-        .bias = NEVER, .storage = {                                                                         \
-            .weight = (tensor),                                                                             \
-            .parts = (count),                                                                               \
-            .part = (index)                                                                                 \
-        }                                                                                                   \
-    }
-#define FUSED_OR_SEPARATE_EXPERTS                                                                       \
-    FUSED_OR_SEPARATE("gate_proj", expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,     \
-                      "mlp.experts.gate_up_proj", 2, 0),                                                \
-        FUSED_OR_SEPARATE("up_proj", expert_up, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,     \
-                          "mlp.experts.gate_up_proj", 2, 1),                                            \
-        FUSED_OR_SEPARATE("down_proj", expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, 1, \
-                          "mlp.experts.down_proj", 1, 0)
-
 static const struct family_member qwen3_next_members[] = {
     NORM("input_layernorm", input_norm),
     GATED_SOFTMAX_ATTENTION,
@@ -72,7 +53,7 @@ static const struct family_member qwen3_next_members[] = {
     NORM("post_attention_layernorm", post_attention_norm),
     GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),
     SHARED_EXPERT_AND_ROUTER,
-    FUSED_OR_SEPARATE_EXPERTS,
+    FUSED_OR_SEPARATE_EXPERTS(false),
 };
 
 static const struct family_member qwen3_5_members[] = {
@@ -91,7 +72,7 @@ static const struct family_member qwen3_5_moe_members[] = {
     DELTA_RULE,
     NORM("post_attention_layernorm", post_attention_norm),
     SHARED_EXPERT_AND_ROUTER,
-    FUSED_OR_SEPARATE_EXPERTS,
+    FUSED_OR_SEPARATE_EXPERTS(false),
 };
 
 // `layer_types`, or every full_attention_interval-th layer has softmax attention.

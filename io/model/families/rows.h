@@ -107,13 +107,25 @@ extern const struct family_rows cohere_family, gpt2_family, gptj_family, bloom_f
             __VA_ARGS__                                                                                     \
         }                                                                                                   \
     }
+// As the reference has experts in memory and writes them with save_original_format=False, or each by itself.
+// is_seldom: most checkpoints of the family are of the second kind.
+#define FUSED_OR_SEPARATE(text, field, rows, columns, input, is_seldom, tensor, count, index)          \
+    STORED_EXPERT(text, field, rows, columns, input, NEVER, .weight = (tensor), .seldom = (is_seldom), \
+                  .parts = (count), .part = (index))
+#define FUSED_OR_SEPARATE_EXPERTS(is_seldom)                                                            \
+    FUSED_OR_SEPARATE("gate_proj", expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,     \
+                      is_seldom, "mlp.experts.gate_up_proj", 2, 0),                                     \
+        FUSED_OR_SEPARATE("up_proj", expert_up, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,     \
+                          is_seldom, "mlp.experts.gate_up_proj", 2, 1),                                 \
+        FUSED_OR_SEPARATE("down_proj", expert_down, DIMENSION_HIDDEN, DIMENSION_EXPERT_INTERMEDIATE, 1, \
+                          is_seldom, "mlp.experts.down_proj", 1, 0)
 // What came with DeepSeek-V3: dense layers, and layers with a corrected router and shared experts.
 #define SIGMOID_EXPERTS                                                                          \
     GATED_MLP(DENSE_LAYER, "mlp", DIMENSION_INTERMEDIATE, NEVER),                                \
         ROUTER("mlp.gate", router, DIMENSION_EXPERTS),                                           \
         ROUTER_CORRECTION("mlp.gate.e_score_correction_bias", DIMENSION_EXPERTS, DIMENSION_ONE), \
         GATED_MLP(SPARSE_LAYER, "mlp.shared_experts", DIMENSION_SHARED_INTERMEDIATE, NEVER),     \
-        EXPERTS("gate_proj", "up_proj", "down_proj")
+        FUSED_OR_SEPARATE_EXPERTS(true)
 #define EXPERTS(gate_name, up_name, down_name)                                                              \
     ROW(MEMBER_LINEAR, EXPERT, gate_name, expert_gate, DIMENSION_EXPERT_INTERMEDIATE, DIMENSION_HIDDEN, 0,  \
         NEVER),                                                                                             \
