@@ -545,6 +545,7 @@ int main(void)
         FAMILY("dots1"),
         FAMILY("glm4-moe-lite"),
         FAMILY("olmoe"),
+        FAMILY("olmoe-fused"),
         FAMILY("flex-olmo"),
         FAMILY("minimax-m2"),
         FAMILY("granitemoe"),
