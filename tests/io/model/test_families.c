@@ -101,6 +101,8 @@ static void refused(const char *name, const char *key, const char *value, const 
 static void what_a_family_cannot_do_is_refused_by_key(void **state)
 {
     (void)state;
+    refused("llama-own-head", "hidden_size", "33", "config.json: hidden_size: 33 is not a multiple of");
+    refused("gemma2", "hidden_size", "33", "config.json: hidden_size: 33 is not a multiple of");
     refused("opt", "word_embed_proj_dim", "8", "config.json: word_embed_proj_dim");
     refused("opt", "layer_norm_elementwise_affine", "false", "config.json: layer_norm_elementwise_affine");
     refused("gemma3", "use_bidirectional_attention", "true", "config.json: use_bidirectional_attention");
