@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // Bytes of the job file's folder with its slash. Of what is no file (a pipe: /dev/fd/63) 0, the working
@@ -29,6 +30,18 @@ static bool is_there(const char *path, enum job_path_kind kind)
     if (kind == JOB_PATH_RUN)
         run_file_path(record, path, RUN_RECORD);
     return access(kind == JOB_PATH_RUN ? record : path, F_OK) == 0;
+}
+
+// Whether `folder` is no model, and yet its name is that of one that the Hub's cache has.
+static bool hides_cached_model(const char *id, const char *folder)
+{
+    struct hub_model model;
+    struct stat info;
+    char config[PATH_SIZE];
+
+    path_format(config, sizeof config, "%s/config.json", folder);
+    return hub_is_id(id) && stat(folder, &info) == 0 && S_ISDIR(info.st_mode) && access(config, F_OK) != 0 &&
+           hub_find(&model, id, NULL, NULL) == STATUS_OK;
 }
 
 static enum status copy(char **path, const char *text, const char *key, struct error *err)
@@ -62,6 +75,12 @@ enum status job_path_take(char **path, const struct job_document *document, cons
             "a model is named by a folder, or by its id on the Hub; there is no folder %s, and its "
             "id is %s",
             shown, id);
+    if (kind == JOB_PATH_MODEL && hides_cached_model(expanded, joined))
+        return job_refuse(
+            document, node->line, key, err,
+            "the folder of that name has no config.json, and it hides the model %s of the Hugging "
+            "Face cache; remove the folder, or rename it",
+            shown);
     if (is_whole)
         return copy(path, expanded[0] != '\0' ? expanded : node->text, key, err);
     if (!is_there(joined, kind) && is_there(expanded, kind))

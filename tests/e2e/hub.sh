@@ -53,6 +53,11 @@ check "which is nobody's id" same null "$(jq .hub "$folder/run/run.json")"
 id_job Someone/Tiny-1
 check "and goes on by the id" runs alone run "$folder/job.yaml"
 
+mkdir -p "$folder/Someone/Tiny-1"
+hidden="the folder of that name has no config.json, and it hides the model Someone/Tiny-1 of the Hugging Face cache"
+check "a folder that is no model hides it, and is named" eval 'exits 2 alone plan "$folder/job.yaml" && one_line "job.yaml" ": model: " "$hidden"'
+rm -r "$folder/Someone"
+
 # The branch moves.
 snapshot $second --seed 9
 printf %s $second >"$repository/refs/main"
