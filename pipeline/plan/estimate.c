@@ -17,6 +17,23 @@ static void add(struct estimate *sum, const struct estimate *other)
     sum->messages += other->messages;
 }
 
+// Adds the time of what is left of the unit.
+static void add_unit(struct estimate *sum, struct worker *w, const struct unit *unit)
+{
+    const double left = 1 - unit->kept;
+    struct estimate e = {0};
+
+    unit_time(w, &e, unit);
+    for (int p = 0; p < PART_COUNT; p++)
+        e.parts[p] *= left;
+    e.seconds *= left;
+    e.read *= left;
+    e.written *= left;
+    e.sent *= left;
+    e.messages *= left;
+    add(sum, &e);
+}
+
 static double smaller(double a, double b)
 {
     return a < b ? a : b;
@@ -60,7 +77,7 @@ static void estimate_phase(struct plan_estimate *estimate, const struct plan *pl
         w.loaded = 0;
         for (size_t i = 0; i < plan->num_units; i++)
             if (plan->units[i].phase == phase && plan->units[i].chain % count == team)
-                unit_time(&w, &teams[plan->units[i].stage], &plan->units[i]);
+                add_unit(&teams[plan->units[i].stage], &w, &plan->units[i]);
         for (int s = 0; s < STAGE_COUNT; s++) {
             struct estimate *stage = &estimate->stages[s];
             seconds += teams[s].seconds;

@@ -54,12 +54,14 @@ static enum status count_units(struct summary *summary, struct error *err)
         summary->units[unit->stage]++;
         summary->dense_units[unit->stage] += unit->variant == NULL ? 1 : 0;
         summary->work[unit->stage] += unit->work;
-        if (unit_is_done(unit, summary->plan->settings, &record)) {
+        const double share = unit_share(unit, summary->plan->settings, &record);
+        if (share >= 1) {
             summary->done[unit->stage]++;
         } else {
-            left.units[left.num_units++] = *unit;
-            summary->work_left[unit->stage] += unit->work;
-            summary->all_left += unit->work;
+            left.units[left.num_units] = *unit;
+            left.units[left.num_units++].kept = share;
+            summary->work_left[unit->stage] += (1 - share) * unit->work;
+            summary->all_left += (1 - share) * unit->work;
         }
     }
     run_record_free(&record);

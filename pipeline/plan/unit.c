@@ -5,6 +5,7 @@
 #include "io/store/store.h"
 #include "pipeline/record/outputs.h"
 #include "stages/budget/trials.h"
+#include "stages/evaluate/parts.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
 #include "stages/export/export.h"
@@ -13,6 +14,8 @@
 #include "stages/prune/curve_file.h"
 #include "stages/prune/outlier_counts.h"
 #include "stages/stage.h"
+
+#include <math.h>
 
 const char *unit_variant_name(const struct unit *unit)
 {
@@ -484,4 +487,23 @@ bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct sett
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record)
 {
     return unit_look(unit, settings, record, NULL);
+}
+
+void unit_parts_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings)
+{
+    run_parts_path(path, settings->run, variant_name(unit->variant),
+                   unit->stage == STAGE_TASKS ? "task-" : "text-", unit_task_name(unit, settings));
+}
+
+double unit_share(const struct unit *unit, const struct settings *settings, const struct run_record *record)
+{
+    char path[PATH_SIZE];
+
+    if (unit_is_done(unit, settings, record))
+        return 1;
+    if (unit->stage != STAGE_EVALUATE && unit->stage != STAGE_TASKS)
+        return 0;
+    unit_parts_path(path, unit, settings);
+    // All may be kept, and the result not written.
+    return fmin(parts_share(path), nextafter(1, 0));
 }

@@ -20,6 +20,7 @@ struct unit {
     size_t phase, chain;
     double work; // floating-point operations, the common currency of progress
     size_t task; // of a UNIT_OF_TASK: index into settings->tasks; of a UNIT_OF_TEXT: into settings->texts
+    double kept; // in a plan of what is left: unit_share, which its time does not take again
 };
 
 // "dense" for a unit without a variant.
@@ -39,6 +40,11 @@ bool unit_is_done(const struct unit *unit, const struct settings *settings, cons
 // The same; why takes the reason where the proof may be there and could not be read.
 bool unit_look(const struct unit *unit, const struct settings *settings, const struct run_record *record,
                struct error *why);
+// The share of the unit's work that is done: 1 when the unit is, less until then; of an evaluation that was
+// interrupted, or is at work, what it has kept.
+double unit_share(const struct unit *unit, const struct settings *settings, const struct run_record *record);
+// The folder of what an evaluation has kept so far. Only for units of a text or a task.
+void unit_parts_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings);
 // The file or folder that proves the unit.
 void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings);
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs

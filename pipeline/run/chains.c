@@ -21,15 +21,18 @@ static enum status run_batch(const struct unit_batch *batch, const struct plan *
                              const struct unit_context *context, struct run_hooks *hooks, struct error *err)
 {
     const struct stage *stage = context->stage;
-    double work = 0;
+    double work = 0, ahead = 0;
 
     hooks->unit_started = stop_clock();
     if (team_any(stage->team, hooks_are_stopped(hooks)))
         RETURN_ERROR(err, STATUS_STOPPED, "told to stop");
     show_unit(&hooks->journal->progress, batch->units[0], stage->model->config.num_hidden_layers);
-    for (size_t k = 0; k < batch->count; k++)
-        work += hooks->found[batch->units[k] - plan->units] ? 0 : batch->units[k]->work;
-    hooks_begin_unit(hooks, work);
+    for (size_t k = 0; k < batch->count; k++) {
+        const double share = hooks->share[batch->units[k] - plan->units];
+        work += (1 - share) * batch->units[k]->work;
+        ahead += share < 1 ? share * batch->units[k]->work : 0;
+    }
+    hooks_begin_unit(hooks, work, ahead);
     log_batch(batch, hooks->journal, stage, "begin", &(struct unit_spent){0});
     FORWARD_IF_ERROR(unit_carry_out(context, batch, err));
     hooks_end_unit(hooks);
@@ -58,8 +61,8 @@ enum status chains_run(struct run_outcome *outcome, const struct team_share *sha
         GOTO_IF_ERROR(judge_unit(&verdict, outcome->waiting, share, unit, err), done);
         if (verdict == UNIT_DONE) {
             outcome->units_found++;
-            if (!hooks->found[i])
-                hooks_found_unit(hooks, unit->work);
+            if (hooks->share[i] < 1)
+                hooks_found_unit(hooks, (1 - hooks->share[i]) * unit->work);
         } else if (verdict == UNIT_WAITS) {
             blocked = unit->chain;
         } else {

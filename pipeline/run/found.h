@@ -4,8 +4,8 @@
 #include "pipeline/run/context.h"
 #include "pipeline/run/journal.h"
 
-// Collective over the world. found[num_units of the plan] <- 1 for each unit of the command's stages that is
-// done already; rank 0 looks, and its progress counts their work as that of earlier starts and expects the
-// rest to go on at the rates that RUN/log.jsonl tells of.
-enum status found_count(uint8_t *found, const struct run_context *context, struct journal *journal,
+// Collective over the world. share[num_units of the plan] <- how much is done already of each unit of the
+// command's stages (unit_share), 0 of others; rank 0 looks, and its progress counts that work as that of
+// earlier starts and expects the rest to go on at the rates that RUN/log.jsonl tells of.
+enum status found_count(double *share, const struct run_context *context, struct journal *journal,
                         struct error *err);

@@ -93,9 +93,10 @@ void hooks_end_phase(struct run_hooks *hooks, const struct team *team)
     hooks->hears = hooks->tells = false;
 }
 
-void hooks_begin_unit(struct run_hooks *hooks, double work)
+void hooks_begin_unit(struct run_hooks *hooks, double work, double ahead)
 {
     hooks->unit_left = work;
+    hooks->unit_ahead = ahead;
     hooks->unit_counted = hooks->unit_skipped = 0;
 }
 
@@ -140,9 +141,11 @@ static void advance(void *context, double work)
 static void skip(void *context, double work)
 {
     struct run_hooks *hooks = context;
-    const double counts = work < hooks->unit_left ? work : hooks->unit_left;
+    const double ahead = work < hooks->unit_ahead ? work : hooks->unit_ahead;
+    const double rest = work - ahead, counts = rest < hooks->unit_left ? rest : hooks->unit_left;
+    hooks->unit_ahead -= ahead;
     hooks->unit_left -= counts;
-    hooks->unit_skipped += counts;
+    hooks->unit_skipped += ahead + counts;
     count(hooks, counts, true);
 }
 

@@ -45,8 +45,7 @@ static void remove_parts(const struct settings *settings, const struct unit *uni
 {
     char folder[PATH_SIZE];
 
-    run_parts_path(folder, settings->run, variant_name(unit->variant),
-                   unit->stage == STAGE_TASKS ? "task-" : "text-", unit_task_name(unit, settings));
+    unit_parts_path(folder, unit, settings);
     parts_remove(folder);
     *strrchr(folder, '/') = '\0';
     (void)rmdir(folder);
@@ -108,8 +107,7 @@ void result_sweep(const struct stage *stage, const struct unit *unit, const stru
 
     if (stage->team->rank != 0 || (unit->stage != STAGE_EVALUATE && unit->stage != STAGE_TASKS))
         return;
-    run_parts_path(path, settings->run, variant_name(unit->variant),
-                   unit->stage == STAGE_TASKS ? "task-" : "text-", unit_task_name(unit, settings));
+    unit_parts_path(path, unit, settings);
     if (access(path, F_OK) == 0 && unit_is_done(unit, settings, record))
         remove_parts(settings, unit);
     if (unit->variant == NULL || settings->keep_weights || !weights_are_written(settings, unit->variant))

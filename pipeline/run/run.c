@@ -96,18 +96,18 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
                               .reports = &reports,
                               .journal = journal,
                               .grace = stop_grace(options->max_time, options->margin)};
-    uint8_t *found = NULL;
+    double *share = NULL;
     enum status status;
 
     if (!options->no_check)
         FORWARD_IF_ERROR(repair_found(context, journal, err));
     FORWARD_IF_ERROR(alarm_create(&alarm, context->world, err));
-    status = allocate(&found, context->plan->num_units, sizeof *found, "what is done already", err);
+    status = allocate(&share, context->plan->num_units, sizeof *share, "what is done already", err);
     GOTO_IF_ERROR(team_agree(context->world, status, err), done);
-    hooks.found = found;
+    hooks.share = share;
     GOTO_IF_ERROR(reports_create(&reports, context->world, err), done);
     for (int repair = 0;; repair++) {
-        GOTO_IF_ERROR(found_count(found, context, journal, err), done);
+        GOTO_IF_ERROR(found_count(share, context, journal, err), done);
         status = run_phases(outcome, context, data, &hooks, err);
         if (status != STATUS_DAMAGED || options->strict || repair == REPAIRS ||
             !mend(context, &outcome->batch, journal, err))
@@ -117,7 +117,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
     if (status == STATUS_OK)
         sweep(context, &world);
 done:
-    free(found);
+    free(share);
     reports_free(&reports);
     alarm_free(&alarm);
     return status;

@@ -2,6 +2,7 @@
 
 #include "pipeline/record/log.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +40,13 @@ static void count_ranks(struct look *look)
         look->ranks = history->starts[history->num_starts - 1].ranks;
 }
 
-// Seconds of one rank that count as done of a unit in hand: those that have passed. Nobody knows how far it
-// really is.
-static double in_hand(const struct look *look, const struct history_unit *event, double seconds)
+// Seconds of one rank that count as done of a unit in hand: those that have passed, beyond the share that it
+// is known to have kept. Nobody knows how far it really is.
+static double in_hand(const struct look *look, const struct history_unit *event, double seconds, double share)
 {
     static const double most = 0.95;
-    const double spent = (look->now - event->time) * (double)event->team_ranks;
-    return spent < 0 ? 0 : spent < most * seconds ? spent : most * seconds;
+    const double spent = fmin((look->now - event->time) * (double)event->team_ranks, most * seconds);
+    return fmax(spent - share * seconds, 0);
 }
 
 // The time left: seconds of one rank that the units to do would take, over all ranks.
@@ -60,12 +61,13 @@ static void estimate(struct look *look)
     if (look->seconds_left == 0 || look->rates.any <= 0 || look->ranks == 0)
         return;
     const double all = rates_seconds(&look->rates, plan, every, NULL);
-    double seconds = rates_seconds(&look->rates, plan, every, look->done);
+    double seconds = rates_seconds(&look->rates, plan, every, look->share);
     for (size_t i = 0; i < look->history.num_begun && look->works; i++) {
         const struct history_unit *event = &look->history.begun[i];
         const struct unit *unit = rates_unit(plan, event);
-        if (unit != NULL && !look->done[unit - plan->units])
-            seconds -= in_hand(look, event, unit->work / rates_of(&look->rates, unit));
+        const double share = unit != NULL ? look->share[unit - plan->units] : 1;
+        if (share < 1)
+            seconds -= in_hand(look, event, unit->work / rates_of(&look->rates, unit), share);
     }
     look->seconds_left = seconds / (double)look->ranks;
     look->fraction = 1 - seconds / all;
@@ -73,8 +75,8 @@ static void estimate(struct look *look)
 
 void look_free(struct look *look)
 {
-    free(look->done);
-    free(look->done_earlier);
+    free(look->share);
+    free(look->share_earlier);
     holders_free(&look->holders);
     history_free(&look->history);
     run_view_close(&look->view);
@@ -90,18 +92,18 @@ enum status look_at(struct look *look, const char *run, struct error *err)
     FORWARD_IF_ERROR(run_view_open(&look->view, run, err));
     FORWARD_IF_ERROR(holders_read(&look->holders, run, err));
     FORWARD_IF_ERROR(history_read(&look->history, run, err));
-    FORWARD_IF_ERROR(allocate(&look->done, plan->num_units + 1, sizeof *look->done, "the status", err));
-    FORWARD_IF_ERROR(
-        allocate(&look->done_earlier, earlier->num_units + 1, sizeof *look->done_earlier, "the status", err));
+    FORWARD_IF_ERROR(allocate(&look->share, plan->num_units + 1, sizeof *look->share, "the status", err));
+    FORWARD_IF_ERROR(allocate(&look->share_earlier, earlier->num_units + 1, sizeof *look->share_earlier,
+                              "the status", err));
     clock_gettime(CLOCK_REALTIME, &now);
     look->now = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     for (size_t i = 0; i < plan->num_units; i++) {
-        look->done[i] = unit_is_done(&plan->units[i], plan->settings, &look->view.record);
-        look->num_done += look->done[i];
-        look->work_done += look->done[i] ? plan->units[i].work : 0;
+        look->share[i] = unit_share(&plan->units[i], plan->settings, &look->view.record);
+        look->num_done += look->share[i] >= 1;
+        look->work_done += look->share[i] * plan->units[i].work;
     }
     for (size_t i = 0; i < earlier->num_units; i++)
-        look->done_earlier[i] = unit_is_done(&earlier->units[i], earlier->settings, &look->view.record);
+        look->share_earlier[i] = unit_share(&earlier->units[i], earlier->settings, &look->view.record);
     rates_measure(&look->rates, &look->history, plan, earlier);
     count_ranks(look);
     estimate(look);
@@ -117,11 +119,11 @@ void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, cons
 {
     const bool is_asked = look_is_asked(look, variant);
     const struct plan *plan = is_asked ? &look->view.plan : &look->view.earlier;
-    const uint8_t *done = is_asked ? look->done : look->done_earlier;
+    const double *share = is_asked ? look->share : look->share_earlier;
     for (size_t i = 0; i < plan->num_units; i++) {
         if (variant_base(plan->units[i].variant) != variant)
             continue;
         tallies[plan->units[i].stage].all++;
-        tallies[plan->units[i].stage].done += done[i];
+        tallies[plan->units[i].stage].done += share[i] >= 1;
     }
 }

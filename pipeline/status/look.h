@@ -18,8 +18,9 @@ struct look {
     struct history history;
     struct holders holders;
     struct rates rates;
-    uint8_t *done, *done_earlier; // [num_units] of the view's plan, and of what only earlier jobs asked for
-    size_t num_done;              // of the plan, as all that follows
+    // unit_share of [num_units] of the view's plan, and of what only earlier jobs asked for.
+    double *share, *share_earlier;
+    size_t num_done; // of the plan, as all that follows
     double work_done, now;
     double fraction;     // of the time that all units take at the measured rates; of the work when nothing is
     size_t ranks;        // of the programs that work, or of the last one that did

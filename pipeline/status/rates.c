@@ -69,14 +69,14 @@ double rates_of(const struct rates *rates, const struct unit *unit)
     return rates->any;
 }
 
-double rates_seconds(const struct rates *rates, const struct plan *plan, unsigned stages, const uint8_t *done)
+double rates_seconds(const struct rates *rates, const struct plan *plan, unsigned stages, const double *share)
 {
     double seconds = 0;
 
     for (size_t i = 0; i < plan->num_units && rates->any > 0; i++) {
         const struct unit *unit = &plan->units[i];
-        if ((stages & 1U << unit->stage) != 0 && (done == NULL || done[i] == 0))
-            seconds += unit->work / rates_of(rates, unit);
+        if ((stages & 1U << unit->stage) != 0 && (share == NULL || share[i] < 1))
+            seconds += (share != NULL ? 1 - share[i] : 1) * unit->work / rates_of(rates, unit);
     }
     return seconds;
 }

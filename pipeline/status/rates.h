@@ -23,10 +23,10 @@ void rates_measure(struct rates *rates, const struct history *history, const str
 // all stages. 0: nothing was measured.
 double rates_of(const struct rates *rates, const struct unit *unit);
 
-// Seconds of one rank that the plan's units of these stages (bit set) take that are not done; done NULL: all
-// of them. 0 when nothing was measured.
+// Seconds of one rank that what is left of the plan's units of these stages (bit set) takes; share:
+// unit_share of each, NULL: nothing is done. 0 when nothing was measured.
 double rates_seconds(const struct rates *rates, const struct plan *plan, unsigned stages,
-                     const uint8_t *done);
+                     const double *share);
 
 // The unit of the plan that an event is about, or NULL.
 const struct unit *rates_unit(const struct plan *plan, const struct history_unit *event);

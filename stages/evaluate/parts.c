@@ -211,6 +211,34 @@ void parts_keep(struct parts *parts, bool now)
         stage_kept(parts->stage);
 }
 
+// Every description of an evaluation says how many items it has.
+static double items_of(const json_t *of)
+{
+    const json_t *windows = json_object_get(of, "windows");
+    return (double)json_integer_value(windows != NULL ? windows : json_object_get(of, "options"));
+}
+
+double parts_share(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    double share = 0;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char file[PATH_SIZE];
+        json_t *json = NULL;
+        path_format(file, sizeof file, "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] == '.' || sealed_json_read(&json, file, NULL) != STATUS_OK)
+            continue;
+        const double all = items_of(json_object_get(json, "of"));
+        share += all > 0 ? (double)json_array_size(json_object_get(json, "items")) / all : 0;
+        json_decref(json);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return share < 1 ? share : 1;
+}
+
 void parts_remove(const char *path)
 {
     DIR *folder = opendir(path);

@@ -36,5 +36,8 @@ enum status parts_finish(struct parts *parts, const size_t *items, size_t count,
 // Commits what is finished and in no file, when the last file is a minute old or `now`. A failure to write is
 // a notice: the evaluation goes on. Not collective: all but rank 0 return at once.
 void parts_keep(struct parts *parts, bool now);
+// The share of the items that files in the folder have, whatever text they are of; 0 without such files. A
+// damaged one has none. Not collective.
+double parts_share(const char *folder);
 // Removes a folder of parts, when the result is committed. Not collective.
 void parts_remove(const char *folder);

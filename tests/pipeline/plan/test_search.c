@@ -188,6 +188,51 @@ static void another_variant_has_its_own_sparsity(void **state)
     end(&search);
 }
 
+// The items of an evaluation that a file has, from `first` on.
+static void keep(const struct search *search, const struct unit *unit, long first, long count)
+{
+    char folder[PATH_SIZE], path[PATH_SIZE];
+    json_t *items = json_array();
+    json_t *part = json_pack("{s:{s:i}, s:o}", "of", unit->stage == STAGE_TASKS ? "options" : "windows", 8,
+                             "items", items);
+    struct error err = {0};
+
+    for (long i = first; i < first + count; i++)
+        json_array_append_new(items, json_pack("[I, s]", (json_int_t)i, "0000000000000000"));
+    unit_parts_path(folder, unit, search->settings);
+    path_format(path, sizeof path, "%s/%08ld.json", folder, first);
+    assert_ok(sealed_json_write(path, part, &err), err);
+    json_decref(part);
+}
+
+static void an_interrupted_evaluation_is_done_as_far_as_it_was_kept(void **state)
+{
+    const struct run_record nothing = {0};
+    struct search search;
+    char path[PATH_SIZE];
+    json_t *result = json_object();
+    struct error err = {0};
+    (void)state;
+
+    begin(&search);
+    struct unit unit = {.stage = STAGE_EVALUATE, .layer = NO_LAYER};
+    assert_true(unit_share(&unit, search.settings, &nothing) == 0);
+    keep(&search, &unit, 0, 3);
+    assert_true(unit_share(&unit, search.settings, &nothing) == 0.375);
+    keep(&search, &unit, 3, 1);
+    assert_true(unit_share(&unit, search.settings, &nothing) == 0.5);
+    keep(&search, &unit, 4, 4); // all, but there is no result
+    const double all = unit_share(&unit, search.settings, &nothing);
+    assert_true(all < 1 && all > 0.999);
+    unit_path(path, &unit, search.settings);
+    assert_ok(sealed_json_write(path, result, &err), err);
+    assert_true(unit_share(&unit, search.settings, &nothing) == 1);
+    unit.variant = search.variant; // another model's
+    assert_true(unit_share(&unit, search.settings, &nothing) == 0);
+    json_decref(result);
+    end(&search);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +240,7 @@ int main(void)
         cmocka_unit_test(a_verdict_that_is_gone_is_made_again_and_the_later_ones_stand),
         cmocka_unit_test(a_search_without_a_model_within_the_bound_leaves_nothing_to_do),
         cmocka_unit_test(another_variant_has_its_own_sparsity),
+        cmocka_unit_test(an_interrupted_evaluation_is_done_as_far_as_it_was_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

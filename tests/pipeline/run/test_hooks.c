@@ -96,7 +96,7 @@ static void work_counts_up_to_the_plan_and_notices_are_shown(void **state)
     assert_non_null(out);
     progress_begin(&f->journal.progress, 100, PROGRESS_NONE, out);
     hooks_found_unit(&f->hooks, 10);
-    hooks_begin_unit(&f->hooks, 20);
+    hooks_begin_unit(&f->hooks, 20, 0);
     (f->stage.skip)(f->stage.context, 2);
     f->stage.advance(f->stage.context, 7);
     assert_true(f->journal.progress.done == 19 && f->journal.progress.earlier == 12);
@@ -104,7 +104,7 @@ static void work_counts_up_to_the_plan_and_notices_are_shown(void **state)
     f->stage.advance(f->stage.context, 70); // more than the plan knows of
     assert_true(f->journal.progress.done == 30 && f->hooks.unit_counted == 77);
     hooks_end_unit(&f->hooks);
-    hooks_begin_unit(&f->hooks, 5);
+    hooks_begin_unit(&f->hooks, 5, 0);
     f->stage.advance(f->stage.context, 1); // less
     hooks_end_unit(&f->hooks);
     assert_true(f->journal.progress.done == 35 && f->hooks.unit_counted == 1);
@@ -114,6 +114,24 @@ static void work_counts_up_to_the_plan_and_notices_are_shown(void **state)
     fclose(out);
     assert_non_null(strstr(text, "few tokens\n"));
     free(text);
+}
+
+static void what_an_earlier_start_kept_of_a_unit_is_counted_once(void **state)
+{
+    struct fixture *f = *state;
+
+    progress_begin(&f->journal.progress, 20, PROGRESS_NONE, NULL);
+    progress_skip(&f->journal.progress, 8); // before the first unit, by found_count
+    hooks_begin_unit(&f->hooks, 12, 8);
+    (f->stage.skip)(f->stage.context, 5);
+    assert_true(f->journal.progress.done == 8 && f->hooks.unit_skipped == 5);
+    (f->stage.skip)(f->stage.context, 4); // one more than was counted
+    assert_true(f->journal.progress.done == 9 && f->journal.progress.earlier == 9);
+    assert_true(f->hooks.unit_skipped == 9 && f->hooks.unit_left == 11);
+    f->stage.advance(f->stage.context, 11);
+    hooks_end_unit(&f->hooks);
+    assert_true(f->journal.progress.done == 20 && f->journal.progress.earlier == 9);
+    progress_end(&f->journal.progress);
 }
 
 // The clock of the fixture is that of the stop; progress has its own.
@@ -154,6 +172,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(told_twice_it_is_dropped, set_up, tear_down),
         cmocka_unit_test(grace_is_half_the_margin_of_a_time_limit),
         cmocka_unit_test_setup_teardown(work_counts_up_to_the_plan_and_notices_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_an_earlier_start_kept_of_a_unit_is_counted_once, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(safe_points_keep_progress_alive, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

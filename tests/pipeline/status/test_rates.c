@@ -159,12 +159,13 @@ static void only_the_newest_64_units_of_a_stage_count(void **state)
 // Calibration is known, scoring not: it goes at the rate of all.
 static void what_is_left_takes_the_time_of_its_stages(void **state)
 {
-    static const uint8_t done[UNITS] = {1, 1, 0, 1, 0, 1, 1, 0};
+    static const double done[UNITS] = {1, 1, 0, 1, 0, 1, 1, 0}, half[UNITS] = {1, 1, 0, 1, 0, 1, 1, 0.5};
     struct history_unit events[] = {event("calibrate", "dense", 0, 5, 2), event("score", "a", 0, 2, 1)};
     const unsigned every = stages_of_command("run");
     struct rates rates = measure(events, 2);
     (void)state;
     assert_true(rates_seconds(&rates, &plan, every, done) == 200.0 / 20 + 8.0 / 4 + 60.0 / 20);
+    assert_true(rates_seconds(&rates, &plan, every, half) == 200.0 / 20 + 8.0 / 4 + 30.0 / 20);
     assert_true(rates_seconds(&rates, &plan, 1U << STAGE_SCORE, done) == 8.0 / 4);
     assert_true(rates_seconds(&rates, &plan, every, NULL) == 400.0 / 20 + 16.0 / 4 + 140.0 / 20);
     rates = measure(events, 0);

@@ -252,6 +252,8 @@ static void windows_that_were_measured_before_a_stop_are_not_measured_again(void
     stopped.stop_at = first.questions;
     assert_int_equal(evaluate_with(&stopped, &found, &small, &evaluation), STATUS_STOPPED);
     assert_int_equal(count_parts(folder, &small, file), 1);
+    const double share = parts_share(folder); // all but the last wave
+    assert_close(share, (double)((waves - 1) * mpi_size()) / WINDOWS, 1e-12);
     assert_int_equal(stopped.kept, mpi_rank() == 0 ? 1 : 0);
 
     // When it goes on
@@ -264,6 +266,7 @@ static void windows_that_were_measured_before_a_stop_are_not_measured_again(void
     MPI_Barrier(MPI_COMM_WORLD);
     if (mpi_rank() == 0)
         parts_remove(folder);
+    assert_true(mpi_rank() != 0 || parts_share(folder) == 0);
     evaluation_windows_free(&evaluation);
     small_model_close(&small);
 }
@@ -301,6 +304,7 @@ static void a_damaged_part_is_named_and_measured_again(void **state)
         assert_int_equal(fseek(part, -60, SEEK_END), 0);
         fputc('8', part);
         fclose(part);
+        assert_true(parts_share(folder) == 0);
     }
     MPI_Barrier(MPI_COMM_WORLD);
     assert_int_equal(evaluate_with(&second, &found, &small, &evaluation), STATUS_OK);
