@@ -118,7 +118,7 @@ const char *const program_examples = "coppice plan job.yaml\n"
 
 const char *const exit_codes_help =
     "Exit codes: 0 done, 1 failed, 2 wrong command line or job file, 3 bad input data,\n"
-    "75 stopped early and nothing lost: run the same command again.\n";
+    "75 stopped early, what was committed is kept: run the same command again.\n";
 
 const struct command *commands(size_t *count)
 {
