@@ -3,6 +3,8 @@
 #include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "pipeline/plan/stages.h"
+#include "pipeline/record/history.h"
 #include "pipeline/record/outputs.h"
 #include "pipeline/record/run_record.h"
 #include "pipeline/run/committed_file.h"
@@ -77,6 +79,43 @@ static enum status add_export(struct verified_files *list, const char *folder, c
     return STATUS_OK;
 }
 
+static bool was_exported(const struct history *history, const char *variant)
+{
+    for (size_t i = 0; i < history->num_units; i++)
+        if (strcmp(history->units[i].stage, stage_name(STAGE_EXPORT)) == 0 &&
+            strcmp(history->units[i].variant, variant) == 0)
+            return true;
+    return false;
+}
+
+// Not damage: people move models away.
+static enum status add_absent(struct verified_files *list, const struct run_record *record, const char *run,
+                              struct error *err)
+{
+    json_t *outputs = outputs_of(record->json), *newest = json_object(), *output, *folder;
+    struct history history = {0};
+    const char *name;
+    size_t i;
+
+    json_array_foreach(outputs, i, output)
+    {
+        name = json_string_value(json_object_get(output, "variant"));
+        if (name != NULL)
+            json_object_set(newest, name, json_object_get(output, "folder"));
+    }
+    const enum status status = history_read(&history, run, err);
+    json_object_foreach(newest, name, folder)
+    {
+        if (json_is_string(folder) && was_exported(&history, name) &&
+            access(json_string_value(folder), F_OK) != 0 && errno == ENOENT)
+            json_array_append(list->absent, folder);
+    }
+    history_free(&history);
+    json_decref(newest);
+    json_decref(outputs);
+    return status;
+}
+
 static enum status add_exports(struct verified_files *list, const struct run_record *record,
                                struct error *err)
 {
@@ -104,10 +143,13 @@ enum status verified_files_list(struct verified_files *list, const char *run, st
     enum status status;
 
     list->records = json_array();
+    list->absent = json_array();
     FORWARD_IF_ERROR(add_committed(list, run, err));
     status = STATUS_OK;
     if (run_record_read(&record, run, NULL) == STATUS_OK)
         status = add_exports(list, &record, err);
+    if (status == STATUS_OK && record.json != NULL)
+        status = add_absent(list, &record, run, err);
     run_record_free(&record);
     return status;
 }
@@ -118,6 +160,7 @@ void verified_files_free(struct verified_files *list)
         free(list->files[i].path);
     free(list->files);
     json_decref(list->records);
+    json_decref(list->absent);
     *list = (struct verified_files){0};
 }
 

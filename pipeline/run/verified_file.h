@@ -17,6 +17,7 @@ struct verified_files {
     struct verified_file *files;
     size_t count, room;
     json_t *records; // of the exports
+    json_t *absent;  // the newest folders of variants that were exported, as the log says, that are not there
 };
 
 // Those of RUN, and of the exports that its run.json names (pipeline/record/outputs.h) and that are this

@@ -97,9 +97,9 @@ static json_t *names_of(const struct verified_files *list, const uint64_t *marke
 static enum status print_json(const struct verified_files *list, const struct findings *findings, FILE *out,
                               struct error *err)
 {
-    json_t *result =
-        json_pack("{s:I, s:o, s:o}", "files", (json_int_t)list->count, "damaged",
-                  names_of(list, findings->damaged), "misplaced", names_of(list, findings->misplaced));
+    json_t *result = json_pack("{s:I, s:o, s:o, s:O}", "files", (json_int_t)list->count, "damaged",
+                               names_of(list, findings->damaged), "misplaced",
+                               names_of(list, findings->misplaced), "absent", list->absent);
     const enum status status = json_memory_check("the names of the damaged files", err);
     if (status == STATUS_OK)
         json_print(result, out);
@@ -128,6 +128,9 @@ static enum status judge(const struct findings *findings, const struct verified_
         if (findings->damaged[i] != 0 && (damaged++ == 0 || is_record(file->path, run)))
             advise(file, run, err);
     }
+    for (size_t i = 0; i < json_array_size(list->absent) && !json; i++)
+        fprintf(out, "%s is not there: moved or removed, or not written there yet\n",
+                json_string_value(json_array_get(list->absent, i)));
     if (json)
         FORWARD_IF_ERROR(print_json(list, findings, out, err));
     else if (misplaced == 0)

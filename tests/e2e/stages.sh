@@ -22,6 +22,14 @@ rm -r "$folder/run" "$folder/models"
 check "calibrate, score, compensate, evaluate, export" commands 2 calibrate score compensate evaluate export
 check "give the bytes of run" same "$wanted" "$(fingerprint)"
 check "and nothing is done twice" no_unit_twice
+# A model that is elsewhere is named, and is no damage.
+moved_away() {
+  mv "$folder/models" "$folder/elsewhere"
+  runs alone verify "$folder/run" && grep -q "^$folder/models.* is not there: moved or removed" "$folder/stdout" &&
+    same 2 "$(alone verify --json "$folder/run" | jq '.absent | length')" && mv "$folder/elsewhere" "$folder/models" &&
+    runs alone verify "$folder/run" && not grep -q "is not there" "$folder/stdout"
+}
+check "a model that was moved away is named, and is no damage" moved_away
 check "statistics are shared by the variants" same "$(ls "$folder/run/statistics")" dense
 
 # ---- pruned propagation: the stages take turns -----------------------------------------------------------
