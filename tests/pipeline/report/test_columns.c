@@ -14,12 +14,13 @@ static const char long_name[] = "wanda-budget1.15-sequences2-output-least_square
 
 static json_t *comparison_of(const char *name)
 {
-    return json_pack("{s:[{s:s}, {s:s}], s:[{s:s, s:[f, f], s:[n, {s:f, s:i, s:s}], s:{s:[{s:f}, {s:f}]}},"
-                     "{s:s, s:[f, f], s:[n, {s:f, s:i, s:s}], s:{s:[{s:f}, {s:f}]}}]}",
-                     "runs", "run", "a", "run", "b", "variants", "variant", "dense", "perplexity", 17.5, 17.5,
-                     "published", "perplexity", 17.0, "length", 64, "source", "here", "tasks", "arc", "acc",
-                     0.5, "acc", 0.5, "variant", name, "perplexity", 24.25, 21.75, "published", "perplexity",
-                     23.0, "length", 64, "source", "here", "tasks", "arc", "acc", 0.25, "acc", 0.25);
+    return json_pack(
+        "{s:[{s:s, s:i}, {s:s, s:i}], s:[{s:s, s:[f, f], s:[n, {s:f, s:i, s:s}], s:{s:[{s:f}, {s:f}]}},"
+        "{s:s, s:[f, f], s:[n, {s:f, s:i, s:s}], s:{s:[{s:f}, {s:f}]}}]}",
+        "runs", "run", "a", "length", 64, "run", "b", "length", 64, "variants", "variant", "dense",
+        "perplexity", 17.5, 17.5, "published", "perplexity", 17.0, "length", 64, "source", "here", "tasks",
+        "arc", "acc", 0.5, "acc", 0.5, "variant", name, "perplexity", 24.25, 21.75, "published", "perplexity",
+        23.0, "length", 64, "source", "here", "tasks", "arc", "acc", 0.25, "acc", 0.25);
 }
 
 // The lengths of the lines of the table that begins with `head`: its own and those of its two rows.
