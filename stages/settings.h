@@ -67,7 +67,8 @@ struct text_settings {
     bool is_plain;
     // As measured before the work (stages/evaluate/text_size.h); 0: not known.
     double tokens;
-    uint64_t measured_with; // as run.json has it, for the results (pipeline/record/measures.h); 0: not known
+    uint64_t measured_with; // as run.json has it, for the results (pipeline/record/results/measures.h); 0:
+                            // not known
 };
 
 // One task of the evaluation.

@@ -8,7 +8,7 @@
 #include "pipeline/job/json.h"
 #include "pipeline/plan/estimate.h"
 #include "pipeline/plan/job_warnings.h"
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 #include "pipeline/text/duration.h"
 
 #include <stdlib.h>

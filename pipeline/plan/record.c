@@ -7,7 +7,7 @@
 #include "pipeline/job/ignored_keys.h"
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
-#include "pipeline/record/outputs.h"
+#include "pipeline/record/run_json/outputs.h"
 #include "stages/evaluate/text_size.h"
 
 #include <stdlib.h>

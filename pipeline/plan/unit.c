@@ -3,7 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
-#include "pipeline/record/outputs.h"
+#include "pipeline/record/run_json/outputs.h"
 #include "stages/budget/trials.h"
 #include "stages/evaluate/parts.h"
 #include "stages/evaluate/perplexity.h"

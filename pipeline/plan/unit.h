@@ -5,7 +5,7 @@
 #pragma once
 #include "io/file/run_paths.h"
 #include "pipeline/plan/stages.h"
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 #include "stages/settings.h"
 
 enum { NO_LAYER = -1 };

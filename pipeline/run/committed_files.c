@@ -3,7 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/text/ending.h"
-#include "pipeline/record/measures.h"
+#include "pipeline/record/results/measures.h"
 #include "pipeline/run/committed_file.h"
 
 #include <errno.h>

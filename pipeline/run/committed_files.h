@@ -1,7 +1,7 @@
 // committed_files.h - all committed files of a run directory, whoever asked for them.
 #pragma once
 #include "kernels/error.h"
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 #include "stages/team/team.h"
 #include <stdbool.h>
 

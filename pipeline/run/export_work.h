@@ -1,6 +1,6 @@
 // export_work.h - exports a variant, with a coppice.json that says where it comes from.
 #pragma once
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 #include "stages/stage.h"
 
 // Collective over the team. Writes the Hugging Face folder of the variant.

@@ -1,7 +1,7 @@
 #include "pipeline/run/find_model.h"
 
 #include "io/model/hub.h"
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 
 #include <jansson.h>
 #include <stdio.h>

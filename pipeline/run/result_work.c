@@ -2,7 +2,7 @@
 
 #include "io/file/fence.h"
 #include "io/file/run_paths.h"
-#include "pipeline/record/compensation_record.h"
+#include "pipeline/record/results/compensation_record.h"
 #include "stages/evaluate/parts.h"
 #include "stages/stage.h"
 

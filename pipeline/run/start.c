@@ -2,7 +2,7 @@
 
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/job_warnings.h"
-#include "pipeline/record/measures.h"
+#include "pipeline/record/results/measures.h"
 #include "pipeline/run/claim_wait.h"
 #include "pipeline/run/finished.h"
 #include "pipeline/run/prepare.h"

@@ -20,10 +20,9 @@ struct verified_files {
     json_t *absent;  // the newest folders of variants that were exported, as the log says, that are not there
 };
 
-// Those of RUN, and of the exports that its run.json names (pipeline/record/outputs.h) and that are this
-// run's. A run.json that cannot be
-// read names none. STATUS_FAILED names what cannot be listed. Freed with verified_files_free, also after a
-// failure. Not collective.
+// Those of RUN, and of the exports that its run.json names (pipeline/record/run_json/outputs.h) and that are
+// this run's. A run.json that cannot be read names none. STATUS_FAILED names what cannot be listed. Freed
+// with verified_files_free, also after a failure. Not collective.
 enum status verified_files_list(struct verified_files *list, const char *run, struct error *err);
 void verified_files_free(struct verified_files *list);
 

@@ -2,7 +2,7 @@
 
 #include "io/file/json.h"
 #include "io/file/json_memory.h"
-#include "pipeline/record/budget_json.h"
+#include "pipeline/record/results/budget_json.h"
 #include "stages/stage.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "pipeline/job/variant.h"
-#include "pipeline/record/budget_json.h"
+#include "pipeline/record/results/budget_json.h"
 #include "pipeline/text/duration.h"
 #include "stages/stage.h"
 

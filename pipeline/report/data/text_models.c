@@ -1,6 +1,6 @@
 #include "pipeline/report/data/text_models.h"
 
-#include "pipeline/record/text_results.h"
+#include "pipeline/record/results/text_results.h"
 #include "pipeline/report/data/members.h"
 #include "pipeline/report/data/uncertainty.h"
 

@@ -4,7 +4,7 @@
 #include <jansson.h>
 
 // Adds "perplexity_stderr" and, of a variant, "ratio_stderr" (uncertainty.h) to each result of
-// text_results_to_json (pipeline/record/text_results.h). NULL is fine.
+// text_results_to_json (pipeline/record/results/text_results.h). NULL is fine.
 void text_errors_add(json_t *texts, const struct settings *settings, const struct variant *variant);
 
 // The names of all "texts" or "tasks" (kind) that any of "models" (gather.h) was measured on: {NAME: true},

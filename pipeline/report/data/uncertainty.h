@@ -15,6 +15,6 @@ void perplexity_errors_add(json_t *row, const struct settings *settings, size_t 
 // False with fewer than two values, or when `minus` has another number of them.
 bool standard_error(double *error, const json_t *values, const json_t *minus);
 
-// Standard error of tasks_mean's number (pipeline/record/task_results.h), from those of the tasks, which are
-// independent of one another. False when one has none.
+// Standard error of tasks_mean's number (pipeline/record/results/task_results.h), from those of the tasks,
+// which are independent of one another. False when one has none.
 bool tasks_mean_error(double *error, const json_t *tasks);

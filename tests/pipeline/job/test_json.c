@@ -1,6 +1,6 @@
 // A job as JSON: what it looks like, and back again.
 #include "pipeline/job/json.h"
-#include "pipeline/record/json_difference.h"
+#include "pipeline/record/run_json/json_difference.h"
 #include "tests/support/parsed_job.h"
 
 #include <setjmp.h>

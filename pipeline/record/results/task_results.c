@@ -1,4 +1,4 @@
-#include "pipeline/record/task_results.h"
+#include "pipeline/record/results/task_results.h"
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"

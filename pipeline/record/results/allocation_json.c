@@ -1,4 +1,4 @@
-#include "pipeline/record/allocation_json.h"
+#include "pipeline/record/results/allocation_json.h"
 
 #include "stages/prune/allocation.h"
 #include "stages/prune/measured_allocation.h"

@@ -1,5 +1,5 @@
 // The message about the first difference between two JSON values.
-#include "pipeline/record/json_difference.h"
+#include "pipeline/record/run_json/json_difference.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
-#include "pipeline/record/task_record.h"
+#include "pipeline/record/run_json/task_record.h"
 
 #include "pipeline/job/texts.h"
-#include "pipeline/record/changed_input.h"
-#include "pipeline/record/json_difference.h"
+#include "pipeline/record/run_json/changed_input.h"
+#include "pipeline/record/run_json/json_difference.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/record/text_results.h"
+#include "pipeline/record/results/text_results.h"
 
 #include "stages/evaluate/perplexity.h"
 

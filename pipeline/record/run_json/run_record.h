@@ -5,7 +5,7 @@
 // change; variants may be added (a sweep is extended), an evaluation or an output may be added.
 #pragma once
 #include "io/model/model.h"
-#include "pipeline/record/fingerprints.h"
+#include "pipeline/record/run_json/fingerprints.h"
 #include "stages/settings.h"
 #include "stages/team/team.h"
 #include <jansson.h>

@@ -1,4 +1,4 @@
-#include "pipeline/record/run_record.h"
+#include "pipeline/record/run_json/run_record.h"
 
 #include "io/file/json.h"
 #include "io/file/json_memory.h"
@@ -8,11 +8,11 @@
 #include "kernels/blas_kernel.h"
 #include "kernels/simd.h"
 #include "pipeline/job/json.h"
-#include "pipeline/record/changed_input.h"
-#include "pipeline/record/fingerprints.h"
-#include "pipeline/record/json_difference.h"
-#include "pipeline/record/outputs.h"
-#include "pipeline/record/task_record.h"
+#include "pipeline/record/run_json/changed_input.h"
+#include "pipeline/record/run_json/fingerprints.h"
+#include "pipeline/record/run_json/json_difference.h"
+#include "pipeline/record/run_json/outputs.h"
+#include "pipeline/record/run_json/task_record.h"
 #include "version.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "pipeline/record/compensation_record.h"
+#include "pipeline/record/results/compensation_record.h"
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"

@@ -1,6 +1,6 @@
-#include "pipeline/record/measures.h"
+#include "pipeline/record/results/measures.h"
 
-#include "pipeline/record/task_record.h"
+#include "pipeline/record/run_json/task_record.h"
 #include "stages/stage.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "pipeline/record/json_difference.h"
+#include "pipeline/record/run_json/json_difference.h"
 
 #include "io/file/json.h"
 

@@ -1,4 +1,4 @@
-#include "pipeline/record/changed_input.h"
+#include "pipeline/record/run_json/changed_input.h"
 
 #include "io/file/json.h"
 

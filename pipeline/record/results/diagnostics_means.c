@@ -1,4 +1,4 @@
-#include "pipeline/record/diagnostics_means.h"
+#include "pipeline/record/results/diagnostics_means.h"
 
 #include <stddef.h>
 

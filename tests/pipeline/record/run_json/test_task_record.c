@@ -1,5 +1,5 @@
 // task_record.h: what a later start may say of texts, and what stays on record.
-#include "pipeline/record/task_record.h"
+#include "pipeline/record/run_json/task_record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "pipeline/record/fingerprints.h"
+#include "pipeline/record/run_json/fingerprints.h"
 
 #include "io/corpus/text_kind.h"
 #include "io/file/file_set.h"
@@ -7,7 +7,7 @@
 #include "io/file/run_paths.h"
 #include "io/tasks/files.h"
 #include "io/tokenizer/missing.h"
-#include "pipeline/record/task_record.h"
+#include "pipeline/record/run_json/task_record.h"
 #include "stages/evaluate/task_set.h"
 #include "stages/layer/sequences.h"
 #include "stages/stage.h"

@@ -1,4 +1,4 @@
-#include "pipeline/record/budget_json.h"
+#include "pipeline/record/results/budget_json.h"
 
 #include "io/file/sealed_json.h"
 #include "stages/budget/trials.h"

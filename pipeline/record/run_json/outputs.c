@@ -1,4 +1,4 @@
-#include "pipeline/record/outputs.h"
+#include "pipeline/record/run_json/outputs.h"
 
 #include "io/file/run_paths.h"
 #include "stages/export/export.h"
