@@ -163,13 +163,14 @@ static void lines_that_are_no_events_are_skipped(void **state)
 static struct variant variants[2] = {{.name = "a"}, {.name = "b"}};
 static struct text_settings texts[] = {{.data = "t.txt", .name = "t", .is_plain = true}};
 static struct settings settings = {.num_variants = 2, .variants = variants, .num_texts = 1, .texts = texts};
-static struct unit units[] = {{STAGE_SEQUENCES, NULL, NO_LAYER, 0, 0, 0, 0},
-                              {STAGE_CALIBRATE, NULL, 0, 0, 0, 100, 0},
-                              {STAGE_CALIBRATE, NULL, 1, 0, 0, 300, 0},
-                              {STAGE_SCORE, &variants[0], 0, 1, 0, 8, 0},
-                              {STAGE_SCORE, &variants[0], 1, 1, 1, 8, 0},
-                              {STAGE_SCORE, &variants[1], 0, 1, 0, 8, 0},
-                              {STAGE_EVALUATE, &variants[1], NO_LAYER, 2, 0, 50, 0}};
+static struct unit units[] = {
+    {.stage = STAGE_SEQUENCES, .layer = NO_LAYER},
+    {.stage = STAGE_CALIBRATE, .layer = 0, .work = 100},
+    {.stage = STAGE_CALIBRATE, .layer = 1, .work = 300},
+    {.stage = STAGE_SCORE, .variant = &variants[0], .layer = 0, .phase = 1, .work = 8},
+    {.stage = STAGE_SCORE, .variant = &variants[0], .layer = 1, .phase = 1, .chain = 1, .work = 8},
+    {.stage = STAGE_SCORE, .variant = &variants[1], .layer = 0, .phase = 1, .work = 8},
+    {.stage = STAGE_EVALUATE, .variant = &variants[1], .layer = NO_LAYER, .phase = 2, .work = 50}};
 enum { NUM_UNITS = sizeof units / sizeof *units };
 static const struct plan plan = {.settings = &settings, .num_units = NUM_UNITS, .units = units, .work = 474};
 
