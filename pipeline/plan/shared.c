@@ -1,6 +1,7 @@
 #include "pipeline/plan/shared.h"
 
 #include "io/store/store.h"
+#include "pipeline/plan/unit_input.h"
 #include "stages/layer/hessian.h"
 #include "stages/stage.h"
 

@@ -50,10 +50,6 @@ void unit_path(char path[PATH_SIZE], const struct unit *unit, const struct setti
 // Whether a variant of the stream of `variant` (NULL: the dense one) has no mask of the layer yet, and needs
 // the Hessian for it.
 bool hessian_is_needed(const struct settings *settings, const struct variant *variant, size_t layer);
-// The committed files that the unit reads, one at a time: index 0, 1, ... until false; layers: the model's.
-// Hidden states are not among them: those that are missing are made again.
-bool unit_input(char path[PATH_SIZE], const struct unit *unit, const struct settings *settings, size_t layers,
-                size_t index);
 // Whether everything that the job wants to know of the variant is there, the unit `but` (may be NULL) apart.
 bool results_are_done(const struct settings *settings, const struct variant *variant, const struct unit *but);
 // Whether the committed file of the variant's pruned layer is there, or no longer needed: weights that are

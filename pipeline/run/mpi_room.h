@@ -5,7 +5,7 @@
 #include "kernels/error.h"
 #include <stdbool.h>
 
-// Before MPI_Init: STATUS_MEMORY or STATUS_FAILED when a limit leaves too little. first: this is the rank that speaks;
-// another one waits a moment before it returns the error, in which the launcher ends it if the first has
-// failed, too.
+// Before MPI_Init: STATUS_MEMORY or STATUS_FAILED when a limit leaves too little. first: this is the rank
+// that speaks; another one waits a moment before it returns the error, in which the launcher ends it if the
+// first has failed, too.
 enum status mpi_room_check(bool first, struct error *err);

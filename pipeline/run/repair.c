@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
+#include "pipeline/plan/unit_input.h"
 #include "pipeline/run/committed_file.h"
 #include "pipeline/run/states.h"
 #include "stages/stage.h"

@@ -6,6 +6,7 @@
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"
+#include "pipeline/plan/unit_input.h"
 #include "stages/budget/trials.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"

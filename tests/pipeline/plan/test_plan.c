@@ -2,6 +2,7 @@
 #include "io/file/run_directory.h"
 #include "kernels/pruning/budget.h"
 #include "pipeline/plan/shared.h"
+#include "pipeline/plan/unit_input.h"
 #include "stages/stage.h"
 #include "tests/support/planned_job.h"
 
