@@ -87,7 +87,7 @@ first_run() {
 # The stage at the kill, from the log: of the last unit that was begun and not ended since the last start.
 in_hand() {
   tail -n 200 "$folder/run/log.jsonl" 2>/dev/null | jq -R -s -r '
-    [split("\n")[] | fromjson?] |
+    [split("\n")[] | fromjson? | objects] |
     (map(.event) | rindex("start")) as $start |
     if $start == null then "the start" else
       .[$start:] | (map(select(.event == "unit") | [.stage, .variant, .layer])) as $done |
@@ -124,7 +124,7 @@ choose_moment() {
 note_ended() {
   local log=$folder/run/log.jsonl
   [ ! -e "$log" ] || tail -c "+$((seen + 1))" "$log" | tr -d '\0' | jq -R -r \
-    'fromjson? | select(.event == "unit") | "\(.stage) \(.variant) \(.layer) \(.text // "") \(.task // "")"' >>"$folder/ended"
+    'fromjson? | objects | select(.event == "unit") | "\(.stage) \(.variant) \(.layer) \(.text // "") \(.task // "")"' >>"$folder/ended"
   note_length
 }
 note_length() { seen=$(stat -c %s "$folder/run/log.jsonl" 2>/dev/null || echo 0); }
@@ -153,7 +153,7 @@ took_over() { grep -q 'left by a program that is gone' "$folder/other" || ! aliv
 suspend() {
   local rank other_code=0
   await 10 all_stop || { echo "not suspended"; return 1; }
-  find "$folder/run" -name 'lock*' -exec touch -d '2 minutes ago' {} + 2>/dev/null # no heartbeat since
+  find "$folder/run" \( -name 'lock*' -o -name '.lock*' \) -exec touch -d '2 minutes ago' {} + 2>/dev/null # no heartbeat since
   watched env LD_PRELOAD="$interpose:$ACCOUNT:${LD_PRELOAD:-}" FAULT_HOST=elsewhere "$COPPICE" run --progress none "$1" \
     >/dev/null 2>"$folder/other" </dev/null &
   other=$!

@@ -75,21 +75,24 @@ static enum status start_beating(struct claim *claim, struct error *err)
     return STATUS_OK;
 }
 
-// Another program that is limited to some variants holds RUN/lock only for a moment.
-static enum status take_run_lock(struct claim *claim, bool *stole, struct error *err)
+// patient: tries again for a minute while another program holds it.
+static enum status take_lock(struct run_lock **lock, const char *folder, bool patient, bool *stole,
+                             struct error *err)
 {
     const struct timespec pause = {0, 100000000};
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (;;) {
-        const enum status status = run_lock_acquire(&claim->lock, claim->run, stole, err);
+        const enum status status = run_lock_acquire(lock, folder, stole, err);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (status == STATUS_OK || claim->whole || now.tv_sec - start.tv_sec > PATIENCE_SECONDS)
+        if (status == STATUS_OK || !patient || now.tv_sec - start.tv_sec > PATIENCE_SECONDS)
             return status;
         nanosleep(&pause, NULL);
     }
 }
 
+// Two programs may meet here: one that was suspended in the middle of this, and the one that took RUN/lock
+// over. The first gives way as soon as it has looked at RUN/lock; the second waits for that.
 static enum status take_variants(struct claim *claim, const char *const *names, size_t count,
                                  struct claim_outcome *outcome, struct error *err)
 {
@@ -101,13 +104,16 @@ static enum status take_variants(struct claim *claim, const char *const *names, 
         claim->names[i] = strdup(names[i]);
         RETURN_ERROR_IF(claim->names[i] == NULL, err, STATUS_MEMORY, "out of memory for the locks");
         run_subfolder_path(folder, claim->run, RUN_RESULTS, names[i]);
-        const enum status status = run_lock_acquire(&claim->locks[i], folder, &left, err);
+        const enum status status = take_lock(&claim->locks[i], folder, outcome->stole, &left, err);
         if (status != STATUS_OK) {
             free(claim->names[i]);
             outcome->in_use = names[i];
             return status;
         }
         claim->count = i + 1;
+        RETURN_ERROR_IF(!run_lock_is_held(claim->lock), err, STATUS_FAILED,
+                        "%s: another program took the lock over while this one was suspended; this one stops",
+                        claim->run);
         outcome->stole = outcome->stole || left;
     }
     return STATUS_OK;
@@ -124,7 +130,8 @@ enum status claim_take(struct claim **out, const char *run, const char *const *n
     FORWARD_IF_ERROR(allocate(&claim, 1, sizeof *claim, "the locks", err));
     path_format(claim->run, sizeof claim->run, "%s", run);
     claim->whole = whole;
-    status = take_run_lock(claim, &outcome->stole, err);
+    // Another program that is limited to some variants holds RUN/lock only for a moment.
+    status = take_lock(&claim->lock, claim->run, !whole, &outcome->stole, err);
     if (status == STATUS_OK)
         status = take_variants(claim, names, count, outcome, err);
     if (status == STATUS_OK)

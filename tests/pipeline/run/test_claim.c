@@ -31,6 +31,7 @@ static struct {
     int naps;
     int release_after;     // so many naps, 0: never
     struct claim *release; // is given up then
+    const char *usurped;   // NULL, or a run directory whose lock another program takes over then
     bool no_threads;
     bool beats; // the first wait of the thread ends when `beat` is posted, `beaten` is posted at the second
     int waits;
@@ -52,8 +53,13 @@ int __wrap_nanosleep(const struct timespec *pause, struct timespec *rest)
     (void)pause;
     (void)rest;
     change.later++;
-    if (++change.naps == change.release_after)
+    if (++change.naps == change.release_after) {
         claim_release(change.release);
+        if (change.usurped != NULL) {
+            assert_int_equal(unlink(path_in(change.usurped, "lock")), 0);
+            write_text(change.usurped, "lock", "another's");
+        }
+    }
     return 0;
 }
 
@@ -293,6 +299,51 @@ static void what_a_dead_program_held_is_taken_over(void **state)
     }
 }
 
+// A program that was suspended as it took its locks, and wakes, has one for a moment that another needs.
+static void first_holds_b_and_the_run_is_left(const char *run)
+{
+    const struct process_identity dead = dead_process();
+
+    change.release = take(run, ab, false);
+    change.release_after = 3;
+    claim_share(change.release);
+    write_lock(run, &dead);
+}
+
+static void who_takes_a_run_over_waits_for_one_that_wakes(void **state)
+{
+    for (int whole = 0; whole < 2; whole++) {
+        char *run = run_in(*state);
+        struct claim *claim;
+        struct error err = {0};
+        struct claim_outcome outcome = {0};
+
+        change.naps = 0;
+        first_holds_b_and_the_run_is_left(run);
+        assert_ok(claim_take(&claim, run, bc, 2, whole != 0, &outcome, &err), err);
+        assert_true(outcome.stole);
+        assert_int_equal(change.naps, 3);
+        claim_release(claim);
+        free(run);
+    }
+}
+
+static void who_wakes_without_the_run_gives_its_variants_back(void **state)
+{
+    char *run = run_in(*state);
+
+    first_holds_b_and_the_run_is_left(run);
+    change.usurped = run;
+    struct claim *claim;
+    struct error err = {0};
+    struct claim_outcome outcome = {0};
+    assert_int_equal(claim_take(&claim, run, bc, 2, true, &outcome, &err), STATUS_FAILED);
+    assert_error(err, STATUS_FAILED, "took the lock over");
+    assert_false(is_there(run, "results/b"));
+    assert_true(is_there(run, "lock")); // the other's
+    free(run);
+}
+
 static void leave(const char *run, const char *folder)
 {
     char name[128];
@@ -448,6 +499,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_whole_does_not_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_dead_program_held_is_taken_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_takes_a_run_over_waits_for_one_that_wakes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_wakes_without_the_run_gives_its_variants_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_subset_cleans_its_own_folders_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_thread_there_is_no_claim, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_locks_are_kept_fresh, set_up, tear_down),
