@@ -1,32 +1,18 @@
 #include "io/file/origin.h"
 
+#include "io/file/run_paths.h"
+
 #include <stdbool.h>
 #include <string.h>
-
-// The length of part[length] without the "~3" at its end.
-static size_t without_attempt(const char *part, size_t length)
-{
-    size_t at = length;
-    while (at > 0 && part[at - 1] >= '0' && part[at - 1] <= '9')
-        at--;
-    return at < length && at > 1 && part[at - 1] == '~' ? at - 1 : length;
-}
 
 void origin_name(char name[ORIGIN_NAME_SIZE], struct file_origin origin, const char *path)
 {
     name[0] = '\0';
-    if (origin.run == NULL)
-        return;
-    size_t length = strlen(origin.run);
-    while (length > 0 && origin.run[length - 1] == '/')
-        length--;
-    if (strncmp(path, origin.run, length) != 0 || path[length] != '/')
-        return;
-    path += length + strspn(path + length, "/");
-    if (strlen(path) >= ORIGIN_NAME_SIZE)
+    path = run_path_inside(origin.run, path);
+    if (path == NULL || strlen(path) >= ORIGIN_NAME_SIZE)
         return;
     while (*path != '\0') {
-        const size_t part = strcspn(path, "/"), kept = without_attempt(path, part);
+        const size_t part = strcspn(path, "/"), kept = run_name_without_attempt(path, part);
         memcpy(name, path, kept);
         name += kept;
         path += part;
@@ -47,7 +33,7 @@ static bool fits(const char *path, const char *name)
             part--;
         while (name_part > name && name_part[-1] != '/')
             name_part--;
-        const size_t length = without_attempt(part, (size_t)(path_end - part));
+        const size_t length = run_name_without_attempt(part, (size_t)(path_end - part));
         if (length != (size_t)(name_end - name_part) || strncmp(part, name_part, length) != 0)
             return false;
         if (name_part == name)

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void path_format(char *path, size_t size, const char *format, ...)
 {
@@ -13,7 +14,10 @@ void path_format(char *path, size_t size, const char *format, ...)
         path[0] = '\0';
 }
 
-static const char *folder_name(enum run_folder folder)
+const enum run_folder run_attempt_folders[RUN_ATTEMPT_FOLDERS] = {RUN_STATISTICS, RUN_HESSIANS,
+                                                                  RUN_ACTIVATIONS, RUN_MASKS, RUN_WEIGHTS};
+
+const char *run_folder_name(enum run_folder folder)
 {
     static const char *const names[RUN_FOLDER_COUNT] = {
         [RUN_STATISTICS] = "statistics", [RUN_HESSIANS] = "hessians", [RUN_ACTIVATIONS] = "activations",
@@ -33,42 +37,43 @@ void run_file_path(char path[PATH_SIZE], const char *run, enum run_file file)
 
 void run_folder_path(char path[PATH_SIZE], const char *run, enum run_folder folder)
 {
-    path_format(path, PATH_SIZE, "%s/%s", run, folder_name(folder));
+    path_format(path, PATH_SIZE, "%s/%s", run, run_folder_name(folder));
 }
 
 void run_subfolder_path(char path[PATH_SIZE], const char *run, enum run_folder folder, const char *name)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s", run, folder_name(folder), name);
+    path_format(path, PATH_SIZE, "%s/%s/%s", run, run_folder_name(folder), name);
 }
 
 void run_layer_path(char path[PATH_SIZE], const char *run, enum run_folder folder, const char *name,
                     size_t layer)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.h5", run, folder_name(folder), name, layer);
+    path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.h5", run, run_folder_name(folder), name, layer);
 }
 
 void run_outliers_path(char path[PATH_SIZE], const char *run, double threshold, size_t layer)
 {
-    path_format(path, PATH_SIZE, "%s/%s/threshold-%.17g/layer-%03zu.json", run, folder_name(RUN_OUTLIERS),
+    path_format(path, PATH_SIZE, "%s/%s/threshold-%.17g/layer-%03zu.json", run, run_folder_name(RUN_OUTLIERS),
                 threshold, layer);
 }
 
 void run_medians_path(char path[PATH_SIZE], const char *run, size_t layer)
 {
-    path_format(path, PATH_SIZE, "%s/%s/layer-%03zu.json", run, folder_name(RUN_MEDIANS), layer);
+    path_format(path, PATH_SIZE, "%s/%s/layer-%03zu.json", run, run_folder_name(RUN_MEDIANS), layer);
 }
 
 void run_curves_path(char path[PATH_SIZE], const char *run, const char *method, size_t layer)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.json", run, folder_name(RUN_CURVES), method, layer);
+    path_format(path, PATH_SIZE, "%s/%s/%s/layer-%03zu.json", run, run_folder_name(RUN_CURVES), method,
+                layer);
 }
 
 void run_budget_path(char path[PATH_SIZE], const char *run, const char *name, size_t attempt)
 {
     if (attempt == 0)
-        path_format(path, PATH_SIZE, "%s/%s/%s/result.json", run, folder_name(RUN_BUDGET), name);
+        path_format(path, PATH_SIZE, "%s/%s/%s/result.json", run, run_folder_name(RUN_BUDGET), name);
     else
-        path_format(path, PATH_SIZE, "%s/%s/%s/attempt-%zu.json", run, folder_name(RUN_BUDGET), name,
+        path_format(path, PATH_SIZE, "%s/%s/%s/attempt-%zu.json", run, run_folder_name(RUN_BUDGET), name,
                     attempt);
 }
 
@@ -77,22 +82,22 @@ void run_result_path(char path[PATH_SIZE], const char *run, const char *name, en
     static const char *const names[] = {[RESULT_PERPLEXITY] = "perplexity",
                                         [RESULT_COMPENSATION] = "compensation",
                                         [RESULT_DIAGNOSTICS] = "diagnostics"};
-    path_format(path, PATH_SIZE, "%s/%s/%s/%s.json", run, folder_name(RUN_RESULTS), name, names[result]);
+    path_format(path, PATH_SIZE, "%s/%s/%s/%s.json", run, run_folder_name(RUN_RESULTS), name, names[result]);
 }
 
 void run_task_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *task)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s/tasks/%s.json", run, folder_name(RUN_RESULTS), name, task);
+    path_format(path, PATH_SIZE, "%s/%s/%s/tasks/%s.json", run, run_folder_name(RUN_RESULTS), name, task);
 }
 
 void run_text_result_path(char path[PATH_SIZE], const char *run, const char *name, const char *text)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s/texts/%s.json", run, folder_name(RUN_RESULTS), name, text);
+    path_format(path, PATH_SIZE, "%s/%s/%s/texts/%s.json", run, run_folder_name(RUN_RESULTS), name, text);
 }
 
 void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *kind, const char *of)
 {
-    path_format(path, PATH_SIZE, "%s/%s/%s/parts/%s%s", run, folder_name(RUN_RESULTS), name,
+    path_format(path, PATH_SIZE, "%s/%s/%s/parts/%s%s", run, run_folder_name(RUN_RESULTS), name,
                 of != NULL ? kind : "perplexity", of != NULL ? of : "");
 }
 
@@ -126,4 +131,26 @@ void dataset_path(char path[DATASET_PATH_SIZE], const char *linear, enum dataset
 void group_path(char path[DATASET_PATH_SIZE], const char *linear)
 {
     path_format(path, DATASET_PATH_SIZE, "/%s", linear);
+}
+
+// ---- names again --------------------------------------------------------------------------------------
+
+size_t run_name_without_attempt(const char *part, size_t length)
+{
+    size_t at = length;
+    while (at > 0 && part[at - 1] >= '0' && part[at - 1] <= '9')
+        at--;
+    return at < length && at > 1 && part[at - 1] == '~' ? at - 1 : length;
+}
+
+const char *run_path_inside(const char *run, const char *path)
+{
+    if (run == NULL)
+        return NULL;
+    size_t length = strlen(run);
+    while (length > 0 && run[length - 1] == '/')
+        length--;
+    if (strncmp(path, run, length) != 0 || path[length] != '/')
+        return NULL;
+    return path + length + strspn(path + length, "/");
 }

@@ -26,6 +26,11 @@ enum run_folder {
     RUN_FOLDER_COUNT
 };
 
+// The folders in which each attempt of a search (prune.budget) has a folder of its own, "VARIANT~3". That of
+// the chosen one becomes VARIANT's.
+enum { RUN_ATTEMPT_FOLDERS = 5 };
+extern const enum run_folder run_attempt_folders[RUN_ATTEMPT_FOLDERS];
+
 // Files that stand in the run directory itself. RUN_LOCK also stands in RUN/results/VARIANT.
 enum run_file { RUN_RECORD, RUN_PLAN, RUN_LOG, RUN_SEQUENCES, RUN_HELD_OUT, RUN_LOCK };
 
@@ -34,6 +39,8 @@ enum run_result { RESULT_PERPLEXITY, RESULT_COMPENSATION, RESULT_DIAGNOSTICS };
 
 // "RUN/log.jsonl"; run may be any folder that holds such a file.
 void run_file_path(char path[PATH_SIZE], const char *run, enum run_file file);
+// "masks"
+const char *run_folder_name(enum run_folder folder);
 // "RUN/masks"
 void run_folder_path(char path[PATH_SIZE], const char *run, enum run_folder folder);
 // "RUN/masks/wanda-0.5"; name: of a variant or stream.
@@ -59,6 +66,11 @@ void run_text_result_path(char path[PATH_SIZE], const char *run, const char *nam
 // of: with "task-" or "text-" and the name, ".../parts/task-boolq", or NULL.
 void run_parts_path(char path[PATH_SIZE], const char *run, const char *name, const char *kind,
                     const char *of);
+
+// What follows "RUN/" in the path; NULL: it is not in the run.
+const char *run_path_inside(const char *run, const char *path);
+// The length of name[length] without the "~3" at its end.
+size_t run_name_without_attempt(const char *name, size_t length);
 
 // ---- inside the HDF5 files
 

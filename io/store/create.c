@@ -2,6 +2,7 @@
 #include "io/store/writer.h"
 
 #include "io/agree.h"
+#include "io/file/attempt.h"
 #include "io/file/commit.h"
 #include "io/file/hdf5_file.h"
 
@@ -145,7 +146,7 @@ enum status store_create(struct store_writer **writer, const char *path, struct 
     }
     new->comm = comm;
     new->fd = -1;
-    new->made_from = origin.made_from;
+    new->made_from = attempt_made_from(origin, path);
     origin_name(new->name, origin, path);
     new->parallel = H5I_INVALID_HID;
     new->piece = default_piece;

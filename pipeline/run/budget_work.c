@@ -13,10 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const enum run_folder folders[] = {RUN_STATISTICS, RUN_HESSIANS, RUN_ACTIVATIONS, RUN_MASKS,
-                                          RUN_WEIGHTS};
-enum { NUM_FOLDERS = sizeof folders / sizeof *folders };
-
 // The name of the variant's attempt `a`, from 1 on.
 static const char *attempt_name(const struct settings *settings, const struct variant *variant, size_t a)
 {
@@ -32,15 +28,15 @@ static const char *attempt_name(const struct settings *settings, const struct va
 static void drop_attempt(const struct settings *settings, const char *name, size_t layers)
 {
     char path[PATH_SIZE];
-    for (size_t f = 0; f < NUM_FOLDERS; f++) {
-        run_subfolder_path(path, settings->run, folders[f], name);
+    for (size_t f = 0; f < RUN_ATTEMPT_FOLDERS; f++) {
+        run_subfolder_path(path, settings->run, run_attempt_folders[f], name);
         if (access(path, F_OK) != 0)
             continue;
         for (size_t layer = 0; layer < layers; layer++) {
-            run_layer_path(path, settings->run, folders[f], name, layer);
+            run_layer_path(path, settings->run, run_attempt_folders[f], name, layer);
             (void)unlink(path);
         }
-        run_subfolder_path(path, settings->run, folders[f], name);
+        run_subfolder_path(path, settings->run, run_attempt_folders[f], name);
         (void)rmdir(path);
     }
 }
@@ -66,11 +62,11 @@ static enum status adopt(const struct settings *settings, const struct variant *
 {
     char from[PATH_SIZE], to[PATH_SIZE];
     FORWARD_IF_ERROR(fence_check(err));
-    for (size_t f = 0; f < NUM_FOLDERS; f++) {
-        run_subfolder_path(from, settings->run, folders[f], name);
-        run_subfolder_path(to, settings->run, folders[f], variant->name);
+    for (size_t f = 0; f < RUN_ATTEMPT_FOLDERS; f++) {
+        run_subfolder_path(from, settings->run, run_attempt_folders[f], name);
+        run_subfolder_path(to, settings->run, run_attempt_folders[f], variant->name);
         if (rename(from, to) == 0) {
-            run_folder_path(to, settings->run, folders[f]);
+            run_folder_path(to, settings->run, run_attempt_folders[f]);
             FORWARD_IF_ERROR(sync_directory(to, err));
         } else if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST) {
             RETURN_ERROR(err, STATUS_FAILED, "%s: cannot be renamed: %s", from, strerror(errno));

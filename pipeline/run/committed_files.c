@@ -1,5 +1,6 @@
 #include "pipeline/run/committed_files.h"
 
+#include "io/file/attempt.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/text/ending.h"
@@ -79,7 +80,8 @@ static bool has_origin(const char *path, const char *run)
     return strchr(path + strlen(run) + 1, '/') != NULL || ends_with(path, ".h5");
 }
 
-static enum status check_one(const struct run_record *record, const char *path, struct error *err)
+static enum status check_one(const struct run_record *record, const char *path, const char *run,
+                             struct error *err)
 {
     uint64_t made_from = 0;
     struct error why = {0};
@@ -88,8 +90,13 @@ static enum status check_one(const struct run_record *record, const char *path, 
     if (status == STATUS_USAGE)
         return error_set(err, status, "%s", why.message);
     // One that cannot be read is refused where it is needed.
-    if (status != STATUS_OK || made_from == record->made_from ||
-        (made_from == 0 && record->has_unmarked_files))
+    if (status != STATUS_OK || (made_from == 0 && record->has_unmarked_files))
+        return STATUS_OK;
+    const enum attempt_fit fit = attempt_fit(made_from, (struct file_origin){record->made_from, run}, path);
+    RETURN_ERROR_IF(fit == ATTEMPT_OTHER, err, STATUS_USAGE,
+                    "%s: is a layer of another attempt of the search, with another sparsity: remove it",
+                    path);
+    if (fit == ATTEMPT_FITS)
         return STATUS_OK;
     RETURN_ERROR(
         err, STATUS_USAGE,
@@ -157,7 +164,7 @@ enum status committed_file_check_origin(const struct run_record *record, const c
                                         struct error *err)
 {
     if (has_origin(path, run))
-        FORWARD_IF_ERROR(check_one(record, path, err));
+        FORWARD_IF_ERROR(check_one(record, path, run, err));
     return check_measure(record, path, run, err);
 }
 

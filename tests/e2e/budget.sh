@@ -52,6 +52,17 @@ damaged() {
   runs ranks 2 run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"
 }
 check "what is damaged or gone is made again, with the same bytes" damaged
+# What this attempt is made from is not what the others are.
+mixed() {
+  local file=masks/$variant/layer-002.h5 other=$(jq '.attempt % 6 + 1' "$result")
+  cp "$folder/run/$file" "$folder/whole.h5"
+  mkdir "$folder/run/masks/$variant~$other"
+  mv "$folder/run/$file" "$folder/run/${file/"$variant"/"$variant~$other"}"
+  exits 2 ranks 2 run "$folder/job.yaml" && grep -q 'is a layer of another attempt of the search' "$folder/stderr" &&
+    exits 2 alone verify "$folder/run" && rm -r "$folder/run/masks/$variant~$other" &&
+    cp "$folder/whole.h5" "$folder/run/$file" && runs alone verify "$folder/run"
+}
+check "a layer under another attempt is noticed" mixed
 check "held-out text is drawn again" eval 'printf x >>"$folder/run/held-out.h5"
   runs alone run "$folder/job.yaml" && same "$wanted" "$(fingerprint)"'
 
@@ -83,7 +94,7 @@ fi
 # A removal is not waited for: after a loss of power what was removed may be there again.
 comes_back() {
   local attempt file
-  attempt=$(logged_units | awk '$1 == "score" { print $2 }' | grep -m 1 '~') || return 1
+  attempt=$variant~$(jq .attempt "$folder/run/budget/$variant/result.json") || return 1
   for file in "masks/$attempt/layer-002.h5" \
     "activations/dense/layer-001.h5" "results/$variant/parts/perplexity/0.json"; do
     [ ! -e "$folder/run/$file" ] || { echo "$file was never removed"; return 1; }
