@@ -4,8 +4,8 @@
 #include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
+#include "pipeline/plan/cores.h"
 
-#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,16 +34,6 @@ static uint64_t limit_of(int resource)
     if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return UINT64_MAX;
     return (uint64_t)limit.rlim_cur;
-}
-
-// Cores that this process may use.
-static uint64_t allowed_cores(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return (uint64_t)CPU_COUNT(&set);
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (uint64_t)online : 1;
 }
 
 static void tell_of_self(struct rank_facts *facts, const struct team *world)

@@ -16,6 +16,8 @@ static const struct rate {
     {"flops", offsetof(struct machine, flops), 90e9},
     {"score", offsetof(struct machine, score), 0.5e9},
     {"compensate", offsetof(struct machine, compensate), 0.29e9},
+    {"correct", offsetof(struct machine, correct), 80e6},
+    {"correct_groups", offsetof(struct machine, correct_groups), 15e6},
     {"convert", offsetof(struct machine, convert), 6e9},
     // Assumed: threads in matrix products only, two sockets, 100 Gb/s of network, a file system of 100 GB/s.
     {"serial", offsetof(struct machine, serial), 0.06},

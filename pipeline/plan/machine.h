@@ -13,8 +13,11 @@ struct machine {
     double flops;      // floating-point operations a second in a layer's forward pass
     double score;      // weights a second from statistics to mask
     double compensate; // weights a second from mask to compensated weight
-    double convert;    // bytes a second of checkpoint expanded to float32
-    double serial;     // the share of a forward pass that threads do not speed up, 0 to 1
+    // sparsegpt, weights a second through the blocks of columns in which they are chosen and corrected one
+    // after the other: by a threshold of the block, and N of every M.
+    double correct, correct_groups;
+    double convert; // bytes a second of checkpoint expanded to float32
+    double serial;  // the share of a forward pass that threads do not speed up, 0 to 1
     // Of one node:
     double memory;                // bytes a second to and from memory
     double network;               // bytes a second sent

@@ -6,12 +6,14 @@
 #include "io/model/model.h"
 #include "io/model/tensor_rows.h"
 #include "kernels/gemm.h"
+#include "pipeline/plan/cores.h"
 #include "stages/work.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,11 +36,18 @@ struct trial {
     struct decoder_layer layer;
     struct rotary_table rotary;
     size_t tokens;
-    float *block, *states, *workspace;
+    float *block; // in memory that neighbours share, as the ranks of a node do
+    float *states, *workspace;
 };
 
-static void expand(struct trial *trial)
+static size_t block_bytes(const struct trial *trial)
 {
+    return trial->map.block_size * sizeof(float);
+}
+
+static void expand(void *context)
+{
+    struct trial *trial = context;
     for (size_t i = 0; i < trial->map.num_tensors; i++) {
         const struct layer_tensor *entry = &trial->map.tensors[i];
         tensor_rows_f32(trial->block + entry->offset, entry, 0, entry->out);
@@ -65,8 +74,10 @@ static enum status prepare(struct trial *trial, const struct model *model, const
            layer_forward_work(model, &trial->map, trial->tokens) > most_work)
         trial->tokens /= 2;
     FORWARD_IF_ERROR(model_rotary_table(&trial->rotary, model, trial->tokens, err));
-    FORWARD_IF_ERROR(
-        allocate_aligned(&trial->block, trial->map.block_size, sizeof(float), "a layer to measure", err));
+    void *block = mmap(NULL, block_bytes(trial), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RETURN_ERROR_IF(block == MAP_FAILED, err, STATUS_MEMORY,
+                    "out of memory: %zu bytes for a layer to measure", block_bytes(trial));
+    trial->block = block;
     FORWARD_IF_ERROR(allocate_aligned(&trial->states, trial->tokens * state_size(config), sizeof(float),
                                       "a sequence to measure", err));
     return allocate_aligned(&trial->workspace, decoder_workspace_size(config, trial->tokens), sizeof(float),
@@ -77,13 +88,15 @@ static void release(struct trial *trial)
 {
     free(trial->workspace);
     free(trial->states);
-    free(trial->block);
+    if (trial->block != NULL)
+        (void)munmap(trial->block, block_bytes(trial));
     rotary_table_free(&trial->rotary);
     layer_map_free(&trial->map);
 }
 
-static void pass(struct trial *trial)
+static void pass(void *context)
 {
+    struct trial *trial = context;
     fill(trial);
     decoder_layer_forward(&trial->model->config.decoder, &trial->layer, &trial->rotary, trial->states,
                           trial->tokens, trial->workspace, NULL);
@@ -97,7 +110,7 @@ static int compare(const void *a, const void *b)
 
 // The middle time of several after a first one that warms up. In this thread's own time, which other programs
 // that want the core do not lengthen.
-static double time_of(void (*step)(struct trial *), struct trial *trial)
+static double time_of(void (*step)(void *), struct trial *trial)
 {
     const double begun = seconds_of(CLOCK_MONOTONIC);
     double times[TRIES];
@@ -113,21 +126,37 @@ static double time_of(void (*step)(struct trial *), struct trial *trial)
     return times[count / 2];
 }
 
+// Cores besides this one that the ranks of a node keep busy, of those that there are here.
+static size_t busy_neighbours(const struct machine *machine)
+{
+    const size_t busy = machine->ranks_per_node * machine->threads, cores = allowed_cores();
+    return (busy < cores ? busy : cores) - 1;
+}
+
 static enum status measure_layer(struct machine *machine, struct trial *trial, const struct plan *plan,
                                  struct error *err)
 {
     const struct model *model = plan->model;
     const double before = machine->flops;
+    struct neighbours neighbours;
 
     FORWARD_IF_ERROR(prepare(trial, model, plan->settings, err));
     FORWARD_IF_ERROR(gemm_prepare(err));
     gemm_set_threads(1); // rates are one core's
-    machine->convert = plan->sizes.layers[0].checkpoint / time_of(expand, trial);
+    expand(trial);
     layer_map_bind(&trial->layer, &trial->map, model, trial->block);
-    machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / time_of(pass, trial);
-    machine->score *= machine->flops / before;
-    machine->compensate *= machine->flops / before;
-    return STATUS_OK;
+    const enum status status = neighbours_start(&neighbours, busy_neighbours(machine), pass, trial, err);
+    if (status == STATUS_OK) {
+        machine->convert = plan->sizes.layers[0].checkpoint / time_of(expand, trial);
+        machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / time_of(pass, trial);
+    }
+    neighbours_stop(&neighbours);
+    const double faster = machine->flops / before;
+    machine->score *= faster;
+    machine->compensate *= faster;
+    machine->correct *= faster;
+    machine->correct_groups *= faster;
+    return status;
 }
 
 // ---- a commit ---------------------------------------------------------------------------------------------

@@ -138,12 +138,16 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
 }
 
 // sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
-static void prune_by_second_order(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+static void prune_by_second_order(const struct worker *w, struct estimate *e, const struct layer_size *layer,
+                                  const struct variant *variant)
 {
-    const double flops = w->machine->flops / 2; // in double
+    // In double, and triangles and products of few rows are slower than those of a forward pass.
+    const double flops = w->machine->flops / 3;
     spend_reading(w, e, layer->hessian);
     spend_reading_everywhere(w, e, layer->hessian);
     spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
+    spend_sweep(w, e, layer->pruned, variant->is_pattern ? w->machine->correct_groups : w->machine->correct,
+                score_traffic);
     spend_file(w, e, layer->updates, layer->linears);
 }
 
@@ -214,7 +218,7 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
     if (!variant_is_joint(unit->variant))
         spend_reading(w, e, layer->statistics);
     if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
-        prune_by_second_order(w, e, layer);
+        prune_by_second_order(w, e, layer, unit->variant);
     if (variant_chooses(unit->variant))
         choose(w, e, unit);
     if (variant_is_joint(unit->variant)) {
