@@ -1,5 +1,6 @@
 #include "kernels/pruning/admm.h"
 
+#include "kernels/float_bits.h"
 #include "kernels/gemm.h"
 #include "kernels/mask_bits.h"
 #include "kernels/pruning/held_zeros.h"
@@ -25,10 +26,15 @@ void admm_begin(const struct admm_rows *rows, const struct normal_equations *equ
 {
     const size_t in = equations->in;
 
-    for (size_t j = 0; j < in; j++) {
-        const float factor = factor_of(equations, j);
+    for (size_t start = 0; start < in; start += CHUNK) {
+        const size_t count = in - start < CHUNK ? in - start : CHUNK;
+        float factors[CHUNK];
+
+        for (size_t j = 0; j < count; j++)
+            factors[j] = factor_of(equations, start + j);
         for (size_t i = 0; i < rows->count; i++)
-            rows->state[i * in + j] = rows->dense[i * in + j] * factor;
+            for (size_t j = 0; j < count; j++)
+                rows->state[i * in + start + j] = rows->dense[i * in + start + j] * factors[j];
     }
 }
 
@@ -104,7 +110,7 @@ static void right_hand_side(float *restrict side, const float *restrict state, c
             const size_t k = start + j;
             const float wanted = dense[k] * factors[k];
             const float pruned = -(weights.penalty * wanted) - weights.dual * state[k];
-            side[k] = keep[j] ? weights.penalty * (state[k] - wanted) : pruned;
+            side[k] = float_choice(keep[j], weights.penalty * (state[k] - wanted), pruned);
         }
     }
 }
@@ -122,7 +128,7 @@ static void next_state(float *restrict state, const float *restrict image, const
         for (size_t j = 0; j < count; j++) {
             const size_t k = start + j;
             const float dual = ratio * state[k];
-            state[k] = dense[k] * factors[k] + image[k] + (keep[j] ? 0 : dual);
+            state[k] = dense[k] * factors[k] + image[k] + float_choice(keep[j], 0, dual);
         }
     }
 }
@@ -152,12 +158,19 @@ void admm_result(float *start, const struct admm_rows *rows, const struct normal
 {
     const size_t in = equations->in, bytes = mask_row_bytes(in);
 
-    for (size_t j = 0; j < in; j++) {
-        const float factor = factor_of(equations, j);
+    for (size_t first = 0; first < in; first += CHUNK) {
+        const size_t count = in - first < CHUNK ? in - first : CHUNK;
+        float factors[CHUNK];
+        uint8_t keep[CHUNK];
+
+        for (size_t j = 0; j < count; j++)
+            factors[j] = factor_of(equations, first + j);
         for (size_t i = 0; i < rows->count; i++) {
-            const bool keep = (rows->mask[i * bytes + j / 8] >> j % 8 & 1) != 0;
-            const float weight = factor > 0 ? rows->state[i * in + j] / factor : rows->dense[i * in + j];
-            start[i * in + j] = keep ? weight : 0;
+            mask_unpack(keep, rows->mask + i * bytes, first, count);
+            for (size_t j = 0; j < count; j++) {
+                const size_t k = i * in + first + j;
+                start[k] = kept_f32(factors[j] > 0 ? rows->state[k] / factors[j] : rows->dense[k], keep[j]);
+            }
         }
     }
 }

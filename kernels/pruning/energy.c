@@ -33,22 +33,6 @@ SIMD_INLINE void add_values(double *restrict sum, const float *restrict weight, 
     }
 }
 
-// x where keep is 1, +0 where it is 0.
-SIMD_INLINE float kept_f32(float x, uint8_t keep)
-{
-    return float_from_bits(float_bits(x) & (0 - (uint32_t)keep));
-}
-
-SIMD_INLINE double kept_f64(double x, uint8_t keep)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    bits &= 0 - (uint64_t)keep;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 // Sums of up to BLOCK columns.
 struct block {
     double mean[BLOCK], energy[BLOCK], pruned[BLOCK];

@@ -1,4 +1,5 @@
 #include "kernels/pruning/least_squares.h"
+#include "kernels/float_bits.h"
 #include "kernels/gemm.h"
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
@@ -81,7 +82,7 @@ static double scaled_residual(float *restrict residual, const double *restrict v
         for (size_t j = 0; j < count; j++) {
             const size_t k = start + j;
             const float r = (float)((value[k] - lambda * solution[k]) / scale[k]);
-            residual[k] = keep[j] ? r : 0;
+            residual[k] = kept_f32(r, keep[j]);
         }
         add_products(lanes, residual + start, residual + start, count);
     }
@@ -114,7 +115,7 @@ static double take_step(float *restrict correction, float *restrict residual, co
             const size_t k = start + j;
             const float r = residual[k] - step * image[k];
             correction[k] += step * direction[k];
-            residual[k] = keep[j] ? r : 0;
+            residual[k] = kept_f32(r, keep[j]);
         }
         add_products(lanes, residual + start, residual + start, count);
     }
@@ -157,9 +158,14 @@ static void begin(struct solver *s)
         s->state[i] = (struct row_state){.began = INFINITY};
         s->state[i].target =
             scaled_residual(s->residual, s->rows->target + i * in, solution, mask, s->equations);
-        for (size_t j = 0; j < in; j++)
-            if (mask == NULL || (mask[j / 8] >> j % 8 & 1) != 0)
-                solution[j] = (double)guess[j];
+        for (size_t first = 0; first < in; first += CHUNK) {
+            const size_t count = in - first < CHUNK ? in - first : CHUNK;
+            uint8_t keep[CHUNK];
+
+            unpack(keep, mask, first, count);
+            for (size_t j = 0; j < count; j++)
+                solution[first + j] = (double)kept_f32(guess[first + j], keep[j]);
+        }
     }
 }
 

@@ -386,7 +386,7 @@ static void zero_pruned(float *weight, const uint8_t *mask, size_t in)
 
         mask_unpack(keep, mask, start, count);
         for (size_t j = 0; j < count; j++)
-            weight[start + j] = keep[j] ? weight[start + j] : 0;
+            weight[start + j] = kept_f32(weight[start + j], keep[j]);
     }
 }
 
