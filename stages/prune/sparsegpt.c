@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Rows that are corrected by one product, and dealt out as a whole: the sizes of the products, and with them
-// the bits, do not depend on the number of ranks.
-enum { ROWS = 32 };
-
 // ---- one linear -----------------------------------------------------------------------------------------
 
 // A layer while its linears are pruned, on one rank.
@@ -82,18 +78,14 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
     const struct variant *variant = cut->variant;
     const struct factor *factor = &layer->factor;
     const float *weight = layer_weights_of(layer->weights, tensor);
-    const size_t in = tensor->in, blocks = (tensor->out + ROWS - 1) / ROWS;
-    size_t last;
+    const size_t in = tensor->in;
 
     *p = (struct pruner){
         .stage = stage, .variant = variant, .sparsity = cut->sparsity, .tensor = tensor, .in = in};
     p->order = order;
     p->factor = factor->memory.data;
     p->width = second_order_width(variant->is_pattern ? variant->of : 0);
-    share_of(blocks, (size_t)stage->team->rank, (size_t)stage->team->size, &p->first, &p->count);
-    last = (p->first + p->count) * ROWS;
-    p->first = p->first * ROWS < tensor->out ? p->first * ROWS : tensor->out;
-    p->count = (last < tensor->out ? last : tensor->out) - p->first;
+    share_of(tensor->out, (size_t)stage->team->rank, (size_t)stage->team->size, &p->first, &p->count);
     FORWARD_IF_ERROR(
         allocate_aligned(&p->weights, p->count * in, sizeof(double), "rows of a weight in double", err));
     FORWARD_IF_ERROR(
@@ -166,10 +158,11 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
             mask[at / 8] |= (uint8_t)(p->keep[j] << at % 8);
         }
     }
-    for (size_t i = 0; i < p->count && after != 0; i += ROWS)
-        gemm_subtract_f64(p->weights + i * p->in + column + width, p->in, p->errors + i * width, width,
-                          p->factor + column * p->in + column + width, p->in,
-                          p->count - i < ROWS ? p->count - i : ROWS, after, width);
+    // All rows at once: their bits do not depend on how many there are (kernels/gemm.h), and U is packed
+    // once.
+    if (p->count != 0 && after != 0)
+        gemm_subtract_f64(p->weights + column + width, p->in, p->errors, width,
+                          p->factor + column * p->in + column + width, p->in, p->count, after, width);
     return STATUS_OK;
 }
 

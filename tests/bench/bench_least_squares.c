@@ -14,8 +14,6 @@
 enum { ROWS = LEAST_SQUARES_ROWS, TOKENS = 512 };
 // What ALPS took of each for the linears of a small model (kernels/METHOD.md §17).
 enum { STEPS = 33, INVERSES = 9 };
-// Rows that stages/prune/sparsegpt.c corrects by one product.
-enum { CORRECTED = 32 };
 
 struct problem {
     struct normal_equations equations;
@@ -147,7 +145,7 @@ static void second_order_rows(void *context)
     enum { WIDTH = SECOND_ORDER_COLUMNS };
     struct problem *p = context;
     const size_t in = p->equations.in;
-    static double errors[CORRECTED * WIDTH], block[WIDTH * WIDTH], diagonal[WIDTH];
+    static double errors[ROWS * WIDTH], block[WIDTH * WIDTH], diagonal[WIDTH];
     static float scores[WIDTH];
     uint8_t bits[WIDTH / 8], keep[WIDTH];
     double *weights = p->workspace;
@@ -160,19 +158,17 @@ static void second_order_rows(void *context)
             memcpy(block + j * WIDTH, p->wide + (column + j) * in + column, WIDTH * sizeof *block);
             diagonal[j] = block[j * WIDTH + j];
         }
-        for (size_t first = 0; first < ROWS; first += CORRECTED) {
-            for (size_t i = 0; i < CORRECTED; i++) {
-                double *row = weights + (first + i) * in + column;
-                second_order_scores(scores, row, diagonal, WIDTH);
-                select_row(bits, scores, WIDTH, WIDTH / 2);
-                for (size_t j = 0; j < WIDTH; j++)
-                    keep[j] = bits[j / 8] >> j % 8 & 1;
-                second_order_prune(row, errors + i * WIDTH, keep, block, WIDTH, 0, 0);
-            }
-            if (right < in)
-                gemm_subtract_f64(weights + first * in + right, in, errors, WIDTH,
-                                  p->wide + column * in + right, in, CORRECTED, in - right, WIDTH);
+        for (size_t i = 0; i < ROWS; i++) {
+            double *row = weights + i * in + column;
+            second_order_scores(scores, row, diagonal, WIDTH);
+            select_row(bits, scores, WIDTH, WIDTH / 2);
+            for (size_t j = 0; j < WIDTH; j++)
+                keep[j] = bits[j / 8] >> j % 8 & 1;
+            second_order_prune(row, errors + i * WIDTH, keep, block, WIDTH, 0, 0);
         }
+        if (right < in)
+            gemm_subtract_f64(weights + right, in, errors, WIDTH, p->wide + column * in + right, in, ROWS,
+                              in - right, WIDTH);
     }
 }
 
