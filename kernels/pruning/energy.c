@@ -58,6 +58,16 @@ SIMD_INLINE void add_energies(struct block *restrict block, const float *weight,
     }
 }
 
+// Asks for the block's part of up to ROWS rows from `first` on: it is too short for the hardware to see a
+// stream in it.
+SIMD_INLINE void prefetch_rows(const float *weight, size_t first, const struct linear_view *linear,
+                               size_t count)
+{
+    for (size_t r = first; r < first + ROWS && r < linear->out; r++)
+        for (size_t j = 0; j < count; j += 16)
+            SIMD_PREFETCH(weight + r * linear->in + j);
+}
+
 // The sums of the `count` columns from `column` on.
 SIMD_CLONES
 static void sum_energy_block(struct block *restrict block, const struct linear_view *linear, size_t column,
@@ -68,8 +78,10 @@ static void sum_energy_block(struct block *restrict block, const struct linear_v
     const uint8_t *mask = linear->mask;
     size_t i = 0;
 
-    for (; i + ROWS <= out; i += ROWS)
+    for (; i + ROWS <= out; i += ROWS) {
+        prefetch_rows(weight, i + ROWS, linear, count);
         add_values(block->mean, weight + i * in, ROWS, in, count);
+    }
     for (; i < out; i++)
         add_values(block->mean, weight + i * in, 1, in, count);
     for (size_t j = 0; j < count; j++)
@@ -80,6 +92,7 @@ static void sum_energy_block(struct block *restrict block, const struct linear_v
         for (size_t r = i + ROWS; r < i + 2 * ROWS && r < out; r++)
             for (size_t byte = column / 8; byte < (column + count) / 8; byte += 64)
                 SIMD_PREFETCH(mask + r * mask_bytes + byte);
+        prefetch_rows(weight, i + ROWS, linear, count);
         for (size_t r = 0; r < ROWS; r++)
             mask_unpack(block->keep + r * BLOCK, mask + (i + r) * mask_bytes, column, count);
         add_energies(block, weight + i * in, updated + i * in, ROWS, in, count);

@@ -250,6 +250,29 @@ static void any_length_and_any_alignment_give_what_single_values_give(void **sta
     }
 }
 
+// Doubles that no float32 is, most of them beside the middle between two values of the format, normal and
+// subnormal ones and zeros in turn: an array is rounded like its values one by one.
+static void doubles_of_all_sizes_together_are_rounded_as_alone(void **state)
+{
+    (void)state;
+    struct random_state random = random_seed(3);
+    enum { N = 3000 };
+    static double doubles[N];
+    static uint16_t together[N];
+
+    for (size_t i = 0; i < N; i++) {
+        const double m = (2 * floor(128 * random_uniform(&random)) + 1) * (i % 2 == 0 ? 1 : -1);
+        doubles[i] = nextafter(ldexp(m, i % 61 == 0 ? -134 : -60), i % 3 == 0 ? 0 : 2 * m);
+        if (i % 7 == 0)
+            doubles[i] = 0;
+    }
+    for (const struct format *format = formats; format < formats + 2; format++) {
+        dtype_from_f64(together, doubles, format->dtype, N);
+        for (size_t i = 0; i < N; i++)
+            assert_int_equal(together[i], from_f64(format->dtype, doubles[i]));
+    }
+}
+
 static void the_first_nan_or_infinity_is_found_wherever_it_is(void **state)
 {
     (void)state;
@@ -313,6 +336,7 @@ int main(void)
         cmocka_unit_test(nan_stays_nan_even_when_only_low_bits_of_its_payload_are_set),
         cmocka_unit_test(a_float32_rounds_the_same_whether_it_comes_as_float32_or_as_double),
         cmocka_unit_test(any_length_and_any_alignment_give_what_single_values_give),
+        cmocka_unit_test(doubles_of_all_sizes_together_are_rounded_as_alone),
         cmocka_unit_test(the_first_nan_or_infinity_is_found_wherever_it_is),
         cmocka_unit_test(what_overflowed_a_dtype_is_found_in_it),
     };
