@@ -1,6 +1,7 @@
 // main.c - coppice: the program. All ranks take the same path through it; only rank 0 prints.
 #include "io/file/interrupt.h"
 #include "io/file/json_memory.h"
+#include "io/launched.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
 #include "pipeline/cli/exit_code.h"
@@ -19,7 +20,6 @@
 #include "pipeline/run/bus_error.h"
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/kernel_choice.h"
-#include "pipeline/run/launched.h"
 #include "pipeline/run/launcher.h"
 #include "pipeline/run/mpi_room.h"
 #include "pipeline/run/plan_command.h"
@@ -33,6 +33,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 struct program {
     struct options options;
@@ -82,6 +84,7 @@ static enum status work(const struct program *program, struct error *err)
     struct opened_job job = {0};
     struct stop stop = {0};
     enum status status;
+    int direct = -1;
 
     RETURN_ERROR_IF(options->teams > program->world.size, err, STATUS_USAGE,
                     "--teams %d: a team has at least one rank, and there are %d", options->teams,
@@ -91,8 +94,10 @@ static enum status work(const struct program *program, struct error *err)
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
-    if (launcher_is_mpirun())
-        stop_hurry(program->root ? hurried_line() : NULL);
+    if (program->root && launched_is_cut_off())
+        direct = launched_error_stream();
+    if (launched_by_mpirun())
+        stop_hurry(program->root ? hurried_line() : NULL, direct >= 0 ? direct : STDERR_FILENO);
     stop_watch(&stop, program->root);
     interrupt_set(stop_is_told, &stop);
     GOTO_IF_ERROR(
@@ -104,6 +109,8 @@ static enum status work(const struct program *program, struct error *err)
 done:
     interrupt_set(NULL, NULL);
     stop_uninstall(&stop);
+    if (direct >= 0)
+        close(direct);
     job_close(&job);
     return status;
 }
@@ -189,6 +196,20 @@ static int finish(bool speaks, enum status status, const struct error *err)
     return exit_code(status);
 }
 
+// The end of a rank that will not start MPI. All ranks have mostly the same to say, which the first one does:
+// another one waits a moment, in which the launcher ends it if the first has failed, too. If not, it is this
+// one alone.
+static int refuse(bool first, bool speaks, enum status status, const struct error *err)
+{
+    const struct timespec pause = {1, 0};
+
+    if (!first && speaks)
+        nanosleep(&pause, NULL);
+    const int code = finish(speaks, status, err);
+    launched_abort(code);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct program program = {.started = stop_clock()};
@@ -202,8 +223,10 @@ int main(int argc, char **argv)
 
     if (status == STATUS_OK && !program.options.done)
         status = argument_check(&program.options, &err);
-    if (status != STATUS_OK || program.options.done)
+    if (program.options.done)
         return finish(first, status, &err);
+    if (status != STATUS_OK)
+        return refuse(first, first || launched_to_end_together(), status, &err);
     if (only_looks(program.options.command->id)) {
         status = look(&program.options, first, &err);
         if (status == STATUS_OK)
@@ -211,9 +234,9 @@ int main(int argc, char **argv)
         set_blame(&err, &program.options);
         return finish(first, status, &err);
     }
-    status = mpi_room_check(first, &err);
+    status = mpi_room_check(&err);
     if (status != STATUS_OK)
-        return finish(true, status, &err);
+        return refuse(first, true, status, &err);
     status = run_with_mpi(&program, &argc, &argv, &err);
     set_blame(&err, &program.options);
     const int code = finish(program.root, status, &err);

@@ -1,5 +1,7 @@
 #include "io/file/process_identity.h"
 
+#include "io/launched.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -73,7 +75,7 @@ void process_identity_self(struct process_identity *identity)
     const struct passwd *user = getpwuid(geteuid());
     snprintf(text, sizeof text, "%lu", (unsigned long)geteuid());
     copy_line(identity->user, sizeof identity->user, user != NULL ? user->pw_name : text);
-    const char *job = getenv("SLURM_JOB_ID");
+    const char *job = launched_in_job();
     copy_line(identity->slurm_job, sizeof identity->slurm_job, job != NULL ? job : "");
 
     clock_gettime(CLOCK_REALTIME, &now);

@@ -28,8 +28,9 @@ enum { NUM_STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
 enum { SIGNAL_STRIDE = 256 };
 static volatile sig_atomic_t signals_seen;
 
-// Of stop_hurry: what SIGTERM writes, and whether it has.
+// Of stop_hurry: what SIGTERM writes, where to, and whether it has.
 static const char *volatile hurried_line;
+static volatile sig_atomic_t hurried_stream = STDERR_FILENO;
 static volatile sig_atomic_t is_hurried, is_announced, has_bar;
 
 // Only what a signal handler may call.
@@ -38,9 +39,9 @@ static void announce(void)
     static const char clear[] = "\r\033[K";
     const char *line = hurried_line;
     const int before = errno;
-    if (line != NULL && !is_announced && has_bar && write(STDERR_FILENO, clear, sizeof clear - 1) < 0)
+    if (line != NULL && !is_announced && has_bar && write(hurried_stream, clear, sizeof clear - 1) < 0)
         line = NULL;
-    if (line != NULL && !is_announced && write(STDERR_FILENO, line, strlen(line)) > 0)
+    if (line != NULL && !is_announced && write(hurried_stream, line, strlen(line)) > 0)
         is_announced = true;
     errno = before;
 }
@@ -93,9 +94,10 @@ static void note_signal(int signal_number)
     is_told = true;
 }
 
-void stop_hurry(const char *line)
+void stop_hurry(const char *line, int stream)
 {
     hurried_line = line;
+    hurried_stream = stream;
     is_announced = false;
     is_hurried = true;
 }

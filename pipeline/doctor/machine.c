@@ -1,5 +1,6 @@
 #include "pipeline/doctor/machine.h"
 
+#include "io/launched.h"
 #include "kernels/amount.h"
 #include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
@@ -183,7 +184,7 @@ static bool is_on_path(const char *program)
 
 static void look_at_scheduler(struct findings *findings)
 {
-    const char *job = getenv("SLURM_JOB_ID");
+    const char *job = launched_in_job();
 
     if (job != NULL)
         findings_add(findings, "Slurm", VERDICT_FACT, "this is job %s", job);

@@ -5,6 +5,7 @@
 #include "io/file/fence.h"
 #include "io/file/process_identity.h"
 #include "io/file/regular.h"
+#include "io/launched.h"
 #include "version.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static json_t *time_now(void)
 // The members of every line; NULL when memory ran out or event is not UTF-8.
 static json_t *common_keys(const struct event_log *log, const char *event)
 {
-    const char *job = getenv("SLURM_JOB_ID");
+    const char *job = launched_in_job();
     json_t *line = json_pack("{s:o, s:s, s:s, s:i, s:s}", "time", time_now(), "event", event, "version",
                              COPPICE_VERSION, "ranks", log->ranks, "process", log->process);
     if (line != NULL && job != NULL && json_object_set_new(line, "slurm_job", json_string(job)) != 0) {

@@ -1,4 +1,5 @@
 #include "pipeline/run/bus_error.h"
+#include "io/launched.h"
 #include "pipeline/cli/exit_code.h"
 
 #include <mpi.h>
@@ -48,6 +49,7 @@ static void handle(int signal_number, siginfo_t *info, void *context)
     (void)context;
 
     say(file != NULL ? file : "a file that is mapped into memory, or memory that is shared");
+    launched_await_reader();
     MPI_Initialized(&is_initialized);
     MPI_Finalized(&is_finalized);
     if (is_initialized && !is_finalized)

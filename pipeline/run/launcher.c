@@ -1,15 +1,11 @@
 #include "pipeline/run/launcher.h"
 
-#include <stdlib.h>
-
-bool launcher_is_mpirun(void)
-{
-    return getenv("OMPI_COMM_WORLD_RANK") != NULL;
-}
-
 #ifdef __linux__
 
+#include "io/launched.h"
+
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -32,7 +28,7 @@ void launcher_watch(void)
 {
     const struct sigaction action = {.sa_handler = look_for_launcher, .sa_flags = SA_RESTART};
 
-    if (!launcher_is_mpirun())
+    if (!launched_by_mpirun())
         return;
     launcher = getppid();
     // SIGPWR: nobody else uses it, and --stop-signal cannot be it.

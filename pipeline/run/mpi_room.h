@@ -3,9 +3,7 @@
 // ranks wait for ever for shared memory, which is a file.
 #pragma once
 #include "kernels/error.h"
-#include <stdbool.h>
 
-// Before MPI_Init: STATUS_MEMORY or STATUS_FAILED when a limit leaves too little. first: this is the rank
-// that speaks; another one waits a moment before it returns the error, in which the launcher ends it if the
-// first has failed, too.
-enum status mpi_room_check(bool first, struct error *err);
+// Before MPI_Init: STATUS_MEMORY or STATUS_FAILED when a limit leaves too little. What is needed depends on
+// which MPI this is and on how many ranks the node has; of an MPI that is not known nothing is said.
+enum status mpi_room_check(struct error *err);

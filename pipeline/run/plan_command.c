@@ -1,11 +1,11 @@
 #include "pipeline/run/plan_command.h"
 
+#include "io/launched.h"
 #include "pipeline/plan/machine.h"
 #include "pipeline/plan/measure.h"
 #include "pipeline/plan/plan.h"
 #include "pipeline/plan/print.h"
 #include "pipeline/run/admission.h"
-#include "pipeline/run/launched.h"
 #include "pipeline/run/open_job.h"
 #include "pipeline/text/say.h"
 

@@ -1,5 +1,6 @@
 #include "pipeline/run/stopped.h"
 
+#include "io/launched.h"
 #include "pipeline/record/history.h"
 #include "pipeline/record/log.h"
 
@@ -12,7 +13,7 @@ enum { REASON_SIZE = 96 };
 
 void futility_recall(struct futility *futility, const struct run_context *context)
 {
-    const char *job = getenv("SLURM_JOB_ID");
+    const char *job = launched_in_job();
     struct history history;
 
     *futility = (struct futility){0};

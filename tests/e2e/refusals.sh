@@ -76,6 +76,16 @@ rm "$folder/model/special_tokens_map.json"
 refusal "a card that is a folder" 3 "README.md: not a regular file" 'rm -r "$folder/run" "$folder/models"; mkdir "$folder/model/README.md"'
 rmdir "$folder/model/README.md"
 
+# ---- one rank of several ----------------------------------------------------------------------------------
+
+# A rank that is refused before MPI starts: the other would wait for it for ever.
+one_of_two() {
+  exits 2 quieted watched mpirun $quiet_option -n 1 "$COPPICE" "${@:1:3}" : -n 1 "$COPPICE" "${@:4}" && one_line "unknown option '--kernels'"
+}
+small_job "$job" model="$folder/model" method=wanda pattern= length=16 run="$folder/other"
+check "a mistake in the options of the first rank alone" one_of_two run --kernels "$job" run --quiet "$job"
+check "and of the second" one_of_two run --quiet "$job" run --kernels "$job"
+
 # ---- rights and room: not root's rights, which no folder refuses -------------------------------------------
 
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then

@@ -186,7 +186,7 @@ static void a_program_in_a_hurry_speaks_at_once_and_once(void **state)
     (void)state;
 
     assert_int_equal(pipe(ends), 0);
-    stop_hurry("it ends\n");
+    stop_hurry("it ends\n", STDERR_FILENO);
     stop_note_bar(true);
     assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
     raise(SIGUSR1);
@@ -208,7 +208,7 @@ static void a_program_in_a_hurry_speaks_at_once_and_once(void **state)
     stop_note_bar(false);
 
     struct stop silent = install(SIGUSR1, 0, 0);
-    stop_hurry(NULL);
+    stop_hurry(NULL, STDERR_FILENO);
     raise(SIGTERM);
     assert_level(&silent, 2, "signal SIGTERM");
     assert_false(stop_was_announced());
