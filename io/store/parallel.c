@@ -102,6 +102,18 @@ static enum status look_at_file(const struct store_writer *writer, const char *n
     return STATUS_OK;
 }
 
+// ROMIO ends the program with a line of its own when it finds no memory while it opens a file. It needs less
+// than this.
+static enum status has_room_to_open(struct error *err)
+{
+    enum { ROOM = 4 << 20 };
+    char *room = NULL;
+
+    FORWARD_IF_ERROR(allocate(&room, ROOM, 1, "opening a file together", err));
+    free(room);
+    return STATUS_OK;
+}
+
 static enum status open_parallel(struct store_writer *writer, struct error *err)
 {
     const hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -109,6 +121,8 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
     const char *name = name_of_open_file(room, sizeof room, writer);
     enum status status = look_at_file(writer, name, err);
 
+    if (status == STATUS_OK)
+        status = has_room_to_open(err);
     if (status == STATUS_OK && (fapl < 0 || store_set_format(fapl) < 0))
         status = store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
     status = agree(writer->comm, status, err);
