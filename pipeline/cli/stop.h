@@ -26,8 +26,8 @@ struct stop {
 enum status stop_install(struct stop *stop, int stop_signal, double started, double max_time, double margin,
                          struct error *err);
 // For a program that will not be given time after SIGTERM: a first SIGTERM then counts for two signals, and
-// writes `line` (NULL: nothing; it stays the caller's) to the descriptor `stream` at once. After stop_install;
-// ends with stop_uninstall.
+// writes `line` (NULL: nothing; it stays the caller's) to the descriptor `stream` at once. After
+// stop_install; ends with stop_uninstall.
 void stop_hurry(const char *line, int stream);
 // Whether the terminal's line has a progress bar, which that line then takes the place of.
 void stop_note_bar(bool shown);

@@ -76,9 +76,9 @@ if mount -t tmpfs -o size=64k tmpfs "$disk" 2>/dev/null; then
     local kept=/tmp/coppice-e2e-$$ result
     mkdir "$kept" "$folder/tmp"
     # shellcheck disable=SC2016
-    fails "out of shared memory: [0-9]* bytes for .*, and /dev/shm has [0-9]* bytes free" timeout -k 1 60 env -u OMPI_MCA_btl TMPDIR="$folder/tmp" \
+    fails "out of shared memory: [0-9]* bytes for .*, and /dev/shm has [0-9]* bytes free" quieted timeout -k 1 60 env -u OMPI_MCA_btl TMPDIR="$folder/tmp" \
       unshare -m bash -c 'mount --bind "$0" "$1" && mount -t tmpfs -o size=4k tmpfs /dev/shm && mkdir -p "$0" &&
-        mount --bind "$1" "$0" && exec mpirun --quiet -n 2 "${@:2}"' "$folder" "$kept" "$COPPICE" run --progress none "$job" &&
+        mount --bind "$1" "$0" && exec mpirun "${@:2}"' "$folder" "$kept" $quiet_option -n 2 "$COPPICE" run --progress none "$job" &&
       intact && recovers
     result=$?
     rmdir "$kept"
