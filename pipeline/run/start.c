@@ -8,6 +8,7 @@
 #include "pipeline/run/prepare.h"
 #include "pipeline/run/run.h"
 #include "pipeline/run/stopped.h"
+#include "pipeline/run/world_fence.h"
 #include "pipeline/text/say.h"
 
 #include <stdio.h>
@@ -119,44 +120,6 @@ static void tell_notice(const char *notice, const struct run_context *context, c
     (void)log_event(journal->log, NULL, "notice", "{s:s}", "message", notice);
 }
 
-// Collective over the world: no rank commits anything once rank 0's claim is lost.
-static enum status set_fence(const struct claim *claim, const struct team *world, struct error *err)
-{
-    struct fence_lock *locks = NULL;
-    uint64_t count = 0;
-    size_t held = 0;
-    enum status status = STATUS_OK;
-
-    if (world->rank == 0)
-        status = claim_locks(&locks, &held, claim, err);
-    GOTO_IF_ERROR(team_agree(world, status, err), done);
-    count = held;
-    GOTO_IF_ERROR(team_broadcast(world, &count, sizeof count, 0, err), done);
-    if (world->rank != 0)
-        status = allocate(&locks, count, sizeof *locks, "the locks", err);
-    GOTO_IF_ERROR(team_agree(world, status, err), done);
-    GOTO_IF_ERROR(team_broadcast(world, locks, count * sizeof *locks, 0, err), done);
-    status = team_agree(world, fence_set(locks, count, err), err);
-done:
-    free(locks);
-    return status;
-}
-
-// Collective over the world. Whatever else went wrong: where the lock was lost, that is why.
-static enum status blame_lock(enum status status, const struct team *world, struct error *err)
-{
-    struct error why = {0};
-
-    if (status != STATUS_OK && world->rank == 0) {
-        (void)fence_check(&why);
-        if (fence_is_lost()) {
-            *err = why;
-            status = why.status;
-        }
-    }
-    return team_agree(world, status, err);
-}
-
 // Collective over the world: told to stop while inputs were read. It is in the log, so that who starts again
 // on 75 and gets no further is told so.
 static enum status stop_before_units(const struct run_context *context, struct error *err)
@@ -183,7 +146,7 @@ static enum status open_and_run(const struct run_context *context, struct settin
     char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
     enum status status;
 
-    FORWARD_IF_ERROR(set_fence(claim, context->world, err));
+    FORWARD_IF_ERROR(world_fence_set(claim, context->world, err));
     status = admission_check(admission, context, false, err);
     stop_unwatch();
     if (status == STATUS_STOPPED)
@@ -198,7 +161,7 @@ static enum status open_and_run(const struct run_context *context, struct settin
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
     if (root)
         claim_share(claim);
-    GOTO_IF_ERROR(set_fence(claim, context->world, err), done);
+    GOTO_IF_ERROR(world_fence_set(claim, context->world, err), done);
     if (root) {
         tell_notice(context->model_notice, context, &journal);
         for (int i = 0; i < SEQUENCES_NOTICES; i++)
@@ -244,7 +207,7 @@ enum status job_start(const struct opened_job *job, const struct options *option
     GOTO_IF_ERROR(team_broadcast(world, chosen, plan.num_units, 0, err), done);
     plan_keep(&plan, chosen);
     status = open_and_run(&context, job->settings, &admission, claim, err);
-    status = blame_lock(status, world, err);
+    status = world_fence_blame(status, world, err);
 done:
     claim_release(claim);
     fence_clear();
