@@ -328,6 +328,11 @@ enum status plan_print(const struct plan *plan, const struct machine *machine, c
         return STATUS_OK;
     FORWARD_IF_ERROR(count_units(&summary, err));
     collect_warnings(&summary, told);
+    const enum status cut = warnings_check(&summary.warnings, err);
+    if (cut != STATUS_OK) {
+        warnings_free(&summary.warnings);
+        return cut;
+    }
     if (json) {
         json_t *object = summary_to_json(&summary);
         char *text = json_text(object, JSON_INDENT(2));

@@ -74,6 +74,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
         GOTO_IF_ERROR(machine_measure(&machine, &plan, err), done);
     if (machine.measured)
         GOTO_IF_ERROR(machine_parse(&machine, options->machine, err), done);
+    GOTO_IF_ERROR(warnings_check(&told, err), done);
     status = plan_print(&plan, &machine, &told, options->json, out, err);
 done:
     warnings_free(&told);

@@ -42,8 +42,9 @@ static enum status warn(const struct run_context *context, struct error *err)
     warn_of_threads(&warnings, ranks, (size_t)context->options->threads);
     for (size_t i = 0; i < warnings.count; i++)
         say(stderr, "careful: %s", warnings.lines[i]);
+    const enum status status = warnings_check(&warnings, err);
     warnings_free(&warnings);
-    return STATUS_OK;
+    return status;
 }
 
 static void begin_progress(struct journal *journal, const struct run_context *context)
