@@ -73,28 +73,52 @@ static json_t *first_identity(const json_t *record, const struct settings *setti
     return name != NULL ? json_incref(json_object_get(texts, name)) : identities(record, "evaluation");
 }
 
-// A variant of several runs has the target of the first.
-static json_t *variant_row(json_t *variants, const struct settings *settings, const struct variant *variant)
+// SIZE_MAX: the variant is new.
+static size_t find_variant(const json_t *variants, const struct variant *variant)
 {
-    const char *name = variant_name(variant);
-    char series[128];
     json_t *row;
     size_t i;
 
     json_array_foreach(variants, i, row)
     {
-        if (strcmp(text_of(row, "variant"), name) == 0)
-            return row;
+        if (strcmp(text_of(row, "variant"), variant_name(variant)) == 0)
+            return i;
     }
-    row = json_pack("{s:s, s:[]}", "variant", name, "perplexity");
+    return SIZE_MAX;
+}
+
+static json_t *variant_row(const json_t *variants, const struct variant *variant)
+{
+    return json_array_get(variants, find_variant(variants, variant));
+}
+
+// A variant of several runs has the target of the first.
+static json_t *new_row(const struct settings *settings, const struct variant *variant)
+{
+    json_t *row = json_pack("{s:s, s:[]}", "variant", variant_name(variant), "perplexity");
+    char series[128];
+
     if (variant != NULL) {
         series_of(series, sizeof series, variant);
         json_object_set_new(row, "series", json_string(series));
         json_object_set_new(row, "choice", variant_to_json(variant));
         json_object_set_new(row, "target", json_real(variant_target(settings, variant)));
     }
-    json_array_append_new(variants, row);
     return row;
+}
+
+// Rows for the variants of one more run: a new one comes after the one that it follows in its job.
+static void add_rows(json_t *variants, const struct settings *settings)
+{
+    size_t place = 0;
+
+    for (size_t v = 0; v <= settings->num_variants; v++) {
+        const struct variant *variant = v == 0 ? NULL : &settings->variants[v - 1];
+        const size_t found = find_variant(variants, variant);
+        if (found == SIZE_MAX)
+            json_array_insert_new(variants, place, new_row(settings, variant));
+        place = (found == SIZE_MAX ? place : found) + 1;
+    }
 }
 
 // Nulls up to `count` values.
@@ -119,7 +143,7 @@ static enum status add_result(json_t *variants, size_t run, const struct setting
 {
     struct perplexity result;
     char path[PATH_SIZE];
-    json_t *row = variant_row(variants, settings, variant), *values = json_object_get(row, "perplexity");
+    json_t *row = variant_row(variants, variant), *values = json_object_get(row, "perplexity");
 
     fill(values, run + 1);
     perplexity_path(path, settings, 0, variant);
@@ -157,7 +181,7 @@ static void add_named(json_t *row, const char *list, size_t run, json_t *results
 static void add_named_results(json_t *variants, size_t run, const struct settings *settings,
                               const struct variant *variant)
 {
-    json_t *row = variant_row(variants, settings, variant);
+    json_t *row = variant_row(variants, variant);
     add_named(row, "texts", run, text_results_to_json(settings, variant, NULL));
     add_named(row, "tasks", run, tasks_to_json(settings, variant, NULL));
 }
@@ -178,6 +202,7 @@ static enum status add_run(json_t *comparison, size_t run, const char *path, str
         status = error_set(err, STATUS_MEMORY, "out of memory for a name");
         goto done;
     }
+    add_rows(variants, settings);
     GOTO_IF_ERROR(add_result(variants, run, settings, NULL, &length, err), done);
     for (size_t v = 0; v < settings->num_variants; v++)
         GOTO_IF_ERROR(add_result(variants, run, settings, &settings->variants[v], &length, err), done);

@@ -11,7 +11,7 @@ run_as() {
 }
 check "a run" run_as a
 check "one with another seed and one more method" run_as b seed=4 method='[wanda, cvr, ria]'
-check "one measured at another length" run_as c evaluate_length=32 method='[wanda]'
+check "one measured at another length" run_as c evaluate_length=32 method='[ria]'
 compare() { exits 0 alone compare "$@"; }
 says() { jq -e "$1" "$folder/stdout" || { cat "$folder/stdout"; return 1; }; }
 values() { jq -r '.perplexity' "$folder/$1/results/$2/perplexity.json"; }
@@ -25,6 +25,8 @@ check "and nothing where a run has none" says '.variants[3].perplexity[0] == nul
 check "the same as a table" compare "$folder/a" "$folder/b"
 check "in two columns" grep -qE '^ria-0.5 +- +[0-9.]+$' "$folder/stdout"
 check "without a warning" test ! -s "$folder/stderr"
+check "a variant that only one has stands where its job has it" compare --json "$folder/c" "$folder/b"
+check "whichever run is named first" says '[.variants[].variant] == ["dense", "wanda-0.5", "cvr-alpha0.25-0.5", "ria-0.5"]'
 check "another length is warned of" compare --json "$folder/a" "$folder/c"
 check "in the object" says '.same_model and (.same_evaluation | not) and (.warnings | length) == 1'
 check "and on standard error" grep -q 'careful: .*different sequence lengths' "$folder/stderr"
@@ -40,7 +42,7 @@ check "a record that was changed by hand is refused" bash -c "
 check "a page" compare --html "$folder/page.html" "$folder/a" "$folder/b" "$folder/c"
 check "with a warning and every variant" bash -c "grep -q 'class=\"warning\"' '$folder/page.html' && grep -q '>ria-0.5<' '$folder/page.html'"
 if command -v gnuplot >/dev/null; then
-  check "and a plot of all runs" bash -c "grep -q '\[3\] wanda' '$folder/page.html' && grep -q '<svg' '$folder/page.html'"
+  check "and a plot of all runs" bash -c "grep -q '\[3\] ria' '$folder/page.html' && grep -q '<svg' '$folder/page.html'"
 fi
 check "other commands do not take --html" exits 2 alone status --html x "$folder/a"
 
