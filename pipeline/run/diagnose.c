@@ -10,6 +10,7 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/json.h"
 #include "pipeline/job/load.h"
+#include "pipeline/plan/unit.h"
 #include "pipeline/record/results/diagnostics_means.h"
 #include "pipeline/record/run_json/run_record.h"
 #include "pipeline/run/bus_error.h"
@@ -36,6 +37,23 @@ struct diagnosis {
 static void result_path(char path[PATH_SIZE], const struct diagnosis *d, const struct variant *variant)
 {
     run_result_path(path, d->settings->run, variant_name(variant), RESULT_DIAGNOSTICS);
+}
+
+// What the user does about a variant whose weights are not all there: a job that does not keep them removed
+// them when its results were there, and says so.
+static void say_left_out(const struct diagnosis *d, const struct variant *variant)
+{
+    const bool were_removed = !d->settings->keep_weights && results_are_done(d->settings, variant, NULL);
+
+    if (were_removed)
+        say(d->errors,
+            "%s is left out: its weights were not kept; coppice run --set compensate.keep_weights=true "
+            "JOB.yaml "
+            "makes them again",
+            variant->name);
+    else
+        say(d->errors, "%s is left out: its weights are not complete; coppice run JOB.yaml makes the rest",
+            variant->name);
 }
 
 // Whether all layers of the variant are there. Collective: rank 0 looks.
@@ -76,7 +94,6 @@ static enum status measure(json_t **result, struct diagnosis *d, const struct va
 static enum status diagnose_variant(struct diagnosis *d, const struct variant *variant, struct error *err)
 {
     const struct team *team = d->stage.team;
-    const char *name = variant_name(variant);
     char path[PATH_SIZE];
     json_t *result = NULL;
     bool complete;
@@ -86,7 +103,7 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
     FORWARD_IF_ERROR(is_complete(&complete, d, variant, err));
     if (!complete) {
         if (d->errors != NULL)
-            say(d->errors, "%s is left out: its weights are not complete", name);
+            say_left_out(d, variant);
         return STATUS_OK;
     }
     if (!team_any(team, team->rank == 0 && sealed_json_read(&result, path, NULL) == STATUS_OK)) {
@@ -97,7 +114,7 @@ static enum status diagnose_variant(struct diagnosis *d, const struct variant *v
             status = sealed_json_write_from(path, result, settings_origin(d->settings), err);
     }
     if (result != NULL)
-        json_object_set_new(d->results, name, result);
+        json_object_set_new(d->results, variant_name(variant), result);
     if (status == STATUS_OK)
         status = json_memory_check(path, err);
     return team_agree(team, status, err);
