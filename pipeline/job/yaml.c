@@ -25,6 +25,42 @@ static enum status refuse_line(const struct job_document *document, size_t line,
     return error_set(err, STATUS_USAGE, "%s:%zu: %s", document->source->path, line, reason);
 }
 
+// The character with a meaning of its own in YAML that made LibYAML stop, whose words for it help nobody;
+// NULL: another reason.
+static const char *special_beginning(const yaml_parser_t *parser)
+{
+    static const struct {
+        const char *said, *special;
+    } reasons[] = {
+        {"while scanning an alias", "*"},
+        {"found undefined alias", "*"},
+        {"while scanning an anchor", "&"},
+        {"while scanning a tag", "!"},
+        {"found undefined tag handle", "!"},
+        {"while scanning a directive", "%"},
+        {"while scanning a block scalar", "| or >"},
+    };
+    // Nothing begins with these.
+    static const char *const others[] = {"@", "`", "%", "\t"};
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcmp(parser->problem, reasons[i].said) == 0 ||
+            (parser->context != NULL && strcmp(parser->context, reasons[i].said) == 0))
+            return reasons[i].special;
+    if (strcmp(parser->problem, "found character that cannot start any token") == 0)
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            if (*parser->buffer.pointer == (unsigned char)*others[i])
+                return others[i];
+    return NULL;
+}
+
+static enum status refuse_special(const struct job_document *document, size_t line, const char *special,
+                                  struct error *err)
+{
+    return refuse_line(document, line + 1, err, "a text that begins with %s needs quotes: '%c...'", special,
+                       *special);
+}
+
 static enum status refuse_syntax(const struct job_document *document, const yaml_parser_t *parser,
                                  struct error *err)
 {
@@ -36,15 +72,19 @@ static enum status refuse_syntax(const struct job_document *document, const yaml
     if (parser->error == YAML_READER_ERROR) // knows bytes, not lines
         RETURN_ERROR(err, STATUS_USAGE, "%s: not valid YAML: %s at byte %zu", name, parser->problem,
                      parser->problem_offset);
-    // *.jsonl is an alias to YAML, whose own words for it help nobody.
-    if (parser->context != NULL && strcmp(parser->context, "while scanning an alias") == 0)
-        return refuse_line(document, parser->context_mark.line + 1, err,
-                           "a value that begins with * needs quotes: '*.jsonl'");
-    const bool is_undefined = strcmp(parser->problem, "found undefined alias") == 0;
-    return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s%s",
+    const char *special = special_beginning(parser);
+    if (special != NULL && *special == '\t')
+        return refuse_line(document, parser->problem_mark.line + 1, err,
+                           "a tab stands where YAML wants blanks; indent with these");
+    if (special != NULL)
+        return refuse_special(document,
+                              parser->context_mark.line < parser->problem_mark.line && parser->context != NULL
+                                  ? parser->context_mark.line
+                                  : parser->problem_mark.line,
+                              special, err);
+    return refuse_line(document, parser->problem_mark.line + 1, err, "not valid YAML: %s%s%s",
                        parser->problem, parser->context != NULL ? " " : "",
-                       parser->context != NULL ? parser->context : "",
-                       is_undefined ? "; a value that begins with * needs quotes" : "");
+                       parser->context != NULL ? parser->context : "");
 }
 
 // A scalar: its text goes into names, lines and scripts.
@@ -148,10 +188,30 @@ static yaml_document_t *writable(const struct job_document *document)
     return (yaml_document_t *)&document->yaml;
 }
 
+// Refuses what YAML takes for a tag or an anchor and would leave out without a word. An anchor is good for
+// what an alias names again, which is never nothing.
+static enum status check_beginning(const struct job_document *document, const yaml_event_t *event,
+                                   struct error *err)
+{
+    static const char standard[] = "tag:yaml.org,2002:";
+    const char *tag = event->type == YAML_SCALAR_EVENT ? (const char *)event->data.scalar.tag
+                      : event->type == YAML_SEQUENCE_START_EVENT
+                          ? (const char *)event->data.sequence_start.tag
+                      : event->type == YAML_MAPPING_START_EVENT ? (const char *)event->data.mapping_start.tag
+                                                                : NULL;
+
+    if (tag != NULL && strncmp(tag, standard, sizeof standard - 1) != 0)
+        return refuse_special(document, event->start_mark.line, "!", err);
+    if (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor != NULL &&
+        event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.length == 0)
+        return refuse_special(document, event->start_mark.line, "&", err);
+    return STATUS_OK;
+}
+
 // Refuses lists in lists beyond any job's before LibYAML reads them whole, which takes time with the square
 // of their depth. What is no YAML is left to the reading.
-static enum status check_depth(const struct job_document *document, const char *text, size_t size,
-                               struct error *err)
+static enum status check_events(const struct job_document *document, const char *text, size_t size,
+                                struct error *err)
 {
     yaml_parser_t parser;
     yaml_event_type_t type = YAML_STREAM_START_EVENT;
@@ -174,6 +234,8 @@ static enum status check_depth(const struct job_document *document, const char *
             status = refuse_line(document, event.start_mark.line + 1, err,
                                  "lists and sections are %d deep in one another here, deeper than any key's",
                                  LIMIT_JOB_DEPTH + 1);
+        else
+            status = check_beginning(document, &event, err);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
@@ -203,7 +265,7 @@ enum status job_document_load(struct job_document *document, const char *text, s
 
     RETURN_ERROR_IF(size > LIMIT_JOB_BYTES, err, STATUS_USAGE,
                     "%s: has %zu bytes, and a job has at most %zu: is it one?", name, size, LIMIT_JOB_BYTES);
-    FORWARD_IF_ERROR(check_depth(document, text, size, err));
+    FORWARD_IF_ERROR(check_events(document, text, size, err));
     RETURN_ERROR_IF(!yaml_parser_initialize(&parser), err, STATUS_MEMORY,
                     "%s: out of memory for the job file", name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
