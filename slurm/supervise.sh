@@ -179,7 +179,7 @@ supervise() {
   choose_sets
   # A second guard, should the site's Slurm not send the early signal.
   limit=$(squeue -h -j "$me" -O TimeLeft 2>/dev/null | tr -d ' ')
-  case $limit in *[0-9]:[0-9]*) more+=(--max-time "$limit") ;; esac
+  case $limit in 0:00) ;; *[0-9]:[0-9]*) more+=(--max-time "$limit") ;; esac
   # A start before this one that died with its node still holds the run directory for a minute.
   if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then more+=(--wait 120); fi
 

@@ -49,6 +49,16 @@ static enum status parse_time(double *seconds, const char *option, const char *t
     return STATUS_OK;
 }
 
+// "0:00" is what squeue says in a job's last second, and would mean the contrary of no limit.
+static enum status parse_max_time(double *seconds, const char *text, struct error *err)
+{
+    FORWARD_IF_ERROR(parse_time(seconds, "--max-time", text, err));
+    RETURN_ERROR_IF(*seconds == 0 && strpbrk(text, ":-dhmsDHMS") != NULL && strpbrk(text, "uU") == NULL, err,
+                    STATUS_USAGE, "--max-time %s leaves no time to run; without a limit it is 0 or UNLIMITED",
+                    text);
+    return STATUS_OK;
+}
+
 // As enum progress_mode.
 static const char *const progress_words[] = {"auto", "bar", "lines", "none"};
 
@@ -135,7 +145,7 @@ static enum status parse_option(struct parse *parse, int key, const char *argume
     case OPTION_STOP_SIGNAL:
         return parse_signal(&options->stop_signal, argument, parse->err);
     case OPTION_MAX_TIME:
-        return parse_time(&options->max_time, "--max-time", argument, parse->err);
+        return parse_max_time(&options->max_time, argument, parse->err);
     case OPTION_MARGIN:
         parse->margin_given = true;
         return parse_time(&options->margin, "--margin", argument, parse->err);

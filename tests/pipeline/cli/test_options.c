@@ -199,6 +199,11 @@ static void wrong_command_lines_are_refused_with_one_line(void **state)
          "--max-time must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '1:90'"},
         {"run --margin -1 j",
          "--margin must be seconds, 30m, 4h, 1h30m, MM:SS, HH:MM:SS or D-HH:MM:SS, got '-1'"},
+        {"run --max-time 0:00 j",
+         "--max-time 0:00 leaves no time to run; without a limit it is 0 or UNLIMITED"},
+        {"run --max-time 0-0 j",
+         "--max-time 0-0 leaves no time to run; without a limit it is 0 or UNLIMITED"},
+        {"run --max-time 0s j", "--max-time 0s leaves no time to run; without a limit it is 0 or UNLIMITED"},
         {"run --max-time 10 --margin 10 j", "--margin must be less than --max-time"},
         {"run --stop-signal KILL j", "--stop-signal must be one of HUP, INT, QUIT, TERM, USR1, USR2, ALRM, "
                                      "XCPU, CONT or its number, got 'KILL'"},
