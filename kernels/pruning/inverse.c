@@ -5,27 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-// Columns or rows of the k-th tile.
-static size_t tile_size(size_t in, size_t k)
-{
-    const size_t left = in - k * INVERSE_TILE;
-
-    return left < INVERSE_TILE ? left : INVERSE_TILE;
-}
-
-size_t inverse_tiles(size_t in)
-{
-    return (in + INVERSE_TILE - 1) / INVERSE_TILE;
-}
-
-// to[rows, columns] <- from, with strides.
-static void copy_tile(double *to, size_t to_stride, const double *from, size_t from_stride, size_t rows,
-                      size_t columns)
-{
-    for (size_t i = 0; i < rows; i++)
-        memcpy(to + i * to_stride, from + i * from_stride, columns * sizeof *to);
-}
-
 // To LAPACK, which counts down the columns, 'L' is the half on and above our diagonal.
 static bool invert_tile(double *tile, size_t n)
 {
@@ -47,34 +26,34 @@ static bool invert_tile(double *tile, size_t n)
 void inverse_pivot(double *matrix, size_t in, size_t k, double *workspace)
 {
     const size_t n = tile_size(in, k);
-    double *pivot = matrix + k * INVERSE_TILE * (in + 1);
+    double *pivot = matrix + k * MATRIX_TILE * (in + 1);
 
-    copy_tile(workspace, n, pivot, in, n, n);
+    tile_copy(workspace, n, pivot, in, n, n);
     if (!invert_tile(workspace, n))
         for (size_t j = 0; j < n * n; j++)
             workspace[j] = NAN;
-    copy_tile(pivot, in, workspace, n, n, n);
+    tile_copy(pivot, in, workspace, n, n, n);
 }
 
 // A_kj <- P A_kj
 void inverse_across(double *matrix, size_t in, size_t k, size_t j, double *workspace)
 {
     const size_t rows = tile_size(in, k), columns = tile_size(in, j);
-    const double *pivot = matrix + k * INVERSE_TILE * (in + 1);
-    double *tile = matrix + k * INVERSE_TILE * in + j * INVERSE_TILE;
+    const double *pivot = matrix + k * MATRIX_TILE * (in + 1);
+    double *tile = matrix + k * MATRIX_TILE * in + j * MATRIX_TILE;
 
-    copy_tile(workspace, columns, tile, in, rows, columns);
+    tile_copy(workspace, columns, tile, in, rows, columns);
     gemm_nn_f64(tile, in, pivot, in, workspace, columns, rows, columns, rows, 1);
 }
 
 // A_i <- A_i - A_ik A_k beside column k, and A_ik <- -A_ik P
 void inverse_down(double *matrix, size_t in, size_t k, size_t i, double *workspace)
 {
-    const size_t rows = tile_size(in, i), n = tile_size(in, k), before = k * INVERSE_TILE, after = before + n;
+    const size_t rows = tile_size(in, i), n = tile_size(in, k), before = k * MATRIX_TILE, after = before + n;
     const double *across = matrix + before * in;
-    double *row = matrix + i * INVERSE_TILE * in;
+    double *row = matrix + i * MATRIX_TILE * in;
 
-    copy_tile(workspace, n, row + before, in, rows, n);
+    tile_copy(workspace, n, row + before, in, rows, n);
     if (before > 0)
         gemm_subtract_f64(row, in, workspace, n, across, in, rows, before, n);
     if (after < in)
@@ -82,18 +61,9 @@ void inverse_down(double *matrix, size_t in, size_t k, size_t i, double *workspa
     gemm_nn_f64(row + before, in, workspace, n, across + before, in, rows, n, n, -1);
 }
 
-bool inverse_succeeded(const double *matrix, size_t in)
-{
-    bool done = true;
-
-    for (size_t j = 0; j < in && done; j++)
-        done = isfinite(matrix[j * in + j]) && matrix[j * in + j] > 0;
-    return done;
-}
-
 bool inverse_alone(double *matrix, size_t in, double *workspace)
 {
-    const size_t tiles = inverse_tiles(in);
+    const size_t tiles = matrix_tiles(in);
 
     for (size_t k = 0; k < tiles; k++) {
         inverse_pivot(matrix, in, k, workspace);
@@ -104,7 +74,7 @@ bool inverse_alone(double *matrix, size_t in, double *workspace)
             if (i != k)
                 inverse_down(matrix, in, k, i, workspace);
     }
-    return inverse_succeeded(matrix, in);
+    return diagonal_is_positive(matrix, in);
 }
 
 void inverse_narrow(double *matrix, size_t in, size_t first, size_t count)

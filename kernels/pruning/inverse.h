@@ -2,24 +2,17 @@
 // elimination, cut into tiles that ranks share out (kernels/METHOD.md §16). Pivots need no exchange: the
 // matrix is positive definite.
 //
-//     for (size_t k = 0; k < inverse_tiles(in); k++) {
+//     for (size_t k = 0; k < matrix_tiles(in); k++) {
 //         inverse_pivot(matrix, in, k)                                     by one rank;         synchronise
 //         inverse_across(matrix, in, k, j, workspace)    for every j != k, by whoever it is;    synchronise
 //         inverse_down(matrix, in, k, i, workspace)      for every i != k, by whoever it is;    synchronise
 //     }
-//     inverse_succeeded(matrix, in)
+//     diagonal_is_positive(matrix, in)
 //
 // A product's sizes depend on `in` alone, so the bits do not depend on who does what.
 #pragma once
+#include "kernels/pruning/tiles.h"
 #include <stdbool.h>
-#include <stddef.h>
-
-enum { INVERSE_TILE = 256 };
-
-// Tiles along one side of a matrix [in, in]; the last may be smaller.
-size_t inverse_tiles(size_t in);
-// Doubles of a rank's scratch memory, aligned to 64 bytes.
-enum { INVERSE_WORKSPACE = INVERSE_TILE * INVERSE_TILE };
 
 // The k-th tile of the diagonal <- its inverse; of NaN when it is not positive definite or not finite, which
 // then spreads over the matrix. On one thread.
@@ -28,11 +21,8 @@ void inverse_pivot(double *matrix, size_t in, size_t k, double *workspace);
 void inverse_across(double *matrix, size_t in, size_t k, size_t j, double *workspace);
 // The rows of tile i, once all tiles across are done.
 void inverse_down(double *matrix, size_t in, size_t k, size_t i, double *workspace);
-// Whether matrix is an inverse: its diagonal is finite and positive. False means that what was to be inverted
-// is not positive definite in double.
-bool inverse_succeeded(const double *matrix, size_t in);
 
-// All of it by one rank.
+// All of it by one rank; whether it succeeded.
 bool inverse_alone(double *matrix, size_t in, double *workspace);
 
 // The rows [first, first + count) as float32, each in the first half of its own place: row i is then at

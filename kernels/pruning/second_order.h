@@ -3,7 +3,7 @@
 //
 // H[in, in] = (2 / N) sum x x^T over the inputs x of a linear, N the number of sequences; it is kept as its
 // upper triangle, row-major, and what lies below means nothing. U is the upper triangular factor with
-// H^-1 = U^T U and a positive diagonal. Everything is in double.
+// H^-1 = U^T U and a positive diagonal (hessian_factor.h). Everything is in double.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,11 +24,6 @@ void hessian_add(double *hessian, float *product, const float *x, size_t tokens,
 // in dead[in] and gets H_jj = 1; then damping * mean_j H_jj is added to the diagonal. Returns the number of
 // dead channels.
 size_t hessian_damp(double *hessian, uint8_t *dead, size_t in, double damping);
-
-// H -> U in place, by LAPACK, on one thread (the bits of BLIS's small products change with the threads):
-// with H = R R^T, R upper triangular, U = R^-1, which is the Cholesky factor of H^-1 without forming H^-1.
-// False when H is not positive definite in double, or not finite: then the contents mean nothing.
-bool hessian_factor(double *hessian, size_t in);
 
 // Columns are pruned in blocks from the left; the columns to the right of a block are corrected when it is
 // done.

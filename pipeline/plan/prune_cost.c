@@ -137,7 +137,7 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
     spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
 }
 
-// sparsegpt: one rank of a node factors the Hessians on one thread, all correct their rows.
+// sparsegpt: each node factors the Hessians, all correct their rows.
 static void prune_by_second_order(const struct worker *w, struct estimate *e, const struct layer_size *layer,
                                   const struct variant *variant)
 {
@@ -145,7 +145,7 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     const double flops = w->machine->flops / 3;
     spend_reading(w, e, layer->hessian);
     spend_reading_everywhere(w, e, layer->hessian);
-    spend(e, PART_ARITHMETIC, layer->factoring / flops + layer->correcting / (w->ranks * flops));
+    spend(e, PART_ARITHMETIC, (layer->factoring * w->nodes + layer->correcting) / (w->ranks * flops));
     spend_sweep(w, e, layer->pruned, variant->is_pattern ? w->machine->correct_groups : w->machine->correct,
                 score_traffic);
     spend_file(w, e, layer->updates, layer->linears);

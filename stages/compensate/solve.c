@@ -34,7 +34,7 @@ enum status solver_create(struct solver *solver, const struct stage *stage, cons
     status = allocate(&solver->scale, widest, sizeof *solver->scale, "the scales of channels", err);
     if (status == STATUS_OK)
         status = allocate_aligned(&solver->workspace,
-                                  least_squares_workspace(widest) + (inverts ? INVERSE_WORKSPACE : 0),
+                                  least_squares_workspace(widest) + (inverts ? TILE_WORKSPACE : 0),
                                   sizeof(double), "rows of a linear while they are solved", err);
     if (status == STATUS_OK)
         status = allocate_aligned(&solver->target, 2 * LEAST_SQUARES_ROWS * widest, sizeof(double),
@@ -270,7 +270,7 @@ enum status solver_gather(struct solver *solver, bool *solvable, const struct gr
 static enum status invert_tiles(struct solver *solver, size_t in, struct error *err)
 {
     const struct team *team = solver->stage->team;
-    const size_t rank = (size_t)team->node_rank, ranks = (size_t)team->node_size, tiles = inverse_tiles(in);
+    const size_t rank = (size_t)team->node_rank, ranks = (size_t)team->node_size, tiles = matrix_tiles(in);
     double *matrix = solver->wide.data;
 
     for (size_t k = 0; k < tiles; k++) {
@@ -305,7 +305,7 @@ enum status solver_invert(struct solver *solver, const float **inverse, double r
     normal_equations_wide(solver->wide.data, &solver->equations, rho, first, count);
     shared_block_sync(&solver->wide, team);
     FORWARD_IF_ERROR(invert_tiles(solver, in, err));
-    if (team_any(team, !inverse_succeeded(solver->wide.data, in)))
+    if (team_any(team, !diagonal_is_positive(solver->wide.data, in)))
         RETURN_ERROR(err, STATUS_INPUT, "the normal equations are not positive definite with %g added", rho);
     inverse_narrow(solver->wide.data, in, first, count);
     shared_block_sync(&solver->wide, team);

@@ -1,5 +1,6 @@
 #include "stages/prune/hessian_factor.h"
 
+#include "kernels/pruning/hessian_factor.h"
 #include "kernels/pruning/second_order.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
@@ -18,7 +19,10 @@ enum status factor_create(struct factor *factor, const struct stage *stage, cons
     for (size_t i = 0; i < map->num_tensors; i++)
         if (tensor_is_pruned(stage->settings, map->layer, &map->tensors[i]) && map->tensors[i].in > widest)
             widest = map->tensors[i].in;
-    const enum status status = allocate(&factor->dead, widest, 1, "dead channels", err);
+    enum status status = allocate(&factor->dead, widest, 1, "dead channels", err);
+    if (status == STATUS_OK)
+        status = allocate_aligned(&factor->workspace, TILE_WORKSPACE, sizeof *factor->workspace,
+                                  "a tile of a Hessian", err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     return shared_block_allocate(&factor->memory, stage->team, (uint64_t)widest * widest * sizeof(double),
                                  "the Hessian of one linear", err);
@@ -28,6 +32,7 @@ void factor_free(struct factor *factor)
 {
     shared_block_free(&factor->memory);
     free(factor->dead);
+    free(factor->workspace);
 }
 
 // The memory <- the upper triangle of H[in, in] with rows and columns in the factor's order.
@@ -72,9 +77,9 @@ static enum status read_hessian(struct factor *factor, const struct layer_tensor
     return STATUS_OK;
 }
 
-// H -> U in memory, by one rank. *done: whether H was positive definite.
-static enum status factor_once(struct factor *factor, const struct layer_tensor *tensor, const char *name,
-                               bool *done, struct error *err)
+// The memory <- H with the damping, by one rank.
+static enum status read_damped(struct factor *factor, const struct layer_tensor *tensor, const char *name,
+                               struct error *err)
 {
     const size_t in = tensor->in;
     double *h = factor->memory.data;
@@ -88,22 +93,53 @@ static enum status factor_once(struct factor *factor, const struct layer_tensor 
                     "cannot prune it: use more sequences, or prune.skip",
                     factor->map->layer, tensor->linear);
     factor->num_dead = hessian_damp(h, factor->dead, in, factor->damping);
-    *done = hessian_factor(h, in);
     return STATUS_OK;
 }
 
-// One attempt, on the first rank of each node; *done is the same on every rank.
+// H -> U in memory, as far as H is positive definite. The tiles of a step are shared out to the ranks of the
+// node. A wide matrix takes minutes: a rank that is told to stop leaves it.
+static enum status factor_tiles(struct factor *factor, size_t in, struct error *err)
+{
+    const struct team *team = factor->stage->team;
+    const size_t rank = (size_t)team->node_rank, ranks = (size_t)team->node_size, tiles = matrix_tiles(in);
+    double *h = factor->memory.data;
+
+    for (size_t k = tiles; k-- > 0;) {
+        enum status status = STATUS_OK;
+        if (rank == k % ranks)
+            hessian_factor_pivot(h, in, k, factor->workspace);
+        shared_block_sync(&factor->memory, team);
+        const bool holds = hessian_factor_pivot_succeeded(h, in, k);
+        for (size_t j = rank; j < tiles && holds; j += ranks)
+            if (j != k)
+                hessian_factor_across(h, in, k, j, factor->workspace);
+        shared_block_sync(&factor->memory, team);
+        for (size_t i = rank; i < k && holds && status == STATUS_OK; i += ranks) {
+            hessian_factor_down(h, in, k, i, factor->workspace);
+            if (stage_is_stopped(factor->stage, 0))
+                status = error_set(err, STATUS_STOPPED, "told to stop");
+        }
+        shared_block_sync(&factor->memory, team);
+        FORWARD_IF_ERROR(team_agree(team, status, err));
+        if (team_any(team, !holds))
+            break;
+    }
+    return STATUS_OK;
+}
+
+// One attempt; *done is the same on every rank.
 static enum status try_factor(struct factor *factor, const struct layer_tensor *tensor, const char *name,
                               bool *done, struct error *err)
 {
     const struct team *team = factor->stage->team;
-    bool mine = true;
     enum status status = STATUS_OK;
 
     if (team->node_rank == 0)
-        status = factor_once(factor, tensor, name, &mine, err);
+        status = read_damped(factor, tensor, name, err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    *done = !team_any(team, !mine);
+    shared_block_sync(&factor->memory, team);
+    FORWARD_IF_ERROR(factor_tiles(factor, tensor->in, err));
+    *done = !team_any(team, !diagonal_is_positive(factor->memory.data, tensor->in));
     return STATUS_OK;
 }
 

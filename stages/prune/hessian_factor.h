@@ -14,6 +14,7 @@ struct factor {
     size_t source;              // SIZE_MAX: none yet
     const uint32_t *order;      // [in]; NULL: as the channels are
     uint8_t *dead;              // [in]
+    double *workspace;          // of one tile
     size_t num_dead;
     double damping;
     uint64_t tokens; // that reached the source
@@ -24,8 +25,8 @@ struct factor {
 enum status factor_create(struct factor *factor, const struct stage *stage, const struct layer_map *map,
                           const struct store_reader *hessians, struct error *err);
 void factor_free(struct factor *factor); // collective
-// Makes the factor of the linear's source in the order, unless it is there. One rank of each node does it;
-// the damping is raised until H is positive definite, else it is STATUS_INPUT. The order must outlive its
-// use. Collective.
+// Makes the factor of the linear's source in the order, unless it is there. The ranks of a
+// node share the work; the damping is raised until H is positive definite, else it is STATUS_INPUT, or
+// STATUS_STOPPED when a rank was told to stop. The order must outlive its use. Collective.
 enum status factor_load(struct factor *factor, const struct layer_tensor *tensor,
                         const struct linear_order *order, struct error *err);

@@ -2,6 +2,7 @@
 // in one block; a linear is many of them.
 #include "kernels/gemm.h"
 #include "kernels/pruning/admm.h"
+#include "kernels/pruning/hessian_factor.h"
 #include "kernels/pruning/inverse.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
@@ -135,7 +136,7 @@ static void factor_hessian(void *context)
         p->wide[k] = p->g[k];
     for (size_t j = 0; j < in; j++)
         p->wide[j * in + j] += p->equations.lambda;
-    if (!hessian_factor(p->wide, in))
+    if (!hessian_factor_alone(p->wide, in, p->workspace))
         exit(1);
 }
 

@@ -65,7 +65,7 @@ static int problem_create(void **state)
     least_squares_target(p.target, &p.equations, p.dense, ROWS, p.wide);
     p.workspace = aligned_alloc(64, least_squares_workspace(IN) * sizeof(double));
     p.inverse = aligned_alloc(64, sizeof(double) * IN * IN);
-    p.tile = aligned_alloc(64, INVERSE_WORKSPACE * sizeof(double));
+    p.tile = aligned_alloc(64, TILE_WORKSPACE * sizeof(double));
     assert_true(p.workspace != NULL && p.inverse != NULL && p.tile != NULL);
     normal_equations_wide(p.inverse, &p.equations, 0, 0, IN);
     assert_true(inverse_alone(p.inverse, IN, p.tile));

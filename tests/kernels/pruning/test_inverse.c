@@ -41,12 +41,12 @@ static void the_product_with_the_matrix_is_the_unit_matrix(void **state)
 {
     (void)state;
     static const size_t sizes[] = {
-        1, 2, 97, INVERSE_TILE - 1, INVERSE_TILE, INVERSE_TILE + 1, 3 * INVERSE_TILE + 30};
+        1, 2, 97, MATRIX_TILE - 1, MATRIX_TILE, MATRIX_TILE + 1, 3 * MATRIX_TILE + 30};
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         const size_t in = sizes[s];
         double *matrix = random_matrix(in), *inverse = memory(in * in * sizeof *inverse);
-        double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+        double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
 
         memcpy(inverse, matrix, in * in * sizeof *inverse);
         assert_true(inverse_alone(inverse, in, workspace));
@@ -66,12 +66,12 @@ static void the_product_with_the_matrix_is_the_unit_matrix(void **state)
 static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void **state)
 {
     (void)state;
-    enum { IN = 2 * INVERSE_TILE + 77, TILES = 3 };
+    enum { IN = 2 * MATRIX_TILE + 77, TILES = 3 };
     double *one = random_matrix(IN), *two = memory(sizeof(double) * IN * IN);
-    double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
     const long threads = gemm_threads();
 
-    assert_int_equal(inverse_tiles(IN), TILES);
+    assert_int_equal(matrix_tiles(IN), TILES);
     memcpy(two, one, sizeof(double) * IN * IN);
     assert_true(inverse_alone(one, IN, workspace));
     gemm_set_threads(2);
@@ -97,10 +97,10 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
 static void what_is_not_positive_definite_is_told_apart(void **state)
 {
     (void)state;
-    enum { IN = INVERSE_TILE + 40 };
-    static const size_t places[] = {0, 100, INVERSE_TILE, IN - 1};
+    enum { IN = MATRIX_TILE + 40 };
+    static const size_t places[] = {0, 100, MATRIX_TILE, IN - 1};
     static const double values[] = {-1, 0, NAN, INFINITY};
-    double *workspace = memory(INVERSE_WORKSPACE * sizeof *workspace);
+    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
 
     for (size_t p = 0; p < 4; p++)
         for (size_t v = 0; v < 4; v++) {

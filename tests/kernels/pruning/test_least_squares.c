@@ -540,7 +540,7 @@ static void an_inverse_of_the_equations_gives_what_the_steps_give(void **state)
     for (size_t in = 1; in <= 301; in += 100) {
         struct problem p = problem_create(9, in, 2 * in + 3, 0.01, 0);
         double *inverse = memory(in * in, sizeof *inverse), *expected = memory(in, sizeof *expected);
-        double *workspace = memory(INVERSE_WORKSPACE, sizeof *workspace), *side = memory(in, sizeof *side);
+        double *workspace = memory(TILE_WORKSPACE, sizeof *workspace), *side = memory(in, sizeof *side);
 
         normal_equations_wide(inverse, &p.equations, 0, in / 2, in - in / 2);
         normal_equations_wide(inverse, &p.equations, 0, 0, in / 2);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
+#include "kernels/pruning/hessian_factor.h"
 #include "kernels/pruning/second_order.h"
 #include "tests/support/random.h"
 
@@ -132,69 +133,11 @@ static void damping_is_a_share_of_the_mean_diagonal_and_dead_channels_become_one
     assert_true(h[1] == 0.5);
 }
 
-static void the_factor_is_the_upper_cholesky_factor_of_the_inverse(void **state)
+static void factor(double *h, size_t in)
 {
-    (void)state;
-    for (size_t in = 1; in <= 131; in += 26) {
-        struct random_state random = random_seed(in);
-        static double h[MOST * MOST], inverse[MOST * MOST], u[MOST * MOST];
-        float *x = random_inputs(&random, 2 * in + 3, in);
+    static double workspace[TILE_WORKSPACE];
 
-        gram(h, x, 2 * in + 3, in);
-        invert_tail(inverse, h, in, in);
-        for (size_t j = 0; j < in; j++)
-            for (size_t k = 0; k < in; k++)
-                u[j * in + k] = k >= j ? h[j * in + k] : NAN; // below the diagonal nothing is read
-        assert_true(hessian_factor(u, in));
-        for (size_t j = 0; j < in; j++) {
-            assert_true(u[j * in + j] > 0);
-            for (size_t k = j; k < in; k++) {
-                double sum = 0;
-                for (size_t i = 0; i <= j; i++)
-                    sum += u[i * in + j] * u[i * in + k];
-                // condition number below 1e6
-                assert_true(fabs(sum - inverse[j * in + k]) <= 1e-9 * fabs(inverse[j * in + j]));
-            }
-        }
-        free(x);
-    }
-}
-
-static void threads_do_not_change_the_bits_of_the_factor(void **state)
-{
-    (void)state;
-    enum { IN = 300 };
-    struct random_state random = random_seed(3);
-    static double h[IN * IN], one[IN * IN], two[IN * IN];
-    float *x = random_inputs(&random, 2 * IN, IN);
-    const long threads = gemm_threads();
-
-    gram(h, x, 2 * IN, IN);
-    memcpy(one, h, sizeof h);
-    memcpy(two, h, sizeof h);
-    gemm_set_threads(1);
-    assert_true(hessian_factor(one, IN));
-    gemm_set_threads(2);
-    const long set = gemm_threads(); // 1 of a library without threads
-    assert_true(hessian_factor(two, IN));
-    assert_int_equal(gemm_threads(), set); // left as it was
-    gemm_set_threads(threads);
-    assert_memory_equal(one, two, sizeof one);
-    free(x);
-}
-
-static void what_is_not_positive_definite_is_not_factored(void **state)
-{
-    (void)state;
-    double indefinite[4] = {1, 2, 0, 1}, negative[1] = {-1}, singular[4] = {1, 1, 0, 1};
-    double nan[4] = {1, 0, 0, NAN}, infinite[1] = {INFINITY}, none[1] = {0};
-
-    assert_false(hessian_factor(indefinite, 2));
-    assert_false(hessian_factor(negative, 1));
-    assert_false(hessian_factor(singular, 2));
-    assert_false(hessian_factor(nan, 2));
-    assert_false(hessian_factor(infinite, 1));
-    assert_false(hessian_factor(none, 1));
+    assert_true(hessian_factor_alone(h, in, workspace));
 }
 
 // The optimal brain surgeon, column after column: weights[in] of one row; keep[in] given, or with of != 0
@@ -236,7 +179,7 @@ static void check_row(size_t in, size_t n, size_t of, uint64_t seed)
 
     gram(h, x, 2 * in, in);
     memcpy(u, h, sizeof u);
-    assert_true(hessian_factor(u, in));
+    factor(u, in);
     for (size_t j = 0; j < in; j++) {
         original[j] = weights[j] = expected[j] = random_normal(&random);
         keep[j] = expected_keep[j] = (uint8_t)random_below(&random, 2);
@@ -326,9 +269,6 @@ int main(void)
         cmocka_unit_test(hessians_are_sums_of_products),
         cmocka_unit_test(a_sequence_is_summed_in_float32_and_sequences_in_double),
         cmocka_unit_test(damping_is_a_share_of_the_mean_diagonal_and_dead_channels_become_one),
-        cmocka_unit_test(the_factor_is_the_upper_cholesky_factor_of_the_inverse),
-        cmocka_unit_test(threads_do_not_change_the_bits_of_the_factor),
-        cmocka_unit_test(what_is_not_positive_definite_is_not_factored),
         cmocka_unit_test(rows_are_corrected_as_the_surgeon_says),
         cmocka_unit_test(patterns_are_chosen_from_corrected_weights),
         cmocka_unit_test(blocks_hold_whole_groups),
