@@ -130,7 +130,7 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
     const struct layer_size *layer = layer_of(w->sizes, unit);
     const double sequences = judging_sequences(w->sizes->settings);
 
-    spend_reading_everywhere(w, e, layer->checkpoint); // the second copy of the layer
+    spend_dense_layer(w, e, layer); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
     spend_waves(w, e, sequences, choosing_work(w->sizes, layer));
@@ -168,7 +168,7 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     const double sequences = measured_sequences(w->sizes, kind), streams = kind->matches ? 2 : 1;
     const double inputs = layer->groups + (kind->solves ? layer->solved_batches : layer->compensated_batches);
 
-    spend_reading_everywhere(w, e, layer->checkpoint); // the second copy of the layer
+    spend_dense_layer(w, e, layer); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
     spend_waves(w, e, sequences, measuring_work(w->sizes, unit, kind));

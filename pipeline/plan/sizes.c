@@ -46,6 +46,7 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
 
     if (tensor->tensor != NULL)
         size->checkpoint += out * in * stored_bytes(tensor->tensor);
+    size->expanded += out * in * (double)sizeof(float);
     if (tensor->linear[0] != '\0') {
         size->statistics += (4 * in + 1) * sizeof(double);
         size->inputs++;

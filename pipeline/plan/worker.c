@@ -81,6 +81,17 @@ void spend_agreeing(const struct worker *w, struct estimate *e, double count)
     spend(e, PART_WAITING, count * 2 * ceil(log2(w->ranks)) * w->machine->latency);
 }
 
+void spend_dense_layer(const struct worker *w, struct estimate *e, const struct layer_size *layer)
+{
+    spend_reading(w, e, layer->checkpoint);
+    spend_sweep(w, e, layer->checkpoint / 2, w->machine->convert / 2, convert_traffic);
+    if (w->nodes > 1) {
+        e->sent += layer->expanded * (w->copies - 1);
+        e->messages += w->copies * (w->copies - 1);
+        spend(e, PART_NETWORK, layer->expanded / w->machine->network);
+    }
+}
+
 void spend_loading(struct worker *w, struct estimate *e, size_t layer, const struct variant *variant)
 {
     const struct layer_size *size = &w->sizes->layers[layer];
@@ -89,12 +100,10 @@ void spend_loading(struct worker *w, struct estimate *e, size_t layer, const str
         return;
     w->loaded = layer + 1;
     w->loaded_variant = variant;
-    spend_reading_everywhere(w, e, size->checkpoint);
+    spend_dense_layer(w, e, size);
     if (variant != NULL) // its checksum
         spend_reading(w, e,
                       weights_are_written(w->sizes->settings, variant) ? weights_file_bytes(size, variant)
                                                                        : size->masks);
-    // Every node expands the whole layer.
-    spend_sweep(w, e, w->copies * size->checkpoint / 2, w->machine->convert / 2, convert_traffic);
     spend_agreeing(w, e, 2);
 }

@@ -58,5 +58,7 @@ void spend_file(const struct worker *w, struct estimate *e, double bytes, double
 void spend_agreeing(const struct worker *w, struct estimate *e,
                     double count); // `count` agreements of the team
 
+// Brings a dense layer into the nodes' memory: each reads a part, and sends it to the others.
+void spend_dense_layer(const struct worker *w, struct estimate *e, const struct layer_size *layer);
 // Brings a layer into the nodes' memory, if it is not there: of the dense model (variant NULL), or pruned.
 void spend_loading(struct worker *w, struct estimate *e, size_t layer, const struct variant *variant);

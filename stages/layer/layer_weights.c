@@ -33,6 +33,7 @@ enum status layer_weights_create(struct layer_weights *weights, const struct sta
     memset(weights, 0, sizeof *weights);
     weights->loaded = SIZE_MAX;
     FORWARD_IF_ERROR(team_agree(stage->team, layer_weights_size(&floats, stage->model, err), err));
+    FORWARD_IF_ERROR(nodes_create(&weights->nodes, stage->team, err));
     return shared_block_allocate(&weights->memory, stage->team, (uint64_t)floats * sizeof(float),
                                  "the float32 weights of one layer", err);
 }
@@ -40,6 +41,7 @@ enum status layer_weights_create(struct layer_weights *weights, const struct sta
 void layer_weights_free(struct layer_weights *weights)
 {
     layer_map_free(&weights->map);
+    nodes_free(&weights->nodes);
     shared_block_free(&weights->memory);
     memset(weights, 0, sizeof *weights);
     weights->loaded = SIZE_MAX;
@@ -109,11 +111,78 @@ struct node_rows node_rows_of(float *block, const struct team *team, const struc
     return rows;
 }
 
-// Expands this rank's rows of one tensor from the memory-mapped checkpoint.
-static enum status expand_rows(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                               struct error *err)
+// ---- which node reads what ------------------------------------------------------------------------------
+
+// The first of a tensor's rows that begins at float `place` of the block or behind it; `out` if none does.
+static size_t row_at(const struct layer_tensor *tensor, size_t place)
 {
-    const struct node_rows rows = node_rows_of(block, stage->team, tensor);
+    const size_t row = place > tensor->offset ? (place - tensor->offset + tensor->in - 1) / tensor->in : 0;
+    return row < tensor->out ? row : tensor->out;
+}
+
+// Node `node` reads what lies in the layer's block from here to where the next one begins: whole rows.
+static size_t share_begin(const struct layer_weights *weights, size_t node)
+{
+    const struct layer_map *map = &weights->map;
+    size_t place, count, begin = map->block_size;
+
+    if (node == 0)
+        return 0;
+    share_of(map->block_size, node, weights->nodes.count, &place, &count);
+    for (size_t i = 0; i < map->num_tensors; i++) {
+        const struct layer_tensor *tensor = &map->tensors[i];
+        const size_t row = tensor->offset + row_at(tensor, place) * tensor->in;
+        if (row >= place && row < begin)
+            begin = row;
+    }
+    return begin;
+}
+
+static size_t share_end(const struct layer_weights *weights, size_t node)
+{
+    return node + 1 == weights->nodes.count ? weights->map.block_size : share_begin(weights, node + 1);
+}
+
+// This rank's share of what its node reads of a tensor.
+static struct node_rows rows_to_read(const struct layer_weights *weights, const struct team *team,
+                                     const struct layer_tensor *tensor)
+{
+    const size_t first = row_at(tensor, weights->from);
+    struct node_rows rows = {.width = tensor->in};
+
+    share_of(row_at(tensor, weights->to) - first, (size_t)team->node_rank, (size_t)team->node_size,
+             &rows.first, &rows.count);
+    rows.first += first;
+    rows.values = (float *)weights->memory.data + tensor->offset + rows.first * rows.width;
+    return rows;
+}
+
+// Collective. Every node gets what the others have read.
+static enum status exchange(const struct layer_weights *weights, const struct stage *stage, struct error *err)
+{
+    float *block = weights->memory.data;
+    enum status status = STATUS_OK;
+
+    shared_block_sync(&weights->memory, stage->team);
+    if (weights->nodes.count == 1)
+        return STATUS_OK;
+    for (size_t node = 0; node < weights->nodes.count && status == STATUS_OK; node++) {
+        const size_t from = share_begin(weights, node), to = share_end(weights, node);
+        status =
+            nodes_send_bytes(&weights->nodes, block + from, (uint64_t)(to - from) * sizeof *block, node, err);
+    }
+    status = team_agree(stage->team, status, err);
+    shared_block_sync(&weights->memory, stage->team);
+    return status;
+}
+
+// ---- reading --------------------------------------------------------------------------------------------
+
+// Expands this rank's rows of one tensor from the memory-mapped checkpoint.
+static enum status expand_rows(const struct layer_weights *weights, const struct stage *stage,
+                               const struct layer_tensor *tensor, struct error *err)
+{
+    const struct node_rows rows = rows_to_read(weights, stage->team, tensor);
     const struct safetensors_tensor *source = tensor->tensor;
     const size_t n = rows.count * rows.width;
     size_t shard = 0;
@@ -229,11 +298,12 @@ static enum status read_rows(const struct node_rows *rows, const struct store_re
 
 // Reads this rank's rows of one pruned linear from the variant's weights file, and of its bias where the
 // variant has set that.
-static enum status overlay_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                                  const struct store_reader *reader, void *buffer, struct error *err)
+static enum status overlay_linear(const struct layer_weights *weights, const struct stage *stage,
+                                  const struct layer_tensor *tensor, const struct store_reader *reader,
+                                  void *buffer, struct error *err)
 {
     const struct layer_tensor *bias = layer_map_bias(tensor);
-    struct node_rows rows = node_rows_of(block, stage->team, tensor);
+    struct node_rows rows = rows_to_read(weights, stage->team, tensor);
     bool is_set;
     char name[DATASET_PATH_SIZE];
 
@@ -245,17 +315,18 @@ static enum status overlay_linear(float *block, const struct stage *stage, const
     FORWARD_IF_ERROR(store_find(reader, name, &is_set, err));
     if (!is_set)
         return STATUS_OK;
-    rows = node_rows_of(block, stage->team, bias);
+    rows = rows_to_read(weights, stage->team, bias);
     return read_rows(&rows, reader, name, bias_dtype(tensor), buffer, err);
 }
 
 // Makes this rank's rows of one pruned linear from its mask: the dense weights, which are expanded already,
 // or the method's own (`update`), rounded to the model's dtype, and 0 where the mask is 0. These are the bits
 // that compensate_layer writes when there is nothing to compensate.
-static enum status mask_linear(float *block, const struct stage *stage, const struct layer_tensor *tensor,
-                               const struct store_reader *reader, void *buffer, struct error *err)
+static enum status mask_linear(const struct layer_weights *weights, const struct stage *stage,
+                               const struct layer_tensor *tensor, const struct store_reader *reader,
+                               void *buffer, struct error *err)
 {
-    const struct node_rows rows = node_rows_of(block, stage->team, tensor);
+    const struct node_rows rows = rows_to_read(weights, stage->team, tensor);
     const enum dtype dtype = tensor->tensor->dtype;
     const size_t bytes = mask_row_bytes(rows.width), n = rows.count * rows.width;
     uint8_t *mask = NULL;
@@ -300,7 +371,7 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
 
     for (size_t i = 0; i < weights->map.num_tensors; i++) {
         const struct layer_tensor *tensor = &weights->map.tensors[i];
-        const struct node_rows rows = node_rows_of(weights->memory.data, stage->team, tensor);
+        const struct node_rows rows = rows_to_read(weights, stage->team, tensor);
         if (tensor_is_pruned(stage->settings, weights->map.layer, tensor) &&
             rows.count * rows.width > largest)
             largest = rows.count * rows.width;
@@ -309,8 +380,8 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
     status = allocate_aligned(&buffer, largest, sizeof(float), "rows of a pruned weight", err);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (tensor_is_pruned(stage->settings, weights->map.layer, &weights->map.tensors[i]))
-            status = (is_mask ? mask_linear : overlay_linear)(weights->memory.data, stage,
-                                                              &weights->map.tensors[i], reader, buffer, err);
+            status = (is_mask ? mask_linear : overlay_linear)(weights, stage, &weights->map.tensors[i],
+                                                              reader, buffer, err);
     free(buffer);
     status = team_agree(stage->team, status, err);
     store_close(reader);
@@ -335,13 +406,18 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
     layer_map_free(&weights->map);
     memset(&weights->map, 0, sizeof weights->map);
     status = layer_map_create(&weights->map, stage->model, layer, err);
+    if (status == STATUS_OK) {
+        const size_t node = (size_t)weights->nodes.of[stage->team->rank];
+        weights->from = share_begin(weights, node);
+        weights->to = share_end(weights, node);
+    }
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (variant == NULL || is_mask || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
-            status = expand_rows(weights->memory.data, stage, &weights->map.tensors[i], err);
+            status = expand_rows(weights, stage, &weights->map.tensors[i], err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     if (variant != NULL)
         FORWARD_IF_ERROR(overlay_layer(weights, stage, path, is_mask, err));
-    shared_block_sync(&weights->memory, stage->team);
+    FORWARD_IF_ERROR(exchange(weights, stage, err));
 
     layer_map_bind(&weights->layer, &weights->map, stage->model, weights->memory.data);
     weights->loaded = layer;

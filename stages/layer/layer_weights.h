@@ -1,15 +1,19 @@
-// layer_weights.h - one layer's weights in float32, one copy per node.
+// layer_weights.h - one layer's weights in float32, one copy per node. Each node reads a part of them from
+// the file system, and gets the others' parts over the network, so that a team reads a layer once.
 #pragma once
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "stages/stage.h"
+#include "stages/team/nodes.h"
 #include "stages/team/shared_block.h"
 
 struct layer_weights {
+    struct nodes nodes;
     struct shared_block memory;
     struct layer_map map;       // of the layer that is loaded
     struct decoder_layer layer; // bound into memory
     size_t loaded;              // layer index, or SIZE_MAX
+    size_t from, to;            // the floats of the memory that this node reads
     char source[PATH_SIZE]; // the weights or masks file that lies over the checkpoint, "" for the dense layer
 };
 
@@ -36,12 +40,12 @@ enum store_type stored_type(enum dtype dtype);
 
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);
-// This rank's share of a tensor's rows among the ranks of its node, and their place in the layer's block.
+// Rows of a tensor, and their place in the layer's block.
 struct node_rows {
     size_t first, count, width;
     float *values; // [count, width]
 };
-// block: the layer_weights' memory.data.
+// This rank's share of a tensor's rows among the ranks of its node. block: the layer_weights' memory.data.
 struct node_rows node_rows_of(float *block, const struct team *team, const struct layer_tensor *tensor);
 // Floats of the largest layer's block. Not collective.
 enum status layer_weights_size(size_t *floats, const struct model *model, struct error *err);

@@ -66,3 +66,11 @@ enum status nodes_send_rows(const struct nodes *nodes, const struct double_rows 
     MPI_Type_free(&type);
     return code == MPI_SUCCESS ? STATUS_OK : mpi_failed(code, "MPI_Bcast", err);
 }
+
+enum status nodes_send_bytes(const struct nodes *nodes, void *bytes, uint64_t size, size_t node,
+                             struct error *err)
+{
+    const struct team leaders = {.comm = nodes->leaders, .size = (int)nodes->count};
+    return nodes->leaders != MPI_COMM_NULL ? team_broadcast(&leaders, bytes, size, (int)node, err)
+                                           : STATUS_OK;
+}

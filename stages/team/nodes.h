@@ -1,5 +1,5 @@
 // nodes.h - how the nodes of a team bring their copies of a block of shared memory (shared_block.h) together,
-// after the ranks of each wrote a part of it.
+// after the ranks of each, or each node for all, wrote a part of it.
 #pragma once
 #include "stages/team/team.h"
 
@@ -24,3 +24,6 @@ void nodes_free(struct nodes *nodes); // collective; a zeroed struct is fine
 // call and after it a shared_block_sync makes the others' writes visible. The caller agrees on the status.
 enum status nodes_send_rows(const struct nodes *nodes, const struct double_rows *rows, int rank,
                             struct error *err);
+// The same of bytes of the memory of node `node`, from 0 on: nodes are counted as `of` does.
+enum status nodes_send_bytes(const struct nodes *nodes, void *bytes, uint64_t size, size_t node,
+                             struct error *err);

@@ -153,7 +153,7 @@ test_interrupted() {
 
 # ---- who holds and reads what --------------------------------------------------------------------------------------
 
-# Two ranks on each of two nodes: each node keeps one copy of a layer's weights, and fetches the checkpoint once. Each
+# Two ranks on each of two nodes: each node keeps one copy of a layer's weights, and fetches its part of the checkpoint once. Each
 # node has a model folder of its own, as far as the kernel's cache of files goes, under the same name.
 test_placement() {
   local job=$lane/placement node shared checkpoint fetched
@@ -178,7 +178,7 @@ test_placement() {
     fetched=$(awk -v node=$node '$1 == node { sum += $2 } END { print sum + 0 }' "$job/reads")
     echo "$node fetched $fetched bytes for a checkpoint of $checkpoint"
     # Nothing at all: the file system of /tmp has no storage that Linux accounts for.
-    [ "$fetched" = 0 ] || [ "$fetched" -ge "$checkpoint" ]
+    [ "$fetched" = 0 ] || [ "$fetched" -ge $((checkpoint / 2)) ]
     [ "$fetched" -lt $((checkpoint * 5 / 4)) ] || fail "$node fetched the checkpoint more than once"
   done
 }

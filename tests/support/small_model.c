@@ -118,6 +118,16 @@ void small_model_open_alone(struct small_model *alone, const struct small_model 
     small_model_set_ids(alone, small->ids);
 }
 
+struct team small_team_on_nodes(const struct small_model *small, int color)
+{
+    struct team other = small->team;
+
+    assert_int_equal(MPI_Comm_split(other.comm, color, other.rank, &other.node), MPI_SUCCESS);
+    MPI_Comm_rank(other.node, &other.node_rank);
+    MPI_Comm_size(other.node, &other.node_size);
+    return other;
+}
+
 void small_model_close(struct small_model *small)
 {
     layer_weights_free(&small->weights);

@@ -60,6 +60,10 @@ void small_model_open(struct small_model *small, const struct small_model_shape 
 void small_model_open_alone(struct small_model *alone, const struct small_model *small);
 void small_model_close(struct small_model *small); // collective
 
+// Collective. The team as if its ranks were on several nodes: those with the same color share one. The caller
+// frees `node` of it with MPI_Comm_free.
+struct team small_team_on_nodes(const struct small_model *small, int color);
+
 // A new variant: the method with its own parameters, sparsity 0.5 of every row, no compensation; clamp
 // [0.1, 10], epsilon 1e-8. On every rank alike.
 struct variant *small_model_add(struct small_model *small, const char *name, enum method method);

@@ -387,17 +387,6 @@ static void the_bits_are_the_same_from_one_rank_and_from_all(void **state)
     close_streams(&two);
 }
 
-// The team as if its ranks were on several nodes: those with the same color share one.
-static struct team team_on_nodes(const struct team *team, int color)
-{
-    struct team other = *team;
-
-    assert_int_equal(MPI_Comm_split(team->comm, color, team->rank, &other.node), MPI_SUCCESS);
-    MPI_Comm_rank(other.node, &other.node_rank);
-    MPI_Comm_size(other.node, &other.node_size);
-    return other;
-}
-
 static void the_bits_are_the_same_on_one_node_and_on_several(void **state)
 {
     const struct small_model_shape shape = wide_shape();
@@ -412,7 +401,7 @@ static void the_bits_are_the_same_on_one_node_and_on_several(void **state)
     const struct gram_input input = input_of(&two, "mlp.down_proj", 0, 5);
     double *on_one = gathered(&two.small.stage, &input, &bytes);
     for (size_t i = 0; i < sizeof colors / sizeof colors[0]; i++) {
-        struct team team = team_on_nodes(&two.small.team, colors[i]);
+        struct team team = small_team_on_nodes(&two.small, colors[i]);
         struct stage stage = two.small.stage;
         stage.team = &team;
         double *on_several = gathered(&stage, &input, &bytes);

@@ -141,6 +141,71 @@ static void mask_and_written_weights_give_the_same_layer(void **state)
     small_model_close(&small);
 }
 
+// ---- several nodes --------------------------------------------------------------------------------------
+
+// As much for each node as whole rows allow, and every float once.
+static void assert_shares(const struct layer_weights *weights)
+{
+    size_t widest = 0;
+    double mean = (double)weights->map.block_size / (double)weights->nodes.count;
+    long floats = (long)(weights->to - weights->from), sum = floats;
+
+    for (size_t i = 0; i < weights->map.num_tensors; i++)
+        if (weights->map.tensors[i].in > widest)
+            widest = weights->map.tensors[i].in;
+    assert_true((double)floats > mean - (double)widest - 64 && (double)floats < mean + (double)widest + 64);
+    if (weights->nodes.leaders != MPI_COMM_NULL) {
+        MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_LONG, MPI_SUM, weights->nodes.leaders);
+        assert_int_equal(sum, weights->map.block_size);
+    }
+}
+
+static void assert_same_layer(const struct layer_weights *weights, const struct layer_weights *expected)
+{
+    for (size_t i = 0; i < expected->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &expected->map.tensors[i];
+        assert_memory_equal(layer_weights_of(weights, tensor), layer_weights_of(expected, tensor),
+                            tensor->out * tensor->in * sizeof(float));
+    }
+}
+
+static void nodes_read_a_part_each_and_have_the_same_bits(void **state)
+{
+    const int rank = mpi_rank();
+    const int colors[] = {rank > 0, rank % 2, -rank + mpi_size()}; // the last: a node for each, backwards
+    struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    shape.checkpoint.experts = 3;
+    small_model_open(&small, &shape);
+    const struct variant *masked = small_model_add(&small, "masked", METHOD_MAGNITUDE);
+    struct variant *written = small_model_add(&small, "written", METHOD_MAGNITUDE);
+    written->energy_columns = written->energy_rows = true;
+    score(&small, masked, 1);
+    score(&small, written, 1);
+    assert_ok(compensate_layer(&small.stage, &small.weights, written, 1, &err), err);
+    const struct variant *const variants[] = {NULL, masked, written};
+    for (size_t c = 0; c < sizeof colors / sizeof *colors; c++) {
+        struct team team = small_team_on_nodes(&small, colors[c]);
+        struct stage stage = small.stage;
+        struct layer_weights weights;
+        stage.team = &team;
+        assert_ok(layer_weights_create(&weights, &stage, &err), err);
+        for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
+            assert_ok(layer_weights_load(&small.weights, &small.stage, 1, variants[v], &err), err);
+            assert_ok(layer_weights_load(&weights, &stage, 0, NULL, &err), err); // other bits before
+            assert_ok(layer_weights_load(&weights, &stage, 1, variants[v], &err), err);
+            assert_shares(&weights);
+            assert_same_layer(&weights, &small.weights);
+        }
+        layer_weights_free(&weights);
+        MPI_Comm_free(&team.node);
+    }
+    small_model_close(&small);
+}
+
 // Overwrites one element of a BF16 tensor in the checkpoint's file, which every rank has mapped.
 static void poke(const struct small_model *small, const struct safetensors_tensor *tensor, size_t element,
                  uint16_t bits)
@@ -242,6 +307,7 @@ int main(int argc, char **argv)
         mpi_unit_test(a_variant_without_compensation_is_its_masks_over_the_dense_weights),
         mpi_unit_test(a_compensated_variant_is_its_file_of_weights),
         mpi_unit_test(mask_and_written_weights_give_the_same_layer),
+        mpi_unit_test(nodes_read_a_part_each_and_have_the_same_bits),
         mpi_unit_test(a_weight_that_is_not_finite_is_named),
         mpi_unit_test(what_lies_outside_the_layers_is_looked_at_too),
         mpi_unit_test(all_layers_are_looked_at_before_the_work),
