@@ -26,6 +26,25 @@ json_t *json_load_bytes(const char *text, size_t size, size_t flags, json_error_
     return json;
 }
 
+// What is JSON but for one thing that other readers let pass, or NULL. Python takes the last of two members
+// of one name, numbers of any size, and NaN and Infinity.
+static const char *peculiarity(const json_error_t *reason)
+{
+    switch (json_error_code(reason)) {
+    case json_error_duplicate_key:
+        return "a key stands twice in one object";
+    case json_error_numeric_overflow:
+        return "a number is too large for an integer of 64 bits, or for double";
+    case json_error_invalid_syntax:
+        return strstr(reason->text, "'NaN'") != NULL || strstr(reason->text, "'Infinity'") != NULL ||
+                       strstr(reason->text, "'-'") != NULL // of -Infinity
+                   ? "NaN and Infinity are no numbers in JSON"
+                   : NULL;
+    default:
+        return NULL;
+    }
+}
+
 enum status json_parse(json_t **json, const char *text, size_t size, const char *what, struct error *err)
 {
     json_error_t reason;
@@ -35,8 +54,11 @@ enum status json_parse(json_t **json, const char *text, size_t size, const char 
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", what, size);
     if (*json == NULL) {
         char line[JSON_ERROR_TEXT_LENGTH];
-        return error_set(err, STATUS_INPUT, "%s: not valid JSON: %s (line %d, column %d)", what,
-                         printable(line, sizeof line, reason.text), reason.line, reason.column);
+        const char *what_is_odd = peculiarity(&reason), *near = strstr(reason.text, "near ");
+        printable(line, sizeof line, what_is_odd == NULL || near == NULL ? reason.text : near);
+        return error_set(err, STATUS_INPUT, "%s: %s%s%s (line %d, column %d)", what,
+                         what_is_odd != NULL ? what_is_odd : "not valid JSON",
+                         what_is_odd != NULL ? ", " : ": ", line, reason.line, reason.column);
     }
     return STATUS_OK;
 }

@@ -274,7 +274,7 @@ static enum status read_common(struct model_config *config, const struct config_
                     reader->path);
     FORWARD_IF_ERROR(read_sizes(config, reader, family, err));
     if (family->epsilon_key != NULL)
-        FORWARD_IF_ERROR(config_number(reader, family->epsilon_key, 0.0, 1.0, &epsilon, err));
+        FORWARD_IF_ERROR(config_real(reader, family->epsilon_key, 0.0, 1.0, &epsilon, err));
     decoder->norm = family->norm;
     decoder->norm_epsilon = (float)epsilon;
     FORWARD_IF_ERROR(read_activation(&decoder->activation, reader, family, err));

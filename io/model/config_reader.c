@@ -120,6 +120,17 @@ enum status config_number(const struct config_reader *reader, const char *key, d
     return STATUS_OK;
 }
 
+enum status config_real(const struct config_reader *reader, const char *key, double min, double max,
+                        double *value, struct error *err)
+{
+    // An alias has no class that says what it is.
+    if (json_is_integer(json_object_get(reader->object, key)))
+        return refuse(
+            reader, key,
+            "must be written with a point, as 1.0: transformers opens no model with an integer there", err);
+    return config_number(reader, key, min, max, value, err);
+}
+
 enum status config_string(const struct config_reader *reader, const char *key, const char **value,
                           struct error *err)
 {

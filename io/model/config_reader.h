@@ -45,6 +45,10 @@ enum status config_bool(const struct config_reader *reader, const char *key, boo
 // A finite number from min to max.
 enum status config_number(const struct config_reader *reader, const char *key, double min, double max,
                           double *value, struct error *err);
+// The same for a key that the reference's class declares as float alone: it opens no model with an integer
+// there, not even 0.
+enum status config_real(const struct config_reader *reader, const char *key, double min, double max,
+                        double *value, struct error *err);
 // *value points into the JSON object.
 enum status config_string(const struct config_reader *reader, const char *key, const char **value,
                           struct error *err);

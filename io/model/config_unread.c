@@ -37,7 +37,8 @@ enum {
     ARRAY = 1 << JSON_ARRAY,
     STRING = 1 << JSON_STRING,
     INTEGER = 1 << JSON_INTEGER,
-    NUMBER = INTEGER | 1 << JSON_REAL,
+    REAL = 1 << JSON_REAL,
+    NUMBER = INTEGER | REAL,
     BOOLEAN = 1 << JSON_TRUE | 1 << JSON_FALSE,
     NOTHING = 1 << JSON_NULL
 };
@@ -58,6 +59,10 @@ static const struct type_of_key {
 // Narrower in the object of the language model: what is around it has no such keys of its own.
 static const struct type_of_key own_typed[] = {
     {"bos_token_id", INTEGER | NOTHING, "an integer or null"},
+    {"init_std", REAL | NOTHING, "a number with a point, as 1.0, or null"},
+    {"initializer_range", REAL | NOTHING, "a number with a point, as 1.0, or null"},
+    {"router_aux_loss_coef", REAL | NOTHING, "a number with a point, as 1.0, or null"},
+    {"router_jitter_noise", REAL | NOTHING, "a number with a point, as 1.0, or null"},
     {"pad_token_id", INTEGER | NOTHING, "an integer or null"},
     {"use_cache", BOOLEAN, "true or false"},
 };

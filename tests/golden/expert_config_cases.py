@@ -12,7 +12,7 @@ import sys
 import transformers as hf
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from make_config_golden import ABSENT, case_key, outcome
+from make_config_golden import ABSENT, case_key, float_cases, outcome
 
 KEYS = {"deepseek-v3":["q_lora_rank","num_key_value_heads","head_dim","n_group","topk_group","norm_topk_prob","first_k_dense_replace","rope_interleave","routed_scaling_factor","num_local_experts","n_shared_experts","num_experts_per_tok"],
  "deepseek-v2-lite":["topk_method","n_group","num_experts_per_tok","num_key_value_heads","mlp_bias","first_k_dense_replace","norm_topk_prob","head_dim"],
@@ -35,6 +35,7 @@ def main():
     cases += [("deepseek-v3", {key: value}) for key, value in OTHERS]
     # Absent, it is 4; of groups with three experts each, one kept, the reference then takes one of the others at random.
     cases += [("glm4-moe-lite", {"num_experts_per_tok": None}), ("glm4-moe-lite", {"num_experts_per_tok": ABSENT, "n_group": 1})]
+    cases += float_cases(True)
     known = {}
     if os.path.exists(sys.argv[1]):
         with open(sys.argv[1], encoding="utf-8") as file:

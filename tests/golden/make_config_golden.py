@@ -387,6 +387,25 @@ def null_cases():
                     yield family, {key: ABSENT}
 
 
+# Where the reference's class says float, an integer is refused; where it says float | int, or nothing, it is not.
+FLOATS = ("initializer_range", "init_std", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon",
+          "attn_logit_softcapping", "final_logit_softcapping", "clip_qkv", "logit_scale", "attn_scale", "moe_norm_min",
+          "routed_scaling_factor", "swiglu_alpha", "swiglu_limit", "router_jitter_noise", "router_aux_loss_coef",
+          "query_pre_attn_scalar",
+          "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
+
+
+def float_cases(of_experts):
+    for family in sorted(os.listdir(FAMILIES)):
+        with open(os.path.join(FAMILIES, family, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        if "vision_config" in config or (family in EXPERT_FAMILIES) != of_experts:
+            continue
+        for key in FLOATS:
+            if config.get(key) is not None:
+                yield family, {key: 1}
+
+
 def odd_number_cases():
     """Zeros that mean "not given", and numbers at the end of what can be computed."""
     for smallest in (1e-320, 1e-46, 1e-45, 1e-40, 0.1):  # float32 has the last three, but not 1 / 1e-40
@@ -502,6 +521,7 @@ def main():
     cases += layer_head_cases()
     cases += llama4_cases()
     cases += opening_cases()
+    cases += float_cases(False)
     lines = []
     for family, changes in cases:
         key = case_key(family, changes)

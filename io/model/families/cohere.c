@@ -19,7 +19,7 @@ static enum status configure_cohere(struct model_config *config, const struct co
     FORWARD_IF_ERROR(config_not_null(reader, "head_dim", err));
     config->decoder.parallel_residual = true;
     config->decoder.interleaved_rotary = true;
-    FORWARD_IF_ERROR(config_number(reader, "logit_scale", 1e-9, 1e9, &scale, err));
+    FORWARD_IF_ERROR(config_real(reader, "logit_scale", 1e-9, 1e9, &scale, err));
     config->logit_scale = (float)scale;
     return config_bool(&nullable, "use_qk_norm", &config->query_key_norm, err);
 }

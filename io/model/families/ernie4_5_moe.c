@@ -51,7 +51,7 @@ static enum status configure_ernie4_5_moe(struct model_config *config, const str
         config_optional_size(reader, "moe_intermediate_size", &decoder->moe_intermediate_size, err));
     FORWARD_IF_ERROR(config_number(reader, "moe_num_shared_experts", 0, 65536, &shared, err));
     decoder->shared_expert_intermediate_size = (size_t)shared * decoder->moe_intermediate_size;
-    FORWARD_IF_ERROR(config_number(reader, "moe_norm_min", 0, 1e30, &least, err));
+    FORWARD_IF_ERROR(config_real(reader, "moe_norm_min", 0, 1e30, &least, err));
     decoder->routing.normalise = true;
     decoder->routing.sum_least = (float)least;
     return read_sparse_layers(config, reader, err);

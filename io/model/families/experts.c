@@ -82,7 +82,7 @@ enum status read_routed_experts(struct model_config *config, const struct config
     RETURN_ERROR_IF(shared > 65536, err, STATUS_INPUT, "%s: n_shared_experts: must be at most 65536",
                     reader->path);
     decoder->shared_expert_intermediate_size = shared * decoder->moe_intermediate_size;
-    FORWARD_IF_ERROR(config_number(reader, "routed_scaling_factor", 1e-6, 1e6, &scale, err));
+    FORWARD_IF_ERROR(config_real(reader, "routed_scaling_factor", 1e-6, 1e6, &scale, err));
     decoder->routing.scale = scale == 1.0 ? 0.0F : (float)scale;
     return read_first_dense(config, reader, defaults->first_dense, err);
 }

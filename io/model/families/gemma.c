@@ -80,7 +80,7 @@ static enum status configure_gemma(struct model_config *config, const struct con
     config->decoder.attention_scale = (float)(1.0 / sqrt(scalar));
     if (json_is_null(config_value(reader, "final_logit_softcapping")))
         logit_cap = 0.0;
-    FORWARD_IF_ERROR(config_number(&nullable, "final_logit_softcapping", 1e-6, 1e9, &logit_cap, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "final_logit_softcapping", 1e-6, 1e9, &logit_cap, err));
     config->final_logit_soft_cap = (float)logit_cap;
 
     FORWARD_IF_ERROR(read_window(&window, reader, 4096, err));
@@ -97,7 +97,7 @@ static enum status configure_gemma2(struct model_config *config, const struct co
     const struct config_reader nullable = config_nullable(reader);
     double cap = json_is_null(config_value(reader, "attn_logit_softcapping")) ? 0.0 : 50.0;
 
-    FORWARD_IF_ERROR(config_number(&nullable, "attn_logit_softcapping", 1e-6, 1e9, &cap, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "attn_logit_softcapping", 1e-6, 1e9, &cap, err));
     config->decoder.attention_soft_cap = (float)cap;
     return configure_gemma(config, reader, 2, 30.0, err);
 }

@@ -345,7 +345,7 @@ static enum status configure_gemma4(struct model_config *config, const struct co
     config->embedding_scale = sqrt((double)config->decoder.hidden_size);
     config->rounded_embedding_scale = true; // as the reference does, and so did training
     config->decoder.attention_scale = 1.0F;
-    FORWARD_IF_ERROR(config_number(&nullable, "final_logit_softcapping", 1e-6, 1e9, &cap, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "final_logit_softcapping", 1e-6, 1e9, &cap, err));
     config->final_logit_soft_cap = (float)cap;
     FORWARD_IF_ERROR(read_kinds(config, reader, err));
     FORWARD_IF_ERROR(read_heads(config, reader, err));

@@ -46,8 +46,8 @@ static enum status configure_gpt_oss(struct model_config *config, const struct c
     struct decoder_config *decoder = &config->decoder;
     double alpha = 1.702, limit = 7.0;
 
-    FORWARD_IF_ERROR(config_number(reader, "swiglu_alpha", -1e6, 1e6, &alpha, err));
-    FORWARD_IF_ERROR(config_number(reader, "swiglu_limit", 0, 1e30, &limit, err));
+    FORWARD_IF_ERROR(config_real(reader, "swiglu_alpha", -1e6, 1e6, &alpha, err));
+    FORWARD_IF_ERROR(config_real(reader, "swiglu_limit", 0, 1e30, &limit, err));
     decoder->activation = ACTIVATION_CLAMPED_SWIGLU; // whatever `hidden_act` says
     decoder->swiglu = (struct clamped_swiglu){(float)alpha, (float)limit};
     decoder->routing.scores = ROUTING_SOFTMAX_OF_CHOSEN;

@@ -86,7 +86,7 @@ static enum status read_temperature(struct model_config *config, const struct co
     bool tuned = true;
 
     FORWARD_IF_ERROR(config_bool(reader, "attn_temperature_tuning", &tuned, err));
-    FORWARD_IF_ERROR(config_number(reader, "attn_scale", -1e6, 1e6, &beta, err));
+    FORWARD_IF_ERROR(config_real(reader, "attn_scale", -1e6, 1e6, &beta, err));
     RETURN_ERROR_IF(json_is_integer(config_find(reader, "attn_scale")), err, STATUS_INPUT,
                     "%s: attn_scale: must have a decimal point", reader->path);
     FORWARD_IF_ERROR(config_optional_size(reader, "floor_scale", &context, err));

@@ -56,7 +56,7 @@ static enum status configure_nanochat(struct model_config *config, const struct 
     const struct config_reader nullable = config_nullable(reader);
     double cap = json_is_null(config_value(reader, "final_logit_softcapping")) ? 0.0 : 15.0;
 
-    FORWARD_IF_ERROR(config_number(&nullable, "final_logit_softcapping", 1e-6, 1e9, &cap, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "final_logit_softcapping", 1e-6, 1e9, &cap, err));
     config->final_logit_soft_cap = (float)cap;
     config->norm_embedding = true;
     config->reversed_rotary = true;

@@ -24,7 +24,7 @@ static enum status configure_olmo(struct model_config *config, const struct conf
     const struct config_reader nullable = config_nullable(reader);
     double clip = 0.0;
 
-    FORWARD_IF_ERROR(config_number(&nullable, "clip_qkv", 1e-30, 1e30, &clip, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "clip_qkv", 1e-30, 1e30, &clip, err));
     config->decoder.clip_qkv = (float)clip;
     return STATUS_OK;
 }

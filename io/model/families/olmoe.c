@@ -36,7 +36,7 @@ static enum status configure_olmoe(struct model_config *config, const struct con
     const struct config_reader nullable = config_nullable(reader);
     double clip = 0.0;
 
-    FORWARD_IF_ERROR(config_number(&nullable, "clip_qkv", 1e-30, 1e30, &clip, err));
+    FORWARD_IF_ERROR(config_real(&nullable, "clip_qkv", 1e-30, 1e30, &clip, err));
     config->decoder.clip_qkv = (float)clip;
     return configure_experts(config, reader, 64, 8, err);
 }

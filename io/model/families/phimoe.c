@@ -45,7 +45,7 @@ static enum status configure_phimoe(struct model_config *config, const struct co
     FORWARD_IF_ERROR(read_window(&window, reader, 0, err));
     FORWARD_IF_ERROR(set_windows(config, &window, reader, err));
     FORWARD_IF_ERROR(config_bool(reader, "lm_head_bias", &config->lm_head_bias, err));
-    FORWARD_IF_ERROR(config_number(reader, "router_jitter_noise", 0, 1e6, &jitter, err));
+    FORWARD_IF_ERROR(config_real(reader, "router_jitter_noise", 0, 1e6, &jitter, err));
     decoder->routing.scores = ROUTING_SPARSE_MIXER;
     decoder->routing.jitter = (float)jitter;
     set_all_sparse(config);

@@ -90,11 +90,39 @@ static void any_number_reads_back_from_the_fewest_digits(void **state)
     }
 }
 
+// What Python's reader lets pass is called by its name.
+static void what_is_almost_json_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\"a\": 1,\n\"a\": 1}", "f: a key stands twice in one object, near '\"a\"' (line 2, column 3)"},
+        {"[NaN]", "f: NaN and Infinity are no numbers in JSON, near 'NaN' (line 1, column 4)"},
+        {"[Infinity]", "f: NaN and Infinity are no numbers in JSON, near 'Infinity' (line 1, column 9)"},
+        {"[-Infinity]", "f: NaN and Infinity are no numbers in JSON, near '-' (line 1, column 2)"},
+        {"[99999999999999999999]", "f: a number is too large for an integer of 64 bits, or for double, near "
+                                   "'99999999999999999999' (line 1, column 21)"},
+        {"[1e999]", "f: a number is too large for an integer of 64 bits, or for double, near '1e999' (line "
+                    "1, column 6)"},
+        {"[nan]", "f: not valid JSON: invalid token near 'nan' (line 1, column 4)"},
+        {"[1", "f: not valid JSON: ']' expected near end of file (line 1, column 2)"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = {0};
+        json_t *json;
+        assert_int_equal(json_parse(&json, cases[i].text, strlen(cases[i].text), "f", &err), STATUS_INPUT);
+        assert_string_equal(err.message, cases[i].message);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decimals_are_as_a_person_writes_them),
         cmocka_unit_test(what_is_no_number_stays),
+        cmocka_unit_test(what_is_almost_json_is_refused_by_name),
         cmocka_unit_test(any_number_reads_back_from_the_fewest_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,7 +169,8 @@ static void what_the_reference_cannot_open_is_refused(void **state)
                  {"dtype", "\"auto\"", "dtype: 'auto' is not a number format"},
                  {"id2label", "[]", "id2label: must be an object or null"},
                  {"eos_token_id", "\"2\"", "eos_token_id: must be an integer, a list or null"},
-                 {"initializer_range", "\"0.02\"", "initializer_range: must be a number or null"},
+                 {"initializer_range", "\"0.02\"", "initializer_range: must be a number with a point"},
+                 {"initializer_range", "1", "initializer_range: must be a number with a point"},
                  {"dtype", "[]", "dtype: must be a string, an object or null"},
                  {"dtype", "{\"\": \"quux\"}", "dtype: 'quux' is not a number format"},
                  {"dtype", "{\"\": null}", "dtype: its entry \"\" must be a string"},
@@ -183,7 +184,7 @@ static void what_the_reference_cannot_open_is_refused(void **state)
                  {"bos_token_id", "999999", ""},
                  {"id2label", "{\"0\": \"a\"}", ""},
                  {"eos_token_id", "[1, 2]", ""},
-                 {"initializer_range", "1", ""},
+                 {"initializer_range", "1.0", ""},
                  {"dtype", "{\"\": \"bfloat16\", \"vision_config\": \"float32\"}", ""},
                  {"dtype", "{}", ""},
                  {"dtype", "\"float8_e4m3fn\"", ""}};

@@ -227,7 +227,8 @@ static void wrong_config_is_refused_by_key(void **state)
     refuses_config("\"hidden_act\": \"prelu\"", "config.json: hidden_act", "silu");
     refuses_config("\"quantization_config\": {}", "config.json: quantization_config", "not supported");
     refuses_config("\"rope_theta\": \"big\"", "config.json: rope_theta", "number");
-    refuses_config("\"rms_norm_eps\": -1", "config.json: rms_norm_eps", "number");
+    refuses_config("\"rms_norm_eps\": -1.0", "config.json: rms_norm_eps", "number");
+    refuses_config("\"rms_norm_eps\": 1", "config.json: rms_norm_eps", "as 1.0");
     refuses_config("\"tie_word_embeddings\": 1", "config.json: tie_word_embeddings", "true or false");
     refuses_config("\"head_dim\": 3", "config.json: head_dim", "odd");
     refuses_config("\"head_dim\": 0", "config.json: head_dim", "integer");
