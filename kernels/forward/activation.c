@@ -246,22 +246,6 @@ void softmax(float *x, size_t n)
 }
 
 SIMD_CLONES
-static void softmax_row_beside(float *x, size_t n, float beside)
-{
-    const float largest = max_inline(x, n), max = beside > largest ? beside : largest;
-    for (size_t i = 0; i < n; i++)
-        x[i] = exp32(x[i] - max);
-    const float scale = (float)(1.0 / (sum_inline(x, n) + (double)exp32(beside - max)));
-    for (size_t i = 0; i < n; i++)
-        x[i] *= scale;
-}
-
-void softmax_beside(float *x, size_t n, float beside)
-{
-    softmax_row_beside(x, n, beside);
-}
-
-SIMD_CLONES
 static void gate_row(float *gate, const float *up, size_t n, float alpha, float limit)
 {
     for (size_t i = 0; i < n; i++) {

@@ -67,8 +67,6 @@ void soft_cap(float *x, size_t n, float cap);
 
 // x[n] = e^(x - max x) / sum, the sum in double; n >= 1.
 void softmax(float *x, size_t n);
-// The same with one more number in the sum, `beside`, whose own result is not kept.
-void softmax_beside(float *x, size_t n, float beside);
 // The largest of x[n], n >= 1.
 float max_of(const float *x, size_t n);
 // sum of e^(x - shift) over x[n], in double.

@@ -22,8 +22,9 @@ struct attention {
     size_t chunk; // instead, token t sees those from the last multiple of it up to t (Llama 4); 0: not
 };
 
-// Floats of workspace for a sequence of `tokens`: a block of queries times all keys, never tokens x tokens.
-size_t attention_workspace_size(size_t tokens);
+// Floats of workspace for `tokens` queries, however many keys they have: a block of queries, a block of keys
+// and their scores. It reads the attention's sizes alone: num_heads, head_dim, value_dim.
+size_t attention_workspace_size(const struct attention *attention, size_t tokens);
 
 // out[tokens, num_heads * value_dim] = softmax(scale * Q K^T, causal) V. A sink is one more score in the
 // softmax, of a key whose value is zero (gpt-oss, 2025): it takes its share of the sum alone.
@@ -36,6 +37,7 @@ struct attention_past {
 };
 
 // The same for tokens that continue a past: token t sees all of it (or what the window leaves of it) and the
-// tokens up to t. Workspace for past->tokens + tokens.
+// tokens up to t. The bits of a token's output do not depend on how its sequence is divided into past and
+// tokens.
 void attention_forward_after(float *out, const struct attention *attention, const struct attention_past *past,
                              size_t tokens, float *workspace);

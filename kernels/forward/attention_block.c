@@ -20,8 +20,11 @@ static size_t qkv_size(const struct decoder_config *config, size_t tokens)
 
 size_t attention_block_workspace_size(const struct decoder_config *config, size_t tokens)
 {
+    const struct attention sizes = {.num_heads = config->num_attention_heads,
+                                    .head_dim = config->head_dim,
+                                    .value_dim = value_head_dim(config)};
     const size_t beside =
-        larger(attention_workspace_size(tokens), latent_workspace_size(&config->latent, tokens));
+        larger(attention_workspace_size(&sizes, tokens), latent_workspace_size(&config->latent, tokens));
     const size_t softmax = qkv_size(config, tokens) + cache_lines(beside);
     return larger(softmax, linear_attention_workspace_size(&config->linear_attention, tokens));
 }

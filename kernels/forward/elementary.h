@@ -35,6 +35,29 @@ SIMD_INLINE float exp32(float x)
     return p * first * second;
 }
 
+// e^x for x <= 0 in fewer steps, for the weights of a softmax: 0 below 2^-127, NaN for NaN. With t = x / ln 2
+// = n + r, |r| <= 1/2, it is 2^n 2^r, and 2^r = 1 + r q(r), where q interpolates (2^r - 1) / r at the six
+// Chebyshev nodes. Within a unit in the last place, and 1.3 |x| 2^-24 relative by the rounding of t: what a
+// float32 score of that size is off itself.
+SIMD_INLINE float exp32_below_zero(float x)
+{
+    const float round_to_integer = 0x1.8p23F;
+    float t = x * 0x1.715476p+0F;
+
+    t = t < -127.0F ? -127.0F : t;
+    const float shifted = t + round_to_integer;
+    const float r = t - (shifted - round_to_integer);
+    float p = 0x1.44138ap-13F;
+    p = p * r + 0x1.5f0890p-10F;
+    p = p * r + 0x1.3b2a54p-7F;
+    p = p * r + 0x1.c6af6cp-5F;
+    p = p * r + 0x1.ebfbe0p-3F;
+    p = p * r + 0x1.62e430p-1F;
+    p = p * r + 1.0F;
+    // The low bits of `shifted` hold n; -127 gives the bits of 0.
+    return p * float_from_bits((float_bits(shifted) + 127U) << 23);
+}
+
 // tanh x within two units in the last place. Small arguments by the Taylor series to x^17, whose remainder at
 // 0.55 is below a twentieth of a unit; the others by 1 - 2 / (e^2|x| + 1).
 SIMD_INLINE float tanh32(float x)

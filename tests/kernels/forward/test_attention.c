@@ -1,4 +1,5 @@
 // Causal grouped-query attention against the plain loop.
+#include "kernels/blas.h"
 #include "kernels/forward/attention.h"
 #include "tests/support/naive.h"
 
@@ -12,6 +13,11 @@
 // Scores up to 8 are float32 sums, so each probability is off by about 8 * 2^-24; values are below 1.
 static const double tolerance = 3e-6;
 
+static float *new_workspace(const struct attention *attention, size_t tokens)
+{
+    return uniform_floats(attention_workspace_size(attention, tokens), 1.0F, 5);
+}
+
 static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim, size_t window)
 {
     const size_t q_size = heads * head_dim, kv_size = kv_heads * head_dim;
@@ -19,7 +25,6 @@ static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim,
     float *v = uniform_floats(tokens * kv_size, 1.0F, 3);
     float *out = uniform_floats(tokens * q_size, 1.0F, 4),
           *expected = uniform_floats(tokens * q_size, 1.0F, 4);
-    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 5);
     // The kernel takes query, key and value from one array whose rows hold all three.
     const size_t stride = q_size + 2 * kv_size;
     float *fused = uniform_floats(tokens * stride, 1.0F, 6);
@@ -44,6 +49,7 @@ static void check(size_t tokens, size_t heads, size_t kv_heads, size_t head_dim,
         .scale = 0.7F,
         .sliding_window = window,
     };
+    float *workspace = new_workspace(&attention, tokens);
     attention_forward(out, &attention, tokens, workspace);
     const struct naive_heads naive = {.tokens = tokens,
                                       .heads = heads,
@@ -92,8 +98,7 @@ static void what_comes_later_never_matters(void **state)
     (void)state;
     float *q = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 1),
           *k = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 2);
-    float *v = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 3),
-          *workspace = uniform_floats((size_t)TOKENS * TOKENS, 1, 0);
+    float *v = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 3);
     float *before = uniform_floats((size_t)TOKENS * SIZE, 1.0F, 4),
           *after = uniform_floats((size_t)TOKENS * SIZE, 1, 4);
     struct attention attention = {.num_heads = 1,
@@ -106,6 +111,7 @@ static void what_comes_later_never_matters(void **state)
                                   .query_head_stride = SIZE,
                                   .key_value_head_stride = SIZE,
                                   .scale = 1.0F};
+    float *workspace = new_workspace(&attention, TOKENS);
     attention_forward(before, &attention, TOKENS, workspace);
     for (size_t i = 140 * SIZE; i < (size_t)TOKENS * SIZE; i++) {
         k[i] = 1e6F;
@@ -127,7 +133,6 @@ static void a_bias_of_positions_is_added_to_the_scores(void **state)
     (void)state;
     float *q = uniform_floats(TOKENS * HEADS, 1.0F, 1), *k = uniform_floats(TOKENS * HEADS, 1.0F, 2);
     float *v = uniform_floats(TOKENS * HEADS, 1.0F, 3), *bias = uniform_floats(HEADS * STRIDE, 2.0F, 4);
-    float *workspace = uniform_floats(attention_workspace_size(TOKENS), 1.0F, 5);
     float *out = uniform_floats(TOKENS * HEADS, 1.0F, 6);
     struct attention attention = {.num_heads = HEADS,
                                   .num_key_value_heads = HEADS,
@@ -141,6 +146,7 @@ static void a_bias_of_positions_is_added_to_the_scores(void **state)
                                   .scale = 0.5F,
                                   .bias = bias,
                                   .bias_stride = STRIDE};
+    float *workspace = new_workspace(&attention, TOKENS);
     for (size_t window = 0; window < 20; window += 19) {
         attention.sliding_window = window;
         attention_forward(out, &attention, TOKENS, workspace);
@@ -171,7 +177,6 @@ static void check_past(size_t tokens, size_t past, size_t window, size_t chunk)
     float *rows = uniform_floats(tokens * ROW, 1.0F, 1);
     float *whole = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2),
           *part = uniform_floats(tokens * HEADS * SIZE, 1.0F, 2);
-    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 3);
     struct attention attention = {.num_heads = HEADS,
                                   .num_key_value_heads = KV_HEADS,
                                   .head_dim = SIZE,
@@ -189,13 +194,16 @@ static void check_past(size_t tokens, size_t past, size_t window, size_t chunk)
     attention.bias = past % 2 == 1 ? bias : NULL;
     attention.bias_stride = tokens;
     const struct attention_past old = {past, attention.key, attention.value};
+    float *workspace = new_workspace(&attention, tokens);
     attention_forward(whole, &attention, tokens, workspace);
     attention.query += past * ROW;
     attention.key += past * ROW;
     attention.value += past * ROW;
     attention_forward_after(part, &attention, &old, tokens - past, workspace);
-    assert_true(largest_difference(whole + past * HEADS * SIZE, part, (tokens - past) * HEADS * SIZE) <
-                tolerance);
+    const size_t size = (tokens - past) * HEADS * SIZE;
+    assert_true(largest_difference(whole + past * HEADS * SIZE, part, size) < tolerance);
+    if (blas_keeps_bits())
+        assert_memory_equal(whole + past * HEADS * SIZE, part, size * sizeof *part);
     free(bias);
     free(rows);
     free(whole);
@@ -226,7 +234,6 @@ static void chunks_do_not_see_each_other(void **state)
     float *rows = uniform_floats((size_t)TOKENS * ROW, 1.0F, 1);
     float *whole = uniform_floats((size_t)TOKENS * OUT, 1.0F, 2),
           *part = uniform_floats((size_t)TOKENS * OUT, 1.0F, 2);
-    float *workspace = uniform_floats(attention_workspace_size(TOKENS), 1.0F, 3);
     (void)state;
 
     for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
@@ -241,6 +248,7 @@ static void chunks_do_not_see_each_other(void **state)
                                       .key_value_head_stride = SIZE,
                                       .scale = 0.7F,
                                       .chunk = chunks[c]};
+        float *workspace = new_workspace(&attention, TOKENS);
         attention_forward(whole, &attention, TOKENS, workspace);
         attention.chunk = 0;
         for (size_t first = 0; first < TOKENS; first += chunks[c]) {
@@ -251,17 +259,20 @@ static void chunks_do_not_see_each_other(void **state)
             attention_forward(part + first * OUT, &attention, left < chunks[c] ? left : chunks[c], workspace);
         }
         assert_true(largest_difference(whole, part, (size_t)TOKENS * OUT) < tolerance);
+        free(workspace);
     }
     free(rows);
     free(whole);
     free(part);
-    free(workspace);
 }
 
-static void memory_is_a_block_of_queries_not_the_square(void **state)
+static void memory_does_not_grow_with_the_sequence(void **state)
 {
+    const struct attention sizes = {.num_heads = 32, .head_dim = 128};
     (void)state;
-    assert_true(attention_workspace_size(100000) <= (size_t)100000 * 256);
+    assert_int_equal(attention_workspace_size(&sizes, 100000), attention_workspace_size(&sizes, 2000));
+    assert_true(attention_workspace_size(&sizes, 100000) * sizeof(float) < 3 << 20);
+    assert_true(attention_workspace_size(&sizes, 1) < attention_workspace_size(&sizes, 2));
 }
 
 static void a_soft_cap_bends_the_scores(void **state)
@@ -269,7 +280,7 @@ static void a_soft_cap_bends_the_scores(void **state)
     enum { TOKENS = 3, SIZE = 1 };
     (void)state;
     const float q[TOKENS] = {1, 2, 3}, k[TOKENS] = {4, -5, 6}, v[TOKENS] = {1, 10, 100};
-    float out[TOKENS], workspace[TOKENS * TOKENS];
+    float out[TOKENS];
     const struct attention attention = {.num_heads = 1,
                                         .num_key_value_heads = 1,
                                         .head_dim = SIZE,
@@ -281,6 +292,7 @@ static void a_soft_cap_bends_the_scores(void **state)
                                         .key_value_head_stride = SIZE,
                                         .scale = 0.5F,
                                         .soft_cap = 2.0F};
+    float *workspace = new_workspace(&attention, TOKENS);
     attention_forward(out, &attention, TOKENS, workspace);
     for (size_t t = 0; t < TOKENS; t++) {
         double sum = 0.0, weighted = 0.0;
@@ -291,6 +303,7 @@ static void a_soft_cap_bends_the_scores(void **state)
         }
         assert_close((double)out[t], weighted / sum, 3e-5); // values up to 100
     }
+    free(workspace);
 }
 
 // Two heads with values of another size than the keys, in rows of [query 2 x 3, key 2 x 3, (key, value)
@@ -301,7 +314,6 @@ static void check_wide_values(size_t tokens, size_t window, size_t past)
     const float sinks[HEADS] = {0.5F, -1.5F};
     float *rows = uniform_floats(tokens * ROW, 1.0F, 1),
           *out = uniform_floats(tokens * HEADS * VALUE, 1.0F, 2);
-    float *workspace = uniform_floats(attention_workspace_size(tokens), 1.0F, 3);
     struct attention attention = {.num_heads = HEADS,
                                   .num_key_value_heads = HEADS,
                                   .head_dim = SIZE,
@@ -317,6 +329,7 @@ static void check_wide_values(size_t tokens, size_t window, size_t past)
                                   .scale = 0.7F,
                                   .sliding_window = window};
     const struct attention_past old = {past, attention.key, attention.value};
+    float *workspace = new_workspace(&attention, tokens);
     attention.query += past * ROW;
     attention.key += past * ROW;
     attention.value += past * ROW;
@@ -357,7 +370,7 @@ static void a_sink_above_all_scores_leaves_nothing(void **state)
 {
     (void)state;
     const float one[1] = {1.0F}, sinks[1] = {200.0F};
-    float out[1], workspace[1];
+    float out[1];
     const struct attention attention = {.num_heads = 1,
                                         .num_key_value_heads = 1,
                                         .head_dim = 1,
@@ -369,8 +382,141 @@ static void a_sink_above_all_scores_leaves_nothing(void **state)
                                         .key_value_head_stride = 1,
                                         .sinks = sinks,
                                         .scale = 1.0F};
+    float *workspace = new_workspace(&attention, 1);
     attention_forward(out, &attention, 1, workspace);
     assert_true(out[0] == 0.0F); // e^-199 of it
+    free(workspace);
+}
+
+// ---- all parts at once, in double ------------------------------------------------------------------------
+
+struct shape {
+    size_t tokens, past, heads, kv_heads, head_dim, value, window, chunk;
+    float soft_cap;
+    bool sinks, bias;
+    float size; // of whole numbers in queries and keys, so that scores are exact; 0: fractions up to 1
+};
+
+// Query, key and value of a token side by side.
+static size_t row_size(const struct shape *s)
+{
+    return (s->heads + s->kv_heads) * s->head_dim + s->kv_heads * s->value;
+}
+
+static bool sees(const struct shape *s, size_t query, size_t key)
+{
+    return key <= query && (s->window == 0 || key + s->window > query) &&
+           (s->chunk == 0 || query / s->chunk == key / s->chunk);
+}
+
+// expected[value] of one query of one head.
+static void attend_plainly(double *expected, const struct shape *s, const float *rows,
+                           const struct attention *attention, size_t query, size_t head)
+{
+    const size_t group = head / (s->heads / s->kv_heads), row = row_size(s);
+    double *scores = calloc(query + 1, sizeof *scores), max = -HUGE_VAL, sum = 0;
+
+    assert_non_null(scores);
+    for (size_t k = 0; k <= query; k++) {
+        for (size_t i = 0; i < s->head_dim; i++)
+            scores[k] += (double)rows[query * row + head * s->head_dim + i] *
+                         (double)rows[k * row + (s->heads + group) * s->head_dim + i];
+        scores[k] *= (double)attention->scale;
+        if (s->bias)
+            scores[k] += (double)attention->bias[head * attention->bias_stride + k] -
+                         (double)attention->bias[head * attention->bias_stride + query];
+        if (s->soft_cap != 0)
+            scores[k] = (double)s->soft_cap * tanh(scores[k] / (double)s->soft_cap);
+        if (sees(s, query, k))
+            max = fmax(max, scores[k]);
+    }
+    if (s->sinks) {
+        max = fmax(max, (double)attention->sinks[head]);
+        sum = exp((double)attention->sinks[head] - max);
+    }
+    for (size_t i = 0; i < s->value; i++)
+        expected[i] = 0;
+    for (size_t k = 0; k <= query; k++) {
+        const double power = sees(s, query, k) ? exp(scores[k] - max) : 0;
+        sum += power;
+        for (size_t i = 0; i < s->value; i++)
+            expected[i] +=
+                power * (double)rows[k * row + (s->heads + s->kv_heads) * s->head_dim + group * s->value + i];
+    }
+    for (size_t i = 0; i < s->value; i++)
+        expected[i] /= sum;
+    free(scores);
+}
+
+static void check_shape(const struct shape *s)
+{
+    const size_t row = row_size(s), keys = (s->heads + s->kv_heads) * s->head_dim;
+    float *rows = uniform_floats(s->tokens * row, 1.0F, 1),
+          *bias = uniform_floats(s->heads * s->tokens, 2.0F, 2);
+    float *sinks = uniform_floats(s->heads, 3.0F, 3);
+    float *out = uniform_floats((s->tokens - s->past) * s->heads * s->value, 1.0F, 4);
+    double *expected = calloc(s->value, sizeof *expected);
+
+    assert_non_null(expected);
+    // Scores grow along the sequence: the maximum changes in nearly every block.
+    for (size_t t = 0; t < s->tokens && s->size != 0; t++)
+        for (size_t i = 0; i < keys; i++)
+            rows[t * row + i] = roundf(rows[t * row + i] * s->size * (float)(1 + t / 100));
+    struct attention attention = {.num_heads = s->heads,
+                                  .num_key_value_heads = s->kv_heads,
+                                  .head_dim = s->head_dim,
+                                  .value_dim = s->value,
+                                  .query = rows,
+                                  .key = rows + s->heads * s->head_dim,
+                                  .value = rows + keys,
+                                  .token_stride = row,
+                                  .query_head_stride = s->head_dim,
+                                  .key_value_head_stride = s->head_dim,
+                                  .value_head_stride = s->value,
+                                  .sinks = s->sinks ? sinks : NULL,
+                                  .scale = s->size != 0 ? 0.25F : 0.7F,
+                                  .soft_cap = s->soft_cap,
+                                  .bias = s->bias ? bias : NULL,
+                                  .bias_stride = s->tokens,
+                                  .sliding_window = s->window,
+                                  .chunk = s->chunk};
+    const struct attention_past past = {s->past, attention.key, attention.value};
+    float *workspace = new_workspace(&attention, s->tokens - s->past);
+    attention.query += s->past * row;
+    attention.key += s->past * row;
+    attention.value += s->past * row;
+    attention_forward_after(out, &attention, &past, s->tokens - s->past, workspace);
+    for (size_t t = s->past; t < s->tokens; t++)
+        for (size_t h = 0; h < s->heads; h++) {
+            attend_plainly(expected, s, rows, &attention, t, h);
+            for (size_t i = 0; i < s->value; i++)
+                assert_close((double)out[((t - s->past) * s->heads + h) * s->value + i], expected[i],
+                             tolerance);
+        }
+    free(rows);
+    free(bias);
+    free(sinks);
+    free(out);
+    free(expected);
+    free(workspace);
+}
+
+static void every_part_is_its_formula(void **state)
+{
+    static const struct shape shapes[] = {
+        {600, 0, 2, 1, 5, 5, 0, 0, 0, false, false, 0},    // three blocks of keys, the last one short
+        {600, 0, 6, 2, 3, 7, 300, 0, 0, true, false, 0},   // windows that begin inside a block
+        {530, 0, 2, 2, 4, 4, 20, 0, 0, false, true, 0},    // and end in the same one
+        {600, 0, 3, 1, 4, 4, 0, 270, 5, false, false, 0},  // chunks likewise
+        {1300, 0, 2, 2, 3, 3, 0, 0, 0, true, true, 0},     // more than one block of queries
+        {800, 333, 6, 2, 4, 6, 290, 0, 4, true, true, 0},  // all of it after a past that ends inside a block
+        {514, 513, 14, 2, 8, 8, 0, 0, 0, false, false, 0}, // one token more
+        {600, 0, 2, 1, 4, 4, 0, 0, 0, false, false, 40},   // scores to 1e4 and above, both signs
+        {600, 100, 2, 2, 4, 4, 260, 0, 0, true, false, 40}, {600, 0, 2, 2, 4, 4, 0, 0, 50, false, false, 40},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        check_shape(&shapes[i]);
 }
 
 int main(void)
@@ -383,10 +529,11 @@ int main(void)
         cmocka_unit_test(a_past_counts_as_if_it_were_there),
         cmocka_unit_test(chunks_do_not_see_each_other),
         cmocka_unit_test(a_bias_of_positions_is_added_to_the_scores),
-        cmocka_unit_test(memory_is_a_block_of_queries_not_the_square),
+        cmocka_unit_test(memory_does_not_grow_with_the_sequence),
         cmocka_unit_test(a_soft_cap_bends_the_scores),
         cmocka_unit_test(values_may_be_wider_than_keys_and_sinks_take_their_share),
         cmocka_unit_test(a_sink_above_all_scores_leaves_nothing),
+        cmocka_unit_test(every_part_is_its_formula),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
