@@ -6,6 +6,7 @@
 #include "io/file/sealed_json.h"
 #include "kernels/blas.h"
 #include "kernels/blas_kernel.h"
+#include "kernels/numerics.h"
 #include "kernels/simd.h"
 #include "pipeline/job/json.h"
 #include "pipeline/record/run_json/changed_input.h"
@@ -38,9 +39,9 @@ json_t *library_versions(void)
     MPI_Get_library_version(mpi, &length);
     mpi[strcspn(mpi, ",\n")] = '\0';
     blas_name(blas, sizeof blas);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5", hdf5,
-                     RECORD_BLAS, blas, RECORD_BLAS_KERNEL, blas_kernel_name(), "instructions",
-                     simd_instructions());
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5",
+                     hdf5, RECORD_BLAS, blas, RECORD_BLAS_KERNEL, blas_kernel_name(), "instructions",
+                     simd_instructions(), RECORD_NUMERICS, NUMERICS);
 }
 
 json_t *hub_to_json(const struct settings *settings)
