@@ -3,100 +3,76 @@
 
 #include <stdlib.h>
 
+// c[m, n] = a[m, k] b[k, n]; the others differ from it in a member or two.
+static struct blas_gemm product(size_t m, size_t n, size_t k, size_t c_stride, size_t a_stride,
+                                size_t b_stride)
+{
+    return (struct blas_gemm){
+        .m = m, .n = n, .k = k, .c_stride = c_stride, .a_stride = a_stride, .b_stride = b_stride, .alpha = 1};
+}
+
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale)
 {
-    blas_gemm_f32(c, a, b,
-                  &(struct blas_gemm){.transpose_b = true,
-                                      .m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = (double)scale});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.transpose_b = true;
+    gemm.alpha = (double)scale;
+    blas_gemm_f32(c, a, b, &gemm);
 }
 
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    blas_gemm_f32(c, a, b,
-                  &(struct blas_gemm){.m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = 1});
+    const struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    blas_gemm_f32(c, a, b, &gemm);
 }
 
 void gemm_add_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
                  size_t m, size_t n, size_t k)
 {
-    blas_gemm_f32(c, a, b,
-                  &(struct blas_gemm){.m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = 1,
-                                      .beta = 1});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.beta = 1;
+    blas_gemm_f32(c, a, b, &gemm);
 }
 
 void gemm_tn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k)
 {
-    blas_gemm_f32(c, a, b,
-                  &(struct blas_gemm){.transpose_a = true,
-                                      .m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = 1});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.transpose_a = true;
+    blas_gemm_f32(c, a, b, &gemm);
 }
 
 void gemm_subtract_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                        size_t b_stride, size_t m, size_t n, size_t k)
 {
-    blas_gemm_f64(c, a, b,
-                  &(struct blas_gemm){.m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = -1,
-                                      .beta = 1});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.alpha = -1;
+    gemm.beta = 1;
+    blas_gemm_f64(c, a, b, &gemm);
 }
 
 void gemm_nn_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k, double scale)
 {
-    blas_gemm_f64(c, a, b,
-                  &(struct blas_gemm){.m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = scale});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.alpha = scale;
+    blas_gemm_f64(c, a, b, &gemm);
 }
 
 void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k)
 {
-    blas_gemm_f64(c, a, b,
-                  &(struct blas_gemm){.transpose_b = true,
-                                      .m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .c_stride = c_stride,
-                                      .a_stride = a_stride,
-                                      .b_stride = b_stride,
-                                      .alpha = 1});
+    struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
+
+    gemm.transpose_b = true;
+    blas_gemm_f64(c, a, b, &gemm);
 }
 
 enum status gemm_prepare(struct error *err)
