@@ -75,12 +75,10 @@ void hessian_factor_down(double *matrix, size_t in, size_t k, size_t i, double *
 {
     const size_t rows = tile_size(in, i), n = tile_size(in, k), own = i * MATRIX_TILE;
     const size_t before = k * MATRIX_TILE, after = before + n;
-    const double *across = matrix + before * in, *transposed = across + own;
+    const double *across = matrix + before * in;
     double *row = matrix + own * in;
 
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < n; c++)
-            workspace[r * n + c] = transposed[c * in + r];
+    tile_transpose(workspace, n, across + own, in, n, rows);
     gemm_subtract_f64(row + own, in, workspace, n, across + own, in, rows, before - own, n);
     gemm_nn_f64(row + before, in, workspace, n, across + before, in, rows, n, n, -1);
     if (after < in)

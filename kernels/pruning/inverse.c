@@ -35,30 +35,61 @@ void inverse_pivot(double *matrix, size_t in, size_t k, double *workspace)
     tile_copy(pivot, in, workspace, n, n, n);
 }
 
-// A_kj <- P A_kj
+// B_k is in tiles of row k to the right of the pivot, and transposed in those of column k above it.
+// Afterwards row k has P B_k, and column k B_k transposed.
 void inverse_across(double *matrix, size_t in, size_t k, size_t j, double *workspace)
 {
-    const size_t rows = tile_size(in, k), columns = tile_size(in, j);
-    const double *pivot = matrix + k * MATRIX_TILE * (in + 1);
-    double *tile = matrix + k * MATRIX_TILE * in + j * MATRIX_TILE;
+    const size_t n = tile_size(in, k), columns = tile_size(in, j);
+    const double *pivot = tile_at(matrix, in, k, k);
+    double *across = tile_at(matrix, in, k, j), *down = tile_at(matrix, in, j, k);
 
-    tile_copy(workspace, columns, tile, in, rows, columns);
-    gemm_nn_f64(tile, in, pivot, in, workspace, columns, rows, columns, rows, 1);
+    if (j < k) {
+        gemm_nt_f64(across, in, pivot, in, down, in, n, columns, n);
+        return;
+    }
+    tile_transpose(down, in, across, in, n, columns);
+    tile_copy(workspace, columns, across, in, n, columns);
+    gemm_nn_f64(across, in, pivot, in, workspace, columns, n, columns, n, 1);
 }
 
-// A_i <- A_i - A_ik A_k beside column k, and A_ik <- -A_ik P
+static void negate_tile(double *tile, size_t stride, size_t rows, size_t columns)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            tile[i * stride + j] = -tile[i * stride + j];
+}
+
+// B_ij -= B_ik (P B_kj) for j >= i; then B_ik <- (P B_ki)^T, and -P in the pivot's own place.
 void inverse_down(double *matrix, size_t in, size_t k, size_t i, double *workspace)
 {
-    const size_t rows = tile_size(in, i), n = tile_size(in, k), before = k * MATRIX_TILE, after = before + n;
+    const size_t rows = tile_size(in, i), n = tile_size(in, k), own = i * MATRIX_TILE;
+    const size_t before = k * MATRIX_TILE, after = own > before ? own : before + n;
     const double *across = matrix + before * in;
-    double *row = matrix + i * MATRIX_TILE * in;
+    double *row = matrix + own * in;
 
+    if (i == k) {
+        negate_tile(row + own, in, n, n);
+        return;
+    }
     tile_copy(workspace, n, row + before, in, rows, n);
-    if (before > 0)
-        gemm_subtract_f64(row, in, workspace, n, across, in, rows, before, n);
+    if (own < before)
+        gemm_subtract_f64(row + own, in, workspace, n, across + own, in, rows, before - own, n);
     if (after < in)
         gemm_subtract_f64(row + after, in, workspace, n, across + after, in, rows, in - after, n);
-    gemm_nn_f64(row + before, in, workspace, n, across + before, in, rows, n, n, -1);
+    if (own < before)
+        tile_transpose(row + before, in, across + own, in, n, rows);
+}
+
+void inverse_mirror(double *matrix, size_t in, size_t i)
+{
+    const size_t rows = tile_size(in, i), own = i * MATRIX_TILE, after = own + rows;
+    double *row = matrix + own * in;
+
+    negate_tile(row + own, in, rows, in - own);
+    for (size_t j = 0; j < rows; j++)
+        for (size_t l = 0; l < j; l++)
+            row[j * in + own + l] = row[l * in + own + j];
+    tile_transpose(matrix + after * in + own, in, row + after, in, rows, in - after);
 }
 
 bool inverse_alone(double *matrix, size_t in, double *workspace)
@@ -71,9 +102,10 @@ bool inverse_alone(double *matrix, size_t in, double *workspace)
             if (j != k)
                 inverse_across(matrix, in, k, j, workspace);
         for (size_t i = 0; i < tiles; i++)
-            if (i != k)
-                inverse_down(matrix, in, k, i, workspace);
+            inverse_down(matrix, in, k, i, workspace);
     }
+    for (size_t i = 0; i < tiles; i++)
+        inverse_mirror(matrix, in, i);
     return diagonal_is_positive(matrix, in);
 }
 

@@ -38,6 +38,20 @@ static inline void tile_copy(double *to, size_t to_stride, const double *from, s
         memcpy(to + i * to_stride, from + i * from_stride, columns * sizeof *to);
 }
 
+// to[columns, rows] <- from[rows, columns] transposed, with strides; in squares of one cache line a row, as
+// whole columns of a wide matrix fall into few sets of a cache.
+static inline void tile_transpose(double *to, size_t to_stride, const double *from, size_t from_stride,
+                                  size_t rows, size_t columns)
+{
+    enum { SIDE = 8 };
+
+    for (size_t top = 0; top < rows; top += SIDE)
+        for (size_t left = 0; left < columns; left += SIDE)
+            for (size_t j = left; j < columns && j < left + SIDE; j++)
+                for (size_t i = top; i < rows && i < top + SIDE; i++)
+                    to[j * to_stride + i] = from[i * from_stride + j];
+}
+
 // Whether the diagonal is finite and positive, as that of an inverse or a factor is: if not, what it was made
 // from is not positive definite in double.
 static inline bool diagonal_is_positive(const double *matrix, size_t in)

@@ -283,14 +283,16 @@ static enum status invert_tiles(struct solver *solver, size_t in, struct error *
                 inverse_across(matrix, in, k, j, solver->workspace);
         shared_block_sync(&solver->wide, team);
         for (size_t i = rank; i < tiles && status == STATUS_OK; i += ranks) {
-            if (i != k)
-                inverse_down(matrix, in, k, i, solver->workspace);
+            inverse_down(matrix, in, k, i, solver->workspace);
             if (stage_is_stopped(solver->stage, 0))
                 status = error_set(err, STATUS_STOPPED, "told to stop");
         }
         shared_block_sync(&solver->wide, team);
         FORWARD_IF_ERROR(team_agree(team, status, err));
     }
+    for (size_t i = rank; i < tiles; i += ranks)
+        inverse_mirror(matrix, in, i);
+    shared_block_sync(&solver->wide, team);
     return STATUS_OK;
 }
 
