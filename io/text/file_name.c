@@ -2,6 +2,7 @@
 
 #include "io/text/ending.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -48,9 +49,21 @@ static const char *const weight_endings[] = {
     ".safetensors", ".bin",       ".pt", ".pth", ".ckpt",   ".gguf", ".msgpack", ".onnx",
     ".onnx_data",   ".onnx.data", ".h5", ".ot",  ".tflite", ".npz",  ".nemo",    NULL};
 
+// Data beside an ONNX model are cut into parts beyond 2 GB: model.onnx_data, model.onnx_data_1 and so on.
+static bool is_name_of_part(const char *path)
+{
+    static const char *const endings[] = {".onnx_data", ".onnx.data", NULL};
+    size_t size = strlen(path), digits = 0;
+
+    while (digits < size && isdigit((unsigned char)path[size - 1 - digits]))
+        digits++;
+    size -= digits;
+    return digits > 0 && size > 0 && path[size - 1] == '_' && has_ending_of(path, size - 1, endings);
+}
+
 bool is_name_of_weights(const char *path)
 {
-    return has_ending_of(path, strlen(path), weight_endings);
+    return has_ending_of(path, strlen(path), weight_endings) || is_name_of_part(path);
 }
 
 bool is_name_of_weights_index(const char *path)

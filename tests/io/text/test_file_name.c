@@ -42,11 +42,33 @@ static void a_name_says_packing_and_kind(void **state)
 
 static void weights_have_many_endings(void **state)
 {
-    static const char *const weights[] = {"model.safetensors", "a.BIN",  "a.onnx",  "a.onnx_data",
-                                          "a.onnx.data",       "a.ckpt", "a.npz",   "a.nemo",
-                                          "a.tflite",          "a.pt",   "rust.ot", "a.h5"};
-    static const char *const others[] = {"config.json", "a.npz.txt", "tokenizer.model",
-                                         "data",        "onnx_data", "model.safetensors.index.json"};
+    static const char *const weights[] = {"model.safetensors",
+                                          "a.BIN",
+                                          "a.onnx",
+                                          "a.onnx_data",
+                                          "a.onnx_data_1",
+                                          "A.ONNX_DATA_12",
+                                          "a.onnx.data_1",
+                                          "a.onnx.data",
+                                          "a.ckpt",
+                                          "a.npz",
+                                          "a.nemo",
+                                          "a.tflite",
+                                          "a.pt",
+                                          "rust.ot",
+                                          "a.h5"};
+    static const char *const others[] = {"config.json",
+                                         "a.npz.txt",
+                                         "tokenizer.model",
+                                         "data",
+                                         "onnx_data",
+                                         "a.onnx_data_",
+                                         "a.onnx_data1",
+                                         "a_1",
+                                         "_1",
+                                         "1",
+                                         "a.onnx_data_x1",
+                                         "model.safetensors.index.json"};
     (void)state;
 
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
