@@ -6,8 +6,8 @@
 #include "stages/compensate/compensate.h"
 #include "stages/export/export.h"
 #include "stages/prune/prune.h"
+#include "tests/support/exported.h"
 #include "tests/support/golden.h"
-#include "tests/support/small_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -229,15 +229,7 @@ static void linears_that_stay_dense_move_with_the_others(void **state)
     job_close(&job);
 }
 
-// ---- added biases, and the record
-// --------------------------------------------------------------------------
-
-static char *path_below(const char *directory, const char *name)
-{
-    char *path = NULL;
-    assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
-    return path;
-}
+// ---- added biases, and the record ------------------------------------------------------------------------
 
 static void biases_that_are_added_and_shards_move_too(void **state)
 {
