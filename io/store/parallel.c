@@ -103,15 +103,28 @@ static enum status look_at_file(const struct store_writer *writer, const char *n
 }
 
 // ROMIO ends the program with a line of its own when it finds no memory while it opens a file. It needs less
-// than this.
+// than this, with our hint.
 static enum status has_room_to_open(struct error *err)
 {
-    enum { ROOM = 4 << 20 };
+    enum { ROOM = 8 << 20 };
     char *room = NULL;
 
     FORWARD_IF_ERROR(allocate(&room, ROOM, 1, "opening a file together", err));
     free(room);
     return STATUS_OK;
+}
+
+// Collective buffering, which independent transfers have no use for, would take 16 MiB of each rank in ROMIO.
+static herr_t set_mpi_io(hid_t fapl, MPI_Comm comm)
+{
+    MPI_Info hints;
+
+    if (MPI_Info_create(&hints) != MPI_SUCCESS)
+        return -1;
+    MPI_Info_set(hints, "cb_buffer_size", "65536"); // a hint: without it all is well, and larger
+    const herr_t result = H5Pset_fapl_mpio(fapl, comm, hints);
+    MPI_Info_free(&hints);
+    return result;
 }
 
 static enum status open_parallel(struct store_writer *writer, struct error *err)
@@ -128,7 +141,7 @@ static enum status open_parallel(struct store_writer *writer, struct error *err)
     status = agree(writer->comm, status, err);
     // From here on both calls are collective: a rank that failed before one would leave the others in it.
     if (status == STATUS_OK) {
-        if (H5Pset_fapl_mpio(fapl, writer->comm, MPI_INFO_NULL) < 0)
+        if (set_mpi_io(fapl, writer->comm) < 0)
             status =
                 store_hdf5_failed(err, STATUS_FAILED, "%s: cannot prepare parallel writing", writer->path);
         status = agree(writer->comm, status, err);
