@@ -145,7 +145,7 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
     if (program->options.command->options & TAKES_KERNEL)
         kernel_survey(&program->survey, program->options.kernel);
     store_before_mpi();
-    MPI_Init(argc, argv);
+    mpi_room_start(argc, argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // we report errors ourselves
     enum status status = team_create(&program->world, MPI_COMM_WORLD, 1, err);
     program->root = program->world.rank == 0;

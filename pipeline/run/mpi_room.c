@@ -6,6 +6,7 @@
 #include <mpi.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -109,4 +110,15 @@ enum status mpi_room_check(struct error *err)
         return STATUS_OK;
     FORWARD_IF_ERROR(check_addresses(room, err));
     return check_files(room, err);
+}
+
+void mpi_room_start(int *argc, char ***argv)
+{
+    const bool homeless = getenv("HOME") == NULL;
+
+    if (homeless)
+        setenv("HOME", "/", 1);
+    MPI_Init(argc, argv);
+    if (homeless)
+        unsetenv("HOME"); // a job's ~ is as unknown to `run` as it is to `plan`
 }
