@@ -79,12 +79,14 @@ rmdir "$folder/model/README.md"
 # ---- one rank of several ----------------------------------------------------------------------------------
 
 # A rank that is refused before MPI starts: the other would wait for it for ever.
-one_of_two() {
-  exits 2 quieted watched mpirun $quiet_option -n 1 "$COPPICE" "${@:1:3}" : -n 1 "$COPPICE" "${@:4}" && one_line "unknown option '--kernels'"
+one_of_two() { # RANK
+  # shellcheck disable=SC2016
+  exits 2 quietly 2 bash -c '[ "${!rank_in}" != "$0" ] || set -- "$@" --kernels; exec "$@"' "$1" "$COPPICE" run --quiet "$job" &&
+    one_line "unknown option '--kernels'"
 }
 small_job "$job" model="$folder/model" method=wanda pattern= length=16 run="$folder/other"
-check "a mistake in the options of the first rank alone" one_of_two run --kernels "$job" run --quiet "$job"
-check "and of the second" one_of_two run --quiet "$job" run --kernels "$job"
+check "a mistake in the options of the first rank alone" one_of_two 0
+check "and of the second" one_of_two 1
 
 # ---- rights and room: not root's rights, which no folder refuses -------------------------------------------
 
