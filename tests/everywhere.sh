@@ -122,6 +122,7 @@ in_root() {
   # shellcheck disable=SC2016
   unshare --mount --propagation private bash -c 'set -e
     root=$1 source=$2
+    mount --bind "$root" "$root" # so that what is mounted on / there may be changed
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount -t sysfs -o ro sysfs "$root/sys"
