@@ -5,6 +5,7 @@
 #include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/linear_record.h"
+#include "tests/support/joint_variants.h"
 #include "tests/support/naive_masks.h"
 #include "tests/support/naive_splitting.h"
 
@@ -14,42 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-// Heads of 8 channels, four query heads over two key-value heads; 192 tokens.
-static struct small_model_shape joint_shape(void)
-{
-    struct small_model_shape shape = small_model_shape();
-    shape.checkpoint.dtype = DTYPE_F32;
-    shape.checkpoint.hidden = 32;
-    shape.checkpoint.heads = 4;
-    shape.checkpoint.kv_heads = 2;
-    shape.checkpoint.intermediate = 72;
-    shape.sequences = 16;
-    return shape;
-}
-
-static struct variant *add_joint(struct small_model *small, const char *name, enum method method)
-{
-    struct variant *variant = small_model_add(small, name, method);
-    variant->output = MATCHING_LEAST_SQUARES;
-    variant->drift = method_has_factors(method) ? DRIFT_CORRECTED : DRIFT_IGNORED;
-    return variant;
-}
-
-static struct variant *add_pattern(struct small_model *small, const char *name, enum method method,
-                                   bool permute)
-{
-    struct variant *variant = add_joint(small, name, method);
-    small_set_pattern(variant, 2, 4);
-    variant->permute = permute;
-    return variant;
-}
-
-static void prune(struct small_model *small, const struct variant *variant, size_t layer)
-{
-    struct error err = {0};
-    assert_ok(joint_layer(&small->stage, &small->weights, variant, layer, &err), err);
-}
 
 // ---- what the file says ----------------------------------------------------------------------------------
 
@@ -270,13 +235,13 @@ static void masks_are_scored_on_the_weights_that_correct_the_drift(void **state)
 
     small_model_open(&small, &shape);
     small_model_calibrate(&small, false);
-    add_joint(&small, "row", METHOD_WANDA);
-    add_joint(&small, "ria", METHOD_RIA)->sparsity = 0.7;
-    add_joint(&small, "layer", METHOD_MAGNITUDE)->group = GROUP_LAYER;
-    add_pattern(&small, "pattern", METHOD_CVR, false);
-    add_pattern(&small, "ordered", METHOD_WANDA, true);
+    joint_add(&small, "row", METHOD_WANDA);
+    joint_add(&small, "ria", METHOD_RIA)->sparsity = 0.7;
+    joint_add(&small, "layer", METHOD_MAGNITUDE)->group = GROUP_LAYER;
+    joint_add_pattern(&small, "pattern", METHOD_CVR, false);
+    joint_add_pattern(&small, "ordered", METHOD_WANDA, true);
     for (size_t k = 0; k < small.settings.num_variants; k++) {
-        prune(&small, &small.variants[k], 1);
+        joint_prune(&small, &small.variants[k], 1);
         check_layer(&small, &small.variants[k], 1);
     }
     small_model_close(&small);
@@ -294,10 +259,10 @@ static void the_drift_of_earlier_layers_is_corrected_too(void **state)
     small_model_calibrate(&small, false);
     small.settings.propagation = PROPAGATION_PRUNED;
     for (size_t k = 0; k < 2; k++) {
-        const struct variant *variant = add_joint(&small, k == 0 ? "drift" : "admm", methods[k]);
-        prune(&small, variant, 0);
+        const struct variant *variant = joint_add(&small, k == 0 ? "drift" : "admm", methods[k]);
+        joint_prune(&small, variant, 0);
         assert_ok(propagate_layer(&small.stage, &small.weights, variant->name, 0, variant, &err), err);
-        prune(&small, variant, 1);
+        joint_prune(&small, variant, 1);
         check_layer(&small, variant, 1);
     }
     small_model_close(&small);
@@ -313,14 +278,14 @@ static void splitting_loses_less_than_the_best_weights_for_wandas_mask(void **st
     small_model_open(&small, &shape);
     small_model_calibrate(&small, false);
     for (size_t k = 0; k < 2; k++) {
-        add_joint(&small, k == 0 ? "alps-half" : "admm-half", methods[k]);
-        add_joint(&small, k == 0 ? "alps-0.7" : "admm-0.7", methods[k])->sparsity = 0.7;
-        add_joint(&small, k == 0 ? "alps-layer" : "admm-layer", methods[k])->group = GROUP_LAYER;
-        add_pattern(&small, k == 0 ? "alps-pattern" : "admm-pattern", methods[k], false);
-        add_pattern(&small, k == 0 ? "alps-ordered" : "admm-ordered", methods[k], true);
+        joint_add(&small, k == 0 ? "alps-half" : "admm-half", methods[k]);
+        joint_add(&small, k == 0 ? "alps-0.7" : "admm-0.7", methods[k])->sparsity = 0.7;
+        joint_add(&small, k == 0 ? "alps-layer" : "admm-layer", methods[k])->group = GROUP_LAYER;
+        joint_add_pattern(&small, k == 0 ? "alps-pattern" : "admm-pattern", methods[k], false);
+        joint_add_pattern(&small, k == 0 ? "alps-ordered" : "admm-ordered", methods[k], true);
     }
     for (size_t k = 0; k < small.settings.num_variants; k++) {
-        prune(&small, &small.variants[k], 1);
+        joint_prune(&small, &small.variants[k], 1);
         check_layer(&small, &small.variants[k], 1);
     }
     small_model_close(&small);
@@ -336,11 +301,11 @@ static void masks_are_those_of_the_papers_formulas(void **state)
 
     small_model_open(&small, &shape);
     small_model_calibrate(&small, false);
-    add_joint(&small, "admm", METHOD_ADMM);
-    add_joint(&small, "admm-layer", METHOD_ADMM)->group = GROUP_LAYER;
-    add_joint(&small, "alps", METHOD_ALPS)->sparsity = 0.7;
-    add_joint(&small, "alps-layer", METHOD_ALPS)->group = GROUP_LAYER;
-    add_pattern(&small, "alps-pattern", METHOD_ALPS, false);
+    joint_add(&small, "admm", METHOD_ADMM);
+    joint_add(&small, "admm-layer", METHOD_ADMM)->group = GROUP_LAYER;
+    joint_add(&small, "alps", METHOD_ALPS)->sparsity = 0.7;
+    joint_add(&small, "alps-layer", METHOD_ALPS)->group = GROUP_LAYER;
+    joint_add_pattern(&small, "alps-pattern", METHOD_ALPS, false);
     for (size_t k = 0; k < small.settings.num_variants; k++) {
         const struct variant *variant = &small.variants[k];
         struct naive_streams streams;
@@ -348,7 +313,7 @@ static void masks_are_those_of_the_papers_formulas(void **state)
         struct subject subjects[3];
         size_t differ = 0;
 
-        prune(&small, variant, 1);
+        joint_prune(&small, variant, 1);
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         for (size_t l = 0; l < 3; l++) {
             subject_open(&subjects[l], &streams, naive_groups[0][l], false);
@@ -429,11 +394,11 @@ static void an_expert_is_solved_where_its_tokens_suffice(void **state)
     small_model_calibrate(&small, false);
     for (size_t k = 0; k < 3; k++) {
         const char name[2] = {(char)('a' + k), '\0'};
-        const struct variant *variant = add_joint(&small, name, methods[k]);
+        const struct variant *variant = joint_add(&small, name, methods[k]);
         wanda = *variant;
         wanda.method = METHOD_WANDA;
         wanda.parameters = importance_defaults(METHOD_WANDA);
-        prune(&small, variant, 1);
+        joint_prune(&small, variant, 1);
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         naive_streams_finish(&streams, naive_groups[0]);
         naive_streams_finish(&streams, naive_groups[1]);
@@ -468,11 +433,11 @@ static void an_expert_of_few_tokens_is_pruned_by_its_weights(void **state)
     small_model_calibrate(&small, false);
     for (size_t k = 0; k < 3; k++) {
         const char name[2] = {(char)('a' + k), '\0'};
-        const struct variant *variant = add_joint(&small, name, methods[k]);
+        const struct variant *variant = joint_add(&small, name, methods[k]);
         magnitude = *variant;
         magnitude.method = METHOD_MAGNITUDE;
         magnitude.parameters = importance_defaults(METHOD_MAGNITUDE);
-        prune(&small, variant, 1);
+        joint_prune(&small, variant, 1);
         naive_streams_open(&streams, &small, variant, 1, RUN_MASKS);
         naive_streams_finish(&streams, naive_groups[0]);
         naive_streams_finish(&streams, naive_groups[1]);
@@ -518,9 +483,9 @@ static void the_guard_drops_a_solution_that_overfits(void **state)
     small_model_calibrate(&small, false);
     for (size_t k = 0; k < 3; k++) {
         const char name[2] = {(char)('a' + k), '\0'};
-        struct variant *variant = add_joint(&small, name, methods[k]);
+        struct variant *variant = joint_add(&small, name, methods[k]);
         variant->guard = true;
-        prune(&small, variant, 0);
+        joint_prune(&small, variant, 0);
         for (size_t g = 0; g < 4; g++) {
             json_t *record = record_of(&small, variant, 0, naive_groups[g][0]);
             const double before = number_of(record, "layer_error_pruned");
@@ -545,102 +510,6 @@ static void the_guard_drops_a_solution_that_overfits(void **state)
     small_model_close(&small);
 }
 
-// ---- ranks, and what is refused --------------------------------------------------------------------------
-
-static void the_bytes_do_not_depend_on_the_ranks(void **state)
-{
-    static const enum method methods[] = {METHOD_WANDA, METHOD_ALPS, METHOD_ADMM};
-    struct small_model_shape shape = joint_shape();
-    struct small_model small, alone;
-    (void)state;
-
-    shape.checkpoint.dtype = DTYPE_BF16;
-    shape.checkpoint.intermediate = 300; // two blocks of rows, two tiles of an inverse
-    small_model_open(&small, &shape);
-    for (size_t k = 0; k < 3; k++) {
-        char name[3] = {(char)('a' + k), 'r', '\0'};
-        add_joint(&small, name, methods[k])->guard = true;
-        name[1] = 'l';
-        add_joint(&small, name, methods[k])->group = GROUP_LAYER;
-        name[1] = 'p';
-        add_pattern(&small, name, methods[k], true);
-    }
-    small_model_open_alone(&alone, &small);
-    for (size_t k = 0; k < small.settings.num_variants; k++) {
-        prune(&small, &small.variants[k], 0);
-        prune(&alone, &alone.variants[k], 0);
-        char *path = small_path(&small, RUN_MASKS, small.variants[k].name, 0);
-        char *other = small_path(&alone, RUN_MASKS, small.variants[k].name, 0);
-        assert_same_file(path, other);
-        free(path);
-        free(other);
-    }
-    small_model_close(&alone);
-    small_model_close(&small);
-}
-
-// Changes the tensor in its file, [bytes], as all ranks do in the same way: pages of the mapping alone would
-// be given back.
-static void change(const struct small_model *small, const struct safetensors_tensor *tensor,
-                   const void *values, size_t bytes)
-{
-    const struct safetensors_file *file = small->model->checkpoint->shards[0];
-    const int fd = open(file->path, O_WRONLY);
-
-    assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, values, bytes, (off_t)(file->header_bytes + tensor->begin)), bytes);
-    close(fd);
-    MPI_Barrier(MPI_COMM_WORLD);
-}
-
-static const struct safetensors_tensor *tensor_of(const struct small_model *small, const char *linear)
-{
-    struct layer_map map;
-    const struct safetensors_tensor *found = NULL;
-    struct error err = {0};
-
-    assert_ok(layer_map_create(&map, small->model, 0, &err), err);
-    for (size_t i = 0; i < map.num_tensors; i++)
-        if (strcmp(map.tensors[i].linear, linear) == 0)
-            found = map.tensors[i].tensor;
-    layer_map_free(&map);
-    assert_non_null(found);
-    return found;
-}
-
-// Two channels that are always the same, with weights of 60000 and 59000: who keeps one needs 119000.
-static void a_weight_beyond_the_dtype_is_refused(void **state)
-{
-    struct small_model_shape shape = joint_shape();
-    const double large[2] = {60000, 59000};
-    struct small_model small;
-    struct error err = {0};
-    (void)state;
-
-    shape.checkpoint.dtype = DTYPE_F16;
-    small_model_open(&small, &shape);
-    const size_t hidden = shape.checkpoint.hidden, vocab = shape.checkpoint.vocab;
-    uint16_t *embedding = calloc(vocab * hidden, sizeof *embedding), q[2];
-    assert_non_null(embedding);
-    memcpy(embedding, small.model->embedding->data, vocab * hidden * sizeof *embedding);
-    MPI_Barrier(MPI_COMM_WORLD);
-    for (size_t t = 0; t < vocab; t++)
-        embedding[t * hidden + 1] = embedding[t * hidden];
-    change(&small, small.model->embedding, embedding, vocab * hidden * sizeof *embedding);
-    free(embedding);
-    dtype_from_f64(q, large, DTYPE_F16, 2);
-    change(&small, tensor_of(&small, "self_attn.q_proj"), q, sizeof q);
-    struct variant *variant = add_joint(&small, "beyond", METHOD_WANDA);
-    variant->sparsity = 1 - 1.0 / (double)hidden; // one weight of a row is kept
-    assert_int_equal(joint_layer(&small.stage, &small.weights, variant, 0, &err), STATUS_FAILED);
-    assert_error(err, STATUS_FAILED, "layers.0.self_attn.q_proj: weight [0, ");
-    assert_error(err, STATUS_FAILED, "F16 cannot hold: leave the linear dense with prune.skip");
-    char *path = small_path(&small, RUN_MASKS, "beyond", 0);
-    assert_false(store_exists(path));
-    free(path);
-    small_model_close(&small);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -651,8 +520,6 @@ int main(int argc, char **argv)
         mpi_unit_test(an_expert_is_solved_where_its_tokens_suffice),
         mpi_unit_test(an_expert_of_few_tokens_is_pruned_by_its_weights),
         mpi_unit_test(the_guard_drops_a_solution_that_overfits),
-        mpi_unit_test(the_bytes_do_not_depend_on_the_ranks),
-        mpi_unit_test(a_weight_beyond_the_dtype_is_refused),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }
