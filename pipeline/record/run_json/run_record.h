@@ -48,7 +48,7 @@ json_t *hub_to_json(const struct settings *settings);
 #define RECORD_BLAS_KERNEL "blas_kernel"
 #define RECORD_NUMERICS "numerics"
 // {"coppice": ..., "mpi": ..., "hdf5": ..., "blas": "BLIS 0.9.0", "blas_kernel": "skx", "instructions":
-// "AVX-512", "numerics": 2}: the versions that run now, the BLAS's kernels, which BLIS takes at this call if
+// "AVX-512", "numerics": 3}: the versions that run now, the BLAS's kernels, which BLIS takes at this call if
 // it has not yet, the widest instructions of this processor, and the arithmetic (kernels/numerics.h). Runs
 // that were begun before there was a choice of BLAS have "blis" (a version) and "blis_kernel" instead.
 json_t *library_versions(void);
