@@ -5,6 +5,7 @@
 #   tests/bench.sh [--json] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
+#   COPPICE_LARGE=1                        least_squares: also a linear of 4096 x 11008, which takes minutes
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
 set -euo pipefail

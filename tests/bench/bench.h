@@ -19,6 +19,12 @@
 
 enum { BENCH_REPETITIONS = 9 };
 
+// What something took in each of a few rounds.
+struct bench_times {
+    size_t rounds; // at most BENCH_REPETITIONS
+    double seconds[BENCH_REPETITIONS];
+};
+
 struct bench {
     bool json;
 };
@@ -87,6 +93,47 @@ static inline void bench_time(double *seconds, double *peer_seconds, struct benc
     *peer_seconds = bench_median(peer_times, BENCH_REPETITIONS);
 }
 
+// Seconds of this process's processor time. On a quiet machine they are those of the clock, with one thread;
+// on a busy one they are what of a ratio can be trusted.
+static inline double bench_processor_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+// Runs works[count] in turn, `rounds` times over, after one run of each that is not counted (of one round
+// there is none); in processor time.
+static inline void bench_rounds(struct bench_times *times, const struct bench_work *works, size_t count,
+                                size_t rounds)
+{
+    for (size_t i = 0; i < count && rounds > 1; i++)
+        works[i].run(works[i].context);
+    for (size_t i = 0; i < count; i++)
+        times[i].rounds = rounds;
+    for (size_t round = 0; round < rounds; round++)
+        for (size_t i = 0; i < count; i++) {
+            const double start = bench_processor_seconds();
+            works[i].run(works[i].context);
+            times[i].seconds[round] = bench_processor_seconds() - start;
+        }
+}
+
+// sum += factor * term, round by round. A sum that is zeroed has no rounds yet.
+static inline void bench_add(struct bench_times *sum, const struct bench_times *term, double factor)
+{
+    sum->rounds = term->rounds;
+    for (size_t i = 0; i < term->rounds; i++)
+        sum->seconds[i] += factor * term->seconds[i];
+}
+
+static inline double bench_middle(const struct bench_times *times)
+{
+    struct bench_times sorted = *times;
+    return bench_median(sorted.seconds, sorted.rounds);
+}
+
 // One line. aim: NAN for none; met when the ratio is at most aim (aim_is_least: at least).
 static inline void bench_print(const struct bench *bench, const char *name, double value, const char *unit,
                                double beside, double aim, bool aim_is_least)
@@ -109,4 +156,21 @@ static inline void bench_print(const struct bench *bench, const char *name, doub
             printf(" %2s%6g%s\n", aim_is_least ? ">=" : "<=", aim, met ? "" : "  missed");
     }
     fflush(stdout);
+}
+
+// The same for what was timed in rounds: the ratio is that of medians, and the name tells the least and the
+// largest ratio of a round.
+static inline void bench_print_times(const struct bench *bench, const char *name,
+                                     const struct bench_times *times, const struct bench_times *beside,
+                                     double aim, bool aim_is_least)
+{
+    double least = INFINITY, most = 0;
+    char full[128];
+
+    for (size_t i = 0; i < times->rounds; i++) {
+        least = fmin(least, times->seconds[i] / beside->seconds[i]);
+        most = fmax(most, times->seconds[i] / beside->seconds[i]);
+    }
+    snprintf(full, sizeof full, "%s (%.2f-%.2f)", name, least, most);
+    bench_print(bench, full, bench_middle(times), "s", bench_middle(beside), aim, aim_is_least);
 }
