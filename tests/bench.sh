@@ -5,7 +5,7 @@
 #   tests/bench.sh [--json] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
-#   COPPICE_LARGE=1                        least_squares: also a linear of 4096 x 11008, which takes minutes
+#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
 set -euo pipefail
@@ -41,7 +41,7 @@ export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-targets=(tokenizer_ids)
+targets=(tokenizer_ids solve_linear)
 for name in "${names[@]}"; do
     [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
 done
@@ -49,7 +49,7 @@ cmake --build "$build" -j 2 --target "${targets[@]}" >&2
 for name in "${names[@]}"; do
     [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
     if [ -e "$source_dir/tests/bench/bench_$name.py" ]; then
-        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$name.py" "$build/tests/tokenizer_ids" "${json[@]}"
+        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$name.py" "$build/tests" "${json[@]}"
     else
         "$build/tests/bench_$name" "${json[@]}"
     fi

@@ -1,5 +1,5 @@
 """Megabytes that the tokenizer encodes in a second, beside Hugging Face's `tokenizers` on one thread. Called by tests/bench.sh:
-bench_tokenizer.py TOKENIZER_IDS [--json]. One row for each kind of model, laid out as bench.h does.
+bench_tokenizer.py FOLDER [--json], with build/tests/tokenizer_ids in the folder. One row for each kind of model, laid out as bench.h does.
 """
 import json
 import os
@@ -21,7 +21,7 @@ ROWS = {"llama-3": "byte-level BPE", "llama-2": "SentencePiece's BPE", "t5": "Un
 
 
 def main():
-    tool, as_json = sys.argv[1], sys.argv[2:] == ["--json"]
+    tool, as_json = os.path.join(sys.argv[1], "tokenizer_ids"), sys.argv[2:] == ["--json"]
     corpus = os.path.join(ROOT, "jobs", "demo", "train.jsonl")
     texts = speed.documents(corpus, 4_000_000, random.Random(0))
     made = layouts.layouts(layouts.read_corpus(corpus))
