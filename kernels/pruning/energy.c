@@ -152,10 +152,10 @@ struct row_view {
 };
 
 // LANES (or, at the end of the row, fewer) columns from `first` on: result <- the column result; all three
-// energies.
+// energies. moved: `updated` is another array than `weight`.
 SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restrict sums,
                                  const struct row_view *restrict row, const uint8_t *restrict keep,
-                                 size_t first, size_t count)
+                                 size_t first, size_t count, bool moved)
 {
     const float *weight = row->weight + first, *updated = row->updated + first;
     const double *column_mean = row->column_mean != NULL ? row->column_mean + first : NULL;
@@ -163,8 +163,8 @@ SIMD_INLINE void rescale_columns(double *restrict result, struct row_sums *restr
     const double mean = row->mean;
 
     for (size_t l = 0; l < count; l++) {
-        const double w = (double)weight[l], u = (double)updated[l];
-        const double kept = (double)kept_f32(updated[l], keep[l]);
+        const double w = (double)weight[l], u = moved ? (double)updated[l] : w;
+        const double kept = kept_f64(u, keep[l]);
         double after = kept;
         if (column_mean != NULL)
             after = kept_f64(column_mean[l] + column_gamma[l] * (u - column_mean[l]), keep[l]);
@@ -184,7 +184,10 @@ static void rescale_row_columns(double *result, double energies[3], const struct
     for (size_t j = 0; j < row->in; j += LANES) {
         const size_t count = row->in - j < LANES ? row->in - j : LANES;
         mask_unpack(keep, row->mask, j, count);
-        rescale_columns(result, &sums, row, keep, j, count);
+        if (row->updated == row->weight) // one conversion does instead of three
+            rescale_columns(result, &sums, row, keep, j, count, false);
+        else
+            rescale_columns(result, &sums, row, keep, j, count, true);
     }
     energies[0] = lanes_fold(sums.before);
     energies[1] = lanes_fold(sums.pruned);
