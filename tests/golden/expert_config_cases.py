@@ -36,6 +36,8 @@ def main():
     # Absent, it is 4; of groups with three experts each, one kept, the reference then takes one of the others at random.
     cases += [("glm4-moe-lite", {"num_experts_per_tok": None}), ("glm4-moe-lite", {"num_experts_per_tok": ABSENT, "n_group": 1})]
     cases += float_cases(True)
+    cases += [(family, {"attention_dropout": value}) for family in ("deepseek-v2", "deepseek-v3", "flex-olmo")
+              for value in (0, 0.5, None)]
     known = {}
     if os.path.exists(sys.argv[1]):
         with open(sys.argv[1], encoding="utf-8") as file:

@@ -203,6 +203,7 @@ static enum status configure_v2(struct model_config *config, const struct config
     static const struct routed_experts defaults = {.shared = 2, .intermediate = 1407, .scale = 1.0};
 
     config->decoder.interleaved_rotary = true;
+    FORWARD_IF_ERROR(check_attention_dropout(reader, err));
     FORWARD_IF_ERROR(scale_attention(config, reader, err));
     FORWARD_IF_ERROR(read_expert_keys(&config->decoder, reader, &keys, err));
     FORWARD_IF_ERROR(read_routed_experts(config, reader, &defaults, err));

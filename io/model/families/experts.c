@@ -130,3 +130,11 @@ enum status read_sigmoid_routing(struct model_config *config, const struct confi
     decoder->routing.sum_added = added;
     return set_groups(decoder, reader, groups, kept, err);
 }
+
+enum status check_attention_dropout(const struct config_reader *reader, struct error *err)
+{
+    const struct config_reader nullable = config_nullable(reader);
+    double unused;
+
+    return config_real(&nullable, "attention_dropout", -1e30, 1e30, &unused, err);
+}

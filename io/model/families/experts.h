@@ -40,3 +40,7 @@ enum status read_sigmoid_routing(struct model_config *config, const struct confi
 // Groups of experts of which some are kept; all kept: there are none.
 enum status set_groups(struct decoder_config *decoder, const struct config_reader *reader, size_t groups,
                        size_t kept, struct error *err);
+
+// attention_dropout, which evaluation does not use, where the reference's class of the family declares it as
+// float or None alone: others take an integer, too.
+enum status check_attention_dropout(const struct config_reader *reader, struct error *err);

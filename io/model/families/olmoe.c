@@ -44,6 +44,7 @@ static enum status configure_olmoe(struct model_config *config, const struct con
 static enum status configure_flex_olmo(struct model_config *config, const struct config_reader *reader,
                                        struct error *err)
 {
+    FORWARD_IF_ERROR(check_attention_dropout(reader, err));
     return configure_experts(config, reader, 7, 5, err);
 }
 
