@@ -3,8 +3,8 @@
 // Every tests/bench/bench_*.c is a program of its own, found by the build and run by tests/bench.sh. It
 // prints a table, or with --json one object a line: name, value, unit, beside, ratio, aim, met. `value` is
 // the median of what was measured, `beside` what its peer gave in the same run, `ratio` their quotient; `aim`
-// is null where there is none. Nothing here fails when an aim is missed: machines are busy, and a person
-// reads the numbers.
+// is null where there is none. A pair (pair.h) has its spread besides. Nothing here fails when an aim is
+// missed: machines are busy, and a person reads the numbers.
 //
 // Products are computed by the kernels of BLIS that the program would choose.
 #pragma once

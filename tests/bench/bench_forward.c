@@ -1,167 +1,198 @@
-// bench_forward.c - the forward pass at LLaMA-7B's sizes, compared with bare sgemm of the same products in
+// bench_forward.c - the forward pass at the sizes of three models, beside bare sgemm of the same products in
 // the same run.
-#include "kernels/error.h"
-#include "kernels/forward/attention.h"
 #include "kernels/forward/decoder.h"
 #include "kernels/forward/logits.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/sgemm.h"
 
-#include <cblas.h>
+struct shape {
+    const char *name;
+    size_t tokens, hidden, intermediate, heads, key_value_heads, head_dim, window;
+    enum activation activation;
+    bool biased, gemma; // linears of q, k, v have a bias; norms as Gemma 3 has them
+    double aim;
+    // The language-model head.
+    size_t vocabulary, head_tokens;
+    double head_aim;
+};
 
-enum { TOKENS = 2048, HIDDEN = 4096, INTERMEDIATE = 11008, HEADS = 32, HEAD_DIM = 128 };
-enum { HEAD_TOKENS = 512, VOCABULARY = 32000 };
-enum { REPETITIONS = 3 }; // of some ten seconds each
-
-static float *new_floats(size_t count)
-{
-    float *x;
-    struct error err;
-    if (allocate_aligned(&x, count, sizeof *x, "the benchmark", &err) != STATUS_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        exit(1);
-    }
-    for (size_t i = 0; i < count; i++)
-        x[i] = (float)((i * 2654435761U >> 8) & 0xffff) * 0x1p-20F - 0x1p-5F;
-    return x;
-}
+static const struct shape shapes[] = {
+    {"Qwen2.5 0.5B", 2048, 896, 4864, 14, 2, 64, 0, ACTIVATION_SILU, true, false, 0.85, 151936, 512, 0.9},
+    {"Gemma 3 270M", 2048, 640, 2048, 4, 1, 256, 512, ACTIVATION_GELU_TANH, false, true, 0.85, 262144, 512,
+     0.9},
+    {"LLaMA 7B", 2048, 4096, 11008, 32, 32, 128, 0, ACTIVATION_SILU, false, false, 0.9, 32000, 512, 0.9},
+};
 
 struct arrays {
+    const struct shape *shape;
     struct decoder_config config;
     struct decoder_layer layer;
     struct rotary_table rotary;
     struct lm_head head;
-    float *weights, *hidden, *out, *workspace, *head_workspace;
-    int32_t targets[HEAD_TOKENS];
+    float *weights, *ones, *angles, *state, *out, *workspace, *head_workspace;
+    int32_t *targets;
+    double *log_likelihood;
+    size_t attention_times;
 };
+
+static struct linear linear(const struct arrays *a, size_t out, size_t in, bool biased)
+{
+    return (struct linear){out, in, a->weights, biased ? a->ones : NULL};
+}
+
+static void make_layer(struct arrays *a)
+{
+    const struct shape *s = a->shape;
+    const size_t queries = s->heads * s->head_dim, keys = s->key_value_heads * s->head_dim;
+    const struct norm norm = {.weight = a->ones}, none = {0};
+
+    a->config = (struct decoder_config){.hidden_size = s->hidden,
+                                        .intermediate_size = s->intermediate,
+                                        .num_attention_heads = s->heads,
+                                        .num_key_value_heads = s->key_value_heads,
+                                        .head_dim = s->head_dim,
+                                        .rotary_dim = s->head_dim,
+                                        .norm = s->gemma ? NORM_RMS_ONE_PLUS : NORM_RMS,
+                                        .norm_epsilon = 1e-5F,
+                                        .activation = s->activation,
+                                        .attention_scale = 0.088F};
+    a->layer = (struct decoder_layer){.input_norm = norm,
+                                      .post_attention_norm = norm,
+                                      .attention_output_norm = s->gemma ? norm : none,
+                                      .output_norm = s->gemma ? norm : none,
+                                      .query_norm = s->gemma ? norm : none,
+                                      .key_norm = s->gemma ? norm : none,
+                                      .q = linear(a, queries, s->hidden, s->biased),
+                                      .k = linear(a, keys, s->hidden, s->biased),
+                                      .v = linear(a, keys, s->hidden, s->biased),
+                                      .o = linear(a, s->hidden, queries, false),
+                                      .gate = linear(a, s->intermediate, s->hidden, false),
+                                      .up = linear(a, s->intermediate, s->hidden, false),
+                                      .down = linear(a, s->hidden, s->intermediate, false),
+                                      .sliding_window = s->window};
+    a->rotary = (struct rotary_table){.tokens = s->tokens, .cosine = a->angles, .sine = a->angles};
+}
+
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static void create(struct arrays *a)
 {
-    const size_t pairs = HEAD_DIM / 2;
-    float *ones = new_floats(HIDDEN), *angles = new_floats(TOKENS * pairs);
-    a->weights =
-        new_floats((size_t)VOCABULARY * HIDDEN); // shared by all linears: speed does not depend on values
-    a->config = (struct decoder_config){.hidden_size = HIDDEN,
-                                        .intermediate_size = INTERMEDIATE,
-                                        .num_attention_heads = HEADS,
-                                        .num_key_value_heads = HEADS,
-                                        .head_dim = HEAD_DIM,
-                                        .rotary_dim = HEAD_DIM,
-                                        .norm_epsilon = 1e-5F,
-                                        .attention_scale = 0.088F};
-    const struct linear square = {HIDDEN, HIDDEN, a->weights, NULL},
-                        wide = {INTERMEDIATE, HIDDEN, a->weights, NULL},
-                        narrow = {HIDDEN, INTERMEDIATE, a->weights, NULL};
-    a->layer = (struct decoder_layer){.input_norm = {ones, NULL},
-                                      .post_attention_norm = {ones, NULL},
-                                      .q = square,
-                                      .k = square,
-                                      .v = square,
-                                      .o = square,
-                                      .gate = wide,
-                                      .up = wide,
-                                      .down = narrow};
-    a->rotary = (struct rotary_table){.tokens = TOKENS, .cosine = angles, .sine = angles};
+    const struct shape *s = a->shape;
+    const size_t widest = most(most(s->hidden, s->intermediate), s->heads * s->head_dim);
+
+    // All linears and the head share the weights: speed does not depend on values.
+    a->weights = new_floats(s->vocabulary * s->hidden);
+    a->ones = new_floats(widest);
+    a->angles = new_floats(s->tokens * s->head_dim / 2);
+    a->state = new_floats(s->tokens * widest);
+    a->out = new_floats(most(s->tokens * widest, s->head_tokens * s->vocabulary));
+    make_layer(a);
     a->head = (struct lm_head){.weight = a->weights, // read as bfloat16
                                .dtype = DTYPE_BF16,
-                               .vocab_size = VOCABULARY,
-                               .hidden_size = HIDDEN,
-                               .norm = {ones, NULL},
+                               .vocab_size = s->vocabulary,
+                               .hidden_size = s->hidden,
+                               .norm = {.weight = a->ones},
                                .norm_epsilon = 1e-5F};
-    a->hidden = new_floats((size_t)TOKENS * INTERMEDIATE);
-    a->out = new_floats((size_t)TOKENS * VOCABULARY);
-    a->workspace = new_floats(decoder_workspace_size(&a->config, TOKENS));
-    a->head_workspace = new_floats(lm_head_workspace_size(&a->head, HEAD_TOKENS));
-    memset(a->targets, 0, sizeof a->targets);
+    a->workspace = new_floats(decoder_workspace_size(&a->config, s->tokens));
+    a->head_workspace = new_floats(lm_head_workspace_size(&a->head, s->head_tokens));
+    a->targets = calloc(s->head_tokens, sizeof *a->targets);
+    a->log_likelihood = calloc(s->head_tokens, sizeof *a->log_likelihood);
+    if (a->targets == NULL || a->log_likelihood == NULL)
+        exit(1);
 }
 
-static void layer(struct arrays *a)
+static void destroy(struct arrays *a)
 {
-    decoder_layer_forward(&a->config, &a->layer, &a->rotary, a->hidden, TOKENS, a->workspace, NULL);
+    free(a->weights);
+    free(a->ones);
+    free(a->angles);
+    free(a->state);
+    free(a->out);
+    free(a->workspace);
+    free(a->head_workspace);
+    free(a->targets);
+    free(a->log_likelihood);
 }
 
-static void attention(struct arrays *a)
+static void run_layer(void *context)
 {
-    const struct attention attention = {.num_heads = HEADS,
-                                        .num_key_value_heads = HEADS,
-                                        .head_dim = HEAD_DIM,
-                                        .query = a->hidden,
-                                        .key = a->hidden,
-                                        .value = a->hidden,
-                                        .token_stride = HIDDEN,
-                                        .query_head_stride = HEAD_DIM,
-                                        .key_value_head_stride = HEAD_DIM,
-                                        .scale = 0.088F};
-    attention_forward(a->out, &attention, TOKENS, a->workspace);
+    struct arrays *a = context;
+    decoder_layer_forward(&a->config, &a->layer, &a->rotary, a->state, a->shape->tokens, a->workspace, NULL);
 }
 
-static void head(struct arrays *a)
+static void multiply_layer(void *context)
 {
-    double log_likelihood[HEAD_TOKENS];
-    lm_head_log_likelihood(log_likelihood, NULL, &a->head, a->hidden, a->targets, HEAD_TOKENS,
+    const struct arrays *a = context;
+    const struct linear *linears[] = {&a->layer.q,    &a->layer.k,  &a->layer.v,   &a->layer.o,
+                                      &a->layer.gate, &a->layer.up, &a->layer.down};
+
+    for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++)
+        sgemm_linear(a->out, a->state, a->weights, a->shape->tokens, linears[i]->out, linears[i]->in);
+    sgemm_attention(a->out, a->out + (size_t)SGEMM_ROWS * SGEMM_KEYS, a->state, a->shape->head_dim,
+                    a->attention_times);
+}
+
+static void run_head(void *context)
+{
+    struct arrays *a = context;
+    lm_head_log_likelihood(a->log_likelihood, NULL, &a->head, a->state, a->targets, a->shape->head_tokens,
                            a->head_workspace);
 }
 
-// x[m, k] W[n, k]^T, the shape of a linear.
-static void sgemm(const struct arrays *a, int m, int n, int k)
+static void multiply_head(void *context)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0F, a->hidden, k, a->weights, k, 0.0F,
-                a->out, n);
+    const struct arrays *a = context;
+    sgemm_linear(a->out, a->state, a->weights, a->shape->head_tokens, a->shape->vocabulary, a->shape->hidden);
 }
 
-static void layer_sgemm(struct arrays *a)
+static void compare_layer(const struct bench *bench, struct arrays *a)
 {
-    for (int i = 0; i < 4; i++)
-        sgemm(a, TOKENS, HIDDEN, HIDDEN);
-    sgemm(a, TOKENS, INTERMEDIATE, HIDDEN);
-    sgemm(a, TOKENS, INTERMEDIATE, HIDDEN);
-    sgemm(a, TOKENS, HIDDEN, INTERMEDIATE);
+    const struct shape *s = a->shape;
+    const double tokens = (double)s->tokens, queries = (double)(s->heads * s->head_dim);
+    const double keys = (double)(s->key_value_heads * s->head_dim);
+    const double linears =
+        2.0 * tokens * (double)s->hidden * (2 * queries + 2 * keys + 3.0 * (double)s->intermediate);
+    const double block = sgemm_attention_operations(s->head_dim);
+    char name[96];
+    double seen = 0;
+
+    for (size_t t = 0; t < s->tokens; t++)
+        seen += (double)(s->window != 0 && t + 1 > s->window ? s->window : t + 1);
+    const double attention = 4.0 * seen * queries;
+    a->attention_times = (size_t)(attention / block + 0.5);
+    snprintf(name, sizeof name, "layer, %s, %zu tokens / sgemm", s->name, s->tokens);
+    bench_pair(bench, &(struct bench_pair){name,
+                                           {run_layer, a},
+                                           {multiply_layer, a},
+                                           linears + attention,
+                                           linears + block * (double)a->attention_times,
+                                           s->aim});
 }
 
-static void one_sgemm(struct arrays *a)
+static void compare_head(const struct bench *bench, struct arrays *a)
 {
-    sgemm(a, TOKENS, HIDDEN, HIDDEN);
-}
+    const struct shape *s = a->shape;
+    const double operations = 2.0 * (double)s->head_tokens * (double)s->hidden * (double)s->vocabulary;
+    char name[96];
 
-static void head_sgemm(struct arrays *a)
-{
-    sgemm(a, HEAD_TOKENS, VOCABULARY, HIDDEN);
-}
-
-// Runs both in turn and prints their rates; *_work in floating-point operations.
-static void compare(const struct bench *bench, const char *name, struct arrays *a,
-                    void (*ours)(struct arrays *), double our_work, void (*peer)(struct arrays *),
-                    double peer_work, double aim)
-{
-    double rates[REPETITIONS], peer_rates[REPETITIONS];
-
-    for (size_t i = 0; i < REPETITIONS; i++) {
-        double start = bench_seconds();
-        peer(a);
-        peer_rates[i] = 1e-9 * peer_work / (bench_seconds() - start);
-        start = bench_seconds();
-        ours(a);
-        rates[i] = 1e-9 * our_work / (bench_seconds() - start);
-    }
-    bench_print(bench, name, bench_median(rates, REPETITIONS), "GF/s", bench_median(peer_rates, REPETITIONS),
-                aim, true);
+    snprintf(name, sizeof name, "log-likelihood, %zu words of %zu, %zu tokens / sgemm", s->vocabulary,
+             s->hidden, s->head_tokens);
+    bench_pair(bench, &(struct bench_pair){
+                          name, {run_head, a}, {multiply_head, a}, operations, operations, s->head_aim});
 }
 
 int main(int argc, char **argv)
 {
-    static struct arrays a;
     const struct bench bench = bench_begin(argc, argv);
-    const double tokens = TOKENS, hidden = HIDDEN;
-    const double linears = 2.0 * tokens * (4.0 * hidden * hidden + 3.0 * hidden * INTERMEDIATE);
-    const double causal =
-        2.0 * tokens * (tokens + 1.0) * hidden; // scores and values of the keys that are seen
-    const double logits = 2.0 * HEAD_TOKENS * hidden * VOCABULARY;
 
-    create(&a);
-    compare(&bench, "decoder layer, LLaMA-7B, 2048 tokens / sgemm", &a, layer, linears + causal, layer_sgemm,
-            linears, 0.7);
-    compare(&bench, "attention, 32 heads, 2048 tokens / sgemm", &a, attention, causal, one_sgemm,
-            2.0 * tokens * hidden * hidden, NAN);
-    compare(&bench, "log-likelihood, 32000 words bf16, 512 tokens / sgemm", &a, head, logits, head_sgemm,
-            logits, NAN);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct arrays a = {.shape = &shapes[i]};
+        create(&a);
+        compare_layer(&bench, &a);
+        compare_head(&bench, &a);
+        destroy(&a);
+    }
     return 0;
 }
