@@ -2,21 +2,27 @@
 # Builds a release and times it: every tests/bench/bench_*.c and bench_*.py, or only those that are named. Opt-in: never part of
 # ctest, and nothing fails because a machine is slow.
 #
-#   tests/bench.sh [--json] [NAME...]      e.g. tests/bench.sh pruning
+#   tests/bench.sh [--json | --page] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
-#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
+# --page: writes a table for each into docs/speed.md, in place of the one that is there; needs jq.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BUILD:-$source_dir/build-bench}
+page=$source_dir/docs/speed.md
 json=()
 names=()
+writes_page=
 for argument in "$@"; do
     case $argument in
     --json) json=(--json) ;;
+    --page)
+        json=(--json)
+        writes_page=yes
+        ;;
     -h | --help)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 0
@@ -41,16 +47,55 @@ export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-targets=(tokenizer_ids solve_linear)
+targets=(tokenizer_ids)
 for name in "${names[@]}"; do
     [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
 done
 cmake --build "$build" -j 2 --target "${targets[@]}" >&2
-for name in "${names[@]}"; do
-    [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
-    if [ -e "$source_dir/tests/bench/bench_$name.py" ]; then
-        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$name.py" "$build/tests" "${json[@]}"
+
+measure() { # NAME
+    if [ -e "$source_dir/tests/bench/bench_$1.py" ]; then
+        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$1.py" "$build/tests/tokenizer_ids" "${json[@]}"
     else
-        "$build/tests/bench_$name" "${json[@]}"
+        "$build/tests/bench_$1" "${json[@]}"
+    fi
+}
+
+# From objects on standard input the section of NAME.
+section() { # NAME
+    local file
+    file=$(ls "$source_dir/tests/bench/bench_$1".*)
+    printf '### %s\n\n' "$1"
+    # The file's first sentence or sentences, whose last line ends in a full stop.
+    sed -E '/^#!/d; s,^(//|#|""") ?(bench_[a-z_]*[.]c - )?,,; s,"""$,,; 1s,^.,\u&,' "$file" | sed '/[.]$/q'
+    printf '\n| | measured | unit | beside it | ratio | from, to | aim |\n|---|---|---|---|---|---|---|\n'
+    jq -r 'def short: if . == 0 then 0 else (. as $x | (3 - ($x | fabs | log10 | floor)) as $d |
+             pow(10; $d) as $p | ($x * $p | round) / $p) end;
+           "| \(.name) | \(.value | short) | \(.unit) | \(.beside | short) | \(.ratio | short) | " +
+           (if .low then "\(.low | short), \(.high | short)" else "" end) + " | " +
+           (if .aim == null then "" else "\(.aim)" + (if .met then "" else ", missed" end) end) + " |"'
+    printf '\n%s, one core; %s.\n' "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)" "$(date +%Y-%m-%d)"
+}
+
+# Puts the section in FILE between its two marks of the page, at the end where it has none.
+replace_section() { # NAME FILE
+    local begin="<!-- tests/bench.sh --page $1 -->" end="<!-- end of $1 -->"
+    grep -qxF -e "$begin" "$page" || printf '\n%s\n%s\n' "$begin" "$end" >>"$page"
+    awk -v begin="$begin" -v end="$end" -v file="$2" '
+        $0 == end { inside = 0 }
+        !inside { print }
+        $0 == begin { inside = 1; while ((getline line < file) > 0) print line }' "$page" >"$page.new"
+    mv "$page.new" "$page"
+}
+
+for name in "${names[@]}"; do
+    if [ -n "$writes_page" ]; then
+        echo "bench.sh: $name" >&2
+        measure "$name" >"$build/$name.json"
+        section "$name" <"$build/$name.json" >"$build/$name.md"
+        [ ! -s "$build/$name.json" ] || replace_section "$name" "$build/$name.md"
+    else
+        [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
+        measure "$name"
     fi
 done
