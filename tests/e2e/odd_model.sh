@@ -15,7 +15,9 @@ odd() {
   IFS='|' read -r -a words <<<"$4"
   rm -rf "$model"
   cp -rL "$folder/$2" "$model"
-  jq "$3" "$folder/$2/config.json" >"$model/config.json" || { echo "Bail out! jq '$3'"; exit 1; }
+  # jq writes 4.0 as 4, which is not the same in keys that are float.
+  jq "$3" "$folder/$2/config.json" | sed -E 's/("[a-z_]*(softcapping|noise)": [0-9]+)(,?)$/\1.0\3/' >"$model/config.json" ||
+    { echo "Bail out! jq '$3'"; exit 1; }
   small_job "$folder/job.yaml" model="$model" pattern= method=magnitude
   if [ "$4" = fine ]; then
     check "$name" runs alone plan "$folder/job.yaml"
