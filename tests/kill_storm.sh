@@ -154,6 +154,7 @@ suspend() {
   local rank other_code=0
   await 10 all_stop || { echo "not suspended"; return 1; }
   find "$folder/run" \( -name 'lock*' -o -name '.lock*' \) -exec touch -d '2 minutes ago' {} + 2>/dev/null # no heartbeat since
+  : >"$folder/other" # that of the last time is not to be looked at
   watched env LD_PRELOAD="$interpose:$ACCOUNT:${LD_PRELOAD:-}" FAULT_HOST=elsewhere "$COPPICE" run --progress none "$1" \
     >/dev/null 2>"$folder/other" </dev/null &
   other=$!
