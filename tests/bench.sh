@@ -5,6 +5,7 @@
 #   tests/bench.sh [--json | --page] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
+#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
 # --page: writes a table for each into docs/speed.md, in place of the one that is there; needs jq.
@@ -47,7 +48,7 @@ export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-targets=(tokenizer_ids)
+targets=(tokenizer_ids solve_linear)
 for name in "${names[@]}"; do
     [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
 done
@@ -55,7 +56,7 @@ cmake --build "$build" -j 2 --target "${targets[@]}" >&2
 
 measure() { # NAME
     if [ -e "$source_dir/tests/bench/bench_$1.py" ]; then
-        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$1.py" "$build/tests/tokenizer_ids" "${json[@]}"
+        "${PYTHON:-python3}" -B "$source_dir/tests/bench/bench_$1.py" "$build/tests" "${json[@]}"
     else
         "$build/tests/bench_$1" "${json[@]}"
     fi

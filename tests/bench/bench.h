@@ -134,43 +134,56 @@ static inline double bench_middle(const struct bench_times *times)
     return bench_median(sorted.seconds, sorted.rounds);
 }
 
-// One line. aim: NAN for none; met when the ratio is at most aim (aim_is_least: at least).
-static inline void bench_print(const struct bench *bench, const char *name, double value, const char *unit,
-                               double beside, double aim, bool aim_is_least)
+// One line. ratio, of value to beside; low and high: the least and the largest of a round, NAN for none. aim:
+// NAN for none; met when the ratio is at most aim (aim_is_least: at least).
+struct bench_row {
+    const char *name, *unit;
+    double value, beside, low, high, aim;
+    bool aim_is_least;
+};
+
+static inline void bench_print_row(const struct bench *bench, const struct bench_row *row)
 {
-    const double ratio = value / beside;
-    const bool met = aim_is_least ? ratio >= aim : ratio <= aim;
+    const double ratio = row->value / row->beside;
+    const bool spread = !isnan(row->low), met = row->aim_is_least ? ratio >= row->aim : ratio <= row->aim;
 
     if (bench->json) {
         printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"beside\": %.6g, \"ratio\": %.4g, ",
-               name, value, unit, beside, ratio);
-        if (isnan(aim))
+               row->name, row->value, row->unit, row->beside, ratio);
+        if (spread)
+            printf("\"low\": %.4g, \"high\": %.4g, ", row->low, row->high);
+        if (isnan(row->aim))
             printf("\"aim\": null, \"met\": null}\n");
         else
-            printf("\"aim\": %g, \"met\": %s}\n", aim, met ? "true" : "false");
+            printf("\"aim\": %g, \"met\": %s}\n", row->aim, met ? "true" : "false");
     } else {
-        printf("%-58s %12.4g %-5s %12.4g %8.3f", name, value, unit, beside, ratio);
-        if (isnan(aim))
-            printf("\n");
-        else
-            printf(" %2s%6g%s\n", aim_is_least ? ">=" : "<=", aim, met ? "" : "  missed");
+        printf("%-58s %12.4g %-5s %12.4g %8.3f", row->name, row->value, row->unit, row->beside, ratio);
+        if (!isnan(row->aim))
+            printf(" %2s%6g%s", row->aim_is_least ? ">=" : "<=", row->aim, met ? "" : "  missed");
+        if (spread)
+            printf("  [%.3f %.3f]", row->low, row->high);
+        putchar('\n');
     }
     fflush(stdout);
 }
 
-// The same for what was timed in rounds: the ratio is that of medians, and the name tells the least and the
-// largest ratio of a round.
+static inline void bench_print(const struct bench *bench, const char *name, double value, const char *unit,
+                               double beside, double aim, bool aim_is_least)
+{
+    bench_print_row(bench, &(struct bench_row){name, unit, value, beside, NAN, NAN, aim, aim_is_least});
+}
+
+// The same for what was timed in rounds: the ratio is that of medians.
 static inline void bench_print_times(const struct bench *bench, const char *name,
                                      const struct bench_times *times, const struct bench_times *beside,
                                      double aim, bool aim_is_least)
 {
-    double least = INFINITY, most = 0;
-    char full[128];
+    struct bench_row row = {name, "s", bench_middle(times), bench_middle(beside), INFINITY,
+                            0,    aim, aim_is_least};
 
     for (size_t i = 0; i < times->rounds; i++) {
-        least = fmin(least, times->seconds[i] / beside->seconds[i]);
-        most = fmax(most, times->seconds[i] / beside->seconds[i]);
+        row.low = fmin(row.low, times->seconds[i] / beside->seconds[i]);
+        row.high = fmax(row.high, times->seconds[i] / beside->seconds[i]);
     }
-    snprintf(full, sizeof full, "%s (%.2f-%.2f)", name, least, most);
-    bench_print(bench, full, bench_middle(times), "s", bench_middle(beside), aim, aim_is_least);
+    bench_print_row(bench, &row);
 }

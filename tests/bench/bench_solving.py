@@ -1,8 +1,8 @@
-"""Processor seconds that SparseGPT and ALPS take for one linear, from G to its weights, beside the same in PyTorch on one thread; in turn.
-Called by tests/bench.sh: bench_solving.py FOLDER [--json], with build/tests/solve_linear in the folder. The peers are written here from the
-papers (Frantar and Alistarh, ICML 2023; Meng et al., NeurIPS 2024), in float32 as their authors' programs: they are not those programs.
-Ratios are of medians, names tell the range of single rounds, and standard error the squared error of the outputs of both, relative to the
-outputs'.
+"""Processor seconds that SparseGPT and ALPS take for one linear, from G to its weights, beside the same in PyTorch on one thread, in turn;
+the peers are written here from the papers (Frantar and Alistarh, ICML 2023; Meng et al., NeurIPS 2024), in float32 as their authors' programs
+are, and are not those programs.
+Called by tests/bench.sh: bench_solving.py FOLDER [--json], with build/tests/solve_linear in the folder. Ratios are of medians, with the range
+of single rounds; standard error tells the squared error of the outputs of both, relative to the outputs'.
 """
 import json
 import os
@@ -134,11 +134,11 @@ def main():
             ratio = value / beside
             errors = [error(rounds[0][side][1], weight, g) for side in (0, 1)]
             print(f"{name}, {rows} x {columns}: error of PyTorch's {errors[0]:.5f}, of ours {errors[1]:.5f}", file=sys.stderr)
-            label = f"{name}, {rows} x {columns}: PyTorch / ours ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+            label = f"{name}, {rows} x {columns}: PyTorch / ours"
             if as_json:
-                print(json.dumps({"name": label, "value": value, "unit": "s", "beside": beside, "ratio": ratio, "aim": AIM, "met": ratio >= AIM}))
+                print(json.dumps({"name": label, "value": value, "unit": "s", "beside": beside, "ratio": ratio, "low": ratios[0], "high": ratios[-1], "aim": AIM, "met": ratio >= AIM}))
             else:
-                print(f"{label:58} {value:12.4g} s     {beside:12.4g} {ratio:8.3f} >={AIM:6g}{'' if ratio >= AIM else '  missed'}", flush=True)
+                print(f"{label:58} {value:12.4g} s     {beside:12.4g} {ratio:8.3f} >={AIM:6g}{'' if ratio >= AIM else '  missed'}  [{ratios[0]:.3f} {ratios[-1]:.3f}]", flush=True)
     return 0
 
 
