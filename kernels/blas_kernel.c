@@ -17,7 +17,7 @@ static double thread_seconds(void)
 enum status blas_kernel_measure(struct blas_kernel_rate *rate, struct error *err)
 {
     const size_t area = (size_t)SIDE * SIDE;
-    const double operations = 2.0 * SIDE * (double)area;
+    const double operations = 2.0 * (double)SIDE * (double)area;
     const long threads = gemm_threads();
     double *wide = NULL;
 

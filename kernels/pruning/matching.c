@@ -17,8 +17,8 @@ const char *matching_meaning(size_t matching)
         [MATCHING_MOMENT] = "a factor for each row, so that its output has the dense one's variance",
         [MATCHING_REGRESSION] = "a factor for each row, so that its output comes nearest to the dense one's",
         [MATCHING_MIXED] = "a factor for each row, the geometric mean of these two",
-        [MATCHING_LEAST_SQUARES] = "every weight that is kept, so that outputs come nearest to the dense "
-                                   "model's: much better, and more work",
+        [MATCHING_LEAST_SQUARES] = ("every weight that is kept, so that outputs come nearest to the dense "
+                                    "model's: much better, and more work"), // clang takes it for two rows
     };
     return meanings[matching];
 }
