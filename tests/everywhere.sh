@@ -6,7 +6,8 @@
 #   --suite          runs the tests as well
 #   --folder FOLDER  where the file systems are kept for the next time; else they are removed
 #   SYSTEM           debian-12, debian-13; with -mpich, -clang or -openblas at its end: that MPI, compiler or BLAS. With -deb:
-#                    nothing is built there, the .deb that was made on it before is installed. Default: all but -openblas.
+#                    nothing is built there, the .deb that was made on it before is installed. With -arm64: the kernels and their
+#                    tests are built for that processor and run by an emulator. Default: all but -openblas and -arm64.
 # KERNEL: BLIS's kernels, the same everywhere; haswell when it is not set. MIRROR: where debootstrap takes packages from; else
 # where this system's apt does.
 set -euo pipefail
@@ -28,6 +29,18 @@ prune() {
   rm -rf "$folder"
 }
 
+# The kernels' tests for another processor.
+kernels_on_arm64() {
+  dpkg --add-architecture arm64
+  ensure_packages make cmake pkg-config gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static \
+    lib{blis-pthread,lapacke,cmocka,jansson}-dev:arm64
+  export PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
+  cmake -S /src/tests/kernels_alone -B /build -D CMAKE_TOOLCHAIN_FILE=arm64.cmake -D COPPICE_WERROR=ON >/var/log/coppice.log 2>&1 &&
+    cmake --build /build -j "$(nproc)" >>/var/log/coppice.log 2>&1 ||
+    { grep -E 'error|warning|\*\*\*' /var/log/coppice.log || tail -n 20 /var/log/coppice.log; return 1; }
+  ctest --test-dir /build -j "$(nproc)" --output-on-failure
+}
+
 inside() { # SYSTEM SUITE
   local packages options=()
   . /src/jobs/packages.sh
@@ -39,6 +52,12 @@ inside() { # SYSTEM SUITE
       apt-get -q update >/dev/null && apt-get -q -y --no-install-recommends install /coppice.deb >/var/log/coppice.log 2>&1 ||
         { tail -n 20 /var/log/coppice.log >&2; return 1; }
       prune coppice --kernel "$KERNEL"
+      return
+      ;;
+  esac
+  case $1 in
+    *-arm64)
+      kernels_on_arm64 >&2 && echo "the kernels' tests"
       return
       ;;
   esac
@@ -149,10 +168,10 @@ for system in "$@"; do
     continue
   fi
   case $system in
-    *-openblas) ;;
-    *) first=${first:-$hash} ;;
+    *-openblas | *-arm64) first_or_own=$hash ;;
+    *) first=${first:-$hash} first_or_own=$first ;;
   esac
-  if [ "$hash" = "$first" ] || [[ $system = *-openblas ]]; then
+  if [ "$hash" = "$first_or_own" ]; then
     echo "ok - $system: $hash"
   else
     echo "not ok - $system: weights $hash, those of the first are $first"

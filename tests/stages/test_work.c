@@ -3,7 +3,7 @@
 
 #include "io/model/open.h"
 #include "kernels/forward/delta_rule.h"
-#include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -14,20 +14,6 @@
 
 #include <cmocka.h>
 
-char *source_path(const char *relative)
-{
-    const char *source = getenv("COPPICE_SOURCE");
-    char *path = NULL;
-
-    assert_true(asprintf(&path, "%s/%s", source != NULL ? source : ".", relative) > 0);
-    if (access(path, R_OK) != 0) {
-        print_message("skipped: %s is not there\n", path);
-        free(path);
-        skip();
-    }
-    return path;
-}
-
 static void *new_floats(size_t count)
 {
     void *floats;

@@ -17,7 +17,3 @@ void golden_compare(struct golden_result *result, const char *directory, const c
 // The sequence's hidden states [tokens, state_size] after the last layer, computed alone and all at once;
 // freed by the caller.
 float *hidden_after_layers(const struct model *model, const int32_t *ids, size_t tokens);
-
-// "<the source tree>/<relative>", from COPPICE_SOURCE; the caller frees. Skips the running test when it is
-// not there.
-char *source_path(const char *relative);

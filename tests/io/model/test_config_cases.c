@@ -3,6 +3,7 @@
 // config_cases.json).
 #include "io/model/open.h"
 #include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <dirent.h>

@@ -2,7 +2,7 @@
 // is refused by name.
 #include "io/model/config.h"
 #include "io/model/config_unread.h"
-#include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 // on: COPPICE_UPDATE_GOLDEN=1 ctest --preset release -R io.model.document writes it anew.
 #include "io/model/families/table.h"
 #include "io/model/families/wrappers.h"
-#include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 
 #include <dirent.h>
 #include <jansson.h>

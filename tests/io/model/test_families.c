@@ -5,6 +5,7 @@
 #include "io/model/open.h"
 #include "io/model/outer_tensors.h"
 #include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <dirent.h>

@@ -3,8 +3,8 @@
 #include "io/model/free_channels.h"
 #include "io/model/open.h"
 #include "io/model/tensor_rows.h"
-#include "tests/support/golden.h"
 #include "tests/support/random.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <math.h>

@@ -3,6 +3,7 @@
 #include "io/model/layer_map.h"
 #include "io/model/open.h"
 #include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,6 +14,7 @@
 #include "io/model/tensor_rows.h"
 #include "tests/support/golden.h"
 #include "tests/support/made_tensors.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <math.h>

@@ -7,6 +7,7 @@
 #include "io/text/ending.h"
 #include "tests/support/golden.h"
 #include "tests/support/made_tensors.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <dirent.h>

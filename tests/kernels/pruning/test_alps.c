@@ -12,8 +12,8 @@
 #include "kernels/pruning/inverse.h"
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/select.h"
-#include "tests/support/golden.h"
 #include "tests/support/random.h"
+#include "tests/support/source_path.h"
 
 #include <jansson.h>
 #include <math.h>

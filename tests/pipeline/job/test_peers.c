@@ -3,7 +3,7 @@
 #include "pipeline/job/job.h"
 #include "pipeline/job/keys.h"
 #include "pipeline/job/peers.h"
-#include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

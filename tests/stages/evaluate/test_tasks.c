@@ -7,6 +7,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/naive.h"
+#include "tests/support/source_path.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "io/tasks/task.h"
 #include "io/tasks/tokens.h"
 #include "stages/evaluate/text_size.h"
-#include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 #include "tests/support/temporary_folder.h"
 
 #include <math.h>

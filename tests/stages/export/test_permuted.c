@@ -8,6 +8,7 @@
 #include "stages/prune/prune.h"
 #include "tests/support/exported.h"
 #include "tests/support/golden.h"
+#include "tests/support/source_path.h"
 
 #include <math.h>
 #include <stdio.h>
