@@ -41,7 +41,7 @@ static size_t name_at(char name[VARIABLE_NAME_SIZE], const char *text)
 }
 
 // The first thing that is wrong counts.
-static void note(struct path_fault *fault, int kind, const char *name)
+static void note(struct path_fault *fault, enum path_fault_kind kind, const char *name)
 {
     if (fault == NULL || fault->kind != PATH_IS_GOOD)
         return;

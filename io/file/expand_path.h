@@ -14,8 +14,9 @@ struct path_variables {
 extern const struct path_variables environment_variables;
 
 // What is wrong with a path: a variable that is not set, or "${" that does not begin "${NAME}".
+enum path_fault_kind { PATH_IS_GOOD = 0, PATH_UNSET, PATH_BRACE };
 struct path_fault {
-    enum { PATH_IS_GOOD = 0, PATH_UNSET, PATH_BRACE } kind;
+    enum path_fault_kind kind;
     char name[VARIABLE_NAME_SIZE]; // PATH_UNSET: the variable's, the first such one
 };
 

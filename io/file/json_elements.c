@@ -105,7 +105,7 @@ static enum status refuse(const struct json_elements *elements, char found, stru
 // A character between the elements.
 static enum status step(struct json_elements *elements, char c, struct error *err)
 {
-    const int state = elements->state;
+    const int state = (int)elements->state;
 
     if (is_space(c)) {
         elements->newlines += c == '\n';
@@ -148,7 +148,7 @@ enum status json_elements_feed(struct json_elements *elements, const char *bytes
 
 enum status json_elements_end(struct json_elements *elements, struct error *err)
 {
-    const int state = elements->state;
+    const int state = (int)elements->state;
     RETURN_ERROR_IF(state == IN_ELEMENT, err, STATUS_INPUT,
                     "%s:%zu: not valid JSON: the file ends inside the object that begins here",
                     elements->path, elements->first_line);

@@ -16,7 +16,8 @@ struct trie_entry {
 enum status trie_new(struct trie **trie, struct trie_entry *entries, size_t count, struct error *err);
 void trie_free(struct trie *trie); // NULL is fine
 
-enum { TRIE_ROOT = 0, TRIE_NOWHERE = UINT32_MAX };
+enum { TRIE_ROOT = 0 };
+#define TRIE_NOWHERE UINT32_MAX
 
 // The node that one more byte leads to, or TRIE_NOWHERE.
 uint32_t trie_step(const struct trie *trie, uint32_t node, unsigned char byte);

@@ -179,7 +179,7 @@ void admm_result(float *start, const struct admm_rows *rows, const struct normal
 
 double admm_sparsity(double sparsity, int step)
 {
-    const double left = 1 - (double)(step + 1) / ADMM_GROWTH;
+    const double left = 1 - (double)(step + 1) / (double)ADMM_GROWTH;
 
     return step + 1 >= ADMM_GROWTH ? sparsity : sparsity * (1 - left * left * left);
 }

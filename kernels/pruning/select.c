@@ -135,7 +135,7 @@ static void row_search_bracket(struct row_search *search)
     enum { SAMPLE = 256, MARGIN = 16 }; // two standard deviations of the count of a sample's lower half
     float sample[SAMPLE];
     const size_t stride = search->n / SAMPLE;
-    const size_t rank = (size_t)((double)search->prune / (double)search->n * SAMPLE);
+    const size_t rank = (size_t)((double)search->prune / (double)search->n * (double)SAMPLE);
     const size_t ranks[2] = {rank > MARGIN ? rank - MARGIN : 0, rank + MARGIN};
 
     if (search->n < 8 * SAMPLE)

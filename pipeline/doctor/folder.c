@@ -105,7 +105,7 @@ static void try_commits(struct findings *findings, const char *scratch)
             findings_add(findings, "folder", VERDICT_WRONG, "%s", err.message);
             return;
         }
-    const double rate = COMMITS / (seconds_now() - start);
+    const double rate = (double)COMMITS / (seconds_now() - start);
     findings_add(findings, "folder", rate < enough_commits ? VERDICT_CAREFUL : VERDICT_GOOD,
                  "%.0f small files a second are written, synced and renamed%s", rate,
                  rate < enough_commits ? ": every unit of work waits for that" : "");

@@ -65,7 +65,7 @@ void time_medians(struct worker *w, struct estimate *e, const struct unit *unit)
         return;
     spend_loading(w, e, (size_t)unit->layer, NULL);
     spend_reading(w, e, (1 + SELECT_DIGITS) * layer->statistics);
-    spend_sweep(w, e, SELECT_DIGITS * layer->pruned, w->machine->score, score_traffic);
+    spend_sweep(w, e, (double)SELECT_DIGITS * layer->pruned, w->machine->score, score_traffic);
     spend_file(w, e, 256, 1);
     spend_agreeing(w, e, (2 + 2 * SELECT_DIGITS) * layer->linears);
 }

@@ -57,7 +57,7 @@ double work_attempt(const struct sizes *sizes, const struct unit *unit)
     double work = lm_head_work(sizes->model, (double)sizes->settings->length);
     for (size_t layer = 0; layer < sizes->num_layers; layer++)
         work += sizes->layers[layer].forward;
-    return is_measured(unit) ? BUDGET_SEQUENCES * work : 0;
+    return is_measured(unit) ? (double)BUDGET_SEQUENCES * work : 0;
 }
 
 void time_attempt(struct worker *w, struct estimate *e, const struct unit *unit)
@@ -68,9 +68,9 @@ void time_attempt(struct worker *w, struct estimate *e, const struct unit *unit)
 
     if (!is_measured(unit))
         return;
-    load_model(w, e, unit, ceil(BUDGET_SEQUENCES / (w->ranks * in_memory)));
+    load_model(w, e, unit, ceil((double)BUDGET_SEQUENCES / (w->ranks * in_memory)));
     spend_waves(w, e, BUDGET_SEQUENCES, work_attempt(sizes, unit));
-    spend_agreeing(w, e, (double)sizes->num_layers * ceil(BUDGET_SEQUENCES / w->ranks));
+    spend_agreeing(w, e, (double)sizes->num_layers * ceil((double)BUDGET_SEQUENCES / w->ranks));
 }
 
 // Of the few tokens whose likelihood counts the head is left out.
@@ -90,5 +90,6 @@ void time_tasks(struct worker *w, struct estimate *e, const struct unit *unit)
 
     load_model(w, e, unit, ceil(tokens / (w->ranks * in_memory)));
     spend_computing(w, e, work_tasks(sizes, unit) / w->ranks);
-    spend_agreeing(w, e, (double)sizes->num_layers * ceil(tokens / (w->ranks * PLAN_USUAL_EXAMPLE_TOKENS)));
+    spend_agreeing(w, e,
+                   (double)sizes->num_layers * ceil(tokens / (w->ranks * (double)PLAN_USUAL_EXAMPLE_TOKENS)));
 }

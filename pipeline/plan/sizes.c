@@ -338,7 +338,7 @@ double task_file_tokens(const struct task_settings *task)
 {
     if (task->tokens > 0)
         return task->tokens;
-    const double limited = (double)task->limit * PLAN_USUAL_EXAMPLE_TOKENS;
+    const double limited = (double)task->limit * (double)PLAN_USUAL_EXAMPLE_TOKENS;
     const double all = task_file_bytes(task) / bytes_of_a_token;
     return task->limit > 0 && limited < all ? limited : all;
 }

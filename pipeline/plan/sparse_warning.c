@@ -53,7 +53,7 @@ void sparse_warning(struct warnings *warnings, const struct model *model, const 
         count_layer(&found, &map, settings, model->checkpoint);
         layer_map_free(&map);
     }
-    if (found.zeros * HELD_ZEROS_ONE_IN >= found.weights && found.zeros > 0)
+    if (found.zeros * (double)HELD_ZEROS_ONE_IN >= found.weights && found.zeros > 0)
         warnings_add(warnings,
                      "the model is sparse already: about %.0f %% of the weights of the linears that are "
                      "pruned are zero; "

@@ -58,7 +58,7 @@ static void sum_statistics(const struct worker *w, struct estimate *e, const str
     const double sequences = (double)w->sizes->settings->sequences, waves = ceil(sequences / w->ranks);
     const double vector = 3 * layer->channels * (double)sizeof(double);
     const double senders = w->ranks < sequences ? w->ranks : sequences;
-    const double pieces = ceil(vector / sizeof(double) / w->ranks / ORDERED_SUM_PIECE);
+    const double pieces = ceil(vector / sizeof(double) / w->ranks / (double)ORDERED_SUM_PIECE);
     const double busy = ceil(senders / w->nodes); // of the ranks of one node
     const double sent = vector * (w->ranks - 1) / w->ranks;
 

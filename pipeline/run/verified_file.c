@@ -134,7 +134,7 @@ static enum status add_exports(struct verified_files *list, const struct run_rec
         status = add_export(list, folder, identity, err);
     }
     json_decref(outputs);
-    return status == STATUS_OK ? json_memory_check(RUN_RECORD, err) : status;
+    return status == STATUS_OK ? json_memory_check("run.json", err) : status;
 }
 
 enum status verified_files_list(struct verified_files *list, const char *run, struct error *err)

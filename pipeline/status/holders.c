@@ -49,7 +49,7 @@ static enum holder_state state_of(const struct process_identity *identity, doubl
     process_identity_self(&self);
     if (process_identity_same_host(identity, &self))
         return process_identity_is_alive(identity) ? HOLDER_WORKS : HOLDER_GONE;
-    return silence <= RUN_LOCK_STALE_SECONDS ? HOLDER_WORKS : HOLDER_SILENT;
+    return silence <= (double)RUN_LOCK_STALE_SECONDS ? HOLDER_WORKS : HOLDER_SILENT;
 }
 
 static bool same_process(const struct process_identity *a, const struct process_identity *b)

@@ -125,7 +125,7 @@ bool duration_parse(const char *text, double *seconds)
 
 const char *duration_format(double seconds, char *text, size_t size)
 {
-    const double longest = 1000.0 * DAY;
+    const double longest = 1000.0 * (double)DAY;
 
     if (!(seconds >= 0 && seconds < longest)) {
         snprintf(text, size, "--:--:--");

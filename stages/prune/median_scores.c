@@ -67,7 +67,8 @@ static enum status find_median(struct layer_median *found, struct layer_scores *
         goto done;
     median_search_begin(&search, found->scored);
     for (int digit = 0; digit < SELECT_DIGITS; digit++) {
-        GOTO_IF_ERROR(stage_safe_point(scores->stage, STATUS_OK, (double)digit / SELECT_DIGITS, err), done);
+        GOTO_IF_ERROR(stage_safe_point(scores->stage, STATUS_OK, (double)digit / (double)SELECT_DIGITS, err),
+                      done);
         GOTO_IF_ERROR(narrow(&search, scores, histogram, err), done);
     }
     found->median = (double)median_search_found(&search);
