@@ -1,6 +1,7 @@
 #include "kernels/forward/online_softmax.h"
 #include "kernels/forward/elementary.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 // The largest of x[n] and max; n is a multiple of SOFTMAX_LANES. NaN is passed over.
@@ -39,7 +40,8 @@ SIMD_CLONES
 static float advance(struct online_softmax *known, float *x, size_t n)
 {
     const float before = known->max, max = largest(x, n, before);
-    const float factor = max > before ? exp32_below_zero(before - max) : 1.0F;
+    const bool has_sums = before > -INFINITY; // else there is nothing to multiply
+    const float factor = has_sums && max > before ? exp32_below_zero(before - max) : 1.0F;
 
     known->max = max;
     known->sum = known->sum * (double)factor + raise(x, n, max);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -221,6 +222,7 @@ static void a_past_counts_as_if_it_were_there(void **state)
             check_past(200, pasts[p], windows[w], 0);
     check_past(400, 30, 0, 0); // more than one block of queries, both see the past
     check_past(400, 30, 140, 0);
+    check_past(700, 450, 300, 0); // blocks of keys do not begin with the window
     for (size_t p = 0; p < sizeof pasts / sizeof pasts[0]; p++)
         check_past(200, pasts[p], 0, 40);
     check_past(400, 30, 0, 140);
@@ -480,7 +482,13 @@ static void check_shape(const struct shape *s)
                                   .bias_stride = s->tokens,
                                   .sliding_window = s->window,
                                   .chunk = s->chunk};
-    const struct attention_past past = {s->past, attention.key, attention.value};
+    // The past lies elsewhere, and behind it what must not be read.
+    float *old = malloc((s->past + 1) * row * sizeof *old);
+    assert_non_null(old);
+    memcpy(old, rows, s->past * row * sizeof *old);
+    for (size_t i = 0; i < row; i++)
+        old[s->past * row + i] = NAN;
+    const struct attention_past past = {s->past, old + s->heads * s->head_dim, old + keys};
     float *workspace = new_workspace(&attention, s->tokens - s->past);
     attention.query += s->past * row;
     attention.key += s->past * row;
@@ -494,6 +502,7 @@ static void check_shape(const struct shape *s)
                              tolerance);
         }
     free(rows);
+    free(old);
     free(bias);
     free(sinks);
     free(out);
