@@ -23,9 +23,10 @@ void normal_equations_scale(const struct normal_equations *equations)
     }
 }
 
+// Clang 14 gives functions with copies a global name: it must be the only one.
 SIMD_CLONES
-static void scale_row(float *restrict scaled, const double *restrict g, const double *restrict scale,
-                      double own, size_t in)
+static void scale_row_narrow(float *restrict scaled, const double *restrict g, const double *restrict scale,
+                             double own, size_t in)
 {
     for (size_t k = 0; k < in; k++)
         scaled[k] = (float)(g[k] / (own * scale[k]));
@@ -39,7 +40,7 @@ void normal_equations_fill(const struct normal_equations *equations, size_t firs
     for (size_t j = first; j < first + count; j++) {
         const double *g = equations->g + j * in;
         float *scaled = equations->scaled + j * in;
-        scale_row(scaled, g, scale, scale[j], in);
+        scale_row_narrow(scaled, g, scale, scale[j], in);
         scaled[j] = (float)((g[j] + equations->lambda) / (scale[j] * scale[j]));
     }
 }
