@@ -60,9 +60,6 @@ static enum status prepare_products(const struct program *program, const char *r
         kernel_agree(notice, sizeof notice, &program->survey, options->kernel, run, &program->world, err));
     if (program->root && options->verbosity > VERBOSITY_QUIET && notice[0] != '\0')
         say(stderr, "careful: %s", notice);
-    numerics_compare(notice, sizeof notice, program->root ? run : NULL);
-    if (options->verbosity > VERBOSITY_QUIET && notice[0] != '\0')
-        say(stderr, "careful: %s", notice);
     if (program->root && options->verbosity > VERBOSITY_NORMAL)
         fprintf(stderr, "coppice: matrix products by %s, kernels %s\n", library, blas_kernel_name());
     if (options->threads > 0)

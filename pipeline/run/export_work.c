@@ -46,6 +46,10 @@ static json_t *provenance_of(const struct settings *settings, const struct run_r
     json_t *provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
                                    "variant", variant_to_json(variant), "fingerprints",
                                    json_object_get(record->json, "fingerprints"), "perplexity", results);
+    json_t *numerics = run_record_numerics(record);
+    if (json_array_size(numerics) > 1)
+        json_object_set(provenance, RECORD_NUMERICS, numerics);
+    json_decref(numerics);
     json_t *hub = hub_to_json(settings);
     if (hub != NULL)
         json_object_set_new(provenance, "hub", hub);

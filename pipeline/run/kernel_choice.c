@@ -2,7 +2,6 @@
 
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "kernels/numerics.h"
 #include "pipeline/record/run_json/run_record.h"
 
 #include <jansson.h>
@@ -309,26 +308,4 @@ enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *
                  "--kernel %s is several times as fast",
                  common_kernel(world));
     return STATUS_OK;
-}
-
-void numerics_compare(char *notice, size_t size, const char *run)
-{
-    char path[PATH_SIZE];
-    json_t *json = NULL;
-
-    notice[0] = '\0';
-    if (run == NULL)
-        return;
-    run_file_path(path, run, RUN_RECORD);
-    if (sealed_json_read(&json, path, NULL) != STATUS_OK)
-        return; // none yet, or whoever needs it says what is wrong with it
-    const json_t *recorded = json_object_get(json_object_get(json, "versions"), RECORD_NUMERICS);
-    const long long began = recorded != NULL ? json_integer_value(recorded) : 1;
-    if (began != NUMERICS)
-        snprintf(
-            notice, size,
-            "the run began with the arithmetic of %s version of coppice (%lld, now %d): the last bits of its "
-            "results may differ from those of one version",
-            began < NUMERICS ? "an earlier" : "a later", began, NUMERICS);
-    json_decref(json);
 }

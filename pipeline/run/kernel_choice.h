@@ -38,7 +38,3 @@ void kernel_recorded(char *name, size_t size, char *library, const char *run, co
 // is asked for cannot be had.
 enum status kernel_agree(char *notice, size_t size, const struct kernel_survey *survey, const char *asked,
                          const char *run, const struct team *world, struct error *err);
-
-// notice[size]: a line for the user when the run in the directory `run` (may be NULL) began with another
-// arithmetic than this program's (kernels/numerics.h), else "". Not collective.
-void numerics_compare(char *notice, size_t size, const char *run);

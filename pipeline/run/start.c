@@ -144,7 +144,7 @@ static enum status open_and_run(const struct run_context *context, struct settin
 {
     const bool root = context->world->rank == 0;
     struct journal journal = {.log = NULL};
-    char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
+    char numerics[NUMERICS_NOTICE_SIZE], notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE];
     enum status status;
 
     FORWARD_IF_ERROR(world_fence_set(claim, context->world, err));
@@ -158,13 +158,14 @@ static enum status open_and_run(const struct run_context *context, struct settin
     if (root)
         status = warn(context, err);
     FORWARD_IF_ERROR(team_agree(context->world, status, err));
-    FORWARD_IF_ERROR(run_prepare(admission, notices, context, err));
+    FORWARD_IF_ERROR(run_prepare(admission, numerics, notices, context, err));
     GOTO_IF_ERROR(journal_open(&journal, context->world, context->settings->run, err), done);
     if (root)
         claim_share(claim);
     GOTO_IF_ERROR(world_fence_set(claim, context->world, err), done);
     if (root) {
         tell_notice(context->model_notice, context, &journal);
+        tell_notice(numerics, context, &journal);
         for (int i = 0; i < SEQUENCES_NOTICES; i++)
             tell_notice(notices[i], context, &journal);
     }

@@ -198,6 +198,8 @@ static enum status settle(struct run_record *record, const json_t *old, const st
             FORWARD_IF_ERROR(check_default(old, settings, path, err));
         json_object_set(record->json, "started", json_object_get(old, "started"));
         json_object_set(record->json, "versions", json_object_get(old, "versions"));
+        if (json_object_get(old, RECORD_NUMERICS) != NULL)
+            json_object_set(record->json, RECORD_NUMERICS, json_object_get(old, RECORD_NUMERICS));
     } else {
         json_object_set_new(record->json, "started", started_now());
         json_object_set_new(record->json, "versions", library_versions());
@@ -362,4 +364,59 @@ void run_record_variant(char *identity, size_t size, const struct run_record *re
 {
     snprintf(identity, size, "%s-%016llx", record->identity,
              (unsigned long long)XXH3_64bits(variant, strlen(variant)));
+}
+
+// ---- the arithmetic of its starts -----------------------------------------------------------------------
+
+json_t *run_record_numerics(const struct run_record *record)
+{
+    json_t *several = json_object_get(record->json, RECORD_NUMERICS);
+    const json_t *first = json_object_get(json_object_get(record->json, "versions"), RECORD_NUMERICS);
+
+    if (several != NULL)
+        return json_incref(several);
+    return json_pack("[I]", first != NULL ? json_integer_value(first) : (json_int_t)1);
+}
+
+static bool has_numerics(const json_t *list, long long numerics)
+{
+    size_t i;
+    const json_t *one;
+
+    json_array_foreach(list, i, one) if (json_integer_value(one) == numerics) return true;
+    return false;
+}
+
+enum status run_record_add_numerics(struct run_record *record, struct error *err)
+{
+    json_t *before = run_record_numerics(record);
+    json_t *list = before != NULL && !has_numerics(before, NUMERICS) ? json_deep_copy(before) : NULL;
+    bool failed = before == NULL;
+
+    if (list != NULL) {
+        failed = json_array_append_new(list, json_integer(NUMERICS)) != 0 ||
+                 json_object_set(record->json, RECORD_NUMERICS, list) != 0;
+        record->is_changed = true;
+    }
+    json_decref(before);
+    json_decref(list);
+    RETURN_ERROR_IF(failed, err, STATUS_MEMORY, "out of memory for the run's record");
+    return STATUS_OK;
+}
+
+void run_record_tell_numerics(char *notice, size_t size, const struct run_record *record)
+{
+    json_t *list = run_record_numerics(record);
+    size_t i;
+    const json_t *one;
+
+    notice[0] = '\0';
+    json_array_foreach(list, i, one) if (json_integer_value(one) != NUMERICS) snprintf(
+        notice, size,
+        "careful: the run has results of %s version of coppice, with another arithmetic (%lld, now %d): what "
+        "is "
+        "made from now on differs a little from what that version makes, of alps, admm and sparsegpt "
+        "masks, too; only a new run directory has all from one",
+        json_integer_value(one) < NUMERICS ? "an earlier" : "a later", json_integer_value(one), NUMERICS);
+    json_decref(list);
 }

@@ -36,6 +36,15 @@ void run_record_free(struct run_record *record);
 // Reads RUN/run.json, for commands that only look. Not collective. STATUS_USAGE when there is none.
 enum status run_record_read(struct run_record *record, const char *run, struct error *err);
 
+// The arithmetic (kernels/numerics.h) of the starts that computed something, the first start's first: [1, 3].
+// New reference; NULL when memory ran out.
+json_t *run_record_numerics(const struct run_record *record);
+// This start computes, too. STATUS_MEMORY.
+enum status run_record_add_numerics(struct run_record *record, struct error *err);
+// notice[size]: a line for the user where the run has results of another arithmetic than this program's, else
+// "".
+void run_record_tell_numerics(char *notice, size_t size, const struct run_record *record);
+
 // The identity of the export of one variant, by its name. identity: size 40.
 void run_record_variant(char *identity, size_t size, const struct run_record *record, const char *variant);
 

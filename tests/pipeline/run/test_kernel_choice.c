@@ -2,7 +2,6 @@
 // on all ranks.
 // ranks: 1 3
 #include "io/file/sealed_json.h"
-#include "kernels/numerics.h"
 #include "pipeline/run/kernel_choice.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/temporary_folder.h"
@@ -149,31 +148,6 @@ static void an_older_run_keeps_the_choice_of_blis(void **state)
     json_decref(json);
 }
 
-static void another_arithmetic_is_not_taken_in_silence(void **state)
-{
-    char path[512], notice[256] = "x";
-    struct error err = {0};
-    json_t *json = json_pack("{s:{s:s}}", "versions", "blis", "0.9.0");
-    (void)state;
-
-    snprintf(path, sizeof path, "%s/run.json", rank_folder());
-    unlink(path);
-    numerics_compare(notice, sizeof notice, rank_folder());
-    assert_string_equal(notice, ""); // no run yet
-    assert_ok(sealed_json_write(path, json, &err), err);
-    numerics_compare(notice, sizeof notice, rank_folder());
-    assert_non_null(strstr(notice, "an earlier version"));
-    json_object_set_new(json_object_get(json, "versions"), "numerics", json_integer(NUMERICS + 1));
-    assert_ok(sealed_json_write(path, json, &err), err);
-    numerics_compare(notice, sizeof notice, rank_folder());
-    assert_non_null(strstr(notice, "a later version"));
-    json_object_set_new(json_object_get(json, "versions"), "numerics", json_integer(NUMERICS));
-    assert_ok(sealed_json_write(path, json, &err), err);
-    numerics_compare(notice, sizeof notice, rank_folder());
-    assert_string_equal(notice, "");
-    json_decref(json);
-}
-
 static void an_unknown_name_is_refused_on_all_ranks(void **state)
 {
     struct kernel_survey survey;
@@ -278,7 +252,6 @@ int main(int argc, char **argv)
         mpi_unit_test(an_empty_variable_asks_for_nothing),
         mpi_unit_test(a_cache_that_cannot_be_written_is_done_without),
         mpi_unit_test(an_older_run_keeps_the_choice_of_blis),
-        mpi_unit_test(another_arithmetic_is_not_taken_in_silence),
         mpi_unit_test(an_unknown_name_is_refused_on_all_ranks),
         mpi_unit_test(a_run_keeps_the_kernels_that_it_began_with),
         mpi_unit_test(a_run_of_another_library_goes_on_with_a_warning),
