@@ -5,10 +5,11 @@
 #   tests/bench.sh [--json | --page] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
-#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes
+#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes; not with --page
 #
-# --json: one object a line with name, value, unit, beside, ratio, aim, met (tests/bench/bench.h).
-# --page: writes a table for each into docs/speed.md, in place of the one that is there; needs jq.
+# --json: one object a line with name, value, unit, beside, ratio, aim, aim_is, met (tests/bench/bench.h).
+# --page: writes a table for each into docs/speed.md, in place of the one that is there, below the first paragraph of the
+# comment at the head of its file; needs jq.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -23,6 +24,7 @@ for argument in "$@"; do
     --page)
         json=(--json)
         writes_page=yes
+        unset COPPICE_LARGE
         ;;
     -h | --help)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
@@ -67,14 +69,14 @@ section() { # NAME
     local file
     file=$(ls "$source_dir/tests/bench/bench_$1".*)
     printf '### %s\n\n' "$1"
-    # The file's first sentence or sentences, whose last line ends in a full stop.
-    sed -E '/^#!/d; s,^(//|#|""") ?(bench_[a-z_]*[.]c - )?,,; s,"""$,,; 1s,^.,\u&,' "$file" | sed '/[.]$/q'
+    # The first paragraph of the file's comment.
+    sed -nE 's,^(// ?|""")(bench_[a-z_]*[.]c - )?,,; s,"""$,,; /^(#|$)/q; 1s,^.,\u&,; p' "$file"
     printf '\n| | measured | unit | beside it | ratio | from, to | aim |\n|---|---|---|---|---|---|---|\n'
     jq -r 'def short: if . == 0 then 0 else (. as $x | (3 - ($x | fabs | log10 | floor)) as $d |
              pow(10; $d) as $p | ($x * $p | round) / $p) end;
            "| \(.name) | \(.value | short) | \(.unit) | \(.beside | short) | \(.ratio | short) | " +
            (if .low then "\(.low | short), \(.high | short)" else "" end) + " | " +
-           (if .aim == null then "" else "\(.aim)" + (if .met then "" else ", missed" end) end) + " |"'
+           (if .aim == null then "" else "\(.aim_is) \(.aim)" + (if .met then "" else ", missed" end) end) + " |"'
     printf '\n%s, one core; %s.\n' "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)" "$(date +%Y-%m-%d)"
 }
 

@@ -1,10 +1,14 @@
 // bench.h - what the bench programs share: time two things in turn, print one line about them.
 //
 // Every tests/bench/bench_*.c is a program of its own, found by the build and run by tests/bench.sh. It
-// prints a table, or with --json one object a line: name, value, unit, beside, ratio, aim, met. `value` is
-// the median of what was measured, `beside` what its peer gave in the same run, `ratio` their quotient; `aim`
-// is null where there is none. A pair (pair.h) has its spread besides. Nothing here fails when an aim is
-// missed: machines are busy, and a person reads the numbers.
+// prints a table, or with --json one object a line: name, value, unit, beside, ratio, aim, aim_is, met.
+// `value` is the median of what was measured, `beside` what its peer gave in the same run, `ratio` their
+// quotient; `aim` is what the ratio should be, `aim_is` "at least" or "at most", and they are null where
+// there is none. `low` and `high`, the least and the largest ratio of a round, are there for what ran in
+// rounds of processor time. Nothing here fails when an aim is missed: machines are busy, and a person reads
+// the numbers.
+//
+// The first paragraph of the comment at the head of a bench_*.c stands above its table in docs/speed.md.
 //
 // Products are computed by the kernels of BLIS that the program would choose.
 #pragma once
@@ -153,9 +157,10 @@ static inline void bench_print_row(const struct bench *bench, const struct bench
         if (spread)
             printf("\"low\": %.4g, \"high\": %.4g, ", row->low, row->high);
         if (isnan(row->aim))
-            printf("\"aim\": null, \"met\": null}\n");
+            printf("\"aim\": null, \"aim_is\": null, \"met\": null}\n");
         else
-            printf("\"aim\": %g, \"met\": %s}\n", row->aim, met ? "true" : "false");
+            printf("\"aim\": %g, \"aim_is\": \"%s\", \"met\": %s}\n", row->aim,
+                   row->aim_is_least ? "at least" : "at most", met ? "true" : "false");
     } else {
         printf("%-58s %12.4g %-5s %12.4g %8.3f", row->name, row->value, row->unit, row->beside, ratio);
         if (!isnan(row->aim))

@@ -1,5 +1,7 @@
-// bench_least_squares.c - least squares on a support, ALPS and SparseGPT beside the bare products that they
-// need, on one core, in processor time. COPPICE_LARGE=1: also a linear of 4096 x 11008, which takes minutes.
+// bench_least_squares.c - the bare products that least squares on a support, ALPS and SparseGPT need, beside
+// all that they take, in processor time. One block of 256 rows is timed; a linear counts as many blocks as it
+// has. ALPS counts as 33 steps and 9 inverses, as many as linears of a small model took. COPPICE_LARGE=1 adds
+// a linear of 4096 x 11008, which takes minutes and is not in the table of docs/speed.md.
 #include "tests/bench/solving.h"
 
 static void least_squares(const struct bench *bench, size_t in)

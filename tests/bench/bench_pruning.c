@@ -1,5 +1,5 @@
-// Scores, masks and compensation of one linear of 4096 x 11008 (the largest of a 7 B model), compared with a
-// memcpy of its float32 weight, on one core.
+// Scores, masks and compensation of one linear of 4096 x 11008 (the largest of a 7B model), beside a memcpy
+// of its float32 weight, in processor time.
 #include "kernels/dtype.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/importance.h"
@@ -132,10 +132,10 @@ static void expand_bf16(void *context)
 static void report(const struct bench *bench, const char *name, struct linear *linear,
                    void (*run)(void *context), void (*peer)(void *context), double aim)
 {
-    double seconds, peer_seconds;
+    struct bench_times times[2];
 
-    bench_time(&seconds, &peer_seconds, (struct bench_work){run, linear}, (struct bench_work){peer, linear});
-    bench_print(bench, name, 1e3 * seconds, "ms", 1e3 * peer_seconds, aim, false);
+    bench_rounds(times, (struct bench_work[]){{run, linear}, {peer, linear}}, 2, BENCH_REPETITIONS);
+    bench_print_times(bench, name, &times[0], &times[1], aim, false);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,10 @@
 """Processor seconds that SparseGPT and ALPS take for one linear, from G to its weights, beside the same in PyTorch on one thread, in turn;
 the peers are written here from the papers (Frantar and Alistarh, ICML 2023; Meng et al., NeurIPS 2024), in float32 as their authors' programs
 are, and are not those programs.
+
 Called by tests/bench.sh: bench_solving.py FOLDER [--json], with build/tests/solve_linear in the folder. Ratios are of medians, with the range
 of single rounds; standard error tells the squared error of the outputs of both, relative to the outputs'.
 """
-import json
 import os
 import statistics
 import struct
@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 
+import bench
+
 try:
     import torch
 except ImportError as problem:
     print(f"bench solving: left out: {problem}; PYTHON names an interpreter with torch", file=sys.stderr)
     sys.exit(0)
 
-AIM = 2  # times as fast as PyTorch
+AIM = 0.5  # half of the time that PyTorch takes
 ROUNDS = 3
 DAMPING = 0.01
 SIZES = [(1024, 1024), (2048, 2048)] if os.environ.get("COPPICE_LARGE") else [(1024, 1024)]
@@ -121,24 +123,18 @@ def error(result, weight, g):
 def main():
     tool, as_json = os.path.join(sys.argv[1], "solve_linear"), sys.argv[2:] == ["--json"]
     torch.set_num_threads(1)
-    if not as_json:
-        print(f"{'':58} {'value':>12} {'unit':5} {'beside':>12} {'ratio':>8} {'aim':>8}")
+    bench.begin(as_json)
     for rows, columns in SIZES:
         weight, g = linear(rows, columns)
         for method in (sparsegpt, alps):
             name = method.__name__
             method(weight, g)  # not counted
-            rounds = [(theirs(method, weight, g), ours(tool, name, weight, g)) for _ in range(ROUNDS)]
+            rounds = [(ours(tool, name, weight, g), theirs(method, weight, g)) for _ in range(ROUNDS)]
             value, beside = (statistics.median(r[side][0] for r in rounds) for side in (0, 1))
             ratios = sorted(r[0][0] / r[1][0] for r in rounds)
-            ratio = value / beside
             errors = [error(rounds[0][side][1], weight, g) for side in (0, 1)]
-            print(f"{name}, {rows} x {columns}: error of PyTorch's {errors[0]:.5f}, of ours {errors[1]:.5f}", file=sys.stderr)
-            label = f"{name}, {rows} x {columns}: PyTorch / ours"
-            if as_json:
-                print(json.dumps({"name": label, "value": value, "unit": "s", "beside": beside, "ratio": ratio, "low": ratios[0], "high": ratios[-1], "aim": AIM, "met": ratio >= AIM}))
-            else:
-                print(f"{label:58} {value:12.4g} s     {beside:12.4g} {ratio:8.3f} >={AIM:6g}{'' if ratio >= AIM else '  missed'}  [{ratios[0]:.3f} {ratios[-1]:.3f}]", flush=True)
+            print(f"{name}, {rows} x {columns}: error of ours {errors[0]:.5f}, of PyTorch's {errors[1]:.5f}", file=sys.stderr)
+            bench.print_row(as_json, f"{name}, {rows} x {columns}: ours / PyTorch", "s", value, beside, AIM, "at most", (ratios[0], ratios[-1]))
     return 0
 
 

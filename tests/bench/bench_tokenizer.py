@@ -1,11 +1,14 @@
-"""Megabytes that the tokenizer encodes in a second, beside Hugging Face's `tokenizers` on one thread. Called by tests/bench.sh:
-bench_tokenizer.py FOLDER [--json], with build/tests/tokenizer_ids in the folder. One row for each kind of model, laid out as bench.h does.
+"""Megabytes that the tokenizer encodes in a second, beside Hugging Face's `tokenizers` on one thread.
+
+Called by tests/bench.sh: bench_tokenizer.py FOLDER [--json], with build/tests/tokenizer_ids in the folder. One row for each kind of model, laid out as bench.h does.
 """
 import json
 import os
 import random
 import sys
 import tempfile
+
+import bench
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "golden"))
@@ -25,19 +28,14 @@ def main():
     corpus = os.path.join(ROOT, "jobs", "demo", "train.jsonl")
     texts = speed.documents(corpus, 4_000_000, random.Random(0))
     made = layouts.layouts(layouts.read_corpus(corpus))
-    if not as_json:
-        print(f"{'':58} {'value':>12} {'unit':5} {'beside':>12} {'ratio':>8} {'aim':>8}")
+    bench.begin(as_json)
     with tempfile.TemporaryDirectory() as folder:
         for layout, kind in ROWS.items():
             path = os.path.join(folder, layout + ".json")
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(made[layout], file, ensure_ascii=False)
             value, beside = speed.measure(tool, path, texts, 3)
-            name, ratio = f"tokenizer: documents, {kind} / tokenizers", value / beside
-            if as_json:
-                print(json.dumps({"name": name, "value": value, "unit": "MB/s", "beside": beside, "ratio": ratio, "aim": AIM, "met": ratio >= AIM}))
-            else:
-                print(f"{name:58} {value:12.4g} MB/s  {beside:12.4g} {ratio:8.3f} >={AIM:6g}{'' if ratio >= AIM else '  missed'}", flush=True)
+            bench.print_row(as_json, f"tokenizer: documents, {kind} / tokenizers", "MB/s", value, beside, AIM, "at least")
     return 0
 
 
