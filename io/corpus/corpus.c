@@ -198,11 +198,11 @@ static enum status add_object(struct corpus_builder *builder, const char *bytes,
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "%s:%zu: out of memory for a line of %zu bytes",
                     builder->path, builder->line, size);
     if (object == NULL) {
-        char shown[JSON_ERROR_TEXT_LENGTH];
+        char shown[JSON_REASON_SIZE];
         const bool is_line = builder->format == TEXT_JSON_LINES;
         const size_t line = builder->line + (is_line || reason.line < 1 ? 0 : (size_t)reason.line - 1);
-        return error_set(err, STATUS_INPUT, "%s:%zu: not valid JSON: %s (column %d)%s", builder->path, line,
-                         printable(shown, sizeof shown, reason.text), reason.column,
+        return error_set(err, STATUS_INPUT, "%s:%zu: %s (column %d)%s", builder->path, line,
+                         json_reason(shown, &reason), reason.column,
                          is_line ? "; each line must be one object" : "");
     }
     const json_t *text = json_object_get(object, builder->field.name);

@@ -27,9 +27,11 @@ json_t *json_load_bytes(const char *text, size_t size, size_t flags, json_error_
 }
 
 // What is JSON but for one thing that other readers let pass, or NULL. Python takes the last of two members
-// of one name, numbers of any size, and NaN and Infinity.
+// of one name, numbers of any size, NaN and Infinity, and any character in a text.
 static const char *peculiarity(const json_error_t *reason)
 {
+    static const char half_pair[] = "invalid Unicode '"; // of an escape that is none: "... escape '"
+
     switch (json_error_code(reason)) {
     case json_error_duplicate_key:
         return "a key stands twice in one object";
@@ -39,10 +41,30 @@ static const char *peculiarity(const json_error_t *reason)
         return strstr(reason->text, "'NaN'") != NULL || strstr(reason->text, "'Infinity'") != NULL ||
                        strstr(reason->text, "'-'") != NULL // of -Infinity
                    ? "NaN and Infinity are no numbers in JSON"
-                   : NULL;
+                   : strncmp(reason->text, half_pair, sizeof half_pair - 1) == 0
+                         ? "a text with one half of a surrogate pair (\\ud800 to \\udfff)"
+                         : NULL;
+    case json_error_null_character:
+        return "a text with a NUL character";
+    case json_error_null_byte_in_key:
+        return "a key with a NUL character";
     default:
         return NULL;
     }
+}
+
+const char *json_reason(char out[JSON_REASON_SIZE], const json_error_t *reason)
+{
+    char line[JSON_ERROR_TEXT_LENGTH];
+    const char *what_is_odd = peculiarity(reason), *near = strstr(reason->text, "near ");
+
+    if (what_is_odd == NULL)
+        snprintf(out, JSON_REASON_SIZE, "not valid JSON: %s", printable(line, sizeof line, reason->text));
+    else if (near == NULL) // what is longer is not quoted
+        snprintf(out, JSON_REASON_SIZE, "%s", what_is_odd);
+    else
+        snprintf(out, JSON_REASON_SIZE, "%s, %s", what_is_odd, printable(line, sizeof line, near));
+    return out;
 }
 
 enum status json_parse(json_t **json, const char *text, size_t size, const char *what, struct error *err)
@@ -53,12 +75,9 @@ enum status json_parse(json_t **json, const char *text, size_t size, const char 
     *json = json_load_bytes(text, size, JSON_REJECT_DUPLICATES, &reason, &no_memory);
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", what, size);
     if (*json == NULL) {
-        char line[JSON_ERROR_TEXT_LENGTH];
-        const char *what_is_odd = peculiarity(&reason), *near = strstr(reason.text, "near ");
-        printable(line, sizeof line, what_is_odd == NULL || near == NULL ? reason.text : near);
-        return error_set(err, STATUS_INPUT, "%s: %s%s%s (line %d, column %d)", what,
-                         what_is_odd != NULL ? what_is_odd : "not valid JSON",
-                         what_is_odd != NULL ? ", " : ": ", line, reason.line, reason.column);
+        char shown[JSON_REASON_SIZE];
+        return error_set(err, STATUS_INPUT, "%s: %s (line %d, column %d)", what, json_reason(shown, &reason),
+                         reason.line, reason.column);
     }
     return STATUS_OK;
 }

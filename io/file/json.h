@@ -15,6 +15,11 @@ enum status json_read(json_t **json, const char *path, struct error *err);
 // memory ran out, which Jansson often reports as wrong JSON.
 json_t *json_load_bytes(const char *text, size_t size, size_t flags, json_error_t *reason, bool *no_memory);
 
+// Why Jansson took a text for no JSON, for a message: "not valid JSON: ...", or the name of what other
+// readers let pass and Jansson does not. Returns out.
+enum { JSON_REASON_SIZE = JSON_ERROR_TEXT_LENGTH + 96 };
+const char *json_reason(char out[JSON_REASON_SIZE], const json_error_t *reason);
+
 // json_dumps, but with the shortest decimals that read back as the same numbers: 0.3, where Jansson has
 // 0.29999999999999999. Caller frees; NULL when memory ran out.
 char *json_text(const json_t *json, size_t flags);

@@ -164,6 +164,9 @@ static enum status refuse_unknown(const char *path, const char *key, const char 
         RETURN_ERROR_IF(fits(key, other_kinds[i].key), err, STATUS_INPUT,
                         "%s: %s: asks for %s, which coppice does not compute in this family", path, shown,
                         other_kinds[i].what);
+    // shown is what stands before it, with a dot.
+    RETURN_ERROR_IF(key[0] == '\0', err, STATUS_INPUT,
+                    "%s: %s\"\": is an empty key, which coppice does not know; remove it", path, shown);
     return error_set(err, STATUS_INPUT,
                      "%s: %s: is not known to coppice and may change what the model computes; if it does "
                      "not, ignore it with --ignore-config-key %s",

@@ -63,13 +63,13 @@ static enum status add_json(struct task_builder *builder, enum task_format *form
                             size_t size, struct error *err)
 {
     json_error_t reason;
-    char shown[JSON_ERROR_TEXT_LENGTH];
+    char shown[JSON_REASON_SIZE];
     json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &reason);
     enum status status = STATUS_OK;
 
     if (object == NULL)
-        return task_refuse(builder, err, "not valid JSON: %s (column %d); each line must be one object",
-                           printable(shown, sizeof shown, reason.text), reason.column);
+        return task_refuse(builder, err, "%s (column %d); each line must be one object",
+                           json_reason(shown, &reason), reason.column);
     if (!json_is_object(object))
         status = task_refuse(builder, err, "not a JSON object");
     if (status == STATUS_OK)

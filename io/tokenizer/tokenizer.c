@@ -76,8 +76,11 @@ static enum status parse_file(json_t **root, const char *path, struct error *err
     *root = json_load_bytes(bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem, &no_memory);
     free(bytes);
     RETURN_ERROR_IF(no_memory, err, STATUS_MEMORY, "out of memory for the JSON of %s, %zu bytes", path, size);
-    RETURN_ERROR_IF(*root == NULL, err, STATUS_INPUT, "%s: not valid JSON: %s (line %d, column %d)", path,
-                    problem.text, problem.line, problem.column);
+    if (*root == NULL) {
+        char shown[JSON_REASON_SIZE];
+        return error_set(err, STATUS_INPUT, "%s: %s (line %d, column %d)", path, json_reason(shown, &problem),
+                         problem.line, problem.column);
+    }
     return STATUS_OK;
 }
 

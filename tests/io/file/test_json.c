@@ -104,6 +104,16 @@ static void what_is_almost_json_is_refused_by_name(void **state)
                                    "'99999999999999999999' (line 1, column 21)"},
         {"[1e999]", "f: a number is too large for an integer of 64 bits, or for double, near '1e999' (line "
                     "1, column 6)"},
+        {"[\"\\u0000\"]", "f: a text with a NUL character, near '\"\\u0000\"' (line 1, column 9)"},
+        {"[\"\\u0000, and more than is quoted\"]", "f: a text with a NUL character (line 1, column 34)"},
+        {"{\"\\u0000\": 1}", "f: a key with a NUL character, near '\"\\u0000\"' (line 1, column 9)"},
+        {"[\"\\ud800\"]", "f: a text with one half of a surrogate pair (\\ud800 to \\udfff), near "
+                          "'\"\\ud800\"' (line 1, column 9)"},
+        {"[\"\\udc00\"]", "f: a text with one half of a surrogate pair (\\ud800 to \\udfff), near "
+                          "'\"\\udc00\"' (line 1, column 9)"},
+        {"[\"\\ud800\\u0041\"]", "f: a text with one half of a surrogate pair (\\ud800 to \\udfff), near "
+                                 "'\"\\ud800\\u0041\"' (line 1, column 15)"},
+        {"[\"\\ud8\"]", "f: not valid JSON: invalid escape near '\"\\ud8\"' (line 1, column 7)"},
         {"[nan]", "f: not valid JSON: invalid token near 'nan' (line 1, column 4)"},
         {"[1", "f: not valid JSON: ']' expected near end of file (line 1, column 2)"},
     };

@@ -90,6 +90,10 @@ static void a_key_that_may_be_arithmetic_is_refused_by_name(void **state)
     }
     assert_int_equal(read_with("rope_scaling", "shift", "3", NULL, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT, "config.json: rope_scaling.shift: is not known");
+    assert_int_equal(read_with(NULL, "", "3", NULL, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "config.json: \"\": is an empty key");
+    assert_int_equal(read_with("rope_scaling", "", "3", NULL, &err), STATUS_INPUT);
+    assert_error(err, STATUS_INPUT, "config.json: rope_scaling.\"\": is an empty key");
 }
 
 // With such a key ignored it would be another model: that is nothing to be chosen.

@@ -266,6 +266,7 @@ static void bad_files_are_refused_with_their_line(void **state)
          "a.jsonl:2: \"query\" is not a text"},
         {"a.jsonl", "+{\"query\": \"Q\", \"choices\": [\"a\xff\"], \"gold\": 0}",
          "a.jsonl:2: not valid JSON"},
+        {"a.jsonl", "+{\"query\": \"Q\\u0000\"}", "a.jsonl:2: a text with a NUL character"},
         {"b.jsonl", "{\"question\": \"q\", \"passage\": \"p\"}",
          "b.jsonl:1: the example has no \"label\" and no \"answer\""},
         {"b.jsonl", "{\"question\": \"q\", \"passage\": \"p\", \"label\": 1}",

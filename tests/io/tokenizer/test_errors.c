@@ -152,7 +152,7 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         {"'version':'1.0'", "'version':1", "\"version\" must be a string, is a number"},
         {"'padding':null", "'padding':{'strategy':'BatchLongest'}", ""}, // as in transformers
         {"'truncation':null", "'truncation':{'max_length':8}", ""},
-        {"'decoder':null", "'padding':null", "not valid JSON: duplicate object key"},
+        {"'decoder':null", "'padding':null", "a key stands twice in one object, near"},
         // model
         {"'type':'BPE'", "'type':'WordLevel'",
          "model: type \"WordLevel\" is not supported, only BPE, Unigram and WordPiece are"},
@@ -172,7 +172,7 @@ static void what_is_wrong_or_unknown_is_named(void **state)
         {"'a':1", "'a':2147483647", "model: vocab: the id of \"a\" must be from 0 to 2147483646"},
         {"'a':1", "'a':1.5", "model: vocab: the id of \"a\" must be an integer"},
         {"'a':1,'b':2", "'a':2,'b':2", "have the same id 2"},
-        {"'a':1,'b':2", "'a':1,'a':2", "duplicate object key"},
+        {"'a':1,'b':2", "'a':1,'a':2", "a key stands twice in one object, near"},
         {"'vocab':{", "'vocab':[],'vocabulary':{", "model: unknown member \"vocabulary\""},
         // merges
         {"'a b'", "'a c'", "model: merges: [0]: \"c\" is not in the vocabulary"},
