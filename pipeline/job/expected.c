@@ -1,7 +1,6 @@
 #include "pipeline/job/expected.h"
 
 #include "pipeline/job/tasks.h"
-#include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
 #include "stages/stage.h"
 
@@ -41,13 +40,12 @@ static enum status read_member(struct expected *expected, enum member member,
 
     switch (member) {
     case MEMBER_PERPLEXITY:
-        if (is_text && node->plain && number_parse(node->text, &expected->perplexity) &&
-            isfinite(expected->perplexity) && expected->perplexity >= 1)
+        if (job_node_number(node, &expected->perplexity) && isfinite(expected->perplexity) &&
+            expected->perplexity >= 1)
             return STATUS_OK;
         return refuse(document, node, expected->variant, "perplexity must be a number, 1 or more", err);
     case MEMBER_LENGTH:
-        if (!is_text || !node->plain || !whole_parse(node->text, &length) || length < SHORTEST ||
-            length > LONGEST)
+        if (!job_node_whole(node, &length) || length < SHORTEST || length > LONGEST)
             return refuse(document, node, expected->variant,
                           "length must be a whole number from 2 to 10000000", err);
         expected->length = (size_t)length;

@@ -100,8 +100,7 @@ static enum status read_directions(const struct reader *reader, const struct job
 
 static bool read_number(const struct job_key_row *row, const struct job_node *node, double *number)
 {
-    return node->kind == NODE_SCALAR && node->plain && number_parse(node->text, number) &&
-           job_key_in_range(row, *number);
+    return job_node_number(node, number) && job_key_in_range(row, *number);
 }
 
 static enum status read_pair(const struct reader *reader, const struct job_key_row *row,
@@ -168,8 +167,8 @@ static enum status read_scalar(const struct reader *reader, const struct job_key
             good = false;
             break;
         case TYPE_WHOLE:
-            good = node->plain && whole_parse(node->text, &item->whole) &&
-                   item->whole <= (uint64_t)INT64_MAX && job_key_in_range(row, (double)item->whole);
+            good = job_node_whole(node, &item->whole) && item->whole <= (uint64_t)INT64_MAX &&
+                   job_key_in_range(row, (double)item->whole);
             break;
         case TYPE_NUMBER:
             good = read_number(row, node, &item->number);

@@ -162,6 +162,9 @@ static enum status read_pair(const struct reader *reader, struct job_values *val
     if (name->kind != NODE_SCALAR)
         return job_refuse(reader->document, name->line, section[0] != '\0' ? section : "the job", reader->err,
                           "a key must be a word, got %s", job_node_describe(name, got, sizeof got));
+    if (name->text[0] == '\0')
+        return job_refuse(reader->document, name->line, section[0] != '\0' ? section : "the job", reader->err,
+                          "an empty key stands here");
     const enum job_key key = job_key_find(section, name->text);
     if (key != NUM_JOB_KEYS)
         return read_value(reader, job_key_row(key), value, &values->of[key]);
@@ -261,8 +264,6 @@ static enum status read_set(struct job_values *values, const struct job_source *
     const struct job_key_row *row = job_key_row(key);
     const char *value = strchr(text, '=') + 1;
     document.set = row->path;
-    RETURN_ERROR_IF(value[strspn(value, " \t\n")] == '\0', err, STATUS_USAGE,
-                    "--set %s: there is no value; null takes a key out of the job", row->path);
     FORWARD_IF_ERROR(job_document_load(&document, value, strlen(value), err));
     const struct job_node root = job_document_root(&document);
     enum status status = STATUS_OK;

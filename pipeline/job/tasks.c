@@ -2,7 +2,6 @@
 
 #include "io/text/file_name.h"
 #include "pipeline/job/job_path.h"
-#include "pipeline/text/number.h"
 #include "pipeline/text/suggest.h"
 
 #include <stdint.h>
@@ -87,12 +86,12 @@ static enum status read_value(struct task_settings *task, enum task_key key,
     case TASK_KEY_FORMAT:
         return read_format(task, document, node, err);
     case TASK_KEY_LIMIT:
-        if (!is_text || !node->plain || !whole_parse(node->text, &limit) || limit < 1 || limit > 1000000000)
+        if (!job_node_whole(node, &limit) || limit < 1 || limit > 1000000000)
             return refuse(document, node, key, "must be a whole number from 1 to 1000000000", err);
         task->limit = (size_t)limit;
         return STATUS_OK;
     case TASK_KEY_SHOTS:
-        if (!is_text || !node->plain || !whole_parse(node->text, &limit) || limit > MOST_SHOTS)
+        if (!job_node_whole(node, &limit) || limit > MOST_SHOTS)
             return refuse(document, node, key, "must be a whole number from 0 to 100", err);
         task->shots = (size_t)limit;
         return STATUS_OK;
@@ -143,7 +142,7 @@ static enum status refuse_unknown(const struct job_document *document, const str
 {
     char shown[64];
     const char *near = name->kind == NODE_SCALAR ? suggest_nearest(name->text, key_names, TASK_KEYS) : NULL;
-    const char *key = name->kind == NODE_SCALAR ? job_printable(name->text, shown, sizeof shown) : "a list";
+    const char *key = job_name_describe(name, shown, sizeof shown);
 
     if (near != NULL)
         return job_refuse(document, name->line, "evaluate.tasks", err, "unknown key %s, did you mean %s?",

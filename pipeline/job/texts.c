@@ -59,9 +59,9 @@ static enum status read_section(struct text_settings *text, const struct job_doc
         job_mapping_pair(document, node, i, &name, &value);
         const size_t key = name.kind == NODE_SCALAR ? find_word(name.text, key_names, TEXT_KEYS) : TEXT_KEYS;
         if (key == TEXT_KEYS)
-            return job_refuse(
-                document, name.line, key_path, err, "unknown key %s; known are data, name, field",
-                name.kind == NODE_SCALAR ? job_printable(name.text, shown, sizeof shown) : "a list");
+            return job_refuse(document, name.line, key_path, err,
+                              "unknown key %s; known are data, name, field",
+                              job_name_describe(&name, shown, sizeof shown));
         if (lines[key] != 0)
             return job_refuse(document, name.line, key_path, err, "%s is given twice, first on line %zu",
                               key_names[key], lines[key]);

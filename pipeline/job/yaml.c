@@ -188,6 +188,41 @@ static yaml_document_t *writable(const struct job_document *document)
     return (yaml_document_t *)&document->yaml;
 }
 
+// Whether the text of a scalar is of the kind that a tag names; quoted texts are no numbers here.
+static bool fits_tag(const char *tag, const char *text, bool is_plain)
+{
+    double number;
+    const bool is_word = strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
+    const bool is_number = number_parse(text, &number), is_whole = strpbrk(text, ".eE") == NULL;
+    const bool is_null = is_null_word(text);
+
+    if (strcmp(tag, "str") == 0)
+        return !is_plain || (!is_word && !is_null && !is_number);
+    if (strcmp(tag, "int") == 0 || strcmp(tag, "float") == 0)
+        return is_plain && is_number && is_whole == (tag[0] == 'i');
+    return is_plain && ((strcmp(tag, "bool") == 0 && is_word) || (strcmp(tag, "null") == 0 && is_null));
+}
+
+// tag: of those that YAML defines, such as "str".
+static enum status check_tag(const struct job_document *document, const yaml_event_t *event, const char *tag,
+                             struct error *err)
+{
+    const char *text = event->type == YAML_SCALAR_EVENT           ? (const char *)event->data.scalar.value
+                       : event->type == YAML_SEQUENCE_START_EVENT ? "a list"
+                                                                  : "a section";
+    const bool fits = event->type == YAML_SCALAR_EVENT
+                          ? fits_tag(tag, text, event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+                          : strcmp(tag, event->type == YAML_SEQUENCE_START_EVENT ? "seq" : "map") == 0;
+    char shown[48], shown_tag[32];
+
+    if (fits)
+        return STATUS_OK;
+    return refuse_line(document, event->start_mark.line + 1, err,
+                       "the tag !!%s does not fit %s: no value needs a tag, and quotes make a text",
+                       job_printable(tag, shown_tag, sizeof shown_tag),
+                       text[0] != '\0' ? job_printable(text, shown, sizeof shown) : "''");
+}
+
 // Refuses what YAML takes for a tag or an anchor and would leave out without a word. An anchor is good for
 // what an alias names again, which is never nothing.
 static enum status check_beginning(const struct job_document *document, const yaml_event_t *event,
@@ -202,6 +237,8 @@ static enum status check_beginning(const struct job_document *document, const ya
 
     if (tag != NULL && strncmp(tag, standard, sizeof standard - 1) != 0)
         return refuse_special(document, event->start_mark.line, "!", err);
+    if (tag != NULL)
+        FORWARD_IF_ERROR(check_tag(document, event, tag + sizeof standard - 1, err));
     if (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor != NULL &&
         event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.length == 0)
         return refuse_special(document, event->start_mark.line, "&", err);
@@ -274,7 +311,10 @@ enum status job_document_load(struct job_document *document, const char *text, s
         yaml_parser_delete(&parser);
         return status;
     }
-    if (yaml_document_get_root_node(&document->yaml) == NULL)
+    const bool is_empty = yaml_document_get_root_node(&document->yaml) == NULL;
+    if (is_empty && document->set != NULL)
+        status = refuse_line(document, 1, err, "there is no value; null takes a key out of the job");
+    else if (is_empty)
         status = error_set(err, STATUS_USAGE, "%s: the file is empty", name);
     else
         status = check_texts(document, err);
@@ -337,6 +377,25 @@ enum status job_node_copy(char **copy, const struct job_node *node, const char *
     return STATUS_OK;
 }
 
+// YAML 1.1 reads such whole numbers as octal ones, YAML 1.2 does not, and other programs as they like.
+static bool begins_with_zero(const char *text)
+{
+    text += *text == '+' || *text == '-';
+    return text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+}
+
+bool job_node_number(const struct job_node *node, double *number)
+{
+    return node->kind == NODE_SCALAR && node->plain && !begins_with_zero(node->text) &&
+           number_parse(node->text, number);
+}
+
+bool job_node_whole(const struct job_node *node, uint64_t *whole)
+{
+    return node->kind == NODE_SCALAR && node->plain && !begins_with_zero(node->text) &&
+           whole_parse(node->text, whole);
+}
+
 const char *job_node_describe(const struct job_node *node, char *text, size_t size)
 {
     char shown[48];
@@ -350,11 +409,19 @@ const char *job_node_describe(const struct job_node *node, char *text, size_t si
     else if (node->is_null)
         snprintf(text, size, "nothing");
     else if (node->plain && number_parse(node->text, &number))
-        snprintf(text, size, "%s", job_printable(node->text, shown, sizeof shown));
+        snprintf(text, size, "%s%s", job_printable(node->text, shown, sizeof shown),
+                 begins_with_zero(node->text) ? ", octal in YAML 1.1: leave out the zero in front" : "");
     else
         snprintf(text, size, "%s'%s'", node->plain ? "" : "the text ",
                  job_printable(node->text, shown, sizeof shown));
     return text;
+}
+
+const char *job_name_describe(const struct job_node *name, char *text, size_t size)
+{
+    if (name->kind != NODE_SCALAR)
+        return name->kind == NODE_LIST ? "a list" : "a section";
+    return name->text[0] == '\0' ? "''" : job_printable(name->text, text, size);
 }
 
 enum status job_refuse(const struct job_document *document, size_t line, const char *key, struct error *err,

@@ -5,6 +5,7 @@
 #include "pipeline/job/source.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <yaml.h>
 
 struct job_document {
@@ -46,8 +47,15 @@ size_t job_setting_line(const struct job_document *document, const struct job_no
 // "...". Returns shown.
 const char *job_printable(const char *text, char *shown, size_t size);
 
+// A number, all of a scalar without quotes, as text/number.h has it; none begins with a zero before a digit.
+bool job_node_number(const struct job_node *node, double *number);
+bool job_node_whole(const struct job_node *node, uint64_t *whole);
+
 // Describes a node for messages: "1.5", "'abc'", "a list", "nothing". Returns text.
 const char *job_node_describe(const struct job_node *node, char *text, size_t size);
+
+// The same of the name of a key, without quotes: "zebra", "''", "a list".
+const char *job_name_describe(const struct job_node *name, char *text, size_t size);
 
 // *copy <- a scalar's text; the caller frees it. key: for the message when memory ran out.
 enum status job_node_copy(char **copy, const struct job_node *node, const char *key, struct error *err);

@@ -186,6 +186,9 @@ static void values_at_the_ends_of_their_ranges_are_taken(void **state)
         MINIMAL "compensate:\n  # energy: [rows]\n",
         MINIMAL "evaluate:\n",
         "---\n" MINIMAL "...\n",
+        MINIMAL "output: 064\n", // a path
+        HEAD "  length: !!int 64\nprune: !!map {method: !!str ria, sparsity: !!float 0.5}",
+        MINIMAL "  skip: !!seq [!!str '64']\ncompensate: {keep_weights: !!bool true}\n",
         "\xEF\xBB\xBF" MINIMAL, // a byte order mark
     };
     (void)state;

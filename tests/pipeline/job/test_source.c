@@ -104,6 +104,8 @@ static void wrong_settings_are_refused_with_one_line(void **state)
         {"prune.sparsity", "--set must be KEY=VALUE, such as prune.sparsity=0.6, got 'prune.sparsity'"},
         {"=0.6", "--set must be KEY=VALUE, such as prune.sparsity=0.6, got '=0.6'"},
         {"prune.sparsity=", "--set prune.sparsity: there is no value; null takes a key out of the job"},
+        {"run= #x", "--set run: there is no value; null takes a key out of the job"},
+        {"run=#x", "--set run: there is no value; null takes a key out of the job"},
         {"prune.sparsity=2", "--set prune.sparsity: must be a number from 0 to 1, got 2"},
         {"prune.sparsty=0.6", "--set prune.sparsty: unknown key, did you mean prune.sparsity?"},
         {"sparsity=0.6", "--set sparsity: unknown key, did you mean prune.sparsity?"},
