@@ -97,7 +97,9 @@ static const struct command table[] = {
      "place, and compares the checksums. Names each damaged file; starting the job again redoes those units, "
      "and exports a model anew whose folder was removed. A model's README.md may be edited. Changes nothing. "
      "A file of another run, or in the place of another, is named too (--json: misplaced). So is an exported "
-     "model that is no longer at its place (--json: absent), which is no damage: models may be moved away.",
+     "model that is no longer at its place (--json: absent), which is no damage: models may be moved away. "
+     "Exit code 1 when a file is damaged, and 2 when none is but "
+     "one is of another run or in the place of another.",
      "coppice verify /scratch/runs/llama-2-7b\n"},
     {COMMAND_DOCTOR, "doctor", ARGUMENT_FOLDER, TAKES_THREADS | TAKES_KERNEL,
      "what this installation is, and whether it works here",
