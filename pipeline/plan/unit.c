@@ -246,24 +246,38 @@ static bool proof_is_there(const char *path, const struct unit *unit, const stru
     return false;
 }
 
-// Whether nobody asks for the unit any more, its own proof apart.
-static bool is_spared(const struct unit *unit, const struct settings *settings)
+// Whether anybody asks for the unit still, its own proof apart.
+enum demand {
+    IS_ASKED_FOR,
+    WAS_USED,      // of an attempt whose verdict is there
+    IS_NOT_NEEDED, // and never was
+};
+
+static enum demand demand_of(const struct unit *unit, const struct settings *settings)
 {
     struct budget_trials search;
 
     if (!variant_is_searched(unit->variant) || unit->stage == STAGE_CURVES)
-        return false;
+        return IS_ASKED_FOR;
     if (unit->variant->base == NULL)
-        return unit->stage != STAGE_ATTEMPT && budget_is_broken(settings, unit->variant);
+        return unit->stage != STAGE_ATTEMPT && budget_is_broken(settings, unit->variant) ? IS_NOT_NEEDED
+                                                                                         : IS_ASKED_FOR;
     budget_trials_read(&search, settings, unit->variant, unit->variant->attempt);
-    return search.count == unit->variant->attempt || budget_is_over(&search);
+    if (search.count == unit->variant->attempt)
+        return WAS_USED;
+    return budget_is_over(&search) ? IS_NOT_NEEDED : IS_ASKED_FOR;
+}
+
+bool unit_is_not_needed(const struct unit *unit, const struct settings *settings)
+{
+    return demand_of(unit, settings) == IS_NOT_NEEDED;
 }
 
 bool unit_look(const struct unit *unit, const struct settings *settings, const struct run_record *record,
                struct error *why)
 {
     char path[PATH_SIZE];
-    if (is_spared(unit, settings))
+    if (demand_of(unit, settings) != IS_ASKED_FOR)
         return true;
     const char *output = unit->stage == STAGE_EXPORT ? outputs_newest(record->json, unit->variant) : NULL;
     unit_path(path, unit, settings);

@@ -37,7 +37,10 @@ enum stage_kind allocation_stage(const struct variant *variant);
 // has ended before it; a variant's when its search found no model within the budget. record: tells this run's
 // exports from others.
 bool unit_is_done(const struct unit *unit, const struct settings *settings, const struct run_record *record);
-// The same; why takes the reason where the proof may be there and could not be read.
+// Whether the unit counts as done and was never made: of an attempt after its search's end, or of a variant
+// whose search found no model within the budget.
+bool unit_is_not_needed(const struct unit *unit, const struct settings *settings);
+// unit_is_done; why takes the reason where the proof may be there and could not be read.
 bool unit_look(const struct unit *unit, const struct settings *settings, const struct run_record *record,
                struct error *why);
 // The share of the unit's work that is done: 1 when the unit is, less until then; of an evaluation that was

@@ -16,14 +16,15 @@ static json_t *variants_to_json(const struct look *look)
 
     for (size_t v = 0; v < settings->num_variants + 1; v++) {
         const struct variant *variant = v == 0 ? NULL : &settings->variants[v - 1];
-        struct tally tallies[STAGE_COUNT] = {{0, 0}};
+        struct tally tallies[STAGE_COUNT] = {{0}};
         json_t *stages = json_object();
         look_tally(tallies, look, variant);
         for (int s = 0; s < STAGE_COUNT; s++)
             if (tallies[s].all > 0)
                 json_object_set_new(stages, stage_name((enum stage_kind)s),
-                                    json_pack("{s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
-                                              (json_int_t)tallies[s].all));
+                                    json_pack("{s:I, s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
+                                              (json_int_t)tallies[s].all, "not_needed",
+                                              (json_int_t)tallies[s].not_needed));
         json_t *row = json_pack("{s:s, s:b, s:o}", "name", variant_name(variant), "asked",
                                 look_is_asked(look, variant), "stages", stages);
         json_t *budget = budget_to_json(settings, variant);

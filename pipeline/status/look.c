@@ -121,9 +121,12 @@ void look_tally(struct tally tallies[STAGE_COUNT], const struct look *look, cons
     const struct plan *plan = is_asked ? &look->view.plan : &look->view.earlier;
     const double *share = is_asked ? look->share : look->share_earlier;
     for (size_t i = 0; i < plan->num_units; i++) {
-        if (variant_base(plan->units[i].variant) != variant)
+        const struct unit *unit = &plan->units[i];
+        if (variant_base(unit->variant) != variant)
             continue;
-        tallies[plan->units[i].stage].all++;
-        tallies[plan->units[i].stage].done += share[i] >= 1;
+        struct tally *tally = &tallies[unit->stage];
+        tally->all++;
+        tally->done += share[i] >= 1;
+        tally->not_needed += share[i] >= 1 && unit_is_not_needed(unit, plan->settings);
     }
 }

@@ -6,9 +6,10 @@
 #include "pipeline/status/holders.h"
 #include "pipeline/status/rates.h"
 
-// How many units of a stage of a variant there are, and how many are done.
+// How many units of a stage of a variant there are, how many are done, and how many of these only because
+// they are not needed (unit_is_not_needed).
 struct tally {
-    size_t done, all;
+    size_t done, all, not_needed;
 };
 
 // A run directory as it was seen at one moment. Text and JSON show the same.

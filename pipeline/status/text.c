@@ -9,18 +9,27 @@
 #include <math.h>
 #include <string.h>
 
+static void print_tallies(const struct tally tallies[STAGE_COUNT], FILE *out)
+{
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        if (tallies[s].all == 0)
+            continue;
+        fprintf(out, "  %s %zu/%zu", stage_name((enum stage_kind)s), tallies[s].done, tallies[s].all);
+        if (tallies[s].not_needed > 0)
+            fprintf(out, " (%zu not needed)", tallies[s].not_needed);
+    }
+}
+
 static void print_variants(const struct look *look, FILE *out)
 {
     const struct settings *settings = look->view.settings;
     for (size_t v = 0; v < settings->num_variants + 1; v++) {
         const struct variant *variant = v == 0 ? NULL : &settings->variants[v - 1];
-        struct tally tallies[STAGE_COUNT] = {{0, 0}};
+        struct tally tallies[STAGE_COUNT] = {{0}};
         char budget[160];
         look_tally(tallies, look, variant);
         fprintf(out, "%-*s", variants_column(settings), variant_name(variant));
-        for (int s = 0; s < STAGE_COUNT; s++)
-            if (tallies[s].all > 0)
-                fprintf(out, "  %s %zu/%zu", stage_name((enum stage_kind)s), tallies[s].done, tallies[s].all);
+        print_tallies(tallies, out);
         fprintf(out, "%s\n", look_is_asked(look, variant) ? "" : "  (of an earlier job)");
         if (budget_text(budget, sizeof budget, settings, variant)[0] != '\0')
             fprintf(out, "  %s\n", budget);

@@ -40,6 +40,11 @@ check "so do run, status and the exported model" eval '
   alone run "$folder/job.yaml" 2>/dev/null | grep -q "^$variant: sparsity .* x dense on held-out text of the corpus (bound 1.1)" &&
   alone status "$folder/run" | grep -q "  sparsity .*(bound 1.1)" && alone status "$folder/run" | grep -q ": complete" &&
   jq -e ".budget.found and (.budget.attempts | length) >= 1" "$folder/models/coppice.json"'
+check "status tells the attempts that were made from those that were not needed" eval '
+  made=$(jq ".attempts | length" "$result") && [ "$made" -lt 6 ] &&
+  alone status "$folder/run" | grep -q "^$variant .*attempt 7/7 ($((6 - made)) not needed)" &&
+  alone status --json "$folder/run" | jq -e --argjson made "$made" ".variants[1].stages | .attempt.not_needed == 6 - \$made and
+    .score == {done: 28, all: 28, not_needed: (24 - 4 * \$made)}"'
 check "the run directory is sound" runs alone verify "$folder/run"
 wanted=$(fingerprint)
 

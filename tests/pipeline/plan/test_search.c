@@ -77,6 +77,12 @@ static bool is_done(const struct search *search, enum stage_kind stage, const st
     return unit_is_done(&unit, search->settings, NULL);
 }
 
+static bool is_not_needed(const struct search *search, enum stage_kind stage, const struct variant *variant)
+{
+    const struct unit unit = {.stage = stage, .variant = variant, .layer = NO_LAYER};
+    return unit_is_not_needed(&unit, search->settings);
+}
+
 // excess = s^2: the bound of 10 % is at 0.3087.
 static void conclude(const struct search *search)
 {
@@ -110,14 +116,20 @@ static void an_attempt_has_the_sparsity_that_follows_from_those_before(void **st
         assert_true(is_done(&search, STAGE_SCORE, attempt(&search, a)));
         assert_true(is_done(&search, STAGE_COMPENSATE, attempt(&search, a)));
         assert_true(is_done(&search, STAGE_ATTEMPT, attempt(&search, a)));
+        assert_false(is_not_needed(&search, STAGE_SCORE, attempt(&search, a)));
+        if (budget_next(&goal, trials, a) >= 0 && a < BUDGET_ATTEMPTS)
+            assert_false(is_not_needed(&search, STAGE_ATTEMPT, attempt(&search, a + 1)));
     }
     assert_in_range(a, 3, BUDGET_ATTEMPTS); // it ends before the last
     for (; a <= BUDGET_ATTEMPTS; a++) {
         assert_true(is_done(&search, STAGE_CALIBRATE, attempt(&search, a)));
         assert_true(is_done(&search, STAGE_PROPAGATE, attempt(&search, a)));
         assert_true(is_done(&search, STAGE_ATTEMPT, attempt(&search, a)));
+        assert_true(is_not_needed(&search, STAGE_SCORE, attempt(&search, a)));
+        assert_true(is_not_needed(&search, STAGE_ATTEMPT, attempt(&search, a)));
     }
     assert_true(sparsity_of(&search, search.variant) == -1);
+    assert_false(is_not_needed(&search, STAGE_SCORE, search.variant));
     assert_false(is_done(&search, STAGE_ATTEMPT, search.variant));
     assert_false(is_done(&search, STAGE_SCORE, search.variant));
     conclude(&search);
@@ -173,6 +185,9 @@ static void a_search_without_a_model_within_the_bound_leaves_nothing_to_do(void 
     assert_true(is_done(&search, STAGE_SCORE, search.variant));
     assert_true(is_done(&search, STAGE_EVALUATE, search.variant));
     assert_true(is_done(&search, STAGE_EXPORT, search.variant));
+    assert_true(is_not_needed(&search, STAGE_EXPORT, search.variant));
+    assert_false(is_not_needed(&search, STAGE_ATTEMPT, search.variant));
+    assert_false(is_not_needed(&search, STAGE_SCORE, NULL));
     end(&search);
 }
 
