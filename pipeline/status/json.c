@@ -9,6 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+// "not_needed" is only there where it is not 0.
+static json_t *tally_to_json(const struct tally *tally)
+{
+    json_t *json = json_pack("{s:I, s:I}", "done", (json_int_t)tally->done, "all", (json_int_t)tally->all);
+    if (tally->not_needed > 0)
+        json_object_set_new(json, "not_needed", json_integer((json_int_t)tally->not_needed));
+    return json;
+}
+
 static json_t *variants_to_json(const struct look *look)
 {
     const struct settings *settings = look->view.settings;
@@ -21,10 +30,7 @@ static json_t *variants_to_json(const struct look *look)
         look_tally(tallies, look, variant);
         for (int s = 0; s < STAGE_COUNT; s++)
             if (tallies[s].all > 0)
-                json_object_set_new(stages, stage_name((enum stage_kind)s),
-                                    json_pack("{s:I, s:I, s:I}", "done", (json_int_t)tallies[s].done, "all",
-                                              (json_int_t)tallies[s].all, "not_needed",
-                                              (json_int_t)tallies[s].not_needed));
+                json_object_set_new(stages, stage_name((enum stage_kind)s), tally_to_json(&tallies[s]));
         json_t *row = json_pack("{s:s, s:b, s:o}", "name", variant_name(variant), "asked",
                                 look_is_asked(look, variant), "stages", stages);
         json_t *budget = budget_to_json(settings, variant);
