@@ -68,6 +68,7 @@ static uint32_t *random_columns(const struct layer_tensor *reader, const struct 
                 columns[first + k] = (uint32_t)(first + block[k]);
             }
     }
+    free(block);
     return columns;
 }
 
