@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static const double longest = 1;      // seconds for each of the measurements
+static const double longest = 0.7;    // seconds for each of the measurements
 static const double most_work = 20e9; // operations of one pass: a fraction of a second
-enum { FEWEST_TOKENS = 16, TRIES = 20, COMMITS = 5 };
+enum { FEWEST_TOKENS = 16, TRIES = 1000, COMMITS = 5 };
 
 static double seconds_of(clockid_t clock)
 {
@@ -108,8 +108,8 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-// The middle time of several after a first one that warms up. In this thread's own time, which other programs
-// that want the core do not lengthen.
+// The middle time of many after a first one that warms up: processors change their speed from one tenth of a
+// second to the next. In this thread's own time, which other programs that want the core do not lengthen.
 static double time_of(void (*step)(void *), struct trial *trial)
 {
     const double begun = seconds_of(CLOCK_MONOTONIC);
