@@ -165,8 +165,8 @@ test_placement() {
     on "$node" mount --bind "$job/model-$node" "$job/kjv-llama-1m"
     forget "$job/model-$node"/*
   done
-  submit "$job" --nodes 2 --ntasks-per-node 2 --coppice "$(slowly 0.4)" --container "$here/count_reads.sh $job/reads"
-  halfway "$job" 4
+  submit "$job" --nodes 2 --ntasks-per-node 2 --coppice "$(slowly 3)" --container "$here/count_reads.sh $job/reads"
+  halfway "$job" 4 # three more masks are waited for: time enough to look, on a busy machine as well
   shared=$(on ctl "$COPPICE" plan "$job/job.yaml" --json | sed -n 's/.*"node_shared": \([0-9]*\).*/\1/p')
   # Between two layers there is none for a moment.
   for node in node1 node2; do wait_until 20 one_copy "$node" "$shared" || fail "$node: $(copies "$node" "$shared")"; done
