@@ -74,6 +74,7 @@ sweep() {
     [ "$code" = 0 ] || { [ "$code" = 1 ] && [ "$(grep -vc -e ': careful: ' -e ': perplexity ' "$folder/stderr")" = 1 ]; } ||
       { bad=$((bad + 1)); echo "$kib KiB: exit code $code"; head -n 5 "$folder/stderr"; }
   done
+  rm -rf "$folder/run"
   [ "$bad" = 0 ]
 }
 if [ -n "${COPPICE_LIMITS:-}" ]; then for n in 1 2; do check "$COPPICE_LIMITS limits, $n ranks" sweep $n; done; fi
