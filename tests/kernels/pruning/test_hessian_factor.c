@@ -9,38 +9,16 @@
 
 #include "kernels/gemm.h"
 #include "kernels/pruning/hessian_factor.h"
-#include "tests/support/random.h"
+#include "tests/support/definite_matrix.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void *memory(size_t bytes)
-{
-    void *block = aligned_alloc(64, (bytes + 64) / 64 * 64);
-    assert_non_null(block);
-    return block;
-}
-
-// x^T x / in + I / 10 of in random rows, both triangles: a condition number below a hundred.
-static double *random_matrix(size_t in)
-{
-    struct random_state random = random_seed(in);
-    double *x = memory(in * in * sizeof *x), *matrix = memory(in * in * sizeof *matrix);
-
-    for (size_t k = 0; k < in * in; k++)
-        x[k] = random_normal(&random);
-    gemm_nt_f64(matrix, in, x, in, x, in, in, in, in);
-    for (size_t k = 0; k < in * in; k++)
-        matrix[k] = matrix[k] / (double)in + (k % (in + 1) == 0 ? 0.1 : 0);
-    free(x);
-    return matrix;
-}
-
 // Its upper triangle; NaN below the diagonal, where nothing may be read.
 static double *upper_triangle(const double *matrix, size_t in)
 {
-    double *upper = memory(in * in * sizeof *upper);
+    double *upper = aligned_memory(in * in * sizeof *upper);
 
     for (size_t i = 0; i < in; i++)
         for (size_t j = 0; j < in; j++)
@@ -51,7 +29,7 @@ static double *upper_triangle(const double *matrix, size_t in)
 static void check_factor(const double *u, const double *h, size_t in)
 {
     const size_t step = 1 + in / 40;
-    double *product = memory(in * sizeof *product);
+    double *product = aligned_memory(in * sizeof *product);
 
     for (size_t i = 0; i < in; i += step) {
         assert_true(u[i * in + i] > 0);
@@ -74,10 +52,10 @@ static void u_times_h_times_u_transposed_is_the_unit_matrix(void **state)
     (void)state;
     static const size_t sizes[] = {
         0, 1, 2, 97, MATRIX_TILE - 1, MATRIX_TILE, MATRIX_TILE + 1, 2 * MATRIX_TILE, 3 * MATRIX_TILE + 30};
-    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+    double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-        double *h = random_matrix(sizes[s]), *u = upper_triangle(h, sizes[s]);
+        double *h = definite_matrix(sizes[s]), *u = upper_triangle(h, sizes[s]);
         assert_true(hessian_factor_alone(u, sizes[s], workspace));
         check_factor(u, h, sizes[s]);
         free(h);
@@ -90,8 +68,8 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
 {
     (void)state;
     enum { IN = 2 * MATRIX_TILE + 77, TILES = 3 };
-    double *h = random_matrix(IN), *one = upper_triangle(h, IN), *two = upper_triangle(h, IN);
-    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+    double *h = definite_matrix(IN), *one = upper_triangle(h, IN), *two = upper_triangle(h, IN);
+    double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
     const long threads = gemm_threads();
 
     assert_int_equal(matrix_tiles(IN), TILES);
@@ -124,12 +102,12 @@ static void what_is_not_positive_definite_is_told_apart(void **state)
     enum { IN = MATRIX_TILE + 40 };
     static const size_t places[] = {0, 100, MATRIX_TILE, IN - 1};
     static const double values[] = {-1, 0, NAN, INFINITY};
-    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+    double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
     double indefinite[4] = {1, 2, 0, 1}, singular[4] = {1, 1, 0, 1};
 
     for (size_t p = 0; p < 4; p++)
         for (size_t v = 0; v < 4; v++) {
-            double *h = random_matrix(IN);
+            double *h = definite_matrix(IN);
             h[places[p] * (IN + 1)] = values[v];
             assert_false(hessian_factor_alone(h, IN, workspace));
             free(h);

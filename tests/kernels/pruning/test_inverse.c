@@ -9,33 +9,12 @@
 
 #include "kernels/gemm.h"
 #include "kernels/pruning/inverse.h"
+#include "tests/support/definite_matrix.h"
 #include "tests/support/random.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void *memory(size_t bytes)
-{
-    void *block = aligned_alloc(64, (bytes + 64) / 64 * 64);
-    assert_non_null(block);
-    return block;
-}
-
-// x^T x / in + I / 10 of in random rows: a condition number below a hundred.
-static double *random_matrix(size_t in)
-{
-    struct random_state random = random_seed(in);
-    double *x = memory(in * in * sizeof *x), *matrix = memory(in * in * sizeof *matrix);
-
-    for (size_t k = 0; k < in * in; k++)
-        x[k] = random_normal(&random);
-    gemm_nt_f64(matrix, in, x, in, x, in, in, in, in);
-    for (size_t k = 0; k < in * in; k++)
-        matrix[k] = matrix[k] / (double)in + (k % (in + 1) == 0 ? 0.1 : 0);
-    free(x);
-    return matrix;
-}
 
 static void the_product_with_the_matrix_is_the_unit_matrix(void **state)
 {
@@ -45,8 +24,8 @@ static void the_product_with_the_matrix_is_the_unit_matrix(void **state)
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         const size_t in = sizes[s];
-        double *matrix = random_matrix(in), *inverse = memory(in * in * sizeof *inverse);
-        double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+        double *matrix = definite_matrix(in), *inverse = aligned_memory(in * in * sizeof *inverse);
+        double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
 
         memcpy(inverse, matrix, in * in * sizeof *inverse);
         assert_true(inverse_alone(inverse, in, workspace));
@@ -70,8 +49,8 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
 {
     (void)state;
     enum { IN = 2 * MATRIX_TILE + 77, TILES = 3 };
-    double *one = random_matrix(IN), *two = memory(sizeof(double) * IN * IN);
-    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+    double *one = definite_matrix(IN), *two = aligned_memory(sizeof(double) * IN * IN);
+    double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
     const long threads = gemm_threads();
 
     assert_int_equal(matrix_tiles(IN), TILES);
@@ -104,11 +83,11 @@ static void what_is_not_positive_definite_is_told_apart(void **state)
     enum { IN = MATRIX_TILE + 40 };
     static const size_t places[] = {0, 100, MATRIX_TILE, IN - 1};
     static const double values[] = {-1, 0, NAN, INFINITY};
-    double *workspace = memory(TILE_WORKSPACE * sizeof *workspace);
+    double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
 
     for (size_t p = 0; p < 4; p++)
         for (size_t v = 0; v < 4; v++) {
-            double *matrix = random_matrix(IN);
+            double *matrix = definite_matrix(IN);
             matrix[places[p] * (IN + 1)] = values[v];
             assert_false(inverse_alone(matrix, IN, workspace));
             free(matrix);
