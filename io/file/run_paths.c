@@ -135,12 +135,12 @@ void group_path(char path[DATASET_PATH_SIZE], const char *linear)
 
 // ---- names again --------------------------------------------------------------------------------------
 
-size_t run_name_without_attempt(const char *part, size_t length)
+size_t run_name_without_attempt(const char *name, size_t length)
 {
     size_t at = length;
-    while (at > 0 && part[at - 1] >= '0' && part[at - 1] <= '9')
+    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
         at--;
-    return at < length && at > 1 && part[at - 1] == '~' ? at - 1 : length;
+    return at < length && at > 1 && name[at - 1] == '~' ? at - 1 : length;
 }
 
 const char *run_path_inside(const char *run, const char *path)

@@ -145,7 +145,7 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     const double flops = w->machine->flops / 3;
     spend_reading(w, e, layer->hessian);
     spend_reading_everywhere(w, e, layer->hessian);
-    spend(e, PART_ARITHMETIC, (layer->factoring * w->nodes + layer->correcting) / (w->ranks * flops));
+    spend(e, PART_ARITHMETIC, (layer->factoring * w->copies + layer->correcting) / (w->ranks * flops));
     spend_sweep(w, e, layer->pruned, variant->is_pattern ? w->machine->correct_groups : w->machine->correct,
                 score_traffic);
     spend_file(w, e, layer->updates, layer->linears);

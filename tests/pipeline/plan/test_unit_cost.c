@@ -503,6 +503,40 @@ static void an_estimate_is_the_time_that_is_measured(void **state)
     small_model_close(&small);
 }
 
+// A team of one rank factors as long whether it has the node for itself or shares it with other teams; on two
+// nodes of as many ranks each both factor the same.
+static void a_factor_is_each_nodes_own_work(void **state)
+{
+    static const double nodes[] = {1, 0.5, 2}, ranks[] = {1, 1, 2};
+    const struct small_model_shape shape = small_model_shape();
+    struct small_model small;
+    struct machine machine;
+    double seconds[3];
+    (void)state;
+
+    small_model_open(&small, &shape);
+    const struct variant *variant = small_model_add(&small, "half", METHOD_SPARSEGPT);
+    struct sizes sizes = sizes_of(&small);
+    machine_default(&machine, 1);
+    sizes.layers[0].factoring = 1e15; // nothing else counts
+    for (size_t i = 0; i < 3; i++) {
+        struct estimate estimate = {0};
+        struct worker worker = {.sizes = &sizes,
+                                .machine = &machine,
+                                .ranks = ranks[i],
+                                .nodes = nodes[i],
+                                .copies = nodes[i] > 1 ? nodes[i] : 1,
+                                .node_read = machine.node_read,
+                                .node_write = machine.node_write};
+        unit_time(&worker, &estimate, &(struct unit){.stage = STAGE_SCORE, .variant = variant, .layer = 0});
+        seconds[i] = estimate.parts[PART_ARITHMETIC];
+    }
+    assert_true(fabs(seconds[1] / seconds[0] - 1) < 1e-3);
+    assert_true(fabs(seconds[2] / seconds[0] - 1) < 1e-3);
+    sizes_free(&sizes);
+    small_model_close(&small);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +551,7 @@ int main(int argc, char **argv)
         mpi_unit_test(windows_report_what_is_planned),
         mpi_unit_test(windows_are_planned_by_the_size_of_the_text),
         mpi_unit_test(attempts_report_what_is_planned),
+        mpi_unit_test(a_factor_is_each_nodes_own_work),
         mpi_unit_test(an_estimate_is_the_time_that_is_measured),
     };
     return mpi_test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
