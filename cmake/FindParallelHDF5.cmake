@@ -4,7 +4,7 @@
 include(CheckCSourceCompiles)
 include(CMakePushCheckState)
 
-# parallel_hdf5_compiles(VARIABLE targets...): whether these give a parallel HDF5 for this MPI.
+# parallel_hdf5_compiles(VARIABLE targets...): whether these give a parallel HDF5 for this MPI, new enough.
 function(parallel_hdf5_compiles variable)
   cmake_push_check_state(RESET)
   set(CMAKE_REQUIRED_LIBRARIES ${ARGN} MPI::MPI_C)
@@ -12,6 +12,9 @@ function(parallel_hdf5_compiles variable)
 #include <hdf5.h>
 #ifndef H5_HAVE_PARALLEL
 #error \"an HDF5 without MPI\"
+#endif
+#if !H5_VERSION_GE(1, 10, 5)
+#error \"H5Dget_num_chunks is not there yet\"
 #endif
 int main(void) { return H5Pset_fapl_mpio(H5P_DEFAULT, MPI_COMM_WORLD, MPI_INFO_NULL) < 0; }" ${variable})
   cmake_pop_check_state()
@@ -66,7 +69,7 @@ else()
   set(hdf5_package libhdf5-mpich-dev)
 endif()
 find_package_handle_standard_args(ParallelHDF5 REQUIRED_VARS hdf5_targets VERSION_VAR ParallelHDF5_VERSION
-  REASON_FAILURE_MESSAGE "no HDF5 with parallel I/O for this MPI (${MPI_C_COMPILER}): on Debian apt-get install \
+  REASON_FAILURE_MESSAGE "no HDF5, 1.10.5 or later, with parallel I/O for this MPI (${MPI_C_COMPILER}): on Debian apt-get install \
 ${hdf5_package}, elsewhere set HDF5_ROOT")
 
 if(ParallelHDF5_FOUND AND NOT TARGET HDF5::parallel)

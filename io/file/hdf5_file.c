@@ -3,19 +3,24 @@
 #include "io/file/limits.h"
 #include "io/file/regular.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
-void hdf5_refuse_plugins(void)
+static const char locking[] = "HDF5_USE_FILE_LOCKING";
+
+void hdf5_set_variables(void)
 {
     (void)setenv("HDF5_PLUGIN_PRELOAD", "::", 1); // HDF5's sign for no plugins at all
     (void)unsetenv("HDF5_PLUGIN_PATH");
     (void)unsetenv("HDF5_VOL_CONNECTOR");
     (void)unsetenv("HDF5_DRIVER");
+    (void)setenv(locking, "FALSE", 0);
 }
 
 // What variables cannot say, once. Not before MPI_Init: HDF5 asks MPI as it begins.
@@ -26,23 +31,43 @@ static void prepare(void)
     if (is_prepared)
         return;
     is_prepared = true;
-    hdf5_refuse_plugins();
+    hdf5_set_variables();
     (void)H5PLset_loading_state(0);
     // A link to another file is then of a class that HDF5 does not know.
     (void)H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
-static hid_t open_unlocked(const char *path)
+static hid_t open_to_read(const char *path)
 {
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     hid_t file = H5I_INVALID_HID;
 
-    if (access >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
-        H5Pset_file_locking(access, 0, 1) >= 0)
+    if (access >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0)
         file = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (access >= 0)
         H5Pclose(access);
     return file;
+}
+
+// Why HDF5 may have failed to open the file: the lock that the user wants of it is not to be had. errno says
+// why.
+static bool lock_is_refused(int fd)
+{
+    const char *wish = getenv(locking);
+
+    return wish != NULL &&
+           (strcmp(wish, "TRUE") == 0 || strcmp(wish, "1") == 0 || strcmp(wish, "BEST_EFFORT") == 0) &&
+           flock(fd, LOCK_SH | LOCK_NB) != 0;
+}
+
+static enum status not_opened(const char *path, int fd, enum status refusal, struct error *err)
+{
+    if (lock_is_refused(fd))
+        return error_set(
+            err, STATUS_FAILED,
+            "%s: HDF5 cannot lock it: %s; set HDF5_USE_FILE_LOCKING=FALSE (it is %s): no locks are needed",
+            path, errno == EWOULDBLOCK ? "another program has locked it" : strerror(errno), getenv(locking));
+    return error_set(err, refusal, "%s: not an HDF5 file, or a damaged one", path);
 }
 
 enum status hdf5_file_open(hid_t *file, const char *path, bool is_link, enum status refusal,
@@ -56,10 +81,10 @@ enum status hdf5_file_open(hid_t *file, const char *path, bool is_link, enum sta
     FORWARD_IF_ERROR(regular_open(&fd, path, O_RDONLY | (is_link ? 0 : O_NOFOLLOW), refusal, err));
     // The very file that was looked at, whatever has its name by now.
     snprintf(opened, sizeof opened, "/proc/self/fd/%d", fd);
-    *file = open_unlocked(access(opened, R_OK) == 0 ? opened : path);
+    *file = open_to_read(access(opened, R_OK) == 0 ? opened : path);
+    const enum status status = *file >= 0 ? STATUS_OK : not_opened(path, fd, refusal, err);
     close(fd);
-    RETURN_ERROR_IF(*file < 0, err, refusal, "%s: not an HDF5 file, or a damaged one", path);
-    return STATUS_OK;
+    return status;
 }
 
 // ---- datasets ---------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 
 // None of HDF5's variables has it load code from then on (HDF5_PLUGIN_PATH, _PLUGIN_PRELOAD, _VOL_CONNECTOR,
-// _DRIVER). Before the first call of HDF5, which reads them as it begins.
-void hdf5_refuse_plugins(void);
+// _DRIVER), and it takes no locks, which many parallel file systems do not have, unless the user's
+// HDF5_USE_FILE_LOCKING says so. Before the first call of HDF5, which reads them as it begins.
+void hdf5_set_variables(void);
 
-// Opens a regular file for reading, without locks: many parallel file systems have none, and a file that is
-// only read needs none. is_link: path itself may be a symbolic link. A file that cannot be opened, or is not
-// HDF5's, has the status `refusal`. The caller closes *file with H5Fclose; it is invalid after a failure.
+// Opens a regular file for reading. A lock that the user wants and does not get is STATUS_FAILED. is_link:
+// path itself may be a symbolic link. A file that cannot be opened, or is not HDF5's, has the status
+// `refusal`. The caller closes *file with H5Fclose; it is invalid after a failure.
 enum status hdf5_file_open(hid_t *file, const char *path, bool is_link, enum status refusal,
                            struct error *err);
 

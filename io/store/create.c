@@ -123,7 +123,7 @@ static enum status create(struct store_writer *writer, const char *path, struct 
 
 void store_before_mpi(void)
 {
-    hdf5_refuse_plugins();
+    hdf5_set_variables();
     if (getenv("OMPI_MCA_sharedfp") != NULL)
         return;
     // The component that makes the fewest files, with a priority at which no component is chosen in the end.

@@ -25,7 +25,7 @@ class Coppice(CMakePackage):
     depends_on("cmake@3.25:", type="build")
     depends_on("pkgconfig", type="build")
     depends_on("mpi")
-    depends_on("hdf5@1.10:+mpi")
+    depends_on("hdf5@1.10.5:+mpi")
     depends_on("blis+cblas threads=pthreads", when="blas=blis")
     # With LAPACKE: netlib-lapack's is a library of its own, OpenBLAS has it inside.
     depends_on("openblas", when="blas=any")

@@ -3,11 +3,11 @@
 #include "io/file/commit.h"
 #include "io/file/run_lock.h"
 #include "io/file/run_paths.h"
+#include "io/store/store.h"
 #include "kernels/amount.h"
 
 #include <errno.h>
 #include <ftw.h>
-#include <hdf5.h>
 #include <limits.h>
 #include <mpi.h>
 #include <stdlib.h>
@@ -131,22 +131,23 @@ static void try_lock(struct findings *findings, const char *scratch)
     run_lock_release(lock);
 }
 
-// HDF5 locks the files that one process opens by itself, where it was built to.
+// One process by itself. What all do together is looked at below.
 static void try_hdf5(struct findings *findings, const char *scratch)
 {
     char path[PATH_SIZE];
+    struct store_writer *writer;
+    struct store_reader *reader = NULL;
+    struct error err = {0};
 
     path_format(path, sizeof path, "%s/alone.h5", scratch);
-    const hid_t made = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    const bool is_made = made >= 0 && H5Fclose(made) >= 0;
-    const hid_t opened = is_made ? H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT) : H5I_INVALID_HID;
-    if (opened >= 0)
-        H5Fclose(opened);
-    if (opened < 0)
-        findings_add(findings, "folder", VERDICT_WRONG,
-                     "HDF5 cannot %s a file here; where a file system has no locks, "
-                     "HDF5_USE_FILE_LOCKING=FALSE in the environment helps",
-                     is_made ? "open" : "make");
+    enum status status = store_create(&writer, path, NO_ORIGIN, MPI_COMM_SELF, &err);
+    if (status == STATUS_OK)
+        status = store_commit(writer, &err);
+    if (status == STATUS_OK)
+        status = store_open(&reader, path, MPI_COMM_SELF, &err);
+    store_close(reader);
+    if (status != STATUS_OK)
+        findings_add(findings, "folder", VERDICT_WRONG, "%s", err.message);
 }
 
 // The I/O module shows in the hints that it knows.

@@ -16,6 +16,20 @@ rm -rf "$folder/models"
 cp -r jobs/demo/kjv-llama-1m "$folder/model"
 mv "$folder/model/tokenizer.json" "$folder/tokenizer.json"
 job perplexity= model="$folder/model" corpus="$folder/tokens.h5"
+
+# HDF5 locks what it opens when it is told to, and only then.
+locked() { flock "$folder/tokens.h5" "$@"; }
+check "a file that somebody has locked can be read" runs locked "$COPPICE" plan "$folder/job.yaml"
+check "unless locks are wanted" exits 1 locked env HDF5_USE_FILE_LOCKING=TRUE "$COPPICE" plan "$folder/job.yaml"
+check "and the line says what to set" one_line "/tokens.h5: HDF5 cannot lock it: another program has locked it;" \
+  "set HDF5_USE_FILE_LOCKING=FALSE"
+if can_interpose; then
+  check "a file system without locks is named" exits 1 env LD_PRELOAD="$interpose" FAULT_LOCKS=37 HDF5_USE_FILE_LOCKING=TRUE \
+    "$COPPICE" plan "$folder/job.yaml"
+  check "by its own words" one_line "/tokens.h5: HDF5 cannot lock it: No locks available;" "set HDF5_USE_FILE_LOCKING=FALSE"
+fi
+check "locks are taken where they work" runs env HDF5_USE_FILE_LOCKING=TRUE "$COPPICE" plan "$folder/job.yaml"
+
 check "without tokenizer.json" runs ranks 2 run "$folder/job.yaml"
 check "the same weights come out" same "$(contents "$folder/run/weights/wanda-0.5/layer-003.h5")" \
   "$(contents "$folder/from-text/weights/wanda-0.5/layer-003.h5")"

@@ -16,6 +16,7 @@
 //   FAULT_PAUSE_FOR=SECONDS  or so long, or until the next signal
 //   FAULT_STOP=PATTERN    the same, once, and with SIGSTOP: SIGCONT lets it go on
 //   FAULT_HOST=NAME       what the machine is called
+//   FAULT_LOCKS=ERRNO     nobody gets a lock of a file, neither the program nor HDF5 nor MPI
 //   FAULT_LIMIT=SECONDS   a rank that still runs then says where it is, and ends with 124
 #include "tests/preload/rank.h"
 
@@ -35,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -58,7 +60,7 @@ static struct {
     const char *call, *report, *pause, *pause_for, *stop, *host;
     unsigned long number, limit;
     bool for_ever;
-    int reason;
+    int reason, lock_reason;
     int count_file;
 } fault = {.count_file = -1};
 
@@ -245,6 +247,7 @@ __attribute__((constructor)) static void begin(void)
     fault.pause_for = setting("FAULT_PAUSE_FOR");
     fault.stop = setting("FAULT_STOP");
     fault.host = setting("FAULT_HOST");
+    fault.lock_reason = setting("FAULT_LOCKS") != NULL ? atoi(setting("FAULT_LOCKS")) : 0;
     dl_iterate_phdr(note_code, &is_first);
     backtrace(&frame, 1); // loads the unwinder now
     if (limit != NULL) {
@@ -436,6 +439,44 @@ int gethostname(char *name, size_t size)
     snprintf(name, size, "%s", fault.host);
     return 0;
 }
+
+// Locks.
+int flock(int fd, int operation)
+{
+    static int (*next)(int, int);
+    NEXT(next, "flock");
+    if (fault.lock_reason == 0)
+        return next(fd, operation);
+    errno = fault.lock_reason;
+    return -1;
+}
+
+static int control(int (*next)(int, int, ...), int fd, int command, void *argument)
+{
+    static const int locking[] = {F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW};
+    for (size_t i = 0; i < sizeof locking / sizeof *locking && fault.lock_reason != 0; i++)
+        if (command == locking[i]) {
+            errno = fault.lock_reason;
+            return -1;
+        }
+    return next(fd, command, argument);
+}
+
+// What callers give as a number comes through as a pointer of the same size.
+#define CONTROL(call)                                \
+    int call(int fd, int command, ...)               \
+    {                                                \
+        static int (*next)(int, int, ...);           \
+        va_list arguments;                           \
+        va_start(arguments, command);                \
+        void *argument = va_arg(arguments, void *);  \
+        va_end(arguments);                           \
+        NEXT(next, #call);                           \
+        return control(next, fd, command, argument); \
+    }
+CONTROL(fcntl)
+int fcntl64(int fd, int command, ...);
+CONTROL(fcntl64)
 
 BEFORE(int, fsync, -1, (int fd), (fd))
 BEFORE(int, ftruncate, -1, (int fd, off_t size), (fd, size))
