@@ -5,7 +5,8 @@
 #   tests/bench.sh [--json | --page] [NAME...]      e.g. tests/bench.sh pruning
 #   BUILD=folder                           where to build (default: build-bench)
 #   PYTHON=python3                         for the benchmarks beside a Python package, left out without it
-#   COPPICE_LARGE=1                        least_squares, solving: also larger linears, which take minutes; not with --page
+#   MODEL=FOLDER, WANDA=FOLDER, CORES=2    for jobs: real models and official code (tests/bench/bench_jobs.py)
+#   COPPICE_LARGE=1                        least_squares, solving, jobs: also larger sizes, which take minutes; not with --page
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, aim_is, met (tests/bench/bench.h).
 # --page: writes a table for each into docs/speed.md, in place of the one that is there, below the first paragraph of the
@@ -44,13 +45,13 @@ if [ ${#names[@]} -eq 0 ]; then
     done
 fi
 
-# One core each: the aims are per core, and a peer with threads would not be a peer.
+# One core each, but for jobs: the aims are per core, and a peer with threads would not be a peer.
 export OMP_NUM_THREADS=1
 # Open MPI in containers and as root; harmless elsewhere.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-targets=(tokenizer_ids solve_linear)
+targets=(coppice make_checkpoint tokenizer_ids solve_linear)
 for name in "${names[@]}"; do
     [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
 done
@@ -64,9 +65,10 @@ measure() { # NAME
     fi
 }
 
-# From objects on standard input the section of NAME.
-section() { # NAME
-    local file
+# From objects in FILE the section of NAME.
+section() { # NAME FILE
+    local file cores
+    cores=$(jq -s '.[0].cores // 1' "$2")
     file=$(ls "$source_dir/tests/bench/bench_$1".*)
     printf '### %s\n\n' "$1"
     # The first paragraph of the file's comment.
@@ -76,8 +78,9 @@ section() { # NAME
              pow(10; $d) as $p | ($x * $p | round) / $p) end;
            "| \(.name) | \(.value | short) | \(.unit) | \(.beside | short) | \(.ratio | short) | " +
            (if .low then "\(.low | short), \(.high | short)" else "" end) + " | " +
-           (if .aim == null then "" else "\(.aim_is) \(.aim)" + (if .met then "" else ", missed" end) end) + " |"'
-    printf '\n%s, one core; %s.\n' "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)" "$(date +%Y-%m-%d)"
+           (if .aim == null then "" else "\(.aim_is) \(.aim)" + (if .met then "" else ", missed" end) end) + " |"' "$2"
+    [ "$cores" = 1 ] && cores='one core' || cores="$cores cores"
+    printf '\n%s, %s; %s.\n' "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)" "$cores" "$(date +%Y-%m-%d)"
 }
 
 # Puts the section in FILE between its two marks of the page, at the end where it has none.
@@ -95,7 +98,7 @@ for name in "${names[@]}"; do
     if [ -n "$writes_page" ]; then
         echo "bench.sh: $name" >&2
         measure "$name" >"$build/$name.json"
-        section "$name" <"$build/$name.json" >"$build/$name.md"
+        section "$name" "$build/$name.json" >"$build/$name.md"
         [ ! -s "$build/$name.json" ] || replace_section "$name" "$build/$name.md"
     else
         [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
