@@ -73,6 +73,11 @@ size_t launched_ranks(void)
     return at_least_one(number_in(find()->ranks));
 }
 
+size_t launched_world(void)
+{
+    return find()->rank != NULL ? launched_ranks() : 1;
+}
+
 size_t launched_ranks_on_node(void)
 {
     return at_least_one(number_in(find()->ranks_on_node));

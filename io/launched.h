@@ -10,6 +10,9 @@ bool launched_as_first(void);
 // say.
 size_t launched_ranks(void);
 size_t launched_ranks_on_node(void);
+// How many of them the launcher told to be one world of MPI; 1 for the programs of a step of srun without
+// MPI.
+size_t launched_world(void);
 // The job of the scheduler (SLURM_JOB_ID); NULL outside of one.
 const char *launched_in_job(void);
 

@@ -139,16 +139,21 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
     // A reader that goes away, mpirun when it is killed for one, is a failed write, and no end of the work.
     signal(SIGPIPE, SIG_IGN);
     launcher_watch();
+    const size_t started = launched_world(); // a rank that is alone is given variables by MPI_Init
+    const bool is_first = launched_as_first();
     if (program->options.command->options & TAKES_KERNEL)
         kernel_survey(&program->survey, program->options.kernel);
     store_before_mpi();
     mpi_room_start(argc, argv);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // we report errors ourselves
     enum status status = team_create(&program->world, MPI_COMM_WORLD, 1, err);
-    program->root = program->world.rank == 0;
+    // Of ranks that are each alone, one speaks.
+    program->root = program->world.rank == 0 && (program->world.size > 1 || is_first);
     bus_error_watch(program->world.rank);
     if (status == STATUS_OK) {
-        status = run_command(program, err);
+        status = launcher_check(started, program->world.size, err);
+        if (status == STATUS_OK)
+            status = run_command(program, err);
         if (status == STATUS_OK) // a JSON value, written or printed, may have lost a part on any rank
             status = team_agree(&program->world, json_memory_check("a result", err), err);
         team_free(&program->world);

@@ -1,5 +1,24 @@
 #include "pipeline/run/launcher.h"
 
+#include <mpi.h>
+#include <string.h>
+
+enum status launcher_check(size_t started, int ranks, struct error *err)
+{
+    char mpi[MPI_MAX_LIBRARY_VERSION_STRING] = "its MPI";
+    int length;
+
+    if (ranks > 1 || started == 1)
+        return STATUS_OK;
+    MPI_Get_library_version(mpi, &length);
+    mpi[strcspn(mpi, "\n,")] = '\0';
+    return error_set(
+        err, STATUS_USAGE,
+        "%zu ranks were started, and each is alone: what started them is not a launcher of the MPI "
+        "that coppice uses (%s); take that one's mpirun or mpiexec, or another --mpi= of srun",
+        started, mpi);
+}
+
 #ifdef __linux__
 
 #include "io/launched.h"

@@ -30,6 +30,15 @@ if [ -n "${COPPICE_LARGE:-}" ]; then
   exit 0
 fi
 
+# What another MPI's launcher starts is that many worlds of one rank: one line, of the first of them.
+strangers() {
+  exits 2 env PMI_RANK=1 PMI_SIZE=2 "$COPPICE" run "$1" && [ ! -s "$folder/stderr" ] || { cat "$folder/stderr"; return 1; }
+  exits 2 env PMI_RANK=0 PMI_SIZE=2 "$COPPICE" run "$1" && one_line "2 ranks were started, and each is alone" "--mpi= of srun"
+}
+small_job "$folder/strangers.yaml"
+check "ranks that do not know one another are refused" strangers "$folder/strangers.yaml"
+check "before they begin" not test -e "$folder/run"
+
 # 5 sequences and 13 windows: no number of ranks divides them. Whole-matrix selection goes over all ranks' rows.
 small_job "$folder/pruned.yaml" method=cvr group=layer pattern= keep_activations=true
 undisturbed 1 "$folder/pruned.yaml"

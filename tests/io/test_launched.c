@@ -57,26 +57,27 @@ static void every_launcher_is_understood(void **state)
     static const struct {
         const char *words;
         bool first;
-        size_t ranks, on_node;
+        size_t ranks, on_node, world;
         bool by_mpirun, cut_off;
     } cases[] = {
-        {"", true, 1, 1, false, false},
+        {"", true, 1, 1, 1, false, false},
         {"OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_SIZE=4 PMIX_RANK=0", true, 8, 4,
-         true, false},
+         8, true, false},
         {"OMPI_COMM_WORLD_RANK=7 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_SIZE=4 PRTE_LAUNCHED=1", false,
-         8, 4, true, true},
+         8, 4, 8, true, true},
         // mpirun inside a step of srun: the step has one task on each node
-        {"OMPI_COMM_WORLD_RANK=10 OMPI_COMM_WORLD_SIZE=16 SLURM_STEP_NUM_TASKS=2", false, 16, 1, true, false},
-        {"PMIX_RANK=0 SLURM_STEP_NUM_TASKS=6", true, 6, 1, false, false},
-        {"PMIX_RANK=5 SLURM_STEP_NUM_TASKS=6", false, 6, 1, false, false},
-        {"PMI_RANK=0 PMI_SIZE=3 MPI_LOCALNRANKS=3", true, 3, 3, false, false},
-        {"PMI_RANK=2 PMI_SIZE=3", false, 3, 1, false, false},
-        {"SLURM_STEP_NUM_TASKS=4", true, 4, 1, false, false},
-        {"OMPI_COMM_WORLD_SIZE=8", true, 1, 1, false, false}, // of a rank that is no more
-        {"PMI_RANK=0 PMI_SIZE=", true, 1, 1, false, false},
-        {"PMI_RANK=0 PMI_SIZE=-3", true, 1, 1, false, false},
-        {"PMI_RANK=0 PMI_SIZE=3x", true, 1, 1, false, false},
-        {"PMI_RANK=0 PMI_SIZE=99999999999999999999", true, 1, 1, false, false},
+        {"OMPI_COMM_WORLD_RANK=10 OMPI_COMM_WORLD_SIZE=16 SLURM_STEP_NUM_TASKS=2", false, 16, 1, 16, true,
+         false},
+        {"PMIX_RANK=0 SLURM_STEP_NUM_TASKS=6", true, 6, 1, 6, false, false},
+        {"PMIX_RANK=5 SLURM_STEP_NUM_TASKS=6", false, 6, 1, 6, false, false},
+        {"PMI_RANK=0 PMI_SIZE=3 MPI_LOCALNRANKS=3", true, 3, 3, 3, false, false},
+        {"PMI_RANK=2 PMI_SIZE=3", false, 3, 1, 3, false, false},
+        {"SLURM_STEP_NUM_TASKS=4", true, 4, 1, 1, false, false},
+        {"OMPI_COMM_WORLD_SIZE=8", true, 1, 1, 1, false, false}, // of a rank that is no more
+        {"PMI_RANK=0 PMI_SIZE=", true, 1, 1, 1, false, false},
+        {"PMI_RANK=0 PMI_SIZE=-3", true, 1, 1, 1, false, false},
+        {"PMI_RANK=0 PMI_SIZE=3x", true, 1, 1, 1, false, false},
+        {"PMI_RANK=0 PMI_SIZE=99999999999999999999", true, 1, 1, 1, false, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -84,6 +85,7 @@ static void every_launcher_is_understood(void **state)
         assert_int_equal(launched_as_first(), cases[i].first);
         assert_int_equal(launched_ranks(), cases[i].ranks);
         assert_int_equal(launched_ranks_on_node(), cases[i].on_node);
+        assert_int_equal(launched_world(), cases[i].world);
         assert_int_equal(launched_by_mpirun(), cases[i].by_mpirun);
         assert_int_equal(launched_is_cut_off(), cases[i].cut_off);
         assert_int_equal(launched_to_end_together(), cases[i].by_mpirun);
