@@ -165,17 +165,20 @@ enum status claim_locks(struct fence_lock **locks, size_t *count, const struct c
     return STATUS_OK;
 }
 
-// Removes the folders that only held locks: a program that was refused leaves nothing behind.
+// Removes the folders that only held locks: a program that was refused leaves nothing behind. One that got no
+// lock has made none of them, and another may just be making them.
 static void remove_empty_folders(const struct claim *claim)
 {
     char folder[PATH_SIZE];
+
+    if (claim->count == 0 && claim->lock == NULL)
+        return;
     for (size_t i = 0; i < claim->count; i++) {
         run_subfolder_path(folder, claim->run, RUN_RESULTS, claim->names[i]);
         (void)rmdir(folder);
     }
     run_folder_path(folder, claim->run, RUN_RESULTS);
     (void)rmdir(folder);
-    (void)rmdir(claim->run);
 }
 
 void claim_release(struct claim *claim)
@@ -193,8 +196,9 @@ void claim_release(struct claim *claim)
     }
     for (size_t i = 0; i < claim->count; i++)
         run_lock_release(claim->locks[i]);
-    run_lock_release(claim->lock);
     remove_empty_folders(claim);
+    run_lock_release(claim->lock);
+    (void)rmdir(claim->run);
     for (size_t i = 0; i < claim->count; i++)
         free(claim->names[i]);
     free(claim->names);

@@ -188,6 +188,21 @@ static void the_whole_holds_the_run_and_every_variant(void **state)
     free(run);
 }
 
+// The other one has RUN/lock, and is about to make the folders of its variants.
+static void who_gets_no_lock_removes_no_folder(void **state)
+{
+    char *run = run_in(*state);
+    struct process_identity other;
+
+    make_folder(*state, "run");
+    make_folder(run, "results");
+    process_identity_self(&other);
+    write_lock(run, &other);
+    assert_refused(run, ab, true, "lock");
+    assert_true(is_there(run, "results"));
+    free(run);
+}
+
 static void programs_with_different_variants_share_a_run(void **state)
 {
     char *run = run_in(*state);
@@ -490,6 +505,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_whole_holds_the_run_and_every_variant, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_gets_no_lock_removes_no_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(programs_with_different_variants_share_a_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_variant_that_both_want_is_refused_and_the_other_given_back, set_up,
                                         tear_down),
