@@ -2,6 +2,8 @@
 #include "pipeline/plan/stage_costs.h"
 
 #include "kernels/pruning/candidates.h"
+#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/select.h"
 #include "stages/compensate/guard.h"
 #include "stages/layer/layer_trial.h"
 #include "stages/stage.h"
@@ -146,6 +148,12 @@ static void prune_by_second_order(const struct worker *w, struct estimate *e, co
     spend_reading(w, e, layer->hessian);
     spend_reading_everywhere(w, e, layer->hessian);
     spend(e, PART_ARITHMETIC, (layer->factoring * w->copies + layer->correcting) / (w->ranks * flops));
+    // A block's threshold is found digit by digit, in histograms of all ranks.
+    if (!variant->is_pattern) {
+        const double sums = SELECT_DIGITS * ceil(layer->columns / SECOND_ORDER_COLUMNS);
+        e->sent += 2 * (w->ranks - 1) * sums * SELECT_BINS * (double)sizeof(uint64_t);
+        spend_agreeing(w, e, sums);
+    }
     spend_sweep(w, e, layer->pruned, variant->is_pattern ? w->machine->correct_groups : w->machine->correct,
                 score_traffic);
     spend_file(w, e, layer->updates, layer->linears);
@@ -190,13 +198,13 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
     if (unit->layer > 0)
         spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
     e->sent += bytes * (w->ranks - 1);
-    e->messages += 2 * sequences * inputs * (w->ranks - 1);
+    spend_sending(w, e, inputs * sequences, 1);
     if (w->nodes > 1)
         spend(e, PART_NETWORK, bytes / w->machine->network);
-    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
+    spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 3);
 }
 
-// admm and alps: each node inverts, in double; all step with their rows.
+// admm and alps: each node inverts, in double; all step with their rows, and agree some times in each step.
 static void split(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
@@ -207,7 +215,14 @@ static void split(const struct worker *w, struct estimate *e, const struct unit 
         return;
     spend(e, PART_ARITHMETIC, inverting * w->nodes / (w->ranks * w->machine->flops / 2));
     spend_computing(w, e, (all - inverting) / w->ranks);
-    spend_agreeing(w, e, 4 * split_steps(unit->variant->method));
+    spend_agreeing(w, e, 5 * split_steps(unit->variant->method) * layer->gatherings);
+}
+
+// So many numbers of each input channel of the pruned linears.
+static void gather_columns(const struct worker *w, struct estimate *e, const struct layer_size *layer,
+                           double numbers)
+{
+    spend_gathering(w, e, numbers * layer->linears, numbers * layer->columns * (double)sizeof(double));
 }
 
 void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
@@ -215,9 +230,14 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
     const struct layer_size *layer = layer_of(w->sizes, unit);
 
     spend_loading(w, e, (size_t)unit->layer, NULL);
-    if (!variant_is_joint(unit->variant))
+    const unsigned needs = method_needs(unit->variant->method);
+    if (!variant_is_joint(unit->variant)) {
         spend_reading(w, e, layer->statistics);
-    if (method_needs(unit->variant->method) & NEEDS_HESSIAN)
+        spend_opening(w, e);
+    }
+    gather_columns(w, e, layer,
+                   ((needs & NEEDS_COLUMN_VARIANCE) != 0) + ((needs & NEEDS_ABSOLUTE_SUMS) != 0));
+    if (needs & NEEDS_HESSIAN)
         prune_by_second_order(w, e, layer, unit->variant);
     if (variant_chooses(unit->variant))
         choose(w, e, unit);
@@ -232,7 +252,7 @@ void time_score(struct worker *w, struct estimate *e, const struct unit *unit)
         find_orders(w, e, unit);
     spend_sweep(w, e, layer->pruned, w->machine->score, score_traffic);
     spend_file(w, e, layer->masks + (unit->variant->permute ? layer->orders : 0), layer->linears);
-    spend_agreeing(w, e, 6 * layer->linears);
+    spend_agreeing(w, e, 8 * layer->linears);
 }
 
 // ---- compensate -----------------------------------------------------------------------------------------
@@ -256,6 +276,11 @@ void time_compensate(struct worker *w, struct estimate *e, const struct unit *un
     // Columns run over all rows, so that every rank reads all masks; the file system sees one a node.
     spend_reading(w, e, layer->masks);
     spend_reading_everywhere(w, e, layer->masks);
+    spend_opening(w, e);
+    if (unit->variant->energy_columns)
+        gather_columns(w, e, layer, 2);
+    // The energies of a row, and its factor.
+    spend_gathering(w, e, 4 * layer->linears, 4 * layer->rows * (double)sizeof(double));
     spend_sweep(w, e, layer->pruned, w->machine->compensate, compensate_traffic);
     const struct compensation_kind kind = compensation_kind_of(unit->variant);
     if (kind.solves)
@@ -263,5 +288,5 @@ void time_compensate(struct worker *w, struct estimate *e, const struct unit *un
     if (kind.measures)
         measure(w, e, unit, &kind);
     spend_file(w, e, weights_file_bytes(layer, unit->variant), weights_file_datasets(layer, unit->variant));
-    spend_agreeing(w, e, 10 * layer->linears);
+    spend_agreeing(w, e, 15 * layer->linears);
 }

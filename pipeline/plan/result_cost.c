@@ -43,7 +43,8 @@ void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit
 
     load_model(w, e, unit, ceil(windows / (w->ranks * in_memory)));
     spend_waves(w, e, windows, work_evaluate(sizes, unit));
-    spend_agreeing(w, e, (double)sizes->num_layers * ceil(windows / w->ranks));
+    // After each layer and the head; and on what is kept of those that are done.
+    spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil(windows / w->ranks));
 }
 
 // The end of a search only reads what the attempts wrote.
@@ -70,7 +71,7 @@ void time_attempt(struct worker *w, struct estimate *e, const struct unit *unit)
         return;
     load_model(w, e, unit, ceil((double)BUDGET_SEQUENCES / (w->ranks * in_memory)));
     spend_waves(w, e, BUDGET_SEQUENCES, work_attempt(sizes, unit));
-    spend_agreeing(w, e, (double)sizes->num_layers * ceil((double)BUDGET_SEQUENCES / w->ranks));
+    spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil((double)BUDGET_SEQUENCES / w->ranks));
 }
 
 // Of the few tokens whose likelihood counts the head is left out.

@@ -47,8 +47,19 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
     const double sequences = (double)w->sizes->settings->sequences;
 
     spend_waves(w, e, sequences, work_propagate(w->sizes, unit));
-    if (unit->layer > 0)
+    if (unit->layer > 0) {
         spend_reading(w, e, 2 * hidden_bytes(w->sizes, sequences)); // once for the checksum
+        spend_opening(w, e);
+    }
+    spend_agreeing(w, e, ceil(sequences / w->ranks) + 1);
+}
+
+// Each wave of sequences is written when it is through.
+static void spend_hidden_states(const struct worker *w, struct estimate *e)
+{
+    const double sequences = (double)w->sizes->settings->sequences;
+
+    spend_file(w, e, hidden_bytes(w->sizes, sequences), 1);
     spend_agreeing(w, e, ceil(sequences / w->ranks) * 2);
 }
 
@@ -62,11 +73,12 @@ static void sum_statistics(const struct worker *w, struct estimate *e, const str
     const double busy = ceil(senders / w->nodes); // of the ranks of one node
     const double sent = vector * (w->ranks - 1) / w->ranks;
 
-    e->sent += sequences * sent + w->ranks * sent;
+    e->sent += sequences * sent;
     e->messages += sequences * (w->ranks - 1) * pieces;
     if (w->nodes > 1)
-        spend(e, PART_NETWORK, (waves * busy + 1) * sent / w->machine->network);
+        spend(e, PART_NETWORK, waves * busy * sent / w->machine->network);
     spend(e, PART_WAITING, waves * (w->ranks - 1) * pieces * w->machine->latency);
+    spend_gathering(w, e, 1, vector);
 }
 
 // Every sequence's inputs go to all ranks, which add their rows of x x^T, the upper triangle.
@@ -78,7 +90,7 @@ static void gather_hessians(const struct worker *w, struct estimate *e, const st
 
     spend_computing(w, e, layer->gathering / w->ranks);
     e->sent += inputs * (w->ranks - 1);
-    e->messages += sequences * (w->ranks - 1);
+    spend_sending(w, e, sequences, layer->hessians);
     if (w->nodes > 1)
         spend(e, PART_NETWORK, inputs / w->machine->network);
     spend_file(w, e, layer->hessian, layer->hessians);
@@ -97,7 +109,7 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
     if (stream_needs_hessian(settings, unit->variant))
         gather_hessians(w, e, layer);
     if ((settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) && !is_last)
-        spend_file(w, e, hidden_bytes(w->sizes, (double)settings->sequences), 1);
+        spend_hidden_states(w, e);
     // Of each input its count, mean, variance, second moment and largest value.
     spend_file(w, e, layer->statistics, 5 * layer->inputs);
 }
@@ -106,7 +118,7 @@ void time_propagate(struct worker *w, struct estimate *e, const struct unit *uni
 {
     spend_loading(w, e, (size_t)unit->layer, unit->variant);
     pass_sequences(w, e, unit);
-    spend_file(w, e, hidden_bytes(w->sizes, (double)w->sizes->settings->sequences), 1);
+    spend_hidden_states(w, e);
 }
 
 // ---- export ---------------------------------------------------------------------------------------------

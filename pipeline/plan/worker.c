@@ -65,9 +65,14 @@ void spend_writing(const struct worker *w, struct estimate *e, double bytes)
     spend(e, PART_WRITING, bytes / (w->copies * w->node_write));
 }
 
+// Agreements on a file: to create, commit and read it back, and for each dataset in it; to open and check
+// one. Those of the HDF5 library are among them. Counted by tests/plan_traffic.sh.
+static const double file_agreements = 24, dataset_agreements = 3, opening_agreements = 10;
+
 // HDF5's work on datasets is not shared: one rank does it, or all do the same.
 void spend_file(const struct worker *w, struct estimate *e, double bytes, double datasets)
 {
+    spend_agreeing(w, e, file_agreements + datasets * dataset_agreements);
     spend_writing(w, e, bytes);
     spend(e, PART_WRITING, datasets * w->machine->dataset);
     spend_reading(w, e, bytes);
@@ -79,6 +84,30 @@ void spend_agreeing(const struct worker *w, struct estimate *e, double count)
 {
     e->messages += count * 2 * (w->ranks - 1);
     spend(e, PART_WAITING, count * 2 * ceil(log2(w->ranks)) * w->machine->latency);
+}
+
+void spend_opening(const struct worker *w, struct estimate *e)
+{
+    spend_agreeing(w, e, opening_agreements);
+}
+
+void spend_sending(const struct worker *w, struct estimate *e, double sequences, double inputs)
+{
+    const double messages = sequences * (2 + inputs);
+
+    e->messages += messages * (w->ranks - 1);
+    spend(e, PART_WAITING, messages * ceil(log2(w->ranks)) * w->machine->latency);
+    spend_agreeing(w, e, sequences * inputs);
+}
+
+// Round a ring of the ranks.
+void spend_gathering(const struct worker *w, struct estimate *e, double count, double bytes)
+{
+    e->sent += bytes * (w->ranks - 1);
+    e->messages += count * w->ranks * (w->ranks - 1);
+    if (w->nodes > 1)
+        spend(e, PART_NETWORK, bytes / w->machine->network);
+    spend(e, PART_WAITING, count * (w->ranks - 1) * w->machine->latency);
 }
 
 void spend_dense_layer(const struct worker *w, struct estimate *e, const struct layer_size *layer)
@@ -105,5 +134,7 @@ void spend_loading(struct worker *w, struct estimate *e, size_t layer, const str
         spend_reading(w, e,
                       weights_are_written(w->sizes->settings, variant) ? weights_file_bytes(size, variant)
                                                                        : size->masks);
-    spend_agreeing(w, e, 2);
+    if (variant != NULL)
+        spend_opening(w, e);
+    spend_agreeing(w, e, 8);
 }

@@ -55,8 +55,15 @@ void spend_reading(const struct worker *w, struct estimate *e, double bytes); //
 void spend_writing(const struct worker *w, struct estimate *e, double bytes);
 // Written, read back, committed; of so many datasets.
 void spend_file(const struct worker *w, struct estimate *e, double bytes, double datasets);
-void spend_agreeing(const struct worker *w, struct estimate *e,
-                    double count); // `count` agreements of the team
+// A file opened and checked, beside its bytes (spend_reading).
+void spend_opening(const struct worker *w, struct estimate *e);
+// `count` agreements of the team.
+void spend_agreeing(const struct worker *w, struct estimate *e, double count);
+// The inputs of a wave's sequences go to all ranks (stages/layer/wave_inputs.h): of each how many, which, and
+// each input, on whose memory all agree. The bytes and their time are the caller's.
+void spend_sending(const struct worker *w, struct estimate *e, double sequences, double inputs);
+// In `count` calls all ranks get `bytes` in all, of which each has an equal part.
+void spend_gathering(const struct worker *w, struct estimate *e, double count, double bytes);
 
 // Brings a dense layer into the nodes' memory: each reads a part, and sends it to the others.
 void spend_dense_layer(const struct worker *w, struct estimate *e, const struct layer_size *layer);

@@ -1,8 +1,11 @@
 #!/bin/bash
-# plan.sh - the bytes on disk that `coppice plan` announces are those that a run leaves there, counted in its files.
+# plan.sh - the bytes on disk that `coppice plan` announces are those that a run leaves there, counted in its files; and
+# two ranks send each other about as many messages and bytes (tests/plan_traffic.sh looks at more ranks and at nodes).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 need h5dump
+need_tool traffic.so
+traffic=$tool
 
 # counted KIND: bytes of all datasets and numeric attributes in the files of RUN/KIND.
 counted() {
@@ -41,7 +44,14 @@ small_job "$folder/job.yaml" run="$folder/run" propagation=pruned keep_activatio
   method='[wanda, sparsegpt, alps]' compensate=', keep_weights: true, guard: false'
 rm -rf "$folder/run" "$folder/models"
 check "plan with pruned propagation" plans
-check "run" runs ranks 2 run --progress none "$folder/job.yaml"
+sent() { # MESSAGES|BYTES: planned for two ranks, and counted
+  alone plan --json --ranks-per-node 2 --no-check "$folder/job.yaml" --set run="$folder/new" | jq "$1"
+  awk -v column="$2" '{ sum += $column } END { print sum }' "$folder"/traffic.*
+}
+check "run" runs watched mpirun -n 2 env LD_PRELOAD="${LD_PRELOAD:+$LD_PRELOAD:}$traffic" TRAFFIC_FILE="$folder/traffic" \
+  "$COPPICE" run --progress none "$folder/job.yaml"
+check "messages are about as many as planned" eval 'near $(sent .messages 3) 0.25'
+check "so are the bytes in them" eval 'near $(sent .bytes_sent 4) 0.25'
 check "bytes are those that are planned" agrees
 
 # An allocation calibrates the dense model first.
