@@ -1,4 +1,4 @@
-// blas.h - the one BLAS that the program was built with (COPPICE_BLAS): its products, its threads, its name.
+// blas.h - the one BLAS that the program was built with (COPPICE_BLAS): its products, its name.
 // gemm.h is what the rest of the program calls.
 //
 // blas_blis.c is BLIS by its own interface, blas_cblas.c any library with CBLAS's. Only one of them is
@@ -19,12 +19,12 @@ void blas_gemm_f32(float *c, const float *a, const float *b, const struct blas_g
 void blas_gemm_f64(double *c, const double *a, const double *b, const struct blas_gemm *gemm);
 
 // Whether the bits of a product are promised to depend on its sizes and values alone, as gemm.h says. BLIS's
-// are; of others a row may be summed in another order when there are more rows or more threads.
+// are; of others a row may be summed in another order when there are more rows, or other columns beside it.
 bool blas_keeps_bits(void);
 
-// Threads of a product; 1 and no effect for a library that cannot be told.
-long blas_threads(void);
-void blas_set_threads(long threads);
+// The library is to start no threads of its own, also for what LAPACK calls: gemm.c cuts products for those
+// of threads.h. No effect on a library that cannot be told.
+void blas_use_one_thread(void);
 
 enum { BLAS_NAME_SIZE = 64 };
 

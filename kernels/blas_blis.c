@@ -10,14 +10,15 @@
 
 // ---- products ------------------------------------------------------------------------------------------
 
-// BLIS has a second code path for small or thin matrices, whose edge kernels sum in another order: its bits
-// change with the number of threads, and for products with b transposed it is also up to twice as slow. It
-// is switched off, so that every element is summed over k in one fixed order.
-static rntm_t without_small_path(void)
+// BLIS has a second code path for small or thin matrices, whose edge kernels sum in another order: the
+// bits of a row change with the rows beside it, and for products with b transposed it is also up to twice as
+// slow. It is switched off, so that every element is summed over k in one fixed order.
+static rntm_t one_thread_and_path(void)
 {
     rntm_t runtime;
 
     bli_rntm_init_from_global(&runtime);
+    bli_rntm_set_num_threads(1, &runtime);
     bli_rntm_disable_l3_sup(&runtime);
     return runtime;
 }
@@ -31,7 +32,7 @@ static trans_t transposition(bool transpose)
 void blas_gemm_f32(float *c, const float *a, const float *b, const struct blas_gemm *gemm)
 {
     float alpha = (float)gemm->alpha, beta = (float)gemm->beta;
-    rntm_t runtime = without_small_path();
+    rntm_t runtime = one_thread_and_path();
 
     bli_sgemm_ex(transposition(gemm->transpose_a), transposition(gemm->transpose_b), (dim_t)gemm->m,
                  (dim_t)gemm->n, (dim_t)gemm->k, &alpha, (float *)a, (inc_t)gemm->a_stride, 1, (float *)b,
@@ -41,7 +42,7 @@ void blas_gemm_f32(float *c, const float *a, const float *b, const struct blas_g
 void blas_gemm_f64(double *c, const double *a, const double *b, const struct blas_gemm *gemm)
 {
     double alpha = gemm->alpha, beta = gemm->beta;
-    rntm_t runtime = without_small_path();
+    rntm_t runtime = one_thread_and_path();
 
     bli_dgemm_ex(transposition(gemm->transpose_a), transposition(gemm->transpose_b), (dim_t)gemm->m,
                  (dim_t)gemm->n, (dim_t)gemm->k, &alpha, (double *)a, (inc_t)gemm->a_stride, 1, (double *)b,
@@ -53,14 +54,9 @@ bool blas_keeps_bits(void)
     return true;
 }
 
-long blas_threads(void)
+void blas_use_one_thread(void)
 {
-    return (long)bli_thread_get_num_threads();
-}
-
-void blas_set_threads(long threads)
-{
-    bli_thread_set_num_threads((dim_t)threads);
+    bli_thread_set_num_threads(1);
 }
 
 void blas_name(char *name, size_t size)

@@ -40,29 +40,15 @@ bool blas_keeps_bits(void)
 // ISO C has no conversion from dlsym's pointer to one of a function; POSIX promises that they are alike.
 #define LOOK_UP(pointer, name) (*(void **)&(pointer) = dlsym(RTLD_DEFAULT, (name)), (pointer) != NULL)
 
-static const struct {
-    const char *get, *set;
-} thread_calls[] = {
-    {"flexiblas_get_num_threads", "flexiblas_set_num_threads"},
-    {"openblas_get_num_threads", "openblas_set_num_threads"},
-    {"MKL_Get_Max_Threads", "MKL_Set_Num_Threads"},
-};
-
-long blas_threads(void)
+void blas_use_one_thread(void)
 {
-    int (*get)(void);
-    for (size_t i = 0; i < sizeof thread_calls / sizeof *thread_calls; i++)
-        if (LOOK_UP(get, thread_calls[i].get))
-            return get();
-    return 1;
-}
-
-void blas_set_threads(long threads)
-{
+    static const char *const names[] = {"flexiblas_set_num_threads", "openblas_set_num_threads",
+                                        "MKL_Set_Num_Threads"};
     void (*set)(int);
-    for (size_t i = 0; i < sizeof thread_calls / sizeof *thread_calls; i++)
-        if (LOOK_UP(set, thread_calls[i].set)) {
-            set((int)threads);
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (LOOK_UP(set, names[i])) {
+            set(1);
             return;
         }
 }

@@ -1,5 +1,6 @@
 #include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,13 +19,13 @@ enum status blas_kernel_measure(struct blas_kernel_rate *rate, struct error *err
 {
     const size_t area = (size_t)SIDE * SIDE;
     const double operations = 2.0 * (double)SIDE * (double)area;
-    const long threads = gemm_threads();
+    const size_t threads = threads_count();
     double *wide = NULL;
 
     *rate = (struct blas_kernel_rate){0, 0};
     FORWARD_IF_ERROR(allocate_aligned(&wide, 3 * area, sizeof *wide, "the first matrix products", err));
     float *narrow = (float *)wide;
-    gemm_set_threads(1);
+    threads_set(1);
     for (size_t i = 0; i < 3 * area; i++)
         narrow[i] = 1.0F / (float)(i % 89 + 1);
     for (int i = 0; i <= REPETITIONS; i++) { // the first one is not counted: BLIS allocates
@@ -43,7 +44,7 @@ enum status blas_kernel_measure(struct blas_kernel_rate *rate, struct error *err
         if (i > 0 && seconds > 0)
             rate->f64 = fmax(rate->f64, operations / seconds);
     }
-    gemm_set_threads(threads);
+    threads_set(threads);
     free(wide);
     return STATUS_OK;
 }

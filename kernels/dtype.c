@@ -1,7 +1,9 @@
 #include "kernels/dtype.h"
 #include "kernels/float_bits.h"
+#include "kernels/threads.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -117,7 +119,7 @@ static void bf16_to_f32_array(float *restrict out, const unsigned char *restrict
     }
 }
 
-void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n)
+static void convert_to_f32(float *out, const void *in, enum dtype dtype, size_t n)
 {
     switch (dtype) {
     case DTYPE_F32:
@@ -151,7 +153,7 @@ static void bf16_from_f32_array(unsigned char *restrict out, const float *restri
     }
 }
 
-void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n)
+static void convert_from_f32(void *out, const float *in, enum dtype dtype, size_t n)
 {
     switch (dtype) {
     case DTYPE_F32:
@@ -217,7 +219,7 @@ static void bf16_from_f64_array(unsigned char *restrict out, const double *restr
     bf16_from_f64_chunk(out + 2 * start, in + start, n - start);
 }
 
-void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
+static void convert_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
 {
     switch (dtype) {
     case DTYPE_F32:
@@ -230,6 +232,56 @@ void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
         bf16_from_f64_array(out, in, n);
         break;
     }
+}
+
+// ---- in threads -----------------------------------------------------------------------------------------
+
+struct conversion {
+    void *out;
+    const void *in;
+    enum dtype dtype; // the one that is not said by the function's name
+};
+
+static void to_f32(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct conversion *all = context;
+
+    (void)thread;
+    convert_to_f32((float *)all->out + first, (const char *)all->in + first * dtype_size(all->dtype),
+                   all->dtype, count);
+}
+
+static void from_f32(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct conversion *all = context;
+
+    (void)thread;
+    convert_from_f32((char *)all->out + first * dtype_size(all->dtype), (const float *)all->in + first,
+                     all->dtype, count);
+}
+
+static void from_f64(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct conversion *all = context;
+
+    (void)thread;
+    convert_from_f64((char *)all->out + first * dtype_size(all->dtype), (const double *)all->in + first,
+                     all->dtype, count);
+}
+
+void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n)
+{
+    threads_share(n, threads_grain(1), to_f32, &(struct conversion){out, in, dtype});
+}
+
+void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n)
+{
+    threads_share(n, threads_grain(1), from_f32, &(struct conversion){out, in, dtype});
+}
+
+void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n)
+{
+    threads_share(n, threads_grain(1), from_f64, &(struct conversion){out, in, dtype});
 }
 
 SIMD_CLONES
@@ -249,9 +301,30 @@ static size_t first_non_finite(const float *x, size_t n)
     return n;
 }
 
+struct search {
+    const float *x;
+    size_t n;
+    atomic_size_t *found; // the least index so far
+};
+
+static void search_part(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct search *search = context;
+    const size_t found = first_non_finite(search->x + first, count);
+    size_t least = atomic_load(search->found);
+
+    (void)thread;
+    while (found < count && first + found < least &&
+           !atomic_compare_exchange_weak(search->found, &least, first + found))
+        ;
+}
+
 size_t find_non_finite(const float *x, size_t n)
 {
-    return first_non_finite(x, n);
+    atomic_size_t found = n;
+
+    threads_share(n, threads_grain(1), search_part, &(struct search){x, n, &found});
+    return found;
 }
 
 // All bits of the exponent set: infinity or NaN, in both 16-bit formats.

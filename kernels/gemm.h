@@ -1,10 +1,10 @@
 // gemm.h - matrix products in float32 (some in double), and the linear built on them. Row-major; a stride is
 // the distance in elements between the starts of two rows.
 //
-// The bits of a product depend on its sizes and values alone: not on the number of threads, nor on where the
-// arrays lie in memory (64-byte alignment is faster). A row of c depends on its own row of a alone, not on m
-// or the rows beside it. Nothing is promised between machines of different
-// instruction sets (kernels/METHOD.md §14).
+// Threads (threads.h) each compute a piece of c. The bits of a product depend on its sizes and values alone:
+// not on the number of threads, nor on where the arrays lie in memory (64-byte alignment is faster). A row of
+// c depends on its own row of a alone, not on m or the rows beside it. Nothing is promised between machines
+// of different instruction sets (kernels/METHOD.md §14).
 #pragma once
 #include "kernels/error.h"
 #include <stddef.h>
@@ -37,14 +37,10 @@ void gemm_nn_f64(double *c, size_t c_stride, const double *a, size_t a_stride, c
 void gemm_nt_f64(double *c, size_t c_stride, const double *a, size_t a_stride, const double *b,
                  size_t b_stride, size_t m, size_t n, size_t k);
 
-// Makes BLIS allocate the memory that it packs matrices into, some MB, which it keeps. Later, in the middle
-// of a product, it would end the program if there were none. Called once, after the number of threads is
-// known. STATUS_MEMORY.
+// Starts the threads, and makes BLIS allocate the memory that each packs matrices into, some MB, which it
+// keeps. Later, in the middle of a product, it would end the program if there were none. Called once, after
+// the number of threads is known. STATUS_MEMORY.
 enum status gemm_prepare(struct error *err);
-
-// The number of threads of all later products, also of those that LAPACK calls; -1: as the environment says.
-long gemm_threads(void);
-void gemm_set_threads(long threads);
 
 // y[tokens, out] = x[tokens, in] W^T + bias; x is contiguous.
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens);

@@ -4,6 +4,7 @@
 #include "io/launched.h"
 #include "io/store/store.h"
 #include "kernels/gemm.h"
+#include "kernels/threads.h"
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/cli/options.h"
 #include "pipeline/cli/set_blame.h"
@@ -63,7 +64,7 @@ static enum status prepare_products(const struct program *program, const char *r
     if (program->root && options->verbosity > VERBOSITY_NORMAL)
         fprintf(stderr, "coppice: matrix products by %s, kernels %s\n", library, blas_kernel_name());
     if (options->threads > 0)
-        gemm_set_threads(options->threads);
+        threads_set((size_t)options->threads);
     return team_agree(&program->world, gemm_prepare(err), err);
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/forward/activation.h"
 #include "kernels/forward/elementary.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 
@@ -40,7 +41,7 @@ static float relu6(float x)
     return x < 0.0F ? 0.0F : x > 6.0F ? 6.0F : x;
 }
 
-void activation_forward(float *x, size_t n, enum activation activation)
+static void activate(float *x, size_t n, enum activation activation)
 {
     switch (activation) {
     case ACTIVATION_SILU:
@@ -94,6 +95,27 @@ void activation_forward(float *x, size_t n, enum activation activation)
     }
 }
 
+// An activation of an array, or rows gated by rows.
+struct activated {
+    float *x;
+    const float *up;
+    size_t x_stride, up_stride, columns;
+    enum activation activation;
+};
+
+static void activate_part(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct activated *all = context;
+
+    (void)thread;
+    activate(all->x + first, count, all->activation);
+}
+
+void activation_forward(float *x, size_t n, enum activation activation)
+{
+    threads_share(n, threads_grain(1), activate_part, &(struct activated){.x = x, .activation = activation});
+}
+
 // e^x - 1 for x <= 0, as 2 t / (1 - t) with t = tanh(x / 2): nothing cancels near 0.
 SIMD_INLINE float expm1_below_zero(float x)
 {
@@ -117,16 +139,26 @@ void xielu_forward(float *x, size_t n, const struct xielu *xielu)
               *xielu->epsilon);
 }
 
+static void gate_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct activated *all = context;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++) {
+        float *g = all->x + r * all->x_stride;
+        const float *u = all->up + r * all->up_stride;
+        activate(g, all->columns, all->activation);
+        for (size_t i = 0; i < all->columns; i++)
+            g[i] *= u[i];
+    }
+}
+
 void activation_gate(float *gate, size_t gate_stride, const float *up, size_t up_stride, size_t rows,
                      size_t columns, enum activation activation)
 {
-    for (size_t r = 0; r < rows; r++) {
-        float *g = gate + r * gate_stride;
-        const float *u = up + r * up_stride;
-        activation_forward(g, columns, activation);
-        for (size_t i = 0; i < columns; i++)
-            g[i] *= u[i];
-    }
+    const struct activated all = {gate, up, gate_stride, up_stride, columns, activation};
+
+    threads_share(rows, threads_grain(columns), gate_rows, &all);
 }
 
 SIMD_CLONES

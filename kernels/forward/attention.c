@@ -2,6 +2,7 @@
 #include "kernels/forward/activation.h"
 #include "kernels/forward/online_softmax.h"
 #include "kernels/gemm.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <math.h>
@@ -18,6 +19,9 @@ enum { KEY_BLOCK = 256 };
 enum { SCORE_STRIDE = KEY_BLOCK + 16 };
 // Rows of a product: a row is a query of one of the heads that share keys and values.
 enum { ROW_BLOCK = 1024 };
+// With threads blocks have fewer rows, until there are so many blocks for each: later queries see more keys,
+// so that blocks take different times.
+enum { BLOCKS_OF_THREAD = 4, LEAST_ROW_BLOCK = 128 };
 // Rows that are multiplied with the same keys where not all see the whole block: fewer compute less that is
 // not seen, more make a faster product.
 enum { PARTIAL_ROWS = 128 };
@@ -62,12 +66,12 @@ static size_t lay_out(struct block *block, const struct attention *attention, si
         block->key = workspace + key;
         block->value = workspace + value;
     }
-    return value + values;
+    return value + cache_lines(values);
 }
 
 size_t attention_workspace_size(const struct attention *attention, size_t tokens)
 {
-    return lay_out(NULL, attention, tokens, NULL);
+    return threads_count() * lay_out(NULL, attention, tokens, NULL);
 }
 
 // ---- who sees what -------------------------------------------------------------------------------------
@@ -273,19 +277,62 @@ static void attend_block(float *out, const struct block *block)
     end_block(block, out);
 }
 
+// All queries: block b of the queries of a group of heads begins at token b * most.
+struct blocks {
+    const struct attention *attention;
+    const struct attention_past *past;
+    float *out, *workspace;
+    size_t tokens, group, most, count; // of blocks
+};
+
+static size_t count_blocks(const struct blocks *blocks)
+{
+    return (blocks->tokens + blocks->most - 1) / blocks->most;
+}
+
+static void cut_queries(struct blocks *blocks)
+{
+    const size_t groups = blocks->attention->num_key_value_heads, threads = threads_count();
+    size_t rows = ROW_BLOCK;
+
+    blocks->most = larger(rows / blocks->group, 1);
+    while (threads > 1 && rows > LEAST_ROW_BLOCK &&
+           groups * count_blocks(blocks) < BLOCKS_OF_THREAD * threads) {
+        rows /= 2;
+        blocks->most = larger(rows / blocks->group, 1);
+    }
+    blocks->count = count_blocks(blocks);
+}
+
+// The last blocks of a group, which take the longest, come first.
+static void attend_blocks(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct blocks *blocks = context;
+    struct block block = {.attention = blocks->attention, .past = blocks->past, .group = blocks->group};
+    const size_t size = lay_out(NULL, block.attention, blocks->tokens, NULL);
+
+    lay_out(&block, block.attention, blocks->tokens, blocks->workspace + thread * size);
+    for (size_t i = first; i < first + count; i++) {
+        block.key_head = i / blocks->count;
+        block.first = (blocks->count - 1 - i % blocks->count) * blocks->most;
+        const size_t left = blocks->tokens - block.first;
+        block.queries = left < blocks->most ? left : blocks->most;
+        attend_block(blocks->out, &block);
+    }
+}
+
 void attention_forward_after(float *out, const struct attention *attention, const struct attention_past *past,
                              size_t tokens, float *workspace)
 {
-    struct block block = {.attention = attention, .past = past};
+    struct blocks blocks = {.attention = attention,
+                            .past = past,
+                            .out = out,
+                            .workspace = workspace,
+                            .tokens = tokens,
+                            .group = attention->num_heads / attention->num_key_value_heads};
 
-    block.group = attention->num_heads / attention->num_key_value_heads;
-    const size_t most = larger(ROW_BLOCK / block.group, 1);
-    lay_out(&block, attention, tokens, workspace);
-    for (block.key_head = 0; block.key_head < attention->num_key_value_heads; block.key_head++)
-        for (block.first = 0; block.first < tokens; block.first += most) {
-            block.queries = tokens - block.first < most ? tokens - block.first : most;
-            attend_block(out, &block);
-        }
+    cut_queries(&blocks);
+    threads_share(attention->num_key_value_heads * blocks.count, 1, attend_blocks, &blocks);
 }
 
 void attention_forward(float *out, const struct attention *attention, size_t tokens, float *workspace)

@@ -22,8 +22,8 @@ struct attention {
     size_t chunk; // instead, token t sees those from the last multiple of it up to t (Llama 4); 0: not
 };
 
-// Floats of workspace for `tokens` queries, however many keys they have: a block of queries, a block of keys
-// and their scores. It reads the attention's sizes alone: num_heads, head_dim, value_dim.
+// Floats of workspace for `tokens` queries, however many keys they have: for each thread a block of queries,
+// a block of keys and their scores. It reads the attention's sizes alone: num_heads, head_dim, value_dim.
 size_t attention_workspace_size(const struct attention *attention, size_t tokens);
 
 // out[tokens, num_heads * value_dim] = softmax(scale * Q K^T, causal) V. A sink is one more score in the

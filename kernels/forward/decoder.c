@@ -2,6 +2,7 @@
 #include "kernels/forward/attention_block.h"
 #include "kernels/forward/mlp_block.h"
 #include "kernels/forward/per_layer_block.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <string.h>
@@ -28,19 +29,26 @@ size_t decoder_workspace_size(const struct decoder_config *config, size_t tokens
            larger(blocks, per_layer_block_workspace_size(config, tokens));
 }
 
-// Adds pass->delta to the residual stream.
-static void add(const struct pass *pass, float *hidden)
+// Adds pass->delta to part of the residual stream.
+static void add_part(const void *context, size_t first, size_t count, size_t thread)
 {
-    const size_t n = pass->tokens * pass->config->hidden_size;
-    const float scale = pass->config->residual_scale;
+    const struct pass *pass = context;
+    const float scale = pass->config->residual_scale, *delta = pass->delta + first;
+    float *hidden = pass->hidden + first;
 
+    (void)thread;
     if (scale == 0.0F) {
-        for (size_t i = 0; i < n; i++)
-            hidden[i] += pass->delta[i];
+        for (size_t i = 0; i < count; i++)
+            hidden[i] += delta[i];
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        hidden[i] += scale * pass->delta[i];
+    for (size_t i = 0; i < count; i++)
+        hidden[i] += scale * delta[i];
+}
+
+static void add(const struct pass *pass)
+{
+    threads_share(pass->tokens * pass->config->hidden_size, threads_grain(1), add_part, pass);
 }
 
 // pass->input <- what attention or MLP reads of the residual stream.
@@ -64,12 +72,12 @@ static bool forward_norm_after(const struct pass *pass)
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!attention_block(pass))
         return false;
-    add(pass, hidden);
+    add(pass);
     normalise(pass, hidden, hidden, &pass->layer->input_norm);
     memcpy(pass->input, hidden, size * sizeof *hidden);
     if (!mlp_block(pass))
         return false;
-    add(pass, hidden);
+    add(pass);
     normalise(pass, hidden, hidden, &pass->layer->post_attention_norm);
     return true;
 }
@@ -93,12 +101,12 @@ static bool forward_norm_before(const struct pass *pass)
         return false;
     if (parallel)
         enter(pass, hidden, mlp_norm(pass));
-    add(pass, hidden);
+    add(pass);
     if (!parallel)
         enter(pass, hidden, mlp_norm(pass));
     if (!mlp_block(pass))
         return false;
-    add(pass, hidden);
+    add(pass);
     return true;
 }
 
@@ -124,7 +132,7 @@ static void forward_hidden(const struct pass *pass)
     if (pass->layer->per_layer_gate.weight != NULL) {
         if (!per_layer_block(pass))
             return;
-        add(pass, pass->hidden);
+        add(pass);
     }
     if (pass->layer->output_scale != NULL)
         scale_output(pass);

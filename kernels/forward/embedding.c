@@ -1,4 +1,5 @@
 #include "kernels/forward/embedding.h"
+#include "kernels/threads.h"
 
 // Adds count values of a table, of any alignment, to hidden.
 static void add_values(float *hidden, const unsigned char *values, enum dtype dtype, size_t count)
@@ -14,15 +15,24 @@ static void add_values(float *hidden, const unsigned char *values, enum dtype dt
     }
 }
 
-void embedding_forward(float *hidden, const struct embedding *embedding, const int32_t *ids, size_t tokens)
+struct tokens {
+    float *hidden;
+    const struct embedding *embedding;
+    const int32_t *ids;
+};
+
+static void embed(const void *context, size_t first_token, size_t count, size_t thread)
 {
+    const struct tokens *tokens = context;
+    const struct embedding *embedding = tokens->embedding;
     const size_t size = embedding->hidden_size;
     const size_t row_size = embedding->row_size != 0 ? embedding->row_size : size;
     const unsigned char *table = embedding->table, *positions = embedding->positions;
 
-    for (size_t t = 0; t < tokens; t++) {
-        float *row = hidden + t * size;
-        const size_t first = embedding->first_value + (size_t)ids[t] * row_size;
+    (void)thread;
+    for (size_t t = first_token; t < first_token + count; t++) {
+        float *row = tokens->hidden + t * size;
+        const size_t first = embedding->first_value + (size_t)tokens->ids[t] * row_size;
         if (embedding->read != NULL)
             embedding->read(row, table, first, size);
         else
@@ -35,4 +45,11 @@ void embedding_forward(float *hidden, const struct embedding *embedding, const i
             add_values(row, positions + offset, embedding->positions_dtype, size);
         }
     }
+}
+
+void embedding_forward(float *hidden, const struct embedding *embedding, const int32_t *ids, size_t tokens)
+{
+    const struct tokens all = {hidden, embedding, ids};
+
+    threads_share(tokens, threads_grain(embedding->hidden_size), embed, &all);
 }

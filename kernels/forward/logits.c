@@ -1,4 +1,5 @@
 #include "kernels/forward/logits.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <math.h>
@@ -7,24 +8,33 @@
 // Rows of the vocabulary per chunk, and positions per block: together they bound the logits that exist at
 // once.
 enum { VOCABULARY_CHUNK = 1024, POSITION_BLOCK = 1024 };
+// With threads as many chunks are multiplied at a time, up to so many. Each is summed by itself all the same.
+enum { MOST_CHUNKS = 8 };
 // Positions per block where several hidden states are compared, whose normed copies exist at once.
 enum { COMPARISON_BLOCK = 256 };
 
 // The workspace's parts.
 struct scratch {
-    size_t block, chunk;
-    float *normed;  // [block, hidden]
-    float *weight;  // [chunk, hidden], expanded
-    float *logits;  // [block, chunk]
-    double *sum;    // [block] of e^(logit - max) so far
-    float *max;     // [block], of the logits so far
-    float *targets; // [block], the target's logit
+    size_t block, most; // positions, rows of the vocabulary
+    float *normed;      // [block, hidden]
+    float *weight;      // [most, hidden], expanded
+    float *logits;      // [block, most]
+    double *sum;        // [block] of e^(logit - max) so far
+    float *max;         // [block], of the logits so far
+    float *targets;     // [block], the target's logit
 };
+
+static size_t chunks_at_once(const struct lm_head *head)
+{
+    const size_t most = threads_count() < MOST_CHUNKS ? threads_count() : MOST_CHUNKS;
+
+    return head->vocab_size < most * VOCABULARY_CHUNK ? head->vocab_size : most * VOCABULARY_CHUNK;
+}
 
 static size_t lay_out(struct scratch *scratch, const struct lm_head *head, size_t tokens, float *workspace)
 {
     const size_t block = tokens < POSITION_BLOCK ? tokens : POSITION_BLOCK;
-    const size_t chunk = head->vocab_size < VOCABULARY_CHUNK ? head->vocab_size : VOCABULARY_CHUNK;
+    const size_t chunk = chunks_at_once(head);
     const size_t normed = 0;
     const size_t weight = normed + cache_lines(block * head->hidden_size);
     const size_t logits = weight + cache_lines(chunk * head->hidden_size);
@@ -66,6 +76,28 @@ struct chunk {
     size_t first, count;
 };
 
+// Logits of rows by the rows of the vocabulary from `first` on, before bias and cap.
+struct finish {
+    const struct lm_head *head;
+    float *logits;
+    size_t stride, first, count;
+};
+
+static void finish_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct finish *finish = context;
+    const struct lm_head *head = finish->head;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++) {
+        float *row = finish->logits + r * finish->stride;
+        for (size_t i = 0; i < finish->count && head->bias != NULL; i++)
+            row[i] += head->bias[finish->first + i];
+        if (head->logit_soft_cap != 0.0F)
+            soft_cap(row, finish->count, head->logit_soft_cap);
+    }
+}
+
 // out[rows, count] (stride in floats) <- logits of normed[rows, hidden] by a chunk.
 static void multiply_chunk(float *out, size_t stride, const struct lm_head *head, const float *normed,
                            size_t rows, const struct chunk *chunk)
@@ -74,11 +106,9 @@ static void multiply_chunk(float *out, size_t stride, const struct lm_head *head
 
     gemm_nt(out, stride, normed, hidden, chunk->weight, hidden, rows, count, hidden,
             head->logit_scale != 0.0F ? head->logit_scale : 1.0F);
-    for (size_t r = 0; r < rows && head->bias != NULL; r++)
-        for (size_t i = 0; i < count; i++)
-            out[r * stride + i] += head->bias[chunk->first + i];
-    for (size_t r = 0; r < rows && head->logit_soft_cap != 0.0F; r++)
-        soft_cap(out + r * stride, count, head->logit_soft_cap);
+    if (head->bias != NULL || head->logit_soft_cap != 0.0F)
+        threads_share(rows, threads_grain(count), finish_rows,
+                      &(struct finish){head, out, stride, chunk->first, count});
 }
 
 // out[rows, count] (stride in floats) <- logits of the vocabulary's rows first ... first + count - 1.
@@ -136,22 +166,46 @@ static void block_begin(const struct lm_pass *pass, const struct scratch *scratc
     }
 }
 
+// Takes one chunk of logits, by the rows of the vocabulary from `first` on, into what is known of position r.
+static void take_chunk(const struct lm_pass *pass, const struct scratch *scratch, size_t r,
+                       const float *logits, size_t first, size_t count)
+{
+    const float before = scratch->max[r];
+    const int32_t target = pass->targets[pass->position + r];
+
+    accumulate(&scratch->max[r], &scratch->sum[r], logits, count);
+    if (pass->greedy != NULL && scratch->max[r] > before)
+        pass->greedy[pass->position + r] = (int32_t)first + index_of(logits, count, scratch->max[r]);
+    if (target >= 0 && (size_t)target >= first && (size_t)target < first + count)
+        scratch->targets[r] = logits[(size_t)target - first];
+}
+
+// Logits of a block of positions by the rows of the vocabulary from pass->row on.
+struct advance {
+    const struct lm_pass *pass;
+    const struct scratch *scratch;
+    size_t count;
+};
+
+static void take_logits(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct advance *advance = context;
+    const size_t all = advance->count;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++)
+        for (size_t i = 0; i < all; i += VOCABULARY_CHUNK)
+            take_chunk(advance->pass, advance->scratch, r, advance->scratch->logits + r * all + i,
+                       advance->pass->row + i, all - i < VOCABULARY_CHUNK ? all - i : VOCABULARY_CHUNK);
+}
+
 static void block_advance(const struct lm_pass *pass, const struct scratch *scratch, size_t rows,
                           size_t count)
 {
-    const size_t first = pass->row;
+    const struct advance advance = {pass, scratch, count};
 
-    chunk_logits(scratch->logits, count, pass->head, scratch, rows, first, count);
-    for (size_t r = 0; r < rows; r++) {
-        const float *logits = scratch->logits + r * count;
-        const float before = scratch->max[r];
-        const int32_t target = pass->targets[pass->position + r];
-        accumulate(&scratch->max[r], &scratch->sum[r], logits, count);
-        if (pass->greedy != NULL && scratch->max[r] > before)
-            pass->greedy[pass->position + r] = (int32_t)first + index_of(logits, count, scratch->max[r]);
-        if (target >= 0 && (size_t)target >= first && (size_t)target < first + count)
-            scratch->targets[r] = logits[(size_t)target - first];
-    }
+    chunk_logits(scratch->logits, count, pass->head, scratch, rows, pass->row, count);
+    threads_share(rows, threads_grain(count), take_logits, &advance);
 }
 
 static void block_end(const struct lm_pass *pass, const struct scratch *scratch, size_t rows)
@@ -172,7 +226,7 @@ bool lm_pass_step(struct lm_pass *pass)
     lay_out(&scratch, pass->head, pass->tokens, pass->workspace);
     const size_t left = pass->tokens - pass->position, rows = left < POSITION_BLOCK ? left : POSITION_BLOCK;
     const size_t unseen = pass->head->vocab_size - pass->row;
-    const size_t count = unseen < scratch.chunk ? unseen : scratch.chunk;
+    const size_t count = unseen < scratch.most ? unseen : scratch.most;
 
     if (pass->row == 0)
         block_begin(pass, &scratch, rows);
@@ -210,8 +264,8 @@ void lm_head_logits(float *logits, const struct lm_head *head, const float *hidd
     for (size_t first = 0; first < tokens; first += POSITION_BLOCK) {
         const size_t rows = tokens - first < POSITION_BLOCK ? tokens - first : POSITION_BLOCK;
         normalise(scratch.normed, head, hidden + first * row_stride(head), rows);
-        for (size_t row = 0; row < head->vocab_size; row += scratch.chunk) {
-            const size_t left = head->vocab_size - row, count = left < scratch.chunk ? left : scratch.chunk;
+        for (size_t row = 0; row < head->vocab_size; row += scratch.most) {
+            const size_t left = head->vocab_size - row, count = left < scratch.most ? left : scratch.most;
             chunk_logits(logits + first * head->vocab_size + row, head->vocab_size, head, &scratch, rows, row,
                          count);
         }
@@ -286,18 +340,52 @@ static void stream_begin(struct stream *stream, const struct block *block, const
     }
 }
 
+// Logits of a stream by the vocabulary's rows first ... first + count - 1.
+struct stream_part {
+    struct stream *stream;
+    const struct block *block;
+    size_t first, count;
+    const struct stream *reference; // of cross_rows
+    const float *old;
+};
+
+static void stream_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct stream_part *part = context;
+    struct stream *stream = part->stream;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++) {
+        const float *logits = stream->logits + r * part->count;
+        const int32_t target = part->block->targets[r];
+        accumulate(&stream->max[r], &stream->sum[r], logits, part->count);
+        if (target >= 0 && (size_t)target >= part->first && (size_t)target < part->first + part->count)
+            stream->targets[r] = logits[(size_t)target - part->first];
+    }
+}
+
 // Takes the vocabulary's rows first ... first + count - 1 into a stream.
 static void stream_advance(struct stream *stream, const struct block *block, size_t first, size_t count)
 {
     const struct chunk chunk = {block->chunk, first, count};
 
     multiply_chunk(stream->logits, count, block->head, stream->normed, block->rows, &chunk);
-    for (size_t r = 0; r < block->rows; r++) {
-        const float *logits = stream->logits + r * count;
-        const int32_t target = block->targets[r];
-        accumulate(&stream->max[r], &stream->sum[r], logits, count);
-        if (target >= 0 && (size_t)target >= first && (size_t)target < first + count)
-            stream->targets[r] = logits[(size_t)target - first];
+    threads_share(block->rows, threads_grain(count), stream_rows,
+                  &(struct stream_part){.stream = stream, .block = block, .first = first, .count = count});
+}
+
+static void cross_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct stream_part *part = context;
+    const struct stream *stream = part->stream, *reference = part->reference;
+    const size_t all = part->count;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++) {
+        if (reference->max[r] > part->old[r])
+            stream->cross[r] *= exp((double)part->old[r] - (double)reference->max[r]);
+        stream->cross[r] +=
+            sum_exp_difference(reference->logits + r * all, stream->logits + r * all, all, reference->max[r]);
     }
 }
 
@@ -305,12 +393,9 @@ static void stream_advance(struct stream *stream, const struct block *block, siz
 static void stream_cross(struct stream *stream, const struct stream *reference, const float *old, size_t rows,
                          size_t count)
 {
-    for (size_t r = 0; r < rows; r++) {
-        if (reference->max[r] > old[r])
-            stream->cross[r] *= exp((double)old[r] - (double)reference->max[r]);
-        stream->cross[r] += sum_exp_difference(reference->logits + r * count, stream->logits + r * count,
-                                               count, reference->max[r]);
-    }
+    threads_share(
+        rows, threads_grain(count), cross_rows,
+        &(struct stream_part){.stream = stream, .reference = reference, .old = old, .count = count});
 }
 
 // sum_v p_v (log p_v - log q_v) = E_p[logit p - logit q] - log sum e^logit p + log sum e^logit q

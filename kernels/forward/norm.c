@@ -1,4 +1,5 @@
 #include "kernels/forward/norm.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 
@@ -44,23 +45,61 @@ static void norm_row(float *out, const float *x, size_t size, const struct norm 
             out[i] += norm->bias[i];
 }
 
+struct rows {
+    float *out;
+    const float *x;
+    size_t size;
+    const struct norm *norm;
+    enum norm_kind kind;
+    float epsilon;
+};
+
+static void norm_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct rows *rows = context;
+    const size_t size = rows->size;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++)
+        norm_row(rows->out + r * size, rows->x + r * size, size, rows->norm, rows->kind, rows->epsilon);
+}
+
 void norm_forward(float *out, const float *x, size_t rows, size_t size, const struct norm *norm,
                   enum norm_kind kind, float epsilon)
 {
-    for (size_t r = 0; r < rows; r++)
-        norm_row(out + r * size, x + r * size, size, norm, kind, epsilon);
+    const struct rows all = {out, x, size, norm, kind, epsilon};
+
+    threads_share(rows, threads_grain(2 * size), norm_rows, &all);
 }
 
-void norm_heads(const struct heads *heads, size_t size, const struct norm *norm, enum norm_kind kind,
-                float epsilon)
+// The heads of tokens.
+struct head_rows {
+    const struct heads *heads;
+    struct rows rows; // without out and x
+};
+
+static void norm_heads_of(const void *context, size_t first, size_t count, size_t thread)
 {
-    for (size_t t = 0; t < heads->tokens; t++) {
+    const struct head_rows *all = context;
+    const struct heads *heads = all->heads;
+    const struct norm *norm = all->rows.norm;
+
+    (void)thread;
+    for (size_t t = first; t < first + count; t++) {
         for (size_t h = 0; h < heads->num_heads; h++) {
             float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
             struct norm own = *norm;
             if (!own.plain)
                 own.weight += h * norm->head_stride;
-            norm_row(head, head, size, &own, kind, epsilon);
+            norm_row(head, head, all->rows.size, &own, all->rows.kind, all->rows.epsilon);
         }
     }
+}
+
+void norm_heads(const struct heads *heads, size_t size, const struct norm *norm, enum norm_kind kind,
+                float epsilon)
+{
+    const struct head_rows all = {heads, {NULL, NULL, size, norm, kind, epsilon}};
+
+    threads_share(heads->tokens, threads_grain(2 * size * heads->num_heads), norm_heads_of, &all);
 }

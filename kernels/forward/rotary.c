@@ -1,4 +1,5 @@
 #include "kernels/forward/rotary.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 
@@ -14,12 +15,21 @@ void rotary_angles(float *cosine, float *sine, const float *frequencies, size_t 
     }
 }
 
-void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *cosine, const float *sine)
-{
-    const size_t pairs = rotary_dim / 2;
+struct turn {
+    const struct heads *heads;
+    size_t pairs;
+    const float *cosine, *sine;
+};
 
-    for (size_t t = 0; t < heads->tokens; t++) {
-        const float *c = cosine + t * pairs, *s = sine + t * pairs;
+static void turn_halves(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct turn *turn = context;
+    const struct heads *heads = turn->heads;
+    const size_t pairs = turn->pairs;
+
+    (void)thread;
+    for (size_t t = first; t < first + count; t++) {
+        const float *c = turn->cosine + t * pairs, *s = turn->sine + t * pairs;
         for (size_t h = 0; h < heads->num_heads; h++) {
             float *low = heads->data + t * heads->token_stride + h * heads->head_stride, *high = low + pairs;
             for (size_t i = 0; i < pairs; i++) {
@@ -31,13 +41,15 @@ void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *c
     }
 }
 
-void rotary_forward_interleaved(const struct heads *heads, size_t rotary_dim, const float *cosine,
-                                const float *sine)
+static void turn_neighbours(const void *context, size_t first, size_t count, size_t thread)
 {
-    const size_t pairs = rotary_dim / 2;
+    const struct turn *turn = context;
+    const struct heads *heads = turn->heads;
+    const size_t pairs = turn->pairs;
 
-    for (size_t t = 0; t < heads->tokens; t++) {
-        const float *c = cosine + t * pairs, *s = sine + t * pairs;
+    (void)thread;
+    for (size_t t = first; t < first + count; t++) {
+        const float *c = turn->cosine + t * pairs, *s = turn->sine + t * pairs;
         for (size_t h = 0; h < heads->num_heads; h++) {
             float *head = heads->data + t * heads->token_stride + h * heads->head_stride;
             for (size_t i = 0; i < pairs; i++) {
@@ -47,4 +59,19 @@ void rotary_forward_interleaved(const struct heads *heads, size_t rotary_dim, co
             }
         }
     }
+}
+
+void rotary_forward(const struct heads *heads, size_t rotary_dim, const float *cosine, const float *sine)
+{
+    const struct turn turn = {heads, rotary_dim / 2, cosine, sine};
+
+    threads_share(heads->tokens, threads_grain(heads->num_heads * rotary_dim), turn_halves, &turn);
+}
+
+void rotary_forward_interleaved(const struct heads *heads, size_t rotary_dim, const float *cosine,
+                                const float *sine)
+{
+    const struct turn turn = {heads, rotary_dim / 2, cosine, sine};
+
+    threads_share(heads->tokens, threads_grain(heads->num_heads * rotary_dim), turn_neighbours, &turn);
 }

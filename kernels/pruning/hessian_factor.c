@@ -1,4 +1,5 @@
 #include "kernels/pruning/hessian_factor.h"
+#include "kernels/blas.h"
 #include "kernels/gemm.h"
 
 #include <lapacke.h>
@@ -21,7 +22,6 @@ static void reverse(double *matrix, size_t n)
 // is U. To LAPACK, which counts down the columns, a lower triangle of ours is an upper one.
 static bool factor_tile(double *tile, size_t n)
 {
-    const long threads = gemm_threads();
     bool done = true;
 
     for (size_t j = 0; j < n && done; j++)
@@ -29,10 +29,9 @@ static bool factor_tile(double *tile, size_t n)
     if (!done)
         return false;
     reverse(tile, n);
-    gemm_set_threads(1); // the bits of BLIS's small products change with the threads
+    blas_use_one_thread(); // the bits of BLIS's small products change with its threads
     done = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (lapack_int)n, tile, (lapack_int)n) == 0 &&
            LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', (lapack_int)n, tile, (lapack_int)n) == 0;
-    gemm_set_threads(threads);
     reverse(tile, n);
     return done;
 }

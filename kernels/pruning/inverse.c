@@ -1,4 +1,5 @@
 #include "kernels/pruning/inverse.h"
+#include "kernels/blas.h"
 #include "kernels/gemm.h"
 
 #include <lapacke.h>
@@ -8,15 +9,13 @@
 // To LAPACK, which counts down the columns, 'L' is the half on and above our diagonal.
 static bool invert_tile(double *tile, size_t n)
 {
-    const long threads = gemm_threads();
     bool done = true;
 
     for (size_t j = 0; j < n && done; j++)
         done = isfinite(tile[j * n + j]);
-    gemm_set_threads(1); // the bits of BLIS's small products change with the threads
+    blas_use_one_thread(); // the bits of BLIS's small products change with its threads
     done = done && LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, tile, (lapack_int)n) == 0 &&
            LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, tile, (lapack_int)n) == 0;
-    gemm_set_threads(threads);
     for (size_t j = 0; j < n; j++)
         for (size_t k = j + 1; k < n; k++)
             tile[k * n + j] = tile[j * n + k];

@@ -1,5 +1,6 @@
 #include "kernels/pruning/statistics.h"
 #include "kernels/simd.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 #include <string.h>
@@ -39,14 +40,32 @@ static void sum_channel_block(double *sum, double *sum_squares, double *max_abs,
         add_rows(sum, sum_squares, max_abs, x + t * stride, 1, stride, count);
 }
 
+struct channels {
+    double *sum, *sum_squares, *max_abs;
+    const float *x;
+    size_t tokens, channels;
+};
+
+static void sum_channels(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct channels *all = context;
+
+    (void)thread;
+    for (size_t end = first + count; first < end; first += BLOCK) {
+        const size_t width = end - first < BLOCK ? end - first : BLOCK;
+        sum_channel_block(all->sum + first, all->sum_squares + first, all->max_abs + first,
+                          all->tokens > 0 ? all->x + first : NULL, all->tokens, all->channels, width);
+    }
+}
+
 void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
                   size_t channels)
 {
-    for (size_t first = 0; first < channels; first += BLOCK) {
-        const size_t count = channels - first < BLOCK ? channels - first : BLOCK;
-        sum_channel_block(sum + first, sum_squares + first, max_abs + first, tokens > 0 ? x + first : NULL,
-                          tokens, channels, count);
-    }
+    // Pieces of whole cache lines that are long enough to be fetched ahead.
+    enum { GRAIN = 128 };
+    const struct channels all = {sum, sum_squares, max_abs, x, tokens, channels};
+
+    threads_share(channels, GRAIN, sum_channels, &all);
 }
 
 void channel_moments(double *mean, double *variance, double *second_moment, const double *sum,

@@ -6,6 +6,7 @@
 #include "io/model/model.h"
 #include "io/model/tensor_rows.h"
 #include "kernels/gemm.h"
+#include "kernels/threads.h"
 #include "pipeline/plan/cores.h"
 #include "stages/work.h"
 
@@ -140,9 +141,9 @@ static enum status measure_layer(struct machine *machine, struct trial *trial, c
     const double before = machine->flops;
     struct neighbours neighbours;
 
+    threads_set(1); // rates are one core's
     FORWARD_IF_ERROR(prepare(trial, model, plan->settings, err));
     FORWARD_IF_ERROR(gemm_prepare(err));
-    gemm_set_threads(1); // rates are one core's
     expand(trial);
     layer_map_bind(&trial->layer, &trial->map, model, trial->block);
     const enum status status = neighbours_start(&neighbours, busy_neighbours(machine), pass, trial, err);

@@ -1,6 +1,7 @@
 #include "pipeline/run/plan_command.h"
 
 #include "io/launched.h"
+#include "kernels/threads.h"
 #include "pipeline/plan/machine.h"
 #include "pipeline/plan/measure.h"
 #include "pipeline/plan/plan.h"
@@ -64,6 +65,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     enum status status;
 
     GOTO_IF_ERROR(machine_of(&machine, options, err), done);
+    threads_set(machine.threads); // each has a workspace
     GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, NULL, err), done);
     if (job.notice[0] != '\0' && options->verbosity > VERBOSITY_QUIET)
         say(stderr, "%s", job.notice);
@@ -72,6 +74,7 @@ enum status plan_command(const struct options *options, FILE *out, struct error 
     // Other rates that the command line gives stand over measured ones.
     if (machine.measured && out != NULL)
         GOTO_IF_ERROR(machine_measure(&machine, &plan, err), done);
+    threads_set(machine.threads);
     if (machine.measured)
         GOTO_IF_ERROR(machine_parse(&machine, options->machine, err), done);
     GOTO_IF_ERROR(warnings_check(&told, err), done);

@@ -15,15 +15,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// BLIS's threads wait for one another without yielding: two on one core wait a time slice at every product.
+// They take turns on the cores that there are, and the last piece of every product waits for its turn.
 static void warn_of_threads(struct warnings *warnings, size_t ranks, size_t threads)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (threads > 1 && cores > 0 && ranks * threads > (size_t)cores)
         warnings_add(warnings,
-                     "%zu rank%s of %zu threads on %ld core%s: threads that share a core are many times "
-                     "slower than one; "
+                     "%zu rank%s of %zu threads on %ld core%s: threads that share a core only take turns; "
                      "take fewer",
                      ranks, ranks == 1 ? "" : "s", threads, cores, cores == 1 ? "" : "s");
 }

@@ -2,6 +2,7 @@
 // alignment.
 #include "kernels/blas.h"
 #include "kernels/gemm.h"
+#include "kernels/threads.h"
 #include "tests/support/naive.h"
 
 #include <setjmp.h>
@@ -88,16 +89,16 @@ static void bits_do_not_depend_on_threads_or_alignment(void **state)
         float *moved = malloc((n * k + offset) * sizeof *moved);
         assert_non_null(moved);
         memcpy(moved + offset, b, n * k * sizeof *b);
-        gemm_set_threads(1);
+        threads_set(1);
         gemm_nt(one, n, a, k, b, k, m, n, k, 1.0F);
         gemm_nt(other + offset, n, a, k, moved + offset, k, m, n, k, 1.0F);
         assert_memory_equal(one, other + offset, m * n * sizeof *one);
-        for (long threads = 2; threads <= 3; threads++) {
-            gemm_set_threads(threads);
+        for (size_t threads = 2; threads <= 3; threads++) {
+            threads_set(threads);
             gemm_nt(other, n, a, k, b, k, m, n, k, 1.0F);
             assert_memory_equal(one, other, m * n * sizeof *one);
         }
-        gemm_set_threads(1);
+        threads_set(1);
         free(a);
         free(b);
         free(one);

@@ -1,4 +1,5 @@
 // One pass through a decoder layer: who watches it, where it ends, its bits and its memory.
+#include "kernels/threads.h"
 #include "tests/support/small_decoder.h"
 
 #include <setjmp.h>
@@ -68,14 +69,14 @@ static void bits_are_the_same_for_one_and_two_threads(void **state)
     const struct decoder_config config = small_config();
     struct decoder_layer layer = random_layer(true);
     float *one = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
-    gemm_set_threads(1);
+    threads_set(1);
     run_layer(one, &config, &layer, NULL, NULL);
     float *two = uniform_floats(TOKENS * HIDDEN, 1.0F, 50);
-    gemm_set_threads(2);
+    threads_set(2);
     run_layer(two, &config, &layer, NULL, NULL);
     assert_memory_equal(one, two, TOKENS * HIDDEN * sizeof *one);
     free(two);
-    gemm_set_threads(1);
+    threads_set(1);
     free(one);
     free_layer(&layer);
 }

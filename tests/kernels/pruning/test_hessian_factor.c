@@ -9,6 +9,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/pruning/hessian_factor.h"
+#include "kernels/threads.h"
 #include "tests/support/definite_matrix.h"
 
 #include <math.h>
@@ -70,13 +71,13 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
     enum { IN = 2 * MATRIX_TILE + 77, TILES = 3 };
     double *h = definite_matrix(IN), *one = upper_triangle(h, IN), *two = upper_triangle(h, IN);
     double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
-    const long threads = gemm_threads();
+    const size_t threads = threads_count();
 
     assert_int_equal(matrix_tiles(IN), TILES);
-    gemm_set_threads(1);
+    threads_set(1);
     assert_true(hessian_factor_alone(one, IN, workspace));
-    gemm_set_threads(2);
-    const long set = gemm_threads(); // 1 of a library without threads
+    threads_set(2);
+    const size_t set = threads_count();
     for (size_t k = TILES; k-- > 0;) {
         hessian_factor_pivot(two, IN, k, workspace);
         for (size_t j = TILES; j-- > 0;)
@@ -85,8 +86,8 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
         for (size_t i = k; i-- > 0;)
             hessian_factor_down(two, IN, k, i, workspace);
     }
-    assert_int_equal(gemm_threads(), set); // left as it was
-    gemm_set_threads(threads);
+    assert_int_equal(threads_count(), set); // left as it was
+    threads_set(threads);
     for (size_t i = 0; i < IN; i++)
         assert_memory_equal(one + i * IN + i, two + i * IN + i, (IN - i) * sizeof(double));
     free(h);

@@ -9,6 +9,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/pruning/inverse.h"
+#include "kernels/threads.h"
 #include "tests/support/definite_matrix.h"
 #include "tests/support/random.h"
 
@@ -51,13 +52,13 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
     enum { IN = 2 * MATRIX_TILE + 77, TILES = 3 };
     double *one = definite_matrix(IN), *two = aligned_memory(sizeof(double) * IN * IN);
     double *workspace = aligned_memory(TILE_WORKSPACE * sizeof *workspace);
-    const long threads = gemm_threads();
+    const size_t threads = threads_count();
 
     assert_int_equal(matrix_tiles(IN), TILES);
     memcpy(two, one, sizeof(double) * IN * IN);
     assert_true(inverse_alone(one, IN, workspace));
-    gemm_set_threads(2);
-    const long set = gemm_threads(); // 1 of a library without threads
+    threads_set(2);
+    const size_t set = threads_count();
     for (size_t k = 0; k < TILES; k++) {
         inverse_pivot(two, IN, k, workspace);
         for (size_t j = TILES; j-- > 0;)
@@ -68,8 +69,8 @@ static void the_order_of_the_tiles_and_the_threads_do_not_change_the_bits(void *
     }
     for (size_t i = TILES; i-- > 0;)
         inverse_mirror(two, IN, i);
-    assert_int_equal(gemm_threads(), set); // left as it was
-    gemm_set_threads(threads);
+    assert_int_equal(threads_count(), set); // left as it was
+    threads_set(threads);
     assert_memory_equal(one, two, sizeof(double) * IN * IN);
     free(one);
     free(two);
