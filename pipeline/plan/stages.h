@@ -7,7 +7,7 @@
 //
 // Each row has functions of its name elsewhere; a table that is made from STAGES does not compile before they
 // are there: path_NAME, input_NAME (unit.c), work_NAME, time_NAME (*_cost.c), carry_out_NAME
-// (pipeline/run/unit_work.c). The order of the stages is that of the units in plan.c.
+// (pipeline/run/work/unit_work.c). The order of the stages is that of the units in plan.c.
 #pragma once
 #include "io/file/run_paths.h"
 #include <stdbool.h>

@@ -13,7 +13,7 @@
 #include "pipeline/plan/unit.h"
 #include "pipeline/record/results/diagnostics_means.h"
 #include "pipeline/record/run_json/run_record.h"
-#include "pipeline/run/bus_error.h"
+#include "pipeline/run/process/bus_error.h"
 #include "pipeline/text/column.h"
 #include "pipeline/text/say.h"
 #include "stages/diagnose.h"

@@ -6,8 +6,8 @@
 #include "pipeline/plan/measure.h"
 #include "pipeline/plan/plan.h"
 #include "pipeline/plan/print.h"
-#include "pipeline/run/admission.h"
-#include "pipeline/run/open_job.h"
+#include "pipeline/run/admit/admission.h"
+#include "pipeline/run/admit/open_job.h"
 #include "pipeline/text/say.h"
 
 static enum status machine_of(struct machine *machine, const struct options *options, struct error *err)

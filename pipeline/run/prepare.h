@@ -1,6 +1,6 @@
 // prepare.h - the first files of a run, once it is admitted.
 #pragma once
-#include "pipeline/run/admission.h"
+#include "pipeline/run/admit/admission.h"
 
 // Collective over the world, after admission_check. Checks the model's tensors outside the layers, then
 // commits run.json, plan.json, sequences.h5 and held-out.h5: a start that is refused leaves nothing behind.

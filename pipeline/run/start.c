@@ -3,12 +3,12 @@
 #include "pipeline/cli/exit_code.h"
 #include "pipeline/plan/job_warnings.h"
 #include "pipeline/record/results/measures.h"
-#include "pipeline/run/claim_wait.h"
-#include "pipeline/run/finished.h"
+#include "pipeline/run/claim/claim_wait.h"
+#include "pipeline/run/claim/world_fence.h"
 #include "pipeline/run/prepare.h"
-#include "pipeline/run/run.h"
-#include "pipeline/run/stopped.h"
-#include "pipeline/run/world_fence.h"
+#include "pipeline/run/work/finished.h"
+#include "pipeline/run/work/run.h"
+#include "pipeline/run/work/stopped.h"
 #include "pipeline/text/say.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #pragma once
 #include "pipeline/cli/options.h"
 #include "pipeline/cli/stop.h"
-#include "pipeline/run/open_job.h"
+#include "pipeline/run/admit/open_job.h"
 
 // Collective over the world. stages: bit set of enum stage_kind. What happens is told on rank 0's standard
 // error and in RUN/log.jsonl. STATUS_STOPPED when told to stop; STATUS_FAILED when nothing could be done

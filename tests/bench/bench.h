@@ -12,7 +12,7 @@
 //
 // Products are computed by the kernels of BLIS that the program would choose.
 #pragma once
-#include "pipeline/run/kernel_choice.h"
+#include "pipeline/run/process/kernel_choice.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 // claim.h: which programs may work in one run directory at the same time, and what they leave behind.
 #include "io/file/process_identity.h"
 #include "io/file/run_paths.h"
-#include "pipeline/run/claim.h"
+#include "pipeline/run/claim/claim.h"
 #include "tests/support/temporary_folder.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 // hooks.h: when a unit in hand is dropped, and what the stages say.
-#include "pipeline/run/hooks.h"
+#include "pipeline/run/work/hooks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 // on all ranks.
 // ranks: 1 3
 #include "io/file/sealed_json.h"
-#include "pipeline/run/kernel_choice.h"
+#include "pipeline/run/process/kernel_choice.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/temporary_folder.h"
 

@@ -1,6 +1,6 @@
 // A rank ends with its launcher. Each test starts a launcher that starts a rank; the rank's end of a pipe
 // tells whether it still lives.
-#include "pipeline/run/launcher.h"
+#include "pipeline/run/process/launcher.h"
 #include "tests/support/patience.h"
 
 #include <poll.h>

@@ -1,7 +1,7 @@
 // open_job.h: a job that cannot work is refused before any work, alone and on every rank with the same words.
 // ranks: 1 3
 #include "io/file/run_paths.h"
-#include "pipeline/run/open_job.h"
+#include "pipeline/run/admit/open_job.h"
 #include "tests/support/small_model.h"
 
 #include <jansson.h>

@@ -1,9 +1,9 @@
 // repair.h: committed files that are damaged are found and removed, and no others.
 // ranks: 1 3
 #include "io/file/sealed_json.h"
-#include "pipeline/run/committed_file.h"
-#include "pipeline/run/repair.h"
-#include "pipeline/run/states.h"
+#include "pipeline/run/committed/committed_file.h"
+#include "pipeline/run/work/repair.h"
+#include "pipeline/run/work/states.h"
 #include "stages/evaluate/perplexity.h"
 #include "tests/support/small_model.h"
 

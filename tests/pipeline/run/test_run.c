@@ -1,7 +1,7 @@
 // run.h: a plan is carried out once, goes on where it stopped, and makes again what is damaged.
 // ranks: 1 3
-#include "pipeline/run/finished.h"
-#include "pipeline/run/run.h"
+#include "pipeline/run/work/finished.h"
+#include "pipeline/run/work/run.h"
 #include "tests/support/small_model.h"
 
 #include <signal.h>

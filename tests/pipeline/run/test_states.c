@@ -1,7 +1,7 @@
 // states.h: hidden states are made again from the nearest ones that are left, and kept no longer than needed.
 // ranks: 1 3
 #include "io/store/format.h"
-#include "pipeline/run/states.h"
+#include "pipeline/run/work/states.h"
 #include "stages/layer/calibrate.h"
 #include "tests/support/small_model.h"
 

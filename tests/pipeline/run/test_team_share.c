@@ -1,7 +1,7 @@
 // team_share.h: which units are a team's, which of them can be done, and which are done together.
 // ranks: 1 3
 #include "io/file/run_paths.h"
-#include "pipeline/run/team_share.h"
+#include "pipeline/run/work/team_share.h"
 #include "tests/support/small_model.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // teams.h: how many teams, and of which ranks.
 // ranks: 1 3
-#include "pipeline/run/teams.h"
+#include "pipeline/run/work/teams.h"
 
 #include "pipeline/plan/teams.h"
 #include "tests/support/mpi_test.h"

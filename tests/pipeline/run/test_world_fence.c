@@ -1,7 +1,7 @@
 // world_fence.h: what all ranks say when rank 0 has lost its lock.
 // ranks: 1 3
 #include "io/file/fence.h"
-#include "pipeline/run/world_fence.h"
+#include "pipeline/run/claim/world_fence.h"
 #include "tests/support/mpi_test.h"
 #include "tests/support/temporary_folder.h"
 
