@@ -5,11 +5,20 @@
 #   foreign  a room includes a library's header that is not for it
 #   missing  an include in quotes names no file of the tree
 #   circle   the arrow lies on a circle of files
-#   folders  the arrow lies on a circle of folders inside one room; a file that lies directly in a room stands for itself
+#   folders  the arrow lies on a circle of folders inside one room, or of folders inside one of these; a file that lies
+#            directly in it stands for itself
 
 function node_of(path) { sub(/\.[ch]$/, "", path); return path }
 function room_of(path) { sub(/\/.*/, "", path); return path }
-function folder_of(node,   parts) { return split(node, parts, "/") > 2 ? parts[1] "/" parts[2] : node }
+# The folder of a node so many levels below the top: of pipeline/run/claim/wait and 2, pipeline/run.
+function folder_of(node, levels,   parts, i, folder) {
+  if (split(node, parts, "/") <= levels)
+    return node
+  folder = parts[1]
+  for (i = 2; i <= levels; i++)
+    folder = folder "/" parts[i]
+  return folder
+}
 function violation(rule, what) { if (!seen[rule, what]++) printf "%s\t%s\n", rule, what }
 
 # graph[A] holds B for every arrow of one graph, separated by spaces.
@@ -35,10 +44,14 @@ function reaches(graph, from, to,   stack, depth, been, next_ones, n, i, at) {
   return 0
 }
 
-function print_circles(graph, rule,   arrow, ends) {
+# What was said of files is not said again of folders.
+function print_circles(graph, rule,   arrow, ends, what) {
   for (arrow in graph)
-    if (split(arrow, ends, SUBSEP) == 2 && reaches(graph, ends[2], ends[1]))
-      violation(rule, ends[1] " -> " ends[2])
+    if (split(arrow, ends, SUBSEP) == 2 && reaches(graph, ends[2], ends[1])) {
+      what = ends[1] " -> " ends[2]
+      if (!(("circle", what) in seen))
+        violation(rule, what)
+    }
 }
 
 BEGIN {
@@ -75,8 +88,9 @@ match($0, /^[ \t]*#[ \t]*include[ \t]*[<"][^>"]*[>"]/) {
   if (!(target in height))
     next
   add_arrow(files, node_of(FILENAME), node_of(name))
-  if (target == room)
-    add_arrow(folders, folder_of(node_of(FILENAME)), folder_of(node_of(name)))
+  for (levels = 2; levels < 5; levels++)
+    if (folder_of(node_of(FILENAME), levels - 1) == folder_of(node_of(name), levels - 1))
+      add_arrow(folders, folder_of(node_of(FILENAME), levels), folder_of(node_of(name), levels))
 }
 
 END {

@@ -77,6 +77,14 @@ write io/store/write.c '#include "io/model/shape.h"'
 finds "folders io/model -> io/store
 folders io/store -> io/model" "a circle of folders without one of files"
 sound_tree
+write io/model/rope/angle.h '#include "io/model/names/name.h"'
+write io/model/rope/kind.h ''
+write io/model/names/name.h ''
+write io/model/names/list.h '#include "io/model/rope/kind.h"'
+write io/model/open.c '#include "io/model/rope/angle.h"' '#include "io/model/names/list.h"'
+finds "folders io/model/names -> io/model/rope
+folders io/model/rope -> io/model/names" "a circle of folders inside a folder"
+sound_tree
 write stages/prune/prune.c '#include "stages/stage.h"' \
   'static int cut(const float a[static 4], int b, int (*c)(int, int), int d,' '  int e, int f, int g, /* , */ int h) {' '}'
 finds "parameters stages/prune/prune.c cut 8" "a function with eight parameters"
