@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { STACK = 2 << 20 };
@@ -29,6 +30,7 @@ static struct pool {
     .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool within;
+static _Thread_local size_t number; // of this thread, where it is a helper
 
 static size_t count_of_environment(void)
 {
@@ -62,6 +64,7 @@ static void take_pieces(size_t thread)
     size_t first;
 
     within = true;
+    number = thread;
     while ((first = atomic_fetch_add(&pool.next, pool.grain)) < pool.items) {
         const size_t left = pool.items - first;
         pool.work(pool.context, first, left < pool.grain ? left : pool.grain, thread);
@@ -91,7 +94,7 @@ static void wait_for_job(size_t seen)
 // context: the helper's number, as an address.
 static void *help(void *context)
 {
-    const size_t thread = (size_t)((char *)context - (char *)NULL);
+    const size_t thread = (size_t)(uintptr_t)context;
     size_t seen = 0;
 
     for (;;) {
@@ -144,7 +147,7 @@ enum status threads_start(struct error *err)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.started < helpers &&
-           pthread_create(&helper, &attributes, help, (char *)NULL + pool.started + 1) == 0)
+           pthread_create(&helper, &attributes, help, (void *)(uintptr_t)(pool.started + 1)) == 0)
         pool.started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -187,7 +190,7 @@ void threads_share(size_t items, size_t grain, threads_work *work, const void *c
     if (items == 0)
         return;
     if (within || threads_count() == 1 || items <= grain) {
-        work(context, 0, items, 0);
+        work(context, 0, items, number);
         return;
     }
     (void)threads_start(NULL); // with fewer it takes longer

@@ -73,42 +73,6 @@ static void every_item_is_done_once_and_no_thread_has_two_pieces_at_a_time(void 
     threads_set(1);
 }
 
-struct nest {
-    const struct count *inner;
-    atomic_int *pieces;
-};
-
-static void share_again(const void *context, size_t first, size_t count, size_t thread)
-{
-    const struct nest *nest = context;
-
-    (void)first;
-    (void)thread;
-    for (size_t i = 0; i < count; i++) {
-        atomic_int busy[MOST_THREADS] = {0};
-        struct count inner = *nest->inner;
-        inner.busy = busy; // within a piece there is one thread
-        inner.grain = ITEMS;
-        threads_share(ITEMS, GRAIN, count_items, &inner);
-        atomic_fetch_add(nest->pieces, 1);
-    }
-}
-
-static void work_within_work_is_done_by_the_thread_that_asks(void **state)
-{
-    (void)state;
-    atomic_int calls[ITEMS] = {0}, wrong = 0, pieces = 0;
-    const struct count inner = {calls, NULL, &wrong, ITEMS};
-
-    threads_set(MOST_THREADS);
-    threads_share(10, 1, share_again, &(struct nest){&inner, &pieces});
-    threads_set(1);
-    assert_int_equal(pieces, 10);
-    assert_int_equal(wrong, 0);
-    for (size_t i = 0; i < ITEMS; i++)
-        assert_int_equal(calls[i], 10);
-}
-
 // Waits until two threads are within.
 static void meet(const void *context, size_t first, size_t count, size_t thread)
 {
@@ -119,6 +83,43 @@ static void meet(const void *context, size_t first, size_t count, size_t thread)
     atomic_fetch_add(present, (int)count);
     while (atomic_load(present) < 2)
         usleep(100);
+}
+
+struct nest {
+    const struct count *inner;
+    atomic_int *pieces, *present;
+};
+
+static void share_again(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct nest *nest = context;
+
+    meet(&nest->present, first, count, thread);
+    for (size_t i = 0; i < count; i++) {
+        atomic_int busy[MOST_THREADS] = {1, 1, 1};
+        struct count inner = *nest->inner;
+        busy[thread] = 0; // within a piece there is this thread alone
+        inner.busy = busy;
+        inner.grain = ITEMS;
+        threads_share(ITEMS, GRAIN, count_items, &inner);
+        atomic_fetch_add(nest->pieces, 1);
+    }
+}
+
+static void work_within_work_is_done_by_the_thread_that_asks(void **state)
+{
+    (void)state;
+    atomic_int calls[ITEMS] = {0}, wrong = 0, pieces = 0, present = 0;
+    const struct count inner = {calls, NULL, &wrong, ITEMS};
+
+    threads_set(MOST_THREADS);
+    assert_int_equal(threads_start(NULL), STATUS_OK);
+    threads_share(10, 1, share_again, &(struct nest){&inner, &pieces, &present});
+    threads_set(1);
+    assert_int_equal(pieces, 10);
+    assert_int_equal(wrong, 0);
+    for (size_t i = 0; i < ITEMS; i++)
+        assert_int_equal(calls[i], 10);
 }
 
 static void threads_run_at_the_same_time_also_in_a_child(void **state)
