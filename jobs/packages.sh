@@ -52,6 +52,17 @@ ensure_packages() {
   rm -f "$log"
 }
 
+# Where the tree in the current folder is built: in it, or in the user's cache when it cannot be written to. COPPICE_BUILD: elsewhere.
+build_folder() {
+  if [ -n "${COPPICE_BUILD:-}" ]; then
+    echo "$COPPICE_BUILD"
+  elif [ -w . ]; then
+    echo build
+  else
+    echo "${XDG_CACHE_HOME:-$HOME/.cache}/coppice/build-$(pwd | cksum | cut -d ' ' -f 1)"
+  fi
+}
+
 # What Open MPI needs to run as root, in containers and on fewer cores than ranks; PRTE's names are those of Open MPI 5.
 export_mpi_environment() {
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
