@@ -1,4 +1,5 @@
 // main.c - coppice: the program. All ranks take the same path through it; only rank 0 prints.
+#include "io/file/hdf5_file.h"
 #include "io/file/interrupt.h"
 #include "io/file/json_memory.h"
 #include "io/launched.h"
@@ -223,6 +224,7 @@ int main(int argc, char **argv)
     const bool first = launched_as_first();
 
     standard_descriptors_hold();
+    hdf5_set_variables();
     json_memory_watch();
     signal(SIGXFSZ, SIG_IGN); // a file that grows beyond a limit: write fails, and the message has a path
     enum status status = options_parse(&program.options, argc, argv, first ? stdout : NULL, &err);
