@@ -29,6 +29,10 @@ typedef void threads_work(const void *context, size_t first, size_t count, size_
 // does a program of one thread.
 void threads_share(size_t items, size_t grain, threads_work *work, const void *context);
 
+// Of columns of a matrix whose rows are passed one after the other: whole cache lines, and enough of them to
+// be fetched ahead.
+enum { THREADS_COLUMNS = 128 };
+
 // Items for a piece that is worth the hand-over, when an item takes about as long as reading and writing
 // `size` numbers.
 size_t threads_grain(size_t size);

@@ -5,6 +5,7 @@
 #include "kernels/mask_bits.h"
 #include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <float.h>
@@ -52,10 +53,22 @@ void admm_scores(float *scores, const float *state, size_t count)
     absolutes(scores, state, count);
 }
 
-void admm_select(const struct admm_rows *rows, size_t in, const struct admm_selection *selection,
-                 float *scores)
+struct selected_rows {
+    const struct admm_rows *rows;
+    size_t in;
+    const struct admm_selection *selection;
+    float *scores; // [threads, in]
+};
+
+static void select_rows(const void *context, size_t first, size_t count, size_t thread)
 {
-    for (size_t i = 0; i < rows->count; i++) {
+    const struct selected_rows *all = context;
+    const struct admm_rows *rows = all->rows;
+    const struct admm_selection *selection = all->selection;
+    const size_t in = all->in;
+    float *scores = all->scores + thread * in;
+
+    for (size_t i = first; i < first + count; i++) {
         uint8_t *mask = rows->mask + i * mask_row_bytes(in);
         const uint8_t *held = rows->held != NULL ? rows->held + i * mask_row_bytes(in) : NULL;
 
@@ -72,6 +85,13 @@ void admm_select(const struct admm_rows *rows, size_t in, const struct admm_sele
         if (held != NULL)
             held_zeros_mask(mask, held, in);
     }
+}
+
+void admm_select(const struct admm_rows *rows, size_t in, const struct admm_selection *selection,
+                 float *scores)
+{
+    threads_share(rows->count, threads_grain(4 * in), select_rows,
+                  &(struct selected_rows){rows, in, selection, scores});
 }
 
 uint64_t mask_difference(const uint8_t *a, const uint8_t *b, size_t bytes)
@@ -133,25 +153,60 @@ static void next_state(float *restrict state, const float *restrict image, const
     }
 }
 
+// A step of a block of rows.
+struct step {
+    const struct admm_rows *rows;
+    float *side, *image;
+    const float *factors;
+    struct weights weights;
+    float ratio; // of dual to penalty
+    size_t in;
+};
+
+static void begin_step(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct step *step = context;
+    const struct admm_rows *rows = step->rows;
+    const size_t in = step->in;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        right_hand_side(step->side + i * in, rows->state + i * in, rows->dense + i * in, step->factors,
+                        rows->mask + i * mask_row_bytes(in), step->weights, in);
+}
+
+static void end_step(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct step *step = context;
+    const struct admm_rows *rows = step->rows;
+    const size_t in = step->in;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        next_state(rows->state + i * in, step->image + i * in, rows->dense + i * in, step->factors,
+                   rows->mask + i * mask_row_bytes(in), step->ratio, in);
+}
+
 void admm_step(const struct admm_rows *rows, const struct normal_equations *equations, const float *inverse,
                const struct admm_penalty *penalty, float *workspace)
 {
-    const size_t in = equations->in, bytes = mask_row_bytes(in), block = LEAST_SQUARES_ROWS * cache_lines(in);
-    const struct weights weights = {(float)penalty->penalty, (float)penalty->dual};
-    const float ratio = (float)(penalty->dual / penalty->penalty);
-    float *side = workspace, *image = workspace + block, *factors = workspace + 2 * block;
+    const size_t in = equations->in, block = LEAST_SQUARES_ROWS * cache_lines(in);
+    float *factors = workspace + 2 * block;
+    const struct step step = {.rows = rows,
+                              .side = workspace,
+                              .image = workspace + block,
+                              .factors = factors,
+                              .weights = {(float)penalty->penalty, (float)penalty->dual},
+                              .ratio = (float)(penalty->dual / penalty->penalty),
+                              .in = in};
 
     if (rows->count == 0 || in == 0)
         return;
     for (size_t j = 0; j < in; j++)
         factors[j] = factor_of(equations, j);
-    for (size_t i = 0; i < rows->count; i++)
-        right_hand_side(side + i * in, rows->state + i * in, rows->dense + i * in, factors,
-                        rows->mask + i * bytes, weights, in);
-    gemm_nn(image, in, side, in, inverse, 2 * in, rows->count, in, in);
-    for (size_t i = 0; i < rows->count; i++)
-        next_state(rows->state + i * in, image + i * in, rows->dense + i * in, factors,
-                   rows->mask + i * bytes, ratio, in);
+    threads_share(rows->count, threads_grain(2 * in), begin_step, &step);
+    gemm_nn(step.image, in, step.side, in, inverse, 2 * in, rows->count, in, in);
+    threads_share(rows->count, threads_grain(2 * in), end_step, &step);
 }
 
 void admm_result(float *start, const struct admm_rows *rows, const struct normal_equations *equations)

@@ -28,7 +28,8 @@ void admm_scores(float *scores, const float *state, size_t count);
 struct admm_selection {
     size_t prune, n, of;
 };
-// Selects every row's mask from its state; scores[in] is scratch.
+// Selects every row's mask from its state; scores is scratch, a
+// row [in] for each thread (kernels/threads.h).
 void admm_select(const struct admm_rows *rows, size_t in, const struct admm_selection *selection,
                  float *scores);
 // How many columns two masks tell apart.

@@ -3,6 +3,7 @@
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 #include <string.h>
@@ -103,21 +104,38 @@ static void sum_energy_block(struct block *restrict block, const struct linear_v
     }
 }
 
-void energy_columns(const struct column_energies *columns, const struct linear_view *linear, size_t first,
-                    size_t count, const struct energy_clamp *clamp)
+struct columns {
+    const struct column_energies *energies;
+    const struct linear_view *linear;
+    size_t first;
+    const struct energy_clamp *clamp;
+};
+
+static void sum_columns(const void *context, size_t first, size_t count, size_t thread)
 {
-    for (size_t start = 0; start < count; start += BLOCK) {
-        const size_t width = count - start < BLOCK ? count - start : BLOCK;
+    const struct columns *all = context;
+    const struct column_energies *columns = all->energies;
+    const struct linear_view *linear = all->linear;
+
+    (void)thread;
+    for (size_t start = first; start < first + count; start += BLOCK) {
+        const size_t left = first + count - start, width = left < BLOCK ? left : BLOCK;
         struct block block = {{0}, {0}, {0}, {0}};
 
         if (linear->out > 0)
-            sum_energy_block(&block, linear, first + start, width);
+            sum_energy_block(&block, linear, all->first + start, width);
         memcpy(columns->mean + start, block.mean, width * sizeof(double));
         memcpy(columns->energy + start, block.energy, width * sizeof(double));
         memcpy(columns->pruned + start, block.pruned, width * sizeof(double));
         for (size_t j = 0; j < width; j++)
-            columns->gamma[start + j] = energy_gamma(block.energy[j], block.pruned[j], clamp);
+            columns->gamma[start + j] = energy_gamma(block.energy[j], block.pruned[j], all->clamp);
     }
+}
+
+void energy_columns(const struct column_energies *columns, const struct linear_view *linear, size_t first,
+                    size_t count, const struct energy_clamp *clamp)
+{
+    threads_share(count, THREADS_COLUMNS, sum_columns, &(struct columns){columns, linear, first, clamp});
 }
 
 // ---- one row --------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #include "kernels/pruning/gram.h"
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
+#include "kernels/threads.h"
 
 size_t gram_tiles(size_t in)
 {
@@ -25,13 +26,29 @@ static void add_row(double *restrict sum, const float *restrict x, size_t n)
         sum[j] += (double)x[j];
 }
 
+// Rows of a tile's products, and those of the sums that they are added to.
+struct rows {
+    double *sums;
+    const float *products;
+    size_t stride, width; // of the sums; of the products
+};
+
+static void add_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct rows *rows = context;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        add_row(rows->sums + i * rows->stride, rows->products + i * rows->width, rows->width);
+}
+
 void gram_add(double *matrix, float *product, const float *left, const float *right, size_t tokens, size_t in,
               const struct gram_tile *tile)
 {
     gemm_tn(product, tile->columns, left + tile->row, in, right + tile->column, in, tile->rows, tile->columns,
             tokens);
-    for (size_t i = 0; i < tile->rows; i++)
-        add_row(matrix + (tile->row + i) * in + tile->column, product + i * tile->columns, tile->columns);
+    threads_share(tile->rows, threads_grain(2 * tile->columns), add_rows,
+                  &(struct rows){matrix + tile->row * in + tile->column, product, in, tile->columns});
 }
 
 void gram_add_sums(double *sum, const float *x, size_t tokens, size_t in, const struct gram_tile *tile)

@@ -1,6 +1,7 @@
 #include "kernels/pruning/importance.h"
 #include "kernels/lanes.h"
 #include "kernels/simd.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 #include <string.h>
@@ -226,12 +227,21 @@ static void sum_moment_block(struct block *block, const float *weight, size_t ou
         add_squares(block->squares, block->mean, weight + i * stride, 1, stride, count);
 }
 
-void column_moments(const struct column_moments *moments, const struct matrix_view *weight)
-{
-    const size_t out = weight->rows;
+struct columns {
+    const struct column_moments *moments;
+    const struct matrix_view *weight;
+};
 
-    for (size_t start = 0; start < weight->columns; start += BLOCK) {
-        const size_t width = weight->columns - start < BLOCK ? weight->columns - start : BLOCK;
+static void sum_columns(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct columns *columns = context;
+    const struct column_moments *moments = columns->moments;
+    const struct matrix_view *weight = columns->weight;
+    const size_t out = weight->rows, end = first + count;
+
+    (void)thread;
+    for (size_t start = first; start < end; start += BLOCK) {
+        const size_t width = end - start < BLOCK ? end - start : BLOCK;
         struct block block = {{0}, {0}, {0}};
 
         if (out > 0)
@@ -244,6 +254,11 @@ void column_moments(const struct column_moments *moments, const struct matrix_vi
         for (size_t j = 0; moments->variance != NULL && j < width; j++)
             moments->variance[start + j] = out > 0 ? block.squares[j] / (double)out : 0;
     }
+}
+
+void column_moments(const struct column_moments *moments, const struct matrix_view *weight)
+{
+    threads_share(weight->columns, THREADS_COLUMNS, sum_columns, &(struct columns){moments, weight});
 }
 
 // ---- scores ---------------------------------------------------------------------------------------------

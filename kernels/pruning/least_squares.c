@@ -4,6 +4,7 @@
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <float.h>
@@ -28,14 +29,20 @@ struct solver {
     const struct normal_equations *equations;
     const struct least_squares_rows *rows;
     const struct least_squares_limits *limits;
-    double *solution;  // [count, in]
-    double *product;   // [count, in] between rounds; direction and image lie in the same memory
-    float *direction;  // [count, in] p
-    float *image;      // [count, in] p A
-    float *residual;   // [count, in] r / n
-    float *correction; // [count, in] of this round, times n
-    struct row_state state[LEAST_SQUARES_ROWS];
+    double *solution;        // [count, in]
+    double *product;         // [count, in] between rounds; direction and image lie in the same memory
+    float *direction;        // [count, in] p
+    float *image;            // [count, in] p A
+    float *residual;         // [count, in] r / n
+    float *correction;       // [count, in] of this round, times n
+    struct row_state *state; // [count]
 };
+
+// Passes over the rows, each by some thread.
+static void share_rows(const struct solver *s, threads_work *pass)
+{
+    threads_share(s->rows->count, threads_grain(4 * s->equations->in), pass, s);
+}
 
 size_t least_squares_workspace(size_t in)
 {
@@ -145,19 +152,21 @@ static const uint8_t *mask_of(const struct solver *s, size_t i)
 }
 
 // solution <- 0 for the square of the target, then the first guess on the support.
-static void begin(struct solver *s)
+static void begin_rows(const void *context, size_t first_row, size_t num_rows, size_t thread)
 {
+    const struct solver *s = context;
     const size_t in = s->equations->in;
 
-    memset(s->solution, 0, s->rows->count * in * sizeof *s->solution);
-    for (size_t i = 0; i < s->rows->count; i++) {
+    (void)thread;
+    memset(s->solution + first_row * in, 0, num_rows * in * sizeof *s->solution);
+    for (size_t i = first_row; i < first_row + num_rows; i++) {
         const float *guess = s->rows->start + i * in;
         const uint8_t *mask = mask_of(s, i);
         double *solution = s->solution + i * in;
 
         s->state[i] = (struct row_state){.began = INFINITY};
         s->state[i].target =
-            scaled_residual(s->residual, s->rows->target + i * in, solution, mask, s->equations);
+            scaled_residual(s->residual + i * in, s->rows->target + i * in, solution, mask, s->equations);
         for (size_t first = 0; first < in; first += CHUNK) {
             const size_t count = in - first < CHUNK ? in - first : CHUNK;
             uint8_t keep[CHUNK];
@@ -171,7 +180,7 @@ static void begin(struct solver *s)
 
 // Decides with the true residual in double, whose square is `residual`, whether a row takes part in the next
 // round.
-static void judge(struct solver *s, size_t i, double residual)
+static void judge(const struct solver *s, size_t i, double residual)
 {
     const double tolerance = s->limits->tolerance;
     struct row_state *row = &s->state[i];
@@ -191,39 +200,59 @@ static void judge(struct solver *s, size_t i, double residual)
     row->began = row->residual = residual;
 }
 
+static bool any_unfinished(const struct solver *s)
+{
+    for (size_t i = 0; i < s->rows->count; i++)
+        if (!s->state[i].finished)
+            return true;
+    return false;
+}
+
+static void judge_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct solver *s = context;
+    const size_t in = s->equations->in;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        if (!s->state[i].finished)
+            judge(s, i,
+                  scaled_residual(s->residual + i * in, s->product + i * in, s->solution + i * in,
+                                  mask_of(s, i), s->equations));
+}
+
+// After the residuals, which may have the memory of other rows' directions.
+static void turn_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct solver *s = context;
+    const size_t in = s->equations->in;
+
+    (void)thread;
+    memset(s->correction + first * in, 0, count * in * sizeof *s->correction);
+    for (size_t i = first; i < first + count; i++)
+        if (s->state[i].finished)
+            memset(s->direction + i * in, 0, in * sizeof *s->direction);
+        else
+            memcpy(s->direction + i * in, s->residual + i * in, in * sizeof *s->direction);
+}
+
 // Every row's residual from its solution, in double; the first direction is the residual. False when all rows
 // are finished.
 static bool begin_round(struct solver *s)
 {
     const size_t in = s->equations->in, count = s->rows->count;
-    bool any = false;
 
-    for (size_t i = 0; i < count; i++)
-        any = any || !s->state[i].finished;
-    if (!any)
+    if (!any_unfinished(s))
         return false;
-    any = false;
     memcpy(s->product, s->rows->target, count * in * sizeof *s->product);
     gemm_subtract_f64(s->product, in, s->solution, in, s->equations->g, in, count, in, in);
-    for (size_t i = 0; i < count; i++) {
-        if (s->state[i].finished)
-            continue;
-        judge(s, i,
-              scaled_residual(s->residual + i * in, s->product + i * in, s->solution + i * in, mask_of(s, i),
-                              s->equations));
-        any = any || !s->state[i].finished;
-    }
-    memset(s->correction, 0, count * in * sizeof *s->correction);
-    for (size_t i = 0; i < count; i++)
-        if (s->state[i].finished)
-            memset(s->direction + i * in, 0, in * sizeof *s->direction);
-        else
-            memcpy(s->direction + i * in, s->residual + i * in, in * sizeof *s->direction);
-    return any;
+    share_rows(s, judge_rows);
+    share_rows(s, turn_rows);
+    return any_unfinished(s);
 }
 
 // A step of one row, whose image is there. True when another may follow in this round.
-static bool step_row(struct solver *s, size_t i)
+static bool step_row(const struct solver *s, size_t i)
 {
     const size_t in = s->equations->in;
     // Below, rounding of the product in float32 is no longer small beside the curvature: |p A| has an error
@@ -257,6 +286,26 @@ static bool gives_up(const struct solver *s)
     return s->limits->gives_up != NULL && s->limits->gives_up(s->limits->context);
 }
 
+static void step_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct solver *s = context;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        if (!s->state[i].waiting)
+            s->state[i].waiting = !step_row(s, i);
+}
+
+static void correct_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct solver *s = context;
+    const size_t in = s->equations->in;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        correct(s->solution + i * in, s->correction + i * in, s->equations->scale, 1, in);
+}
+
 // False when it was given up.
 static bool run_round(struct solver *s)
 {
@@ -267,15 +316,11 @@ static bool run_round(struct solver *s)
             return false;
         any = false;
         gemm_nn(s->image, in, s->direction, in, s->equations->scaled, in, count, in, in);
-        for (size_t i = 0; i < count; i++) {
-            if (s->state[i].waiting)
-                continue;
-            s->state[i].waiting = !step_row(s, i);
+        share_rows(s, step_rows);
+        for (size_t i = 0; i < count; i++)
             any = any || !s->state[i].waiting;
-        }
     }
-    for (size_t i = 0; i < count; i++)
-        correct(s->solution + i * in, s->correction + i * in, s->equations->scale, 1, in);
+    share_rows(s, correct_rows);
     return true;
 }
 
@@ -301,7 +346,9 @@ bool least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
                         const struct least_squares_limits *limits, double *workspace)
 {
     const size_t block = LEAST_SQUARES_ROWS * cache_lines(equations->in);
+    struct row_state state[LEAST_SQUARES_ROWS];
     struct solver solver = {
+        .state = state,
         .equations = equations,
         .rows = rows,
         .limits = limits,
@@ -315,7 +362,7 @@ bool least_squares_rows(float *weights, struct least_squares_outcome *outcomes,
 
     if (rows->count == 0 || equations->in == 0)
         return true;
-    begin(&solver);
+    share_rows(&solver, begin_rows);
     while (true) {
         if (gives_up(&solver))
             return false;

@@ -2,6 +2,7 @@
 #include "kernels/gemm.h"
 #include "kernels/pruning/select.h"
 #include "kernels/simd.h"
+#include "kernels/threads.h"
 
 #include <string.h>
 
@@ -14,6 +15,22 @@ static void add_hessian_product(double *restrict sum, const float *restrict prod
         sum[j] += (double)product[j];
 }
 
+// Rows of products, and those of the sums that they are added to.
+struct products {
+    double *sums;
+    const float *products;
+    size_t stride, width; // of the sums; of the products
+};
+
+static void add_products(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct products *all = context;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++)
+        add_hessian_product(all->sums + i * all->stride, all->products + i * all->width, all->width);
+}
+
 void hessian_add(double *hessian, float *product, const float *x, size_t tokens, size_t in, size_t first,
                  size_t count)
 {
@@ -22,8 +39,8 @@ void hessian_add(double *hessian, float *product, const float *x, size_t tokens,
     if (tokens == 0 || count == 0)
         return;
     gemm_tn(product, width, x + first, in, x + first, in, count, width, tokens);
-    for (size_t i = 0; i < count; i++)
-        add_hessian_product(hessian + i * in + first, product + i * width, width);
+    threads_share(count, threads_grain(2 * width), add_products,
+                  &(struct products){hessian + first, product, in, width});
 }
 
 size_t hessian_damp(double *hessian, uint8_t *dead, size_t in, double damping)

@@ -61,11 +61,9 @@ static void sum_channels(const void *context, size_t first, size_t count, size_t
 void channel_sums(double *sum, double *sum_squares, double *max_abs, const float *x, size_t tokens,
                   size_t channels)
 {
-    // Pieces of whole cache lines that are long enough to be fetched ahead.
-    enum { GRAIN = 128 };
     const struct channels all = {sum, sum_squares, max_abs, x, tokens, channels};
 
-    threads_share(channels, GRAIN, sum_channels, &all);
+    threads_share(channels, THREADS_COLUMNS, sum_channels, &all);
 }
 
 void channel_moments(double *mean, double *variance, double *second_moment, const double *sum,

@@ -8,6 +8,7 @@
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 #include "stages/budget/held_out.h"
 #include "stages/evaluate/perplexity.h"
 #include "stages/evaluate/tasks.h"
@@ -33,6 +34,9 @@
 
 // Planning does without MPI. Open MPI 4.1 adds 11 to 13 MB to a rank, at 2 as at 16 ranks of a node.
 static const uint64_t mpi_bytes = 16000000;
+// Of each thread more: the blocks of matrices that it packs (kernels/gemm.h), and a row that it has in hand.
+static const uint64_t thread_bytes = 9500000;
+
 // What HDF5 keeps of a dataset while its file is written, by experience.
 static const uint64_t dataset_bytes = 7500;
 
@@ -454,7 +458,7 @@ enum status plan_cost(struct plan_cost *cost, const struct plan *plan, size_t ra
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         cost->rank_bytes = larger(cost->rank_bytes, memory.of_rank[stage]);
     cost->idle_bytes = resident_bytes() + mpi_bytes;
-    cost->rank_bytes += cost->idle_bytes;
+    cost->rank_bytes += cost->idle_bytes + (threads_count() - 1) * thread_bytes;
     cost->text_bytes = (uint64_t)longest_text_bytes(settings);
     cost->peak_bytes = cost->rank_bytes + cost->node_bytes;
 

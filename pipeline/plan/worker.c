@@ -26,15 +26,15 @@ void spend(struct estimate *e, enum part part, double seconds)
     e->seconds += seconds;
 }
 
-// Operations a second of one rank in a forward pass: Amdahl's law over its threads.
-static double rank_flops(const struct machine *machine)
+// How many times as fast as with one thread a rank is: Amdahl's law.
+static double speedup(const struct machine *machine)
 {
-    return machine->flops / (machine->serial + (1 - machine->serial) / (double)machine->threads);
+    return 1 / (machine->serial + (1 - machine->serial) / (double)machine->threads);
 }
 
 void spend_computing(const struct worker *w, struct estimate *e, double operations)
 {
-    spend(e, PART_ARITHMETIC, operations / rank_flops(w->machine));
+    spend(e, PART_ARITHMETIC, operations / (w->machine->flops * speedup(w->machine)));
 }
 
 void spend_waves(const struct worker *w, struct estimate *e, double parts, double operations)
@@ -42,10 +42,10 @@ void spend_waves(const struct worker *w, struct estimate *e, double parts, doubl
     spend_computing(w, e, ceil(parts / w->ranks) * operations / parts);
 }
 
-// Threads do not help.
 void spend_sweep(const struct worker *w, struct estimate *e, double weights, double rate, double traffic)
 {
-    spend(e, PART_ARITHMETIC, weights / smaller(rate * w->ranks, w->machine->memory / traffic * w->nodes));
+    const double cores = w->ranks * speedup(w->machine);
+    spend(e, PART_ARITHMETIC, weights / smaller(rate * cores, w->machine->memory / traffic * w->nodes));
 }
 
 void spend_reading_everywhere(const struct worker *w, struct estimate *e, double bytes)

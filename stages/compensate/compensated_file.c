@@ -45,13 +45,13 @@ static enum status put_vector(const struct target *target, const struct named_ve
 }
 
 // The final rows of a linear, and their energies and factors.
-struct final_rows {
+struct made_rows {
     double *energy[3], *gamma; // [out] each, of all rows
     void *rows;                // [count, in] in the model's dtype: this rank's
     size_t first, count;
 };
 
-static void final_rows_free(struct final_rows *result)
+static void made_rows_free(struct made_rows *result)
 {
     for (size_t k = 0; k < 3; k++)
         free(result->energy[k]);
@@ -59,32 +59,32 @@ static void final_rows_free(struct final_rows *result)
     free(result->rows);
 }
 
-static enum status compute_rows(struct final_rows *result, struct pruned_linear *linear, size_t layer,
+static enum status compute_rows(struct made_rows *result, struct pruned_linear *linear, size_t layer,
                                 struct error *err)
 {
     const struct team *team = linear->stage->team;
-    const size_t out = linear->tensor->out;
-    const size_t row_bytes = linear->tensor->in * dtype_size(linear->tensor->tensor->dtype);
+    const size_t out = linear->tensor->out, in = linear->tensor->in;
+    const enum dtype dtype = linear->tensor->tensor->dtype;
     enum status status = STATUS_OK;
 
-    *result = (struct final_rows){0};
+    *result = (struct made_rows){0};
     share_of(out, (size_t)team->rank, (size_t)team->size, &result->first, &result->count);
     for (size_t k = 0; k < 3 && status == STATUS_OK; k++)
         status = allocate(&result->energy[k], out, sizeof(double), "row energies", err);
     if (status == STATUS_OK)
         status = allocate(&result->gamma, out, sizeof(double), "row factors", err);
     if (status == STATUS_OK)
-        status = allocate_aligned(&result->rows, result->count, row_bytes, "rows of a pruned weight", err);
+        status = allocate_aligned(&result->rows, result->count, in * dtype_size(dtype),
+                                  "rows of a pruned weight", err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
-    for (size_t row = 0; row < result->count && status == STATUS_OK; row++) {
-        const size_t i = result->first + row;
-        double energies[3];
-        result->gamma[i] = pruned_linear_final(linear, i, energies);
-        for (size_t k = 0; k < 3; k++)
-            result->energy[k][i] = energies[k];
-        memcpy((char *)result->rows + row * row_bytes, linear->rounded, row_bytes);
-        status = pruned_linear_check(linear, layer, i, err);
-    }
+    const struct final_rows own = {result->rows,
+                                   {result->energy[0] + result->first, result->energy[1] + result->first,
+                                    result->energy[2] + result->first},
+                                   result->gamma + result->first};
+    pruned_linear_final(&own, linear, result->first, result->count);
+    const size_t bad = dtype_find_non_finite(result->rows, dtype, result->count * in);
+    if (bad < result->count * in)
+        status = pruned_linear_refuse(linear, layer, result->first + bad / in, bad % in, err);
     FORWARD_IF_ERROR(team_agree(team, status, err));
     for (size_t k = 0; k < 3; k++)
         FORWARD_IF_ERROR(team_allgather(team, result->energy[k], out, sizeof(double), err));
@@ -93,7 +93,7 @@ static enum status compute_rows(struct final_rows *result, struct pruned_linear 
 
 // `result` is there when something is written.
 static enum status put_energy(const struct target *sure, const struct target *decided,
-                              const struct final_rows *result, struct error *err)
+                              const struct made_rows *result, struct error *err)
 {
     static const enum dataset energies[3] = {DATASET_ENERGY_BEFORE, DATASET_ENERGY_PRUNED,
                                              DATASET_ENERGY_COMPENSATED};
@@ -230,7 +230,7 @@ enum status compensated_linear_put(struct pruned_linear *linear, size_t layer, s
                                       .rank = 2,
                                       .dims = {tensor->out, tensor->in},
                                       .meaning = "pruned and compensated weight, [out, in]"};
-    struct final_rows result = {0};
+    struct made_rows result = {0};
     char name[DATASET_PATH_SIZE];
     enum status status = STATUS_OK;
 
@@ -246,6 +246,6 @@ enum status compensated_linear_put(struct pruned_linear *linear, size_t layer, s
     GOTO_IF_ERROR(put_energy(&sure, &decided, &result, err), done);
     status = put_output(&sure, &decided, err);
 done:
-    final_rows_free(&result);
+    made_rows_free(&result);
     return status;
 }

@@ -27,8 +27,7 @@ static const float *rounded_rows(void *context, size_t candidate, size_t first, 
         candidate == PLAIN ? KEPT_PLAIN : changed_weights(linear->variant, &linear->kind);
     if (kept == KEPT_SOLVED && !solution_is_there(linear))
         kept = KEPT_PLAIN;
-    for (size_t i = 0; i < count; i++)
-        pruned_linear_rounded(linear, first + i, kept, buffer + i * linear->tensor->in);
+    pruned_linear_rounded(linear, first, count, kept, buffer);
     return buffer;
 }
 

@@ -96,8 +96,7 @@ static void put_linear(struct layer_compensation *c, struct pruned_linear *linea
     float *block = c->pruned.memory.data;
     const struct node_rows rows = node_rows_of(block, team, tensor);
 
-    for (size_t i = 0; i < rows.count; i++)
-        pruned_linear_final_f32(linear, rows.first + i, rows.values + i * rows.width);
+    pruned_linear_final_f32(linear, rows.first, rows.count, rows.values);
     if (bias != NULL && team->node_rank == 0)
         pruned_linear_bias_f32(linear, block + bias->offset);
 }

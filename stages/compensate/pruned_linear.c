@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -76,8 +77,9 @@ enum status pruned_linear_create(struct pruned_linear *linear, const struct stag
         FORWARD_IF_ERROR(allocate(&linear->gamma, tensor->out, sizeof(double), "output factors", err));
         FORWARD_IF_ERROR(allocate(&linear->shift, tensor->out, sizeof(double), "output means", err));
     }
-    FORWARD_IF_ERROR(allocate(&linear->row, tensor->in, sizeof(double), "one row", err));
-    return allocate(&linear->rounded, tensor->in, sizeof(float), "one row", err);
+    FORWARD_IF_ERROR(
+        allocate_aligned(&linear->row, threads_count() * tensor->in, sizeof(double), "one row", err));
+    return allocate_aligned(&linear->rounded, threads_count() * tensor->in, sizeof(float), "one row", err);
 }
 
 enum status pruned_linear_read(struct pruned_linear *linear, const struct store_reader *masks,
@@ -134,9 +136,9 @@ done:
     return status;
 }
 
-// linear->row <- row i, pruned, with these weights kept; not yet scaled by gamma or rounded.
-static double compensated_row(struct pruned_linear *linear, size_t i, enum kept_weights kept,
-                              double energies[3])
+// row[in] <- row i, pruned, with these weights kept; not yet scaled by gamma or rounded.
+static double compensated_row(double *row, double energies[3], const struct pruned_linear *linear, size_t i,
+                              enum kept_weights kept)
 {
     const bool energy = kept == KEPT_ENERGY;
     struct linear_view view = view_of(linear);
@@ -146,59 +148,97 @@ static double compensated_row(struct pruned_linear *linear, size_t i, enum kept_
                                          .column_gamma = energy ? linear->column_gamma : NULL,
                                          .rows = energy && linear->variant->energy_rows,
                                          .clamp = &linear->variant->clamp};
-    return energy_row(linear->row, energies, &view, i, &how);
+    return energy_row(row, energies, &view, i, &how);
 }
 
-static void scale_and_round(struct pruned_linear *linear, size_t i, bool scale)
-{
-    const size_t in = linear->tensor->in;
-    if (scale)
-        for (size_t j = 0; j < in; j++)
-            linear->row[j] *= linear->gamma[i];
-    dtype_from_f64(linear->rounded, linear->row, linear->tensor->tensor->dtype, in);
-}
-
-void pruned_linear_rounded(struct pruned_linear *linear, size_t i, enum kept_weights kept, float *target)
-{
-    double energies[3];
-    compensated_row(linear, i, kept, energies);
-    scale_and_round(linear, i, false);
-    dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
-}
-
-double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3])
+// row[in] <- row i with all compensation that is kept, not yet rounded. Returns energy compensation's factor.
+static double final_row(double *row, double energies[3], const struct pruned_linear *linear, size_t i)
 {
     double gamma, solved[3];
 
     if (linear->kept == KEPT_SOLVED) { // `energies` compare it with the dense weights under the mask
-        compensated_row(linear, i, KEPT_PLAIN, energies);
-        gamma = compensated_row(linear, i, KEPT_SOLVED, solved);
+        compensated_row(row, energies, linear, i, KEPT_PLAIN);
+        gamma = compensated_row(row, solved, linear, i, KEPT_SOLVED);
         energies[2] = solved[2];
     } else {
-        gamma = compensated_row(linear, i, linear->kept, energies);
+        gamma = compensated_row(row, energies, linear, i, linear->kept);
     }
-    scale_and_round(linear, i, linear->output);
+    for (size_t j = 0; j < linear->tensor->in && linear->output; j++)
+        row[j] *= linear->gamma[i];
     return gamma;
 }
 
-void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target)
+// Rows of a linear that are asked for.
+struct asked {
+    const struct pruned_linear *linear;
+    size_t first;
+    bool is_final;
+    enum kept_weights kept;          // where it is not
+    float *target;                   // [count, in], or
+    const struct final_rows *result; // of final rows
+};
+
+static void make_rows(const void *context, size_t first, size_t count, size_t thread)
 {
-    double energies[3];
-    pruned_linear_final(linear, i, energies);
-    dtype_to_f32(target, linear->rounded, linear->tensor->tensor->dtype, linear->tensor->in);
+    const struct asked *asked = context;
+    const struct pruned_linear *linear = asked->linear;
+    const struct final_rows *result = asked->result;
+    const enum dtype dtype = linear->tensor->tensor->dtype;
+    const size_t in = linear->tensor->in;
+    double *row = linear->row + thread * in, energies[3], gamma = 1;
+    float *rounded = linear->rounded + thread * in;
+
+    for (size_t i = first; i < first + count; i++) {
+        if (asked->is_final)
+            gamma = final_row(row, energies, linear, asked->first + i);
+        else
+            compensated_row(row, energies, linear, asked->first + i, asked->kept);
+        if (result == NULL) {
+            dtype_from_f64(rounded, row, dtype, in);
+            dtype_to_f32(asked->target + i * in, rounded, dtype, in);
+            continue;
+        }
+        dtype_from_f64((char *)result->rows + i * in * dtype_size(dtype), row, dtype, in);
+        for (size_t k = 0; k < 3; k++)
+            result->energy[k][i] = energies[k];
+        result->gamma[i] = gamma;
+    }
 }
 
-enum status pruned_linear_check(const struct pruned_linear *linear, size_t layer, size_t i, struct error *err)
+static void share_rows(const struct asked *asked, size_t count)
+{
+    threads_share(count, threads_grain(4 * asked->linear->tensor->in), make_rows, asked);
+}
+
+void pruned_linear_rounded(const struct pruned_linear *linear, size_t first, size_t count,
+                           enum kept_weights kept, float *target)
+{
+    share_rows(&(struct asked){.linear = linear, .first = first, .kept = kept, .target = target}, count);
+}
+
+void pruned_linear_final_f32(const struct pruned_linear *linear, size_t first, size_t count, float *target)
+{
+    share_rows(&(struct asked){.linear = linear, .first = first, .is_final = true, .target = target}, count);
+}
+
+void pruned_linear_final(const struct final_rows *result, const struct pruned_linear *linear, size_t first,
+                         size_t count)
+{
+    share_rows(&(struct asked){.linear = linear, .first = first, .is_final = true, .result = result}, count);
+}
+
+enum status pruned_linear_refuse(const struct pruned_linear *linear, size_t layer, size_t i, size_t j,
+                                 struct error *err)
 {
     const struct layer_tensor *tensor = linear->tensor;
-    const enum dtype dtype = tensor->tensor->dtype;
-    const size_t j = dtype_find_non_finite(linear->rounded, dtype, tensor->in);
-    RETURN_ERROR_IF(j < tensor->in, err, STATUS_FAILED,
-                    "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: %sleave the linear "
-                    "dense with prune.skip",
-                    layer, tensor->linear, i, j, linear->row[j], dtype_name(dtype),
-                    linear->kept == KEPT_SOLVED ? "" : "narrow compensate.clamp, or ");
-    return STATUS_OK;
+    double energies[3];
+
+    final_row(linear->row, energies, linear, i);
+    RETURN_ERROR(err, STATUS_FAILED,
+                 "layers.%zu.%s: weight [%zu, %zu] becomes %g, which %s cannot hold: %sleave the linear "
+                 "dense with prune.skip",
+                 layer, tensor->linear, i, j, linear->row[j], dtype_name(tensor->tensor->dtype),
+                 linear->kept == KEPT_SOLVED ? "" : "narrow compensate.clamp, or ");
 }
 
 // One element, rounded.

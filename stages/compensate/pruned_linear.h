@@ -42,8 +42,8 @@ struct pruned_linear {
     const float *bias;                  // [out] of the dense linear; NULL: it has none
     uint8_t *mask;                      // [out, mask_row_bytes(in)]
     double *column_mean, *column_gamma; // [in], NULL when columns are off
-    double *row;                        // [in], scratch
-    void *rounded;                      // [in] in the model's dtype, scratch
+    double *row;                        // [threads, in], scratch
+    float *rounded;                     // [threads, in] in the model's dtype, scratch
     struct solution solution;           // where the variant solves for the weights
     enum kept_weights kept;             // what the weights become
     bool output;                        // whether gamma and shift are used
@@ -74,18 +74,27 @@ void pruned_linear_free(struct pruned_linear *linear);
 // Means and factors of the columns, if the variant compensates them. Collective.
 enum status pruned_linear_columns(struct pruned_linear *linear, struct error *err);
 
-// target[in] <- row i, pruned, with these weights kept; not scaled by gamma; rounded to the model's dtype, as
-// float32.
-void pruned_linear_rounded(struct pruned_linear *linear, size_t i, enum kept_weights kept, float *target);
-// linear->rounded <- row i with all compensation that is kept, in the model's dtype. energies[3]: see
-// energy_row (kernels/pruning/energy.h). Returns energy compensation's factor of the row.
-double pruned_linear_final(struct pruned_linear *linear, size_t i, double energies[3]);
-// The same as float32 in target[in].
-void pruned_linear_final_f32(struct pruned_linear *linear, size_t i, float *target);
-// Whether the model's dtype can hold the row that was made last, row i of `layer`'s linear: STATUS_FAILED
-// names layer, linear, row and column.
-enum status pruned_linear_check(const struct pruned_linear *linear, size_t layer, size_t i,
-                                struct error *err);
+// target[count, in] <- the rows from `first` on, pruned, with these weights kept; not scaled by gamma;
+// rounded to the model's dtype, as float32.
+void pruned_linear_rounded(const struct pruned_linear *linear, size_t first, size_t count,
+                           enum kept_weights kept, float *target);
+// target[count, in] <- the rows from `first` on with all compensation that is kept, rounded to the model's
+// dtype, as float32.
+void pruned_linear_final_f32(const struct pruned_linear *linear, size_t first, size_t count, float *target);
+
+// What becomes of rows; [count] but for the weights.
+struct final_rows {
+    void *rows;        // [count, in] in the model's dtype
+    double *energy[3]; // of each row: see energy_row (kernels/pruning/energy.h)
+    double *gamma;     // energy compensation's factor of each row
+};
+// Fills the result with the rows from `first` on, with all compensation that is kept.
+void pruned_linear_final(const struct final_rows *result, const struct pruned_linear *linear, size_t first,
+                         size_t count);
+// STATUS_FAILED, as the model's dtype cannot hold element (i, j) of `layer`'s linear, which the final rows
+// have as infinite or NaN: names layer, linear, row and column.
+enum status pruned_linear_refuse(const struct pruned_linear *linear, size_t layer, size_t i, size_t j,
+                                 struct error *err);
 // target[out] <- the final bias, in bias_dtype. For a linear that has one.
 void pruned_linear_bias(const struct pruned_linear *linear, void *target);
 // The same as float32.

@@ -192,9 +192,12 @@ static enum status write_update(struct joint *joint, struct pruned_linear *linea
 
     share_of(tensor->out, (size_t)team->rank, (size_t)team->size, &first, &count);
     status = allocate(&rows, count * tensor->in, sizeof *rows, "pruned weights", err);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        pruned_linear_final_f32(linear, first + i, rows + i * tensor->in);
-        status = pruned_linear_check(linear, c->dense->map.layer, first + i, err);
+    if (status == STATUS_OK) {
+        pruned_linear_final_f32(linear, first, count, rows);
+        const size_t bad = find_non_finite(rows, count * tensor->in);
+        if (bad < count * tensor->in)
+            status = pruned_linear_refuse(linear, c->dense->map.layer, first + bad / tensor->in,
+                                          bad % tensor->in, err);
     }
     GOTO_IF_ERROR(team_agree(team, status, err), done);
     dataset_path(name, tensor->linear, DATASET_UPDATE);

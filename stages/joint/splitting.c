@@ -4,6 +4,7 @@
 #include "kernels/pruning/alps.h"
 #include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 #include "stages/work.h"
 
 #include <stdlib.h>
@@ -41,7 +42,7 @@ struct splitting {
     struct split_linear *linears;
     size_t count;
     size_t in;
-    float *scores;    // [in]
+    float *scores;    // [threads, in]
     float *workspace; // admm_workspace
     const float *inverse;
     double inverted;        // the rho of the inverse; 0: there is none yet
@@ -308,7 +309,8 @@ enum status split_group(struct split_linear *splits, size_t count, struct solver
                           .linears = splits,
                           .count = count,
                           .in = splits[0].linear->tensor->in};
-    enum status status = allocate_aligned(&s.scores, s.in, sizeof *s.scores, "scores of one row", err);
+    enum status status =
+        allocate_aligned(&s.scores, threads_count() * s.in, sizeof *s.scores, "scores of one row", err);
 
     if (status == STATUS_OK)
         status = allocate_aligned(&s.workspace, admm_workspace(s.in), sizeof *s.workspace,

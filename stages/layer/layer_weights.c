@@ -7,6 +7,7 @@
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -319,6 +320,21 @@ static enum status overlay_linear(const struct layer_weights *weights, const str
     return read_rows(&rows, reader, name, bias_dtype(tensor), buffer, err);
 }
 
+struct masked {
+    const struct node_rows *rows;
+    const uint8_t *mask; // [count, mask_row_bytes(width)]
+};
+
+static void mask_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct masked *masked = context;
+    const size_t width = masked->rows->width;
+
+    (void)thread;
+    for (size_t row = first; row < first + count; row++)
+        mask_apply(masked->rows->values + row * width, masked->mask + row * mask_row_bytes(width), width);
+}
+
 // Makes this rank's rows of one pruned linear from its mask: the dense weights, which are expanded already,
 // or the method's own (`update`), rounded to the model's dtype, and 0 where the mask is 0. These are the bits
 // that compensate_layer writes when there is nothing to compensate.
@@ -346,8 +362,7 @@ static enum status mask_linear(const struct layer_weights *weights, const struct
     }
     dataset_path(name, tensor->linear, DATASET_MASK);
     GOTO_IF_ERROR(store_read(reader, name, STORE_U8, rows.first, rows.count, mask, err), done);
-    for (size_t row = 0; row < rows.count; row++)
-        mask_apply(rows.values + row * rows.width, mask + row * bytes, rows.width);
+    threads_share(rows.count, threads_grain(rows.width), mask_rows, &(struct masked){&rows, mask});
 done:
     free(mask);
     return status;

@@ -2,6 +2,8 @@
 
 #include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
+#include "kernels/workspace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,10 @@ struct linear_scorer {
     size_t out, in;
     const float *weight; // [out, in], the whole linear
     const float *dense;  // [out, in] the model's, whose zeros stay; may be `weight`; NULL: they do not
-    uint8_t *held;       // [mask_row_bytes(in)] the zeros of the row that was scored last
-    bool holds;          // it has any
+    uint8_t *held;       // [threads, mask_row_bytes(in)] the zeros of the row that was scored last
     float *factors;      // [in] c_j
     float *reciprocal;   // [in] a_j, ria only
-    float *scores;       // [in] one row
+    float *scores;       // [threads, in] one row
     struct linear_masks *result; // whose rows and masks are filled
 };
 
@@ -37,9 +38,10 @@ static enum status linear_scorer_create(struct linear_scorer *scorer, struct err
     const size_t in = scorer->in;
     struct linear_masks *result = scorer->result;
 
-    FORWARD_IF_ERROR(allocate(&scorer->held, mask_row_bytes(in), 1, "mask", err));
+    FORWARD_IF_ERROR(allocate(&scorer->held, threads_count(), mask_row_bytes(in), "mask", err));
     FORWARD_IF_ERROR(allocate_aligned(&scorer->factors, in, sizeof(float), "importance factors", err));
-    FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, in, sizeof(float), "scores of one row", err));
+    FORWARD_IF_ERROR(allocate_aligned(&scorer->scores, threads_count() * cache_lines(in), sizeof(float),
+                                      "scores of one row", err));
     if (importance_needs(variant->method, &variant->parameters) & NEEDS_ABSOLUTE_SUMS)
         FORWARD_IF_ERROR(allocate_aligned(&scorer->reciprocal, in, sizeof(float), "importance factors", err));
     for (size_t k = 0; k < scorer->num_cuts; k++)
@@ -124,13 +126,23 @@ done:
 
 // ---- from scores to masks -------------------------------------------------------------------------------
 
-static void score_row(struct linear_scorer *scorer, size_t row)
+struct scored_row {
+    const float *scores; // [in]
+    const uint8_t *held; // the zeros that stay; NULL: there are none
+};
+
+// In the room of thread `thread`.
+static struct scored_row score_row(const struct linear_scorer *scorer, size_t row, size_t thread)
 {
-    const size_t at = (scorer->result->first + row) * scorer->in;
-    importance_row(scorer->scores, scorer->weight + at, scorer->factors, scorer->reciprocal, scorer->in);
-    scorer->holds = scorer->dense != NULL && held_zeros_find(scorer->held, scorer->dense + at, scorer->in);
-    if (scorer->holds)
-        held_zeros_score(scorer->scores, scorer->held, scorer->in);
+    const size_t in = scorer->in, at = (scorer->result->first + row) * in;
+    float *scores = scorer->scores + thread * cache_lines(in);
+    uint8_t *held = scorer->held + thread * mask_row_bytes(in);
+
+    importance_row(scores, scorer->weight + at, scorer->factors, scorer->reciprocal, in);
+    if (scorer->dense == NULL || !held_zeros_find(held, scorer->dense + at, in))
+        return (struct scored_row){scores, NULL};
+    held_zeros_score(scores, held, in);
+    return (struct scored_row){scores, held};
 }
 
 // Whether the smallest scores are looked for in the whole matrix.
@@ -166,33 +178,41 @@ static enum status find_orders(struct linear_scorer *scorer, const struct score_
     return STATUS_OK;
 }
 
-// All cuts of single rows, in one pass over the scores.
-static void select_by_rows(struct linear_scorer *scorer)
+static void select_rows(const void *context, size_t first, size_t count, size_t thread)
 {
+    const struct linear_scorer *scorer = context;
     const struct linear_masks *result = scorer->result;
-    const size_t bytes = mask_row_bytes(scorer->in);
-    bool any = false;
+    const size_t in = scorer->in;
 
-    for (size_t k = 0; k < scorer->num_cuts; k++)
-        any = any || (scorer->cuts[k].like == k && !is_by_layer(&scorer->cuts[k]));
-    for (size_t row = 0; row < result->count && any; row++) {
-        score_row(scorer, row);
+    for (size_t row = first; row < first + count; row++) {
+        const struct scored_row scored = score_row(scorer, row, thread);
         for (size_t k = 0; k < scorer->num_cuts; k++) {
             const struct cut *cut = &scorer->cuts[k];
             if (cut->like != k || is_by_layer(cut))
                 continue;
-            uint8_t *mask = result->masks[k] + row * bytes;
+            uint8_t *mask = result->masks[k] + row * mask_row_bytes(in);
             if (result->orders[k].columns != NULL)
-                select_n_of_m_in_order(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of,
+                select_n_of_m_in_order(mask, scored.scores, in, cut->variant->keep, cut->variant->of,
                                        result->orders[k].columns);
             else if (cut->variant->is_pattern)
-                select_n_of_m(mask, scorer->scores, scorer->in, cut->variant->keep, cut->variant->of);
+                select_n_of_m(mask, scored.scores, in, cut->variant->keep, cut->variant->of);
             else
-                select_row(mask, scorer->scores, scorer->in, prune_count(scorer->in, cut->sparsity));
-            if (scorer->holds)
-                held_zeros_mask(mask, scorer->held, scorer->in);
+                select_row(mask, scored.scores, in, prune_count(in, cut->sparsity));
+            if (scored.held != NULL)
+                held_zeros_mask(mask, scored.held, in);
         }
     }
+}
+
+// All cuts of single rows, in one pass over the scores.
+static void select_by_rows(const struct linear_scorer *scorer)
+{
+    bool any = false;
+
+    for (size_t k = 0; k < scorer->num_cuts; k++)
+        any = any || (scorer->cuts[k].like == k && !is_by_layer(&scorer->cuts[k]));
+    if (any)
+        threads_share(scorer->result->count, threads_grain(4 * scorer->in), select_rows, scorer);
 }
 
 // Cuts of the whole matrix: radix searches with histograms summed over the team, then ties handed out in the
@@ -208,9 +228,9 @@ static enum status narrow_searches(struct linear_scorer *scorer, struct layer_cu
 {
     memset(cuts->histograms, 0, cuts->count * sizeof *cuts->histograms);
     for (size_t row = 0; row < scorer->result->count; row++) {
-        score_row(scorer, row);
+        const struct scored_row scored = score_row(scorer, row, 0);
         for (size_t k = 0; k < cuts->count; k++)
-            select_search_count(&cuts->search[k], cuts->histograms[k], scorer->scores, scorer->in);
+            select_search_count(&cuts->search[k], cuts->histograms[k], scored.scores, scorer->in);
     }
     FORWARD_IF_ERROR(team_sum_u64(scorer->team, cuts->histograms[0], cuts->count * SELECT_BINS, err));
     for (size_t k = 0; k < cuts->count; k++)
@@ -224,9 +244,9 @@ static enum status share_ties(struct linear_scorer *scorer, struct layer_cuts *c
     uint64_t mine[SCORE_BATCH] = {0}, before;
 
     for (size_t row = 0; row < scorer->result->count; row++) {
-        score_row(scorer, row);
+        const struct scored_row scored = score_row(scorer, row, 0);
         for (size_t k = 0; k < cuts->count; k++)
-            mine[k] += select_count_ties(&cuts->search[k], scorer->scores, scorer->in);
+            mine[k] += select_count_ties(&cuts->search[k], scored.scores, scorer->in);
     }
     for (size_t k = 0; k < cuts->count; k++) {
         FORWARD_IF_ERROR(team_exclusive_sum_u64(scorer->team, mine[k], &before, err));
@@ -257,12 +277,12 @@ static enum status select_by_layer(struct linear_scorer *scorer, struct error *e
         GOTO_IF_ERROR(narrow_searches(scorer, &cuts, err), done);
     GOTO_IF_ERROR(share_ties(scorer, &cuts, err), done);
     for (size_t row = 0; row < result->count; row++) {
-        score_row(scorer, row);
+        const struct scored_row scored = score_row(scorer, row, 0);
         for (size_t k = 0; k < cuts.count; k++) {
             uint8_t *mask = result->masks[cuts.cut[k]] + row * bytes;
-            select_threshold_row(mask, scorer->scores, scorer->in, &cuts.search[k], &cuts.ties[k]);
-            if (scorer->holds)
-                held_zeros_mask(mask, scorer->held, scorer->in);
+            select_threshold_row(mask, scored.scores, scorer->in, &cuts.search[k], &cuts.ties[k]);
+            if (scored.held != NULL)
+                held_zeros_mask(mask, scored.held, scorer->in);
         }
     }
 done:

@@ -6,6 +6,7 @@
 #include "kernels/pruning/held_zeros.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/prune/hessian_factor.h"
@@ -41,7 +42,7 @@ struct pruner {
     double *errors;       // [count, width] of the current block
     double *block;        // [width, width] the block's part of U
     float *scores;        // [count, width]
-    uint8_t *keep;        // [width] of one row
+    uint8_t *keep;        // [threads, width] of one row
     uint8_t *mask;        // [count, mask_row_bytes(in)], columns as they are
     uint8_t *held;        // likewise, the zeros that stay (held_zeros.h)
 };
@@ -92,7 +93,7 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
         allocate_aligned(&p->errors, p->count * p->width, sizeof(double), "pruning errors", err));
     FORWARD_IF_ERROR(allocate_aligned(&p->block, p->width * p->width, sizeof(double), "pruning errors", err));
     FORWARD_IF_ERROR(allocate_aligned(&p->scores, p->count * p->width, sizeof(float), "scores", err));
-    FORWARD_IF_ERROR(allocate(&p->keep, p->width, 1, "mask", err));
+    FORWARD_IF_ERROR(allocate(&p->keep, threads_count(), p->width, "mask", err));
     FORWARD_IF_ERROR(allocate(&p->mask, p->count, mask_row_bytes(in), "mask", err));
     FORWARD_IF_ERROR(allocate(&p->held, p->count, mask_row_bytes(in), "mask", err));
     for (size_t i = 0; i < p->count && stage_holds_zeros(stage); i++)
@@ -102,6 +103,30 @@ static enum status pruner_create(struct pruner *p, const struct second_order_lay
             p->weights[i * in + j] =
                 factor->dead[j] ? 0 : (double)weight[(p->first + i) * in + column_at(p, j)];
     return STATUS_OK;
+}
+
+// A block of columns, whose rows are shared out to threads.
+struct block_rows {
+    const struct pruner *pruner;
+    size_t column, width;
+    const double *diagonal; // [width] of the block's part of U
+    const struct select_search *search;
+};
+
+static void score_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct block_rows *block = context;
+    const struct pruner *p = block->pruner;
+    const size_t width = block->width;
+
+    (void)thread;
+    for (size_t i = first; i < first + count; i++) {
+        second_order_scores(p->scores + i * width, p->weights + i * p->in + block->column, block->diagonal,
+                            width);
+        for (size_t j = 0; j < width; j++)
+            if (!is_free(p, i, block->column + j))
+                p->scores[i * width + j] = 0;
+    }
 }
 
 // Scores the block and finds the largest score that is pruned, by a radix search over the rows of all ranks.
@@ -114,12 +139,8 @@ static enum status find_threshold(struct pruner *p, size_t column, size_t width,
 
     for (size_t j = 0; j < width; j++)
         diagonal[j] = p->block[j * width + j];
-    for (size_t i = 0; i < p->count; i++) {
-        second_order_scores(p->scores + i * width, p->weights + i * p->in + column, diagonal, width);
-        for (size_t j = 0; j < width; j++)
-            if (!is_free(p, i, column + j))
-                p->scores[i * width + j] = 0;
-    }
+    threads_share(p->count, threads_grain(8 * width), score_rows,
+                  &(struct block_rows){.pruner = p, .column = column, .width = width, .diagonal = diagonal});
     select_search_begin(search, p->sparsity == 0 ? 0 : at < all ? at + 1 : all);
     for (int digit = 0; digit < SELECT_DIGITS; digit++) {
         uint64_t histogram[SELECT_BINS] = {0};
@@ -137,6 +158,28 @@ static bool is_above(const struct select_search *search, float score)
     return search->keep_all || bits > search->threshold;
 }
 
+static void prune_rows(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct block_rows *block = context;
+    const struct pruner *p = block->pruner;
+    const size_t column = block->column, width = block->width;
+    const size_t of = p->variant->is_pattern ? p->variant->of : 0;
+    uint8_t *keep = p->keep + thread * p->width;
+
+    for (size_t i = first; i < first + count; i++) {
+        uint8_t *mask = p->mask + i * mask_row_bytes(p->in);
+        for (size_t j = 0; j < width; j++)
+            keep[j] =
+                is_free(p, i, column + j) && (of != 0 || is_above(block->search, p->scores[i * width + j]));
+        second_order_prune(p->weights + i * p->in + column, p->errors + i * width, keep, p->block, width,
+                           p->variant->keep, of);
+        for (size_t j = 0; j < width; j++) {
+            const size_t at = column_at(p, column + j);
+            mask[at / 8] |= (uint8_t)(keep[j] << at % 8);
+        }
+    }
+}
+
 static enum status prune_block(struct pruner *p, size_t column, size_t width, struct error *err)
 {
     const size_t after = p->in - column - width, of = p->variant->is_pattern ? p->variant->of : 0;
@@ -146,18 +189,8 @@ static enum status prune_block(struct pruner *p, size_t column, size_t width, st
         memcpy(p->block + j * width, p->factor + (column + j) * p->in + column, width * sizeof *p->block);
     if (of == 0)
         FORWARD_IF_ERROR(find_threshold(p, column, width, &search, err));
-    for (size_t i = 0; i < p->count; i++) {
-        uint8_t *mask = p->mask + i * mask_row_bytes(p->in);
-        for (size_t j = 0; j < width; j++)
-            p->keep[j] =
-                is_free(p, i, column + j) && (of != 0 || is_above(&search, p->scores[i * width + j]));
-        second_order_prune(p->weights + i * p->in + column, p->errors + i * width, p->keep, p->block, width,
-                           p->variant->keep, of);
-        for (size_t j = 0; j < width; j++) {
-            const size_t at = column_at(p, column + j);
-            mask[at / 8] |= (uint8_t)(p->keep[j] << at % 8);
-        }
-    }
+    threads_share(p->count, threads_grain(width * width / 2), prune_rows,
+                  &(struct block_rows){.pruner = p, .column = column, .width = width, .search = &search});
     // All rows at once: their bits do not depend on how many there are (kernels/gemm.h), and U is packed
     // once.
     if (p->count != 0 && after != 0)

@@ -9,6 +9,13 @@
 #include "kernels/forward/norm.h"
 #include "kernels/forward/rotary.h"
 #include "kernels/gemm.h"
+#include "kernels/pruning/admm.h"
+#include "kernels/pruning/energy.h"
+#include "kernels/pruning/gram.h"
+#include "kernels/pruning/importance.h"
+#include "kernels/pruning/least_squares.h"
+#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/select.h"
 #include "kernels/pruning/statistics.h"
 #include "kernels/threads.h"
 #include "tests/support/naive.h"
@@ -180,7 +187,7 @@ static void threads_that_cannot_be_started_are_an_error(void **state)
 // ---- kernels ---------------------------------------------------------------------------------------------
 
 enum { TOKENS = 300, HEADS = 6, KEY_HEADS = 2, HEAD = 64, WIDTH = HEADS * HEAD, WORDS = 2500 };
-enum { VALUES = TOKENS * WIDTH, WEIGHTS = WORDS * WIDTH };
+enum { VALUES = TOKENS * WIDTH, WEIGHTS = WORDS * WIDTH, SUMS = WIDTH * WIDTH };
 
 // What each kernel reads, and room for what it writes.
 struct inputs {
@@ -188,12 +195,13 @@ struct inputs {
     double *sums;
     uint16_t *halves;
     int32_t *ids;
+    uint8_t *mask; // of x
 };
 
 // Nothing that an earlier run wrote must pass for this one's.
 static void forget(const struct inputs *in)
 {
-    memset(in->sums, 0xff, VALUES * sizeof *in->sums);
+    memset(in->sums, 0xff, SUMS * sizeof *in->sums);
     memset(in->halves, 0xff, VALUES * sizeof *in->halves);
 }
 
@@ -348,6 +356,100 @@ static void first_of_several_that_are_not_finite(float *result, const struct inp
     memcpy(result, &found, sizeof found);
 }
 
+// ---- pruning: x is a weight [TOKENS, WIDTH]
+
+static void columns_of_a_weight(float *result, const struct inputs *in)
+{
+    double *sums = in->sums;
+    const struct column_moments moments = {sums, sums + WIDTH, sums + 2 * (size_t)WIDTH};
+    const struct matrix_view weight = {in->x, TOKENS, WIDTH, WIDTH};
+    column_moments(&moments, &weight);
+    memcpy(result, sums, 3 * WIDTH * sizeof *sums);
+}
+
+static void energies_of_columns(float *result, const struct inputs *in)
+{
+    double *sums = in->sums;
+    const struct energy_clamp clamp = {0.1, 10, 0};
+    const struct linear_view linear = {TOKENS, WIDTH, in->x, in->y, in->mask};
+    const struct column_energies columns = {sums, sums + WIDTH, sums + 2 * (size_t)WIDTH,
+                                            sums + 3 * (size_t)WIDTH};
+    energy_columns(&columns, &linear, 3, WIDTH - 3, &clamp);
+    memcpy(result, sums, (4 * WIDTH - 3) * sizeof *sums);
+}
+
+static void products_of_inputs(float *result, const struct inputs *in)
+{
+    enum { ROWS = 150 };
+    double *sums = in->sums;
+
+    memset(sums, 0, SUMS * sizeof *sums);
+    hessian_add(sums, in->workspace, in->x, TOKENS, WIDTH, 0, ROWS);
+    const struct gram_tile tile = gram_tile_at(WIDTH, 0, 0);
+    gram_add(sums, in->workspace, in->x, in->y, ROWS, WIDTH, &tile);
+    memcpy(result, sums, (size_t)ROWS * WIDTH * sizeof *sums);
+}
+
+// G = I + a rank of one.
+static void make_equations(struct normal_equations *equations, double *g)
+{
+    for (size_t j = 0; j < WIDTH; j++)
+        for (size_t k = 0; k < WIDTH; k++)
+            g[j * WIDTH + k] = (j == k ? 1 : 0) + 0.01 * (double)(j % 7) * (double)(k % 7);
+    normal_equations_scale(equations);
+    normal_equations_fill(equations, 0, WIDTH);
+}
+
+static void least_squares(float *result, const struct inputs *in)
+{
+    enum { ROWS = 100 };
+    struct least_squares_outcome outcomes[ROWS];
+    double *g = calloc((size_t)WIDTH * WIDTH, sizeof *g),
+           *target = calloc((size_t)ROWS * WIDTH, sizeof *target);
+    double *wide = calloc((size_t)ROWS * WIDTH, sizeof *wide);
+    double *workspace = calloc(least_squares_workspace(WIDTH), sizeof *workspace);
+    double scale[WIDTH];
+    float *scaled = calloc((size_t)WIDTH * WIDTH, sizeof *scaled);
+    struct normal_equations equations = {WIDTH, 0.01, g, NULL, scale, scaled};
+    const struct least_squares_rows rows = {ROWS, target, in->mask, in->y};
+    const struct least_squares_limits limits = {.steps = 10};
+
+    make_equations(&equations, g);
+    least_squares_target(target, &equations, in->x, ROWS, wide);
+    assert_true(least_squares_rows(result, outcomes, &equations, &rows, &limits, workspace));
+    memcpy(result + (size_t)ROWS * WIDTH, outcomes, sizeof outcomes);
+    free(g);
+    free(target);
+    free(wide);
+    free(workspace);
+    free(scaled);
+}
+
+static void splitting(float *result, const struct inputs *in)
+{
+    enum { ROWS = 120 };
+    double *g = calloc((size_t)WIDTH * WIDTH, sizeof *g), scale[WIDTH];
+    float *scaled = calloc((size_t)WIDTH * WIDTH, sizeof *scaled);
+    float *inverse = uniform_floats((size_t)2 * WIDTH * WIDTH, 1.0F, 9);
+    float *workspace = calloc(admm_workspace(WIDTH), sizeof *workspace);
+    float *scores = calloc((size_t)MOST_THREADS * WIDTH, sizeof *scores);
+    uint8_t *mask = calloc(ROWS, mask_row_bytes(WIDTH));
+    struct normal_equations equations = {WIDTH, 0.01, g, NULL, scale, scaled};
+    const struct admm_rows rows = {ROWS, in->x, result, mask, NULL};
+
+    make_equations(&equations, g);
+    admm_begin(&rows, &equations);
+    admm_select(&rows, WIDTH, &(struct admm_selection){.prune = WIDTH / 2}, scores);
+    admm_step(&rows, &equations, inverse, &(struct admm_penalty){0.1, 0.05}, workspace);
+    memcpy(result + (size_t)ROWS * WIDTH, mask, ROWS * mask_row_bytes(WIDTH));
+    free(g);
+    free(scaled);
+    free(inverse);
+    free(workspace);
+    free(scores);
+    free(mask);
+}
+
 static const struct {
     const char *name;
     kernel *run;
@@ -368,6 +470,11 @@ static const struct {
     {"comparison", comparison},
     {"conversions", conversions},
     {"not finite", first_of_several_that_are_not_finite},
+    {"columns of a weight", columns_of_a_weight},
+    {"energies of columns", energies_of_columns},
+    {"products of inputs", products_of_inputs},
+    {"least squares", least_squares},
+    {"splitting", splitting},
 };
 
 static void bits_are_those_of_one_thread(void **state)
@@ -376,14 +483,17 @@ static void bits_are_those_of_one_thread(void **state)
     struct inputs in = {.x = uniform_floats(VALUES, 1.0F, 1),
                         .y = uniform_floats(VALUES, 1.0F, 2),
                         .weights = uniform_floats(WEIGHTS, 1.0F, 3),
-                        .sums = calloc(VALUES, sizeof(double)),
+                        .sums = calloc(SUMS, sizeof(double)),
                         .halves = calloc(VALUES, sizeof(uint16_t)),
-                        .ids = calloc(TOKENS, sizeof(int32_t))};
+                        .ids = calloc(TOKENS, sizeof(int32_t)),
+                        .mask = calloc(TOKENS, mask_row_bytes(WIDTH))};
     const struct lm_head head = head_of(&in);
     const struct attention sizes = {.num_heads = HEADS, .head_dim = HEAD};
 
     for (size_t t = 0; t < TOKENS; t++)
         in.ids[t] = (int32_t)(t * 7919 % WORDS);
+    for (size_t i = 0; i < TOKENS * mask_row_bytes(WIDTH); i++)
+        in.mask[i] = (uint8_t)(i * 37 + i / 100);
     threads_set(MOST_THREADS);
     in.workspace = calloc(lm_head_workspace_size(&head, TOKENS) + attention_workspace_size(&sizes, TOKENS) +
                               lm_head_compare_workspace_size(&head, 1, TOKENS),
@@ -412,6 +522,7 @@ static void bits_are_those_of_one_thread(void **state)
     free(in.sums);
     free(in.halves);
     free(in.ids);
+    free(in.mask);
 }
 
 int main(void)

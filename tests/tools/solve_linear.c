@@ -16,6 +16,7 @@
 #include "kernels/pruning/least_squares.h"
 #include "kernels/pruning/second_order.h"
 #include "kernels/pruning/select.h"
+#include "kernels/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static void alps(const struct problem *p)
                                         .scale = memory(in, sizeof(double)),
                                         .scaled = memory(in * in, sizeof(float))},
                           .state = memory(p->rows * in, sizeof(float)),
-                          .scores = memory(in, sizeof(float)),
+                          .scores = memory(threads_count() * in, sizeof(float)),
                           .inverse = memory(in * in, sizeof(double)),
                           .workspace = memory(solving > tile ? solving : tile, sizeof(double)),
                           .target = memory(BLOCK * in, sizeof(double)),
