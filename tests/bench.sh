@@ -51,7 +51,7 @@ export OMP_NUM_THREADS=1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_hwloc_base_binding_policy=none
 
 cmake -S "$source_dir" -B "$build" -DCMAKE_BUILD_TYPE=Release >&2
-targets=(coppice make_checkpoint tokenizer_ids solve_linear)
+targets=(coppice make_checkpoint tokenizer_ids solve_linear transfer_rows)
 for name in "${names[@]}"; do
     [ -e "$source_dir/tests/bench/bench_$name.py" ] || targets+=("bench_$name")
 done
