@@ -1,4 +1,7 @@
-# A recipe for Spack; its syntax was checked, it was not built. The source is a checkout: `spack develop --path /path/to/coppice coppice@main`.
+# A recipe for Spack from 1.0 on. Its imports, and the names of packages and variants, were compared with spack-packages of
+# 2026-07-01; it was neither concretised nor built. The source is a checkout: `spack develop --path /path/to/coppice coppice@main`.
+from spack_repo.builtin.build_systems.cmake import CMakePackage
+
 from spack.package import *
 
 
