@@ -10,12 +10,13 @@
 #
 # --json: one object a line with name, value, unit, beside, ratio, aim, aim_is, met (tests/bench/bench.h).
 # --page: writes a table for each into docs/speed.md, in place of the one that is there, below the first paragraph of the
-# comment at the head of its file; needs jq.
+# comment at the head of its file, and draws the pictures that a benchmark has (tests/bench/picture.sh); needs jq, gnuplot.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BUILD:-$source_dir/build-bench}
 page=$source_dir/docs/speed.md
+. "$source_dir/tests/bench/page.sh"
 json=()
 names=()
 writes_page=
@@ -67,12 +68,14 @@ measure() { # NAME
 
 # From objects in FILE the section of NAME.
 section() { # NAME FILE
-    local file cores
+    local file cores pictures
     cores=$(jq -s '.[0].cores // 1' "$2")
     file=$(ls "$source_dir/tests/bench/bench_$1".*)
     printf '### %s\n\n' "$1"
     # The first paragraph of the file's comment.
     sed -nE 's,^(// ?|""")(bench_[a-z_]*[.]c - )?,,; s,"""$,,; /^(#|$)/q; 1s,^.,\u&,; p' "$file"
+    pictures=$("$source_dir/tests/bench/picture.sh" "$1" "$2")
+    [ -z "$pictures" ] || printf '\n%s\n' "$pictures"
     printf '\n| | measured | unit | beside it | ratio | from, to | aim |\n|---|---|---|---|---|---|---|\n'
     jq -r 'def short: if . == 0 then 0 else (. as $x | (3 - ($x | fabs | log10 | floor)) as $d |
              pow(10; $d) as $p | ($x * $p | round) / $p) end;
@@ -80,18 +83,7 @@ section() { # NAME FILE
            (if .low then "\(.low | short), \(.high | short)" else "" end) + " | " +
            (if .aim == null then "" else "\(.aim_is) \(.aim)" + (if .met then "" else ", missed" end) end) + " |"' "$2"
     [ "$cores" = 1 ] && cores='one core' || cores="$cores cores"
-    printf '\n%s, %s; %s.\n' "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)" "$cores" "$(date +%Y-%m-%d)"
-}
-
-# Puts the section in FILE between its two marks of the page, at the end where it has none.
-replace_section() { # NAME FILE
-    local begin="<!-- tests/bench.sh --page $1 -->" end="<!-- end of $1 -->"
-    grep -qxF -e "$begin" "$page" || printf '\n%s\n%s\n' "$begin" "$end" >>"$page"
-    awk -v begin="$begin" -v end="$end" -v file="$2" '
-        $0 == end { inside = 0 }
-        !inside { print }
-        $0 == begin { inside = 1; while ((getline line < file) > 0) print line }' "$page" >"$page.new"
-    mv "$page.new" "$page"
+    printf '\n%s, %s; %s.\n' "$(processor_name)" "$cores" "$(date +%Y-%m-%d)"
 }
 
 for name in "${names[@]}"; do
@@ -99,7 +91,8 @@ for name in "${names[@]}"; do
         echo "bench.sh: $name" >&2
         measure "$name" >"$build/$name.json"
         section "$name" "$build/$name.json" >"$build/$name.md"
-        [ ! -s "$build/$name.json" ] || replace_section "$name" "$build/$name.md"
+        [ ! -s "$build/$name.json" ] || replace_section "$page" "<!-- tests/bench.sh --page $name -->" \
+            "<!-- end of $name -->" "$build/$name.md"
     else
         [ ${#json[@]} -gt 0 ] || printf '\n%s\n' "$name"
         measure "$name"

@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# sweep_cost.sh - measures what a sweep costs compared with the single runs that it replaces; no test. Five methods at 10 %
-# to 90 % and two patterns each: 55 variants of the demonstration's model, calibrated with 32 sequences of 256, dense
+# sweep_cost.sh - what a sweep costs compared with the single runs that it replaces, and with measuring its variants; no test.
+# Seven methods at 10 % to 90 % and three patterns each: 84 variants, calibrated with 32 sequences of 256, dense
 # propagation, measured on the first WINDOWS windows of 256 tokens of the demonstration's test text.
 #
-#   tests/sweep_cost.sh [WINDOWS]      # 32 windows (as much text as is calibrated with); 0: the whole text
-#   SAMPLE=5 tests/sweep_cost.sh       # every 5th single run only, and their sum times 5
+#   tests/sweep_cost.sh [--page] [WINDOWS]   # 32 windows (as much text as is calibrated with); 0: the whole text
+#     SAMPLE=4            every 4th amount of each method as a single run, and their sum times 4; 1: all. A divisor of 12
+#     MODEL=FOLDER        another model than the demonstration's
+#     METHODS="wanda ria" fewer methods
+# --page: writes the table into docs/sweeps.md.
 #
 # Every single run is a program of its own, as the sweep is, in an empty run directory, on two ranks. Perplexities of
-# both must be equal. Wall time, and processor time of all ranks, of both go to standard output.
+# both must be equal. Seconds are of the clock, and of all processors; ranks that wait use processor time as well.
 . "$(dirname "${BASH_SOURCE[0]}")/e2e/lib.sh"
 need jq
 export WATCHDOG=7200
-windows=${1:-32} sample=${SAMPLE:-1}
-methods=(magnitude wanda ria cvr sparsegpt)
-amounts=(0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 2:4 4:8)
+. tests/bench/page.sh
+page=
+if [ "${1:-}" = --page ]; then page=$PWD/docs/sweeps.md; shift; fi
+windows=${1:-32} sample=${SAMPLE:-4} model=$(realpath "${MODEL:-jobs/demo/kjv-llama-1m}")
+read -ra methods <<<"${METHODS:-magnitude wanda ria cvr sparsegpt admm alps}"
+amounts=(0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1:4 2:4 4:8)
+[ $((${#amounts[@]} % sample)) = 0 ] || { echo "SAMPLE=$sample does not divide ${#amounts[@]}"; exit 1; }
 
 # A token of this text is some 3.3 bytes.
 if [ "$windows" = 0 ]; then
@@ -26,9 +33,9 @@ text=$(echo "$folder"/text.*)
 # job METHODS SPARSITIES PATTERNS
 job() {
   cat <<YAML
-model: $PWD/jobs/demo/kjv-llama-1m
+model: $model
 run: $folder/run
-calibration: {corpus: $PWD/jobs/demo/train.jsonl, sequences: 32, length: 256}
+calibration: {corpus: $PWD/jobs/demo/train.jsonl, pack: true, sequences: 32, length: 256}
 prune:
   method: $1
   propagation: dense
@@ -55,16 +62,16 @@ job "$(join "${methods[@]}")" "$(join "${amounts[@]:0:9}")" "$(join "${amounts[@
 timed
 sweep_wall=$wall sweep_cpu=$cpu
 perplexities | sort >"$folder/sweep"
-jq -r '"\(.windows) windows of \(.length) tokens"' "$folder/run/results/dense/perplexity.json"
-echo "sweep of $(wc -l <"$folder/sweep") variants: $sweep_wall s, $sweep_cpu s of processors"
-jq -R -r 'fromjson? | select(.event == "unit") | "\(.stage) \(.seconds)"' "$folder/run/log.jsonl" |
-  awk '{ s[$1] += $2; n[$1]++ } END { for (k in s) printf "  %-10s %3d units %8.2f s\n", k, n[k], s[k] }' | sort
+text_size=$(jq -r '"\(.windows) windows of \(.length) tokens"' "$folder/run/results/dense/perplexity.json")
+stages=$(jq -R -r 'fromjson? | select(.event == "unit") | "\(.stage) \(.seconds * .team_ranks / 2)"' "$folder/run/log.jsonl" |
+  awk '{ s[$1] += $2; n[$1]++ } END { for (k in s) printf "| of it %s, %d units | %.2f | | |\n", k, n[k], s[k] }' | sort)
+measuring=$(awk '$4 == "evaluate," { print $8 }' <<<"$stages")
 
-single_wall=0 single_cpu=0 count=0 number=0
-for method in "${methods[@]}"; do
-  for amount in "${amounts[@]}"; do
-    number=$((number + 1))
-    [ $(((number - 1) % sample)) = 0 ] || continue
+single_wall=0 single_cpu=0 count=0
+for m in "${!methods[@]}"; do
+  for a in "${!amounts[@]}"; do
+    [ $(((m + a) % sample)) = 0 ] || continue
+    method=${methods[m]} amount=${amounts[a]}
     case $amount in
       *:*) job "$method" "" "$amount" ;;
       *) job "$method" "$amount" "" ;;
@@ -77,10 +84,21 @@ for method in "${methods[@]}"; do
   done
 done
 [ -z "$(sort "$folder/single" | comm -23 - "$folder/sweep")" ] || { echo "perplexities differ"; exit 1; }
-awk -v w="$single_wall" -v c="$single_cpu" -v n="$count" -v all="$number" -v sw="$sweep_wall" -v sc="$sweep_cpu" 'BEGIN {
-  printf "%d single runs: %.1f s, %.1f s of processors", n, w, c
-  if (n != all) printf "; all %d as many times as long", all
-  printf "\nthe sweep takes %.3f of their wall time, %.3f of their processor time\n", sw / (w * all / n), sc / (c * all / n)
-}'
+{
+  echo "$(wc -l <"$folder/sweep") variants of $(basename "$model"): ${methods[*]} at ${amounts[*]}; 32 sequences of 256 tokens, $text_size."
+  echo
+  echo '| | seconds | of processors | sweep / this |'
+  echo '|---|---|---|---|'
+  awk -v w="$sweep_wall" -v c="$sweep_cpu" -v stages="$stages" -v measuring="$measuring" -v sw="$single_wall" -v sc="$single_cpu" \
+    -v n="$count" -v sample="$sample" 'BEGIN {
+    printf "| the sweep | %.1f | %.1f | |\n", w, c
+    sub(/evaluate, [0-9]+ units [|] [0-9.]+ [|] [|]/, sprintf("& %.2f", w / measuring), stages)
+    print stages
+    printf "| single runs%s | %.1f | %.1f | %.3f |\n", (sample > 1 ? ", from " n " of them" : ""), sw * sample, sc * sample, w / sw / sample
+  }'
+  printf '\n%s, 2 ranks; %s.\n' "$(processor_name)" "$(date +%Y-%m-%d)"
+} >"$folder/table"
+cat "$folder/table"
+[ -z "$page" ] || replace_section "$page" '<!-- tests/sweep_cost.sh --page -->' '<!-- end of sweep_cost -->' "$folder/table"
 trap - EXIT
 rm -rf "$folder"

@@ -16,10 +16,9 @@ fi
 # "METHOD-SPARSITY PERPLEXITY TIMES_DENSE" of the first table.
 rows() { awk -v method="$1" '/^Accuracy/ { exit } index($1, method "-") == 1 { print substr($1, length(method) + 2), $2, $3 }' "$here/results.txt"; }
 dense=$(awk '$1 == "dense" { print $2; exit }' "$here/results.txt")
-style="set terminal svg size 520,320 font 'sans-serif,12' background 'white'; set border 3; set tics nomirror; set grid ytics lc rgb '#dddddd'; set key left top"
 draw() {
   {
-    echo "$style; set output '$here/$1.svg'"
+    echo "load '$here/../style.gnuplot'; set output '$here/$1.svg'"
     for method in magnitude wanda alps; do
       printf '$%s << EOD\n%s\nEOD\n' "$method" "$(rows "$method")"
     done

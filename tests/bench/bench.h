@@ -5,8 +5,8 @@
 // `value` is the median of what was measured, `beside` what its peer gave in the same run, `ratio` their
 // quotient; `aim` is what the ratio should be, `aim_is` "at least" or "at most", and they are null where
 // there is none. `low` and `high`, the least and the largest ratio of a round, are there for what ran in
-// rounds of processor time. Nothing here fails when an aim is missed: machines are busy, and a person reads
-// the numbers.
+// rounds of processor time; `x` where there is a picture (tests/bench/picture.sh). Nothing here fails when an
+// aim is missed: machines are busy, and a person reads the numbers.
 //
 // The first paragraph of the comment at the head of a bench_*.c stands above its table in docs/speed.md.
 //
@@ -31,6 +31,7 @@ struct bench_times {
 
 struct bench {
     bool json;
+    double x; // where the rows that follow stand in a picture, "x" with --json; 0: nowhere
 };
 
 // One thing to be timed.
@@ -154,6 +155,8 @@ static inline void bench_print_row(const struct bench *bench, const struct bench
     if (bench->json) {
         printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"beside\": %.6g, \"ratio\": %.4g, ",
                row->name, row->value, row->unit, row->beside, ratio);
+        if (bench->x > 0)
+            printf("\"x\": %.6g, ", bench->x);
         if (spread)
             printf("\"low\": %.4g, \"high\": %.4g, ", row->low, row->high);
         if (isnan(row->aim))

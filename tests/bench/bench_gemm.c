@@ -1,67 +1,10 @@
 // bench_gemm.c - bare matrix products, compared with the most that the processor's multiply-add units can do,
 // and with the fastest other BLAS that is installed. Every other benchmark divides by BLIS: this one says
 // what BLIS is worth.
-#include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/peak.h"
 
 #include <dlfcn.h>
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
-
-// ---- the processor's peak
-// ----------------------------------------------------------------------------------
-
-enum { CHAINS = 16, STEPS = 4000000 }; // enough independent chains to fill two units of latency 4 to 5
-
-static volatile float sink;
-
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx512f"))) static double peak_512(void)
-{
-    __m512 sums[CHAINS];
-    const __m512 a = _mm512_set1_ps(0.999F), b = _mm512_set1_ps(1e-3F);
-    for (int i = 0; i < CHAINS; i++)
-        sums[i] = _mm512_set1_ps((float)i);
-    for (int step = 0; step < STEPS; step++)
-#pragma GCC unroll 16
-        for (int i = 0; i < CHAINS; i++)
-            sums[i] = _mm512_fmadd_ps(sums[i], a, b);
-    for (int i = 0; i < CHAINS; i++)
-        sink = _mm512_cvtss_f32(sums[i]);
-    return 2.0 * 16 * CHAINS * STEPS;
-}
-
-__attribute__((target("avx2,fma"))) static double peak_256(void)
-{
-    __m256 sums[CHAINS - 2]; // there are 16 registers, two of which hold the factors
-    const __m256 a = _mm256_set1_ps(0.999F), b = _mm256_set1_ps(1e-3F);
-    for (int i = 0; i < CHAINS - 2; i++)
-        sums[i] = _mm256_set1_ps((float)i);
-    for (int step = 0; step < STEPS; step++)
-#pragma GCC unroll 16
-        for (int i = 0; i < CHAINS - 2; i++)
-            sums[i] = _mm256_fmadd_ps(sums[i], a, b);
-    for (int i = 0; i < CHAINS - 2; i++)
-        sink = _mm256_cvtss_f32(sums[i]);
-    return 2.0 * 8 * (CHAINS - 2) * STEPS;
-}
-#endif
-
-// float32 operations a second of one core; 0 where it is not known how to ask.
-static double peak_rate(void)
-{
-    double best = 0;
-#if defined(__x86_64__) && defined(__GNUC__)
-    double (*peak)(void) = blas_kernel_fits("skx") ? peak_512 : blas_kernel_fits("haswell") ? peak_256 : NULL;
-    for (int i = 0; i < BENCH_REPETITIONS && peak != NULL; i++) {
-        const double start = bench_seconds(), operations = peak();
-        best = fmax(best, operations / (bench_seconds() - start));
-    }
-#endif
-    return best;
-}
 
 // ---- products
 // ----------------------------------------------------------------------------------------------

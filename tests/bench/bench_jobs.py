@@ -13,7 +13,6 @@ A job that takes less than some seconds runs three times in turn with its peer; 
 import importlib.util
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import tempfile
 import time
 
 import bench
+import program
 
 for module in ("torch", "transformers", "h5py"):
     if importlib.util.find_spec(module) is None:
@@ -70,25 +70,12 @@ class Job:
 
     def ours(self):
         self.clear(self.run, self.out)
-        peaks = os.path.join(self.folder, "peaks")
-        with open(peaks, "w"):
-            pass
         command = ["evaluate", "--variant", "dense"] if self.task == "evaluate" else ["run"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        done = subprocess.run(["mpirun", "-n", str(CORES), sys.executable, "-S", os.path.join(HERE, "peak.py"), peaks, self.coppice, *command,
-                               "--progress", "none", os.path.join(self.folder, "job.yaml")], env=environment, capture_output=True, text=True)
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode != 0:
-            sys.exit(f"bench jobs: {done.stderr}")
-        with open(peaks) as file:
-            memory = sum(map(int, file))
-        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        result = None
+        found = program.run(self.coppice, CORES, *command, os.path.join(self.folder, "job.yaml"))
         if self.task == "evaluate":
             with open(os.path.join(self.run, "results", "dense", "perplexity.json")) as file:
-                result = json.load(file)["perplexity"]
-        return {"wall": wall, "processor": processor, "memory": memory, "result": result}
+                found["result"] = json.load(file)["perplexity"]
+        return found
 
     def theirs(self, python, *clone):
         """After ours(), on the same ids."""

@@ -1,4 +1,4 @@
-"""peak.py FILE PROGRAM ARGUMENT...: runs a program, and appends to FILE the bytes that it had in memory at most. For bench_jobs.py, under mpirun."""
+"""peak.py FILE PROGRAM ARGUMENT...: runs a program, and appends to FILE the bytes that it had in memory at most. For program.py, under mpirun."""
 import os
 import sys
 
