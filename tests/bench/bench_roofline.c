@@ -1,7 +1,7 @@
 // bench_roofline.c - what kernels reach on one core, beside what the core could do: the smaller one of what
 // its multiply-add units can and of what memory lets it, by the operations that a kernel has for each byte
-// which it must read or write once; in processor time. An exponential, a root and a comparison count as one operation. Kernels
-// that find their inputs in a cache can be above the roof of memory.
+// which it must read or write once; in processor time. An exponential, a root and a comparison count as one
+// operation. Kernels that find their inputs in a cache can be above the roof of memory.
 #include "kernels/forward/activation.h"
 #include "kernels/forward/attention.h"
 #include "kernels/forward/norm.h"
