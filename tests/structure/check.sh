@@ -5,7 +5,7 @@
 #
 # arrows.awk judges the includes, parameters.awk the functions, citations.awk the sections of kernels/METHOD.md that
 # comments cite. Besides, every source is compiled and every header is
-# included by one: what nothing reaches is dead.
+# included by one: what nothing reaches is dead. And nothing is called that not every MPI has.
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -45,6 +45,12 @@ unreached() {
     END { for (name in header) if (!(name in used)) print name " is included by nothing" }' <(echo "$all") $all
 }
 
+# Calls that one MPI has alone, and headers of one alone: the program runs with any.
+of_one_mpi() {
+  # shellcheck disable=SC2086
+  grep -HnE '(^|[^A-Za-z0-9_])(MPIX|OMPI|ompi|opal|mca)_[A-Za-z0-9_]+[[:space:]]*\(|<mpi-ext\.h>' $rooms | cut -d : -f 1 || true
+}
+
 found=$({
   # shellcheck disable=SC2086
   awk -f "$here/arrows.awk" $rooms
@@ -53,6 +59,7 @@ found=$({
   # shellcheck disable=SC2086
   [ ! -e kernels/METHOD.md ] || awk -f "$here/citations.awk" kernels/METHOD.md $all
   unreached | sed 's/^/unreached\t/'
+  of_one_mpi | sed 's/^/foreign\t/; s/$/ calls what one MPI has alone/'
 } | tr '\t' ' ' | sort -u)
 
 # An empty list of files would find nothing wrong with them.

@@ -64,6 +64,9 @@ sound_tree
 write kernels/gemm.c '#include "kernels/gemm.h"' '  #  include <mpi.h>'
 finds "foreign kernels/gemm.c includes <mpi.h>" "MPI in the kernels"
 sound_tree
+write io/model/open.c '#include "io/store/read.h"' 'int lost(void) { return MPIX_Query_cuda_support(); }' '// MPIX_Comm_revoke'
+finds "foreign io/model/open.c calls what one MPI has alone" "a call of Open MPI's own"
+sound_tree
 write io/model/open.c '#include "io/model/gone.h"'
 finds 'missing io/model/open.c includes "io/model/gone.h"' "an include of nothing"
 sound_tree
