@@ -19,11 +19,13 @@ export rank_in # for `bash -c`: ${!rank_in}
 kill_at_once=OMPI_MCA_odls_base_sigkill_timeout=0
 
 # without_launcher_lines: standard input less what mpirun itself says of ranks that ended badly: blocks between two lines
-# of dashes (Open MPI) or of equal signs, and what Hydra puts around them.
+# of dashes (Open MPI) or of equal signs, and what Hydra puts around them. Open MPI 5's mpirun now and then says besides that it did
+# not reach a rank which had just ended.
 without_launcher_lines() {
   local cr=$'\r'
   sed -E -e "/^-{60,}$cr?\$/,/^-{60,}$cr?\$/d" -e "/^={60,}$cr?\$/,/^={60,}$cr?\$/d" \
     -e '/^YOUR APPLICATION TERMINATED WITH THE EXIT STRING/d' -e '/^This typically refers to a problem with your application/d' \
+    -e '/^\[[^]]*\] PMIX ERROR: .* in file .*server\/pmix_server\.c/d' \
     -e '/^Please see the FAQ page for debugging suggestions/d' -e "/^$cr?\$/d"
 }
 

@@ -480,7 +480,7 @@ static void an_expression_does_not_take_for_ever(void **state)
         {"(a*)*[bc]", 2000, "goes back too often at byte 0 of a text of 2000"},
         {"(?:a+)+[bc]", 100000, "goes back too often"},
         {"(?:a|aa)+[bc]|a", 5000, "goes back too often"},
-        {"a+c|a*b|b", 1000000, "it looks at the same places again and again"},
+        {"(?=a+c)a|b", 1000000, "it looks at the same places again and again"},
         {"[ab]+?c|a", 200000, "it looks at the same places again and again"},
         {"(?:\\\\p{L}\\\\p{M}*)+", 200000, NULL}, // one match of all the text
         {"(?:[^c]|b)+", 200000, NULL},
