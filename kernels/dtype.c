@@ -301,6 +301,38 @@ static size_t first_non_finite(const float *x, size_t n)
     return n;
 }
 
+SIMD_CLONES
+static uint32_t low_bits(const float *x, size_t n)
+{
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bits |= float_bits(x[i]) & 0xffff;
+    return bits;
+}
+
+struct low_bits {
+    const float *x;
+    atomic_bool *found;
+};
+
+static void find_low_bits(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct low_bits *all = context;
+
+    (void)thread;
+    if (low_bits(all->x + first, count) != 0)
+        atomic_store(all->found, true);
+}
+
+bool floats_are_bf16(const float *x, size_t n)
+{
+    atomic_bool found = false;
+
+    threads_share(n, threads_grain(1), find_low_bits, &(struct low_bits){x, &found});
+    return !found;
+}
+
 struct search {
     const float *x;
     size_t n;

@@ -1,6 +1,7 @@
 // dtype.h - the three number formats of checkpoints, and conversions between them and float or double that
 // round once (kernels/METHOD.md §14).
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 enum dtype { DTYPE_F32 = 0, DTYPE_F16 = 1, DTYPE_BF16 = 2 };
@@ -17,6 +18,9 @@ void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n);
 void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n);
 // The same from double, rounded ONCE: to the nearest float32 and then to 16 bits would be twice.
 void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
+
+// Whether x[n] are what bf16 numbers stand for, so that dtype_from_f32 of DTYPE_BF16 loses nothing.
+bool floats_are_bf16(const float *x, size_t n);
 
 // Index of the first NaN or infinity in x[n]; n when all are finite.
 size_t find_non_finite(const float *x, size_t n);

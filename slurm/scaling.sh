@@ -43,7 +43,7 @@ YAML
   echo '| nodes | ranks × threads | stage | time | most of it | read | written | sent | messages |'
   echo '|--:|--:|---|--:|---|--:|--:|--:|--:|'
   memory=''
-  for nodes in 1 8 64 512; do
+  for nodes in 1 8 64 256; do
     best=$(plan $nodes $cores 1 | awk -F '\t' '$1 ~ /^\.best\./ { print $2 }' | xargs)
     read -r ranks threads <<<"$best"
     plan $nodes "$ranks" "$threads" >"$folder/plan"

@@ -47,6 +47,8 @@ static void add_tensor(struct layer_size *size, const struct sizes *sizes, const
     if (tensor->tensor != NULL)
         size->checkpoint += out * in * stored_bytes(tensor->tensor);
     size->expanded += out * in * (double)sizeof(float);
+    size->packed +=
+        out * in * (double)(tensor->tensor != NULL && tensor->tensor->dtype == DTYPE_BF16 ? 2 : 4);
     if (tensor->linear[0] != '\0') {
         size->statistics += (4 * in + 1) * sizeof(double);
         size->inputs++;

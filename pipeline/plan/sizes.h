@@ -21,6 +21,7 @@ struct layer_size {
     // Bytes:
     double checkpoint; // of all its tensors
     double expanded;   // of the same in float32
+    double packed;     // of the same with bf16 as it is
     double weights;    // of its pruned weights, in the model's dtype
     double masks;      // of the file of its masks
     double updates;    // that sparsegpt adds to it: weights in float32

@@ -1,5 +1,6 @@
 #include "pipeline/plan/worker.h"
 
+#include "stages/layer/layer_weights.h"
 #include "stages/stage.h"
 
 #include <math.h>
@@ -115,9 +116,12 @@ void spend_dense_layer(const struct worker *w, struct estimate *e, const struct 
     spend_reading(w, e, layer->checkpoint);
     spend_sweep(w, e, layer->checkpoint / 2, w->machine->convert / 2, convert_traffic);
     if (w->nodes > 1) {
-        e->sent += layer->expanded * (w->copies - 1);
+        const double bytes = layer_is_packed(w->machine->threads) ? layer->packed : layer->expanded;
+        e->sent += bytes * (w->copies - 1);
         e->messages += w->copies * (w->copies - 1);
-        spend(e, PART_NETWORK, layer->expanded / w->machine->network);
+        spend(e, PART_NETWORK, bytes / w->machine->network);
+        if (layer_is_packed(w->machine->threads)) // by one rank of each node
+            spend(e, PART_ARITHMETIC, layer->packed / (w->machine->convert * speedup(w->machine)));
     }
 }
 

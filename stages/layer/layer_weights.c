@@ -158,22 +158,79 @@ static struct node_rows rows_to_read(const struct layer_weights *weights, const 
     return rows;
 }
 
+// Floats that are packed at a time.
+enum { PACKED = 1 << 22 };
+
+// What one node read: values[count], in the memory of this one.
+struct node_share {
+    size_t node;
+    bool is_own;
+    float *values;
+    size_t count;
+};
+
+// Sends it to the other nodes as bf16, which it is. packed: room for PACKED.
+static enum status send_packed(const struct layer_weights *weights, const struct node_share *share,
+                               uint16_t *packed, struct error *err)
+{
+    const size_t count = share->count;
+
+    for (size_t done = 0; done < count; done += PACKED) {
+        const size_t n = count - done < PACKED ? count - done : PACKED;
+        if (share->is_own)
+            dtype_from_f32(packed, share->values + done, DTYPE_BF16, n);
+        FORWARD_IF_ERROR(nodes_send_bytes(&weights->nodes, packed, n * sizeof *packed, share->node, err));
+        if (!share->is_own)
+            dtype_to_f32(share->values + done, packed, DTYPE_BF16, n);
+    }
+    return STATUS_OK;
+}
+
+bool layer_is_packed(size_t threads)
+{
+    // One rank of a node unpacks for all of them: with fewer threads that takes longer than it saves.
+    enum { LEAST_THREADS = 4 };
+    return threads >= LEAST_THREADS;
+}
+
+// By the first rank of each node. The node that sends says whether it packs.
+static enum status send_share(const struct layer_weights *weights, const struct node_share *share,
+                              uint16_t *packed, struct error *err)
+{
+    const uint64_t bytes = (uint64_t)share->count * sizeof *share->values;
+    uint8_t packs = 0;
+
+    if (share->is_own)
+        packs = layer_is_packed(threads_count()) && floats_are_bf16(share->values, share->count);
+    FORWARD_IF_ERROR(nodes_send_bytes(&weights->nodes, &packs, sizeof packs, share->node, err));
+    if (packs != 0)
+        return send_packed(weights, share, packed, err);
+    return nodes_send_bytes(&weights->nodes, share->values, bytes, share->node, err);
+}
+
 // Collective. Every node gets what the others have read.
 static enum status exchange(const struct layer_weights *weights, const struct stage *stage, struct error *err)
 {
-    float *block = weights->memory.data;
-    enum status status = STATUS_OK;
+    const bool leads = stage->team->node_rank == 0;
+    uint16_t *packed = NULL;
 
     shared_block_sync(&weights->memory, stage->team);
     if (weights->nodes.count == 1)
         return STATUS_OK;
-    for (size_t node = 0; node < weights->nodes.count && status == STATUS_OK; node++) {
-        const size_t from = share_begin(weights, node), to = share_end(weights, node);
-        status =
-            nodes_send_bytes(&weights->nodes, block + from, (uint64_t)(to - from) * sizeof *block, node, err);
+    enum status status =
+        allocate_aligned(&packed, leads ? PACKED : 0, sizeof *packed, "weights to be sent", err);
+    GOTO_IF_ERROR(team_agree(stage->team, status, err), done);
+    for (size_t node = 0; leads && node < weights->nodes.count && status == STATUS_OK; node++) {
+        const size_t from = share_begin(weights, node);
+        const struct node_share share = {node, node == (size_t)weights->nodes.of[stage->team->rank],
+                                         (float *)weights->memory.data + from,
+                                         share_end(weights, node) - from};
+        status = send_share(weights, &share, packed, err);
     }
     status = team_agree(stage->team, status, err);
     shared_block_sync(&weights->memory, stage->team);
+done:
+    free(packed);
     return status;
 }
 

@@ -17,6 +17,9 @@ struct layer_weights {
     char source[PATH_SIZE]; // the weights or masks file that lies over the checkpoint, "" for the dense layer
 };
 
+// Whether the nodes of ranks with so many threads send a layer of bf16 weights as such, and not in float32.
+bool layer_is_packed(size_t threads);
+
 // Allocates room for the largest layer. Freed with layer_weights_free.
 enum status layer_weights_create(struct layer_weights *weights, const struct stage *stage, struct error *err);
 void layer_weights_free(struct layer_weights *weights); // collective; zeroed is fine

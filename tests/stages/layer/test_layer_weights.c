@@ -1,5 +1,6 @@
 // The float32 copy of a layer: the checkpoint's bits, and over them what a variant pruned.
 // ranks: 1 3
+#include "kernels/threads.h"
 #include "stages/compensate/compensate.h"
 #include "stages/prune/prune.h"
 #include "tests/support/small_model.h"
@@ -195,10 +196,15 @@ static void nodes_read_a_part_each_and_have_the_same_bits(void **state)
         assert_ok(layer_weights_create(&weights, &stage, &err), err);
         for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
             assert_ok(layer_weights_load(&small.weights, &small.stage, 1, variants[v], &err), err);
-            assert_ok(layer_weights_load(&weights, &stage, 0, NULL, &err), err); // other bits before
-            assert_ok(layer_weights_load(&weights, &stage, 1, variants[v], &err), err);
-            assert_shares(&weights);
-            assert_same_layer(&weights, &small.weights);
+            for (size_t threads = 1; threads <= 4; threads += 3) { // sent in float32, and as bf16
+                assert_int_equal(layer_is_packed(threads), threads == 4);
+                threads_set(threads);
+                assert_ok(layer_weights_load(&weights, &stage, 0, NULL, &err), err); // other bits before
+                assert_ok(layer_weights_load(&weights, &stage, 1, variants[v], &err), err);
+                threads_set(1);
+                assert_shares(&weights);
+                assert_same_layer(&weights, &small.weights);
+            }
         }
         layer_weights_free(&weights);
         MPI_Comm_free(&team.node);
