@@ -1,5 +1,5 @@
 #!/bin/bash
-# scaling.sh - prints the tables of SCALING.md: what `coppice plan` says of three models on 1 to 512 nodes.
+# scaling.sh - prints the tables of SCALING.md: what `coppice plan` says of three models on 1 to 256 nodes.
 #
 #   slurm/scaling.sh [RATES]      RATES as for coppice plan --machine; COPPICE=program (default: build/coppice)
 set -euo pipefail
@@ -42,7 +42,7 @@ YAML
   printf '\n### %s\n\n' $model
   echo '| nodes | ranks × threads | stage | time | most of it | read | written | sent | messages |'
   echo '|--:|--:|---|--:|---|--:|--:|--:|--:|'
-  memory=''
+  memory='' one=''
   for nodes in 1 8 64 256; do
     best=$(plan $nodes $cores 1 | awk -F '\t' '$1 ~ /^\.best\./ { print $2 }' | xargs)
     read -r ranks threads <<<"$best"
@@ -73,12 +73,13 @@ YAML
             bytes(plan[at ".bytes_sent"]), count(plan[at ".messages"])
         }
       }' "$folder/plan"
-    memory+=$(awk -F '\t' -v nodes=$nodes -v ranks="$ranks" '{ plan[$1] = $2 } END {
-      printf "| %d | %.1f GB | %.1f GB | %.0f GB |", nodes, plan[".memory.rank"] / 1e9,
+    one=${one:-$(awk -F '\t' '$1 == ".seconds" { print $2 }' "$folder/plan")} # node
+    memory+=$(awk -F '\t' -v nodes=$nodes -v ranks="$ranks" -v one="$one" '{ plan[$1] = $2 } END {
+      printf "| %d | %.2f | %.1f GB | %.1f GB | %.0f GB |", nodes, one / (nodes * plan[".seconds"]), plan[".memory.rank"] / 1e9,
         plan[".memory.node_shared"] / 1e9, (ranks * plan[".memory.rank"] + plan[".memory.node_shared"]) / 1e9
     }' "$folder/plan")$'\n'
   done
-  printf '\n| nodes | memory of a rank | shared by a node | of the node |\n|--:|--:|--:|--:|\n%s' "$memory"
+  printf '\n| nodes | efficiency | memory of a rank | shared by a node | of the node |\n|--:|--:|--:|--:|--:|\n%s' "$memory"
   awk -F '\t' '$1 == ".work" { work = $2 } $1 ~ /^\.disk\./ && $2 > 0 { disk = disk sprintf(", %s %.1f GB", substr($1, 7), $2 / 1e9) }
     END { printf "\nWork %.0f Pflop. On disk%s.\n", work / 1e15, disk }' "$folder/plan" | sed 's/disk,/disk:/'
 done
