@@ -170,6 +170,18 @@ static void convert_from_f32(void *out, const float *in, enum dtype dtype, size_
 }
 
 SIMD_CLONES
+static void bf16_round_array(float *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = bf16_to_f32(bf16_from_f32(in[i]));
+}
+
+void bf16_round(float *out, const float *in, size_t n)
+{
+    bf16_round_array(out, in, n);
+}
+
+SIMD_CLONES
 static void f32_from_f64_array(unsigned char *restrict out, const double *restrict in, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

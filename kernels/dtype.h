@@ -16,7 +16,9 @@ void dtype_to_f32(float *out, const void *in, enum dtype dtype, size_t n);
 // out[n] of dtype (any alignment) <- in[n], rounded once to nearest, ties to even; overflow gives infinity,
 // NaN stays NaN.
 void dtype_from_f32(void *out, const float *in, enum dtype dtype, size_t n);
-// The same from double, rounded ONCE: to the nearest float32 and then to 16 bits would be twice.
+// out[n] <- in[n], rounded to the nearest bfloat16 likewise. out may be in.
+void bf16_round(float *out, const float *in, size_t n);
+// dtype_from_f32 from double, rounded ONCE: to the nearest float32 and then to 16 bits would be twice.
 void dtype_from_f64(void *out, const double *in, enum dtype dtype, size_t n);
 
 // Whether x[n] are what bf16 numbers stand for, so that dtype_from_f32 of DTYPE_BF16 loses nothing.

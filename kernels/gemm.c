@@ -1,4 +1,5 @@
 #include "kernels/gemm.h"
+#include "kernels/bf16_gemm.h"
 #include "kernels/blas.h"
 #include "kernels/threads.h"
 
@@ -111,11 +112,20 @@ static struct blas_gemm product(size_t m, size_t n, size_t k, size_t c_stride, s
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale)
 {
+    gemm_nt_as(COMPUTE_FLOAT32, c, c_stride, a, a_stride, b, b_stride, m, n, k, scale);
+}
+
+void gemm_nt_as(enum compute compute, float *c, size_t c_stride, const float *a, size_t a_stride,
+                const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale)
+{
     struct blas_gemm gemm = product(m, n, k, c_stride, a_stride, b_stride);
 
     gemm.transpose_b = true;
     gemm.alpha = (double)scale;
-    multiply_f32(c, a, b, &gemm);
+    if (compute == COMPUTE_FLOAT32)
+        multiply_f32(c, a, b, &gemm);
+    else
+        bf16_gemm(c, a, b, &gemm, compute);
 }
 
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
@@ -233,14 +243,17 @@ static void add_bias(const void *context, size_t first, size_t count, size_t thr
 
 void linear_forward(float *y, size_t y_stride, const struct linear *linear, const float *x, size_t tokens)
 {
-    gemm_nt(y, y_stride, x, linear->in, linear->weight, linear->in, tokens, linear->out, linear->in, 1.0F);
+    gemm_nt_as(linear->compute, y, y_stride, x, linear->in, linear->weight, linear->in, tokens, linear->out,
+               linear->in, 1.0F);
     if (linear->bias != NULL)
         threads_share(tokens, threads_grain(linear->out), add_bias, &(struct bias){y, y_stride, linear});
 }
 
 struct linear linear_slice(const struct linear *linear, size_t first, size_t count)
 {
-    struct linear slice = {.out = count, .in = linear->in, .weight = linear->weight + first * linear->in};
+    struct linear slice = *linear;
+    slice.out = count;
+    slice.weight += first * linear->in;
     if (linear->bias != NULL)
         slice.bias = linear->bias + first;
     return slice;

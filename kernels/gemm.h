@@ -6,6 +6,7 @@
 // c depends on its own row of a alone, not on m or the rows beside it. Nothing is promised between machines
 // of different instruction sets (kernels/METHOD.md §14).
 #pragma once
+#include "kernels/compute.h"
 #include "kernels/error.h"
 #include <stddef.h>
 
@@ -13,11 +14,15 @@ struct linear {
     size_t out, in;
     const float *weight; // [out, in], NULL: this linear is absent
     const float *bias;   // [out] or NULL
+    enum compute compute;
 };
 
 // c[m, n] = scale * a[m, k] b[n, k]^T
 void gemm_nt(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k, float scale);
+// The same in another arithmetic, for which compute_prepare (bf16_gemm.h) has been called.
+void gemm_nt_as(enum compute compute, float *c, size_t c_stride, const float *a, size_t a_stride,
+                const float *b, size_t b_stride, size_t m, size_t n, size_t k, float scale);
 // c[m, n] = a[m, k] b[k, n]
 void gemm_nn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
              size_t m, size_t n, size_t k);

@@ -104,8 +104,8 @@ static void multiply_chunk(float *out, size_t stride, const struct lm_head *head
 {
     const size_t hidden = head->hidden_size, count = chunk->count;
 
-    gemm_nt(out, stride, normed, hidden, chunk->weight, hidden, rows, count, hidden,
-            head->logit_scale != 0.0F ? head->logit_scale : 1.0F);
+    gemm_nt_as(head->compute, out, stride, normed, hidden, chunk->weight, hidden, rows, count, hidden,
+               head->logit_scale != 0.0F ? head->logit_scale : 1.0F);
     if (head->bias != NULL || head->logit_soft_cap != 0.0F)
         threads_share(rows, threads_grain(count), finish_rows,
                       &(struct finish){head, out, stride, chunk->first, count});

@@ -9,6 +9,7 @@
 struct lm_head {
     const void *weight; // [vocab, hidden_size] of dtype
     enum dtype dtype;
+    enum compute compute;
     // As of an embedding (embedding.h), or NULL.
     void (*read)(float *values, const void *weight, size_t first, size_t count);
     size_t vocab_size, hidden_size;

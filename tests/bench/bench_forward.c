@@ -36,7 +36,7 @@ struct arrays {
 
 static struct linear linear(const struct arrays *a, size_t out, size_t in, bool biased)
 {
-    return (struct linear){out, in, a->weights, biased ? a->ones : NULL};
+    return (struct linear){.out = out, .in = in, .weight = a->weights, .bias = biased ? a->ones : NULL};
 }
 
 static void make_layer(struct arrays *a)

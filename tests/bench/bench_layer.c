@@ -57,9 +57,9 @@ static void layer_create(struct layer *l)
     l->weights = memory((size_t)INTERMEDIATE * HIDDEN, sizeof(float)); // of all linears
     random_fill(&random, l->weights, (size_t)INTERMEDIATE * HIDDEN, 0.02);
     random_fill(&random, angles, (size_t)LENGTH * pairs, 0.5);
-    const struct linear square = {HIDDEN, HIDDEN, l->weights, NULL},
-                        wide = {INTERMEDIATE, HIDDEN, l->weights, NULL},
-                        narrow = {HIDDEN, INTERMEDIATE, l->weights, NULL};
+    const struct linear square = {.out = HIDDEN, .in = HIDDEN, .weight = l->weights},
+                        wide = {.out = INTERMEDIATE, .in = HIDDEN, .weight = l->weights},
+                        narrow = {.out = HIDDEN, .in = INTERMEDIATE, .weight = l->weights};
     l->config = (struct decoder_config){.hidden_size = HIDDEN,
                                         .intermediate_size = INTERMEDIATE,
                                         .num_attention_heads = HEADS,

@@ -26,12 +26,12 @@ all=$(sources)
 rooms=$(grep -E '^(kernels|io|stages|pipeline)/' <<<"$all")
 
 # compile_commands.json names every source that the build compiles, by its whole path. It takes one of the files that call a
-# BLAS (cmake/blas.cmake).
+# BLAS (cmake/blas.cmake), and one of those that are for oneDNN or stand for it (cmake/onednn.cmake).
 unreached() {
   local compiled file
   compiled=$(sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$build/compile_commands.json")
   comm -13 <(sed "s#^$(pwd -P)/##; s#^$PWD/##" <<<"$compiled" | sort) <(grep '\.c$' <<<"$all") |
-    sed -E '/^kernels\/blas_(blis|cblas)\.c$/d' |
+    sed -E '/^kernels\/(blas_(blis|cblas)|bf16_unit_(onednn|none))\.c$/d' |
     sed 's/$/ is compiled by nothing/'
   # Tests include the headers of their own folder by their names alone.
   # shellcheck disable=SC2086

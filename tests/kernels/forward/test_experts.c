@@ -25,13 +25,13 @@ static void create(struct fixture *f, bool norm_topk_prob)
     f->router = uniform_floats((size_t)EXPERTS * HIDDEN, 1.0F, 2);
     f->x = uniform_floats((size_t)TOKENS * HIDDEN, 1.0F, 3);
     f->experts = (struct experts){
-        .router = {.linear = {EXPERTS, HIDDEN, f->router, NULL},
+        .router = {.linear = {.out = EXPERTS, .in = HIDDEN, .weight = f->router},
                    .num_experts = EXPERTS,
                    .num_experts_per_tok = PER_TOKEN,
                    .routing = {.normalise = norm_topk_prob}},
-        .first = {.gate = {INNER, HIDDEN, f->weights + GATE, NULL},
-                  .up = {INNER, HIDDEN, f->weights + UP, NULL},
-                  .down = {HIDDEN, INNER, f->weights + DOWN, NULL},
+        .first = {.gate = {.out = INNER, .in = HIDDEN, .weight = f->weights + GATE},
+                  .up = {.out = INNER, .in = HIDDEN, .weight = f->weights + UP},
+                  .down = {.out = HIDDEN, .in = INNER, .weight = f->weights + DOWN},
                   .activation = ACTIVATION_SILU},
         .stride = STRIDE,
     };

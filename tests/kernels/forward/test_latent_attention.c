@@ -35,8 +35,10 @@ static void normalise(double *x, size_t size, const float *weight, double epsilo
 
 static struct linear random_linear(size_t out, size_t in, bool bias, uint64_t seed)
 {
-    return (struct linear){out, in, uniform_floats(out * in, 1.0F, seed),
-                           bias ? uniform_floats(out, 1.0F, seed + 1) : NULL};
+    return (struct linear){.out = out,
+                           .in = in,
+                           .weight = uniform_floats(out * in, 1.0F, seed),
+                           .bias = bias ? uniform_floats(out, 1.0F, seed + 1) : NULL};
 }
 
 static void release(const struct linear *linear)

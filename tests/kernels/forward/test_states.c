@@ -186,8 +186,7 @@ static void in_a_tree_the_same_is_given_and_taken(void **state)
     assert_true(largest_difference(row, alone, prefix * STATE) < 1e-5);
 }
 
-// ---- what layers read of the tokens
-// ----------------------------------------------------------------------------------
+// ---- what layers read of the tokens --------------------------------------------------------------------
 
 // expected[HIDDEN] <- hidden + per_layer_norm(projection(gelu(gate(hidden)) * input)) of token `id`; the
 // inputs of the two linears.
@@ -277,8 +276,7 @@ static void layers_read_their_part_of_the_tokens(void **state)
     }
 }
 
-// ---- experts beside an MLP
-// -------------------------------------------------------------------------------------------
+// ---- experts beside an MLP -----------------------------------------------------------------------------
 
 // added[HIDDEN] <- dense_output_norm(mlp(post_attention_norm(x))) + experts_output_norm(sum of share *
 // expert( experts_norm(x))), shares from router(router_norm(x) / 4), over their sum, times the experts' own
@@ -343,9 +341,9 @@ static void experts_and_mlp_read_the_residual_stream(void **state)
     layer.experts_norm = random_norm(HIDDEN);
     layer.dense_output_norm = random_norm(HIDDEN);
     layer.experts_output_norm = random_norm(HIDDEN);
-    layer.expert_gate = (struct linear){INNER, HIDDEN, experts, NULL};
-    layer.expert_up = (struct linear){INNER, HIDDEN, experts + INNER * HIDDEN, NULL};
-    layer.expert_down = (struct linear){HIDDEN, INNER, experts + 2 * INNER * HIDDEN, NULL};
+    layer.expert_gate = (struct linear){.out = INNER, .in = HIDDEN, .weight = experts};
+    layer.expert_up = (struct linear){.out = INNER, .in = HIDDEN, .weight = experts + INNER * HIDDEN};
+    layer.expert_down = (struct linear){.out = HIDDEN, .in = INNER, .weight = experts + 2 * INNER * HIDDEN};
     layer.expert_stride = 3 * INNER * HIDDEN;
     layer.output_norm = random_norm(HIDDEN);
     begin(states, &config);
