@@ -4,6 +4,7 @@
 #include "io/file/json_memory.h"
 #include "io/launched.h"
 #include "io/store/store.h"
+#include "kernels/bf16_gemm.h"
 #include "kernels/gemm.h"
 #include "kernels/threads.h"
 #include "pipeline/cli/exit_code.h"
@@ -23,6 +24,7 @@
 #include "pipeline/run/diagnose.h"
 #include "pipeline/run/plan_command.h"
 #include "pipeline/run/process/bus_error.h"
+#include "pipeline/run/process/compute_choice.h"
 #include "pipeline/run/process/kernel_choice.h"
 #include "pipeline/run/process/launcher.h"
 #include "pipeline/run/process/mpi_room.h"
@@ -69,6 +71,24 @@ static enum status prepare_products(const struct program *program, const char *r
     return team_agree(&program->world, gemm_prepare(err), err);
 }
 
+// What the job's linears are multiplied by, where it is not the BLAS's float32.
+static enum status agree_on_compute(const struct program *program, const struct settings *settings,
+                                    struct error *err)
+{
+    const enum verbosity verbosity = program->options.verbosity;
+    char notice[320], name[BF16_UNIT_NAME_SIZE];
+
+    // Once more, as the number of threads is known now.
+    FORWARD_IF_ERROR(team_agree(&program->world, compute_prepare(settings->compute, err), err));
+    FORWARD_IF_ERROR(compute_agree(notice, sizeof notice, settings, &program->world, err));
+    if (program->root && verbosity > VERBOSITY_QUIET && notice[0] != '\0')
+        say(stderr, "careful: %s", notice);
+    compute_name(name, sizeof name, settings->compute);
+    if (program->root && verbosity > VERBOSITY_NORMAL && settings->compute != COMPUTE_FLOAT32)
+        fprintf(stderr, "coppice: linears in bfloat16 by %s\n", name);
+    return STATUS_OK;
+}
+
 // What a signal handler prints. There may be a bar by then, which is cleared.
 static const char *hurried_line(void)
 {
@@ -93,6 +113,7 @@ static enum status work(const struct program *program, struct error *err)
                     program->world.size);
     GOTO_IF_ERROR(job_open(&job, options->path, &sets, &ignored, &program->world, err), done);
     GOTO_IF_ERROR(prepare_products(program, job.settings->run, err), done);
+    GOTO_IF_ERROR(agree_on_compute(program, job.settings, err), done);
     status =
         stop_install(&stop, options->stop_signal, program->started, options->max_time, options->margin, err);
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);

@@ -3,6 +3,7 @@
 #include "io/corpus/pack.h"
 #include "io/file/origin.h"
 #include "io/tasks/format.h"
+#include "kernels/compute.h"
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/importance.h"
 #include "kernels/pruning/matching.h"
@@ -100,6 +101,7 @@ struct settings {
         made_from; // a hash of all that follows and of the files behind it: of run.json, for every file made
     char *model, *run, *output; // directories; output NULL: no export
     enum output_format output_format;
+    enum compute compute;
     // Where the job names a model by its id on the Hub: the id as it stands there, and the commit; then model
     // is the folder of the snapshot. NULL: the job names a folder.
     char *hub_id, *hub_commit;

@@ -423,6 +423,12 @@ static size_t head_stride(const struct family_member *member, const struct layer
     return member->in != DIMENSION_ONE ? weight->in : 0;
 }
 
+// Which experts a token goes to, and how much a shared one counts, is not left to fewer bits.
+static enum compute compute_of(const struct family_member *member, const struct model *model)
+{
+    return member->kind == MEMBER_ROUTER ? COMPUTE_FLOAT32 : model->compute;
+}
+
 static enum status bind_member(void *context, const struct occurrence *occurrence, struct error *err)
 {
     struct binder *binder = context;
@@ -448,8 +454,11 @@ static enum status bind_member(void *context, const struct occurrence *occurrenc
     else if (member->kind == MEMBER_VECTOR || member->kind == MEMBER_CONVOLUTION)
         *(const float **)place = binder->block + weight->offset;
     else
-        *(struct linear *)place = (struct linear){
-            .out = weight->out, .in = weight->in, .weight = binder->block + weight->offset, .bias = bias};
+        *(struct linear *)place = (struct linear){.out = weight->out,
+                                                  .in = weight->in,
+                                                  .weight = binder->block + weight->offset,
+                                                  .bias = bias,
+                                                  .compute = compute_of(member, binder->model)};
     return STATUS_OK;
 }
 

@@ -121,6 +121,7 @@ void model_lm_head(struct lm_head *head, const struct model *model)
 
     *head = (struct lm_head){.weight = weight->coding != NULL ? (const void *)weight : weight->data,
                              .dtype = weight->dtype,
+                             .compute = model->compute,
                              .read = weight->coding != NULL ? read_codes : NULL,
                              .vocab_size = model->config.vocab_size,
                              .hidden_size = decoder->hidden_size,

@@ -22,8 +22,9 @@ struct model {
     float *lm_head_bias_copy;                      // float32, or NULL
     struct norm embedding_norm;                    // of embeddings, float32 copies; its weight NULL: none
     float embedding_scale, per_layer_scale;
-    size_t num_unused;                         // tensors that nothing here asks for
-    const char *first_unused;                  // their first
+    enum compute compute;     // of the layers' linears, but for routers, and of the head; float32 at first
+    size_t num_unused;        // tensors that nothing here asks for
+    const char *first_unused; // their first
     bool added_attention_bias, added_mlp_bias; // model_add_biases
 };
 

@@ -1,4 +1,5 @@
 #include "pipeline/doctor/installation.h"
+#include "kernels/bf16_unit.h"
 #include "kernels/blas.h"
 
 #include "version.h"
@@ -50,6 +51,18 @@ static void look_at_hdf5(struct findings *findings)
                  locking != NULL ? "; HDF5_USE_FILE_LOCKING=" : "", locking != NULL ? locking : "");
 }
 
+static void look_at_bf16(struct findings *findings)
+{
+    struct error why = {0};
+    char name[BF16_UNIT_NAME_SIZE];
+
+    bf16_unit_name(name, sizeof name);
+    if (bf16_unit_prepare(1, &why) == STATUS_OK)
+        findings_add(findings, "bfloat16", VERDICT_FACT, "by %s", name);
+    else
+        findings_add(findings, "bfloat16", VERDICT_FACT, "compute: bf16 is refused: %s", why.message);
+}
+
 void installation_look(struct findings *findings)
 {
     char blas[BLAS_NAME_SIZE];
@@ -63,4 +76,5 @@ void installation_look(struct findings *findings)
                      ? ""
                      : ": with another number of ranks or threads results may differ in the last bits, "
                        "which BLIS's do not");
+    look_at_bf16(findings);
 }

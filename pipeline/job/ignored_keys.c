@@ -45,6 +45,8 @@ enum status settings_open_model(struct model **model, const struct settings *set
     const struct ignored_keys ignored = {.names = names, .count = settings->num_ignored_keys};
     const enum status status = model_open_ignoring(model, settings->model, &ignored, err);
     free(names);
+    if (status == STATUS_OK)
+        (*model)->compute = settings->compute;
     if (status == STATUS_OK && settings->output_format == OUTPUT_SOURCE)
         checkpoint_keep_codes((*model)->checkpoint);
     return status;

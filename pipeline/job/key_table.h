@@ -22,6 +22,9 @@ KEY(OUTPUT, "output", TEXT(output, "a directory"),
 KEY(OUTPUT_FORMAT, "output_format", CHOICE(settings, output_format, output_format_names), .standard = {OUTPUT_DEQUANTISED},
     .help = "for a quantised model: write dequantised weights, or keep the source's codes and scales, which works only for variants that mask and change no other weights")
 
+KEY(COMPUTE, "compute", CHOICE(settings, compute, compute_names), .standard = {COMPUTE_FLOAT32},
+    .help = "how the products of the model's linears are computed: bf16 rounds both operands to bfloat16 and takes the processor's instructions for it (AVX512-BF16, AMX); bf16_emulated gives the same results but for the order of sums, anywhere, and is no faster than float32")
+
 KEY(CORPUS, "calibration.corpus", TEXT(corpus, "a file, a folder or a pattern"),
     .flags = KEY_PATH | KEY_REQUIRED | KEY_ON_RECORD | KEY_MAY_CHANGE,
     .example = "/data/c4-train.00000-of-01024.json.gz",

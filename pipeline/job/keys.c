@@ -21,6 +21,7 @@ WORDS(group_names, "row", "layer")
 WORDS(allocation_names, "uniform", "owl", "dlp", "measured")
 WORDS(drift_names, "ignored", "corrected")
 WORDS(propagation_names, "pruned", "dense")
+WORDS(compute_names, "float32", "bf16", "bf16_emulated") // of kernels/compute.h
 WORDS(output_format_names, "dequantised", "source")
 
 const char *const *direction_names(size_t *count)

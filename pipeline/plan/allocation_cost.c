@@ -103,7 +103,7 @@ void time_curves(struct worker *w, struct estimate *e, const struct unit *unit)
         sizes->model, sizes->settings->length, (size_t)sequences, (size_t)candidates, (size_t)w->ranks);
     const double groups = ceil(sequences / (w->ranks * (double)batches.group));
     const double sweeps = groups * ceil(candidates / (double)batches.batch);
-    spend_waves(w, e, sequences, work_curves(sizes, unit));
+    spend_passes(w, e, sequences, work_curves(sizes, unit));
     if (curves_are_solved(unit->variant)) // each alone and all together
         spend_computing(w, e, groups * (CURVE_LEVELS - 1) * 2 * layer->solving / w->ranks);
     spend_loading(w, e, (size_t)unit->layer, NULL); // the copy that candidates are put into

@@ -14,6 +14,7 @@ static const struct rate {
 } rates[] = {
     // Measured by tests/bench.sh on one core (slurm/SCALING.md says which).
     {"flops", offsetof(struct machine, flops), 90e9},
+    {"compute", offsetof(struct machine, compute), 1},
     {"score", offsetof(struct machine, score), 0.5e9},
     {"compensate", offsetof(struct machine, compensate), 0.29e9},
     {"correct", offsetof(struct machine, correct), 80e6},

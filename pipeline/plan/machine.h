@@ -10,7 +10,8 @@ struct machine {
     bool measured;                         // the rates are to be measured here (measure.h)
     size_t nodes, ranks_per_node, threads; // threads of each rank: the cores of a node are the product
     // Of one core:
-    double flops;      // floating-point operations a second in a layer's forward pass
+    double flops;      // floating-point operations a second in a layer's forward pass in float32
+    double compute;    // how many times as many in the arithmetic that the job's `compute` asks for
     double score;      // weights a second from statistics to mask
     double compensate; // weights a second from mask to compensated weight
     // sparsegpt, weights a second through the blocks of columns in which they are chosen and corrected one

@@ -34,7 +34,7 @@ static double seconds_of(clockid_t clock)
 struct trial {
     const struct model *model;
     struct layer_map map;
-    struct decoder_layer layer;
+    struct decoder_layer layer, float32; // as the job computes; as others do
     struct rotary_table rotary;
     size_t tokens;
     float *block; // in memory that neighbours share, as the ranks of a node do
@@ -103,6 +103,14 @@ static void pass(void *context)
                           trial->tokens, trial->workspace, NULL);
 }
 
+static void pass_in_float32(void *context)
+{
+    struct trial *trial = context;
+    fill(trial);
+    decoder_layer_forward(&trial->model->config.decoder, &trial->float32, &trial->rotary, trial->states,
+                          trial->tokens, trial->workspace, NULL);
+}
+
 static int compare(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -146,10 +154,16 @@ static enum status measure_layer(struct machine *machine, struct trial *trial, c
     FORWARD_IF_ERROR(gemm_prepare(err));
     expand(trial);
     layer_map_bind(&trial->layer, &trial->map, model, trial->block);
+    struct model as_others = *model;
+    as_others.compute = COMPUTE_FLOAT32;
+    layer_map_bind(&trial->float32, &trial->map, &as_others, trial->block);
     const enum status status = neighbours_start(&neighbours, busy_neighbours(machine), pass, trial, err);
     if (status == STATUS_OK) {
         machine->convert = plan->sizes.layers[0].checkpoint / time_of(expand, trial);
-        machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / time_of(pass, trial);
+        const double seconds = time_of(pass_in_float32, trial);
+        machine->flops = layer_forward_work(model, &trial->map, trial->tokens) / seconds;
+        machine->compute =
+            model->compute == COMPUTE_FLOAT32 ? machine->compute : seconds / time_of(pass, trial);
     }
     neighbours_stop(&neighbours);
     const double faster = machine->flops / before;

@@ -135,7 +135,7 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
     spend_dense_layer(w, e, layer); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
-    spend_waves(w, e, sequences, choosing_work(w->sizes, layer));
+    spend_passes(w, e, sequences, choosing_work(w->sizes, layer));
     spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
 }
 
@@ -179,8 +179,8 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     spend_dense_layer(w, e, layer); // the second copy of the layer
     if (unit->layer > 0)
         spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
-    spend_waves(w, e, sequences, measuring_work(w->sizes, unit, kind));
-    spend_waves(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit, kind));
+    spend_passes(w, e, sequences, measuring_work(w->sizes, unit, kind));
+    spend_passes(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit, kind));
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
 }
 

@@ -42,7 +42,7 @@ void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit
         sizes->model, (size_t)windows, sizes->settings->evaluate_length, (size_t)w->ranks);
 
     load_model(w, e, unit, ceil(windows / (w->ranks * in_memory)));
-    spend_waves(w, e, windows, work_evaluate(sizes, unit));
+    spend_passes(w, e, windows, work_evaluate(sizes, unit));
     // After each layer and the head; and on what is kept of those that are done.
     spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil(windows / w->ranks));
 }
@@ -70,7 +70,7 @@ void time_attempt(struct worker *w, struct estimate *e, const struct unit *unit)
     if (!is_measured(unit))
         return;
     load_model(w, e, unit, ceil((double)BUDGET_SEQUENCES / (w->ranks * in_memory)));
-    spend_waves(w, e, BUDGET_SEQUENCES, work_attempt(sizes, unit));
+    spend_passes(w, e, BUDGET_SEQUENCES, work_attempt(sizes, unit));
     spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil((double)BUDGET_SEQUENCES / w->ranks));
 }
 
@@ -90,7 +90,7 @@ void time_tasks(struct worker *w, struct estimate *e, const struct unit *unit)
     const double in_memory = (double)task_tokens_in_memory(sizes->model, PLAN_EXAMPLE_TOKENS);
 
     load_model(w, e, unit, ceil(tokens / (w->ranks * in_memory)));
-    spend_computing(w, e, work_tasks(sizes, unit) / w->ranks);
+    spend_computing(w, e, work_tasks(sizes, unit) / w->machine->compute / w->ranks);
     spend_agreeing(w, e,
                    (double)sizes->num_layers * ceil(tokens / (w->ranks * (double)PLAN_USUAL_EXAMPLE_TOKENS)));
 }

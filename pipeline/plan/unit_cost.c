@@ -46,7 +46,7 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
 {
     const double sequences = (double)w->sizes->settings->sequences;
 
-    spend_waves(w, e, sequences, work_propagate(w->sizes, unit));
+    spend_passes(w, e, sequences, work_propagate(w->sizes, unit));
     if (unit->layer > 0) {
         spend_reading(w, e, 2 * hidden_bytes(w->sizes, sequences)); // once for the checksum
         spend_opening(w, e);

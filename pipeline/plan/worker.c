@@ -43,6 +43,11 @@ void spend_waves(const struct worker *w, struct estimate *e, double parts, doubl
     spend_computing(w, e, ceil(parts / w->ranks) * operations / parts);
 }
 
+void spend_passes(const struct worker *w, struct estimate *e, double parts, double operations)
+{
+    spend_waves(w, e, parts, operations / w->machine->compute);
+}
+
 void spend_sweep(const struct worker *w, struct estimate *e, double weights, double rate, double traffic)
 {
     const double cores = w->ranks * speedup(w->machine);

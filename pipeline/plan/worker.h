@@ -43,6 +43,8 @@ void spend(struct estimate *e, enum part part, double seconds);
 void spend_computing(const struct worker *w, struct estimate *e, double operations);
 // `parts` equal parts of `operations` in all, whole ones to each rank: sequences, windows.
 void spend_waves(const struct worker *w, struct estimate *e, double parts, double operations);
+// The same of passes through layers, whose linears are computed as the job says.
+void spend_passes(const struct worker *w, struct estimate *e, double parts, double operations);
 // A sweep of the team over `weights` weights, at `rate` a second and core where memory keeps up with
 // `traffic` bytes for each.
 void spend_sweep(const struct worker *w, struct estimate *e, double weights, double rate, double traffic);

@@ -86,3 +86,10 @@ check "plan with a large corpus" runs alone plan --no-check --json "$folder/job.
 check "counts it in the node's memory" eval 'jq -e ".memory | .text == 3221225472 and .node > .text and .node < .text + 3e8" "$folder/stdout"'
 rm "$folder/large.jsonl"
 check "a small one takes less than the work" eval 'alone plan --json "$folder/job.yaml" | jq -e ".memory.node == .memory.rank + .memory.node_shared"'
+
+# Linears in another arithmetic.
+seconds() { alone plan --json "$@" "$folder/job.yaml" | jq .seconds; }
+check "faster linears shorten the plan" \
+  awk -v a="$(seconds)" -v b="$(seconds --machine compute=4)" 'BEGIN { exit !(b > 0 && b < a) }'
+check "their speed is measured" eval 'alone plan --json --machine measured --set compute=bf16_emulated "$folder/job.yaml" |
+  jq -e ".machine.compute | . > 0 and . != 1"'

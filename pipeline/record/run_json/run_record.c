@@ -4,6 +4,7 @@
 #include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
+#include "kernels/bf16_unit.h"
 #include "kernels/blas.h"
 #include "kernels/blas_kernel.h"
 #include "kernels/numerics.h"
@@ -28,20 +29,23 @@
 
 enum { RUN_FORMAT = 1 };
 
-json_t *library_versions(void)
+json_t *library_versions(enum compute compute)
 {
     unsigned major, minor, release;
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING], hdf5[32];
-    char blas[BLAS_NAME_SIZE];
+    char blas[BLAS_NAME_SIZE], bf16[BF16_UNIT_NAME_SIZE];
     int length = 0;
     H5get_libversion(&major, &minor, &release);
     snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
     MPI_Get_library_version(mpi, &length);
     mpi[strcspn(mpi, ",\n")] = '\0';
     blas_name(blas, sizeof blas);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "coppice", COPPICE_VERSION, "mpi", mpi, "hdf5",
-                     hdf5, RECORD_BLAS, blas, RECORD_BLAS_KERNEL, blas_kernel_name(), "instructions",
-                     simd_instructions(), RECORD_NUMERICS, NUMERICS);
+    if (compute == COMPUTE_BF16)
+        bf16_unit_name(bf16, sizeof bf16);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s*}", "coppice", COPPICE_VERSION, "mpi", mpi,
+                     "hdf5", hdf5, RECORD_BLAS, blas, RECORD_BLAS_KERNEL, blas_kernel_name(), "instructions",
+                     simd_instructions(), RECORD_NUMERICS, NUMERICS, RECORD_BF16,
+                     compute == COMPUTE_BF16 ? bf16 : NULL);
 }
 
 json_t *hub_to_json(const struct settings *settings)
@@ -202,7 +206,7 @@ static enum status settle(struct run_record *record, const json_t *old, const st
             json_object_set(record->json, RECORD_NUMERICS, json_object_get(old, RECORD_NUMERICS));
     } else {
         json_object_set_new(record->json, "started", started_now());
-        json_object_set_new(record->json, "versions", library_versions());
+        json_object_set_new(record->json, "versions", library_versions(settings->compute));
     }
     outputs_record(record->json, old, settings);
     if (json_object_get(old, "identity") != NULL) {

@@ -56,8 +56,10 @@ json_t *hub_to_json(const struct settings *settings);
 #define RECORD_BLAS "blas"
 #define RECORD_BLAS_KERNEL "blas_kernel"
 #define RECORD_NUMERICS "numerics"
+#define RECORD_BF16 "bf16"
 // {"coppice": ..., "mpi": ..., "hdf5": ..., "blas": "BLIS 0.9.0", "blas_kernel": "skx", "instructions":
 // "AVX-512", "numerics": 3}: the versions that run now, the BLAS's kernels, which BLIS takes at this call if
 // it has not yet, the widest instructions of this processor, and the arithmetic (kernels/numerics.h). Runs
-// that were begun before there was a choice of BLAS have "blis" (a version) and "blis_kernel" instead.
-json_t *library_versions(void);
+// that were begun before there was a choice of BLAS have "blis" (a version) and "blis_kernel" instead. With
+// COMPUTE_BF16 also "bf16", what computes it: "oneDNN 3.7.2, AMX".
+json_t *library_versions(enum compute compute);

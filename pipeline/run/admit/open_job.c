@@ -12,6 +12,7 @@
 #include "pipeline/run/admit/find_model.h"
 #include "pipeline/run/admit/places.h"
 #include "pipeline/run/process/bus_error.h"
+#include "pipeline/run/process/compute_choice.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/text_size.h"
 #include "stages/export/side_files.h"
@@ -171,6 +172,7 @@ enum status job_open(struct opened_job *job, const char *path, const struct job_
     if (ignored != NULL)
         FORWARD_IF_ERROR(
             agree(team, settings_ignore_keys(job->settings, ignored->names, ignored->count, err), err));
+    FORWARD_IF_ERROR(agree(team, compute_check(job->settings, path, err), err));
     FORWARD_IF_ERROR(find_model(job->settings, job->notice, path, team, err));
     FORWARD_IF_ERROR(agree(team, looks ? check_paths(job->settings, path, err) : STATUS_OK, err));
     FORWARD_IF_ERROR(agree(team, settings_open_model(&job->model, job->settings, err), err));

@@ -43,9 +43,10 @@ static json_t *provenance_of(const struct settings *settings, const struct run_r
     json_object_del(job, "variants");
     add_perplexity(results, DENSE_NAME, settings, NULL, missing);
     add_perplexity(results, "pruned", settings, variant, missing);
-    json_t *provenance = json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(), "job", job,
-                                   "variant", variant_to_json(variant), "fingerprints",
-                                   json_object_get(record->json, "fingerprints"), "perplexity", results);
+    json_t *provenance =
+        json_pack("{s:o, s:o, s:o, s:O?, s:o}", "versions", library_versions(settings->compute), "job", job,
+                  "variant", variant_to_json(variant), "fingerprints",
+                  json_object_get(record->json, "fingerprints"), "perplexity", results);
     json_t *numerics = run_record_numerics(record);
     if (json_array_size(numerics) > 1)
         json_object_set(provenance, RECORD_NUMERICS, numerics);

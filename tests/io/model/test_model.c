@@ -55,8 +55,7 @@ static void stories_matches_transformers(void **state)
     assert_model("../shared/models/stories260K", "tests/golden/stories260K.json");
 }
 
-// ---- models made on the spot
-// ---------------------------------------------------------------------------------------
+// ---- models made on the spot ---------------------------------------------------------------------------
 
 struct fake_tensor {
     const char *name;
@@ -334,6 +333,37 @@ static void a_layer_map_lists_tensors_sources_and_offsets(void **state)
     model_close(model);
 }
 
+// Linears and the head are computed as the job says, but for those that say where a token goes.
+static void routers_stay_in_float32(void **state)
+{
+    (void)state;
+    char *folder = source_path("tests/golden/families/qwen2-moe");
+    struct model *model;
+    struct layer_map map;
+    struct decoder_layer layer;
+    struct lm_head head;
+    struct error err = {0};
+    assert_int_equal(model_open(&model, folder, &err), STATUS_OK);
+    assert_int_equal(model->compute, COMPUTE_FLOAT32);
+    model->compute = COMPUTE_BF16_EMULATED;
+    assert_int_equal(layer_map_create(&map, model, 0, &err), STATUS_OK);
+    float *block = calloc(map.block_size, sizeof *block);
+    assert_non_null(block);
+    layer_map_bind(&layer, &map, model, block);
+    model_lm_head(&head, model);
+    const enum compute rounded[] = {layer.q.compute, layer.o.compute, layer.expert_gate.compute,
+                                    layer.expert_down.compute, head.compute};
+    for (size_t i = 0; i < sizeof rounded / sizeof *rounded; i++)
+        assert_int_equal(rounded[i], COMPUTE_BF16_EMULATED);
+    assert_true(layer.router.weight != NULL && layer.shared_expert_gate.weight != NULL);
+    assert_int_equal(layer.router.compute, COMPUTE_FLOAT32);
+    assert_int_equal(layer.shared_expert_gate.compute, COMPUTE_FLOAT32);
+    free(block);
+    layer_map_free(&map);
+    model_close(model);
+    free(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +376,7 @@ int main(void)
         cmocka_unit_test(unknown_families_are_refused_with_the_list_of_known_ones),
         cmocka_unit_test(each_missing_or_misshapen_tensor_is_named),
         cmocka_unit_test(a_layer_map_lists_tensors_sources_and_offsets),
+        cmocka_unit_test(routers_stay_in_float32),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
