@@ -88,6 +88,7 @@ rm "$folder/large.jsonl"
 check "a small one takes less than the work" eval 'alone plan --json "$folder/job.yaml" | jq -e ".memory.node == .memory.rank + .memory.node_shared"'
 
 # Linears in another arithmetic.
+rm -rf "$folder/run"
 seconds() { alone plan --json "$@" "$folder/job.yaml" | jq .seconds; }
 check "faster linears shorten the plan" \
   awk -v a="$(seconds)" -v b="$(seconds --machine compute=4)" 'BEGIN { exit !(b > 0 && b < a) }'
