@@ -1,5 +1,6 @@
 #include "kernels/forward/attention_block.h"
 #include "kernels/forward/attention.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <string.h>
@@ -230,18 +231,34 @@ static void attend_tree(float *out, const struct attention *prefix, const struct
 }
 
 // The heads' outputs, times the sigmoid of their gates, which follow the queries.
-static void gate_heads(float *out, const struct heads *query, const struct decoder_config *config)
+struct gated {
+    float *out;
+    const struct heads *query;
+    const struct decoder_config *config;
+};
+
+static void gate_tokens(const void *context, size_t first, size_t count, size_t thread)
 {
+    const struct gated *gated = context;
+    const struct heads *query = gated->query;
+    const struct decoder_config *config = gated->config;
     const size_t head_dim = config->head_dim;
 
-    for (size_t t = 0; t < query->tokens; t++) {
+    (void)thread;
+    for (size_t t = first; t < first + count; t++) {
         for (size_t h = 0; h < query->num_heads; h++) {
             const float *gate = query->data + t * query->token_stride + h * query->head_stride + head_dim;
-            float *head = out + t * query_size(config) + h * head_dim;
+            float *head = gated->out + t * query_size(config) + h * head_dim;
             for (size_t i = 0; i < head_dim; i++)
                 head[i] *= sigmoid(gate[i]);
         }
     }
+}
+
+static void gate_heads(float *out, const struct heads *query, const struct decoder_config *config)
+{
+    threads_share(query->tokens, threads_grain(4 * query_size(config)), gate_tokens,
+                  &(struct gated){out, query, config});
 }
 
 // Turns keys and norms values, unless an earlier layer has done so.

@@ -1,4 +1,5 @@
 #include "kernels/forward/experts.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <stdint.h>
@@ -7,7 +8,7 @@
 // The workspace's parts.
 struct scratch {
     float *logits;       // [tokens, num_experts]
-    float *choice;       // [2 num_experts]: of route_token
+    float *choice;       // [threads, 2 num_experts]: of route_token
     float *shares;       // [tokens, num_experts_per_tok]
     uint32_t *chosen;    // [tokens, num_experts_per_tok]
     uint32_t *first;     // [num_experts + 1]: where an expert's tokens begin in the two lists that follow
@@ -21,8 +22,9 @@ struct scratch {
 size_t experts_workspace_size(size_t num_experts, size_t num_experts_per_tok, size_t hidden_size,
                               size_t moe_intermediate_size, size_t tokens)
 {
-    return cache_lines(tokens * num_experts) + cache_lines(2 * num_experts) + cache_lines(num_experts + 1) +
-           4 * cache_lines(tokens * num_experts_per_tok) + 2 * cache_lines(tokens * hidden_size) +
+    return cache_lines(tokens * num_experts) + cache_lines(threads_count() * 2 * num_experts) +
+           cache_lines(num_experts + 1) + 4 * cache_lines(tokens * num_experts_per_tok) +
+           2 * cache_lines(tokens * hidden_size) +
            feed_forward_workspace_size(moe_intermediate_size, true, tokens);
 }
 
@@ -39,7 +41,7 @@ static struct scratch lay_out(const struct router *router, size_t tokens, float 
     struct scratch scratch;
 
     scratch.logits = take(&workspace, tokens * router->num_experts);
-    scratch.choice = take(&workspace, 2 * router->num_experts);
+    scratch.choice = take(&workspace, threads_count() * 2 * router->num_experts);
     scratch.shares = take(&workspace, routed);
     scratch.chosen = (uint32_t *)(void *)take(&workspace, routed);
     scratch.first = (uint32_t *)(void *)take(&workspace, router->num_experts + 1);
@@ -51,14 +53,29 @@ static struct scratch lay_out(const struct router *router, size_t tokens, float 
     return scratch;
 }
 
+struct routing_pass {
+    const struct scratch *scratch;
+    const struct router *router;
+};
+
+static void route_tokens(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct routing_pass *pass = context;
+    const struct scratch *scratch = pass->scratch;
+    const struct router *router = pass->router;
+    const size_t n = router->num_experts, k = router->num_experts_per_tok;
+
+    for (size_t t = first; t < first + count; t++)
+        route_token(scratch->chosen + t * k, scratch->shares + t * k, scratch->logits + t * n, router,
+                    scratch->choice + thread * 2 * n);
+}
+
 static void route(const struct scratch *scratch, const struct router *router, const float *x, size_t tokens)
 {
     const size_t n = router->num_experts, k = router->num_experts_per_tok;
 
     linear_forward(scratch->logits, n, &router->linear, x, tokens);
-    for (size_t t = 0; t < tokens; t++)
-        route_token(scratch->chosen + t * k, scratch->shares + t * k, scratch->logits + t * n, router,
-                    scratch->choice);
+    threads_share(tokens, threads_grain(n * (k + 1)), route_tokens, &(struct routing_pass){scratch, router});
 }
 
 // Sorts the choices of all tokens by expert.
@@ -105,35 +122,67 @@ static void scale_row(float *out, const float *x, size_t n, float scale)
         out[i] = scale * x[i];
 }
 
+// The tokens of one expert, in order: no token is there twice.
+struct routed {
+    float *gathered, *out;   // [count, hidden]; [all tokens, hidden]
+    const float *x, *result; // [all tokens, hidden]; [count, hidden]
+    const uint32_t *tokens;  // [count]
+    const float *shares;     // [count]
+    size_t hidden;
+    bool on_input; // the shares are
+};
+
+static void gather(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct routed *all = context;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++)
+        scale_row(all->gathered + r * all->hidden, all->x + all->tokens[r] * all->hidden, all->hidden,
+                  all->on_input ? all->shares[r] : 1.0F);
+}
+
+static void add_result(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct routed *all = context;
+
+    (void)thread;
+    for (size_t r = first; r < first + count; r++) {
+        float *row = all->out + all->tokens[r] * all->hidden;
+        const float *result = all->result + r * all->hidden;
+        const float share = all->on_input ? 1.0F : all->shares[r];
+        for (size_t i = 0; i < all->hidden; i++)
+            row[i] += share * result[i];
+    }
+}
+
 bool experts_forward(float *out, const struct experts *experts, const float *x, size_t tokens,
                      float *workspace, const struct decoder_observer *observer, size_t first_source)
 {
     const struct router *router = &experts->router;
     const size_t hidden = router->linear.in;
-    const bool on_input = router->routing.on_input;
     const struct scratch scratch = lay_out(router, tokens, workspace);
 
     route(&scratch, router, experts->router_input != NULL ? experts->router_input : x, tokens);
     sort_by_expert(&scratch, router, tokens);
     for (size_t e = 0; e < router->num_experts; e++) {
         const struct feed_forward expert = expert_at(experts, e);
-        const uint32_t *routed = scratch.tokens + scratch.first[e];
-        const float *shares = scratch.token_shares + scratch.first[e];
+        const struct routed routed = {.gathered = scratch.gathered,
+                                      .out = out,
+                                      .x = x,
+                                      .result = scratch.result,
+                                      .tokens = scratch.tokens + scratch.first[e],
+                                      .shares = scratch.token_shares + scratch.first[e],
+                                      .hidden = hidden,
+                                      .on_input = router->routing.on_input};
         const size_t count = scratch.first[e + 1] - scratch.first[e];
         if (count == 0)
             continue;
-        for (size_t r = 0; r < count; r++)
-            scale_row(scratch.gathered + r * hidden, x + routed[r] * hidden, hidden,
-                      on_input ? shares[r] : 1.0F);
+        threads_share(count, threads_grain(hidden), gather, &routed);
         if (!feed_forward(scratch.result, &expert, scratch.gathered, count, scratch.inner, observer,
                           first_source + 2 * e))
             return false;
-        for (size_t r = 0; r < count; r++) {
-            float *row = out + routed[r] * hidden;
-            const float share = on_input ? 1.0F : shares[r];
-            for (size_t i = 0; i < hidden; i++)
-                row[i] += share * scratch.result[r * hidden + i];
-        }
+        threads_share(count, threads_grain(hidden), add_result, &routed);
     }
     return true;
 }

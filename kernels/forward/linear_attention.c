@@ -1,6 +1,7 @@
 #include "kernels/forward/linear_attention.h"
 #include "kernels/forward/delta_rule.h"
 #include "kernels/forward/short_convolution.h"
+#include "kernels/threads.h"
 #include "kernels/workspace.h"
 
 #include <math.h>
@@ -23,8 +24,8 @@ struct scratch {
     float *log_decay; // [tokens, num_value_heads]
     float *taps;      // [taps, mixed]: the convolution's weights, channels side by side
     float *mixed;     // [tokens, mixed]: queries, keys, values after the convolution
-    float *states;    // [2, key_head_dim, value_head_dim]: after the prefix; of the branch in hand
-    float *rule;
+    float *states;    // [threads, 2, key_head_dim, value_head_dim]: after the prefix; of the branch in hand
+    float *rule;      // of each thread
 };
 
 static struct sizes sizes_of(const struct linear_attention_config *config, size_t tokens)
@@ -60,11 +61,23 @@ static size_t lay_out(struct scratch *scratch, const struct linear_attention_con
     scratch->log_decay = take(&used, workspace, tokens * heads);
     scratch->taps = take(&used, workspace, config->taps * sizes.mixed);
     scratch->mixed = take(&used, workspace, tokens * sizes.mixed);
-    scratch->states = take(&used, workspace, 2 * config->key_head_dim * config->value_head_dim);
+    scratch->states =
+        take(&used, workspace, threads_count() * 2 * config->key_head_dim * config->value_head_dim);
     scratch->rule =
-        take(&used, workspace, delta_rule_workspace_size(config->key_head_dim, config->value_head_dim));
+        take(&used, workspace,
+             threads_count() * delta_rule_workspace_size(config->key_head_dim, config->value_head_dim));
     return used;
 }
+
+// One pass, whose heads and tokens are shared out to threads.
+struct mixing {
+    const struct scratch *scratch;
+    const struct linear_attention *attention;
+    const struct linear_attention_config *config;
+    const struct sizes *sizes;
+    const struct token_tree *tree;
+    float *out; // [tokens, V]
+};
 
 size_t linear_attention_channels(const struct linear_attention_config *config)
 {
@@ -108,14 +121,19 @@ static double softplus(double x)
     return x > 20 ? x : log1p(exp(x));
 }
 
-static void compute_gates(const struct scratch *scratch, const struct linear_attention *attention,
-                          const struct sizes *sizes, size_t heads)
+static void compute_gates(const void *context, size_t first_head, size_t count, size_t thread)
 {
+    const struct mixing *mixing = context;
+    const struct scratch *scratch = mixing->scratch;
+    const struct linear_attention *attention = mixing->attention;
+    const struct sizes *sizes = mixing->sizes;
+    const size_t heads = mixing->config->num_value_heads;
     // Of value head h, b is at `first`, and a so much further.
     const bool fused = attention->ba.weight != NULL;
     const size_t distance = fused ? sizes->shared : heads;
 
-    for (size_t h = 0; h < heads; h++) {
+    (void)thread;
+    for (size_t h = first_head; h < first_head + count; h++) {
         const size_t first = fused ? h / sizes->shared * sizes->shared + h : h;
         const double rate = -exp((double)attention->a_log[h]), bias = (double)attention->dt_bias[h];
         for (size_t t = 0; t < sizes->tokens; t++) {
@@ -167,22 +185,32 @@ static void convolve_section(const struct scratch *scratch, const struct section
     }
 }
 
-static void convolve(const struct scratch *scratch, const struct linear_attention *attention,
-                     const struct linear_attention_config *config, const struct sizes *sizes,
-                     const struct token_tree *tree)
+static void convolve_heads(const void *context, size_t first, size_t count, size_t thread)
 {
-    const bool fused = attention->qkvz.weight != NULL;
+    const struct mixing *mixing = context;
+    const struct sizes *sizes = mixing->sizes;
+    const bool fused = mixing->attention->qkvz.weight != NULL;
     const size_t stride = fused ? sizes->mixed + sizes->value : sizes->mixed;
+
+    (void)thread;
+    for (size_t head = first; head < first + count; head++) {
+        struct section sections[3];
+        list_sections(sections, head, fused, sizes, mixing->config);
+        for (size_t i = 0; i < 3; i++)
+            convolve_section(mixing->scratch, &sections[i], mixing->config, sizes, mixing->tree, stride);
+    }
+}
+
+static void convolve(const struct mixing *mixing)
+{
+    const struct scratch *scratch = mixing->scratch;
+    const struct linear_attention_config *config = mixing->config;
+    const struct sizes *sizes = mixing->sizes;
 
     for (size_t k = 0; k < config->taps; k++)
         for (size_t c = 0; c < sizes->mixed; c++)
-            scratch->taps[k * sizes->mixed + c] = attention->convolution[c * config->taps + k];
-    for (size_t head = 0; head < config->num_key_heads; head++) {
-        struct section sections[3];
-        list_sections(sections, head, fused, sizes, config);
-        for (size_t i = 0; i < 3; i++)
-            convolve_section(scratch, &sections[i], config, sizes, tree, stride);
-    }
+            scratch->taps[k * sizes->mixed + c] = mixing->attention->convolution[c * config->taps + k];
+    threads_share(config->num_key_heads, 1, convolve_heads, mixing);
     activation_forward(scratch->mixed, sizes->tokens * sizes->mixed, config->activation);
 }
 
@@ -198,13 +226,16 @@ static void normalise(float *x, size_t n, double scale)
         x[i] *= factor;
 }
 
-static void normalise_heads(const struct scratch *scratch, const struct linear_attention_config *config,
-                            const struct sizes *sizes)
+static void normalise_heads(const void *context, size_t first, size_t count, size_t thread)
 {
-    const size_t dim = config->key_head_dim;
-    for (size_t t = 0; t < sizes->tokens; t++) {
-        float *row = scratch->mixed + t * sizes->mixed;
-        for (size_t head = 0; head < config->num_key_heads; head++) {
+    const struct mixing *mixing = context;
+    const struct sizes *sizes = mixing->sizes;
+    const size_t dim = mixing->config->key_head_dim;
+
+    (void)thread;
+    for (size_t t = first; t < first + count; t++) {
+        float *row = mixing->scratch->mixed + t * sizes->mixed;
+        for (size_t head = 0; head < mixing->config->num_key_heads; head++) {
             normalise(row + head * dim, dim, 1.0 / sqrt((double)dim));
             normalise(row + sizes->key + head * dim, dim, 1.0);
         }
@@ -225,9 +256,12 @@ static void apply_rule(float *out, const struct delta_rule *rule, size_t out_str
 }
 
 // Its channels of out[tokens, V] <- the rule of one value head in the whole tree.
-static void attend(float *out, const struct scratch *scratch, const struct linear_attention_config *config,
-                   const struct sizes *sizes, const struct token_tree *tree, size_t head)
+static void attend(const struct mixing *mixing, size_t head, size_t thread)
 {
+    const struct scratch *scratch = mixing->scratch;
+    const struct linear_attention_config *config = mixing->config;
+    const struct sizes *sizes = mixing->sizes;
+    const struct token_tree *tree = mixing->tree;
     const size_t dim = config->key_head_dim, state_size = dim * config->value_head_dim;
     const float *query = scratch->mixed + head / sizes->shared * dim;
     const struct delta_rule rule = {.key_head_dim = dim,
@@ -239,31 +273,43 @@ static void attend(float *out, const struct scratch *scratch, const struct linea
                                     .log_decay = scratch->log_decay + head,
                                     .beta = scratch->beta + head,
                                     .gate_stride = config->num_value_heads};
-    float *state = scratch->states, *copy = state + state_size;
+    float *state = scratch->states + thread * 2 * state_size, *copy = state + state_size;
+    float *workspace = scratch->rule + thread * delta_rule_workspace_size(dim, config->value_head_dim);
+    float *out = mixing->out + head * config->value_head_dim;
     size_t row = tree->prefix;
 
-    out += head * config->value_head_dim;
     memset(state, 0, state_size * sizeof *state);
-    apply_rule(out, &rule, sizes->value, 0, tree->prefix, state, scratch->rule);
+    apply_rule(out, &rule, sizes->value, 0, tree->prefix, state, workspace);
     for (size_t b = 0; b < tree->num_branches; b++) {
         memcpy(copy, state, state_size * sizeof *state);
-        apply_rule(out, &rule, sizes->value, row, tree->branches[b], copy, scratch->rule);
+        apply_rule(out, &rule, sizes->value, row, tree->branches[b], copy, workspace);
         row += tree->branches[b];
     }
 }
 
-// mixed *= silu(z), which is overwritten.
-static void gate_output(float *mixed, const struct scratch *scratch, const struct linear_attention *attention,
-                        const struct linear_attention_config *config, const struct sizes *sizes)
+static void attend_heads(const void *context, size_t first, size_t count, size_t thread)
 {
+    for (size_t head = first; head < first + count; head++)
+        attend(context, head, thread);
+}
+
+// out *= silu(z), which is overwritten.
+static void gate_output(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct mixing *mixing = context;
+    const struct scratch *scratch = mixing->scratch;
+    const struct linear_attention *attention = mixing->attention;
+    const struct linear_attention_config *config = mixing->config;
+    const struct sizes *sizes = mixing->sizes;
     const bool fused = attention->qkvz.weight != NULL;
     const size_t key = config->key_head_dim, value = sizes->shared * config->value_head_dim;
 
-    for (size_t head = 0; head < config->num_key_heads; head++) {
+    (void)thread;
+    for (size_t head = first; head < first + count; head++) {
         float *z = fused ? scratch->projected + head * 2 * (key + value) + 2 * key + value
                          : scratch->projected + sizes->tokens * sizes->mixed + head * value;
         const size_t stride = fused ? sizes->mixed + sizes->value : sizes->value;
-        float *out = mixed + head * value;
+        float *out = mixing->out + head * value;
         activation_gate(z, stride, out, sizes->value, sizes->tokens, value, ACTIVATION_SILU);
         for (size_t t = 0; t < sizes->tokens; t++)
             memcpy(out + t * sizes->value, z + t * stride, value * sizeof *z);
@@ -278,14 +324,14 @@ void linear_attention_forward(float *mixed, const struct linear_attention *atten
     const struct heads heads = {mixed, sizes.tokens, sizes.value, config->num_value_heads,
                                 config->value_head_dim};
     struct scratch scratch;
+    const struct mixing mixing = {&scratch, attention, config, &sizes, tree, mixed};
 
     lay_out(&scratch, config, sizes.tokens, workspace);
     project(&scratch, attention, &sizes, config->num_value_heads, x);
-    compute_gates(&scratch, attention, &sizes, config->num_value_heads);
-    convolve(&scratch, attention, config, &sizes, tree);
-    normalise_heads(&scratch, config, &sizes);
-    for (size_t head = 0; head < config->num_value_heads; head++)
-        attend(mixed, &scratch, config, &sizes, tree, head);
+    threads_share(config->num_value_heads, 1, compute_gates, &mixing);
+    convolve(&mixing);
+    threads_share(sizes.tokens, threads_grain(2 * sizes.key), normalise_heads, &mixing);
+    threads_share(config->num_value_heads, 1, attend_heads, &mixing);
     norm_heads(&heads, config->value_head_dim, &attention->norm, NORM_RMS, config->norm_epsilon);
-    gate_output(mixed, &scratch, attention, config, &sizes);
+    threads_share(config->num_key_heads, 1, gate_output, &mixing);
 }

@@ -5,6 +5,8 @@
 #include "kernels/forward/activation.h"
 #include "kernels/forward/attention.h"
 #include "kernels/forward/embedding.h"
+#include "kernels/forward/experts.h"
+#include "kernels/forward/linear_attention.h"
 #include "kernels/forward/logits.h"
 #include "kernels/forward/norm.h"
 #include "kernels/forward/rotary.h"
@@ -356,6 +358,51 @@ static void first_of_several_that_are_not_finite(float *result, const struct inp
     memcpy(result, &found, sizeof found);
 }
 
+enum { STATES = 32 }; // channels of a head
+
+static struct linear_attention_config recurrent_config(void)
+{
+    return (struct linear_attention_config){.num_key_heads = 2,
+                                            .num_value_heads = 4,
+                                            .key_head_dim = STATES,
+                                            .value_head_dim = STATES,
+                                            .taps = 4,
+                                            .activation = ACTIVATION_SILU,
+                                            .norm_epsilon = 1e-5F};
+}
+
+static void linear_attention(float *result, const struct inputs *in)
+{
+    const struct linear_attention_config config = recurrent_config();
+    const size_t key = 2 * (size_t)STATES, value = 4 * (size_t)STATES;
+    const struct linear_attention attention = {.qkv = {2 * key + value, WIDTH, in->weights, NULL},
+                                               .z = {value, WIDTH, in->weights + WIDTH, NULL},
+                                               .b = {4, WIDTH, in->y, NULL},
+                                               .a = {4, WIDTH, in->y + 4 * (size_t)WIDTH, NULL},
+                                               .convolution = in->y,
+                                               .a_log = in->x,
+                                               .dt_bias = in->x + 4,
+                                               .norm = norm_of(in)};
+    const struct token_tree tree = {TOKENS, 0, NULL};
+    linear_attention_forward(result, &attention, &config, in->x, &tree, in->workspace);
+}
+
+enum { EXPERTS = 3, CHOSEN = 2, INNER = 96 };
+
+static void mixture_of_experts(float *result, const struct inputs *in)
+{
+    const struct linear wide = {INNER, WIDTH, in->weights, NULL};
+    const struct experts experts = {.router = {.linear = {EXPERTS, WIDTH, in->y, NULL},
+                                               .num_experts = EXPERTS,
+                                               .num_experts_per_tok = CHOSEN},
+                                    .first = {.gate = wide,
+                                              .up = {INNER, WIDTH, in->weights + WIDTH, NULL},
+                                              .down = {WIDTH, INNER, in->weights, NULL},
+                                              .activation = ACTIVATION_SILU},
+                                    .stride = (size_t)INNER * WIDTH};
+    assert_true(experts_forward(result, &experts, in->x, TOKENS, in->workspace, NULL, 0));
+}
+
 // ---- pruning: x is a weight [TOKENS, WIDTH]
 
 static void columns_of_a_weight(float *result, const struct inputs *in)
@@ -461,6 +508,8 @@ static const struct {
     {"activation", activation},
     {"gate", gate},
     {"attention", attention},
+    {"linear attention", linear_attention},
+    {"experts", mixture_of_experts},
     {"linear with bias", linear_with_bias},
     {"products in double", products_in_double},
     {"products of columns", products_of_columns},
@@ -489,6 +538,7 @@ static void bits_are_those_of_one_thread(void **state)
                         .mask = calloc(TOKENS, mask_row_bytes(WIDTH))};
     const struct lm_head head = head_of(&in);
     const struct attention sizes = {.num_heads = HEADS, .head_dim = HEAD};
+    const struct linear_attention_config recurrent = recurrent_config();
 
     for (size_t t = 0; t < TOKENS; t++)
         in.ids[t] = (int32_t)(t * 7919 % WORDS);
@@ -496,7 +546,9 @@ static void bits_are_those_of_one_thread(void **state)
         in.mask[i] = (uint8_t)(i * 37 + i / 100);
     threads_set(MOST_THREADS);
     in.workspace = calloc(lm_head_workspace_size(&head, TOKENS) + attention_workspace_size(&sizes, TOKENS) +
-                              lm_head_compare_workspace_size(&head, 1, TOKENS),
+                              lm_head_compare_workspace_size(&head, 1, TOKENS) +
+                              linear_attention_workspace_size(&recurrent, TOKENS) +
+                              experts_workspace_size(EXPERTS, CHOSEN, WIDTH, INNER, TOKENS),
                           sizeof(float));
     for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
         float *one = uniform_floats(VALUES, 1.0F, 4);
