@@ -109,28 +109,47 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
         add(&estimate->all, &estimate->stages[s]);
 }
 
+// The ranks and threads that suit the machine's cores: as many ranks as there are sequences for, or fewer
+// with more threads where that takes a tenth of the time away. A last wave of few windows is shorter then.
+static void fit(struct machine *machine, struct plan_estimate *estimate, const struct plan *plan)
+{
+    const double worth = 0.9, alike = 0.97;
+    struct plan_estimate other;
+
+    machine_fit(machine, plan->settings->sequences);
+    estimate_all(estimate, plan, machine);
+    const double seconds = worth * estimate->all.seconds;
+    struct machine fewer = *machine;
+    while (fewer.ranks_per_node % 2 == 0) {
+        fewer.ranks_per_node /= 2;
+        fewer.threads *= 2;
+        estimate_all(&other, plan, &fewer);
+        if (other.all.seconds < seconds && other.all.seconds < alike * estimate->all.seconds) {
+            *machine = fewer;
+            *estimate = other;
+        }
+    }
+}
+
 // Doubles the nodes as long as that takes a fourth of the time away, with the ranks and threads that suit.
 static void find_useful_nodes(struct plan_estimate *result, const struct plan *plan, struct machine machine)
 {
-    const size_t sequences = plan->settings->sequences;
     enum { MOST_NODES = 1 << 14 };
     const double worth = 0.75;
     struct plan_estimate fewer, more;
     bool open[STAGE_COUNT + 1];
 
     result->best = machine;
-    machine_fit(&result->best, sequences);
+    fit(&result->best, &fewer, plan);
     result->useful_nodes_all = 1;
     for (int s = 0; s < STAGE_COUNT; s++)
         result->useful_nodes[s] = 1;
     memset(open, true, sizeof open);
     machine.nodes = 1;
-    machine_fit(&machine, sequences);
-    estimate_all(&fewer, plan, &machine);
+    fit(&machine, &fewer, plan);
     for (bool any = true; any && machine.nodes < MOST_NODES; fewer = more) {
         machine.nodes *= 2;
-        machine_fit(&machine, sequences);
-        estimate_all(&more, plan, &machine);
+        fit(&machine, &more, plan);
         any = false;
         for (int s = 0; s <= STAGE_COUNT; s++) {
             const struct estimate *a = s < STAGE_COUNT ? &fewer.stages[s] : &fewer.all;

@@ -260,8 +260,8 @@ static void print_times(const struct summary *summary, FILE *out)
             amount_format(summary->machine->flops, "flop/s", rate, sizeof rate),
             summary->machine->measured ? "measured here" : "built in: --machine measured measures it here");
     if (estimate->best.threads != summary->machine->threads)
-        fprintf(out, "better for %zu sequences: ranks on each node: %zu, threads of each: %zu\n",
-                summary->plan->settings->sequences, estimate->best.ranks_per_node, estimate->best.threads);
+        fprintf(out, "better for this job: ranks on each node: %zu, threads of each: %zu\n",
+                estimate->best.ranks_per_node, estimate->best.threads);
     fprintf(out, "%-14s %12s  %-10s %10s %10s %10s %13s\n", "stage", "time", "most of it", "read", "written",
             "sent", "useful nodes");
     for (int s = 0; s < STAGE_COUNT; s++)

@@ -172,6 +172,29 @@ static void nodes_without_work_read_nothing(void **state)
     assert_close(enough.stages[STAGE_CALIBRATE].messages, more.stages[STAGE_CALIBRATE].messages);
 }
 
+// 1172 windows on 1024 ranks are two waves, and the second is almost empty: fewer ranks with more threads
+// take less time for them. On two ranks all waves are full.
+static void fewer_ranks_with_threads_suit_a_short_last_wave(void **state)
+{
+    const struct planned_job *job = *state;
+    const size_t sequences = job->settings->sequences;
+    struct machine machine;
+
+    machine_default(&machine, 2);
+    const struct plan_estimate two = estimate_on(job, &machine);
+    assert_int_equal(two.best.ranks_per_node, 2);
+    assert_int_equal(two.best.threads, 1);
+    machine_default(&machine, 1024);
+    machine.commit = machine.latency = machine.dataset = 0; // arithmetic alone
+    machine.node_read = machine.node_write = machine.total_read = machine.total_write = 1e18;
+    job->settings->sequences = 1024;
+    const struct plan_estimate many = estimate_on(job, &machine);
+    const struct plan_estimate best = estimate_on(job, &many.best);
+    job->settings->sequences = sequences;
+    assert_int_equal(many.best.ranks_per_node * many.best.threads, 1024);
+    assert_true(best.all.seconds < 0.9 * many.all.seconds);
+}
+
 // Scoring has a chain for each of the four layers, calibration is one. Layers are small, so that a node may
 // have as many teams as ranks; no team may be short of a chain in the last round, but for a tenth of them.
 static void teams_are_formed_by_nodes_or_by_ranks(void **state)
@@ -227,6 +250,7 @@ int main(void)
         cmocka_unit_test(parts_add_up_to_the_time),
         cmocka_unit_test(a_stage_that_waits_for_commits_has_no_use_for_many_nodes),
         cmocka_unit_test(nodes_without_work_read_nothing),
+        cmocka_unit_test(fewer_ranks_with_threads_suit_a_short_last_wave),
         cmocka_unit_test(teams_are_formed_by_nodes_or_by_ranks),
         cmocka_unit_test(ranks_without_a_sequence_or_a_window_do_not_work),
         cmocka_unit_test(teams_of_a_node_share_what_it_reads)};
