@@ -2,7 +2,7 @@
 float32 with transformers, on as many cores: as many ranks as PyTorch has threads. "LLaMA 7B" has two layers of that size and random
 weights. "PyTorch" is written here from the papers, layer by layer with hooks as the official programs go; "official" is
 the code of github.com/locuslab/wanda. Seconds are of the clock, or of all processors; of PyTorch's none are those of importing.
-Memory is the largest resident size of each process, added up: what ranks share counts for each of them. Least squares solves for weights on
+Memory is the largest resident size of each process, added up, and what ranks share counts once. Least squares solves for weights on
 wanda's mask; here it also looks whether that lowers the error on held-out sequences (`compensate.guard`), in PyTorch it does not.
 
 Called by tests/bench.sh: bench_jobs.py FOLDER [--json], with make_checkpoint in the folder and coppice above it. Needs torch, transformers and

@@ -44,7 +44,7 @@ class Tools:
         subprocess.run(["rm", "-rf", run, self.path("out")], check=True)
         options = ["--json", "--machine", "measured", "--ranks-per-node", str(case["ranks"])]
         planned = json.loads(subprocess.run([self.coppice, "plan", *options, job], check=True, capture_output=True).stdout)
-        memory = program.run(self.coppice, case["ranks"], "run", job)["memory"]
+        memory = program.run(self.coppice, case["ranks"], "run", job)["resident"]
         with open(os.path.join(run, "log.jsonl")) as file:
             units = [line for line in map(json.loads, file) if line["event"] == "unit"]
         seconds = sum(unit["seconds"] * unit["team_ranks"] for unit in units) / case["ranks"]
