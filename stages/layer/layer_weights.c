@@ -8,6 +8,7 @@
 #include "io/store/store.h"
 #include "kernels/pruning/select.h"
 #include "kernels/threads.h"
+#include "kernels/workspace.h"
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -460,6 +461,17 @@ static enum status overlay_layer(struct layer_weights *weights, const struct sta
     return status;
 }
 
+// What lies between two tensors is sent with them.
+static void clear_padding(const struct layer_weights *weights)
+{
+    for (size_t i = 0; i < weights->map.num_tensors; i++) {
+        const struct layer_tensor *tensor = &weights->map.tensors[i];
+        const size_t size = tensor->out * tensor->in;
+        float *end = (float *)weights->memory.data + tensor->offset + size;
+        memset(end, 0, (cache_lines(size) - size) * sizeof *end);
+    }
+}
+
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err)
 {
@@ -483,6 +495,8 @@ enum status layer_weights_load(struct layer_weights *weights, const struct stage
         weights->from = share_begin(weights, node);
         weights->to = share_end(weights, node);
     }
+    if (status == STATUS_OK && stage->team->node_rank == 0)
+        clear_padding(weights);
     for (size_t i = 0; i < weights->map.num_tensors && status == STATUS_OK; i++)
         if (variant == NULL || is_mask || !tensor_is_pruned(stage->settings, layer, &weights->map.tensors[i]))
             status = expand_rows(weights, stage, &weights->map.tensors[i], err);

@@ -198,10 +198,11 @@ static void nodes_read_a_part_each_and_have_the_same_bits(void **state)
             assert_ok(layer_weights_load(&small.weights, &small.stage, 1, variants[v], &err), err);
             for (size_t threads = 1; threads <= 4; threads += 3) { // sent in float32, and as bf16
                 assert_int_equal(layer_is_packed(threads), threads == 4);
-                threads_set(threads);
                 assert_ok(layer_weights_load(&weights, &stage, 0, NULL, &err), err); // other bits before
+                threads_set(threads);
                 assert_ok(layer_weights_load(&weights, &stage, 1, variants[v], &err), err);
                 threads_set(1);
+                assert_true(floats_are_bf16(weights.memory.data, weights.map.block_size)); // with gaps
                 assert_shares(&weights);
                 assert_same_layer(&weights, &small.weights);
             }
