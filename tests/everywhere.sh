@@ -71,7 +71,7 @@ inside() { # SYSTEM SUITE
     *-clang) packages+=" clang" options+=(-D CMAKE_C_COMPILER=clang) ;;
     *-openblas) packages+=" libopenblas-serial-dev" options+=(-D COPPICE_BLAS=OpenBLAS) ;;
   esac
-  [ "$2" = no ] || packages+=" jq hdf5-tools gnuplot-nox procps util-linux bc xxd git"
+  [ "$2" = no ] || packages+=" jq time hdf5-tools gnuplot-nox procps util-linux bc xxd git"
   # shellcheck disable=SC2086
   ensure_packages $packages
   cmake -S /src -B /build -D CMAKE_BUILD_TYPE=Release -D COPPICE_WERROR=ON -D COPPICE_TESTS=$([ "$2" = no ] && echo OFF || echo ON) \

@@ -176,7 +176,7 @@ static bool find_commit(char *commit, size_t size, const char *repository, const
     if (commit[0] != '\0') {
         commit[strcspn(commit, " \r\n\t")] = '\0';
     } else if (strlen(revision) < size && strchr(revision, '/') == NULL) {
-        snprintf(commit, size, "%s", revision);
+        memcpy(commit, revision, strlen(revision) + 1);
         path_format(path, sizeof path, "%s/snapshots/%s", repository, commit);
         return is_folder(path);
     }
