@@ -63,14 +63,15 @@ static const char *tensor_file(const struct model *model, const struct safetenso
                : "checkpoint";
 }
 
-// values[n] are elements [offset, offset + n) of a tensor with rows of `width`.
+// These rows of a tensor that is a matrix of its own.
 static enum status check_finite(const struct model *model, const struct safetensors_tensor *tensor,
-                                const float *values, size_t n, size_t offset, size_t width, struct error *err)
+                                const struct node_rows *rows, struct error *err)
 {
-    const size_t bad = find_non_finite(values, n);
+    const size_t n = rows->count * rows->width, bad = find_non_finite(rows->values, n);
+
     RETURN_ERROR_IF(bad < n, err, STATUS_INPUT, "%s: tensor %s: weight [%zu, %zu] is %s",
-                    tensor_file(model, tensor), tensor->name, (offset + bad) / width, (offset + bad) % width,
-                    values[bad] != values[bad] ? "NaN" : "infinite");
+                    tensor_file(model, tensor), tensor->name, rows->first + bad / rows->width,
+                    bad % rows->width, rows->values[bad] != rows->values[bad] ? "NaN" : "infinite");
     return STATUS_OK;
 }
 
@@ -237,6 +238,8 @@ done:
 
 // ---- reading --------------------------------------------------------------------------------------------
 
+enum { CACHED = 1 << 15 }; // floats
+
 // Expands this rank's rows of one tensor from the memory-mapped checkpoint.
 static enum status expand_rows(const struct layer_weights *weights, const struct stage *stage,
                                const struct layer_tensor *tensor, struct error *err)
@@ -254,13 +257,22 @@ static enum status expand_rows(const struct layer_weights *weights, const struct
         return STATUS_OK;
     uint64_t bytes;
     const char *span = tensor_rows_span(&bytes, tensor, rows.first, rows.count);
+    // As many rows at a time as stay in a cache until they are looked at.
+    const size_t step = tensor->is_part || rows.width > CACHED ? rows.count : CACHED / rows.width;
+    enum status status = STATUS_OK;
 
-    tensor_rows_f32(rows.values, tensor, rows.first, rows.count);
+    for (size_t done = 0; done < rows.count && status == STATUS_OK; done += step) {
+        const struct node_rows some = {.first = rows.first + done,
+                                       .count = rows.count - done < step ? rows.count - done : step,
+                                       .width = rows.width,
+                                       .values = rows.values + done * rows.width};
+        tensor_rows_f32(some.values, tensor, some.first, some.count);
+        status = tensor->is_part ? check_part_finite(stage->model, tensor, &some, err)
+                                 : check_finite(stage->model, source, &some, err);
+    }
     if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
         safetensors_release(stage->model->checkpoint->shards[shard], span, bytes);
-    if (tensor->is_part)
-        return check_part_finite(stage->model, tensor, &rows, err);
-    return check_finite(stage->model, source, rows.values, n, rows.first * rows.width, rows.width, err);
+    return status;
 }
 
 enum { PIECE = 1 << 16 };

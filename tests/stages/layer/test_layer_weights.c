@@ -234,16 +234,18 @@ enum { BF16_NAN = 0x7fc0, BF16_INFINITY = 0x7f80 };
 
 static void a_weight_that_is_not_finite_is_named(void **state)
 {
-    const struct small_model_shape shape = small_model_shape();
+    struct small_model_shape shape = small_model_shape();
     struct small_model small;
     size_t shard;
     struct error err = {0};
     (void)state;
 
+    shape.checkpoint.intermediate = 6000; // more than is expanded at a time
     small_model_open(&small, &shape);
     poke(&small, checkpoint_find(small.model->checkpoint, "model.layers.1.mlp.down_proj.weight", &shard),
-         19 * 36 + 5, BF16_NAN);
+         19 * 6000 + 5, BF16_NAN);
     assert_ok(layer_weights_load(&small.weights, &small.stage, 0, NULL, &err), err);
+    check_dense(&small, 0);
     assert_int_equal(layer_weights_load(&small.weights, &small.stage, 1, NULL, &err), STATUS_INPUT);
     assert_error(err, STATUS_INPUT,
                  "model.safetensors: tensor model.layers.1.mlp.down_proj.weight: weight [19, 5] is NaN");
