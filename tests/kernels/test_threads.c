@@ -274,7 +274,7 @@ static void attention(float *result, const struct inputs *in)
 
 static void linear_with_bias(float *result, const struct inputs *in)
 {
-    const struct linear linear = {WIDTH, WIDTH, in->weights, in->y};
+    const struct linear linear = {.out = WIDTH, .in = WIDTH, .weight = in->weights, .bias = in->y};
     linear_forward(result, WIDTH, &linear, in->x, TOKENS);
 }
 
@@ -375,14 +375,15 @@ static void linear_attention(float *result, const struct inputs *in)
 {
     const struct linear_attention_config config = recurrent_config();
     const size_t key = 2 * (size_t)STATES, value = 4 * (size_t)STATES;
-    const struct linear_attention attention = {.qkv = {2 * key + value, WIDTH, in->weights, NULL},
-                                               .z = {value, WIDTH, in->weights + WIDTH, NULL},
-                                               .b = {4, WIDTH, in->y, NULL},
-                                               .a = {4, WIDTH, in->y + 4 * (size_t)WIDTH, NULL},
-                                               .convolution = in->y,
-                                               .a_log = in->x,
-                                               .dt_bias = in->x + 4,
-                                               .norm = norm_of(in)};
+    const struct linear_attention attention = {
+        .qkv = {.out = 2 * key + value, .in = WIDTH, .weight = in->weights},
+        .z = {.out = value, .in = WIDTH, .weight = in->weights + WIDTH},
+        .b = {.out = 4, .in = WIDTH, .weight = in->y},
+        .a = {.out = 4, .in = WIDTH, .weight = in->y + 4 * (size_t)WIDTH},
+        .convolution = in->y,
+        .a_log = in->x,
+        .dt_bias = in->x + 4,
+        .norm = norm_of(in)};
     const struct token_tree tree = {TOKENS, 0, NULL};
     linear_attention_forward(result, &attention, &config, in->x, &tree, in->workspace);
 }
@@ -391,15 +392,16 @@ enum { EXPERTS = 3, CHOSEN = 2, INNER = 96 };
 
 static void mixture_of_experts(float *result, const struct inputs *in)
 {
-    const struct linear wide = {INNER, WIDTH, in->weights, NULL};
-    const struct experts experts = {.router = {.linear = {EXPERTS, WIDTH, in->y, NULL},
-                                               .num_experts = EXPERTS,
-                                               .num_experts_per_tok = CHOSEN},
-                                    .first = {.gate = wide,
-                                              .up = {INNER, WIDTH, in->weights + WIDTH, NULL},
-                                              .down = {WIDTH, INNER, in->weights, NULL},
-                                              .activation = ACTIVATION_SILU},
-                                    .stride = (size_t)INNER * WIDTH};
+    const struct linear wide = {.out = INNER, .in = WIDTH, .weight = in->weights};
+    const struct experts experts = {
+        .router = {.linear = {.out = EXPERTS, .in = WIDTH, .weight = in->y},
+                   .num_experts = EXPERTS,
+                   .num_experts_per_tok = CHOSEN},
+        .first = {.gate = wide,
+                  .up = {.out = INNER, .in = WIDTH, .weight = in->weights + WIDTH},
+                  .down = {.out = WIDTH, .in = INNER, .weight = in->weights},
+                  .activation = ACTIVATION_SILU},
+        .stride = (size_t)INNER * WIDTH};
     assert_true(experts_forward(result, &experts, in->x, TOKENS, in->workspace, NULL, 0));
 }
 
