@@ -22,6 +22,7 @@ cluster_subnet=10.77.0 # free in every new network namespace
 cluster_missing() {
   local tool
   [ "$(id -u)" = 0 ] || { echo "namespaces need root"; return; }
+  [ -e /etc/hosts ] || { echo "there is no /etc/hosts to put another one over"; return; }
   for tool in slurmctld slurmd sbatch squeue scontrol munged unshare nsenter ip pgrep; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || { echo "$tool is not installed"; return; }
   done
