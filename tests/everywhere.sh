@@ -7,7 +7,8 @@
 #   --folder FOLDER  where the file systems are kept for the next time; else they are removed
 #   SYSTEM           debian-12, debian-13; with -mpich, -clang or -openblas at its end: that MPI, compiler or BLAS. With -deb:
 #                    nothing is built there, the .deb that was made on it before is installed. With -arm64: the kernels and their
-#                    tests are built for that processor and run by an emulator. Default: all but -openblas and -arm64.
+#                    tests are built for that processor and run by an emulator. debian-13-bf16: the test of products in bfloat16
+#                    runs on an emulated machine that has instructions for them. Default: all but these two and -openblas.
 # KERNEL: BLIS's kernels, the same everywhere; haswell when it is not set. MIRROR: where debootstrap takes packages from; else
 # where this system's apt does.
 set -euo pipefail
@@ -41,6 +42,16 @@ kernels_on_arm64() {
   ctest --test-dir /build -j "$(nproc)" --output-on-failure
 }
 
+# Products in bfloat16 by the processor's instructions, which few machines have.
+kernels_on_bf16() {
+  ensure_packages make cmake pkg-config gcc libc6-dev libdnnl-dev lib{blis-pthread,lapacke,cmocka,jansson}-dev
+  cmake -S /src/tests/kernels_alone -B /build -D COPPICE_ONEDNN=ON -D COPPICE_WERROR=ON >/var/log/coppice.log 2>&1 &&
+    cmake --build /build -j "$(nproc)" --target kernels.bf16_gemm >>/var/log/coppice.log 2>&1 ||
+    { grep -E 'error|warning|\*\*\*' /var/log/coppice.log || tail -n 20 /var/log/coppice.log; return 1; }
+  /src/tests/emulated_machine.sh /build/kernels.bf16_gemm | tee /var/log/machine.log &&
+    grep -q 'bfloat16 by oneDNN .*, AVX512-BF16' /var/log/machine.log
+}
+
 inside() { # SYSTEM SUITE
   local packages options=()
   . /src/jobs/packages.sh
@@ -58,6 +69,12 @@ inside() { # SYSTEM SUITE
   case $1 in
     *-arm64)
       kernels_on_arm64 >&2 && echo "the kernels' tests"
+      return
+      ;;
+  esac
+  case $1 in
+    *-bf16)
+      kernels_on_bf16 >&2 && echo "the test of products in bfloat16"
       return
       ;;
   esac
@@ -168,7 +185,7 @@ for system in "$@"; do
     continue
   fi
   case $system in
-    *-openblas | *-arm64) first_or_own=$hash ;;
+    *-openblas | *-arm64 | *-bf16) first_or_own=$hash ;;
     *) first=${first:-$hash} first_or_own=$first ;;
   esac
   if [ "$hash" = "$first_or_own" ]; then
