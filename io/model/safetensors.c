@@ -314,6 +314,17 @@ void safetensors_close(struct safetensors_file *file)
     free(file);
 }
 
+void safetensors_expect(const struct safetensors_file *file, const void *data, uint64_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t mapping = (uintptr_t)file->mapping, begin = (uintptr_t)data / page * page;
+
+    if ((uintptr_t)data < mapping || (uintptr_t)data + bytes > mapping + file->file_bytes)
+        return;
+    // Advice only.
+    madvise((void *)begin, (uintptr_t)data + bytes - begin, MADV_WILLNEED);
+}
+
 void safetensors_release(const struct safetensors_file *file, const void *data, uint64_t bytes)
 {
     // Linux maps what it has in memory of the aligned 64 KiB around a page that is read.

@@ -261,6 +261,8 @@ static enum status expand_rows(const struct layer_weights *weights, const struct
     const size_t step = tensor->is_part || rows.width > CACHED ? rows.count : CACHED / rows.width;
     enum status status = STATUS_OK;
 
+    if (checkpoint_find(stage->model->checkpoint, source->name, &shard) != NULL)
+        safetensors_expect(stage->model->checkpoint->shards[shard], span, bytes);
     for (size_t done = 0; done < rows.count && status == STATUS_OK; done += step) {
         const struct node_rows some = {.first = rows.first + done,
                                        .count = rows.count - done < step ? rows.count - done : step,
