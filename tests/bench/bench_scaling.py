@@ -66,7 +66,7 @@ def main():
                     found, planned = (statistics.median(r[side][i] for r in rounds) for side in (0, 1))
                     ratios = sorted(r[0][i] / r[1][i] for r in rounds)
                     bench.print_row(as_json, f"{kind} by {label}: {x} / plan", unit, factor * found, factor * planned, None, None,
-                                    (ratios[0], ratios[-1]), BASE["ranks"], x)
+                                    (ratios[0], ratios[-1]), cores, x)
     return 0
 
 
