@@ -5,7 +5,7 @@
 #include "io/tasks/format.h"
 #include "kernels/compute.h"
 #include "kernels/pruning/energy.h"
-#include "kernels/pruning/importance.h"
+#include "kernels/pruning/masks/importance.h"
 #include "kernels/pruning/matching.h"
 #include <stdbool.h>
 #include <stddef.h>

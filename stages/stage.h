@@ -97,8 +97,8 @@ void stage_notice(const struct stage *stage, const char *format, ...) __attribut
 bool linear_is_skipped(const struct settings *settings, size_t layer, const char *linear);
 // True when tensor is the weight of a linear that this job prunes.
 bool tensor_is_pruned(const struct settings *settings, size_t layer, const struct layer_tensor *tensor);
-// Whether zeros of rows that have many stay (kernels/pruning/held_zeros.h). Not where weights are made from
-// codes: there many are zero because codes are few.
+// Whether zeros of rows that have many stay (kernels/pruning/masks/held_zeros.h). Not where weights are made
+// from codes: there many are zero because codes are few.
 bool stage_holds_zeros(const struct stage *stage);
 
 // The last ratio of `prune.ratios` that fits the linear as a pattern of `skip` does, or NULL.

@@ -1,7 +1,7 @@
 #include "stages/work.h"
 
-#include "kernels/pruning/admm.h"
-#include "kernels/pruning/least_squares.h"
+#include "kernels/pruning/solving/admm.h"
+#include "kernels/pruning/solving/least_squares.h"
 
 double routed_share(const struct decoder_config *config)
 {

@@ -67,7 +67,7 @@ real_tokenizers() {
   done
   # Prose, markdown, C and Python beside the random texts.
   "$environment/bin/python" tests/golden/fuzz_tokenizer.py "$tool" "${arguments[@]}" --texts "${TEXTS:-20000}" --file README.md \
-    --file jobs/demo/train.jsonl --file io/tokenizer/expression.c --file io/tokenizer/unicode_data.c --file tests/golden/fuzz_tokenizer.py
+    --file jobs/demo/train.jsonl --file io/tokenizer/steps/expression.c --file io/tokenizer/unicode_data.c --file tests/golden/fuzz_tokenizer.py
   "$environment/bin/python" tests/golden/tokenizer_speed.py "$tool" "${arguments[@]}"
 }
 

@@ -1,9 +1,9 @@
 #include "io/corpus/corpus.h"
 #include "io/corpus/text_kind.h"
-#include "io/file/file_set.h"
 #include "io/file/json.h"
-#include "io/file/json_elements.h"
-#include "io/file/stream.h"
+#include "io/file/text/file_set.h"
+#include "io/file/text/json_elements.h"
+#include "io/file/text/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "io/corpus/text_kind.h"
 
 #include "io/file/json.h"
-#include "io/file/json_elements.h"
+#include "io/file/text/json_elements.h"
 
 #include <stdio.h>
 #include <string.h>

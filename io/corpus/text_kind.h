@@ -1,6 +1,6 @@
 // text_kind.h - how a text file is read: what its first bytes say, and where they say nothing, its name.
 #pragma once
-#include "io/file/stream.h"
+#include "io/file/text/stream.h"
 
 enum text_format {
     TEXT_WHOLE = 0,    // the file is one document

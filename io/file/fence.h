@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// A lock, and the XXH3-64 of what its file holds as long as it is ours (io/file/run_lock.h).
+// A lock, and the XXH3-64 of what its file holds as long as it is ours (io/file/run/run_lock.h).
 struct fence_lock {
     char path[PATH_SIZE];
     uint64_t hash;

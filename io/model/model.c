@@ -1,8 +1,8 @@
 #include "io/model/model.h"
 
 #include "io/file/json.h"
-#include "io/model/coded.h"
 #include "io/model/family.h"
+#include "io/model/weights/coded.h"
 #include "kernels/forward/embedding.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 // model.h - an open Hugging Face model: its config, its checkpoint, and its parts outside the layers. The
 // layers are in layer_map.h; a family is one row in a file of families/.
 #pragma once
-#include "io/model/checkpoint.h"
 #include "io/model/model_config.h"
+#include "io/model/weights/checkpoint.h"
 #include "kernels/forward/logits.h"
 
 struct family; // io/model/family.h

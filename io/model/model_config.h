@@ -1,8 +1,8 @@
 // model_config.h - what config.json says of a model, in the same words for every family.
 #pragma once
 #include "io/model/alibi.h"
-#include "io/model/quantisation.h"
 #include "io/model/rope.h"
+#include "io/model/weights/quantisation.h"
 #include "kernels/forward/decoder.h"
 
 // The properties in which the layers of one model may differ.

@@ -1,12 +1,12 @@
 #include "io/model/open.h"
 
-#include "io/model/coded.h"
 #include "io/model/config.h"
 #include "io/model/conversion.h"
-#include "io/model/decode.h"
 #include "io/model/family.h"
 #include "io/model/layer_map.h"
 #include "io/model/tensors.h"
+#include "io/model/weights/coded.h"
+#include "io/model/weights/decode.h"
 #include "io/model/wrapper.h"
 #include "io/text/file_name.h"
 

@@ -1,5 +1,5 @@
 #include "io/model/tensor_rows.h"
-#include "io/model/coded.h"
+#include "io/model/weights/coded.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 #include "io/store/writer.h"
 
 #include "io/agree.h"
-#include "io/file/attempt.h"
 #include "io/file/commit.h"
 #include "io/file/hdf5_file.h"
+#include "io/file/run/attempt.h"
 
 #include <errno.h>
 #include <fcntl.h>

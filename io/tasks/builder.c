@@ -1,6 +1,6 @@
 #include "io/tasks/builder.h"
 
-#include "io/file/stream.h"
+#include "io/file/text/stream.h"
 #include "io/tasks/text.h"
 
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 // Prompts are those of EleutherAI's lm-evaluation-harness 0.4.9 (lm_eval/tasks); examples before the question
 // are io/tasks/shots.h's. Below, | stands between the context and the continuation that is scored; each line
 // of a file is an example, in JSON unless it says otherwise; one JSON array of the examples is read as well.
-// Files are read as io/file/stream.h says: decompressed where they are compressed.
+// Files are read as io/file/text/stream.h says: decompressed where they are compressed.
 //
 //   boolq            BoolQ (SuperGLUE's val.jsonl with "label", or the original dev.jsonl with "answer")
 //                      PASSAGE\nQuestion: QUESTION?\nAnswer:| no, | yes

@@ -1,7 +1,7 @@
 #include "io/tasks/task.h"
 
 #include "io/file/json.h"
-#include "io/file/json_elements.h"
+#include "io/file/text/json_elements.h"
 #include "io/tasks/formats.h"
 #include "io/tasks/lines.h"
 #include "io/tasks/mmlu.h"

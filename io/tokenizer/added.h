@@ -3,9 +3,9 @@
 // Tokens with normalized false are looked for in the text as it comes in, those with normalized true in the
 // normalised text, where they stand in normalised form themselves.
 #pragma once
-#include "io/tokenizer/normalizer.h"
+#include "io/tokenizer/model/vocabulary.h"
+#include "io/tokenizer/steps/normalizer.h"
 #include "io/tokenizer/text.h"
-#include "io/tokenizer/vocabulary.h"
 #include "kernels/error.h"
 #include <jansson.h>
 #include <stdbool.h>

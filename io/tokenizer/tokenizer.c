@@ -7,11 +7,11 @@
 #include "io/tokenizer/added.h"
 #include "io/tokenizer/json.h"
 #include "io/tokenizer/missing.h"
-#include "io/tokenizer/normalizer.h"
-#include "io/tokenizer/pre_tokenizer.h"
+#include "io/tokenizer/model/word_model.h"
+#include "io/tokenizer/steps/normalizer.h"
+#include "io/tokenizer/steps/pre_tokenizer.h"
 #include "io/tokenizer/template.h"
 #include "io/tokenizer/text.h"
-#include "io/tokenizer/word_model.h"
 
 #include <stdlib.h>
 

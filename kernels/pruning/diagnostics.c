@@ -1,6 +1,6 @@
 #include "kernels/pruning/diagnostics.h"
 #include "kernels/blas.h"
-#include "kernels/pruning/eigenvectors.h"
+#include "kernels/pruning/solving/eigenvectors.h"
 
 #include <float.h>
 #include <math.h>

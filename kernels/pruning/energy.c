@@ -2,7 +2,7 @@
 #include "kernels/float_bits.h"
 #include "kernels/lanes.h"
 #include "kernels/mask_bits.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "kernels/threads.h"
 
 #include <math.h>

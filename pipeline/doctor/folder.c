@@ -1,7 +1,7 @@
 #include "pipeline/doctor/folder.h"
 
 #include "io/file/commit.h"
-#include "io/file/run_lock.h"
+#include "io/file/run/run_lock.h"
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
 #include "kernels/amount.h"

@@ -5,7 +5,7 @@
 #include "kernels/blas_kernel.h"
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
-#include "pipeline/plan/cores.h"
+#include "pipeline/plan/costs/cores.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "pipeline/job/ignored_keys.h"
 
-#include "io/model/decode.h"
 #include "io/model/open.h"
+#include "io/model/weights/decode.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 #include "pipeline/job/variant.h"
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "pipeline/job/value.h"
 #include "pipeline/text/column.h"
 #include "pipeline/text/number.h"

@@ -1,6 +1,6 @@
 #include "pipeline/plan/disk_need.h"
 
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 #include "stages/export/export.h"
 #include "stages/export/partial.h"
 

@@ -1,7 +1,7 @@
 #include "pipeline/plan/estimate.h"
 
+#include "pipeline/plan/costs/unit_cost.h"
 #include "pipeline/plan/teams.h"
-#include "pipeline/plan/unit_cost.h"
 
 #include <math.h>
 #include <string.h>

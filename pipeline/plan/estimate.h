@@ -3,8 +3,8 @@
 //
 // In: a plan and a machine. Out: seconds, bytes and messages of each stage; how many nodes are worth having.
 #pragma once
+#include "pipeline/plan/costs/worker.h"
 #include "pipeline/plan/plan.h"
-#include "pipeline/plan/worker.h"
 
 struct plan_estimate {
     struct estimate stages[STAGE_COUNT], all;

@@ -7,7 +7,7 @@
 #include "io/model/tensor_rows.h"
 #include "kernels/gemm.h"
 #include "kernels/threads.h"
-#include "pipeline/plan/cores.h"
+#include "pipeline/plan/costs/cores.h"
 #include "stages/work.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 // measure.h - rates of this machine, measured in a second or two: for `coppice plan --machine measured`.
 #pragma once
-#include "pipeline/plan/machine.h"
+#include "pipeline/plan/costs/machine.h"
 #include "pipeline/plan/plan.h"
 
 // Sets of `machine` what one core and the file system of the run directory do here: flops and convert, by

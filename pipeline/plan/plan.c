@@ -1,6 +1,6 @@
 #include "pipeline/plan/plan.h"
 
-#include "pipeline/plan/unit_cost.h"
+#include "pipeline/plan/costs/unit_cost.h"
 #include "stages/budget/held_out.h"
 #include "stages/prune/curves.h"
 #include "stages/stage.h"

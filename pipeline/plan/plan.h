@@ -3,7 +3,7 @@
 // In: the settings and the model's headers. Out: units, with their work. Chains of a phase may go on side by
 // side. The order of the stages is decided here and nowhere else.
 #pragma once
-#include "pipeline/plan/sizes.h"
+#include "pipeline/plan/costs/sizes.h"
 #include "pipeline/plan/unit.h"
 
 struct plan {

@@ -4,10 +4,10 @@
 #include "io/file/json_memory.h"
 #include "io/file/run_paths.h"
 #include "kernels/amount.h"
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "pipeline/job/json.h"
 #include "pipeline/plan/estimate.h"
-#include "pipeline/plan/job_warnings.h"
+#include "pipeline/plan/warnings/job_warnings.h"
 #include "pipeline/record/run_json/run_record.h"
 #include "pipeline/text/duration.h"
 

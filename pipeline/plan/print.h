@@ -3,9 +3,9 @@
 // In: a plan and the machine it is for. Out: text or JSON, with the units that are done already and warnings
 // of what this machine has too little of.
 #pragma once
-#include "pipeline/plan/machine.h"
+#include "pipeline/plan/costs/machine.h"
 #include "pipeline/plan/plan.h"
-#include "pipeline/plan/warnings.h"
+#include "pipeline/plan/warnings/warnings.h"
 #include <stdio.h>
 
 // Prints what would run, what it costs and how long it takes on `machine`; out NULL prints nothing. As JSON:

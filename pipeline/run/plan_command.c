@@ -2,7 +2,7 @@
 
 #include "io/launched.h"
 #include "kernels/threads.h"
-#include "pipeline/plan/machine.h"
+#include "pipeline/plan/costs/machine.h"
 #include "pipeline/plan/measure.h"
 #include "pipeline/plan/plan.h"
 #include "pipeline/plan/print.h"

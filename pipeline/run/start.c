@@ -1,7 +1,7 @@
 #include "pipeline/run/start.h"
 
 #include "pipeline/cli/exit_code.h"
-#include "pipeline/plan/job_warnings.h"
+#include "pipeline/plan/warnings/job_warnings.h"
 #include "pipeline/record/results/measures.h"
 #include "pipeline/run/claim/claim_wait.h"
 #include "pipeline/run/claim/world_fence.h"

@@ -1,7 +1,7 @@
 #include "pipeline/status/holders.h"
 
 #include "io/file/regular.h"
-#include "io/file/run_lock.h"
+#include "io/file/run/run_lock.h"
 #include "io/file/run_paths.h"
 
 #include <dirent.h>

@@ -2,11 +2,11 @@
 // says how an attempt fared, RUN/budget/VARIANT/result.json which one is the variant, and
 // RUN/budget/dense/result.json what the dense model's perplexity is on the same text (held_out.h).
 //
-// Which sparsity an attempt has follows from the attempts before it (kernels/pruning/budget.h): nothing else
-// is remembered, so that a search that was killed goes on as if it had not been. Not collective.
+// Which sparsity an attempt has follows from the attempts before it (kernels/pruning/allocation/budget.h):
+// nothing else is remembered, so that a search that was killed goes on as if it had not been. Not collective.
 #pragma once
 #include "io/file/run_paths.h"
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "stages/stage.h"
 #include <jansson.h>
 

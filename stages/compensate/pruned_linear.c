@@ -2,7 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "kernels/pruning/energy.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "kernels/threads.h"
 
 #include <math.h>

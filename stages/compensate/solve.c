@@ -1,8 +1,8 @@
 #include "stages/compensate/solve.h"
 
-#include "kernels/pruning/inverse.h"
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/inverse.h"
+#include "kernels/pruning/solving/least_squares.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/gram_batches.h"
 #include "stages/layer/linear_groups.h"

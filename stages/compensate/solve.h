@@ -6,7 +6,7 @@
 // where x is what the dense model gives the group, and xhat what the pruned model gives it, with all that was
 // decided before it in the layer. For experts x is xhat: the two models route other tokens to them.
 #pragma once
-#include "kernels/pruning/normal_equations.h"
+#include "kernels/pruning/solving/normal_equations.h"
 #include "stages/compensate/pruned_linear.h"
 #include "stages/layer/gram.h"
 
@@ -49,7 +49,7 @@ enum status solver_correct(struct solver *solver, struct pruned_linear *linear, 
 // depend on how. Collective.
 enum status solver_solve(struct solver *solver, struct pruned_linear *linear, struct error *err);
 
-// *inverse <- (A + rho I)^-1, with A the scaled equations (kernels/pruning/normal_equations.h), as admm_step
-// takes it: in memory that the ranks of a node share, who compute it together. STATUS_INPUT when it is not
-// positive definite. Collective.
+// *inverse <- (A + rho I)^-1, with A the scaled equations (kernels/pruning/solving/normal_equations.h), as
+// admm_step takes it: in memory that the ranks of a node share, who compute it together. STATUS_INPUT when it
+// is not positive definite. Collective.
 enum status solver_invert(struct solver *solver, const float **inverse, double rho, struct error *err);

@@ -1,9 +1,9 @@
 #include "stages/export/code_matrices.h"
 
 #include "io/file/run_paths.h"
-#include "io/model/coded.h"
 #include "io/model/tensor_rows.h"
-#include "kernels/pruning/select.h"
+#include "io/model/weights/coded.h"
+#include "kernels/pruning/masks/select.h"
 
 #include <stdlib.h>
 #include <string.h>

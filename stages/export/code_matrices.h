@@ -1,5 +1,5 @@
 // code_matrices.h - exporting the codes of a quantised tensor, where the job keeps the source's format: those
-// that a mask prunes become zero, scales and all others stay (io/model/coded.h).
+// that a mask prunes become zero, scales and all others stay (io/model/weights/coded.h).
 #pragma once
 #include "io/store/store.h"
 #include "stages/stage.h"

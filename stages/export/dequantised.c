@@ -3,7 +3,7 @@
 #include "io/file/commit.h"
 #include "io/file/json.h"
 #include "io/file/run_paths.h"
-#include "io/model/decode.h"
+#include "io/model/weights/decode.h"
 
 #include <stdio.h>
 #include <stdlib.h>

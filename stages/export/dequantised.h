@@ -1,5 +1,5 @@
 // dequantised.h - what an export of a quantised checkpoint says about itself: its weights are those that the
-// codes stand for, in 16 or 32 bits (io/model/coded.h), and no file may say otherwise.
+// codes stand for, in 16 or 32 bits (io/model/weights/coded.h), and no file may say otherwise.
 #pragma once
 #include "stages/stage.h"
 #include <jansson.h>

@@ -1,8 +1,8 @@
 #include "stages/export/part_slices.h"
 
 #include "io/file/run_paths.h"
-#include "io/model/coded.h"
 #include "io/model/tensor_rows.h"
+#include "io/model/weights/coded.h"
 #include "stages/layer/layer_weights.h"
 
 #include <stdlib.h>

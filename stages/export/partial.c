@@ -2,7 +2,7 @@
 
 #include "io/file/commit.h"
 #include "io/file/fence.h"
-#include "io/file/run_directory.h"
+#include "io/file/run/run_directory.h"
 #include "io/file/run_paths.h"
 #include "stages/export/exported_files.h"
 

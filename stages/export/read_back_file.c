@@ -1,7 +1,7 @@
 #include "stages/export/read_back_file.h"
 
 #include "io/file/json.h"
-#include "io/model/coded.h"
+#include "io/model/weights/coded.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/model/tensor_rows.h"
 #include "io/store/store.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "stages/export/code_matrices.h"
 #include "stages/export/layer_orders.h"
 #include "stages/export/part_slices.h"

@@ -1,7 +1,7 @@
 #include "stages/export/shard_file.h"
 
 #include "io/file/run_paths.h"
-#include "io/model/coded.h"
+#include "io/model/weights/coded.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "stages/joint/joint.h"
 
-#include "kernels/pruning/select.h"
-#include "kernels/pruning/statistics.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/masks/statistics.h"
 #include "stages/compensate/compensated_file.h"
 #include "stages/compensate/layer_compensation.h"
 #include "stages/joint/splitting.h"

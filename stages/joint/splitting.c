@@ -1,9 +1,9 @@
 #include "stages/joint/splitting.h"
 
-#include "kernels/pruning/admm.h"
-#include "kernels/pruning/alps.h"
-#include "kernels/pruning/held_zeros.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/held_zeros.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/admm.h"
+#include "kernels/pruning/solving/alps.h"
 #include "kernels/threads.h"
 #include "stages/work.h"
 
@@ -131,7 +131,7 @@ static void select_rows(const struct splitting *s, const struct split_linear *sp
 }
 
 // The smallest of the whole matrix: a radix search with histograms summed over the team, then ties in the
-// order of the rows (kernels/pruning/select.h).
+// order of the rows (kernels/pruning/masks/select.h).
 static enum status select_matrix(const struct splitting *s, const struct split_linear *split, double sparsity,
                                  struct error *err)
 {

@@ -1,7 +1,7 @@
 #include "stages/layer/calibrate.h"
 
 #include "io/file/run_paths.h"
-#include "kernels/pruning/statistics.h"
+#include "kernels/pruning/masks/statistics.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"

@@ -1,6 +1,6 @@
 #include "stages/layer/gram.h"
 
-#include "kernels/pruning/gram.h"
+#include "kernels/pruning/solving/gram.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/wave_inputs.h"
 #include "stages/work.h"

@@ -1,7 +1,7 @@
 #include "stages/layer/hessian.h"
 
 #include "io/file/run_paths.h"
-#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/solving/second_order.h"
 #include "stages/layer/wave_inputs.h"
 #include "stages/work.h"
 

@@ -2,11 +2,11 @@
 
 #include "io/file/interrupt.h"
 #include "io/file/run_paths.h"
-#include "io/model/coded.h"
 #include "io/model/outer_tensors.h"
 #include "io/model/tensor_rows.h"
+#include "io/model/weights/coded.h"
 #include "io/store/store.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "kernels/threads.h"
 #include "kernels/workspace.h"
 

@@ -1,6 +1,6 @@
 #include "stages/layer/linear_groups.h"
 
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 
 size_t linears_by_source(const struct layer_tensor **linears, const struct settings *settings,
                          const struct layer_map *map)

@@ -1,7 +1,7 @@
 #include "stages/layer/linear_record.h"
 
 #include "io/file/run_paths.h"
-#include "kernels/pruning/candidates.h"
+#include "kernels/pruning/masks/candidates.h"
 
 #include <math.h>
 #include <stdio.h>

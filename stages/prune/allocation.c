@@ -1,7 +1,7 @@
 #include "stages/prune/allocation.h"
 
-#include "kernels/pruning/layer_medians.h"
-#include "kernels/pruning/outliers.h"
+#include "kernels/pruning/allocation/layer_medians.h"
+#include "kernels/pruning/allocation/outliers.h"
 #include "stages/budget/trials.h"
 #include "stages/prune/layer_scores.h"
 #include "stages/prune/measured_allocation.h"

@@ -2,8 +2,8 @@
 
 #include "io/file/run_paths.h"
 #include "io/store/store.h"
-#include "kernels/pruning/candidates.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/candidates.h"
+#include "kernels/pruning/masks/select.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/layer/layer_trial.h"

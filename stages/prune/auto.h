@@ -1,5 +1,5 @@
-// auto.h - the method auto: for each linear the importance, of those in kernels/pruning/candidates.h, whose
-// mask is measured to change the model least (kernels/METHOD.md §7).
+// auto.h - the method auto: for each linear the importance, of those in kernels/pruning/masks/candidates.h,
+// whose mask is measured to change the model least (kernels/METHOD.md §7).
 #pragma once
 #include "stages/layer/layer_weights.h"
 

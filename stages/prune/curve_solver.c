@@ -1,7 +1,7 @@
 #include "stages/prune/curve_solver.h"
 
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/least_squares.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 

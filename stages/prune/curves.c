@@ -1,6 +1,6 @@
 #include "stages/prune/curves.h"
 
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "stages/layer/model_trial.h"
 #include "stages/prune/curve_file.h"
 #include "stages/prune/curve_solver.h"

@@ -1,7 +1,7 @@
 #include "stages/prune/cuts.h"
 
 #include "io/file/run_paths.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "stages/prune/allocation.h"
 #include "stages/prune/linear_order.h"
 

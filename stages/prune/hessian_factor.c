@@ -1,7 +1,7 @@
 #include "stages/prune/hessian_factor.h"
 
-#include "kernels/pruning/hessian_factor.h"
-#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/solving/hessian_factor.h"
+#include "kernels/pruning/solving/second_order.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/layer/hessian.h"
 

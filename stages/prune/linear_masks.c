@@ -1,7 +1,7 @@
 #include "stages/prune/linear_masks.h"
 
-#include "kernels/pruning/held_zeros.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/held_zeros.h"
+#include "kernels/pruning/masks/select.h"
 #include "kernels/threads.h"
 #include "kernels/workspace.h"
 

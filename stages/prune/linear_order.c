@@ -1,7 +1,7 @@
 #include "stages/prune/linear_order.h"
 
 #include "io/model/free_channels.h"
-#include "kernels/pruning/permutation.h"
+#include "kernels/pruning/masks/permutation.h"
 #include "stages/work.h"
 
 #include <stdlib.h>

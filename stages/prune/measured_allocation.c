@@ -1,6 +1,6 @@
 #include "stages/prune/measured_allocation.h"
 
-#include "kernels/pruning/curves.h"
+#include "kernels/pruning/allocation/curves.h"
 #include "stages/budget/trials.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "stages/prune/median_scores.h"
 
 #include "io/file/sealed_json.h"
-#include "kernels/pruning/layer_medians.h"
+#include "kernels/pruning/allocation/layer_medians.h"
 #include "stages/prune/layer_finding.h"
 #include "stages/prune/layer_scores.h"
 

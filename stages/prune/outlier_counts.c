@@ -1,7 +1,7 @@
 #include "stages/prune/outlier_counts.h"
 
 #include "io/file/sealed_json.h"
-#include "kernels/pruning/outliers.h"
+#include "kernels/pruning/allocation/outliers.h"
 #include "stages/prune/layer_finding.h"
 #include "stages/prune/layer_scores.h"
 

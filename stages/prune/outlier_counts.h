@@ -17,7 +17,7 @@ struct layer_outliers {
     double mean; // of the scores
 };
 
-// The share of the scores that are outliers: D_l of kernels/pruning/outliers.h.
+// The share of the scores that are outliers: D_l of kernels/pruning/allocation/outliers.h.
 double outlier_ratio(const struct layer_outliers *outliers);
 
 // Where the unit of a variant with ALLOCATION_OWL commits; the variants of one threshold share it.

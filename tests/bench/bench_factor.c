@@ -1,6 +1,6 @@
 // bench_factor.c - the tiles on the diagonal of SparseGPT's factor, of 256 channels each, which LAPACK
 // computes, beside the whole factor; in processor time.
-#include "kernels/pruning/tiles.h"
+#include "kernels/pruning/solving/tiles.h"
 #include "tests/bench/solving.h"
 
 static void factor_diagonal(void *context)

@@ -2,7 +2,7 @@
 // to sums in double, beside a bare product of float32 of that size. Operations are those that are needed: the
 // upper triangle of G and all of C.
 #include "kernels/gemm.h"
-#include "kernels/pruning/gram.h"
+#include "kernels/pruning/solving/gram.h"
 #include "tests/bench/bench.h"
 #include "tests/support/random.h"
 

@@ -8,7 +8,7 @@
 // seconds include the two passes; those of least squares and ALPS include the further passes that they make.
 // The guard is left out, and so is reading and writing files.
 #include "kernels/forward/decoder.h"
-#include "kernels/pruning/gram.h"
+#include "kernels/pruning/solving/gram.h"
 #include "tests/bench/solving.h"
 
 enum { SEQUENCES = 128, LENGTH = 2048, HIDDEN = 4096, INTERMEDIATE = 11008, HEADS = 32, HEAD_DIM = 128 };

@@ -2,9 +2,9 @@
 // of its float32 weight, in processor time.
 #include "kernels/dtype.h"
 #include "kernels/pruning/energy.h"
-#include "kernels/pruning/importance.h"
-#include "kernels/pruning/select.h"
-#include "kernels/pruning/statistics.h"
+#include "kernels/pruning/masks/importance.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/masks/statistics.h"
 #include "tests/bench/bench.h"
 #include "tests/support/random.h"
 

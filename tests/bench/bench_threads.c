@@ -6,7 +6,7 @@
 #include "kernels/forward/attention.h"
 #include "kernels/forward/decoder.h"
 #include "kernels/gemm.h"
-#include "kernels/pruning/statistics.h"
+#include "kernels/pruning/masks/statistics.h"
 #include "kernels/threads.h"
 #include "tests/bench/sgemm.h"
 

@@ -2,12 +2,12 @@
 // as work that bench.h times. A linear is many such blocks.
 #pragma once
 #include "kernels/gemm.h"
-#include "kernels/pruning/admm.h"
-#include "kernels/pruning/hessian_factor.h"
-#include "kernels/pruning/inverse.h"
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/second_order.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/admm.h"
+#include "kernels/pruning/solving/hessian_factor.h"
+#include "kernels/pruning/solving/inverse.h"
+#include "kernels/pruning/solving/least_squares.h"
+#include "kernels/pruning/solving/second_order.h"
 #include "tests/bench/bench.h"
 #include "tests/support/random.h"
 

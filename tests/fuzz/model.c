@@ -2,9 +2,9 @@
 #include "tests/fuzz/parsers.h"
 
 #include "io/model/card_metadata.h"
-#include "io/model/checkpoint.h"
 #include "io/model/config.h"
 #include "io/model/open.h"
+#include "io/model/weights/checkpoint.h"
 #include "tests/fuzz/promise.h"
 #include "tests/support/random_checkpoint.h"
 

@@ -1,6 +1,6 @@
 // exported.h - small models pruned and exported, and what was exported. All failures end the running test.
 #pragma once
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 #include "tests/support/small_model.h"
 
 // Collective. Calibrates, then prunes and exports all variants.

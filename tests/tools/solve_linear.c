@@ -9,13 +9,13 @@
 // its authors do.
 #include "kernels/gemm.h"
 #include "kernels/mask_bits.h"
-#include "kernels/pruning/admm.h"
-#include "kernels/pruning/alps.h"
-#include "kernels/pruning/hessian_factor.h"
-#include "kernels/pruning/inverse.h"
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/second_order.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/admm.h"
+#include "kernels/pruning/solving/alps.h"
+#include "kernels/pruning/solving/hessian_factor.h"
+#include "kernels/pruning/solving/inverse.h"
+#include "kernels/pruning/solving/least_squares.h"
+#include "kernels/pruning/solving/second_order.h"
 #include "kernels/threads.h"
 
 #include <stdio.h>

@@ -1,10 +1,10 @@
 #include "pipeline/record/run_json/fingerprints.h"
 
 #include "io/corpus/text_kind.h"
-#include "io/file/file_set.h"
 #include "io/file/hash_file.h"
 #include "io/file/interrupt.h"
 #include "io/file/run_paths.h"
+#include "io/file/text/file_set.h"
 #include "io/tasks/files.h"
 #include "io/tokenizer/missing.h"
 #include "pipeline/record/run_json/task_record.h"
@@ -21,7 +21,8 @@
 
 static const char tokenizer_file[] = "tokenizer.json";
 
-// What a run is made from: a shard, a plain file, or a text, which may be several files (io/file/file_set.h).
+// What a run is made from: a shard, a plain file, or a text, which may be several files
+// (io/file/text/file_set.h).
 struct input {
     const char *path;
     const struct safetensors_file *shard; // NULL: no shard

@@ -1,9 +1,9 @@
 #include "pipeline/run/admit/open_job.h"
 
 #include "io/corpus/text_kind.h"
-#include "io/file/file_set.h"
 #include "io/file/real_path.h"
 #include "io/file/run_paths.h"
+#include "io/file/text/file_set.h"
 #include "io/model/open.h"
 #include "io/tasks/source.h"
 #include "pipeline/job/ignored_keys.h"

@@ -1,7 +1,7 @@
 #include "pipeline/run/claim/claim.h"
 
-#include "io/file/run_directory.h"
-#include "io/file/run_lock.h"
+#include "io/file/run/run_directory.h"
+#include "io/file/run/run_lock.h"
 #include "io/file/run_paths.h"
 #include "pipeline/plan/stages.h"
 

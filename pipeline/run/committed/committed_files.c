@@ -1,6 +1,6 @@
 #include "pipeline/run/committed/committed_files.h"
 
-#include "io/file/attempt.h"
+#include "io/file/run/attempt.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
 #include "io/text/ending.h"

@@ -3,7 +3,7 @@
 // The checkpoint is mapped into memory. When a page of it cannot be read, because the file became shorter or
 // the disk is failing, the system does not return an error but sends SIGBUS.
 #pragma once
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 
 // From now on such a page ends the program, and with it all ranks, with exit code 1 and a line on standard
 // error that names the file. Call it after MPI_Init, which sets a handler of its own. The message says the

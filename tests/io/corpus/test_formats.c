@@ -2,7 +2,7 @@
 // is damaged, cut off or no text at all; and what is told of a file that is not what its name says.
 #include "io/corpus/corpus.h"
 #include "io/corpus/text_kind.h"
-#include "io/file/stream.h"
+#include "io/file/text/stream.h"
 #include "tests/support/corpus_files.h"
 #include "tests/support/temporary_folder.h"
 

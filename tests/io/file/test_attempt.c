@@ -1,8 +1,8 @@
 // attempt.h: layers of the attempts of a search are told apart.
-#include "io/file/attempt.h"
+#include "io/file/run/attempt.h"
 #include "io/file/run_paths.h"
 #include "io/file/sealed_json.h"
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>

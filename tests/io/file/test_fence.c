@@ -2,8 +2,8 @@
 #include "io/file/commit.h"
 #include "io/file/fence.h"
 #include "io/file/process_identity.h"
-#include "io/file/run_directory.h"
-#include "io/file/run_lock.h"
+#include "io/file/run/run_directory.h"
+#include "io/file/run/run_lock.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>

@@ -3,9 +3,9 @@
 #include "io/file/commit.h"
 #include "io/file/interrupt.h"
 #include "io/file/regular.h"
-#include "io/file/run_lock.h"
-#include "io/file/stream.h"
-#include "io/model/safetensors.h"
+#include "io/file/run/run_lock.h"
+#include "io/file/text/stream.h"
+#include "io/model/weights/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // run_directory.h: the temporary files of killed programs.
 #include "io/file/commit.h"
-#include "io/file/run_directory.h"
-#include "io/file/run_lock.h"
+#include "io/file/run/run_directory.h"
+#include "io/file/run/run_lock.h"
 #include "io/file/run_paths.h"
 #include "tests/support/temporary_folder.h"
 

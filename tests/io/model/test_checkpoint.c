@@ -1,6 +1,6 @@
 // checkpoint.h: a model folder of one file or of shards, and what is wrong with a broken one.
-#include "io/model/checkpoint.h"
 #include "io/model/open.h"
+#include "io/model/weights/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
 #include <limits.h>

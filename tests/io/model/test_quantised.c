@@ -8,10 +8,10 @@
 #include <cmocka.h>
 
 #include "io/file/json.h"
-#include "io/model/coded.h"
-#include "io/model/decode.h"
 #include "io/model/open.h"
 #include "io/model/tensor_rows.h"
+#include "io/model/weights/coded.h"
+#include "io/model/weights/decode.h"
 #include "tests/support/golden.h"
 #include "tests/support/made_tensors.h"
 #include "tests/support/source_path.h"

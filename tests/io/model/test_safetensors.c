@@ -1,5 +1,5 @@
 // safetensors.h: what is read from a valid file, and the complaint about every malformed one.
-#include "io/model/safetensors.h"
+#include "io/model/weights/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>

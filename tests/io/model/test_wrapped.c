@@ -2,7 +2,7 @@
 // every wrapper whose language model is one of them computes the same with each of its names.
 #include "io/model/families/table.h"
 #include "io/model/families/wrappers.h"
-#include "io/model/safetensors.h"
+#include "io/model/weights/safetensors.h"
 #include "io/model/wrapper.h"
 #include "io/text/ending.h"
 #include "tests/support/golden.h"

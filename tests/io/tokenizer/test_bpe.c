@@ -1,6 +1,6 @@
 // bpe.h: the merges of a word are those of the rule itself, applied naively; words come out the
 // same alone, from the cache, and as a part of a longer one.
-#include "io/tokenizer/bpe.h"
+#include "io/tokenizer/model/bpe.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>

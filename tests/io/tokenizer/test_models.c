@@ -1,6 +1,6 @@
 // unigram.h, word_piece.h: random words get the ids that plain loops over all ways to write them find.
-#include "io/tokenizer/unigram.h"
-#include "io/tokenizer/word_piece.h"
+#include "io/tokenizer/model/unigram.h"
+#include "io/tokenizer/model/word_piece.h"
 #include "tests/support/random.h"
 #include "tests/support/temporary_folder.h"
 

@@ -1,11 +1,11 @@
 // The parts of a tokenizer that look at text alone: splitting, normal forms, classes of characters,
 // expressions. The expected values are those of the Unicode standard, of the documentation of `tokenizers`,
 // and of utf8proc as a whole.
-#include "io/tokenizer/bert.h"
-#include "io/tokenizer/expression.h"
-#include "io/tokenizer/pattern.h"
-#include "io/tokenizer/precompiled.h"
-#include "io/tokenizer/split.h"
+#include "io/tokenizer/steps/bert.h"
+#include "io/tokenizer/steps/expression.h"
+#include "io/tokenizer/steps/pattern.h"
+#include "io/tokenizer/steps/precompiled.h"
+#include "io/tokenizer/steps/split.h"
 #include "io/tokenizer/unicode.h"
 #include "io/tokenizer/unicode_data.h"
 #include "tests/support/temporary_folder.h"

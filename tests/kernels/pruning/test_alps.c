@@ -7,11 +7,11 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/admm.h"
-#include "kernels/pruning/alps.h"
-#include "kernels/pruning/inverse.h"
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/admm.h"
+#include "kernels/pruning/solving/alps.h"
+#include "kernels/pruning/solving/inverse.h"
+#include "kernels/pruning/solving/least_squares.h"
 #include "tests/support/random.h"
 #include "tests/support/source_path.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/assignment.h"
+#include "kernels/pruning/masks/assignment.h"
 #include "tests/support/random.h"
 #include "tests/support/temporary_folder.h" // assert_ok
 

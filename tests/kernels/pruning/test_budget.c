@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "tests/support/random.h"
 
 #include <math.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/candidates.h"
+#include "kernels/pruning/masks/candidates.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/curves.h"
+#include "kernels/pruning/allocation/curves.h"
 #include "tests/support/random.h"
 
 #include <math.h>

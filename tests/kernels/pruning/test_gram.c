@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/gram.h"
+#include "kernels/pruning/solving/gram.h"
 #include "tests/support/random.h"
 
 #include <math.h>

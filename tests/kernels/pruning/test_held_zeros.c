@@ -1,5 +1,5 @@
 // held_zeros.h: from which share of zeros on a row keeps them, and what that does to scores and masks.
-#include "kernels/pruning/held_zeros.h"
+#include "kernels/pruning/masks/held_zeros.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

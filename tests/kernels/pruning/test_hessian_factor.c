@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
-#include "kernels/pruning/hessian_factor.h"
+#include "kernels/pruning/solving/hessian_factor.h"
 #include "kernels/threads.h"
 #include "tests/support/definite_matrix.h"
 

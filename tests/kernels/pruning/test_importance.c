@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/importance.h"
+#include "kernels/pruning/masks/importance.h"
 #include "tests/support/random.h"
 
 #include <math.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
-#include "kernels/pruning/inverse.h"
+#include "kernels/pruning/solving/inverse.h"
 #include "kernels/threads.h"
 #include "tests/support/definite_matrix.h"
 #include "tests/support/random.h"

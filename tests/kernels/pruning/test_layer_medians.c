@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/layer_medians.h"
+#include "kernels/pruning/allocation/layer_medians.h"
 #include "tests/support/random.h"
 
 #include <math.h>

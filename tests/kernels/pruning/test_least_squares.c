@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "kernels/blas.h"
-#include "kernels/pruning/inverse.h"
-#include "kernels/pruning/least_squares.h"
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
+#include "kernels/pruning/solving/inverse.h"
+#include "kernels/pruning/solving/least_squares.h"
 #include "tests/support/random.h"
 
 #include <lapacke.h>

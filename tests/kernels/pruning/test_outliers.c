@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/outliers.h"
+#include "kernels/pruning/allocation/outliers.h"
 #include "tests/support/random.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/permutation.h"
+#include "kernels/pruning/masks/permutation.h"
 #include "tests/support/random.h"
 #include "tests/support/temporary_folder.h" // assert_ok
 

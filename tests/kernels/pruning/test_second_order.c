@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
-#include "kernels/pruning/hessian_factor.h"
-#include "kernels/pruning/second_order.h"
+#include "kernels/pruning/solving/hessian_factor.h"
+#include "kernels/pruning/solving/second_order.h"
 #include "tests/support/random.h"
 
 #include <math.h>

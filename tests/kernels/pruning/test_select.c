@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/select.h"
+#include "kernels/pruning/masks/select.h"
 #include "tests/support/random.h"
 
 #include <float.h>

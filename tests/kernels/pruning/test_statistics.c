@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/pruning/statistics.h"
+#include "kernels/pruning/masks/statistics.h"
 #include "tests/support/random.h"
 
 #include <math.h>

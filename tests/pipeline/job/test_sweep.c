@@ -1,5 +1,5 @@
 // How lists become variants, and the names that these have.
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "pipeline/job/variant.h"
 #include "tests/support/parsed_job.h"
 

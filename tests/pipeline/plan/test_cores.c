@@ -1,5 +1,5 @@
 // Processes that keep cores busy: they work side by side, and none is left.
-#include "pipeline/plan/cores.h"
+#include "pipeline/plan/costs/cores.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 // The bytes that a plan moves and how its work is shared out, compared with numbers worked out by hand from
 // the shapes of the demonstration's model. A real run's bytes are counted by tests/e2e/plan.sh, its time is
 // measured by test_unit_cost.c.
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 #include "pipeline/plan/estimate.h"
 #include "pipeline/plan/teams.h"
 #include "stages/export/side_files.h"

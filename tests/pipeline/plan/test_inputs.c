@@ -2,7 +2,7 @@
 // wrap: store_open sealed_json_read
 // The files that a unit says it reads, against those that the stage opens: all of them, and no others. A
 // unit waits for them, and they are checked when something is damaged.
-#include "io/file/run_directory.h"
+#include "io/file/run/run_directory.h"
 #include "io/file/sealed_json.h"
 #include "io/store/store.h"
 #include "pipeline/plan/unit.h"

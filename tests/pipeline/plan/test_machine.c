@@ -1,5 +1,5 @@
 // Rates on the command line, and how a node's cores become ranks and threads.
-#include "pipeline/plan/machine.h"
+#include "pipeline/plan/costs/machine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

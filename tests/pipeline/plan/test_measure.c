@@ -1,6 +1,6 @@
 // wrap: fork allowed_cores
 // Rates that are measured: of the order that the machine has, and nothing stays behind.
-#include "pipeline/plan/cores.h"
+#include "pipeline/plan/costs/cores.h"
 #include "pipeline/plan/measure.h"
 #include "tests/support/planned_job.h"
 

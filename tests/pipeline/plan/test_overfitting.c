@@ -1,6 +1,6 @@
 // The warning of a plan whose weights are fitted to few tokens, on the demonstration's model: 128 input
 // channels, 344 of mlp.down_proj.
-#include "pipeline/plan/overfitting.h"
+#include "pipeline/plan/warnings/overfitting.h"
 #include "tests/support/planned_job.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // The order of the units: nothing reads what comes later, for every kind of job; and how work is shared out.
-#include "io/file/run_directory.h"
-#include "kernels/pruning/budget.h"
+#include "io/file/run/run_directory.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "pipeline/plan/shared.h"
 #include "pipeline/plan/unit_input.h"
 #include "stages/stage.h"

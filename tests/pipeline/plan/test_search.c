@@ -2,7 +2,7 @@
 #include "pipeline/plan/plan.h"
 
 #include "io/file/sealed_json.h"
-#include "kernels/pruning/budget.h"
+#include "kernels/pruning/allocation/budget.h"
 #include "stages/budget/trials.h"
 #include "tests/support/planned_job.h"
 #include "tests/support/temporary_folder.h"

@@ -1,7 +1,7 @@
 // text_warnings.h, sparse_warning.h: what is told of lengths, texts and models before a job runs.
 #include "io/model/open.h"
-#include "pipeline/plan/sparse_warning.h"
-#include "pipeline/plan/text_warnings.h"
+#include "pipeline/plan/warnings/sparse_warning.h"
+#include "pipeline/plan/warnings/text_warnings.h"
 #include "tests/support/planned_job.h"
 #include "tests/support/random_checkpoint.h"
 #include "tests/support/temporary_folder.h"

@@ -2,9 +2,9 @@
 // wrap: decoder_layer_forward
 // The work that is planned for a unit, against what the stage does: the passes through layers that it makes,
 // the work that it reports as its progress, the time that it takes.
-#include "kernels/pruning/candidates.h"
-#include "pipeline/plan/sizes.h"
-#include "pipeline/plan/unit_cost.h"
+#include "kernels/pruning/masks/candidates.h"
+#include "pipeline/plan/costs/sizes.h"
+#include "pipeline/plan/costs/unit_cost.h"
 #include "stages/budget/held_out.h"
 #include "stages/compensate/compensate.h"
 #include "stages/evaluate/perplexity.h"

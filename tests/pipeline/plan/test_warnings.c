@@ -1,6 +1,6 @@
 // wrap: realloc
 // warnings.h: no line is lost in silence.
-#include "pipeline/plan/warnings.h"
+#include "pipeline/plan/warnings/warnings.h"
 #include "tests/support/temporary_folder.h"
 
 #include <setjmp.h>

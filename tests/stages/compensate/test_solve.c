@@ -1,7 +1,7 @@
 // Least squares towards the dense model's outputs, against normal equations that are gathered and solved in
 // plain loops.
 // ranks: 1 3
-#include "kernels/pruning/least_squares.h"
+#include "kernels/pruning/solving/least_squares.h"
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "stages/prune/prune.h"

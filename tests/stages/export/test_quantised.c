@@ -2,10 +2,10 @@
 // weights are the codes times the scales by definition, gives the same tensors.
 // ranks: 3
 #include "io/file/json.h"
-#include "io/model/coded.h"
-#include "io/model/decode.h"
 #include "io/model/family.h"
 #include "io/model/open.h"
+#include "io/model/weights/coded.h"
+#include "io/model/weights/decode.h"
 #include "stages/export/export.h"
 #include "tests/support/exported.h"
 #include "tests/support/made_tensors.h"

@@ -1,7 +1,7 @@
 // Masks and weights that are made together, against equations that are gathered and solved in plain loops,
 // masks by sorting, and the objective that they are to lower.
 // ranks: 1 3
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 #include "stages/joint/joint.h"
 #include "stages/layer/calibrate.h"
 #include "stages/layer/linear_record.h"

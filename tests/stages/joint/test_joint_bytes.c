@@ -1,7 +1,7 @@
 // Masks and weights that are made together: the same bytes from any number of ranks, and numbers that the
 // weights' format cannot hold.
 // ranks: 1 3
-#include "io/model/checkpoint.h"
+#include "io/model/weights/checkpoint.h"
 #include "stages/joint/joint.h"
 #include "tests/support/joint_variants.h"
 

@@ -1,6 +1,6 @@
 // The method auto against a forward pass in double with every candidate's naive mask.
 // ranks: 1 3
-#include "kernels/pruning/candidates.h"
+#include "kernels/pruning/masks/candidates.h"
 #include "stages/layer/few_tokens.h"
 #include "stages/prune/auto.h"
 #include "tests/support/naive.h"
