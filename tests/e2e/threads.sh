@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# threads.sh - the same job gives the same bytes with any number of threads. The threads of a matrix product wait for one
-# another without yielding: on a core that others use, too, each wait costs a time slice.
+# threads.sh - the same job gives the same bytes with any number of threads.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
