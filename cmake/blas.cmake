@@ -5,8 +5,8 @@ include(CheckCSourceCompiles)
 include(CheckCSourceRuns)
 include(CMakePushCheckState)
 
-set(COPPICE_BLAS BLIS CACHE STRING "BLIS, OpenBLAS, FlexiBLAS, MKL, AOCL, or what BLA_VENDOR of CMake's FindBLAS takes")
-set_property(CACHE COPPICE_BLAS PROPERTY STRINGS BLIS OpenBLAS FlexiBLAS MKL AOCL)
+set(COPPICE_BLAS BLIS CACHE STRING "BLIS, OpenBLAS, FlexiBLAS, MKL, or what BLA_VENDOR of CMake's FindBLAS takes")
+set_property(CACHE COPPICE_BLAS PROPERTY STRINGS BLIS OpenBLAS FlexiBLAS MKL)
 
 add_library(coppice_blas INTERFACE)
 add_library(BLAS::chosen ALIAS coppice_blas)

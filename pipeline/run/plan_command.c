@@ -17,8 +17,7 @@ static enum status machine_of(struct machine *machine, const struct options *opt
         machine->nodes = (size_t)options->nodes;
     if (options->ranks_per_node > 0)
         machine->ranks_per_node = (size_t)options->ranks_per_node;
-    if (options->threads > 0)
-        machine->threads = (size_t)options->threads;
+    machine->threads = options->threads > 0 ? (size_t)options->threads : threads_count();
     return options->machine != NULL ? machine_parse(machine, options->machine, err) : STATUS_OK;
 }
 
