@@ -128,10 +128,11 @@ static void forget(void)
     atomic_store(&pool.active, 0);
 }
 
-// Starts the helpers that are missing. They leave signals to the others.
+// Starts the helpers that are missing. They leave signals to the others, but for those of their own faults.
 enum status threads_start(struct error *err)
 {
     const size_t helpers = threads_count() - 1;
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
     static bool prepared;
     pthread_attr_t attributes;
     pthread_t helper;
@@ -145,6 +146,8 @@ enum status threads_start(struct error *err)
     pthread_attr_setstacksize(&attributes, STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.started < helpers &&
            pthread_create(&helper, &attributes, help, (void *)(uintptr_t)(pool.started + 1)) == 0)

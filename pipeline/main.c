@@ -171,7 +171,7 @@ static enum status run_with_mpi(struct program *program, int *argc, char ***argv
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); // we report errors ourselves
     enum status status = team_create(&program->world, MPI_COMM_WORLD, 1, err);
     // Of ranks that are each alone, one speaks.
-    program->root = program->world.rank == 0 && (program->world.size > 1 || is_first);
+    program->root = program->world.rank == 0 && (program->world.size > 1 || is_first || started == 1);
     bus_error_watch(program->world.rank);
     if (status == STATUS_OK) {
         status = launcher_check(started, program->world.size, err);

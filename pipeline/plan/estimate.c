@@ -109,11 +109,14 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
         add(&estimate->all, &estimate->stages[s]);
 }
 
+// Of the time, where there is nothing to choose.
+static const double alike = 0.97;
+
 // The ranks and threads that suit the machine's cores: as many ranks as there are sequences for, or fewer
 // with more threads where that takes a tenth of the time away. A last wave of few windows is shorter then.
 static void fit(struct machine *machine, struct plan_estimate *estimate, const struct plan *plan)
 {
-    const double worth = 0.9, alike = 0.97;
+    const double worth = 0.9;
     struct plan_estimate other;
 
     machine_fit(machine, plan->settings->sequences);
@@ -141,6 +144,8 @@ static void find_useful_nodes(struct plan_estimate *result, const struct plan *p
 
     result->best = machine;
     fit(&result->best, &fewer, plan);
+    if (fewer.all.seconds >= alike * result->all.seconds)
+        result->best = machine;
     result->useful_nodes_all = 1;
     for (int s = 0; s < STAGE_COUNT; s++)
         result->useful_nodes[s] = 1;

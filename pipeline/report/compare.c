@@ -25,7 +25,7 @@
 // All is kept as JSON:
 //   {"runs": [{"run", "model": [{"file", "xxh3"}], "evaluation": [...], "text", "texts": {NAME: [...]},
 //   "length", "sequences",
-//              "calibration_length", "seed", "propagation"}],
+//              "calibration_length", "seed", "propagation", "compute" (where it is not float32)}],
 //    "same_model", "same_evaluation", "warnings": [...],
 //    "variants": [{"variant", "series", "choice", "target", "perplexity": [of each run or null],
 //                  "texts" (when some have names): {NAME: [of each run {"perplexity", ...} or null]},
@@ -212,13 +212,14 @@ static enum status add_run(json_t *comparison, size_t run, const char *path, str
     json_t *texts = text_identities(record.json);
     json_array_append_new(
         json_object_get(comparison, "runs"),
-        json_pack("{s:s, s:o, s:o, s:s?, s:O, s:I, s:I, s:I, s:I, s:s}", "run", path, "model",
+        json_pack("{s:s, s:o, s:o, s:s?, s:O, s:I, s:I, s:I, s:I, s:s, s:O*}", "run", path, "model",
                   identities(record.json, "model"), "evaluation",
                   first_identity(record.json, settings, texts), "text",
                   settings->num_texts > 0 ? text_title(&settings->texts[0]) : NULL, "texts", texts, "length",
                   (json_int_t)length, "sequences", (json_int_t)settings->sequences, "calibration_length",
                   (json_int_t)settings->length, "seed", (json_int_t)settings->seed, "propagation",
-                  settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned"));
+                  settings->propagation == PROPAGATION_DENSE ? "dense" : "pruned", "compute",
+                  json_object_get(json_object_get(record.json, "job"), "compute")));
     json_decref(texts);
 done:
     settings_free(settings);

@@ -19,13 +19,17 @@ static void describe_run(char *line, size_t size, const json_t *run)
 {
     const char *text = text_of(run, "text");
     const long long length = json_integer_value(json_object_get(run, "length"));
-    const int used =
+    int used =
         snprintf(line, size, "%s: %lld sequences of %lld tokens, seed %lld, propagation %s, ",
                  text_of(run, "run"), (long long)json_integer_value(json_object_get(run, "sequences")),
                  (long long)json_integer_value(json_object_get(run, "calibration_length")),
                  (long long)json_integer_value(json_object_get(run, "seed")), text_of(run, "propagation"));
 
     if (used < 0 || (size_t)used >= size)
+        return;
+    if (text_of(run, "compute")[0] != '\0')
+        used += snprintf(line + used, size - (size_t)used, "computed in %s, ", text_of(run, "compute"));
+    if ((size_t)used >= size)
         return;
     if (length == 0)
         snprintf(line + used, size - (size_t)used, "no perplexity measured");

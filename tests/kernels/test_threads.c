@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -151,6 +152,39 @@ static void threads_run_at_the_same_time_also_in_a_child(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     threads_set(1);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+}
+
+struct signals {
+    atomic_int *present;
+    atomic_int *faults, *others; // blocked in a helper
+};
+
+static void look_at_signals(const void *context, size_t first, size_t count, size_t thread)
+{
+    const struct signals *signals = context;
+    sigset_t blocked;
+
+    meet(&signals->present, first, count, thread);
+    if (thread == 0)
+        return;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    atomic_store(signals->faults, sigismember(&blocked, SIGBUS) + sigismember(&blocked, SIGSEGV));
+    atomic_store(signals->others, sigismember(&blocked, SIGTERM) + sigismember(&blocked, SIGUSR1));
+}
+
+// A file that is cut short is a SIGBUS in the thread that reads it; what is sent to the program goes to
+// others.
+static void helpers_take_the_signals_of_their_own_faults_alone(void **state)
+{
+    (void)state;
+    atomic_int present = 0, faults = -1, others = -1;
+
+    threads_set(2);
+    assert_int_equal(threads_start(NULL), STATUS_OK);
+    threads_share(2, 1, look_at_signals, &(struct signals){&present, &faults, &others});
+    threads_set(1);
+    assert_int_equal(faults, 0);
+    assert_int_equal(others, 2);
 }
 
 static bool no_more_threads;
@@ -584,6 +618,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_is_done_once_and_no_thread_has_two_pieces_at_a_time),
         cmocka_unit_test(work_within_work_is_done_by_the_thread_that_asks),
+        cmocka_unit_test(helpers_take_the_signals_of_their_own_faults_alone),
         cmocka_unit_test(threads_run_at_the_same_time_also_in_a_child),
         cmocka_unit_test(threads_that_cannot_be_started_are_an_error),
         cmocka_unit_test(bits_are_those_of_one_thread),

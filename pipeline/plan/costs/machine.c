@@ -50,10 +50,14 @@ void machine_default(struct machine *machine, size_t ranks)
 
 void machine_fit(struct machine *machine, size_t sequences)
 {
+    enum { MOST_CORES = 1 << 20 }; // no node has more
     const size_t cores = machine->ranks_per_node * machine->threads;
     size_t threads = 1;
-    while (threads * 2 <= cores && machine->nodes * (cores / threads) > sequences)
-        threads *= 2;
+    if (cores > MOST_CORES)
+        return;
+    for (size_t more = 2; more <= cores && machine->nodes * (cores / threads) > sequences; more++)
+        if (cores % more == 0)
+            threads = more;
     machine->threads = threads;
     machine->ranks_per_node = cores / threads;
 }

@@ -3,6 +3,7 @@
 #include "pipeline/cli/exit_code.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,12 +13,14 @@
 
 // For the handler.
 static const struct checkpoint *volatile watched;
+static void *volatile address; // of the fault
+static pthread_t main_thread;
 static char prefix[48];
 
-static const char *file_at(const void *address)
+static const char *file_at(const void *place)
 {
     const struct checkpoint *checkpoint = watched;
-    const uintptr_t at = (uintptr_t)address;
+    const uintptr_t at = (uintptr_t)place;
     for (size_t i = 0; checkpoint != NULL && i < checkpoint->num_shards; i++) {
         const struct safetensors_file *shard = checkpoint->shards[i];
         const uintptr_t begin = (uintptr_t)shard->mapping;
@@ -40,14 +43,21 @@ static void say(const char *file)
 }
 
 // The fault comes from our own arithmetic, so that MPI and the heap are in a state in which they can be
-// called.
+// called. That is so in the main thread as well while it waits for a helper (kernels/threads.h); it alone may
+// call MPI.
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
-    const char *file = file_at(info->si_addr);
     int is_initialized = 0, is_finalized = 1;
-    (void)signal_number;
     (void)context;
 
+    if (info->si_code > 0) // a fault, and not the word of a helper
+        address = info->si_addr;
+    if (!pthread_equal(pthread_self(), main_thread)) {
+        pthread_kill(main_thread, signal_number);
+        for (;;)
+            pause();
+    }
+    const char *file = file_at(address);
     say(file != NULL ? file : "a file that is mapped into memory, or memory that is shared");
     launched_await_reader();
     MPI_Initialized(&is_initialized);
@@ -59,7 +69,9 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 
 void bus_error_watch(int rank)
 {
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND};
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+
+    main_thread = pthread_self();
 
     if (rank > 0)
         snprintf(prefix, sizeof prefix, "coppice: rank %d: ", rank);

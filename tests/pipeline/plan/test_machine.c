@@ -62,8 +62,17 @@ static void there_are_no_more_ranks_than_sequences(void **state)
 {
     static const struct {
         size_t nodes, cores, sequences, ranks, threads;
-    } cases[] = {{1, 128, 128, 128, 1}, {8, 128, 128, 16, 8}, {64, 128, 128, 2, 64}, {512, 128, 128, 1, 128},
-                 {3, 2, 48, 2, 1},      {2, 128, 128, 64, 2}, {1, 6, 4, 3, 2},       {1, 1, 1, 1, 1}};
+    } cases[] = {{1, 128, 128, 128, 1},
+                 {8, 128, 128, 16, 8},
+                 {64, 128, 128, 2, 64},
+                 {512, 128, 128, 1, 128},
+                 {3, 2, 48, 2, 1},
+                 {2, 128, 128, 64, 2},
+                 {1, 6, 4, 3, 2},
+                 {1, 1, 1, 1, 1},
+                 {1, 20, 5, 5, 4},
+                 {64, 125, 5, 1, 125},
+                 {1, (size_t)1 << 40, 5, (size_t)1 << 40, 1}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct machine machine;
