@@ -52,11 +52,12 @@ ensure_packages() {
   rm -f "$log"
 }
 
-# Where the tree in the current folder is built: in it, or in the user's cache when it cannot be written to. COPPICE_BUILD: elsewhere.
+# build_folder [--no-blanks]: where the tree in the current folder is built: in it, or in the user's cache when it cannot be
+# written to, or its path has blanks and may have none. COPPICE_BUILD: elsewhere.
 build_folder() {
   if [ -n "${COPPICE_BUILD:-}" ]; then
     echo "$COPPICE_BUILD"
-  elif [ -w . ]; then
+  elif [ -w . ] && ! [[ ${1:-} = --no-blanks && $PWD =~ [[:space:]:] ]]; then
     echo build
   else
     echo "${XDG_CACHE_HOME:-$HOME/.cache}/coppice/build-$(pwd | cksum | cut -d ' ' -f 1)"
