@@ -24,16 +24,16 @@ check "the export is a model" runs alone plan "$folder/again.yaml"
 check "nothing is left to do" runs alone run --progress none "$folder/job.yaml"
 
 # Blocks of 20 in matrices of 48, 32 and 16: those at the edges are smaller, and as many.
-cp -r $golden/fp8-outer "$folder/uneven"
-jq '.quantization_config.weight_block_size = [20, 20]' $golden/fp8-outer/config.json >"$folder/uneven/config.json"
+cp -r "$golden"/fp8-outer "$folder/uneven"
+jq '.quantization_config.weight_block_size = [20, 20]' "$golden"/fp8-outer/config.json >"$folder/uneven/config.json"
 model=$folder/uneven
 job source codes "$magnitude" "output_format: source"
 check "it keeps its codes where the job says so" runs ranks 2 run "$folder/job.yaml"
 check "and the key of config.json" same "$(config .quantization_config.quant_method codes)" fp8
 check "in a file of the same length" same "$(stat -c %s "$folder/codes/model.safetensors")" \
-  "$(stat -c %s $golden/fp8-outer/model.safetensors)"
+  "$(stat -c %s "$golden"/fp8-outer/model.safetensors)"
 # Half of 6656 codes and of 1024 weights of two bytes, but for those that are zero as they came.
-only_zeros() { { cmp -l $golden/fp8-outer/model.safetensors "$1" || :; } | awk '$3 != 0 { other = 1 } END { exit other || NR < 4200 || NR > 4352 }'; }
+only_zeros() { { cmp -l "$golden"/fp8-outer/model.safetensors "$1" || :; } | awk '$3 != 0 { other = 1 } END { exit other || NR < 4200 || NR > 4352 }'; }
 check "in which zeros took the place of pruned codes, and nothing else changed" only_zeros "$folder/codes/model.safetensors"
 check "blocks that do not divide are told of" grep -q "weight_block_size does not divide 'lm_head.weight' and others" "$folder/stderr"
 job source codes "$magnitude" "output_format: dequantised"

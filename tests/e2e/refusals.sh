@@ -92,7 +92,7 @@ check "and of the second" one_of_two 1
 
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
   chmod -R a+rwX "$folder"
-  nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all)
+  nobody=(env -u LD_PRELOAD setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all)
   mkdir "$folder/closed"
   chmod 555 "$folder/closed"
   refusal "a run directory where this user may not write" 1 "run: $folder/closed: Permission denied" '' run="$folder/closed/a/b"
