@@ -109,7 +109,7 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
         add(&estimate->all, &estimate->stages[s]);
 }
 
-// Of the time, where there is nothing to choose.
+// Two settings are worth the same when one takes at least this share of the other's time.
 static const double alike = 0.97;
 
 // The ranks and threads that suit the machine's cores: as many ranks as there are sequences for, or fewer

@@ -67,8 +67,7 @@ static void create(struct arrays *a)
     a->workspace = new_floats(decoder_workspace_size(&a->config, TOKENS));
 }
 
-// ---- what is timed
-// -----------------------------------------------------------------------------------------
+// ---- what is timed ----------------------------------------------------------------------------------------
 
 static void add_sums(void *context, size_t source, const float *x, size_t tokens, size_t channels)
 {
