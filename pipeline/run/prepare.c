@@ -1,7 +1,7 @@
 #include "pipeline/run/prepare.h"
 
 #include "pipeline/plan/record.h"
-#include "stages/layer/layer_weights.h"
+#include "stages/layer/weight_check.h"
 
 // Whether anything is left to compute. Looks at files.
 static bool will_compute(const struct run_context *context, const struct run_record *record)

@@ -1,6 +1,7 @@
 #include "stages/compensate/compensated_file.h"
 
 #include "io/file/run_paths.h"
+#include "stages/layer/layer_overlay.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,6 +4,7 @@
 #include "kernels/pruning/energy.h"
 #include "kernels/pruning/masks/select.h"
 #include "kernels/threads.h"
+#include "stages/layer/layer_overlay.h"
 
 #include <math.h>
 #include <stdlib.h>

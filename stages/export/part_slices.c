@@ -3,6 +3,7 @@
 #include "io/file/run_paths.h"
 #include "io/model/tensor_rows.h"
 #include "io/model/weights/coded.h"
+#include "stages/layer/layer_overlay.h"
 #include "stages/layer/layer_weights.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "pipeline/plan/costs/worker.h"
 
-#include "stages/layer/layer_weights.h"
+#include "stages/layer/layer_shares.h"
 #include "stages/stage.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 // ranks: 1 3
 #include "kernels/threads.h"
 #include "stages/compensate/compensate.h"
+#include "stages/layer/weight_check.h"
 #include "stages/prune/prune.h"
 #include "tests/support/small_model.h"
 
@@ -149,7 +150,7 @@ static void assert_shares(const struct layer_weights *weights)
 {
     size_t widest = 0;
     double mean = (double)weights->map.block_size / (double)weights->nodes.count;
-    long floats = (long)(weights->to - weights->from), sum = floats;
+    long floats = (long)(weights->shares.to - weights->shares.from), sum = floats;
 
     for (size_t i = 0; i < weights->map.num_tensors; i++)
         if (weights->map.tensors[i].in > widest)
