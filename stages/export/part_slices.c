@@ -4,7 +4,6 @@
 #include "io/model/tensor_rows.h"
 #include "io/model/weights/coded.h"
 #include "stages/layer/layer_overlay.h"
-#include "stages/layer/layer_weights.h"
 
 #include <stdlib.h>
 #include <string.h>

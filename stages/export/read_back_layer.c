@@ -8,7 +8,6 @@
 #include "stages/export/layer_orders.h"
 #include "stages/export/part_slices.h"
 #include "stages/layer/layer_overlay.h"
-#include "stages/layer/layer_weights.h"
 
 #include <stdlib.h>
 #include <string.h>

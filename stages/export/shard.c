@@ -8,7 +8,6 @@
 #include "stages/export/part_slices.h"
 #include "stages/export/shard_file.h"
 #include "stages/layer/layer_overlay.h"
-#include "stages/layer/layer_weights.h"
 
 #include <stdlib.h>
 
