@@ -152,6 +152,7 @@ static enum status evaluate_group(struct evaluator *e, struct layer_weights *wei
         model_embed(model, e->hidden + w * floats, e->windows->ids + window * length, length);
     for (size_t layer = 0; layer < layers; layer++) {
         FORWARD_IF_ERROR(layer_weights_load(weights, e->stage, layer, variant, err));
+        layer_weights_expect(weights, e->stage, layer + 1, variant);
         const double work = layer_forward_work(model, &weights->map, length);
         for (size_t w = 0; w < e->in_memory; w++) {
             if (window_of(e, group, w, &window))

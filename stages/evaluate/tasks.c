@@ -366,6 +366,7 @@ static enum status score_group(struct task_scorer *s, struct layer_weights *weig
     for (size_t layer = 0; layer < layers; layer++) {
         fraction = ((double)group->begin + in_group * (double)layer / (double)layers) / all;
         FORWARD_IF_ERROR(layer_weights_load(weights, s->stage, layer, variant, err));
+        layer_weights_expect(weights, s->stage, layer + 1, variant);
         FORWARD_IF_ERROR(forward_group(s, weights, group, fraction, err));
         stage_advance(s->stage, examples_work(s->stage, s->order + group->begin, group->end - group->begin,
                                               &weights->map));

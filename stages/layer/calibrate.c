@@ -238,6 +238,7 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
+    layer_weights_expect(weights, stage, layer + 1, NULL);
     status = partial_create(&partial, &weights->map, err);
     if (status == STATUS_OK)
         status = allocate(&totals, 3 * partial.channels, sizeof *totals, "channel sums", err);
@@ -282,6 +283,7 @@ enum status propagate_layer(const struct stage *stage, struct layer_weights *wei
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, variant, err));
+    layer_weights_expect(weights, stage, layer + 1, NULL);
     GOTO_IF_ERROR(hidden_states_open(&input, stage, stream, layer, err), done);
     GOTO_IF_ERROR(hidden_states_create(&output, stage, stream, layer + 1, err), done);
     GOTO_IF_ERROR(pass_sequences(stage, weights, &input, output, NULL, NULL, err), done);

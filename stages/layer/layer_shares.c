@@ -73,8 +73,6 @@ void layer_shares_begin(struct layer_shares *shares, const struct team *team)
     const size_t node = (size_t)shares->nodes->of[team->rank];
     shares->from = share_begin(shares, node);
     shares->to = share_end(shares, node);
-    if (team->node_rank == 0)
-        clear_padding(shares);
 }
 
 // ---- sending --------------------------------------------------------------------------------------------
@@ -134,6 +132,8 @@ enum status layer_exchange(const struct layer_shares *shares, const struct stage
     const bool leads = stage->team->node_rank == 0;
     uint16_t *packed = NULL;
 
+    if (leads)
+        clear_padding(shares);
     shared_block_sync(shares->memory, stage->team);
     if (shares->nodes->count == 1)
         return STATUS_OK;

@@ -23,7 +23,7 @@ struct layer_shares {
     size_t from, to;                   // the floats of the block that this node reads
 };
 
-// Sets from and to, and clears what lies between two tensors, which is sent with them.
+// Sets from and to.
 void layer_shares_begin(struct layer_shares *shares, const struct team *team);
 
 // This rank's share of what its node reads of a tensor.

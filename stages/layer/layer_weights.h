@@ -4,6 +4,8 @@
 #include "io/file/run_paths.h"
 #include "stages/layer/layer_shares.h"
 
+struct read_ahead;
+
 struct layer_weights {
     struct nodes nodes;
     struct shared_block memory;
@@ -11,6 +13,7 @@ struct layer_weights {
     struct decoder_layer layer; // bound into memory
     size_t loaded;              // layer index, or SIZE_MAX
     struct layer_shares shares; // who reads what of it
+    struct read_ahead *ahead;   // of the layer that is expected; NULL: none
     char source[PATH_SIZE]; // the weights or masks file that lies over the checkpoint, "" for the dense layer
 };
 
@@ -24,6 +27,11 @@ void layer_weights_free(struct layer_weights *weights); // collective; zeroed is
 // infinity in a weight is STATUS_INPUT and names file, tensor and index.
 enum status layer_weights_load(struct layer_weights *weights, const struct stage *stage, size_t layer,
                                const struct variant *variant, struct error *err);
+
+// Tells that this layer will be loaded next: the kernel fetches it from the file system meanwhile. Not
+// collective; nothing fails, and another layer may be loaded all the same. A layer behind the last is none.
+void layer_weights_expect(struct layer_weights *weights, const struct stage *stage, size_t layer,
+                          const struct variant *variant);
 
 // The float32 copy of a tensor, [out, in].
 const float *layer_weights_of(const struct layer_weights *weights, const struct layer_tensor *tensor);

@@ -57,7 +57,8 @@ struct safetensors_file {
 // safetensors_close.
 enum status safetensors_open(struct safetensors_file **file, const char *path, struct error *err);
 void safetensors_close(struct safetensors_file *file); // NULL is fine
-// Tells the kernel that [data, data + bytes) will be read now: it fetches them from the disk meanwhile.
+// Tells the kernel that [data, data + bytes) will be read now: it begins to fetch them from the disk. Linux
+// fetches no more for one call than the device's read_ahead_kb.
 void safetensors_expect(const struct safetensors_file *file, const void *data, uint64_t bytes);
 // Tells the kernel that [data, data + bytes) will not be read again soon: keeps resident memory at what is
 // in use. Pages around it that came with those are given back, too; reading any of them again is slow, never
