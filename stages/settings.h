@@ -113,6 +113,7 @@ struct settings {
     uint64_t seed;
     enum pack pack;
     bool keep_activations;
+    size_t states_every; // seconds; hidden states go to the store no more often; 0: after every layer
     enum propagation propagation;
     size_t num_skip;
     struct skip *skip;

@@ -23,11 +23,15 @@ struct stage_hooks {
     void (*kept)(void *context);
 };
 
+struct carried_states;
+
 struct stage {
     const struct team *team;
     const struct model *model;
     const struct settings *settings;
     struct stage_hooks hooks;
+    struct carried_states
+        *carried; // hidden states in memory (layer/carried_states.h); NULL: the store has all
 };
 
 enum { SETTING_PLACE_SIZE = 400 };

@@ -42,6 +42,9 @@ KEY(PACK, "calibration.pack", CHOICE(settings, pack, pack_names), .standard = {P
 KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activations), .standard = {false},
     .flags = KEY_ON_RECORD | KEY_MAY_CHANGE,
     .help = "keep the hidden states of all layers instead of only the last two")
+KEY(STATES_EVERY, "calibration.states_every", WHOLE(settings, states_every, 0, 1e6), .standard = {0},
+    .flags = KEY_MAY_CHANGE,
+    .help = "seconds between two writings of the hidden states, which stay in memory meanwhile: for a slow file system; what lies between is computed again after an interruption; 0 writes them after every layer")
 
 KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_ALPS},
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .meaning = method_meaning, .help = "how the weights to prune are chosen")

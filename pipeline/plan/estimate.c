@@ -6,32 +6,14 @@
 #include <math.h>
 #include <string.h>
 
-static void add(struct estimate *sum, const struct estimate *other)
-{
-    sum->seconds += other->seconds;
-    for (int p = 0; p < PART_COUNT; p++)
-        sum->parts[p] += other->parts[p];
-    sum->read += other->read;
-    sum->written += other->written;
-    sum->sent += other->sent;
-    sum->messages += other->messages;
-}
-
 // Adds the time of what is left of the unit.
 static void add_unit(struct estimate *sum, struct worker *w, const struct unit *unit)
 {
-    const double left = 1 - unit->kept;
     struct estimate e = {0};
 
     unit_time(w, &e, unit);
-    for (int p = 0; p < PART_COUNT; p++)
-        e.parts[p] *= left;
-    e.seconds *= left;
-    e.read *= left;
-    e.written *= left;
-    e.sent *= left;
-    e.messages *= left;
-    add(sum, &e);
+    scale_estimate(&e, 1 - unit->kept);
+    add_estimate(sum, &e);
 }
 
 static double smaller(double a, double b)
@@ -106,7 +88,7 @@ static void estimate_all(struct plan_estimate *estimate, const struct plan *plan
         if (plan_chains(plan, phase) > 0)
             estimate_phase(estimate, plan, machine, phase);
     for (int s = 0; s < STAGE_COUNT; s++)
-        add(&estimate->all, &estimate->stages[s]);
+        add_estimate(&estimate->all, &estimate->stages[s]);
 }
 
 // Two settings are worth the same when one takes at least this share of the other's time.

@@ -6,6 +6,7 @@
 #include "kernels/amount.h"
 #include "kernels/pruning/allocation/budget.h"
 #include "pipeline/job/json.h"
+#include "pipeline/plan/carried.h"
 #include "pipeline/plan/estimate.h"
 #include "pipeline/plan/warnings/job_warnings.h"
 #include "pipeline/record/run_json/run_record.h"
@@ -36,6 +37,13 @@ static enum status summarise(struct summary *summary, const struct plan *plan, c
     summary->machine = machine;
     // Where units are independent a team is one node: its ranks share the rows.
     FORWARD_IF_ERROR(plan_cost(&summary->cost, plan, machine->ranks_per_node, err));
+    const struct ranks_there_are there = {.ranks = machine->nodes * machine->ranks_per_node,
+                                          .ranks_per_node = machine->ranks_per_node};
+    struct capacity capacity;
+    capacity_measure(&capacity, plan->settings->run, NULL);
+    const uint64_t carried = carried_need_most(plan, &summary->cost, &there, capacity.memory);
+    summary->cost.rank_bytes += carried;
+    summary->cost.peak_bytes += carried;
     plan_estimate(&summary->estimate, plan, machine);
     return STATUS_OK;
 }

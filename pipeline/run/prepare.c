@@ -32,7 +32,7 @@ enum status run_prepare(struct admission *admission, char numerics[NUMERICS_NOTI
                         char notices[SEQUENCES_NOTICES][SEQUENCES_NOTICE_SIZE],
                         const struct run_context *context, struct error *err)
 {
-    const struct stage stage = {context->world, context->model, context->settings, {0}};
+    const struct stage stage = {context->world, context->model, context->settings, {0}, NULL};
     struct run_record *record = &admission->record;
     enum status status = STATUS_OK;
 

@@ -6,6 +6,7 @@
 #include "stages/layer/hessian.h"
 #include "stages/layer/hidden_states.h"
 #include "stages/team/ordered_sum.h"
+#include "stages/team/waves.h"
 #include "stages/work.h"
 
 #include <math.h>
@@ -187,7 +188,7 @@ done:
 // Passes all sequences through the loaded layer, a wave (one sequence per rank) at a time. output and sum may
 // be NULL.
 static enum status pass_sequences(const struct stage *stage, const struct layer_weights *weights,
-                                  const struct hidden_states *input, struct store_writer *output,
+                                  const struct hidden_states *input, struct hidden_output *output,
                                   struct ordered_sum *sum, struct partial *partial, struct error *err)
 {
     const struct team *team = stage->team;
@@ -198,9 +199,9 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
     enum status status = forward_buffers_create(&buffers, stage->model, length, err);
 
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    for (size_t wave = 0; wave < sequences; wave += (size_t)team->size) {
-        const size_t sequence = wave + (size_t)team->rank;
-        const bool mine = sequence < sequences;
+    for (size_t wave = waves_begin(team, 0); wave < sequences; wave += (size_t)team->size) {
+        size_t sequence;
+        const bool mine = wave_sequence(&sequence, team, wave, 0, sequences);
         if (mine)
             status = hidden_states_read(input, stage, sequence, buffers.hidden, err);
         if (mine && status == STATUS_OK) {
@@ -217,8 +218,7 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
         if (output != NULL)
             GOTO_IF_ERROR(hidden_states_write(output, mine ? sequence : 0, mine ? 1 : 0, buffers.hidden, err),
                           done);
-        size_t in_wave = sequences - wave < (size_t)team->size ? sequences - wave : (size_t)team->size;
-        stage_advance(stage, work * (double)in_wave);
+        stage_advance(stage, work * (double)wave_count(team, wave, 0, sequences));
     }
 done:
     forward_buffers_free(&buffers);
@@ -228,10 +228,10 @@ done:
 enum status calibrate_layer(const struct stage *stage, struct layer_weights *weights, const char *stream,
                             size_t layer, unsigned also, struct error *err)
 {
-    const bool hessian = (also & CALIBRATE_HESSIAN) != 0;
+    const bool hessian = (also & CALIBRATE_HESSIAN) != 0, outputs = (also & CALIBRATE_OUTPUTS) != 0;
     const struct team *team = stage->team;
     struct hidden_states input = {0};
-    struct store_writer *output = NULL;
+    struct hidden_output output = {0};
     struct ordered_sum *sum = NULL;
     struct partial partial = {0};
     double *totals = NULL;
@@ -247,28 +247,24 @@ enum status calibrate_layer(const struct stage *stage, struct layer_weights *wei
     if (hessian)
         GOTO_IF_ERROR(hessian_sum_begin(&partial.hessian, stage, &weights->map, err), done);
     GOTO_IF_ERROR(hidden_states_open(&input, stage, stream, layer, err), done);
-    if ((also & CALIBRATE_OUTPUTS) != 0)
+    if (outputs)
         GOTO_IF_ERROR(hidden_states_create(&output, stage, stream, layer + 1, err), done);
 
-    GOTO_IF_ERROR(pass_sequences(stage, weights, &input, output, sum, &partial, err), done);
+    GOTO_IF_ERROR(pass_sequences(stage, weights, &input, outputs ? &output : NULL, sum, &partial, err), done);
     GOTO_IF_ERROR(ordered_sum_finish(sum, totals, err), done);
     GOTO_IF_ERROR(team_sum_u64(team, partial.count, partial.num_sources, err), done);
     GOTO_IF_ERROR(check_totals(&weights->map, &partial, totals, err), done);
     few_tokens_notice(stage, &weights->map, partial.count, hessian);
 
     // The statistics prove that the unit is done: they come last.
-    if (output != NULL) {
-        status = store_commit(output, err);
-        output = NULL;
-        if (status != STATUS_OK)
-            goto done;
-    }
+    if (outputs)
+        GOTO_IF_ERROR(hidden_states_commit(&output, err), done);
     if (hessian)
         GOTO_IF_ERROR(hessian_sum_commit(partial.hessian, stream, partial.count, err), done);
     status = commit_statistics(stage, &weights->map, stream, &partial, totals, err);
 done:
     hidden_states_close(&input);
-    store_abandon(output);
+    hidden_states_abandon(&output);
     ordered_sum_free(sum);
     partial_free(&partial);
     free(totals);
@@ -279,18 +275,17 @@ enum status propagate_layer(const struct stage *stage, struct layer_weights *wei
                             size_t layer, const struct variant *variant, struct error *err)
 {
     struct hidden_states input = {0};
-    struct store_writer *output = NULL;
+    struct hidden_output output = {0};
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, variant, err));
     layer_weights_expect(weights, stage, layer + 1, NULL);
     GOTO_IF_ERROR(hidden_states_open(&input, stage, stream, layer, err), done);
     GOTO_IF_ERROR(hidden_states_create(&output, stage, stream, layer + 1, err), done);
-    GOTO_IF_ERROR(pass_sequences(stage, weights, &input, output, NULL, NULL, err), done);
-    status = store_commit(output, err);
-    output = NULL;
+    GOTO_IF_ERROR(pass_sequences(stage, weights, &input, &output, NULL, NULL, err), done);
+    status = hidden_states_commit(&output, err);
 done:
     hidden_states_close(&input);
-    store_abandon(output);
+    hidden_states_abandon(&output);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "kernels/pruning/solving/gram.h"
 #include "stages/layer/hessian.h"
 #include "stages/layer/wave_inputs.h"
+#include "stages/team/waves.h"
 #include "stages/work.h"
 
 #include <math.h>
@@ -263,18 +264,18 @@ static void add_input(void *context, const struct wave_input *input, const float
 static enum status add_sequences(struct gatherer *gatherer, struct error *err)
 {
     const struct stage *stage = gatherer->gram->stage;
-    const size_t ranks = (size_t)stage->team->size, end = gatherer->input->end;
+    const struct team *team = stage->team;
+    const size_t first = gatherer->input->first, end = gatherer->input->end;
 
-    for (size_t wave = gatherer->input->first; wave < end; wave += ranks) {
-        const size_t sequence = wave + (size_t)stage->team->rank;
-        const size_t in_wave = end - wave < ranks ? end - wave : ranks;
-        const enum status status = sequence < end ? pass_both(gatherer, sequence, err) : STATUS_OK;
+    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+        size_t sequence;
+        const bool mine = wave_sequence(&sequence, team, wave, first, end);
+        const enum status status = mine ? pass_both(gatherer, sequence, err) : STATUS_OK;
         FORWARD_IF_ERROR(stage_safe_point(stage, status, 0, err));
-        stage_advance(stage, gatherer->work * (double)in_wave);
+        stage_advance(stage, gatherer->work * (double)wave_count(team, wave, first, end));
         FORWARD_IF_ERROR(wave_inputs_visit(&gatherer->inputs, add_input, gatherer, err));
         FORWARD_IF_ERROR(team_agree(
-            stage->team, gatherer->is_stopped ? error_set(err, STATUS_STOPPED, "told to stop") : STATUS_OK,
-            err));
+            team, gatherer->is_stopped ? error_set(err, STATUS_STOPPED, "told to stop") : STATUS_OK, err));
     }
     return STATUS_OK;
 }

@@ -19,6 +19,9 @@ enum status hidden_states_open(struct hidden_states *states, const struct stage 
     states->layer = layer;
     if (layer == 0)
         return sequences_open(&states->reader, stage, err);
+    states->carried = carried_find(stage->carried, stream, layer);
+    if (states->carried != NULL)
+        return STATUS_OK;
 
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
     FORWARD_IF_ERROR(store_open(&states->reader, path, stage->team->comm, err));
@@ -45,6 +48,11 @@ enum status hidden_states_read(const struct hidden_states *states, const struct 
     const size_t length = stage->settings->length;
     int32_t *ids = NULL;
 
+    if (states->carried != NULL) {
+        memcpy(hidden, carried_sequence(states->carried, stage, sequence),
+               length * state_size(&stage->model->config.decoder) * sizeof *hidden);
+        return STATUS_OK;
+    }
     if (states->layer > 0)
         return store_read(states->reader, HIDDEN_STATES_DATASET, STORE_F32, sequence, 1, hidden, err);
     FORWARD_IF_ERROR(allocate(&ids, length, sizeof *ids, "token ids of one sequence", err));
@@ -55,8 +63,8 @@ enum status hidden_states_read(const struct hidden_states *states, const struct 
     return status;
 }
 
-enum status hidden_states_create(struct store_writer **writer, const struct stage *stage, const char *stream,
-                                 size_t layer, struct error *err)
+static enum status create_file(struct store_writer **writer, const struct stage *stage, const char *stream,
+                               size_t layer, struct error *err)
 {
     const struct settings *settings = stage->settings;
     const struct store_shape shape = {
@@ -76,10 +84,48 @@ enum status hidden_states_create(struct store_writer **writer, const struct stag
     return status;
 }
 
-enum status hidden_states_write(struct store_writer *writer, size_t sequence, size_t count,
+enum status hidden_states_create(struct hidden_output *output, const struct stage *stage, const char *stream,
+                                 size_t layer, struct error *err)
+{
+    bool due = true;
+
+    *output = (struct hidden_output){.stage = stage, .layer = layer};
+    if (stage->carried != NULL)
+        FORWARD_IF_ERROR(carried_take(&output->carried, &due, stage, stream, err));
+    return due ? create_file(&output->writer, stage, stream, layer, err) : STATUS_OK;
+}
+
+enum status hidden_states_write(struct hidden_output *output, size_t sequence, size_t count,
                                 const float *hidden, struct error *err)
 {
-    return store_write(writer, HIDDEN_STATES_DATASET, sequence, count, hidden, err);
+    const struct stage *stage = output->stage;
+    const size_t floats = stage->settings->length * state_size(&stage->model->config.decoder);
+
+    if (output->carried != NULL && count > 0)
+        memcpy(carried_sequence(output->carried, stage, sequence), hidden, floats * sizeof *hidden);
+    return output->writer == NULL
+               ? STATUS_OK
+               : store_write(output->writer, HIDDEN_STATES_DATASET, sequence, count, hidden, err);
+}
+
+enum status hidden_states_commit(struct hidden_output *output, struct error *err)
+{
+    const bool stored = output->writer != NULL;
+
+    if (stored) {
+        struct store_writer *writer = output->writer;
+        output->writer = NULL;
+        FORWARD_IF_ERROR(store_commit(writer, err));
+    }
+    if (output->carried != NULL)
+        carried_keep(output->carried, output->layer, stored);
+    return STATUS_OK;
+}
+
+void hidden_states_abandon(struct hidden_output *output)
+{
+    store_abandon(output->writer);
+    *output = (struct hidden_output){0};
 }
 
 enum status forward_buffers_create(struct forward_buffers *buffers, const struct model *model, size_t tokens,

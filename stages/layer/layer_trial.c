@@ -1,4 +1,5 @@
 #include "stages/layer/layer_trial.h"
+#include "stages/team/waves.h"
 #include "stages/work.h"
 
 #include "stages/team/ordered_sum.h"
@@ -114,18 +115,18 @@ static enum status try_all(double *totals, struct bench *bench, size_t first, st
 {
     const struct stage *stage = bench->trial->stage;
     const struct team *team = stage->team;
+    const size_t end = stage->settings->sequences;
     const double pass = (double)(1 + bench->candidates) *
                         layer_forward_work(stage->model, &bench->trial->dense->map, stage->settings->length);
 
     FORWARD_IF_ERROR(ordered_sum_begin(&bench->sums, team, bench->candidates + 1, 0, err));
-    for (size_t wave = first; wave < stage->settings->sequences; wave += (size_t)team->size) {
-        const size_t sequence = wave + (size_t)team->rank;
-        const bool mine = sequence < stage->settings->sequences;
+    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+        size_t sequence;
+        const bool mine = wave_sequence(&sequence, team, wave, first, end);
         const enum status status = try_sequence(bench, sequence, mine, err);
         FORWARD_IF_ERROR(stage_safe_point(stage, status, 0, err));
         FORWARD_IF_ERROR(ordered_sum_add(bench->sums, mine ? bench->partial : NULL, err));
-        const size_t left = stage->settings->sequences - wave, ranks = (size_t)team->size;
-        stage_advance(stage, pass * (double)(left < ranks ? left : ranks));
+        stage_advance(stage, pass * (double)wave_count(team, wave, first, end));
     }
     return ordered_sum_finish(bench->sums, totals, err);
 }

@@ -1,6 +1,7 @@
 #include "stages/layer/measure.h"
 
 #include "stages/team/ordered_sum.h"
+#include "stages/team/waves.h"
 #include "stages/work.h"
 
 #include <math.h>
@@ -185,15 +186,14 @@ static enum status measure_part(struct meter *meter, enum sequence_part part, si
 
     meter->part = part;
     FORWARD_IF_ERROR(ordered_sum_begin(&meter->sums[part], team, meter->length, 0, err));
-    for (size_t wave = first; wave < end; wave += (size_t)team->size) {
-        const size_t sequence = wave + (size_t)team->rank;
-        const bool mine = sequence < end;
+    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+        size_t sequence;
+        const bool mine = wave_sequence(&sequence, team, wave, first, end);
         if (mine)
             status = measure_sequence(meter, sequence, err);
         FORWARD_IF_ERROR(stage_safe_point(meter->stage, status, 0, err));
         FORWARD_IF_ERROR(ordered_sum_add(meter->sums[part], mine ? meter->partial : NULL, err));
-        const size_t left = end - wave, ranks = (size_t)team->size;
-        stage_advance(meter->stage, meter->work * (double)(left < ranks ? left : ranks));
+        stage_advance(meter->stage, meter->work * (double)wave_count(team, wave, first, end));
     }
     return STATUS_OK;
 }

@@ -82,7 +82,7 @@ small_job() {
   local file=$1 model=$COPPICE_SOURCE/jobs/demo/kjv-llama-1m run=$folder/run output=$folder/models corpus=$folder/train.jsonl
   local sequences=5 length=48 seed=3 keep_activations=false method='[wanda, cvr]' sparsity=0.5 pattern=2:4
   local alpha= activation_exponent= group=row propagation=pruned skip='[]' energy='[columns, rows]' clamp='[0.1, 10]'
-  local compensate=
+  local compensate= states_every=
   local perplexity=$folder/test.jsonl evaluate_length=64
   shift
   [ $# = 0 ] || local "$@"
@@ -93,7 +93,7 @@ small_job() {
     echo "run: $run"
     [ -z "$output" ] || echo "output: $output"
     echo "calibration: {corpus: $corpus, sequences: $sequences, length: $length, seed: $seed,"
-    echo "  keep_activations: $keep_activations}"
+    echo "  keep_activations: $keep_activations${states_every:+, states_every: $states_every}}"
     echo "prune:"
     echo "  method: $method"
     [ -z "$sparsity" ] || echo "  sparsity: $sparsity"

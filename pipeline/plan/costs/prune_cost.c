@@ -127,13 +127,21 @@ double work_score(const struct sizes *sizes, const struct unit *unit)
     return work;
 }
 
+// Whether hidden states come from the store. With dense propagation they do in any case: those of all layers
+// are made before the first is pruned.
+static bool reads_states(const struct sizes *sizes, const struct unit *unit)
+{
+    return unit->layer > 0 &&
+           (!states_are_carried(sizes) || sizes->settings->propagation == PROPAGATION_DENSE);
+}
+
 static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const struct layer_size *layer = layer_of(w->sizes, unit);
     const double sequences = judging_sequences(w->sizes->settings);
 
     spend_dense_layer(w, e, layer); // the second copy of the layer
-    if (unit->layer > 0)
+    if (reads_states(w->sizes, unit))
         spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
     spend_passes(w, e, sequences, choosing_work(w->sizes, layer));
     spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
@@ -177,7 +185,7 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     const double inputs = layer->groups + (kind->solves ? layer->solved_batches : layer->compensated_batches);
 
     spend_dense_layer(w, e, layer); // the second copy of the layer
-    if (unit->layer > 0)
+    if (reads_states(w->sizes, unit))
         spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
     spend_passes(w, e, sequences, measuring_work(w->sizes, unit, kind));
     spend_passes(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit, kind));
@@ -195,7 +203,7 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
 
     spend_waves(w, e, sequences, equations_work(w->sizes, unit));
     spend_computing(w, e, times * layer->solving / w->ranks);
-    if (unit->layer > 0)
+    if (reads_states(w->sizes, unit))
         spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
     e->sent += bytes * (w->ranks - 1);
     spend_sending(w, e, inputs * sequences, 1);

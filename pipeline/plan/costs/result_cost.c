@@ -41,8 +41,14 @@ void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit
     const double in_memory = (double)perplexity_windows_in_memory(
         sizes->model, (size_t)windows, sizes->settings->evaluate_length, (size_t)w->ranks);
 
-    load_model(w, e, unit, ceil(windows / (w->ranks * in_memory)));
+    struct estimate loading = {0};
+    load_model(w, &loading, unit, ceil(windows / (w->ranks * in_memory)));
     spend_passes(w, e, windows, work_evaluate(sizes, unit));
+    // All layers but the first of a group are fetched while the one before is computed with; the head has
+    // none behind it, and takes a layer's time or more.
+    const double layers = (double)sizes->num_layers;
+    overlap_reading(&loading, e->parts[PART_ARITHMETIC] * (layers - 1) / (layers + 1));
+    add_estimate(e, &loading);
     // After each layer and the head; and on what is kept of those that are done.
     spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil(windows / w->ranks));
 }

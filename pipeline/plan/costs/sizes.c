@@ -240,6 +240,11 @@ void sizes_free(struct sizes *sizes)
     memset(sizes, 0, sizeof *sizes);
 }
 
+bool states_are_carried(const struct sizes *sizes)
+{
+    return sizes->settings->states_every > 0 && !sizes->settings->keep_activations;
+}
+
 double hidden_bytes(const struct sizes *sizes, double sequences)
 {
     return sequences * (double)sizes->settings->length * (double)state_size(&sizes->model->config.decoder) *

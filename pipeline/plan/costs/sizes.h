@@ -67,6 +67,8 @@ void sizes_free(struct sizes *sizes);
 // Of a layer's orders for a variant: nothing without prune.permute. The bytes are 0 (see order_cost).
 struct order_cost ordering_of(const struct sizes *sizes, size_t layer, const struct variant *variant);
 
+// Whether hidden states stay in memory between the layers (if they fit, which is not known here).
+bool states_are_carried(const struct sizes *sizes);
 // Bytes of the hidden states of so many calibration sequences.
 double hidden_bytes(const struct sizes *sizes, double sequences);
 // Bytes of the file of a variant's pruned weights: these, with energies and factors. Everything is taken to

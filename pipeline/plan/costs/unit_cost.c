@@ -42,25 +42,43 @@ double work_calibrate(const struct sizes *sizes, const struct unit *unit)
     return work_propagate(sizes, unit) + (hessian ? layer_of(sizes, unit)->gathering : 0);
 }
 
+// The layer was fetched while the one before was computed with (stages/layer/read_ahead.h), in as much time.
+static void load_ahead(struct worker *w, struct estimate *e, const struct unit *unit,
+                       const struct variant *variant)
+{
+    struct estimate loading = {0};
+
+    spend_loading(w, &loading, (size_t)unit->layer, variant);
+    if (unit->layer > 0)
+        overlap_reading(&loading, e->parts[PART_ARITHMETIC]);
+    add_estimate(e, &loading);
+}
+
 static void pass_sequences(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const double sequences = (double)w->sizes->settings->sequences;
 
     spend_passes(w, e, sequences, work_propagate(w->sizes, unit));
-    if (unit->layer > 0) {
+    if (unit->layer > 0 && !states_are_carried(w->sizes)) {
         spend_reading(w, e, 2 * hidden_bytes(w->sizes, sequences)); // once for the checksum
         spend_opening(w, e);
     }
     spend_agreeing(w, e, ceil(sequences / w->ranks) + 1);
 }
 
-// Each wave of sequences is written when it is through.
+// Each wave of sequences is written when it is through; of states that stay in memory, those of one unit in
+// so many as take `states_every`.
 static void spend_hidden_states(const struct worker *w, struct estimate *e)
 {
     const double sequences = (double)w->sizes->settings->sequences;
+    const double every = (double)w->sizes->settings->states_every;
+    struct estimate writing = {0};
 
-    spend_file(w, e, hidden_bytes(w->sizes, sequences), 1);
-    spend_agreeing(w, e, ceil(sequences / w->ranks) * 2);
+    spend_file(w, &writing, hidden_bytes(w->sizes, sequences), 1);
+    spend_agreeing(w, &writing, ceil(sequences / w->ranks) * 2);
+    if (states_are_carried(w->sizes) && e->seconds < every)
+        scale_estimate(&writing, e->seconds / every);
+    add_estimate(e, &writing);
 }
 
 // Each rank sends every other its slice of each sequence's sums; then all get all totals.
@@ -102,8 +120,8 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
     const struct layer_size *layer = layer_of(w->sizes, unit);
     const bool is_last = (size_t)unit->layer + 1 == w->sizes->num_layers;
 
-    spend_loading(w, e, (size_t)unit->layer, NULL);
     pass_sequences(w, e, unit);
+    load_ahead(w, e, unit, NULL);
     if (w->ranks > 1)
         sum_statistics(w, e, layer);
     if (stream_needs_hessian(settings, unit->variant))
@@ -116,8 +134,8 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
 
 void time_propagate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
-    spend_loading(w, e, (size_t)unit->layer, unit->variant);
     pass_sequences(w, e, unit);
+    load_ahead(w, e, unit, unit->variant);
     spend_hidden_states(w, e);
 }
 

@@ -21,6 +21,35 @@ static double smaller(double a, double b)
     return a < b ? a : b;
 }
 
+void add_estimate(struct estimate *sum, const struct estimate *other)
+{
+    sum->seconds += other->seconds;
+    for (int p = 0; p < PART_COUNT; p++)
+        sum->parts[p] += other->parts[p];
+    sum->read += other->read;
+    sum->written += other->written;
+    sum->sent += other->sent;
+    sum->messages += other->messages;
+}
+
+void scale_estimate(struct estimate *e, double factor)
+{
+    e->seconds *= factor;
+    for (int p = 0; p < PART_COUNT; p++)
+        e->parts[p] *= factor;
+    e->read *= factor;
+    e->written *= factor;
+    e->sent *= factor;
+    e->messages *= factor;
+}
+
+void overlap_reading(struct estimate *e, double seconds)
+{
+    const double hidden = smaller(e->parts[PART_READING], seconds);
+    e->parts[PART_READING] -= hidden;
+    e->seconds -= hidden;
+}
+
 void spend(struct estimate *e, enum part part, double seconds)
 {
     e->parts[part] += seconds;

@@ -2,7 +2,8 @@
 // sweeping over weights, reading, writing, agreeing.
 //
 // In: a machine's rates and the shape of a team. Out: seconds, bytes and messages, added to an estimate. The
-// parts of a unit's time add up, because the stages do one thing after the other.
+// parts of a unit's time add up, because the stages do one thing after the other; only the next layer is read
+// meanwhile.
 #pragma once
 #include "pipeline/plan/costs/machine.h"
 #include "pipeline/plan/costs/sizes.h"
@@ -36,6 +37,12 @@ struct worker {
     size_t loaded;
     const struct variant *loaded_variant;
 };
+
+// sum <- sum + other, all of it; e <- factor e.
+void add_estimate(struct estimate *sum, const struct estimate *other);
+void scale_estimate(struct estimate *e, double factor);
+// Takes away the reading that goes on while something else takes so many seconds.
+void overlap_reading(struct estimate *e, double seconds);
 
 // Adds seconds to a part and to the whole.
 void spend(struct estimate *e, enum part part, double seconds);

@@ -187,7 +187,7 @@ static enum status check_places(const struct run_context *context, struct error 
 static enum status read_inputs(struct admission *admission, const struct run_context *context,
                                struct error *err)
 {
-    const struct stage stage = {context->world, context->model, context->settings, {0}};
+    const struct stage stage = {context->world, context->model, context->settings, {0}, NULL};
     const bool first = admission->record.is_first;
 
     if (context->stages & 1U << STAGE_SEQUENCES)

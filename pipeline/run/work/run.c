@@ -1,11 +1,14 @@
 #include "pipeline/run/work/run.h"
 
+#include "kernels/amount.h"
+#include "pipeline/plan/carried.h"
 #include "pipeline/run/work/budget_work.h"
 #include "pipeline/run/work/found.h"
 #include "pipeline/run/work/repair.h"
 #include "pipeline/run/work/result_work.h"
 #include "pipeline/run/work/states.h"
 #include "pipeline/run/work/teams.h"
+#include "stages/layer/carried_states.h"
 
 #include <stdlib.h>
 
@@ -29,6 +32,33 @@ static enum status run_share(struct run_outcome *outcome, const struct run_conte
     return status;
 }
 
+// Whether the team's hidden states stay in memory between layers. Collective.
+static enum status decide_carrying(bool *carries, const struct run_context *context,
+                                   const struct stage *stage, struct error *err)
+{
+    const size_t node_ranks = (size_t)context->world->node_size;
+    struct capacity capacity;
+    struct plan_cost cost;
+    char text[32];
+
+    *carries = false;
+    if (context->settings->states_every == 0)
+        return STATUS_OK;
+    capacity_measure(&capacity, context->settings->run, NULL);
+    const enum status status = plan_cost(&cost, context->plan, node_ranks, err);
+    FORWARD_IF_ERROR(team_agree(stage->team, status, err));
+    *carries = !team_any(stage->team, carried_need(context->plan, &cost, (size_t)stage->team->size,
+                                                   node_ranks, capacity.memory) == 0);
+    if (!*carries)
+        stage_notice(
+            stage,
+            "careful: calibration.states_every has no effect: the hidden states need %s of each rank, "
+            "and there is too little memory",
+            amount_format((double)carried_bytes(context->model, context->settings, (size_t)stage->team->size),
+                          "B", text, sizeof text));
+    return STATUS_OK;
+}
+
 static enum status run_phase(struct run_outcome *outcome, const struct run_context *context,
                              const struct test_data *data, size_t phase, struct run_hooks *hooks,
                              struct error *err)
@@ -37,12 +67,19 @@ static enum status run_phase(struct run_outcome *outcome, const struct run_conte
     enum status status = STATUS_OK;
 
     FORWARD_IF_ERROR(teams_form(&team, context, phase, test_data_windows(data), err));
-    const struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks)};
+    struct carried_states carried = {.stores_dense = dense_stream_is_kept(context->settings)};
+    struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks), NULL};
     const struct team_share share = {context->plan, context->record, &stage, phase, context->stages};
     journal_join_team(hooks->journal, &team, context->settings->run);
     hooks_begin_phase(hooks, &team);
-    if (!team_is_idle(&team))
-        status = run_share(outcome, context, data, &share, hooks, err);
+    if (!team_is_idle(&team)) {
+        bool carries;
+        status = decide_carrying(&carries, context, &stage, err);
+        stage.carried = carries ? &carried : NULL;
+        if (status == STATUS_OK)
+            status = run_share(outcome, context, data, &share, hooks, err);
+        carried_free(&carried);
+    }
     hooks_end_phase(hooks, &team);
     journal_leave_team(hooks->journal, &team);
     team_free(&team);
@@ -88,7 +125,7 @@ enum status run_carry_out(struct run_outcome *outcome, const struct run_context 
                           const struct test_data *data, struct journal *journal, struct error *err)
 {
     const struct options *options = context->options;
-    const struct stage world = {context->world, context->model, context->settings, {0}};
+    const struct stage world = {context->world, context->model, context->settings, {0}, NULL};
     struct alarm alarm = {0}; // a team that fails ends the others, too
     struct reports reports = {0};
     struct run_hooks hooks = {.stop = context->stop,

@@ -4,6 +4,7 @@
 #include "io/store/store.h"
 #include "pipeline/plan/plan.h"
 #include "stages/layer/calibrate.h"
+#include "stages/layer/carried_states.h"
 #include "stages/layer/hessian.h"
 #include "stages/stage.h"
 
@@ -16,12 +17,29 @@ void states_path(char path[PATH_SIZE], const struct settings *settings, const ch
     run_layer_path(path, settings->run, RUN_ACTIVATIONS, stream, layer);
 }
 
+// Where states are written now and then only: all but the two newest files.
+static void trim_scattered(const struct stage *stage, const struct variant *owner, size_t newest)
+{
+    char path[PATH_SIZE];
+    size_t kept = 0;
+
+    for (size_t layer = newest; layer > 0; layer--) {
+        states_path(path, stage->settings, variant_name(owner), layer);
+        if (store_exists(path) && ++kept > 2)
+            (void)unlink(path);
+    }
+}
+
 void states_trim(const struct stage *stage, const struct variant *owner, size_t newest)
 {
     char path[PATH_SIZE];
     if (stage->settings->keep_activations || newest < 3 || stage->team->rank != 0 ||
         (owner == NULL && dense_stream_is_kept(stage->settings)))
         return;
+    if (stage->carried != NULL) {
+        trim_scattered(stage, owner, newest);
+        return;
+    }
     states_path(path, stage->settings, variant_name(owner), newest - 2);
     (void)unlink(path);
 }
@@ -67,7 +85,7 @@ enum status states_ensure(const struct stage *stage, struct layer_weights *weigh
     if (stage->team->rank == 0)
         for (; from > 0; from--) {
             states_path(path, stage->settings, stream, from);
-            if (store_exists(path))
+            if (carried_find(stage->carried, stream, from) != NULL || store_exists(path))
                 break;
         }
     FORWARD_IF_ERROR(team_broadcast(stage->team, &from, sizeof from, 0, err));

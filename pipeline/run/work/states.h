@@ -14,8 +14,9 @@ enum status states_ensure(const struct stage *stage, struct layer_weights *weigh
 
 // The functions below act on a team's first rank alone. A file that cannot be removed is no error.
 
-// After the states that enter layer `newest` were written: removes those that enter layer `newest` - 2,
-// unless the job keeps them or variants read all of them.
+// After the states that enter layer `newest` were made: removes those that enter layer `newest` - 2, or,
+// where they are written now and then only, all but the two newest; unless the job keeps them or variants
+// read all.
 void states_trim(const struct stage *stage, const struct variant *owner, size_t newest);
 
 // After a unit of `layer` was done again: removes the states up to that layer which were made for it alone,

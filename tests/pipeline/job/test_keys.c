@@ -361,6 +361,7 @@ static void the_keys_that_may_change_are_known(void **state)
                                              "output",
                                              "calibration.corpus",
                                              "calibration.keep_activations",
+                                             "calibration.states_every",
                                              "compensate.keep_weights",
                                              "evaluate.perplexity",
                                              "evaluate.length",

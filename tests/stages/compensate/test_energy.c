@@ -1,5 +1,6 @@
 // Weights compensated by energy, against the formulas in double.
 // ranks: 1 3
+#include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "tests/support/compensated.h"
 #include "tests/support/naive.h"

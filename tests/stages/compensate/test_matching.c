@@ -1,5 +1,6 @@
 // Outputs matched, and what the guard keeps, against the formulas and a forward pass in double.
 // ranks: 1 3
+#include "io/store/store.h"
 #include "stages/compensate/compensate.h"
 #include "stages/layer/calibrate.h"
 #include "tests/support/compensated.h"

@@ -34,7 +34,7 @@ static void bench_open(struct bench *bench, int teams)
     struct error err = {0};
     memset(bench, 0, sizeof *bench);
     assert_int_equal(team_create(&bench->team, MPI_COMM_WORLD, teams, &err), STATUS_OK);
-    bench->stage = (struct stage){&bench->team, model, &settings, {0}};
+    bench->stage = (struct stage){&bench->team, model, &settings, {0}, NULL};
     assert_int_equal(layer_weights_create(&bench->weights, &bench->stage, &err), STATUS_OK);
 }
 

@@ -3,6 +3,7 @@
 // ranks: 1 3
 #include "io/model/family.h"
 #include "io/model/open.h"
+#include "io/store/store.h"
 #include "stages/export/export.h"
 #include "stages/export/read_back.h"
 #include "tests/support/exported.h"

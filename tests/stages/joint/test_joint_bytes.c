@@ -2,6 +2,7 @@
 // weights' format cannot hold.
 // ranks: 1 3
 #include "io/model/weights/checkpoint.h"
+#include "io/store/store.h"
 #include "stages/joint/joint.h"
 #include "tests/support/joint_variants.h"
 

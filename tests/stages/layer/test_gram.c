@@ -44,19 +44,19 @@ static void write_other_stream(const struct small_model *small)
     const size_t values = small->settings.length * small->shape.checkpoint.hidden;
     const size_t sequences = small->settings.sequences, ranks = (size_t)small->team.size;
     float *states = small_hidden_states(small, "dense", LAYER);
-    struct store_writer *writer;
+    struct hidden_output output;
     struct error err = {0};
 
     for (size_t k = 0; k < sequences * values; k++)
         states[k] *= k % 3 == 0 ? -0.5F : 0.5F;
-    assert_ok(hidden_states_create(&writer, &small->stage, "other", LAYER, &err), err);
+    assert_ok(hidden_states_create(&output, &small->stage, "other", LAYER, &err), err);
     for (size_t wave = 0; wave < sequences; wave += ranks) {
         const size_t s = wave + (size_t)small->team.rank;
         const bool mine = s < sequences;
-        assert_ok(hidden_states_write(writer, mine ? s : 0, mine, states + (mine ? s : 0) * values, &err),
+        assert_ok(hidden_states_write(&output, mine ? s : 0, mine, states + (mine ? s : 0) * values, &err),
                   err);
     }
-    assert_ok(store_commit(writer, &err), err);
+    assert_ok(hidden_states_commit(&output, &err), err);
     free(states);
 }
 
