@@ -29,6 +29,7 @@ calibration:
   corpus: $here/../jobs/demo/train.jsonl
   sequences: 128
   length: 2048
+  states_every: 300
 prune:
   method: cvr
   sparsity: 0.5

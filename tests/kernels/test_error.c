@@ -1,5 +1,5 @@
 // Statuses, messages and prefixes of errors, and allocations that fail.
-// wrap: calloc aligned_alloc
+// wrap: calloc malloc aligned_alloc
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +21,13 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
 {
     return out_of_memory ? NULL : __real_calloc(count, size);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return out_of_memory ? NULL : __real_malloc(size);
 }
 
 void *__real_aligned_alloc(size_t alignment, size_t size);

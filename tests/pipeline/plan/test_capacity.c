@@ -107,7 +107,7 @@ long __wrap_syscall(long number, ...)
     struct dqblk *quota = va_arg(arguments, struct dqblk *);
     va_end(arguments);
     *quota = (struct dqblk){.dqb_curspace = 24000};
-    if (command == (int)QCMD(Q_GETQUOTA, USRQUOTA))
+    if ((unsigned)command == ((unsigned)Q_GETQUOTA << SUBCMDSHIFT | USRQUOTA)) // QCMD shifts an int
         quota->dqb_bhardlimit = 1000;
     return 0;
 }
