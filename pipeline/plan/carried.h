@@ -5,10 +5,10 @@
 #include "pipeline/plan/teams.h"
 
 // Bytes that each rank of a team of `team_ranks` needs for them, beside `cost`, which is that of `node_ranks`
-// ranks on a node; 0: the job does not ask for it, or a node of so much memory has too little.
+// ranks on a node; 0: the job does not ask for it, or a node, or a process, may have too little memory.
 uint64_t carried_need(const struct plan *plan, const struct plan_cost *cost, size_t team_ranks,
-                      size_t node_ranks, uint64_t node_memory);
+                      size_t node_ranks, const struct capacity *capacity);
 
 // The same for the smallest teams that pass sequences through layers, which need most.
 uint64_t carried_need_most(const struct plan *plan, const struct plan_cost *cost,
-                           const struct ranks_there_are *there, uint64_t node_memory);
+                           const struct ranks_there_are *there, const struct capacity *capacity);

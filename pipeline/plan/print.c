@@ -41,7 +41,7 @@ static enum status summarise(struct summary *summary, const struct plan *plan, c
                                           .ranks_per_node = machine->ranks_per_node};
     struct capacity capacity;
     capacity_measure(&capacity, plan->settings->run, NULL);
-    const uint64_t carried = carried_need_most(plan, &summary->cost, &there, capacity.memory);
+    const uint64_t carried = carried_need_most(plan, &summary->cost, &there, &capacity);
     summary->cost.rank_bytes += carried;
     summary->cost.peak_bytes += carried;
     plan_estimate(&summary->estimate, plan, machine);

@@ -48,7 +48,7 @@ static enum status decide_carrying(bool *carries, const struct run_context *cont
     const enum status status = plan_cost(&cost, context->plan, node_ranks, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
     *carries = !team_any(stage->team, carried_need(context->plan, &cost, (size_t)stage->team->size,
-                                                   node_ranks, capacity.memory) == 0);
+                                                   node_ranks, &capacity) == 0);
     if (!*carries)
         stage_notice(
             stage,
