@@ -177,7 +177,7 @@ static enum status pass_dense(struct bench *b, float *states, size_t from, size_
 
     for (size_t layer = from; layer < to; layer++) {
         FORWARD_IF_ERROR(layer_weights_load(weights, b->trial->stage, layer, NULL, err));
-    layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
+        layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
         layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
         for (size_t w = 0; w < b->batches.group; w++) {
             if (sequence_of(b, w, &sequence))
