@@ -98,6 +98,14 @@ static const char *hurried_line(void)
 #undef HURRIED_LINE
 }
 
+// Where the last line is written past mpirun, `direct`, all that goes to the same terminal is: a bar that
+// mpirun still has to pass on would be shown after that line.
+static void go_direct(int direct)
+{
+    if (direct >= 0 && isatty(direct) && terminal_columns(stderr) > 0 && !launched_with_changed_output())
+        (void)dup2(direct, STDERR_FILENO);
+}
+
 static enum status work(const struct program *program, struct error *err)
 {
     const struct options *options = &program->options;
@@ -119,6 +127,7 @@ static enum status work(const struct program *program, struct error *err)
     GOTO_IF_ERROR(team_agree(&program->world, status, err), done);
     if (program->root && launched_is_cut_off())
         direct = launched_error_stream();
+    go_direct(direct);
     if (launched_by_mpirun())
         stop_hurry(program->root ? hurried_line() : NULL, direct >= 0 ? direct : STDERR_FILENO);
     stop_watch(&stop, program->root);
