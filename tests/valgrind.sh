@@ -43,7 +43,7 @@ END
   check job build/coppice run "$folder/job.yaml"
   check fuzz build/tests/fuzz --every 40 --random 5 safetensors index config tokenizer job corpus_jsonl corpus_gzip task log \
     run_directory
-  set -- io.model.safetensors pipeline.job.job
+  set -- io.model.weights.safetensors pipeline.job.job
 fi
 for test in "$@"; do check "$test" "build/tests/$test"; done
 exit $failed

@@ -3,7 +3,7 @@
     make_alps_golden.py >alps.json
 
 Straight from the papers' formulas, in double, with an inverse by eigenvectors for every penalty; the penalties are those
-of kernels/pruning/solving/alps.c. The problem is the one that tests/kernels/pruning/test_alps.c makes: its numbers come from the
+of kernels/pruning/solving/alps.c. The problem is the one that tests/kernels/pruning/solving/test_alps.c makes: its numbers come from the
 generator of tests/support/random.c, repeated here.
 """
 
