@@ -7,11 +7,11 @@
 // as many as linears of a small model took. Two rounds are timed, and the seconds are their mean. No method's
 // seconds include the two passes; those of least squares and ALPS include the further passes that they make.
 // The guard is left out, and so is reading and writing files.
-#include "kernels/forward/decoder.h"
 #include "kernels/pruning/solving/gram.h"
+#include "tests/bench/llama_layer.h"
 #include "tests/bench/solving.h"
 
-enum { SEQUENCES = 128, LENGTH = 2048, HIDDEN = 4096, INTERMEDIATE = 11008, HEADS = 32, HEAD_DIM = 128 };
+enum { SEQUENCES = 128, LENGTH = 2048 };
 enum { ROUNDS = 2 };
 // Rows that read inputs of each width: query, key, value, output, gate and up; down.
 enum { HIDDEN_ROWS = 4 * HIDDEN + 2 * INTERMEDIATE, INTERMEDIATE_ROWS = HIDDEN };
@@ -57,26 +57,7 @@ static void layer_create(struct layer *l)
     l->weights = memory((size_t)INTERMEDIATE * HIDDEN, sizeof(float)); // of all linears
     random_fill(&random, l->weights, (size_t)INTERMEDIATE * HIDDEN, 0.02);
     random_fill(&random, angles, (size_t)LENGTH * pairs, 0.5);
-    const struct linear square = {.out = HIDDEN, .in = HIDDEN, .weight = l->weights},
-                        wide = {.out = INTERMEDIATE, .in = HIDDEN, .weight = l->weights},
-                        narrow = {.out = HIDDEN, .in = INTERMEDIATE, .weight = l->weights};
-    l->config = (struct decoder_config){.hidden_size = HIDDEN,
-                                        .intermediate_size = INTERMEDIATE,
-                                        .num_attention_heads = HEADS,
-                                        .num_key_value_heads = HEADS,
-                                        .head_dim = HEAD_DIM,
-                                        .rotary_dim = HEAD_DIM,
-                                        .norm_epsilon = 1e-5F,
-                                        .attention_scale = 0.088F};
-    l->layer = (struct decoder_layer){.input_norm = {ones, NULL},
-                                      .post_attention_norm = {ones, NULL},
-                                      .q = square,
-                                      .k = square,
-                                      .v = square,
-                                      .o = square,
-                                      .gate = wide,
-                                      .up = wide,
-                                      .down = narrow};
+    llama_layer(&l->config, &l->layer, l->weights, ones);
     l->rotary = (struct rotary_table){.tokens = LENGTH, .cosine = angles, .sine = angles};
     l->states = memory((size_t)LENGTH * HIDDEN, sizeof(float));
     l->workspace = memory(decoder_workspace_size(&l->config, LENGTH), sizeof(float));

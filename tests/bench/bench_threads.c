@@ -4,25 +4,17 @@
 // no two: what two processes with products alone reach is the limit.
 #include "kernels/forward/activation.h"
 #include "kernels/forward/attention.h"
-#include "kernels/forward/decoder.h"
 #include "kernels/gemm.h"
 #include "kernels/pruning/masks/statistics.h"
 #include "kernels/threads.h"
+#include "tests/bench/llama_layer.h"
 #include "tests/bench/sgemm.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    TOKENS = 2048,
-    FEWER_TOKENS = 512,
-    HIDDEN = 4096,
-    INTERMEDIATE = 11008,
-    HEADS = 32,
-    HEAD = 128,
-    THREADS = 2
-};
+enum { TOKENS = 2048, FEWER_TOKENS = 512, THREADS = 2 };
 
 struct arrays {
     struct decoder_config config;
@@ -37,30 +29,11 @@ static void create(struct arrays *a)
 {
     a->weights = new_floats((size_t)INTERMEDIATE * HIDDEN);
     a->ones = new_floats(INTERMEDIATE);
-    a->angles = new_floats((size_t)TOKENS * HEAD / 2);
+    a->angles = new_floats((size_t)TOKENS * HEAD_DIM / 2);
     a->state = new_floats((size_t)TOKENS * INTERMEDIATE);
     a->out = new_floats((size_t)TOKENS * INTERMEDIATE);
     a->sums = calloc(3 * INTERMEDIATE, sizeof *a->sums);
-    const struct norm norm = {.weight = a->ones};
-    const struct linear square = {.out = HIDDEN, .in = HIDDEN, .weight = a->weights};
-    const struct linear wide = {.out = INTERMEDIATE, .in = HIDDEN, .weight = a->weights};
-    a->config = (struct decoder_config){.hidden_size = HIDDEN,
-                                        .intermediate_size = INTERMEDIATE,
-                                        .num_attention_heads = HEADS,
-                                        .num_key_value_heads = HEADS,
-                                        .head_dim = HEAD,
-                                        .rotary_dim = HEAD,
-                                        .norm_epsilon = 1e-5F,
-                                        .attention_scale = 0.088F};
-    a->layer = (struct decoder_layer){.input_norm = norm,
-                                      .post_attention_norm = norm,
-                                      .q = square,
-                                      .k = square,
-                                      .v = square,
-                                      .o = square,
-                                      .gate = wide,
-                                      .up = wide,
-                                      .down = {.out = HIDDEN, .in = INTERMEDIATE, .weight = a->weights}};
+    llama_layer(&a->config, &a->layer, a->weights, a->ones);
     a->rotary = (struct rotary_table){.tokens = TOKENS, .cosine = a->angles, .sine = a->angles};
     a->tokens = TOKENS;
     threads_set(THREADS);
@@ -101,13 +74,13 @@ static void run_attention(void *context)
     const struct arrays *a = context;
     const struct attention attention = {.num_heads = HEADS,
                                         .num_key_value_heads = HEADS,
-                                        .head_dim = HEAD,
+                                        .head_dim = HEAD_DIM,
                                         .query = a->out,
                                         .key = a->out + HIDDEN,
                                         .value = a->out + HIDDEN,
                                         .token_stride = 2 * HIDDEN,
-                                        .query_head_stride = HEAD,
-                                        .key_value_head_stride = HEAD,
+                                        .query_head_stride = HEAD_DIM,
+                                        .key_value_head_stride = HEAD_DIM,
                                         .scale = 0.088F};
 
     attention_forward(a->state, &attention, a->tokens, a->workspace);
@@ -124,10 +97,10 @@ static void run_norms(void *context)
 static void run_rotary(void *context)
 {
     const struct arrays *a = context;
-    const struct heads heads = {a->out, a->tokens, (size_t)3 * HIDDEN / 2, 2 * HEADS, HEAD / 2};
+    const struct heads heads = {a->out, a->tokens, (size_t)3 * HIDDEN / 2, 2 * HEADS, HEAD_DIM / 2};
 
-    rotary_forward(&heads, HEAD / 2, a->angles, a->angles);
-    rotary_forward(&heads, HEAD / 2, a->angles, a->angles);
+    rotary_forward(&heads, HEAD_DIM / 2, a->angles, a->angles);
+    rotary_forward(&heads, HEAD_DIM / 2, a->angles, a->angles);
 }
 
 static void run_gate(void *context)
