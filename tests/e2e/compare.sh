@@ -46,6 +46,15 @@ if command -v gnuplot >/dev/null; then
 fi
 check "other commands do not take --html" exits 2 alone status --html x "$folder/a"
 
+# What products were computed in.
+computed() {
+  run_as e && printf 'compute: bf16_emulated\n' >>"$folder/job.yaml" && rm -r "$folder/e" && runs alone run "$folder/job.yaml" &&
+    compare "$folder/a" "$folder/e" && grep -q '/e: .*computed in bf16_emulated, ' "$folder/stdout" &&
+    ! grep -q '/a: .*computed in' "$folder/stdout" && compare --json "$folder/a" "$folder/e" &&
+    says '[.runs[].compute] == [null, "bf16_emulated"]'
+}
+check "what was not computed in float32 is named" computed
+
 # Published perplexities, `expected` in the job.
 expect() {
   small_job "$folder/job.yaml" run="$folder/$1" output= propagation=dense pattern= energy='[]' method='[wanda]'

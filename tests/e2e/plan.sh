@@ -94,3 +94,8 @@ check "faster linears shorten the plan" \
   awk -v a="$(seconds)" -v b="$(seconds --machine compute=4)" 'BEGIN { exit !(b > 0 && b < a) }'
 check "their speed is measured" eval 'alone plan --json --machine measured --set compute=bf16_emulated "$folder/job.yaml" |
   jq -e ".machine.compute | . > 0 and . != 1"'
+
+# Threads: those that a run would take.
+threads() { jq .machine.threads; }
+check "the environment's threads are planned with" \
+  same "$(OMP_NUM_THREADS=3 alone plan --json "$folder/job.yaml" | threads) $(OMP_NUM_THREADS=3 alone plan --json --threads 2 "$folder/job.yaml" | threads)" "3 2"

@@ -57,3 +57,8 @@ small_job "$folder/few.yaml" method=cvr pattern= sequences=2 perplexity=
 undisturbed 1 "$folder/few.yaml"
 check "4 ranks for 2 sequences" again 4 "$folder/few.yaml"
 check "two of them calibrate" same "$(jq -r 'select(.event == "unit" and .stage == "calibrate") | .team_ranks' "$folder/run/log.jsonl" | sort -u)" 2
+
+# A launcher that was told of no other process numbers this one: it is alone, and speaks.
+small_job "$folder/job.yaml" method=wanda pattern= run="$folder/alone" output=
+check "a program alone speaks, whatever number it has" runs env PMIX_RANK=3 "$COPPICE" run "$folder/job.yaml"
+check "and shows its results" grep -q 'wanda' "$folder/stdout"
