@@ -13,10 +13,21 @@ check "a folder that is no run is refused" exits 2 alone status "$folder"
 says_which() { exits 2 "${@:2}" && one_line "$1"; }
 check "so is a job file, which is told apart" says_which "job.yaml: is a file, and coppice status takes a run directory" alone status "$folder/job.yaml"
 
-# Frozen in the middle, so that the look is at a program at work.
+# Frozen in the middle, so that the look is at a program at work: when it is caught between two units, once more.
+to_both() { for rank in 0 1; do kill "-$1" "$(rank_pid $rank)"; done; }
+freeze() {
+  local try
+  for try in {1..20}; do
+    to_both STOP
+    if status | jq -e '.programs[0].units | length > 0' >/dev/null; then return; fi
+    to_both CONT
+    sleep 0.02
+  done
+  to_both STOP
+}
 start 2 run --progress none --teams 2 "$folder/job.yaml"
 await 60 exists "$folder/run/masks/ria-0.6-columns-rows/layer-000.h5"
-for rank in 0 1; do kill -STOP "$(rank_pid $rank)"; done
+freeze
 mv "$folder/model" "$folder/moved"
 check "a program that works is seen, with its ranks" says \
   '.running and .ranks == 2 and (.programs | length) == 1 and .programs[0].state == "works" and .programs[0].ranks == 2'
@@ -27,7 +38,7 @@ check "some is done, some is not, and the rest takes time" says '.done > 0 and .
 check "the summary comes first" bash -c "'$COPPICE' status '$folder/run' | head -n 1 | grep -qE '^[0-9]+ of [0-9]+ units done, .*left'"
 check "the same as a table" bash -c "'$COPPICE' status '$folder/run' | grep -E 'left, at the measured rates of 2 ranks'"
 
-for rank in 0 1; do kill -KILL "$(rank_pid $rank)"; done
+to_both KILL
 finish_started
 check "a program that was killed is seen to be gone" says '.running == false and .programs[0].state == "gone"'
 mv "$folder/moved" "$folder/model"
