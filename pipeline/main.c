@@ -102,8 +102,10 @@ static const char *hurried_line(void)
 // mpirun still has to pass on would be shown after that line.
 static void go_direct(int direct)
 {
-    if (direct >= 0 && isatty(direct) && terminal_columns(stderr) > 0 && !launched_with_changed_output())
+    if (direct >= 0 && isatty(direct) && terminal_columns(stderr) > 0 && !launched_with_changed_output()) {
+        signal(SIGTTOU, SIG_IGN); // of a terminal that stops background programs that write
         (void)dup2(direct, STDERR_FILENO);
+    }
 }
 
 static enum status work(const struct program *program, struct error *err)

@@ -83,6 +83,11 @@ bool variant_reads_states(const struct variant *variant);
 // is returned, or of the dense model: NULL. They are its own with pruned propagation, and with outputs that
 // are matched by factors; with dense propagation, least squares starts every layer from the dense model's.
 const struct variant *stream_owner(const struct settings *settings, const struct variant *variant);
+// How many variants read hidden states of the dense stream when they are scored or compensated.
+size_t dense_stream_readers(const struct settings *settings);
+// Whether the dense stream's hidden states of all layers are kept until those variants are done: when they
+// are made before the variants, or by the first of several.
+bool dense_stream_is_kept(const struct settings *settings);
 // The folder of those hidden states: "dense" or the owner's name.
 const char *hidden_stream(const struct settings *settings, const struct variant *variant);
 

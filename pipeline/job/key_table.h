@@ -44,7 +44,7 @@ KEY(KEEP_ACTIVATIONS, "calibration.keep_activations", FLAG(settings, keep_activa
     .help = "keep the hidden states of all layers instead of only the last two")
 KEY(STATES_EVERY, "calibration.states_every", WHOLE(settings, states_every, 0, 1e6), .standard = {0},
     .flags = KEY_MAY_CHANGE,
-    .help = "seconds between two writings of the hidden states, which stay in memory meanwhile: for a slow file system; what lies between is computed again after an interruption; 0 writes them after every layer")
+    .help = "for a slow file system: seconds between two writings of the hidden states, which stay in memory meanwhile; what lies between is computed again after a crash, so take much less than the time limit of a Slurm job; those of the dense model that several variants read are written all the same; 0: after every layer")
 
 KEY(METHOD, "prune.method", CHOICE(variant, method, method_names), .standard = {METHOD_ALPS},
     .flags = KEY_ON_RECORD | KEY_IN_NAME, .tag = "", .meaning = method_meaning, .help = "how the weights to prune are chosen")

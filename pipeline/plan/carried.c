@@ -5,20 +5,7 @@
 // The rest is for what the plan does not count, and for the page cache.
 static const double most = 0.9;
 
-uint64_t carried_need(const struct plan *plan, const struct plan_cost *cost, size_t team_ranks,
-                      size_t node_ranks, const struct capacity *capacity)
-{
-    if (plan->settings->states_every == 0)
-        return 0;
-    const uint64_t bytes = carried_bytes(plan->model, plan->settings, team_ranks);
-    const double node = (double)plan_cost_node(cost, node_ranks) + (double)bytes * (double)node_ranks;
-    const double process = (double)cost->rank_bytes + (double)cost->node_bytes + (double)bytes;
-    return node <= most * (double)capacity->memory && process <= most * (double)capacity->address_space
-               ? bytes
-               : 0;
-}
-
-static bool passes_sequences(const struct plan *plan, size_t phase)
+bool plan_passes_sequences(const struct plan *plan, size_t phase)
 {
     for (size_t i = 0; i < plan->num_units; i++)
         if (plan->units[i].phase == phase &&
@@ -27,14 +14,25 @@ static bool passes_sequences(const struct plan *plan, size_t phase)
     return false;
 }
 
-uint64_t carried_need_most(const struct plan *plan, const struct plan_cost *cost,
-                           const struct ranks_there_are *there, const struct capacity *capacity)
+bool states_fit(const struct plan *plan, const struct plan_cost *cost, size_t team_ranks, size_t node_ranks,
+                const struct capacity *capacity)
 {
-    size_t teams = 1;
+    const double bytes = (double)carried_bytes(plan->model, plan->settings, team_ranks);
+    const double node = (double)plan_cost_node(cost, node_ranks) + bytes * (double)node_ranks;
+    const double process = (double)cost->rank_bytes + (double)cost->node_bytes + bytes;
 
-    for (size_t phase = 0; phase < plan->num_phases; phase++)
-        if (passes_sequences(plan, phase) && teams_of_phase(plan, phase, there) > teams)
+    return node <= most * (double)capacity->memory && process <= most * (double)capacity->address_space;
+}
+
+uint64_t carried_need(const struct plan *plan, const struct ranks_there_are *there)
+{
+    size_t teams = 0;
+
+    for (size_t phase = 0; phase < plan->num_phases && plan->settings->states_every > 0; phase++)
+        if (plan_passes_sequences(plan, phase) && teams_of_phase(plan, phase, there) > teams)
             teams = teams_of_phase(plan, phase, there);
-    return carried_need(plan, cost, there->ranks / teams > 0 ? there->ranks / teams : 1,
-                        there->ranks_per_node, capacity);
+    if (teams == 0)
+        return 0;
+    const size_t ranks = there->ranks / teams;
+    return carried_bytes(plan->model, plan->settings, ranks > 0 ? ranks : 1);
 }

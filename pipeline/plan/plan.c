@@ -70,24 +70,6 @@ static void add_allocations(struct plan *plan, size_t phase)
         }
 }
 
-size_t dense_stream_readers(const struct settings *settings)
-{
-    const bool dense = settings->propagation == PROPAGATION_DENSE;
-    size_t readers = 0;
-    for (size_t v = 0; v < settings->num_variants + settings->num_attempts; v++) {
-        const struct variant *variant = v < settings->num_variants
-                                            ? &settings->variants[v]
-                                            : &settings->attempts[v - settings->num_variants];
-        readers += dense ? variant_reads_states(variant) : variant_follows_dense(variant);
-    }
-    return readers;
-}
-
-bool dense_stream_is_kept(const struct settings *settings)
-{
-    return dense_stream_readers(settings) > (settings->propagation == PROPAGATION_DENSE ? 0 : 1);
-}
-
 // The units that measure one model: the dense one, or a variant.
 static void add_evaluation(struct plan *plan, const struct variant *variant, struct place place)
 {

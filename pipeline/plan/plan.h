@@ -38,9 +38,3 @@ void plan_keep(struct plan *plan, const uint8_t *chosen);
 // Names of the variants that have chosen units in the plan, "dense" among them; points into the plan. names
 // has room for all variants and one more. Returns how many.
 size_t plan_names(const struct plan *plan, const uint8_t *chosen, const char **names);
-
-// How many variants read hidden states of the dense stream when they are scored or compensated.
-size_t dense_stream_readers(const struct settings *settings);
-// Whether the dense stream's hidden states of all layers are kept until those variants are done: when they
-// are made before the variants, or by the first of several.
-bool dense_stream_is_kept(const struct settings *settings);

@@ -39,9 +39,7 @@ static enum status summarise(struct summary *summary, const struct plan *plan, c
     FORWARD_IF_ERROR(plan_cost(&summary->cost, plan, machine->ranks_per_node, err));
     const struct ranks_there_are there = {.ranks = machine->nodes * machine->ranks_per_node,
                                           .ranks_per_node = machine->ranks_per_node};
-    struct capacity capacity;
-    capacity_measure(&capacity, plan->settings->run, NULL);
-    const uint64_t carried = carried_need_most(plan, &summary->cost, &there, &capacity);
+    const uint64_t carried = carried_need(plan, &there);
     summary->cost.rank_bytes += carried;
     summary->cost.peak_bytes += carried;
     plan_estimate(&summary->estimate, plan, machine);

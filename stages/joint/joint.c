@@ -284,7 +284,8 @@ enum status joint_layer(const struct stage *stage, struct layer_weights *weights
     enum status status;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, stage, layer, NULL, err));
-    layer_weights_expect(weights, stage, layer + 1, NULL);
+    // With dense propagation layers are dealt out to the teams.
+    layer_weights_expect(weights, stage, layer + (dense ? (size_t)stage->team->count : 1), NULL);
     GOTO_IF_ERROR(layer_compensation_open(&joint.compensation, err), done);
     linear_orders_tell(stage, variant, &weights->map);
     GOTO_IF_ERROR(cuts_open(&joint.cut, stage, &variant, 1, &weights->map, err), done);

@@ -199,7 +199,7 @@ static enum status pass_sequences(const struct stage *stage, const struct layer_
     enum status status = forward_buffers_create(&buffers, stage->model, length, err);
 
     GOTO_IF_ERROR(team_agree(team, status, err), done);
-    for (size_t wave = waves_begin(team, 0); wave < sequences; wave += (size_t)team->size) {
+    for (size_t wave = 0; wave < sequences; wave += (size_t)team->size) {
         size_t sequence;
         const bool mine = wave_sequence(&sequence, team, wave, 0, sequences);
         if (mine)

@@ -25,9 +25,21 @@ static size_t own_floats(const struct model *model, const struct settings *setti
     return (settings->sequences + ranks - 1) / ranks * sequence_floats(model, settings);
 }
 
+size_t carried_streams(const struct settings *settings)
+{
+    for (size_t v = 0; v < settings->num_variants + settings->num_attempts; v++) {
+        const struct variant *variant = v < settings->num_variants
+                                            ? &settings->variants[v]
+                                            : &settings->attempts[v - settings->num_variants];
+        if (variant_follows_dense(variant) && stream_owner(settings, variant) != NULL)
+            return CARRIED_STREAMS;
+    }
+    return 1;
+}
+
 uint64_t carried_bytes(const struct model *model, const struct settings *settings, size_t ranks)
 {
-    return (uint64_t)CARRIED_STREAMS * own_floats(model, settings, ranks) * sizeof(float);
+    return (uint64_t)carried_streams(settings) * own_floats(model, settings, ranks) * sizeof(float);
 }
 
 void carried_free(struct carried_states *carried)
@@ -50,7 +62,7 @@ static struct carried_stream *stream_of(struct carried_states *carried, const ch
 {
     struct carried_stream *oldest = &carried->streams[0];
 
-    for (size_t i = 0; i < CARRIED_STREAMS; i++) {
+    for (size_t i = 0; i < carried->count; i++) {
         if (strcmp(carried->streams[i].name, name) == 0)
             return &carried->streams[i];
         if (carried->streams[i].taken < oldest->taken)
@@ -86,6 +98,7 @@ enum status carried_take(struct carried_stream **stream, bool *due, const struct
 void carried_keep(struct carried_stream *stream, size_t layer, bool stored)
 {
     stream->layer = layer;
+    stream->stored = stored;
     if (stored)
         stream->written = seconds();
 }

@@ -14,16 +14,21 @@ struct carried_stream {
     char name[128];
     size_t layer;
     size_t taken;   // the number of the last carried_take: the smallest one is longest out of use
+    bool stored;    // in the store, too
     double written; // when its states last went to the store, or it began: seconds of a clock
     float *values;  // [own sequences, length, state_size]; NULL: not used yet
 };
 
 struct carried_states {
     bool stores_dense; // the dense model's always go to the store as well: others read them there
+    size_t count;      // of streams that are held at a time, at most CARRIED_STREAMS
     size_t taken;
     struct carried_stream streams[CARRIED_STREAMS];
 };
 
+// How many streams the job carries at a time: two where a variant follows the dense model and has states of
+// its own.
+size_t carried_streams(const struct settings *settings);
 // Bytes that a rank of a team of `ranks` holds at most.
 uint64_t carried_bytes(const struct model *model, const struct settings *settings, size_t ranks);
 

@@ -267,7 +267,8 @@ static enum status add_sequences(struct gatherer *gatherer, struct error *err)
     const struct team *team = stage->team;
     const size_t first = gatherer->input->first, end = gatherer->input->end;
 
-    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+    for (size_t wave = waves_begin(team, first, stage->carried != NULL); wave < end;
+         wave += (size_t)team->size) {
         size_t sequence;
         const bool mine = wave_sequence(&sequence, team, wave, first, end);
         const enum status status = mine ? pass_both(gatherer, sequence, err) : STATUS_OK;

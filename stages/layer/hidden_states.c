@@ -2,6 +2,7 @@
 
 #include "io/file/run_paths.h"
 #include "stages/layer/sequences.h"
+#include "stages/team/waves.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,36 @@ void hidden_states_abandon(struct hidden_output *output)
 {
     store_abandon(output->writer);
     *output = (struct hidden_output){0};
+}
+
+static enum status store_stream(const struct stage *stage, struct carried_stream *carried, struct error *err)
+{
+    const struct team *team = stage->team;
+    const size_t sequences = stage->settings->sequences;
+    struct hidden_output output = {.stage = stage, .layer = carried->layer};
+    enum status status;
+
+    FORWARD_IF_ERROR(create_file(&output.writer, stage, carried->name, carried->layer, err));
+    for (size_t wave = 0; wave < sequences; wave += (size_t)team->size) {
+        size_t sequence;
+        const bool mine = wave_sequence(&sequence, team, wave, 0, sequences);
+        GOTO_IF_ERROR(hidden_states_write(&output, mine ? sequence : 0, mine ? 1 : 0,
+                                          carried_sequence(carried, stage, mine ? sequence : 0), err),
+                      done);
+    }
+    GOTO_IF_ERROR(hidden_states_commit(&output, err), done);
+    carried_keep(carried, carried->layer, true);
+done:
+    hidden_states_abandon(&output);
+    return status;
+}
+
+enum status hidden_states_store(const struct stage *stage, struct error *err)
+{
+    for (size_t i = 0; stage->carried != NULL && i < stage->carried->count; i++)
+        if (stage->carried->streams[i].layer > 0 && !stage->carried->streams[i].stored)
+            FORWARD_IF_ERROR(store_stream(stage, &stage->carried->streams[i], err));
+    return STATUS_OK;
 }
 
 enum status forward_buffers_create(struct forward_buffers *buffers, const struct model *model, size_t tokens,

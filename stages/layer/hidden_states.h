@@ -36,6 +36,8 @@ enum status hidden_states_write(struct hidden_output *output, size_t sequence, s
                                 const float *hidden, struct error *err);
 enum status hidden_states_commit(struct hidden_output *output, struct error *err);
 void hidden_states_abandon(struct hidden_output *output);
+// Collective. Writes what stage->carried holds and the store has not: for a run that is told to stop.
+enum status hidden_states_store(const struct stage *stage, struct error *err);
 
 // Buffers of one rank for passing sequences of `tokens` through layers.
 struct forward_buffers {

@@ -120,7 +120,8 @@ static enum status try_all(double *totals, struct bench *bench, size_t first, st
                         layer_forward_work(stage->model, &bench->trial->dense->map, stage->settings->length);
 
     FORWARD_IF_ERROR(ordered_sum_begin(&bench->sums, team, bench->candidates + 1, 0, err));
-    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+    for (size_t wave = waves_begin(team, first, stage->carried != NULL); wave < end;
+         wave += (size_t)team->size) {
         size_t sequence;
         const bool mine = wave_sequence(&sequence, team, wave, first, end);
         const enum status status = try_sequence(bench, sequence, mine, err);

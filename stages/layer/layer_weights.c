@@ -68,7 +68,8 @@ static bool find_span(struct read_ahead_span *span, const struct layer_shares *s
     return true;
 }
 
-enum { CACHED = 1 << 15 }; // floats
+// Floats that stay in a cache, and rows of a transposed matrix that are read together.
+enum { CACHED = 1 << 15, TOGETHER = 64 };
 
 // Rows of a tensor while threads expand them, `step` at a time: as many as stay in a cache until they are
 // looked at.
@@ -109,7 +110,8 @@ static enum status expand_rows(const struct layer_shares *shares, const struct s
     }
     if (n == 0)
         return STATUS_OK;
-    const size_t step = tensor->is_part || rows.width > CACHED ? rows.count : CACHED / rows.width;
+    const size_t cached = rows.width < CACHED ? CACHED / rows.width : 1;
+    const size_t step = tensor->is_part && cached < TOGETHER ? TOGETHER : cached;
     const bool is_mapped = find_span(&span, shares, stage, tensor);
 
     if (is_mapped)

@@ -186,7 +186,8 @@ static enum status measure_part(struct meter *meter, enum sequence_part part, si
 
     meter->part = part;
     FORWARD_IF_ERROR(ordered_sum_begin(&meter->sums[part], team, meter->length, 0, err));
-    for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size) {
+    for (size_t wave = waves_begin(team, first, meter->stage->carried != NULL); wave < end;
+         wave += (size_t)team->size) {
         size_t sequence;
         const bool mine = wave_sequence(&sequence, team, wave, first, end);
         if (mine)

@@ -178,7 +178,6 @@ static enum status pass_dense(struct bench *b, float *states, size_t from, size_
     for (size_t layer = from; layer < to; layer++) {
         FORWARD_IF_ERROR(layer_weights_load(weights, b->trial->stage, layer, NULL, err));
         layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
-        layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
         for (size_t w = 0; w < b->batches.group; w++) {
             if (sequence_of(b, w, &sequence))
                 forward(b, weights, states + w * b->values);
@@ -256,6 +255,7 @@ static enum status pass_later(struct bench *b, size_t layer, size_t count, struc
     size_t sequence;
 
     FORWARD_IF_ERROR(layer_weights_load(weights, b->trial->stage, layer, NULL, err));
+    layer_weights_expect(weights, b->trial->stage, layer + 1, NULL);
     for (size_t k = 0; k < count; k++) {
         for (size_t w = 0; w < b->batches.group && sequence_of(b, w, &sequence); w++)
             forward(b, weights, b->hidden + (w * b->batches.batch + k) * b->values);

@@ -1,13 +1,14 @@
 // waves.h - how the sequences [first, end) are handed out: in waves, of which rank r has the sequence
-// wave + r. A sequence is always that of rank `sequence % size`, whichever others are passed with it, so that
-// what a rank keeps of its own sequences is there when they come again.
+// wave + r. Aligned waves, which may be one more, give a sequence always to rank `sequence % size`, whichever
+// others are passed with it: what a rank keeps of its own sequences is there when they come again. Sums have
+// the same bits either way.
 #pragma once
 #include "stages/team/team.h"
 
-//     for (size_t wave = waves_begin(team, first); wave < end; wave += (size_t)team->size)
-static inline size_t waves_begin(const struct team *team, size_t first)
+//     for (size_t wave = waves_begin(team, first, aligned); wave < end; wave += (size_t)team->size)
+static inline size_t waves_begin(const struct team *team, size_t first, bool aligned)
 {
-    return first - first % (size_t)team->size;
+    return aligned ? first - first % (size_t)team->size : first;
 }
 
 // This rank's sequence of the wave, and whether it is one of [first, end).

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # states_every.sh - hidden states that stay in memory between layers: the same models as with files after every layer,
-# also when the run is killed and goes on, at another number of ranks; and what is said where they do not fit.
+# also when the run is killed or stopped and goes on, at another number of ranks.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need jq
 
@@ -36,10 +36,38 @@ for kind in "wanda [columns]" "alps []"; do
     check "$method, $ranks ranks: no file of states, the same model" eval 'runs ranks $ranks run "$job" && in_memory'
     check "$method, $ranks ranks: nothing is left to do" eval 'runs ranks $ranks run "$job" && in_memory && no_unit_twice'
   done
-  name=$(basename "$(dirname "$(ls "$folder"/run/results/"$method"*/perplexity.json)")")
-  check "$method: killed when the third layer has its mask" killed "$job" "run/masks/$name/layer-002.h5" 2 3
-  check "$method: killed when the first layer has" killed "$job" "run/masks/$name/layer-000.h5" 3 1
+  variant=$(basename "$(dirname "$(ls "$folder"/run/results/"$method"*/perplexity.json)")")
+  check "$method: killed when the third layer has its mask" killed "$job" "run/masks/$variant/layer-002.h5" 2 3
+  check "$method: killed when the first layer has" killed "$job" "run/masks/$variant/layer-000.h5" 3 1
 done
+
+# Told to stop, it writes what it has in memory; what goes on begins there. Half a second before each mask: however fast
+# the machine is, the job does not end first.
+stopped() {
+  local -x FAULT_PAUSE_FOR=0.5
+  fresh
+  PAUSE='*/masks/*' start 2 run "$folder/job.yaml"
+  await 60 exists_or_gone "$folder/run/masks/$variant/layer-002.h5" || return 1
+  kill -USR1 "$(rank_pid 1)" || return 1
+  finish_started || return 1
+  same "$code $(states)" "75 1" && runs ranks 3 run "$folder/job.yaml" && same "$wanted_results" "$(results)" && no_leftovers
+}
+small_job "$folder/plain.yaml" method=wanda pattern= energy='[columns]' sequences=8
+small_job "$folder/job.yaml" method=wanda pattern= energy='[columns]' sequences=8 states_every=1000000
+variant=wanda-0.5-columns
+fresh
+runs ranks 2 run "$folder/plain.yaml"
+wanted_results=$(results)
+if can_interpose; then check "what is in memory is written when the run is told to stop" stopped; fi
+# Commands for a stage each leave in files what the next one reads.
+by_stages() {
+  fresh
+  local command
+  for command in calibrate score; do runs ranks 2 "$command" "$folder/dense.yaml" || return 1; done
+  [ "$(states)" -gt 0 ]
+}
+small_job "$folder/dense.yaml" method=wanda pattern= propagation=dense output= perplexity= energy='[]' states_every=1000000
+check "commands for single stages write states after every layer" by_stages
 
 # Written again from one start to the next: the key may change, and what files there are, are used.
 small_job "$folder/plain.yaml" method=wanda pattern=

@@ -127,12 +127,15 @@ double work_score(const struct sizes *sizes, const struct unit *unit)
     return work;
 }
 
-// Whether hidden states come from the store. With dense propagation they do in any case: those of all layers
-// are made before the first is pruned.
-static bool reads_states(const struct sizes *sizes, const struct unit *unit)
+// How many of the streams that a unit reads come from the store: those that are not in the memory of its
+// team. Those of the dense model that several variants read were made by another one.
+static double stored_streams(const struct sizes *sizes, const struct unit *unit, double streams)
 {
-    return unit->layer > 0 &&
-           (!states_are_carried(sizes) || sizes->settings->propagation == PROPAGATION_DENSE);
+    if (unit->layer == 0)
+        return 0;
+    if (!states_are_carried(sizes) || sizes->settings->propagation == PROPAGATION_DENSE)
+        return streams;
+    return streams > 1 && dense_stream_is_kept(sizes->settings) ? 1 : 0;
 }
 
 static void choose(const struct worker *w, struct estimate *e, const struct unit *unit)
@@ -141,8 +144,7 @@ static void choose(const struct worker *w, struct estimate *e, const struct unit
     const double sequences = judging_sequences(w->sizes->settings);
 
     spend_dense_layer(w, e, layer); // the second copy of the layer
-    if (reads_states(w->sizes, unit))
-        spend_reading(w, e, (1 + 4) * hidden_bytes(w->sizes, sequences));
+    spend_reading(w, e, stored_streams(w->sizes, unit, 1) * (1 + 4) * hidden_bytes(w->sizes, sequences));
     spend_passes(w, e, sequences, choosing_work(w->sizes, layer));
     spend_agreeing(w, e, 4 * ceil(sequences / w->ranks) * 2);
 }
@@ -185,8 +187,8 @@ static void measure(const struct worker *w, struct estimate *e, const struct uni
     const double inputs = layer->groups + (kind->solves ? layer->solved_batches : layer->compensated_batches);
 
     spend_dense_layer(w, e, layer); // the second copy of the layer
-    if (reads_states(w->sizes, unit))
-        spend_reading(w, e, streams * (1 + inputs) * hidden_bytes(w->sizes, sequences));
+    spend_reading(w, e,
+                  stored_streams(w->sizes, unit, streams) * (1 + inputs) * hidden_bytes(w->sizes, sequences));
     spend_passes(w, e, sequences, measuring_work(w->sizes, unit, kind));
     spend_passes(w, e, judging_sequences(w->sizes->settings), guarding_work(w->sizes, unit, kind));
     spend_agreeing(w, e, inputs * ceil(sequences / w->ranks) * 2);
@@ -203,8 +205,7 @@ static void solve(const struct worker *w, struct estimate *e, const struct unit 
 
     spend_waves(w, e, sequences, equations_work(w->sizes, unit));
     spend_computing(w, e, times * layer->solving / w->ranks);
-    if (reads_states(w->sizes, unit))
-        spend_reading(w, e, 2 * inputs * hidden_bytes(w->sizes, sequences));
+    spend_reading(w, e, stored_streams(w->sizes, unit, 2) * inputs * hidden_bytes(w->sizes, sequences));
     e->sent += bytes * (w->ranks - 1);
     spend_sending(w, e, inputs * sequences, 1);
     if (w->nodes > 1)

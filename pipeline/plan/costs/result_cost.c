@@ -47,7 +47,9 @@ void time_evaluate(struct worker *w, struct estimate *e, const struct unit *unit
     // All layers but the first of a group are fetched while the one before is computed with; the head has
     // none behind it, and takes a layer's time or more.
     const double layers = (double)sizes->num_layers;
-    overlap_reading(&loading, e->parts[PART_ARITHMETIC] * (layers - 1) / (layers + 1));
+    // Weights files are not.
+    if (unit->variant == NULL || !weights_are_written(sizes->settings, unit->variant))
+        overlap_reading(&loading, e->parts[PART_ARITHMETIC] * (layers - 1) / (layers + 1));
     add_estimate(e, &loading);
     // After each layer and the head; and on what is kept of those that are done.
     spend_agreeing(w, e, (double)(sizes->num_layers + 3) * ceil(windows / w->ranks));

@@ -242,7 +242,13 @@ void sizes_free(struct sizes *sizes)
 
 bool states_are_carried(const struct sizes *sizes)
 {
-    return sizes->settings->states_every > 0 && !sizes->settings->keep_activations;
+    return sizes->settings->states_every > 0;
+}
+
+bool states_are_stored(const struct sizes *sizes, const struct variant *owner)
+{
+    return sizes->settings->states_every == 0 || sizes->settings->keep_activations ||
+           (owner == NULL && dense_stream_is_kept(sizes->settings));
 }
 
 double hidden_bytes(const struct sizes *sizes, double sequences)

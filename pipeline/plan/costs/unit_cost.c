@@ -42,13 +42,13 @@ double work_calibrate(const struct sizes *sizes, const struct unit *unit)
     return work_propagate(sizes, unit) + (hessian ? layer_of(sizes, unit)->gathering : 0);
 }
 
-// The layer was fetched while the one before was computed with (stages/layer/read_ahead.h), in as much time.
-static void load_ahead(struct worker *w, struct estimate *e, const struct unit *unit,
-                       const struct variant *variant)
+// A dense layer was fetched while the one before was computed with (stages/layer/read_ahead.h), in as much
+// time.
+static void load_ahead(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     struct estimate loading = {0};
 
-    spend_loading(w, &loading, (size_t)unit->layer, variant);
+    spend_loading(w, &loading, (size_t)unit->layer, NULL);
     if (unit->layer > 0)
         overlap_reading(&loading, e->parts[PART_ARITHMETIC]);
     add_estimate(e, &loading);
@@ -66,18 +66,39 @@ static void pass_sequences(struct worker *w, struct estimate *e, const struct un
     spend_agreeing(w, e, ceil(sequences / w->ranks) + 1);
 }
 
-// Each wave of sequences is written when it is through; of states that stay in memory, those of one unit in
+// What a layer takes from one propagation of a variant's own states to the next, beside that itself.
+static double seconds_between(const struct worker *w, const struct unit *unit)
+{
+    static const enum stage_kind stages[] = {STAGE_CALIBRATE, STAGE_SCORE, STAGE_COMPENSATE};
+    const struct settings *settings = w->sizes->settings;
+    const struct variant *variant = unit->variant;
+    struct estimate e = {0};
+
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        struct worker other = *w;
+        struct unit before = *unit;
+        before.stage = stages[i];
+        if (variant != NULL && settings->propagation == PROPAGATION_PRUNED &&
+            (stages[i] != STAGE_CALIBRATE || !variant_is_joint(variant)) &&
+            (stages[i] != STAGE_COMPENSATE || weights_are_written(settings, variant)))
+            unit_time(&other, &e, &before);
+    }
+    return e.seconds;
+}
+
+// Each wave of sequences is written when it is through; of states that stay in memory, those of one layer in
 // so many as take `states_every`.
-static void spend_hidden_states(const struct worker *w, struct estimate *e)
+static void spend_hidden_states(const struct worker *w, struct estimate *e, const struct unit *unit)
 {
     const double sequences = (double)w->sizes->settings->sequences;
     const double every = (double)w->sizes->settings->states_every;
+    const struct variant *owner = stream_owner(w->sizes->settings, unit->variant);
     struct estimate writing = {0};
 
     spend_file(w, &writing, hidden_bytes(w->sizes, sequences), 1);
     spend_agreeing(w, &writing, ceil(sequences / w->ranks) * 2);
-    if (states_are_carried(w->sizes) && e->seconds < every)
-        scale_estimate(&writing, e->seconds / every);
+    if (!states_are_stored(w->sizes, owner))
+        scale_estimate(&writing, fmin((e->seconds + seconds_between(w, unit)) / every, 1));
     add_estimate(e, &writing);
 }
 
@@ -121,13 +142,13 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
     const bool is_last = (size_t)unit->layer + 1 == w->sizes->num_layers;
 
     pass_sequences(w, e, unit);
-    load_ahead(w, e, unit, NULL);
+    load_ahead(w, e, unit);
     if (w->ranks > 1)
         sum_statistics(w, e, layer);
     if (stream_needs_hessian(settings, unit->variant))
         gather_hessians(w, e, layer);
     if ((settings->propagation == PROPAGATION_DENSE || unit->variant == NULL) && !is_last)
-        spend_hidden_states(w, e);
+        spend_hidden_states(w, e, unit);
     // Of each input its count, mean, variance, second moment and largest value.
     spend_file(w, e, layer->statistics, 5 * layer->inputs);
 }
@@ -135,8 +156,11 @@ void time_calibrate(struct worker *w, struct estimate *e, const struct unit *uni
 void time_propagate(struct worker *w, struct estimate *e, const struct unit *unit)
 {
     pass_sequences(w, e, unit);
-    load_ahead(w, e, unit, unit->variant);
-    spend_hidden_states(w, e);
+    if (unit->variant == NULL)
+        load_ahead(w, e, unit);
+    else
+        spend_loading(w, e, (size_t)unit->layer, unit->variant);
+    spend_hidden_states(w, e, unit);
 }
 
 // ---- export ---------------------------------------------------------------------------------------------

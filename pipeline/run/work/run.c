@@ -2,13 +2,14 @@
 
 #include "kernels/amount.h"
 #include "pipeline/plan/carried.h"
+#include "pipeline/plan/stages.h"
 #include "pipeline/run/work/budget_work.h"
 #include "pipeline/run/work/found.h"
 #include "pipeline/run/work/repair.h"
 #include "pipeline/run/work/result_work.h"
 #include "pipeline/run/work/states.h"
 #include "pipeline/run/work/teams.h"
-#include "stages/layer/carried_states.h"
+#include "stages/layer/hidden_states.h"
 
 #include <stdlib.h>
 
@@ -32,31 +33,41 @@ static enum status run_share(struct run_outcome *outcome, const struct run_conte
     return status;
 }
 
-// Whether the team's hidden states stay in memory between layers. Collective.
+// Whether the team's hidden states stay in memory between layers. Commands for single stages leave what the
+// next one reads in the store. Collective.
 static enum status decide_carrying(bool *carries, const struct run_context *context,
-                                   const struct stage *stage, struct error *err)
+                                   const struct stage *stage, size_t phase, struct error *err)
 {
-    const size_t node_ranks = (size_t)context->world->node_size;
+    const size_t node_ranks = (size_t)context->world->node_size, ranks = (size_t)stage->team->size;
     struct capacity capacity;
     struct plan_cost cost;
     char text[32];
 
     *carries = false;
-    if (context->settings->states_every == 0)
+    if (context->settings->states_every == 0 || context->stages != stages_of_command("run") ||
+        !plan_passes_sequences(context->plan, phase))
         return STATUS_OK;
     capacity_measure(&capacity, context->settings->run, NULL);
     const enum status status = plan_cost(&cost, context->plan, node_ranks, err);
     FORWARD_IF_ERROR(team_agree(stage->team, status, err));
-    *carries = !team_any(stage->team, carried_need(context->plan, &cost, (size_t)stage->team->size,
-                                                   node_ranks, &capacity) == 0);
-    if (!*carries)
+    *carries = !team_any(stage->team, !states_fit(context->plan, &cost, ranks, node_ranks, &capacity));
+    if (!*carries && stage->team->index == 0)
         stage_notice(
             stage,
             "careful: calibration.states_every has no effect: the hidden states need %s of each rank, "
             "and there is too little memory",
-            amount_format((double)carried_bytes(context->model, context->settings, (size_t)stage->team->size),
-                          "B", text, sizeof text));
+            amount_format((double)carried_bytes(context->model, context->settings, ranks), "B", text,
+                          sizeof text));
     return STATUS_OK;
+}
+
+// Told to stop, and not at once: what is in memory alone goes to the store. Where that fails, it is computed
+// again.
+static void keep_states(const struct stage *stage, const struct run_hooks *hooks)
+{
+    struct error err = {0};
+    if (stage->carried != NULL && !team_any(stage->team, stop_level(hooks->stop) > 1))
+        (void)hidden_states_store(stage, &err);
 }
 
 static enum status run_phase(struct run_outcome *outcome, const struct run_context *context,
@@ -67,17 +78,20 @@ static enum status run_phase(struct run_outcome *outcome, const struct run_conte
     enum status status = STATUS_OK;
 
     FORWARD_IF_ERROR(teams_form(&team, context, phase, test_data_windows(data), err));
-    struct carried_states carried = {.stores_dense = dense_stream_is_kept(context->settings)};
+    struct carried_states carried = {.stores_dense = dense_stream_is_kept(context->settings),
+                                     .count = carried_streams(context->settings)};
     struct stage stage = {&team, context->model, context->settings, stage_hooks_of(hooks), NULL};
     const struct team_share share = {context->plan, context->record, &stage, phase, context->stages};
     journal_join_team(hooks->journal, &team, context->settings->run);
     hooks_begin_phase(hooks, &team);
     if (!team_is_idle(&team)) {
         bool carries;
-        status = decide_carrying(&carries, context, &stage, err);
+        status = decide_carrying(&carries, context, &stage, phase, err);
         stage.carried = carries ? &carried : NULL;
         if (status == STATUS_OK)
             status = run_share(outcome, context, data, &share, hooks, err);
+        if (status == STATUS_STOPPED)
+            keep_states(&stage, hooks);
         carried_free(&carried);
     }
     hooks_end_phase(hooks, &team);

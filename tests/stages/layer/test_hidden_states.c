@@ -115,7 +115,7 @@ static bool is_stored(const struct small_model *small, size_t layer)
 static void states_stay_in_memory_between_two_writings(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    struct carried_states carried = {0};
+    struct carried_states carried = {.count = CARRIED_STREAMS};
     struct small_model small;
     struct hidden_states states;
     struct error err = {0};
@@ -146,7 +146,7 @@ static void states_stay_in_memory_between_two_writings(void **state)
 static void what_others_read_always_goes_to_the_store(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    struct carried_states carried = {.stores_dense = true};
+    struct carried_states carried = {.stores_dense = true, .count = CARRIED_STREAMS};
     struct small_model small;
     (void)state;
 
@@ -166,11 +166,31 @@ static void what_others_read_always_goes_to_the_store(void **state)
     small_model_close(&small);
 }
 
+static void what_is_in_memory_alone_can_be_written(void **state)
+{
+    const struct small_model_shape shape = small_model_shape();
+    struct carried_states carried = {.count = CARRIED_STREAMS};
+    struct small_model small;
+    struct error err = {0};
+    (void)state;
+
+    small_model_open(&small, &shape);
+    small.stage.carried = &carried;
+    small.settings.states_every = 1000000;
+    write_stream(&small, 1);
+    assert_ok(hidden_states_store(&small.stage, &err), err);
+    carried_free(&carried);
+    small.stage.carried = NULL;
+    assert_own_sequences(&small, 1);
+    assert_ok(hidden_states_store(&small.stage, &err), err); // nothing
+    small_model_close(&small);
+}
+
 // A layer that is given up in the middle leaves neither the old states nor the new ones.
 static void states_that_were_half_overwritten_are_gone(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    struct carried_states carried = {0};
+    struct carried_states carried = {.count = CARRIED_STREAMS};
     struct small_model small;
     struct hidden_output output;
     struct error err = {0};
@@ -191,7 +211,7 @@ static void states_that_were_half_overwritten_are_gone(void **state)
 static void a_third_stream_takes_the_place_of_the_one_longest_out_of_use(void **state)
 {
     const struct small_model_shape shape = small_model_shape();
-    struct carried_states carried = {0};
+    struct carried_states carried = {.count = CARRIED_STREAMS};
     struct carried_stream *stream;
     struct small_model small;
     struct error err = {0};
@@ -211,6 +231,9 @@ static void a_third_stream_takes_the_place_of_the_one_longest_out_of_use(void **
     assert_non_null(carried_find(&carried, "second", 4));
     assert_null(carried_find(&carried, "first", 2));
     assert_null(carried_find(NULL, "dense", 3));
+    carried.count = 1; // where a job has one at a time
+    assert_ok(carried_take(&stream, &due, &small.stage, "third", &err), err);
+    assert_true(stream == &carried.streams[0]);
     carried_free(&carried);
     small_model_close(&small);
 }
@@ -219,7 +242,7 @@ static void a_third_stream_takes_the_place_of_the_one_longest_out_of_use(void **
 static void propagation_in_memory_gives_the_same_bits(void **state)
 {
     struct small_model_shape shape = small_model_shape();
-    struct carried_states carried = {0};
+    struct carried_states carried = {.count = CARRIED_STREAMS};
     struct small_model small;
     struct error err = {0};
     (void)state;
@@ -310,6 +333,7 @@ int main(int argc, char **argv)
         mpi_unit_test(every_rank_reads_every_sequence_that_the_ranks_wrote),
         mpi_unit_test(states_stay_in_memory_between_two_writings),
         mpi_unit_test(what_others_read_always_goes_to_the_store),
+        mpi_unit_test(what_is_in_memory_alone_can_be_written),
         mpi_unit_test(states_that_were_half_overwritten_are_gone),
         mpi_unit_test(a_third_stream_takes_the_place_of_the_one_longest_out_of_use),
         mpi_unit_test(propagation_in_memory_gives_the_same_bits),
