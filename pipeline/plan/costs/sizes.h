@@ -67,8 +67,9 @@ void sizes_free(struct sizes *sizes);
 // Of a layer's orders for a variant: nothing without prune.permute. The bytes are 0 (see order_cost).
 struct order_cost ordering_of(const struct sizes *sizes, size_t layer, const struct variant *variant);
 
-// Whether hidden states stay in memory between the layers of a stream (if they fit, which is not known here), and
-// whether those of the stream of `owner` (NULL: the dense one) go to the store after every layer all the same.
+// Whether hidden states stay in memory between the layers of a stream (if they fit, which is not known here),
+// and whether those of the stream of `owner` (NULL: the dense one) go to the store after every layer all the
+// same.
 bool states_are_carried(const struct sizes *sizes);
 bool states_are_stored(const struct sizes *sizes, const struct variant *owner);
 // Bytes of the hidden states of so many calibration sequences.
