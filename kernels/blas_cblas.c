@@ -6,8 +6,50 @@
 
 #include COPPICE_CBLAS_HEADER
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+
+// ---- calls of several threads ---------------------------------------------------------------------------
+
+// ISO C has no conversion from dlsym's pointer to one of a function; POSIX promises that they are alike.
+#define LOOK_UP(pointer, name) (*(void **)&(pointer) = dlsym(RTLD_DEFAULT, (name)), (pointer) != NULL)
+
+// An OpenBLAS that was built without threads keeps one set of buffers for all callers: products of two
+// threads at a time are wrong. What is behind FlexiBLAS is not known.
+static bool serves_threads(void)
+{
+    int (*parallel)(void);
+    void (*call)(void);
+
+    if (LOOK_UP(call, "flexiblas_get_version"))
+        return false;
+    if (LOOK_UP(parallel, "openblas_get_parallel"))
+        return parallel() != 0;
+    return LOOK_UP(call, "MKL_Get_Version_String") || LOOK_UP(call, "bli_info_get_version_str");
+}
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool is_locked;
+
+static void find_out(void)
+{
+    is_locked = !serves_threads();
+}
+
+static void enter(void)
+{
+    pthread_once(&once, find_out);
+    if (is_locked)
+        pthread_mutex_lock(&one_at_a_time);
+}
+
+static void leave(void)
+{
+    if (is_locked)
+        pthread_mutex_unlock(&one_at_a_time);
+}
 
 // ---- products ------------------------------------------------------------------------------------------
 
@@ -18,16 +60,20 @@ static CBLAS_TRANSPOSE transposition(bool transpose)
 
 void blas_gemm_f32(float *c, const float *a, const float *b, const struct blas_gemm *gemm)
 {
+    enter();
     cblas_sgemm(CblasRowMajor, transposition(gemm->transpose_a), transposition(gemm->transpose_b),
                 (int)gemm->m, (int)gemm->n, (int)gemm->k, (float)gemm->alpha, a, (int)gemm->a_stride, b,
                 (int)gemm->b_stride, (float)gemm->beta, c, (int)gemm->c_stride);
+    leave();
 }
 
 void blas_gemm_f64(double *c, const double *a, const double *b, const struct blas_gemm *gemm)
 {
+    enter();
     cblas_dgemm(CblasRowMajor, transposition(gemm->transpose_a), transposition(gemm->transpose_b),
                 (int)gemm->m, (int)gemm->n, (int)gemm->k, gemm->alpha, a, (int)gemm->a_stride, b,
                 (int)gemm->b_stride, gemm->beta, c, (int)gemm->c_stride);
+    leave();
 }
 
 bool blas_keeps_bits(void)
@@ -36,9 +82,6 @@ bool blas_keeps_bits(void)
 }
 
 // ---- calls that one library has ------------------------------------------------------------------------
-
-// ISO C has no conversion from dlsym's pointer to one of a function; POSIX promises that they are alike.
-#define LOOK_UP(pointer, name) (*(void **)&(pointer) = dlsym(RTLD_DEFAULT, (name)), (pointer) != NULL)
 
 void blas_use_one_thread(void)
 {
