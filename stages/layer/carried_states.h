@@ -1,6 +1,6 @@
 // carried_states.h - hidden states that stay in memory from layer to layer, so that the store gets them now
-// and then only (calibration.states_every). Each rank of a team holds those of its own
-// sequences (stages/team/waves.h).
+// and then only (calibration.states_every). Each rank of a team holds those of its own sequences
+// (stages/team/waves.h).
 //
 // What is not in the store when a run is interrupted is computed again from what is, or from the token ids.
 #pragma once

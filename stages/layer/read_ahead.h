@@ -17,5 +17,5 @@ struct read_ahead;
 struct read_ahead *read_ahead_begin(struct read_ahead_span *spans, size_t count);
 // Leaves out what was not asked for yet, and frees. NULL is fine.
 void read_ahead_end(struct read_ahead *ahead);
-// Waits until all of it was asked for. NULL is fine. For tests.
+// Waits until all of it was asked for. NULL is fine. Public for tests.
 void read_ahead_wait(struct read_ahead *ahead);

@@ -12,10 +12,12 @@ results() {
 states() { find "$folder/run/activations" -name '*.h5' 2>/dev/null | wc -l; }
 in_memory() { same "$wanted_results" "$(results)" && [ "$(states)" = 0 ] || { echo "$(states) files of states"; return 1; }; }
 fresh() { rm -rf "$folder/run" "$folder/models"; }
+# slowly RANKS ARGUMENTS: started with half a second before each mask, so that no machine ends the job before it is struck.
+slowly() { FAULT_PAUSE_FOR=0.5 PAUSE='*/masks/*' start "$@"; }
 # killed JOB MOMENT RANKS THEN: all ranks are killed when the file appears; then the job goes on.
 killed() {
   fresh
-  start "$3" run "$1"
+  slowly "$3" run "$1"
   await 60 exists_or_gone "$folder/$2" || { echo "$2 never came"; return 1; }
   ! alive "$started" || kill_target all || :
   finish_started || return 1
@@ -41,12 +43,10 @@ for kind in "wanda [columns]" "alps []"; do
   check "$method: killed when the first layer has" killed "$job" "run/masks/$variant/layer-000.h5" 3 1
 done
 
-# Told to stop, it writes what it has in memory; what goes on begins there. Half a second before each mask: however fast
-# the machine is, the job does not end first.
+# Told to stop, it writes what it has in memory; what goes on begins there.
 stopped() {
-  local -x FAULT_PAUSE_FOR=0.5
   fresh
-  PAUSE='*/masks/*' start 2 run "$folder/job.yaml"
+  slowly 2 run "$folder/job.yaml"
   await 60 exists_or_gone "$folder/run/masks/$variant/layer-002.h5" || return 1
   kill -USR1 "$(rank_pid 1)" || return 1
   finish_started || return 1
@@ -77,7 +77,7 @@ runs ranks 2 run "$folder/plain.yaml"
 wanted_results=$(results)
 changed() {
   fresh
-  start 2 run "$folder/plain.yaml"
+  slowly 2 run "$folder/plain.yaml"
   await 60 exists_or_gone "$folder/run/activations/wanda-0.5-columns-rows/layer-002.h5" || return 1
   ! alive "$started" || kill_target all || :
   finish_started || return 1
